@@ -1,0 +1,62 @@
+"""dbtend's engine: durable, observable database maintenance, complete without any screen.
+
+    async with Engine.open(path, workers=2) as engine:
+        (job,) = await engine.submit([Request(target="sqlite:///srv/sales.db", operations=(Operation.VACUUM,))])
+        (done,) = await engine.wait([job.id])
+"""
+
+from engine.engine import Engine
+from engine.jobs import (
+    Change,
+    ChangeKind,
+    ChildJob,
+    EngineName,
+    HistoryFilter,
+    JobId,
+    Lagged,
+    LogLine,
+    OnDuplicate,
+    OnFailure,
+    Operation,
+    Options,
+    ParentJob,
+    Progress,
+    Reason,
+    Request,
+    Status,
+    Step,
+    WorkerProcess,
+    parent_progress,
+    run_duration,
+)
+from engine.targets.base import OperationInfo, OperationPlan, Plan, PlannedStep, TargetInfo
+
+__all__ = [
+    "Change",
+    "ChangeKind",
+    "ChildJob",
+    "Engine",
+    "EngineName",
+    "HistoryFilter",
+    "JobId",
+    "Lagged",
+    "LogLine",
+    "OnDuplicate",
+    "OnFailure",
+    "Operation",
+    "OperationInfo",
+    "OperationPlan",
+    "Options",
+    "ParentJob",
+    "Plan",
+    "PlannedStep",
+    "Progress",
+    "Reason",
+    "Request",
+    "Status",
+    "Step",
+    "TargetInfo",
+    "WorkerProcess",
+    "parent_progress",
+    "run_duration",
+]

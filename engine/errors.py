@@ -1,0 +1,99 @@
+"""What can go wrong, said so that a DBA knows what to do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from engine.jobs import Reason
+
+
+class ErrorKind(StrEnum):
+    """The machine-readable name of an error."""
+
+    USAGE = "usage"
+    CONFIG = "config"
+    TARGET = "target"
+    REFUSED = "refused"
+    BUSY = "busy"
+    STORE = "store"
+    NOT_FOUND = "not_found"
+    NOT_AVAILABLE = "not_available"
+    DUPLICATE = "duplicate"
+
+
+class DbtendError(Exception):
+    """An error that a user can meet: what failed, why, and what to do about it.
+
+    `str()` gives the one or two sentences that are shown: `WHAT: WHY (HINT)`.
+    """
+
+    kind = ErrorKind.USAGE
+
+    def __init__(self, what: str, why: str, hint: str = "") -> None:
+        self.what, self.why, self.hint = what, why, hint
+        super().__init__(f"{what}: {why}" + (f" ({hint})" if hint else ""))
+
+
+class UsageError(DbtendError):
+    """The request itself is wrong: nothing was stored."""
+
+
+class ConfigError(DbtendError):
+    kind = ErrorKind.CONFIG
+
+
+class StoreError(DbtendError):
+    """The store of jobs cannot be opened, read or written."""
+
+    kind = ErrorKind.STORE
+
+
+class JobNotFoundError(DbtendError):
+    kind = ErrorKind.NOT_FOUND
+
+
+class NotAvailableError(DbtendError):
+    """Named in the design, not built yet."""
+
+    kind = ErrorKind.NOT_AVAILABLE
+
+
+class DuplicateRequestError(DbtendError):
+    """An open parent job already carries out the very same request."""
+
+    kind = ErrorKind.DUPLICATE
+
+    def __init__(self, target: str, parent_id: int) -> None:
+        self.parent_id = parent_id
+        super().__init__(target, f"job #{parent_id} already does exactly this", "wait for it, or cancel it")
+
+
+class OwnershipLostError(Exception):
+    """A finish or report came from a process that no longer owns the child: nothing was written."""
+
+
+class TargetError(DbtendError):
+    """The target, or one step on it, failed. `reason` is what the child's row will say."""
+
+    kind = ErrorKind.TARGET
+    reason = Reason.OPERATION_ERROR
+
+
+class TargetUnavailableError(TargetError):
+    """The target cannot be opened at all: missing, no database, no permission."""
+
+    reason = Reason.REFUSED
+
+
+class TargetRefusedError(TargetError):
+    """Preflight: the target can be opened, but the operation must not run on it."""
+
+    kind = ErrorKind.REFUSED
+    reason = Reason.REFUSED
+
+
+class TargetBusyError(TargetError):
+    """A lock could not be had within the lock timeout."""
+
+    kind = ErrorKind.BUSY
+    reason = Reason.TARGET_BUSY

@@ -1,0 +1,93 @@
+"""How values read on a screen: pure functions, shared by the console and the command line."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from engine import Status
+
+GLYPH: Final[Mapping[Status, str]] = {
+    Status.PENDING: "·",
+    Status.RUNNING: "▸",
+    Status.COMPLETED: "✓",
+    Status.FAILED: "✗",
+    Status.CANCELLED: "■",
+    Status.SKIPPED: "–",
+}
+
+
+def size(value: float | None) -> str:
+    """Bytes for a person: `1.58 GB`, `480 MB`, `12 kB`."""
+    if value is None:
+        return "?"
+    if abs(value) < 1000:
+        return f"{value:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if abs(value) < 999.5 or unit == "TB":
+            digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
+            return f"{value:.{digits}f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for a person: `0:04`, `3:12`, `1:02:45`."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def precise_duration(seconds: float | None) -> str:
+    """A measured time: `3 ms`, `1.93 s`, `3:12`."""
+    if seconds is None:
+        return ""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.995:
+        return f"{seconds:.2f} s"
+    return duration(seconds)
+
+
+def rfc3339(micros: int | None) -> str | None:
+    """A stored time as an RFC 3339 UTC string with microseconds, for JSON."""
+    if micros is None:
+        return None
+    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def local_time(micros: int | None) -> str:
+    """A stored time in the user's time zone: `2026-11-24 15:38:05`."""
+    if micros is None:
+        return ""
+    return datetime.fromtimestamp(micros / 1e6).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def plain(untrusted: str) -> str:
+    """Text from a database or a file name, with everything a terminal might obey made visible."""
+    return "".join(c if _is_harmless(c) else _escaped(c) for c in untrusted)
+
+
+def _is_harmless(char: str) -> bool:
+    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def _escaped(char: str) -> str:
+    return repr(char)[1:-1] if unicodedata.category(char) != "Cf" else f"\\u{ord(char):04x}"
+
+
+def shortened(text: str, width: int) -> str:
+    """`text` in at most `width` cells, its end replaced by an ellipsis where it does not fit."""
+    if width <= 0:
+        return ""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 step`, `3 steps`, `2 indexes`."""
+    plural = noun + ("es" if noun.endswith(("x", "s", "ch")) else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
