@@ -1,8 +1,8 @@
 """dbtend's engine: durable, observable database maintenance, complete without any screen.
 
-    async with Engine.open(path, workers=2) as engine:
-        (job,) = await engine.submit([Request(target="sqlite:///srv/sales.db", operations=(Operation.VACUUM,))])
-        (done,) = await engine.wait([job.id])
+async with Engine.open(path, workers=2) as engine:
+    (job,) = await engine.submit([Request(target="sqlite:///srv/sales.db", operations=(Operation.VACUUM,))])
+    (done,) = await engine.wait([job.id])
 """
 
 from engine.engine import Engine

@@ -22,6 +22,7 @@ from engine.jobs import (
 from engine.manager import DatabaseMaintenanceManager
 from engine.orchestrator import ParentJobOrchestrator
 from engine.processor import JobProcessor
+from engine.rescue import rescuing
 from engine.store.sqlite import SqliteStore
 from engine.targets import resolve
 from engine.worker import DatabaseMaintenanceWorker
@@ -77,7 +78,7 @@ class Engine:
 
         On the way out, running operations are asked to stop safely and are handed back to the store.
         """
-        async with SqliteStore.open(store_path, clock=clock) as store:
+        async with SqliteStore.open(store_path, clock=clock) as store, rescuing(store):
             manager = DatabaseMaintenanceManager(store, resolve)
             orchestrator = ParentJobOrchestrator(store)
             if not workers:

@@ -189,6 +189,8 @@ class LogLevel(StrEnum):
 class LogLine:
     """One line of a child's log."""
 
+    number: int
+    attempt: int
     at: Micros
     level: LogLevel
     message: str
@@ -270,8 +272,8 @@ class Claim:
     owner: str
     target: str
     operation: str
-    options: str
-    """The options of the request as they are stored (JSON); decoded by the worker that executes it."""
+    options: Options | None
+    """None where what is stored cannot be read: the worker then refuses the job as invalid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

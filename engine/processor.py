@@ -1,0 +1,176 @@
+"""JobProcessor: claims children, routes each to the worker for its type, and sees it to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from engine.errors import OwnershipLostError, StoreError
+from engine.jobs import Claim, JobId, LogLevel, Micros, Outcome, Reason, Report, Status
+from engine.reporter import Reporter
+from engine.store.base import Store
+from engine.worker import JobWorker
+
+CANCEL_CHECK_INTERVAL = 0.05
+STORE_RETRY_INTERVAL = 1.0
+
+
+class JobProcessor:
+    """Keeps up to `concurrency` children running, each on a target of its own.
+
+    The store sees to it that a target has one running child at most, and that the children of a parent run
+    in their order.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        workers: Mapping[str, JobWorker],
+        *,
+        owner: str,
+        concurrency: int,
+        own_jobs_only: bool,
+        clock: Callable[[], Micros],
+    ) -> None:
+        self._store = store
+        self._workers = workers
+        self._owner = owner
+        self._concurrency = concurrency
+        self._own_jobs: set[int] | None = set() if own_jobs_only else None
+        self._clock = clock
+        self._running: dict[JobId, asyncio.Event] = {}
+        self._asked_to_stop: set[JobId] = set()
+        self._stopping = False
+        self._wakes = 0
+        self._wake = asyncio.Event()
+
+    def adopt(self, parent_ids: Iterable[int]) -> None:
+        """Take on these parents, where this processor executes only what it was given."""
+        if self._own_jobs is not None:
+            self._own_jobs.update(parent_ids)
+            self._wake_up()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Execute children while inside; on the way out, stop what runs safely and hand it back."""
+        helpers = [
+            asyncio.create_task(self._wake_on_changes(), name="dbtend-wake"),
+            asyncio.create_task(self._deliver_cancels(), name="dbtend-cancel"),
+        ]
+        slots = [
+            asyncio.create_task(self._run_slot(), name=f"dbtend-slot-{number}") for number in range(self._concurrency)
+        ]
+        try:
+            yield
+        finally:
+            self._stopping = True
+            self._wake_up()
+            for cancel in self._running.values():
+                cancel.set()
+            await asyncio.gather(*slots)
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _run_slot(self) -> None:
+        claim: Claim | None = None
+        while claim is not None or not self._stopping:
+            wakes = self._wakes
+            claim = await (self._claim() if claim is None else self._carry_out(claim))
+            if claim is None and wakes == self._wakes and not self._stopping:
+                await self._wake.wait()
+
+    async def _claim(self) -> Claim | None:
+        if self._own_jobs is not None and not self._own_jobs:
+            return None
+        try:
+            return await self._store.claim(self._owner, self._own_jobs)
+        except StoreError:
+            await asyncio.sleep(STORE_RETRY_INTERVAL)
+            self._wake_up()
+            return None
+
+    async def _carry_out(self, claim: Claim) -> Claim | None:
+        """See a child to its end; the next claim, where there is one."""
+        cancel = self._running[claim.job] = asyncio.Event()
+        if self._stopping:
+            cancel.set()
+        reporter = Reporter(claim, lambda report: self._report(claim, report), self._clock)
+        try:
+            async with reporter.sending():
+                outcome = await self._execute(claim, reporter, cancel)
+        finally:
+            del self._running[claim.job]
+        return await self._settle(claim, outcome, reporter.unsent())
+
+    async def _execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        worker = self._workers.get(claim.type)
+        if worker is None:
+            return Outcome(
+                status=Status.FAILED, reason=Reason.NOT_SUPPORTED, error=f"no worker is registered for {claim.type}"
+            )
+        try:
+            return await worker.execute(claim, reporter, cancel)
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                raise  # it is this slot that is cancelled, not something inside the worker
+            reporter.log(LogLevel.ERROR, "".join(traceback.format_exception(error)))
+            return Outcome(
+                status=Status.FAILED,
+                reason=Reason.OPERATION_ERROR,
+                error=f"internal error: {type(error).__name__}: {error} (the job's log has the details)",
+            )
+
+    async def _report(self, claim: Claim, report: Report) -> None:
+        try:
+            await self._store.report(claim, report)
+        except OwnershipLostError:
+            self._running[claim.job].set()
+
+    async def _settle(self, claim: Claim, outcome: Outcome, report: Report) -> Claim | None:
+        """Store how it ended. Never given up while this process lives: after it, rescue takes the child."""
+        handed_back = self._stopping and outcome.status is Status.CANCELLED and claim.job not in self._asked_to_stop
+        self._asked_to_stop.discard(claim.job)
+        while True:
+            try:
+                if handed_back:
+                    await self._store.release(claim, report)
+                    return None
+                if self._stopping:
+                    await self._store.finish(claim, outcome, report)
+                    return None
+                return await self._store.finish_and_claim(claim, outcome, report, self._own_jobs)
+            except OwnershipLostError:
+                return None
+            except StoreError:
+                await asyncio.sleep(STORE_RETRY_INTERVAL)
+
+    async def _wake_on_changes(self) -> None:
+        seen = self._store.last_change()
+        while True:
+            await self._store.next_change(seen)
+            seen = self._store.last_change()
+            self._wake_up()
+
+    def _wake_up(self) -> None:
+        self._wakes += 1
+        self._wake.set()
+        self._wake.clear()
+
+    async def _deliver_cancels(self) -> None:
+        seen = self._store.last_change()
+        while True:
+            await self._store.next_change(seen)
+            seen = self._store.last_change()
+            unknown = True
+            while unknown:
+                with suppress(StoreError):
+                    asked = await self._store.cancel_requests(self._owner) if self._running else set()
+                    self._asked_to_stop |= asked
+                    for job in asked & self._running.keys():
+                        self._running[job].set()
+                    unknown = bool(asked - self._running.keys())
+                await asyncio.sleep(CANCEL_CHECK_INTERVAL)

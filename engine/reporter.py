@@ -1,0 +1,101 @@
+"""Telling the store how a running child gets on: often enough to be live, seldom enough to be cheap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+from engine.errors import StoreError
+from engine.jobs import Claim, LogLevel, LogLine, Micros, Progress, Report, Status, Step
+from engine.targets.base import PlannedStep, StepResult
+
+INTERVAL = 0.25
+"""Seconds between two reports of one child, at least."""
+
+
+class Reporter:
+    """Collects steps, progress and log lines of one attempt, and sends them on in batches.
+
+    What a send did not deliver goes with the next one, and what is left goes with the child's end. Steps and
+    lines are numbered, so to send one twice does no harm.
+    """
+
+    def __init__(self, claim: Claim, send: Callable[[Report], Awaitable[None]], clock: Callable[[], Micros]) -> None:
+        self._claim = claim
+        self._send = send
+        self._clock = clock
+        self._progress = Progress()
+        self._steps: dict[int, Step] = {}
+        self._log: dict[int, LogLine] = {}
+        self._lines = 0
+        self._running: Step | None = None
+        self._news = asyncio.Event()
+
+    def begin_step(self, number: int, step: PlannedStep, *, of: int) -> None:
+        """A step starts: the `number`th of `of`."""
+        self._running = Step(
+            number=number,
+            attempt=self._claim.attempt,
+            object=step.object,
+            command=step.command,
+            status=Status.RUNNING,
+            started_at=self._clock(),
+        )
+        self._steps[number] = self._running
+        self._progress = Progress(
+            fraction=(number - 1) / of if of > 1 else None, object=step.object, steps_done=number - 1, steps_total=of
+        )
+        self._news.set()
+
+    def end_step(self, result: StepResult) -> None:
+        """The step that was begun last is over."""
+        assert self._running is not None, "a step ends that has not begun"  # noqa: S101 - a bug of ours
+        step = replace(self._running, status=result.status, error=result.error, finished_at=self._clock())
+        self._steps[step.number] = step
+        self._progress = replace(
+            self._progress, steps_done=step.number, fraction=step.number / self._progress.steps_total
+        )
+        self._news.set()
+
+    def log(self, level: LogLevel, message: str) -> None:
+        """Add a line to the child's log."""
+        self._lines += 1
+        self._log[self._lines] = LogLine(
+            number=self._lines, attempt=self._claim.attempt, at=self._clock(), level=level, message=message
+        )
+        self._news.set()
+
+    def unsent(self) -> Report:
+        """All that no report has delivered yet."""
+        return Report(progress=self._progress, steps=tuple(self._steps.values()), log=tuple(self._log.values()))
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[None]:
+        """Send reports in the background while inside."""
+        task = asyncio.create_task(self._send_news(), name=f"report {self._claim.job}")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _send_news(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            report = self.unsent()
+            # A store that cannot be written now gets it with the next report, or with the child's end.
+            with suppress(StoreError):
+                await self._send(report)
+                self._forget(report)
+            await asyncio.sleep(INTERVAL)
+
+    def _forget(self, sent: Report) -> None:
+        for step in sent.steps:
+            if self._steps.get(step.number) is step:
+                del self._steps[step.number]
+        for line in sent.log:
+            self._log.pop(line.number, None)

@@ -1,0 +1,98 @@
+"""The reads: SQL for each question the engine and the console ask. Each is one statement, so one snapshot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from engine.jobs import HistoryFilter
+from engine.store.rows import JOB_COLUMNS
+
+Query = tuple[str, dict[str, Any]]
+
+JOB = f"SELECT {JOB_COLUMNS} FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"
+
+STEPS = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'object', object,
+    'command', command, 'status', status, 'started_at', started_at, 'finished_at', finished_at, 'error', error))
+    FROM (SELECT * FROM step AS s WHERE s.parent_id = c.parent_id AND s.ordinal = c.ordinal
+          ORDER BY attempt, number))"""
+LOG = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'at', at, 'level', level,
+    'message', message))
+    FROM (SELECT * FROM log AS l WHERE l.parent_id = c.parent_id AND l.ordinal = c.ordinal
+          ORDER BY attempt, number))"""
+
+ONE_JOB = f"""SELECT {JOB_COLUMNS}, {STEPS}, {LOG}
+FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"""
+
+OPEN_JOBS = f"{JOB} WHERE p.id IN (SELECT id FROM parent_job WHERE status IN ('pending', 'running'))"
+
+CHANGES = """SELECT seq, at, parent_id, ordinal, kind, old, new, attempt FROM event
+WHERE seq > :after ORDER BY seq LIMIT :limit"""
+
+LAST_CHANGE = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+
+CANCEL_REQUESTS = "SELECT parent_id, ordinal FROM child_job WHERE owner = :owner AND cancel_requested_at IS NOT NULL"
+
+WORKERS = "SELECT id, pid, host, started_at FROM worker ORDER BY started_at, id"
+
+
+def jobs(ids: Collection[int]) -> Query:
+    """These parents with their children, in no order."""
+    return f"{JOB} WHERE p.id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(sorted(ids))}
+
+
+def history(where: HistoryFilter, *, before: int | None, limit: int) -> Query:
+    """A keyset page of parents with their children, in no order: the newest that match, below `before`."""
+    conditions, values = _conditions(where)
+    if before is not None:
+        conditions.append("id < :before")
+        values["before"] = before
+    values["limit"] = limit
+    page = f"SELECT id FROM parent_job {_where(conditions)} ORDER BY id DESC LIMIT :limit"
+    return f"{JOB} WHERE p.id IN ({page})", values
+
+
+def history_ids(where: HistoryFilter) -> Query:
+    """The ids of all parents that match, newest first."""
+    conditions, values = _conditions(where)
+    return f"SELECT id FROM parent_job {_where(conditions)} ORDER BY id DESC", values
+
+
+def _where(conditions: list[str]) -> str:
+    return "WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def _conditions(where: HistoryFilter) -> tuple[list[str], dict[str, Any]]:
+    """Equalities that an index serves, and dates as ranges of ids: ids are in time order."""
+    conditions: list[str] = []
+    values: dict[str, Any] = {}
+    if where.target is not None:
+        conditions.append("target = :target")
+        values["target"] = where.target
+    if where.status is not None:
+        conditions.append("status = :status")
+        values["status"] = where.status.value
+    if where.since is not None:
+        conditions.append(
+            "id >= (SELECT id FROM parent_job WHERE created_at >= :since ORDER BY created_at, id LIMIT 1)"
+        )
+        values["since"] = where.since
+    if where.until is not None:
+        conditions.append(
+            "id <= (SELECT id FROM parent_job WHERE created_at <= :until ORDER BY created_at DESC, id DESC LIMIT 1)"
+        )
+        values["until"] = where.until
+    if where.operation is not None:
+        conditions.append("EXISTS (SELECT 1 FROM child_job WHERE parent_id = parent_job.id AND operation = :operation)")
+        values["operation"] = where.operation.value
+    if where.error_text is not None:
+        conditions.append(
+            "id IN (SELECT parent_id FROM child_job WHERE error IS NOT NULL AND error LIKE :error ESCAPE '\\')"
+        )
+        values["error"] = f"%{_escaped(where.error_text)}%"
+    return conditions, values
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

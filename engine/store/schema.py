@@ -1,0 +1,132 @@
+"""The shape of the store's file: migrations by `user_version`, and the triggers made from the vocabulary.
+
+To change the schema, or the vocabulary in engine/jobs.py, add the next `migrations/NNN_name.sql` (it may be
+empty: every migration ends with making the triggers anew).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from importlib import resources
+
+from engine.errors import StoreError
+from engine.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, EngineName, Operation, Transitions
+
+APPLICATION_ID = 0x6474656E  # "dten": tells a store of ours from any other SQLite file
+
+
+def migrations() -> list[str]:
+    """The SQL of every migration, in order; the version of a store is how many it has had."""
+    folder = resources.files("engine.store") / "migrations"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return [file.read_text(encoding="utf-8") for file in files]
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Bring the file to this version's schema in one transaction; an up-to-date file is not written.
+
+    The caller has begun the transaction, and commits it. Raises StoreError where the file is not a store of
+    ours, or a newer version's.
+    """
+    wanted = migrations()
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    has_tables = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is not None
+    if has_tables and application_id != APPLICATION_ID:
+        raise StoreError(path, "is a database, but not a store of dbtend", "give another path with --store")
+    if version > len(wanted):
+        raise StoreError(
+            path,
+            f"was written by a newer dbtend (store version {version}, this one knows {len(wanted)})",
+            "upgrade dbtend, or give another path with --store",
+        )
+    if version == len(wanted):
+        return
+    for sql in wanted[version:]:
+        for statement in statements(sql):
+            connection.execute(statement)
+    remake_triggers(connection)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(wanted)}")
+
+
+def statements(script: str) -> Iterator[str]:
+    """Split a script into statements: `executescript` would commit the transaction it runs in."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+def remake_triggers(connection: sqlite3.Connection) -> None:
+    """Drop all triggers and make those of today's vocabulary."""
+    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
+    for sql in triggers():
+        connection.execute(sql)
+
+
+def triggers() -> list[str]:
+    """The rules that no code path can forget: closed vocabulary, legal transitions, one event for each."""
+    return [
+        _closed("parent_job", "engine", EngineName),
+        _closed("child_job", "operation", Operation),
+        *_born_pending("parent_job"),
+        *_born_pending("child_job"),
+        _legal_transitions("parent_job", PARENT_TRANSITIONS),
+        _legal_transitions("child_job", CHILD_TRANSITIONS),
+        _event("parent_job", "created", "INSERT", "1", old="NULL"),
+        _event("child_job", "created", "INSERT", "1", old="NULL"),
+        _event("parent_job", "moved", "UPDATE OF status", "OLD.status <> NEW.status", old="OLD.status"),
+        _event("child_job", "moved", "UPDATE OF status", "OLD.status <> NEW.status", old="OLD.status"),
+        _event(
+            "child_job",
+            "cancel_requested",
+            "UPDATE OF cancel_requested_at",
+            "OLD.cancel_requested_at IS NULL AND NEW.cancel_requested_at IS NOT NULL AND NEW.status = 'running'",
+            old="OLD.status",
+            kind="cancel_requested",
+        ),
+    ]
+
+
+def _closed(table: str, column: str, vocabulary: type[StrEnum]) -> str:
+    return (
+        f"CREATE TRIGGER {table}_{column}_known BEFORE INSERT ON {table}"
+        f" WHEN NEW.{column} NOT IN ({_quoted(vocabulary)})"
+        f" BEGIN SELECT RAISE(ABORT, 'unknown {column}'); END"
+    )
+
+
+def _born_pending(table: str) -> Iterator[str]:
+    yield (
+        f"CREATE TRIGGER {table}_born_pending BEFORE INSERT ON {table} WHEN NEW.status <> 'pending'"
+        f" BEGIN SELECT RAISE(ABORT, 'a job begins pending'); END"
+    )
+
+
+def _legal_transitions(table: str, transitions: Transitions) -> str:
+    legal = sorted(f"{old}>{new}" for old, news in transitions.items() for new in news)
+    return (
+        f"CREATE TRIGGER {table}_transition BEFORE UPDATE OF status ON {table}"
+        f" WHEN OLD.status <> NEW.status AND OLD.status || '>' || NEW.status NOT IN ({_quoted(legal)})"
+        f" BEGIN SELECT RAISE(ABORT, 'illegal transition'); END"
+    )
+
+
+def _event(table: str, name: str, on: str, when: str, *, old: str, kind: str = "status") -> str:
+    job = "NEW.id, NULL" if table == "parent_job" else "NEW.parent_id, NEW.ordinal"
+    attempt = "0" if table == "parent_job" else "NEW.attempt"
+    return (
+        f"CREATE TRIGGER {table}_{name} AFTER {on} ON {table} WHEN {when} BEGIN"
+        f" INSERT INTO event (at, parent_id, ordinal, kind, old, new, attempt)"
+        f" VALUES (NEW.changed_at, {job}, '{kind}', {old}, NEW.status, {attempt}); END"
+    )
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f"'{word}'" for word in words)

@@ -1,0 +1,67 @@
+"""Knowing that something happened to a job, in this process or another, without asking the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import suppress
+
+from engine.store.queries import LAST_CHANGE
+
+INTERVAL = 0.05
+"""Seconds between two looks for other processes' commits (0.4 % of a core; half of it is the mean delay)."""
+
+
+class ChangeWatch:
+    """Follows the newest change, and wakes those who wait for the next.
+
+    Its connection is asked directly, on the event loop: `PRAGMA data_version` reads a few words of shared
+    memory in a microsecond, a fiftieth of what a hop to another thread costs.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._data_version = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+        self.last_change = self._read_last_change()
+        self._poll = asyncio.create_task(self._look_for_other_processes(), name="dbtend-watch")
+
+    async def close(self) -> None:
+        self._poll.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._poll
+        self._connection.close()
+
+    def look(self) -> None:
+        """Read the newest change now, and wake whom it concerns."""
+        newest = self._read_last_change()
+        if newest == self.last_change:
+            return
+        self.last_change = newest
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def beyond(self, seq: int) -> None:
+        """Wait until there is a change after `seq`."""
+        while self.last_change <= seq:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiting.discard(waiter)
+
+    async def _look_for_other_processes(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            # A moment's failure (the file is locked, or gone) is told by the reads that follow, not here.
+            with suppress(sqlite3.Error):
+                version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+                if version != self._data_version:
+                    self._data_version = version
+                    self.look()
+
+    def _read_last_change(self) -> int:
+        row = self._connection.execute(LAST_CHANGE).fetchone()
+        return int(row[0]) if row else 0

@@ -1,0 +1,164 @@
+"""The one thread that writes: whole transactions, committed in groups.
+
+A transaction is a plain function of a connection. It runs whole or not at all, whatever happens to the
+task that awaits it, and no two of them ever mix: that is what composing them from awaits cannot give.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from engine.errors import StoreError
+
+T = TypeVar("T")
+Transaction = Callable[[sqlite3.Connection], T]
+_Job = tuple[Transaction[Any], "asyncio.Future[Any]"]
+
+GROUP_LIMIT = 256
+BUSY_PATIENCE = 10.0
+"""Seconds to wait for other processes' transactions before giving up."""
+BREATH = 0.0005
+"""Seconds between two commits while more is waiting: without it, other processes starve for seconds."""
+
+
+class Writer:
+    """Runs transactions on a thread of its own, on a connection of its own."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self.on_commit: Callable[[], None] = lambda: None
+        """Called on the event loop after each commit that changed something."""
+        self._connect = connect
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="dbtend-writer", daemon=True)
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+
+    async def open(self) -> None:
+        """Start the thread. Raises what `connect` raises."""
+        self._thread.start()
+        await self._opened
+
+    async def close(self) -> None:
+        """Let what is queued finish, close the connection, end the thread."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def run(self, transaction: Transaction[T]) -> asyncio.Future[T]:
+        """Queue a transaction. Those queued together are committed together, in order.
+
+        Awaiting the future gives what the function returns, or raises what it raises (then nothing of it was
+        written); StoreError where the store could not be written.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put((transaction, future))
+        return future
+
+    def _work(self) -> None:
+        try:
+            connection = self._connect()
+        except Exception as error:
+            self._loop.call_soon_threadsafe(self._opened.set_exception, error)
+            return
+        self._loop.call_soon_threadsafe(self._opened.set_result, None)
+        while (group := self._next_group()) is not None:
+            self._commit(connection, group)
+            if not self._jobs.empty():
+                time.sleep(BREATH)
+        connection.close()
+
+    def _next_group(self) -> list[_Job] | None:
+        """All that is queued, waiting for the first; None when the writer is to end."""
+        first = self._jobs.get()
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < GROUP_LIMIT and not self._jobs.empty():
+            job = self._jobs.get()
+            if job is None:
+                self._jobs.put(None)  # the end comes after this group
+                break
+            group.append(job)
+        return group
+
+    def _commit(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
+        results: list[tuple[asyncio.Future[Any], Any, Exception | None]] = []
+        before = connection.total_changes
+        try:
+            begin_immediate(connection)
+            for transaction, future in group:
+                results.append((future, *_run_one(connection, transaction)))
+            connection.execute("COMMIT")
+        except Exception as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            results = [(future, None, _in_words(error)) for _, future in group]
+        changed = connection.total_changes != before
+        self._loop.call_soon_threadsafe(self._deliver, results, changed)
+
+    def _deliver(self, results: list[tuple[asyncio.Future[Any], Any, Exception | None]], changed: bool) -> None:
+        for future, value, error in results:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+        if changed:
+            self.on_commit()
+
+
+def begin_immediate(connection: sqlite3.Connection) -> None:
+    """BEGIN IMMEDIATE, with retries of our own: SQLite's busy handler is starved by a busy neighbour."""
+    retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
+
+
+def retry_while_busy(attempt: Callable[[], object]) -> None:
+    """Call `attempt` until SQLite no longer answers BUSY, for BUSY_PATIENCE seconds at most."""
+    give_up = time.monotonic() + BUSY_PATIENCE
+    while True:
+        try:
+            attempt()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+        time.sleep(random.uniform(0.0005, 0.003))  # noqa: S311 - jitter, not a secret
+
+
+def _run_one(connection: sqlite3.Connection, transaction: Transaction[T]) -> tuple[T | None, Exception | None]:
+    connection.execute("SAVEPOINT one")
+    try:
+        value = transaction(connection)
+    except Exception as error:
+        if not connection.in_transaction:  # such as a full disk: SQLite has rolled back the whole group
+            raise
+        connection.execute("ROLLBACK TO one")
+        connection.execute("RELEASE one")
+        return None, _in_words(error)
+    connection.execute("RELEASE one")
+    return value, None
+
+
+def _in_words(error: Exception) -> Exception:
+    """What a failed write means for a DBA; any other exception is the transaction's own."""
+    if not isinstance(error, sqlite3.OperationalError):
+        return error
+    code = error.sqlite_errorcode & 0xFF
+    if code == sqlite3.SQLITE_BUSY:
+        return StoreError(
+            "the store of jobs",
+            f"another process has kept it locked for {BUSY_PATIENCE:.0f} s",
+            "see which with `dbtend doctor`",
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return StoreError("the store of jobs", "the disk is full", "make room on its file system")
+    if code == sqlite3.SQLITE_READONLY:
+        return StoreError("the store of jobs", "is read-only", "check its permissions, or give another --store")
+    return StoreError("the store of jobs", f"cannot be written: {error}", "run `dbtend doctor`")

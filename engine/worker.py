@@ -1,0 +1,97 @@
+"""The code that executes one child job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from engine.errors import TargetError
+from engine.jobs import Claim, Facts, LogLevel, Operation, Outcome, Reason, Status
+from engine.reporter import Reporter
+from engine.targets.base import PlannedStep, Session, StepResult, Target
+
+StepOutcome = tuple[PlannedStep, StepResult]
+
+
+class JobWorker(Protocol):
+    """Executes children of one job type."""
+
+    async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        """Do the work of one child, and say how it ended.
+
+        What happens on the way goes to `reporter`. When `cancel` is set, stop as soon as it is safe. Whatever
+        is raised makes the child `failed`.
+        """
+        ...
+
+
+class DatabaseMaintenanceWorker:
+    """Executes exactly one operation: opens the target, runs the planned steps, tells what really happened."""
+
+    def __init__(self, resolve: Callable[[str], Target]) -> None:
+        self._resolve = resolve
+
+    async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        """Run the steps of the plan one after the other; one that fails does not stop the others."""
+        if claim.operation not in list(Operation) or claim.options is None:
+            return Outcome(status=Status.FAILED, reason=Reason.INVALID, error="the stored request cannot be read")
+        try:
+            target = self._resolve(claim.target)
+            await target.preflight()
+            async with target.connect(lock_timeout=claim.options.lock_timeout) as session:
+                return await _run(session, Operation(claim.operation), reporter, cancel)
+        except TargetError as error:
+            return Outcome(status=Status.FAILED, reason=error.reason, error=str(error))
+
+
+async def _run(session: Session, operation: Operation, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+    before = await session.facts()
+    steps = await session.plan(operation)
+    results: list[StepOutcome] = []
+    for number, step in enumerate(steps, 1):
+        if cancel.is_set():
+            break
+        reporter.begin_step(number, step, of=len(steps))
+        result = await session.execute(step, cancel)
+        reporter.end_step(result)
+        if result.warning:
+            reporter.log(LogLevel.WARNING, result.warning)
+        results.append((step, result))
+    try:
+        after: Facts | None = await session.facts()
+    except TargetError as error:  # the work is done, and stays done, where the look afterwards fails
+        after = None
+        reporter.log(LogLevel.WARNING, str(error))
+    return outcome_of(results, planned=len(steps), before=before, after=after)
+
+
+def outcome_of(results: Sequence[StepOutcome], *, planned: int, before: Facts, after: Facts | None) -> Outcome:
+    """How a child ended, from what happened to its steps. One failure makes it failed, with the list."""
+    failed = [(step, result) for step, result in results if result.status is Status.FAILED]
+    stopped = len(results) < planned or any(result.status is Status.CANCELLED for _, result in results)
+    status, reason, error = Status.COMPLETED, None, None
+    if failed:
+        only_busy = all(result.busy for _, result in failed)
+        status, reason = Status.FAILED, Reason.TARGET_BUSY if only_busy else Reason.OPERATION_ERROR
+        error = failure_list(failed, planned)
+    elif stopped:
+        done = sum(result.status is Status.COMPLETED for _, result in results)
+        status, reason = Status.CANCELLED, Reason.CANCELLED_BY_USER
+        error = f"stopped after {done} of {planned} steps; what was done stays done" if done else None
+    return Outcome(
+        status=status,
+        reason=reason,
+        error=error,
+        warnings=tuple(result.warning for _, result in results if result.warning),
+        before=before,
+        after=after,
+    )
+
+
+def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:
+    """What failed, object by object; for a child of one step just why."""
+    if planned == 1:
+        return failed[0][1].error or "failed"
+    details = "; ".join(f"{step.object}: {result.error}" for step, result in failed)
+    return f"{len(failed)} of {planned} steps failed: {details}"

@@ -1,0 +1,287 @@
+"""What each transaction of the store does, and what it never does. A second store must pass these too."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
+from engine.jobs import (
+    ChildJob,
+    JobId,
+    LogLevel,
+    LogLine,
+    OnDuplicate,
+    OnFailure,
+    Operation,
+    Outcome,
+    ParentJob,
+    Progress,
+    Reason,
+    Report,
+    Status,
+    Step,
+    parent_status,
+)
+from engine.store.sqlite import SqliteStore
+from tests.building import ALL_FOUR, COMPLETED, FAILED, new_job
+
+NOTHING = Report()
+
+
+async def submit(store: SqliteStore, *jobs: object) -> list[int]:
+    return await store.submit([*jobs], OnDuplicate.REFUSE)  # type: ignore[list-item]
+
+
+def statuses(parent: ParentJob) -> list[Status]:
+    return [child.status for child in parent.children]
+
+
+async def test_submit_stores_the_request_as_it_was_asked(store: SqliteStore) -> None:
+    job = new_job("sales", Operation.ANALYZE, Operation.VACUUM, on_failure=OnFailure.STOP)
+    (parent_id,) = await submit(store, job)
+    parent = await store.job(parent_id)
+    assert parent.request == job.request
+    assert parent.status is Status.PENDING
+    assert [(str(c.id), c.operation) for c in parent.children] == [("1.1", "analyze"), ("1.2", "vacuum")]
+
+
+async def test_r25_what_is_stored_is_enough_to_submit_it_again(store: SqliteStore) -> None:
+    (first,) = await submit(store, new_job("sales", on_failure=OnFailure.STOP))
+    await store.request_cancel(JobId(first))
+    stored = await store.job(first)
+    (second,) = await submit(store, new_job("sales", *stored.request.operations, on_failure=OnFailure.STOP, retry_of=1))
+    again = await store.job(second)
+    assert (again.request, again.retry_of) == (stored.request, first)
+
+
+async def test_r12_a_submit_that_fails_half_way_stores_nothing(store: SqliteStore) -> None:
+    await submit(store, new_job("sales"))
+    with pytest.raises(DuplicateRequestError):
+        await submit(store, new_job("other"), new_job("sales"))
+    assert [job.id for job in await store.open_jobs()] == [1]
+    (next_id,) = await submit(store, new_job("other"))
+    assert next_id == 2
+
+
+async def test_r20_the_same_request_twice_is_refused_or_merged(store: SqliteStore) -> None:
+    (first,) = await submit(store, new_job("sales"))
+    with pytest.raises(DuplicateRequestError, match="#1 already does exactly this"):
+        await submit(store, new_job("sales"))
+    assert await store.submit([new_job("sales")], OnDuplicate.MERGE) == [first]
+    assert await submit(store, new_job("sales", Operation.VACUUM)) == [2]  # another request is no duplicate
+
+
+async def test_a_cancelled_job_is_not_merged_with(store: SqliteStore) -> None:
+    await submit(store, new_job("sales"))
+    await store.claim("me")
+    await store.request_cancel(JobId(1))
+    assert await store.submit([new_job("sales")], OnDuplicate.MERGE) == [2]
+
+
+async def test_children_are_claimed_in_the_order_of_the_request(store: SqliteStore) -> None:
+    await submit(store, new_job("sales"))
+    seen = []
+    while claim := await store.claim("me"):
+        seen.append(claim.operation)
+        await store.finish(claim, COMPLETED, NOTHING)
+    assert seen == list(ALL_FOUR)
+    assert (await store.job(1)).status is Status.COMPLETED
+
+
+async def test_r20_a_target_with_a_running_child_gives_no_second_one(store: SqliteStore) -> None:
+    await submit(store, new_job("sales"))
+    await submit(store, new_job("sales", Operation.VACUUM))
+    await submit(store, new_job("other"))
+    first, second, third = await store.claim("me"), await store.claim("you"), await store.claim("me")
+    assert first is not None
+    assert second is not None
+    assert (str(first.job), str(second.job), third) == ("1.1", "3.1", None)
+
+
+async def test_a_claim_among_given_parents_leaves_the_others_alone(store: SqliteStore) -> None:
+    await submit(store, new_job("sales"))
+    await submit(store, new_job("other"))
+    claim = await store.claim("me", parents=[2])
+    assert claim is not None
+    assert claim.job == JobId(2, 1)
+    assert await store.claim("me", parents=[]) is None
+
+
+async def test_r4_the_parent_closes_in_the_transaction_of_its_last_child(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("me")
+    assert claim is not None
+    before = store.last_change()
+    await store.finish(claim, COMPLETED, NOTHING)
+    changes = await store.changes(before, 10)
+    assert [(str(c.job), c.old, c.new) for c in changes] == [
+        ("1.1", "running", "completed"),
+        ("1", "running", "completed"),
+    ]
+    assert changes[0].at == changes[1].at
+    parent = await store.job(1)
+    assert parent.finished_at == parent.children[0].finished_at == changes[0].at
+
+
+async def test_r2_the_parent_stays_open_while_a_child_is(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM, Operation.ANALYZE))
+    claim = await store.claim("me")
+    assert claim is not None
+    assert (await store.job(1)).status is Status.RUNNING
+    await store.finish(claim, COMPLETED, NOTHING)
+    parent = await store.job(1)
+    assert (parent.status, parent.finished_at) == (Status.RUNNING, None)
+
+
+async def test_r3_one_failed_child_makes_the_parent_failed(store: SqliteStore) -> None:
+    await submit(store, new_job("sales"))
+    for outcome in (COMPLETED, FAILED, COMPLETED, COMPLETED):
+        claim = await store.claim("me")
+        assert claim is not None
+        await store.finish(claim, outcome, NOTHING)
+    parent = await store.job(1)
+    assert parent.status is Status.FAILED
+    assert parent.status is parent_status((c.status, c.attempt > 0) for c in parent.children)
+    assert parent.children[1].error == "it broke"
+
+
+async def test_on_failure_stop_skips_the_rest(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", on_failure=OnFailure.STOP))
+    claim = await store.claim("me")
+    assert claim is not None
+    assert await store.finish_and_claim(claim, FAILED, NOTHING) is None
+    parent = await store.job(1)
+    assert statuses(parent) == [Status.FAILED, Status.SKIPPED, Status.SKIPPED, Status.SKIPPED]
+    assert {c.reason for c in parent.children[1:]} == {Reason.PREVIOUS_FAILED}
+    assert parent.status is Status.FAILED
+
+
+async def test_r13_an_outcome_is_stored_whole(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("me")
+    assert claim is not None
+    step = Step(
+        number=1, attempt=1, object="main", command="VACUUM", status=Status.COMPLETED, started_at=5, finished_at=9
+    )
+    line = LogLine(number=1, attempt=1, at=7, level=LogLevel.WARNING, message="the WAL is in use")
+    outcome = Outcome(
+        status=Status.COMPLETED, warnings=("the WAL is in use",), before={"size": 9000}, after={"size": 4000}
+    )
+    await store.finish(claim, outcome, Report(steps=(step,), log=(line,)))
+    (child,) = (await store.job(1)).children
+    assert (child.steps, child.log, child.warnings) == ((step,), (line,), ("the WAL is in use",))
+    assert (child.before, child.after) == ({"size": 9000}, {"size": 4000})
+    assert (child.owner, child.attempt) == (None, 1)
+
+
+async def test_a_report_sent_twice_is_stored_once(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("me")
+    assert claim is not None
+    step = Step(number=1, attempt=1, object="main", command="VACUUM", status=Status.RUNNING, started_at=5)
+    line = LogLine(number=1, attempt=1, at=7, level=LogLevel.INFO, message="begun")
+    report = Report(progress=Progress(fraction=0.5, object="main", steps_total=1), steps=(step,), log=(line,))
+    await store.report(claim, report)
+    await store.report(claim, report)
+    (child,) = (await store.job(1)).children
+    assert (child.steps, child.log, child.progress) == ((step,), (line,), report.progress)
+
+
+async def test_progress_is_no_event(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("me")
+    assert claim is not None
+    before = store.last_change()
+    await store.report(claim, Report(progress=Progress(fraction=0.5)))
+    assert store.last_change() == before
+
+
+async def test_r8_a_finish_by_a_former_owner_changes_nothing(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    stale = await store.claim("dead")
+    assert stale is not None
+    await store._rescue_from("dead")
+    fresh = await store.claim("me")
+    assert fresh is not None
+    assert (fresh.job, fresh.attempt) == (stale.job, 2)
+    for write in (store.finish(stale, COMPLETED, NOTHING), store.report(stale, NOTHING), store.release(stale, NOTHING)):
+        with pytest.raises(OwnershipLostError):
+            await write
+    (child,) = (await store.job(1)).children
+    assert (child.status, child.owner) == (Status.RUNNING, "me")
+
+
+async def test_rescue_gives_a_child_a_second_chance_and_then_fails_it(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    for _ in range(2):
+        assert await store.claim("dead") is not None
+        assert await store._rescue_from("dead") == [JobId(1, 1)]
+    parent = await store.job(1)
+    assert (parent.status, parent.children[0].reason) == (Status.FAILED, Reason.OWNER_LOST)
+    assert parent.children[0].error == "the process that ran it died, 2 times"
+
+
+async def test_rescue_ends_the_step_that_was_running(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("dead")
+    assert claim is not None
+    step = Step(number=1, attempt=1, object="main", command="VACUUM", status=Status.RUNNING, started_at=5)
+    await store.report(claim, Report(steps=(step,)))
+    await store._rescue_from("dead")
+    (child,) = (await store.job(1)).children
+    assert [(s.status, s.error) for s in child.steps] == [(Status.FAILED, "the process that ran it died")]
+
+
+async def test_a_released_child_is_pending_with_its_attempts_left(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    for _ in range(5):
+        claim = await store.claim("me")
+        assert claim is not None
+        await store.release(claim, NOTHING)
+    parent = await store.job(1)
+    assert (statuses(parent), parent.status) == ([Status.PENDING], Status.RUNNING)
+
+
+async def test_cancel_ends_what_is_pending_and_asks_what_runs(store: SqliteStore) -> None:
+    await submit(store, new_job("sales"))
+    claim = await store.claim("me")
+    assert claim is not None
+    await store.request_cancel(JobId(1))
+    parent = await store.job(1)
+    assert statuses(parent) == [Status.RUNNING, Status.CANCELLED, Status.CANCELLED, Status.CANCELLED]
+    assert await store.cancel_requests("me") == {JobId(1, 1)}
+    await store.finish(claim, COMPLETED, NOTHING)  # it could not be interrupted any more: the truth is stored
+    parent = await store.job(1)
+    assert (parent.children[0].status, parent.status) == (Status.COMPLETED, Status.CANCELLED)
+
+
+async def test_cancel_of_one_child_leaves_its_siblings(store: SqliteStore) -> None:
+    await submit(store, new_job("sales"))
+    await store.request_cancel(JobId(1, 2))
+    assert statuses(await store.job(1)) == [Status.PENDING, Status.CANCELLED, Status.PENDING, Status.PENDING]
+
+
+async def test_cancel_of_what_is_over_changes_nothing(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("me")
+    assert claim is not None
+    await store.finish(claim, COMPLETED, NOTHING)
+    before = await store.job(1)
+    await store.request_cancel(JobId(1))
+    assert await store.job(1) == before
+
+
+@pytest.mark.parametrize("job", [JobId(7), JobId(1, 9)])
+async def test_cancel_of_an_unknown_job_says_so(store: SqliteStore, job: JobId) -> None:
+    await submit(store, new_job("sales"))
+    with pytest.raises(JobNotFoundError, match="there is no such job"):
+        await store.request_cancel(job)
+
+
+async def test_a_rescued_child_that_was_to_be_cancelled_is_cancelled(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    await store.claim("dead")
+    await store.request_cancel(JobId(1))
+    await store._rescue_from("dead")
+    child: ChildJob = (await store.job(1)).children[0]
+    assert (child.status, child.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)

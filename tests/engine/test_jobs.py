@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.jobs import (
+    CHILD_TRANSITIONS,
+    FINAL,
+    PARENT_TRANSITIONS,
+    ChildJob,
+    EngineName,
+    JobId,
+    Operation,
+    ParentJob,
+    Progress,
+    Request,
+    Status,
+    may_follow,
+    parent_progress,
+    parent_status,
+    run_duration,
+)
+from tests.building import ALL_FOUR
+
+P, R, C, F, X, S = Status
+
+
+@pytest.mark.parametrize(
+    ("children", "expected"),
+    [
+        ([(P, False), (P, False)], P),
+        ([(R, True), (P, False)], R),
+        ([(C, True), (P, False)], R),
+        ([(P, True), (P, False)], R),  # handed back: it has begun
+        ([(S, False), (P, False)], P),
+        ([(C, True), (C, True)], C),
+        ([(C, True), (F, True)], F),
+        ([(F, True), (X, True)], F),
+        ([(C, True), (X, False)], X),
+        ([(C, True), (S, False)], C),
+        ([(S, False), (S, False)], C),
+    ],
+)
+def test_parent_status(children: list[tuple[Status, bool]], expected: Status) -> None:
+    assert parent_status(children) is expected
+
+
+@given(st.lists(st.tuples(st.sampled_from(Status), st.booleans()), min_size=1))
+def test_r2_a_parent_is_final_exactly_when_all_its_children_are(children: list[tuple[Status, bool]]) -> None:
+    assert parent_status(children).is_final == all(status.is_final for status, _ in children)
+
+
+@given(st.lists(st.tuples(st.sampled_from(Status), st.booleans()), min_size=1))
+def test_r3_a_failed_child_is_never_hidden(children: list[tuple[Status, bool]]) -> None:
+    if any(status is Status.FAILED for status, _ in children):
+        assert parent_status(children) in {Status.PENDING, Status.RUNNING, Status.FAILED}
+
+
+@pytest.mark.parametrize("transitions", [CHILD_TRANSITIONS, PARENT_TRANSITIONS])
+def test_r15_nothing_follows_a_final_status(transitions: dict[Status, frozenset[Status]]) -> None:
+    assert not any(may_follow(transitions, old, new) for old in FINAL for new in Status)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("42", JobId(42)), ("#42", JobId(42)), ("42.2", JobId(42, 2))])
+def test_job_id_reads_what_the_console_shows(text: str, expected: JobId) -> None:
+    assert JobId.parse(text) == expected
+    assert str(expected) == text.removeprefix("#")
+
+
+@pytest.mark.parametrize("text", ["", "x", "4x", "42.", ".2", "-1", "1.2.3", "²", "4 2"])
+def test_job_id_refuses_anything_else(text: str) -> None:
+    with pytest.raises(ValueError, match="not a job id"):
+        JobId.parse(text)
+
+
+def _child(ordinal: int, status: Status, fraction: float | None = None) -> ChildJob:
+    return ChildJob(
+        parent_id=1,
+        ordinal=ordinal,
+        operation=Operation.VACUUM,
+        status=status,
+        progress=Progress(fraction=fraction),
+        started_at=1_000_000,
+    )
+
+
+def test_parent_progress_counts_ended_children_whole_and_running_ones_in_part() -> None:
+    parent = ParentJob(
+        id=1,
+        engine=EngineName.SQLITE,
+        request=Request(target="sqlite:///x", operations=ALL_FOUR),
+        status=R,
+        created_at=0,
+        children=(_child(1, C), _child(2, F), _child(3, R, 0.5), _child(4, P)),
+    )
+    assert parent_progress(parent) == pytest.approx(2.5 / 4)
+    assert parent.done == 2
+
+
+def test_run_duration_goes_on_until_the_job_is_over() -> None:
+    assert run_duration(_child(1, R), now=3_500_000) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("name", ["", "VACUUM", "drop", "vacuum "])
+def test_r1_an_unknown_operation_cannot_be_constructed(name: str) -> None:
+    with pytest.raises(ValueError, match="not a valid Operation"):
+        Operation(name)
