@@ -1,0 +1,89 @@
+"""Databases by name: `resolve` turns what a user typed into a `Target`."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
+
+from engine.errors import NotAvailableError, UsageError
+from engine.targets.sqlite import SqliteTarget
+
+if TYPE_CHECKING:
+    from engine.targets.base import Target
+
+_URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_LIBPQ: Final = re.compile(r"\s*(service|host|hostaddr|port|dbname|user|password|passfile|sslmode)\s*=")
+_PASSWORD_SETTING: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
+_PLANNED: Final = {
+    "postgresql": "PostgreSQL",
+    "postgres": "PostgreSQL",
+    "mysql": "MySQL",
+    "mariadb": "MariaDB",
+}
+_FORMS: Final = "give a path, sqlite:PATH or sqlite:///PATH"
+
+
+def resolve(text: str) -> Target:
+    """The database that `text` names; it does not have to exist yet.
+
+    Raises:
+        UsageError: `text` names no database: it is empty, malformed, of an unknown kind, or holds a password.
+        NotAvailableError: it names a kind of database that dbtend does not maintain yet.
+    """
+    if not text.strip():
+        raise UsageError("target", "it is empty", _FORMS)
+    if url := _URL.fullmatch(text):
+        return _resolve_url(url["scheme"].lower(), url["rest"])
+    if _LIBPQ.match(text):
+        _refuse_password("service=... or host=...", has_password=bool(_PASSWORD_SETTING.search(text)))
+        raise _not_available("service=... or host=...", "PostgreSQL")
+    return _sqlite(text.removeprefix("sqlite:"))
+
+
+def _resolve_url(scheme: str, rest: str) -> Target:
+    # What follows the scheme may hold a password, so no message repeats it.
+    shown = f"{scheme}://..."
+    if scheme == "sqlite" and rest.startswith("/"):
+        path, question_mark, _ = rest.partition("?")
+        if question_mark:
+            raise UsageError(
+                f"sqlite://{path}", "options after a ? are not supported", "give the plain path, or write ? as %3F"
+            )
+        return _sqlite(os.fsdecode(unquote_to_bytes(_encoded(path))))
+    user_info, at, _ = rest.rpartition("@")
+    _refuse_password(shown, has_password=bool(at and ":" in user_info) or bool(_PASSWORD_SETTING.search(rest)))
+    if scheme in _PLANNED:
+        raise _not_available(shown, _PLANNED[scheme])
+    if scheme == "sqlite":
+        raise UsageError(shown, "a SQLite URL has three slashes before the absolute path", _FORMS)
+    raise UsageError(shown, "this kind of database is unknown", _FORMS)
+
+
+def _sqlite(path: str) -> Target:
+    if not path:
+        raise UsageError("target", "there is no path after sqlite:", _FORMS)
+    if "\0" in path:
+        raise UsageError("target", "a path cannot contain a NUL character", _FORMS)
+    return SqliteTarget(os.fsdecode(_encoded(path)))
+
+
+def _encoded(path: str) -> bytes:
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise UsageError("target", "the path holds characters that no file name can have", _FORMS) from error
+
+
+def _refuse_password(shown: str, *, has_password: bool) -> None:
+    if has_password:
+        raise UsageError(
+            shown,
+            "a password must not be part of a target",
+            "put it where the database's own tools look: ~/.pgpass, a libpq service file, or ~/.my.cnf",
+        )
+
+
+def _not_available(shown: str, product: str) -> NotAvailableError:
+    return NotAvailableError(shown, f"{product} targets are not available yet", "SQLite files are: " + _FORMS)

@@ -1,0 +1,5 @@
+"""SQLite files as targets."""
+
+from engine.targets.sqlite.target import SqliteTarget
+
+__all__ = ["SqliteTarget"]

@@ -1,0 +1,72 @@
+"""SQLite's errors in plain words: pure functions of the exception."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from engine.errors import TargetBusyError, TargetError, TargetRefusedError, TargetUnavailableError
+
+_SENTENCES: Final = {
+    "SQLITE_READONLY_DIRECTORY": "the journal cannot be created: no write access to the directory of the file.",
+    "SQLITE_READONLY_DBMOVED": "the file was moved, replaced or deleted while it was open.",
+    "SQLITE_READONLY_ROLLBACK": "an earlier crash has to be rolled back first, which needs write access.",
+    "SQLITE_READONLY": "the database is read-only.",
+    "SQLITE_FULL": "the disk is full, nothing was changed. Free some space for the database and for temporary files.",
+    "SQLITE_NOTADB": "this is not a SQLite database, or it is encrypted.",
+    "SQLITE_CANTOPEN": "the file, or its journal beside it, cannot be opened. Check paths and permissions.",
+    "SQLITE_INTERRUPT": "it was interrupted.",
+    "SQLITE_NOMEM": "there is not enough memory.",
+}
+_SENTENCES_WITH_DETAIL: Final = {
+    "SQLITE_CONSTRAINT_UNIQUE": "rows share a key that must be unique ({}). Remove the duplicates, then try again.",
+    "SQLITE_CONSTRAINT_PRIMARYKEY": "rows share a primary key ({}). Remove the duplicates, then try again.",
+    "SQLITE_ERROR_MISSING_COLLSEQ": "it needs a collation that only its application has ({}).",
+    "SQLITE_CORRUPT": "the database is damaged ({}). Look at PRAGMA integrity_check; restore a backup or use .recover.",
+    "SQLITE_IOERR": "the disk could not be read or written ({}). Look at the system log.",
+}
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether a lock could not be had in time."""
+    return _primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def is_interrupt(error: sqlite3.Error) -> bool:
+    """Whether the statement was stopped because we asked for it."""
+    return _primary_code(error) == sqlite3.SQLITE_INTERRUPT
+
+
+def explain(error: sqlite3.Error, lock_timeout: float) -> str:
+    """One or two sentences on what happened and what to do."""
+    if is_busy(error):
+        return (
+            f"the lock could not be had in {lock_timeout:g} s: another connection uses the database. "
+            "Try again later, or with a longer lock timeout."
+        )
+    name = str(getattr(error, "sqlite_errorname", ""))
+    for key in (name, "_".join(name.split("_")[:2])):
+        if sentence := _SENTENCES.get(key):
+            return sentence
+        if sentence := _SENTENCES_WITH_DETAIL.get(key):
+            return sentence.format(error)
+    return f"SQLite says: {error}."
+
+
+def opening_error(path: str, error: sqlite3.Error, lock_timeout: float) -> TargetError:
+    """The error of a database that cannot be opened or read at all."""
+    if is_busy(error):
+        return TargetBusyError(path, explain(error, lock_timeout))
+    if _primary_code(error) == sqlite3.SQLITE_READONLY:
+        return TargetRefusedError(path, explain(error, lock_timeout))
+    return TargetUnavailableError(path, explain(error, lock_timeout))
+
+
+def reading_error(path: str, error: sqlite3.Error, lock_timeout: float) -> TargetError:
+    """The error of a database that is open and could not be inspected."""
+    kind = TargetBusyError if is_busy(error) else TargetError
+    return kind(path, explain(error, lock_timeout))
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

@@ -1,0 +1,80 @@
+"""What can be said of a database file without opening it: opening and closing a live SQLite file drops its locks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from engine.errors import TargetRefusedError, TargetUnavailableError
+
+_STAT_ERRORS: Final = {
+    errno.ENOENT: ("there is no such file", "check the path; dbtend never creates a database"),
+    errno.ENOTDIR: ("a part of the path is not a directory", "check the path"),
+    errno.EACCES: ("no permission to reach it", "run dbtend as a user who may read and write it"),
+    errno.ELOOP: ("its symbolic links lead in a circle", "check the path"),
+    errno.ENAMETOOLONG: ("the name is too long for a file", "check the path"),
+}
+
+
+def status_of(path: str) -> os.stat_result:
+    """Raises TargetUnavailableError where there is no such file, or no way to it."""
+    try:
+        return Path(path).stat()
+    except OSError as error:
+        why, hint = _STAT_ERRORS.get(error.errno or 0, (error.strerror or str(error), "check the path"))
+        raise TargetUnavailableError(path, why, hint) from None
+
+
+def check_readable(path: str) -> None:
+    """Raises TargetUnavailableError if this cannot be a database that we may read."""
+    status = status_of(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise TargetUnavailableError(path, "this is a directory", "give the path of a SQLite file")
+    if not stat.S_ISREG(status.st_mode):
+        raise TargetUnavailableError(path, "this is not a regular file", "give the path of a SQLite file")
+    # root passes os.access whatever the mode says; a file without any read bit is closed on purpose.
+    if not status.st_mode & 0o444 or not os.access(path, os.R_OK):
+        raise TargetUnavailableError(path, "no permission to read it", "chmod it, or run dbtend as its owner")
+    if status.st_size == 0:
+        raise TargetUnavailableError(path, "an empty file, not a database yet", "check the path")
+
+
+def check_writable(path: str) -> None:
+    """Raises TargetRefusedError if maintenance, which writes the file and a journal beside it, must not start."""
+    status = status_of(path)
+    if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
+        raise TargetRefusedError(path, "the file is read-only", "chmod it, or run dbtend as a user who may write it")
+    directory = str(Path(path).parent)
+    if not status_of(directory).st_mode & 0o222 or not os.access(directory, os.W_OK | os.X_OK):
+        raise TargetRefusedError(
+            path, "its directory is read-only, so no journal can be created", f"allow writing to {directory}"
+        )
+    if status.st_nlink > 1:
+        raise TargetRefusedError(
+            path,
+            f"the file has {status.st_nlink} names (hard links), and SQLite's journal would protect only one of them",
+            "maintain a database that has one name only",
+        )
+
+
+def file_size(path: str) -> int:
+    """Bytes on disk; 0 where there is no such file."""
+    try:
+        return Path(path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def temporary_directory() -> str | None:
+    """Where SQLite puts temporary files: its own search order."""
+    candidates = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp", ".")  # noqa: S108
+    usable = (d for d in candidates if d and Path(d).is_dir() and os.access(d, os.W_OK | os.X_OK))
+    return next(usable, None)
+
+
+def shares_file_system_with_temporary_files(path: str) -> bool:
+    directory = temporary_directory()
+    return directory is not None and Path(directory).stat().st_dev == Path(path).stat().st_dev

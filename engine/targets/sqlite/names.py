@@ -1,0 +1,29 @@
+"""How names are written: identifiers in SQL, files in URLs."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from urllib.parse import quote as percent_encoded
+
+
+def quote(name: str) -> str:
+    """`name` as an SQL identifier, whatever it contains. Raises ValueError for a NUL, which SQL cannot hold."""
+    if "\0" in name:
+        raise ValueError("an SQL name cannot contain a NUL character")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def target_url(path: str) -> str:
+    """The canonical URL of an absolute path: readable, and without anything a URL gives a meaning to."""
+    return "sqlite://" + "".join(map(_url_char, path))
+
+
+def _url_char(char: str) -> str:
+    needs_encoding = char in "%?# " or unicodedata.category(char) in {"Cc", "Cs"}
+    return percent_encoded(os.fsencode(char), safe="") if needs_encoding else char
+
+
+def connection_uri(path: str) -> str:
+    """What SQLite opens: the existing file at the absolute `path`, never a new one."""
+    return f"file:{percent_encoded(os.fsencode(path))}?mode=rw"

@@ -1,0 +1,91 @@
+"""Statements that can really be stopped, and connections that leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import aiosqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+_INTERRUPT_INTERVAL: Final = 0.02
+_LONGEST_TIMEOUT: Final = 1e6
+
+
+async def open_connection(uri: str, lock_timeout: float) -> aiosqlite.Connection:
+    """A connection that has read the schema, so that what is no database fails here. Raises sqlite3.Error."""
+    opening = asyncio.ensure_future(_open(uri, lock_timeout))
+    try:
+        return await to_its_end(opening)
+    except asyncio.CancelledError:
+        if opening.exception() is None:
+            await close(opening.result())
+        raise
+
+
+async def _open(uri: str, lock_timeout: float) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(
+        uri, uri=True, isolation_level=None, timeout=min(lock_timeout, _LONGEST_TIMEOUT)
+    )
+    try:
+        await connection.execute_fetchall("PRAGMA trusted_schema = OFF")
+        await connection.execute_fetchall("SELECT count(*) FROM sqlite_schema")
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def close(connection: aiosqlite.Connection) -> None:
+    """Close, and wait for it even when cancelled."""
+    await to_its_end(asyncio.ensure_future(_close(connection)))
+
+
+async def _close(connection: aiosqlite.Connection) -> None:
+    # An interrupt that came too late would make close() skip its checkpoint and leave -wal and -shm behind;
+    # any statement clears it.
+    with contextlib.suppress(sqlite3.Error):
+        await connection.execute_fetchall("SELECT 1")
+    await connection.close()
+
+
+async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.Event) -> list[Any]:
+    """All rows of `sql`; interrupted when `cancel` is set, or when the awaiting task is cancelled.
+
+    Either way the statement has ended when this returns or raises: aiosqlite alone would let it run on in its
+    thread, and a VACUUM would commit behind the back of a task that says it was cancelled.
+
+    Raises sqlite3.Error (SQLITE_INTERRUPT if it was stopped), CancelledError if the task was cancelled.
+    """
+    statement = asyncio.ensure_future(connection.execute_fetchall(sql))
+    asked = asyncio.ensure_future(cancel.wait())
+    try:
+        await asyncio.wait({statement, asked}, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        with contextlib.suppress(sqlite3.Error):
+            await to_its_end(statement, connection.interrupt)
+        raise
+    finally:
+        asked.cancel()
+    return list(await to_its_end(statement, connection.interrupt))
+
+
+async def to_its_end(future: asyncio.Future[T], nudge: Callable[[], Awaitable[None]] | None = None) -> T:
+    """The result of `future`, which is waited for even when cancelled, with a `nudge` now and then."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            if nudge is not None:
+                await nudge()
+            await asyncio.wait({future}, timeout=_INTERRUPT_INTERVAL if nudge else None)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        future.exception()  # retrieved here, so that asyncio does not report it as lost
+        raise cancelled
+    return future.result()

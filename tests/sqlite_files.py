@@ -1,0 +1,118 @@
+"""Real SQLite files for tests, healthy and damaged on purpose."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from engine.targets.sqlite.names import quote
+
+HOSTILE_INDEX_NAMES = ("order", "my-index", 'a"b', "sqliteX_idx", "ünïcode idx")
+AUTOMATIC_INDEX = "sqlite_autoindex_item_1"
+
+
+def make_database(path: Path, *, rows: int = 2000, journal_mode: str = "delete") -> Path:
+    """A database with hostile index names, an index that SQLite made itself, and half of its rows deleted."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA journal_mode = {journal_mode}")
+        db.executescript(
+            """
+            CREATE TABLE item(code TEXT UNIQUE, price INTEGER, note TEXT);
+            CREATE TABLE "group"(id INTEGER PRIMARY KEY, name TEXT);
+            CREATE VIRTUAL TABLE search USING fts5(words);
+            """
+        )
+        for name in HOSTILE_INDEX_NAMES:
+            db.execute(f"CREATE INDEX {quote(name)} ON item(price)")
+        db.execute("BEGIN")
+        db.executemany(
+            "INSERT INTO item VALUES (?, ?, ?)",
+            ((f"code-{i:06}", i * 7919 % 1000, f"note {i} " * 12) for i in range(rows)),
+        )
+        db.executemany('INSERT INTO "group"(name) VALUES (?)', ((f"group {i}",) for i in range(rows // 10)))
+        db.executemany("INSERT INTO search VALUES (?)", ((f"word{i} and word{i * 3}",) for i in range(rows // 10)))
+        db.execute("DELETE FROM item WHERE rowid <= ?", (rows // 2,))
+        db.execute("COMMIT")
+    return path
+
+
+def content(path: Path) -> dict[str, str]:
+    """A hash per table of all its rows, whatever their rowids and their order on disk."""
+    with closing(sqlite3.connect(path)) as db:
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        tables = (name for name in names if not name.startswith("sqlite_stat"))
+        return {name: _hash_of_rows(db, name) for name in tables}
+
+
+def _hash_of_rows(db: sqlite3.Connection, table: str) -> str:
+    rows = sorted(map(repr, db.execute(f"SELECT * FROM {quote(table)} NOT INDEXED")))
+    return hashlib.sha256("\n".join(rows).encode(errors="surrogateescape")).hexdigest()
+
+
+def integrity(path: Path) -> list[str]:
+    """What `PRAGMA integrity_check` complains of: nothing for a healthy database."""
+    with closing(sqlite3.connect(path)) as db:
+        lines = [line for (line,) in db.execute("PRAGMA integrity_check")]
+    return [] if lines == ["ok"] else lines
+
+
+def remove_index_entries(path: Path, index: str) -> None:
+    """Damage a one-column index: a third of its entries are gone, as after a bug in an application.
+
+    The entries of an index are stored like the rows of a WITHOUT ROWID table, so such a table, put into the
+    schema with the root page of the index, can delete them.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND name = ?", (index,))
+        with _schema_surgery(db):
+            db.execute(
+                "INSERT INTO sqlite_schema VALUES ('table', 'ghost', 'ghost', ?, "
+                "'CREATE TABLE ghost(key, row, PRIMARY KEY(key, row)) WITHOUT ROWID')",
+                (root,),
+            )
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM ghost WHERE row % 3 = 0")
+        with _schema_surgery(db):
+            db.execute("DELETE FROM sqlite_schema WHERE name = 'ghost'")
+
+
+def add_index_that_cannot_be_rebuilt(path: Path, name: str = "broken unique") -> None:
+    """A UNIQUE index over a column with duplicates: it was made as an ordinary one, and lost its honesty."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"CREATE INDEX {quote(name)} ON item(note)")
+        db.execute("INSERT INTO item VALUES ('duplicate', 1, (SELECT note FROM item LIMIT 1))")
+        set_schema_sql(db, name, f"CREATE UNIQUE INDEX {quote(name)} ON item(note)")
+
+
+def set_schema_sql(db: sqlite3.Connection, name: str, sql: str) -> None:
+    """Replace the stored definition of an object without touching its content."""
+    with _schema_surgery(db):
+        db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (sql, name))
+
+
+@contextmanager
+def _schema_surgery(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("PRAGMA writable_schema = ON")
+    yield
+    ((version,),) = db.execute("PRAGMA schema_version")
+    db.execute(f"PRAGMA schema_version = {version + 1}")
+    db.execute("PRAGMA writable_schema = OFF")
+
+
+@contextmanager
+def transaction(path: Path, kind: str) -> Iterator[sqlite3.Connection]:
+    """Another connection that holds a DEFERRED (with a read), IMMEDIATE or EXCLUSIVE transaction meanwhile."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"BEGIN {kind}")
+        db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        yield db
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def files_beside(path: Path) -> set[str]:
+    """The names of all files in the directory of `path`: to see what was created or left behind."""
+    return {entry.name for entry in path.parent.iterdir()}
