@@ -29,12 +29,18 @@ def file(store_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def add_job(file: sqlite3.Connection, **columns: object) -> None:
-    parent = {"target": "t", "target_key": "k", "engine": "sqlite", "operations": '["vacuum"]', "options": "{}"}
+    parent: dict[str, object] = {
+        "target": "t",
+        "target_key": "k",
+        "engine": "sqlite",
+        "operations": '["vacuum"]',
+        "options": "{}",
+    }
     parent |= {"created_at": 1, "changed_at": 1}
-    child = {"parent_id": 1, "ordinal": 1, "target_key": "k", "operation": "vacuum", "changed_at": 1}
+    child: dict[str, object] = {"parent_id": 1, "ordinal": 1, "target_key": "k", "operation": "vacuum", "changed_at": 1}
     for name, value in columns.items():
         table, _, column = name.partition("__")
-        (parent if table == "parent" else child)[column] = value  # type: ignore[assignment]
+        (parent if table == "parent" else child)[column] = value
     for table, row in (("parent_job", parent), ("child_job", child)):
         file.execute(
             f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())

@@ -1,0 +1,137 @@
+"""The writer thread: whole transactions, none mixed with another, whatever happens around them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.errors import StoreError
+from engine.store.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+async def writer(tmp_path: Path) -> AsyncIterator[Writer]:
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(tmp_path / "w.db", isolation_level=None, timeout=0)
+        connection.execute("CREATE TABLE IF NOT EXISTS t (x)")
+        return connection
+
+    writer = Writer(connect)
+    await writer.open()
+    yield writer
+    await writer.close()
+
+
+def insert(value: int) -> Callable[[sqlite3.Connection], int]:
+    return lambda c: c.execute("INSERT INTO t VALUES (?)", (value,)).rowcount
+
+
+async def rows(writer: Writer) -> list[int]:
+    return await writer.run(lambda c: [x for (x,) in c.execute("SELECT x FROM t ORDER BY rowid")])
+
+
+async def test_transactions_run_in_the_order_they_were_queued(writer: Writer) -> None:
+    await asyncio.gather(*[writer.run(insert(n)) for n in range(1000)])
+    assert await rows(writer) == list(range(1000))
+
+
+async def test_one_that_fails_leaves_the_others_of_its_group(writer: Writer) -> None:
+    def fails(c: sqlite3.Connection) -> None:
+        c.execute("INSERT INTO t VALUES (99)")
+        raise ValueError("no")
+
+    results = await asyncio.gather(
+        writer.run(insert(1)),
+        writer.run(fails),
+        writer.run(insert(2)),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [int, ValueError, int]
+    assert await rows(writer) == [1, 2]
+
+
+async def test_a_cancelled_wait_neither_stops_nor_splits_the_transaction(writer: Writer) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(c: sqlite3.Connection) -> None:
+        c.execute("INSERT INTO t VALUES (1)")
+        entered.set()
+        go_on.wait()
+        c.execute("INSERT INTO t VALUES (2)")
+
+    async def wait_for_it() -> None:
+        await writer.run(slow)
+
+    task = asyncio.create_task(wait_for_it())
+    await asyncio.to_thread(entered.wait)
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await rows(writer) == [1, 2]
+
+
+async def test_only_a_change_is_announced(writer: Writer) -> None:
+    announced = []
+    writer.on_commit = lambda: announced.append(1)
+    await rows(writer)
+    assert announced == []
+    await writer.run(insert(1))
+    await asyncio.sleep(0)
+    assert announced == [1]
+
+
+async def test_r26_a_write_waits_for_another_process(writer: Writer, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "w.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    written = writer.run(insert(1))
+    await asyncio.sleep(0.02)
+    assert not written.done()
+    other.execute("COMMIT")
+    assert await written == 1
+    other.close()
+
+
+async def test_a_store_that_stays_locked_is_an_error_in_words(
+    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0.02)
+    other = sqlite3.connect(tmp_path / "w.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="kept it locked"):
+        await writer.run(insert(1))
+    other.execute("COMMIT")
+    other.close()
+    assert await rows(writer) == []
+
+
+async def test_a_full_disk_is_an_error_in_words_and_the_writer_lives_on(writer: Writer) -> None:
+    def fill(c: sqlite3.Connection) -> None:
+        c.execute("PRAGMA max_page_count = 3")
+        c.execute("INSERT INTO t SELECT randomblob(4000) FROM json_each('[1,2,3,4,5,6,7,8,9]')")
+
+    results = await asyncio.gather(writer.run(insert(1)), writer.run(fill), return_exceptions=True)
+    assert isinstance(results[1], StoreError)
+    assert "disk is full" in str(results[1])
+    await writer.run(lambda c: c.execute("PRAGMA max_page_count = 1000").fetchone())
+    before = await rows(writer)
+    await writer.run(insert(2))
+    assert await rows(writer) == [*before, 2]
+
+
+async def test_r23_counters_are_never_lost_between_writers(writer: Writer) -> None:
+    await writer.run(insert(0))
+
+    def bump(c: sqlite3.Connection) -> None:
+        c.execute("UPDATE t SET x = x + 1")
+
+    await asyncio.gather(*[writer.run(bump) for _ in range(500)])
+    assert await rows(writer) == [500]

@@ -1,0 +1,238 @@
+"""Claiming, routing, supervising: with workers of the test's own, on a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.jobs import (
+    ChangeKind,
+    JobId,
+    JobType,
+    LogLevel,
+    OnDuplicate,
+    Operation,
+    Outcome,
+    ParentJob,
+    Reason,
+    Status,
+)
+from engine.orchestrator import ParentJobOrchestrator
+from engine.processor import JobProcessor
+from engine.store.sqlite import SqliteStore
+from engine.targets import resolve
+from engine.worker import DatabaseMaintenanceWorker
+from tests.building import ALL_FOUR, COMPLETED, new_job, ticking_clock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from engine.jobs import Claim
+    from engine.reporter import Reporter
+    from engine.store.base import NewJob
+    from engine.worker import JobWorker
+
+CLOCK = ticking_clock()
+
+
+class FunctionWorker:
+    """A worker that does what a function of the test says."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self.function = function
+
+    async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        outcome = await self.function(claim, reporter, cancel)  # type: ignore[misc]
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+
+@asynccontextmanager
+async def processing(
+    store: SqliteStore, worker: JobWorker | None, *, concurrency: int = 2, own_jobs_only: bool = False
+) -> AsyncIterator[JobProcessor]:
+    workers: dict[str, JobWorker] = {} if worker is None else {JobType.OPERATION: worker}
+    async with store.hosting_workers() as owner:
+        processor = JobProcessor(
+            store, workers, owner=owner, concurrency=concurrency, own_jobs_only=own_jobs_only, clock=CLOCK
+        )
+        async with processor.running():
+            yield processor
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    async with SqliteStore.open(tmp_path / "jobs.db", clock=CLOCK) as opened:
+        yield opened
+
+
+async def carried_out(store: SqliteStore, *jobs: NewJob) -> list[ParentJob]:
+    ids = await store.submit(jobs, OnDuplicate.REFUSE)
+    async with asyncio.timeout(30):
+        return await ParentJobOrchestrator(store).wait(ids)
+
+
+async def completes(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+    return COMPLETED
+
+
+async def test_r1_submitting_every_operation_ends_completed(store: SqliteStore) -> None:
+    async with processing(store, FunctionWorker(completes)):
+        (parent,) = await carried_out(store, new_job("sales", *Operation))
+    assert parent.status is Status.COMPLETED
+    assert {child.status for child in parent.children} == {Status.COMPLETED}
+
+
+async def test_r17_a_job_without_a_worker_for_its_type_fails_with_that_reason(store: SqliteStore) -> None:
+    async with processing(store, None):
+        (parent,) = await carried_out(store, new_job("sales", Operation.VACUUM))
+    assert parent.status is Status.FAILED
+    assert parent.children[0].reason is Reason.NOT_SUPPORTED
+    assert "no worker is registered for database_maintenance_operation" in str(parent.children[0].error)
+
+
+async def test_r19_as_many_targets_at_once_as_workers(store: SqliteStore) -> None:
+    together = asyncio.Barrier(3)
+
+    async def meets_the_others(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        await together.wait()  # passes only while three run at the same time
+        return COMPLETED
+
+    async with processing(store, FunctionWorker(meets_the_others), concurrency=3):
+        parents = await carried_out(store, *[new_job(f"db{n}", Operation.VACUUM) for n in range(3)])
+    assert {parent.status for parent in parents} == {Status.COMPLETED}
+
+
+async def test_r19_jobs_can_be_read_while_one_runs(store: SqliteStore) -> None:
+    go_on = asyncio.Event()
+
+    async def waits(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        await go_on.wait()
+        return COMPLETED
+
+    async with processing(store, FunctionWorker(waits)):
+        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        await store.next_change(3)
+        assert (await store.job(1)).status is Status.RUNNING
+        go_on.set()
+        await ParentJobOrchestrator(store).wait([1])
+
+
+async def test_r20_never_two_children_on_one_target(store: SqliteStore) -> None:
+    busy: set[str] = set()
+
+    async def alone(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        assert claim.target not in busy
+        busy.add(claim.target)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        busy.discard(claim.target)
+        return COMPLETED
+
+    jobs = [new_job(f"db{n % 3}", *operations) for n in range(6) for operations in [ALL_FOUR[: 1 + n // 3]]]
+    async with processing(store, FunctionWorker(alone), concurrency=8):
+        parents = await carried_out(store, *jobs)
+    assert [child.error for parent in parents for child in parent.children if child.error] == []
+
+
+@pytest.mark.parametrize("error", [ValueError("no such thing"), asyncio.CancelledError("from within")])
+async def test_r27_what_a_worker_raises_fails_its_child_and_nothing_else(
+    store: SqliteStore, error: BaseException
+) -> None:
+    async def raises_once(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        if claim.operation == Operation.ANALYZE:
+            raise error
+        return COMPLETED
+
+    async with processing(store, FunctionWorker(raises_once), concurrency=1):
+        (parent,) = await carried_out(store, new_job("sales"))
+    failed = parent.children[1]
+    assert [c.status for c in parent.children] == [Status.COMPLETED, Status.FAILED, Status.COMPLETED, Status.COMPLETED]
+    assert failed.reason is Reason.OPERATION_ERROR
+    assert type(error).__name__ in str(failed.error)
+    assert "Traceback" not in str(failed.error)
+    assert [line.level for line in failed.log] == [LogLevel.ERROR]
+    assert "Traceback" in failed.log[0].message
+
+
+async def test_cancel_reaches_a_running_worker_and_the_row_tells_what_happened(store: SqliteStore) -> None:
+    async def stops_when_asked(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        await cancel.wait()
+        return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
+
+    async with processing(store, FunctionWorker(stops_when_asked)):
+        changes = ParentJobOrchestrator(store).changes()
+        await store.submit([new_job("sales")], OnDuplicate.REFUSE)
+        async for change in changes:
+            if change.job == JobId(1, 1) and change.new is Status.RUNNING:  # type: ignore[union-attr]
+                break
+        await store.request_cancel(JobId(1))
+        (parent,) = await ParentJobOrchestrator(store).wait([1])
+    assert parent.status is Status.CANCELLED
+    assert {child.status for child in parent.children} == {Status.CANCELLED}
+    kinds = [change.kind for change in await store.changes(0, 100)]
+    assert kinds.count(ChangeKind.CANCEL_REQUESTED) == 1
+
+
+async def test_leaving_hands_back_what_was_running(store: SqliteStore) -> None:
+    started = asyncio.Event()
+
+    async def stops_when_asked(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        started.set()
+        await cancel.wait()
+        return Outcome(status=Status.CANCELLED)
+
+    async with processing(store, FunctionWorker(stops_when_asked)):
+        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        await started.wait()
+    parent = await store.job(1)
+    assert (parent.children[0].status, parent.children[0].owner) == (Status.PENDING, None)
+    async with processing(store, FunctionWorker(completes)):
+        (parent,) = await ParentJobOrchestrator(store).wait([1])
+    assert (parent.status, parent.children[0].attempt) == (Status.COMPLETED, 2)
+
+
+async def test_a_processor_of_its_own_jobs_leaves_others_alone(store: SqliteStore) -> None:
+    (foreign,) = await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with processing(store, FunctionWorker(completes), own_jobs_only=True) as processor:
+        (own,) = await store.submit([new_job("stock", Operation.VACUUM)], OnDuplicate.REFUSE)
+        processor.adopt([own])
+        await ParentJobOrchestrator(store).wait([own])
+    assert (await store.job(foreign)).status is Status.PENDING
+
+
+async def test_r26_an_outcome_is_stored_even_where_the_store_is_locked_for_long(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0.01)
+    monkeypatch.setattr("engine.processor.STORE_RETRY_INTERVAL", 0.01)
+    other = sqlite3.connect(store.path, isolation_level=None)
+
+    async def locks_the_store(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        other.execute("BEGIN IMMEDIATE")
+        return COMPLETED
+
+    async with processing(store, FunctionWorker(locks_the_store)):
+        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        await store.next_change(3)
+        await asyncio.sleep(0.1)  # several refused attempts to write
+        assert (await store.job(1)).children[0].status is Status.RUNNING
+        other.execute("COMMIT")
+        (parent,) = await ParentJobOrchestrator(store).wait([1])
+    other.close()
+    assert parent.status is Status.COMPLETED
+
+
+async def test_r17_a_request_that_cannot_be_read_fails_with_that_reason(store: SqliteStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    with sqlite3.connect(store.path) as other:
+        other.execute('UPDATE parent_job SET options = \'{"lock_timeout": "soon"}\'')
+    other.close()
+    async with processing(store, DatabaseMaintenanceWorker(resolve)):
+        (parent,) = await ParentJobOrchestrator(store).wait([1])
+    assert (parent.status, parent.children[0].reason) == (Status.FAILED, Reason.INVALID)
