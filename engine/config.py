@@ -1,10 +1,22 @@
-"""The config file: targets, defaults, console."""
+"""The config file: targets, defaults, console; and where dbtend keeps its files."""
 
 from __future__ import annotations
 
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
 
+from platformdirs import user_config_path, user_state_path
+
+from engine.errors import ConfigError
 from engine.jobs import OnFailure, Operation
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +53,185 @@ class Config:
     targets: tuple[TargetEntry, ...] = ()
     defaults: Defaults = field(default_factory=Defaults)
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
+
+
+MAX_WORKERS: Final = 64
+
+
+def default_store_path() -> Path:
+    """Where the jobs are kept unless the user says otherwise."""
+    return user_state_path("dbtend") / "jobs.db"
+
+
+def default_config_path() -> Path:
+    return user_config_path("dbtend") / "config.toml"
+
+
+def load_config(path: Path, *, required: bool) -> Config:
+    """Read the config file; without one, and if it is not `required`, everything is at its default.
+
+    Raises ConfigError, with file, key and line.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(str(path), "there is no such config file", "check --config and DBTEND_CONFIG") from None
+        return Config()
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read: {error.strerror}", "it must be a readable file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(str(path), "is not UTF-8 text", "a config file is TOML in UTF-8") from None
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, file: str) -> Config:
+    """The config that `text` holds; `file` is what errors call it. Raises ConfigError."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        why, line = _syntax_error(str(error), text)
+        raise ConfigError(f"{file}, line {line}", why, "the file must be TOML") from None
+    root = _Table(document, (), text, file)
+    root.only("targets", "defaults", "console")
+    return Config(
+        targets=tuple(_target(entry) for entry in root.table("targets").tables()),
+        defaults=_defaults(root.table("defaults")),
+        console=_console(root.table("console")),
+    )
+
+
+def _target(entry: _Table) -> TargetEntry:
+    entry.only("url", "label", "operations", "on_failure", "lock_timeout")
+    url = entry.text("url")
+    if not url:
+        entry.wrong("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
+    return TargetEntry(
+        name=entry.path[-1],
+        url=str(Path(url).expanduser()) if url.startswith("~") else url,
+        label=entry.text("label"),
+        operations=entry.operations("operations"),
+        on_failure=entry.choice("on_failure", OnFailure),
+        lock_timeout=entry.seconds("lock_timeout"),
+    )
+
+
+def _defaults(table: _Table) -> Defaults:
+    table.only("on_failure", "lock_timeout", "workers")
+    given = Defaults()
+    on_failure = table.choice("on_failure", OnFailure)
+    lock_timeout = table.seconds("lock_timeout")
+    workers = table.count("workers", MAX_WORKERS)
+    return Defaults(
+        on_failure=given.on_failure if on_failure is None else on_failure,
+        lock_timeout=given.lock_timeout if lock_timeout is None else lock_timeout,
+        workers=given.workers if workers is None else workers,
+    )
+
+
+def _console(table: _Table) -> ConsoleConfig:
+    table.only("theme", "refresh")
+    refresh = table.seconds("refresh")
+    if refresh is not None and refresh < 0.05:
+        table.wrong("refresh", "must be at least 0.05 seconds", "0.25 suits most terminals")
+    return ConsoleConfig(theme=table.text("theme"), refresh=ConsoleConfig().refresh if refresh is None else refresh)
+
+
+class _Table:
+    """One table of the file, read key by key; whatever is wrong is said with file, line and key."""
+
+    def __init__(self, values: Mapping[str, Any], path: tuple[str, ...], text: str, file: str) -> None:
+        self.path = path
+        self._values, self._text, self._file = values, text, file
+
+    def only(self, *known: str) -> None:
+        for key in self._values:
+            if key not in known:
+                close = get_close_matches(key, known, 1)
+                hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+                self.wrong(key, "is no key that dbtend knows", hint)
+
+    def table(self, key: str) -> _Table:
+        value = self._values.get(key, {})
+        if not isinstance(value, dict):
+            self.wrong(key, "must be a table", f"write it as [{'.'.join((*self.path, key))}]")
+        return _Table(value, (*self.path, key), self._text, self._file)
+
+    def tables(self) -> Iterator[_Table]:
+        for key in self._values:
+            yield self.table(key)
+
+    def text(self, key: str) -> str | None:
+        value = self._values.get(key)
+        if value is not None and not isinstance(value, str):
+            self.wrong(key, "must be text", f'such as {key} = "..."')
+        return value
+
+    def seconds(self, key: str) -> float | None:
+        value = self._values.get(key)
+        if value is None:
+            return None
+        # A bool is an int in Python; inf and nan are floats in TOML.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+            self.wrong(key, "must be a number of seconds, 0 or more", f"such as {key} = 5")
+        return float(value)
+
+    def count(self, key: str, most: int) -> int | None:
+        value = self._values.get(key)
+        if value is not None and (type(value) is not int or not 1 <= value <= most):
+            self.wrong(key, f"must be a whole number from 1 to {most}", f"such as {key} = 2")
+        return value
+
+    def choice(self, key: str, choices: type[_Choice]) -> _Choice | None:
+        value = self.text(key)
+        return None if value is None else self._one_of(key, value, choices)
+
+    def operations(self, key: str) -> tuple[Operation, ...] | None:
+        value = self._values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not value:
+            self.wrong(key, "must be a list of operations", f'such as {key} = ["vacuum", "analyze"]')
+        names = tuple(self._one_of(key, name, Operation) for name in value)
+        if len(set(names)) < len(names):
+            self.wrong(key, "names an operation twice", "name each operation once")
+        return names
+
+    def wrong(self, key: str, why: str, hint: str) -> NoReturn:
+        path = (*self.path, key)
+        line = _line_of(path, self._text) or _line_of(self.path, self._text) or 1
+        raise ConfigError(f"{self._file}, line {line}", f"{'.'.join(path)} {why}", hint)
+
+    def _one_of(self, key: str, value: object, choices: type[_Choice]) -> _Choice:
+        try:
+            return choices(str(value))
+        except ValueError:
+            self.wrong(key, f"cannot be {value!r}", f"known: {', '.join(choices)}")
+
+
+def _syntax_error(message: str, text: str) -> tuple[str, int]:
+    """tomllib's message without its position, and the line."""
+    found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
+    if not found:
+        return message, 1
+    return message[: found.start()], int(found[1]) if found[1] else max(1, len(text.splitlines()))
+
+
+def _line_of(path: Sequence[str], text: str) -> int | None:
+    """The line where the statement begins that brings in the key at `path`.
+
+    tomllib tells no positions, so this reads ever longer beginnings of the file until the key is there.
+    """
+    lines = text.splitlines(keepends=True)
+    begin = 1
+    for end in range(1, len(lines) + 1):
+        try:
+            found: Any = tomllib.loads("".join(lines[:end]))
+        except tomllib.TOMLDecodeError:
+            continue
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is not None:
+            return begin
+        begin = end + 1
+    return None

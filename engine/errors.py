@@ -19,6 +19,7 @@ class ErrorKind(StrEnum):
     NOT_FOUND = "not_found"
     NOT_AVAILABLE = "not_available"
     DUPLICATE = "duplicate"
+    INTERNAL = "internal"
 
 
 class DbtendError(Exception):
@@ -97,3 +98,9 @@ class TargetBusyError(TargetError):
 
     kind = ErrorKind.BUSY
     reason = Reason.TARGET_BUSY
+
+
+class InternalError(DbtendError):
+    """A defect of dbtend itself."""
+
+    kind = ErrorKind.INTERNAL

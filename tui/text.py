@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import unquote
 
 from engine import Status
 
@@ -80,11 +81,51 @@ def _escaped(char: str) -> str:
     return repr(char)[1:-1] if unicodedata.category(char) != "Cf" else f"\\u{ord(char):04x}"
 
 
+def cells(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    return len(text) if text.isascii() else sum(map(_cells, text))
+
+
+def _cells(char: str) -> int:
+    if unicodedata.category(char) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
 def shortened(text: str, width: int) -> str:
     """`text` in at most `width` cells, its end replaced by an ellipsis where it does not fit."""
     if width <= 0:
         return ""
-    return text if len(text) <= width else text[: width - 1] + "…"
+    if cells(text) <= width:
+        return text
+    kept, used = "", 0
+    for char in text:
+        used += _cells(char)
+        if used > width - 1:
+            break
+        kept += char
+    return kept + "…"
+
+
+def padded(text: str, width: int) -> str:
+    """`text` in exactly `width` cells."""
+    text = shortened(text, width)
+    return text + " " * (width - cells(text))
+
+
+def target_name(url: str) -> str:
+    """What a target is called in a line: the file's name, harmless to a terminal."""
+    return plain(unquote(url.rstrip("/").rpartition("/")[2]) or url)
+
+
+def size_change(before: float | None, after: float | None) -> str:
+    """`24.1 MB -> 14.3 MB, 9.80 MB back`; empty where a size is not known."""
+    if before is None or after is None:
+        return ""
+    if size(before) == size(after):
+        return size(after)
+    difference = f"{size(before - after)} back" if after < before else f"{size(after - before)} more"
+    return f"{size(before)} -> {size(after)}, {difference}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,0 +1,81 @@
+"""The `dbtend` command: reads the command line, runs a command, and turns every error into a line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
+from typing import Final
+
+from engine.errors import DbtendError, InternalError, UsageError
+from tui.commands import output
+from tui.commands.arguments import parse
+from tui.commands.console import console
+from tui.commands.demo import demo
+from tui.commands.doctor import doctor
+from tui.commands.exit_codes import CANCELLED, FAILED, error_code
+from tui.commands.lookup import cancel, history, show
+from tui.commands.plan import plan
+from tui.commands.run import retry, run
+from tui.commands.settings import Settings, settings
+from tui.commands.worker import worker
+from tui.text import plain
+
+_COMMANDS: Final[Mapping[str | None, Callable[[argparse.Namespace, Settings], int]]] = {
+    None: console,
+    "demo": demo,
+    "plan": plan,
+    "run": run,
+    "history": history,
+    "show": show,
+    "cancel": cancel,
+    "retry": retry,
+    "worker": worker,
+    "doctor": doctor,
+}
+_WITHOUT_WORDS: Final = frozenset({"history", "worker"})
+
+
+def entry() -> None:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A file name may hold bytes that are no text, and a terminal may not know every letter.
+            stream.reconfigure(errors="backslashreplace")
+    code = main(sys.argv[1:])
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command that `argv` (without the program's name) asks for; the exit code."""
+    flags = argv[: argv.index("--")] if "--" in argv else argv
+    as_json, debug = "--json" in flags, "--debug" in flags
+    try:
+        args = parse(argv)
+        if args.words and args.command in _WITHOUT_WORDS:
+            raise UsageError(repr(args.words[0]), f"dbtend {args.command} takes no such word", "see its --help")
+        return _COMMANDS[args.command](args, settings(args, os.environ))
+    except SystemExit as done:  # --help and --version
+        return int(done.code or 0)
+    except KeyboardInterrupt:
+        return CANCELLED
+    except DbtendError as problem:
+        if debug:
+            raise
+        output.error(problem, as_json=as_json)
+        return error_code(problem)
+    except Exception as error:
+        if debug:
+            raise
+        why = plain(f"{type(error).__name__}: {error}")
+        output.error(InternalError("internal error", why, "repeat with --debug for details"), as_json=as_json)
+        return FAILED
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,58 @@
+"""Opening the console: `dbtend [TARGET...]`. Textual is imported here and nowhere else on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from engine import Engine
+from engine.config import ConsoleConfig, TargetEntry
+from engine.errors import UsageError
+from tui.commands.arguments import COMMANDS
+from tui.commands.exit_codes import OK
+from tui.commands.settings import Settings, target_entries
+
+
+def console(args: argparse.Namespace, settings: Settings) -> int:
+    config = settings.config()
+    refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
+    targets = target_entries(args.words, config) if args.words else list(config.targets)
+    open_console(settings.store, targets, config.console, mouse=not args.no_mouse)
+    return OK
+
+
+def refuse_mistyped_command(words: Iterable[str], names: Iterable[str]) -> None:
+    """Raise UsageError where a word can only be meant as a command: no target is called like this."""
+    for word in words:
+        if word in names or ":" in word or "=" in word or Path(word).exists():
+            continue
+        close = get_close_matches(word, [*COMMANDS, "help"], 1)
+        if close:
+            hint = f"did you mean dbtend {close[0]}?" if close != ["help"] else "see dbtend --help"
+            raise UsageError(repr(word), "is no command, no file and no target of the config file", hint)
+        if "/" not in word and "." not in word:
+            hint = "give a path, or see dbtend --help for the commands"
+            raise UsageError(repr(word), "is no command, no file and no target of the config file", hint)
+
+
+def open_console(store: Path, targets: Sequence[TargetEntry], config: ConsoleConfig, *, mouse: bool) -> None:
+    """Raises UsageError where there is no terminal that could show it."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("console", "needs a terminal", "without one use dbtend run, plan, history; see dbtend --help")
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise UsageError("console", "this terminal cannot show it (TERM=dumb)", "use dbtend run, plan, history instead")
+    asyncio.run(_run_console(store, targets, config, mouse=mouse))
+
+
+async def _run_console(store: Path, targets: Sequence[TargetEntry], config: ConsoleConfig, *, mouse: bool) -> None:
+    from tui.app import DbtendApp
+    from tui.worker_process import start_worker
+
+    async with Engine.open(store) as engine:
+        app = DbtendApp(engine, targets, ensure_worker=lambda: start_worker(store), config=config)
+        await app.run_async(mouse=mouse)

@@ -1,0 +1,59 @@
+"""`dbtend demo`: a sample database that needs maintenance, and a store of its own, so that nothing is touched."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from engine import Request, look
+from engine.config import Config, TargetEntry
+from engine.demo import build_demo_database
+from engine.errors import UsageError
+from tui.commands import output
+from tui.commands.console import open_console
+from tui.commands.exit_codes import OK
+from tui.commands.run import run_requests
+from tui.commands.settings import Settings
+from tui.text import plain, size
+
+
+def demo(args: argparse.Namespace, settings: Settings) -> int:
+    if args.words:
+        raise UsageError("dbtend demo", "takes no TARGET: it makes its own", "dbtend run TARGET works on yours")
+    if args.keep is None:
+        directory = Path(tempfile.mkdtemp(prefix="dbtend-demo-"))
+        try:
+            return _demo(directory, args, settings)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+    database = args.keep / DATABASE
+    if database.exists():
+        raise UsageError(str(database), "is there already", "give another directory with --keep")
+    try:
+        args.keep.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(str(args.keep), f"cannot be created: {error.strerror}", "give another directory") from None
+    return _demo(args.keep, args, settings)
+
+
+DATABASE = "sample.db"
+
+
+def _demo(directory: Path, args: argparse.Namespace, settings: Settings) -> int:
+    database, store = directory / DATABASE, args.store or directory / "jobs.db"
+    build_demo_database(database)
+    if sys.stdout.isatty() and not args.json:
+        target = TargetEntry(name=DATABASE, url=str(database))
+        open_console(store, [target], Config().console, mouse=not args.no_mouse)
+        return OK
+    before = database.stat().st_size
+    if not args.json:
+        output.line(f"{plain(str(database))}: {size(before)}, a sample that needs maintenance")
+    asked = Request(target=str(database), operations=look.default_operations(str(database)))
+    code = run_requests(store, [asked], as_json=args.json)
+    if not args.json:
+        output.line(f"{plain(str(database))}: {size(before)} before, {size(database.stat().st_size)} after")
+    return code

@@ -1,0 +1,134 @@
+"""`dbtend doctor`: versions, paths, permissions, targets; what is wrong, and the fix."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.metadata
+import os
+import platform
+import shutil
+import sqlite3
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from engine import Engine, look
+from engine.config import Config, TargetEntry
+from engine.errors import ConfigError, DbtendError
+from tui.commands import output, values
+from tui.commands.exit_codes import FAILED, OK
+from tui.commands.settings import Settings, target_entries
+from tui.text import counted, padded, plain, size
+
+_LITTLE_SPACE = 100_000_000
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `fix` says what to do where it is not ok."""
+
+    level: Level
+    what: str
+    found: str
+    fix: str = ""
+
+
+def doctor(args: argparse.Namespace, settings: Settings) -> int:
+    checks = asyncio.run(_examine(args.words, settings, has_store=settings.store.exists()))
+    if args.json:
+        form = [{"level": c.level.value, "what": c.what, "found": c.found, "fix": c.fix} for c in checks]
+        output.document({"checks": form})
+    else:
+        for check in checks:
+            fix = f"  ({plain(check.fix)})" if check.fix else ""
+            output.line(f"{padded(check.level, 8)} {padded(plain(check.what), 12)} {plain(check.found)}{fix}")
+    return FAILED if any(check.level is Level.PROBLEM for check in checks) else OK
+
+
+async def _examine(words: Sequence[str], settings: Settings, *, has_store: bool) -> list[Check]:
+    config, config_check = _config(settings)
+    entries = target_entries(words, config) if words else config.targets
+    return [
+        *_versions(),
+        config_check,
+        *store_files(settings.store),
+        *(await _store(settings.store) if has_store else []),
+        *[await _target(entry) for entry in entries],
+    ]
+
+
+def _versions() -> Iterator[Check]:
+    yield Check(Level.OK, "dbtend", values.version())
+    yield Check(Level.OK, "python", platform.python_version())
+    yield Check(Level.OK, "sqlite", sqlite3.sqlite_version)
+    try:
+        yield Check(Level.OK, "textual", importlib.metadata.version("textual"))
+    except importlib.metadata.PackageNotFoundError:
+        yield Check(Level.WARN, "textual", "is not installed: there is no console", "pip install textual")
+
+
+def _config(settings: Settings) -> tuple[Config, Check]:
+    path = str(settings.config_path)
+    try:
+        config = settings.config()
+    except ConfigError as error:
+        return Config(), Check(Level.PROBLEM, "config", f"{error.what}: {error.why}", error.hint)
+    if not settings.config_path.exists():
+        return config, Check(Level.OK, "config", f"{path}: none, everything is at its default")
+    return config, Check(Level.OK, "config", f"{path}: {counted(len(config.targets), 'target')}")
+
+
+def store_files(store: Path) -> Iterator[Check]:
+    """Places and permissions: the store must be writable, and is nobody else's business."""
+    directory = next(place for place in (store.parent, *store.parent.parents) if place.exists())
+    if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
+        yield Check(Level.PROBLEM, "store", f"{directory} cannot be written", "allow it, or give another --store")
+        return
+    free = shutil.disk_usage(directory).free
+    level = Level.OK if free >= _LITTLE_SPACE else Level.WARN
+    yield Check(level, "disk space", f"{size(free)} free beside the store", "" if level is Level.OK else "make room")
+    if not store.exists():
+        yield Check(Level.OK, "store", f"{store}: none yet, the first run creates it")
+        return
+    for path, wanted in ((store.parent, 0o700), (store, 0o600)):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            yield Check(Level.WARN, "permissions", f"{path} is open to others ({mode:04o})", f"chmod {wanted:o} {path}")
+    if not store.stat().st_mode & 0o222 or not os.access(store, os.W_OK):
+        yield Check(Level.PROBLEM, "permissions", f"{store} cannot be written", f"chmod 600 {store}")
+
+
+async def _store(store: Path) -> list[Check]:
+    try:
+        async with Engine.open(store) as engine:
+            jobs, open_jobs, workers = len(await engine.history_ids()), await engine.open_jobs(), await engine.workers()
+    except DbtendError as error:
+        return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
+    alive = sum(worker.alive for worker in workers)
+    checks = [
+        Check(Level.OK, "store", f"{store}: {counted(jobs, 'job')}, {len(open_jobs)} open"),
+        Check(Level.OK, "workers", f"{counted(alive, 'process')} alive"),
+    ]
+    if open_jobs and not alive:
+        found = f"none alive, and {counted(len(open_jobs), 'job')} waiting"
+        checks[1] = Check(Level.WARN, "workers", found, "start one: dbtend worker")
+    return checks
+
+
+async def _target(entry: TargetEntry) -> Check:
+    try:
+        info = await look.inspect(entry.url)
+    except DbtendError as error:
+        return Check(Level.PROBLEM, entry.name, f"{error.what}: {error.why}", error.hint)
+    bytes_used = info.facts.get("size")
+    shown = size(bytes_used) if isinstance(bytes_used, int | float) else "?"
+    return Check(Level.OK, entry.name, f"{info.engine} {info.version}, {shown}, can be maintained")

@@ -1,0 +1,46 @@
+"""What a command tells the shell. The numbers are a contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from engine import ChildJob, ParentJob, Reason, Status
+from engine.errors import DbtendError, TargetBusyError, TargetRefusedError
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+SKIPPED: Final = 3
+REFUSED: Final = 4
+TIME_LIMIT: Final = 5
+CANCELLED: Final = 130
+
+_PRECEDENCE: Final = (CANCELLED, FAILED, REFUSED, TIME_LIMIT, SKIPPED)
+
+
+def exit_code(jobs: Iterable[ParentJob]) -> int:
+    """The code for jobs that are over: of several causes the weightiest."""
+    causes = {_cause(child) for job in jobs for child in job.children}
+    return next((code for code in _PRECEDENCE if code in causes), OK)
+
+
+def _cause(child: ChildJob) -> int:
+    match child.status, child.reason:
+        case (Status.COMPLETED, _) | (Status.SKIPPED, Reason.NOT_NEEDED):
+            return OK
+        case Status.FAILED | Status.SKIPPED, Reason.REFUSED:
+            return REFUSED
+        case _, Reason.TIME_LIMIT:
+            return TIME_LIMIT
+        case Status.FAILED, _:
+            return FAILED
+        case Status.SKIPPED, _:
+            return SKIPPED
+        case _:
+            return CANCELLED
+
+
+def error_code(problem: DbtendError) -> int:
+    """The code for an error that kept a command from doing its work."""
+    return REFUSED if isinstance(problem, TargetRefusedError | TargetBusyError) else USAGE

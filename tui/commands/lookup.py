@@ -1,0 +1,103 @@
+"""`dbtend history`, `show` and `cancel`: what is in the store. None of them creates one."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from engine import Engine, HistoryFilter, JobId, ParentJob, look
+from engine.errors import JobNotFoundError
+from tui import json_form
+from tui.commands import output, report, values
+from tui.commands.exit_codes import OK
+from tui.commands.settings import Settings, one_job, target_entries
+from tui.text import plain, target_name
+
+
+def existing_store(store: Path, wanted: object) -> Path:
+    """Raises JobNotFoundError where there is no store, so that looking for `wanted` creates none."""
+    if not store.exists():
+        raise JobNotFoundError(
+            f"job #{wanted}", "does not exist: nothing ran yet", "see dbtend --help for how to begin"
+        )
+    return store
+
+
+def history(args: argparse.Namespace, settings: Settings) -> int:
+    jobs: list[ParentJob] = []
+    if settings.store.exists():
+        jobs = asyncio.run(_page(settings.store, _filter(args, settings), args, with_steps=args.json))
+    if args.json:
+        output.document({"jobs": [json_form.job(job) for job in jobs]})
+    elif jobs:
+        output.write("".join(f"{line}\n" for line in report.history_table(jobs)))
+        if len(jobs) == args.limit and jobs[-1].id > 1:
+            output.notice(f"older jobs: add --before {jobs[-1].id}")
+    else:
+        output.notice("no job matches")
+    return OK
+
+
+def _filter(args: argparse.Namespace, settings: Settings) -> HistoryFilter:
+    target: str | None = args.target
+    if target is not None:
+        (entry,) = target_entries([target], settings.config())
+        target = look.canonical_url(entry.url)
+    return HistoryFilter(
+        target=target,
+        status=args.status,
+        operation=args.operation,
+        since=args.since,
+        until=args.until,
+        error_text=args.grep,
+    )
+
+
+async def _page(store: Path, where: HistoryFilter, args: argparse.Namespace, *, with_steps: bool) -> list[ParentJob]:
+    async with Engine.open(store) as engine:
+        jobs = await engine.history(where, before=args.before, limit=args.limit)
+        return [await engine.job(job.id) for job in jobs] if with_steps else jobs
+
+
+def show(args: argparse.Namespace, settings: Settings) -> int:
+    wanted = values.job_id(one_job(args))
+    job = asyncio.run(_job(existing_store(settings.store, wanted), wanted))
+    if args.json:
+        form = json_form.job(job, with_log=True)
+        if wanted.ordinal is not None:
+            form["children"] = [child for child in form["children"] if child["id"] == str(wanted)]
+        output.document({"jobs": [form]})
+    else:
+        only = wanted if wanted.ordinal is not None else None
+        output.write("".join(f"{line}\n" for line in report.job_lines(job, only)))
+    return OK
+
+
+async def _job(store: Path, wanted: JobId) -> ParentJob:
+    async with Engine.open(store) as engine:
+        job = await engine.job(wanted.parent)
+    if wanted.ordinal is not None and wanted not in {child.id for child in job.children}:
+        last = job.children[-1].id
+        raise JobNotFoundError(
+            f"job #{wanted}", "does not exist", f"the operations of this job are {job.id}.1 to {last}"
+        )
+    return job
+
+
+def cancel(args: argparse.Namespace, settings: Settings) -> int:
+    wanted = values.job_id(one_job(args))
+    job = asyncio.run(_cancel(existing_store(settings.store, wanted), wanted))
+    if args.json:
+        output.document({"jobs": [json_form.job(job)]})
+        return OK
+    for child in job.children:
+        if wanted.ordinal is None or child.id == wanted:
+            asked = ", cancel requested" if child.cancel_requested_at and not child.status.is_final else ""
+            output.line(f"#{child.id} {plain(target_name(job.target))} {child.operation} {child.status}{asked}")
+    return OK
+
+
+async def _cancel(store: Path, wanted: JobId) -> ParentJob:
+    async with Engine.open(store) as engine:
+        return await engine.cancel(wanted)

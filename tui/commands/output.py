@@ -1,0 +1,42 @@
+"""Where the commands write: stdout for the result, stderr for what a person should know besides."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+from engine.errors import DbtendError
+from tui import json_form
+from tui.text import plain
+
+
+def line(text: str = "") -> None:
+    """One line of the result, there at once for whoever reads the pipe."""
+    write(text + "\n")
+
+
+def write(text: str) -> None:
+    """A reader that has gone away is no reason to stop what is running: the rest goes nowhere."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def document(form: dict[str, Any]) -> None:
+    line(json.dumps(form, ensure_ascii=False, indent=2))
+
+
+def notice(text: str) -> None:
+    with suppress(OSError):  # stderr may be gone, and with it whoever could be told
+        print(f"dbtend: {text}", file=sys.stderr, flush=True)
+
+
+def error(problem: DbtendError, *, as_json: bool) -> None:
+    notice(plain(str(problem)))
+    if as_json:
+        document(json_form.error(problem))

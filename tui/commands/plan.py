@@ -1,0 +1,33 @@
+"""`dbtend plan`: exactly what `run` would do. It needs no store and changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+
+from engine import Plan, Request, look
+from engine.errors import UsageError
+from tui import json_form
+from tui.commands import output, report
+from tui.commands.exit_codes import OK
+from tui.commands.settings import Settings, requests
+
+
+def plan(args: argparse.Namespace, settings: Settings) -> int:
+    plans = asyncio.run(_plans(requests(args, settings.config())))
+    if args.json:
+        output.document({"jobs": [json_form.plan(plan) for plan in plans]})
+    else:
+        blocks = ["\n".join(report.plan_lines(plan)) for plan in plans]
+        output.line("\n\n".join(blocks))
+    return OK
+
+
+async def _plans(asked: Sequence[Request]) -> list[Plan]:
+    plans = [await look.plan(request) for request in asked]
+    urls = [plan.target for plan in plans]
+    for url in urls:
+        if urls.count(url) > 1:
+            raise UsageError(url, "is named twice", "name each database once")
+    return plans

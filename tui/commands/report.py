@@ -1,0 +1,157 @@
+"""Jobs and plans as lines for a person: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from engine import ChildJob, JobId, ParentJob, Plan, Reason, Status, Step, run_duration
+from tui.text import (
+    GLYPH,
+    cells,
+    counted,
+    local_time,
+    padded,
+    plain,
+    precise_duration,
+    shortened,
+    size,
+    size_change,
+    target_name,
+)
+
+
+def events(seen: Mapping[JobId, Status], job: ParentJob) -> Iterator[str]:
+    """A line for everything that happened to the children of `job` since they were `seen`."""
+    for child in job.children:
+        before = seen.get(child.id, Status.PENDING)
+        if child.status == before:
+            continue
+        name = f"#{child.id} {target_name(job.target)} {child.operation}"
+        if before is Status.PENDING and child.started_at is not None:
+            yield f"{name} started"
+        if child.status.is_final:
+            yield f"{name} {ending(child)}"
+        elif before is Status.RUNNING:
+            yield f"{name} handed back, waiting"
+
+
+def ending(child: ChildJob) -> str:
+    """How a child ended, in a phrase: `completed in 1.93 s, 24.1 MB -> 14.3 MB, 9.80 MB back`."""
+    seconds = run_duration(child, child.finished_at or 0)
+    phrase = child.status.value + (f" in {precise_duration(seconds)}" if seconds is not None else "")
+    if child.reason and child.reason is not Reason.CANCELLED_BY_USER:
+        phrase += f" ({child.reason.value.replace('_', ' ')})"
+    if child.error:
+        phrase += f": {plain(child.error)}"
+    if effect := _effect(child):
+        phrase += f", {effect}"
+    if child.warnings:
+        phrase += f", {counted(len(child.warnings), 'warning')}: {plain('; '.join(child.warnings))}"
+    return phrase
+
+
+def summary(job: ParentJob) -> str:
+    """`#42 sales.db completed in 3.10 s  24.1 MB -> 14.3 MB, 9.80 MB back`."""
+    seconds = run_duration(job, job.finished_at or 0)
+    took = f" in {precise_duration(seconds)}" if job.status.is_final and seconds is not None else ""
+    effect = job_effect(job)
+    return f"#{job.id} {target_name(job.target)} {job.status}{took}" + (f"  {effect}" if effect else "")
+
+
+def job_effect(job: ParentJob) -> str:
+    """The database's size before the first child that ran and after the last."""
+    before = [_size(child.before) for child in job.children if _size(child.before) is not None]
+    after = [_size(child.after) for child in job.children if _size(child.after) is not None]
+    return size_change(before[0], after[-1]) if before and after else ""
+
+
+def history_table(jobs: Sequence[ParentJob]) -> list[str]:
+    """One line per job under a heading, newest first as given."""
+    rows = [("JOB", "CREATED", "TARGET", "OPERATIONS", "STATUS", "TOOK", "EFFECT")]
+    rows += [
+        (
+            f"#{job.id}",
+            local_time(job.created_at),
+            target_name(job.target),
+            " ".join(child.operation for child in job.children),
+            f"{GLYPH[job.status]} {job.status}",
+            precise_duration(run_duration(job, job.finished_at) if job.finished_at else None),
+            _trouble(job) or job_effect(job),
+        )
+        for job in jobs
+    ]
+    return _columns(rows)
+
+
+def job_lines(job: ParentJob, only: JobId | None = None) -> list[str]:
+    """Everything about a job, or about one of its children."""
+    lines = [
+        summary(job),
+        f"  target   {plain(job.target)}",
+        f"  created  {local_time(job.created_at)}" + (f", retry of #{job.retry_of}" if job.retry_of else ""),
+        f"  options  on failure {job.request.options.on_failure}, lock timeout {job.request.options.lock_timeout:g} s",
+    ]
+    for child in job.children:
+        if only is None or only == child.id:
+            lines += ["", *_child_lines(child)]
+    return lines
+
+
+def _child_lines(child: ChildJob) -> Iterator[str]:
+    how = ending(child) if child.status.is_final else child.status.value
+    asked = ", cancel requested" if child.cancel_requested_at and child.status is not Status.CANCELLED else ""
+    attempt = f", attempt {child.attempt}" if child.attempt > 1 else ""
+    yield f"{GLYPH[child.status]} #{child.id} {child.operation} {how}{asked}{attempt}"
+    if child.started_at:
+        yield f"  started  {local_time(child.started_at)}"
+    for step in child.steps:
+        yield from _step_lines(step)
+    for line in child.log:
+        level = "" if line.level == "info" else f"{line.level}: "
+        first, *rest = line.message.splitlines() or [""]
+        yield f"  {local_time(line.at)}  {level}{plain(first)}"
+        yield from (f"    {plain(more)}" for more in rest)
+
+
+def _step_lines(step: Step) -> Iterator[str]:
+    took = precise_duration((step.finished_at - step.started_at) / 1e6) if step.finished_at else ""
+    yield f"  {GLYPH[step.status]} {padded(took, 8)} {plain(step.command)}"
+    if step.error:
+        yield f"             {plain(step.error)}"
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What would run, with everything that is known before it does."""
+    lines = [f"{plain(plan.target)}  {plan.engine}  {size(_size(plan.before))}"]
+    for operation in plan.operations:
+        lines += ["", f"{operation.operation}  {counted(len(operation.steps), 'step')}"]
+        for step in operation.steps:
+            lines.append(f"  {plain(step.command)}")
+            lines.append(f"    why   {plain(step.reason)}")
+            lines.append(f"    lock  {plain(step.lock)}")
+            if step.disk_needed is not None:
+                lines.append(f"    disk  {size(step.disk_needed)} free space needed")
+            if step.estimate is not None:
+                lines.append(f"    time  about {precise_duration(step.estimate)}")
+    return lines
+
+
+def _trouble(job: ParentJob) -> str:
+    """The first error of a job, on one line."""
+    errors = [f"{child.operation}: {child.error}" for child in job.children if child.error]
+    return shortened(plain(" ".join(errors[0].split())), 60) if errors else ""
+
+
+def _effect(child: ChildJob) -> str:
+    before, after = _size(child.before), _size(child.after)
+    return size_change(before, after) if size(before) != size(after) else ""
+
+
+def _size(facts: Mapping[str, int | float | str | None] | None) -> float | None:
+    value = facts.get("size") if facts else None
+    return value if isinstance(value, int | float) else None
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(cells(text) for text in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(padded, row, widths)).rstrip() for row in rows]

@@ -1,0 +1,122 @@
+"""The values of options: from what was typed to what is meant. Pure, apart from the clock of relative dates."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import re
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TypeVar
+
+from engine import JobId, OnFailure, Operation, Status
+from engine.config import MAX_WORKERS
+from engine.errors import UsageError
+
+OPERATIONS: Final = tuple(operation.value for operation in Operation)
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+def version() -> str:
+    return importlib.metadata.version("dbtend")
+
+
+def text(typed: str) -> str:
+    if not typed:
+        raise UsageError("an empty value", "says nothing", "leave the option out, or give it a value")
+    return typed
+
+
+def path(typed: str) -> Path:
+    return Path(text(typed)).expanduser().absolute()
+
+
+def operation(typed: str) -> Operation:
+    return _one_of(typed, Operation, "operation")
+
+
+def on_failure(typed: str) -> OnFailure:
+    return _one_of(typed, OnFailure, "value of --on-failure")
+
+
+def status(typed: str) -> Status:
+    return _one_of(typed, Status, "status")
+
+
+def seconds(typed: str) -> float:
+    try:
+        value = float(typed)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1e9:
+        raise UsageError(repr(typed), "is no number of seconds", "give 0 or more, such as 5 or 0.5")
+    return value
+
+
+def workers(typed: str) -> int:
+    return _whole(typed, "number of workers", MAX_WORKERS)
+
+
+def limit(typed: str) -> int:
+    return _whole(typed, "limit", 1_000_000)
+
+
+def job_id(typed: str) -> JobId:
+    try:
+        return JobId.parse(typed)
+    except ValueError:
+        raise UsageError(repr(typed), "is no job id", "job ids look like 42 or 42.2; see dbtend history") from None
+
+
+def parent_id(typed: str) -> int:
+    job = job_id(typed)
+    if job.ordinal is not None:
+        raise UsageError(typed, "names one operation of a job", f"give the job itself: {job.parent}")
+    return job.parent
+
+
+def since(typed: str) -> int:
+    return _micros(moment(typed, datetime.now().astimezone()))
+
+
+def until(typed: str) -> int:
+    """A bare date means its last moment."""
+    end = moment(typed, datetime.now().astimezone())
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", typed):
+        end += timedelta(days=1, microseconds=-1)
+    return _micros(end)
+
+
+def moment(typed: str, now: datetime) -> datetime:
+    """A date, a date and time (local where it names no zone), or an age such as `7d`. Raises UsageError."""
+    age = re.fullmatch(r"(\d{1,6})([mhdw])", typed)
+    try:
+        if age:
+            return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        return datetime.fromisoformat(typed).astimezone()
+    except (ValueError, OverflowError):
+        hint = "give 2026-11-24, 2026-11-24T15:00, or an age such as 30m, 12h, 7d, 2w"
+        raise UsageError(repr(typed), "is no date", hint) from None
+
+
+def _micros(when: datetime) -> int:
+    return round(when.timestamp() * 1_000_000)
+
+
+def _whole(typed: str, noun: str, most: int) -> int:
+    if not (typed.isascii() and typed.isdigit() and 1 <= int(typed[:9]) <= most and len(typed) < 9):
+        raise UsageError(repr(typed), f"is no {noun}", f"give a whole number from 1 to {most:,}")
+    return int(typed)
+
+
+def _one_of(typed: str, choices: type[_Choice], noun: str) -> _Choice:
+    known = [choice.value for choice in choices]
+    try:
+        return choices(typed)
+    except ValueError:
+        close = get_close_matches(typed.lower(), known, 1)
+        hint = f"did you mean {close[0]}? " * bool(close) + f"known: {', '.join(known)}"
+        raise UsageError(repr(typed), f"is no {noun}", hint) from None

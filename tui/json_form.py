@@ -1,0 +1,111 @@
+"""Jobs, plans and errors as the JSON that the command line prints: pure functions.
+
+Times are RFC 3339 UTC, sizes bytes, durations seconds. Scripts rely on these names: add, never rename.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine import ChildJob, LogLine, ParentJob, Plan, PlannedStep, Step
+from engine.errors import DbtendError
+from tui.text import rfc3339
+
+Json = dict[str, Any]
+
+
+def job(parent: ParentJob, *, with_log: bool = False) -> Json:
+    return {
+        "id": parent.id,
+        "target": parent.target,
+        "engine": parent.engine.value,
+        "status": parent.status.value,
+        "created_at": rfc3339(parent.created_at),
+        "started_at": rfc3339(parent.started_at),
+        "finished_at": rfc3339(parent.finished_at),
+        "duration": _seconds(parent.started_at, parent.finished_at),
+        "retry_of": parent.retry_of,
+        "options": {
+            "on_failure": parent.request.options.on_failure.value,
+            "lock_timeout": parent.request.options.lock_timeout,
+        },
+        "children": [child(c, with_log=with_log) for c in parent.children],
+    }
+
+
+def child(job: ChildJob, *, with_log: bool = False) -> Json:
+    form: Json = {
+        "id": str(job.id),
+        "operation": job.operation.value,
+        "status": job.status.value,
+        "reason": job.reason and job.reason.value,
+        "error": job.error,
+        "attempt": job.attempt,
+        "started_at": rfc3339(job.started_at),
+        "finished_at": rfc3339(job.finished_at),
+        "cancel_requested_at": rfc3339(job.cancel_requested_at),
+        "duration": _seconds(job.started_at, job.finished_at),
+        "warnings": list(job.warnings),
+        "before": _facts(job.before),
+        "after": _facts(job.after),
+        "steps": [_step(s) for s in job.steps],
+    }
+    if with_log:
+        form["log"] = [_log_line(line) for line in job.log]
+    return form
+
+
+def plan(plan: Plan) -> Json:
+    """The same shape as a job, for something that has not run: no ids, no statuses."""
+    return {
+        "target": plan.target,
+        "engine": plan.engine.value,
+        "before": _facts(plan.before),
+        "children": [
+            {"operation": operation.operation.value, "steps": [_planned_step(s) for s in operation.steps]}
+            for operation in plan.operations
+        ],
+    }
+
+
+def error(problem: DbtendError) -> Json:
+    message = f"{problem.what}: {problem.why}"
+    return {"error": {"kind": problem.kind.value, "message": message, "hint": problem.hint}}
+
+
+def _step(step: Step) -> Json:
+    return {
+        "number": step.number,
+        "attempt": step.attempt,
+        "object": step.object,
+        "command": step.command,
+        "status": step.status.value,
+        "started_at": rfc3339(step.started_at),
+        "finished_at": rfc3339(step.finished_at),
+        "duration": _seconds(step.started_at, step.finished_at),
+        "error": step.error,
+    }
+
+
+def _planned_step(step: PlannedStep) -> Json:
+    return {
+        "object": step.object,
+        "command": step.command,
+        "reason": step.reason,
+        "lock": step.lock,
+        "disk_needed": step.disk_needed,
+        "estimate": step.estimate,
+    }
+
+
+def _log_line(line: LogLine) -> Json:
+    return {"at": rfc3339(line.at), "level": line.level.value, "message": line.message}
+
+
+def _facts(facts: Mapping[str, Any] | None) -> Json | None:
+    return None if facts is None else dict(facts)
+
+
+def _seconds(started: int | None, finished: int | None) -> float | None:
+    return None if started is None or finished is None else (finished - started) / 1e6
