@@ -16,7 +16,7 @@ from engine.targets.sqlite.catalog import Index, Summary, Table
 from engine.targets.sqlite.errors import explain, is_busy, is_interrupt, reading_error
 from engine.targets.sqlite.files import file_size, shares_file_system_with_temporary_files
 from engine.targets.sqlite.names import target_url
-from engine.targets.sqlite.statement import fetch_all
+from engine.targets.sqlite.statement import fetch_all, wait_for_exclusive_lock
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -60,9 +60,12 @@ class SqliteSession:
                 raise UsageError(str(operation), "SQLite has no such operation")
 
     async def execute(self, step: PlannedStep, cancel: asyncio.Event) -> StepResult:
-        if cancel.is_set():
-            return StepResult(status=Status.CANCELLED)
+        is_checkpoint = step.command == plans.CHECKPOINT
         try:
+            if not is_checkpoint:  # which reports by itself what kept it waiting
+                await wait_for_exclusive_lock(self._connection, self._lock_timeout, cancel)
+            if cancel.is_set():
+                return StepResult(status=Status.CANCELLED)
             rows = await fetch_all(self._connection, step.command, cancel)
         except sqlite3.Error as error:
             # One that still waited for its lock when it was cancelled has done nothing either.
@@ -70,7 +73,7 @@ class SqliteSession:
                 return StepResult(status=Status.CANCELLED)
             sentence = explain(error, self._lock_timeout)
             return StepResult(status=Status.FAILED, error=sentence, busy=is_busy(error))
-        return checkpoint_result(rows[0]) if step.command == plans.CHECKPOINT else StepResult(status=Status.COMPLETED)
+        return checkpoint_result(rows[0]) if is_checkpoint else StepResult(status=Status.COMPLETED)
 
     async def _summary(self) -> Summary:
         ((pages, page_size, free_pages, journal_mode, tables, indexes),) = await self._read(catalog.SUMMARY)

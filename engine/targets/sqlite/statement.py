@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import aiosqlite
 
+from engine.targets.sqlite.errors import is_busy
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
 _INTERRUPT_INTERVAL: Final = 0.02
+_LOCK_ATTEMPT: Final = 0.1
 _LONGEST_TIMEOUT: Final = 1e6
 
 
@@ -52,6 +55,42 @@ async def _close(connection: aiosqlite.Connection) -> None:
     with contextlib.suppress(sqlite3.Error):
         await connection.execute_fetchall("SELECT 1")
     await connection.close()
+
+
+async def wait_for_exclusive_lock(connection: aiosqlite.Connection, lock_timeout: float, cancel: asyncio.Event) -> None:
+    """Return when the database could be locked, and is free again, or when `cancel` is set.
+
+    SQLite itself does not notice a cancel while it waits for a lock, and outside WAL mode it would do all the
+    work of a REINDEX before it finds that a reader keeps it from committing.
+
+    Raises sqlite3.OperationalError (SQLITE_BUSY) if the lock could not be had within `lock_timeout` seconds.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + lock_timeout
+    while not cancel.is_set():
+        left = max(0.0, deadline - clock())
+        attempt = _lock_and_release(connection, timeout=min(left, _LOCK_ATTEMPT), timeout_after=lock_timeout)
+        try:
+            await to_its_end(asyncio.ensure_future(attempt))
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or clock() >= deadline:
+                raise
+        else:
+            return
+
+
+async def _lock_and_release(connection: aiosqlite.Connection, timeout: float, timeout_after: float) -> None:
+    await _set_busy_timeout(connection, timeout)
+    try:
+        await connection.execute_fetchall("BEGIN EXCLUSIVE")
+        await connection.execute_fetchall("ROLLBACK")
+    finally:
+        await _set_busy_timeout(connection, timeout_after)
+
+
+async def _set_busy_timeout(connection: aiosqlite.Connection, seconds: float) -> None:
+    milliseconds = round(1000 * min(seconds, _LONGEST_TIMEOUT))
+    await connection.execute_fetchall(f"PRAGMA busy_timeout = {milliseconds}")
 
 
 async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.Event) -> list[Any]:

@@ -14,8 +14,6 @@ from engine.targets.sqlite.errors import opening_error
 from engine.targets.sqlite.names import connection_uri, target_url
 from engine.targets.sqlite.session import SqliteSession
 
-PREFLIGHT_LOCK_TIMEOUT: Final = 5.0
-
 
 class SqliteTarget:
     """The database file at `path`, which does not have to exist. Symbolic links are followed once, here."""
@@ -56,7 +54,7 @@ class SqliteTarget:
         finally:
             await statement.close(connection)
 
-    async def preflight(self, *, lock_timeout: float = PREFLIGHT_LOCK_TIMEOUT) -> None:
+    async def preflight(self, *, lock_timeout: float) -> None:
         files.check_readable(self.path)
         files.check_writable(self.path)
         async with self.connect(lock_timeout=lock_timeout):

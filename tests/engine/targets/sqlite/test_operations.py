@@ -208,3 +208,14 @@ async def test_a_locked_database_fails_the_step_as_busy(tmp_path: Path, operatio
         assert result.busy
         assert "the lock could not be had in 0.05 s" in str(result.error)
     assert statuses(await run(path, operation)) == {Status.COMPLETED}
+
+
+@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.REINDEX])
+async def test_a_reader_outside_wal_mode_is_found_before_any_work(tmp_path: Path, operation: Operation) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    async with resolve(str(path)).connect(lock_timeout=0.05) as session:
+        step = (await session.plan(operation))[0]
+        with transaction(path, "DEFERRED") as reader:
+            assert (await session.execute(step, asyncio.Event())).busy
+            reader.execute("COMMIT")
+            assert (await session.execute(step, asyncio.Event())).status is Status.COMPLETED

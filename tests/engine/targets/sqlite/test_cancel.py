@@ -1,0 +1,212 @@
+"""Statements that run are really stopped, and what could not be stopped says so."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiosqlite
+import pytest
+
+from engine.jobs import Operation, Status
+from engine.targets import resolve
+from engine.targets.base import PlannedStep
+from engine.targets.sqlite.names import connection_uri
+from engine.targets.sqlite.session import SqliteSession
+from engine.targets.sqlite.statement import close, fetch_all, open_connection
+from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
+
+ENDLESS = PlannedStep(
+    object="main",
+    command="WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+    reason="",
+    lock="",
+)
+
+
+@asynccontextmanager
+async def connected(path: Path) -> AsyncIterator[tuple[SqliteSession, aiosqlite.Connection]]:
+    connection = await open_connection(connection_uri(str(path)), 1)
+    try:
+        yield SqliteSession(connection, str(path), 1), connection
+    finally:
+        await close(connection)
+
+
+async def when_running(connection: aiosqlite.Connection, do: Callable[[], object]) -> None:
+    """Call `do` in the event loop as soon as the next statement really runs; hold it up until then."""
+    loop = asyncio.get_running_loop()
+    done = threading.Event()
+
+    def tick() -> int:
+        if not done.is_set():
+            loop.call_soon_threadsafe(do)
+            loop.call_soon_threadsafe(done.set)
+            done.wait()
+        return 0
+
+    await connection.set_progress_handler(tick, 1)
+
+
+def assert_ended(threads: set[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("operation", list(Operation))
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+async def test_a_running_operation_is_stopped_and_nothing_has_changed(
+    tmp_path: Path, operation: Operation, journal_mode: str
+) -> None:
+    path = make_database(tmp_path / "a.db", journal_mode=journal_mode)
+    before, size = content(path), path.stat().st_size
+    async with connected(path) as (session, connection):
+        step = (await session.plan(operation))[0]
+        cancel = asyncio.Event()
+
+        def stop() -> None:
+            cancel.set()
+            connection._conn.interrupt()  # at once: what runs here is too short to wait for the task's turn
+
+        await when_running(connection, stop)
+        assert (await session.execute(step, cancel)).status is Status.CANCELLED
+        assert (await session.execute(step, asyncio.Event())).status is Status.COMPLETED
+    assert files_beside(path) == {"a.db"}
+    assert integrity(path) == []
+    assert content(path) == before
+    assert path.stat().st_size <= size + 8192
+
+
+async def test_an_endless_statement_is_stopped_by_the_event(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
+    async with connected(path) as (session, connection):
+        cancel = asyncio.Event()
+        await when_running(connection, cancel.set)
+        assert (await session.execute(ENDLESS, cancel)).status is Status.CANCELLED
+        assert (await session.facts())["tables"]
+    assert files_beside(path) == {"a.db"}
+
+
+async def test_an_endless_statement_has_ended_when_its_task_is_cancelled(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
+    threads = set(threading.enumerate())
+    async with connected(path) as (session, connection):
+        running = asyncio.Event()
+        await when_running(connection, running.set)
+        task = asyncio.create_task(session.execute(ENDLESS, asyncio.Event()))
+        await running.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await session.facts())["tables"]
+    assert_ended(set(threading.enumerate()) - threads)
+    assert files_beside(path) == {"a.db"}
+
+
+async def test_a_second_cancel_waits_for_the_end_too(tmp_path: Path) -> None:
+    """The statement calls a function that returns only after both cancels: it cannot be interrupted before."""
+    path = make_database(tmp_path / "a.db", rows=20)
+    loop = asyncio.get_running_loop()
+    async with connected(path) as (_, connection):
+        running, let_go, returned = asyncio.Event(), threading.Event(), threading.Event()
+
+        def hold() -> int:
+            loop.call_soon_threadsafe(running.set)
+            let_go.wait()
+            returned.set()
+            return 1
+
+        await connection.create_function("hold", 0, hold)
+        task = asyncio.create_task(fetch_all(connection, "SELECT hold()", asyncio.Event()))
+        await running.wait()
+        for _ in range(3):
+            task.cancel()
+            await asyncio.wait({task}, timeout=0)
+            assert not task.done()
+        let_go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert returned.is_set()
+
+
+async def test_a_cancel_before_the_start_runs_nothing(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    size = path.stat().st_size
+    async with resolve(str(path)).connect(lock_timeout=1) as session:
+        cancel = asyncio.Event()
+        cancel.set()
+        (step,) = await session.plan(Operation.VACUUM)
+        assert (await session.execute(step, cancel)).status is Status.CANCELLED
+    assert path.stat().st_size == size
+
+
+def wait_for_file(path: Path) -> None:
+    while not path.exists():
+        pass
+
+
+async def test_a_vacuum_past_its_point_of_no_return_ends_completed(tmp_path: Path) -> None:
+    """Its second phase copies back into the file and cannot be interrupted; the journal appears with it."""
+    path = make_database(tmp_path / "a.db", rows=10_000)
+    before, size = content(path), path.stat().st_size
+    async with connected(path) as (session, connection):
+        await connection.execute_fetchall("PRAGMA journal_mode = PERSIST")  # so that it is there in the end, too
+        (step,) = await session.plan(Operation.VACUUM)
+        cancel = asyncio.Event()
+        task = asyncio.create_task(session.execute(step, cancel))
+        await asyncio.to_thread(wait_for_file, path.with_name("a.db-journal"))
+        cancel.set()
+        assert (await task).status is Status.COMPLETED
+        await connection.execute_fetchall("PRAGMA journal_mode = DELETE")
+    assert path.stat().st_size < size
+    assert content(path) == before
+    assert files_beside(path) == {"a.db"}
+
+
+async def test_a_cancel_while_waiting_for_a_lock_ends_cancelled(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    async with resolve(str(path)).connect(lock_timeout=86_400) as session:
+        (step,) = await session.plan(Operation.VACUUM)
+        with transaction(path, "IMMEDIATE"):
+            cancel = asyncio.Event()
+            task = asyncio.create_task(session.execute(step, cancel))
+            await asyncio.wait({task}, timeout=0)
+            cancel.set()
+            assert (await task).status is Status.CANCELLED
+
+
+async def test_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
+    threads = set(threading.enumerate())
+    task = asyncio.create_task(open_connection(connection_uri(str(path)), 1))
+    await asyncio.wait({task}, timeout=0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert_ended(set(threading.enumerate()) - threads)
+    assert files_beside(path) == {"a.db"}
+
+
+async def test_an_interrupt_that_came_too_late_does_not_leave_files_behind(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
+    async with connected(path) as (_, connection):
+        await connection.execute_fetchall("DELETE FROM item")
+        await connection.interrupt()
+    assert files_beside(path) == {"a.db"}
+
+
+async def test_a_statement_that_fails_by_itself_is_no_cancel(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    async with connected(path) as (session, connection):
+        wrong = PlannedStep(object="x", command='REINDEX main."nowhere"', reason="", lock="")
+        result = await session.execute(wrong, asyncio.Event())
+        assert (result.status, result.busy) == (Status.FAILED, False)
+        await connection.set_progress_handler(lambda: 1, 1000)
+        result = await session.execute(ENDLESS, asyncio.Event())
+        assert result.status is Status.FAILED
+        assert result.error == "it was interrupted."
+        await connection.set_progress_handler(lambda: 0, 0)

@@ -1,0 +1,124 @@
+"""What a user can type as a target."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import NotAvailableError, UsageError
+from engine.jobs import EngineName, Operation
+from engine.targets import resolve
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/srv/sales.db", "sqlite:/srv/sales.db", "sqlite:///srv/sales.db", "sqlite:////srv/sales.db", "//srv//./sales.db"],
+)
+def test_all_forms_name_the_same_file(text: str) -> None:
+    target = resolve(text)
+    assert target.url == "sqlite:///srv/sales.db"
+    assert target.engine is EngineName.SQLITE
+    assert target.default_operations == (
+        Operation.VACUUM,
+        Operation.ANALYZE,
+        Operation.REINDEX,
+        Operation.OPTIMIZE,
+    )
+
+
+def test_a_relative_path_and_a_link_become_the_real_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real.db").touch()
+    (tmp_path / "link.db").symlink_to("real.db")
+    monkeypatch.chdir(tmp_path)
+    real = f"sqlite://{tmp_path.resolve()}/real.db"
+    assert resolve("real.db").url == resolve("sqlite:real.db").url == resolve("./link.db").url == real
+    assert resolve("link.db").key == resolve(real).key
+
+
+def test_the_key_is_the_file_and_not_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.db").touch()
+    (tmp_path / "b.db").touch()
+    os.link(tmp_path / "a.db", tmp_path / "same.db")
+    key = {name: resolve(str(tmp_path / name)).key for name in ("a.db", "b.db", "same.db")}
+    assert key["a.db"] == key["same.db"] != key["b.db"]
+    status = (tmp_path / "a.db").stat()
+    assert key["a.db"] == f"sqlite:{status.st_dev:x}:{status.st_ino:x}"
+
+
+def test_the_url_stays_readable_and_encodes_only_what_it_must() -> None:
+    assert resolve("/srv/größe 100%?#\n.db").url == "sqlite:///srv/größe%20100%25%3F%23%0A.db"
+    assert resolve(os.fsdecode(b"/srv/\xff.db")).url == "sqlite:///srv/%FF.db"
+    assert resolve("sqlite:///srv/gr%C3%B6%C3%9Fe%20100%25.db").url == "sqlite:///srv/größe%20100%25.db"
+
+
+@given(st.binary(min_size=1).map(lambda name: name.replace(b"\0", b"%")) | st.text(min_size=1).map(str.encode))
+def test_a_url_resolves_to_itself(name: bytes) -> None:
+    url = resolve(os.fsdecode(b"/nowhere/" + name.replace(b"\0", b"?"))).url
+    assert resolve(url).url == url
+    assert url.isprintable() or not url.isascii()
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n", "sqlite:", "a\0b", "sqlite:///a%00b", "x\ud800y"])
+def test_what_cannot_be_a_path_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="give a path"):
+        resolve(text)
+
+
+def test_options_in_a_url_are_refused() -> None:
+    with pytest.raises(UsageError, match="give the plain path"):
+        resolve("sqlite:///srv/a.db?mode=ro")
+
+
+@pytest.mark.parametrize("text", ["sqlite://srv/a.db", "sqlite3:///srv/a.db", "http://x/a.db", "oracle://host/db"])
+def test_unknown_kinds_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="give a path"):
+        resolve(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "product"),
+    [
+        ("postgresql://host/db", "PostgreSQL"),
+        ("postgres://ann@host/db", "PostgreSQL"),
+        ("POSTGRES://host/db", "PostgreSQL"),
+        ("service=prod", "PostgreSQL"),
+        ("host=db.example.com dbname=shop", "PostgreSQL"),
+        ("mysql://host/db", "MySQL"),
+        ("mariadb://host/db", "MariaDB"),
+    ],
+)
+def test_engines_to_come_say_so(text: str, product: str) -> None:
+    with pytest.raises(NotAvailableError, match=f"{product} targets are not available yet"):
+        resolve(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://ann:s3cret@host/db",
+        "postgres://ann:s3c/ret@host/db",
+        "mysql://ann:s3cret@host",
+        "unknown://ann:s3cret@host",
+        "sqlite://ann:s3cret@host/a.db",
+        "postgresql://host/db?user=ann&password=s3cret",
+        "host=x user=ann password=s3cret",
+        "password = 's3cret' user=ann",
+    ],
+)
+def test_a_password_is_refused_and_never_repeated(text: str) -> None:
+    with pytest.raises(UsageError, match="a password must not be part of a target") as caught:
+        resolve(text)
+    assert "pgpass" in caught.value.hint
+    assert "s3c" not in str(caught.value)
+    assert "ann" not in str(caught.value)
+
+
+@given(st.text())
+def test_any_text_resolves_or_is_refused_in_words(text: str) -> None:
+    with contextlib.suppress(UsageError, NotAvailableError):
+        assert resolve(text).url.startswith("sqlite:///")

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine.demo import build_demo_database
+from engine.errors import UsageError
+from engine.jobs import Operation, Status
+from engine.targets import resolve
+from tests.sqlite_files import content, files_beside, integrity
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("demo") / "demo.db"
+    build_demo_database(path)
+    return path
+
+
+def test_the_sample_needs_maintenance(demo: Path) -> None:
+    assert files_beside(demo) == {"demo.db"}
+    assert 20_000_000 < demo.stat().st_size < 30_000_000
+    with closing(sqlite3.connect(demo)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+        assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'").fetchone() == (0,)
+        for table in ("customers", "orders", "events"):
+            kept, highest = db.execute(f"SELECT count(*), max(id) FROM {table}").fetchone()
+            assert 0.55 < kept / highest < 0.65
+    assert integrity(demo) == []
+
+
+def test_the_sample_is_always_the_same(demo: Path, tmp_path: Path) -> None:
+    build_demo_database(tmp_path / "again.db")
+    assert content(tmp_path / "again.db") == content(demo)
+
+
+async def test_all_operations_complete_on_the_sample_and_it_shrinks(tmp_path: Path) -> None:
+    path = tmp_path / "demo.db"
+    build_demo_database(path)
+    before, size = content(path), path.stat().st_size
+    target = resolve(str(path))
+    await target.preflight(lock_timeout=1)
+    async with target.connect(lock_timeout=1) as session:
+        for operation in target.default_operations:
+            for step in await session.plan(operation):
+                assert (await session.execute(step, asyncio.Event())).status is Status.COMPLETED
+    assert target.default_operations[0] is Operation.VACUUM
+    assert path.stat().st_size < 0.7 * size
+    assert content(path) == before
+    assert files_beside(path) == {"demo.db"}
+
+
+def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "precious.db"
+    path.write_text("precious")
+    with pytest.raises(UsageError, match="there is a file already"):
+        build_demo_database(path)
+    assert path.read_text() == "precious"
+
+
+def test_a_place_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be created: No such file or directory"):
+        build_demo_database(tmp_path / "nowhere" / "demo.db")
+    assert list(tmp_path.iterdir()) == []
