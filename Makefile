@@ -1,0 +1,54 @@
+# Every target sets up what it needs in .venv; all it asks for is Python 3.11 or newer.
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+
+BIN := .venv/bin
+RUNTIME := .venv/runtime.stamp
+DEV := .venv/dev.stamp
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types snapshots screenshots bench clean
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+demo: $(RUNTIME) ## try dbtend on a sample database; headless where stdout is no terminal
+	@$(BIN)/dbtend demo
+
+test: $(DEV) ## run all tests
+	@$(BIN)/python -m pytest -n 2
+
+lint: $(DEV) types ## check style, formatting, types and import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports
+
+types: $(DEV) ## check types
+	@$(BIN)/mypy
+
+snapshots: $(DEV) ## accept the screens as they are now
+	@$(BIN)/python -m pytest tests/tui --snapshot-update
+
+screenshots: $(DEV) ## draw screenshots/ from the real app
+	@$(BIN)/python -m screenshots
+
+bench: $(DEV) ## measure what the README says about speed
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove everything that was set up or generated
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "dbtend needs Python 3.11 or newer: install it, or say where it is: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -m venv .venv
+
+$(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
+	@$(INSTALL) .
+	@touch $@
+
+$(DEV): $(BIN)/python pyproject.toml constraints.txt
+	@$(INSTALL) '.[dev,bench,screenshots]'
+	@touch $@ $(RUNTIME)
