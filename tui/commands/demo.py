@@ -22,7 +22,7 @@ from tui.text import plain, size
 
 def demo(args: argparse.Namespace, settings: Settings) -> int:
     if args.words:
-        raise UsageError("dbtend demo", "takes no TARGET: it makes its own", "dbtend run TARGET works on yours")
+        raise UsageError("demo", "takes no TARGET: it makes its own", "dbtend run TARGET works on yours")
     if args.keep is None:
         directory = Path(tempfile.mkdtemp(prefix="dbtend-demo-"))
         try:

@@ -49,7 +49,7 @@ def requests(args: argparse.Namespace, config: Config) -> list[Request]:
     Raises UsageError.
     """
     if not args.words:
-        raise UsageError(f"dbtend {args.command}", "no TARGET was given", f"such as: dbtend {args.command} sales.db")
+        raise UsageError(args.command, "no TARGET was given", f"such as: dbtend {args.command} sales.db")
     return [_request(entry, args, config) for entry in target_entries(args.words, config)]
 
 
@@ -74,5 +74,5 @@ def one_job(args: argparse.Namespace) -> str:
     words: list[str] = args.words
     if len(words) != 1:
         why = "no JOB was given" if not words else "takes one JOB"
-        raise UsageError(f"dbtend {args.command}", why, f"such as: dbtend {args.command} 42; see dbtend history")
+        raise UsageError(args.command, why, f"such as: dbtend {args.command} 42; see dbtend history")
     return words[0]

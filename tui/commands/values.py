@@ -118,5 +118,5 @@ def _one_of(typed: str, choices: type[_Choice], noun: str) -> _Choice:
         return choices(typed)
     except ValueError:
         close = get_close_matches(typed.lower(), known, 1)
-        hint = f"did you mean {close[0]}? " * bool(close) + f"known: {', '.join(known)}"
-        raise UsageError(repr(typed), f"is no {noun}", hint) from None
+        meant = f"did you mean {close[0]}? " if close else ""
+        raise UsageError(repr(typed), f"is no {noun}", f"{meant}known: {', '.join(known)}") from None
