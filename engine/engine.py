@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
+from engine import look
 from engine.clock import now
 from engine.jobs import (
     Change,
@@ -115,11 +116,11 @@ class Engine:
 
     async def plan(self, request: Request) -> Plan:
         """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does."""
-        return await self._manager.plan(request)
+        return await look.plan(request)
 
     async def inspect(self, target: str) -> TargetInfo:
         """What a database is and what can be done with it. Raises TargetError."""
-        return await self._manager.inspect(target)
+        return await look.inspect(target)
 
     async def cancel(self, job: JobId) -> ParentJob:
         """Ask for the end of a child, or of all open children of a parent.

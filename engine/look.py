@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from engine.jobs import Operation, Request
-from engine.manager import plan_request
+from engine.manager import validate
 from engine.targets import resolve
-from engine.targets.base import Plan, TargetInfo
+from engine.targets.base import OperationPlan, Plan, TargetInfo
+
+LOCK_TIMEOUT = 1.0
+"""Seconds that a mere look waits for a lock."""
 
 
 def canonical_url(target: str) -> str:
@@ -19,13 +22,18 @@ def default_operations(target: str) -> tuple[Operation, ...]:
 
 
 async def plan(request: Request) -> Plan:
-    """The exact steps `request` would execute now. Raises as `Engine.submit` does."""
-    return await plan_request(request, resolve)
+    """The exact steps `request` would execute now. Raises UsageError and TargetError, as submitting it would."""
+    target = resolve(request.target)
+    validate(request, target)
+    await target.preflight(lock_timeout=request.options.lock_timeout)
+    async with target.connect(lock_timeout=request.options.lock_timeout) as session:
+        operations = [OperationPlan(operation=name, steps=await session.plan(name)) for name in request.operations]
+        return Plan(target=target.url, engine=target.engine, before=await session.facts(), operations=tuple(operations))
 
 
 async def inspect(target: str) -> TargetInfo:
-    """What a database is and what can be done with it. Raises TargetError where nothing can."""
+    """What a database is and what can be done with it. Raises TargetError where it cannot be maintained."""
     resolved = resolve(target)
-    await resolved.preflight()
-    async with resolved.connect(lock_timeout=1.0) as session:
+    await resolved.preflight(lock_timeout=LOCK_TIMEOUT)
+    async with resolved.connect(lock_timeout=LOCK_TIMEOUT) as session:
         return await session.info()

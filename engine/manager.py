@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from engine.errors import UsageError
+from engine.errors import TargetBusyError, UsageError
 from engine.jobs import OnDuplicate, Operation, ParentJob, Request, Status
 from engine.store.base import NewJob, Store
-from engine.targets.base import OperationPlan, Plan, Target, TargetInfo
+from engine.targets.base import Target
 
 LONGEST_LOCK_TIMEOUT = 24 * 3600.0
 
@@ -33,24 +34,14 @@ class DatabaseMaintenanceManager:
     async def _validated(self, request: Request, retry_of: int | None) -> NewJob:
         target = self._resolve(request.target)
         validate(request, target)
-        await target.preflight()
+        with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
+            await target.preflight(lock_timeout=0)
         return NewJob(
             request=replace(request, target=target.url),
             engine=target.engine,
             target_key=target.key,
             retry_of=retry_of,
         )
-
-    async def plan(self, request: Request) -> Plan:
-        """The exact steps that `request` would execute now. Raises what submitting it would raise."""
-        return await plan_request(request, self._resolve)
-
-    async def inspect(self, target: str) -> TargetInfo:
-        """A look at a database."""
-        resolved = self._resolve(target)
-        await resolved.preflight()
-        async with resolved.connect(lock_timeout=1.0) as session:
-            return await session.info()
 
     async def retry(self, parent: ParentJob, *, only_incomplete: bool) -> int:
         """Submit a finished parent's request again; the new parent's id."""
@@ -93,13 +84,3 @@ def refuse_repeated_targets(jobs: Sequence[NewJob]) -> None:
         if job.target_key in seen:
             raise UsageError(job.request.target, f"is the same database as {seen[job.target_key]}", "name it once")
         seen[job.target_key] = job.request.target
-
-
-async def plan_request(request: Request, resolve: Callable[[str], Target]) -> Plan:
-    """The exact steps that `request` would execute now; needs no store and changes nothing."""
-    target = resolve(request.target)
-    validate(request, target)
-    await target.preflight()
-    async with target.connect(lock_timeout=request.options.lock_timeout) as session:
-        operations = [OperationPlan(operation=name, steps=await session.plan(name)) for name in request.operations]
-        return Plan(target=target.url, engine=target.engine, before=await session.facts(), operations=tuple(operations))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Protocol, TypeVar
 
 from engine.errors import TargetError
 from engine.jobs import Claim, Facts, LogLevel, Operation, Outcome, Reason, Status
 from engine.reporter import Reporter
 from engine.targets.base import PlannedStep, Session, StepResult, Target
 
+T = TypeVar("T")
 StepOutcome = tuple[PlannedStep, StepResult]
 
 
@@ -36,18 +38,44 @@ class DatabaseMaintenanceWorker:
         """Run the steps of the plan one after the other; one that fails does not stop the others."""
         if claim.operation not in list(Operation) or claim.options is None:
             return Outcome(status=Status.FAILED, reason=Reason.INVALID, error="the stored request cannot be read")
+        operation, lock_timeout = Operation(claim.operation), claim.options.lock_timeout
         try:
-            target = self._resolve(claim.target)
-            await target.preflight()
-            async with target.connect(lock_timeout=claim.options.lock_timeout) as session:
-                return await _run(session, Operation(claim.operation), reporter, cancel)
+            async with AsyncExitStack() as stack:
+                target = self._resolve(claim.target)
+                await _unless(cancel, target.preflight(lock_timeout=lock_timeout))
+                connecting = stack.enter_async_context(target.connect(lock_timeout=lock_timeout))
+                session = await _unless(cancel, connecting)
+                before = await _unless(cancel, session.facts())
+                steps = await _unless(cancel, session.plan(operation))
+                return await _run(session, steps, before, reporter, cancel)
         except TargetError as error:
             return Outcome(status=Status.FAILED, reason=error.reason, error=str(error))
+        except _CancelledBeforehandError:
+            return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
 
 
-async def _run(session: Session, operation: Operation, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-    before = await session.facts()
-    steps = await session.plan(operation)
+class _CancelledBeforehandError(Exception):
+    """The cancel came before the first step."""
+
+
+async def _unless(cancel: asyncio.Event, look: Coroutine[Any, Any, T]) -> T:
+    """The result of `look`, which may wait for a lock, unless `cancel` is set before it is there."""
+    looking, asked = asyncio.create_task(look), asyncio.create_task(cancel.wait())
+    try:
+        await asyncio.wait({looking, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if looking.done():
+            return looking.result()
+        raise _CancelledBeforehandError
+    finally:
+        asked.cancel()
+        if not looking.done():
+            looking.cancel()
+            await asyncio.wait({looking})
+
+
+async def _run(
+    session: Session, steps: Sequence[PlannedStep], before: Facts, reporter: Reporter, cancel: asyncio.Event
+) -> Outcome:
     results: list[StepOutcome] = []
     for number, step in enumerate(steps, 1):
         if cancel.is_set():

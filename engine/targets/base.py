@@ -140,6 +140,9 @@ class Target(Protocol):
         """
         ...
 
-    async def preflight(self) -> None:
-        """Raise TargetError if maintenance of this database cannot or must not be started at all."""
+    async def preflight(self, *, lock_timeout: float) -> None:
+        """Raise TargetError if maintenance of this database cannot or must not be started at all.
+
+        `lock_timeout`: seconds to wait for a lock before TargetBusyError.
+        """
         ...

@@ -128,7 +128,7 @@ async def test_r12_a_submit_killed_at_any_statement_leaves_all_rows_or_none(stor
     killed = committed = kill_at = 0
     while not committed:
         kill_at += 1
-        process = subprocess.run(  # noqa: ASYNC221 - nothing else runs here
+        process = subprocess.run(
             [sys.executable, "-c", script, str(store_path), str(kill_at * 6)],
             capture_output=True,
             text=True,
@@ -159,7 +159,7 @@ async def test_a_dead_owners_child_is_rescued_and_a_live_owners_is_not(store: Sq
         asyncio.run(main())
     """)
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
-    process = subprocess.Popen(  # noqa: ASYNC220
+    process = subprocess.Popen(
         [sys.executable, "-c", script, str(store_path)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
