@@ -87,10 +87,16 @@ def add_index_that_cannot_be_rebuilt(path: Path, name: str = "broken unique") ->
         set_schema_sql(db, name, f"CREATE UNIQUE INDEX {quote(name)} ON item(note)")
 
 
-def set_schema_sql(db: sqlite3.Connection, name: str, sql: str) -> None:
+def set_schema_sql(db: sqlite3.Connection, name: str, sql: str | bytes) -> None:
     """Replace the stored definition of an object without touching its content."""
     with _schema_surgery(db):
-        db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (sql, name))
+        db.execute("UPDATE sqlite_schema SET sql = CAST(? AS TEXT) WHERE name = ?", (sql, name))
+
+
+def rename_in_schema(db: sqlite3.Connection, name: str, new_name: str | bytes) -> None:
+    """Give an object a name in the schema that SQL would not allow."""
+    with _schema_surgery(db):
+        db.execute("UPDATE sqlite_schema SET name = CAST(? AS TEXT) WHERE name = ?", (new_name, name))
 
 
 @contextmanager

@@ -66,7 +66,10 @@ def _sqlite(path: str) -> Target:
         raise UsageError("target", "there is no path after sqlite:", _FORMS)
     if "\0" in path:
         raise UsageError("target", "a path cannot contain a NUL character", _FORMS)
-    return SqliteTarget(os.fsdecode(_encoded(path)))
+    try:
+        return SqliteTarget(os.fsdecode(_encoded(path)))
+    except FileNotFoundError as error:
+        raise UsageError("target", "the current directory no longer exists", "give an absolute path") from error
 
 
 def _encoded(path: str) -> bytes:

@@ -8,22 +8,22 @@ from typing import Final
 from engine.errors import TargetBusyError, TargetError, TargetRefusedError, TargetUnavailableError
 
 _SENTENCES: Final = {
-    "SQLITE_READONLY_DIRECTORY": "the journal cannot be created: no write access to the directory of the file.",
-    "SQLITE_READONLY_DBMOVED": "the file was moved, replaced or deleted while it was open.",
-    "SQLITE_READONLY_ROLLBACK": "an earlier crash has to be rolled back first, which needs write access.",
-    "SQLITE_READONLY": "the database is read-only.",
-    "SQLITE_FULL": "the disk is full, nothing was changed. Free some space for the database and for temporary files.",
-    "SQLITE_NOTADB": "this is not a SQLite database, or it is encrypted.",
-    "SQLITE_CANTOPEN": "the file, or its journal beside it, cannot be opened. Check paths and permissions.",
-    "SQLITE_INTERRUPT": "it was interrupted.",
-    "SQLITE_NOMEM": "there is not enough memory.",
+    "SQLITE_READONLY_DIRECTORY": "the journal cannot be created: no write access to the directory of the file",
+    "SQLITE_READONLY_DBMOVED": "the file was moved, replaced or deleted while it was open",
+    "SQLITE_READONLY_ROLLBACK": "an earlier crash has to be rolled back first, which needs write access",
+    "SQLITE_READONLY": "the database is read-only",
+    "SQLITE_FULL": "the disk is full, nothing was changed. Free some space for the database and for temporary files",
+    "SQLITE_NOTADB": "this is not a SQLite database, or it is encrypted",
+    "SQLITE_CANTOPEN": "the file, or its journal beside it, cannot be opened. Check paths and permissions",
+    "SQLITE_INTERRUPT": "it was interrupted",
+    "SQLITE_NOMEM": "there is not enough memory",
 }
 _SENTENCES_WITH_DETAIL: Final = {
-    "SQLITE_CONSTRAINT_UNIQUE": "rows share a key that must be unique ({}). Remove the duplicates, then try again.",
-    "SQLITE_CONSTRAINT_PRIMARYKEY": "rows share a primary key ({}). Remove the duplicates, then try again.",
-    "SQLITE_ERROR_MISSING_COLLSEQ": "it needs a collation that only its application has ({}).",
-    "SQLITE_CORRUPT": "the database is damaged ({}). Look at PRAGMA integrity_check; restore a backup or use .recover.",
-    "SQLITE_IOERR": "the disk could not be read or written ({}). Look at the system log.",
+    "SQLITE_CONSTRAINT_UNIQUE": "rows share a key that must be unique ({}). Remove the duplicates, then try again",
+    "SQLITE_CONSTRAINT_PRIMARYKEY": "rows share a primary key ({}). Remove the duplicates, then try again",
+    "SQLITE_ERROR_MISSING_COLLSEQ": "it needs a collation that only its application has ({})",
+    "SQLITE_CORRUPT": "the database is damaged ({}). Look at PRAGMA integrity_check; restore a backup or use .recover",
+    "SQLITE_IOERR": "the disk could not be read or written ({}). Look at the system log",
 }
 
 
@@ -42,7 +42,7 @@ def explain(error: sqlite3.Error, lock_timeout: float) -> str:
     if is_busy(error):
         return (
             f"the lock could not be had in {lock_timeout:g} s: another connection uses the database. "
-            "Try again later, or with a longer lock timeout."
+            "Try again later, or with a longer lock timeout"
         )
     name = str(getattr(error, "sqlite_errorname", ""))
     for key in (name, "_".join(name.split("_")[:2])):
@@ -50,7 +50,7 @@ def explain(error: sqlite3.Error, lock_timeout: float) -> str:
             return sentence
         if sentence := _SENTENCES_WITH_DETAIL.get(key):
             return sentence.format(error)
-    return f"SQLite says: {error}."
+    return f"SQLite says: {error}"
 
 
 def opening_error(path: str, error: sqlite3.Error, lock_timeout: float) -> TargetError:

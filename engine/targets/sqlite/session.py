@@ -16,7 +16,7 @@ from engine.targets.sqlite.catalog import Index, Summary, Table
 from engine.targets.sqlite.errors import explain, is_busy, is_interrupt, reading_error
 from engine.targets.sqlite.files import file_size, shares_file_system_with_temporary_files
 from engine.targets.sqlite.names import target_url
-from engine.targets.sqlite.statement import fetch_all, wait_for_exclusive_lock
+from engine.targets.sqlite.statement import fetch_all, rows_of, wait_for_exclusive_lock
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -107,7 +107,7 @@ class SqliteSession:
 
     async def _read(self, sql: str) -> list[Any]:
         try:
-            return list(await self._connection.execute_fetchall(sql))
+            return await rows_of(self._connection, sql)
         except sqlite3.Error as error:
             raise reading_error(self._path, error, self._lock_timeout) from error
 
@@ -119,6 +119,6 @@ def checkpoint_result(row: Sequence[int]) -> StepResult:
         return StepResult(status=Status.COMPLETED)
     return StepResult(
         status=Status.SKIPPED,
-        error=f"{written} of {frames} frames of the log were written back: another connection still reads from it.",
-        warning="the file shrinks only when the other connection is done and a checkpoint has run.",
+        error=f"{written} of {frames} frames of the log were written back: another connection still reads from it",
+        warning="the file shrinks only when the other connection is done and a checkpoint has run",
     )

@@ -36,12 +36,21 @@ async def _open(uri: str, lock_timeout: float) -> aiosqlite.Connection:
         uri, uri=True, isolation_level=None, timeout=min(lock_timeout, _LONGEST_TIMEOUT)
     )
     try:
-        await connection.execute_fetchall("PRAGMA trusted_schema = OFF")
-        await connection.execute_fetchall("SELECT count(*) FROM sqlite_schema")
+        await rows_of(connection, "PRAGMA trusted_schema = OFF")
+        await rows_of(connection, "SELECT count(*) FROM sqlite_schema")
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:
+    """All rows of `sql`. Raises sqlite3.Error."""
+    try:
+        return list(await connection.execute_fetchall(sql))
+    except UnicodeDecodeError as error:  # the message of SQLite's own error holds a name that is no UTF-8
+        found = error.object.decode(errors="backslashreplace")
+        raise sqlite3.DatabaseError(f"{found} (a name in it is not valid UTF-8)") from error
 
 
 async def close(connection: aiosqlite.Connection) -> None:
@@ -101,7 +110,7 @@ async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.
 
     Raises sqlite3.Error (SQLITE_INTERRUPT if it was stopped), CancelledError if the task was cancelled.
     """
-    statement = asyncio.ensure_future(connection.execute_fetchall(sql))
+    statement = asyncio.ensure_future(rows_of(connection, sql))
     asked = asyncio.ensure_future(cancel.wait())
     try:
         await asyncio.wait({statement, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -111,7 +120,7 @@ async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.
         raise
     finally:
         asked.cancel()
-    return list(await to_its_end(statement, connection.interrupt))
+    return await to_its_end(statement, connection.interrupt)
 
 
 async def to_its_end(future: asyncio.Future[T], nudge: Callable[[], Awaitable[None]] | None = None) -> T:

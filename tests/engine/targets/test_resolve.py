@@ -40,6 +40,16 @@ def test_a_relative_path_and_a_link_become_the_real_path(tmp_path: Path, monkeyp
     assert resolve("link.db").key == resolve(real).key
 
 
+def test_a_relative_path_in_a_directory_that_was_deleted_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(UsageError, match="give an absolute path"):
+        resolve("a.db")
+
+
 def test_the_key_is_the_file_and_not_its_name(tmp_path: Path) -> None:
     (tmp_path / "a.db").touch()
     (tmp_path / "b.db").touch()

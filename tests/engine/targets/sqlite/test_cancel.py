@@ -208,5 +208,19 @@ async def test_a_statement_that_fails_by_itself_is_no_cancel(tmp_path: Path) -> 
         await connection.set_progress_handler(lambda: 1, 1000)
         result = await session.execute(ENDLESS, asyncio.Event())
         assert result.status is Status.FAILED
-        assert result.error == "it was interrupted."
+        assert result.error == "it was interrupted"
         await connection.set_progress_handler(lambda: 0, 0)
+
+
+async def test_r19_a_busy_session_holds_up_no_other_session_and_no_event_loop(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
+    async with connected(path) as (busy, connection), connected(path) as (other, _):
+        running, cancel = asyncio.Event(), asyncio.Event()
+        await when_running(connection, running.set)
+        task = asyncio.create_task(busy.execute(ENDLESS, cancel))
+        await running.wait()
+        for step in await other.plan(Operation.REINDEX):
+            assert (await other.execute(step, asyncio.Event())).status is Status.COMPLETED
+        assert not task.done()
+        cancel.set()
+        assert (await task).status is Status.CANCELLED

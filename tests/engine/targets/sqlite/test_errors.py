@@ -39,12 +39,12 @@ def test_a_lock_names_the_timeout_and_what_to_do(path: Path) -> None:
 
 def test_a_full_disk(path: Path) -> None:
     error = error_of(path, "PRAGMA max_page_count = 1", "CREATE TABLE big AS SELECT zeroblob(100000)")
-    assert explain(error, 1).startswith("the disk is full, nothing was changed.")
+    assert explain(error, 1).startswith("the disk is full, nothing was changed. Free some space")
 
 
 def test_a_read_only_database(path: Path) -> None:
     error = error_of(path, "DELETE FROM item", mode="ro")
-    assert explain(error, 1) == "the database is read-only."
+    assert explain(error, 1) == "the database is read-only"
     assert isinstance(opening_error("a.db", error, 1), TargetRefusedError)
 
 
@@ -54,7 +54,7 @@ def test_a_file_that_was_deleted_while_open(path: Path) -> None:
         path.unlink()
         with pytest.raises(sqlite3.OperationalError) as caught:
             db.execute("DELETE FROM item")
-    assert explain(caught.value, 1) == "the file was moved, replaced or deleted while it was open."
+    assert explain(caught.value, 1) == "the file was moved, replaced or deleted while it was open"
 
 
 def test_damage_quotes_what_sqlite_found(path: Path) -> None:
@@ -81,10 +81,10 @@ def test_an_interrupt_is_recognised(path: Path) -> None:
             db.execute("SELECT * FROM item").fetchall()
     assert is_interrupt(caught.value)
     assert not is_busy(caught.value)
-    assert explain(caught.value, 1) == "it was interrupted."
+    assert explain(caught.value, 1) == "it was interrupted"
 
 
 def test_anything_else_is_passed_on_as_sqlite_said_it(path: Path) -> None:
     error = error_of(path, "REINDEX main.nowhere")
-    assert explain(error, 1) == "SQLite says: unable to identify the object to be reindexed."
-    assert explain(sqlite3.Error("Could not decode to UTF-8"), 1) == "SQLite says: Could not decode to UTF-8."
+    assert explain(error, 1) == "SQLite says: unable to identify the object to be reindexed"
+    assert explain(sqlite3.Error("Could not decode to UTF-8"), 1) == "SQLite says: Could not decode to UTF-8"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import TargetRefusedError
+from engine.errors import TargetError, TargetRefusedError
 from engine.jobs import Operation, Status
 from engine.targets import resolve
 from engine.targets.base import PlannedStep, StepResult
@@ -22,6 +22,7 @@ from tests.sqlite_files import (
     integrity,
     make_database,
     remove_index_entries,
+    rename_in_schema,
     set_schema_sql,
     transaction,
 )
@@ -219,3 +220,13 @@ async def test_a_reader_outside_wal_mode_is_found_before_any_work(tmp_path: Path
             assert (await session.execute(step, asyncio.Event())).busy
             reader.execute("COMMIT")
             assert (await session.execute(step, asyncio.Event())).status is Status.COMPLETED
+
+
+async def test_a_name_that_is_no_utf8_is_an_error_in_words(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        set_schema_sql(db, "my-index", b"CREATE INDEX [my\xffindex] ON item(price)")
+        rename_in_schema(db, "my-index", b"my\xffindex")
+    with pytest.raises(TargetError, match="Could not decode to UTF-8"):
+        await plan(path, Operation.REINDEX)
+    assert statuses(await run(path, Operation.VACUUM)) == {Status.COMPLETED}

@@ -17,7 +17,7 @@ from engine.errors import TargetBusyError, TargetError, TargetRefusedError, Targ
 from engine.jobs import Operation
 from engine.targets import resolve
 from engine.targets.sqlite import SqliteTarget
-from tests.sqlite_files import content, files_beside, make_database, transaction
+from tests.sqlite_files import content, files_beside, make_database, rename_in_schema, transaction
 
 
 @pytest.fixture
@@ -126,6 +126,16 @@ def _broken_schema(path: Path) -> None:
         db.execute("UPDATE sqlite_schema SET sql = 'CREATE TABLE (' WHERE name = 'item'")
 
 
+def _nul_in_a_name(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        rename_in_schema(db, "my-index", "my\0index")
+
+
+def _no_utf8_in_a_name(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        rename_in_schema(db, "my-index", b"my\xffindex")
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -144,6 +154,8 @@ def _broken_schema(path: Path) -> None:
         (_future_schema_format, "unsupported file format"),
         (_cut_in_the_header, "the database is damaged"),
         (_broken_schema, "the database is damaged (malformed database schema (item)"),
+        (_nul_in_a_name, "the database is damaged (malformed database schema (my)"),
+        (_no_utf8_in_a_name, r"malformed database schema (my\xffindex) (a name in it is not valid UTF-8)"),
     ],
 )
 async def test_what_cannot_be_opened_is_unavailable(path: Path, spoil: Callable[[Path], None], words: str) -> None:
