@@ -1,0 +1,89 @@
+"""Every action of the console, once: bindings, footer and help are all made from this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from textual.binding import Binding, BindingType
+
+
+class Place(StrEnum):
+    """Where an action can be taken, in the words of the help."""
+
+    MAIN = "On the main screen"
+    JOBS = "On a job"
+    PLAN = "In a plan"
+    QUESTION = "Asked whether to"
+    LIST = "In every list and page"
+    EVERYWHERE = "Everywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something a person can do. `id` is its name for good; `call` is the Textual action that does it."""
+
+    id: str
+    place: Place
+    keys: str
+    call: str
+    label: str
+    """For the footer; empty where the footer never names it."""
+    help: str
+
+    @property
+    def shown_keys(self) -> list[str]:
+        """The keys as they are printed: `esc`, `?`, `↓`."""
+        return [SHOWN.get(key, key) for key in self.keys.split(",")]
+
+
+SHOWN: Final = {
+    "plus": "+",
+    "question_mark": "?",
+    "escape": "esc",
+    "pagedown": "pgdn",
+    "pageup": "pgup",
+    "down": "↓",
+    "up": "↑",
+    "left": "←",
+    "right": "→",
+}
+
+ACTIONS: Final = (
+    Action("run", Place.MAIN, "r", "plan", "run", "Show the plan of the chosen operations; enter there runs it"),
+    Action("plan", Place.MAIN, "p", "plan", "plan", "Show exactly what the chosen operations would do"),
+    Action("choose", Place.MAIN, "space", "choose", "choose", "Take an operation in or out, choose a target"),
+    Action("history", Place.MAIN, "h", "history", "history", "Every job that ever was"),
+    Action("zoom", Place.MAIN, "plus", "zoom", "zoom", "The focused pane over the whole screen, and back"),
+    Action("pane-1", Place.MAIN, "1", "pane('targets')", "", "To the targets"),
+    Action("pane-2", Place.MAIN, "2", "pane('operations')", "", "To the operations"),
+    Action("pane-3", Place.MAIN, "3", "pane('jobs')", "", "To the jobs"),
+    Action("pane-4", Place.MAIN, "4", "pane('detail')", "", "To the detail"),
+    Action("open", Place.JOBS, "enter", "open", "open", "Every step with its SQL, the errors and the log"),
+    Action("fold", Place.JOBS, "space", "fold", "fold", "Show or hide the operations of the job"),
+    Action("unfold", Place.JOBS, "right,l", "fold(False)", "", "Show the operations of the job"),
+    Action("fold-away", Place.JOBS, "left", "fold(True)", "", "Hide them again"),
+    Action("cancel", Place.JOBS, "c", "cancel", "cancel", "Cancel it, or the operation under the cursor (asks first)"),
+    Action("retry", Place.JOBS, "t", "retry", "retry", "Run a request that is over once more (asks first)"),
+    Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown"),
+    Action("yes", Place.QUESTION, "y", "yes", "yes", "Do it"),
+    Action("no", Place.QUESTION, "n,enter,escape,q", "no", "no", "Leave it; so does enter"),
+    Action("down", Place.LIST, "down,j", "move(1)", "", "Down"),
+    Action("up", Place.LIST, "up,k", "move(-1)", "", "Up"),
+    Action("page-down", Place.LIST, "pagedown", "page(1)", "", "A page down"),
+    Action("page-up", Place.LIST, "pageup", "page(-1)", "", "A page up"),
+    Action("first", Place.LIST, "g,home", "first", "", "To the beginning"),
+    Action("last", Place.LIST, "G,end", "last", "", "To the end"),
+    Action("next-pane", Place.EVERYWHERE, "tab", "app.focus_next", "", "To the next pane"),
+    Action("help", Place.EVERYWHERE, "question_mark,f1", "app.help", "help", "This page"),
+    Action("back", Place.EVERYWHERE, "escape", "back", "back", "Back"),
+    Action("quit", Place.EVERYWHERE, "q", "quit", "quit", "Back, and from the main screen out; jobs go on"),
+)
+
+BY_ID: Final = {action.id: action for action in ACTIONS}
+
+
+def bindings(*ids: str) -> list[BindingType]:
+    """The bindings of these actions, for a screen's or a widget's BINDINGS."""
+    return [Binding(a.keys, a.call, a.label or a.help, id=a.id, show=False) for a in (BY_ID[name] for name in ids)]

@@ -1,0 +1,104 @@
+"""The console: wires the engine to the screens. Jobs run in a worker process, never in here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import ClassVar
+from urllib.parse import unquote
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.signal import Signal
+
+from engine import Engine
+from engine.clock import now
+from engine.config import ConsoleConfig, TargetEntry
+from engine.errors import DbtendError
+from tui.actions import bindings
+from tui.feed import JobFeed, News
+from tui.screens.help import HelpScreen
+from tui.screens.main import MainScreen
+from tui.text import counted
+from tui.theme import ANSI_VARIABLES, DBTEND, suitable_theme
+
+
+class DbtendApp(App[str]):
+    """What `dbtend` opens. It returns a sentence to print after it has ended, or nothing."""
+
+    TITLE = "dbtend"
+    # Textual does not load the style sheet of a default screen itself.
+    CSS_PATH: ClassVar = ["styles/app.tcss", "styles/main.tcss"]
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("help"),
+        Binding("ctrl+c", "leave", "quit", show=False, priority=True),
+    ]
+
+    def __init__(
+        self,
+        engine: Engine,
+        targets: Sequence[TargetEntry],
+        *,
+        ensure_worker: Callable[[], None],
+        config: ConsoleConfig | None = None,
+        clock: Callable[[], int] = now,
+    ) -> None:
+        """
+        Args:
+            engine: open, and open for as long as the app runs.
+            targets: the databases to show.
+            ensure_worker: is called after each submit, and sees to it that a worker process is there.
+            clock: microseconds since the epoch, UTC.
+        """
+        super().__init__()
+        self.config = config or ConsoleConfig()
+        self.engine = engine
+        self.targets = tuple(targets)
+        self.ensure_worker = ensure_worker
+        self.clock = clock
+        self.animation_level = "none"
+        self.news: Signal[News] = Signal(self, "news")
+        self.trouble: Signal[DbtendError] = Signal(self, "trouble")
+        self.feed = JobFeed(engine, self.news.publish, self.trouble.publish, refresh=self.config.refresh)
+        self._names = {entry.url: entry.name for entry in targets}
+        self.register_theme(DBTEND)
+        self.theme = self.config.theme or suitable_theme(os.environ, self.console.color_system)
+
+    def get_default_screen(self) -> Screen[object]:
+        return MainScreen(self)
+
+    def on_mount(self) -> None:
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            # Textual itself would die on them and leave the terminal as it is.
+            with suppress(NotImplementedError, RuntimeError, ValueError):
+                asyncio.get_running_loop().add_signal_handler(number, self.exit)
+
+    def follow_jobs(self) -> None:
+        """Start to tell the screens of what happens to jobs."""
+        self.run_worker(self.feed.run(), name="feed")
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return dict(ANSI_VARIABLES)
+
+    def name_target(self, url: str, name: str) -> None:
+        """From now on the target with this URL goes by this name."""
+        self._names[url] = name
+
+    def name_of(self, url: str) -> str:
+        """What the user calls the target with this URL; the file's name where it has no other."""
+        return self._names.get(url) or unquote(url.rstrip("/").rsplit("/", 1)[-1]) or url
+
+    def action_help(self) -> None:
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen())
+
+    def action_leave(self) -> None:
+        """End the console; jobs go on, and it says so."""
+        going_on = len(self.feed.open)
+        verb = "goes" if going_on == 1 else "go"
+        self.exit(f"{counted(going_on, 'job')} {verb} on: dbtend history" if going_on else None)

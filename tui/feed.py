@@ -1,0 +1,118 @@
+"""What the console knows of jobs, kept in step with the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from engine import Change, Engine, Lagged, ParentJob, WorkerProcess
+from engine.errors import DbtendError
+
+RECENT = 50
+"""How many of the newest parents are shown beside those that are open."""
+SETTLE = 0.05
+"""Seconds between two readings, at least."""
+RETRY_AFTER = 2.0
+"""Seconds to the next try where the store cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What to show: parents that are new or changed, and the workers that there are."""
+
+    parents: tuple[ParentJob, ...]
+    workers: tuple[WorkerProcess, ...]
+    changed: frozenset[int]
+    """Parents whose status, or a child's, changed; of the others only the progress moved."""
+
+
+class JobFeed:
+    """Reads jobs when something happens to them, and while any is open also at a steady pace.
+
+    While nothing is open there is no timer at all: it sleeps until the store says that something happened.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        publish: Callable[[News], None],
+        failed: Callable[[DbtendError], None],
+        *,
+        refresh: float,
+    ) -> None:
+        """
+        Args:
+            publish: is told what is new.
+            failed: is told that the store could not be read; another try follows.
+            refresh: seconds between two looks at the progress of running jobs.
+        """
+        self._engine = engine
+        self._publish = publish
+        self._failed = failed
+        self._refresh = refresh
+        self._dirty: set[int] = set()
+        self._wake = asyncio.Event()
+        self.open: dict[int, ParentJob] = {}
+        """The parents that are not over, as last read."""
+
+    @property
+    def ticking(self) -> bool:
+        """Whether it looks at the store at a steady pace."""
+        return bool(self.open)
+
+    async def run(self) -> None:
+        """Publish what there is, then everything that is new, for ever."""
+        while True:
+            try:
+                await self._follow()
+            except DbtendError as error:
+                self._failed(error)
+            await asyncio.sleep(RETRY_AFTER)
+
+    async def _follow(self) -> None:
+        changes = self._engine.changes()
+        await self._load()
+        listening = asyncio.create_task(self._listen(changes))
+        reading = asyncio.create_task(self._read())
+        try:
+            done, _ = await asyncio.wait({listening, reading}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            listening.cancel()
+            reading.cancel()
+            await asyncio.gather(listening, reading, return_exceptions=True)
+
+    async def _load(self) -> None:
+        parents = {parent.id: parent for parent in await self._engine.history(limit=RECENT)}
+        parents |= {parent.id: parent for parent in await self._engine.open_jobs()}
+        await self._tell(parents.values(), parents)
+
+    async def _listen(self, changes: AsyncIterator[Change | Lagged]) -> None:
+        async for change in changes:
+            if isinstance(change, Lagged):
+                await self._load()
+            else:
+                self._dirty.add(change.job.parent)
+                self._wake.set()
+
+    async def _read(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._refresh if self.ticking else None)
+            self._wake.clear()
+            changed, self._dirty = frozenset(self._dirty), set()
+            await self._tell(await self._engine.jobs(changed | self.open.keys()), changed)
+            # What happens in quick succession is read together.
+            await asyncio.sleep(SETTLE)
+
+    async def _tell(self, parents: Iterable[ParentJob], changed: Iterable[int]) -> None:
+        news = tuple(parents)
+        for parent in news:
+            self.open.pop(parent.id, None)
+            if not parent.status.is_final:
+                self.open[parent.id] = parent
+        workers = tuple(await self._engine.workers()) if self.open else ()
+        self._publish(News(news, workers, frozenset(changed)))

@@ -1,0 +1,90 @@
+"""What all screens share: a message line, a footer, the way back, and how they come by news."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from textual import events
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.widget import Widget
+
+from engine.errors import DbtendError
+from tui.actions import bindings
+from tui.text import plain
+from tui.views.keys import footer_line
+from tui.views.line import Role, line
+from tui.widgets.one_line import OneLine
+
+if TYPE_CHECKING:
+    from tui.app import DbtendApp
+    from tui.feed import News
+
+Result = TypeVar("Result")
+
+
+class ConsoleScreen(Screen[Result]):
+    """A whole screen of the console."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("back", "quit")
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-flat"), (15, "-low"), (30, "-high")]
+    FOOTER: ClassVar[tuple[str, ...]] = ("back", "help")
+    """Which actions the footer names, in order, as far as they can be taken now."""
+
+    @property
+    def console_app(self) -> DbtendApp:
+        app = self.app
+        from tui.app import DbtendApp
+
+        assert isinstance(app, DbtendApp)  # noqa: S101 - there is no other
+        return app
+
+    def compose(self) -> Iterator[Widget]:
+        yield from self.compose_body()
+        yield OneLine(id="message")
+        yield OneLine(id="footer")
+        yield OneLine(id="too-small")
+
+    def compose_body(self) -> Iterator[Widget]:
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        app = self.console_app
+        app.news.subscribe(self, self.hear)
+        app.trouble.subscribe(self, self.say_error)
+        self.query_one("#too-small", OneLine).show(
+            lambda width: line("dbtend needs a window of 60 x 15; make this one larger, or press q.")
+        )
+        self.refresh_footer()
+
+    def hear(self, news: News) -> None:
+        """Something happened to jobs, or one that runs has come further."""
+
+    def can(self, action_id: str) -> bool:
+        """Whether an action of the footer can be taken now."""
+        return True
+
+    def refresh_footer(self) -> None:
+        ids = [action_id for action_id in self.FOOTER if self.can(action_id)]
+        self.query_one("#footer", OneLine).show(partial(footer_line, ids))
+
+    def say(self, sentence: str, role: Role = Role.TEXT) -> None:
+        """Show a sentence above the footer until the next key; nothing takes it away."""
+        message = self.query_one("#message", OneLine)
+        message.display = bool(sentence)
+        message.show(lambda width: line((f" {plain(sentence)}", role)))
+
+    def say_error(self, error: DbtendError) -> None:
+        self.say(str(error), Role.FAILED)
+
+    def on_key(self, event: events.Key) -> None:
+        self.say("")
+
+    def action_back(self) -> None:
+        self.dismiss()
+
+    def action_quit(self) -> None:
+        self.action_back()

@@ -1,0 +1,47 @@
+"""A question that is answered with yes or no; no unless yes is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widget import Widget
+
+from tui.actions import bindings
+from tui.views.keys import footer_line
+from tui.views.line import Line, wrapped
+from tui.widgets.page import Page
+
+WIDTH = 54
+
+
+class ConfirmScreen(ModalScreen[bool]):
+    """Asks; only `y` is a yes."""
+
+    CSS_PATH = "../styles/confirm.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("yes", "no")
+
+    def __init__(self, question: str, consequence: str) -> None:
+        super().__init__()
+        self._lines = [
+            *wrapped(question, WIDTH),
+            *wrapped(consequence, WIDTH),
+            Line(),
+            footer_line(["yes", "no"], WIDTH),
+        ]
+
+    def compose(self) -> Iterator[Widget]:
+        with Vertical(id="question"):
+            page = Page(id="text")
+            page.show(self._lines)
+            page.styles.height = len(self._lines)
+            yield page
+
+    def action_yes(self) -> None:
+        self.dismiss(True)
+
+    def action_no(self) -> None:
+        self.dismiss(False)

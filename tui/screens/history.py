@@ -1,0 +1,71 @@
+"""The history: every job that ever was, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.widget import Widget
+
+from engine import JobId
+from engine.errors import DbtendError
+from tui.screens.base import ConsoleScreen
+from tui.screens.job import JobScreen
+from tui.text import counted
+from tui.widgets.history_list import HistoryList
+
+if TYPE_CHECKING:
+    from tui.feed import News
+
+
+class HistoryScreen(ConsoleScreen[None]):
+    FOOTER = ("open", "back", "help")
+
+    def compose_body(self) -> Iterator[Widget]:
+        app = self.console_app
+        yield HistoryList(app.clock, app.name_of, id="history").titled("History")
+
+    @property
+    def _list(self) -> HistoryList:
+        return self.query_one("#history", HistoryList)
+
+    def on_mount(self) -> None:
+        self.run_worker(self._load())
+
+    async def _load(self) -> None:
+        try:
+            self._list.show_ids(await self.console_app.engine.history_ids())
+        except DbtendError as error:
+            self.say_error(error)
+            return
+        self._count()
+
+    def _count(self) -> None:
+        number = self._list.line_count
+        self._list.border_subtitle = counted(number, "job")
+        self.refresh_footer()
+        if not number:
+            self.say("No job yet: go back with esc, choose operations and press r.")
+
+    @on(HistoryList.PageNeeded)
+    def _read_page(self, message: HistoryList.PageNeeded) -> None:
+        self.run_worker(self._read(message.ids), group="pages")
+
+    async def _read(self, ids: list[int]) -> None:
+        try:
+            self._list.put(await self.console_app.engine.jobs(ids))
+        except DbtendError as error:
+            self._list.give_up(ids)
+            self.say_error(error)
+
+    def hear(self, news: News) -> None:
+        self._list.put(news.parents)
+        self._count()
+
+    def can(self, action_id: str) -> bool:
+        return action_id != "open" or bool(self._list.line_count)
+
+    @on(HistoryList.Opened)
+    def _open_job(self, message: HistoryList.Opened) -> None:
+        self.app.push_screen(JobScreen(JobId(message.parent_id)))

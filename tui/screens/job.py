@@ -1,0 +1,51 @@
+"""A job from beginning to end: children, steps with their SQL, errors, log. Live while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine import JobId, ParentJob
+from engine.errors import DbtendError
+from tui.screens.page import PageScreen
+from tui.views.documents import child_start, job_document
+from tui.views.line import Line, Role, wrapped
+
+if TYPE_CHECKING:
+    from tui.feed import News
+
+
+class JobScreen(PageScreen[None]):
+    """Opens at the child where `job` names one."""
+
+    PAGE_TITLE = "Job"
+    FOOTER = ("back", "help")
+
+    def __init__(self, job: JobId) -> None:
+        super().__init__()
+        self._job = job
+        self._whole: ParentJob | None = None
+        self._error: DbtendError | None = None
+
+    def on_mount(self) -> None:
+        self.run_worker(self._load(), exclusive=True)
+
+    def hear(self, news: News) -> None:
+        if any(parent.id == self._job.parent for parent in news.parents):
+            self.run_worker(self._load(), exclusive=True)
+
+    async def _load(self) -> None:
+        first = self._whole is None
+        try:
+            self._whole = await self.console_app.engine.job(self._job.parent)
+        except DbtendError as error:
+            self._error = error
+        self.refresh_page()
+        if first and self._whole is not None and self._job.ordinal is not None:
+            self.page.start_at(child_start(self.document(self.page.columns), self._job.ordinal))
+
+    def document(self, width: int) -> list[Line]:
+        app = self.console_app
+        if self._whole is not None:
+            name = app.name_of(self._whole.target)
+            return job_document(self._whole, name, now=app.clock(), width=width)
+        return wrapped(str(self._error), width, Role.FAILED) if self._error else []

@@ -1,0 +1,280 @@
+"""The main screen: targets, operations, jobs, and the detail of the job under the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events, on
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+
+from engine import ParentJob, Request, WorkerProcess
+from engine.errors import DbtendError, DuplicateRequestError
+from tui.actions import bindings
+from tui.screens.base import ConsoleScreen
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.history import HistoryScreen
+from tui.screens.job import JobScreen
+from tui.screens.plan import PlanScreen
+from tui.target_board import TargetBoard
+from tui.views.header import header_line
+from tui.views.hints import no_target, target_trouble
+from tui.views.line import Role
+from tui.views.lists import operation_rows, target_rows
+from tui.widgets.detail_pane import DetailPane
+from tui.widgets.item_list import ItemList
+from tui.widgets.job_tree import JobTree
+from tui.widgets.one_line import OneLine
+from tui.widgets.operation_list import OperationList
+
+if TYPE_CHECKING:
+    from tui.app import DbtendApp
+    from tui.feed import News
+
+PANES = ("targets", "operations", "jobs", "detail")
+
+
+class MainScreen(ConsoleScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = bindings(
+        *("run", "plan", "cancel", "retry", "history", "zoom", "pane-1", "pane-2", "pane-3", "pane-4")
+    )
+    FOOTER = ("run", "plan", "choose", "open", "fold", "cancel", "retry", "history", "zoom", "help", "quit")
+    AUTO_FOCUS = "#operations"
+
+    def __init__(self, app: DbtendApp) -> None:
+        super().__init__()
+        self._board = TargetBoard(app.targets)
+        self._jobs = JobTree(app.clock, app.name_of, id="jobs")
+        self._detail = DetailPane(app.clock, app.name_of, id="detail")
+        self._targets = ItemList(id="targets")
+        self._operations = OperationList(id="operations")
+        self._workers: tuple[WorkerProcess, ...] = ()
+
+    def compose_body(self) -> Iterator[Widget]:
+        yield OneLine(id="header")
+        with Horizontal(id="panes"):
+            with Vertical(id="left"):
+                yield self._targets.titled("1 Targets")
+                yield self._operations.titled("2 Operations")
+            with Vertical(id="right"):
+                yield self._jobs.titled("3 Jobs")
+                yield self._detail.titled("4 Detail")
+
+    def on_mount(self) -> None:
+        self._show_targets()
+        self.run_worker(self._look_at(range(len(self._board.states))), group="targets")
+        self.call_next(self.console_app.follow_jobs)
+
+    # Targets and operations
+
+    async def _look_at(self, numbers: range | list[int]) -> None:
+        app = self.console_app
+        for number in numbers:
+            entry = self._board.states[number].entry
+            try:
+                info = await app.engine.inspect(entry.url)
+            except DbtendError as error:
+                self._board.give_up(number, str(error))
+            else:
+                self._board.learn(number, info)
+                app.name_target(info.url, entry.name)
+            self._show_targets()
+
+    def _show_targets(self) -> None:
+        board = self._board
+        self._targets.show(
+            target_rows(board.states, board.current, self._targets.columns) or no_target(self._targets.columns)
+        )
+        self._show_operations()
+
+    def _show_operations(self) -> None:
+        state, width = self._board.state, self._operations.columns
+        if state is None or state.info is None:
+            self._operations.show(target_trouble(state, width))
+        else:
+            height = self._operations.scrollable_content_region.height
+            self._operations.show(
+                operation_rows(
+                    state.info.operations, self._board.chosen, self._operations.key, width=width, height=height
+                )
+            )
+        self._show_header()
+        self.refresh_footer()
+
+    def _show_header(self) -> None:
+        jobs = tuple(self.console_app.feed.open.values())
+        self.query_one("#header", OneLine).show(partial(header_line, self._board.state, jobs, self._workers))
+
+    @on(ItemList.CursorMoved, "#targets")
+    def _choose_target(self) -> None:
+        if isinstance(self._targets.key, int) and self._targets.key != self._board.current:
+            self._board.current = self._targets.key
+            self._show_targets()
+
+    @on(ItemList.CursorMoved, "#operations")
+    def _describe_operation(self) -> None:
+        self._show_operations()
+
+    @on(OperationList.Toggled)
+    def _toggle_operation(self, message: OperationList.Toggled) -> None:
+        self._board.toggle(message.operation)
+        self._show_operations()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.call_after_refresh(self._show_targets)
+
+    # Jobs
+
+    def hear(self, news: News) -> None:
+        self._workers = news.workers
+        self._jobs.put(news.parents)
+        self._show_header()
+        shown = self._jobs.parent_job
+        if shown is not None and any(parent.id == shown.id for parent in news.parents):
+            self._show_detail(read_steps=shown.id in news.changed)
+        over = {parent.target for parent in news.parents if parent.id in news.changed and parent.status.is_final}
+        stale = [n for n, state in enumerate(self._board.states) if state.info and state.info.url in over]
+        if stale:
+            self.run_worker(self._look_at(stale), group="targets")
+
+    @on(JobTree.CursorMoved, "#jobs")
+    def _job_chosen(self) -> None:
+        self._show_detail(read_steps=True)
+
+    def _show_detail(self, *, read_steps: bool) -> None:
+        self._detail.put(self._jobs.parent_job, self._jobs.job)
+        self.refresh_footer()
+        if read_steps and self._jobs.parent_job is not None:
+            self.run_worker(self._read_steps(self._jobs.parent_job.id), group="detail", exclusive=True)
+
+    async def _read_steps(self, parent_id: int) -> None:
+        try:
+            whole = await self.console_app.engine.job(parent_id)
+        except DbtendError as error:
+            self.say_error(error)
+            return
+        if self._jobs.job is not None and self._jobs.job.parent == parent_id:
+            self._detail.put(whole, self._jobs.job)
+
+    def _follow(self, parent: ParentJob) -> None:
+        """Show a job that was just made, and put the cursor on it."""
+        self._jobs.unfold(parent.id)
+        self._jobs.put([parent])
+        self._jobs.go_to_parent(parent.id)
+        self._jobs.focus()
+        self.console_app.ensure_worker()
+
+    # Actions
+
+    def can(self, action_id: str) -> bool:
+        job = self._jobs.parent_job
+        if action_id in {"run", "plan"}:
+            return self._board.request() is not None
+        if action_id == "choose":
+            return self.focused is self._operations
+        if action_id in {"open", "fold"}:
+            return job is not None and self.focused is self._jobs
+        if action_id == "cancel":
+            return job is not None and not job.status.is_final
+        if action_id == "retry":
+            return job is not None and job.status.is_final
+        return True
+
+    def action_plan(self) -> None:
+        request = self._board.request()
+        if request is None or self._board.state is None:
+            self.say("Nothing to run: choose a target that can be opened, and at least one operation.", Role.WARNING)
+            return
+
+        async def decided(run: bool | None) -> None:
+            if run:
+                await self._submit(request)
+
+        self.app.push_screen(PlanScreen(request, self._board.state.entry.name), decided)
+
+    async def _submit(self, request: Request) -> None:
+        try:
+            (parent,) = await self.console_app.engine.submit([request])
+        except DuplicateRequestError as error:
+            self._jobs.go_to_parent(error.parent_id)
+            self.say_error(error)
+        except DbtendError as error:
+            self.say_error(error)
+        else:
+            self._follow(parent)
+
+    def action_cancel(self) -> None:
+        parent, job = self._jobs.parent_job, self._jobs.job
+        if parent is None or job is None or parent.status.is_final:
+            self.say("Nothing to cancel: put the cursor on a job that is not over.", Role.WARNING)
+            return
+        child = next((child for child in parent.children if child.ordinal == job.ordinal), None)
+        if child is not None and child.status.is_final:
+            self.say(f"#{job} is over: {child.status.value}.", Role.WARNING)
+            return
+        name = self.console_app.name_of(parent.target)
+        what = f"#{job} {child.operation.value} on {name}" if child else f"#{job} on {name} and all its operations"
+
+        async def decided(yes: bool | None) -> None:
+            if yes:
+                try:
+                    self._jobs.put([await self.console_app.engine.cancel(job)])
+                except DbtendError as error:
+                    self.say_error(error)
+
+        consequence = "What runs is stopped as soon as that is safe for the data; what waits does not start."
+        self.app.push_screen(ConfirmScreen(f"Cancel {what}?", consequence), decided)
+
+    def action_retry(self) -> None:
+        parent = self._jobs.parent_job
+        if parent is None or not parent.status.is_final:
+            self.say("Nothing to retry: put the cursor on a job that is over.", Role.WARNING)
+            return
+
+        async def decided(yes: bool | None) -> None:
+            if yes:
+                try:
+                    self._follow(await self.console_app.engine.retry(parent.id))
+                except DbtendError as error:
+                    self.say_error(error)
+
+        asked = ", ".join(operation.value for operation in parent.request.operations)
+        name = self.console_app.name_of(parent.target)
+        self.app.push_screen(
+            ConfirmScreen(f"Run #{parent.id} on {name} once more?", f"{asked}, as a new job."), decided
+        )
+
+    @on(JobTree.Opened)
+    def _open_job(self, message: JobTree.Opened) -> None:
+        self.app.push_screen(JobScreen(message.job))
+
+    def action_history(self) -> None:
+        self.app.push_screen(HistoryScreen())
+
+    def action_quit(self) -> None:
+        self.console_app.action_leave()
+
+    def action_back(self) -> None:
+        if self.has_class("-zoomed"):
+            self.action_zoom()
+
+    # Panes
+
+    def action_pane(self, name: str) -> None:
+        self.query_one(f"#{name}").focus()
+
+    def action_zoom(self) -> None:
+        self.toggle_class("-zoomed")
+        self._mark_focused_pane()
+
+    @on(events.DescendantFocus)
+    def _mark_focused_pane(self) -> None:
+        for name in PANES:
+            self.query_one(f"#{name}").set_class(self.focused is not None and self.focused.id == name, "-front")
+        for side in ("#left", "#right"):
+            self.query_one(side).set_class(bool(self.query(f"{side} .-front")), "-front")
+        self.refresh_footer()
+        self.call_after_refresh(self._show_targets)

@@ -1,0 +1,33 @@
+"""A screen that is one page to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from textual.widget import Widget
+
+from tui.screens.base import ConsoleScreen, Result
+from tui.views.line import Line
+from tui.widgets.page import Page
+
+
+class PageScreen(ConsoleScreen[Result]):
+    """Shows what `document` says, and says it anew for another width."""
+
+    PAGE_TITLE = ""
+
+    def compose_body(self) -> Iterator[Widget]:
+        yield Page(id="page").titled(self.PAGE_TITLE)
+
+    @property
+    def page(self) -> Page:
+        return self.query_one("#page", Page)
+
+    def document(self, width: int) -> list[Line]:
+        raise NotImplementedError
+
+    def refresh_page(self) -> None:
+        self.page.show(self.document(self.page.columns))
+
+    def on_page_resized(self) -> None:
+        self.refresh_page()

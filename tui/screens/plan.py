@@ -1,0 +1,54 @@
+"""The plan of a request: exactly what would run. Enter runs it."""
+
+from __future__ import annotations
+
+from engine import Plan, Request
+from engine.errors import DbtendError
+from tui.actions import bindings
+from tui.screens.page import PageScreen
+from tui.views.documents import plan_document
+from tui.views.line import Line, Role, wrapped
+
+
+class PlanScreen(PageScreen[bool]):
+    """Ends with True if the plan is to be run."""
+
+    PAGE_TITLE = "Plan"
+    BINDINGS = bindings("submit")
+    FOOTER = ("submit", "back", "help")
+
+    def __init__(self, request: Request, name: str) -> None:
+        """`name`: what the user calls the target."""
+        super().__init__()
+        self._request = request
+        self._target_name = name
+        self._plan: Plan | None = None
+        self._error: DbtendError | None = None
+
+    def on_mount(self) -> None:
+        self.run_worker(self._load())
+
+    async def _load(self) -> None:
+        try:
+            self._plan = await self.console_app.engine.plan(self._request)
+        except DbtendError as error:
+            self._error = error
+        self.refresh_page()
+        self.refresh_footer()
+
+    def document(self, width: int) -> list[Line]:
+        if self._error is not None:
+            return wrapped(str(self._error), width, Role.FAILED)
+        if self._plan is None:
+            return wrapped(f"Looking at {self._target_name} ...", width, Role.DIM)
+        return plan_document(self._plan, self._target_name, width)
+
+    def can(self, action_id: str) -> bool:
+        return action_id != "submit" or self._plan is not None
+
+    def action_submit(self) -> None:
+        if self._plan is not None:
+            self.dismiss(True)
+
+    def action_back(self) -> None:
+        self.dismiss(False)

@@ -1,0 +1,1 @@
+"""What each pane shows, as pure functions from values of the engine to lines of text."""

@@ -1,0 +1,29 @@
+"""What is said where there is nothing to show yet, and what to do about it."""
+
+from __future__ import annotations
+
+from tui.views.line import Line, Role, wrapped
+from tui.views.lists import TargetState
+
+
+def no_target(width: int) -> list[Line]:
+    return [
+        *wrapped("No target yet.", width),
+        *wrapped("Leave with q and give a path: dbtend FILE. Or look around with dbtend demo.", width, Role.DIM),
+    ]
+
+
+def target_trouble(state: TargetState | None, width: int) -> list[Line]:
+    """In place of the operations of a target that is not there, not looked at yet, or cannot be opened."""
+    if state is None:
+        return []
+    if state.error is None:
+        return wrapped("Looking at it ...", width, Role.DIM)
+    return [*wrapped(state.error, width, Role.FAILED), *wrapped("The other targets can be used.", width, Role.DIM)]
+
+
+def no_jobs(width: int) -> list[Line]:
+    return [
+        *wrapped("No job yet.", width),
+        *wrapped("Choose operations at the left, then press r to see what they would do.", width, Role.DIM),
+    ]

@@ -1,0 +1,136 @@
+"""The rows of the job tree: a parent, its children, and a line for those that are folded away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine import ChildJob, JobId, ParentJob, Status
+from tui.text import plain
+from tui.views.line import Line, Role, Span, fit, right
+from tui.views.status import (
+    STATUS_WIDTH,
+    bar,
+    is_cancelling,
+    operations,
+    percent,
+    status_span,
+    time_taken,
+    warnings,
+    what_happened,
+)
+
+MANY = 8
+"""With more children than this, only those that run or failed are shown at first."""
+ELAPSED_WIDTH = 7
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedKey:
+    """The key of the line that counts the children which are not shown."""
+
+    parent_id: int
+
+
+def tree_rows(parent: ParentJob, name: str, *, expanded: bool, show_all: bool, now: int, width: int) -> list[Line]:
+    """A parent's row and, when it is expanded, those of its children.
+
+    Args:
+        name: what the user calls the target.
+        show_all: show every child, even if there are many.
+        now: microseconds, for the time that running jobs have taken.
+    """
+    rows = [parent_row(parent, name, expanded=expanded, now=now, width=width)]
+    if expanded:
+        shown = parent.children if show_all else children_to_show(parent)
+        rows += [child_row(child, now=now, width=width) for child in shown]
+        if len(shown) < len(parent.children):
+            rows.append(_folded_row(parent, shown, width))
+    return rows
+
+
+def children_to_show(parent: ParentJob) -> tuple[ChildJob, ...]:
+    """All children of a small parent, in order; of a big one those that run, then those that failed."""
+    if len(parent.children) <= MANY:
+        return parent.children
+    by_status = {Status.RUNNING: 0, Status.FAILED: 1}
+    chosen = [child for child in parent.children if child.status in by_status]
+    return tuple(sorted(chosen, key=lambda child: (by_status[child.status], child.ordinal)))
+
+
+def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width: int) -> Line:
+    marker = "▾" if expanded else "▸"
+    number = fit(f"{marker} #{parent.id}", max(len(str(parent.id)) + 4, 6))
+    tail: tuple[Span, ...] = (
+        status_span(parent),
+        (right(f"{parent.done}/{len(parent.children)}", 4), Role.TEXT),
+        (right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM),
+    )
+    room = width - len(number) - 1 - STATUS_WIDTH - 4 - ELAPSED_WIDTH
+    asked = operations(parent)
+    name_width = room if room < 30 else max(room - len(asked) - 2, 14)
+    spans: list[Span] = [(number, Role.DIM), (fit(plain(name), name_width), Role.STRONG)]
+    if name_width < room:
+        spans.append((fit("  " + asked, room - name_width), Role.DIM))
+    return Line((*spans, (" ", Role.TEXT), *tail), JobId(parent.id))
+
+
+def child_row(child: ChildJob, *, now: int, width: int) -> Line:
+    head: tuple[Span, ...] = (
+        (right(f".{child.ordinal}", 5) + " ", Role.DIM),
+        (fit(child.operation.value, 9), Role.TEXT),
+        status_span(child),
+    )
+    room = width - 6 - 9 - STATUS_WIDTH - 2 - ELAPSED_WIDTH
+    elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
+    return Line((*head, (" ", Role.TEXT), *_middle(child, room), (" " + elapsed, Role.DIM)), child.id)
+
+
+def _middle(child: ChildJob, room: int) -> tuple[Span, ...]:
+    """What a child is doing or did, in exactly `room` cells."""
+    if room <= 0:
+        return ()
+    caveat = warnings(child)
+    if caveat and room >= len(caveat) + 12:
+        return (*_doing(child, room - len(caveat) - 2), ("  " + caveat, Role.WARNING))
+    if caveat and room > 4:
+        mark = f" !{len(child.warnings)}"
+        return (*_doing(child, room - len(mark)), (mark, Role.WARNING))
+    return _doing(child, room)
+
+
+def _doing(child: ChildJob, room: int) -> tuple[Span, ...]:
+    if child.status is not Status.RUNNING:
+        role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
+        return ((fit(what_happened(child), room), role),)
+    progress = child.progress
+    if is_cancelling(child) and room >= 40:
+        said = "asked to stop, finishing safely  "
+        return ((said, Role.CANCELLED), *_measured(child, room - len(said)))
+    if progress.fraction is None and not progress.steps_total:
+        return ((fit(plain(progress.object or ""), room), Role.TEXT),)
+    return _measured(child, room)
+
+
+def _measured(child: ChildJob, room: int) -> tuple[Span, ...]:
+    """Bar and percent where the fraction is known, else `3/9`; then the object, if there is room for it."""
+    progress = child.progress
+    spans: tuple[Span, ...]
+    if progress.fraction is not None and room >= 9:
+        length = min(max(room - 5, 4), 20 if room >= 40 else 12)
+        spans = (*bar(progress.fraction, length), (right(percent(progress.fraction), 5), Role.TEXT))
+        used = length + 5
+    else:
+        steps = f"{progress.steps_done}/{progress.steps_total}" if progress.steps_total else ""
+        spans, used = ((fit(steps, min(room, len(steps))), Role.TEXT),), min(room, len(steps))
+    rest = room - used
+    if progress.object and rest > 4:
+        return (*spans, (fit("  " + plain(progress.object), rest), Role.DIM))
+    return (*spans, (" " * rest, Role.TEXT))
+
+
+def _folded_row(parent: ParentJob, shown: tuple[ChildJob, ...], width: int) -> Line:
+    seen = {child.ordinal for child in shown}
+    hidden = [child.status for child in parent.children if child.ordinal not in seen]
+    parts = [f"{hidden.count(status)} {status.value}" for status in Status if status in hidden]
+    text = f"      {len(hidden)} more: {', '.join(parts)}"
+    return Line(((fit(text, width), Role.DIM),), FoldedKey(parent.id))

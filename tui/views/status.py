@@ -1,0 +1,73 @@
+"""How a job's state and what it did read in a few words."""
+
+from __future__ import annotations
+
+from engine import ChildJob, ParentJob, Status, run_duration
+from tui.text import GLYPH, counted, duration, plain, precise_duration, size
+from tui.views.line import Role, Span, fit
+
+STATUS_WIDTH = 12
+BAR_FULL, BAR_EMPTY = "━", "─"
+
+
+def status_span(job: ChildJob | ParentJob | Status, width: int = STATUS_WIDTH) -> Span:
+    """Glyph and word of a status, in its colour."""
+    status = job if isinstance(job, Status) else job.status
+    word = "cancelling" if isinstance(job, ChildJob) and is_cancelling(job) else status.value
+    return fit(f"{GLYPH[status]} {word}", width), Role(status.value)
+
+
+def is_cancelling(child: ChildJob) -> bool:
+    """Whether a cancel was asked for and the child has not ended yet."""
+    return child.cancel_requested_at is not None and not child.status.is_final
+
+
+def bar(fraction: float, width: int) -> tuple[Span, Span]:
+    """A bar of `width` cells, filled to `fraction`."""
+    filled = round(min(max(fraction, 0.0), 1.0) * width)
+    return (BAR_FULL * filled, Role.BAR), (BAR_EMPTY * (width - filled), Role.DIM)
+
+
+def percent(fraction: float) -> str:
+    """Rounded down, so that 100% is never shown before the end."""
+    return f"{int(min(max(fraction, 0.0), 1.0) * 100)}%"
+
+
+def effect(child: ChildJob) -> str:
+    """What a child that is over has done: the change in size, or how many steps it took."""
+    before, after = _size(child.before), _size(child.after)
+    if before is not None and after is not None and size(before) != size(after):
+        saved = before - after
+        back = f", {size(saved)} back" if saved > 0 else ""
+        return f"{size(before)} → {size(after)}{back}"
+    if child.progress.steps_total:
+        done, total = child.progress.steps_done, child.progress.steps_total
+        return counted(total, "step") if done == total else f"{done}/{total} steps"
+    return ""
+
+
+def what_happened(child: ChildJob) -> str:
+    """The effect, or why there is none: one phrase for the child's row."""
+    if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
+        why = child.error or (child.reason.value.replace("_", " ") if child.reason else "")
+        return plain(why.splitlines()[0]) if why else ""
+    return effect(child)
+
+
+def warnings(child: ChildJob) -> str:
+    return counted(len(child.warnings), "warning") if child.warnings else ""
+
+
+def operations(parent: ParentJob) -> str:
+    return " ".join(operation.value for operation in parent.request.operations)
+
+
+def _size(facts: object) -> float | None:
+    value = facts.get("size") if isinstance(facts, dict) else None
+    return value if isinstance(value, (int, float)) else None
+
+
+def time_taken(job: ChildJob | ParentJob, now: int) -> str:
+    """Whole seconds while it runs, so that little changes on the screen; exact once it is over."""
+    seconds = run_duration(job, now)
+    return precise_duration(seconds) if job.finished_at is not None else duration(seconds)

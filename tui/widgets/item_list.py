@@ -1,0 +1,94 @@
+"""A list of items, each one line or several, with a cursor that stays on its item while lines come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from tui.views.line import Line
+from tui.widgets.line_view import LineView
+
+
+class ItemList(LineView):
+    """Shows a sequence of lines; those with the same key are one item."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._lines: Sequence[Line] = ()
+
+    @property
+    def line_count(self) -> int:
+        return len(self._lines)
+
+    def line_at(self, index: int) -> Line:
+        return self._lines[index]
+
+    @property
+    def key(self) -> Hashable:
+        """The key of the item under the cursor, None where there is none."""
+        return self._lines[self.cursor].key if self.cursor < len(self._lines) else None
+
+    def is_under_cursor(self, index: int) -> bool:
+        key = self._lines[index].key
+        return self.HAS_CURSOR and key is not None and key == self.key
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Show these lines instead, repainting only what differs."""
+        old, key = self._lines, self.key
+        before = self.cursor
+        self._lines = lines
+        if len(old) != len(lines):
+            self.count_changed()
+        for number, (was, now) in enumerate(zip(old, lines, strict=False)):
+            if was != now:
+                self.refresh_line(number)
+        for number in range(min(len(old), len(lines)), max(len(old), len(lines))):
+            self.refresh_line(number)
+        self._keep_cursor_on(key, before)
+
+    def _keep_cursor_on(self, key: Hashable, before: int) -> None:
+        now = next((n for n, text in enumerate(self._lines) if text.key == key), None) if key is not None else None
+        if now is None:
+            now = self.validate_cursor(before)
+            self.set_reactive(ItemList.cursor, now)
+            if self.key != key:
+                self.post_message(self.CursorMoved(self))
+            return
+        shift = now - before
+        if shift and not (before < len(self._lines) and self._lines[before].key == key):
+            self.set_reactive(ItemList.cursor, now)
+            if self.scroll_offset.y:
+                self._scroll_at_once(self.scroll_offset.y + shift)
+            self.refresh_line(before)
+            self.refresh_line(now)
+            self.show_line(now)
+
+    def go_to(self, key: Hashable) -> None:
+        """Put the cursor on an item, if it is there."""
+        for number, text in enumerate(self._lines):
+            if text.key == key:
+                self.cursor = number
+                return
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        keys = {self._lines[i].key for i in (old, new) if i < len(self._lines)}
+        for number, text in enumerate(self._lines):
+            if text.key in keys:
+                self.refresh_line(number)
+        self.show_line(self._last_line_of_item(new))
+        self.show_line(new)
+        self.post_message(self.CursorMoved(self))
+
+    def _last_line_of_item(self, index: int) -> int:
+        while index + 1 < len(self._lines) and self._lines[index + 1].key == self._lines[index].key:
+            index += 1
+        return index
+
+    def action_move(self, by: int) -> None:
+        starts = [
+            n
+            for n, text in enumerate(self._lines)
+            if text.key is not None and (not n or text.key != self._lines[n - 1].key)
+        ]
+        if starts:
+            at = max((n for n, start in enumerate(starts) if start <= self.cursor), default=0)
+            self.cursor = starts[max(0, min(at + by, len(starts) - 1))]

@@ -1,0 +1,117 @@
+"""The job tree: parents, newest first, and under those that are unfolded their children."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from textual import events
+from textual.message import Message
+
+from engine import JobId, ParentJob, Status
+from tui.actions import bindings
+from tui.views.hints import no_jobs
+from tui.views.line import Line
+from tui.views.rows import FoldedKey, tree_rows
+from tui.widgets.item_list import ItemList
+
+
+class JobTree(ItemList):
+    """A parent unfolds by itself when it starts and stays so; whatever the user folds or unfolds, stays too."""
+
+    BINDINGS = bindings("open", "fold", "unfold", "fold-away")
+
+    @dataclass
+    class Opened(Message):
+        """The user wants to see everything about a job."""
+
+        job: JobId
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        name_of: Callable[[str], str],
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        """
+        Args:
+            clock: microseconds, for the time that running jobs have taken.
+            name_of: what the user calls the target with this URL.
+        """
+        super().__init__(id=id)
+        self._clock = clock
+        self._name_of = name_of
+        self._parents: dict[int, ParentJob] = {}
+        self._expanded: dict[int, bool] = {}
+        self._everything: set[int] = set()
+        self._rows: dict[int, list[Line]] = {}
+        self._loaded = False
+
+    @property
+    def job(self) -> JobId | None:
+        """The job under the cursor; the parent where the cursor is on its folded children."""
+        key = self.key
+        return JobId(key.parent_id) if isinstance(key, FoldedKey) else key if isinstance(key, JobId) else None
+
+    @property
+    def parent_job(self) -> ParentJob | None:
+        return self._parents.get(self.job.parent) if self.job else None
+
+    def put(self, parents: Iterable[ParentJob]) -> None:
+        """Show these parents as they are now, beside those that were there before."""
+        for parent in parents:
+            self._parents[parent.id] = parent
+            if parent.status is Status.RUNNING:
+                self._expanded.setdefault(parent.id, True)
+            self._make_rows(parent)
+        self._loaded = True
+        self._show_rows()
+
+    def unfold(self, parent_id: int) -> None:
+        """Show a parent's children, as soon as it is there."""
+        self._expanded[parent_id] = True
+
+    def go_to_parent(self, parent_id: int) -> None:
+        """Put the cursor on a parent, if it is shown."""
+        self.go_to(JobId(parent_id))
+
+    def _make_rows(self, parent: ParentJob) -> None:
+        self._rows[parent.id] = tree_rows(
+            parent,
+            self._name_of(parent.target),
+            expanded=self._expanded.get(parent.id, False),
+            show_all=parent.id in self._everything,
+            now=self._clock(),
+            width=self.columns,
+        )
+
+    def _show_rows(self) -> None:
+        rows = [row for parent_id in sorted(self._rows, reverse=True) for row in self._rows[parent_id]]
+        self.show(rows or (no_jobs(self.columns) if self._loaded else []))
+
+    def action_open(self) -> None:
+        if isinstance(self.key, FoldedKey):
+            self.action_fold()
+        elif self.job is not None:
+            self.post_message(self.Opened(self.job))
+
+    def action_fold(self, fold: bool | None = None) -> None:
+        """Fold or unfold the parent under the cursor, or whose child is; None: whichever it is not."""
+        if self.parent_job is None:
+            return
+        parent_id = self.parent_job.id
+        if isinstance(self.key, FoldedKey) and not fold:
+            self._everything.add(parent_id)
+        else:
+            self._expanded[parent_id] = not self._expanded.get(parent_id, False) if fold is None else not fold
+        if not self._expanded[parent_id]:
+            self._everything.discard(parent_id)
+            self.go_to(JobId(parent_id))
+        self._make_rows(self.parent_job)
+        self._show_rows()
+
+    def on_resize(self, event: events.Resize) -> None:
+        for parent in self._parents.values():
+            self._make_rows(parent)
+        self._show_rows()

@@ -1,0 +1,128 @@
+"""The base of every list and page: lines drawn straight from values, a cursor, and the keys that move it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.actions import bindings
+from tui.views.line import Line, Role
+
+
+class LineView(ScrollView, can_focus=True):
+    """Draws only the lines that are visible and, after a change, only those that changed.
+
+    Subclasses say how many lines there are (`line_count`) and what a line is (`line_at`).
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("down", "up", "page-down", "page-up", "first", "last")
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line--{role.value}" for role in Role} | {"line--cursor"}
+    HAS_CURSOR: ClassVar[bool] = True
+
+    cursor: reactive[int] = reactive(0, repaint=False)
+    """The line the cursor is on."""
+
+    @dataclass
+    class CursorMoved(Message):
+        """The cursor came to another line."""
+
+        view: LineView
+
+        @property
+        def control(self) -> LineView:
+            return self.view
+
+    @property
+    def line_count(self) -> int:
+        raise NotImplementedError
+
+    def line_at(self, index: int) -> Line:
+        raise NotImplementedError
+
+    def is_under_cursor(self, index: int) -> bool:
+        return self.HAS_CURSOR and index == self.cursor
+
+    @property
+    def columns(self) -> int:
+        """Cells that a line may fill."""
+        return max(self.scrollable_content_region.width, 0)
+
+    def count_changed(self) -> None:
+        """To be called when `line_count` is another one."""
+        self.virtual_size = Size(0, self.line_count)
+
+    def render_line(self, y: int) -> Strip:
+        index = y + self.scroll_offset.y
+        base = self.rich_style
+        width = self.size.width
+        if index >= self.line_count:
+            return Strip.blank(width, base)
+        if self.is_under_cursor(index):
+            cursor = self.get_component_rich_style("line--cursor", partial=True)
+            segments = [Segment(text, base + self._role(role) + cursor) for text, role in self.line_at(index).spans]
+            return Strip(segments).adjust_cell_length(width, base + cursor)
+        segments = [Segment(text, base + self._role(role)) for text, role in self.line_at(index).spans]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _role(self, role: Role) -> Style:
+        return self.get_component_rich_style(f"line--{role.value}", partial=True)
+
+    def validate_cursor(self, cursor: int) -> int:
+        return max(0, min(cursor, self.line_count - 1))
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        self.refresh_line(old)
+        self.refresh_line(new)
+        self.show_line(new)
+        self.post_message(self.CursorMoved(self))
+
+    def show_line(self, index: int) -> None:
+        """Scroll as little as needed to have a line in view."""
+        top, height = self.scroll_offset.y, self.scrollable_content_region.height
+        if index < top:
+            self._scroll_at_once(index)
+        elif height and index >= top + height:
+            self._scroll_at_once(index - height + 1)
+
+    def _scroll_at_once(self, top: int) -> None:
+        self.scroll_to(y=top, animate=False, immediate=True)
+
+    def action_move(self, by: int) -> None:
+        if self.HAS_CURSOR:
+            self.cursor += by
+        else:
+            self._scroll_at_once(self.scroll_offset.y + by)
+
+    def action_page(self, direction: int) -> None:
+        self.action_move(direction * max(self.scrollable_content_region.height - 1, 1))
+
+    def action_first(self) -> None:
+        self.action_move(-self.line_count)
+
+    def action_last(self) -> None:
+        self.action_move(self.line_count)
+
+    def on_focus(self) -> None:
+        self.refresh_line(self.cursor)
+
+    def on_blur(self) -> None:
+        self.refresh_line(self.cursor)
+
+    def on_click(self, event: events.Click) -> None:
+        if self.HAS_CURSOR and (at := event.get_content_offset(self)) is not None:
+            self.cursor = at.y + self.scroll_offset.y
+
+    def titled(self, title: str) -> Self:
+        """The same view with a title in its border."""
+        self.border_title = title
+        return self
