@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -230,3 +233,24 @@ async def test_a_name_that_is_no_utf8_is_an_error_in_words(tmp_path: Path) -> No
     with pytest.raises(TargetError, match="Could not decode to UTF-8"):
         await plan(path, Operation.REINDEX)
     assert statuses(await run(path, Operation.VACUUM)) == {Status.COMPLETED}
+
+
+def overwrite_at_random(path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    with path.open("r+b") as file:
+        for _ in range(chance.randint(1, 8)):
+            file.seek(chance.randrange(0 if seed % 4 == 0 else 100, path.stat().st_size - 600))
+            file.write(chance.randbytes(chance.choice((1, 4, 600))))
+    if seed % 5 == 0:
+        os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_the_damage_everything_ends_in_words(tmp_path: Path, seed: int) -> None:
+    path = make_database(tmp_path / "a.db", rows=100, journal_mode=("delete", "wal")[seed % 2])
+    overwrite_at_random(path, seed)
+    for operation in Operation:
+        with contextlib.suppress(TargetError):
+            await resolve(str(path)).preflight(lock_timeout=0)
+            for result in (await run(path, operation, lock_timeout=0)).values():
+                assert (result.status is Status.FAILED) == bool(result.error)
