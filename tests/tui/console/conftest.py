@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pytest_textual_snapshot import SVGImageExtension
+from syrupy.assertion import SnapshotAssertion
+from textual.app import App
+
+from engine.store.sqlite import SqliteStore
+from tests.tui.console.harness import Clock
+
+
+@pytest.fixture(autouse=True)
+def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A place, a time zone and a version of SQLite that every frame can show."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.46.0")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Path:
+    """`sales.db`: 128 pages, a quarter of them free, whatever the version of SQLite."""
+    path = tmp_path / "sales.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA page_size = 4096")
+        db.execute("CREATE TABLE orders(id INTEGER PRIMARY KEY, note TEXT)")
+        db.execute('CREATE INDEX "my-index" ON orders(note)')
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO orders(note) VALUES (?)", ((f"{n:05} " + "x" * 100,) for n in range(2000)))
+        db.execute("DELETE FROM orders WHERE id > 1400")
+        db.execute("COMMIT")
+    return path
+
+
+@dataclass
+class Seeded:
+    """A store that a test writes into beside the console, as a worker process would."""
+
+    path: Path
+    store: SqliteStore
+    owner: str
+
+
+@pytest.fixture
+async def seeded(tmp_path: Path, clock: Clock) -> AsyncIterator[Seeded]:
+    path = tmp_path / "jobs.db"
+    async with SqliteStore.open(path, clock=clock) as store, store.hosting_workers() as owner:
+        yield Seeded(path, store, owner)
+
+
+@pytest.fixture
+def looks_right(snapshot: SnapshotAssertion) -> Callable[[App[None]], bool]:
+    """Whether the screen is as the stored picture of this test; `--snapshot-update` stores it anew."""
+    pictures = snapshot.use_extension(SVGImageExtension)
+
+    def compare(app: App[None]) -> bool:
+        return bool(pictures == app.export_screenshot(title="dbtend", simplify=True))
+
+    return compare

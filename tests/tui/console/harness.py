@@ -1,0 +1,197 @@
+"""The console on a real store, driven by keys, with a clock that stands still unless it is told to go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from engine import Engine, OnDuplicate, Operation, ParentJob, Progress, Status, Step
+from engine.config import ConsoleConfig, TargetEntry
+from engine.jobs import LogLevel, LogLine, Outcome, Reason, Report
+from engine.store.sqlite import SqliteStore
+from tests.building import new_job
+from tui.app import DbtendApp
+from tui.widgets.detail_pane import DetailPane
+from tui.widgets.job_tree import JobTree
+from tui.widgets.line_view import LineView
+from tui.widgets.one_line import OneLine
+
+SECOND = 1_000_000
+PATIENCE = 20.0
+"""Seconds after which a condition that does not come about fails a test."""
+
+
+class Clock:
+    """Microseconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_795_000_000 * SECOND
+
+    def __call__(self) -> int:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += int(seconds * SECOND)
+
+
+@dataclass
+class Console:
+    """A running console."""
+
+    app: DbtendApp
+    engine: Engine
+    pilot: Pilot[None]
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Until everything that was begun by the last key is done."""
+        while begun := [w for w in self.app.workers if w.name != "feed" and not w.is_finished]:
+            await self.app.workers.wait_for_complete(begun)
+        await self.pilot.pause()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Until something is so; fails after PATIENCE."""
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                await self.pilot.pause(0.01)
+        await self.settle()
+
+    def lines(self, selector: str = "#jobs") -> list[str]:
+        """What a list or a page says, whether it is in view or not."""
+        view = self.app.screen.query_one(selector, LineView)
+        return [view.line_at(number).text.rstrip() for number in range(view.line_count)]
+
+    def text(self, selector: str) -> str:
+        """What the header, the message line or the footer says."""
+        widget = self.app.screen.query_one(selector, OneLine)
+        return widget.render_line(0).text.strip()
+
+    @property
+    def tree(self) -> JobTree:
+        return self.app.screen_stack[0].query_one(JobTree)
+
+    @property
+    def detail(self) -> DetailPane:
+        return self.app.screen_stack[0].query_one(DetailPane)
+
+    @property
+    def screen_name(self) -> str:
+        return type(self.app.screen).__name__
+
+
+@asynccontextmanager
+async def open_console(
+    store: Path,
+    *targets: TargetEntry,
+    clock: Clock,
+    size: tuple[int, int] = (80, 24),
+    workers: int = 0,
+    theme: str | None = "dbtend",
+    ensure_worker: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Console]:
+    async with Engine.open(store, workers=workers, clock=clock) as engine:
+        app = DbtendApp(engine, targets, ensure_worker=ensure_worker, config=ConsoleConfig(theme=theme), clock=clock)
+        async with app.run_test(size=size) as pilot:
+            console = Console(app, engine, pilot)
+            await console.settle()
+            await console.until(lambda: console.tree.line_count)
+            yield console
+
+
+def entry(name: str = "sales.db", **more: object) -> TargetEntry:
+    """A file in the current directory, so that no frame shows where the tests run."""
+    return TargetEntry(name=name, url=name, **more)  # type: ignore[arg-type]
+
+
+# Jobs that are written straight into the store: every duration and size is fixed.
+
+MB = 1_000_000
+
+
+def _step(number: int, table: str, command: str, clock: Clock, *, error: str | None = None) -> Step:
+    began = clock.now
+    clock.forward(0.4)
+    status = Status.FAILED if error else Status.COMPLETED
+    return Step(
+        number=number, attempt=1, object=table, command=command, status=status,
+        started_at=began, finished_at=clock.now, error=error,
+    )  # fmt: skip
+
+
+async def add_completed_job(store: SqliteStore, owner: str, clock: Clock, target: str = "sales") -> int:
+    """A parent whose four children have completed."""
+    (parent_id,) = await store.submit([new_job(target)], OnDuplicate.REFUSE)
+    commands = {
+        "vacuum": ("main", "VACUUM"),
+        "analyze": ("orders", 'ANALYZE main."orders"'),
+        "reindex": ("my-index", 'REINDEX main."my-index"'),
+        "optimize": ("main", "PRAGMA optimize=0x10012"),
+    }
+    before = {"size": 24.1 * MB, "free_pages": 1620}
+    after = {"size": 14.3 * MB, "free_pages": 0}
+    while claim := await store.claim(owner, [parent_id]):
+        table, command = commands[claim.operation]
+        step = _step(1, table, command, clock)
+        outcome = Outcome(
+            status=Status.COMPLETED,
+            before=before if claim.operation == "vacuum" else after,
+            after=after,
+            warnings=("the log could not be emptied",) if claim.operation == "optimize" else (),
+        )
+        log = (LogLine(number=1, attempt=1, at=clock.now, level=LogLevel.INFO, message=f"{table} done"),)
+        progress = Progress(fraction=1.0, object=table, steps_done=1, steps_total=1)
+        await store.finish(claim, outcome, Report(progress=progress, steps=(step,), log=log))
+    return parent_id
+
+
+async def add_failed_job(store: SqliteStore, owner: str, clock: Clock, target: str = "app") -> int:
+    """A parent whose only child failed at one of two indexes."""
+    (parent_id,) = await store.submit([new_job(target, Operation.REINDEX)], OnDuplicate.REFUSE)
+    claim = await store.claim(owner, [parent_id])
+    assert claim is not None
+    error = "UNIQUE constraint failed: item.note"
+    steps = (
+        _step(1, "order", 'REINDEX main."order"', clock),
+        _step(2, "broken", 'REINDEX main."broken"', clock, error=error),
+    )
+    outcome = Outcome(
+        status=Status.FAILED, reason=Reason.OPERATION_ERROR, error=f"1 of 2 steps failed: broken: {error}"
+    )
+    await store.finish(
+        claim, outcome, Report(progress=Progress(object="broken", steps_done=2, steps_total=2), steps=steps)
+    )
+    return parent_id
+
+
+async def add_running_job(store: SqliteStore, owner: str, clock: Clock, target: str = "sales") -> int:
+    """A parent whose first child is over and whose second is at its third of nine tables."""
+    (parent_id,) = await store.submit([new_job(target)], OnDuplicate.REFUSE)
+    claim = await store.claim(owner, [parent_id])
+    assert claim is not None
+    vacuum = _step(1, "main", "VACUUM", clock)
+    facts = {"size": 24.1 * MB}, {"size": 14.3 * MB}
+    claim = await store.finish_and_claim(
+        claim, Outcome(status=Status.COMPLETED, before=facts[0], after=facts[1]), Report(steps=(vacuum,)), [parent_id]
+    )
+    assert claim is not None
+    done = tuple(_step(n, f"table {n}", f'ANALYZE main."table {n}"', clock) for n in (1, 2))
+    now = Step(
+        number=3, attempt=1, object="orders", command='ANALYZE main."orders"', status=Status.RUNNING,
+        started_at=clock.now,
+    )  # fmt: skip
+    progress = Progress(fraction=0.27, object="orders", steps_done=2, steps_total=9)
+    await store.report(claim, Report(progress=progress, steps=(*done, now)))
+    clock.forward(4)
+    return parent_id
+
+
+def statuses(parent: ParentJob) -> list[str]:
+    return [child.status.value for child in parent.children]

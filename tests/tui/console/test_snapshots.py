@@ -1,0 +1,138 @@
+"""What every screen looks like, in every state, in both sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.app import App
+
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import (
+    Clock,
+    add_completed_job,
+    add_failed_job,
+    add_running_job,
+    entry,
+    open_console,
+)
+
+LooksRight = Callable[[App[None]], bool]
+both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+Size = tuple[int, int]
+
+
+@both_sizes
+async def test_main_idle(size: Size, sales: Path, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(Path("jobs.db"), entry(), clock=clock, size=size) as console:
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_main_with_jobs_that_are_over(
+    size: Size, sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight
+) -> None:
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
+        await console.press("3", "space", "down", "down", "down", "down", "down", "space", "down")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_main_with_a_running_job(
+    size: Size, sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight
+) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
+        await console.press("3", "down", "down")
+        assert looks_right(console.app)
+
+
+async def test_main_without_colours(
+    sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(label="PROD"), clock=clock, theme=None) as console:
+        await console.press("3", "down")
+        assert console.app.theme == "ansi-dark"
+        assert looks_right(console.app)
+
+
+async def test_zoomed_jobs(sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("3", "plus")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_plan(size: Size, sales: Path, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(Path("jobs.db"), entry(), clock=clock, size=size) as console:
+        await console.press("r")
+        # How much disk VACUUM needs depends on where this machine keeps its temporary files.
+        needs = [line for line in console.lines("#page") if "free disk space" in line]
+        assert len(needs) == 1
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_history(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    for target in ("sales", "app", "warehouse"):
+        await add_failed_job(seeded.store, seeded.owner, clock, target)
+        await add_completed_job(seeded.store, seeded.owner, clock, target)
+        clock.forward(86_400)
+    async with open_console(seeded.path, clock=clock, size=size) as console:
+        await console.press("h")
+        await console.until(lambda: not any("…" in line for line in console.lines("#history")))
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_job(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, clock=clock, size=size) as console:
+        await console.press("3", "enter")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_job_that_failed(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, clock=clock, size=size) as console:
+        await console.press("3", "enter")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_help(size: Size, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(Path("jobs.db"), clock=clock, size=size) as console:
+        await console.press("question_mark")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_no_targets(size: Size, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(Path("jobs.db"), clock=clock, size=size) as console:
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_target_that_cannot_be_opened(size: Size, sales: Path, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(Path("jobs.db"), entry("gone.db"), entry(), clock=clock, size=size) as console:
+        assert looks_right(console.app)
+
+
+async def test_question_before_a_cancel(sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("3", "down", "down", "c")
+        assert looks_right(console.app)
+
+
+async def test_window_that_is_too_small(clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(Path("jobs.db"), clock=clock, size=(50, 10)) as console:
+        assert looks_right(console.app)
