@@ -99,11 +99,11 @@ class JobProcessor:
             cancel.set()
         reporter = Reporter(claim, lambda report: self._report(claim, report), self._clock)
         try:
-            async with reporter.sending():
-                outcome = await self._execute(claim, reporter, cancel)
+            outcome = await self._execute(claim, reporter, cancel)
         finally:
+            report = await reporter.stop()
             del self._running[claim.job]
-        return await self._settle(claim, outcome, reporter.unsent())
+        return await self._settle(claim, outcome, report)
 
     async def _execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         worker = self._workers.get(claim.type)

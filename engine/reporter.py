@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from engine.errors import StoreError
@@ -32,6 +32,7 @@ class Reporter:
         self._lines = 0
         self._running: Step | None = None
         self._news = asyncio.Event()
+        self._sender: asyncio.Task[None] | None = None
 
     def begin_step(self, number: int, step: PlannedStep, *, of: int) -> None:
         """A step starts: the `number`th of `of`."""
@@ -47,7 +48,7 @@ class Reporter:
         self._progress = Progress(
             fraction=(number - 1) / of if of > 1 else None, object=step.object, steps_done=number - 1, steps_total=of
         )
-        self._news.set()
+        self._has_news()
 
     def end_step(self, result: StepResult) -> None:
         """The step that was begun last is over."""
@@ -57,7 +58,7 @@ class Reporter:
         self._progress = replace(
             self._progress, steps_done=step.number, fraction=step.number / self._progress.steps_total
         )
-        self._news.set()
+        self._has_news()
 
     def log(self, level: LogLevel, message: str) -> None:
         """Add a line to the child's log."""
@@ -65,28 +66,28 @@ class Reporter:
         self._log[self._lines] = LogLine(
             number=self._lines, attempt=self._claim.attempt, at=self._clock(), level=level, message=message
         )
-        self._news.set()
+        self._has_news()
 
-    def unsent(self) -> Report:
-        """All that no report has delivered yet."""
+    async def stop(self) -> Report:
+        """Send no more reports; what is still unsent."""
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.wait({self._sender})
+        return self._unsent()
+
+    def _unsent(self) -> Report:
         return Report(progress=self._progress, steps=tuple(self._steps.values()), log=tuple(self._log.values()))
 
-    @asynccontextmanager
-    async def sending(self) -> AsyncIterator[None]:
-        """Send reports in the background while inside."""
-        task = asyncio.create_task(self._send_news(), name=f"report {self._claim.job}")
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def _has_news(self) -> None:
+        self._news.set()
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_news(), name=f"report {self._claim.job}")
 
     async def _send_news(self) -> None:
         while True:
             await self._news.wait()
             self._news.clear()
-            report = self.unsent()
+            report = self._unsent()
             # A store that cannot be written now gets it with the next report, or with the child's end.
             with suppress(StoreError):
                 await self._send(report)

@@ -93,22 +93,21 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
 
 def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, report: Report, at: Micros) -> None:
     """End a child, skip what was not to run after a failure, close the parent: fenced by owner and attempt."""
-    write_report(connection, claim, report)
-    connection.execute(
+    progress = report.progress
+    owned = connection.execute(
         "UPDATE child_job SET status = ?, reason = ?, error = ?, warnings = ?, before = ?, after = ?,"
-        f" owner = NULL, finished_at = ?, changed_at = ? WHERE {OWNED}",
+        " fraction = ?, object = ?, steps_done = ?, steps_total = ?, owner = NULL, finished_at = ?, changed_at = ?"
+        f" WHERE {OWNED}",
         (
-            outcome.status,
-            outcome.reason,
-            outcome.error,
-            json.dumps(outcome.warnings),
-            encode_facts(outcome.before),
-            encode_facts(outcome.after),
-            at,
-            at,
+            *(outcome.status, outcome.reason, outcome.error, json.dumps(outcome.warnings)),
+            *(encode_facts(outcome.before), encode_facts(outcome.after)),
+            *(progress.fraction, progress.object, progress.steps_done, progress.steps_total),
+            *(at, at),
             *_token(claim),
         ),
-    )
+    ).rowcount
+    _require(owned, claim)
+    _write_steps_and_log(connection, claim, report)
     if outcome.status is Status.FAILED and _stops_on_failure(connection, claim.job.parent):
         _end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
     _settle_parent(connection, claim.job.parent, at)
@@ -132,23 +131,30 @@ def write_report(connection: sqlite3.Connection, claim: Claim, report: Report) -
         f"UPDATE child_job SET fraction = ?, object = ?, steps_done = ?, steps_total = ? WHERE {OWNED}",
         (progress.fraction, progress.object, progress.steps_done, progress.steps_total, *_token(claim)),
     ).rowcount
+    _require(owned, claim)
+    _write_steps_and_log(connection, claim, report)
+
+
+def _require(owned: int, claim: Claim) -> None:
     if not owned:
         raise OwnershipLostError(f"{claim.job} is no longer run by this process")
+
+
+def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: Report) -> None:
     job = (claim.job.parent, claim.job.ordinal)
-    connection.executemany(
-        "INSERT OR REPLACE INTO step"
-        " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (*job, s.attempt, s.number, s.object, s.command, s.status, s.started_at, s.finished_at, s.error)
-            for s in report.steps
-        ],
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO log (parent_id, ordinal, attempt, number, at, level, message)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(*job, line.attempt, line.number, line.at, line.level, line.message) for line in report.log],
-    )
+    for s in report.steps:
+        connection.execute(
+            "INSERT OR REPLACE INTO step"
+            " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*job, s.attempt, s.number, s.object, s.command, s.status, s.started_at, s.finished_at, s.error),
+        )
+    for line in report.log:
+        connection.execute(
+            "INSERT OR REPLACE INTO log (parent_id, ordinal, attempt, number, at, level, message)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*job, line.attempt, line.number, line.at, line.level, line.message),
+        )
 
 
 def request_cancel(connection: sqlite3.Connection, job: JobId, at: Micros) -> None:

@@ -20,6 +20,7 @@ from engine.errors import StoreError
 T = TypeVar("T")
 Transaction = Callable[[sqlite3.Connection], T]
 _Job = tuple[Transaction[Any], "asyncio.Future[Any]"]
+_Result = tuple[Any, Exception | None]
 
 GROUP_LIMIT = 256
 BUSY_PATIENCE = 10.0
@@ -88,22 +89,14 @@ class Writer:
         return group
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
-        results: list[tuple[asyncio.Future[Any], Any, Exception | None]] = []
         before = connection.total_changes
-        try:
-            begin_immediate(connection)
-            for transaction, future in group:
-                results.append((future, *_run_one(connection, transaction)))
-            connection.execute("COMMIT")
-        except Exception as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            results = [(future, None, _in_words(error)) for _, future in group]
+        results = _run_together(connection, [transaction for transaction, _ in group])
         changed = connection.total_changes != before
-        self._loop.call_soon_threadsafe(self._deliver, results, changed)
+        futures = [future for _, future in group]
+        self._loop.call_soon_threadsafe(self._deliver, list(zip(futures, results, strict=True)), changed)
 
-    def _deliver(self, results: list[tuple[asyncio.Future[Any], Any, Exception | None]], changed: bool) -> None:
-        for future, value, error in results:
+    def _deliver(self, results: list[tuple[asyncio.Future[Any], _Result]], changed: bool) -> None:
+        for future, (value, error) in results:
             if future.done():
                 continue
             if error is None:
@@ -112,6 +105,25 @@ class Writer:
                 future.set_exception(error)
         if changed:
             self.on_commit()
+
+
+def _run_together(connection: sqlite3.Connection, transactions: list[Transaction[Any]]) -> list[_Result]:
+    """Run them in one commit; where one of them fails, which is rare, each in a commit of its own.
+
+    A savepoint around each would spare the second run, and costs more than the transaction itself.
+    """
+    try:
+        begin_immediate(connection)
+        values = [transaction(connection) for transaction in transactions]
+        connection.execute("COMMIT")
+    except Exception as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if len(transactions) == 1:
+            return [(None, _in_words(error))]
+    else:
+        return [(value, None) for value in values]
+    return [result for transaction in transactions for result in _run_together(connection, [transaction])]
 
 
 def begin_immediate(connection: sqlite3.Connection) -> None:
@@ -130,20 +142,6 @@ def retry_while_busy(attempt: Callable[[], object]) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                 raise
         time.sleep(random.uniform(0.0005, 0.003))  # noqa: S311 - jitter, not a secret
-
-
-def _run_one(connection: sqlite3.Connection, transaction: Transaction[T]) -> tuple[T | None, Exception | None]:
-    connection.execute("SAVEPOINT one")
-    try:
-        value = transaction(connection)
-    except Exception as error:
-        if not connection.in_transaction:  # such as a full disk: SQLite has rolled back the whole group
-            raise
-        connection.execute("ROLLBACK TO one")
-        connection.execute("RELEASE one")
-        return None, _in_words(error)
-    connection.execute("RELEASE one")
-    return value, None
 
 
 def _in_words(error: Exception) -> Exception:

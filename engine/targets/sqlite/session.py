@@ -16,7 +16,7 @@ from engine.targets.sqlite.catalog import Index, Summary, Table
 from engine.targets.sqlite.errors import explain, is_busy, is_interrupt, reading_error
 from engine.targets.sqlite.files import file_size, shares_file_system_with_temporary_files
 from engine.targets.sqlite.names import target_url
-from engine.targets.sqlite.statement import fetch_all, rows_of, wait_for_exclusive_lock
+from engine.targets.sqlite.statement import busy_timeout, fetch_all, read, wait_for_exclusive_lock
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -66,7 +66,8 @@ class SqliteSession:
                 await wait_for_exclusive_lock(self._connection, self._lock_timeout, cancel)
             if cancel.is_set():
                 return StepResult(status=Status.CANCELLED)
-            rows = await fetch_all(self._connection, step.command, cancel)
+            async with busy_timeout(self._connection, self._lock_timeout):
+                rows = await fetch_all(self._connection, step.command, cancel)
         except sqlite3.Error as error:
             # One that still waited for its lock when it was cancelled has done nothing either.
             if cancel.is_set() and (is_interrupt(error) or is_busy(error)):
@@ -107,7 +108,7 @@ class SqliteSession:
 
     async def _read(self, sql: str) -> list[Any]:
         try:
-            return await rows_of(self._connection, sql)
+            return await read(self._connection, sql, self._lock_timeout)
         except sqlite3.Error as error:
             raise reading_error(self._path, error, self._lock_timeout) from error
 

@@ -12,36 +12,45 @@ import aiosqlite
 from engine.targets.sqlite.errors import is_busy
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 T = TypeVar("T")
 _INTERRUPT_INTERVAL: Final = 0.02
 _LOCK_ATTEMPT: Final = 0.1
+_PAUSE_BETWEEN_ATTEMPTS: Final = 0.01
 _LONGEST_TIMEOUT: Final = 1e6
 
 
 async def open_connection(uri: str, lock_timeout: float) -> aiosqlite.Connection:
     """A connection that has read the schema, so that what is no database fails here. Raises sqlite3.Error."""
-    opening = asyncio.ensure_future(_open(uri, lock_timeout))
+    opening = asyncio.ensure_future(_open(uri))
     try:
-        return await to_its_end(opening)
+        connection = await to_its_end(opening)
     except asyncio.CancelledError:
         if opening.exception() is None:
             await close(opening.result())
         raise
+    try:
+        await read(connection, "SELECT count(*) FROM sqlite_schema", lock_timeout)
+    except BaseException:
+        await close(connection)
+        raise
+    return connection
 
 
-async def _open(uri: str, lock_timeout: float) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(
-        uri, uri=True, isolation_level=None, timeout=min(lock_timeout, _LONGEST_TIMEOUT)
-    )
+async def _open(uri: str) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_ATTEMPT)
     try:
         await rows_of(connection, "PRAGMA trusted_schema = OFF")
-        await rows_of(connection, "SELECT count(*) FROM sqlite_schema")
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+async def read(connection: aiosqlite.Connection, sql: str, lock_timeout: float) -> list[Any]:
+    """All rows of `sql`, once no lock is in the way; cancelling the task ends the wait. Raises sqlite3.Error."""
+    return await _patiently(lambda: rows_of(connection, sql), lock_timeout)
 
 
 async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:
@@ -67,39 +76,52 @@ async def _close(connection: aiosqlite.Connection) -> None:
 
 
 async def wait_for_exclusive_lock(connection: aiosqlite.Connection, lock_timeout: float, cancel: asyncio.Event) -> None:
-    """Return when the database could be locked, and is free again, or when `cancel` is set.
+    """Return when the database could be locked, and is free again.
 
-    SQLite itself does not notice a cancel while it waits for a lock, and outside WAL mode it would do all the
-    work of a REINDEX before it finds that a reader keeps it from committing.
+    Outside WAL mode SQLite would do all the work of a REINDEX before it finds that a reader keeps it from
+    committing.
 
-    Raises sqlite3.OperationalError (SQLITE_BUSY) if the lock could not be had within `lock_timeout` seconds.
+    Raises sqlite3.OperationalError (SQLITE_BUSY) if the lock could not be had within `lock_timeout` seconds, or
+    before `cancel` was set.
+    """
+    await _patiently(lambda: _lock_and_release(connection), lock_timeout, cancel)
+
+
+async def _lock_and_release(connection: aiosqlite.Connection) -> None:
+    await connection.execute_fetchall("BEGIN EXCLUSIVE")
+    await connection.execute_fetchall("ROLLBACK")
+
+
+async def _patiently(
+    attempt: Callable[[], Coroutine[Any, Any, T]], lock_timeout: float, cancel: asyncio.Event | None = None
+) -> T:
+    """The result of `attempt`, repeated while it is BUSY, for `lock_timeout` seconds.
+
+    SQLite notices no interrupt while it waits for a lock, so it never waits longer than an attempt.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + lock_timeout
-    while not cancel.is_set():
-        left = max(0.0, deadline - clock())
-        attempt = _lock_and_release(connection, timeout=min(left, _LOCK_ATTEMPT), timeout_after=lock_timeout)
+    while True:
         try:
-            await to_its_end(asyncio.ensure_future(attempt))
+            return await to_its_end(asyncio.ensure_future(attempt()))
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or clock() >= deadline:
+            if not is_busy(error) or clock() >= deadline or (cancel is not None and cancel.is_set()):
                 raise
-        else:
-            return
+        await asyncio.sleep(_PAUSE_BETWEEN_ATTEMPTS)
 
 
-async def _lock_and_release(connection: aiosqlite.Connection, timeout: float, timeout_after: float) -> None:
-    await _set_busy_timeout(connection, timeout)
+@contextlib.asynccontextmanager
+async def busy_timeout(connection: aiosqlite.Connection, seconds: float) -> AsyncIterator[None]:
+    """Let SQLite itself wait for locks for `seconds`: where a retry would throw work away."""
+    await _set_busy_timeout(connection, seconds)
     try:
-        await connection.execute_fetchall("BEGIN EXCLUSIVE")
-        await connection.execute_fetchall("ROLLBACK")
+        yield
     finally:
-        await _set_busy_timeout(connection, timeout_after)
+        await _set_busy_timeout(connection, _LOCK_ATTEMPT)
 
 
 async def _set_busy_timeout(connection: aiosqlite.Connection, seconds: float) -> None:
-    milliseconds = round(1000 * min(seconds, _LONGEST_TIMEOUT))
-    await connection.execute_fetchall(f"PRAGMA busy_timeout = {milliseconds}")
+    await connection.execute_fetchall(f"PRAGMA busy_timeout = {round(1000 * min(seconds, _LONGEST_TIMEOUT))}")
 
 
 async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.Event) -> list[Any]:
