@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -66,12 +67,12 @@ def main(argv: Sequence[str]) -> int:
         return CANCELLED
     except DbtendError as problem:
         if debug:
-            raise
+            traceback.print_exc()
         output.error(problem, as_json=as_json)
         return error_code(problem)
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         why = plain(f"{type(error).__name__}: {error}")
         output.error(InternalError("internal error", why, "repeat with --debug for details"), as_json=as_json)
         return FAILED

@@ -1,23 +1,90 @@
-"""Starts the detached worker process that outlives the console."""
+"""The detached worker process that carries out the console's jobs and outlives it.
+
+Who serves a store says so by a shared lock on a file beside it, which the kernel drops at the process's death.
+A worker that leaves drops it first and looks for jobs once more after that; a console submits first and looks
+for the lock after that. So no job is left lying between the two.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-IDLE_EXIT_SECONDS = 60
+from engine.errors import StoreError
+
+IDLE_EXIT_SECONDS: Final = 60
+_STARTING_SECONDS: Final = 10.0
+"""A process this young may not hold the lock yet; one that is leaving is older than IDLE_EXIT_SECONDS."""
 
 
-def start_worker(store: Path) -> None:
-    """Start `dbtend worker` in a session of its own, so that a dropped terminal does not end it.
+class DetachedWorker:
+    """Sees to it that some worker process serves the store."""
 
-    What it has to say goes to `worker.log` in the store's own directory.
-    """
-    directory = store.with_name(store.name + ".d")
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+
+    def ensure(self) -> None:
+        """Start one unless there is one. Raises StoreError where that is not possible."""
+        if self._is_starting() or is_served(self._store):
+            return
+        try:
+            self._process = _start(self._store)
+        except OSError as error:
+            raise StoreError("worker", f"cannot be started: {error}", "run dbtend worker, or dbtend doctor") from error
+        self._started_at = time.monotonic()
+
+    def _is_starting(self) -> bool:
+        young = time.monotonic() - self._started_at < _STARTING_SECONDS
+        return self._process is not None and self._process.poll() is None and young
+
+
+@contextmanager
+def serving(store: Path) -> Iterator[None]:
+    """Say that this process takes on every job of the store."""
+    lock = _open_lock(store)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(lock)
+
+
+def is_served(store: Path) -> bool:
+    """Whether a worker process takes on every job of the store; a `dbtend run` takes on its own only."""
+    lock = _open_lock(store)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(lock)
+
+
+def _start(store: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tui.cli", "worker", "--idle-exit", str(IDLE_EXIT_SECONDS), "--store", str(store)]
-    with (directory / "worker.log").open("ab") as log:
-        subprocess.Popen(
+    with (_directory(store) / "worker.log").open("ab") as log:
+        # A session of its own: a dropped terminal does not end it.
+        return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
         )
+
+
+def _open_lock(store: Path) -> int:
+    return os.open(_directory(store) / "worker.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+
+def _directory(store: Path) -> Path:
+    directory = store.with_name(store.name + ".d")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory

@@ -241,9 +241,12 @@ def _first_word(options: Sequence[str]) -> int | None:
 
 def _unknown_option(word: str, command: str | None, parser: argparse.ArgumentParser) -> UsageError:
     option = word.partition("=")[0]
-    shown = re.findall(r"--[a-z-]+", parser.format_help())
-    close = get_close_matches(option, shown, 1)
+    close = get_close_matches(option, _options_of(parser), 1)
     hint = f"did you mean {close[0]}?" if close else f"see {parser.prog} --help"
-    if command is None and not close:
+    if command is None and any(option in _options_of(parser_of(name)) for name in COMMANDS):
         hint = "options of a command come after it, as in dbtend run sales.db --op vacuum"
     return UsageError(option, f"is no option of {parser.prog}", hint)
+
+
+def _options_of(parser: argparse.ArgumentParser) -> list[str]:
+    return re.findall(r"--[a-z-]+", parser.format_help())

@@ -16,6 +16,7 @@ from engine.errors import UsageError
 from tui.commands.arguments import COMMANDS
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, target_entries
+from tui.worker_process import DetachedWorker
 
 
 def console(args: argparse.Namespace, settings: Settings) -> int:
@@ -51,8 +52,7 @@ def open_console(store: Path, targets: Sequence[TargetEntry], config: ConsoleCon
 
 async def _run_console(store: Path, targets: Sequence[TargetEntry], config: ConsoleConfig, *, mouse: bool) -> None:
     from tui.app import DbtendApp
-    from tui.worker_process import start_worker
 
     async with Engine.open(store) as engine:
-        app = DbtendApp(engine, targets, ensure_worker=lambda: start_worker(store), config=config)
+        app = DbtendApp(engine, targets, ensure_worker=DetachedWorker(store).ensure, config=config)
         await app.run_async(mouse=mouse)

@@ -29,9 +29,6 @@ def demo(args: argparse.Namespace, settings: Settings) -> int:
             return _demo(directory, args, settings)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-    database = args.keep / DATABASE
-    if database.exists():
-        raise UsageError(str(database), "is there already", "give another directory with --keep")
     try:
         args.keep.mkdir(parents=True, exist_ok=True)
     except OSError as error:

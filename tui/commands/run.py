@@ -16,6 +16,7 @@ from tui.commands.exit_codes import CANCELLED, exit_code
 from tui.commands.lookup import existing_store
 from tui.commands.settings import Settings, one_job, requests
 from tui.commands.signals import stop_signals
+from tui.commands.tasks import first_of
 from tui.commands.views import SilentView, View, view_for_stdout
 
 Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
@@ -71,14 +72,9 @@ async def _carry_out(store: Path, submit: Submit, workers: int, view: View) -> t
                 if job.id not in own:
                     output.notice(f"job #{job.id} already does exactly this: waiting for it")
             wake = asyncio.Event()
-            listening = asyncio.create_task(_wake_on_changes(changes, wake))
-            try:
-                await _watch(engine, [job.id for job in jobs], own, view, stop, wake)
-            finally:
-                listening.cancel()
-                with suppress(asyncio.CancelledError):
-                    await listening
-            return [await engine.job(job.id) for job in jobs], stop.is_set()
+            ids = [job.id for job in jobs]
+            await first_of(_wake_on_changes(changes, wake), _watch(engine, ids, own, view, stop, wake))
+            return [await engine.job(job_id) for job_id in ids], stop.is_set()
 
 
 async def _watch(

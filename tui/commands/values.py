@@ -85,14 +85,14 @@ def since(typed: str) -> int:
 def until(typed: str) -> int:
     """A bare date means its last moment."""
     end = moment(typed, datetime.now().astimezone())
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", typed):
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", typed):
         end += timedelta(days=1, microseconds=-1)
     return _micros(end)
 
 
 def moment(typed: str, now: datetime) -> datetime:
     """A date, a date and time (local where it names no zone), or an age such as `7d`. Raises UsageError."""
-    age = re.fullmatch(r"(\d{1,6})([mhdw])", typed)
+    age = re.fullmatch(r"([0-9]{1,6})([mhdw])", typed)
     try:
         if age:
             return now - timedelta(**{_UNITS[age[2]]: int(age[1])})

@@ -10,6 +10,8 @@ from engine import Engine
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings
 from tui.commands.signals import stop_signals
+from tui.commands.tasks import first_of
+from tui.worker_process import serving
 
 
 def worker(args: argparse.Namespace, settings: Settings) -> int:
@@ -20,31 +22,30 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
 
 async def _work(store: Path, workers: int, idle_exit: float | None) -> None:
     with stop_signals("stopping safely; once more to leave at once") as stop:
-        async with Engine.open(store, workers=workers) as engine:
-            if idle_exit is None:
-                await stop.wait()
-                return
-            stopping = asyncio.create_task(stop.wait())
-            idle = asyncio.create_task(_idle(engine, idle_exit))
-            try:
-                await asyncio.wait({stopping, idle}, return_when=asyncio.FIRST_COMPLETED)
-                if idle.done():
-                    idle.result()
-            finally:
-                stopping.cancel()
-                idle.cancel()
+        while not stop.is_set():
+            async with Engine.open(store, workers=workers) as engine:
+                with serving(store):
+                    await first_of(stop.wait(), *([] if idle_exit is None else [_idle(engine, idle_exit)]))
+                # From here on nobody relies on us, so what was submitted before is the last that is ours.
+                if not await engine.open_jobs():
+                    return
 
 
 async def _idle(engine: Engine, seconds: float) -> None:
     """Return when no job has been open, and nothing has happened, for so long."""
-    changes = engine.changes()
-    following = asyncio.ensure_future(anext(changes))
-    while True:
-        done, _ = await asyncio.wait({following}, timeout=seconds)
-        if done:
-            following.result()
-            following = asyncio.ensure_future(anext(changes))
-        elif not await engine.open_jobs():
-            following.cancel()
-            await asyncio.wait({following})
-            return
+    moved = asyncio.Event()
+
+    async def follow() -> None:
+        async for _ in engine.changes():
+            moved.set()
+
+    async def wait() -> None:
+        while True:
+            try:
+                await asyncio.wait_for(moved.wait(), max(seconds, 0.1))
+                moved.clear()
+            except TimeoutError:
+                if not await engine.open_jobs():
+                    return
+
+    await first_of(follow(), wait())

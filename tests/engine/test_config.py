@@ -1,0 +1,117 @@
+"""The config file, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.config import Config, ConsoleConfig, Defaults, TargetEntry, load_config, parse_config
+from engine.errors import ConfigError
+from engine.jobs import OnFailure, Operation
+
+EVERYTHING = """
+[targets.sales]
+url = "/srv/sales.db"
+label = "PROD"
+operations = ["vacuum", "analyze"]
+on_failure = "stop"
+lock_timeout = 30
+
+[targets.app]
+url = "sqlite:///srv/app.db"
+
+[defaults]
+on_failure = "stop"
+lock_timeout = 2.5
+workers = 4
+
+[console]
+theme = "nord"
+refresh = 1
+"""
+
+
+def test_everything_that_can_be_said() -> None:
+    assert parse_config(EVERYTHING, "config.toml") == Config(
+        targets=(
+            TargetEntry(
+                name="sales",
+                url="/srv/sales.db",
+                label="PROD",
+                operations=(Operation.VACUUM, Operation.ANALYZE),
+                on_failure=OnFailure.STOP,
+                lock_timeout=30.0,
+            ),
+            TargetEntry(name="app", url="sqlite:///srv/app.db"),
+        ),
+        defaults=Defaults(on_failure=OnFailure.STOP, lock_timeout=2.5, workers=4),
+        console=ConsoleConfig(theme="nord", refresh=1.0),
+    )
+
+
+def test_what_is_not_said_is_at_its_default() -> None:
+    assert parse_config("", "config.toml") == Config()
+    assert parse_config("[defaults]\nlock_timeout = 0", "f").defaults == Defaults(lock_timeout=0.0)
+
+
+def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/dba")
+    (target,) = parse_config('[targets.a]\nurl = "~/a.db"', "f").targets
+    assert target.url == "/home/dba/a.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[defualts]", "f, line 1: defualts is no key that dbtend knows (did you mean defaults?)"),
+        ("\n[console]\ncolour = 1", "f, line 3: console.colour is no key that dbtend knows (known here: theme,"),
+        ('[targets.a]\nurl = "a"\nurll = "b"', "f, line 3: targets.a.urll is no key that dbtend knows (did you mean"),
+        ('[targets.a]\nlabel = "A"', "f, line 1: targets.a.url is missing"),
+        ('[targets]\na = "a.db"', "f, line 2: targets.a must be a table (write it as [targets.a])"),
+        ('targets = "x"', "f, line 1: targets must be a table"),
+        ("[targets.a]\nurl = 5", "f, line 2: targets.a.url must be text"),
+        ("[defaults]\n\nworkers = true", "f, line 3: defaults.workers must be a whole number from 1 to 64"),
+        ("[defaults]\nworkers = 0", "f, line 2: defaults.workers must be a whole number"),
+        ("[defaults]\nworkers = 2.0", "f, line 2: defaults.workers must be a whole number"),
+        ('[defaults]\nlock_timeout = "5"', "f, line 2: defaults.lock_timeout must be a number of seconds"),
+        ("[defaults]\nlock_timeout = -1", "f, line 2: defaults.lock_timeout must be a number of seconds"),
+        ("[defaults]\nlock_timeout = nan", "f, line 2: defaults.lock_timeout must be a number of seconds"),
+        ("[defaults]\nlock_timeout = true", "f, line 2: defaults.lock_timeout must be a number of seconds"),
+        ('[defaults]\non_failure = "go"', "f, line 2: defaults.on_failure cannot be 'go' (known: continue, stop)"),
+        ("[console]\nrefresh = 0", "f, line 2: console.refresh must be at least 0.05 seconds"),
+        (
+            '[targets.a]\nurl = "a"\noperations = [\n "vacuum",\n "bogus",\n]',
+            "f, line 3: targets.a.operations cannot be 'bogus' (known: vacuum,",
+        ),
+        ('[targets.a]\nurl = "a"\noperations = []', "f, line 3: targets.a.operations must be a list of operations"),
+        (
+            '[targets.a]\nurl = "a"\noperations = ["vacuum", "vacuum"]',
+            "f, line 3: targets.a.operations names an operation twice",
+        ),
+        ('[targets.a]\nurl = "a"\noperations = [1]', "f, line 3: targets.a.operations cannot be 1"),
+        ('targets = {a = {url = "a", x = 1}}', "f, line 1: targets.a.x is no key that dbtend knows"),
+        ("[defaults]\nworkers = ", "f, line 2: Invalid value"),
+        ('[defaults]\n\ntheme = "x', "f, line 3: "),
+        ("[console]\n[console]", "f, line 2: "),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_file_line_and_key(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match="^" + re.escape(said)):
+        parse_config(text, "f")
+
+
+def test_a_missing_file_matters_only_where_it_was_named(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    assert load_config(path, required=False) == Config()
+    with pytest.raises(ConfigError, match="there is no such config file"):
+        load_config(path, required=True)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_config(tmp_path, required=False)
+    (tmp_path / "latin.toml").write_bytes(b'theme = "\xe9"')
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        load_config(tmp_path / "latin.toml", required=False)

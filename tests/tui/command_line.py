@@ -1,0 +1,74 @@
+"""Calling dbtend: in this process where only the result matters, as a real process where the process does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tui.cli import main
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class CommandLine:
+    """`dbtend` with a store and a config file of its own under `home`."""
+
+    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home, self._capsys = home, capsys
+        self.store, self.config = home / "state" / "jobs.db", home / "config" / "config.toml"
+        self.environment: Mapping[str, str] = {
+            "XDG_STATE_HOME": str(home / "state-home"),
+            "XDG_CONFIG_HOME": str(home / "config-home"),
+            "DBTEND_STORE": str(self.store),
+        }
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("DBTEND_CONFIG", raising=False)
+
+    def __call__(self, *argv: str | Path) -> Result:
+        self._capsys.readouterr()
+        code = main([str(word) for word in argv])
+        out, err = self._capsys.readouterr()
+        return Result(code, out, err)
+
+    def configure(self, text: str) -> None:
+        """Write the config file at its default place."""
+        path = self.home / "config-home" / "dbtend" / "config.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def start(
+        self, *argv: str | Path, stdout: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """A real process; its standard output and error can be read."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "tui.cli", *map(str, argv)],
+            env={**os.environ, **self.environment, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def process(self, *argv: str | Path) -> Result:
+        """A real process, run to its end."""
+        with self.start(*argv) as process:
+            out, err = process.communicate(timeout=60)
+        return Result(process.returncode, out, err)

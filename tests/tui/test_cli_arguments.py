@@ -1,0 +1,133 @@
+"""What may be typed, and what is said to what may not."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine import JobId, OnFailure, Operation, Status
+from engine.errors import DbtendError, NotAvailableError, UsageError
+from tui.commands import values
+from tui.commands.arguments import COMMANDS, NOT_YET, overview, parse, parser_of
+from tui.commands.console import refuse_mistyped_command
+
+
+def test_options_stand_before_and_after_the_command_and_between_targets() -> None:
+    args = parse(
+        ["--store", "/s.db", "--json", "run", "a.db", "--op", "vacuum", "b.db", "--op=analyze", "--config", "/c.toml"]
+    )
+    assert (args.command, args.words) == ("run", ["a.db", "b.db"])
+    assert args.operations == [Operation.VACUUM, Operation.ANALYZE]
+    assert (args.store, args.config, args.json) == (Path("/s.db"), Path("/c.toml"), True)
+
+
+def test_without_a_command_words_are_targets() -> None:
+    args = parse(["a.db", "sqlite:b.db", "--no-mouse"])
+    assert (args.command, args.words, args.no_mouse) == (None, ["a.db", "sqlite:b.db"], True)
+    assert parse([]).words == []
+
+
+def test_what_follows_two_dashes_is_literal() -> None:
+    assert parse(["run", "--", "--op", "x.db"]).words == ["--op", "x.db"]
+    console = parse(["--", "run"])
+    assert (console.command, console.words) == (None, ["run"])
+
+
+def test_history_takes_all_filters() -> None:
+    line = "--target t --status failed --op vacuum --since 7d --until 2026-11-24 --grep x --limit 9 --before 42"
+    args = parse(["history", *line.split()])
+    assert (args.target, args.status, args.operation) == ("t", Status.FAILED, Operation.VACUUM)
+    assert (args.grep, args.limit, args.before) == ("x", 9, 42)
+    assert args.since > 0 < args.until
+
+
+def test_a_request_names_how_it_wants_to_be_carried_out() -> None:
+    args = parse(["plan", "x", "--on-failure", "stop", "--lock-timeout", "0.5", "--workers", "4"])
+    assert (args.on_failure, args.lock_timeout, args.workers) == (OnFailure.STOP, 0.5, 4)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run x --opp vacuum", "--opp: is no option of dbtend run (did you mean --op?)"),
+        ("--jsn history", "--jsn: is no option of dbtend history (did you mean --json?)"),
+        ("run x --frobnicate=1", "--frobnicate: is no option of dbtend run (see dbtend run --help)"),
+        ("--op vacuum x", "--op: is no option of dbtend (options of a command come after it"),
+        ("run x --op vacum", "'vacum': is no operation (did you mean vacuum? known: vacuum, analyze,"),
+        ("run x --op=", "'': is no operation (known: vacuum, analyze, reindex, optimize)"),
+        ("run x --op", "--op: needs a value"),
+        ("run x --json=1", "--json: takes no value"),
+        ("run x --on-failure explode", "'explode': is no value of --on-failure (known: continue, stop)"),
+        ("run x --lock-timeout soon", "'soon': is no number of seconds"),
+        ("run x --lock-timeout -1", "'-1': is no number of seconds"),
+        ("run x --lock-timeout nan", "'nan': is no number of seconds"),
+        ("run x --workers 0", "'0': is no number of workers (give a whole number from 1 to 64)"),
+        ("history --status broken", "'broken': is no status"),
+        ("history --since yesterday", "'yesterday': is no date"),
+        ("history --limit 0", "'0': is no limit"),
+        ("history --before 42.1", "42.1: names one operation of a job (give the job itself: 42)"),
+        ("history --grep=", "an empty value: says nothing"),
+        ("run x --store=", "an empty value: says nothing"),
+    ],
+)
+def test_wrong_usage_says_what_to_type_instead(line: str, said: str) -> None:
+    with pytest.raises(UsageError, match="^" + re.escape(said)):
+        parse(line.split())
+
+
+LATER = ("--time-limit=30m", "--until=06:00", "--jobs=2", "--detach", "--needed", "--stop-at-limit", "--force")
+
+
+@pytest.mark.parametrize("line", [*sorted(NOT_YET), *(f"{c} x {o}" for c in ("run", "plan") for o in LATER)])
+def test_what_comes_later_says_so(line: str) -> None:
+    with pytest.raises(NotAvailableError, match="is not available yet"):
+        parse(line.split())
+
+
+def test_help_shows_every_command_and_only_what_works() -> None:
+    shown = overview() + "".join(parser_of(name).format_help() for name in (None, *COMMANDS))
+    assert all(f"dbtend {name}" in shown for name in COMMANDS)
+    for hidden in ("advise", "pause", "resume", "prune", "--detach", "--needed", "--time-limit", "--force"):
+        assert hidden not in shown
+    assert max(map(len, overview().splitlines())) < 80
+
+
+@pytest.mark.parametrize(("typed", "close"), [("hsitory", "dbtend history"), ("rnu", "dbtend run"), ("help", "--help")])
+def test_a_mistyped_command_is_no_missing_file(typed: str, close: str) -> None:
+    with pytest.raises(UsageError, match=close):
+        refuse_mistyped_command([typed], [])
+
+
+def test_a_word_that_can_be_a_target_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hsitory").touch()
+    refuse_mistyped_command(["hsitory", "prod", "no/such.db", "missing.db", "sqlite:histroy"], ["prod"])
+    with pytest.raises(UsageError, match="no command, no file and no target"):
+        refuse_mistyped_command(["quux"], ["prod"])
+
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def test_dates() -> None:
+    assert values.moment("7d", NOW) == NOW - timedelta(days=7)
+    assert values.moment("90m", NOW) == NOW - timedelta(minutes=90)
+    assert values.moment("2026-11-01T10:00:00Z", NOW) == datetime(2026, 11, 1, 10, tzinfo=UTC)
+    assert values.moment("2026-11-01", NOW) == datetime(2026, 11, 1).astimezone()
+    assert values.until("2026-11-01") + 1 == values.since("2026-11-02")
+
+
+@pytest.mark.parametrize("typed", ["", "d", "999999w", "2026-13-01", "0001-01-01", "９d"])
+def test_what_is_no_date(typed: str) -> None:
+    with pytest.raises(DbtendError, match="is no date"):
+        values.moment(typed, NOW)
+
+
+def test_job_ids() -> None:
+    assert values.job_id("#42") == JobId(42)
+    assert values.job_id("42.2") == JobId(42, 2)
+    with pytest.raises(UsageError, match="is no job id"):
+        values.job_id("42.x")

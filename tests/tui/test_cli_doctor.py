@@ -1,0 +1,56 @@
+"""`dbtend doctor`: what is wrong, and the fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.tui.command_line import CommandLine
+
+
+def checks(dbtend: CommandLine, *words: str | Path) -> tuple[int, list[Any]]:
+    result = dbtend("doctor", *words, "--json")
+    return result.code, result.json["checks"]
+
+
+def not_ok(found: list[Any]) -> list[tuple[str, str]]:
+    return [(check["level"], check["what"]) for check in found if check["level"] != "ok"]
+
+
+def test_all_is_well(dbtend: CommandLine, sales: Path) -> None:
+    dbtend("run", sales, "--op", "optimize")
+    code, found = checks(dbtend, sales)
+    assert (code, not_ok(found)) == (0, [])
+    assert {"dbtend", "python", "sqlite", "textual", "config", "store", "workers", "sales.db"} <= {
+        check["what"] for check in found
+    }
+    assert "1 job, 0 open" in dbtend("doctor").out
+
+
+def test_a_target_that_cannot_be_maintained_is_a_problem(dbtend: CommandLine, tmp_path: Path) -> None:
+    code, found = checks(dbtend, tmp_path / "missing.db")
+    assert (code, not_ok(found)) == (1, [("problem", "missing.db")])
+    assert found[-1]["fix"]
+
+
+def test_a_store_that_others_can_read_is_worth_a_word(dbtend: CommandLine, sales: Path) -> None:
+    dbtend("run", sales, "--op", "optimize")
+    dbtend.store.chmod(0o644)
+    code, found = checks(dbtend)
+    assert (code, not_ok(found)) == (0, [("warn", "permissions")])
+    assert f"chmod 600 {dbtend.store}" in dbtend("doctor").out
+
+
+def test_a_broken_store_and_a_broken_config(dbtend: CommandLine) -> None:
+    dbtend.store.parent.mkdir(parents=True, mode=0o700)
+    dbtend.store.write_text("not a store " * 500)
+    dbtend.store.chmod(0o600)
+    dbtend.configure("colour = 1")
+    code, found = checks(dbtend)
+    assert (code, not_ok(found)) == (1, [("problem", "config"), ("problem", "store")])
+
+
+def test_targets_come_from_the_config(dbtend: CommandLine, sales: Path) -> None:
+    dbtend.configure(f'[targets.shop]\nurl = "{sales}"')
+    _, found = checks(dbtend)
+    assert found[-1]["what"] == "shop"

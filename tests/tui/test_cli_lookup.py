@@ -1,0 +1,113 @@
+"""`history`, `show`, `cancel` and `plan`: what they tell, and that they create nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine
+
+
+@pytest.fixture
+def three_jobs(dbtend: CommandLine, sales: Path, tmp_path: Path) -> CommandLine:
+    """#1 analyze on sales, #2 optimize on other, #3 vacuum on sales."""
+    other = make_database(tmp_path / "other.db", rows=10)
+    dbtend("run", sales, "--op", "analyze")
+    dbtend("run", other, "--op", "optimize")
+    dbtend("run", sales, "--op", "vacuum")
+    return dbtend
+
+
+@pytest.mark.parametrize(
+    ("filters", "ids"),
+    [
+        ([], [3, 2, 1]),
+        (["--limit", "2"], [3, 2]),
+        (["--before", "3"], [2, 1]),
+        (["--before", "#2"], [1]),
+        (["--op", "vacuum"], [3]),
+        (["--status", "failed"], []),
+        (["--status", "completed", "--op", "optimize"], [2]),
+        (["--since", "1d"], [3, 2, 1]),
+        (["--until", "2000-01-01"], []),
+        (["--grep", "no such error"], []),
+        (["--target", "SALES"], [3, 1]),
+        (["--target", "shop"], [3, 1]),
+    ],
+)
+def test_filters(three_jobs: CommandLine, sales: Path, filters: list[str], ids: list[int]) -> None:
+    three_jobs.configure(f'[targets.shop]\nurl = "{sales}"')
+    words = [str(sales) if word == "SALES" else word for word in filters]
+    result = three_jobs("history", *words, "--json")
+    assert result.code == 0
+    assert [job["id"] for job in result.json["jobs"]] == ids
+
+
+def test_the_history_for_a_person(three_jobs: CommandLine) -> None:
+    result = three_jobs("history", "--limit", "2")
+    assert [line.split()[0] for line in result.out.splitlines()] == ["JOB", "#3", "#2"]
+    assert result.err == "dbtend: older jobs: add --before 2\n"
+
+
+def test_one_job_and_one_of_its_operations(three_jobs: CommandLine) -> None:
+    assert "VACUUM" in three_jobs("show", "#3").out
+    assert "#3.1 vacuum completed" in three_jobs("show", "3.1").out
+    (job,) = three_jobs("show", "3.1", "--json").json["jobs"]
+    assert [child["id"] for child in job["children"]] == ["3.1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "99"], "job 99"),
+        (["show", "3.9"], "the operations of this job are 3.1 to 3.1"),
+        (["show"], "no JOB was given"),
+        (["show", "1", "2"], "takes one JOB"),
+        (["show", "x"], "is no job id"),
+        (["cancel", "99"], "job 99"),
+        (["retry", "99"], "job 99"),
+        (["retry", "1.1"], "give the job itself: 1"),
+        (["history", "x"], "takes no such word"),
+    ],
+)
+def test_what_is_not_there(three_jobs: CommandLine, words: list[str], said: str) -> None:
+    result = three_jobs(*words)
+    assert result.code == 2
+    assert said in result.err
+
+
+def test_cancel_of_what_is_over_changes_nothing(three_jobs: CommandLine) -> None:
+    result = three_jobs("cancel", "3")
+    assert (result.code, result.out) == (0, "#3.1 sales.db vacuum completed\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["history"], 0), (["show", "1"], 2), (["cancel", "1"], 2), (["retry", "1"], 2), (["doctor"], 0)],
+)
+def test_looking_creates_no_store(dbtend: CommandLine, words: list[str], code: int) -> None:
+    assert dbtend(*words).code == code
+    assert not dbtend.store.parent.exists()
+
+
+def test_a_plan_creates_no_store_and_changes_nothing(dbtend: CommandLine, sales: Path) -> None:
+    before = sales.read_bytes()
+    result = dbtend("plan", sales, "--json")
+    assert result.code == 0
+    (plan,) = result.json["jobs"]
+    assert [child["operation"] for child in plan["children"]] == ["vacuum", "analyze", "reindex", "optimize"]
+    assert "status" not in plan
+    assert plan["children"][0]["steps"][0]["command"] == "VACUUM"
+    shown = dbtend("plan", sales).out
+    assert all(step["command"] in shown for child in plan["children"] for step in child["steps"])
+    assert sales.read_bytes() == before
+    assert not dbtend.store.parent.exists()
+
+
+def test_what_runs_is_what_the_plan_showed(dbtend: CommandLine, sales: Path) -> None:
+    (plan,) = dbtend("plan", sales, "--op", "reindex", "--json").json["jobs"]
+    (job,) = dbtend("run", sales, "--op", "reindex", "--json").json["jobs"]
+    planned, ran = (form["children"][0]["steps"] for form in (plan, job))
+    assert [step["command"] for step in ran] == [step["command"] for step in planned]

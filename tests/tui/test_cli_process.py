@@ -1,0 +1,96 @@
+"""The other commands that are processes: demo, worker, console."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Request, Status
+from tests.tui.command_line import CommandLine
+
+
+def test_the_demo_runs_everything_without_a_terminal(dbtend: CommandLine, tmp_path: Path) -> None:
+    result = dbtend("demo", "--keep", tmp_path / "kept", "--json")
+    assert result.code == 0
+    (job,) = result.json["jobs"]
+    assert [child["status"] for child in job["children"]] == ["completed"] * 4
+    vacuum = job["children"][0]
+    assert vacuum["after"]["size"] < vacuum["before"]["size"]
+    assert sorted(path.name for path in (tmp_path / "kept").glob("*.db")) == ["jobs.db", "sample.db"]
+    assert not dbtend.store.exists()
+
+
+def test_the_demo_tells_the_size_before_and_after_and_tidies_up(
+    dbtend: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = dbtend("demo")
+    assert result.code == 0
+    assert " before, " in result.out.splitlines()[-1]
+    assert list(tmp_path.glob("dbtend-demo-*")) == []
+
+
+def test_the_demo_never_touches_what_is_there(dbtend: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "sample.db").write_text("mine")
+    assert dbtend("demo", "--keep", tmp_path).code == 2
+    assert dbtend("demo", "mine.db").code == 2
+    assert (tmp_path / "sample.db").read_text() == "mine"
+
+
+def submit(store: Path, target: Path) -> int:
+    async def submitted() -> int:
+        async with Engine.open(store) as engine:
+            (job,) = await engine.submit([Request(target=str(target), operations=(Operation.VACUUM,))])
+            return job.id
+
+    return asyncio.run(submitted())
+
+
+async def over(store: Path, job: int) -> Status:
+    async with Engine.open(store) as engine, asyncio.timeout(30):
+        (done,) = await engine.wait([job])
+        return done.status
+
+
+def test_a_worker_carries_out_what_others_submit_and_leaves_when_idle(dbtend: CommandLine, sales: Path) -> None:
+    job = submit(dbtend.store, sales)
+    result = dbtend.process("worker", "--idle-exit", "0.2")
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert asyncio.run(over(dbtend.store, job)) is Status.COMPLETED
+
+
+def test_a_worker_stops_when_told_to(dbtend: CommandLine, sales: Path) -> None:
+    job = submit(dbtend.store, sales)
+    with dbtend.start("worker") as process:
+        assert asyncio.run(over(dbtend.store, job)) is Status.COMPLETED
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("words", [[], ["SALES"]])
+def test_the_console_needs_a_terminal(dbtend: CommandLine, sales: Path, words: list[str]) -> None:
+    result = dbtend(*(str(sales) for _ in words))
+    assert result.code == 2
+    assert "needs a terminal" in result.err
+    assert "dbtend run" in result.err
+    assert not dbtend.store.exists()
+
+
+def test_a_dumb_terminal_is_sent_to_the_headless_commands(
+    dbtend: CommandLine, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    result = dbtend(sales)
+    assert result.code == 2
+    assert "TERM=dumb" in result.err
+
+
+def test_version_and_help(dbtend: CommandLine) -> None:
+    assert dbtend("--version").out.startswith("dbtend 0.")
+    assert dbtend("run", "--help").out.startswith("usage: dbtend run TARGET...")
+    assert dbtend("--help").out == dbtend("-h").out

@@ -1,0 +1,128 @@
+"""Jobs and plans as lines for a person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine import EngineName, JobId, Operation, OperationPlan, Plan, PlannedStep, Progress, Reason, Status
+from tests.tui.jobs import SECOND, START, child, parent, vacuumed
+from tui.commands import report, views
+from tui.text import cells
+
+
+def test_the_summary_of_a_job() -> None:
+    assert report.summary(vacuumed()) == "#42 sales.db completed in 2.00 s  24.1 MB -> 14.3 MB, 9.80 MB back"
+    assert report.summary(parent(child(1, Status.PENDING))) == "#42 sales.db pending"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "error", "phrase"),
+    [
+        (Status.COMPLETED, None, None, "completed in 1.50 s"),
+        (Status.FAILED, Reason.OPERATION_ERROR, "no\x1b[2J", "failed in 1.50 s (operation error): no\\x1b[2J"),
+        (Status.CANCELLED, Reason.CANCELLED_BY_USER, None, "cancelled in 1.50 s"),
+        (Status.SKIPPED, Reason.PREVIOUS_FAILED, None, "skipped (previous failed)"),
+    ],
+)
+def test_how_a_child_ended(status: Status, reason: Reason | None, error: str | None, phrase: str) -> None:
+    assert report.ending(child(1, status, reason, error=error)) == phrase
+
+
+def test_events_are_told_once_and_none_is_missed() -> None:
+    waiting = parent(child(1, Status.PENDING), child(2, Status.PENDING))
+    running = parent(child(1, Status.RUNNING), child(2, Status.PENDING))
+    over = parent(child(1), child(2, Status.SKIPPED, Reason.PREVIOUS_FAILED, operation=Operation.ANALYZE))
+    seen = {c.id: c.status for c in running.children}
+
+    assert list(report.events({}, waiting)) == []
+    assert list(report.events({}, running)) == ["#42.1 sales.db vacuum started"]
+    assert list(report.events(seen, over)) == [
+        "#42.1 sales.db vacuum completed in 1.50 s",
+        "#42.2 sales.db analyze skipped (previous failed)",
+    ]
+    assert next(report.events({}, over)) == "#42.1 sales.db vacuum started"
+
+
+def test_the_history_is_a_table() -> None:
+    heading, first, second = report.history_table(
+        [vacuumed(), parent(child(1, Status.FAILED, Reason.OPERATION_ERROR, error="disk\nfull"))]
+    )
+    assert heading.split() == ["JOB", "CREATED", "TARGET", "OPERATIONS", "STATUS", "TOOK", "EFFECT"]
+    assert first.endswith("9.80 MB back")
+    assert second.endswith("vacuum: disk full")
+    assert first.index("sales.db") == second.index("sales.db") == heading.index("TARGET")
+
+
+def test_one_job_whole_and_one_child_of_it() -> None:
+    job = replace(vacuumed(), retry_of=41)
+    lines = "\n".join(report.job_lines(job))
+    assert "retry of #41" in lines
+    assert "1.00 s   VACUUM" in lines
+    assert "warning: hello\\x1b[2J" in lines
+    two = parent(child(1), child(2, operation=Operation.ANALYZE))
+    only = "\n".join(report.job_lines(two, JobId(42, 2)))
+    assert "#42.2 analyze" in only
+    assert "#42.1" not in only
+
+
+def test_a_plan_says_why_what_and_whom_it_blocks() -> None:
+    step = PlannedStep(
+        object="main", command="VACUUM", reason="31% free", lock="blocks everyone", disk_needed=2_000_000, estimate=3
+    )
+    plan = Plan(
+        target="sqlite:///srv/sales.db",
+        engine=EngineName.SQLITE,
+        before={"size": 1_000_000},
+        operations=(OperationPlan(operation=Operation.VACUUM, steps=(step,)),),
+    )
+    assert report.plan_lines(plan) == [
+        "sqlite:///srv/sales.db  sqlite  1.00 MB",
+        "",
+        "vacuum  1 step",
+        "  VACUUM",
+        "    why   31% free",
+        "    lock  blocks everyone",
+        "    disk  2.00 MB free space needed",
+        "    time  about 3.00 s",
+    ]
+
+
+def test_a_frame_shows_parents_and_children() -> None:
+    progress = Progress(fraction=0.5, object="orders")
+    running = replace(child(2, Status.RUNNING, operation=Operation.ANALYZE), progress=progress)
+    lines = [text for _, text in views.frame([parent(child(), running)], START + 2 * SECOND)]
+    assert lines == [
+        "▸ #42 sales.db  running  1/2  0:02",
+        "   ✓ .1 vacuum    completed in 1.50 s",
+        "   ▸ .2 analyze   ########........  50%  0:02  orders",
+    ]
+
+
+def test_a_cancel_that_was_asked_for_is_said() -> None:
+    asked = replace(child(1, Status.RUNNING), cancel_requested_at=START)
+    assert views.frame([parent(asked)], START)[1][1].endswith("cancelling")
+
+
+def test_lines_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = [(Status.COMPLETED, "売" * 50), *[(Status.PENDING, "waits")] * 10, (Status.RUNNING, "runs")]
+    shown = views.fitted(lines, width=24, height=6)
+    assert len(shown) == 5
+    assert max(map(cells, shown)) <= 23
+    assert "runs" in shown
+    assert shown[-1] == "... and 8 more lines"
+
+
+def test_colour_only_without_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert views.fitted([(Status.FAILED, "x")], 80, 24) == ["\x1b[31mx\x1b[0m"]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert views.fitted([(Status.FAILED, "x")], 80, 24) == ["x"]
+
+
+def test_redrawing_writes_over_what_was_there() -> None:
+    assert views.redraw(0, ["a"]) == "\ra\x1b[K\n"
+    assert views.redraw(2, ["a", "b"]) == "\x1b[2A\ra\x1b[K\n\rb\x1b[K\n"
+    assert views.redraw(2, ["a"]).endswith("\x1b[J")

@@ -1,0 +1,225 @@
+"""`dbtend run` on real files, and as a real process where signals, pipes and terminals matter."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.sqlite_files import content, integrity
+from tests.tui.command_line import CommandLine
+
+ALL_FOUR = ["vacuum", "analyze", "reindex", "optimize"]
+
+
+def test_all_four_operations_in_order_leave_the_content_as_it_was(dbtend: CommandLine, sales: Path) -> None:
+    before, size = content(sales), sales.stat().st_size
+
+    result = dbtend("run", sales, "--json")
+
+    assert (result.code, result.err) == (0, "")
+    (job,) = result.json["jobs"]
+    assert job["status"] == "completed"
+    assert [child["operation"] for child in job["children"]] == ALL_FOUR
+    assert {child["status"] for child in job["children"]} == {"completed"}
+    assert all(child["steps"] for child in job["children"])
+    assert job["children"][0]["before"]["size"] == size > sales.stat().st_size
+    assert content(sales) == before
+    assert integrity(sales) == []
+
+
+def test_history_and_show_tell_the_same(dbtend: CommandLine, sales: Path) -> None:
+    (ran,) = dbtend("run", sales, "--json").json["jobs"]
+    assert dbtend("history", "--json").json["jobs"] == [ran]
+    (shown,) = dbtend("show", "1", "--json").json["jobs"]
+    assert all("log" in child for child in shown["children"])
+    for child in shown["children"]:
+        del child["log"]
+    assert shown == ran
+
+
+def test_operations_run_as_chosen(dbtend: CommandLine, sales: Path) -> None:
+    (job,) = dbtend("run", "--op", "reindex", sales, "--op", "vacuum", "--on-failure", "stop", "--json").json["jobs"]
+    assert [child["operation"] for child in job["children"]] == ["reindex", "vacuum"]
+    assert job["options"]["on_failure"] == "stop"
+
+
+def test_a_name_from_the_config_brings_its_own_settings(dbtend: CommandLine, sales: Path) -> None:
+    dbtend.configure(f'[targets.shop]\nurl = "{sales}"\noperations = ["analyze"]\nlock_timeout = 7')
+    (job,) = dbtend("run", "shop", "--json").json["jobs"]
+    assert [child["operation"] for child in job["children"]] == ["analyze"]
+    assert job["options"]["lock_timeout"] == 7
+    (job,) = dbtend("run", "shop", "--op", "optimize", "--lock-timeout", "1", "--json").json["jobs"]
+    assert [child["operation"] for child in job["children"]] == ["optimize"]
+    assert job["options"]["lock_timeout"] == 1
+
+
+def test_plain_lines_in_a_pipe(dbtend: CommandLine, sales: Path) -> None:
+    result = dbtend("run", sales, "--op", "analyze", "--op", "optimize")
+    lines = result.out.splitlines()
+    assert [line.split(" in ")[0] for line in lines] == [
+        "#1.1 sales.db analyze started",
+        "#1.1 sales.db analyze completed",
+        "#1.2 sales.db optimize started",
+        "#1.2 sales.db optimize completed",
+        "#1 sales.db completed",
+    ]
+    assert "\x1b" not in result.out
+
+
+def test_a_failed_operation_is_exit_code_1(dbtend: CommandLine, sales: Path) -> None:
+    with write_locked(sales):
+        result = dbtend("run", sales, "--op", "vacuum", "--lock-timeout", "0", "--json")
+    assert result.code == 1
+    (child,) = result.json["jobs"][0]["children"]
+    assert (child["status"], child["reason"]) == ("failed", "target_busy")
+
+
+def test_retry_runs_the_request_once_more(dbtend: CommandLine, sales: Path) -> None:
+    with write_locked(sales):
+        dbtend("run", sales, "--op", "vacuum", "--op", "optimize", "--lock-timeout", "0")
+    result = dbtend("retry", "1", "--failed", "--json")
+    assert result.code == 0
+    (job,) = result.json["jobs"]
+    assert (job["id"], job["retry_of"], job["status"]) == (2, 1, "completed")
+    assert "vacuum" in [child["operation"] for child in job["children"]]
+    assert dbtend("retry", "2", "--failed").err.startswith("dbtend: job 2: all of it is completed")
+
+
+@contextmanager
+def write_locked(path: Path) -> Iterator[None]:
+    """Another program in the middle of a write."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        db.execute("ROLLBACK")
+
+
+def started(process: subprocess.Popen[str]) -> str:
+    """The first line that a run prints: its first operation has begun."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_asks_for_a_safe_cancel(dbtend: CommandLine, sales: Path, number: signal.Signals) -> None:
+    with write_locked(sales), dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600") as process:
+        assert started(process) == "#1.1 sales.db vacuum started\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "dbtend: stopping safely; once more to leave at once\n"
+    assert "#1.1 sales.db vacuum cancelled" in out
+    (job,) = dbtend("history", "--json").json["jobs"]
+    assert job["status"] == "cancelled"
+    assert integrity(sales) == []
+
+
+def test_a_second_signal_leaves_at_once() -> None:
+    program = """
+import asyncio
+from tui.commands.signals import stop_signals
+
+async def stubborn():
+    with stop_signals("stopping"):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(stubborn())
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == "dbtend: stopping\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 130
+
+
+def test_a_run_that_joined_a_job_leaves_it_alone(dbtend: CommandLine, sales: Path) -> None:
+    line = ("run", sales, "--op", "vacuum", "--lock-timeout", "600")
+    with write_locked(sales):
+        first = dbtend.start(*line)
+        started(first)
+        with dbtend.start(*line) as second:
+            assert second.stderr is not None
+            assert second.stderr.readline() == "dbtend: job #1 already does exactly this: waiting for it\n"
+            second.send_signal(signal.SIGINT)
+            assert second.wait(timeout=30) == 130
+    out, _ = first.communicate(timeout=30)
+    assert first.returncode == 0
+    assert "#1 sales.db completed" in out
+    assert len(dbtend("history", "--json").json["jobs"]) == 1
+
+
+def test_a_background_run_of_nohup_outlives_the_terminal(dbtend: CommandLine, sales: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with write_locked(sales):
+            process = dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600")
+            started(process)
+            process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=30)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_a_reader_that_leaves_does_not_stop_the_run(dbtend: CommandLine, sales: Path) -> None:
+    with write_locked(sales):
+        process = dbtend.start("run", sales, "--lock-timeout", "600")
+        started(process)
+        assert process.stdout is not None
+        process.stdout.close()
+    assert process.stderr is not None
+    with process:
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+    (job,) = dbtend("history", "--json").json["jobs"]
+    assert job["status"] == "completed"
+
+
+def test_live_lines_on_a_terminal_end_with_the_final_state(dbtend: CommandLine, sales: Path) -> None:
+    terminal, far_end = pty.openpty()
+    screen = {"TERM": "xterm", "NO_COLOR": "1"}
+    with dbtend.start("run", sales, "--op", "analyze", stdout=far_end, environment=screen) as process:
+        os.close(far_end)
+        shown = "".join(chunks(terminal))
+    assert process.returncode == 0
+    last = shown.replace("\r\n", "\n").split("\x1b[2A")[-1].replace("\x1b[K", "").replace("\r", "").splitlines()
+    assert last[0].startswith("✓ #1 sales.db  completed  1/1")
+    assert last[1].startswith("   ✓ .1 analyze   completed in")
+    assert last[2].startswith("#1 sales.db completed in")
+    assert "\x1b[2J" not in shown
+
+
+def chunks(terminal: int) -> Iterator[str]:
+    """What is shown until the other end is closed."""
+    with open(terminal, encoding="utf-8", newline="", closefd=True) as reader:
+        try:
+            while chunk := reader.read(1):
+                yield chunk
+        except OSError:
+            return
+
+
+@pytest.mark.parametrize("line", ["--version", "--help", "run --help", "history", "doctor", "plan FILE", "run FILE"])
+def test_headless_commands_do_not_import_textual(dbtend: CommandLine, sales: Path, line: str) -> None:
+    check = (
+        "import sys; from tui.cli import main; main(sys.argv[1:]);"
+        "sys.exit(any(name.partition('.')[0] in ('textual', 'rich') for name in sys.modules))"
+    )
+    words = [str(sales) if word == "FILE" else word for word in line.split()]
+    environment = {**os.environ, **dbtend.environment}
+    subprocess.run([sys.executable, "-c", check, *words], env=environment, check=True, capture_output=True)
