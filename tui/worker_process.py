@@ -22,6 +22,7 @@ from engine.errors import StoreError
 IDLE_EXIT_SECONDS: Final = 60
 _STARTING_SECONDS: Final = 10.0
 """A process this young may not hold the lock yet; one that is leaving is older than IDLE_EXIT_SECONDS."""
+_STOPPING_SECONDS: Final = 10.0
 
 
 class DetachedWorker:
@@ -41,6 +42,17 @@ class DetachedWorker:
         except OSError as error:
             raise StoreError("worker", f"cannot be started: {error}", "run dbtend worker, or dbtend doctor") from error
         self._started_at = time.monotonic()
+
+    def stop(self) -> None:
+        """End the process that this object started, if any: safely, and by force where that takes too long."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOPPING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def _is_starting(self) -> bool:
         young = time.monotonic() - self._started_at < _STARTING_SECONDS
@@ -73,11 +85,14 @@ def is_served(store: Path) -> bool:
 
 def _start(store: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tui.cli", "worker", "--idle-exit", str(IDLE_EXIT_SECONDS), "--store", str(store)]
-    with (_directory(store) / "worker.log").open("ab") as log:
+    log = os.open(_directory(store) / "worker.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
         # A session of its own: a dropped terminal does not end it.
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
         )
+    finally:
+        os.close(log)
 
 
 def _open_lock(store: Path) -> int:

@@ -54,3 +54,13 @@ async def test_the_worker_of_a_console_outlives_it(tmp_path: Path, sales: Path) 
         os.kill(worker.pid, signal.SIGTERM)
         await asyncio.to_thread(wait_until_unserved, store)
     assert "stopping safely" in (tmp_path / "jobs.db.d" / "worker.log").read_text()
+
+
+def test_a_worker_can_be_stopped_by_who_started_it(tmp_path: Path) -> None:
+    store = tmp_path / "jobs.db"
+    worker = DetachedWorker(store)
+    worker.stop()
+    worker.ensure()
+    worker.stop()
+    assert not is_served(store)
+    assert (tmp_path / "jobs.db.d" / "worker.log").stat().st_mode & 0o077 == 0

@@ -23,7 +23,7 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     config = settings.config()
     refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
     targets = target_entries(args.words, config) if args.words else list(config.targets)
-    open_console(settings.store, targets, config.console, mouse=not args.no_mouse)
+    open_console(settings.store, targets, config.console, DetachedWorker(settings.store), mouse=not args.no_mouse)
     return OK
 
 
@@ -41,18 +41,19 @@ def refuse_mistyped_command(words: Iterable[str], names: Iterable[str]) -> None:
             raise UsageError(repr(word), "is no command, no file and no target of the config file", hint)
 
 
-def open_console(store: Path, targets: Sequence[TargetEntry], config: ConsoleConfig, *, mouse: bool) -> None:
+def open_console(
+    store: Path, targets: Sequence[TargetEntry], config: ConsoleConfig, worker: DetachedWorker, *, mouse: bool
+) -> None:
     """Raises UsageError where there is no terminal that could show it."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("console", "needs a terminal", "without one use dbtend run, plan, history; see dbtend --help")
     if os.environ.get("TERM", "dumb") == "dumb":
         raise UsageError("console", "this terminal cannot show it (TERM=dumb)", "use dbtend run, plan, history instead")
-    asyncio.run(_run_console(store, targets, config, mouse=mouse))
-
-
-async def _run_console(store: Path, targets: Sequence[TargetEntry], config: ConsoleConfig, *, mouse: bool) -> None:
     from tui.app import DbtendApp
 
-    async with Engine.open(store) as engine:
-        app = DbtendApp(engine, targets, ensure_worker=DetachedWorker(store).ensure, config=config)
-        await app.run_async(mouse=mouse)
+    async def run() -> None:
+        async with Engine.open(store) as engine:
+            app = DbtendApp(engine, targets, ensure_worker=worker.ensure, config=config)
+            await app.run_async(mouse=mouse)
+
+    asyncio.run(run())

@@ -18,6 +18,7 @@ from tui.commands.exit_codes import OK
 from tui.commands.run import run_requests
 from tui.commands.settings import Settings
 from tui.text import plain, size
+from tui.worker_process import DetachedWorker
 
 
 def demo(args: argparse.Namespace, settings: Settings) -> int:
@@ -44,7 +45,11 @@ def _demo(directory: Path, args: argparse.Namespace, settings: Settings) -> int:
     build_demo_database(database)
     if sys.stdout.isatty() and not args.json:
         target = TargetEntry(name=DATABASE, url=str(database))
-        open_console(store, [target], Config().console, mouse=not args.no_mouse)
+        worker = DetachedWorker(store)
+        try:
+            open_console(store, [target], Config().console, worker, mouse=not args.no_mouse)
+        finally:
+            worker.stop()  # what it works on is a sample, and may be removed now
         return OK
     before = database.stat().st_size
     if not args.json:
