@@ -24,11 +24,11 @@ from tui.feed import JobFeed, News
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
 from tui.text import counted
-from tui.theme import ANSI_VARIABLES, DBTEND, suitable_theme
+from tui.theme import ANSI_THEMES, ANSI_VARIABLES, DBTEND, suitable_theme
 
 
-class DbtendApp(App[str]):
-    """What `dbtend` opens. It returns a sentence to print after it has ended, or nothing."""
+class DbtendApp(App[None]):
+    """What `dbtend` opens."""
 
     TITLE = "dbtend"
     # Textual does not load the style sheet of a default screen itself.
@@ -55,8 +55,10 @@ class DbtendApp(App[str]):
             ensure_worker: is called after each submit, and sees to it that a worker process is there.
             clock: microseconds since the epoch, UTC.
         """
-        super().__init__()
         self.config = config or ConsoleConfig()
+        theme = self.config.theme or suitable_theme(os.environ)
+        # Textual decides here, before it knows of the theme, whether NO_COLOR takes colours out or greys them.
+        super().__init__(ansi_color=True if theme in ANSI_THEMES else None)
         self.engine = engine
         self.targets = tuple(targets)
         self.ensure_worker = ensure_worker
@@ -67,9 +69,9 @@ class DbtendApp(App[str]):
         self.feed = JobFeed(engine, self.news.publish, self.trouble.publish, refresh=self.config.refresh)
         self._names = {entry.url: entry.name for entry in targets}
         self.register_theme(DBTEND)
-        self.theme = self.config.theme or suitable_theme(os.environ, self.console.color_system)
+        self.theme = theme
 
-    def get_default_screen(self) -> Screen[object]:
+    def get_default_screen(self) -> Screen[None]:
         return MainScreen(self)
 
     def on_mount(self) -> None:
@@ -98,7 +100,7 @@ class DbtendApp(App[str]):
             self.push_screen(HelpScreen())
 
     def action_leave(self) -> None:
-        """End the console; jobs go on, and it says so."""
+        """End the console; jobs go on, and it says so on stderr when the screen is gone."""
         going_on = len(self.feed.open)
         verb = "goes" if going_on == 1 else "go"
-        self.exit(f"{counted(going_on, 'job')} {verb} on: dbtend history" if going_on else None)
+        self.exit(message=f"{counted(going_on, 'job')} {verb} on: dbtend history" if going_on else None)

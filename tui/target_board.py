@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from engine import Operation, Options, Request, TargetInfo
 from engine.config import TargetEntry
+from engine.errors import DbtendError
 from tui.views.lists import TargetState
 
 
@@ -34,7 +35,7 @@ class TargetBoard:
         offered = [offer.operation for offer in info.operations]
         self._chosen.setdefault(number, frozenset(state.entry.operations or offered) & frozenset(offered))
 
-    def give_up(self, number: int, error: str) -> None:
+    def give_up(self, number: int, error: DbtendError) -> None:
         """A target cannot be opened."""
         self.states[number] = replace(self.states[number], info=None, error=error)
 

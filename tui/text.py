@@ -12,9 +12,9 @@ from engine import Status
 
 GLYPH: Final[Mapping[Status, str]] = {
     Status.PENDING: "·",
-    Status.RUNNING: "▸",
+    Status.RUNNING: "►",
     Status.COMPLETED: "✓",
-    Status.FAILED: "✗",
+    Status.FAILED: "×",
     Status.CANCELLED: "■",
     Status.SKIPPED: "–",
 }

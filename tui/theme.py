@@ -31,9 +31,13 @@ ANSI_VARIABLES: Final = {
 """The same variables for the themes that take their colours from the terminal."""
 
 
-def suitable_theme(environ: Mapping[str, str], color_system: str | None) -> str:
+ANSI_THEMES: Final = ("ansi-dark", "ansi-light")
+
+
+def suitable_theme(environ: Mapping[str, str]) -> str:
     """Our own theme where the terminal shows all colours, else its own sixteen, which always fit.
 
     With NO_COLOR too: Textual takes the colours out of an ANSI theme, but only greys another one.
     """
-    return "ansi-dark" if "NO_COLOR" in environ or color_system != "truecolor" else DBTEND.name
+    shows_all = environ.get("COLORTERM", "").lower() in {"truecolor", "24bit"}
+    return DBTEND.name if shows_all and "NO_COLOR" not in environ else "ansi-dark"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from textual import events
 from textual.binding import BindingType
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+STEPS_EVERY: Final = 1_000_000
+"""Microseconds between two readings of all the steps of a job that runs, at least: there may be thousands."""
+
 
 class ConsoleScreen(Screen[Result]):
     """A whole screen of the console."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("back", "quit")
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-flat"), (15, "-low"), (30, "-high")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012 - declared by Textual
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-low"), (30, "-high")]  # noqa: RUF012
     FOOTER: ClassVar[tuple[str, ...]] = ("back", "help")
     """Which actions the footer names, in order, as far as they can be taken now."""
 
@@ -55,9 +58,7 @@ class ConsoleScreen(Screen[Result]):
         app = self.console_app
         app.news.subscribe(self, self.hear)
         app.trouble.subscribe(self, self.say_error)
-        self.query_one("#too-small", OneLine).show(
-            lambda width: line("dbtend needs a window of 60 x 15; make this one larger, or press q.")
-        )
+        self.query_one("#too-small", OneLine).show(lambda width: line(" dbtend needs at least 60 x 15 characters."))
         self.refresh_footer()
 
     def hear(self, news: News) -> None:

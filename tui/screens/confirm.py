@@ -37,7 +37,7 @@ class ConfirmScreen(ModalScreen[bool]):
         with Vertical(id="question"):
             page = Page(id="text")
             page.show(self._lines)
-            page.styles.height = len(self._lines)
+            page.styles.height = len(self._lines) + 2
             yield page
 
     def action_yes(self) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine import JobId, ParentJob
 from engine.errors import DbtendError
+from tui.screens.base import STEPS_EVERY
 from tui.screens.page import PageScreen
 from tui.views.documents import child_start, job_document
 from tui.views.line import Line, Role, wrapped
@@ -24,17 +25,20 @@ class JobScreen(PageScreen[None]):
         super().__init__()
         self._job = job
         self._whole: ParentJob | None = None
+        self._read_at = 0
         self._error: DbtendError | None = None
 
     def on_mount(self) -> None:
         self.run_worker(self._load(), exclusive=True)
 
     def hear(self, news: News) -> None:
-        if any(parent.id == self._job.parent for parent in news.parents):
+        mine = any(parent.id == self._job.parent for parent in news.parents)
+        if mine and (self._job.parent in news.changed or self.console_app.clock() - self._read_at >= STEPS_EVERY):
             self.run_worker(self._load(), exclusive=True)
 
     async def _load(self) -> None:
         first = self._whole is None
+        self._read_at = self.console_app.clock()
         try:
             self._whole = await self.console_app.engine.job(self._job.parent)
         except DbtendError as error:

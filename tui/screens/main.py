@@ -14,7 +14,7 @@ from textual.widget import Widget
 from engine import ParentJob, Request, WorkerProcess
 from engine.errors import DbtendError, DuplicateRequestError
 from tui.actions import bindings
-from tui.screens.base import ConsoleScreen
+from tui.screens.base import STEPS_EVERY, ConsoleScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.history import HistoryScreen
 from tui.screens.job import JobScreen
@@ -51,6 +51,7 @@ class MainScreen(ConsoleScreen[None]):
         self._detail = DetailPane(app.clock, app.name_of, id="detail")
         self._targets = ItemList(id="targets")
         self._operations = OperationList(id="operations")
+        self._steps_read_at = 0
         self._workers: tuple[WorkerProcess, ...] = ()
 
     def compose_body(self) -> Iterator[Widget]:
@@ -77,7 +78,7 @@ class MainScreen(ConsoleScreen[None]):
             try:
                 info = await app.engine.inspect(entry.url)
             except DbtendError as error:
-                self._board.give_up(number, str(error))
+                self._board.give_up(number, error)
             else:
                 self._board.learn(number, info)
                 app.name_target(info.url, entry.name)
@@ -134,7 +135,8 @@ class MainScreen(ConsoleScreen[None]):
         self._show_header()
         shown = self._jobs.parent_job
         if shown is not None and any(parent.id == shown.id for parent in news.parents):
-            self._show_detail(read_steps=shown.id in news.changed)
+            due = self.console_app.clock() - self._steps_read_at >= STEPS_EVERY
+            self._show_detail(read_steps=due or shown.id in news.changed)
         over = {parent.target for parent in news.parents if parent.id in news.changed and parent.status.is_final}
         stale = [n for n, state in enumerate(self._board.states) if state.info and state.info.url in over]
         if stale:
@@ -148,6 +150,7 @@ class MainScreen(ConsoleScreen[None]):
         self._detail.put(self._jobs.parent_job, self._jobs.job)
         self.refresh_footer()
         if read_steps and self._jobs.parent_job is not None:
+            self._steps_read_at = self.console_app.clock()
             self.run_worker(self._read_steps(self._jobs.parent_job.id), group="detail", exclusive=True)
 
     async def _read_steps(self, parent_id: int) -> None:

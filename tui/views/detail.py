@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
-from tui.text import counted, local_time, plain
+from tui.text import local_time, plain, size
 from tui.views.line import Line, Role, Span, line, wrapped
 from tui.views.status import effect, is_cancelling, operations, status_span, time_taken, warnings
 
@@ -61,27 +61,20 @@ def current_step(child: ChildJob) -> Step | None:
 
 
 def before_and_after(child: ChildJob, width: int) -> list[Line]:
-    """The facts of the database around the operation: what changed, as `fact: before → after`."""
-    if not child.before:
-        return []
-    parts = []
-    for fact, old in child.before.items():
-        new = (child.after or {}).get(fact, old)
-        change = f"{_value(fact, old)} → {_value(fact, new)}" if new != old else _value(fact, old)
-        parts.append(f"{fact.replace('_', ' ')} {change}")
-    return wrapped("before → after: " + ", ".join(parts), width, Role.DIM)
+    """What the operation has changed, as `fact before → after`, as far as the rounded figures differ."""
+    before, after = child.before or {}, child.after or {}
+    both = [(fact, _value(fact, before[fact]), _value(fact, after[fact])) for fact in before if fact in after]
+    changes = [f"{fact.replace('_', ' ')} {old} → {new}" for fact, old, new in both if old != new]
+    return wrapped(", ".join(changes), width, Role.DIM) if changes else []
 
 
 def _value(fact: str, value: int | float | str | None) -> str:
-    from tui.text import size
-
-    if isinstance(value, (int, float)) and (fact == "size" or fact.endswith(("_size", "_bytes"))):
+    if isinstance(value, (int, float)) and fact.endswith("size"):
         return size(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
-    took = time_taken(parent, now)
     first: list[Span] = [(f"#{parent.id} ", Role.DIM), (plain(name) + "  ", Role.STRONG), status_span(parent, 13)]
     counts = [
         f"{number} {status.value}"
@@ -89,7 +82,7 @@ def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Li
         if (number := sum(child.status is status for child in parent.children))
     ]
     lines = [
-        line(*first, f"{parent.done} of {counted(len(parent.children), 'operation')} over  {took}"),
+        line(*first, time_taken(parent, now)),
         *wrapped(f"{operations(parent)}: {', '.join(counts)}", width),
         *times(parent, width),
     ]

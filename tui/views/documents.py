@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import ChildJob, LogLine, OperationPlan, ParentJob, Plan, PlannedStep, Status, Step
-from tui.text import counted, local_time, plain, precise_duration, size
+from tui.text import GLYPH, counted, local_time, plain, precise_duration, size
 from tui.views.detail import WHAT_TO_DO, before_and_after, times
 from tui.views.header import facts_in_words
 from tui.views.line import Line, Role, line, wrapped
@@ -98,9 +98,10 @@ def _child(child: ChildJob, now: int, width: int) -> list[Line]:
 
 def _step(step: Step, now: int, width: int) -> list[Line]:
     took = precise_duration(((step.finished_at or now) - step.started_at) / 1e6)
-    glyph, role = status_span(step.status, 1)
     command = wrapped(step.command, width - 18, Role.SQL)
-    lines = [line("    ", (f"{glyph} ", role), (f"{took:>9}  ", Role.DIM), *command[0].spans)]
+    lines = [
+        line("    ", (f"{GLYPH[step.status]} ", Role(step.status.value)), (f"{took:>9}  ", Role.DIM), *command[0].spans)
+    ]
     lines += [Line(((" " * 17, Role.TEXT), *text.spans)) for text in command[1:]]
     if step.error:
         role = Role.FAILED if step.status is Status.FAILED else Role.WARNING

@@ -19,7 +19,11 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
         return []
     if state.error is None:
         return wrapped("Looking at it ...", width, Role.DIM)
-    return [*wrapped(state.error, width, Role.FAILED), *wrapped("The other targets can be used.", width, Role.DIM)]
+    error = state.error
+    return [
+        *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
+        *(wrapped(error.hint, width) if error.hint else []),
+    ]
 
 
 def no_jobs(width: int) -> list[Line]:

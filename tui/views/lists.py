@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine import Operation, OperationInfo, Status, TargetInfo
 from engine.config import TargetEntry
+from engine.errors import DbtendError
 from tui.text import GLYPH, plain, size
 from tui.views.line import Line, Role, Span, both_ends, fit, wrapped
 
@@ -17,7 +18,7 @@ class TargetState:
 
     entry: TargetEntry
     info: TargetInfo | None = None
-    error: str | None = None
+    error: DbtendError | None = None
 
 
 def target_rows(states: Collection[TargetState], current: int, width: int) -> list[Line]:
@@ -33,7 +34,7 @@ def target_rows(states: Collection[TargetState], current: int, width: int) -> li
         )
         rows.append(Line(both_ends(left, _target_word(state), width).spans, number))
         if state.error:
-            rows += [Line(((fit(f"  {plain(state.error)}", width), Role.DIM),), number)]
+            rows += [Line(((fit(f"  {plain(state.error.why)}", width), Role.DIM),), number)]
     return rows
 
 

@@ -58,7 +58,7 @@ def children_to_show(parent: ParentJob) -> tuple[ChildJob, ...]:
 
 
 def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width: int) -> Line:
-    marker = "▾" if expanded else "▸"
+    marker = "▼" if expanded else "►"
     number = fit(f"{marker} #{parent.id}", max(len(str(parent.id)) + 4, 6))
     tail: tuple[Span, ...] = (
         status_span(parent),
@@ -76,11 +76,11 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
 
 def child_row(child: ChildJob, *, now: int, width: int) -> Line:
     head: tuple[Span, ...] = (
-        (right(f".{child.ordinal}", 5) + " ", Role.DIM),
+        (right(f".{child.ordinal}", 4) + " ", Role.DIM),
         (fit(child.operation.value, 9), Role.TEXT),
         status_span(child),
     )
-    room = width - 6 - 9 - STATUS_WIDTH - 2 - ELAPSED_WIDTH
+    room = width - 5 - 9 - STATUS_WIDTH - 2 - ELAPSED_WIDTH
     elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
     return Line((*head, (" ", Role.TEXT), *_middle(child, room), (" " + elapsed, Role.DIM)), child.id)
 
@@ -101,7 +101,7 @@ def _middle(child: ChildJob, room: int) -> tuple[Span, ...]:
 def _doing(child: ChildJob, room: int) -> tuple[Span, ...]:
     if child.status is not Status.RUNNING:
         role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
-        return ((fit(what_happened(child), room), role),)
+        return ((fit(what_happened(child, room), room), role),)
     progress = child.progress
     if is_cancelling(child) and room >= 40:
         said = "asked to stop, finishing safely  "

@@ -33,25 +33,28 @@ def percent(fraction: float) -> str:
     return f"{int(min(max(fraction, 0.0), 1.0) * 100)}%"
 
 
-def effect(child: ChildJob) -> str:
-    """What a child that is over has done: the change in size, or how many steps it took."""
+def effect(child: ChildJob, width: int = 80) -> str:
+    """What a child that is over has done, in at most `width` cells where that can be: how its database
+    has shrunk or grown, or how many steps it took."""
     before, after = _size(child.before), _size(child.after)
     if before is not None and after is not None and size(before) != size(after):
-        saved = before - after
-        back = f", {size(saved)} back" if saved > 0 else ""
-        return f"{size(before)} → {size(after)}{back}"
+        back = f", {size(before - after)} back" if after < before else ""
+        change = f"{size(before)} → {size(after)}"
+        number, _, unit = size(before).partition(" ")
+        short = f"{number} → {size(after)}" if size(after).endswith(f" {unit}") else change
+        return next((text for text in (change + back, change) if len(text) <= width), short)
     if child.progress.steps_total:
         done, total = child.progress.steps_done, child.progress.steps_total
         return counted(total, "step") if done == total else f"{done}/{total} steps"
     return ""
 
 
-def what_happened(child: ChildJob) -> str:
+def what_happened(child: ChildJob, width: int) -> str:
     """The effect, or why there is none: one phrase for the child's row."""
     if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
         why = child.error or (child.reason.value.replace("_", " ") if child.reason else "")
         return plain(why.splitlines()[0]) if why else ""
-    return effect(child)
+    return effect(child, width)
 
 
 def warnings(child: ChildJob) -> str:
