@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Final
 
 from engine.errors import DbtendError, InternalError, UsageError
@@ -42,6 +43,9 @@ _WITHOUT_WORDS: Final = frozenset({"history", "worker"})
 
 def entry() -> None:
     """The console script."""
+    # Both may have been closed by who called us.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A file name may hold bytes that are no text, and a terminal may not know every letter.

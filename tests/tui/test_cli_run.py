@@ -223,3 +223,18 @@ def test_headless_commands_do_not_import_textual(dbtend: CommandLine, sales: Pat
     words = [str(sales) if word == "FILE" else word for word in line.split()]
     environment = {**os.environ, **dbtend.environment}
     subprocess.run([sys.executable, "-c", check, *words], env=environment, check=True, capture_output=True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to stand for a full disk")
+def test_output_that_cannot_be_written_does_not_stop_the_run(dbtend: CommandLine, sales: Path) -> None:
+    with Path("/dev/full").open("w") as full, dbtend.start("run", sales, stdout=full.fileno()) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert err == "dbtend: output: cannot be written: No space left on device\n"
+
+
+def test_a_closed_standard_output_does_not_stop_the_run(dbtend: CommandLine, sales: Path) -> None:
+    shell = ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "tui.cli", "run", str(sales)]
+    assert subprocess.run(shell, env={**os.environ, **dbtend.environment}, timeout=60).returncode == 0
+    (job,) = dbtend("history", "--json").json["jobs"]
+    assert job["status"] == "completed"

@@ -19,12 +19,14 @@ def line(text: str = "") -> None:
 
 
 def write(text: str) -> None:
-    """A reader that has gone away is no reason to stop what is running: the rest goes nowhere."""
+    """A reader that has gone away, or a full disk, is no reason to stop what is running: the rest goes nowhere."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            notice(f"output: cannot be written: {error.strerror}")
 
 
 def document(form: dict[str, Any]) -> None:
