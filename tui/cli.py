@@ -44,8 +44,8 @@ _WITHOUT_WORDS: Final = frozenset({"history", "worker"})
 def entry() -> None:
     """The console script."""
     # Both may have been closed by who called us.
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A file name may hold bytes that are no text, and a terminal may not know every letter.

@@ -107,6 +107,8 @@ def test_a_word_that_can_be_a_target_is_one(tmp_path: Path, monkeypatch: pytest.
     refuse_mistyped_command(["hsitory", "prod", "no/such.db", "missing.db", "sqlite:histroy"], ["prod"])
     with pytest.raises(UsageError, match="no command, no file and no target"):
         refuse_mistyped_command(["quux"], ["prod"])
+    with pytest.raises(UsageError, match="did you mean prod"):
+        refuse_mistyped_command(["prdo"], ["prod"])
 
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -96,6 +96,11 @@ def test_an_unknown_key_in_the_config(dbtend: CommandLine, sales: Path) -> None:
     assert not dbtend.store.exists()
 
 
+def test_a_mistyped_name_from_the_config(dbtend: CommandLine, sales: Path) -> None:
+    dbtend.configure(f'[targets.shop]\nurl = "{sales}"')
+    refused(dbtend("run", "shpo"), 2, "'shpo': is no target of the config file", "did you mean shop?")
+
+
 def test_a_config_file_that_was_named_must_exist(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:
     refused(dbtend("run", sales, "--config", tmp_path / "no.toml"), 2, "no such config file")
 

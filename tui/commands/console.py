@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -27,17 +27,15 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-def refuse_mistyped_command(words: Iterable[str], names: Iterable[str]) -> None:
+def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> None:
     """Raise UsageError where a word can only be meant as a command: no target is called like this."""
     for word in words:
         if word in names or ":" in word or "=" in word or Path(word).exists():
             continue
-        close = get_close_matches(word, [*COMMANDS, "help"], 1)
-        if close:
-            hint = f"did you mean dbtend {close[0]}?" if close != ["help"] else "see dbtend --help"
-            raise UsageError(repr(word), "is no command, no file and no target of the config file", hint)
-        if "/" not in word and "." not in word:
-            hint = "give a path, or see dbtend --help for the commands"
+        close = get_close_matches(word, [*COMMANDS, *names], 1)
+        if close or not set(word) & set("/."):
+            meant = [f"dbtend {name}" if name in COMMANDS else name for name in close]
+            hint = f"did you mean {meant[0]}?" if meant else "give a path, or see dbtend --help for the commands"
             raise UsageError(repr(word), "is no command, no file and no target of the config file", hint)
 
 

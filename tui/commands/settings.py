@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,9 +39,19 @@ def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
 
 
 def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:
-    """A name from the config file means its entry; everything else is a path or a URL."""
+    """A name from the config file means its entry; everything else is a path or a URL.
+
+    Raises UsageError for a bare word that is neither a name nor a file, but close to a name.
+    """
     named = {entry.name: entry for entry in config.targets}
-    return [named.get(word) or TargetEntry(name=target_name(word), url=word) for word in words]
+    return [named.get(word) or _unnamed(word, named) for word in words]
+
+
+def _unnamed(word: str, names: Iterable[str]) -> TargetEntry:
+    close = get_close_matches(word, names, 1)
+    if close and not set(word) & set("/.:=") and not Path(word).exists():
+        raise UsageError(repr(word), "is no target of the config file, and no file", f"did you mean {close[0]}?")
+    return TargetEntry(name=target_name(word), url=word)
 
 
 def requests(args: argparse.Namespace, config: Config) -> list[Request]:
