@@ -55,7 +55,11 @@ class CommandLine:
         path.write_text(text)
 
     def start(
-        self, *argv: str | Path, stdout: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
+        self,
+        *argv: str | Path,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """A real process; its standard output and error can be read."""
         return subprocess.Popen(
@@ -63,7 +67,7 @@ class CommandLine:
             env={**os.environ, **self.environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -129,7 +129,7 @@ import asyncio
 from tui.commands.signals import stop_signals
 
 async def stubborn():
-    with stop_signals("stopping"):
+    with stop_signals():
         print("ready", flush=True)
         await asyncio.Event().wait()
 
@@ -142,7 +142,7 @@ asyncio.run(stubborn())
         assert process.stderr is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        assert process.stderr.readline() == "dbtend: stopping\n"
+        assert process.stderr.readline().startswith("dbtend: stopping safely")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 130
 
@@ -204,14 +204,32 @@ def test_live_lines_on_a_terminal_end_with_the_final_state(dbtend: CommandLine, 
     assert "\x1b[2J" not in shown
 
 
+def test_on_a_terminal_the_answer_to_ctrl_c_stands_above_the_live_lines(dbtend: CommandLine, sales: Path) -> None:
+    terminal, far_end = pty.openpty()
+    screen = {"TERM": "xterm", "NO_COLOR": "1"}
+    line = ("run", sales, "--op", "vacuum", "--lock-timeout", "600")
+    with (
+        write_locked(sales),
+        dbtend.start(*line, stdout=far_end, stderr=far_end, environment=screen) as process,
+    ):
+        os.close(far_end)
+        shown = ""
+        for chunk in chunks(terminal):
+            shown += chunk
+            if shown.endswith("► .1 vacuum") and "safely" not in shown:
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    before, _, after = shown.replace("\r\n", "\n").partition("dbtend: stopping safely; once more to leave at once\n")
+    assert before.endswith("\x1b[2A\x1b[J")
+    assert after.startswith("\r")
+    assert "■ .1 vacuum    cancelled" in after
+
+
 def chunks(terminal: int) -> Iterator[str]:
     """What is shown until the other end is closed."""
-    with open(terminal, encoding="utf-8", newline="", closefd=True) as reader:
-        try:
-            while chunk := reader.read(1):
-                yield chunk
-        except OSError:
-            return
+    with open(terminal, encoding="utf-8", newline="") as reader, suppress(OSError):
+        while chunk := reader.read(1):
+            yield chunk
 
 
 @pytest.mark.parametrize("line", ["--version", "--help", "run --help", "history", "doctor", "plan FILE", "run FILE"])

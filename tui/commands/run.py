@@ -61,8 +61,7 @@ def _foreground(store: Path, submit: Submit, workers: int, *, as_json: bool) -> 
 
 
 async def _carry_out(store: Path, submit: Submit, workers: int, view: View) -> tuple[list[ParentJob], bool]:
-    announcement = "stopping safely; once more to leave at once"
-    with stop_signals(announcement) as stop:
+    with stop_signals(view.announce) as stop:
         async with Engine.open(store, workers=workers, own_jobs_only=True) as engine:
             asked_at = now()
             changes = engine.changes()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -17,8 +17,8 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def stop_signals(announcement: str) -> Iterator[asyncio.Event]:
-    """Yield an event that the first signal sets, with a word on stderr.
+def stop_signals(announce: Callable[[str], None] = output.notice) -> Iterator[asyncio.Event]:
+    """Yield an event that the first signal sets, with a word to whoever sent it.
 
     The second ends the process where it stands. That is safe: an SQLite transaction that is cut off is rolled
     back by whoever opens the database next, and the store knows that its owner is dead.
@@ -31,7 +31,7 @@ def stop_signals(announcement: str) -> Iterator[asyncio.Event]:
             sys.stdout.flush()
             os._exit(CANCELLED)
         stop.set()
-        output.notice(announcement)
+        announce("stopping safely; once more to leave at once")
 
     # What the parent process had us ignore (nohup, a background job of a script) stays ignored.
     heeded = [s for s in _SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]

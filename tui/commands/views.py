@@ -29,6 +29,10 @@ class View(Protocol):
 
     def show(self, jobs: Sequence[ParentJob]) -> None: ...
 
+    def announce(self, text: str) -> None:
+        """Say something on stderr besides."""
+        ...
+
 
 class SilentView:
     """For `--json`: the result is all there is."""
@@ -37,6 +41,9 @@ class SilentView:
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         pass
+
+    def announce(self, text: str) -> None:
+        output.notice(text)
 
 
 class PlainView:
@@ -53,6 +60,9 @@ class PlainView:
                 output.line(event)
             self._seen |= {child.id: child.status for child in job.children}
 
+    def announce(self, text: str) -> None:
+        output.notice(text)
+
 
 class LiveView:
     """A block of lines redrawn in place, at most four times a second; its last state stays."""
@@ -68,6 +78,12 @@ class LiveView:
         if lines != self._drawn:
             output.write(redraw(len(self._drawn), lines))
             self._drawn = lines
+
+    def announce(self, text: str) -> None:
+        """Above the block, which would otherwise be redrawn over it."""
+        output.write(redraw(len(self._drawn), []))
+        self._drawn = []
+        output.notice(text)
 
 
 def view_for_stdout() -> View:

@@ -21,7 +21,7 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _work(store: Path, workers: int, idle_exit: float | None) -> None:
-    with stop_signals("stopping safely; once more to leave at once") as stop:
+    with stop_signals() as stop:
         while not stop.is_set():
             async with Engine.open(store, workers=workers) as engine:
                 with serving(store):
