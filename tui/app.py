@@ -95,6 +95,10 @@ class DbtendApp(App[None]):
         """What the user calls the target with this URL; the file's name where it has no other."""
         return self._names.get(url) or unquote(url.rstrip("/").rsplit("/", 1)[-1]) or url
 
+    def in_words(self, error: DbtendError) -> str:
+        """An error, with the target named as the user calls it."""
+        return str(error).replace(error.what, self._names.get(error.what, error.what), 1)
+
     def action_help(self) -> None:
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen())

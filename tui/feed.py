@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from engine import Change, Engine, Lagged, ParentJob, WorkerProcess
+from engine import Change, Engine, Lagged, ParentJob, Status, WorkerProcess
 from engine.errors import DbtendError
 
 RECENT = 50
@@ -29,9 +29,9 @@ class News:
 
 
 class JobFeed:
-    """Reads jobs when something happens to them, and while any is open also at a steady pace.
+    """Reads jobs when something happens to them, and those that run also at a steady pace, for their progress.
 
-    While nothing is open there is no timer at all: it sleeps until the store says that something happened.
+    While nothing runs there is no timer at all: it sleeps until the store says that something happened.
     """
 
     def __init__(
@@ -60,7 +60,11 @@ class JobFeed:
     @property
     def ticking(self) -> bool:
         """Whether it looks at the store at a steady pace."""
-        return bool(self.open)
+        return bool(self._running)
+
+    @property
+    def _running(self) -> set[int]:
+        return {parent.id for parent in self.open.values() if parent.status is Status.RUNNING}
 
     async def run(self) -> None:
         """Publish what there is, then everything that is new, for ever."""
@@ -104,7 +108,7 @@ class JobFeed:
                 await asyncio.wait_for(self._wake.wait(), self._refresh if self.ticking else None)
             self._wake.clear()
             changed, self._dirty = frozenset(self._dirty), set()
-            await self._tell(await self._engine.jobs(changed | self.open.keys()), changed)
+            await self._tell(await self._engine.jobs(changed | self._running), changed)
             # What happens in quick succession is read together.
             await asyncio.sleep(SETTLE)
 

@@ -13,10 +13,10 @@ from textual.widget import Widget
 
 from engine.errors import DbtendError
 from tui.actions import bindings
-from tui.text import plain
 from tui.views.keys import footer_line
-from tui.views.line import Role, line
+from tui.views.line import Role, line, wrapped
 from tui.widgets.one_line import OneLine
+from tui.widgets.page import Page
 
 if TYPE_CHECKING:
     from tui.app import DbtendApp
@@ -47,7 +47,9 @@ class ConsoleScreen(Screen[Result]):
 
     def compose(self) -> Iterator[Widget]:
         yield from self.compose_body()
-        yield OneLine(id="message")
+        message = Page(id="message")
+        message.can_focus = False
+        yield message
         yield OneLine(id="footer")
         yield OneLine(id="too-small")
 
@@ -74,12 +76,14 @@ class ConsoleScreen(Screen[Result]):
 
     def say(self, sentence: str, role: Role = Role.TEXT) -> None:
         """Show a sentence above the footer until the next key; nothing takes it away."""
-        message = self.query_one("#message", OneLine)
-        message.display = bool(sentence)
-        message.show(lambda width: line((f" {plain(sentence)}", role)))
+        message = self.query_one("#message", Page)
+        lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
+        message.display = bool(lines)
+        message.styles.height = len(lines)
+        message.show(lines)
 
     def say_error(self, error: DbtendError) -> None:
-        self.say(str(error), Role.FAILED)
+        self.say(self.console_app.in_words(error), Role.FAILED)
 
     def on_key(self, event: events.Key) -> None:
         self.say("")

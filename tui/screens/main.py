@@ -38,9 +38,10 @@ PANES = ("targets", "operations", "jobs", "detail")
 
 
 class MainScreen(ConsoleScreen[None]):
-    BINDINGS: ClassVar[list[BindingType]] = bindings(
-        *("run", "plan", "cancel", "retry", "history", "zoom", "pane-1", "pane-2", "pane-3", "pane-4")
-    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("run", "plan", "cancel", "retry", "history", "zoom"),
+        *bindings("pane-1", "pane-2", "pane-3", "pane-4", "next-pane", "previous-pane"),
+    ]
     FOOTER = ("run", "plan", "choose", "open", "fold", "cancel", "retry", "history", "zoom", "help", "quit")
     AUTO_FOCUS = "#operations"
 
@@ -84,6 +85,7 @@ class MainScreen(ConsoleScreen[None]):
                 app.name_target(info.url, entry.name)
             self._show_targets()
 
+    @on(ItemList.Resized, "#targets, #operations")
     def _show_targets(self) -> None:
         board = self._board
         self._targets.show(
@@ -123,9 +125,6 @@ class MainScreen(ConsoleScreen[None]):
     def _toggle_operation(self, message: OperationList.Toggled) -> None:
         self._board.toggle(message.operation)
         self._show_operations()
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.call_after_refresh(self._show_targets)
 
     # Jobs
 
@@ -267,17 +266,26 @@ class MainScreen(ConsoleScreen[None]):
     # Panes
 
     def action_pane(self, name: str) -> None:
-        self.query_one(f"#{name}").focus()
+        pane = self.query_one(f"#{name}")
+        self._bring_to_front(pane)
+        # What is hidden cannot be focused, and it is shown only with the next refresh.
+        self.call_after_refresh(pane.focus)
+
+    def action_next_pane(self, by: int) -> None:
+        here = PANES.index(self.focused.id) if self.focused and self.focused.id in PANES else 0
+        self.action_pane(PANES[(here + by) % len(PANES)])
 
     def action_zoom(self) -> None:
         self.toggle_class("-zoomed")
-        self._mark_focused_pane()
 
     @on(events.DescendantFocus)
-    def _mark_focused_pane(self) -> None:
-        for name in PANES:
-            self.query_one(f"#{name}").set_class(self.focused is not None and self.focused.id == name, "-front")
-        for side in ("#left", "#right"):
-            self.query_one(side).set_class(bool(self.query(f"{side} .-front")), "-front")
+    def _pane_focused(self, event: events.DescendantFocus) -> None:
+        self._bring_to_front(event.widget)
         self.refresh_footer()
-        self.call_after_refresh(self._show_targets)
+
+    def _bring_to_front(self, pane: Widget) -> None:
+        """Mark the pane, and its side of the screen, that a zoom shows."""
+        for name in PANES:
+            self.query_one(f"#{name}").set_class(pane.id == name, "-front")
+        for side in ("#left", "#right"):
+            self.query_one(side).set_class(pane in self.query(f"{side} *"), "-front")

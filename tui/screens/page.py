@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from textual import on
 from textual.widget import Widget
 
 from tui.screens.base import ConsoleScreen, Result
 from tui.views.line import Line
+from tui.widgets.item_list import ItemList
 from tui.widgets.page import Page
 
 
@@ -29,5 +31,6 @@ class PageScreen(ConsoleScreen[Result]):
     def refresh_page(self) -> None:
         self.page.show(self.document(self.page.columns))
 
-    def on_page_resized(self) -> None:
+    @on(ItemList.Resized, "#page")
+    def _lay_out(self) -> None:
         self.refresh_page()

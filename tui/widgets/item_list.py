@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.message import Message
 
 from tui.views.line import Line
 from tui.widgets.line_view import LineView
@@ -10,6 +14,19 @@ from tui.widgets.line_view import LineView
 
 class ItemList(LineView):
     """Shows a sequence of lines; those with the same key are one item."""
+
+    @dataclass
+    class Resized(Message):
+        """It has another width or height: its lines are to be laid out anew."""
+
+        view: ItemList
+
+        @property
+        def control(self) -> ItemList:
+            return self.view
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.post_message(self.Resized(self))
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)

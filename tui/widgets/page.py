@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
-
-from textual import events
-from textual.message import Message
 
 from tui.widgets.item_list import ItemList
 
@@ -15,19 +11,6 @@ class Page(ItemList):
     """Lines without a cursor."""
 
     HAS_CURSOR: ClassVar[bool] = False
-
-    @dataclass
-    class Resized(Message):
-        """The page is another width or height: its text is to be laid out anew."""
-
-        page: Page
-
-        @property
-        def control(self) -> Page:
-            return self.page
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.post_message(self.Resized(self))
 
     def action_move(self, by: int) -> None:
         self.start_at(self.scroll_offset.y + by)

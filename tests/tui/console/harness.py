@@ -10,9 +10,9 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from engine import Engine, OnDuplicate, Operation, ParentJob, Progress, Status, Step
+from engine import Engine, JobId, OnDuplicate, Operation, ParentJob, Progress, Status, Step
 from engine.config import ConsoleConfig, TargetEntry
-from engine.jobs import LogLevel, LogLine, Outcome, Reason, Report
+from engine.jobs import Claim, JobType, LogLevel, LogLine, Outcome, Reason, Report
 from engine.store.sqlite import SqliteStore
 from tests.building import new_job
 from tui.app import DbtendApp
@@ -70,9 +70,14 @@ class Console:
         return [view.line_at(number).text.rstrip() for number in range(view.line_count)]
 
     def text(self, selector: str) -> str:
-        """What the header, the message line or the footer says."""
+        """What the header or the footer says."""
         widget = self.app.screen.query_one(selector, OneLine)
         return widget.render_line(0).text.strip()
+
+    @property
+    def message(self) -> str:
+        """What is said above the footer."""
+        return " ".join(line.strip() for line in self.lines("#message"))
 
     @property
     def tree(self) -> JobTree:
@@ -191,6 +196,18 @@ async def add_running_job(store: SqliteStore, owner: str, clock: Clock, target: 
     await store.report(claim, Report(progress=progress, steps=(*done, now)))
     clock.forward(4)
     return parent_id
+
+
+async def finish_job(store: SqliteStore, owner: str, clock: Clock, parent_id: int) -> None:
+    """End the running child of `add_running_job`, and all that come after it."""
+    running = JobId(parent_id, 2)
+    claim: Claim | None = Claim(
+        job=running, type=JobType.OPERATION, attempt=1, owner=owner, target="sqlite:///sales.db",
+        operation="analyze", options=None,
+    )  # fmt: skip
+    while claim is not None:
+        clock.forward(1)
+        claim = await store.finish_and_claim(claim, Outcome(status=Status.COMPLETED), Report(), [parent_id])
 
 
 def statuses(parent: ParentJob) -> list[str]:

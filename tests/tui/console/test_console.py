@@ -1,0 +1,313 @@
+"""The console, driven by keys, on real databases and a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import EngineName, JobId, OnDuplicate, Operation, Request, Status
+from engine.store.base import NewJob
+from engine.store.sqlite import SqliteStore
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import (
+    Clock,
+    add_completed_job,
+    add_failed_job,
+    add_running_job,
+    entry,
+    finish_job,
+    open_console,
+    statuses,
+)
+from tui.actions import ACTIONS
+from tui.widgets.history_list import HistoryList
+
+STORE = Path("jobs.db")
+
+
+async def test_a_run_from_choosing_operations_to_the_history(sales: Path, clock: Clock) -> None:
+    """R10: the rows of the children change by themselves, and end as the store says."""
+    size_before = sales.stat().st_size
+    async with open_console(STORE, entry(), clock=clock, workers=2) as console:
+        await console.press("2", "down", "space")
+        assert [line for line in console.lines("#operations") if line.startswith("[ ]")] == ["[ ] analyze"]
+
+        await console.press("r")
+        assert console.screen_name == "PlanScreen"
+        assert "  VACUUM" in console.lines("#page")
+        assert not await console.engine.history()
+
+        await console.press("enter")
+        (done,) = await console.engine.wait([1])
+        await console.until(lambda: "✓ completed" in console.lines()[0])
+        assert done.request.operations == (Operation.VACUUM, Operation.REINDEX, Operation.OPTIMIZE)
+        assert statuses(done) == ["completed"] * 3
+        rows = console.lines()
+        assert len(rows) == 4
+        assert "sales.db" in rows[0]
+        assert "3/3" in rows[0]
+        assert all("✓ completed" in row for row in rows)
+        assert "→" in rows[1]
+        assert sales.stat().st_size < size_before
+        assert console.tree.job == JobId(1)
+        assert console.app.focused is console.tree
+
+        await console.press("h")
+        await console.until(lambda: "✓ completed" in console.lines("#history")[0])
+        await console.press("enter")
+        assert console.screen_name == "JobScreen"
+        assert any('REINDEX main."my-index"' in line for line in console.lines("#page"))
+        await console.press("escape", "q")
+        assert console.screen_name == "MainScreen"
+
+
+async def test_the_header_tells_the_new_size_when_a_job_is_over(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock, workers=1) as console:
+        before = console.text("#header")
+        await console.press("r", "enter")
+        await console.until(lambda: console.text("#header") != before and "nothing running" in console.text("#header"))
+        assert "0% free" in console.text("#header")
+
+
+async def test_escape_from_the_plan_runs_nothing(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock, workers=1) as console:
+        await console.press("p", "escape", "enter", "enter")
+        assert console.screen_name == "MainScreen"
+        assert not await console.engine.history()
+
+
+async def test_nothing_chosen_is_said_and_not_run(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(operations=(Operation.VACUUM,)), clock=clock) as console:
+        await console.press("2", "space", "r")
+        assert console.screen_name == "MainScreen"
+        assert console.message.startswith("Nothing to run")
+        assert "r run" not in console.text("#footer")
+        await console.press("down")
+        assert not console.app.screen.query_one("#message").display
+
+
+async def test_a_plan_that_cannot_be_made_is_a_sentence(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        sales.unlink()
+        await console.press("r")
+        assert "there is no such file" in " ".join(console.lines("#page"))
+        await console.press("enter")
+        assert console.screen_name == "PlanScreen"
+        assert "run exactly this" not in console.text("#footer")
+
+
+async def test_the_same_request_twice_leads_to_the_job_that_is_there(sales: Path, clock: Clock) -> None:
+    """R15: a second identical request is refused while the first is open."""
+    started = []
+    async with open_console(STORE, entry(), clock=clock, ensure_worker=lambda: started.append(1)) as console:
+        await console.press("r", "enter")
+        await console.until(lambda: "pending" in console.lines()[0])
+        await console.press("2", "r", "enter")
+        assert console.message.startswith("sales.db: job #1 already does exactly this")
+        assert len(await console.engine.history()) == 1
+        assert started == [1]
+        assert "no worker" in console.text("#header")
+
+
+async def test_cancel_asks_and_no_is_the_default(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.press("r", "enter")
+        for answer in ("enter", "escape", "n"):
+            await console.press("c")
+            assert console.screen_name == "ConfirmScreen"
+            assert "Cancel #1 on sales.db" in console.lines("#text")[0]
+            await console.press(answer)
+            assert (await console.engine.job(1)).status is Status.PENDING
+        await console.press("c", "y")
+        await console.until(lambda: "■ cancelled" in console.lines()[0])
+        assert statuses(await console.engine.job(1)) == ["cancelled"] * 4
+        await console.press("c")
+        assert console.message.startswith("Nothing to cancel")
+
+
+async def test_one_child_is_cancelled_while_it_runs(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("3", "down", "down", "c", "y")
+        await console.until(lambda: "cancelling" in console.lines()[2])
+        job = await console.engine.job(1)
+        assert statuses(job) == ["completed", "running", "pending", "pending"]
+        assert await seeded.store.cancel_requests(seeded.owner) == {JobId(1, 2)}
+
+
+async def test_retry_makes_a_new_job(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock, workers=1) as console:
+        await console.press("r", "enter")
+        await console.engine.wait([1])
+        await console.until(lambda: "completed" in console.lines()[0])
+        await console.press("t", "n")
+        assert len(await console.engine.history()) == 1
+        await console.press("t", "y")
+        await console.engine.wait([2])
+        await console.until(lambda: "#2" in console.lines()[0] and "completed" in console.lines()[0])
+        assert (await console.engine.job(2)).retry_of == 1
+        assert console.tree.job == JobId(2)
+
+
+async def test_the_cursor_stays_on_its_job_when_another_comes(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    for _ in range(30):
+        await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("3", *["down"] * 25)
+        job, row = console.tree.job, console.tree.cursor - console.tree.scroll_offset.y
+        assert job == JobId(5)
+        await add_failed_job(seeded.store, seeded.owner, clock, "other")
+        await console.until(lambda: "#31" in console.lines()[0])
+        assert console.tree.job == job
+        assert console.tree.cursor - console.tree.scroll_offset.y == row
+
+
+async def test_a_parent_unfolds_when_it_starts_and_folds_by_hand(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await add_running_job(seeded.store, seeded.owner, clock)
+        await console.until(lambda: len(console.lines()) == 5)
+        await console.press("3", "down", "down", "space")
+        assert len(console.lines()) == 1
+        assert console.tree.job == JobId(1)
+        await console.press("l")
+        assert len(console.lines()) == 5
+        await console.press("left")
+        assert len(console.lines()) == 1
+
+
+async def test_there_is_a_timer_only_while_a_job_runs(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        assert not console.app.feed.ticking
+        await add_running_job(seeded.store, seeded.owner, clock)
+        await console.until(lambda: console.app.feed.ticking)
+        await finish_job(seeded.store, seeded.owner, clock, 1)
+        await console.until(lambda: "completed" in console.lines()[0])
+        assert not console.app.feed.ticking
+
+
+async def test_only_lines_that_changed_are_painted(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        painted: list[int] = []
+        monkeypatch.setattr(console.tree, "refresh_line", painted.append)
+        running = await console.engine.jobs([1])
+        painted.clear()
+        console.tree.put(running)
+        assert painted == []
+        clock.forward(1)
+        console.tree.put(running)
+        assert painted == [0, 2]
+
+
+async def test_progress_is_read_while_something_runs(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        assert "27%" in console.lines()[2]
+        assert "0:04" in console.lines()[2]
+        clock.forward(61)
+        await console.until(lambda: "1:05" in console.lines()[2])
+
+
+@pytest.mark.parametrize(("key", "focused"), [("1", "targets"), ("2", "operations"), ("3", "jobs"), ("4", "detail")])
+async def test_numbers_jump_to_panes_and_plus_zooms_them(key: str, focused: str, sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.press(key)
+        assert console.app.focused is not None
+        assert console.app.focused.id == focused
+        narrow = console.app.focused.size
+        await console.press("plus")
+        assert console.app.focused.size.width == 78
+        assert console.app.focused.size.height == 20
+        await console.press("tab")
+        assert console.app.focused.id != focused
+        assert console.app.focused.size.width == 78
+        await console.press(key, "escape")
+        assert console.app.focused.size == narrow
+
+
+async def test_help_names_every_key(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.press("question_mark")
+        text = "\n".join(console.lines("#page"))
+        assert all(action.help.split(" (")[0][:40] in text for action in ACTIONS)
+        await console.press("G", "g", "pagedown", "j", "k", "escape")
+        assert console.screen_name == "MainScreen"
+
+
+async def test_a_broken_target_leaves_the_others_usable(sales: Path, clock: Clock) -> None:
+    Path("noise.db").write_bytes(b"this is no database, not at all " * 64)
+    async with open_console(STORE, entry("noise.db"), entry(), clock=clock) as console:
+        assert "× no access" in console.lines("#targets")[0]
+        await console.press("r")
+        assert console.message.startswith("Nothing to run")
+        await console.press("1", "down", "r")
+        assert console.screen_name == "PlanScreen"
+
+
+async def test_hostile_names_reach_the_screen_as_harmless_text(clock: Clock) -> None:
+    name = "[bold]x[b]\x1b[31m.db"
+    with closing(sqlite3.connect(name)) as db:
+        db.execute('CREATE TABLE "t\x1b]0;owned\x07[red]"(a)')
+    async with open_console(STORE, entry(name), clock=clock, size=(120, 40)) as console:
+        assert "[bold]x[b]\\x1b[31m.db" in console.lines("#targets")[0]
+        await console.press("r")
+        shown = "\n".join(console.lines("#page"))
+        assert "\x1b" not in shown
+        assert "\\x1b]0;owned\\x07[red]" in shown
+
+
+async def test_a_store_that_breaks_is_a_sentence(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        with closing(sqlite3.connect(seeded.path)) as db:
+            db.execute("PRAGMA foreign_keys = OFF")
+            db.execute("ALTER TABLE step RENAME TO lost")
+            db.commit()
+        await console.press("3", "space", "down", "enter")
+        assert console.screen_name == "JobScreen"
+        assert console.lines("#page")
+
+
+async def test_many_jobs_in_the_history_are_read_by_the_page(seeded: Seeded, clock: Clock) -> None:
+    request = Request(target="sqlite:///sales.db", operations=(Operation.VACUUM,))
+    await _many(seeded.store, request, 700)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await console.until(lambda: "700 jobs" in str(console.app.screen.query_one("#history").border_subtitle))
+        await console.press("G")
+        view = console.app.screen.query_one("#history", HistoryList)
+        await console.until(lambda: "#1 " in view.render_line(view.size.height - 1).text)
+        await console.until(lambda: "cancelled" in view.render_line(view.size.height - 1).text)
+        known = view._jobs
+        assert 128 <= len(known) <= 3 * 128
+
+
+async def _many(store: SqliteStore, request: Request, number: int) -> None:
+    jobs = [NewJob(request=request, engine=EngineName.SQLITE, target_key=f"key {n}") for n in range(number)]
+    ids = await store.submit(jobs, OnDuplicate.REFUSE)
+    await asyncio.gather(*(store.request_cancel(JobId(parent_id)) for parent_id in ids))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_signals_end_the_console_in_order(number: signal.Signals, sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        os.kill(os.getpid(), number)
+        await console.until(lambda: console.app.return_code is not None)
+        assert console.app.return_code == 0
+
+
+async def test_leaving_says_how_many_jobs_go_on(
+    sales: Path, seeded: Seeded, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("q")
+    assert "1 job goes on: dbtend history" in capsys.readouterr().err
