@@ -85,7 +85,6 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = WAL"))
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA cache_size = -16384")
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")
     connection.execute("PRAGMA busy_timeout = 0")  # from here on the writer retries by itself
 
 

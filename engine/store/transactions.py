@@ -33,7 +33,9 @@ WHERE (parent_id, ordinal) = (
             SELECT 1 FROM child_job AS s
             WHERE s.status = 'pending' AND s.parent_id = c.parent_id AND s.ordinal < c.ordinal)
     ORDER BY c.parent_id, c.ordinal LIMIT 1)
-RETURNING parent_id, ordinal, type, attempt, operation
+RETURNING parent_id, ordinal, type, attempt, operation,
+    (SELECT target FROM parent_job WHERE id = child_job.parent_id),
+    (SELECT options FROM parent_job WHERE id = child_job.parent_id)
 """
 CLAIM_ANY = CLAIM.format(among="")
 CLAIM_AMONG = CLAIM.format(among="AND c.parent_id IN (SELECT value FROM json_each(:parents))")
@@ -73,13 +75,15 @@ def _submit_one(connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDup
 
 def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] | None, at: Micros) -> Claim | None:
     """The next pending child whose target is free: oldest parent first, in the order of its request."""
-    sql = CLAIM_ANY if parents is None else CLAIM_AMONG
-    found = connection.execute(sql, {"owner": owner, "at": at, "parents": json.dumps(sorted(parents or ()))}).fetchone()
+    if parents is None:
+        found = connection.execute(CLAIM_ANY, {"owner": owner, "at": at}).fetchone()
+    else:
+        among = {"owner": owner, "at": at, "parents": json.dumps(sorted(parents))}
+        found = connection.execute(CLAIM_AMONG, among).fetchone()
     if found is None:
         return None
-    parent_id, ordinal, job_type, attempt, operation = found
-    _settle_parent(connection, parent_id, at)
-    target, options = connection.execute("SELECT target, options FROM parent_job WHERE id = ?", (parent_id,)).fetchone()
+    parent_id, ordinal, job_type, attempt, operation, target, options = found
+    _set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
     return Claim(
         job=JobId(parent_id, ordinal),
         type=job_type,
@@ -251,6 +255,10 @@ def _settle_parent(connection: sqlite3.Connection, parent_id: int, at: Micros) -
         "SELECT status, attempt > 0 FROM child_job WHERE parent_id = ?", (parent_id,)
     ).fetchall()
     status = parent_status((Status(status), bool(started)) for status, started in children)
+    _set_parent_status(connection, parent_id, status, at)
+
+
+def _set_parent_status(connection: sqlite3.Connection, parent_id: int, status: Status, at: Micros) -> None:
     connection.execute(
         "UPDATE parent_job SET status = ?1, changed_at = ?2, finished_at = iif(?3, ?2, NULL),"
         " started_at = iif(?1 = 'running', coalesce(started_at, ?2), started_at) WHERE id = ?4 AND status <> ?1",

@@ -1,5 +1,6 @@
 -- The durable record of jobs. Times are microseconds since the epoch, UTC.
 -- Legal transitions and the event log are enforced by triggers that schema.py generates from engine/jobs.py.
+-- The statuses are written out as `=` chains: for an IN list SQLite builds a temporary b-tree at every write.
 
 CREATE TABLE parent_job (
     id                  INTEGER PRIMARY KEY AUTOINCREMENT, -- ids are in time order and are never used again
@@ -11,14 +12,15 @@ CREATE TABLE parent_job (
     operations          TEXT NOT NULL CHECK (json_array_length(operations) > 0),
     options             TEXT NOT NULL CHECK (json_valid(options)),
     status              TEXT NOT NULL DEFAULT 'pending'
-                        CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
+                        CHECK (status = 'pending' OR status = 'running' OR status = 'completed'
+                            OR status = 'failed' OR status = 'cancelled'),
     retry_of            INTEGER REFERENCES parent_job (id) ON DELETE SET NULL,
     created_at          INTEGER NOT NULL,
     changed_at          INTEGER NOT NULL,
     started_at          INTEGER,
     finished_at         INTEGER,
     cancel_requested_at INTEGER,
-    CHECK ((finished_at IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled')))
+    CHECK ((finished_at IS NULL) = (status = 'pending' OR status = 'running'))
 ) STRICT;
 
 CREATE TABLE child_job (
@@ -29,8 +31,9 @@ CREATE TABLE child_job (
     target_key          TEXT NOT NULL,
     operation           TEXT NOT NULL,
     status              TEXT NOT NULL DEFAULT 'pending'
-                        CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled', 'skipped')),
-    reason              TEXT CHECK (reason IN (
+                        CHECK (status = 'pending' OR status = 'running' OR status = 'completed'
+                            OR status = 'failed' OR status = 'cancelled' OR status = 'skipped'),
+    reason              TEXT CHECK (reason IS NULL OR reason IN (
                             'operation_error', 'invalid', 'not_supported', 'refused', 'not_needed', 'time_limit',
                             'previous_failed', 'owner_lost', 'cancelled_by_user', 'shutdown', 'target_busy')),
     error               TEXT,
@@ -49,7 +52,7 @@ CREATE TABLE child_job (
     before              TEXT CHECK (json_valid(before)),
     after               TEXT CHECK (json_valid(after)),
     PRIMARY KEY (parent_id, ordinal),
-    CHECK ((finished_at IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled', 'skipped'))),
+    CHECK ((finished_at IS NULL) = (status = 'pending' OR status = 'running')),
     CHECK ((owner IS NOT NULL) = (status = 'running'))
 ) STRICT, WITHOUT ROWID;
 
