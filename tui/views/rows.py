@@ -42,7 +42,7 @@ def tree_rows(parent: ParentJob, name: str, *, expanded: bool, show_all: bool, n
     rows = [parent_row(parent, name, expanded=expanded, now=now, width=width)]
     if expanded:
         shown = parent.children if show_all else children_to_show(parent)
-        rows += [child_row(child, now=now, width=width) for child in shown]
+        rows += [child_row(child, parent.target, now=now, width=width) for child in shown]
         if len(shown) < len(parent.children):
             rows.append(_folded_row(parent, shown, width))
     return rows
@@ -74,7 +74,7 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     return Line((*spans, (" ", Role.TEXT), *tail), JobId(parent.id))
 
 
-def child_row(child: ChildJob, *, now: int, width: int) -> Line:
+def child_row(child: ChildJob, target: str, *, now: int, width: int) -> Line:
     head: tuple[Span, ...] = (
         (right(f".{child.ordinal}", 4) + " ", Role.DIM),
         (fit(child.operation.value, 9), Role.TEXT),
@@ -82,26 +82,26 @@ def child_row(child: ChildJob, *, now: int, width: int) -> Line:
     )
     room = width - 5 - 9 - STATUS_WIDTH - 2 - ELAPSED_WIDTH
     elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
-    return Line((*head, (" ", Role.TEXT), *_middle(child, room), (" " + elapsed, Role.DIM)), child.id)
+    return Line((*head, (" ", Role.TEXT), *_middle(child, target, room), (" " + elapsed, Role.DIM)), child.id)
 
 
-def _middle(child: ChildJob, room: int) -> tuple[Span, ...]:
+def _middle(child: ChildJob, target: str, room: int) -> tuple[Span, ...]:
     """What a child is doing or did, in exactly `room` cells."""
     if room <= 0:
         return ()
     caveat = warnings(child)
     if caveat and room >= len(caveat) + 12:
-        return (*_doing(child, room - len(caveat) - 2), ("  " + caveat, Role.WARNING))
+        return (*_doing(child, target, room - len(caveat) - 2), ("  " + caveat, Role.WARNING))
     if caveat and room > 4:
         mark = f" !{len(child.warnings)}"
-        return (*_doing(child, room - len(mark)), (mark, Role.WARNING))
-    return _doing(child, room)
+        return (*_doing(child, target, room - len(mark)), (mark, Role.WARNING))
+    return _doing(child, target, room)
 
 
-def _doing(child: ChildJob, room: int) -> tuple[Span, ...]:
+def _doing(child: ChildJob, target: str, room: int) -> tuple[Span, ...]:
     if child.status is not Status.RUNNING:
         role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
-        return ((fit(what_happened(child, room), room), role),)
+        return ((fit(what_happened(child, target, room), room), role),)
     progress = child.progress
     if is_cancelling(child) and room >= 40:
         said = "asked to stop, finishing safely  "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote, urlsplit
+
 from engine import ChildJob, ParentJob, Status, run_duration
 from tui.text import GLYPH, counted, duration, plain, precise_duration, size
 from tui.views.line import Role, Span, fit
@@ -49,11 +51,12 @@ def effect(child: ChildJob, width: int = 80) -> str:
     return ""
 
 
-def what_happened(child: ChildJob, width: int) -> str:
-    """The effect, or why there is none: one phrase for the child's row."""
+def what_happened(child: ChildJob, target: str, width: int) -> str:
+    """The effect, or why there is none: one phrase for the child's row, which need not name the target again."""
     if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
         why = child.error or (child.reason.value.replace("_", " ") if child.reason else "")
-        return plain(why.splitlines()[0]) if why else ""
+        path = unquote(urlsplit(target).path)
+        return plain(why.removeprefix(f"{path}: ").splitlines()[0]) if why else ""
     return effect(child, width)
 
 

@@ -1,0 +1,146 @@
+"""What the rows of the job tree say, as plain functions of jobs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from rich.cells import cell_len
+
+from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
+from engine.jobs import parent_status
+from tui.views.line import Role
+from tui.views.rows import FoldedKey, child_row, children_to_show, tree_rows
+from tui.views.status import effect, percent
+
+SECOND = 1_000_000
+NOW = 1_795_000_000 * SECOND
+TARGET = "sqlite:///srv/sales.db"
+RUNNING = ChildJob(
+    parent_id=42,
+    ordinal=2,
+    operation=Operation.ANALYZE,
+    status=Status.RUNNING,
+    attempt=1,
+    started_at=NOW - 41 * SECOND,
+    progress=Progress(fraction=0.539, object="orders", steps_done=4, steps_total=9),
+)
+
+
+def over(ordinal: int, status: Status = Status.COMPLETED, **more: object) -> ChildJob:
+    return replace(
+        RUNNING,
+        ordinal=ordinal,
+        status=status,
+        finished_at=NOW,
+        progress=Progress(),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def parent(*children: ChildJob) -> ParentJob:
+    return ParentJob(
+        id=42,
+        engine=EngineName.SQLITE,
+        request=Request(target=TARGET, operations=tuple(Operation)),
+        status=parent_status((c.status, c.started_at is not None) for c in children),
+        created_at=NOW - 60 * SECOND,
+        started_at=NOW - 41 * SECOND,
+        children=children,
+    )
+
+
+@pytest.mark.parametrize("width", [38, 52, 80, 86, 200])
+@pytest.mark.parametrize(
+    "child",
+    [
+        RUNNING,
+        replace(RUNNING, progress=Progress()),
+        replace(RUNNING, progress=Progress(object="日本語" * 30, steps_done=3, steps_total=9)),
+        replace(RUNNING, cancel_requested_at=NOW),
+        over(1, warnings=("a", "b")),
+        over(1, Status.FAILED, error="no\nway " * 40),
+        over(1, Status.SKIPPED, reason=Reason.PREVIOUS_FAILED),
+    ],
+)
+def test_a_row_is_exactly_as_wide_as_its_pane(child: ChildJob, width: int) -> None:
+    for row in tree_rows(parent(child), "a name " * 20, expanded=True, show_all=False, now=NOW, width=width):
+        assert cell_len(row.text) == width
+
+
+def test_a_running_child_shows_bar_percent_object_and_whole_seconds() -> None:
+    assert child_row(RUNNING, TARGET, now=NOW + 999_999, width=86).text.split() == [
+        ".2", "analyze", "►", "running", "━━━━━━━━━━━─────────", "53%", "orders", "0:41",
+    ]  # fmt: skip
+
+
+def test_without_a_known_fraction_it_counts_steps() -> None:
+    child = replace(RUNNING, progress=Progress(object="orders", steps_done=3, steps_total=9))
+    assert "3/9  orders" in child_row(child, TARGET, now=NOW, width=86).text
+
+
+def test_a_narrow_row_drops_the_object_before_the_bar() -> None:
+    text = child_row(RUNNING, TARGET, now=NOW, width=52).text
+    assert "53%" in text
+    assert "orders" not in text
+
+
+def test_nothing_is_done_before_it_is_done() -> None:
+    assert percent(0.999) == "99%"
+    assert percent(1.0) == "100%"
+
+
+def test_a_cancel_that_was_asked_for_is_said_in_words() -> None:
+    assert "cancelling" in child_row(replace(RUNNING, cancel_requested_at=NOW), TARGET, now=NOW, width=52).text
+    ended = over(2, cancel_requested_at=NOW)
+    assert "completed" in child_row(ended, TARGET, now=NOW, width=52).text
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [
+        (80, "24.1 MB → 14.3 MB, 9.80 MB back"),
+        (17, "24.1 MB → 14.3 MB"),
+        (14, "24.1 → 14.3 MB"),
+    ],
+)
+def test_the_effect_of_a_vacuum_fits_its_place(width: int, words: str) -> None:
+    assert effect(over(1, before={"size": 24_100_000}, after={"size": 14_300_000}), width) == words
+
+
+def test_a_database_that_grew_gives_nothing_back() -> None:
+    assert effect(over(1, before={"size": 1000}, after={"size": 2000})) == "1.00 kB → 2.00 kB"
+
+
+def test_an_error_does_not_repeat_the_path_of_the_target() -> None:
+    failed = over(1, Status.FAILED, error="/srv/sales.db: the lock could not be had")
+    row = child_row(failed, TARGET, now=NOW, width=86)
+    assert "/srv" not in row.text
+    assert "the lock could not be had" in row.text
+    assert (Role.FAILED) in {role for _, role in row.spans}
+
+
+def test_a_small_parent_shows_all_its_children_in_order() -> None:
+    children = (over(1), RUNNING, replace(RUNNING, ordinal=3, status=Status.PENDING, started_at=None))
+    rows = tree_rows(parent(*children), "sales", expanded=True, show_all=False, now=NOW, width=80)
+    assert [row.key for row in rows] == [JobId(42), JobId(42, 1), JobId(42, 2), JobId(42, 3)]
+
+
+def test_of_many_children_those_that_run_come_first_then_those_that_failed() -> None:
+    """The rest is folded into one line that counts it."""
+    children = [over(n) for n in range(1, 13)]
+    children[3] = over(4, Status.FAILED)
+    children[8] = replace(RUNNING, ordinal=9)
+    big = parent(*children)
+    assert [child.ordinal for child in children_to_show(big)] == [9, 4]
+    rows = tree_rows(big, "sales", expanded=True, show_all=False, now=NOW, width=80)
+    assert rows[-1].key == FoldedKey(42)
+    assert rows[-1].text.strip() == "10 more: 10 completed"
+    assert len(tree_rows(big, "sales", expanded=True, show_all=True, now=NOW, width=80)) == 13
+
+
+def test_hostile_names_cannot_reach_the_terminal() -> None:
+    child = replace(RUNNING, progress=Progress(object="x\x1b[2J\u202e", steps_done=1, steps_total=2))
+    rows = tree_rows(parent(child), "\x07sales", expanded=True, show_all=False, now=NOW, width=120)
+    text = "".join(row.text for row in rows)
+    assert not set(text) & {"\x1b", "\x07", "\u202e"}
