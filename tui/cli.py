@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
@@ -15,28 +16,23 @@ from typing import Final
 from engine.errors import DbtendError, InternalError, UsageError
 from tui.commands import output
 from tui.commands.arguments import parse
-from tui.commands.console import console
-from tui.commands.demo import demo
-from tui.commands.doctor import doctor
 from tui.commands.exit_codes import CANCELLED, FAILED, error_code
-from tui.commands.lookup import cancel, history, show
-from tui.commands.plan import plan
-from tui.commands.run import retry, run
 from tui.commands.settings import Settings, settings
-from tui.commands.worker import worker
 from tui.text import plain
 
-_COMMANDS: Final[Mapping[str | None, Callable[[argparse.Namespace, Settings], int]]] = {
-    None: console,
-    "demo": demo,
-    "plan": plan,
-    "run": run,
-    "history": history,
-    "show": show,
-    "cancel": cancel,
-    "retry": retry,
-    "worker": worker,
-    "doctor": doctor,
+Command = Callable[[argparse.Namespace, Settings], int]
+# Where each command lives: only the one that runs is imported.
+_MODULES: Final[Mapping[str, str]] = {
+    "console": "console",
+    "demo": "demo",
+    "plan": "plan",
+    "run": "run",
+    "retry": "run",
+    "history": "lookup",
+    "show": "lookup",
+    "cancel": "lookup",
+    "worker": "worker",
+    "doctor": "doctor",
 }
 _WITHOUT_WORDS: Final = frozenset({"history", "worker"})
 
@@ -64,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
         args = parse(argv)
         if args.words and args.command in _WITHOUT_WORDS:
             raise UsageError(repr(args.words[0]), f"dbtend {args.command} takes no such word", "see its --help")
-        return _COMMANDS[args.command](args, settings(args, os.environ))
+        return _command(args.command or "console")(args, settings(args, os.environ))
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
     except KeyboardInterrupt:
@@ -80,6 +76,11 @@ def main(argv: Sequence[str]) -> int:
         why = plain(f"{type(error).__name__}: {error}")
         output.error(InternalError("internal error", why, "repeat with --debug for details"), as_json=as_json)
         return FAILED
+
+
+def _command(name: str) -> Command:
+    command: Command = getattr(import_module(f"tui.commands.{_MODULES[name]}"), name)
+    return command
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from importlib import resources
+from pathlib import Path
 
 from engine.errors import StoreError
 from engine.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, EngineName, Operation, Transitions
@@ -19,8 +19,7 @@ APPLICATION_ID = 0x6474656E  # "dten": tells a store of ours from any other SQLi
 
 def migrations() -> list[str]:
     """The SQL of every migration, in order; the version of a store is how many it has had."""
-    folder = resources.files("engine.store") / "migrations"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    files = sorted((Path(__file__).parent / "migrations").glob("*.sql"))
     return [file.read_text(encoding="utf-8") for file in files]
 
 
