@@ -9,6 +9,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from engine import Status
+from engine.words import counted as counted
+from engine.words import size as size
 
 GLYPH: Final[Mapping[Status, str]] = {
     Status.PENDING: "·",
@@ -18,20 +20,6 @@ GLYPH: Final[Mapping[Status, str]] = {
     Status.CANCELLED: "■",
     Status.SKIPPED: "–",
 }
-
-
-def size(value: float | None) -> str:
-    """Bytes for a person: `1.58 GB`, `480 MB`, `12 kB`."""
-    if value is None:
-        return "?"
-    if abs(value) < 1000:
-        return f"{value:.0f} B"
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if abs(value) < 999.5 or unit == "TB":
-            digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-            return f"{value:.{digits}f} {unit}"
-    raise AssertionError("unreachable")
 
 
 def duration(seconds: float | None) -> str:
@@ -126,9 +114,3 @@ def size_change(before: float | None, after: float | None) -> str:
         return size(after)
     difference = f"{size(before - after)} back" if after < before else f"{size(after - before)} more"
     return f"{size(before)} -> {size(after)}, {difference}"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 step`, `3 steps`, `2 indexes`."""
-    plural = noun + ("es" if noun.endswith(("x", "s", "ch")) else "s")
-    return f"{number:,} {noun if number == 1 else plural}"

@@ -7,16 +7,15 @@ for the lock after that. So no job is left lying between the two.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+from engine import locks
 from engine.errors import StoreError
 
 IDLE_EXIT_SECONDS: Final = 60
@@ -59,28 +58,14 @@ class DetachedWorker:
         return self._process is not None and self._process.poll() is None and young
 
 
-@contextmanager
-def serving(store: Path) -> Iterator[None]:
-    """Say that this process takes on every job of the store."""
-    lock = _open_lock(store)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(lock)
+def serving(store: Path) -> AbstractContextManager[None]:
+    """Say, while inside, that this process takes on every job of the store."""
+    return locks.holding(_directory(store) / "worker.lock", shared=True)
 
 
 def is_served(store: Path) -> bool:
     """Whether a worker process takes on every job of the store; a `dbtend run` takes on its own only."""
-    lock = _open_lock(store)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(lock)
+    return locks.is_held(_directory(store) / "worker.lock")
 
 
 def _start(store: Path) -> subprocess.Popen[bytes]:
@@ -93,10 +78,6 @@ def _start(store: Path) -> subprocess.Popen[bytes]:
         )
     finally:
         os.close(log)
-
-
-def _open_lock(store: Path) -> int:
-    return os.open(_directory(store) / "worker.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
 def _directory(store: Path) -> Path:

@@ -9,6 +9,7 @@ from engine.jobs import Operation
 from engine.targets.base import OperationInfo, PlannedStep
 from engine.targets.sqlite.catalog import Index, Summary, Table
 from engine.targets.sqlite.names import quote
+from engine.words import counted, size
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.
@@ -91,7 +92,7 @@ def reindex_steps(indexes: Sequence[Index], *, wal: bool) -> tuple[PlannedStep, 
 
 def optimize_steps(tables: Sequence[Table], *, wal: bool) -> tuple[PlannedStep, ...]:
     unknown = sum(table.rows is None for table in tables)
-    reason = f"{unknown:,} of {_counted(len(tables), 'table')} without statistics; renews what is missing or stale"
+    reason = f"{unknown:,} of {counted(len(tables), 'table')} without statistics; renews what is missing or stale"
     return (PlannedStep(object="main", command=OPTIMIZE, reason=reason, lock=_lock(Operation.OPTIMIZE, wal)),)
 
 
@@ -104,22 +105,9 @@ def _free_pages(summary: Summary) -> str:
         return "no page is free; only partly filled pages can be packed"
     share = summary.free_pages / summary.pages
     percent = "less than 1%" if share < 0.01 else f"{share:.0%}"
-    return f"{percent} of the pages are free ({_size(summary.free_pages * summary.page_size)})"
+    return f"{percent} of the pages are free ({size(summary.free_pages * summary.page_size)})"
 
 
 def _statistics(table: Table) -> str:
     known = "no statistics yet" if table.rows is None else f"statistics from when it had {table.rows:,} rows"
-    return f"{_counted(table.indexes, 'index')}, {known}"
-
-
-def _counted(number: int, noun: str) -> str:
-    plural = noun + ("es" if noun.endswith("x") else "s")
-    return f"{number:,} {noun if number == 1 else plural}"
-
-
-def _size(value: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB"
+    return f"{counted(table.indexes, 'index')}, {known}"

@@ -27,7 +27,7 @@ SUMMARY = Summary(
     ("free_pages", "reason"),
     [
         (310, "31% of the pages are free (1.27 MB)"),
-        (1, "less than 1% of the pages are free (4.1 kB)"),
+        (1, "less than 1% of the pages are free (4.10 kB)"),
         (0, "no page is free; only partly filled pages can be packed"),
     ],
 )
