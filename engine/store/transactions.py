@@ -24,7 +24,7 @@ from engine.store.rows import decode_options, encode_facts, encode_operations, e
 
 CLAIM = """
 UPDATE child_job SET status = 'running', owner = :owner, attempt = attempt + 1, changed_at = :at,
-    started_at = coalesce(started_at, :at), fraction = NULL, object = NULL, steps_done = 0, steps_total = 0
+    started_at = :at, fraction = NULL, object = NULL, steps_done = 0, steps_total = 0
 WHERE (parent_id, ordinal) = (
     SELECT c.parent_id, c.ordinal FROM child_job AS c
     WHERE c.status = 'pending' {among}

@@ -285,3 +285,16 @@ async def test_a_rescued_child_that_was_to_be_cancelled_is_cancelled(store: Sqli
     await store._rescue_from("dead")
     child: ChildJob = (await store.job(1)).children[0]
     assert (child.status, child.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
+
+
+async def test_the_duration_of_a_child_is_that_of_its_last_attempt(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    await store.claim("dead")
+    first = await store.job(1)
+    await store._rescue_from("dead")
+    await store.claim("me")
+    again = await store.job(1)
+    assert again.children[0].started_at is not None
+    assert first.children[0].started_at is not None
+    assert again.children[0].started_at > first.children[0].started_at
+    assert again.started_at == first.started_at
