@@ -8,10 +8,11 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 from textual.pilot import Pilot
+from textual.worker import WorkerCancelled
 
 from engine import Engine, Options, Request, look
 from engine.config import ConsoleConfig, TargetEntry
@@ -139,7 +140,9 @@ async def press(pilot: Pilot[None], *keys: str) -> None:
 
 async def settle(pilot: Pilot[None]) -> None:
     while begun := [worker for worker in pilot.app.workers if worker.name != "feed" and not worker.is_finished]:
-        await pilot.app.workers.wait_for_complete(begun)
+        # One that a newer one has made superfluous ends as cancelled.
+        with suppress(WorkerCancelled):
+            await pilot.app.workers.wait_for_complete(begun)
     await pilot.pause()
 
 

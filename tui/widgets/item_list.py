@@ -95,6 +95,16 @@ class ItemList(LineView):
         self.show_line(new)
         self.post_message(self.CursorMoved(self))
 
+    def on_focus(self) -> None:
+        self._refresh_item()
+
+    def on_blur(self) -> None:
+        self._refresh_item()
+
+    def _refresh_item(self) -> None:
+        for number in range(self.cursor, self._last_line_of_item(self.cursor) + 1):
+            self.refresh_line(number)
+
     def _last_line_of_item(self, index: int) -> int:
         while index + 1 < len(self._lines) and self._lines[index + 1].key == self._lines[index].key:
             index += 1

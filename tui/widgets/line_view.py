@@ -16,7 +16,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.actions import bindings
-from tui.views.line import Line, Role
+from tui.theme import looks_of
+from tui.views.line import Line
 
 
 class LineView(ScrollView, can_focus=True):
@@ -26,7 +27,6 @@ class LineView(ScrollView, can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("down", "up", "page-down", "page-up", "first", "last")
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line--{role.value}" for role in Role} | {"line--cursor"}
     HAS_CURSOR: ClassVar[bool] = True
 
     cursor: reactive[int] = reactive(0, repaint=False)
@@ -67,15 +67,12 @@ class LineView(ScrollView, can_focus=True):
         width = self.size.width
         if index >= self.line_count:
             return Strip.blank(width, base)
+        looks = looks_of(self.app)
+        over = Style.null()
         if self.is_under_cursor(index):
-            cursor = self.get_component_rich_style("line--cursor", partial=True)
-            segments = [Segment(text, base + self._role(role) + cursor) for text, role in self.line_at(index).spans]
-            return Strip(segments).adjust_cell_length(width, base + cursor)
-        segments = [Segment(text, base + self._role(role)) for text, role in self.line_at(index).spans]
-        return Strip(segments).adjust_cell_length(width, base)
-
-    def _role(self, role: Role) -> Style:
-        return self.get_component_rich_style(f"line--{role.value}", partial=True)
+            over = looks.cursor if self.has_focus else looks.cursor_blurred
+        segments = [Segment(text, base + looks.roles[role] + over) for text, role in self.line_at(index).spans]
+        return Strip(segments).adjust_cell_length(width, base + over)
 
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, self.line_count - 1))

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.views.line import Line, Role
+from tui.theme import looks_of
+from tui.views.line import Line
 
 
 class OneLine(Widget):
     """Draws one line, and only when it is another one than before."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line--{role.value}" for role in Role}
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -34,9 +32,6 @@ class OneLine(Widget):
         self.show(self._make)
 
     def render_line(self, y: int) -> Strip:
-        base = self.rich_style
-        segments = [
-            Segment(text, base + self.get_component_rich_style(f"line--{role.value}", partial=True))
-            for text, role in self._line.spans
-        ]
+        base, roles = self.rich_style, looks_of(self.app).roles
+        segments = [Segment(text, base + roles[role]) for text, role in self._line.spans]
         return Strip(segments).adjust_cell_length(self.size.width, base)

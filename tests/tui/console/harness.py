@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from textual.pilot import Pilot
+from textual.worker import WorkerCancelled
 
 from engine import Engine, JobId, OnDuplicate, Operation, ParentJob, Progress, Status, Step
 from engine.config import ConsoleConfig, TargetEntry
@@ -54,7 +55,9 @@ class Console:
     async def settle(self) -> None:
         """Until everything that was begun by the last key is done."""
         while begun := [w for w in self.app.workers if w.name != "feed" and not w.is_finished]:
-            await self.app.workers.wait_for_complete(begun)
+            # One that a newer one has made superfluous ends as cancelled.
+            with suppress(WorkerCancelled):
+                await self.app.workers.wait_for_complete(begun)
         await self.pilot.pause()
 
     async def until(self, condition: Callable[[], object]) -> None:
