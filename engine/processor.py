@@ -15,6 +15,7 @@ from engine.worker import JobWorker
 
 CANCEL_CHECK_INTERVAL = 0.05
 STORE_RETRY_INTERVAL = 1.0
+STORE_RETRIES_AT_STOP = 3
 
 
 class JobProcessor:
@@ -69,10 +70,13 @@ class JobProcessor:
             self._wake_up()
             for cancel in self._running.values():
                 cancel.set()
-            await asyncio.gather(*slots)
+            ended = await asyncio.gather(*slots, return_exceptions=True)
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+            for error in ended:
+                if error is not None:
+                    raise error
 
     async def _run_slot(self) -> None:
         claim: Claim | None = None
@@ -131,9 +135,10 @@ class JobProcessor:
             self._running[claim.job].set()
 
     async def _settle(self, claim: Claim, outcome: Outcome, report: Report) -> Claim | None:
-        """Store how it ended. Never given up while this process lives: after it, rescue takes the child."""
+        """Store how it ended. Not given up while this process is to live: after it, rescue takes the child."""
         handed_back = self._stopping and outcome.status is Status.CANCELLED and claim.job not in self._asked_to_stop
         self._asked_to_stop.discard(claim.job)
+        refused = 0
         while True:
             try:
                 if handed_back:
@@ -146,6 +151,9 @@ class JobProcessor:
             except OwnershipLostError:
                 return None
             except StoreError:
+                if self._stopping and refused >= STORE_RETRIES_AT_STOP:
+                    raise
+                refused += 1
                 await asyncio.sleep(STORE_RETRY_INTERVAL)
 
     async def _wake_on_changes(self) -> None:

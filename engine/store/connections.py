@@ -12,7 +12,6 @@ from engine.store.schema import migrate
 from engine.store.writer import begin_immediate, retry_while_busy
 
 READER_PRAGMAS = (
-    "PRAGMA busy_timeout = 5000",
     "PRAGMA query_only = ON",
     "PRAGMA cache_size = -16384",
     "PRAGMA temp_store = MEMORY",
@@ -57,10 +56,10 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that only reads. Raises StoreError."""
+def connect_watch(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, and never waits. Raises StoreError."""
     try:
-        connection = sqlite3.connect(uri(path), uri=True, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(uri(path), uri=True, isolation_level=None, timeout=0)
         for pragma in READER_PRAGMAS:
             connection.execute(pragma)
     except sqlite3.Error as error:

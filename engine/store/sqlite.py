@@ -64,7 +64,7 @@ class SqliteStore:
         writer = Writer(lambda: connections.connect_writer(path))
         await writer.open()
         try:
-            watch = ChangeWatch(connections.connect_reader(path))
+            watch = ChangeWatch(connections.connect_watch(path))
             writer.on_commit = watch.look
             try:
                 async with aiosqlite.connect(connections.uri(path), uri=True, isolation_level=None) as reader:

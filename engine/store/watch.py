@@ -34,7 +34,12 @@ class ChangeWatch:
 
     def look(self) -> None:
         """Read the newest change now, and wake whom it concerns."""
-        newest = self._read_last_change()
+        try:
+            newest = self._read_last_change()
+        except sqlite3.Error:
+            # Locked for a moment, or gone for good: the reads that follow tell which. Look again later.
+            self._data_version = 0
+            return
         if newest == self.last_change:
             return
         self.last_change = newest
@@ -55,7 +60,6 @@ class ChangeWatch:
     async def _look_for_other_processes(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL)
-            # A moment's failure (the file is locked, or gone) is told by the reads that follow, not here.
             with suppress(sqlite3.Error):
                 version = self._connection.execute("PRAGMA data_version").fetchone()[0]
                 if version != self._data_version:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.errors import StoreError
 from engine.jobs import (
     ChangeKind,
     JobId,
@@ -236,3 +237,25 @@ async def test_r17_a_request_that_cannot_be_read_fails_with_that_reason(store: S
     async with processing(store, DatabaseMaintenanceWorker(resolve)):
         (parent,) = await ParentJobOrchestrator(store).wait([1])
     assert (parent.status, parent.children[0].reason) == (Status.FAILED, Reason.INVALID)
+
+
+async def test_a_store_that_stays_locked_does_not_keep_a_process_from_ending(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0.01)
+    monkeypatch.setattr("engine.processor.STORE_RETRY_INTERVAL", 0.01)
+    other = sqlite3.connect(store.path, isolation_level=None)
+    locked = asyncio.Event()
+
+    async def locks_the_store(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        other.execute("BEGIN IMMEDIATE")
+        locked.set()
+        return COMPLETED
+
+    with pytest.raises(StoreError, match="kept it locked"):  # noqa: PT012 - the end of the block raises
+        async with processing(store, FunctionWorker(locks_the_store)):
+            await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+            await locked.wait()
+    other.close()
+    assert (await store.job(1)).children[0].status is Status.RUNNING
+    assert await store.rescue() == [JobId(1, 1)]

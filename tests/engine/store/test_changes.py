@@ -159,9 +159,7 @@ async def test_a_dead_owners_child_is_rescued_and_a_live_owners_is_not(store: Sq
         asyncio.run(main())
     """)
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(store_path)], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(store_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert await asyncio.to_thread(process.stdout.readline) == "1.1\n"
     assert await store.rescue() == []
