@@ -63,6 +63,11 @@ class JobFeed:
         return bool(self._running)
 
     @property
+    def _pace(self) -> float | None:
+        """Seconds to the next look; the more jobs run, the more: a slow line has to carry their rows."""
+        return self._refresh * max(len(self._running) * 0.75, 1) if self.ticking else None
+
+    @property
     def _running(self) -> set[int]:
         return {parent.id for parent in self.open.values() if parent.status is Status.RUNNING}
 
@@ -105,7 +110,7 @@ class JobFeed:
     async def _read(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._refresh if self.ticking else None)
+                await asyncio.wait_for(self._wake.wait(), self._pace)
             self._wake.clear()
             changed, self._dirty = frozenset(self._dirty), set()
             await self._tell(await self._engine.jobs(changed | self._running), changed)

@@ -76,13 +76,12 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
 
 def child_row(child: ChildJob, target: str, *, now: int, width: int) -> Line:
     head: tuple[Span, ...] = (
-        (right(f".{child.ordinal}", 4) + " ", Role.DIM),
-        (fit(child.operation.value, 9), Role.TEXT),
-        status_span(child),
+        (right(f".{child.ordinal} ", 5) + fit(child.operation.value, 9), Role.TEXT),
+        status_span(child, STATUS_WIDTH + 1),
     )
     room = width - 5 - 9 - STATUS_WIDTH - 2 - ELAPSED_WIDTH
     elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
-    return Line((*head, (" ", Role.TEXT), *_middle(child, target, room), (" " + elapsed, Role.DIM)), child.id)
+    return Line((*head, *_middle(child, target, room), (" " + elapsed, Role.DIM)), child.id)
 
 
 def _middle(child: ChildJob, target: str, room: int) -> tuple[Span, ...]:
@@ -117,7 +116,7 @@ def _measured(child: ChildJob, room: int) -> tuple[Span, ...]:
     spans: tuple[Span, ...]
     if progress.fraction is not None and room >= 9:
         length = min(max(room - 5, 4), 20 if room >= 40 else 12)
-        spans = (*bar(progress.fraction, length), (right(percent(progress.fraction), 5), Role.TEXT))
+        spans = (*bar(progress.fraction, length), (right(percent(progress.fraction), 5), Role.DIM))
         used = length + 5
     else:
         steps = f"{progress.steps_done}/{progress.steps_total}" if progress.steps_total else ""
@@ -125,7 +124,7 @@ def _measured(child: ChildJob, room: int) -> tuple[Span, ...]:
     rest = room - used
     if progress.object and rest > 4:
         return (*spans, (fit("  " + plain(progress.object), rest), Role.DIM))
-    return (*spans, (" " * rest, Role.TEXT))
+    return (*spans, (" " * rest, Role.DIM))
 
 
 def _folded_row(parent: ParentJob, shown: tuple[ChildJob, ...], width: int) -> Line:

@@ -72,7 +72,7 @@ class LineView(ScrollView, can_focus=True):
         if self.is_under_cursor(index):
             over = looks.cursor if self.has_focus else looks.cursor_blurred
         segments = [Segment(text, base + looks.roles[role] + over) for text, role in self.line_at(index).spans]
-        return Strip(segments).adjust_cell_length(width, base + over)
+        return Strip(segments).simplify().adjust_cell_length(width, base + over)
 
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, self.line_count - 1))
