@@ -1,4 +1,4 @@
-"""Pictures of the real console on the sample database: `python -m tui.screenshots DIRECTORY`."""
+"""Pictures of the real console on the sample database: `python -m screenshots`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
+import fontpkg_source_code_pro
+import resvg_py
 from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
@@ -21,6 +23,7 @@ from tui.app import DbtendApp
 from tui.theme import DBTEND
 from tui.widgets.job_tree import JobTree
 
+FONT = "Source Code Pro"
 LARGE, SMALL = (120, 40), (80, 24)
 
 
@@ -38,23 +41,16 @@ class Camera:
 
 
 def without_web_font(svg: str) -> str:
-    """The picture without the fonts it would fetch, and with SQL as it is written: no ligatures."""
+    """The picture without the fonts it would fetch, in one that draws SQL as it is written: no ligatures."""
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
-    return svg.replace(
-        "font-family: Fira Code, monospace;", "font-family: 'Fira Code', monospace; letter-spacing: 0.001px;"
-    )
+    return svg.replace("font-family: Fira Code, monospace;", f"font-family: '{FONT}', monospace;")
 
 
 def as_png(svg: str) -> bytes:
     """Rendered with a font that comes as a Python package, so the same on every machine."""
-    import fontpkg_fira_code  # type: ignore[import-untyped]
-    import resvg_py
-
-    fonts = [str(path) for path in (fontpkg_fira_code.ROOT / "files").glob("*.ttf")]
+    fonts = [str(path) for path in (fontpkg_source_code_pro.ROOT / "files").glob("*.ttf")]
     return bytes(
-        resvg_py.svg_to_bytes(
-            svg_string=svg, font_files=fonts, skip_system_fonts=True, monospace_family="Fira Code", zoom=1
-        )
+        resvg_py.svg_to_bytes(svg_string=svg, font_files=fonts, skip_system_fonts=True, monospace_family=FONT, zoom=1)
     )
 
 
