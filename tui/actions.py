@@ -68,7 +68,7 @@ ACTIONS: Final = (
     Action("retry", Place.JOBS, "t", "retry", "retry", "Run a request that is over once more (asks first)"),
     Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown"),
     Action("yes", Place.QUESTION, "y", "yes", "yes", "Do it"),
-    Action("no", Place.QUESTION, "n,enter,escape,q", "no", "no", "Leave it; so does enter"),
+    Action("no", Place.QUESTION, "n,enter,escape,q", "no", "no", "Leave it"),
     Action("down", Place.LIST, "down,j", "move(1)", "", "Down"),
     Action("up", Place.LIST, "up,k", "move(-1)", "", "Up"),
     Action("page-down", Place.LIST, "pagedown", "page(1)", "", "A page down"),

@@ -81,8 +81,16 @@ class DbtendApp(App[None]):
                 asyncio.get_running_loop().add_signal_handler(number, self.exit)
 
     def follow_jobs(self) -> None:
-        """Start to tell the screens of what happens to jobs."""
+        """Start to tell the screens of what happens to jobs, and see to it that those that are open go on."""
         self.run_worker(self.feed.run(), name="feed")
+        self.run_worker(self._resume(), name="resume")
+
+    async def _resume(self) -> None:
+        try:
+            if await self.engine.open_jobs():
+                self.ensure_worker()
+        except DbtendError as error:
+            self.trouble.publish(error)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return dict(ANSI_VARIABLES)

@@ -22,11 +22,12 @@ def footer_line(ids: Sequence[str], width: int) -> Line:
 def help_document(width: int) -> list[Line]:
     """All actions, grouped by where they work."""
     lines: list[Line] = []
+    key_width = max(len(" ".join(action.shown_keys)) for action in ACTIONS)
     for place in Place:
         lines += [line((place.value, Role.HEADING))]
         for action in ACTIONS:
             if action.place is place:
-                keys = f"  {' '.join(action.shown_keys):<10}"
+                keys = f"  {' '.join(action.shown_keys):<{key_width}}  "
                 text = wrapped(action.help, width - len(keys))
                 lines += [line((keys, Role.KEY), *text[0].spans)]
                 lines += [line(" " * len(keys), *more.spans) for more in text[1:]]

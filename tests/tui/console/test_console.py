@@ -32,7 +32,7 @@ STORE = Path("jobs.db")
 
 
 async def test_a_run_from_choosing_operations_to_the_history(sales: Path, clock: Clock) -> None:
-    """R10: the rows of the children change by themselves, and end as the store says."""
+    """The rows of the children change by themselves, and end as the store says."""
     size_before = sales.stat().st_size
     async with open_console(STORE, entry(), clock=clock, workers=2) as console:
         await console.press("2", "down", "space")
@@ -103,7 +103,7 @@ async def test_a_plan_that_cannot_be_made_is_a_sentence(sales: Path, clock: Cloc
 
 
 async def test_the_same_request_twice_leads_to_the_job_that_is_there(sales: Path, clock: Clock) -> None:
-    """R15: a second identical request is refused while the first is open."""
+    """R20: a second identical request is refused while the first is open."""
     started = []
     async with open_console(STORE, entry(), clock=clock, ensure_worker=lambda: started.append(1)) as console:
         await console.press("r", "enter")
@@ -113,6 +113,17 @@ async def test_the_same_request_twice_leads_to_the_job_that_is_there(sales: Path
         assert len(await console.engine.history()) == 1
         assert started == [1]
         assert "no worker" in console.text("#header")
+
+
+async def test_jobs_that_are_open_when_the_console_opens_get_a_worker(sales: Path, clock: Clock) -> None:
+    started: list[int] = []
+    async with open_console(STORE, entry(), clock=clock, ensure_worker=lambda: started.append(1)) as console:
+        await console.until(lambda: "No job yet" in console.lines()[0])
+        assert started == []
+        await console.engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
+    async with open_console(STORE, entry(), clock=clock, ensure_worker=lambda: started.append(2)) as console:
+        await console.until(lambda: started)
+    assert started == [2]
 
 
 async def test_cancel_asks_and_no_is_the_default(sales: Path, clock: Clock) -> None:
