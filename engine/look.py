@@ -25,7 +25,6 @@ async def plan(request: Request) -> Plan:
     """The exact steps `request` would execute now. Raises UsageError and TargetError, as submitting it would."""
     target = resolve(request.target)
     validate(request, target)
-    await target.preflight(lock_timeout=request.options.lock_timeout)
     async with target.connect(lock_timeout=request.options.lock_timeout) as session:
         operations = [OperationPlan(operation=name, steps=await session.plan(name)) for name in request.operations]
         return Plan(target=target.url, engine=target.engine, before=await session.facts(), operations=tuple(operations))
@@ -33,7 +32,5 @@ async def plan(request: Request) -> Plan:
 
 async def inspect(target: str) -> TargetInfo:
     """What a database is and what can be done with it. Raises TargetError where it cannot be maintained."""
-    resolved = resolve(target)
-    await resolved.preflight(lock_timeout=LOCK_TIMEOUT)
-    async with resolved.connect(lock_timeout=LOCK_TIMEOUT) as session:
+    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT) as session:
         return await session.info()

@@ -42,7 +42,6 @@ class DatabaseMaintenanceWorker:
         try:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
-                await _unless(cancel, target.preflight(lock_timeout=lock_timeout))
                 connecting = stack.enter_async_context(target.connect(lock_timeout=lock_timeout))
                 session = await _unless(cancel, connecting)
                 before = await _unless(cancel, session.facts())

@@ -82,7 +82,7 @@ class JobFeed:
 
     async def _follow(self) -> None:
         changes = self._engine.changes()
-        await self._load()
+        await self._load(changed=())
         listening = asyncio.create_task(self._listen(changes))
         reading = asyncio.create_task(self._read())
         try:
@@ -94,10 +94,11 @@ class JobFeed:
             reading.cancel()
             await asyncio.gather(listening, reading, return_exceptions=True)
 
-    async def _load(self) -> None:
+    async def _load(self, changed: Iterable[int] | None = None) -> None:
+        """Read what is shown; all of it counts as changed where nothing else is said."""
         parents = {parent.id: parent for parent in await self._engine.history(limit=RECENT)}
         parents |= {parent.id: parent for parent in await self._engine.open_jobs()}
-        await self._tell(parents.values(), parents)
+        await self._tell(parents.values(), parents if changed is None else changed)
 
     async def _listen(self, changes: AsyncIterator[Change | Lagged]) -> None:
         async for change in changes:

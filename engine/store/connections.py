@@ -11,12 +11,12 @@ from engine.errors import StoreError
 from engine.store.schema import migrate
 from engine.store.writer import begin_immediate, retry_while_busy
 
-READER_PRAGMAS = (
-    "PRAGMA query_only = ON",
-    "PRAGMA cache_size = -16384",
-    "PRAGMA temp_store = MEMORY",
-    "PRAGMA trusted_schema = OFF",
-)
+READER_PRAGMAS = """
+PRAGMA query_only = ON;
+PRAGMA cache_size = -16384;
+PRAGMA temp_store = MEMORY;
+PRAGMA trusted_schema = OFF;
+"""
 
 
 def uri(path: Path) -> str:
@@ -60,8 +60,7 @@ def connect_watch(path: Path) -> sqlite3.Connection:
     """A connection that only reads, and never waits. Raises StoreError."""
     try:
         connection = sqlite3.connect(uri(path), uri=True, isolation_level=None, timeout=0)
-        for pragma in READER_PRAGMAS:
-            connection.execute(pragma)
+        connection.executescript(READER_PRAGMAS)
     except sqlite3.Error as error:
         raise _not_a_store(path, error) from error
     return connection

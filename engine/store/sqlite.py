@@ -68,8 +68,7 @@ class SqliteStore:
             writer.on_commit = watch.look
             try:
                 async with aiosqlite.connect(connections.uri(path), uri=True, isolation_level=None) as reader:
-                    for pragma in connections.READER_PRAGMAS:
-                        await reader.execute_fetchall(pragma)
+                    await reader.executescript(connections.READER_PRAGMAS)
                     yield cls(path, writer, reader, watch, clock)
             finally:
                 await watch.close()

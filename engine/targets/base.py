@@ -134,15 +134,13 @@ class Target(Protocol):
         ...
 
     def connect(self, *, lock_timeout: float) -> AbstractAsyncContextManager[Session]:
-        """Open a session. Raises TargetError, in plain words, where that is not possible.
+        """Open a session that can maintain this database.
 
-        `lock_timeout`: seconds that a step waits for a lock.
+        `lock_timeout`: seconds that a step, and opening itself, waits for a lock. Raises TargetError, in plain
+        words, if maintenance cannot or must not be started at all.
         """
         ...
 
     async def preflight(self, *, lock_timeout: float) -> None:
-        """Raise TargetError if maintenance of this database cannot or must not be started at all.
-
-        `lock_timeout`: seconds to wait for a lock before TargetBusyError.
-        """
+        """Raise what `connect` would raise."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Collection, Iterable, Sequence
@@ -47,7 +48,11 @@ def open_console(
         raise UsageError("console", "needs a terminal", "without one use dbtend run, plan, history; see dbtend --help")
     if os.environ.get("TERM", "dumb") == "dumb":
         raise UsageError("console", "this terminal cannot show it (TERM=dumb)", "use dbtend run, plan, history instead")
+    gc.disable()  # it would look again and again at what an import makes, which stays
     from tui.app import DbtendApp
+
+    gc.freeze()
+    gc.enable()
 
     async def run() -> None:
         async with Engine.open(store) as engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
@@ -46,6 +46,9 @@ class ConsoleScreen(Screen[Result]):
         return app
 
     def compose(self) -> Iterator[Widget]:
+        # What the first resize would set anyway: so nothing is styled and laid out twice at the start.
+        width, height = self.app.size
+        self.add_class(_class_for(width, self.HORIZONTAL_BREAKPOINTS), _class_for(height, self.VERTICAL_BREAKPOINTS))
         yield from self.compose_body()
         message = Page(id="message")
         message.can_focus = False
@@ -93,3 +96,8 @@ class ConsoleScreen(Screen[Result]):
 
     def action_quit(self) -> None:
         self.action_back()
+
+
+def _class_for(cells: int, breakpoints: Sequence[tuple[int, str]]) -> str:
+    """The class of the largest breakpoint that `cells` reaches."""
+    return max((at, name) for at, name in breakpoints if cells >= at)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from tui.app import DbtendApp
     from tui.feed import News
 
+FIRST_LOOK = 0.1
+"""Seconds that the first frame waits for the first look at the targets, at most."""
 PANES = ("targets", "operations", "jobs", "detail")
 
 
@@ -52,22 +55,25 @@ class MainScreen(ConsoleScreen[None]):
         self._detail = DetailPane(app.clock, app.name_of, id="detail")
         self._targets = ItemList(id="targets")
         self._operations = OperationList(id="operations")
+        self._operations.add_class("-front")
         self._steps_read_at = 0
         self._workers: tuple[WorkerProcess, ...] = ()
 
     def compose_body(self) -> Iterator[Widget]:
         yield OneLine(id="header")
         with Horizontal(id="panes"):
-            with Vertical(id="left"):
+            with Vertical(id="left", classes="-front"):
                 yield self._targets.titled("1 Targets")
                 yield self._operations.titled("2 Operations")
             with Vertical(id="right"):
                 yield self._jobs.titled("3 Jobs")
                 yield self._detail.titled("4 Detail")
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         self._show_targets()
-        self.run_worker(self._look_at(range(len(self._board.states))), group="targets")
+        looking = self.run_worker(self._look_at(range(len(self._board.states))), group="targets")
+        # A moment's wait makes the first frame a useful one; what takes longer comes when it comes.
+        await asyncio.wait({asyncio.ensure_future(looking.wait())}, timeout=FIRST_LOOK)
         self.call_next(self.console_app.follow_jobs)
 
     # Targets and operations

@@ -45,6 +45,7 @@ class SqliteTarget:
     @asynccontextmanager
     async def connect(self, *, lock_timeout: float) -> AsyncIterator[SqliteSession]:
         files.check_readable(self.path)
+        files.check_writable(self.path)
         try:
             connection = await statement.open_connection(connection_uri(self.path), lock_timeout)
         except sqlite3.Error as error:
@@ -55,7 +56,5 @@ class SqliteTarget:
             await statement.close(connection)
 
     async def preflight(self, *, lock_timeout: float) -> None:
-        files.check_readable(self.path)
-        files.check_writable(self.path)
         async with self.connect(lock_timeout=lock_timeout):
             pass
