@@ -24,11 +24,13 @@ def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether some living process holds the lock on the file at `path`."""
+    """Whether some living process holds the lock on the file at `path`; so it counts where we may not look."""
     try:
         lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return True
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from engine.errors import TargetBusyError, UsageError
-from engine.jobs import OnDuplicate, Operation, ParentJob, Request, Status
+from engine.jobs import OnDuplicate, OnFailure, Operation, ParentJob, Request, Status
 from engine.store.base import NewJob, Store
 from engine.targets.base import Target
 
@@ -69,6 +69,9 @@ def validate(request: Request, target: Target) -> None:
             raise UsageError(f"operation {operation}", f"is not offered for {target.engine}", f"choose from {known}")
         if request.operations.count(operation) > 1:
             raise UsageError(f"operation {operation}", "is named twice", "name each operation once")
+    if request.options.on_failure not in list(OnFailure):
+        known = ", ".join(OnFailure)
+        raise UsageError(f"on failure {str(request.options.on_failure)!r}", "is unknown", f"choose from {known}")
     if not 0 <= request.options.lock_timeout <= LONGEST_LOCK_TIMEOUT:
         raise UsageError(
             f"lock timeout {request.options.lock_timeout:g}",

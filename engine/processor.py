@@ -15,6 +15,7 @@ from engine.worker import JobWorker
 
 CANCEL_CHECK_INTERVAL = 0.05
 STORE_RETRY_INTERVAL = 1.0
+STORE_RETRIES = 30
 STORE_RETRIES_AT_STOP = 3
 
 
@@ -55,7 +56,19 @@ class JobProcessor:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Execute children while inside; on the way out, stop what runs safely and hand it back."""
+        """Execute children while inside; on the way out, stop what runs safely and hand it back.
+
+        Raises StoreError where the store has refused to be written for so long that this process gives up: then
+        the block is cancelled, and what ran is taken over by others.
+        """
+        host, gave_up = asyncio.current_task(), False
+
+        def end_the_block(slot: asyncio.Task[None]) -> None:
+            nonlocal gave_up
+            if host is not None and not (self._stopping or slot.cancelled()) and slot.exception() is not None:
+                self._stopping = gave_up = True
+                host.cancel()
+
         helpers = [
             asyncio.create_task(self._wake_on_changes(), name="dbtend-wake"),
             asyncio.create_task(self._deliver_cancels(), name="dbtend-cancel"),
@@ -63,6 +76,8 @@ class JobProcessor:
         slots = [
             asyncio.create_task(self._run_slot(), name=f"dbtend-slot-{number}") for number in range(self._concurrency)
         ]
+        for slot in slots:
+            slot.add_done_callback(end_the_block)
         try:
             yield
         finally:
@@ -74,9 +89,11 @@ class JobProcessor:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+            if host is not None and gave_up:
+                host.uncancel()
             for error in ended:
                 if error is not None:
-                    raise error
+                    raise error from None
 
     async def _run_slot(self) -> None:
         claim: Claim | None = None
@@ -89,12 +106,13 @@ class JobProcessor:
     async def _claim(self) -> Claim | None:
         if self._own_jobs is not None and not self._own_jobs:
             return None
-        try:
-            return await self._store.claim(self._owner, self._own_jobs)
-        except StoreError:
-            await asyncio.sleep(STORE_RETRY_INTERVAL)
-            self._wake_up()
-            return None
+        refused = 0
+        while not self._stopping:
+            try:
+                return await self._store.claim(self._owner, self._own_jobs)
+            except StoreError as error:
+                refused = await self._wait_for_the_store(error, refused)
+        return None
 
     async def _carry_out(self, claim: Claim) -> Claim | None:
         """See a child to its end; the next claim, where there is one."""
@@ -122,11 +140,7 @@ class JobProcessor:
             if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
                 raise  # it is this slot that is cancelled, not something inside the worker
             reporter.log(LogLevel.ERROR, "".join(traceback.format_exception(error)))
-            return Outcome(
-                status=Status.FAILED,
-                reason=Reason.OPERATION_ERROR,
-                error=f"internal error: {type(error).__name__}: {error} (the job's log has the details)",
-            )
+            return _internal_error(error)
 
     async def _report(self, claim: Claim, report: Report) -> None:
         try:
@@ -135,10 +149,10 @@ class JobProcessor:
             self._running[claim.job].set()
 
     async def _settle(self, claim: Claim, outcome: Outcome, report: Report) -> Claim | None:
-        """Store how it ended. Not given up while this process is to live: after it, rescue takes the child."""
+        """Store how it ended. Where that is given up, this process ends, and rescue takes the child."""
         handed_back = self._stopping and outcome.status is Status.CANCELLED and claim.job not in self._asked_to_stop
         self._asked_to_stop.discard(claim.job)
-        refused = 0
+        refused, broken = 0, False
         while True:
             try:
                 if handed_back:
@@ -150,11 +164,20 @@ class JobProcessor:
                 return await self._store.finish_and_claim(claim, outcome, report, self._own_jobs)
             except OwnershipLostError:
                 return None
-            except StoreError:
-                if self._stopping and refused >= STORE_RETRIES_AT_STOP:
+            except StoreError as error:
+                refused = await self._wait_for_the_store(error, refused)
+            except Exception as error:
+                if broken:
                     raise
-                refused += 1
-                await asyncio.sleep(STORE_RETRY_INTERVAL)
+                # What cannot be stored as it is, is stored as a failure: the child must not stay running.
+                broken, handed_back, outcome, report = True, False, _internal_error(error), Report()
+
+    async def _wait_for_the_store(self, error: StoreError, refused: int) -> int:
+        """Wait before the next try; the number of tries so far. Raises `error` where they were too many."""
+        if refused >= (STORE_RETRIES_AT_STOP if self._stopping else STORE_RETRIES):
+            raise error
+        await asyncio.sleep(STORE_RETRY_INTERVAL)
+        return refused + 1
 
     async def _wake_on_changes(self) -> None:
         seen = self._store.last_change()
@@ -182,3 +205,11 @@ class JobProcessor:
                         self._running[job].set()
                     unknown = bool(asked - self._running.keys())
                 await asyncio.sleep(CANCEL_CHECK_INTERVAL)
+
+
+def _internal_error(error: BaseException) -> Outcome:
+    return Outcome(
+        status=Status.FAILED,
+        reason=Reason.OPERATION_ERROR,
+        error=f"internal error: {type(error).__name__}: {error} (the job's log has the details)",
+    )

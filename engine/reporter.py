@@ -53,7 +53,8 @@ class Reporter:
     def end_step(self, result: StepResult) -> None:
         """The step that was begun last is over."""
         assert self._running is not None, "a step ends that has not begun"  # noqa: S101 - a bug of ours
-        step = replace(self._running, status=result.status, error=result.error, finished_at=self._clock())
+        ended_at = max(self._clock(), self._running.started_at)  # the clock may have been set back
+        step = replace(self._running, status=result.status, error=result.error, finished_at=ended_at)
         self._steps[step.number] = step
         self._progress = replace(
             self._progress, steps_done=step.number, fraction=step.number / self._progress.steps_total

@@ -13,6 +13,7 @@ from engine.reporter import Reporter
 from engine.targets.base import PlannedStep, Session, StepResult, Target
 
 T = TypeVar("T")
+LISTED = 5
 StepOutcome = tuple[PlannedStep, StepResult]
 
 
@@ -120,5 +121,15 @@ def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:
     """What failed, object by object; for a child of one step just why."""
     if planned == 1:
         return failed[0][1].error or "failed"
-    details = "; ".join(f"{step.object}: {result.error}" for step, result in failed)
+    objects: dict[str, list[str]] = {}
+    for step, result in failed:
+        objects.setdefault(result.error or "failed", []).append(step.object)
+    details = "; ".join(f"{_some(names)}: {error}" for error, names in objects.items())
     return f"{len(failed)} of {planned} steps failed: {details}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The names, or the first few of very many: the steps tell them all."""
+    if len(names) <= LISTED:
+        return ", ".join(names)
+    return f"{', '.join(names[:LISTED])} and {len(names) - LISTED} more"

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from engine.errors import StoreError
-from engine.store.schema import migrate
+from engine.store.schema import is_current, migrate
 from engine.store.writer import begin_immediate, retry_while_busy
 
 READER_PRAGMAS = """
@@ -71,13 +71,15 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
-    begin_immediate(connection)
-    try:
-        migrate(connection, str(path))
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
+    if not is_current(connection, str(path)):
+        begin_immediate(connection)
+        try:
+            migrate(connection, str(path))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # after a full disk SQLite has rolled back by itself
+                connection.execute("ROLLBACK")
+            raise
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         # SQLite answers BUSY at once, without its timeout, where several processes switch a new store.
         retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = WAL"))
@@ -95,7 +97,10 @@ def _not_a_store(path: Path, error: sqlite3.Error) -> StoreError:
     if code == sqlite3.SQLITE_READONLY:
         return StoreError(str(path), "cannot be written", "check its permissions, or give another --store")
     if code == sqlite3.SQLITE_BUSY:
-        return StoreError(str(path), "is kept locked by another process", "see which with `dbtend doctor`")
+        return StoreError(str(path), "is kept locked by another process", "end that process, or try again")
+    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+        why = "its disk is full" if code == sqlite3.SQLITE_FULL else "its disk is full, or fails"
+        return StoreError(str(path), why, "make room on its file system, or give another --store")
     if code == sqlite3.SQLITE_CORRUPT:
         return StoreError(str(path), "is damaged", "move it away to start a new one, or restore it from a backup")
     return StoreError(str(path), f"cannot be opened: {error}", "give another path with --store")

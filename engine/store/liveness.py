@@ -7,32 +7,47 @@ knows that the owner is dead.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from engine import locks
+from engine.errors import StoreError
 
 
 @contextmanager
 def proof_of_life(store: Path, owner: str) -> Iterator[None]:
     """Hold the lock that proves this process alive."""
     path = _lock_file(store, owner)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    with locks.holding(path):
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            stack.enter_context(locks.holding(path))
+        except OSError as error:
+            raise unusable(path.parent, error) from error
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
 
 
 def is_alive(store: Path, owner: str) -> bool:
     """Whether the process that registered as `owner` still lives."""
-    return locks.is_held(_lock_file(store, owner))
+    try:
+        return locks.is_held(_lock_file(store, owner))
+    except OSError as error:
+        raise unusable(_lock_file(store, owner).parent, error) from error
 
 
 def remove_traces(store: Path, owner: str) -> None:
     """Remove the file that a dead process left."""
-    _lock_file(store, owner).unlink(missing_ok=True)
+    with suppress(OSError):
+        _lock_file(store, owner).unlink()
+
+
+def unusable(directory: Path, error: OSError) -> StoreError:
+    """What it means that the files of processes cannot be written, in words."""
+    return StoreError(str(directory), f"cannot be used: {error.strerror}", "it must be a directory of your own")
 
 
 def _lock_file(store: Path, owner: str) -> Path:

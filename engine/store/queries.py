@@ -34,6 +34,8 @@ LAST_CHANGE = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
 
 CANCEL_REQUESTS = "SELECT parent_id, ordinal FROM child_job WHERE owner = :owner AND cancel_requested_at IS NOT NULL"
 
+OWNERS = "SELECT id FROM worker UNION SELECT owner FROM child_job WHERE owner IS NOT NULL"
+
 WORKERS = "SELECT id, pid, host, started_at FROM worker ORDER BY started_at, id"
 
 

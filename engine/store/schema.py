@@ -23,26 +23,32 @@ def migrations() -> list[str]:
     return [file.read_text(encoding="utf-8") for file in files]
 
 
-def migrate(connection: sqlite3.Connection, path: str) -> None:
-    """Bring the file to this version's schema in one transaction; an up-to-date file is not written.
-
-    The caller has begun the transaction, and commits it. Raises StoreError where the file is not a store of
-    ours, or a newer version's.
-    """
-    wanted = migrations()
+def is_current(connection: sqlite3.Connection, path: str) -> bool:
+    """Whether the file needs no migration. Raises StoreError where it is not a store of ours, or a newer version's."""
+    known = len(migrations())
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     has_tables = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is not None
     if has_tables and application_id != APPLICATION_ID:
         raise StoreError(path, "is a database, but not a store of dbtend", "give another path with --store")
-    if version > len(wanted):
+    if version > known:
         raise StoreError(
             path,
-            f"was written by a newer dbtend (store version {version}, this one knows {len(wanted)})",
+            f"was written by a newer dbtend (store version {version}, this one knows {known})",
             "upgrade dbtend, or give another path with --store",
         )
-    if version == len(wanted):
+    return bool(version == known)
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Bring the file to this version's schema; the caller has begun the transaction, and commits it.
+
+    Another process may have done it meanwhile. Raises as `is_current` does.
+    """
+    if is_current(connection, path):
         return
+    wanted = migrations()
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
     for sql in wanted[version:]:
         for statement in statements(sql):
             connection.execute(statement)
@@ -72,8 +78,8 @@ def remake_triggers(connection: sqlite3.Connection) -> None:
 def triggers() -> list[str]:
     """The rules that no code path can forget: closed vocabulary, legal transitions, one event for each."""
     return [
-        _closed("parent_job", "engine", EngineName),
-        _closed("child_job", "operation", Operation),
+        *_closed("parent_job", "engine", EngineName),
+        *_closed("child_job", "operation", Operation),
         *_born_pending("parent_job"),
         *_born_pending("child_job"),
         _legal_transitions("parent_job", PARENT_TRANSITIONS),
@@ -93,12 +99,13 @@ def triggers() -> list[str]:
     ]
 
 
-def _closed(table: str, column: str, vocabulary: type[StrEnum]) -> str:
-    return (
-        f"CREATE TRIGGER {table}_{column}_known BEFORE INSERT ON {table}"
-        f" WHEN NEW.{column} NOT IN ({_quoted(vocabulary)})"
-        f" BEGIN SELECT RAISE(ABORT, 'unknown {column}'); END"
-    )
+def _closed(table: str, column: str, vocabulary: type[StrEnum]) -> Iterator[str]:
+    for name, on in (("known", "INSERT"), ("stays_known", f"UPDATE OF {column}")):
+        yield (
+            f"CREATE TRIGGER {table}_{column}_{name} BEFORE {on} ON {table}"
+            f" WHEN NEW.{column} NOT IN ({_quoted(vocabulary)})"
+            f" BEGIN SELECT RAISE(ABORT, 'unknown {column}'); END"
+        )
 
 
 def _born_pending(table: str) -> Iterator[str]:

@@ -107,11 +107,10 @@ class SqliteStore:
     async def rescue(self) -> list[JobId]:
         """Reads and file locks tell who is dead; there is a write only where someone is."""
         rescued: list[JobId] = []
-        for worker in await self.workers():
-            if worker.alive or worker.host != socket.gethostname():
-                continue
-            rescued += await self._rescue_from(worker.id)
-            liveness.remove_traces(self.path, worker.id)
+        for (owner,) in await self._read(queries.OWNERS):
+            if not liveness.is_alive(self.path, owner):
+                rescued += await self._rescue_from(owner)
+                liveness.remove_traces(self.path, owner)
         return rescued
 
     async def _rescue_from(self, dead_owner: str) -> list[JobId]:

@@ -23,8 +23,8 @@ from engine.store.base import NewJob
 from engine.store.rows import decode_options, encode_facts, encode_operations, encode_options
 
 CLAIM = """
-UPDATE child_job SET status = 'running', owner = :owner, attempt = attempt + 1, changed_at = :at,
-    started_at = :at, fraction = NULL, object = NULL, steps_done = 0, steps_total = 0
+UPDATE child_job SET status = 'running', owner = :owner, attempt = attempt + 1, changed_at = max(:at, changed_at),
+    started_at = max(:at, changed_at), fraction = NULL, object = NULL, steps_done = 0, steps_total = 0
 WHERE (parent_id, ordinal) = (
     SELECT c.parent_id, c.ordinal FROM child_job AS c
     WHERE c.status = 'pending' {among}
@@ -100,12 +100,12 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
     progress = report.progress
     owned = connection.execute(
         "UPDATE child_job SET status = ?, reason = ?, error = ?, warnings = ?, before = ?, after = ?,"
-        " fraction = ?, object = ?, steps_done = ?, steps_total = ?, owner = NULL, finished_at = ?, changed_at = ?"
-        f" WHERE {OWNED}",
+        " fraction = ?, object = ?, steps_done = ?, steps_total = ?, owner = NULL,"
+        f" finished_at = max(?, started_at), changed_at = max(?, changed_at) WHERE {OWNED}",
         (
-            *(outcome.status, outcome.reason, outcome.error, json.dumps(outcome.warnings)),
+            *(outcome.status, outcome.reason, storable(outcome.error), json.dumps(outcome.warnings)),
             *(encode_facts(outcome.before), encode_facts(outcome.after)),
-            *(progress.fraction, progress.object, progress.steps_done, progress.steps_total),
+            *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total),
             *(at, at),
             *_token(claim),
         ),
@@ -118,8 +118,11 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
 
 
 def release(connection: sqlite3.Connection, claim: Claim, report: Report, at: Micros) -> None:
-    """Hand a child back: pending again, with as many attempts left as before."""
+    """Hand a child back: pending again, with as many attempts left as before; cancelled where that was asked."""
     write_report(connection, claim, report)
+    if _is_to_be_cancelled(connection, claim):
+        finish(connection, claim, Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER), report, at)
+        return
     connection.execute(
         "UPDATE child_job SET status = 'pending', owner = NULL, max_attempts = max_attempts + 1, changed_at = ?"
         f" WHERE {OWNED}",
@@ -133,7 +136,10 @@ def write_report(connection: sqlite3.Connection, claim: Claim, report: Report) -
     progress = report.progress
     owned = connection.execute(
         f"UPDATE child_job SET fraction = ?, object = ?, steps_done = ?, steps_total = ? WHERE {OWNED}",
-        (progress.fraction, progress.object, progress.steps_done, progress.steps_total, *_token(claim)),
+        (
+            *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total),
+            *_token(claim),
+        ),
     ).rowcount
     _require(owned, claim)
     _write_steps_and_log(connection, claim, report)
@@ -151,14 +157,25 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
             "INSERT OR REPLACE INTO step"
             " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*job, s.attempt, s.number, s.object, s.command, s.status, s.started_at, s.finished_at, s.error),
+            (
+                *(*job, s.attempt, s.number, storable(s.object), storable(s.command)),
+                *(s.status, s.started_at, s.finished_at, storable(s.error)),
+            ),
         )
     for line in report.log:
         connection.execute(
             "INSERT OR REPLACE INTO log (parent_id, ordinal, attempt, number, at, level, message)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*job, line.attempt, line.number, line.at, line.level, line.message),
+            (*job, line.attempt, line.number, line.at, line.level, storable(line.message)),
         )
+
+
+def _is_to_be_cancelled(connection: sqlite3.Connection, claim: Claim) -> bool:
+    (asked_at,) = connection.execute(
+        "SELECT cancel_requested_at FROM child_job WHERE parent_id = ? AND ordinal = ?",
+        (claim.job.parent, claim.job.ordinal),
+    ).fetchone()
+    return asked_at is not None
 
 
 def request_cancel(connection: sqlite3.Connection, job: JobId, at: Micros) -> None:
@@ -224,6 +241,11 @@ def forget_worker(connection: sqlite3.Connection, owner: str) -> None:
     connection.execute("DELETE FROM worker WHERE id = ?", (owner,))
 
 
+def storable(text: str | None) -> str | None:
+    """Text as SQLite can keep it: a file name or a message may hold bytes that are no UTF-8."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+
+
 def _token(claim: Claim) -> tuple[int, int | None, str, int]:
     return claim.job.parent, claim.job.ordinal, claim.owner, claim.attempt
 
@@ -260,7 +282,9 @@ def _settle_parent(connection: sqlite3.Connection, parent_id: int, at: Micros) -
 
 def _set_parent_status(connection: sqlite3.Connection, parent_id: int, status: Status, at: Micros) -> None:
     connection.execute(
-        "UPDATE parent_job SET status = ?1, changed_at = ?2, finished_at = iif(?3, ?2, NULL),"
-        " started_at = iif(?1 = 'running', coalesce(started_at, ?2), started_at) WHERE id = ?4 AND status <> ?1",
+        "UPDATE parent_job SET status = ?1, changed_at = max(?2, changed_at),"
+        " finished_at = iif(?3, max(?2, changed_at), NULL),"
+        " started_at = iif(?1 = 'running', coalesce(started_at, max(?2, changed_at)), started_at)"
+        " WHERE id = ?4 AND status <> ?1",
         (status, at, status.is_final, parent_id),
     )

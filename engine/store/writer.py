@@ -146,14 +146,14 @@ def retry_while_busy(attempt: Callable[[], object]) -> None:
 
 def _in_words(error: Exception) -> Exception:
     """What a failed write means for a DBA; any other exception is the transaction's own."""
-    if not isinstance(error, sqlite3.OperationalError):
+    if not isinstance(error, sqlite3.Error):
         return error
-    code = error.sqlite_errorcode & 0xFF
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_BUSY:
         return StoreError(
             "the store of jobs",
             f"another process has kept it locked for {BUSY_PATIENCE:.0f} s",
-            "see which with `dbtend doctor`",
+            "end that process, or try again",
         )
     if code == sqlite3.SQLITE_FULL:
         return StoreError("the store of jobs", "the disk is full", "make room on its file system")

@@ -141,6 +141,13 @@ async def test_r20_never_two_children_on_one_target(store: SqliteStore) -> None:
     assert [child.error for parent in parents for child in parent.children if child.error] == []
 
 
+async def test_a_worker_of_an_unknown_operation_is_refused_by_the_file_itself(store: SqliteStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    with sqlite3.connect(store.path) as other, pytest.raises(sqlite3.IntegrityError, match="unknown operation"):
+        other.execute("UPDATE child_job SET operation = 'defrag'")
+    other.close()
+
+
 @pytest.mark.parametrize("error", [ValueError("no such thing"), asyncio.CancelledError("from within")])
 async def test_r27_what_a_worker_raises_fails_its_child_and_nothing_else(
     store: SqliteStore, error: BaseException
@@ -213,6 +220,17 @@ async def test_r26_an_outcome_is_stored_even_where_the_store_is_locked_for_long(
     monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0.01)
     monkeypatch.setattr("engine.processor.STORE_RETRY_INTERVAL", 0.01)
     other = sqlite3.connect(store.path, isolation_level=None)
+    finish_and_claim = store.finish_and_claim
+    tried, tried_twice = 0, asyncio.Event()
+
+    async def count_tries(*arguments: object) -> object:
+        nonlocal tried
+        tried += 1
+        if tried > 2:
+            tried_twice.set()
+        return await finish_and_claim(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "finish_and_claim", count_tries)
 
     async def locks_the_store(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         other.execute("BEGIN IMMEDIATE")
@@ -220,8 +238,7 @@ async def test_r26_an_outcome_is_stored_even_where_the_store_is_locked_for_long(
 
     async with processing(store, FunctionWorker(locks_the_store)):
         await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
-        await store.next_change(3)
-        await asyncio.sleep(0.1)  # several refused attempts to write
+        await tried_twice.wait()
         assert (await store.job(1)).children[0].status is Status.RUNNING
         other.execute("COMMIT")
         (parent,) = await ParentJobOrchestrator(store).wait([1])
@@ -237,6 +254,49 @@ async def test_r17_a_request_that_cannot_be_read_fails_with_that_reason(store: S
     async with processing(store, DatabaseMaintenanceWorker(resolve)):
         (parent,) = await ParentJobOrchestrator(store).wait([1])
     assert (parent.status, parent.children[0].reason) == (Status.FAILED, Reason.INVALID)
+
+
+async def test_r26_a_store_that_refuses_every_write_ends_the_engine_and_others_take_over(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.processor.STORE_RETRY_INTERVAL", 0)
+    monkeypatch.setattr("engine.processor.STORE_RETRIES", 3)
+    refused = 0
+
+    async def refuse(*_: object) -> None:
+        nonlocal refused
+        refused += 1
+        raise StoreError("the store of jobs", "the disk is full")
+
+    with monkeypatch.context() as full_disk, pytest.raises(StoreError, match="disk is full"):  # noqa: PT012
+        full_disk.setattr(store, "finish_and_claim", refuse)
+        full_disk.setattr(store, "finish", refuse)
+        async with processing(store, FunctionWorker(completes), concurrency=1):
+            await carried_out(store, new_job("sales", Operation.VACUUM))
+    assert refused == 4
+    assert await store.workers() == []
+    assert await store.rescue() == [JobId(1, 1)]
+    async with processing(store, FunctionWorker(completes)):
+        (parent,) = await ParentJobOrchestrator(store).wait([1])
+    assert parent.status is Status.COMPLETED
+
+
+async def test_r27_an_outcome_that_cannot_be_stored_as_it_is_fails_its_child_and_nothing_else(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish_and_claim = store.finish_and_claim
+    broken = iter([True])
+
+    async def break_once(*arguments: object) -> object:
+        if next(broken, False):
+            raise ValueError("no such text")
+        return await finish_and_claim(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "finish_and_claim", break_once)
+    async with processing(store, FunctionWorker(completes), concurrency=1):
+        (parent,) = await carried_out(store, new_job("sales", Operation.VACUUM, Operation.ANALYZE))
+    assert [child.status for child in parent.children] == [Status.FAILED, Status.COMPLETED]
+    assert "ValueError: no such text" in str(parent.children[0].error)
 
 
 async def test_a_store_that_stays_locked_does_not_keep_a_process_from_ending(

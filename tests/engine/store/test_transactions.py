@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from engine.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
@@ -24,6 +26,9 @@ from engine.jobs import (
 )
 from engine.store.sqlite import SqliteStore
 from tests.building import ALL_FOUR, COMPLETED, FAILED, new_job
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOTHING = Report()
 
@@ -298,3 +303,44 @@ async def test_the_duration_of_a_child_is_that_of_its_last_attempt(store: Sqlite
     assert first.children[0].started_at is not None
     assert again.children[0].started_at > first.children[0].started_at
     assert again.started_at == first.started_at
+
+
+async def test_a_child_that_is_handed_back_after_a_cancel_is_cancelled(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("me")
+    assert claim is not None
+    await store.request_cancel(JobId(1))
+    await store.release(claim, NOTHING)
+    parent = await store.job(1)
+    assert (statuses(parent), parent.status) == ([Status.CANCELLED], Status.CANCELLED)
+
+
+async def test_text_that_is_no_utf8_is_kept_readable(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("me")
+    assert claim is not None
+    name = b"b\xff.db".decode(errors="surrogateescape")
+    line = LogLine(number=1, attempt=1, at=7, level=LogLevel.ERROR, message=name)
+    await store.finish(claim, Outcome(status=Status.FAILED, error=f"{name}: locked"), Report(log=(line,)))
+    (child,) = (await store.job(1)).children
+    assert (child.error, child.log[0].message) == ("b\\udcff.db: locked", "b\\udcff.db")
+
+
+async def test_durations_are_never_negative_where_the_clock_is_set_back(store_path: Path) -> None:
+    backwards = iter(range(1_000, 0, -10))
+    async with SqliteStore.open(store_path, clock=lambda: next(backwards)) as store:
+        await submit(store, new_job("sales", Operation.VACUUM))
+        claim = await store.claim("me")
+        assert claim is not None
+        await store.finish(claim, COMPLETED, NOTHING)
+        parent = await store.job(1)
+    child = parent.children[0]
+    times = {parent.created_at, parent.started_at, child.started_at, child.finished_at, parent.finished_at}
+    assert times == {parent.created_at}
+
+
+async def test_what_an_owner_without_a_trace_left_running_is_rescued(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    await store.claim("gone without a trace")
+    assert await store.workers() == []
+    assert await store.rescue() == [JobId(1, 1)]
