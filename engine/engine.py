@@ -80,7 +80,7 @@ class Engine:
         On the way out, running operations are asked to stop safely and are handed back to the store.
         """
         async with SqliteStore.open(store_path, clock=clock) as store, rescuing(store):
-            manager = DatabaseMaintenanceManager(store, resolve)
+            manager = DatabaseMaintenanceManager(store, resolve, own_key=resolve(str(store_path)).key)
             orchestrator = ParentJobOrchestrator(store)
             if not workers:
                 yield cls(store, manager, orchestrator, None)

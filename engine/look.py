@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from engine.errors import TargetRefusedError
 from engine.jobs import Operation, Request
 from engine.manager import validate
 from engine.targets import resolve
-from engine.targets.base import OperationPlan, Plan, TargetInfo
+from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
 
 LOCK_TIMEOUT = 1.0
 """Seconds that a mere look waits for a lock."""
@@ -26,8 +27,15 @@ async def plan(request: Request) -> Plan:
     target = resolve(request.target)
     validate(request, target)
     async with target.connect(lock_timeout=request.options.lock_timeout) as session:
-        operations = [OperationPlan(operation=name, steps=await session.plan(name)) for name in request.operations]
+        operations = [await _plan_operation(session, operation) for operation in request.operations]
         return Plan(target=target.url, engine=target.engine, before=await session.facts(), operations=tuple(operations))
+
+
+async def _plan_operation(session: Session, operation: Operation) -> OperationPlan:
+    try:
+        return OperationPlan(operation=operation, steps=await session.plan(operation))
+    except TargetRefusedError as error:
+        return OperationPlan(operation=operation, refused=str(error))
 
 
 async def inspect(target: str) -> TargetInfo:

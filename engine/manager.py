@@ -17,8 +17,10 @@ LONGEST_LOCK_TIMEOUT = 24 * 3600.0
 class DatabaseMaintenanceManager:
     """Validates requests against their targets, and submits them in one transaction."""
 
-    def __init__(self, store: Store, resolve: Callable[[str], Target]) -> None:
+    def __init__(self, store: Store, resolve: Callable[[str], Target], *, own_key: str | None = None) -> None:
+        """`own_key`: the key of the database that holds the store itself, if any: it is no target."""
         self._store = store
+        self._own_key = own_key
         self._resolve = resolve
 
     async def submit(
@@ -36,6 +38,8 @@ class DatabaseMaintenanceManager:
         validate(request, target)
         with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
             await target.preflight(lock_timeout=0)
+        if target.key == self._own_key:
+            raise UsageError(target.url, "is the store of jobs itself", "it needs no maintenance by hand")
         return NewJob(
             request=replace(request, target=target.url),
             engine=target.engine,

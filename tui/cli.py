@@ -16,7 +16,7 @@ from typing import Final
 from engine.errors import DbtendError, InternalError, UsageError
 from tui.commands import output
 from tui.commands.arguments import parse
-from tui.commands.exit_codes import CANCELLED, FAILED, error_code
+from tui.commands.exit_codes import CANCELLED, FAILED, OK, error_code
 from tui.commands.settings import Settings, settings
 from tui.text import plain
 
@@ -34,6 +34,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "worker": "worker",
     "doctor": "doctor",
 }
+_ONLY_TELL: Final = frozenset({"plan", "history", "show", "doctor"})
 _WITHOUT_WORDS: Final = frozenset({"history", "worker"})
 
 
@@ -60,7 +61,8 @@ def main(argv: Sequence[str]) -> int:
         args = parse(argv)
         if args.words and args.command in _WITHOUT_WORDS:
             raise UsageError(repr(args.words[0]), f"dbtend {args.command} takes no such word", "see its --help")
-        return _command(args.command or "console")(args, settings(args, os.environ))
+        code = _command(args.command or "console")(args, settings(args, os.environ))
+        return FAILED if output.lost and args.command in _ONLY_TELL and code == OK else code
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
     except KeyboardInterrupt:

@@ -63,7 +63,11 @@ def plan(plan: Plan) -> Json:
         "engine": plan.engine.value,
         "before": _facts(plan.before),
         "children": [
-            {"operation": operation.operation.value, "steps": [_planned_step(s) for s in operation.steps]}
+            {
+                "operation": operation.operation.value,
+                "error": operation.refused,
+                "steps": [_planned_step(step) for step in operation.steps],
+            }
             for operation in plan.operations
         ],
     }

@@ -82,5 +82,8 @@ def _start(store: Path) -> subprocess.Popen[bytes]:
 
 def _directory(store: Path) -> Path:
     directory = store.with_name(store.name + ".d")
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(str(directory), f"cannot be used: {error.strerror}", "it must be a directory") from error
     return directory

@@ -68,10 +68,12 @@ class TargetInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationPlan:
-    """The steps that one child job would execute now."""
+    """The steps that one child job would execute now: none where the operation would be refused."""
 
     operation: Operation
-    steps: tuple[PlannedStep, ...]
+    steps: tuple[PlannedStep, ...] = ()
+    refused: str | None = None
+    """Why it would be refused, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from tests.sqlite_files import (
     integrity,
     make_database,
     remove_index_entries,
+    set_schema_sql,
     transaction,
 )
 
@@ -249,3 +250,32 @@ async def test_an_engine_without_workers_executes_nothing(tmp_path: Path, sales:
         assert await console.workers() == []
     async with Engine.open(tmp_path / "jobs.db") as console:
         assert [job.status for job in await console.open_jobs()] == [Status.PENDING]
+
+
+async def test_the_store_itself_is_no_target(tmp_path: Path) -> None:
+    store = tmp_path / "jobs.db"
+    async with Engine.open(store) as engine:
+        with pytest.raises(UsageError, match="is the store of jobs itself"):
+            await engine.submit([request(store)])
+
+
+async def test_a_plan_tells_which_operation_would_be_refused_as_the_run_does(engine: Engine, sales: Path) -> None:
+    with sqlite3.connect(sales) as db:
+        set_schema_sql(db, "group", 'create TABLE "group"(id INTEGER PRIMARY KEY, name TEXT)')
+    db.close()
+    plan = await engine.plan(request(sales, Operation.VACUUM, Operation.ANALYZE))
+    vacuum, analyze = plan.operations
+    assert (vacuum.steps, analyze.refused) == ((), None)
+    (submitted,) = await engine.submit([request(sales, Operation.VACUUM, Operation.ANALYZE)])
+    (parent,) = await engine.wait([submitted.id])
+    assert [child.status for child in parent.children] == [Status.FAILED, Status.COMPLETED]
+    assert (parent.children[0].reason, parent.children[0].error) == (Reason.REFUSED, vacuum.refused)
+    assert "silently drop" in str(vacuum.refused)
+
+
+async def test_a_locked_database_whose_name_is_no_utf8_fails_in_words(engine: Engine, tmp_path: Path) -> None:
+    path = make_database(tmp_path / b"b\xff.db".decode(errors="surrogateescape"))
+    with transaction(path, "EXCLUSIVE"):
+        (submitted,) = await engine.submit([request(path, Operation.VACUUM, lock_timeout=0.05)])
+        (parent,) = await engine.wait([submitted.id])
+    assert (parent.status, parent.children[0].reason) == (Status.FAILED, Reason.TARGET_BUSY)

@@ -74,6 +74,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
         "children": [
             {
                 "operation": "vacuum",
+                "error": None,
                 "steps": [
                     {
                         "object": "main",

@@ -195,8 +195,14 @@ def parser_of(name: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--store", type=values.path, metavar="PATH", help="another store of jobs (also DBTEND_STORE)")
     parser.add_argument("--config", type=values.path, metavar="PATH", help="another config file (also DBTEND_CONFIG)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument("--version", action="version", version=f"dbtend {values.version()}", help="show the version")
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version")
     return parser
+
+
+class _ShowVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"dbtend {values.version()}")
+        parser.exit()
 
 
 def overview() -> str:

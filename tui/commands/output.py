@@ -12,6 +12,9 @@ from engine.errors import DbtendError
 from tui import json_form
 from tui.text import plain
 
+lost = False
+"""Whether a result could not be written, other than to a reader that went away."""
+
 
 def line(text: str = "") -> None:
     """One line of the result, there at once for whoever reads the pipe."""
@@ -26,6 +29,8 @@ def write(text: str) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
+            global lost
+            lost = True
             notice(f"output: cannot be written: {error.strerror}")
 
 

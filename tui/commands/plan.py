@@ -10,7 +10,7 @@ from engine import Plan, Request, look
 from engine.errors import UsageError
 from tui import json_form
 from tui.commands import output, report
-from tui.commands.exit_codes import OK
+from tui.commands.exit_codes import OK, REFUSED
 from tui.commands.settings import Settings, requests
 
 
@@ -21,7 +21,8 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     else:
         blocks = ["\n".join(report.plan_lines(plan)) for plan in plans]
         output.line("\n\n".join(blocks))
-    return OK
+    refused = any(operation.refused for plan in plans for operation in plan.operations)
+    return REFUSED if refused else OK
 
 
 async def _plans(asked: Sequence[Request]) -> list[Plan]:

@@ -124,6 +124,9 @@ def plan_lines(plan: Plan) -> list[str]:
     """What would run, with everything that is known before it does."""
     lines = [f"{plain(plan.target)}  {plan.engine}  {size(_size(plan.before))}"]
     for operation in plan.operations:
+        if operation.refused is not None:
+            lines += ["", f"{operation.operation}  refused", f"  {plain(operation.refused)}"]
+            continue
         lines += ["", f"{operation.operation}  {counted(len(operation.steps), 'step')}"]
         for step in operation.steps:
             lines.append(f"  {plain(step.command)}")

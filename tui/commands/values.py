@@ -20,7 +20,7 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 def version() -> str:
-    import importlib.metadata  # a tenth of the command line's start, for one option
+    import importlib.metadata  # it costs a tenth of the start, and only --version and doctor ask for it
 
     return importlib.metadata.version("dbtend")
 
@@ -44,7 +44,10 @@ def on_failure(typed: str) -> OnFailure:
 
 
 def status(typed: str) -> Status:
-    return _one_of(typed, Status, "status")
+    found = _one_of(typed, Status, "status")
+    if found is Status.SKIPPED:
+        raise UsageError("--status skipped", "only an operation can be skipped, its job is then completed", "see show")
+    return found
 
 
 def seconds(typed: str) -> float:

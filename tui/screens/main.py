@@ -69,7 +69,8 @@ class MainScreen(ConsoleScreen[None]):
                 yield self._jobs.titled("3 Jobs")
                 yield self._detail.titled("4 Detail")
 
-    async def on_mount(self) -> None:
+    @on(events.Mount)
+    async def _begin(self) -> None:
         self._show_targets()
         looking = self.run_worker(self._look_at(range(len(self._board.states))), group="targets")
         # A moment's wait makes the first frame a useful one; what takes longer comes when it comes.

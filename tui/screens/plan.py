@@ -44,10 +44,10 @@ class PlanScreen(PageScreen[bool]):
         return plan_document(self._plan, self._target_name, width)
 
     def can(self, action_id: str) -> bool:
-        return action_id != "submit" or self._plan is not None
+        return action_id != "submit" or (self._plan is not None and any(o.steps for o in self._plan.operations))
 
     def action_submit(self) -> None:
-        if self._plan is not None:
+        if self.can("submit"):
             self.dismiss(True)
 
     def action_back(self) -> None:

@@ -25,9 +25,10 @@ def plan_document(plan: Plan, name: str, width: int) -> list[Line]:
 
 
 def _planned_operation(number: int, operation: OperationPlan, width: int) -> list[Line]:
-    lines = [
-        line((f"{number} {operation.operation.value}", Role.HEADING), f"  {counted(len(operation.steps), 'step')}")
-    ]
+    heading = (f"{number} {operation.operation.value}", Role.HEADING)
+    if operation.refused is not None:
+        return [line(heading, ("  refused", Role.FAILED)), *wrapped(operation.refused, width, Role.FAILED, indent=2)]
+    lines = [line(heading, f"  {counted(len(operation.steps), 'step')}")]
     said: tuple[str, str] | None = None
     for step in operation.steps:
         lines += wrapped(step.command, width, Role.SQL, indent=2)

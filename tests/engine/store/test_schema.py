@@ -13,6 +13,7 @@ import pytest
 from engine.errors import StoreError
 from engine.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow
 from engine.store import connections
+from engine.store.liveness import proof_of_life
 from engine.store.schema import APPLICATION_ID, migrations, triggers
 
 if TYPE_CHECKING:
@@ -246,3 +247,25 @@ def test_r26_processes_that_open_a_new_store_at_once_all_succeed(store_path: Pat
     assert [results.get(timeout=60) for _ in processes] == ["ok"] * 4
     for process in processes:
         process.join()
+
+
+def test_an_up_to_date_store_opens_while_another_process_writes(store_path: Path, file: sqlite3.Connection) -> None:
+    file.execute("BEGIN IMMEDIATE")
+    connections.connect_writer(store_path).close()
+    file.execute("ROLLBACK")
+
+
+def test_a_directory_that_is_in_the_way_of_locks_is_told_in_words(store_path: Path) -> None:
+    store_path.with_name(store_path.name + ".d").touch()
+    with pytest.raises(StoreError, match=r"jobs\.db\.d: cannot be used"), proof_of_life(store_path, "me"):
+        pass
+
+
+def test_a_full_disk_at_the_first_opening_is_told_in_words(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connections.create_file(store_path)
+    monkeypatch.setattr(
+        "engine.store.schema.migrations",
+        lambda: ["PRAGMA max_page_count = 2;\nCREATE TABLE a (x);\nCREATE TABLE b (x);\nCREATE TABLE c (x);"],
+    )
+    with pytest.raises(StoreError, match="disk is full"):
+        connections.connect_writer(store_path)
