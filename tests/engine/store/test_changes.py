@@ -10,10 +10,11 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from engine import Engine
 from engine.jobs import Change, JobId, Lagged, OnDuplicate, Operation, Report, Status
 from engine.orchestrator import ParentJobOrchestrator
 from engine.store.sqlite import SqliteStore
-from tests.building import COMPLETED, new_job, ticking_clock
+from tests.building import COMPLETED, new_job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -77,12 +78,75 @@ async def test_r22_who_comes_after_the_events_were_pruned_is_told(store: SqliteS
     assert await anext(ParentJobOrchestrator(store).changes(after=1)) == Lagged(1, 7)
 
 
-async def test_r4_another_process_hears_of_a_commit(store: SqliteStore, store_path: Path) -> None:
-    async with SqliteStore.open(store_path, clock=ticking_clock()) as second:
-        changes = ParentJobOrchestrator(second).changes()
-        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+async def test_r4_a_commit_of_another_process_is_heard(store: SqliteStore, store_path: Path) -> None:
+    script = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        from engine.jobs import OnDuplicate, Operation
+        from engine.store import connections, transactions
+        from tests.building import new_job
+
+        connection = connections.connect_writer(Path(sys.argv[1]))
+        transactions.submit(connection, [new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE, 1)
+    """)
+    changes = ParentJobOrchestrator(store).changes()
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script, str(store_path)], check=True)
+    async with asyncio.timeout(10):
         seen = await take(changes, 2)
     assert [str(c.job) for c in seen if isinstance(c, Change)] == ["1", "1.1"]
+
+
+async def test_r8_processes_on_one_store_never_share_a_target_or_an_attempt(
+    store: SqliteStore, store_path: Path, tmp_path: Path
+) -> None:
+    """Three real processes work off 30 children on three targets; the log they append to tells who ran when."""
+    script = textwrap.dedent("""
+        import asyncio, os, sys
+        from pathlib import Path
+        from engine.jobs import Outcome, Report, Status
+        from engine.store.sqlite import SqliteStore
+
+        async def main():
+            log = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers() as owner:
+                while await store.open_jobs():
+                    if claim := await store.claim(owner):
+                        os.write(log, f"begin {claim.target} {claim.job} {claim.attempt}\\n".encode())
+                        await asyncio.sleep(0.002)
+                        os.write(log, f"end {claim.target} {claim.job} {claim.attempt}\\n".encode())
+                        await store.finish(claim, Outcome(status=Status.COMPLETED), Report())
+
+        asyncio.run(main())
+    """)
+    jobs = [new_job(f"db{n}", *operations) for n in range(3) for operations in (list(Operation)[k:] for k in range(4))]
+    await store.submit(jobs, OnDuplicate.REFUSE)
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", script, str(store_path), str(log)]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [await asyncio.to_thread(process.wait) for process in processes] == [0, 0, 0]
+    running: dict[str, str] = {}
+    begun: list[str] = []
+    for entry in log.read_text().splitlines():
+        what, target, job, attempt = entry.split()
+        if what == "begin":
+            assert target not in running
+            running[target] = job
+            begun.append(f"{job} {attempt}")
+        else:
+            assert running.pop(target) == job
+    assert len(begun) == len(set(begun)) == 3 * (4 + 3 + 2 + 1)
+    assert {parent.status for parent in await store.jobs(range(1, 13))} == {Status.COMPLETED}
+
+
+async def test_r18_an_idle_engine_with_workers_writes_nothing(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.rescue.INTERVAL", 0.02)
+    async with Engine.open(store_path, workers=4):
+        files = [store_path, store_path.with_name(store_path.name + "-wal")]
+        before = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        await asyncio.sleep(0.3)  # many rounds of looking for work, for changes and for the dead
+        assert [(file.stat().st_size, file.stat().st_mtime_ns) for file in files] == before
 
 
 async def test_r18_an_idle_store_is_not_written(store: SqliteStore, store_path: Path) -> None:
@@ -101,7 +165,7 @@ async def test_r18_an_idle_store_is_not_written(store: SqliteStore, store_path: 
 
 
 async def test_r12_a_submit_killed_at_any_statement_leaves_all_rows_or_none(store_path: Path) -> None:
-    """SIGKILL during the transaction: at each of its statements in turn, in a real process."""
+    """SIGKILL during the transaction, in a real process: at every sixth of its statements, until it commits."""
     script = textwrap.dedent("""
         import os, signal, sys
         from pathlib import Path
