@@ -142,6 +142,8 @@ async def test_r18_an_idle_engine_with_workers_writes_nothing(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.rescue.INTERVAL", 0.02)
+    async with SqliteStore.open(store_path) as store:
+        await run_one_job(store, "sales")
     async with Engine.open(store_path, workers=4):
         files = [store_path, store_path.with_name(store_path.name + "-wal")]
         before = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
