@@ -90,7 +90,7 @@ class Store(Protocol):
     async def workers(self) -> list[WorkerProcess]: ...
 
     def last_change(self) -> int:
-        """The `seq` of the newest change that is committed."""
+        """The `seq` of the newest change: of this process at once, of others after a moment."""
         ...
 
     async def changes(self, after: int, limit: int) -> list[Change]:

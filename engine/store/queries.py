@@ -25,7 +25,8 @@ LOG = """(SELECT json_group_array(json_object('number', number, 'attempt', attem
 ONE_JOB = f"""SELECT {JOB_COLUMNS}, {STEPS}, {LOG}
 FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"""
 
-OPEN_JOBS = f"{JOB} WHERE p.id IN (SELECT id FROM parent_job WHERE status IN ('pending', 'running'))"
+OPEN = "id IN (SELECT id FROM parent_job WHERE finished_at IS NULL)"
+OPEN_JOBS = f"{JOB} WHERE p.id IN (SELECT id FROM parent_job WHERE finished_at IS NULL)"
 
 CHANGES = """SELECT seq, at, parent_id, ordinal, kind, old, new, attempt FROM event
 WHERE seq > :after ORDER BY seq LIMIT :limit"""
@@ -74,6 +75,7 @@ def _conditions(where: HistoryFilter) -> tuple[list[str], dict[str, Any]]:
         values["target"] = where.target
     if where.status is not None:
         conditions.append("status = :status")
+        conditions.append("finished_at IS NOT NULL" if where.status.is_final else OPEN)
         values["status"] = where.status.value
     if where.since is not None:
         conditions.append(

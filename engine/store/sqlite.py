@@ -144,7 +144,6 @@ class SqliteStore:
         return {JobId(parent_id, ordinal) for parent_id, ordinal in rows}
 
     def last_change(self) -> int:
-        self._watch.look()
         return self._watch.last_change
 
     async def changes(self, after: int, limit: int) -> list[Change]:

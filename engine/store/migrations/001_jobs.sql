@@ -110,8 +110,9 @@ CREATE INDEX child_job_pending ON child_job (parent_id, ordinal) WHERE status = 
 CREATE INDEX child_job_owner ON child_job (owner) WHERE owner IS NOT NULL;
 CREATE INDEX child_job_error ON child_job (parent_id) WHERE error IS NOT NULL;
 CREATE INDEX parent_job_open ON parent_job (target_key) WHERE finished_at IS NULL;
-CREATE INDEX parent_job_status ON parent_job (status, id);
+-- Only of jobs that are over: a job that moves on would be taken out of and put into these again and again.
+CREATE INDEX parent_job_status ON parent_job (status, id) WHERE finished_at IS NOT NULL;
+CREATE INDEX parent_job_target_status ON parent_job (target, status, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX parent_job_target ON parent_job (target, id);
-CREATE INDEX parent_job_target_status ON parent_job (target, status, id);
 CREATE INDEX parent_job_created ON parent_job (created_at, id);
 CREATE INDEX parent_job_retry_of ON parent_job (retry_of) WHERE retry_of IS NOT NULL;

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 FILTERS = [
     HistoryFilter(target=target, status=status, operation=operation, since=since, until=until)
     for target, status, operation, since, until in product(
-        (None, "sqlite:///sales.db"), (None, Status.FAILED), (None, Operation.VACUUM), (None, 5), (None, 9)
+        (None, "sqlite:///sales.db"),
+        (None, Status.FAILED, Status.RUNNING),
+        (None, Operation.VACUUM),
+        (None, 5),
+        (None, 9),
     )
 ]
 
