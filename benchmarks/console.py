@@ -20,6 +20,7 @@ from engine.demo import build_demo_database
 from engine.jobs import Claim, EngineName, OnDuplicate, Operation, Progress, Report, Request, Status, Step
 from engine.store.base import NewJob
 from engine.store.sqlite import SqliteStore
+from tui.worker_process import serving
 
 MINIMAL = [sys.executable, "-m", "benchmarks.minimal_app"]
 
@@ -50,23 +51,24 @@ def measure(command: list[str], expected: str, idle_seconds: float) -> Start:
 
 
 async def report_four_children(store_path: Path) -> None:
-    """Be a worker process with four running children, until cancelled."""
+    """Be the worker process of the store, with four running children, until cancelled."""
     async with SqliteStore.open(store_path) as store, store.hosting_workers() as owner:
-        jobs = [
-            NewJob(
-                request=Request(target=f"sqlite:///srv/database{number}.db", operations=(Operation.REINDEX,)),
-                engine=EngineName.SQLITE,
-                target_key=f"bench {number}",
-            )
-            for number in range(4)
-        ]
-        await store.submit(jobs, OnDuplicate.REFUSE)
-        claims = [claim for _ in jobs if (claim := await store.claim(owner))]
-        beat = 0
-        while True:
-            beat += 1
-            await asyncio.gather(*[store.report(claim, progress_at(claim, beat)) for claim in claims])
-            await asyncio.sleep(0.25)
+        with serving(store_path):
+            jobs = [
+                NewJob(
+                    request=Request(target=f"sqlite:///srv/database{number}.db", operations=(Operation.REINDEX,)),
+                    engine=EngineName.SQLITE,
+                    target_key=f"bench {number}",
+                )
+                for number in range(4)
+            ]
+            await store.submit(jobs, OnDuplicate.REFUSE)
+            claims = [claim for _ in jobs if (claim := await store.claim(owner))]
+            beat = 0
+            while True:
+                beat += 1
+                await asyncio.gather(*[store.report(claim, progress_at(claim, beat)) for claim in claims])
+                await asyncio.sleep(0.25)
 
 
 def progress_at(claim: Claim, beat: int) -> Report:
