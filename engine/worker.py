@@ -78,10 +78,11 @@ async def _run(
 ) -> Outcome:
     results: list[StepOutcome] = []
     for number, step in enumerate(steps, 1):
-        if cancel.is_set():
+        completes = step.completes_previous and bool(results) and results[-1][1].status is Status.COMPLETED
+        if cancel.is_set() and not completes:
             break
         reporter.begin_step(number, step, of=len(steps))
-        result = await session.execute(step, cancel)
+        result = await session.execute(step, asyncio.Event() if completes else cancel)
         reporter.end_step(result)
         if result.warning:
             reporter.log(LogLevel.WARNING, result.warning)

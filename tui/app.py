@@ -88,7 +88,14 @@ class DbtendApp(App[None]):
     async def _resume(self) -> None:
         try:
             if await self.engine.open_jobs():
-                self.ensure_worker()
+                self.see_to_a_worker()
+        except DbtendError as error:
+            self.trouble.publish(error)
+
+    def see_to_a_worker(self) -> None:
+        """To be called when jobs are open: somebody has to carry them out."""
+        try:
+            self.ensure_worker()
         except DbtendError as error:
             self.trouble.publish(error)
 

@@ -38,6 +38,8 @@ class PlannedStep:
     """Bytes of free disk space the step needs while it runs; None where it needs none worth naming."""
     estimate: float | None = None
     """Seconds it is expected to take; None where nothing is known."""
+    completes_previous: bool = False
+    """Without it the step before has only half its effect: it runs even where a cancel came in between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

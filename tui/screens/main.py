@@ -137,6 +137,8 @@ class MainScreen(ConsoleScreen[None]):
 
     def hear(self, news: News) -> None:
         self._workers = news.workers
+        if self.console_app.feed.open and not any(worker.alive for worker in news.workers):
+            self.console_app.see_to_a_worker()  # the one there was has died
         self._jobs.put(news.parents)
         self._show_header()
         shown = self._jobs.parent_job
@@ -174,7 +176,7 @@ class MainScreen(ConsoleScreen[None]):
         self._jobs.put([parent])
         self._jobs.go_to_parent(parent.id)
         self._jobs.focus()
-        self.console_app.ensure_worker()
+        self.console_app.see_to_a_worker()
 
     # Actions
 

@@ -42,7 +42,7 @@ def _about_child(child: ChildJob, now: int, width: int) -> list[Line]:
     elif is_cancelling(child):
         lines += wrapped("Asked to stop; it ends as soon as that is safe for the data.", width, Role.CANCELLED)
     if step is not None:
-        lines += wrapped(step.command, width, Role.SQL)
+        lines += wrapped(plain(step.command), width, Role.SQL)
         if step.error and step.error != child.error:
             lines += wrapped(step.error, width, Role.FAILED)
     for warning in child.warnings:

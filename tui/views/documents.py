@@ -31,7 +31,7 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
     lines = [line(heading, f"  {counted(len(operation.steps), 'step')}")]
     said: tuple[str, str] | None = None
     for step in operation.steps:
-        lines += wrapped(step.command, width, Role.SQL, indent=2)
+        lines += wrapped(plain(step.command), width, Role.SQL, indent=2)
         if (step.reason, step.lock) != said:
             said = step.reason, step.lock
             lines += wrapped(step.reason, width, Role.TEXT, indent=4)
@@ -99,7 +99,7 @@ def _child(child: ChildJob, now: int, width: int) -> list[Line]:
 
 def _step(step: Step, now: int, width: int) -> list[Line]:
     took = precise_duration(((step.finished_at or now) - step.started_at) / 1e6)
-    command = wrapped(step.command, width - 18, Role.SQL)
+    command = wrapped(plain(step.command), width - 18, Role.SQL)
     lines = [
         line("    ", (f"{GLYPH[step.status]} ", Role(step.status.value)), (f"{took:>9}  ", Role.DIM), *command[0].spans)
     ]

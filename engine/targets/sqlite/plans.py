@@ -55,6 +55,7 @@ def vacuum_steps(summary: Summary, *, shared_file_system: bool) -> tuple[Planned
         command=CHECKPOINT,
         reason="in WAL mode the file shrinks when the log has been written back to it",
         lock="blocks writers",
+        completes_previous=True,
     )
     return (vacuum, checkpoint)
 
