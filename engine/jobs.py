@@ -129,8 +129,9 @@ class JobId:
     def parse(cls, text: str) -> Self:
         """Read `42`, `#42` or `42.2`. Raises ValueError for anything else."""
         parent, dot, ordinal = text.removeprefix("#").partition(".")
-        if not (parent.isascii() and parent.isdigit()) or (dot and not (ordinal.isascii() and ordinal.isdigit())):
-            raise ValueError(f"{text!r} is not a job id such as 42 or 42.2")
+        for number in (parent, ordinal) if dot else (parent,):
+            if not (number.isascii() and number.isdigit() and len(number) < 19):  # as SQLite counts
+                raise ValueError(f"{text!r} is not a job id such as 42 or 42.2")
         return cls(int(parent), int(ordinal) if dot else None)
 
     def __str__(self) -> str:

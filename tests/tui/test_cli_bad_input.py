@@ -140,3 +140,11 @@ def test_a_defect_is_one_line_too(dbtend: CommandLine, sales: Path, monkeypatch:
     monkeypatch.setattr("tui.commands.plan.requests", broken)
     refused(dbtend("plan", sales), 1, "internal error: RuntimeError: oh\\nno", "--debug")
     assert "Traceback" in dbtend("plan", sales, "--debug").err
+
+
+def test_a_status_that_no_job_can_have_is_refused(dbtend: CommandLine) -> None:
+    refused(dbtend("history", "--status", "skipped"), 2, "only an operation can be skipped")
+
+
+def test_a_job_id_beyond_all_jobs_is_refused(dbtend: CommandLine) -> None:
+    refused(dbtend("show", "9" * 20), 2, "is no job id")

@@ -125,6 +125,13 @@ async def test_jobs_that_are_open_when_the_console_opens_get_a_worker(sales: Pat
         await console.until(lambda: 2 in started)
 
 
+async def test_a_worker_that_died_is_replaced(sales: Path, clock: Clock) -> None:
+    started: list[int] = []
+    async with open_console(STORE, entry(), clock=clock, ensure_worker=lambda: started.append(1)) as console:
+        await console.engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
+        await console.until(lambda: started)  # a job is open, and no process is alive that would carry it out
+
+
 async def test_cancel_asks_and_no_is_the_default(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(), clock=clock) as console:
         await console.press("r", "enter")
