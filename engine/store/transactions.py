@@ -119,10 +119,10 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
 
 def release(connection: sqlite3.Connection, claim: Claim, report: Report, at: Micros) -> None:
     """Hand a child back: pending again, with as many attempts left as before; cancelled where that was asked."""
-    write_report(connection, claim, report)
     if _is_to_be_cancelled(connection, claim):
         finish(connection, claim, Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER), report, at)
         return
+    write_report(connection, claim, report)
     connection.execute(
         "UPDATE child_job SET status = 'pending', owner = NULL, max_attempts = max_attempts + 1, changed_at = ?"
         f" WHERE {OWNED}",
