@@ -59,7 +59,8 @@ async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:
         return list(await connection.execute_fetchall(sql))
     except UnicodeDecodeError as error:  # the message of SQLite's own error holds a name that is no UTF-8
         found = error.object.decode(errors="backslashreplace")
-        raise sqlite3.DatabaseError(f"{found} (a name in it is not valid UTF-8)") from error
+        # Without its traceback, which holds the open statement, and with it the lock on the file.
+        raise sqlite3.DatabaseError(f"{found} (a name in it is not valid UTF-8)") from error.with_traceback(None)
 
 
 async def close(connection: aiosqlite.Connection) -> None:
