@@ -7,6 +7,7 @@ async with Engine.open(path, workers=2) as engine:
 
 from engine.engine import Engine
 from engine.jobs import (
+    Attempt,
     Change,
     ChangeKind,
     ChildJob,
@@ -20,6 +21,7 @@ from engine.jobs import (
     Operation,
     Options,
     ParentJob,
+    Pause,
     Progress,
     Reason,
     Request,
@@ -29,9 +31,11 @@ from engine.jobs import (
     parent_progress,
     run_duration,
 )
+from engine.retention import Retention
 from engine.targets.base import OperationInfo, OperationPlan, Plan, PlannedStep, TargetInfo
 
 __all__ = [
+    "Attempt",
     "Change",
     "ChangeKind",
     "ChildJob",
@@ -48,11 +52,13 @@ __all__ = [
     "OperationPlan",
     "Options",
     "ParentJob",
+    "Pause",
     "Plan",
     "PlannedStep",
     "Progress",
     "Reason",
     "Request",
+    "Retention",
     "Status",
     "Step",
     "TargetInfo",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 from engine import look
@@ -17,15 +17,19 @@ from engine.jobs import (
     Micros,
     OnDuplicate,
     ParentJob,
+    Pause,
+    Reason,
     Request,
+    Status,
     WorkerProcess,
 )
 from engine.manager import DatabaseMaintenanceManager
 from engine.orchestrator import ParentJobOrchestrator
 from engine.processor import JobProcessor
-from engine.rescue import rescuing
+from engine.retention import Retention, prune, pruning
 from engine.store.sqlite import SqliteStore
 from engine.targets import resolve
+from engine.tending import tending
 from engine.worker import DatabaseMaintenanceWorker
 
 if TYPE_CHECKING:
@@ -50,11 +54,13 @@ class Engine:
         manager: DatabaseMaintenanceManager,
         orchestrator: ParentJobOrchestrator,
         processor: JobProcessor | None,
+        clock: Callable[[], Micros],
     ) -> None:
         self._store = store
         self._manager = manager
         self._orchestrator = orchestrator
         self._processor = processor
+        self._clock = clock
 
     @classmethod
     @asynccontextmanager
@@ -64,6 +70,7 @@ class Engine:
         *,
         workers: int = 0,
         own_jobs_only: bool = False,
+        retention: Retention | None = None,
         clock: Callable[[], Micros] = now,
     ) -> AsyncIterator[Self]:
         """Open the store, creating it where there is none, and start `workers` workers.
@@ -72,20 +79,24 @@ class Engine:
             store_path: the SQLite file that holds the jobs.
             workers: how many targets this engine works on at once.
             own_jobs_only: execute only what is submitted through this engine.
+            retention: remove old history by these rules, now and every hour; None leaves that to others.
             clock: microseconds since the epoch, UTC.
 
         Raises:
             StoreError: the store cannot be opened, or comes from a newer version.
 
-        On the way out, running operations are asked to stop safely and are handed back to the store.
+        On the way out, running operations are asked to stop safely and are handed back to the store; to let
+        them end first, `drain`.
         """
-        async with SqliteStore.open(store_path, clock=clock) as store, rescuing(store):
-            manager = DatabaseMaintenanceManager(store, resolve, own_key=resolve(str(store_path)).key)
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(SqliteStore.open(store_path, clock=clock))
+            await stack.enter_async_context(tending(store))
+            await stack.enter_async_context(pruning(store, retention, clock))
+            manager = DatabaseMaintenanceManager(store, resolve, own_key=resolve(str(store_path)).key, clock=clock)
             orchestrator = ParentJobOrchestrator(store)
-            if not workers:
-                yield cls(store, manager, orchestrator, None)
-                return
-            async with store.hosting_workers() as owner:
+            processor = None
+            if workers:
+                owner = await stack.enter_async_context(store.hosting_workers(serves_all=not own_jobs_only))
                 processor = JobProcessor(
                     store,
                     {JobType.OPERATION: DatabaseMaintenanceWorker(resolve)},
@@ -94,8 +105,8 @@ class Engine:
                     own_jobs_only=own_jobs_only,
                     clock=clock,
                 )
-                async with processor.running():
-                    yield cls(store, manager, orchestrator, processor)
+                await stack.enter_async_context(processor.running())
+            yield cls(store, manager, orchestrator, processor, clock)
 
     async def submit(
         self, requests: Sequence[Request], *, on_duplicate: OnDuplicate = OnDuplicate.REFUSE
@@ -122,15 +133,15 @@ class Engine:
         """What a database is and what can be done with it. Raises TargetError."""
         return await look.inspect(target)
 
-    async def cancel(self, job: JobId) -> ParentJob:
+    async def cancel(self, job: JobId, *, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
         """Ask for the end of a child, or of all open children of a parent.
 
         A pending child is cancelled at once. A running one is asked to stop and ends as what really
-        happened: a VACUUM that could not be interrupted any more ends completed.
+        happened: a VACUUM that could not be interrupted any more ends completed. What is over stays as it is.
 
         Raises JobNotFoundError.
         """
-        await self._store.request_cancel(job)
+        await self._store.request_cancel(job, reason)
         return await self.job(job.parent)
 
     async def retry(self, parent_id: int, *, only_incomplete: bool = False) -> ParentJob:
@@ -144,8 +155,37 @@ class Engine:
             self._processor.adopt([new_id])
         return await self.job(new_id)
 
+    async def drain(self, seconds: float | None = None) -> None:
+        """Start nothing more here, and wait until nothing runs here, for so many seconds at most; None for ever."""
+        if self._processor is not None:
+            await self._processor.drain(seconds)
+
+    async def pause(self, by: str) -> None:
+        """Let no job start, in any process, until `resume`; what runs goes on. `by` tells who wants it."""
+        await self._store.pause(by)
+
+    async def resume(self) -> None:
+        """Let jobs start again."""
+        await self._store.resume()
+
+    async def paused(self) -> Pause | None:
+        """Since when, and at whose word, nothing starts; None where jobs do start."""
+        return await self._store.paused()
+
+    async def pin(self, parent_id: int, *, pinned: bool = True) -> ParentJob:
+        """Keep a job from retention, or with `pinned=False` no longer. Raises JobNotFoundError."""
+        await self._store.pin(parent_id, pinned)
+        return await self.job(parent_id)
+
+    async def prune(self, retention: Retention, *, dry_run: bool = False) -> Mapping[Status, int]:
+        """Remove the history that need not be kept, little by little; how many parents of each status.
+
+        `dry_run`: remove nothing, only count.
+        """
+        return await prune(self._store, retention, self._clock(), dry_run=dry_run)
+
     async def job(self, parent_id: int) -> ParentJob:
-        """A parent with its children, their steps and their logs. Raises JobNotFoundError."""
+        """A parent with its children, their attempts, steps and logs. Raises JobNotFoundError."""
         return await self._store.job(parent_id)
 
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:

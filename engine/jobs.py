@@ -145,6 +145,12 @@ class Options:
     on_failure: OnFailure = OnFailure.CONTINUE
     lock_timeout: float = 5.0
     """Seconds to wait for a lock on the target before the step fails."""
+    time_limit: float | None = None
+    """Seconds after the submit from which on no child starts any more."""
+    until: str | None = None
+    """A time of day, `HH:MM` where the request is made, from which on no child starts any more."""
+    stop_at_limit: bool = False
+    """Whether what still runs at the limit is asked to stop, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +170,12 @@ class Progress:
     object: str | None = None
     steps_done: int = 0
     steps_total: int = 0
+    phase: str | None = None
+    """What goes on inside the step, where there is more to say than that it runs."""
+
+
+FINISHING = "finishing, cannot be interrupted"
+"""The phase of a step that was asked to stop and goes on all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,9 +198,17 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+LOG_HEAD = 200
+"""Of the log of an attempt this many lines are kept from its beginning,"""
+LOG_TAIL = 800
+"""and this many from its end: a gap in the numbers tells what was left out."""
+LOG_LINE_LIMIT = 8_000
+"""Characters of one line that are kept, from both its ends."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One line of a child's log."""
+    """One line of a child's log; they are numbered from 1 in each attempt."""
 
     number: int
     attempt: int
@@ -198,8 +218,25 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One execution of a child: by which process, from when to when, and how it ended.
+
+    One that was handed back at a shutdown is `cancelled` with reason `shutdown`; one whose process died is
+    `failed` with reason `owner_lost`. After either, another attempt may follow.
+    """
+
+    number: int
+    pid: int | None
+    host: str | None
+    started_at: Micros
+    finished_at: Micros | None
+    status: Status
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChildJob:
-    """One operation of a parent job. `steps` and `log` are there only where a whole job was asked for."""
+    """One operation of a parent job. `attempts`, `steps` and `log` come only where a whole job was asked for."""
 
     parent_id: int
     ordinal: int
@@ -209,6 +246,9 @@ class ChildJob:
     error: str | None = None
     attempt: int = 0
     owner: str | None = None
+    pid: int | None = None
+    """The process that runs it, or ran it last, on `host`."""
+    host: str | None = None
     started_at: Micros | None = None
     finished_at: Micros | None = None
     cancel_requested_at: Micros | None = None
@@ -216,6 +256,7 @@ class ChildJob:
     warnings: tuple[str, ...] = ()
     before: Facts | None = None
     after: Facts | None = None
+    attempts: tuple[Attempt, ...] = ()
     steps: tuple[Step, ...] = ()
     log: tuple[LogLine, ...] = ()
 
@@ -236,6 +277,10 @@ class ParentJob:
     started_at: Micros | None = None
     finished_at: Micros | None = None
     retry_of: int | None = None
+    deadline_at: Micros | None = None
+    """From then on no child starts."""
+    pinned: bool = False
+    """Whether retention leaves it alone."""
     children: tuple[ChildJob, ...] = ()
 
     @property
@@ -301,18 +346,23 @@ class Report:
 class ChangeKind(StrEnum):
     STATUS = "status"
     CANCEL_REQUESTED = "cancel_requested"
+    PAUSED = "paused"
+    RESUMED = "resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One thing that happened to a job, in commit order. `old` is None where the job was created."""
+    """One thing that happened, in commit order. `old` is None where the job was created.
+
+    That the store was paused or resumed concerns no single job: then `job` and `new` are None.
+    """
 
     seq: int
     at: Micros
-    job: JobId
+    job: JobId | None
     kind: ChangeKind
     old: Status | None
-    new: Status
+    new: Status | None
     attempt: int
 
 
@@ -337,6 +387,14 @@ class HistoryFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Since when, and at whose word, no job starts."""
+
+    at: Micros
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerProcess:
     """A process that is registered in the store as one that executes children."""
 
@@ -344,4 +402,20 @@ class WorkerProcess:
     pid: int
     host: str
     started_at: Micros
+    serves_all: bool
+    """Whether it takes on every job of the store; a `dbtend run` takes on its own only."""
     alive: bool
+    stalled: bool = False
+    """It lives, has something to do, and does not move: it was stopped, or hangs."""
+    running: tuple[JobId, ...] = ()
+
+
+STALLED_AFTER = 10.0
+"""Seconds."""
+
+
+def is_stalled(*, last_beat: Micros | None, busy_since: Micros | None, now: Micros) -> bool:
+    """Whether a process that lives should have moved since: it has had something to do for long enough."""
+    if last_beat is None or busy_since is None:
+        return False
+    return now - max(last_beat, busy_since) > STALLED_AFTER * 1e6

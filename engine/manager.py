@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from engine import limits
+from engine.clock import now
 from engine.errors import TargetBusyError, UsageError
-from engine.jobs import OnDuplicate, OnFailure, Operation, ParentJob, Request, Status
+from engine.jobs import Micros, OnDuplicate, OnFailure, Operation, Options, ParentJob, Request, Status
 from engine.store.base import NewJob, Store
 from engine.targets.base import Target
 
@@ -17,11 +19,19 @@ LONGEST_LOCK_TIMEOUT = 24 * 3600.0
 class DatabaseMaintenanceManager:
     """Validates requests against their targets, and submits them in one transaction."""
 
-    def __init__(self, store: Store, resolve: Callable[[str], Target], *, own_key: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        resolve: Callable[[str], Target],
+        *,
+        own_key: str | None = None,
+        clock: Callable[[], Micros] = now,
+    ) -> None:
         """`own_key`: the key of the database that holds the store itself, if any: it is no target."""
         self._store = store
         self._own_key = own_key
         self._resolve = resolve
+        self._clock = clock
 
     async def submit(
         self, requests: Sequence[Request], on_duplicate: OnDuplicate, *, retry_of: int | None = None
@@ -45,6 +55,8 @@ class DatabaseMaintenanceManager:
             engine=target.engine,
             target_key=target.key,
             retry_of=retry_of,
+            deadline_at=limits.deadline(request.options, self._clock()),
+            max_attempts={name: 1 for name in request.operations if not target.is_repeatable(name)},
         )
 
     async def retry(self, parent: ParentJob, *, only_incomplete: bool) -> int:
@@ -76,12 +88,22 @@ def validate(request: Request, target: Target) -> None:
     if request.options.on_failure not in list(OnFailure):
         known = ", ".join(OnFailure)
         raise UsageError(f"on failure {str(request.options.on_failure)!r}", "is unknown", f"choose from {known}")
+    _validate_limits(request.options)
     if not 0 <= request.options.lock_timeout <= LONGEST_LOCK_TIMEOUT:
         raise UsageError(
             f"lock timeout {request.options.lock_timeout:g}",
             "is not possible",
             f"give seconds from 0 to {LONGEST_LOCK_TIMEOUT:.0f}",
         )
+
+
+def _validate_limits(options: Options) -> None:
+    if options.time_limit is not None and not 0 < options.time_limit <= limits.LONGEST:
+        raise UsageError(f"time limit {options.time_limit:g} s", "is not possible", "give more than 0, up to a year")
+    if options.until is not None and not limits.is_time_of_day(options.until):
+        raise UsageError(f"until {options.until!r}", "is no time of day", "give HH:MM, such as 06:00")
+    if options.stop_at_limit and options.time_limit is None and options.until is None:
+        raise UsageError("stop at limit", "there is no limit", "give a time limit, or a time of day")
 
 
 def refuse_repeated_targets(jobs: Sequence[NewJob]) -> None:

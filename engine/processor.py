@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,8 @@ CANCEL_CHECK_INTERVAL = 0.05
 STORE_RETRY_INTERVAL = 1.0
 STORE_RETRIES = 30
 STORE_RETRIES_AT_STOP = 3
+
+log = logging.getLogger("dbtend")
 
 
 class JobProcessor:
@@ -44,7 +47,11 @@ class JobProcessor:
         self._clock = clock
         self._running: dict[JobId, asyncio.Event] = {}
         self._asked_to_stop: set[JobId] = set()
+        self._slots: list[asyncio.Task[None]] = []
+        self._draining = False
+        """Nothing more is claimed."""
         self._stopping = False
+        """What runs is asked to stop, and handed back."""
         self._wakes = 0
         self._wake = asyncio.Event()
 
@@ -66,26 +73,26 @@ class JobProcessor:
         def end_the_block(slot: asyncio.Task[None]) -> None:
             nonlocal gave_up
             if host is not None and not (self._stopping or slot.cancelled()) and slot.exception() is not None:
-                self._stopping = gave_up = True
+                self._draining = self._stopping = gave_up = True
                 host.cancel()
 
         helpers = [
             asyncio.create_task(self._wake_on_changes(), name="dbtend-wake"),
             asyncio.create_task(self._deliver_cancels(), name="dbtend-cancel"),
         ]
-        slots = [
+        self._slots = [
             asyncio.create_task(self._run_slot(), name=f"dbtend-slot-{number}") for number in range(self._concurrency)
         ]
-        for slot in slots:
+        for slot in self._slots:
             slot.add_done_callback(end_the_block)
         try:
             yield
         finally:
-            self._stopping = True
+            self._draining = self._stopping = True
             self._wake_up()
             for cancel in self._running.values():
                 cancel.set()
-            ended = await asyncio.gather(*slots, return_exceptions=True)
+            ended = await asyncio.gather(*self._slots, return_exceptions=True)
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
@@ -95,19 +102,25 @@ class JobProcessor:
                 if error is not None:
                     raise error from None
 
+    async def drain(self, seconds: float | None) -> None:
+        """Claim nothing more, and wait until nothing runs, for so many seconds at most; None for ever."""
+        self._draining = True
+        self._wake_up()
+        await asyncio.wait(self._slots, timeout=seconds)
+
     async def _run_slot(self) -> None:
         claim: Claim | None = None
-        while claim is not None or not self._stopping:
+        while claim is not None or not self._draining:
             wakes = self._wakes
             claim = await (self._claim() if claim is None else self._carry_out(claim))
-            if claim is None and wakes == self._wakes and not self._stopping:
+            if claim is None and wakes == self._wakes and not self._draining:
                 await self._wake.wait()
 
     async def _claim(self) -> Claim | None:
         if self._own_jobs is not None and not self._own_jobs:
             return None
         refused = 0
-        while not self._stopping:
+        while not self._draining:
             try:
                 return await self._store.claim(self._owner, self._own_jobs)
             except StoreError as error:
@@ -116,6 +129,7 @@ class JobProcessor:
 
     async def _carry_out(self, claim: Claim) -> Claim | None:
         """See a child to its end; the next claim, where there is one."""
+        log.info("#%s %s %s started, attempt %d", claim.job, claim.operation, claim.target, claim.attempt)
         cancel = self._running[claim.job] = asyncio.Event()
         if self._stopping:
             cancel.set()
@@ -153,16 +167,20 @@ class JobProcessor:
         handed_back = self._stopping and outcome.status is Status.CANCELLED and claim.job not in self._asked_to_stop
         self._asked_to_stop.discard(claim.job)
         refused, broken = 0, False
+        if not handed_back:
+            log.info("#%s %s%s", claim.job, outcome.status, f": {outcome.error}" if outcome.error else "")
         while True:
             try:
                 if handed_back:
                     await self._store.release(claim, report)
+                    log.info("#%s handed back", claim.job)
                     return None
-                if self._stopping:
+                if self._draining:
                     await self._store.finish(claim, outcome, report)
                     return None
                 return await self._store.finish_and_claim(claim, outcome, report, self._own_jobs)
-            except OwnershipLostError:
+            except OwnershipLostError as lost:
+                log.warning("%s", lost)
                 return None
             except StoreError as error:
                 refused = await self._wait_for_the_store(error, refused)

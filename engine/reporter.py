@@ -8,7 +8,19 @@ from contextlib import suppress
 from dataclasses import replace
 
 from engine.errors import StoreError
-from engine.jobs import Claim, LogLevel, LogLine, Micros, Progress, Report, Status, Step
+from engine.jobs import (
+    LOG_HEAD,
+    LOG_LINE_LIMIT,
+    LOG_TAIL,
+    Claim,
+    LogLevel,
+    LogLine,
+    Micros,
+    Progress,
+    Report,
+    Status,
+    Step,
+)
 from engine.targets.base import PlannedStep, StepResult
 
 INTERVAL = 0.25
@@ -57,16 +69,23 @@ class Reporter:
         step = replace(self._running, status=result.status, error=result.error, finished_at=ended_at)
         self._steps[step.number] = step
         self._progress = replace(
-            self._progress, steps_done=step.number, fraction=step.number / self._progress.steps_total
+            self._progress, steps_done=step.number, fraction=step.number / self._progress.steps_total, phase=None
         )
         self._has_news()
 
+    def enter_phase(self, phase: str) -> None:
+        """The running step goes into another phase; the next step begins without one."""
+        self._progress = replace(self._progress, phase=phase)
+        self._has_news()
+
     def log(self, level: LogLevel, message: str) -> None:
-        """Add a line to the child's log."""
+        """Add a line to the child's log. Of very many lines the middle is left out, and so of a very long line."""
         self._lines += 1
         self._log[self._lines] = LogLine(
-            number=self._lines, attempt=self._claim.attempt, at=self._clock(), level=level, message=message
+            number=self._lines, attempt=self._claim.attempt, at=self._clock(), level=level, message=_shortened(message)
         )
+        if len(self._log) > LOG_HEAD + LOG_TAIL:  # the store has not taken any for long
+            del self._log[next(number for number in self._log if number > LOG_HEAD)]
         self._has_news()
 
     async def stop(self) -> Report:
@@ -101,3 +120,10 @@ class Reporter:
                 del self._steps[step.number]
         for line in sent.log:
             self._log.pop(line.number, None)
+
+
+def _shortened(message: str) -> str:
+    if len(message) <= LOG_LINE_LIMIT:
+        return message
+    half = LOG_LINE_LIMIT // 2
+    return f"{message[:half]}\n... {len(message) - 2 * half:,} characters left out ...\n{message[-half:]}"

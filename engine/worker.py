@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 from engine.errors import TargetError
-from engine.jobs import Claim, Facts, LogLevel, Operation, Outcome, Reason, Status
+from engine.jobs import FINISHING, Claim, Facts, LogLevel, Operation, Outcome, Reason, Status
 from engine.reporter import Reporter
 from engine.targets.base import PlannedStep, Session, StepResult, Target
 
 T = TypeVar("T")
 LISTED = 5
+STOPS_WITHIN = 0.3
+"""Seconds in which a step that can be interrupted has stopped."""
 StepOutcome = tuple[PlannedStep, StepResult]
 
 
@@ -82,7 +84,8 @@ async def _run(
         if cancel.is_set() and not completes:
             break
         reporter.begin_step(number, step, of=len(steps))
-        result = await session.execute(step, asyncio.Event() if completes else cancel)
+        async with _telling_when_it_goes_on(reporter, cancel):
+            result = await session.execute(step, asyncio.Event() if completes else cancel)
         reporter.end_step(result)
         if result.warning:
             reporter.log(LogLevel.WARNING, result.warning)
@@ -93,6 +96,22 @@ async def _run(
         after = None
         reporter.log(LogLevel.WARNING, str(error))
     return outcome_of(results, planned=len(steps), before=before, after=after)
+
+
+@asynccontextmanager
+async def _telling_when_it_goes_on(reporter: Reporter, cancel: asyncio.Event) -> AsyncIterator[None]:
+    """Tell of a step that was asked to stop and does not."""
+
+    async def watch() -> None:
+        await cancel.wait()
+        await asyncio.sleep(STOPS_WITHIN)
+        reporter.enter_phase(FINISHING)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 def outcome_of(results: Sequence[StepOutcome], *, planned: int, before: Facts, after: Facts | None) -> Outcome:

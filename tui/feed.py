@@ -105,7 +105,8 @@ class JobFeed:
             if isinstance(change, Lagged):
                 await self._load()
             else:
-                self._dirty.add(change.job.parent)
+                if change.job is not None:
+                    self._dirty.add(change.job.parent)
                 self._wake.set()
 
     async def _read(self) -> None:

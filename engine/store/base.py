@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from engine.jobs import (
@@ -14,13 +14,21 @@ from engine.jobs import (
     EngineName,
     HistoryFilter,
     JobId,
+    Micros,
     OnDuplicate,
+    Operation,
     Outcome,
     ParentJob,
+    Pause,
+    Reason,
     Report,
     Request,
+    Status,
     WorkerProcess,
 )
+
+MAX_ATTEMPTS = 2
+"""How often a child is begun, where processes die under it, unless its operation must not be repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +39,9 @@ class NewJob:
     engine: EngineName
     target_key: str
     retry_of: int | None = None
+    deadline_at: Micros | None = None
+    max_attempts: Mapping[Operation, int] = field(default_factory=dict)
+    """Of operations that differ from `MAX_ATTEMPTS`."""
 
 
 class Store(Protocol):
@@ -46,7 +57,7 @@ class Store(Protocol):
     async def claim(self, owner: str, parents: Collection[int] | None = None) -> Claim | None:
         """Make the next pending child whose target is free `running`, owned by `owner`; None if there is none.
 
-        `parents`: claim only children of these.
+        `parents`: claim only children of these. While the store is paused there is none.
         """
         ...
 
@@ -75,16 +86,54 @@ class Store(Protocol):
         """Take the running children of owners that are proven dead: run again, or fail. What was taken."""
         ...
 
-    async def request_cancel(self, job: JobId) -> None:
-        """Cancel what is pending, ask what runs to stop. Raises JobNotFoundError."""
+    async def owner_died(self) -> None:
+        """Wait until the owner of some running child is found dead."""
+        ...
+
+    async def enforce_time_limits(self) -> None:
+        """Skip what is pending after its time limit, and ask to stop what runs and is to stop then."""
+        ...
+
+    async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+        """Cancel what is pending, ask what runs to stop; `reason` says why. Raises JobNotFoundError."""
         ...
 
     async def cancel_requests(self, owner: str) -> set[JobId]:
         """The running children of `owner` that were asked to stop."""
         ...
 
-    def hosting_workers(self) -> AbstractAsyncContextManager[str]:
-        """Be an owner of running children while inside; gives the owner's id."""
+    async def pause(self, by: str) -> None:
+        """Let nothing new start until `resume`; `by` tells who wants it. Paused already, it stays as it was."""
+        ...
+
+    async def resume(self) -> None: ...
+
+    async def paused(self) -> Pause | None: ...
+
+    async def pin(self, parent_id: int, pinned: bool) -> None:
+        """Keep a parent from retention, or no longer. Raises JobNotFoundError."""
+        ...
+
+    async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
+        """Up to `limit` parents above id `after` that ended like this before then, oldest first.
+
+        Never one that is pinned, nor one of the `keep_last` newest of its target.
+        """
+        ...
+
+    async def prune(self, parent_ids: Collection[int]) -> int:
+        """Remove finished parents with all that belongs to them; how many there were."""
+        ...
+
+    async def prune_changes(self, *, before: Micros, limit: int) -> int:
+        """Forget the oldest changes, up to `limit`, of those from before then; how many there were."""
+        ...
+
+    def hosting_workers(self, *, serves_all: bool = True) -> AbstractAsyncContextManager[str]:
+        """Be an owner of running children while inside; gives the owner's id.
+
+        `serves_all`: takes on every job, not only those of its own.
+        """
         ...
 
     async def workers(self) -> list[WorkerProcess]: ...
@@ -102,7 +151,7 @@ class Store(Protocol):
         ...
 
     async def job(self, parent_id: int) -> ParentJob:
-        """With steps and logs. Raises JobNotFoundError."""
+        """With attempts, steps and logs. Raises JobNotFoundError."""
         ...
 
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]: ...

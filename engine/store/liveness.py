@@ -6,12 +6,14 @@ knows that the owner is dead.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from engine import locks
 from engine.errors import StoreError
+from engine.jobs import Micros
 
 
 @contextmanager
@@ -37,6 +39,20 @@ def is_alive(store: Path, owner: str) -> bool:
         return locks.is_held(_lock_file(store, owner))
     except OSError as error:
         raise unusable(_lock_file(store, owner).parent, error) from error
+
+
+def beat(store: Path, owner: str) -> None:
+    """Leave a sign that this process moves, for those who look at it; nothing else depends on it."""
+    with suppress(OSError):
+        os.utime(_lock_file(store, owner))
+
+
+def last_beat(store: Path, owner: str) -> Micros | None:
+    """When the process of `owner` last moved; None where that cannot be known."""
+    try:
+        return _lock_file(store, owner).stat().st_mtime_ns // 1000
+    except OSError:
+        return None
 
 
 def remove_traces(store: Path, owner: str) -> None:

@@ -13,6 +13,9 @@ Query = tuple[str, dict[str, Any]]
 
 JOB = f"SELECT {JOB_COLUMNS} FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"
 
+ATTEMPTS = """(SELECT json_group_array(json_object('number', attempt, 'pid', pid, 'host', host,
+    'started_at', started_at, 'finished_at', finished_at, 'status', status, 'reason', reason))
+    FROM (SELECT * FROM attempt AS a WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal ORDER BY attempt))"""
 STEPS = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'object', object,
     'command', command, 'status', status, 'started_at', started_at, 'finished_at', finished_at, 'error', error))
     FROM (SELECT * FROM step AS s WHERE s.parent_id = c.parent_id AND s.ordinal = c.ordinal
@@ -22,7 +25,7 @@ LOG = """(SELECT json_group_array(json_object('number', number, 'attempt', attem
     FROM (SELECT * FROM log AS l WHERE l.parent_id = c.parent_id AND l.ordinal = c.ordinal
           ORDER BY attempt, number))"""
 
-ONE_JOB = f"""SELECT {JOB_COLUMNS}, {STEPS}, {LOG}
+ONE_JOB = f"""SELECT {JOB_COLUMNS}, {ATTEMPTS}, {STEPS}, {LOG}
 FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"""
 
 OPEN = "id IN (SELECT id FROM parent_job WHERE finished_at IS NULL)"
@@ -36,8 +39,24 @@ LAST_CHANGE = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
 CANCEL_REQUESTS = "SELECT parent_id, ordinal FROM child_job WHERE owner = :owner AND cancel_requested_at IS NOT NULL"
 
 OWNERS = "SELECT id FROM worker UNION SELECT owner FROM child_job WHERE owner IS NOT NULL"
+OWNERS_OF_RUNNING = "SELECT DISTINCT owner FROM child_job WHERE owner IS NOT NULL"
 
-WORKERS = "SELECT id, pid, host, started_at FROM worker ORDER BY started_at, id"
+WORKERS = "SELECT id, pid, host, started_at, serves_all FROM worker ORDER BY started_at, id"
+RUNNING = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
+
+IS_OPEN = "SELECT EXISTS (SELECT 1 FROM parent_job WHERE finished_at IS NULL)"
+OLDEST_PENDING = """SELECT created_at FROM parent_job
+WHERE id = (SELECT parent_id FROM child_job WHERE status = 'pending' ORDER BY parent_id LIMIT 1)"""
+
+PAUSE = "SELECT at, by FROM pause"
+
+PRUNABLE = """SELECT id FROM parent_job AS p
+WHERE status = :status AND finished_at IS NOT NULL AND id > :after AND finished_at < :before AND pinned = 0
+    AND id <= (SELECT id FROM parent_job WHERE created_at < :before ORDER BY created_at DESC, id DESC LIMIT 1)
+    AND (SELECT count(*) FROM (
+        SELECT 1 FROM parent_job AS newer WHERE newer.target = p.target AND newer.id > p.id LIMIT :keep_last
+    )) >= :keep_last
+ORDER BY id LIMIT :limit"""
 
 
 def jobs(ids: Collection[int]) -> Query:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from engine.jobs import (
+    Attempt,
     Change,
     ChangeKind,
     ChildJob,
@@ -28,10 +30,11 @@ from engine.jobs import (
 
 PARENT_COLUMNS = (
     "id", "target", "engine", "operations", "options", "status", "created_at", "started_at", "finished_at", "retry_of",
+    "deadline_at", "pinned",
 )  # fmt: skip
 CHILD_COLUMNS = (
-    "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "started_at", "finished_at",
-    "cancel_requested_at", "fraction", "object", "steps_done", "steps_total", "warnings", "before", "after",
+    "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
+    "cancel_requested_at", "fraction", "object", "steps_done", "steps_total", "phase", "warnings", "before", "after",
 )  # fmt: skip
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
@@ -39,16 +42,24 @@ Row = Sequence[Any]
 
 
 def encode_options(options: Options) -> str:
-    """Options as canonical JSON: equal options give equal text."""
-    return json.dumps({"on_failure": options.on_failure, "lock_timeout": options.lock_timeout}, sort_keys=True)
+    """Options as canonical JSON: equal options give equal text, and what was not asked for is not there."""
+    unasked = asdict(Options())
+    given = {name: value for name, value in asdict(options).items() if value != unasked[name]}
+    return json.dumps({"on_failure": options.on_failure, "lock_timeout": options.lock_timeout, **given}, sort_keys=True)
 
 
 def decode_options(text: str) -> Options | None:
     """None where the text is not what `encode_options` writes."""
     try:
         stored = json.loads(text)
-        return Options(on_failure=OnFailure(stored["on_failure"]), lock_timeout=float(stored["lock_timeout"]))
-    except (KeyError, TypeError, ValueError):
+        return Options(
+            on_failure=OnFailure(stored["on_failure"]),
+            lock_timeout=float(stored["lock_timeout"]),
+            time_limit=None if stored.get("time_limit") is None else float(stored["time_limit"]),
+            until=stored.get("until"),
+            stop_at_limit=bool(stored.get("stop_at_limit")),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -61,7 +72,7 @@ def encode_facts(facts: Facts | None) -> str | None:
 
 
 def decode_jobs(rows: Iterable[Row]) -> dict[int, ParentJob]:
-    """Joined rows (JOB_COLUMNS, then optionally steps and log as JSON) to parents with their children."""
+    """Joined rows (JOB_COLUMNS, then optionally attempts, steps and log as JSON) to parents with their children."""
     split = len(PARENT_COLUMNS)
     parents: dict[int, Row] = {}
     children: dict[int, list[ChildJob]] = {}
@@ -90,14 +101,16 @@ def _parent(row: Row, children: tuple[ChildJob, ...]) -> ParentJob:
         started_at=named["started_at"],
         finished_at=named["finished_at"],
         retry_of=named["retry_of"],
+        deadline_at=named["deadline_at"],
+        pinned=bool(named["pinned"]),
         children=children,
     )
 
 
 def _child(parent_id: int, row: Row) -> ChildJob:
     named = dict(zip(CHILD_COLUMNS, row, strict=False))
-    steps, log = row[len(CHILD_COLUMNS) :] or ("[]", "[]")
-    return ChildJob(
+    attempts, steps, log = row[len(CHILD_COLUMNS) :] or (None, "[]", "[]")
+    child = ChildJob(
         parent_id=parent_id,
         ordinal=named["ordinal"],
         operation=Operation(named["operation"]),
@@ -106,6 +119,8 @@ def _child(parent_id: int, row: Row) -> ChildJob:
         error=named["error"],
         attempt=named["attempt"],
         owner=named["owner"],
+        pid=named["pid"],
+        host=named["host"],
         started_at=named["started_at"],
         finished_at=named["finished_at"],
         cancel_requested_at=named["cancel_requested_at"],
@@ -114,6 +129,7 @@ def _child(parent_id: int, row: Row) -> ChildJob:
             object=named["object"],
             steps_done=named["steps_done"],
             steps_total=named["steps_total"],
+            phase=named["phase"],
         ),
         warnings=tuple(json.loads(named["warnings"])),
         before=_facts(named["before"]),
@@ -121,6 +137,27 @@ def _child(parent_id: int, row: Row) -> ChildJob:
         steps=tuple(_step(step) for step in json.loads(steps)),
         log=tuple(_log_line(line) for line in json.loads(log)),
     )
+    return child if attempts is None else replace(child, attempts=_attempts(child, json.loads(attempts)))
+
+
+def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[Attempt, ...]:
+    """Those that did not end the child, then the one that its row tells of."""
+    attempts = [
+        Attempt(**{**named, "status": Status(named["status"]), "reason": Reason(named["reason"])}) for named in earlier
+    ]
+    if child.started_at is not None:
+        attempts.append(
+            Attempt(
+                number=child.attempt,
+                pid=child.pid,
+                host=child.host,
+                started_at=child.started_at,
+                finished_at=child.finished_at,
+                status=child.status,
+                reason=child.reason,
+            )
+        )
+    return tuple(attempts)
 
 
 def _facts(text: str | None) -> Facts | None:
@@ -156,9 +193,9 @@ def decode_change(row: Row) -> Change:
     return Change(
         seq=seq,
         at=at,
-        job=JobId(parent_id, ordinal),
+        job=None if parent_id is None else JobId(parent_id, ordinal),
         kind=ChangeKind(kind),
         old=Status(old) if old else None,
-        new=Status(new),
+        new=Status(new) if new else None,
         attempt=attempt,
     )

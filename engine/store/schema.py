@@ -49,10 +49,12 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         return
     wanted = migrations()
     version = connection.execute("PRAGMA user_version").fetchone()[0]
+    drop_triggers(connection)  # they would be in the way where a table they write to is made anew
     for sql in wanted[version:]:
         for statement in statements(sql):
             connection.execute(statement)
-    remake_triggers(connection)
+    for sql in triggers():
+        connection.execute(sql)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {len(wanted)}")
 
@@ -67,12 +69,9 @@ def statements(script: str) -> Iterator[str]:
             pending = ""
 
 
-def remake_triggers(connection: sqlite3.Connection) -> None:
-    """Drop all triggers and make those of today's vocabulary."""
+def drop_triggers(connection: sqlite3.Connection) -> None:
     for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
         connection.execute(f"DROP TRIGGER {name}")
-    for sql in triggers():
-        connection.execute(sql)
 
 
 def triggers() -> list[str]:

@@ -9,14 +9,14 @@ import sqlite3
 import uuid
 from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import aiosqlite
 
 from engine.clock import now
-from engine.errors import JobNotFoundError, StoreError
+from engine.errors import StoreError
 from engine.jobs import (
     Change,
     Claim,
@@ -26,14 +26,23 @@ from engine.jobs import (
     OnDuplicate,
     Outcome,
     ParentJob,
+    Pause,
+    Reason,
     Report,
+    Status,
     WorkerProcess,
+    is_stalled,
 )
-from engine.store import connections, liveness, queries, transactions
+from engine.store import connections, interventions, liveness, queries, transactions, upkeep
 from engine.store.base import NewJob
 from engine.store.rows import Row, decode_change, decode_jobs
 from engine.store.watch import ChangeWatch
 from engine.store.writer import Writer
+
+OWNER_CHECK_INTERVAL = 0.05
+"""Seconds between two looks whether the owners of running children live."""
+BEAT_INTERVAL = 2.0
+"""Seconds between two signs of life of a process that has something to do."""
 
 
 class SqliteStore:
@@ -101,8 +110,12 @@ class SqliteStore:
     async def report(self, claim: Claim, report: Report) -> None:
         await self._writer.run(lambda c: transactions.write_report(c, claim, report))
 
-    async def request_cancel(self, job: JobId) -> None:
-        await self._writer.run(lambda c: transactions.request_cancel(c, job, self._clock()))
+    async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+        await self._writer.run(lambda c: interventions.request_cancel(c, job, reason, self._clock()))
+
+    async def enforce_time_limits(self) -> None:
+        if list(await self._read(interventions.OVERDUE, (self._clock(),))):
+            await self._writer.run(lambda c: interventions.enforce_time_limits(c, self._clock()))
 
     async def rescue(self) -> list[JobId]:
         """Reads and file locks tell who is dead; there is a write only where someone is."""
@@ -114,30 +127,95 @@ class SqliteStore:
         return rescued
 
     async def _rescue_from(self, dead_owner: str) -> list[JobId]:
-        return await self._writer.run(lambda c: transactions.rescue(c, dead_owner, self._clock()))
+        return await self._writer.run(lambda c: interventions.rescue(c, dead_owner, self._clock()))
+
+    async def owner_died(self) -> None:
+        while True:
+            seen = self.last_change()
+            owners = [owner for (owner,) in await self._read(queries.OWNERS_OF_RUNNING)]
+            while seen == self.last_change():
+                if not all(liveness.is_alive(self.path, owner) for owner in owners):
+                    return
+                if not owners:
+                    await self.next_change(seen)
+                await asyncio.sleep(OWNER_CHECK_INTERVAL)
+            await asyncio.sleep(OWNER_CHECK_INTERVAL)
+
+    async def pause(self, by: str) -> None:
+        await self._writer.run(lambda c: upkeep.pause(c, by, self._clock()))
+
+    async def resume(self) -> None:
+        await self._writer.run(lambda c: upkeep.resume(c, self._clock()))
+
+    async def pin(self, parent_id: int, pinned: bool) -> None:
+        await self._writer.run(lambda c: upkeep.pin(c, parent_id, pinned))
+
+    async def prune(self, parent_ids: Collection[int]) -> int:
+        return await self._writer.run(lambda c: upkeep.prune(c, parent_ids))
+
+    async def prune_changes(self, *, before: Micros, limit: int) -> int:
+        return await self._writer.run(lambda c: upkeep.prune_changes(c, before, limit))
 
     @asynccontextmanager
-    async def hosting_workers(self) -> AsyncIterator[str]:
-        owner = uuid.uuid4().hex
+    async def hosting_workers(self, *, serves_all: bool = True) -> AsyncIterator[str]:
+        owner, pid, host = uuid.uuid4().hex, os.getpid(), socket.gethostname()
         with liveness.proof_of_life(self.path, owner):
-            await self._writer.run(
-                lambda c: transactions.register_worker(c, owner, os.getpid(), socket.gethostname(), self._clock())
-            )
+            await self._writer.run(lambda c: upkeep.register_worker(c, owner, pid, host, serves_all, at=self._clock()))
+            beating = asyncio.create_task(self._beat(owner), name="dbtend-beat")
             try:
                 yield owner
             finally:
-                await asyncio.shield(self._writer.run(lambda c: transactions.forget_worker(c, owner)))
+                beating.cancel()
+                await asyncio.shield(self._writer.run(lambda c: upkeep.forget_worker(c, owner)))
+
+    async def _beat(self, owner: str) -> None:
+        """While a job is open, leave a sign of life every now and then."""
+        while True:
+            seen = self.last_change()
+            liveness.beat(self.path, owner)
+            with suppress(StoreError):
+                ((is_open,),) = await self._read(queries.IS_OPEN)
+                if not is_open:
+                    await self.next_change(seen)
+            await asyncio.sleep(BEAT_INTERVAL)
 
     # Reads: one statement each.
 
     async def workers(self) -> list[WorkerProcess]:
-        rows = await self._read(queries.WORKERS)
-        return [
-            WorkerProcess(
-                id=owner, pid=pid, host=host, started_at=started_at, alive=liveness.is_alive(self.path, owner)
+        rows = list(await self._read(queries.WORKERS))
+        if not rows:
+            return []
+        running: dict[str, list[tuple[JobId, Micros]]] = {}
+        for owner, parent_id, ordinal, started_at in await self._read(queries.RUNNING):
+            running.setdefault(owner, []).append((JobId(parent_id, ordinal), started_at))
+        pending_since = [at for (at,) in await self._read(queries.OLDEST_PENDING)]
+        now = self._clock()
+
+        def process(owner: str, pid: int, host: str, started_at: Micros, serves_all: bool) -> WorkerProcess:
+            own = running.get(owner, [])
+            busy_since = [at for _, at in own] or (pending_since if serves_all else [])
+            alive = liveness.is_alive(self.path, owner)
+            beat = liveness.last_beat(self.path, owner)
+            return WorkerProcess(
+                id=owner,
+                pid=pid,
+                host=host,
+                started_at=started_at,
+                serves_all=bool(serves_all),
+                alive=alive,
+                stalled=alive and is_stalled(last_beat=beat, busy_since=min(busy_since, default=None), now=now),
+                running=tuple(job for job, _ in own),
             )
-            for owner, pid, host, started_at in rows
-        ]
+
+        return [process(*row) for row in rows]
+
+    async def paused(self) -> Pause | None:
+        found = [Pause(at=at, by=by) for at, by in await self._read(queries.PAUSE)]
+        return found[0] if found else None
+
+    async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
+        values = {"status": status, "before": before, "keep_last": keep_last, "after": after, "limit": limit}
+        return [parent_id for (parent_id,) in await self._read(queries.PRUNABLE, values)]
 
     async def cancel_requests(self, owner: str) -> set[JobId]:
         rows = await self._read(queries.CANCEL_REQUESTS, {"owner": owner})
@@ -156,7 +234,7 @@ class SqliteStore:
     async def job(self, parent_id: int) -> ParentJob:
         found = decode_jobs(await self._read(queries.ONE_JOB, {"id": parent_id}))
         if parent_id not in found:
-            raise JobNotFoundError(f"job {parent_id}", "there is no such job", "list them with `dbtend history`")
+            raise interventions.no_such_job(JobId(parent_id))
         return found[parent_id]
 
     async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
@@ -175,7 +253,7 @@ class SqliteStore:
         rows = await self._read(*queries.history_ids(where))
         return array("q", (row[0] for row in rows))
 
-    async def _read(self, sql: str, values: Mapping[str, Any] | None = None) -> Iterable[Row]:
+    async def _read(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> Iterable[Row]:
         try:
             return await self._reader.execute_fetchall(sql, values)
         except sqlite3.Error as error:

@@ -137,6 +137,10 @@ class Target(Protocol):
         """What runs when nothing else is asked for, in the order that suits the engine."""
         ...
 
+    def is_repeatable(self, operation: Operation) -> bool:
+        """Whether it may simply be run again after the process that ran it died."""
+        ...
+
     def connect(self, *, lock_timeout: float) -> AbstractAsyncContextManager[Session]:
         """Open a session that can maintain this database.
 

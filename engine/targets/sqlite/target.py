@@ -42,6 +42,9 @@ class SqliteTarget:
     def default_operations(self) -> Sequence[Operation]:
         return plans.DEFAULT_OPERATIONS
 
+    def is_repeatable(self, operation: Operation) -> bool:
+        return True  # what dies with its process is rolled back at the next open
+
     @asynccontextmanager
     async def connect(self, *, lock_timeout: float) -> AsyncIterator[SqliteSession]:
         files.check_readable(self.path)

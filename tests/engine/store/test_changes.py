@@ -141,7 +141,7 @@ async def test_r8_processes_on_one_store_never_share_a_target_or_an_attempt(
 async def test_r18_an_idle_engine_with_workers_writes_nothing(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.rescue.INTERVAL", 0.02)
+    monkeypatch.setattr("engine.tending.INTERVAL", 0.02)
     async with SqliteStore.open(store_path) as store:
         await run_one_job(store, "sales")
     async with Engine.open(store_path, workers=4):

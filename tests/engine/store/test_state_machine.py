@@ -20,12 +20,13 @@ from engine.jobs import (
     OnFailure,
     Operation,
     Outcome,
+    Reason,
     Report,
     Status,
     may_follow,
     parent_status,
 )
-from engine.store import connections, transactions
+from engine.store import connections, interventions, transactions
 from tests.building import new_job
 
 OWNERS = ["ann", "bob", "cyd"]
@@ -89,7 +90,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(owner=st.sampled_from(OWNERS))
     def rescue(self, owner: str) -> None:
-        transactions.rescue(self.file, owner, self.tick())
+        interventions.rescue(self.file, owner, self.tick())
         self.stale += [claim for claim in self.claims if claim.owner == owner]
         self.claims = [claim for claim in self.claims if claim.owner != owner]
 
@@ -109,7 +110,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data(), ordinal=st.one_of(st.none(), st.just(1)))
     def cancel(self, data: st.DataObject, ordinal: int | None) -> None:
         parent_id = data.draw(st.sampled_from(self._parents()))
-        transactions.request_cancel(self.file, JobId(parent_id, ordinal), self.tick())
+        interventions.request_cancel(self.file, JobId(parent_id, ordinal), Reason.CANCELLED_BY_USER, self.tick())
 
     @invariant()
     def parents_say_what_their_children_say(self) -> None:

@@ -1,0 +1,38 @@
+"""Time limits: from when on no child of a request starts any more. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from engine.jobs import Micros, Options
+
+LONGEST = 366 * 86400.0
+"""Seconds that a time limit may be away, at most."""
+
+
+def deadline(options: Options, submitted_at: Micros) -> Micros | None:
+    """The earlier of the two limits that a request can name, counted from its submit; None where it names none.
+
+    `until` is a time of day in the zone of this process: the next one after the submit.
+    """
+    limits = []
+    if options.time_limit is not None:
+        limits.append(submitted_at + round(options.time_limit * 1e6))
+    if options.until is not None:
+        limits.append(_next(options.until, submitted_at))
+    return min(limits, default=None)
+
+
+def is_time_of_day(text: str) -> bool:
+    """Whether `text` is `HH:MM`, from 00:00 to 23:59."""
+    return re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", text) is not None
+
+
+def _next(time_of_day: str, after: Micros) -> Micros:
+    hour, minute = map(int, time_of_day.split(":"))
+    begin = datetime.fromtimestamp(after / 1e6)  # naive on purpose: the wall clock, whatever summer time does
+    found = begin.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    if found <= begin:
+        found += timedelta(days=1)
+    return round(found.timestamp() * 1e6)

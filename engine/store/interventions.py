@@ -1,0 +1,117 @@
+"""The writes that move children from outside: cancel, time limits, and rescue from processes that died."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from engine.errors import JobNotFoundError
+from engine.jobs import JobId, Micros, Reason, Status
+from engine.store.settling import (
+    BACK_TO_PENDING,
+    end_pending,
+    keep_attempt,
+    settle_parent,
+    stops_on_failure,
+    stored_options,
+)
+
+OVERDUE = """
+SELECT p.id FROM parent_job AS p WHERE p.deadline_at <= ? AND p.deadline_at IS NOT NULL AND p.finished_at IS NULL
+    AND EXISTS (
+        SELECT 1 FROM child_job AS c WHERE c.parent_id = p.id AND (
+            c.status = 'pending' OR c.status = 'running' AND c.cancel_requested_at IS NULL
+                AND p.options ->> 'stop_at_limit'))
+"""
+
+
+def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
+    """Pending children end at once; a running one is asked. What is over stays as it is."""
+    known = connection.execute(
+        "SELECT 1 FROM child_job WHERE parent_id = ? AND ordinal = coalesce(?, ordinal)",
+        (job.parent, job.ordinal),
+    ).fetchone()
+    if known is None:
+        raise no_such_job(job)
+    if job.ordinal is None:
+        connection.execute(
+            "UPDATE parent_job SET cancel_requested_at = coalesce(cancel_requested_at, ?)"
+            " WHERE id = ? AND finished_at IS NULL",
+            (at, job.parent),
+        )
+    end_pending(connection, job.parent, Status.CANCELLED, reason, at, job.ordinal)
+    _ask_running_to_stop(connection, job, reason, at)
+    settle_parent(connection, job.parent, at)
+
+
+def _ask_running_to_stop(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
+    connection.execute(
+        "UPDATE child_job SET cancel_requested_at = ?1, cancel_reason = ?2, changed_at = max(?1, changed_at)"
+        " WHERE parent_id = ?3 AND ordinal = coalesce(?4, ordinal) AND status = 'running'"
+        " AND cancel_requested_at IS NULL",
+        (at, reason, job.parent, job.ordinal),
+    )
+
+
+def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
+    """Past its limit nothing of a parent starts any more; what runs is asked to stop where that is wanted."""
+    for (parent_id,) in connection.execute(OVERDUE, (at,)).fetchall():
+        end_pending(connection, parent_id, Status.SKIPPED, Reason.TIME_LIMIT, at)
+        options = stored_options(connection, parent_id)
+        if options is not None and options.stop_at_limit:
+            _ask_running_to_stop(connection, JobId(parent_id), Reason.TIME_LIMIT, at)
+        settle_parent(connection, parent_id, at)
+
+
+def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[JobId]:
+    """Take over what a dead process left running: again if that is still possible, else failed; never lost."""
+    orphans = connection.execute(
+        "SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts, c.cancel_reason, p.deadline_at"
+        " FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?",
+        (dead_owner,),
+    ).fetchall()
+    for parent_id, ordinal, attempt, max_attempts, cancel_reason, deadline_at in orphans:
+        job = JobId(parent_id, ordinal)
+        if cancel_reason is not None:
+            error = "the process that ran it died after it was asked to stop"
+            _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), error, at)
+        elif attempt >= max_attempts:
+            times = "" if attempt == 1 else f", {attempt} times"
+            _fail_orphan(connection, job, f"the process that ran it died{times}", at)
+        elif deadline_at is not None and deadline_at <= at:
+            _fail_orphan(connection, job, "the process that ran it died, and its time limit has passed since", at)
+        else:
+            keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at)
+            connection.execute(
+                f"UPDATE child_job SET {BACK_TO_PENDING}, changed_at = max(?, changed_at)"
+                " WHERE parent_id = ? AND ordinal = ?",
+                (at, parent_id, ordinal),
+            )
+        connection.execute(
+            "UPDATE step SET status = 'failed', finished_at = max(?, started_at),"
+            " error = 'the process that ran it died'"
+            " WHERE parent_id = ? AND ordinal = ? AND attempt = ? AND status = 'running'",
+            (at, parent_id, ordinal, attempt),
+        )
+        settle_parent(connection, parent_id, at)
+    connection.execute("DELETE FROM worker WHERE id = ?", (dead_owner,))
+    return [JobId(parent_id, ordinal) for parent_id, ordinal, *_ in orphans]
+
+
+def _fail_orphan(connection: sqlite3.Connection, job: JobId, error: str, at: Micros) -> None:
+    _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at)
+    if stops_on_failure(connection, job.parent):
+        end_pending(connection, job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
+
+
+def _end_orphan(
+    connection: sqlite3.Connection, job: JobId, status: Status, reason: Reason, error: str, at: Micros
+) -> None:
+    connection.execute(
+        "UPDATE child_job SET status = ?1, reason = ?2, error = ?3, owner = NULL, phase = NULL,"
+        " finished_at = max(?4, started_at), changed_at = max(?4, changed_at) WHERE parent_id = ?5 AND ordinal = ?6",
+        (status, reason, error, at, job.parent, job.ordinal),
+    )
+
+
+def no_such_job(job: JobId) -> JobNotFoundError:
+    return JobNotFoundError(f"job {job}", "there is no such job", "list them with `dbtend history`")

@@ -1,0 +1,73 @@
+"""What several transactions share: how children end without having run, and what that makes of their parent."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from engine.jobs import JobId, Micros, OnFailure, Options, Reason, Status, parent_status
+from engine.store.rows import decode_options
+
+BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL,
+    fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL"""
+
+
+def storable(text: str | None) -> str | None:
+    """Text as SQLite can keep it: a file name or a message may hold bytes that are no UTF-8."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+
+
+def stored_options(connection: sqlite3.Connection, parent_id: int) -> Options | None:
+    """The options of a request; None where what is stored cannot be read."""
+    (stored,) = connection.execute("SELECT options FROM parent_job WHERE id = ?", (parent_id,)).fetchone()
+    return decode_options(stored)
+
+
+def stops_on_failure(connection: sqlite3.Connection, parent_id: int) -> bool:
+    options = stored_options(connection, parent_id)
+    return options is not None and options.on_failure is OnFailure.STOP
+
+
+def end_pending(
+    connection: sqlite3.Connection,
+    parent_id: int,
+    status: Status,
+    reason: Reason,
+    at: Micros,
+    ordinal: int | None = None,
+) -> None:
+    """End the pending children of a parent, or the one at `ordinal`, without their having run."""
+    connection.execute(
+        "UPDATE child_job SET status = ?1, reason = ?2, finished_at = ?3, changed_at = ?3"
+        " WHERE parent_id = ?4 AND ordinal = coalesce(?5, ordinal) AND status = 'pending'",
+        (status, reason, at, parent_id, ordinal),
+    )
+
+
+def settle_parent(connection: sqlite3.Connection, parent_id: int, at: Micros) -> None:
+    """Make the parent's stored status what its children say, in the transaction that changed them."""
+    children = connection.execute(
+        "SELECT status, attempt > 0 FROM child_job WHERE parent_id = ?", (parent_id,)
+    ).fetchall()
+    status = parent_status((Status(status), bool(started)) for status, started in children)
+    set_parent_status(connection, parent_id, status, at)
+
+
+def set_parent_status(connection: sqlite3.Connection, parent_id: int, status: Status, at: Micros) -> None:
+    """Store a status that `parent_status` gave, with the times that belong to it."""
+    connection.execute(
+        "UPDATE parent_job SET status = ?1, changed_at = max(?2, changed_at),"
+        " finished_at = iif(?3, max(?2, changed_at), NULL),"
+        " started_at = iif(?1 = 'running', coalesce(started_at, max(?2, changed_at)), started_at)"
+        " WHERE id = ?4 AND status <> ?1",
+        (status, at, status.is_final, parent_id),
+    )
+
+
+def keep_attempt(connection: sqlite3.Connection, job: JobId, status: Status, reason: Reason, at: Micros) -> None:
+    """Remember the attempt that the child's row is about to forget."""
+    connection.execute(
+        "INSERT INTO attempt (parent_id, ordinal, attempt, pid, host, started_at, finished_at, status, reason)"
+        " SELECT parent_id, ordinal, attempt, pid, host, started_at, max(?, started_at), ?, ? FROM child_job"
+        " WHERE parent_id = ? AND ordinal = ?",
+        (at, status, reason, job.parent, job.ordinal),
+    )
