@@ -11,7 +11,8 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +23,30 @@ IDLE_EXIT_SECONDS: Final = 60
 _STARTING_SECONDS: Final = 10.0
 """A process this young may not hold the lock yet; one that is leaving is older than IDLE_EXIT_SECONDS."""
 _STOPPING_SECONDS: Final = 10.0
+_LOG_LIMIT: Final = 1_000_000
+"""Bytes; a log that has grown beyond becomes the one before, which is all that is kept."""
 
 
 class DetachedWorker:
     """Sees to it that some worker process serves the store."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(
+        self,
+        store: Path,
+        *,
+        workers: int | None = None,
+        config_path: Path | None = None,
+        grace: float | None = None,
+    ) -> None:
+        """
+        Args:
+            workers: how many jobs it carries out at once; None as its config says.
+            config_path: where that is not at its default place.
+            grace: seconds that what runs may go on for when it is stopped; None as its config says.
+        """
         self._store = store
+        options = {"--workers": workers, "--config": config_path, "--grace": grace}
+        self._options = [text for name, value in options.items() if value is not None for text in (name, str(value))]
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
 
@@ -37,7 +55,7 @@ class DetachedWorker:
         if self._is_starting() or is_served(self._store):
             return
         try:
-            self._process = _start(self._store)
+            self._process = _start(self._store, self._options)
         except OSError as error:
             raise StoreError("worker", f"cannot be started: {error}", "run dbtend worker, or dbtend doctor") from error
         self._started_at = time.monotonic()
@@ -46,12 +64,10 @@ class DetachedWorker:
         """End the process that this object started, if any: safely, and by force where that takes too long."""
         if self._process is None:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(_STOPPING_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        while self._process.poll() is None:
+            self._process.terminate()  # the second time it leaves at once
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOPPING_SECONDS)
 
     def _is_starting(self) -> bool:
         young = time.monotonic() - self._started_at < _STARTING_SECONDS
@@ -68,16 +84,30 @@ def is_served(store: Path) -> bool:
     return locks.is_held(_directory(store) / "worker.lock")
 
 
-def _start(store: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tui.cli", "worker", "--idle-exit", str(IDLE_EXIT_SECONDS), "--store", str(store)]
-    log = os.open(_directory(store) / "worker.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+def _start(store: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    idle_exit = str(IDLE_EXIT_SECONDS)
+    # Without -P a directory `tui` where the user happens to be would be run instead of ours.
+    command = [sys.executable, "-P", "-m", "tui.cli", "worker", "--idle-exit", idle_exit, "--store", str(store)]
+    log = _open_log(_directory(store) / "worker.log")
     try:
         # A session of its own: a dropped terminal does not end it.
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
+            [*command, *options],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
         )
     finally:
         os.close(log)
+
+
+def _open_log(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > _LOG_LIMIT:
+            path.replace(path.with_name(path.name + ".1"))
+    return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _directory(store: Path) -> Path:

@@ -45,7 +45,7 @@ def _demo(directory: Path, args: argparse.Namespace, settings: Settings) -> int:
     build_demo_database(database)
     if sys.stdout.isatty() and not args.json:
         target = TargetEntry(name=DATABASE, url=str(database))
-        worker = DetachedWorker(store)
+        worker = DetachedWorker(store, grace=0)
         try:
             open_console(store, [target], Config().console, worker, mouse=not args.no_mouse)
         finally:

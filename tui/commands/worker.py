@@ -4,31 +4,100 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from engine import Engine
-from tui.commands.exit_codes import OK
+from engine import Engine, Retention
+from engine.errors import DbtendError
+from tui.commands import output
+from tui.commands.exit_codes import CANCELLED, FAILED, OK
 from tui.commands.settings import Settings
-from tui.commands.signals import stop_signals
 from tui.commands.tasks import first_of
+from tui.text import counted, plain
+from tui.worker_pool import SIGNALS, WorkerPool
 from tui.worker_process import serving
+
+log = logging.getLogger("dbtend")
 
 
 def worker(args: argparse.Namespace, settings: Settings) -> int:
-    workers = args.workers or settings.config().defaults.workers
-    asyncio.run(_work(settings.store, workers, args.idle_exit))
-    return OK
+    config = settings.config()
+    grace = config.defaults.grace if args.grace is None else args.grace
+    host = _Host(settings.store, args.idle_exit, grace, config.retention)
+    size = args.workers or config.defaults.workers
+    asyncio.run(_look_into(settings.store))
+    _log_to_stderr()
+    log.info("serving %s with %s", settings.store, counted(size, "process"))
+    pool = WorkerPool(size, partial(_begin, host))
+    pool.run()
+    log.info("ended")
+    if pool.stopped_by_force:
+        return CANCELLED
+    return FAILED if pool.gave_up else OK
 
 
-async def _work(store: Path, workers: int, idle_exit: float | None) -> None:
-    with stop_signals() as stop:
-        while not stop.is_set():
-            async with Engine.open(store, workers=workers) as engine:
-                with serving(store):
-                    await first_of(stop.wait(), *([] if idle_exit is None else [_idle(engine, idle_exit)]))
-                # From here on nobody relies on us, so what was submitted before is the last that is ours.
-                if not await engine.open_jobs():
-                    return
+async def _look_into(store: Path) -> None:
+    """So that a store that cannot be used is an error of this command, told once."""
+    async with Engine.open(store):
+        pass
+
+
+def _begin(host: _Host, number: int, lifeline: int) -> None:
+    try:
+        asyncio.run(host.work(number, lifeline))
+    except DbtendError as error:
+        output.notice(plain(str(error)))
+        sys.exit(FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """One process of the pool: it carries out one job at a time, so that it can be ended by force at any time."""
+
+    store: Path
+    idle_exit: float | None
+    grace: float
+    """Seconds that what runs may go on for after it was asked to stop."""
+    retention: Retention
+
+    async def work(self, number: int, lifeline: int) -> None:
+        with _stopping(lifeline) as (stop, alone):
+            while not stop.is_set():
+                retention = self.retention if number == 0 else None
+                async with Engine.open(self.store, workers=1, retention=retention) as engine:
+                    with serving(self.store):
+                        idle = [] if self.idle_exit is None else [_idle(engine, self.idle_exit)]
+                        await first_of(stop.wait(), *idle)
+                    if stop.is_set():
+                        await engine.drain(None if alone.is_set() else self.grace)
+                    # From here on nobody relies on us, so what was submitted before is the last that is ours.
+                    elif not await engine.open_jobs():
+                        return
+
+
+@contextmanager
+def _stopping(lifeline: int) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Events that say that this process is to stop, and that it is because the one that started it is dead.
+
+    Nobody waits for it then: what it runs may take its time.
+    """
+    loop = asyncio.get_running_loop()
+    stop, alone = asyncio.Event(), asyncio.Event()
+
+    def is_alone() -> None:
+        loop.remove_reader(lifeline)
+        alone.set()
+        stop.set()
+
+    loop.add_reader(lifeline, is_alone)
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    yield stop, alone
 
 
 async def _idle(engine: Engine, seconds: float) -> None:
@@ -49,3 +118,15 @@ async def _idle(engine: Engine, seconds: float) -> None:
                     return
 
     await first_of(follow(), wait())
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))  # what databases are called is not ours
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s worker %(process)d: %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)

@@ -1,0 +1,131 @@
+"""Processes that are replaced when they die and stopped together: with real processes and real signals."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+A_POOL = """
+import os, signal, sys
+from tui.worker_pool import WorkerPool
+
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
+def patient(number, lifeline):
+    signal.signal(signal.SIGTERM, lambda *_: say("asked", number))
+    say("started", number, os.getpid())
+    os.read(lifeline, 1)
+    say("alone", number)
+
+def obedient(number, lifeline):
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    say("started", number, os.getpid())
+    os.read(lifeline, 1)
+
+def broken(number, lifeline):
+    sys.exit(3)
+
+import tui.worker_pool
+tui.worker_pool.PAUSE = 0
+pool = WorkerPool(int(sys.argv[2]), globals()[sys.argv[1]])
+pool.run()
+say("over", pool.stopped_by_force, pool.gave_up)
+"""
+
+
+class Pool:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self._text = b""
+
+    def line(self) -> str:
+        """The next line that any of its processes says."""
+        assert self.process.stdout is not None
+        while b"\n" not in self._text:
+            assert select.select([self.process.stdout], [], [], 20)[0], "nothing is said"
+            more = os.read(self.process.stdout.fileno(), 4096)
+            assert more, "all are gone"
+            self._text += more
+        line, _, self._text = self._text.partition(b"\n")
+        return line.decode()
+
+    def started(self) -> dict[int, int]:
+        """Two processes, by number, as they start."""
+        lines = [self.line().split() for _ in range(2)]
+        return {int(number): int(pid) for _, number, pid in lines}
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+
+@contextmanager
+def running(work: str) -> Iterator[Pool]:
+    command = [sys.executable, "-c", A_POOL, work, "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            yield Pool(process)
+        finally:
+            process.kill()
+
+
+def test_a_process_that_dies_is_replaced() -> None:
+    with running("obedient") as pool:
+        pids = pool.started()
+        os.kill(pids[1], signal.SIGKILL)
+        said, number, pid = pool.line().split()
+        assert (said, number) == ("started", "1")
+        assert int(pid) not in pids.values()
+        pool.signal(signal.SIGTERM)
+        assert pool.line() == "over False False"
+
+
+def test_each_process_is_a_session_of_its_own() -> None:
+    with running("obedient") as pool:
+        for pid in pool.started().values():
+            assert os.getsid(pid) == pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_asks_and_the_second_kills(number: int) -> None:
+    with running("patient") as pool:
+        pids = pool.started()
+        pool.signal(number)
+        assert {pool.line(), pool.line()} == {"asked 0", "asked 1"}
+        pool.signal(number)
+        assert pool.line() == "over True False"
+        for pid in pids.values():
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+
+
+def test_processes_learn_that_the_one_that_started_them_was_killed() -> None:
+    with running("patient") as pool:
+        pool.started()
+        pool.process.kill()
+        assert {pool.line(), pool.line()} == {"alone 0", "alone 1"}
+
+
+def test_a_process_that_fails_again_and_again_is_given_up() -> None:
+    with running("broken") as pool:
+        assert pool.line() == "over False True"
+
+
+def test_a_signal_that_its_parent_ignores_stays_ignored() -> None:
+    nohup = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", nohup, sys.executable, "-c", A_POOL, "obedient", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        pool = Pool(process)
+        pool.started()
+        pool.signal(signal.SIGHUP)
+        pool.signal(signal.SIGTERM)
+        assert pool.line() == "over False False"

@@ -1,0 +1,121 @@
+"""Several processes that do the same work, as one: started together, replaced when they die, stopped together."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from typing import Final
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+FAILS_EARLY: Final = 2.0
+"""Seconds; a process that fails sooner is replaced only after a pause,"""
+PAUSE = 2.0
+EARLY_FAILURES: Final = 5
+"""and no more after so many in a row."""
+
+Work = Callable[[int, int], None]
+log = logging.getLogger("dbtend")
+
+
+class WorkerPool:
+    """Runs `work` in `size` processes until all of them have ended by themselves, or a signal asks them to.
+
+    Each is a fork of this process, which must have no thread and no database open, in a session of its own: a key at
+    the terminal is for this process alone. `work` is called with its number, from 0, and with a file descriptor that
+    can be read when this process has died: nobody replaces or stops it then any more.
+    """
+
+    def __init__(self, size: int, work: Work) -> None:
+        self._size = size
+        self._work = work
+        self._processes: dict[int, tuple[BaseProcess, float]] = {}
+        """By number, with when it was started."""
+        self._signals = 0
+        self._early_failures = 0
+
+    @property
+    def stopped_by_force(self) -> bool:
+        return self._signals > 1
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether its processes failed again and again."""
+        return self._early_failures >= EARLY_FAILURES
+
+    def run(self) -> None:
+        """Return when no process is left. The first signal asks them to end, the second kills them."""
+        self._alive = os.pipe()
+        with self._listening() as wake:
+            for number in range(self._size):
+                self._start(number)
+            while self._processes:
+                wait([wake, *(process.sentinel for process, _ in self._processes.values())])
+                self._heed_signals(wake)
+                for number, (process, started_at) in list(self._processes.items()):
+                    if process.exitcode is not None:
+                        del self._processes[number]
+                        self._see_how_it_ended(number, process, started_at)
+
+    def _start(self, number: int) -> None:
+        # Forked, so that it is there at once, and shares what this process has imported.
+        process = multiprocessing.get_context("fork").Process(target=self._begin, args=(number,))
+        process.start()
+        self._processes[number] = process, time.monotonic()
+
+    def _begin(self, number: int) -> None:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for signal_number in SIGNALS:
+            signal.signal(signal_number, signal.SIG_DFL)
+        read_end, write_end = self._alive
+        os.close(write_end)
+        self._work(number, read_end)
+
+    def _see_how_it_ended(self, number: int, process: BaseProcess, started_at: float) -> None:
+        if process.exitcode == 0 or self._signals:
+            return
+        log.warning("process %s ended with %s", process.pid, process.exitcode)
+        lived = time.monotonic() - started_at
+        self._early_failures = self._early_failures + 1 if lived < FAILS_EARLY else 0
+        if self.gave_up:
+            return
+        if self._early_failures > 1:
+            time.sleep(PAUSE)
+        self._start(number)
+
+    def _heed_signals(self, wake: int) -> None:
+        received = len(os.read(wake, 4096)) if wait([wake], timeout=0) else 0
+        for _ in range(received):
+            self._signals += 1
+            how = signal.SIGTERM if self._signals == 1 else signal.SIGKILL
+            log.info("stopping: waiting for what runs; once more to leave at once" if self._signals == 1 else "killed")
+            for process, _ in self._processes.values():
+                if process.pid is not None:
+                    os.kill(process.pid, how)
+
+    @contextmanager
+    def _listening(self) -> Iterator[int]:
+        """A file descriptor from which a byte can be read for each signal."""
+        read_end, write_end = os.pipe()
+        os.set_blocking(write_end, False)
+        # What the parent process had us ignore (nohup, a background job of a script) stays ignored.
+        heeded = {number: signal.getsignal(number) for number in SIGNALS}
+        heeded = {number: handler for number, handler in heeded.items() if handler is not signal.SIG_IGN}
+        for number in heeded:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(write_end)
+        try:
+            yield read_end
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in heeded.items():
+                signal.signal(number, handler)
+            os.close(read_end)
+            os.close(write_end)
