@@ -35,23 +35,41 @@ from engine.store.settling import (
     storable,
 )
 
+FREE = "NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND r.target_key = c.target_key)"
+
+# In this order the first child whose target is free is also the first pending one of its parent.
+# Where many targets have work, one that is free is found among the oldest children. Where few have very much, and
+# all of them are busy, that would be a walk through everything: from some point on it goes from target to target.
+AMONG_THE_OLDEST = f"""
+SELECT parent_id, ordinal FROM (
+    SELECT parent_id, ordinal, target_key FROM child_job WHERE status = 'pending'
+    ORDER BY parent_id, ordinal LIMIT 100) AS c
+WHERE {FREE} LIMIT 1
+"""
+OF_EACH_TARGET = f"""
+WITH RECURSIVE target (key) AS (
+    SELECT (SELECT min(target_key) FROM child_job WHERE status = 'pending')
+    UNION ALL
+    SELECT (SELECT min(target_key) FROM child_job WHERE status = 'pending' AND target_key > key)
+    FROM target WHERE key IS NOT NULL)
+SELECT c.parent_id, c.ordinal FROM target JOIN child_job AS c ON (c.parent_id, c.ordinal) = (
+    SELECT parent_id, ordinal FROM child_job WHERE status = 'pending' AND target_key = key
+    ORDER BY parent_id, ordinal LIMIT 1)
+WHERE {FREE} ORDER BY c.parent_id LIMIT 1
+"""
+OF_THESE_PARENTS = f"""
+SELECT parent_id, ordinal FROM child_job AS c
+WHERE c.status = 'pending' AND c.parent_id IN (SELECT value FROM json_each(?)) AND {FREE}
+ORDER BY parent_id, ordinal LIMIT 1
+"""
 CLAIM = """
-UPDATE child_job SET status = 'running', owner = :owner, attempt = attempt + 1, changed_at = max(:at, changed_at),
-    started_at = max(:at, changed_at), (pid, host) = (SELECT pid, host FROM worker WHERE id = :owner)
-WHERE (parent_id, ordinal) = (
-    SELECT c.parent_id, c.ordinal FROM child_job AS c
-    WHERE c.status = 'pending' AND NOT EXISTS (SELECT 1 FROM pause) {among}
-        AND NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND r.target_key = c.target_key)
-        AND NOT EXISTS (
-            SELECT 1 FROM child_job AS s
-            WHERE s.status = 'pending' AND s.parent_id = c.parent_id AND s.ordinal < c.ordinal)
-    ORDER BY c.parent_id, c.ordinal LIMIT 1)
-RETURNING parent_id, ordinal, type, attempt, operation,
+UPDATE child_job SET status = 'running', owner = ?1, attempt = attempt + 1, changed_at = max(?2, changed_at),
+    started_at = max(?2, changed_at), (pid, host) = (SELECT pid, host FROM worker WHERE id = ?1)
+WHERE parent_id = ?3 AND ordinal = ?4
+RETURNING type, attempt, operation,
     (SELECT target FROM parent_job WHERE id = child_job.parent_id),
     (SELECT options FROM parent_job WHERE id = child_job.parent_id)
 """
-CLAIM_ANY = CLAIM.format(among="")
-CLAIM_AMONG = CLAIM.format(among="AND c.parent_id IN (SELECT value FROM json_each(:parents))")
 
 OWNED = "parent_id = ? AND ordinal = ? AND owner = ? AND attempt = ? AND status = 'running'"
 
@@ -94,14 +112,11 @@ def _submit_one(connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDup
 def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] | None, at: Micros) -> Claim | None:
     """The next pending child whose target is free: oldest parent first, in the order of its request."""
     enforce_time_limits(connection, at)
-    if parents is None:
-        found = connection.execute(CLAIM_ANY, {"owner": owner, "at": at}).fetchone()
-    else:
-        among = {"owner": owner, "at": at, "parents": json.dumps(sorted(parents))}
-        found = connection.execute(CLAIM_AMONG, among).fetchone()
+    found = _next_to_run(connection, parents)
     if found is None:
         return None
-    parent_id, ordinal, job_type, attempt, operation, target, options = found
+    parent_id, ordinal = found
+    job_type, attempt, operation, target, options = connection.execute(CLAIM, (owner, at, *found)).fetchone()
     set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
     return Claim(
         job=JobId(parent_id, ordinal),
@@ -112,6 +127,16 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
         operation=operation,
         options=decode_options(options),
     )
+
+
+def _next_to_run(connection: sqlite3.Connection, parents: Collection[int] | None) -> tuple[int, int] | None:
+    if connection.execute("SELECT 1 FROM pause").fetchone():
+        return None
+    if parents is not None:
+        found = connection.execute(OF_THESE_PARENTS, (json.dumps(sorted(parents)),)).fetchone()
+    else:
+        found = connection.execute(AMONG_THE_OLDEST).fetchone() or connection.execute(OF_EACH_TARGET).fetchone()
+    return found and (found[0], found[1])
 
 
 def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, report: Report, at: Micros) -> None:

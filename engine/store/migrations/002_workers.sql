@@ -10,6 +10,11 @@ ALTER TABLE child_job ADD COLUMN phase TEXT;
 ALTER TABLE child_job ADD COLUMN cancel_reason TEXT CHECK (cancel_reason IS NULL
     OR cancel_reason = 'cancelled_by_user' OR cancel_reason = 'time_limit' OR cancel_reason = 'shutdown');
 
+-- Claims also go from target to target; the check for duplicates also compares what was asked for.
+CREATE INDEX child_job_pending_of_target ON child_job (target_key, parent_id, ordinal) WHERE status = 'pending';
+DROP INDEX parent_job_open;
+CREATE INDEX parent_job_open ON parent_job (target_key, operations, options) WHERE finished_at IS NULL;
+
 -- Executions that ended without ending the child: the last one is told by the child itself.
 CREATE TABLE attempt (
     parent_id   INTEGER NOT NULL,

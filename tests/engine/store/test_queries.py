@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from itertools import product
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from engine.store import connections, queries, transactions
 from tests.building import COMPLETED, FAILED, new_job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from engine.store.sqlite import SqliteStore
@@ -81,12 +82,23 @@ def test_what_the_console_asks_all_the_time_is_a_search(
     assert all(is_through_an_index(line) for line in plan), plan
 
 
-@pytest.mark.parametrize("sql", [transactions.CLAIM_ANY, transactions.CLAIM_AMONG])
-def test_a_claim_walks_the_pending_children_in_order(file: sqlite3.Connection, sql: str) -> None:
-    plan = plan_of(file, sql, {"owner": "me", "at": 1, "parents": json.dumps([1, 2])})
-    assert any("child_job_pending" in line for line in plan), plan
-    assert any("child_job_one_running_per_target" in line for line in plan), plan
-    assert not [line for line in plan if "TEMP B-TREE" in line]
+@pytest.mark.parametrize(
+    ("sql", "values"),
+    [
+        (transactions.AMONG_THE_OLDEST, ()),
+        (transactions.OF_EACH_TARGET, ()),
+        (transactions.OF_THESE_PARENTS, (json.dumps([1, 2]),)),
+    ],
+    ids=["among the oldest", "of each target", "of these parents"],
+)
+def test_a_claim_looks_only_at_what_is_pending_or_running(
+    file: sqlite3.Connection, sql: str, values: Sequence[object]
+) -> None:
+    plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert any("child_job_one_running_per_target (target_key=?)" in line for line in plan), plan
+    indexes = ("child_job_pending", "child_job_one_running_per_target", "USING PRIMARY KEY (parent_id=?")
+    of_children = [line for line in plan if re.match(r"(SCAN|SEARCH) (child_job|r)\b", line)]
+    assert all(any(index in line for index in indexes) for line in of_children), plan
 
 
 async def test_r24_paging_shows_each_job_once_while_new_ones_arrive(store: SqliteStore) -> None:
