@@ -42,7 +42,7 @@ FREE = "NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND 
 # all of them are busy, that would be a walk through everything: from some point on it goes from target to target.
 AMONG_THE_OLDEST = f"""
 SELECT parent_id, ordinal FROM (
-    SELECT parent_id, ordinal, target_key FROM child_job WHERE status = 'pending'
+    SELECT parent_id, ordinal, target_key FROM child_job INDEXED BY child_job_pending WHERE status = 'pending'
     ORDER BY parent_id, ordinal LIMIT 100) AS c
 WHERE {FREE} LIMIT 1
 """
