@@ -1,0 +1,5 @@
+"""Python runs this at the start of every process of a chaos test, whoever started it: it is on their PYTHONPATH."""
+
+from tests.chaos import instruments
+
+instruments.install()

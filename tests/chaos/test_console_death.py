@@ -1,0 +1,75 @@
+"""Whatever becomes of a console, the job that was started there goes on, and the next console shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, HistoryFilter, Status
+from tests.chaos.console import Console, console
+from tests.chaos.processes import Processes, processes
+from tests.chaos.trace import Trace
+from tests.sqlite_files import content, integrity, make_database, transaction
+
+CONFIG = """
+[targets.sales]
+url = "{}"
+operations = ["vacuum"]
+lock_timeout = 600
+"""
+LEAVES_THE_SCREEN, SHOWS_THE_CURSOR = b"\x1b[?1049l", b"\x1b[?25h"
+
+
+@pytest.fixture
+def all_processes(tmp_path: Path) -> Iterator[Processes]:
+    with processes(Trace(tmp_path)) as started:
+        yield started
+
+
+def kill(opened: Console) -> None:
+    opened.process.send_signal(signal.SIGKILL)
+
+
+def hang_up(opened: Console) -> None:
+    opened.process.send_signal(signal.SIGHUP)
+
+
+def terminate(opened: Console) -> None:
+    opened.process.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("die", [kill, hang_up, terminate, Console.close])
+async def test_a_vacuum_outlives_its_console(
+    all_processes: Processes, tmp_path: Path, die: Callable[[Console], None]
+) -> None:
+    sales, config, store = make_database(tmp_path / "sales.db"), tmp_path / "config.toml", all_processes.trace.store
+    config.write_text(CONFIG.format(sales))
+    before, size = content(sales), sales.stat().st_size
+    arguments = ("--store", store, "--config", config)
+    with transaction(sales, "DEFERRED"):  # which keeps the VACUUM waiting
+        with console(all_processes.environment(), *arguments) as first:
+            await first.shows("optimize")
+            first.press(b"r")
+            await first.shows("run exactly this")
+            first.press(b"\r")
+            await first.shows("1 running")
+            die(first)
+            await first.ended()
+        if die in {hang_up, terminate}:
+            assert LEAVES_THE_SCREEN in first.output
+            assert SHOWS_THE_CURSOR in first.output
+        async with Engine.open(store) as engine:
+            (going_on,) = await engine.open_jobs()
+            assert going_on.children[0].status is Status.RUNNING
+    async with Engine.open(store) as engine, asyncio.timeout(60):
+        await engine.wait([going_on.id])
+        (done,) = await engine.history(HistoryFilter(status=Status.COMPLETED))
+    assert (done.id, [child.attempt for child in done.children]) == (going_on.id, [1])
+    with console(all_processes.environment(), *arguments) as second:
+        await second.shows("completed")
+    assert sales.stat().st_size < size
+    assert (content(sales), integrity(sales)) == (before, [])
