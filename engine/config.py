@@ -1,4 +1,4 @@
-"""The config file: targets, defaults, console; and where dbtend keeps its files."""
+"""The config file: targets, defaults, console, retention; and where dbtend keeps its files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from platformdirs import user_config_path, user_state_path
 
 from engine.errors import ConfigError
 from engine.jobs import OnFailure, Operation
+from engine.retention import Retention
+from engine.words import seconds_of
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -39,6 +41,8 @@ class Defaults:
     on_failure: OnFailure = OnFailure.CONTINUE
     lock_timeout: float = 5.0
     workers: int = 2
+    grace: float = 30.0
+    """Seconds that what runs may go on for when its process is asked to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +57,11 @@ class Config:
     targets: tuple[TargetEntry, ...] = ()
     defaults: Defaults = field(default_factory=Defaults)
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
+    retention: Retention = field(default_factory=Retention)
 
 
+MAX_KEEP_LAST: Final = 10_000
+FOREVER: Final = "forever"
 MAX_WORKERS: Final = 64
 
 
@@ -93,11 +100,12 @@ def parse_config(text: str, file: str) -> Config:
         why, line = _syntax_error(str(error), text)
         raise ConfigError(f"{file}, line {line}", why, "the file must be TOML") from None
     root = _Table(document, (), text, file)
-    root.only("targets", "defaults", "console")
+    root.only("targets", "defaults", "console", "retention")
     return Config(
         targets=tuple(_target(entry) for entry in root.table("targets").tables()),
         defaults=_defaults(root.table("defaults")),
         console=_console(root.table("console")),
+        retention=_retention(root.table("retention")),
     )
 
 
@@ -117,15 +125,17 @@ def _target(entry: _Table) -> TargetEntry:
 
 
 def _defaults(table: _Table) -> Defaults:
-    table.only("on_failure", "lock_timeout", "workers")
+    table.only("on_failure", "lock_timeout", "workers", "grace")
     given = Defaults()
     on_failure = table.choice("on_failure", OnFailure)
     lock_timeout = table.seconds("lock_timeout")
     workers = table.count("workers", MAX_WORKERS)
+    grace = table.seconds("grace")
     return Defaults(
         on_failure=given.on_failure if on_failure is None else on_failure,
         lock_timeout=given.lock_timeout if lock_timeout is None else lock_timeout,
         workers=given.workers if workers is None else workers,
+        grace=given.grace if grace is None else grace,
     )
 
 
@@ -135,6 +145,18 @@ def _console(table: _Table) -> ConsoleConfig:
     if refresh is not None and refresh < 0.05:
         table.wrong("refresh", "must be at least 0.05 seconds", "0.25 suits most terminals")
     return ConsoleConfig(theme=table.text("theme"), refresh=ConsoleConfig().refresh if refresh is None else refresh)
+
+
+def _retention(table: _Table) -> Retention:
+    table.only("completed", "failed", "cancelled", "keep_last")
+    given = Retention()
+    keep_last = table.count("keep_last", MAX_KEEP_LAST, least=0)
+    return Retention(
+        completed=table.age("completed", given.completed),
+        failed=table.age("failed", given.failed),
+        cancelled=table.age("cancelled", given.cancelled),
+        keep_last=given.keep_last if keep_last is None else keep_last,
+    )
 
 
 class _Table:
@@ -176,11 +198,23 @@ class _Table:
             self.wrong(key, "must be a number of seconds, 0 or more", f"such as {key} = 5")
         return float(value)
 
-    def count(self, key: str, most: int) -> int | None:
+    def count(self, key: str, most: int, *, least: int = 1) -> int | None:
         value = self._values.get(key)
-        if value is not None and (type(value) is not int or not 1 <= value <= most):
-            self.wrong(key, f"must be a whole number from 1 to {most}", f"such as {key} = 2")
+        if value is not None and (type(value) is not int or not least <= value <= most):
+            self.wrong(key, f"must be a whole number from {least} to {most}", f"such as {key} = 2")
         return value
+
+    def age(self, key: str, default: float | None) -> float | None:
+        """Seconds; None for ever."""
+        value = self.text(key)
+        if value is None:
+            return default
+        if value == FOREVER:
+            return None
+        try:
+            return seconds_of(value)
+        except ValueError:
+            self.wrong(key, f'must be an age, or "{FOREVER}"', f'such as {key} = "90d", "12w" or "36h"')
 
     def choice(self, key: str, choices: type[_Choice]) -> _Choice | None:
         value = self.text(key)

@@ -1,6 +1,12 @@
-"""Numbers in words, for reasons and messages as well as for screens."""
+"""Numbers in words, for reasons and messages as well as for screens; and back, where people write them."""
 
 from __future__ import annotations
+
+import re
+from typing import Final
+
+_SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_SPAN: Final = re.compile("".join(f"(?:([0-9]{{1,6}}){unit})?" for unit in _SECONDS))
 
 
 def size(value: float | None) -> str:
@@ -21,3 +27,22 @@ def counted(number: int, noun: str) -> str:
     """`1 step`, `3 steps`, `2 indexes`."""
     plural = noun + ("es" if noun.endswith(("x", "s", "ch")) else "s")
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def span(seconds: float) -> str:
+    """A length of time as people write it: `30m`, `1h30m`, `90d`; what is below a second is left out."""
+    rest, parts = int(seconds), []
+    for unit, length in _SECONDS.items():
+        if unit != "w":  # 90d says more than 12w6d
+            number, rest = divmod(rest, length)
+            parts += [f"{number}{unit}"] if number else []
+    return "".join(parts) or "0s"
+
+
+def seconds_of(span: str) -> float:
+    """The seconds in `90s`, `30m`, `2h`, `1d`, `12w` or `1h30m`. Raises ValueError for anything else."""
+    found = _SPAN.fullmatch(span)
+    if not (span and found):
+        raise ValueError(f"{span!r} is no length of time such as 30m, 2h or 1h30m")
+    numbers = (int(number or 0) for number in found.groups())
+    return float(sum(number * length for number, length in zip(numbers, _SECONDS.values(), strict=True)))

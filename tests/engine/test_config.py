@@ -10,6 +10,7 @@ import pytest
 from engine.config import Config, ConsoleConfig, Defaults, TargetEntry, load_config, parse_config
 from engine.errors import ConfigError
 from engine.jobs import OnFailure, Operation
+from engine.retention import Retention
 
 EVERYTHING = """
 [targets.sales]
@@ -26,10 +27,17 @@ url = "sqlite:///srv/app.db"
 on_failure = "stop"
 lock_timeout = 2.5
 workers = 4
+grace = 5
 
 [console]
 theme = "nord"
 refresh = 1
+
+[retention]
+completed = "12w"
+failed = "36h"
+cancelled = "forever"
+keep_last = 0
 """
 
 
@@ -46,14 +54,16 @@ def test_everything_that_can_be_said() -> None:
             ),
             TargetEntry(name="app", url="sqlite:///srv/app.db"),
         ),
-        defaults=Defaults(on_failure=OnFailure.STOP, lock_timeout=2.5, workers=4),
+        defaults=Defaults(on_failure=OnFailure.STOP, lock_timeout=2.5, workers=4, grace=5.0),
         console=ConsoleConfig(theme="nord", refresh=1.0),
+        retention=Retention(completed=12 * 7 * 86_400.0, failed=36 * 3_600.0, cancelled=None, keep_last=0),
     )
 
 
 def test_what_is_not_said_is_at_its_default() -> None:
     assert parse_config("", "config.toml") == Config()
     assert parse_config("[defaults]\nlock_timeout = 0", "f").defaults == Defaults(lock_timeout=0.0)
+    assert parse_config("[retention]\nkeep_last = 5", "f").retention == Retention(keep_last=5)
 
 
 def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +90,18 @@ def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         ("[defaults]\nlock_timeout = nan", "f, line 2: defaults.lock_timeout must be a number of seconds"),
         ("[defaults]\nlock_timeout = true", "f, line 2: defaults.lock_timeout must be a number of seconds"),
         ('[defaults]\non_failure = "go"', "f, line 2: defaults.on_failure cannot be 'go' (known: continue, stop)"),
+        ("[defaults]\ngrace = inf", "f, line 2: defaults.grace must be a number of seconds"),
+        ("[retention]\nfailde = 1", "f, line 2: retention.failde is no key that dbtend knows (did you mean failed?)"),
+        ("[retention]\nskipped = '1d'", "f, line 2: retention.skipped is no key that dbtend knows (known here: comp"),
+        (
+            "[retention]\n\nfailed = '90 days'",
+            'f, line 3: retention.failed must be an age, or "forever" (such as failed = "90d", "12w" or "36h")',
+        ),
+        ("[retention]\ncompleted = ''", "f, line 2: retention.completed must be an age"),
+        ("[retention]\ncompleted = 90", "f, line 2: retention.completed must be text"),
+        ("[retention]\nkeep_last = -1", "f, line 2: retention.keep_last must be a whole number from 0 to 10000"),
+        ("[retention]\nkeep_last = 10001", "f, line 2: retention.keep_last must be a whole number from 0 to 10000"),
+        ('[retention]\nkeep_last = "5"', "f, line 2: retention.keep_last must be a whole number"),
         ("[console]\nrefresh = 0", "f, line 2: console.refresh must be at least 0.05 seconds"),
         (
             '[targets.a]\nurl = "a"\noperations = [\n "vacuum",\n "bogus",\n]',

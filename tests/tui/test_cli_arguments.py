@@ -11,7 +11,8 @@ import pytest
 from engine import JobId, OnFailure, Operation, Status
 from engine.errors import DbtendError, NotAvailableError, UsageError
 from tui.commands import values
-from tui.commands.arguments import COMMANDS, NOT_YET, overview, parse, parser_of
+from tui.commands.arguments import overview, parse, parser_of
+from tui.commands.command_table import COMMANDS, NOT_YET
 from tui.commands.console import refuse_mistyped_command
 
 
@@ -47,6 +48,16 @@ def test_history_takes_all_filters() -> None:
 def test_a_request_names_how_it_wants_to_be_carried_out() -> None:
     args = parse(["plan", "x", "--on-failure", "stop", "--lock-timeout", "0.5", "--workers", "4"])
     assert (args.on_failure, args.lock_timeout, args.workers) == (OnFailure.STOP, 0.5, 4)
+    args = parse(["run", "x", "--time-limit", "1h30m", "--until", "6:00", "--stop-at-limit"])
+    assert (args.time_limit, args.until, args.stop_at_limit) == (5400.0, "06:00", True)
+
+
+def test_a_plan_takes_whatever_a_run_takes_and_shows_what_matters_to_it() -> None:
+    args = parse(["plan", "x", "--workers", "4", "--detach", "--grace", "1", "--time-limit", "2h"])
+    assert args.words == ["x"]
+    shown = parser_of("plan").format_help()
+    assert "--time-limit" in shown
+    assert not any(option in shown for option in ("--workers", "--detach", "--grace"))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +76,10 @@ def test_a_request_names_how_it_wants_to_be_carried_out() -> None:
         ("run x --lock-timeout -1", "'-1': is no number of seconds"),
         ("run x --lock-timeout nan", "'nan': is no number of seconds"),
         ("run x --workers 0", "'0': is no number of workers (give a whole number from 1 to 64)"),
+        ("run x --time-limit 30", "'30': is no time limit (give a duration such as 90s, 30m, 2h or 1h30m)"),
+        ("run x --until 24:00", "'24:00': is no time of day (give HH:MM, such as 06:00)"),
+        ("run x --grace forever", "'forever': is no number of seconds"),
+        ("retry 1 --time-limit 2h", "--time-limit: is no option of dbtend retry"),
         ("history --status broken", "'broken': is no status"),
         ("history --since yesterday", "'yesterday': is no date"),
         ("history --limit 0", "'0': is no limit"),
@@ -78,7 +93,7 @@ def test_wrong_usage_says_what_to_type_instead(line: str, said: str) -> None:
         parse(line.split())
 
 
-LATER = ("--time-limit=30m", "--until=06:00", "--jobs=2", "--detach", "--needed", "--stop-at-limit", "--force")
+LATER = ("--jobs=2", "--needed", "--force")
 
 
 @pytest.mark.parametrize("line", [*sorted(NOT_YET), *(f"{c} x {o}" for c in ("run", "plan") for o in LATER)])
@@ -90,7 +105,7 @@ def test_what_comes_later_says_so(line: str) -> None:
 def test_help_shows_every_command_and_only_what_works() -> None:
     shown = overview() + "".join(parser_of(name).format_help() for name in (None, *COMMANDS))
     assert all(f"dbtend {name}" in shown for name in COMMANDS)
-    for hidden in ("advise", "pause", "resume", "prune", "--detach", "--needed", "--time-limit", "--force"):
+    for hidden in ("advise", "--jobs", "--needed", "--force", "--read-only"):
         assert hidden not in shown
     assert max(map(len, overview().splitlines())) < 80
 

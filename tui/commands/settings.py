@@ -72,6 +72,9 @@ def _request(entry: TargetEntry, args: argparse.Namespace, config: Config) -> Re
         options=Options(
             on_failure=_first(args.on_failure, entry.on_failure, config.defaults.on_failure),
             lock_timeout=_first(args.lock_timeout, entry.lock_timeout, config.defaults.lock_timeout),
+            time_limit=args.time_limit,
+            until=args.until,
+            stop_at_limit=args.stop_at_limit,
         ),
     )
 

@@ -13,6 +13,8 @@ from typing import Final, TypeVar
 from engine import JobId, OnFailure, Operation, Status
 from engine.config import MAX_WORKERS
 from engine.errors import UsageError
+from engine.limits import is_time_of_day
+from engine.words import seconds_of
 
 OPERATIONS: Final = tuple(operation.value for operation in Operation)
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -58,6 +60,19 @@ def seconds(typed: str) -> float:
     if not 0 <= value < 1e9:
         raise UsageError(repr(typed), "is no number of seconds", "give 0 or more, such as 5 or 0.5")
     return value
+
+
+def time_limit(typed: str) -> float:
+    try:
+        return seconds_of(typed)
+    except ValueError:
+        raise UsageError(repr(typed), "is no time limit", "give a duration such as 90s, 30m, 2h or 1h30m") from None
+
+
+def time_of_day(typed: str) -> str:
+    if not is_time_of_day(typed):
+        raise UsageError(repr(typed), "is no time of day", "give HH:MM, such as 06:00")
+    return typed.zfill(5)
 
 
 def workers(typed: str) -> int:

@@ -1,0 +1,36 @@
+"""Numbers in words, and back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.words import seconds_of, span
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("30m", 1_800), ("2h", 7_200), ("1h30m", 5_400), ("1d", 86_400), ("12w", 7_257_600), ("0s", 0)],
+)
+def test_a_length_of_time_is_read(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "30", "m", "-5m", "1.5h", "30m1h", "5m5m", "1 h", "９m", "1y", "1h\n", "1234567d"]
+)
+def test_what_is_no_length_of_time(text: str) -> None:
+    with pytest.raises(ValueError, match="is no length of time"):
+        seconds_of(text)
+
+
+@given(st.integers(0, 366 * 86_400))
+def test_what_is_said_is_read_back(seconds: int) -> None:
+    assert seconds_of(span(seconds)) == seconds
+
+
+def test_lengths_of_time_in_words() -> None:
+    assert [span(s) for s in (0, 0.5, 59, 60, 5_400, 90 * 86_400, 86_461)] == [
+        "0s", "0s", "59s", "1m", "1h30m", "90d", "1d1m1s",
+    ]  # fmt: skip

@@ -1,0 +1,183 @@
+"""Every command: how it is called, what it does in a line, and the options it takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from engine.errors import NotAvailableError
+from tui.commands import values
+
+NOT_YET: Final = frozenset({"advise"})
+_NOT_YET_OPTIONS: Final = {"--jobs": 1, "--needed": 0, "--force": 0}
+TARGET_HELP: Final = "TARGET: a path, sqlite:PATH, or a name from the config file."
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: how it is called, and what it takes."""
+
+    usage: str
+    summary: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    example: str
+    notes: str = ""
+
+
+def not_available(what: str) -> NotAvailableError:
+    return NotAvailableError(what, "is not available yet", "see dbtend --help for what is")
+
+
+class _NotYet(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> NoReturn:
+        raise not_available(option_string or "")
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    _request_options(parser)
+    _execution_options(parser)
+    _json_option(parser)
+
+
+def _plan_options(parser: argparse.ArgumentParser) -> None:
+    """All that `run` takes, so that one word makes a plan of a run; what changes no plan is not shown."""
+    _request_options(parser)
+    parser.add_argument("--workers", type=values.workers, help=argparse.SUPPRESS)
+    parser.add_argument("--grace", type=values.seconds, help=argparse.SUPPRESS)
+    parser.add_argument("--detach", action="store_true", help=argparse.SUPPRESS)
+    _json_option(parser)
+
+
+def _request_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--op", dest="operations", action="append", type=values.operation, metavar="OPERATION",
+        help=f"one of {', '.join(values.OPERATIONS)}; repeatable, order kept (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--on-failure", type=values.on_failure, metavar="continue|stop", help="what follows a failed operation"
+    )
+    parser.add_argument("--lock-timeout", type=values.seconds, metavar="SECONDS", help="how long to wait for a lock")
+    parser.add_argument(
+        "--time-limit", type=values.time_limit, metavar="DURATION", help="30m, 2h: after it no operation starts"
+    )
+    parser.add_argument("--until", type=values.time_of_day, metavar="HH:MM", help="from then on no operation starts")
+    parser.add_argument("--stop-at-limit", action="store_true", help="at the limit, also ask what runs to stop safely")
+    for option, takes in _NOT_YET_OPTIONS.items():
+        parser.add_argument(option, action=_NotYet, nargs=None if takes else 0, help=argparse.SUPPRESS)
+
+
+def _execution_options(parser: argparse.ArgumentParser) -> None:
+    _workers_option(parser)
+    _grace_option(parser)
+    parser.add_argument(
+        "--detach", action="store_true", help="print the job ids and leave: a worker process carries on"
+    )
+
+
+def _workers_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=values.workers, metavar="N", help="how many targets at once")
+
+
+def _grace_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--grace", type=values.seconds, metavar="SECONDS", help="how long what runs may go on after SIGTERM"
+    )
+
+
+def _json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _console_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    parser.add_argument("--read-only", action=_NotYet, nargs=0, help=argparse.SUPPRESS)
+
+
+def _demo_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keep", type=values.path, metavar="DIR", help="build it in DIR and leave it there")
+    _console_options(parser)
+    _json_option(parser)
+
+
+def _history_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", type=values.text, metavar="T", help="only this target")
+    parser.add_argument("--status", type=values.status, metavar="S", help="only jobs that ended, or stand, like this")
+    parser.add_argument(
+        "--op", dest="operation", type=values.operation, metavar="OPERATION", help="with this operation"
+    )
+    parser.add_argument("--since", type=values.since, metavar="DATE|7d", help="created then or later")
+    parser.add_argument("--until", type=values.until, metavar="DATE", help="created up to the end of then")
+    parser.add_argument("--grep", type=values.text, metavar="TEXT", help="with an error that contains TEXT")
+    parser.add_argument("--limit", type=values.limit, default=50, metavar="N", help="at most so many (default: 50)")
+    parser.add_argument("--before", type=values.parent_id, metavar="JOB", help="older than this job: the next page")
+    _json_option(parser)
+
+
+def _retry_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--failed", action="store_true", help="only the operations that did not complete")
+    _execution_options(parser)
+    _json_option(parser)
+
+
+def _worker_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--idle-exit", type=values.seconds, metavar="SECONDS", help="end after so long without work")
+    _workers_option(parser)
+    _grace_option(parser)
+
+
+def _prune_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="remove nothing, only count")
+    _json_option(parser)
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "demo": Command(
+        "[--keep DIR]", "try everything on a sample database made for it", _demo_options, "dbtend demo",
+        "Without a terminal on stdout, all operations run headless and the result is printed.",
+    ),
+    "plan": Command(
+        "TARGET... [OPTIONS]", "show exactly what `run` would do, and change nothing", _plan_options,
+        "dbtend plan sales.db --op vacuum", TARGET_HELP,
+    ),
+    "run": Command(
+        "TARGET... [OPTIONS]", "run maintenance in the foreground and wait for it", _run_options,
+        "dbtend run sales.db --op vacuum --until 06:00",
+        TARGET_HELP + "\n\nCtrl-C asks for a safe cancel. SIGTERM and SIGHUP let what runs end within the grace\n"
+        "period; what is left goes on in a worker process if there is one, else it is cancelled.\n"
+        "A second signal leaves at once.\n\n"
+        "Exit codes: 0 all completed, 1 an operation failed, 2 wrong usage or no such target,\n"
+        "3 something was skipped, 4 refused before it began, 5 the time limit came first, 130 cancelled.",
+    ),
+    "history": Command(
+        "[FILTERS]", "all jobs that ever ran, newest first", _history_options,
+        "dbtend history --status failed --since 7d",
+    ),
+    "show": Command("JOB", "one job (42 or 42.2): steps, log, effects", _json_option, "dbtend show 42"),
+    "cancel": Command("JOB", "ask a job (42 or 42.2) to end safely", _json_option, "dbtend cancel 42"),
+    "retry": Command(
+        "JOB [--failed]", "run the request of an earlier job once more", _retry_options, "dbtend retry 42 --failed",
+        "The request is the same, with its options; a time limit is counted anew.",
+    ),
+    "pin": Command("JOB", "keep a job: retention leaves it alone", _json_option, "dbtend pin 42"),
+    "unpin": Command("JOB", "keep a job no longer than others", _json_option, "dbtend unpin 42"),
+    "prune": Command(
+        "[--dry-run]", "remove the history that need not be kept any more", _prune_options, "dbtend prune --dry-run",
+        "What is kept for how long is said in [retention] of the config file.",
+    ),
+    "worker": Command(
+        "[--idle-exit SECONDS]", "carry out jobs in the background until stopped", _worker_options,
+        "dbtend worker --workers 4",
+    ),
+    "workers": Command(
+        "", "the processes that carry out jobs, and what they run", _json_option, "dbtend workers"
+    ),
+    "pause": Command("", "let no job start, in any process; what runs goes on", _json_option, "dbtend pause"),
+    "resume": Command("", "let jobs start again", _json_option, "dbtend resume"),
+    "doctor": Command(
+        "[TARGET...]", "versions, paths, permissions: what is wrong, and the fix", _json_option,
+        "dbtend doctor sales.db",
+    ),
+}  # fmt: skip
+CONSOLE: Final = Command("[TARGET...]", "open the console", _console_options, "dbtend sales.db")
