@@ -8,9 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from engine import Engine, Operation, Request, Status
+from engine import Change, Engine, JobId, Lagged, Operation, Options, Reason, Request, Status
+from tests.sqlite_files import transaction
 from tui.worker_process import DetachedWorker, is_served, serving
 
 A_CONSOLE = """
@@ -49,11 +53,14 @@ async def test_the_worker_of_a_console_outlives_it(tmp_path: Path, sales: Path) 
         await asyncio.to_thread(subprocess.run, [sys.executable, "-c", A_CONSOLE, str(store)], check=True)
         (done,) = await engine.wait([job.id])
         assert done.status is Status.COMPLETED
-        (worker,) = await engine.workers()
-        assert os.getsid(worker.pid) == worker.pid
-        os.kill(worker.pid, signal.SIGTERM)
+        processes = await engine.workers()
+        assert all(os.getsid(process.pid) == process.pid and process.serves_all for process in processes)
+        for process in processes:
+            os.kill(process.pid, signal.SIGTERM)
         await asyncio.to_thread(wait_until_unserved, store)
-    assert "stopping safely" in (tmp_path / "jobs.db.d" / "worker.log").read_text()
+    log = (tmp_path / "jobs.db.d" / "worker.log").read_text()
+    assert f"#{job.id}.1 vacuum {done.target} started, attempt 1" in log
+    assert f"#{job.id}.1 completed" in log
 
 
 def test_a_worker_can_be_stopped_by_who_started_it(tmp_path: Path) -> None:
@@ -64,3 +71,103 @@ def test_a_worker_can_be_stopped_by_who_started_it(tmp_path: Path) -> None:
     worker.stop()
     assert not is_served(store)
     assert (tmp_path / "jobs.db.d" / "worker.log").stat().st_mode & 0o077 == 0
+
+
+def test_a_log_that_has_grown_large_makes_room(tmp_path: Path) -> None:
+    log = tmp_path / "jobs.db.d" / "worker.log"
+    log.parent.mkdir()
+    log.write_bytes(b"x" * 1_000_001)
+    worker = DetachedWorker(tmp_path / "jobs.db")
+    worker.ensure()
+    worker.stop()
+    assert log.with_name("worker.log.1").stat().st_size == 1_000_001
+    assert log.stat().st_size < 1_000
+
+
+@asynccontextmanager
+async def busy_worker(store: Path, target: Path, *options: str) -> AsyncIterator[tuple[Engine, Process, JobId]]:
+    """A worker process whose VACUUM waits for a lock that somebody else holds until the block ends it."""
+    async with Engine.open(store) as engine, asyncio.timeout(60):
+        options = ("--workers", "1", "--store", str(store), *options)
+        worker = await asyncio.create_subprocess_exec(sys.executable, "-m", "tui.cli", "worker", *options)
+        changes = engine.changes()
+        asked = Request(target=str(target), operations=(Operation.VACUUM,), options=Options(lock_timeout=60))
+        (job,) = await engine.submit([asked])
+        await moved(changes, Status.RUNNING)
+        try:
+            yield engine, worker, JobId(job.id, 1)
+        finally:
+            if worker.returncode is None:
+                worker.kill()
+            await worker.wait()
+
+
+async def moved(changes: AsyncIterator[Change | Lagged], to: Status) -> None:
+    """Until a child goes into this status."""
+    async for change in changes:
+        if isinstance(change, Change) and change.job and change.job.ordinal and change.new is to:
+            return
+
+
+async def test_a_worker_that_is_told_to_stop_lets_what_runs_end(tmp_path: Path, sales: Path) -> None:
+    with transaction(sales, "EXCLUSIVE") as lock:
+        async with busy_worker(tmp_path / "jobs.db", sales, "--grace", "60") as (engine, worker, job):
+            worker.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(wait_until_unserved, tmp_path / "jobs.db")
+            lock.execute("ROLLBACK")
+            assert await worker.wait() == 0
+            assert (await engine.job(job.parent)).status is Status.COMPLETED
+
+
+async def test_what_outlasts_the_grace_period_is_handed_back(tmp_path: Path, sales: Path) -> None:
+    with transaction(sales, "EXCLUSIVE"):
+        async with busy_worker(tmp_path / "jobs.db", sales, "--grace", "0") as (engine, worker, job):
+            (process,) = await engine.workers()
+            worker.send_signal(signal.SIGTERM)
+            assert await worker.wait() == 0
+            (child,) = (await engine.job(job.parent)).children
+            assert child.status is Status.PENDING
+            (attempt,) = child.attempts
+            assert (attempt.pid, attempt.status, attempt.reason) == (process.pid, Status.CANCELLED, Reason.SHUTDOWN)
+            assert await engine.workers() == []
+
+
+async def test_told_twice_a_worker_leaves_at_once(tmp_path: Path, sales: Path) -> None:
+    with transaction(sales, "EXCLUSIVE"):
+        async with busy_worker(tmp_path / "jobs.db", sales, "--grace", "60") as (engine, worker, job):
+            changes = engine.changes()
+            worker.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(wait_until_unserved, tmp_path / "jobs.db")
+            worker.send_signal(signal.SIGTERM)
+            assert await worker.wait() == 130
+            await moved(changes, Status.PENDING)
+            (child,) = (await engine.job(job.parent)).children
+            assert [attempt.reason for attempt in child.attempts] == [Reason.OWNER_LOST]
+
+
+async def test_an_operation_can_be_ended_by_killing_the_process_that_runs_it(tmp_path: Path, sales: Path) -> None:
+    with transaction(sales, "EXCLUSIVE") as lock:
+        async with busy_worker(tmp_path / "jobs.db", sales) as (engine, _, job):
+            changes = engine.changes()
+            (process,) = await engine.workers()
+            os.kill(process.pid, signal.SIGKILL)
+            await moved(changes, Status.PENDING)
+            await moved(changes, Status.RUNNING)
+            lock.execute("ROLLBACK")
+            (done,) = await engine.wait([job.parent])
+            (child,) = done.children
+            assert [(a.number, a.status, a.reason) for a in child.attempts] == [
+                (1, Status.FAILED, Reason.OWNER_LOST),
+                (2, Status.COMPLETED, None),
+            ]
+            assert child.attempts[0].pid == process.pid != child.pid
+
+
+async def test_who_outlives_its_pool_ends_what_it_runs_and_leaves(tmp_path: Path, sales: Path) -> None:
+    with transaction(sales, "EXCLUSIVE") as lock:
+        async with busy_worker(tmp_path / "jobs.db", sales) as (engine, worker, job):
+            worker.kill()
+            await asyncio.to_thread(wait_until_unserved, tmp_path / "jobs.db")
+            lock.execute("ROLLBACK")
+            (done,) = await engine.wait([job.parent])
+            assert (done.status, done.children[0].attempt) == (Status.COMPLETED, 1)
