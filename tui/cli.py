@@ -31,11 +31,17 @@ _MODULES: Final[Mapping[str, str]] = {
     "history": "lookup",
     "show": "lookup",
     "cancel": "lookup",
+    "pin": "prune",
+    "unpin": "prune",
+    "prune": "prune",
     "worker": "worker",
+    "workers": "workers",
+    "pause": "control",
+    "resume": "control",
     "doctor": "doctor",
 }
-_ONLY_TELL: Final = frozenset({"plan", "history", "show", "doctor"})
-_WITHOUT_WORDS: Final = frozenset({"history", "worker"})
+_ONLY_TELL: Final = frozenset({"plan", "history", "show", "workers", "doctor"})
+_WITHOUT_WORDS: Final = frozenset({"history", "prune", "worker", "workers", "pause", "resume"})
 
 
 def entry() -> None:

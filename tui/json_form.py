@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine import ChildJob, LogLine, ParentJob, Plan, PlannedStep, Step
+from engine import (
+    Attempt,
+    ChildJob,
+    LogLine,
+    Options,
+    ParentJob,
+    Pause,
+    Plan,
+    PlannedStep,
+    Progress,
+    Step,
+    WorkerProcess,
+)
 from engine.errors import DbtendError
 from tui.text import rfc3339
 
@@ -26,10 +38,9 @@ def job(parent: ParentJob, *, with_log: bool = False) -> Json:
         "finished_at": rfc3339(parent.finished_at),
         "duration": _seconds(parent.started_at, parent.finished_at),
         "retry_of": parent.retry_of,
-        "options": {
-            "on_failure": parent.request.options.on_failure.value,
-            "lock_timeout": parent.request.options.lock_timeout,
-        },
+        "deadline_at": rfc3339(parent.deadline_at),
+        "pinned": parent.pinned,
+        "options": _options(parent.request.options),
         "children": [child(c, with_log=with_log) for c in parent.children],
     }
 
@@ -49,6 +60,8 @@ def child(job: ChildJob, *, with_log: bool = False) -> Json:
         "warnings": list(job.warnings),
         "before": _facts(job.before),
         "after": _facts(job.after),
+        "progress": _progress(job.progress),
+        "attempts": [_attempt(a) for a in job.attempts],
         "steps": [_step(s) for s in job.steps],
     }
     if with_log:
@@ -78,6 +91,53 @@ def error(problem: DbtendError) -> Json:
     return {"error": {"kind": problem.kind.value, "message": message, "hint": problem.hint}}
 
 
+def pause(pause: Pause | None) -> Json:
+    return {"paused": None if pause is None else {"at": rfc3339(pause.at), "by": pause.by}}
+
+
+def worker(process: WorkerProcess) -> Json:
+    return {
+        "pid": process.pid,
+        "host": process.host,
+        "started_at": rfc3339(process.started_at),
+        "serves_all": process.serves_all,
+        "stalled": process.stalled,
+        "running": [str(job) for job in process.running],
+    }
+
+
+def _options(options: Options) -> Json:
+    return {
+        "on_failure": options.on_failure.value,
+        "lock_timeout": options.lock_timeout,
+        "time_limit": options.time_limit,
+        "until": options.until,
+        "stop_at_limit": options.stop_at_limit,
+    }
+
+
+def _progress(progress: Progress) -> Json:
+    return {
+        "fraction": progress.fraction,
+        "object": progress.object,
+        "phase": progress.phase,
+        "steps_done": progress.steps_done,
+        "steps_total": progress.steps_total,
+    }
+
+
+def _attempt(attempt: Attempt) -> Json:
+    return {
+        "number": attempt.number,
+        "pid": attempt.pid,
+        "host": attempt.host,
+        "started_at": rfc3339(attempt.started_at),
+        "finished_at": rfc3339(attempt.finished_at),
+        "status": attempt.status.value,
+        "reason": attempt.reason and attempt.reason.value,
+    }
+
+
 def _step(step: Step) -> Json:
     return {
         "number": step.number,
@@ -104,7 +164,13 @@ def _planned_step(step: PlannedStep) -> Json:
 
 
 def _log_line(line: LogLine) -> Json:
-    return {"at": rfc3339(line.at), "level": line.level.value, "message": line.message}
+    return {
+        "number": line.number,
+        "attempt": line.attempt,
+        "at": rfc3339(line.at),
+        "level": line.level.value,
+        "message": line.message,
+    }
 
 
 def _facts(facts: Mapping[str, Any] | None) -> Json | None:

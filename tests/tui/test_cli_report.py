@@ -34,7 +34,7 @@ def test_events_are_told_once_and_none_is_missed() -> None:
     waiting = parent(child(1, Status.PENDING), child(2, Status.PENDING))
     running = parent(child(1, Status.RUNNING), child(2, Status.PENDING))
     over = parent(child(1), child(2, Status.SKIPPED, Reason.PREVIOUS_FAILED, operation=Operation.ANALYZE))
-    seen = {c.id: c.status for c in running.children}
+    seen = {c.id: c for c in running.children}
 
     assert list(report.events({}, waiting)) == []
     assert list(report.events({}, running)) == ["#42.1 sales.db vacuum started"]

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from engine import Engine, look
+from engine import Engine, WorkerProcess, look
 from engine.config import Config, TargetEntry
 from engine.errors import ConfigError, DbtendError
 from tui.commands import output, values
 from tui.commands.exit_codes import FAILED, OK
 from tui.commands.settings import Settings, target_entries
+from tui.commands.waiting import paused
 from tui.text import counted, padded, plain, size
 
 _LITTLE_SPACE = 100_000_000
@@ -110,18 +111,31 @@ def store_files(store: Path) -> Iterator[Check]:
 async def _store(store: Path) -> list[Check]:
     try:
         async with Engine.open(store) as engine:
-            jobs, open_jobs, workers = len(await engine.history_ids()), await engine.open_jobs(), await engine.workers()
+            jobs, open_jobs, pause = len(await engine.history_ids()), await engine.open_jobs(), await engine.paused()
+            alive = [process for process in await engine.workers() if process.alive]
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
-    alive = sum(worker.alive for worker in workers)
-    checks = [
-        Check(Level.OK, "store", f"{store}: {counted(jobs, 'job')}, {len(open_jobs)} open"),
-        Check(Level.OK, "workers", f"{counted(alive, 'process')} alive"),
-    ]
-    if open_jobs and not alive:
-        found = f"none alive, and {counted(len(open_jobs), 'job')} waiting"
-        checks[1] = Check(Level.WARN, "workers", found, "start one: dbtend worker")
+    found = f"{store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
+    checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs))]
+    checks += [_stalled(process) for process in alive if process.stalled]
+    if pause is not None:
+        checks.append(Check(Level.WARN, "paused", f"{paused(pause)}: nothing new starts", "dbtend resume"))
     return checks
+
+
+def _workers(alive: Sequence[WorkerProcess], open_jobs: int) -> Check:
+    if open_jobs and not alive:
+        found = f"none alive, and {counted(open_jobs, 'job')} waiting"
+        return Check(Level.WARN, "workers", found, "start one: dbtend worker")
+    of_runs = sum(not process.serves_all for process in alive)
+    found = f"{counted(len(alive), 'process')} alive" + (f", {of_runs} of them for one run only" if of_runs else "")
+    return Check(Level.OK, "workers", found)
+
+
+def _stalled(process: WorkerProcess) -> Check:
+    found = f"process {process.pid} on {process.host} lives, and does not move: it was stopped, or hangs"
+    fix = f"kill -CONT {process.pid} lets it go on; kill -KILL {process.pid} ends it, and its job is run again"
+    return Check(Level.WARN, "stalled", found, fix)
 
 
 async def _target(entry: TargetEntry) -> Check:

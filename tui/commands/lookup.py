@@ -12,7 +12,6 @@ from tui import json_form
 from tui.commands import output, report, values
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, one_job, target_entries
-from tui.text import plain, target_name
 
 
 def existing_store(store: Path, wanted: object) -> Path:
@@ -87,17 +86,16 @@ async def _job(store: Path, wanted: JobId) -> ParentJob:
 
 def cancel(args: argparse.Namespace, settings: Settings) -> int:
     wanted = values.job_id(one_job(args))
-    job = asyncio.run(_cancel(existing_store(settings.store, wanted), wanted))
+    before, job = asyncio.run(_cancel(existing_store(settings.store, wanted), wanted))
     if args.json:
         output.document({"jobs": [json_form.job(job)]})
-        return OK
-    for child in job.children:
-        if wanted.ordinal is None or child.id == wanted:
-            asked = ", cancel requested" if child.cancel_requested_at and not child.status.is_final else ""
-            output.line(f"#{child.id} {plain(target_name(job.target))} {child.operation} {child.status}{asked}")
+    else:
+        for line in report.cancel_lines(before, job, wanted):
+            output.line(line)
     return OK
 
 
-async def _cancel(store: Path, wanted: JobId) -> ParentJob:
+async def _cancel(store: Path, wanted: JobId) -> tuple[ParentJob, ParentJob]:
     async with Engine.open(store) as engine:
-        return await engine.cancel(wanted)
+        before = await engine.job(wanted.parent)
+        return before, await engine.cancel(wanted)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from engine import ChildJob, JobId, ParentJob, Plan, Reason, Status, Step, run_duration
+from engine import Attempt, ChildJob, JobId, LogLine, ParentJob, Plan, Reason, Status, Step, run_duration
+from engine.words import span
 from tui.text import (
     GLYPH,
     cells,
@@ -20,19 +21,22 @@ from tui.text import (
 )
 
 
-def events(seen: Mapping[JobId, Status], job: ParentJob) -> Iterator[str]:
+def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
     """A line for everything that happened to the children of `job` since they were `seen`."""
     for child in job.children:
-        before = seen.get(child.id, Status.PENDING)
-        if child.status == before:
-            continue
+        before = seen.get(child.id)
+        was = before.status if before else Status.PENDING
         name = f"#{child.id} {target_name(job.target)} {child.operation}"
-        if before is Status.PENDING and child.started_at is not None:
+        if child.status == was:
+            if before and state(child) != state(before):
+                yield f"{name} {state(child)}"
+            continue
+        if was is Status.PENDING and child.started_at is not None:
             yield f"{name} started"
         if child.status.is_final:
             yield f"{name} {ending(child)}"
-        elif before is Status.RUNNING:
-            yield f"{name} handed back, waiting"
+        elif was is Status.RUNNING:
+            yield f"{name} waits to run again"
 
 
 def ending(child: ChildJob) -> str:
@@ -74,13 +78,13 @@ def history_table(jobs: Sequence[ParentJob]) -> list[str]:
             local_time(job.created_at),
             target_name(job.target),
             " ".join(child.operation for child in job.children),
-            f"{GLYPH[job.status]} {job.status}",
+            f"{GLYPH[job.status]} {job.status}" + (", pinned" if job.pinned else ""),
             precise_duration(run_duration(job, job.finished_at) if job.finished_at else None),
             _trouble(job) or job_effect(job),
         )
         for job in jobs
     ]
-    return _columns(rows)
+    return columns(rows)
 
 
 def job_lines(job: ParentJob, only: JobId | None = None) -> list[str]:
@@ -91,22 +95,68 @@ def job_lines(job: ParentJob, only: JobId | None = None) -> list[str]:
         f"  created  {local_time(job.created_at)}" + (f", retry of #{job.retry_of}" if job.retry_of else ""),
         f"  options  on failure {job.request.options.on_failure}, lock timeout {job.request.options.lock_timeout:g} s",
     ]
+    if job.deadline_at is not None:
+        lines.append(f"  limit    {_limit(job)}")
+    if job.pinned:
+        lines.append("  pinned   kept whatever its age")
     for child in job.children:
         if only is None or only == child.id:
             lines += ["", *_child_lines(child)]
     return lines
 
 
+def _limit(job: ParentJob) -> str:
+    """`2026-11-24 06:00:00 (until 06:00), what runs then is asked to stop`."""
+    options = job.request.options
+    asked = [f"after {span(options.time_limit)}"] if options.time_limit is not None else []
+    asked += [f"until {options.until}"] if options.until is not None else []
+    stops = ", what runs then is asked to stop" if options.stop_at_limit else ""
+    return f"{local_time(job.deadline_at)} ({', '.join(asked)}){stops}"
+
+
 def _child_lines(child: ChildJob) -> Iterator[str]:
-    how = ending(child) if child.status.is_final else child.status.value
-    asked = ", cancel requested" if child.cancel_requested_at and child.status is not Status.CANCELLED else ""
+    how = ending(child) if child.status.is_final else state(child)
+    all_the_same = child.status.is_final and child.status is not Status.CANCELLED and child.cancel_requested_at
+    asked = ", cancel requested" if all_the_same else ""
     attempt = f", attempt {child.attempt}" if child.attempt > 1 else ""
     yield f"{GLYPH[child.status]} #{child.id} {child.operation} {how}{asked}{attempt}"
-    if child.started_at:
-        yield f"  started  {local_time(child.started_at)}"
-    for step in child.steps:
-        yield from _step_lines(step)
-    for line in child.log:
+    attempts = {attempt.number: attempt for attempt in child.attempts}
+    numbers = {*attempts, *(step.attempt for step in child.steps), *(line.attempt for line in child.log)}
+    for number in sorted(numbers):
+        if number in attempts:
+            yield _attempt_line(attempts[number], alone=len(numbers) == 1)
+        for step in child.steps:
+            if step.attempt == number:
+                yield from _step_lines(step)
+        yield from _log_lines([line for line in child.log if line.attempt == number])
+
+
+def state(child: ChildJob) -> str:
+    """How a child that is not over stands, in a word; more where it was asked to stop."""
+    if child.cancel_requested_at is None:
+        return child.status.value
+    return "cancelling" + (f" ({child.progress.phase})" if child.progress.phase else "")
+
+
+def _attempt_line(attempt: Attempt, *, alone: bool) -> str:
+    began = local_time(attempt.started_at)
+    if alone:
+        return f"  started  {began}"
+    process = f"pid {attempt.pid} on {plain(attempt.host or '?')}" if attempt.pid else "in an unknown process"
+    if attempt.finished_at is None:
+        return f"  attempt {attempt.number}  {process}  since {began}"
+    how = {Reason.OWNER_LOST: "its process died", Reason.SHUTDOWN: "stopped at a shutdown"}
+    ended = how.get(attempt.reason, attempt.status.value) if attempt.reason else attempt.status.value
+    return f"  attempt {attempt.number}  {process}  {began} to {local_time(attempt.finished_at)}  {ended}"
+
+
+def _log_lines(log: Sequence[LogLine]) -> Iterator[str]:
+    """The log of one attempt; a gap in the numbers is what was left out."""
+    expected = 1
+    for line in log:
+        if line.number > expected:
+            yield f"  ... {counted(line.number - expected, 'line')} left out ..."
+        expected = line.number + 1
         level = "" if line.level == "info" else f"{line.level}: "
         first, *rest = line.message.splitlines() or [""]
         yield f"  {local_time(line.at)}  {level}{plain(first)}"
@@ -118,6 +168,29 @@ def _step_lines(step: Step) -> Iterator[str]:
     yield f"  {GLYPH[step.status]} {padded(took, 8)} {plain(step.command)}"
     if step.error:
         yield f"             {plain(step.error)}"
+
+
+def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId) -> Iterator[str]:
+    """What became of a wish to cancel a job, or one child of it."""
+    if asked.ordinal is None and before.status.is_final:
+        yield f"#{before.id} {target_name(before.target)} {_over_already(before)}"
+        return
+    for was, child in zip(before.children, after.children, strict=True):
+        if asked.ordinal is not None and child.id != asked:
+            continue
+        name = f"#{child.id} {target_name(after.target)} {child.operation}"
+        if was.status.is_final:
+            yield f"{name} {_over_already(was)}"
+        elif child.status.is_final:
+            yield f"{name} {child.status}"
+        elif was.cancel_requested_at is not None:
+            yield f"{name} {child.status}, cancel was requested already at {local_time(was.cancel_requested_at)}"
+        else:
+            yield f"{name} {child.status}, cancel requested"
+
+
+def _over_already(job: ChildJob | ParentJob) -> str:
+    return f"is {job.status} already: there was nothing to cancel"
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -155,6 +228,6 @@ def _size(facts: Mapping[str, int | float | str | None] | None) -> float | None:
     return value if isinstance(value, int | float) else None
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(cells(text) for text in column) for column in zip(*rows, strict=True)]
     return ["  ".join(map(padded, row, widths)).rstrip() for row in rows]

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 from tui.commands import output
@@ -16,27 +17,39 @@ from tui.commands.exit_codes import CANCELLED
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+@dataclass(slots=True)
+class Stop:
+    """Whether this process was asked to stop, and by whom."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    by_person: bool = False
+    """Somebody pressed Ctrl-C. The other signals come from a system that shuts down, or a terminal that is gone."""
+
+
 @contextmanager
-def stop_signals(announce: Callable[[str], None] = output.notice) -> Iterator[asyncio.Event]:
-    """Yield an event that the first signal sets, with a word to whoever sent it.
+def stop_signals(announce: Callable[[str], None] = output.notice) -> Iterator[Stop]:
+    """Yield what the first signal asks for, with a word to whoever sent it.
 
     The second ends the process where it stands. That is safe: an SQLite transaction that is cut off is rolled
     back by whoever opens the database next, and the store knows that its owner is dead.
     """
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop = Stop()
 
-    def on_signal() -> None:
-        if stop.is_set():
+    def on_signal(number: signal.Signals) -> None:
+        if not stop.asked.is_set():
+            stop.by_person = number is signal.SIGINT
+            stop.asked.set()
+            announce("stopping safely; once more to leave at once")
+        # Nobody insists with SIGHUP: a shell and the terminal both send it, and systemd may after SIGTERM.
+        elif number is not signal.SIGHUP:
             sys.stdout.flush()
             os._exit(CANCELLED)
-        stop.set()
-        announce("stopping safely; once more to leave at once")
 
     # What the parent process had us ignore (nohup, a background job of a script) stays ignored.
     heeded = [s for s in _SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
     for number in heeded:
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, on_signal, number)
     try:
         yield stop
     finally:

@@ -49,16 +49,16 @@ class SilentView:
 class PlainView:
     """One line per event, appended."""
 
-    interval: float | None = None
+    interval: float | None = 1.0
 
     def __init__(self) -> None:
-        self._seen: dict[JobId, Status] = {}
+        self._seen: dict[JobId, ChildJob] = {}
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         for job in jobs:
             for event in report.events(self._seen, job):
                 output.line(event)
-            self._seen |= {child.id: child.status for child in job.children}
+            self._seen |= {child.id: child for child in job.children}
 
     def announce(self, text: str) -> None:
         output.notice(text)
@@ -120,7 +120,7 @@ def _child_line(child: ChildJob, at: int) -> str:
         filled = round(child.progress.fraction * _BAR_WIDTH)
         parts.insert(0, f"{'#' * filled}{'.' * (_BAR_WIDTH - filled)} {child.progress.fraction:4.0%}")
     if child.cancel_requested_at:
-        parts.append("cancelling")
+        parts.append(report.state(child))
     return begin + "  ".join(filter(None, parts))
 
 

@@ -1,0 +1,58 @@
+"""`dbtend pause` and `resume`: whether jobs start, in whatever process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from engine import Engine, Pause, Status
+from tui import json_form
+from tui.commands import output
+from tui.commands.exit_codes import OK
+from tui.commands.settings import Settings
+from tui.commands.waiting import paused
+from tui.person import user_at_host
+from tui.text import counted
+
+
+def pause(args: argparse.Namespace, settings: Settings) -> int:
+    was_paused, now_paused, running = asyncio.run(_pause(settings.store))
+    if args.json:
+        output.document(json_form.pause(now_paused))
+    elif was_paused:
+        output.line(f"already {paused(was_paused)}: {_going_on(running)}")
+    else:
+        output.line(f"paused: nothing new starts until dbtend resume, {_going_on(running)}")
+    return OK
+
+
+async def _pause(store: Path) -> tuple[Pause | None, Pause | None, int]:
+    async with Engine.open(store) as engine:
+        was_paused = await engine.paused()
+        await engine.pause(user_at_host())
+        open_jobs = await engine.open_jobs()
+        running = sum(any(child.status is Status.RUNNING for child in job.children) for job in open_jobs)
+        return was_paused, await engine.paused(), running
+
+
+def _going_on(running: int) -> str:
+    return f"{counted(running, 'job')} {'runs' if running == 1 else 'run'} on" if running else "nothing runs"
+
+
+def resume(args: argparse.Namespace, settings: Settings) -> int:
+    was_paused, waiting = asyncio.run(_resume(settings.store)) if settings.store.exists() else (None, 0)
+    if args.json:
+        output.document(json_form.pause(None))
+    elif was_paused is None:
+        output.line("not paused: jobs start as they come")
+    else:
+        output.line(f"resumed: jobs start again, {counted(waiting, 'job')} open")
+    return OK
+
+
+async def _resume(store: Path) -> tuple[Pause | None, int]:
+    async with Engine.open(store) as engine:
+        was_paused = await engine.paused()
+        await engine.resume()
+        return was_paused, len(await engine.open_jobs())

@@ -1,0 +1,82 @@
+"""The end of a run before its jobs are over, because a signal asks for it.
+
+Ctrl-C cancels. Where the system shuts down, or the terminal is gone, what runs may end within the grace period; what
+is left then goes on in a worker process where there is one. Where there is none it is cancelled: it must not start
+hours later, at a time that nobody chose.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from engine import Engine, JobId, ParentJob, Reason, Status
+from tui.commands.signals import Stop
+from tui.text import target_name
+from tui.worker_process import is_served
+
+Announce = Callable[[str], None]
+
+
+async def end_when_asked(
+    stop: Stop, engine: Engine, store: Path, own: Collection[int], grace: float, announce: Announce
+) -> None:
+    """Return when a signal came and the jobs are over, or are to be handed over once the engine has closed.
+
+    Args:
+        own: the jobs that were asked for here; others that are waited for are left as they are.
+        grace: seconds that what runs may go on for, unless a person is waiting.
+    """
+    await stop.asked.wait()
+    if stop.by_person:
+        await _cancel(engine, own, Reason.CANCELLED_BY_USER)
+        return
+    await _let_run(engine, own, grace, announce)
+    if not is_served(store):
+        await _cancel_what_is_left(engine, own, announce)
+
+
+async def hand_over(engine: Engine, store: Path, own: Collection[int], announce: Announce) -> None:
+    """After what ran was handed back: leave it to a worker process, unless that has ended meanwhile."""
+    if not is_served(store):
+        await _cancel_what_is_left(engine, own, announce)
+    elif left := await _left(engine, own):
+        announce(f"{', '.join(map(_name, left))}: left to a worker process")
+
+
+async def _let_run(engine: Engine, own: Collection[int], grace: float, announce: Announce) -> None:
+    await engine.drain(0)
+    running = [
+        f"#{child.id} {target_name(job.target)} {child.operation}"
+        for job in await engine.jobs(own)
+        for child in job.children
+        if child.status is Status.RUNNING and child.pid == os.getpid()
+    ]
+    if running and grace:
+        announce(f"waiting up to {grace:g} s for {', '.join(running)}")
+    await engine.drain(grace)
+
+
+async def _cancel_what_is_left(engine: Engine, own: Collection[int], announce: Announce) -> None:
+    left = await _left(engine, own)
+    for job in left:
+        announce(
+            f"{_name(job)}: cancelled, there is no worker process to go on with it"
+            f" (dbtend retry {job.id} runs it again)"
+        )
+    await _cancel(engine, [job.id for job in left], Reason.SHUTDOWN)
+
+
+async def _cancel(engine: Engine, ids: Collection[int], reason: Reason) -> None:
+    for job_id in ids:
+        await engine.cancel(JobId(job_id), reason=reason)
+    await engine.wait(ids)
+
+
+async def _left(engine: Engine, own: Collection[int]) -> list[ParentJob]:
+    return [job for job in await engine.jobs(own) if not job.status.is_final]
+
+
+def _name(job: ParentJob) -> str:
+    return f"#{job.id} {target_name(job.target)}"

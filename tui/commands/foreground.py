@@ -1,0 +1,99 @@
+"""Carrying out jobs in this process, watched to their end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import Change, Engine, Lagged, ParentJob, Retention
+from engine.clock import now
+from tui.commands.ending import end_when_asked, hand_over
+from tui.commands.exit_codes import CANCELLED, exit_code
+from tui.commands.signals import Stop, stop_signals
+from tui.commands.tasks import first_of
+from tui.commands.views import View
+from tui.commands.waiting import Waiting
+
+Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreground:
+    """How jobs are carried out here."""
+
+    store: Path
+    workers: int = 1
+    """Targets at once."""
+    grace: float = 30.0
+    """Seconds that what runs may go on for after SIGTERM or SIGHUP."""
+    retention: Retention | None = None
+    """By which old history is removed meanwhile."""
+
+
+async def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJob], int]:
+    """Submit jobs and see them to their end; how they ended, and the exit code."""
+    with stop_signals(view.announce) as stop:
+        async with Engine.open(how.store, workers=how.workers, own_jobs_only=True, retention=how.retention) as engine:
+            asked_at, changes = now(), engine.changes()
+            jobs = await _submit(engine, submit, stop)
+            ids = [job.id for job in jobs]
+            own = [job.id for job in jobs if job.created_at >= asked_at]
+            for joined in (job_id for job_id in ids if job_id not in own):
+                view.announce(f"job #{joined} already does exactly this: waiting for it")
+            await first_of(
+                _show_until_over(engine, ids, changes, view),
+                end_when_asked(stop, engine, how.store, own, how.grace, view.announce),
+            )
+            done = await _at_last(engine, ids, view)
+        if any(job.id in own and not job.status.is_final for job in done):
+            async with Engine.open(how.store) as engine:
+                await hand_over(engine, how.store, own, view.announce)
+                done = await _at_last(engine, ids, view)
+    interrupted = stop.by_person or (stop.asked.is_set() and not done)
+    return done, CANCELLED if interrupted else exit_code(done)
+
+
+async def _submit(engine: Engine, submit: Submit, stop: Stop) -> Sequence[ParentJob]:
+    """Submit, unless it is too late for that; where a signal comes meanwhile, nothing starts here any more."""
+    if stop.asked.is_set():
+        return ()
+    asked = asyncio.create_task(stop.asked.wait())
+    submitting = asyncio.ensure_future(submit(engine))
+    try:
+        await asyncio.wait({asked, submitting}, return_when=asyncio.FIRST_COMPLETED)
+        if not submitting.done():
+            await engine.drain(0)
+        return await submitting
+    finally:
+        asked.cancel()
+
+
+async def _show_until_over(
+    engine: Engine, ids: Collection[int], changes: AsyncIterator[Change | Lagged], view: View
+) -> None:
+    wake, waiting = asyncio.Event(), Waiting(engine, view.announce)
+
+    async def wake_on_changes() -> None:
+        async for _ in changes:
+            wake.set()
+
+    async def show() -> None:
+        while True:
+            wake.clear()
+            jobs = await engine.jobs(ids)
+            view.show(jobs)
+            if all(job.status.is_final for job in jobs):
+                return
+            await waiting.tell(jobs)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), view.interval)
+
+    await first_of(wake_on_changes(), show())
+
+
+async def _at_last(engine: Engine, ids: Collection[int], view: View) -> list[ParentJob]:
+    view.show(await engine.jobs(ids))
+    return [await engine.job(job_id) for job_id in ids]

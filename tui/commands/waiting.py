@@ -1,0 +1,42 @@
+"""Why jobs do not start: said once, when that is so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from engine import Engine, ParentJob, Pause, Status
+from tui.text import local_time, plain, target_name
+
+
+def paused(pause: Pause) -> str:
+    """`paused since 2026-11-24 15:38:05 by ann@db1`."""
+    return f"paused since {local_time(pause.at)} by {plain(pause.by)}"
+
+
+class Waiting:
+    """Tells whoever waits for jobs that the store is paused, or that another job keeps their target busy."""
+
+    def __init__(self, engine: Engine, announce: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._announce = announce
+        self._pause: Pause | None = None
+        self._told: set[int] = set()
+
+    async def tell(self, jobs: Sequence[ParentJob]) -> None:
+        """Say what is new of what keeps `jobs` waiting."""
+        pause = await self._engine.paused()
+        if pause != self._pause:
+            self._announce(f"{paused(pause)}: nothing starts until dbtend resume" if pause else "resumed")
+            self._pause = pause
+        waiting = [job for job in jobs if job.status is Status.PENDING and job.id not in self._told]
+        if waiting and pause is None:
+            await self._tell_what_runs_before(waiting)
+
+    async def _tell_what_runs_before(self, waiting: Sequence[ParentJob]) -> None:
+        workers = await self._engine.workers()
+        running = {job.parent for worker in workers if worker.alive for job in worker.running}
+        busy = {job.target: job.id for job in await self._engine.jobs(running)} if running else {}
+        for job in waiting:
+            if job.target in busy and busy[job.target] != job.id:
+                self._announce(f"{target_name(job.target)}: waits for job #{busy[job.target]}")
+                self._told.add(job.id)

@@ -1,0 +1,63 @@
+"""`dbtend workers`: the processes that carry out jobs. Those that died are not among them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from engine import Engine, JobId, ParentJob, WorkerProcess
+from tui import json_form
+from tui.commands import output
+from tui.commands.exit_codes import OK
+from tui.commands.report import columns
+from tui.commands.settings import Settings
+from tui.text import local_time, plain, target_name
+
+
+def workers(args: argparse.Namespace, settings: Settings) -> int:
+    alive, jobs = asyncio.run(_alive(settings.store)) if settings.store.exists() else ([], {})
+    if args.json:
+        output.document({"workers": [json_form.worker(process) for process in alive]})
+    elif alive:
+        output.write("".join(f"{line}\n" for line in table(alive, jobs)))
+    else:
+        output.notice("no process carries out jobs of this store: dbtend worker starts one")
+    return OK
+
+
+async def _alive(store: Path) -> tuple[Sequence[WorkerProcess], Mapping[int, ParentJob]]:
+    async with Engine.open(store) as engine:
+        alive = [process for process in await engine.workers() if process.alive]
+        jobs = await engine.jobs({job.parent for process in alive for job in process.running})
+        return alive, {job.id: job for job in jobs}
+
+
+def table(processes: Sequence[WorkerProcess], jobs: Mapping[int, ParentJob]) -> list[str]:
+    """One line per process under a heading; `jobs`: the parents of what runs."""
+    rows = [("PID", "HOST", "SINCE", "TAKES", "RUNS")]
+    rows += [
+        (
+            str(process.pid),
+            plain(process.host),
+            local_time(process.started_at),
+            "every job" if process.serves_all else "its own",
+            _runs(process, jobs),
+        )
+        for process in processes
+    ]
+    return columns(rows)
+
+
+def _runs(process: WorkerProcess, jobs: Mapping[int, ParentJob]) -> str:
+    running = ", ".join(_name(job, jobs) for job in process.running) or "nothing"
+    return f"stalled: {running}" if process.stalled else running
+
+
+def _name(job: JobId, jobs: Mapping[int, ParentJob]) -> str:
+    parent = jobs.get(job.parent)
+    if parent is None:
+        return f"#{job}"
+    operation = next((child.operation for child in parent.children if child.id == job), "")
+    return f"#{job} {target_name(parent.target)} {operation}"
