@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import console, engine_throughput
+from benchmarks import chaos, console, engine_throughput, idle, processes
 
 if __name__ == "__main__":
-    for benchmark in (engine_throughput, console):
+    for benchmark in (engine_throughput, console, processes, idle, chaos):
         print(f"# {benchmark.__name__}")
         benchmark.main()

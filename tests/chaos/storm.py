@@ -14,6 +14,7 @@ from subprocess import Popen
 
 from tests.chaos.checker import Finding, check, rescues
 from tests.chaos.console import console
+from tests.chaos.instruments import Plant
 from tests.chaos.processes import Processes, processes
 from tests.chaos.trace import Line, Trace, What
 from tests.sqlite_files import content, make_database
@@ -38,6 +39,8 @@ class Storm:
     consoles: int = 1
     pause: float = 0.1
     """Mean seconds between two signals."""
+    plants: tuple[Plant, ...] = ()
+    """Bugs of the hosts, to see what the checker makes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ async def _kill_and_stop(
             return consoles.enter_context(opened).process
 
         starts: list[Callable[[], Popen[bytes]]] = [
-            *[all_processes.host] * storm.hosts,
+            *[lambda: all_processes.host(plants=storm.plants)] * storm.hosts,
             *[all_processes.worker] * storm.workers,
             *[lambda: all_processes.submitter(chance.getrandbits(32), databases)] * storm.submitters,
             *[start_console] * storm.consoles,
