@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import ClassVar
 from urllib.parse import unquote
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.signal import Signal
 
@@ -21,8 +23,12 @@ from engine.config import ConsoleConfig, TargetEntry
 from engine.errors import DbtendError
 from tui.actions import bindings
 from tui.feed import JobFeed, News
+from tui.person import user_at_host
+from tui.screens.confirm import ConfirmScreen
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
+from tui.screens.workers import WorkersScreen
+from tui.terminal import Terminal
 from tui.text import counted
 from tui.theme import ANSI_THEMES, ANSI_VARIABLES, DBTEND, suitable_theme
 
@@ -35,7 +41,7 @@ class DbtendApp(App[None]):
     CSS_PATH: ClassVar = ["styles/app.tcss", "styles/main.tcss"]
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("help"),
+        *bindings("help", "workers", "pause"),
         Binding("ctrl+c", "leave", "quit", show=False, priority=True),
     ]
 
@@ -47,6 +53,7 @@ class DbtendApp(App[None]):
         ensure_worker: Callable[[], None],
         config: ConsoleConfig | None = None,
         clock: Callable[[], int] = now,
+        person: str | None = None,
     ) -> None:
         """
         Args:
@@ -54,6 +61,7 @@ class DbtendApp(App[None]):
             targets: the databases to show.
             ensure_worker: is called after each submit, and sees to it that a worker process is there.
             clock: microseconds since the epoch, UTC.
+            person: who sits here, for others to know; None: `user@host`.
         """
         self.config = config or ConsoleConfig()
         theme = self.config.theme or suitable_theme(os.environ)
@@ -63,6 +71,7 @@ class DbtendApp(App[None]):
         self.targets = tuple(targets)
         self.ensure_worker = ensure_worker
         self.clock = clock
+        self._person = person
         self.animation_level = "none"
         self.news: Signal[News] = Signal(self, "news")
         self.trouble: Signal[DbtendError] = Signal(self, "trouble")
@@ -70,6 +79,9 @@ class DbtendApp(App[None]):
         self._names = {entry.url: entry.name for entry in targets}
         self.register_theme(DBTEND)
         self.theme = theme
+
+    def get_driver_class(self) -> type[Driver]:
+        return Terminal
 
     def get_default_screen(self) -> Screen[None]:
         return MainScreen(self)
@@ -117,6 +129,29 @@ class DbtendApp(App[None]):
     def action_help(self) -> None:
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen())
+
+    def action_workers(self) -> None:
+        if not isinstance(self.screen, WorkersScreen):
+            self.push_screen(WorkersScreen())
+
+    async def action_pause(self) -> None:
+        """Ask before nothing starts any more; let jobs start again at once."""
+        if self.feed.pause is not None:
+            await self._or_tell(self.engine.resume)
+            return
+
+        async def decided(yes: bool | None) -> None:
+            if yes:
+                await self._or_tell(partial(self.engine.pause, by=self._person or user_at_host()))
+
+        consequence = "Nothing new starts, in any process, until somebody resumes. What runs goes on."
+        self.push_screen(ConfirmScreen("Pause all work on this store?", consequence), decided)
+
+    async def _or_tell(self, do: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await do()
+        except DbtendError as error:
+            self.trouble.publish(error)
 
     def action_leave(self) -> None:
         """End the console; jobs go on, and it says so on stderr when the screen is gone."""

@@ -7,23 +7,24 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from engine import Change, Engine, Lagged, ParentJob, Status, WorkerProcess
+from engine import Change, ChangeKind, Engine, Lagged, ParentJob, Pause, Status, WorkerProcess
 from engine.errors import DbtendError
 
 RECENT = 50
 """How many of the newest parents are shown beside those that are open."""
 SETTLE = 0.05
 """Seconds between two readings, at least."""
+WORKERS_EVERY = 2.0
+"""Seconds between two looks at the workers while a job is open: of one that comes or stalls no change tells."""
 RETRY_AFTER = 2.0
 """Seconds to the next try where the store cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What to show: parents that are new or changed, and the workers that there are."""
+    """Parents that are new or changed; what there is besides, the feed knows itself."""
 
     parents: tuple[ParentJob, ...]
-    workers: tuple[WorkerProcess, ...]
     changed: frozenset[int]
     """Parents whose status, or a child's, changed; of the others only the progress moved."""
 
@@ -31,7 +32,7 @@ class News:
 class JobFeed:
     """Reads jobs when something happens to them, and those that run also at a steady pace, for their progress.
 
-    While nothing runs there is no timer at all: it sleeps until the store says that something happened.
+    While nothing is open there is no timer at all: it sleeps until the store says that something happened.
     """
 
     def __init__(
@@ -53,19 +54,32 @@ class JobFeed:
         self._failed = failed
         self._refresh = refresh
         self._dirty: set[int] = set()
+        self._pause_is_known = False
         self._wake = asyncio.Event()
         self.open: dict[int, ParentJob] = {}
         """The parents that are not over, as last read."""
+        self.workers: tuple[WorkerProcess, ...] = ()
+        """The processes that execute children; looked at only while a job is open."""
+        self.pause: Pause | None = None
+        """Since when nothing starts; None where jobs do start."""
+
+    def look_at(self, parent_id: int) -> None:
+        """Read and publish a parent once more: something was done to it that no change tells of."""
+        self._dirty.add(parent_id)
+        self._wake.set()
 
     @property
     def ticking(self) -> bool:
         """Whether it looks at the store at a steady pace."""
-        return bool(self._running)
+        return bool(self.open)
 
     @property
     def _pace(self) -> float | None:
         """Seconds to the next look; the more jobs run, the more: a slow line has to carry their rows."""
-        return self._refresh * max(len(self._running) * 0.75, 1) if self.ticking else None
+        running = len(self._running)
+        if running:
+            return self._refresh * max(running * 0.75, 1)
+        return WORKERS_EVERY if self.ticking else None
 
     @property
     def _running(self) -> set[int]:
@@ -96,6 +110,7 @@ class JobFeed:
 
     async def _load(self, changed: Iterable[int] | None = None) -> None:
         """Read what is shown; all of it counts as changed where nothing else is said."""
+        self._pause_is_known = False
         parents = {parent.id: parent for parent in await self._engine.history(limit=RECENT)}
         parents |= {parent.id: parent for parent in await self._engine.open_jobs()}
         await self._tell(parents.values(), parents if changed is None else changed)
@@ -107,6 +122,8 @@ class JobFeed:
             else:
                 if change.job is not None:
                     self._dirty.add(change.job.parent)
+                if change.kind in {ChangeKind.PAUSED, ChangeKind.RESUMED}:
+                    self._pause_is_known = False
                 self._wake.set()
 
     async def _read(self) -> None:
@@ -125,5 +142,8 @@ class JobFeed:
             self.open.pop(parent.id, None)
             if not parent.status.is_final:
                 self.open[parent.id] = parent
-        workers = tuple(await self._engine.workers()) if self.open else ()
-        self._publish(News(news, workers, frozenset(changed)))
+        self.workers = tuple(await self._engine.workers()) if self.open else ()
+        if not self._pause_is_known:
+            self._pause_is_known = True
+            self.pause = await self._engine.paused()
+        self._publish(News(news, frozenset(changed)))

@@ -37,6 +37,13 @@ class ConsoleScreen(Screen[Result]):
     FOOTER: ClassVar[tuple[str, ...]] = ("back", "help")
     """Which actions the footer names, in order, as far as they can be taken now."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._message = Page(id="message")
+        self._message.can_focus = False
+        self._footer = OneLine(id="footer")
+        self._last_focused: Widget | None = None
+
     @property
     def console_app(self) -> DbtendApp:
         app = self.app
@@ -50,11 +57,9 @@ class ConsoleScreen(Screen[Result]):
         width, height = self.app.size
         self.add_class(_class_for(width, self.HORIZONTAL_BREAKPOINTS), _class_for(height, self.VERTICAL_BREAKPOINTS))
         yield from self.compose_body()
-        message = Page(id="message")
-        message.can_focus = False
-        yield message
-        yield OneLine(id="footer")
-        yield OneLine(id="too-small")
+        yield self._message
+        yield self._footer
+        yield OneLine(lambda width: line(" dbtend needs at least 60 x 15 characters."), id="too-small")
 
     def compose_body(self) -> Iterator[Widget]:
         raise NotImplementedError
@@ -63,7 +68,6 @@ class ConsoleScreen(Screen[Result]):
         app = self.console_app
         app.news.subscribe(self, self.hear)
         app.trouble.subscribe(self, self.say_error)
-        self.query_one("#too-small", OneLine).show(lambda width: line(" dbtend needs at least 60 x 15 characters."))
         self.refresh_footer()
 
     def hear(self, news: News) -> None:
@@ -71,25 +75,37 @@ class ConsoleScreen(Screen[Result]):
 
     def can(self, action_id: str) -> bool:
         """Whether an action of the footer can be taken now."""
+        if action_id in {"pause", "resume"}:
+            return (action_id == "resume") == (self.console_app.feed.pause is not None)
         return True
 
     def refresh_footer(self) -> None:
         ids = [action_id for action_id in self.FOOTER if self.can(action_id)]
-        self.query_one("#footer", OneLine).show(partial(footer_line, ids))
+        self._footer.show(partial(footer_line, ids))
 
     def say(self, sentence: str, role: Role = Role.TEXT) -> None:
         """Show a sentence above the footer until the next key; nothing takes it away."""
-        message = self.query_one("#message", Page)
         lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
-        message.display = bool(lines)
-        message.styles.height = len(lines)
-        message.show(lines)
+        self._message.display = bool(lines)
+        self._message.styles.height = len(lines)
+        self._message.show(lines)
 
     def say_error(self, error: DbtendError) -> None:
         self.say(self.console_app.in_words(error), Role.FAILED)
 
     def on_key(self, event: events.Key) -> None:
         self.say("")
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self._last_focused = event.widget
+
+    def on_resize(self, event: events.Resize) -> None:
+        # What a window that is too small had hidden, has lost the focus.
+        self.call_after_refresh(self._focus_again)
+
+    def _focus_again(self) -> None:
+        if self.focused is None and self._last_focused is not None:
+            self._last_focused.focus()
 
     def action_back(self) -> None:
         self.dismiss()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.widget import Widget
 
-from engine import JobId
+from engine import JobId, ParentJob
 from engine.errors import DbtendError
-from tui.screens.base import ConsoleScreen
 from tui.screens.job import JobScreen
+from tui.screens.job_actions import JobActions
 from tui.text import counted
 from tui.widgets.history_list import HistoryList
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tui.feed import News
 
 
-class HistoryScreen(ConsoleScreen[None]):
-    FOOTER = ("open", "back", "help")
+class HistoryScreen(JobActions[None]):
+    FOOTER = ("open", "cancel", "retry", "keep", "back", "help")
 
     def compose_body(self) -> Iterator[Widget]:
         app = self.console_app
@@ -58,13 +58,27 @@ class HistoryScreen(ConsoleScreen[None]):
         except DbtendError as error:
             self._list.give_up(ids)
             self.say_error(error)
+        self.refresh_footer()
 
     def hear(self, news: News) -> None:
         self._list.put(news.parents)
         self._count()
 
+    @on(HistoryList.CursorMoved)
+    def _job_chosen(self) -> None:
+        self.refresh_footer()
+
+    @property
+    def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
+        parent = self._list.parent_job
+        return (parent, JobId(parent.id)) if parent is not None else None
+
+    def job_made(self, parent: ParentJob) -> None:
+        self._list.put([parent])
+        self.say(f"Runs once more as #{parent.id}.")
+
     def can(self, action_id: str) -> bool:
-        return action_id != "open" or bool(self._list.line_count)
+        return bool(self._list.line_count) if action_id == "open" else super().can(action_id)
 
     @on(HistoryList.Opened)
     def _open_job(self, message: HistoryList.Opened) -> None:

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from engine import JobId, ParentJob
 from engine.errors import DbtendError
 from tui.screens.base import STEPS_EVERY
+from tui.screens.job_actions import JobActions
 from tui.screens.page import PageScreen
-from tui.views.documents import child_start, job_document
+from tui.views.job_document import child_start, job_document
 from tui.views.line import Line, Role, wrapped
 
 if TYPE_CHECKING:
     from tui.feed import News
 
 
-class JobScreen(PageScreen[None]):
-    """Opens at the child where `job` names one."""
+class JobScreen(PageScreen[None], JobActions[None]):
+    """Opens at the child where `job` names one; what is done here is done to the whole job."""
 
-    PAGE_TITLE = "Job"
-    FOOTER = ("back", "help")
+    FOOTER = ("cancel", "retry", "keep", "back", "help")
 
     def __init__(self, job: JobId) -> None:
         super().__init__()
@@ -29,6 +29,12 @@ class JobScreen(PageScreen[None]):
         self._error: DbtendError | None = None
 
     def on_mount(self) -> None:
+        self._show(self._job)
+
+    def _show(self, job: JobId) -> None:
+        self._job = job
+        self.page.border_title = f"Job #{job.parent}"
+        self.page.start_at(0)
         self.run_worker(self._load(), exclusive=True)
 
     def hear(self, news: News) -> None:
@@ -37,15 +43,23 @@ class JobScreen(PageScreen[None]):
             self.run_worker(self._load(), exclusive=True)
 
     async def _load(self) -> None:
-        first = self._whole is None
+        first = self._whole is None or self._whole.id != self._job.parent
         self._read_at = self.console_app.clock()
         try:
             self._whole = await self.console_app.engine.job(self._job.parent)
         except DbtendError as error:
             self._error = error
         self.refresh_page()
+        self.refresh_footer()
         if first and self._whole is not None and self._job.ordinal is not None:
             self.page.start_at(child_start(self.document(self.page.columns), self._job.ordinal))
+
+    @property
+    def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
+        return (self._whole, JobId(self._whole.id)) if self._whole is not None else None
+
+    def job_made(self, parent: ParentJob) -> None:
+        self._show(JobId(parent.id))
 
     def document(self, width: int) -> list[Line]:
         app = self.console_app

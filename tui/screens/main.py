@@ -12,13 +12,13 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from engine import ParentJob, Request, WorkerProcess
+from engine import JobId, ParentJob, Request
 from engine.errors import DbtendError, DuplicateRequestError
 from tui.actions import bindings
-from tui.screens.base import STEPS_EVERY, ConsoleScreen
-from tui.screens.confirm import ConfirmScreen
+from tui.screens.base import STEPS_EVERY
 from tui.screens.history import HistoryScreen
 from tui.screens.job import JobScreen
+from tui.screens.job_actions import JobActions
 from tui.screens.plan import PlanScreen
 from tui.target_board import TargetBoard
 from tui.views.header import header_line
@@ -40,12 +40,15 @@ FIRST_LOOK = 0.1
 PANES = ("targets", "operations", "jobs", "detail")
 
 
-class MainScreen(ConsoleScreen[None]):
+class MainScreen(JobActions[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("run", "plan", "cancel", "retry", "history", "zoom"),
+        *bindings("run", "plan", "history", "zoom"),
         *bindings("pane-1", "pane-2", "pane-3", "pane-4", "next-pane", "previous-pane"),
     ]
-    FOOTER = ("run", "plan", "choose", "open", "fold", "cancel", "retry", "history", "zoom", "help", "quit")
+    FOOTER = (
+        *("resume", "run", "plan", "choose", "cancel", "retry", "open", "fold"),
+        *("history", "zoom", "workers", "help", "quit"),
+    )
     AUTO_FOCUS = "#operations"
 
     def __init__(self, app: DbtendApp) -> None:
@@ -56,11 +59,11 @@ class MainScreen(ConsoleScreen[None]):
         self._targets = ItemList(id="targets")
         self._operations = OperationList(id="operations")
         self._operations.add_class("-front")
+        self._header = OneLine(id="header")
         self._steps_read_at = 0
-        self._workers: tuple[WorkerProcess, ...] = ()
 
     def compose_body(self) -> Iterator[Widget]:
-        yield OneLine(id="header")
+        yield self._header
         with Horizontal(id="panes"):
             with Vertical(id="left", classes="-front"):
                 yield self._targets.titled("1 Targets")
@@ -115,8 +118,8 @@ class MainScreen(ConsoleScreen[None]):
         self.refresh_footer()
 
     def _show_header(self) -> None:
-        jobs = tuple(self.console_app.feed.open.values())
-        self.query_one("#header", OneLine).show(partial(header_line, self._board.state, jobs, self._workers))
+        feed = self.console_app.feed
+        self._header.show(partial(header_line, self._board.state, tuple(feed.open.values()), feed.workers, feed.pause))
 
     @on(ItemList.CursorMoved, "#targets")
     def _choose_target(self) -> None:
@@ -136,11 +139,12 @@ class MainScreen(ConsoleScreen[None]):
     # Jobs
 
     def hear(self, news: News) -> None:
-        self._workers = news.workers
-        if self.console_app.feed.open and not any(worker.alive for worker in news.workers):
+        feed = self.console_app.feed
+        if feed.open and not any(worker.alive and worker.serves_all for worker in feed.workers):
             self.console_app.see_to_a_worker()  # the one there was has died
         self._jobs.put(news.parents)
         self._show_header()
+        self.refresh_footer()
         shown = self._jobs.parent_job
         if shown is not None and any(parent.id == shown.id for parent in news.parents):
             due = self.console_app.clock() - self._steps_read_at >= STEPS_EVERY
@@ -170,29 +174,27 @@ class MainScreen(ConsoleScreen[None]):
         if self._jobs.job is not None and self._jobs.job.parent == parent_id:
             self._detail.put(whole, self._jobs.job)
 
-    def _follow(self, parent: ParentJob) -> None:
-        """Show a job that was just made, and put the cursor on it."""
+    @property
+    def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
+        parent, job = self._jobs.parent_job, self._jobs.job
+        return (parent, job) if parent is not None and job is not None else None
+
+    def job_made(self, parent: ParentJob) -> None:
         self._jobs.unfold(parent.id)
         self._jobs.put([parent])
         self._jobs.go_to_parent(parent.id)
         self._jobs.focus()
-        self.console_app.see_to_a_worker()
 
     # Actions
 
     def can(self, action_id: str) -> bool:
-        job = self._jobs.parent_job
         if action_id in {"run", "plan"}:
             return self._board.request() is not None
         if action_id == "choose":
-            return self.focused is self._operations
+            return self.focused is self._operations and self._operations.key is not None
         if action_id in {"open", "fold"}:
-            return job is not None and self.focused is self._jobs
-        if action_id == "cancel":
-            return job is not None and not job.status.is_final
-        if action_id == "retry":
-            return job is not None and job.status.is_final
-        return True
+            return self.job_at_hand is not None and self.focused is self._jobs
+        return super().can(action_id)
 
     def action_plan(self) -> None:
         request = self._board.request()
@@ -215,48 +217,8 @@ class MainScreen(ConsoleScreen[None]):
         except DbtendError as error:
             self.say_error(error)
         else:
-            self._follow(parent)
-
-    def action_cancel(self) -> None:
-        parent, job = self._jobs.parent_job, self._jobs.job
-        if parent is None or job is None or parent.status.is_final:
-            self.say("Nothing to cancel: put the cursor on a job that is not over.", Role.WARNING)
-            return
-        child = next((child for child in parent.children if child.ordinal == job.ordinal), None)
-        if child is not None and child.status.is_final:
-            self.say(f"#{job} is over: {child.status.value}.", Role.WARNING)
-            return
-        name = self.console_app.name_of(parent.target)
-        what = f"#{job} {child.operation.value} on {name}" if child else f"#{job} on {name} and all its operations"
-
-        async def decided(yes: bool | None) -> None:
-            if yes:
-                try:
-                    self._jobs.put([await self.console_app.engine.cancel(job)])
-                except DbtendError as error:
-                    self.say_error(error)
-
-        consequence = "What runs is stopped as soon as that is safe for the data; what waits does not start."
-        self.app.push_screen(ConfirmScreen(f"Cancel {what}?", consequence), decided)
-
-    def action_retry(self) -> None:
-        parent = self._jobs.parent_job
-        if parent is None or not parent.status.is_final:
-            self.say("Nothing to retry: put the cursor on a job that is over.", Role.WARNING)
-            return
-
-        async def decided(yes: bool | None) -> None:
-            if yes:
-                try:
-                    self._follow(await self.console_app.engine.retry(parent.id))
-                except DbtendError as error:
-                    self.say_error(error)
-
-        asked = ", ".join(operation.value for operation in parent.request.operations)
-        name = self.console_app.name_of(parent.target)
-        self.app.push_screen(
-            ConfirmScreen(f"Run #{parent.id} on {name} once more?", f"{asked}, as a new job."), decided
-        )
+            self.job_made(parent)
+            self.console_app.see_to_a_worker()
 
     @on(JobTree.Opened)
     def _open_job(self, message: JobTree.Opened) -> None:

@@ -6,8 +6,8 @@ from engine import Plan, Request
 from engine.errors import DbtendError
 from tui.actions import bindings
 from tui.screens.page import PageScreen
-from tui.views.documents import plan_document
 from tui.views.line import Line, Role, wrapped
+from tui.views.plan_document import plan_document
 
 
 class PlanScreen(PageScreen[bool]):

@@ -2,52 +2,56 @@
 
 from __future__ import annotations
 
-from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
-from tui.text import local_time, plain, size
-from tui.views.line import Line, Role, Span, line, wrapped
-from tui.views.status import effect, is_cancelling, operations, status_span, time_taken, warnings
+from rich.cells import cell_len
 
-WHAT_TO_DO = {
-    Reason.TARGET_BUSY: "Another connection held a lock. Press t to try again, or raise the lock timeout.",
-    Reason.REFUSED: "Nothing was touched. Put right what the message names, then press t.",
-    Reason.OWNER_LOST: "Its worker died and no attempt is left. Press t to try again.",
-    Reason.OPERATION_ERROR: "Press enter for every step and its error, t to try again.",
-    Reason.PREVIOUS_FAILED: "An earlier operation failed and the request says to stop then.",
-    Reason.SHUTDOWN: "Its worker was stopped. Press t to run it again.",
-}
+from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
+from tui.text import plain, size
+from tui.views.line import Line, Role, Span, fit, line, wrapped
+from tui.views.remarks import earlier_attempt, remarks
+from tui.views.status import child_of, effect, operations, status_span, time_taken, warnings
+from tui.views.times import limit, times
 
 
 def detail_lines(parent: ParentJob, job: JobId, name: str, *, now: int, width: int) -> list[Line]:
     """About a parent, or about one of its children; `parent` may come with steps and logs or without."""
-    child = next((c for c in parent.children if c.ordinal == job.ordinal), None)
-    return _about_parent(parent, name, now, width) if child is None else _about_child(child, now, width)
+    child = child_of(parent, job)
+    return _about_parent(parent, name, now, width) if child is None else _about_child(parent, child, now, width)
 
 
-def _about_child(child: ChildJob, now: int, width: int) -> list[Line]:
-    step = current_step(child)
-    took = time_taken(child, now)
-    progress = child.progress
-    said = [effect(child), warnings(child)] if child.status.is_final else []
-    if child.status is Status.RUNNING and progress.steps_total:
-        at = f"step {min(progress.steps_done + 1, progress.steps_total)} of {progress.steps_total}"
-        said = [f"{at}, {plain(progress.object)}" if progress.object else at]
-    rest = "  ".join(part for part in (took, *said) if part)
-    lines = [
-        line((f"#{child.id} ", Role.DIM), (f"{child.operation.value}  ", Role.STRONG), status_span(child, 13), rest)
+def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
+    head: list[Span] = [
+        (f"#{child.id} ", Role.DIM),
+        (f"{child.operation.value}  ", Role.STRONG),
+        status_span(child, 13),
     ]
-    if child.error:
-        lines += wrapped(child.error, width, Role.FAILED)
-        if child.reason in WHAT_TO_DO:
-            lines += wrapped(WHAT_TO_DO[child.reason], width)
-    elif is_cancelling(child):
-        lines += wrapped("Asked to stop; it ends as soon as that is safe for the data.", width, Role.CANCELLED)
+    room = width - sum(cell_len(text) for text, _ in head)
+    lines = [line(*head, fit(_in_short(child, now, room), room))]
+    lines += remarks(parent, child, width)
+    if child.reason is Reason.OPERATION_ERROR:
+        lines += wrapped("Press enter for every step and its error, t to try again.", width)
+    if again := earlier_attempt(child, now):
+        lines += wrapped(again, width, Role.DIM)
+    step = current_step(child)
     if step is not None:
         lines += wrapped(plain(step.command), width, Role.SQL)
         if step.error and step.error != child.error:
             lines += wrapped(step.error, width, Role.FAILED)
     for warning in child.warnings:
         lines += wrapped(warning, width, Role.WARNING)
+    if not child.status.is_final and parent.deadline_at is not None:
+        lines += wrapped(limit(parent), width, Role.DIM)
     return [*lines, *before_and_after(child, width)]
+
+
+def _in_short(child: ChildJob, now: int, width: int) -> str:
+    """How long it took, and how far it is or what it did."""
+    took = time_taken(child, now)
+    progress = child.progress
+    said = [effect(child, width - len(took) - 2), warnings(child)] if child.status.is_final else []
+    if child.status is Status.RUNNING and progress.steps_total:
+        at = f"step {min(progress.steps_done + 1, progress.steps_total)} of {progress.steps_total}"
+        said = [f"{at}, {plain(progress.object)}" if progress.object else at]
+    return "  ".join(part for part in (took, *said) if part)
 
 
 def current_step(child: ChildJob) -> Step | None:
@@ -90,17 +94,3 @@ def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Li
     for child in errors:
         lines += wrapped(f"{child.operation.value}: {child.error}", width, Role.FAILED)
     return lines
-
-
-def times(parent: ParentJob, width: int) -> list[Line]:
-    """When it was asked for, began and ended, in the user's time zone."""
-    said = [f"asked {local_time(parent.created_at)}"]
-    if parent.started_at:
-        said.append(f"began {local_time(parent.started_at)[11:]}")
-    if parent.finished_at:
-        said.append(f"ended {local_time(parent.finished_at)[11:]}")
-    if parent.retry_of:
-        said.append(f"again after #{parent.retry_of}")
-    options = parent.request.options
-    said.append(f"on failure {options.on_failure.value}, lock timeout {options.lock_timeout:g} s")
-    return wrapped("  ".join(said), width, Role.DIM)

@@ -4,48 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from engine import ParentJob, Status, WorkerProcess
-from tui.text import counted, plain, size
+from rich.cells import cell_len
+
+from engine import ParentJob, Pause, Status, WorkerProcess
+from tui.text import plain, size
 from tui.views.line import Line, Role, Span, both_ends
 from tui.views.lists import TargetState
 
+Facts = Mapping[str, int | float | str | None]
+
 
 def header_line(
-    state: TargetState | None, jobs: Collection[ParentJob], workers: Collection[WorkerProcess], width: int
+    state: TargetState | None,
+    jobs: Collection[ParentJob],
+    workers: Collection[WorkerProcess],
+    pause: Pause | None,
+    width: int,
 ) -> Line:
-    left: list[Span] = [(" dbtend", Role.HEADING)]
+    """Where it gets narrow, whole parts give way, the least telling first; the target's name is cut last."""
+    right_end: tuple[Span, ...] = (("  ", Role.TEXT), work(jobs, workers, pause), (" ", Role.TEXT))
+    room = width - _length(right_end)
+    dropped = 0
+    while _length(left := _about_target(state, dropped)) > room and dropped < len(_LEAST_TELLING):
+        dropped += 1
+    return both_ends(left, right_end, width)
+
+
+_LEAST_TELLING = ("journal", "engine", "free", "size", "dbtend")
+
+
+def _about_target(state: TargetState | None, dropped: int) -> tuple[Span, ...]:
+    spans: dict[str, Span] = {"dbtend": (" dbtend ", Role.HEADING)}
     if state is not None:
-        left.append((f"  {plain(state.entry.name)}", Role.STRONG))
+        spans["name"] = f" {plain(state.entry.name)}", Role.STRONG
         if state.entry.label:
-            left.append((f" {plain(state.entry.label)}", Role.WARNING))
+            spans["label"] = f" {plain(state.entry.label)}", Role.WARNING
         if state.info is not None:
-            said = [f"{state.info.engine.value} {state.info.version}", *facts_in_words(state.info.facts)]
-            left.append(("  " + "  ".join(plain(words) for words in said), Role.DIM))
-    return both_ends(tuple(left), (("  ", Role.TEXT), work(jobs, workers), (" ", Role.TEXT)), width)
+            known = {"engine": f"{state.info.engine.value} {state.info.version}", **_facts(state.info.facts)}
+            spans |= {part: (f"  {plain(words)}", Role.DIM) for part, words in known.items()}
+    return tuple(span for part, span in spans.items() if part not in _LEAST_TELLING[:dropped])
 
 
-def facts_in_words(facts: Mapping[str, int | float | str | None]) -> list[str]:
+def _length(spans: tuple[Span, ...]) -> int:
+    return sum(cell_len(text) for text, _ in spans)
+
+
+def facts_in_words(facts: Facts) -> list[str]:
     """Size, journal mode and free share of a database, as far as they are known."""
-    said = []
+    return list(_facts(facts).values())
+
+
+def _facts(facts: Facts) -> dict[str, str]:
+    said = {}
     if isinstance(total := facts.get("size"), (int, float)):
-        said.append(size(total))
+        said["size"] = size(total)
     if isinstance(mode := facts.get("journal_mode"), str):
-        said.append(mode)
+        said["journal"] = mode if mode == "wal" else f"journal {mode}"
     free, pages = facts.get("free_pages"), facts.get("pages")
     if isinstance(free, (int, float)) and isinstance(pages, (int, float)) and pages:
-        said.append(f"{free / pages:.0%} free")
+        said["free"] = f"{free / pages:.0%} free"
     return said
 
 
-def work(jobs: Collection[ParentJob], workers: Collection[WorkerProcess]) -> Span:
-    """Who works and on how much: the workers are worth a word only while there is something to do."""
+def work(jobs: Collection[ParentJob], workers: Collection[WorkerProcess], pause: Pause | None) -> Span:
+    """Whether jobs start, who works, and on how much: the workers are worth a word only while a job is open."""
     open_jobs = [job for job in jobs if not job.status.is_final]
     if not open_jobs:
-        return "nothing running", Role.DIM
-    running = sum(job.status is Status.RUNNING for job in open_jobs)
+        return ("paused", Role.WARNING) if pause else ("nothing running", Role.DIM)
+    running = sum(any(child.status is Status.RUNNING for child in job.children) for job in open_jobs)
     waiting = len(open_jobs) - running
-    parts = [f"{running} running"] if running else []
-    parts += [f"{waiting} waiting"] if waiting else []
-    if any(worker.alive for worker in workers):
-        return f"worker up, {', '.join(parts)}", Role.RUNNING
-    return f"no worker, {counted(len(open_jobs), 'job')} waiting", Role.WARNING
+    alive = [worker for worker in workers if worker.alive]
+    trouble = ["paused"] if pause else []
+    if stalled := sum(worker.stalled for worker in alive):
+        trouble.append("worker stalled" if len(alive) == 1 else f"{stalled} of {len(alive)} workers stalled")
+    elif not pause and not any(worker.serves_all or not waiting for worker in alive):
+        trouble.append("no worker")
+    counts = [f"{running} running"] if running else []
+    counts += [f"{waiting} waiting"] if waiting else []
+    return ", ".join([*(trouble or ["worker up"]), *counts]), Role.WARNING if trouble else Role.RUNNING

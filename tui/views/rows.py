@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine import ChildJob, JobId, ParentJob, Status
+from engine.jobs import FINISHING
 from tui.text import plain
 from tui.views.line import Line, Role, Span, fit, right
 from tui.views.status import (
@@ -102,8 +103,11 @@ def _doing(child: ChildJob, target: str, room: int) -> tuple[Span, ...]:
         role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
         return ((fit(what_happened(child, target, room), room), role),)
     progress = child.progress
-    if is_cancelling(child) and room >= 40:
-        said = "asked to stop, finishing safely  "
+    if is_cancelling(child) and progress.phase == FINISHING:
+        said = f"({FINISHING})"
+        return ((fit(said if len(said) <= room else "(finishing)", room), Role.CANCELLED),)
+    if is_cancelling(child) and room >= 30:
+        said = "asked to stop  "
         return ((said, Role.CANCELLED), *_measured(child, room - len(said)))
     if progress.fraction is None and not progress.steps_total:
         return ((fit(plain(progress.object or ""), room), Role.TEXT),)

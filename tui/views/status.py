@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from engine import ChildJob, ParentJob, Status, run_duration
+from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
 from tui.text import GLYPH, counted, duration, plain, precise_duration, size
 from tui.views.line import Role, Span, fit
 
 STATUS_WIDTH = 12
+SHORT_REASONS = {Reason.TIME_LIMIT: "past time limit", Reason.PREVIOUS_FAILED: "one before failed"}
+"""Where the word alone would not say enough."""
 BAR_FULL, BAR_EMPTY = "━", "─"
 
 
@@ -17,6 +19,11 @@ def status_span(job: ChildJob | ParentJob | Status, width: int = STATUS_WIDTH) -
     status = job if isinstance(job, Status) else job.status
     word = "cancelling" if isinstance(job, ChildJob) and is_cancelling(job) else status.value
     return fit(f"{GLYPH[status]} {word}", width), Role(status.value)
+
+
+def child_of(parent: ParentJob, job: JobId) -> ChildJob | None:
+    """The child that `job` names; None where it names the parent."""
+    return next((child for child in parent.children if child.ordinal == job.ordinal), None)
 
 
 def is_cancelling(child: ChildJob) -> bool:
@@ -54,10 +61,16 @@ def effect(child: ChildJob, width: int = 80) -> str:
 def what_happened(child: ChildJob, target: str, width: int) -> str:
     """The effect, or why there is none: one phrase for the child's row, which need not name the target again."""
     if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
-        why = child.error or (child.reason.value.replace("_", " ") if child.reason else "")
+        why = child.error or (reason_in_words(child.reason) if child.reason else "")
         path = unquote(urlsplit(target).path)
         return plain(why.removeprefix(f"{path}: ").splitlines()[0]) if why else ""
+    if child.status is Status.PENDING and child.attempt:
+        return "will run again"
     return effect(child, width)
+
+
+def reason_in_words(reason: Reason) -> str:
+    return SHORT_REASONS.get(reason, reason.value.replace("_", " "))
 
 
 def warnings(child: ChildJob) -> str:

@@ -43,11 +43,13 @@ class DetailPane(Page):
 
 
 def with_known_steps(parent: ParentJob, known: ParentJob) -> ParentJob:
-    """`parent`, its children with the steps and logs of `known` where they have none themselves."""
+    """`parent`, its children with the attempts, steps and logs of `known` where they have none themselves."""
     before = {child.ordinal: child for child in known.children}
 
     def completed(child: ChildJob) -> ChildJob:
         old = before.get(child.ordinal)
-        return child if child.steps or old is None else replace(child, steps=old.steps, log=child.log or old.log)
+        if old is None or child.steps:
+            return child
+        return replace(child, attempts=child.attempts or old.attempts, steps=old.steps, log=child.log or old.log)
 
     return replace(parent, children=tuple(completed(child) for child in parent.children))

@@ -56,6 +56,11 @@ class HistoryList(LineView):
         """The job under the cursor."""
         return self._ids[self.cursor] if self.cursor < len(self._ids) else None
 
+    @property
+    def parent_job(self) -> ParentJob | None:
+        """The same, as far as it has been read."""
+        return self._jobs.get(self.parent_id) if self.parent_id is not None else None
+
     def line_at(self, index: int) -> Line:
         parent_id = self._ids[index]
         parent = self._jobs.get(parent_id)

@@ -16,9 +16,15 @@ from tui.views.line import Line
 class OneLine(Widget):
     """Draws one line, and only when it is another one than before."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(
+        self,
+        make: Callable[[int], Line] = lambda width: Line(),
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        """`make`: what to show, for the width there is."""
         super().__init__(id=id)
-        self._make: Callable[[int], Line] = lambda width: Line()
+        self._make = make
         self._line = Line()
 
     def show(self, make: Callable[[int], Line]) -> None:

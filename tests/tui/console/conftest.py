@@ -13,7 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 from textual.app import App
 
 from engine.store.sqlite import SqliteStore
-from tests.tui.console.harness import Clock
+from tests.tui.console.harness import Clock, worker_process
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ class Seeded:
 @pytest.fixture
 async def seeded(tmp_path: Path, clock: Clock) -> AsyncIterator[Seeded]:
     path = tmp_path / "jobs.db"
-    async with SqliteStore.open(path, clock=clock) as store, store.hosting_workers() as owner:
+    async with SqliteStore.open(path, clock=clock) as store, worker_process(store, clock, pid=4711) as owner:
         yield Seeded(path, store, owner)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from textual.worker import WorkerCancelled
 
 from engine import Engine, JobId, OnDuplicate, Operation, ParentJob, Progress, Status, Step
 from engine.config import ConsoleConfig, TargetEntry
-from engine.jobs import Claim, JobType, LogLevel, LogLine, Outcome, Reason, Report
+from engine.jobs import FINISHING, Claim, JobType, LogLevel, LogLine, Outcome, Reason, Report
+from engine.store import liveness, upkeep
 from engine.store.sqlite import SqliteStore
 from tests.building import new_job
 from tui.app import DbtendApp
@@ -106,7 +108,14 @@ async def open_console(
     ensure_worker: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Console]:
     async with Engine.open(store, workers=workers, clock=clock) as engine:
-        app = DbtendApp(engine, targets, ensure_worker=ensure_worker, config=ConsoleConfig(theme=theme), clock=clock)
+        app = DbtendApp(
+            engine,
+            targets,
+            ensure_worker=ensure_worker,
+            config=ConsoleConfig(theme=theme),
+            clock=clock,
+            person="dba@desk",
+        )
         async with app.run_test(size=size) as pilot:
             console = Console(app, engine, pilot)
             await console.settle()
@@ -117,6 +126,24 @@ async def open_console(
 def entry(name: str = "sales.db", **more: object) -> TargetEntry:
     """A file in the current directory, so that no frame shows where the tests run."""
     return TargetEntry(name=name, url=name, **more)  # type: ignore[arg-type]
+
+
+# Processes that the test itself is, as the store sees them.
+
+FAR_AWAY = 4_000_000_000 * SECOND
+"""Later than any test."""
+
+
+@asynccontextmanager
+async def worker_process(
+    store: SqliteStore, clock: Clock, *, pid: int, host: str = "db1", serves_all: bool = True, last_beat: int = FAR_AWAY
+) -> AsyncIterator[str]:
+    """A process that carries out jobs, named by its owner id; on the way out it dies as by SIGKILL."""
+    owner = f"process-{pid}"
+    with liveness.proof_of_life(store.path, owner):
+        os.utime(store.path.with_name(store.path.name + ".d") / f"{owner}.lock", (last_beat // SECOND,) * 2)
+        await store._writer.run(lambda c: upkeep.register_worker(c, owner, pid, host, serves_all, at=clock()))
+        yield owner
 
 
 # Jobs that are written straight into the store: every duration and size is fixed.
@@ -203,15 +230,53 @@ async def add_running_job(store: SqliteStore, owner: str, clock: Clock, target: 
 
 async def finish_job(store: SqliteStore, owner: str, clock: Clock, parent_id: int) -> None:
     """End the running child of `add_running_job`, and all that come after it."""
-    running = JobId(parent_id, 2)
-    claim: Claim | None = Claim(
-        job=running, type=JobType.OPERATION, attempt=1, owner=owner, target="sqlite:///sales.db",
-        operation="analyze", options=None,
-    )  # fmt: skip
+    claim: Claim | None = _claim_of_running(owner, parent_id)
     while claim is not None:
         clock.forward(1)
         claim = await store.finish_and_claim(claim, Outcome(status=Status.COMPLETED), Report(), [parent_id])
 
 
+def _claim_of_running(owner: str, parent_id: int) -> Claim:
+    return Claim(
+        job=JobId(parent_id, 2), type=JobType.OPERATION, attempt=1, owner=owner, target="sqlite:///sales.db",
+        operation="analyze", options=None,
+    )  # fmt: skip
+
+
 def statuses(parent: ParentJob) -> list[str]:
     return [child.status.value for child in parent.children]
+
+
+async def add_rescued_job(store: SqliteStore, clock: Clock, target: str = "sales") -> int:
+    """A parent whose only child is pending again, because the process that ran it has died."""
+    (parent_id,) = await store.submit([new_job(target, Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with worker_process(store, clock, pid=4709) as owner:
+        claim = await store.claim(owner, [parent_id])
+        assert claim is not None
+        step = Step(
+            number=1, attempt=1, object="main", command="VACUUM", status=Status.RUNNING, started_at=clock.now
+        )  # fmt: skip
+        await store.report(claim, Report(progress=Progress(object="main", steps_total=1), steps=(step,)))
+        clock.forward(83)
+    await store.rescue()
+    clock.forward(2)
+    return parent_id
+
+
+async def begin_again(store: SqliteStore, owner: str, clock: Clock, parent_id: int) -> None:
+    """Let `owner` run the child of `add_rescued_job` once more."""
+    claim = await store.claim(owner, [parent_id])
+    assert claim is not None
+    step = Step(
+        number=1, attempt=claim.attempt, object="main", command="VACUUM", status=Status.RUNNING, started_at=clock.now
+    )  # fmt: skip
+    await store.report(claim, Report(progress=Progress(object="main", steps_total=1), steps=(step,)))
+    clock.forward(12)
+
+
+async def stop_in_vain(store: SqliteStore, owner: str, clock: Clock, parent_id: int) -> None:
+    """Ask the running child of `add_running_job` to stop; it goes on, and says so."""
+    await store.request_cancel(JobId(parent_id, 2))
+    clock.forward(1)
+    progress = Progress(fraction=0.81, object="orders", steps_done=2, steps_total=9, phase=FINISHING)
+    await store.report(_claim_of_running(owner, parent_id), Report(progress=progress))

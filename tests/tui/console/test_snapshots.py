@@ -8,14 +8,20 @@ from pathlib import Path
 import pytest
 from textual.app import App
 
+from engine import OnDuplicate
+from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
     Clock,
     add_completed_job,
     add_failed_job,
+    add_rescued_job,
     add_running_job,
+    begin_again,
     entry,
     open_console,
+    stop_in_vain,
+    worker_process,
 )
 
 LooksRight = Callable[[App[None]], bool]
@@ -135,4 +141,88 @@ async def test_question_before_a_cancel(sales: Path, seeded: Seeded, clock: Cloc
 
 async def test_window_that_is_too_small(clock: Clock, looks_right: LooksRight) -> None:
     async with open_console(Path("jobs.db"), clock=clock, size=(50, 10)) as console:
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_workers_of_which_one_is_stalled(
+    size: Size, sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight
+) -> None:
+    async with (
+        worker_process(seeded.store, clock, pid=4712, last_beat=0) as stalled,
+        worker_process(seeded.store, clock, pid=5003, serves_all=False),
+    ):
+        await add_running_job(seeded.store, seeded.owner, clock)
+        await add_running_job(seeded.store, stalled, clock, "app")
+        clock.forward(30)
+        async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
+            await console.press("w")
+            assert looks_right(console.app)
+
+
+@both_sizes
+async def test_no_worker_and_a_pause(size: Size, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(Path("jobs.db"), clock=clock, size=size) as console:
+        await console.engine.pause("night.shift@db1")
+        clock.forward(3600)
+        await console.until(lambda: console.app.feed.pause)
+        await console.press("w")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_main_with_a_paused_store(
+    size: Size, sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight
+) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    await seeded.store.submit([new_job("app")], OnDuplicate.REFUSE)
+    await seeded.store.pause("night.shift@db1")
+    async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
+        await console.press("3", "down")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_cancel_of_what_cannot_be_interrupted(
+    size: Size, sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight
+) -> None:
+    parent_id = await add_running_job(seeded.store, seeded.owner, clock)
+    await stop_in_vain(seeded.store, seeded.owner, clock, parent_id)
+    async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
+        await console.press("3", "down", "down")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_job_of_which_a_process_died(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    parent_id = await add_rescued_job(seeded.store, clock)
+    await begin_again(seeded.store, seeded.owner, clock, parent_id)
+    async with open_console(seeded.path, clock=clock, size=size) as console:
+        await console.press("3", "enter")
+        assert looks_right(console.app)
+
+
+async def test_main_with_a_job_that_will_run_again(
+    sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight
+) -> None:
+    await add_rescued_job(seeded.store, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("3", "down")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_history_with_a_kept_job(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    kept = await add_failed_job(seeded.store, seeded.owner, clock)
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    await seeded.store.pin(kept, True)
+    async with open_console(seeded.path, clock=clock, size=size) as console:
+        await console.press("h")
+        await console.until(lambda: not any("…" in line for line in console.lines("#history")))
+        assert looks_right(console.app)
+
+
+async def test_question_before_a_pause(sales: Path, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
+        await console.press("P")
         assert looks_right(console.app)

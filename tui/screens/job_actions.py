@@ -1,0 +1,114 @@
+"""What can be done to a job from any screen that has one at hand: cancel it, run it once more, keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from engine import JobId, ParentJob, Status
+from engine.errors import DbtendError
+from tui.actions import bindings
+from tui.screens.base import ConsoleScreen, Result
+from tui.screens.confirm import ConfirmScreen
+from tui.views.line import Role
+from tui.views.status import child_of, is_cancelling, operations
+
+
+class JobActions(ConsoleScreen[Result]):
+    """A screen with a job at hand. What becomes of it comes back as news, to all screens."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("cancel", "retry", "keep")
+
+    @property
+    def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
+        """A parent, and which of its children is meant, if not all of it; None where there is none."""
+        raise NotImplementedError
+
+    def job_made(self, parent: ParentJob) -> None:
+        """A job was made that asks for the same again: show it, or say so."""
+        raise NotImplementedError
+
+    def can(self, action_id: str) -> bool:
+        parent = self.job_at_hand[0] if self.job_at_hand else None
+        if action_id == "cancel":
+            return parent is not None and not parent.status.is_final
+        if action_id == "retry":
+            return parent is not None and parent.status.is_final
+        if action_id == "keep":
+            return parent is not None
+        return super().can(action_id)
+
+    def action_cancel(self) -> None:
+        if self.job_at_hand is None:
+            self.say("Nothing to cancel: put the cursor on a job that is not over.", Role.WARNING)
+            return
+        parent, job = self.job_at_hand
+        child = child_of(parent, job)
+        meant = child or parent
+        if meant.status.is_final:
+            self.say(f"Nothing to cancel: #{job} is over, {meant.status.value}.", Role.WARNING)
+            return
+        unfinished = [c for c in ([child] if child else parent.children) if not c.status.is_final]
+        if all(map(is_cancelling, unfinished)):
+            self.say(f"#{job} was asked to stop already: it ends as soon as that is safe for the data.", Role.WARNING)
+            return
+        name = self.console_app.name_of(parent.target)
+        what = f"{child.operation.value} on {name}" if child else f"on {name} and all its operations"
+
+        async def cancel() -> None:
+            after = await self.console_app.engine.cancel(job)
+            ended = child_of(after, job) or after
+            if ended.status.is_final and ended.status is not Status.CANCELLED:
+                self.say(f"#{job} was over before: {ended.status.value}.", Role.WARNING)
+
+        self._ask(
+            f"Cancel #{job} {what}?",
+            "What runs is stopped as soon as that is safe for the data; what waits does not start.",
+            cancel,
+        )
+
+    def action_retry(self) -> None:
+        parent = self.job_at_hand[0] if self.job_at_hand else None
+        if parent is None or not parent.status.is_final:
+            still = (
+                f"#{parent.id} is still {parent.status.value}." if parent else "put the cursor on a job that is over."
+            )
+            self.say(f"Nothing to retry: {still}", Role.WARNING)
+            return
+
+        async def retry() -> None:
+            made = await self.console_app.engine.retry(parent.id)
+            self.job_made(made)
+            self.console_app.see_to_a_worker()
+
+        name = self.console_app.name_of(parent.target)
+        self._ask(f"Run #{parent.id} on {name} once more?", f"{operations(parent)}, as a new job.", retry)
+
+    async def action_keep(self) -> None:
+        if self.job_at_hand is None:
+            self.say("Nothing to keep: put the cursor on a job.", Role.WARNING)
+            return
+        parent, _ = self.job_at_hand
+        try:
+            after = await self.console_app.engine.pin(parent.id, pinned=not parent.pinned)
+        except DbtendError as error:
+            self.say_error(error)
+            return
+        self.console_app.feed.look_at(after.id)
+        self.say(
+            f"#{after.id} is kept, however old it gets."
+            if after.pinned
+            else f"#{after.id} is no longer kept: it goes when old history is removed."
+        )
+
+    def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
+        async def decided(yes: bool | None) -> None:
+            if yes:
+                try:
+                    await do()
+                except DbtendError as error:
+                    self.say_error(error)
+
+        self.app.push_screen(ConfirmScreen(question, consequence), decided)

@@ -1,0 +1,54 @@
+"""The processes that carry out jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine import WorkerProcess
+from engine.errors import DbtendError
+from tui.feed import WORKERS_EVERY
+from tui.screens.page import PageScreen
+from tui.views.line import Line, Role, wrapped
+from tui.views.workers import Surroundings, workers_document
+
+if TYPE_CHECKING:
+    from tui.feed import News
+
+
+class WorkersScreen(PageScreen[None]):
+    """Looks at them itself, for as long as it is open: that one comes, goes or stalls is no news of a job."""
+
+    PAGE_TITLE = "Workers"
+    FOOTER = ("pause", "resume", "back", "help")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._workers: list[WorkerProcess] | None = None
+        self._error: DbtendError | None = None
+
+    def on_mount(self) -> None:
+        self._look()
+        self.set_interval(WORKERS_EVERY, self._look)
+
+    def hear(self, news: News) -> None:
+        self._look()
+        self.refresh_footer()
+
+    def _look(self) -> None:
+        self.run_worker(self._load(), exclusive=True)
+
+    async def _load(self) -> None:
+        try:
+            self._workers, self._error = await self.console_app.engine.workers(), None
+        except DbtendError as error:
+            self._error = error
+        self.refresh_page()
+
+    def document(self, width: int) -> list[Line]:
+        app = self.console_app
+        if self._error is not None:
+            return wrapped(str(self._error), width, Role.FAILED)
+        if self._workers is None:
+            return []
+        about = Surroundings(app.feed.open, app.name_of, app.clock())
+        return workers_document(self._workers, app.feed.pause, about, width)

@@ -1,0 +1,108 @@
+"""The page of a job: its operations with their attempts, steps and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step
+from tui.text import GLYPH, counted, local_time, plain, precise_duration
+from tui.views.detail import before_and_after
+from tui.views.line import Line, Role, line, wrapped
+from tui.views.remarks import how_it_ended, remarks
+from tui.views.status import effect, operations, status_span, time_taken, warnings
+from tui.views.times import moment, times
+
+
+def job_document(parent: ParentJob, name: str, *, now: int, width: int) -> list[Line]:
+    """A parent with its children, their attempts, steps and logs."""
+    took = time_taken(parent, now)
+    lines = [
+        line((f"#{parent.id} ", Role.DIM), (plain(name) + "  ", Role.STRONG), status_span(parent, 13), took),
+        *wrapped(parent.target, width, Role.DIM),
+        *wrapped(operations(parent), width),
+        *times(parent, width),
+    ]
+    for child in parent.children:
+        lines += [line(), *_child(parent, child, now, width)]
+    return lines
+
+
+def child_start(lines: list[Line], ordinal: int) -> int:
+    """The number of the line where a child begins in its parent's document; 0 if it is not there."""
+    return next((number for number, text in enumerate(lines) if text.key == ordinal), 0)
+
+
+def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
+    said = "  ".join(part for part in (time_taken(child, now), effect(child)) if part)
+    lines = [
+        line(
+            (f".{child.ordinal} {child.operation.value}  ", Role.HEADING),
+            status_span(child, 13),
+            said,
+            (f"  {warnings(child)}" if child.warnings else "", Role.WARNING),
+            key=child.ordinal,
+        ),
+        *remarks(parent, child, width, indent=4),
+    ]
+    for warning in child.warnings:
+        lines += wrapped(warning, width, Role.WARNING, indent=4)
+    lines += [Line((("    ", Role.TEXT), *text.spans)) for text in before_and_after(child, width - 4)]
+    attempts = {attempt.number: attempt for attempt in child.attempts}
+    # Of what ran before this version kept attempts, only the steps tell.
+    numbers = {*attempts, *(step.attempt for step in child.steps), *(entry.attempt for entry in child.log)}
+    for number in sorted(numbers):
+        if number in attempts and (len(numbers) > 1 or _process_is_of_interest(child)):
+            lines += wrapped(_attempt(attempts[number], parent.created_at), width, Role.DIM, indent=4)
+        lines += _steps_and_log(child, number, now, width)
+    return lines
+
+
+def _process_is_of_interest(child: ChildJob) -> bool:
+    """Whether somebody may want to look at the process, or to know which it was."""
+    lost = {Reason.OWNER_LOST, Reason.SHUTDOWN}
+    return child.status is Status.RUNNING or any(attempt.reason in lost for attempt in child.attempts)
+
+
+def _attempt(attempt: Attempt, beside: int) -> str:
+    """`attempt 1  pid 4711 on db1  14:02:11 to 14:03:40  its process died`."""
+    process = f"pid {attempt.pid} on {attempt.host}" if attempt.pid else "in an unknown process"
+    began = moment(attempt.started_at, beside)
+    if attempt.finished_at is None:
+        return f"attempt {attempt.number}  {process}  since {began}"
+    ended = moment(attempt.finished_at, beside)
+    return f"attempt {attempt.number}  {process}  {began} to {ended}  {how_it_ended(attempt)}"
+
+
+def _steps_and_log(child: ChildJob, attempt: int, now: int, width: int) -> list[Line]:
+    lines: list[Line] = []
+    for step in child.steps:
+        if step.attempt == attempt:
+            lines += _step(step, now, width)
+    return lines + _log([entry for entry in child.log if entry.attempt == attempt], width)
+
+
+def _step(step: Step, now: int, width: int) -> list[Line]:
+    took = precise_duration(((step.finished_at or now) - step.started_at) / 1e6)
+    command = wrapped(plain(step.command), width - 18, Role.SQL)
+    lines = [
+        line("    ", (f"{GLYPH[step.status]} ", Role(step.status.value)), (f"{took:>9}  ", Role.DIM), *command[0].spans)
+    ]
+    lines += [Line(((" " * 17, Role.TEXT), *text.spans)) for text in command[1:]]
+    if step.error:
+        role = Role.FAILED if step.status is Status.FAILED else Role.WARNING
+        lines += wrapped(step.error, width, role, indent=17)
+    return lines
+
+
+def _log(entries: Sequence[LogLine], width: int) -> list[Line]:
+    lines: list[Line] = []
+    expected = 1
+    for entry in entries:
+        if entry.number > expected:
+            left_out = counted(entry.number - expected, "line")
+            lines += wrapped(f"... {left_out} left out ...", width, Role.DIM, indent=6)
+        expected = entry.number + 1
+        role = {"warning": Role.WARNING, "error": Role.FAILED}.get(entry.level.value, Role.DIM)
+        said = f"{local_time(entry.at)[11:]}  {entry.level.value}  {entry.message}"
+        lines += wrapped(said, width, role, indent=6)
+    return lines

@@ -1,0 +1,70 @@
+"""What is to be said of a child beyond its status, in sentences."""
+
+from __future__ import annotations
+
+from engine import Attempt, ChildJob, ParentJob, Reason, Status
+from engine.jobs import FINISHING
+from tui.views.line import Line, Role, wrapped
+from tui.views.status import is_cancelling, reason_in_words
+from tui.views.times import moment
+
+WHAT_TO_DO = {
+    Reason.TARGET_BUSY: "Another connection held a lock. Press t to try again, or raise the lock timeout.",
+    Reason.REFUSED: "Nothing was touched. Put right what the message names, then press t.",
+    Reason.OWNER_LOST: "Its worker died, and it was not to be tried once more. Press t to try again.",
+    Reason.PREVIOUS_FAILED: "An earlier operation failed, and the request says to stop then. Press t to try all again.",
+    Reason.SHUTDOWN: "Its worker was stopped. Press t to run it again.",
+    Reason.TIME_LIMIT: "The time limit of its job had passed. Press t to ask for it again.",
+}
+
+
+def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) -> list[Line]:
+    """Its error and what to do about it, and what became of a wish to stop it."""
+    lines = wrapped(child.error, width, Role.FAILED, indent=indent) if child.error else []
+    if is_cancelling(child):
+        lines += wrapped(_cancelling(parent, child), width, Role.CANCELLED, indent=indent)
+    elif child.cancel_requested_at is not None and child.status in {Status.COMPLETED, Status.FAILED}:
+        said = f"Cancel was requested; it {child.status.value} all the same."
+        lines += wrapped(said, width, Role.CANCELLED, indent=indent)
+    if child.reason in WHAT_TO_DO:
+        lines += wrapped(WHAT_TO_DO[child.reason], width, indent=indent)
+    elif child.reason is not None and not child.error:
+        lines += wrapped(reason_in_words(child.reason), width, Role.DIM, indent=indent)
+    return lines
+
+
+def _cancelling(parent: ParentJob, child: ChildJob) -> str:
+    if child.progress.phase == FINISHING:
+        return f"Cancelling ({FINISHING}): it will probably complete."
+    if _was_stopped_by_limit(parent, child):
+        return "The time limit has passed: it ends as soon as that is safe for the data."
+    return "Asked to stop: it ends as soon as that is safe for the data."
+
+
+def _was_stopped_by_limit(parent: ParentJob, child: ChildJob) -> bool:
+    at, limit = child.cancel_requested_at, parent.deadline_at
+    return parent.request.options.stop_at_limit and at is not None and limit is not None and at >= limit
+
+
+def earlier_attempt(child: ChildJob, now: int) -> str:
+    """Why this is not the first attempt, if it is not: `attempt 2: attempt 1 lost its process at 14:02:11`."""
+    if child.status is Status.PENDING and child.attempt:
+        number, before = child.attempt + 1, child.attempt
+    elif child.attempt > 1:
+        number, before = child.attempt, child.attempt - 1
+    else:
+        return ""
+    lost = next((attempt for attempt in child.attempts if attempt.number == before), None)
+    if lost is None or lost.finished_at is None:
+        return f"attempt {number}"
+    what = "lost its process" if lost.reason is Reason.OWNER_LOST else "was handed back"
+    return f"attempt {number}: attempt {before} {what} at {moment(lost.finished_at, now)}"
+
+
+def how_it_ended(attempt: Attempt) -> str:
+    """How an attempt ended, in a few words."""
+    if attempt.reason is Reason.OWNER_LOST:
+        return "its process died"
+    if attempt.reason is Reason.SHUTDOWN:
+        return "handed back at a shutdown"
+    return attempt.status.value
