@@ -83,8 +83,7 @@ async def pruning(store: Store, retention: Retention | None, clock: Callable[[],
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})
 
 
 async def _prune_regularly(store: Store, retention: Retention, clock: Callable[[], Micros]) -> None:

@@ -25,8 +25,7 @@ async def tending(store: Store) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})
 
 
 async def _tend(store: Store) -> None:
@@ -39,7 +38,8 @@ async def _tend_regularly(store: Store) -> None:
     while True:
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(store.owner_died(), INTERVAL)
+                async with asyncio.timeout(INTERVAL):  # wait_for would not be ended where one died at that moment
+                    await store.owner_died()
             await _tend(store)
         except StoreError:  # whoever uses the store learns of it; here another try follows
             await asyncio.sleep(INTERVAL)

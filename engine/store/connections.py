@@ -24,12 +24,13 @@ def uri(path: Path) -> str:
     return f"file:{quote(os.fsencode(path.absolute()))}?mode=rw"
 
 
-def create_file(path: Path) -> None:
+def create_file(path: Path) -> Path:
     """Make an empty file that only its owner can read, in a directory likewise, where there is none.
 
     An existing file is not opened: opening and closing it would drop the locks that SQLite holds on it for
-    this process.
+    this process. Returns the path without symbolic links: what lies beside the store is then beside it for all.
     """
+    path = Path(os.path.realpath(path))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -40,6 +41,7 @@ def create_file(path: Path) -> None:
             raise StoreError(str(path.parent), "is not a directory", "give another path with --store") from None
     except OSError as error:
         raise StoreError(str(path), f"cannot be created: {error.strerror}", "give another path with --store") from error
+    return path
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:

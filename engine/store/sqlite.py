@@ -69,7 +69,7 @@ class SqliteStore:
 
         Raises StoreError where that is not possible, or the file is not a store, or a newer version's.
         """
-        connections.create_file(path)
+        path = connections.create_file(path)
         writer = Writer(lambda: connections.connect_writer(path))
         await writer.open()
         try:
@@ -122,8 +122,8 @@ class SqliteStore:
         rescued: list[JobId] = []
         for (owner,) in await self._read(queries.OWNERS):
             if not liveness.is_alive(self.path, owner):
-                rescued += await self._rescue_from(owner)
                 liveness.remove_traces(self.path, owner)
+                rescued += await self._rescue_from(owner)
         return rescued
 
     async def _rescue_from(self, dead_owner: str) -> list[JobId]:
@@ -133,13 +133,14 @@ class SqliteStore:
         while True:
             seen = self.last_change()
             owners = [owner for (owner,) in await self._read(queries.OWNERS_OF_RUNNING)]
-            while seen == self.last_change():
-                if not all(liveness.is_alive(self.path, owner) for owner in owners):
-                    return
+            while all(liveness.is_alive(self.path, owner) for owner in owners):
                 if not owners:
                     await self.next_change(seen)
                 await asyncio.sleep(OWNER_CHECK_INTERVAL)
-            await asyncio.sleep(OWNER_CHECK_INTERVAL)
+                if seen != self.last_change():
+                    break
+            else:
+                return
 
     async def pause(self, by: str) -> None:
         await self._writer.run(lambda c: upkeep.pause(c, by, self._clock()))

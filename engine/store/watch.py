@@ -28,8 +28,7 @@ class ChangeWatch:
 
     async def close(self) -> None:
         self._poll.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._poll
+        await asyncio.wait({self._poll})
         self._connection.close()
 
     def look(self) -> None:

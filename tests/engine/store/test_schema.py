@@ -216,6 +216,13 @@ def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
         connections.create_file(tmp_path / "file" / "jobs.db")
 
 
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(StoreError, match="another path"):
+        connections.create_file(tmp_path / "a" / "jobs.db")
+
+
 def test_only_the_owner_can_read_a_new_store(tmp_path: Path) -> None:
     path = tmp_path / "state" / "jobs.db"
     usual = os.umask(0)
