@@ -34,5 +34,6 @@ def _next(time_of_day: str, after: Micros) -> Micros:
     begin = datetime.fromtimestamp(after / 1e6)  # naive on purpose: the wall clock, whatever summer time does
     found = begin.replace(hour=hour, minute=minute, second=0, microsecond=0)
     if found <= begin:
-        found += timedelta(days=1)
+        again = found.replace(fold=1)  # when summer time ends, an hour comes twice
+        found = again if again.timestamp() > begin.timestamp() else found + timedelta(days=1)
     return round(found.timestamp() * 1e6)

@@ -23,6 +23,14 @@ SELECT p.id FROM parent_job AS p WHERE p.deadline_at <= ? AND p.deadline_at IS N
                 AND p.options ->> 'stop_at_limit'))
 """
 
+ORPHANS = """
+SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
+    iif(c.cancel_requested_at IS NULL, NULL, coalesce(c.cancel_reason, 'cancelled_by_user')), p.deadline_at,
+    (SELECT count(*) FROM attempt AS a
+     WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost')
+FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
+"""
+
 
 def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
     """Pending children end at once; a running one is asked. What is over stays as it is."""
@@ -45,7 +53,8 @@ def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, a
 
 def _ask_running_to_stop(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
     connection.execute(
-        "UPDATE child_job SET cancel_requested_at = ?1, cancel_reason = ?2, changed_at = max(?1, changed_at)"
+        "UPDATE child_job SET cancel_requested_at = max(?1, changed_at), cancel_reason = ?2,"
+        " changed_at = max(?1, changed_at)"
         " WHERE parent_id = ?3 AND ordinal = coalesce(?4, ordinal) AND status = 'running'"
         " AND cancel_requested_at IS NULL",
         (at, reason, job.parent, job.ordinal),
@@ -64,18 +73,14 @@ def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
 
 def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[JobId]:
     """Take over what a dead process left running: again if that is still possible, else failed; never lost."""
-    orphans = connection.execute(
-        "SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts, c.cancel_reason, p.deadline_at"
-        " FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?",
-        (dead_owner,),
-    ).fetchall()
-    for parent_id, ordinal, attempt, max_attempts, cancel_reason, deadline_at in orphans:
+    orphans = connection.execute(ORPHANS, (dead_owner,)).fetchall()
+    for parent_id, ordinal, attempt, max_attempts, cancel_reason, deadline_at, died_before in orphans:
         job = JobId(parent_id, ordinal)
         if cancel_reason is not None:
             error = "the process that ran it died after it was asked to stop"
             _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), error, at)
         elif attempt >= max_attempts:
-            times = "" if attempt == 1 else f", {attempt} times"
+            times = f", {died_before + 1} times" if died_before else ""
             _fail_orphan(connection, job, f"the process that ran it died{times}", at)
         elif deadline_at is not None and deadline_at <= at:
             _fail_orphan(connection, job, "the process that ran it died, and its time limit has passed since", at)

@@ -37,7 +37,8 @@ def end_pending(
 ) -> None:
     """End the pending children of a parent, or the one at `ordinal`, without their having run."""
     connection.execute(
-        "UPDATE child_job SET status = ?1, reason = ?2, finished_at = ?3, changed_at = ?3"
+        "UPDATE child_job SET status = ?1, reason = ?2, finished_at = max(?3, changed_at),"
+        " changed_at = max(?3, changed_at)"
         " WHERE parent_id = ?4 AND ordinal = coalesce(?5, ordinal) AND status = 'pending'",
         (status, reason, at, parent_id, ordinal),
     )

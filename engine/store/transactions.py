@@ -169,7 +169,8 @@ def release(connection: sqlite3.Connection, claim: Claim, report: Report, at: Mi
     write_report(connection, claim, report)
     keep_attempt(connection, claim.job, Status.CANCELLED, Reason.SHUTDOWN, at)
     connection.execute(
-        f"UPDATE child_job SET {BACK_TO_PENDING}, max_attempts = max_attempts + 1, changed_at = ? WHERE {OWNED}",
+        f"UPDATE child_job SET {BACK_TO_PENDING}, max_attempts = max_attempts + 1, changed_at = max(?, changed_at)"
+        f" WHERE {OWNED}",
         (at, *_token(claim)),
     )
     settle_parent(connection, claim.job.parent, at)
@@ -220,11 +221,10 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
 
 
 def _is_to_be_cancelled(connection: sqlite3.Connection, claim: Claim) -> bool:
-    (asked_at,) = connection.execute(
-        "SELECT cancel_requested_at FROM child_job WHERE parent_id = ? AND ordinal = ?",
-        (claim.job.parent, claim.job.ordinal),
+    asked = connection.execute(
+        f"SELECT 1 FROM child_job WHERE {OWNED} AND cancel_requested_at IS NOT NULL", _token(claim)
     ).fetchone()
-    return asked_at is not None
+    return asked is not None
 
 
 def _token(claim: Claim) -> tuple[int, int | None, str, int]:

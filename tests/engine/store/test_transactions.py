@@ -25,7 +25,7 @@ from engine.jobs import (
     parent_status,
 )
 from engine.store.sqlite import SqliteStore
-from tests.building import ALL_FOUR, COMPLETED, FAILED, new_job
+from tests.building import ALL_FOUR, COMPLETED, FAILED, StoppedClock, new_job
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -344,3 +344,73 @@ async def test_what_an_owner_without_a_trace_left_running_is_rescued(store: Sqli
     await store.claim("gone without a trace")
     assert await store.workers() == []
     assert await store.rescue() == [JobId(1, 1)]
+
+
+async def test_no_time_is_before_an_earlier_one_where_the_clock_is_set_back(store_path: Path) -> None:
+    backwards = iter(range(10_000, 0, -10))
+    async with SqliteStore.open(store_path, clock=lambda: next(backwards)) as store:
+        await submit(store, new_job("sales"), new_job("stock", Operation.VACUUM), new_job("late", deadline_at=5_000))
+        for _ in range(2):
+            claim = await store.claim("me")
+            assert claim is not None
+            await store.release(claim, NOTHING)
+        await store.claim("me")
+        await store.request_cancel(JobId(1))
+        await store.request_cancel(JobId(2))
+        changes = await store.changes(0, 100)
+        parents = [await store.job(n) for n in (1, 2)]
+    for job in {change.job for change in changes}:
+        times = [change.at for change in changes if change.job == job]
+        assert times == sorted(times)
+    for parent in parents:
+        for child in parent.children:
+            ends = (child.started_at, child.finished_at, child.cancel_requested_at)
+            assert all(at is None or at >= parent.created_at for at in ends)
+
+
+async def test_time_limits_end_nothing_before_it_began_where_the_clock_is_set_back(store_path: Path) -> None:
+    clock = StoppedClock(10_000)
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        await submit(store, new_job("sales", Operation.VACUUM, deadline_at=5_000))
+        clock.at = 6_000
+        await store.enforce_time_limits()
+        parent = await store.job(1)
+    assert parent.children[0].finished_at == parent.finished_at == parent.created_at
+
+
+async def test_how_often_a_process_died_is_told_without_what_was_handed_back(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("me")
+    assert claim is not None
+    await store.release(claim, NOTHING)
+    for _ in range(2):
+        await store.claim("dead")
+        await store._rescue_from("dead")
+    (child,) = (await store.job(1)).children
+    assert (child.status, child.error) == (Status.FAILED, "the process that ran it died, 2 times")
+
+
+async def test_one_that_must_not_be_repeated_fails_with_its_first_process(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM, max_attempts={Operation.VACUUM: 1}))
+    claim = await store.claim("me")
+    assert claim is not None
+    await store.release(claim, NOTHING)  # that is no repetition: it was stopped safely
+    await store.claim("dead")
+    await store._rescue_from("dead")
+    (child,) = (await store.job(1)).children
+    assert (child.status, child.reason, child.error) == (
+        Status.FAILED,
+        Reason.OWNER_LOST,
+        "the process that ran it died",
+    )
+
+
+async def test_r8_a_former_owner_changes_nothing_even_where_the_job_is_no_longer_kept(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM, max_attempts={Operation.VACUUM: 1}))
+    stale = await store.claim("dead")
+    assert stale is not None
+    await store._rescue_from("dead")
+    assert await store.prune([1]) == 1
+    for write in (store.finish(stale, COMPLETED, NOTHING), store.report(stale, NOTHING), store.release(stale, NOTHING)):
+        with pytest.raises(OwnershipLostError):
+            await write
