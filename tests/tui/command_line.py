@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,3 +79,32 @@ class CommandLine:
         with self.start(*argv) as process:
             out, err = process.communicate(timeout=60)
         return Result(process.returncode, out, err)
+
+
+def out_line(process: subprocess.Popen[str]) -> str:
+    """The next line on standard output, waited for."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def err_line(process: subprocess.Popen[str]) -> str:
+    """The next line on standard error, waited for."""
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Look again and again, for half a minute at most."""
+    give_up = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < give_up, "it does not come true"
+        time.sleep(0.01)
+
+
+@contextmanager
+def write_locked(path: Path) -> Iterator[None]:
+    """Another program in the middle of a write."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        db.execute("ROLLBACK")

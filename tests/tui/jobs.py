@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine import ChildJob, EngineName, LogLine, Operation, ParentJob, Reason, Request, Status, Step
+from engine import Attempt, ChildJob, EngineName, LogLine, Operation, ParentJob, Reason, Request, Status, Step
 from engine.jobs import LogLevel, parent_status
 
 SECOND = 1_000_000
@@ -57,3 +57,15 @@ def vacuumed() -> ParentJob:
     line = LogLine(number=1, attempt=1, at=START, level=LogLevel.WARNING, message="hello\x1b[2J")
     done = replace(child(), before={"size": 24_100_000}, after={"size": 14_300_000}, steps=(step,), log=(line,))
     return parent(done)
+
+
+def rescued() -> ChildJob:
+    """A child whose first process died after a second; the next runs it since a second later."""
+    lost = Attempt(
+        number=1, pid=4711, host="db1", started_at=START, finished_at=START + SECOND,
+        status=Status.FAILED, reason=Reason.OWNER_LOST,
+    )  # fmt: skip
+    again = Attempt(
+        number=2, pid=4712, host="db1", started_at=START + 2 * SECOND, finished_at=None, status=Status.RUNNING
+    )
+    return replace(child(1, Status.RUNNING), attempt=2, attempts=(lost, again))

@@ -67,6 +67,9 @@ def test_a_read_only_file_is_refused_by_preflight(dbtend: CommandLine, sales: Pa
         (["--op", "vacuum", "--op", "vacuum"], "named twice"),
         (["--frobnicate"], "no option of dbtend run"),
         (["--lock-timeout", "100000"], "not possible"),
+        (["--time-limit", "soon"], "is no time limit"),
+        (["--until", "25:00"], "is no time of day"),
+        (["--stop-at-limit"], "there is no limit"),
     ],
 )
 def test_operations_and_options(dbtend: CommandLine, sales: Path, words: list[str], said: str) -> None:
@@ -96,6 +99,11 @@ def test_an_unknown_key_in_the_config(dbtend: CommandLine, sales: Path) -> None:
     assert not dbtend.store.exists()
 
 
+def test_a_retention_that_means_nothing(dbtend: CommandLine) -> None:
+    dbtend.configure('[retention]\ncompleted = "ninety days"')
+    refused(dbtend("prune"), 2, "config.toml, line 2: retention.completed must be an age")
+
+
 def test_a_mistyped_name_from_the_config(dbtend: CommandLine, sales: Path) -> None:
     dbtend.configure(f'[targets.shop]\nurl = "{sales}"')
     refused(dbtend("run", "shpo"), 2, "'shpo': is no target of the config file", "did you mean shop?")
@@ -105,12 +113,15 @@ def test_a_config_file_that_was_named_must_exist(dbtend: CommandLine, sales: Pat
     refused(dbtend("run", sales, "--config", tmp_path / "no.toml"), 2, "no such config file")
 
 
-@pytest.mark.parametrize("command", ["run", "history", "show", "cancel", "retry"])
+@pytest.mark.parametrize(
+    "command", ["run", "history", "show", "cancel", "retry", "pin", "prune", "pause", "resume", "workers"]
+)
 def test_a_store_from_a_newer_version(dbtend: CommandLine, sales: Path, command: str) -> None:
     dbtend("run", sales, "--op", "optimize")
     with closing(sqlite3.connect(dbtend.store)) as db:
         db.execute("PRAGMA user_version = 999")
-    words = {"run": [str(sales)], "history": []}.get(command, ["1"])
+    needs_a_job = command in {"show", "cancel", "retry", "pin"}
+    words = [str(sales)] if command == "run" else ["1"] if needs_a_job else []
     refused(dbtend(command, *words), 2, str(dbtend.store), "newer")
 
 

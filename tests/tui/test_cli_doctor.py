@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.tui.command_line import CommandLine
+from tests.tui.command_line import CommandLine, out_line, write_locked
 
 
 def checks(dbtend: CommandLine, *words: str | Path) -> tuple[int, list[Any]]:
@@ -48,6 +52,35 @@ def test_a_broken_store_and_a_broken_config(dbtend: CommandLine) -> None:
     dbtend.configure("colour = 1")
     code, found = checks(dbtend)
     assert (code, not_ok(found)) == (1, [("problem", "config"), ("problem", "store")])
+
+
+def test_a_paused_store_is_worth_a_word(dbtend: CommandLine) -> None:
+    dbtend("pause")
+    code, found = checks(dbtend)
+    assert (code, not_ok(found)) == (0, [("warn", "paused")])
+    assert found[-1]["fix"] == "dbtend resume"
+
+
+def test_a_process_that_was_stopped_is_found(dbtend: CommandLine, sales: Path) -> None:
+    with write_locked(sales), dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600") as process:
+        out_line(process)
+        with closing(sqlite3.connect(dbtend.store, timeout=30)) as db:  # as if it had stood still for an hour
+            db.execute("UPDATE child_job SET started_at = started_at - 3600000000 WHERE status = 'running'")
+            db.commit()
+        process.send_signal(signal.SIGSTOP)
+        try:
+            (sign_of_life,) = dbtend.store.with_name("jobs.db.d").glob("*.lock")
+            os.utime(sign_of_life, (0, 0))
+            code, found = checks(dbtend)
+            assert (code, not_ok(found)) == (0, [("warn", "stalled")])
+            assert f"process {process.pid} on " in found[-1]["found"]
+            assert f"kill -CONT {process.pid}" in found[-1]["fix"]
+            (worker,) = dbtend("workers", "--json").json["workers"]
+            assert worker["stalled"] is True
+            assert "stalled: #1.1 sales.db vacuum" in dbtend("workers").out
+        finally:
+            process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGINT)
 
 
 def test_targets_come_from_the_config(dbtend: CommandLine, sales: Path) -> None:

@@ -38,6 +38,13 @@ NOT_NEEDED = (Status.SKIPPED, Reason.NOT_NEEDED)
         ([FAILED, (Status.SKIPPED, Reason.PREVIOUS_FAILED)], 1),
         ([(Status.FAILED, Reason.TARGET_BUSY)], 1),
         ([(Status.CANCELLED, Reason.SHUTDOWN)], 130),
+        ([COMPLETED, LATE], 5),
+        ([(Status.CANCELLED, Reason.TIME_LIMIT), LATE], 5),
+        ([(Status.CANCELLED, Reason.TIME_LIMIT), FAILED], 1),
+        ([(Status.CANCELLED, Reason.TIME_LIMIT), CANCELLED], 130),
+        ([(Status.FAILED, Reason.OWNER_LOST), LATE], 1),
+        ([COMPLETED, (Status.PENDING, None)], 130),
+        ([COMPLETED, (Status.RUNNING, None)], 130),
     ],
 )
 def test_the_weightiest_cause_decides(children: list[tuple[Status, Reason | None]], code: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine
+from tests.tui.command_line import CommandLine, out_line, write_locked
 
 
 @pytest.fixture
@@ -80,12 +80,34 @@ def test_what_is_not_there(three_jobs: CommandLine, words: list[str], said: str)
 
 def test_cancel_of_what_is_over_changes_nothing(three_jobs: CommandLine) -> None:
     result = three_jobs("cancel", "3")
-    assert (result.code, result.out) == (0, "#3.1 sales.db vacuum completed\n")
+    assert (result.code, result.out) == (0, "#3 sales.db is completed already: there was nothing to cancel\n")
+    result = three_jobs("cancel", "3.1")
+    assert (result.code, result.out) == (0, "#3.1 sales.db vacuum is completed already: there was nothing to cancel\n")
+
+
+def test_cancel_of_what_waits_and_of_what_runs(dbtend: CommandLine, sales: Path) -> None:
+    two = ("--op", "vacuum", "--op", "analyze", "--op", "optimize", "--lock-timeout", "600")
+    with write_locked(sales), dbtend.start("run", sales, *two) as process:
+        out_line(process)
+        assert dbtend("cancel", "1.2").out == "#1.2 sales.db analyze cancelled\n"
+        assert dbtend("cancel", "1").out.splitlines() == [
+            "#1.1 sales.db vacuum running, cancel requested",
+            "#1.2 sales.db analyze is cancelled already: there was nothing to cancel",
+            "#1.3 sales.db optimize cancelled",
+        ]
+        assert process.wait(timeout=30) == 130
 
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(["history"], 0), (["show", "1"], 2), (["cancel", "1"], 2), (["retry", "1"], 2), (["doctor"], 0)],
+    [
+        (["history"], 0),
+        (["show", "1"], 2),
+        (["cancel", "1"], 2),
+        (["retry", "1"], 2),
+        (["pin", "1"], 2),
+        (["doctor"], 0),
+    ],
 )
 def test_looking_creates_no_store(dbtend: CommandLine, words: list[str], code: int) -> None:
     assert dbtend(*words).code == code

@@ -6,10 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from engine import EngineName, JobId, Operation, OperationPlan, Plan, PlannedStep, Progress, Reason, Status
-from tests.tui.jobs import SECOND, START, child, parent, vacuumed
+from engine import (
+    EngineName,
+    JobId,
+    LogLine,
+    Operation,
+    OperationPlan,
+    Options,
+    Plan,
+    PlannedStep,
+    Progress,
+    Reason,
+    Status,
+    Step,
+)
+from engine.jobs import FINISHING, LogLevel
+from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
 from tui.commands import report, views
-from tui.text import cells
+from tui.text import cells, local_time
 
 
 def test_the_summary_of_a_job() -> None:
@@ -67,6 +81,54 @@ def test_one_job_whole_and_one_child_of_it() -> None:
     assert "#42.1" not in only
 
 
+def test_each_attempt_is_told_where_there_was_more_than_one() -> None:
+    first, second = (
+        Step(
+            number=1, attempt=number, object="main", command="VACUUM", status=status,
+            started_at=START, finished_at=START + SECOND,
+        )
+        for number, status in ((1, Status.FAILED), (2, Status.COMPLETED))
+    )  # fmt: skip
+    lines = report.job_lines(parent(replace(rescued(), steps=(first, second))))
+    began, died, again = map(local_time, (START, START + SECOND, START + 2 * SECOND))
+    assert lines[-5:] == [
+        "► #42.1 vacuum running, attempt 2",
+        f"  attempt 1  pid 4711 on db1  {began} to {died}  its process died",
+        "  × 1.00 s   VACUUM",
+        f"  attempt 2  pid 4712 on db1  since {again}",
+        "  ✓ 1.00 s   VACUUM",
+    ]
+    assert not [line for line in report.job_lines(vacuumed()) if "attempt" in line]
+
+
+def test_lines_of_a_log_that_were_left_out_are_counted() -> None:
+    numbers = (1, 2, 5, 6, 8)
+    log = tuple(LogLine(number=n, attempt=1, at=START, level=LogLevel.INFO, message=f"line {n}") for n in numbers)
+    lines = report.job_lines(parent(replace(child(), log=log)))
+    told = [line.strip() for line in lines if "line" in line]
+    at = local_time(START)
+    assert told == [
+        f"{at}  line 1",
+        f"{at}  line 2",
+        "... 2 lines left out ...",
+        f"{at}  line 5",
+        f"{at}  line 6",
+        "... 1 line left out ...",
+        f"{at}  line 8",
+    ]
+
+
+def test_limits_and_pins_are_told() -> None:
+    job = parent(child())
+    assert not [line for line in report.job_lines(job) if "limit" in line or "pinned" in line]
+    options = Options(time_limit=5400.0, until="06:00", stop_at_limit=True)
+    job = replace(job, request=replace(job.request, options=options), deadline_at=START, pinned=True)
+    lines = report.job_lines(job)
+    assert f"  limit    {local_time(START)} (after 1h30m, until 06:00), what runs then is asked to stop" in lines
+    assert "  pinned   kept whatever its age" in lines
+    assert "✓ completed, pinned" in report.history_table([job])[1]
+
+
 def test_a_plan_says_why_what_and_whom_it_blocks() -> None:
     step = PlannedStep(
         object="main", command="VACUUM", reason="31% free", lock="blocks everyone", disk_needed=2_000_000, estimate=3
@@ -101,8 +163,39 @@ def test_a_frame_shows_parents_and_children() -> None:
 
 
 def test_a_cancel_that_was_asked_for_is_said() -> None:
-    asked = replace(child(1, Status.RUNNING), cancel_requested_at=START)
+    running = child(1, Status.RUNNING)
+    asked = replace(running, cancel_requested_at=START)
+    finishing = replace(asked, progress=Progress(phase=FINISHING))
     assert views.frame([parent(asked)], START)[1][1].endswith("cancelling")
+    assert views.frame([parent(finishing)], START)[1][1].endswith("cancelling (finishing, cannot be interrupted)")
+    assert "► #42.1 vacuum cancelling (finishing, cannot be interrupted)" in report.job_lines(parent(finishing))
+    assert list(report.events({running.id: running}, parent(asked))) == ["#42.1 sales.db vacuum cancelling"]
+    assert list(report.events({asked.id: asked}, parent(asked))) == []
+    assert list(report.events({asked.id: asked}, parent(finishing))) == [
+        "#42.1 sales.db vacuum cancelling (finishing, cannot be interrupted)"
+    ]
+
+
+def test_a_child_that_lost_its_process_waits_to_run_again() -> None:
+    running = child(1, Status.RUNNING)
+    back = replace(child(1, Status.PENDING), attempt=1)
+    assert list(report.events({running.id: running}, parent(back))) == ["#42.1 sales.db vacuum waits to run again"]
+
+
+def test_what_became_of_a_wish_to_cancel() -> None:
+    running = child(1, Status.RUNNING)
+    asked = replace(running, cancel_requested_at=START)
+    open_job, over = parent(running, child(2)), parent(child(1), child(2))
+    assert list(report.cancel_lines(open_job, parent(asked, child(2)), JobId(42))) == [
+        "#42.1 sales.db vacuum running, cancel requested",
+        "#42.2 sales.db vacuum is completed already: there was nothing to cancel",
+    ]
+    assert list(report.cancel_lines(parent(asked), parent(asked), JobId(42, 1))) == [
+        f"#42.1 sales.db vacuum running, cancel was requested already at {local_time(START)}"
+    ]
+    assert list(report.cancel_lines(over, over, JobId(42))) == [
+        "#42 sales.db is completed already: there was nothing to cancel"
+    ]
 
 
 def test_lines_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import pty
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.sqlite_files import content, integrity
-from tests.tui.command_line import CommandLine
+from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
 
 ALL_FOUR = ["vacuum", "analyze", "reindex", "optimize"]
 
@@ -94,67 +93,13 @@ def test_retry_runs_the_request_once_more(dbtend: CommandLine, sales: Path) -> N
     assert dbtend("retry", "2", "--failed").err.startswith("dbtend: job 2: all of it is completed")
 
 
-@contextmanager
-def write_locked(path: Path) -> Iterator[None]:
-    """Another program in the middle of a write."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("BEGIN IMMEDIATE")
-        yield
-        db.execute("ROLLBACK")
-
-
-def started(process: subprocess.Popen[str]) -> str:
-    """The first line that a run prints: its first operation has begun."""
-    assert process.stdout is not None
-    return process.stdout.readline()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_asks_for_a_safe_cancel(dbtend: CommandLine, sales: Path, number: signal.Signals) -> None:
-    with write_locked(sales), dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600") as process:
-        assert started(process) == "#1.1 sales.db vacuum started\n"
-        process.send_signal(number)
-        out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert err == "dbtend: stopping safely; once more to leave at once\n"
-    assert "#1.1 sales.db vacuum cancelled" in out
-    (job,) = dbtend("history", "--json").json["jobs"]
-    assert job["status"] == "cancelled"
-    assert integrity(sales) == []
-
-
-def test_a_second_signal_leaves_at_once() -> None:
-    program = """
-import asyncio
-from tui.commands.signals import stop_signals
-
-async def stubborn():
-    with stop_signals():
-        print("ready", flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(stubborn())
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
-        assert process.stderr.readline().startswith("dbtend: stopping safely")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 130
-
-
 def test_a_run_that_joined_a_job_leaves_it_alone(dbtend: CommandLine, sales: Path) -> None:
     line = ("run", sales, "--op", "vacuum", "--lock-timeout", "600")
     with write_locked(sales):
         first = dbtend.start(*line)
-        started(first)
+        out_line(first)
         with dbtend.start(*line) as second:
-            assert second.stderr is not None
-            assert second.stderr.readline() == "dbtend: job #1 already does exactly this: waiting for it\n"
+            assert err_line(second) == "dbtend: job #1 already does exactly this: waiting for it\n"
             second.send_signal(signal.SIGINT)
             assert second.wait(timeout=30) == 130
     out, _ = first.communicate(timeout=30)
@@ -163,23 +108,10 @@ def test_a_run_that_joined_a_job_leaves_it_alone(dbtend: CommandLine, sales: Pat
     assert len(dbtend("history", "--json").json["jobs"]) == 1
 
 
-def test_a_background_run_of_nohup_outlives_the_terminal(dbtend: CommandLine, sales: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with write_locked(sales):
-            process = dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600")
-            started(process)
-            process.send_signal(signal.SIGHUP)
-        _, err = process.communicate(timeout=30)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert (process.returncode, err) == (0, "")
-
-
 def test_a_reader_that_leaves_does_not_stop_the_run(dbtend: CommandLine, sales: Path) -> None:
     with write_locked(sales):
         process = dbtend.start("run", sales, "--lock-timeout", "600")
-        started(process)
+        out_line(process)
         assert process.stdout is not None
         process.stdout.close()
     assert process.stderr is not None

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-from engine import EngineName, Operation, OperationPlan, Plan, PlannedStep, Reason, Status
+from engine import (
+    EngineName,
+    JobId,
+    Operation,
+    OperationPlan,
+    Options,
+    Pause,
+    Plan,
+    PlannedStep,
+    Progress,
+    Reason,
+    Status,
+    WorkerProcess,
+)
 from engine.errors import TargetUnavailableError
-from tests.tui.jobs import child, parent, vacuumed
+from engine.jobs import FINISHING
+from tests.tui.jobs import START, child, parent, rescued, vacuumed
 from tui import json_form
 
 
@@ -47,7 +62,84 @@ def test_a_job_says_what_the_contract_names() -> None:
 
 def test_the_log_comes_where_it_is_asked_for() -> None:
     (only,) = json_form.job(vacuumed(), with_log=True)["children"]
-    assert only["log"] == [{"at": "2023-11-14T22:13:20.000000Z", "level": "warning", "message": "hello\x1b[2J"}]
+    assert only["log"] == [
+        {
+            "number": 1,
+            "attempt": 1,
+            "at": "2023-11-14T22:13:20.000000Z",
+            "level": "warning",
+            "message": "hello\x1b[2J",
+        }
+    ]
+
+
+def test_limits_and_pins_are_told() -> None:
+    options = Options(time_limit=5400.0, until="06:00", stop_at_limit=True)
+    job = parent(child())
+    job = replace(job, request=replace(job.request, options=options), deadline_at=START, pinned=True)
+    form = json_form.job(job)
+    assert form["options"] == {
+        "on_failure": "continue",
+        "lock_timeout": 5.0,
+        "time_limit": 5400.0,
+        "until": "06:00",
+        "stop_at_limit": True,
+    }
+    assert (form["deadline_at"], form["pinned"]) == ("2023-11-14T22:13:20.000000Z", True)
+    plain = json_form.job(parent(child()))
+    assert (plain["deadline_at"], plain["pinned"], plain["options"]["time_limit"]) == (None, False, None)
+
+
+def test_attempts_and_progress_are_told() -> None:
+    job = replace(
+        rescued(), progress=Progress(fraction=0.5, object="orders", steps_done=1, steps_total=2, phase=FINISHING)
+    )
+    form = json_form.child(job)
+    assert form["attempts"] == [
+        {
+            "number": 1,
+            "pid": 4711,
+            "host": "db1",
+            "started_at": "2023-11-14T22:13:20.000000Z",
+            "finished_at": "2023-11-14T22:13:21.000000Z",
+            "status": "failed",
+            "reason": "owner_lost",
+        },
+        {
+            "number": 2,
+            "pid": 4712,
+            "host": "db1",
+            "started_at": "2023-11-14T22:13:22.000000Z",
+            "finished_at": None,
+            "status": "running",
+            "reason": None,
+        },
+    ]
+    assert form["progress"] == {
+        "fraction": 0.5,
+        "object": "orders",
+        "phase": "finishing, cannot be interrupted",
+        "steps_done": 1,
+        "steps_total": 2,
+    }
+
+
+def test_a_pause_and_a_process() -> None:
+    assert json_form.pause(None) == {"paused": None}
+    assert json_form.pause(Pause(at=START, by="ann@db1")) == {
+        "paused": {"at": "2023-11-14T22:13:20.000000Z", "by": "ann@db1"}
+    }
+    process = WorkerProcess(
+        id="x", pid=7, host="db1", started_at=START, serves_all=True, alive=True, running=(JobId(42, 1),)
+    )
+    assert json_form.worker(process) == {
+        "pid": 7,
+        "host": "db1",
+        "started_at": "2023-11-14T22:13:20.000000Z",
+        "serves_all": True,
+        "stalled": False,
+        "running": ["42.1"],
+    }
 
 
 def test_what_has_not_happened_is_null() -> None:

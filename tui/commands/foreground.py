@@ -85,9 +85,9 @@ async def _show_until_over(
             wake.clear()
             jobs = await engine.jobs(ids)
             view.show(jobs)
+            await waiting.tell(jobs)
             if all(job.status.is_final for job in jobs):
                 return
-            await waiting.tell(jobs)
             with suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), view.interval)
 

@@ -26,7 +26,7 @@ class Waiting:
         """Say what is new of what keeps `jobs` waiting."""
         pause = await self._engine.paused()
         if pause != self._pause:
-            self._announce(f"{paused(pause)}: nothing starts until dbtend resume" if pause else "resumed")
+            self._announce(f"{paused(pause)}: nothing starts until dbtend resume" if pause else "resumed: jobs start again")
             self._pause = pause
         waiting = [job for job in jobs if job.status is Status.PENDING and job.id not in self._told]
         if waiting and pause is None:

@@ -1,0 +1,219 @@
+"""A run that a signal ends: Ctrl-C cancels; a shutdown lets go on what can, and leaves nothing to start unasked."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import Engine, Operation, Reason, Request, Status
+from tests.sqlite_files import integrity
+from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
+from tui.commands.ending import hand_over
+from tui.worker_process import serving
+
+STOPPING = "dbtend: stopping safely; once more to leave at once\n"
+WAITING = "dbtend: waiting up to {} s for #1.1 sales.db vacuum\n"
+TWO = ("--op", "vacuum", "--op", "analyze", "--lock-timeout", "600")
+SHUTDOWNS = [signal.SIGTERM, signal.SIGHUP]
+
+
+def children(dbtend: CommandLine) -> list[Any]:
+    (job,) = dbtend("history", "--json").json["jobs"]
+    found: list[Any] = job["children"]
+    return found
+
+
+def how(children: list[Any]) -> list[tuple[str, str | None]]:
+    return [(child["status"], child["reason"]) for child in children]
+
+
+def test_ctrl_c_asks_for_a_safe_cancel(dbtend: CommandLine, sales: Path) -> None:
+    with write_locked(sales), dbtend.start("run", sales, *TWO, "--grace", "600") as process:
+        assert out_line(process) == "#1.1 sales.db vacuum started\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, STOPPING)
+    assert "#1.1 sales.db vacuum cancelled" in out
+    assert how(children(dbtend)) == [("cancelled", "cancelled_by_user")] * 2
+    assert integrity(sales) == []
+
+
+@pytest.mark.parametrize("number", SHUTDOWNS)
+def test_what_ends_within_the_grace_period_is_as_good_as_any(
+    dbtend: CommandLine, sales: Path, number: signal.Signals
+) -> None:
+    with dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600", "--grace", "600") as process:
+        with write_locked(sales):
+            out_line(process)
+            process.send_signal(number)
+            assert (err_line(process), err_line(process)) == (STOPPING, WAITING.format(600))
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+    assert "#1.1 sales.db vacuum completed" in out
+
+
+def test_what_would_start_later_is_cancelled_where_nobody_would_carry_it_out(dbtend: CommandLine, sales: Path) -> None:
+    with dbtend.start("run", sales, *TWO, "--grace", "600") as process:
+        with write_locked(sales):
+            out_line(process)
+            process.send_signal(signal.SIGTERM)
+            assert (err_line(process), err_line(process)) == (STOPPING, WAITING.format(600))
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == (
+        "dbtend: #1 sales.db: cancelled, there is no worker process to go on with it (dbtend retry 1 runs it again)\n"
+    )
+    assert how(children(dbtend)) == [("completed", None), ("cancelled", "shutdown")]
+
+
+def test_what_outlasts_the_grace_period_is_cancelled_safely(dbtend: CommandLine, sales: Path) -> None:
+    dbtend.configure("[defaults]\ngrace = 0.1")
+    with write_locked(sales), dbtend.start("run", sales, *TWO) as process:
+        out_line(process)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.startswith(STOPPING + WAITING.format("0.1") + "dbtend: #1 sales.db: cancelled, there is no worker")
+    assert "#1.1 sales.db vacuum cancelled in " in out
+    assert how(children(dbtend)) == [("cancelled", "shutdown")] * 2
+    assert integrity(sales) == []
+
+
+def test_what_is_left_is_handed_back_where_a_worker_process_serves_the_store(dbtend: CommandLine, sales: Path) -> None:
+    dbtend.store.with_name("jobs.db.d").mkdir(parents=True)
+    with (
+        serving(dbtend.store),
+        write_locked(sales),
+        dbtend.start("run", sales, *TWO, "--grace", "0", "--json") as process,
+    ):
+        until_it_runs(dbtend.store)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, STOPPING + "dbtend: #1 sales.db: left to a worker process\n")
+    assert '"status": "running"' in out
+    vacuum, analyze = children(dbtend)
+    assert [child["status"] for child in (vacuum, analyze)] == ["pending", "pending"]
+    assert [(attempt["status"], attempt["reason"]) for attempt in vacuum["attempts"]] == [("cancelled", "shutdown")]
+
+    assert dbtend.process("worker", "--workers", "1", "--idle-exit", "0.1").code == 0
+    assert how(children(dbtend)) == [("completed", None)] * 2
+    assert "stopped at a shutdown" in dbtend("show", "1").out
+
+
+def until_it_runs(store: Path) -> None:
+    async def wait() -> None:
+        async with Engine.open(store) as engine, asyncio.timeout(30):
+            async for _ in engine.changes(after=0):
+                if any(job.status is Status.RUNNING for job in await engine.open_jobs()):
+                    return
+
+    asyncio.run(wait())
+
+
+async def test_where_the_worker_process_ends_meanwhile_what_was_handed_back_is_cancelled(
+    tmp_path: Path, sales: Path
+) -> None:
+    said: list[str] = []
+    async with Engine.open(tmp_path / "jobs.db") as engine:
+        (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
+        await hand_over(engine, tmp_path / "jobs.db", [job.id], said.append)
+        (left,) = await engine.jobs([job.id])
+    assert [child.reason for child in left.children] == [Reason.SHUTDOWN]
+    assert said[0].startswith("#1 sales.db: cancelled")
+
+
+def test_nobody_insists_with_sighup(dbtend: CommandLine, sales: Path) -> None:
+    """A terminal that closes sends it twice: once from the shell, once by itself."""
+    with dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600", "--grace", "600") as process:
+        with write_locked(sales):
+            out_line(process)
+            process.send_signal(signal.SIGTERM)
+            err_line(process)
+            process.send_signal(signal.SIGHUP)
+            err_line(process)
+            process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=30) == 0
+
+
+A_SLOW_SUBMIT = """
+import asyncio, sys
+from pathlib import Path
+from engine import Operation, Request
+from tui.commands.foreground import Foreground, carry_out
+from tui.commands.views import PlainView
+
+async def submit(engine):
+    print("submitting", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    return await engine.submit([Request(target=sys.argv[2], operations=(Operation.VACUUM,))])
+
+_, code = asyncio.run(carry_out(Foreground(store=Path(sys.argv[1])), submit, PlainView()))
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(signal.SIGINT, "cancelled_by_user"), (signal.SIGTERM, "shutdown"), (signal.SIGHUP, "shutdown")],
+)
+def test_a_signal_while_the_submit_waits_is_heeded(
+    dbtend: CommandLine, sales: Path, number: signal.Signals, reason: str
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", A_SLOW_SUBMIT, dbtend.store, sales],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert out_line(process) == "submitting\n"
+        process.send_signal(number)
+        assert err_line(process) == STOPPING
+        process.communicate("go on\n", timeout=30)
+    assert process.returncode == 130
+    (child,) = children(dbtend)
+    assert (child["status"], child["reason"], child["attempt"]) == ("cancelled", reason, 0)
+
+
+STUBBORN = """
+import asyncio
+from tui.commands.signals import stop_signals
+
+async def stubborn():
+    with stop_signals():
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(stubborn())
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_leaves_at_once(second: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert out_line(process) == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        assert err_line(process) == STOPPING
+        process.send_signal(second)
+        assert process.wait(timeout=30) == 130
+
+
+def test_a_background_run_of_nohup_outlives_the_terminal(dbtend: CommandLine, sales: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with write_locked(sales):
+            process = dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600")
+            out_line(process)
+            process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=30)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (process.returncode, err) == (0, "")
