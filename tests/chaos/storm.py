@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import sqlite3
 from collections import Counter
@@ -19,6 +20,7 @@ from tests.chaos.processes import Processes, processes
 from tests.chaos.trace import Line, Trace, What
 from tests.sqlite_files import content, make_database
 
+TICK = 0.02
 STOPPED_SHARE = 0.2
 STOPPED_FOR = 0.3
 """Seconds."""
@@ -28,17 +30,18 @@ CALM = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storm:
-    """What rages, and for how long."""
+    """What rages, and for how long: until so many signals were sent, or so many seconds have passed."""
 
-    seconds: float
     seed: int
+    signals: float = math.inf
+    seconds: float = math.inf
     databases: int = 6
     hosts: int = 3
     workers: int = 1
     submitters: int = 2
     consoles: int = 1
     pause: float = 0.1
-    """Mean seconds between two signals."""
+    """Mean seconds between two signals, at least: before each, some process must have got on with something."""
     plants: tuple[Plant, ...] = ()
     """Bugs of the hosts, to see what the checker makes of them."""
 
@@ -89,20 +92,23 @@ async def _kill_and_stop(
         ]
         programs = [start() for start in starts]
         clock = asyncio.get_running_loop().time
-        end = clock() + storm.seconds
+        end, due, sent, seen = clock() + storm.seconds, clock(), 0, 0
         stopped: dict[int, float] = {}
-        while clock() < end:
-            await asyncio.sleep(chance.uniform(0.5, 1.5) * storm.pause)
+        while clock() < end and sent < storm.signals:
+            await asyncio.sleep(TICK)
             for pid in [pid for pid, until in stopped.items() if until <= clock()]:
                 del stopped[pid]
                 all_processes.go_on(pid)
+            programs = [it if it.poll() is None else start() for start, it in zip(starts, programs, strict=True)]
+            if clock() < due or all_processes.trace.size() == seen:
+                continue
             victim = chance.choice(all_processes.living())
             if chance.random() < STOPPED_SHARE:
                 all_processes.stop(victim)
                 stopped[victim] = clock() + STOPPED_FOR
             else:
                 all_processes.kill(victim)
-            programs = [it if it.poll() is None else start() for start, it in zip(starts, programs, strict=True)]
+            due, sent, seen = clock() + chance.uniform(0.5, 1.5) * storm.pause, sent + 1, all_processes.trace.size()
         for pid in stopped:
             all_processes.go_on(pid)
 

@@ -80,6 +80,10 @@ class Trace:
         finally:
             os.close(file)
 
+    def size(self) -> int:
+        """It grows whenever a process has told something."""
+        return self._file.stat().st_size if self._file.exists() else 0
+
     def told(self) -> list[Line]:
         """All lines, oldest first, but for one that a process was killed in the middle of."""
         text = self._file.read_text() if self._file.exists() else ""
