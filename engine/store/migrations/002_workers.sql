@@ -10,6 +10,10 @@ ALTER TABLE child_job ADD COLUMN phase TEXT;
 ALTER TABLE child_job ADD COLUMN cancel_reason TEXT CHECK (cancel_reason IS NULL
     OR cancel_reason = 'cancelled_by_user' OR cancel_reason = 'time_limit' OR cancel_reason = 'shutdown');
 
+-- Until now a child that was handed back kept what belongs to its attempt.
+UPDATE child_job SET started_at = NULL, fraction = NULL, object = NULL, steps_done = 0, steps_total = 0
+    WHERE status = 'pending';
+
 -- Claims also go from target to target; the check for duplicates also compares what was asked for.
 CREATE INDEX child_job_pending_of_target ON child_job (target_key, parent_id, ordinal) WHERE status = 'pending';
 DROP INDEX parent_job_open;
