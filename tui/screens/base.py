@@ -42,7 +42,6 @@ class ConsoleScreen(Screen[Result]):
         self._message = Page(id="message")
         self._message.can_focus = False
         self._footer = OneLine(id="footer")
-        self._last_focused: Widget | None = None
 
     @property
     def console_app(self) -> DbtendApp:
@@ -95,17 +94,6 @@ class ConsoleScreen(Screen[Result]):
 
     def on_key(self, event: events.Key) -> None:
         self.say("")
-
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        self._last_focused = event.widget
-
-    def on_resize(self, event: events.Resize) -> None:
-        # What a window that is too small had hidden, has lost the focus.
-        self.call_after_refresh(self._focus_again)
-
-    def _focus_again(self) -> None:
-        if self.focused is None and self._last_focused is not None:
-            self._last_focused.focus()
 
     def action_back(self) -> None:
         self.dismiss()

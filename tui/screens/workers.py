@@ -35,7 +35,7 @@ class WorkersScreen(PageScreen[None]):
         self.refresh_footer()
 
     def _look(self) -> None:
-        self.run_worker(self._load(), exclusive=True)
+        self.run_worker(self._load())
 
     async def _load(self) -> None:
         try:

@@ -109,7 +109,7 @@ def _after_a_kill(worker: WorkerProcess, about: Surroundings) -> str:
     job, does = ("its job", "is") if len(worker.running) == 1 else ("its jobs", "are")
     children = [_child(job_id, about) for job_id in worker.running]
     if any(child is not None and child.cancel_requested_at is not None for child in children):
-        return f"{job} {does} cancelled then, as asked"
+        return f"{job} {does} cancelled, as asked"
     if any(child is not None and child.attempt > 1 for child in children):
         return f"no data is lost, but {job} may not be tried once more"
     return f"{job} {does} run again"

@@ -85,6 +85,7 @@ class HistoryList(LineView):
     def put(self, parents: Iterable[ParentJob]) -> None:
         """These jobs were read or have changed; new ones are put in at the top, the cursor stays on its job."""
         for parent in parents:
+            self._jobs.discard(parent.id)  # the cache keeps the first value of a key that it has
             self._jobs[parent.id] = parent
             self._asked.discard(parent.id)
             index = bisect_left(self._ids, -parent.id, key=neg)

@@ -32,6 +32,8 @@ class LineView(ScrollView, can_focus=True):
     cursor: reactive[int] = reactive(0, repaint=False)
     """The line the cursor is on."""
 
+    _focus_when_shown = False
+
     @dataclass
     class CursorMoved(Message):
         """The cursor came to another line."""
@@ -114,6 +116,14 @@ class LineView(ScrollView, can_focus=True):
 
     def on_blur(self) -> None:
         self.refresh_line(self.cursor)
+
+    def on_hide(self, event: events.Hide) -> None:
+        self._focus_when_shown = self.has_focus
+
+    def on_show(self, event: events.Show) -> None:
+        # A window that was too small for a while had hidden it, and so taken its focus.
+        if self._focus_when_shown and self.screen.focused is None:
+            self.focus()
 
     def on_click(self, event: events.Click) -> None:
         if self.HAS_CURSOR and (at := event.get_content_offset(self)) is not None:

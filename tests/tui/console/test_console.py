@@ -328,3 +328,44 @@ async def test_leaving_says_how_many_jobs_go_on(
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press("q")
     assert "1 job goes on: dbtend history" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("keys", "focused"), [(("h",), "history"), (("?",), "page"), (("3",), "jobs")])
+async def test_a_window_that_was_too_small_for_a_moment_keeps_the_focus(
+    keys: tuple[str, ...], focused: str, seeded: Seeded, clock: Clock
+) -> None:
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press(*keys)
+        await console.pilot.resize_terminal(50, 10)
+        await console.until(lambda: console.app.focused is None)
+        await console.pilot.resize_terminal(80, 24)
+        await console.until(lambda: console.app.focused is not None and console.app.focused.id == focused)
+
+
+async def test_a_new_console_shows_the_same_jobs_moving(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    parent_id = await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        shown = console.lines()
+        await console.press("q")
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        assert console.lines() == shown
+        await finish_job(seeded.store, seeded.owner, clock, parent_id)
+        await console.until(lambda: "✓ completed" in console.lines()[0])
+
+
+async def test_a_page_that_opens_while_the_console_ends_does_no_harm(clock: Clock) -> None:
+    async with open_console(STORE, clock=clock) as console:
+        console.app.exit()
+        console.app.action_help()
+        await console.until(lambda: console.app.return_code is not None)
+    assert console.app.return_code == 0
+
+
+async def test_the_history_moves_while_a_job_runs(seeded: Seeded, clock: Clock) -> None:
+    parent_id = await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await console.until(lambda: "► running    1/4" in console.lines("#history")[0])
+        await finish_job(seeded.store, seeded.owner, clock, parent_id)
+        await console.until(lambda: "✓ completed  4/4" in console.lines("#history")[0])

@@ -8,7 +8,8 @@ import pytest
 from rich.cells import cell_len
 
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
-from engine.jobs import parent_status
+from engine.jobs import FINISHING, parent_status
+from tui.views.history import history_row
 from tui.views.line import Role
 from tui.views.rows import FoldedKey, child_row, children_to_show, tree_rows
 from tui.views.status import effect, percent
@@ -58,9 +59,11 @@ def parent(*children: ChildJob) -> ParentJob:
         replace(RUNNING, progress=Progress()),
         replace(RUNNING, progress=Progress(object="日本語" * 30, steps_done=3, steps_total=9)),
         replace(RUNNING, cancel_requested_at=NOW),
+        replace(RUNNING, cancel_requested_at=NOW, progress=Progress(phase=FINISHING)),
         over(1, warnings=("a", "b")),
         over(1, Status.FAILED, error="no\nway " * 40),
         over(1, Status.SKIPPED, reason=Reason.PREVIOUS_FAILED),
+        over(1, Status.SKIPPED, reason=Reason.TIME_LIMIT),
     ],
 )
 def test_a_row_is_exactly_as_wide_as_its_pane(child: ChildJob, width: int) -> None:
@@ -94,6 +97,43 @@ def test_a_cancel_that_was_asked_for_is_said_in_words() -> None:
     assert "cancelling" in child_row(replace(RUNNING, cancel_requested_at=NOW), TARGET, now=NOW, width=52).text
     ended = over(2, cancel_requested_at=NOW)
     assert "completed" in child_row(ended, TARGET, now=NOW, width=52).text
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [
+        (86, ["cancelling", "(finishing,", "cannot", "be", "interrupted)", "0:41"]),
+        (52, ["cancelling", "(finishing)", "0:41"]),
+    ],
+)
+def test_what_cannot_be_interrupted_is_said_as_far_as_there_is_room(width: int, words: list[str]) -> None:
+    child = replace(RUNNING, cancel_requested_at=NOW, progress=Progress(fraction=0.9, phase=FINISHING))
+    assert child_row(child, TARGET, now=NOW, width=width).text.split() == [".2", "analyze", "►", *words]
+
+
+def test_a_child_that_waits_for_another_attempt_shows_no_running_clock() -> None:
+    rescued = replace(RUNNING, status=Status.PENDING, started_at=None, progress=Progress())
+    words = child_row(rescued, TARGET, now=NOW, width=52).text.split()
+    assert words == [".2", "analyze", "·", "pending", "will", "run", "again"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"), [(Reason.TIME_LIMIT, "past time limit"), (Reason.PREVIOUS_FAILED, "one before failed")]
+)
+def test_why_a_child_was_skipped_reads_well_where_it_is_narrow(reason: Reason, words: str) -> None:
+    row = child_row(over(1, Status.SKIPPED, reason=reason, started_at=None), TARGET, now=NOW, width=53)
+    assert words in row.text
+
+
+@pytest.mark.parametrize("width", [75, 115])
+def test_a_row_of_the_history_keeps_its_columns_where_a_job_is_kept(width: int) -> None:
+    rows = [
+        history_row(replace(parent(over(1)), pinned=pinned), "sales.db", now=NOW, width=width).text
+        for pinned in (False, True)
+    ]
+    assert [cell_len(row) for row in rows] == [width, width]
+    assert [row.index("✓") for row in rows] == [rows[0].index("✓")] * 2
+    assert "kept" in rows[1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""What the first line of the main screen says, as a plain function."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+
+from engine import EngineName, JobId, ParentJob, Pause, Status, TargetInfo, WorkerProcess
+from engine.config import TargetEntry
+from engine.jobs import Facts
+from tests.tui.jobs import child, parent
+from tui.views.header import header_line, work
+from tui.views.line import Role
+from tui.views.lists import TargetState
+
+FACTS: Facts = {"size": 528_384, "journal_mode": "delete", "free_pages": 37, "pages": 129}
+INFO = TargetInfo(url="sqlite:///srv/sales.db", engine=EngineName.SQLITE, version="3.46.0", facts=FACTS, operations=())
+RUNNING = parent(child(status=Status.RUNNING), child(2, Status.PENDING))
+WAITING = parent(child(status=Status.PENDING))
+WORKER = WorkerProcess(id="a", pid=1, host="db1", started_at=0, serves_all=True, alive=True)
+STALLED = WorkerProcess(id="b", pid=2, host="db1", started_at=0, serves_all=True, alive=True, stalled=True)
+OWN_ONLY = WorkerProcess(id="c", pid=3, host="db1", started_at=0, serves_all=False, alive=True, running=(JobId(42, 1),))
+DEAD = WorkerProcess(id="d", pid=4, host="db1", started_at=0, serves_all=True, alive=False)
+PAUSE = Pause(at=0, by="dba@desk")
+
+
+def state(name: str = "sales.db", label: str | None = None) -> TargetState:
+    return TargetState(TargetEntry(name=name, url="/srv/sales.db", label=label), INFO)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "workers", "pause", "words", "role"),
+    [
+        ([], [], None, "nothing running", Role.DIM),
+        ([], [], PAUSE, "paused", Role.WARNING),
+        ([RUNNING], [WORKER], None, "worker up, 1 running", Role.RUNNING),
+        ([RUNNING, WAITING], [WORKER], PAUSE, "paused, 1 running, 1 waiting", Role.WARNING),
+        ([RUNNING], [STALLED], None, "worker stalled, 1 running", Role.WARNING),
+        ([RUNNING], [STALLED, WORKER, DEAD], None, "1 of 2 workers stalled, 1 running", Role.WARNING),
+        ([WAITING], [], None, "no worker, 1 waiting", Role.WARNING),
+        ([WAITING], [DEAD], None, "no worker, 1 waiting", Role.WARNING),
+        ([WAITING], [], PAUSE, "paused, 1 waiting", Role.WARNING),
+        ([RUNNING], [OWN_ONLY], None, "worker up, 1 running", Role.RUNNING),
+        ([RUNNING, WAITING], [OWN_ONLY], None, "no worker, 1 running, 1 waiting", Role.WARNING),
+    ],
+)
+def test_the_workers_at_a_glance(
+    jobs: list[ParentJob],
+    workers: list[WorkerProcess],
+    pause: Pause | None,
+    words: str,
+    role: Role,
+) -> None:
+    assert work(jobs, workers, pause) == (words, role)
+
+
+@pytest.mark.parametrize(
+    ("width", "left"),
+    [
+        (100, " dbtend  sales.db PROD  sqlite 3.46.0  528 kB  journal delete  29% free"),
+        (80, " dbtend  sales.db PROD  sqlite 3.46.0  528 kB  29% free"),
+        (70, " dbtend  sales.db PROD  528 kB  29% free"),
+        (60, " dbtend  sales.db PROD  528 kB"),
+        (50, " dbtend  sales.db PROD"),
+        (44, " sales.db PROD"),
+    ],
+)
+def test_whole_parts_give_way_the_least_telling_first(width: int, left: str) -> None:
+    shown = header_line(state(label="PROD"), [RUNNING], [WORKER], None, width).text
+    assert shown == left.ljust(width - 21) + "worker up, 1 running "
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_header_is_exactly_as_wide_as_the_screen(width: int) -> None:
+    shown = header_line(state("日本語\x1b" * 30, "PROD"), [RUNNING, WAITING], [STALLED, WORKER], PAUSE, width).text
+    assert cell_len(shown) == width
+    assert shown.endswith("paused, 1 of 2 workers stalled, 1 running, 1 waiting ")
+    assert "\x1b" not in shown

@@ -1,0 +1,139 @@
+"""What can be done to a job, from every screen that has one at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine import JobId, Status
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import (
+    Clock,
+    Console,
+    add_completed_job,
+    add_failed_job,
+    add_running_job,
+    entry,
+    finish_job,
+    open_console,
+    statuses,
+)
+
+TO_THE_JOB = {"main": ("3",), "history": ("h",), "job": ("3", "enter")}
+every_screen = pytest.mark.parametrize("screen", TO_THE_JOB)
+
+
+async def go_to_the_job(console: Console, screen: str) -> None:
+    await console.press(*TO_THE_JOB[screen])
+    if screen == "history":
+        await console.until(lambda: not any("…" in line for line in console.lines("#history")))
+
+
+@every_screen
+async def test_a_job_is_cancelled(screen: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await go_to_the_job(console, screen)
+        assert "c cancel" in console.text("#footer")
+        await console.press("c")
+        assert "Cancel #1 on sales" in console.lines("#text")[0]
+        assert console.lines("#text")[-1].split() == ["y", "yes", "enter", "no"]
+        await console.press("enter")
+        assert await seeded.store.cancel_requests(seeded.owner) == set()
+        await console.press("c", "y")
+        assert await seeded.store.cancel_requests(seeded.owner) == {JobId(1, 2)}
+        assert statuses(await console.engine.job(1)) == ["completed", "running", "cancelled", "cancelled"]
+        await console.until(lambda: "cancelling" in console.tree.line_at(2).text)
+        await console.press("c")
+        assert console.message.startswith("#1 was asked to stop already")
+
+
+@every_screen
+async def test_a_cancel_of_what_is_over_says_so(screen: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await go_to_the_job(console, screen)
+        assert "c cancel" not in console.text("#footer")
+        await console.press("c")
+        assert console.message == "Nothing to cancel: #1 is over, failed."
+
+
+@every_screen
+async def test_a_cancel_that_comes_too_late_says_so(screen: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await go_to_the_job(console, screen)
+        await console.press("c")
+        await finish_job(seeded.store, seeded.owner, clock, 1)
+        await console.press("y")
+        assert console.message == "#1 was over before: completed."
+        assert (await console.engine.job(1)).status is Status.COMPLETED
+
+
+@every_screen
+async def test_a_job_is_run_once_more(screen: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("r", "enter", "c", "y")
+        await console.until(lambda: "cancelled" in console.lines()[0])
+        await console.press("1")
+        await go_to_the_job(console, screen)
+        assert "t retry" in console.text("#footer")
+        await console.press("t", "enter")
+        assert len(await console.engine.history()) == 1
+        await console.press("t", "y")
+        again = await console.engine.job(2)
+        assert (again.retry_of, again.status) == (1, Status.PENDING)
+        await console.until(lambda: "#2" in console.tree.line_at(0).text)
+        if screen == "main":
+            assert console.tree.job == JobId(2)
+        elif screen == "job":
+            await console.until(lambda: console.lines("#page")[0].startswith("#2 sales.db"))
+            assert console.app.screen.query_one("#page").border_title == "Job #2"
+        else:
+            assert console.message == "Runs once more as #2."
+            assert console.lines("#history")[0].startswith("#2")
+
+
+@every_screen
+async def test_a_retry_of_what_is_open_says_so(screen: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await go_to_the_job(console, screen)
+        await console.press("t")
+        assert console.message == "Nothing to retry: #1 is still running."
+
+
+@every_screen
+async def test_a_job_is_kept_and_no_longer_kept(screen: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await go_to_the_job(console, screen)
+        shown = {"main": "#detail", "history": "#history", "job": "#page"}[screen]
+        assert "kept" not in " ".join(console.lines(shown))
+        await console.press("m")
+        assert (await console.engine.job(1)).pinned
+        assert console.message == "#1 is kept, however old it gets."
+        await console.until(lambda: "kept" in " ".join(console.lines(shown)))
+        await console.press("m")
+        assert not (await console.engine.job(1)).pinned
+        await console.until(lambda: "kept" not in " ".join(console.lines(shown)))
+
+
+async def test_a_job_that_was_kept_on_its_page_is_kept_in_the_history(seeded: Seeded, clock: Clock) -> None:
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await go_to_the_job(console, "history")
+        await console.press("enter", "m", "escape")
+        await console.until(lambda: "kept" in console.lines("#history")[0])
+
+
+@every_screen
+async def test_where_there_is_no_job_nothing_is_done(screen: str, sales: Path, clock: Clock) -> None:
+    async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
+        await console.press(*TO_THE_JOB[screen], "c")
+        assert console.message.startswith("Nothing to cancel")
+        await console.press("t")
+        assert console.message.startswith("Nothing to retry")
+        await console.press("m")
+        assert console.message.startswith("Nothing to keep")
