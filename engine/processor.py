@@ -217,7 +217,7 @@ class JobProcessor:
             unknown = True
             while unknown:
                 with suppress(StoreError):
-                    asked = await self._store.cancel_requests(self._owner) if self._running else set()
+                    asked = await self._store.cancel_requests(self._owner)  # of what is being claimed, too
                     self._asked_to_stop |= asked
                     for job in asked & self._running.keys():
                         self._running[job].set()

@@ -4,82 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.errors import StoreError
-from engine.jobs import (
-    ChangeKind,
-    JobId,
-    JobType,
-    LogLevel,
-    OnDuplicate,
-    Operation,
-    Outcome,
-    ParentJob,
-    Reason,
-    Status,
-)
+from engine.jobs import ChangeKind, JobId, LogLevel, OnDuplicate, Operation, Outcome, Reason, Status
 from engine.orchestrator import ParentJobOrchestrator
-from engine.processor import JobProcessor
-from engine.store.sqlite import SqliteStore
 from engine.targets import resolve
 from engine.worker import DatabaseMaintenanceWorker
-from tests.building import ALL_FOUR, COMPLETED, new_job, ticking_clock
+from tests.building import ALL_FOUR, COMPLETED, new_job
+from tests.engine.working import FunctionWorker, carried_out, completes, over, processing, stops_when_asked
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
-
     from engine.jobs import Claim
     from engine.reporter import Reporter
-    from engine.store.base import NewJob
-    from engine.worker import JobWorker
-
-CLOCK = ticking_clock()
-
-
-class FunctionWorker:
-    """A worker that does what a function of the test says."""
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        self.function = function
-
-    async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-        outcome = await self.function(claim, reporter, cancel)  # type: ignore[misc]
-        assert isinstance(outcome, Outcome)
-        return outcome
-
-
-@asynccontextmanager
-async def processing(
-    store: SqliteStore, worker: JobWorker | None, *, concurrency: int = 2, own_jobs_only: bool = False
-) -> AsyncIterator[JobProcessor]:
-    workers: dict[str, JobWorker] = {} if worker is None else {JobType.OPERATION: worker}
-    async with store.hosting_workers() as owner:
-        processor = JobProcessor(
-            store, workers, owner=owner, concurrency=concurrency, own_jobs_only=own_jobs_only, clock=CLOCK
-        )
-        async with processor.running():
-            yield processor
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with SqliteStore.open(tmp_path / "jobs.db", clock=CLOCK) as opened:
-        yield opened
-
-
-async def carried_out(store: SqliteStore, *jobs: NewJob) -> list[ParentJob]:
-    ids = await store.submit(jobs, OnDuplicate.REFUSE)
-    async with asyncio.timeout(30):
-        return await ParentJobOrchestrator(store).wait(ids)
-
-
-async def completes(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-    return COMPLETED
+    from engine.store.sqlite import SqliteStore
 
 
 async def test_r1_submitting_every_operation_ends_completed(store: SqliteStore) -> None:
@@ -121,7 +61,7 @@ async def test_r19_jobs_can_be_read_while_one_runs(store: SqliteStore) -> None:
         await store.next_change(3)
         assert (await store.job(1)).status is Status.RUNNING
         go_on.set()
-        await ParentJobOrchestrator(store).wait([1])
+        await over(store, 1)
 
 
 async def test_r20_never_two_children_on_one_target(store: SqliteStore) -> None:
@@ -169,10 +109,6 @@ async def test_r27_what_a_worker_raises_fails_its_child_and_nothing_else(
 
 
 async def test_cancel_reaches_a_running_worker_and_the_row_tells_what_happened(store: SqliteStore) -> None:
-    async def stops_when_asked(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-        await cancel.wait()
-        return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
-
     async with processing(store, FunctionWorker(stops_when_asked)):
         changes = ParentJobOrchestrator(store).changes()
         await store.submit([new_job("sales")], OnDuplicate.REFUSE)
@@ -180,7 +116,7 @@ async def test_cancel_reaches_a_running_worker_and_the_row_tells_what_happened(s
             if change.job == JobId(1, 1) and change.new is Status.RUNNING:  # type: ignore[union-attr]
                 break
         await store.request_cancel(JobId(1))
-        (parent,) = await ParentJobOrchestrator(store).wait([1])
+        (parent,) = await over(store, 1)
     assert parent.status is Status.CANCELLED
     assert {child.status for child in parent.children} == {Status.CANCELLED}
     kinds = [change.kind for change in await store.changes(0, 100)]
@@ -201,7 +137,7 @@ async def test_leaving_hands_back_what_was_running(store: SqliteStore) -> None:
     parent = await store.job(1)
     assert (parent.children[0].status, parent.children[0].owner) == (Status.PENDING, None)
     async with processing(store, FunctionWorker(completes)):
-        (parent,) = await ParentJobOrchestrator(store).wait([1])
+        (parent,) = await over(store, 1)
     assert (parent.status, parent.children[0].attempt) == (Status.COMPLETED, 2)
 
 
@@ -210,7 +146,7 @@ async def test_a_processor_of_its_own_jobs_leaves_others_alone(store: SqliteStor
     async with processing(store, FunctionWorker(completes), own_jobs_only=True) as processor:
         (own,) = await store.submit([new_job("stock", Operation.VACUUM)], OnDuplicate.REFUSE)
         processor.adopt([own])
-        await ParentJobOrchestrator(store).wait([own])
+        await over(store, own)
     assert (await store.job(foreign)).status is Status.PENDING
 
 
@@ -241,7 +177,7 @@ async def test_r26_an_outcome_is_stored_even_where_the_store_is_locked_for_long(
         await tried_twice.wait()
         assert (await store.job(1)).children[0].status is Status.RUNNING
         other.execute("COMMIT")
-        (parent,) = await ParentJobOrchestrator(store).wait([1])
+        (parent,) = await over(store, 1)
     other.close()
     assert parent.status is Status.COMPLETED
 
@@ -252,7 +188,7 @@ async def test_r17_a_request_that_cannot_be_read_fails_with_that_reason(store: S
         other.execute('UPDATE parent_job SET options = \'{"lock_timeout": "soon"}\'')
     other.close()
     async with processing(store, DatabaseMaintenanceWorker(resolve)):
-        (parent,) = await ParentJobOrchestrator(store).wait([1])
+        (parent,) = await over(store, 1)
     assert (parent.status, parent.children[0].reason) == (Status.FAILED, Reason.INVALID)
 
 
@@ -277,7 +213,7 @@ async def test_r26_a_store_that_refuses_every_write_ends_the_engine_and_others_t
     assert await store.workers() == []
     assert await store.rescue() == [JobId(1, 1)]
     async with processing(store, FunctionWorker(completes)):
-        (parent,) = await ParentJobOrchestrator(store).wait([1])
+        (parent,) = await over(store, 1)
     assert parent.status is Status.COMPLETED
 
 
@@ -319,3 +255,28 @@ async def test_a_store_that_stays_locked_does_not_keep_a_process_from_ending(
     other.close()
     assert (await store.job(1)).children[0].status is Status.RUNNING
     assert await store.rescue() == [JobId(1, 1)]
+
+
+async def test_r16_a_cancel_that_comes_before_the_claim_is_known_reaches_its_worker(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, claimed, go_on = store.claim, asyncio.Event(), asyncio.Event()
+
+    async def claim_slowly(owner: str, parents: set[int] | None = None) -> Claim | None:
+        found = await claim(owner, parents)
+        if found is not None:
+            claimed.set()
+            await go_on.wait()
+        return found
+
+    monkeypatch.setattr(store, "claim", claim_slowly)
+    monkeypatch.setattr("engine.processor.CANCEL_CHECK_INTERVAL", 0)
+    async with processing(store, FunctionWorker(stops_when_asked), concurrency=1):
+        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        await claimed.wait()
+        await store.request_cancel(JobId(1))
+        for _ in range(20):  # so that everybody who listens has heard of it
+            await asyncio.sleep(0)
+        go_on.set()
+        (parent,) = await over(store, 1)
+    assert (parent.status, parent.children[0].reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)

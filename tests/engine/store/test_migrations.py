@@ -14,6 +14,7 @@ from engine.errors import StoreError
 from engine.jobs import JobId, OnDuplicate, Operation, Reason, Report, Status
 from engine.store import connections, schema
 from engine.store.sqlite import SqliteStore
+from engine.store.writer import begin_immediate
 from tests.building import COMPLETED, new_job
 from tests.engine.processes import python
 
@@ -168,11 +169,10 @@ def test_r28_an_upgrade_waits_for_a_write_of_another_process(
     store_path: Path, old: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries, upgraded = threading.Event(), threading.Event()
-    begin = connections.begin_immediate
 
     def try_to_begin(connection: sqlite3.Connection) -> None:
         tries.set()
-        begin(connection)
+        begin_immediate(connection)
 
     def upgrade() -> None:
         connections.connect_writer(store_path).close()

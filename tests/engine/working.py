@@ -1,0 +1,73 @@
+"""Processors with workers of the test's own, on a real store."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from engine.jobs import JobType, OnDuplicate, Outcome, ParentJob
+from engine.orchestrator import ParentJobOrchestrator
+from engine.processor import JobProcessor
+from tests.building import CANCELLED, COMPLETED, ticking_clock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from engine.jobs import Claim, Micros
+    from engine.reporter import Reporter
+    from engine.store.base import NewJob, Store
+    from engine.worker import JobWorker
+
+
+class FunctionWorker:
+    """A worker that does what a function of the test says."""
+
+    def __init__(self, function: Callable[[Claim, Reporter, asyncio.Event], Awaitable[Outcome]]) -> None:
+        self._function = function
+
+    async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        return await self._function(claim, reporter, cancel)
+
+
+async def completes(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+    return COMPLETED
+
+
+async def stops_when_asked(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+    await cancel.wait()
+    return CANCELLED
+
+
+@asynccontextmanager
+async def processing(
+    store: Store,
+    worker: JobWorker | None,
+    *,
+    concurrency: int = 2,
+    own_jobs_only: bool = False,
+    clock: Callable[[], Micros] | None = None,
+) -> AsyncIterator[JobProcessor]:
+    workers: dict[str, JobWorker] = {} if worker is None else {JobType.OPERATION: worker}
+    async with store.hosting_workers() as owner:
+        processor = JobProcessor(
+            store,
+            workers,
+            owner=owner,
+            concurrency=concurrency,
+            own_jobs_only=own_jobs_only,
+            clock=clock or ticking_clock(),
+        )
+        async with processor.running():
+            yield processor
+
+
+async def carried_out(store: Store, *jobs: NewJob) -> list[ParentJob]:
+    """Submit, and wait until all is over."""
+    return await over(store, *await store.submit(jobs, OnDuplicate.REFUSE))
+
+
+async def over(store: Store, *parent_ids: int) -> list[ParentJob]:
+    """Wait until these parents are over; they come with steps and logs."""
+    async with asyncio.timeout(30):
+        return await ParentJobOrchestrator(store).wait(parent_ids)
