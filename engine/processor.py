@@ -92,9 +92,11 @@ class JobProcessor:
             self._wake_up()
             for cancel in self._running.values():
                 cancel.set()
-            ended = await asyncio.gather(*self._slots, return_exceptions=True)
-            for helper in helpers:
-                helper.cancel()
+            try:
+                ended = await asyncio.gather(*self._slots, return_exceptions=True)
+            finally:
+                for helper in helpers:
+                    helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             if host is not None and gave_up:
                 host.uncancel()

@@ -123,24 +123,6 @@ async def test_cancel_reaches_a_running_worker_and_the_row_tells_what_happened(s
     assert kinds.count(ChangeKind.CANCEL_REQUESTED) == 1
 
 
-async def test_leaving_hands_back_what_was_running(store: SqliteStore) -> None:
-    started = asyncio.Event()
-
-    async def stops_when_asked(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-        started.set()
-        await cancel.wait()
-        return Outcome(status=Status.CANCELLED)
-
-    async with processing(store, FunctionWorker(stops_when_asked)):
-        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
-        await started.wait()
-    parent = await store.job(1)
-    assert (parent.children[0].status, parent.children[0].owner) == (Status.PENDING, None)
-    async with processing(store, FunctionWorker(completes)):
-        (parent,) = await over(store, 1)
-    assert (parent.status, parent.children[0].attempt) == (Status.COMPLETED, 2)
-
-
 async def test_a_processor_of_its_own_jobs_leaves_others_alone(store: SqliteStore) -> None:
     (foreign,) = await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     async with processing(store, FunctionWorker(completes), own_jobs_only=True) as processor:
@@ -233,28 +215,6 @@ async def test_r27_an_outcome_that_cannot_be_stored_as_it_is_fails_its_child_and
         (parent,) = await carried_out(store, new_job("sales", Operation.VACUUM, Operation.ANALYZE))
     assert [child.status for child in parent.children] == [Status.FAILED, Status.COMPLETED]
     assert "ValueError: no such text" in str(parent.children[0].error)
-
-
-async def test_a_store_that_stays_locked_does_not_keep_a_process_from_ending(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0.01)
-    monkeypatch.setattr("engine.processor.STORE_RETRY_INTERVAL", 0.01)
-    other = sqlite3.connect(store.path, isolation_level=None)
-    locked = asyncio.Event()
-
-    async def locks_the_store(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-        other.execute("BEGIN IMMEDIATE")
-        locked.set()
-        return COMPLETED
-
-    with pytest.raises(StoreError, match="kept it locked"):  # noqa: PT012 - the end of the block raises
-        async with processing(store, FunctionWorker(locks_the_store)):
-            await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
-            await locked.wait()
-    other.close()
-    assert (await store.job(1)).children[0].status is Status.RUNNING
-    assert await store.rescue() == [JobId(1, 1)]
 
 
 async def test_r16_a_cancel_that_comes_before_the_claim_is_known_reaches_its_worker(
