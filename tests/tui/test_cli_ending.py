@@ -67,7 +67,7 @@ def test_what_would_start_later_is_cancelled_where_nobody_would_carry_it_out(dbt
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert err == (
-        "dbtend: #1 sales.db: cancelled, there is no worker process to go on with it (dbtend retry 1 runs it again)\n"
+        "dbtend: #1 sales.db: cancelling, there is no worker process to go on with it (dbtend retry 1 runs it again)\n"
     )
     assert how(children(dbtend)) == [("completed", None), ("cancelled", "shutdown")]
 
@@ -79,7 +79,7 @@ def test_what_outlasts_the_grace_period_is_cancelled_safely(dbtend: CommandLine,
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.startswith(STOPPING + WAITING.format("0.1") + "dbtend: #1 sales.db: cancelled, there is no worker")
+    assert err.startswith(STOPPING + WAITING.format("0.1") + "dbtend: #1 sales.db: cancelling, there is no worker")
     assert "#1.1 sales.db vacuum cancelled in " in out
     assert how(children(dbtend)) == [("cancelled", "shutdown")] * 2
     assert integrity(sales) == []
@@ -125,7 +125,24 @@ async def test_where_the_worker_process_ends_meanwhile_what_was_handed_back_is_c
         await hand_over(engine, tmp_path / "jobs.db", [job.id], said.append)
         (left,) = await engine.jobs([job.id])
     assert [child.reason for child in left.children] == [Reason.SHUTDOWN]
-    assert said[0].startswith("#1 sales.db: cancelled")
+    assert said[0].startswith("#1 sales.db: cancelling")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_that_a_dead_process_left_is_not_left_once_more(
+    dbtend: CommandLine, sales: Path, number: signal.Signals
+) -> None:
+    with write_locked(sales):
+        with dbtend.start("run", sales, *TWO) as first:
+            out_line(first)
+            first.kill()
+        with dbtend.start("run", sales, *TWO, "--grace", "0") as second:
+            assert err_line(second) == "dbtend: job #1 already does exactly this: waiting for it\n"
+            assert out_line(second) == "#1.1 sales.db vacuum started\n"
+            second.send_signal(number)
+            second.communicate(timeout=30)
+    assert second.returncode == 130
+    assert [status for status, _ in how(children(dbtend))] == ["cancelled"] * 2
 
 
 def test_nobody_insists_with_sighup(dbtend: CommandLine, sales: Path) -> None:

@@ -20,21 +20,34 @@ Announce = Callable[[str], None]
 
 
 async def end_when_asked(
-    stop: Stop, engine: Engine, store: Path, own: Collection[int], grace: float, announce: Announce
+    stop: Stop,
+    engine: Engine,
+    store: Path,
+    ids: Collection[int],
+    own: Collection[int],
+    grace: float,
+    announce: Announce,
 ) -> None:
     """Return when a signal came and the jobs are over, or are to be handed over once the engine has closed.
 
     Args:
-        own: the jobs that were asked for here; others that are waited for are left as they are.
+        ids: the jobs that are waited for.
+        own: those of them that were asked for here; others are left to who carries them out.
         grace: seconds that what runs may go on for, unless a person is waiting.
     """
     await stop.asked.wait()
     if stop.by_person:
-        await _cancel(engine, own, Reason.CANCELLED_BY_USER)
+        await _cancel(engine, await _nobody_elses(engine, ids, own), Reason.CANCELLED_BY_USER)
         return
-    await _let_run(engine, own, grace, announce)
+    await _let_run(engine, ids, grace, announce)
     if not is_served(store):
-        await _cancel_what_is_left(engine, own, announce)
+        await _cancel_what_is_left(engine, await _nobody_elses(engine, ids, own), announce)
+
+
+async def _nobody_elses(engine: Engine, ids: Collection[int], own: Collection[int]) -> Collection[int]:
+    """Where no other process lives that carries out jobs, those that were asked for elsewhere are left by the dead."""
+    others = any(process.alive and process.pid != os.getpid() for process in await engine.workers())
+    return own if others else ids
 
 
 async def hand_over(engine: Engine, store: Path, own: Collection[int], announce: Announce) -> None:
@@ -45,11 +58,11 @@ async def hand_over(engine: Engine, store: Path, own: Collection[int], announce:
         announce(f"{', '.join(map(_name, left))}: left to a worker process")
 
 
-async def _let_run(engine: Engine, own: Collection[int], grace: float, announce: Announce) -> None:
+async def _let_run(engine: Engine, ids: Collection[int], grace: float, announce: Announce) -> None:
     await engine.drain(0)
     running = [
         f"#{child.id} {target_name(job.target)} {child.operation}"
-        for job in await engine.jobs(own)
+        for job in await engine.jobs(ids)
         for child in job.children
         if child.status is Status.RUNNING and child.pid == os.getpid()
     ]
@@ -62,7 +75,7 @@ async def _cancel_what_is_left(engine: Engine, own: Collection[int], announce: A
     left = await _left(engine, own)
     for job in left:
         announce(
-            f"{_name(job)}: cancelled, there is no worker process to go on with it"
+            f"{_name(job)}: cancelling, there is no worker process to go on with it"
             f" (dbtend retry {job.id} runs it again)"
         )
     await _cancel(engine, [job.id for job in left], Reason.SHUTDOWN)

@@ -45,7 +45,7 @@ async def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[P
                 view.announce(f"job #{joined} already does exactly this: waiting for it")
             await first_of(
                 _show_until_over(engine, ids, changes, view),
-                end_when_asked(stop, engine, how.store, own, how.grace, view.announce),
+                end_when_asked(stop, engine, how.store, ids, own, how.grace, view.announce),
             )
             done = await _at_last(engine, ids, view)
         if any(job.id in own and not job.status.is_final for job in done):

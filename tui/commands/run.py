@@ -17,7 +17,7 @@ from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
 from tui.commands.settings import Settings, one_job, requests
 from tui.commands.views import SilentView, View, view_for_stdout
-from tui.commands.waiting import paused
+from tui.commands.waiting import nothing_starts
 from tui.worker_process import DetachedWorker
 
 
@@ -82,7 +82,7 @@ async def _detached(store: Path, submit: Submit, worker: DetachedWorker, *, as_j
             if job.created_at < asked_at:
                 output.notice(f"job #{job.id} already does exactly this")
         if pause := await engine.paused():
-            output.notice(f"{paused(pause)}: nothing starts until dbtend resume")
+            output.notice(nothing_starts(pause))
     try:
         worker.ensure()
     except StoreError:

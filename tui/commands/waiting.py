@@ -13,6 +13,10 @@ def paused(pause: Pause) -> str:
     return f"paused since {local_time(pause.at)} by {plain(pause.by)}"
 
 
+def nothing_starts(pause: Pause) -> str:
+    return f"{paused(pause)}: nothing starts until dbtend resume"
+
+
 class Waiting:
     """Tells whoever waits for jobs that the store is paused, or that another job keeps their target busy."""
 
@@ -26,7 +30,7 @@ class Waiting:
         """Say what is new of what keeps `jobs` waiting."""
         pause = await self._engine.paused()
         if pause != self._pause:
-            self._announce(f"{paused(pause)}: nothing starts until dbtend resume" if pause else "resumed: jobs start again")
+            self._announce(nothing_starts(pause) if pause else "resumed: jobs start again")
             self._pause = pause
         waiting = [job for job in jobs if job.status is Status.PENDING and job.id not in self._told]
         if waiting and pause is None:
