@@ -73,3 +73,16 @@ async def test_a_vacuum_outlives_its_console(
         await second.shows("completed")
     assert sales.stat().st_size < size
     assert (content(sales), integrity(sales)) == (before, [])
+
+
+async def test_a_run_goes_on_without_its_terminal(all_processes: Processes, tmp_path: Path) -> None:
+    sales, store = make_database(tmp_path / "sales.db"), all_processes.trace.store
+    arguments = ("run", sales, "--lock-timeout", 600, "--grace", 0, "--store", store)
+    with transaction(sales, "EXCLUSIVE") as lock, console(all_processes.environment(), *arguments) as run:
+        await run.shows("running")
+        run.close()
+        lock.execute("ROLLBACK")
+        assert await run.ended() == 0
+    async with Engine.open(store) as engine:
+        (job,) = await engine.history()
+    assert (job.status, [child.attempt for child in job.children]) == (Status.COMPLETED, [1] * 4)

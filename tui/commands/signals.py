@@ -1,4 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP: the first asks for a safe stop, the second leaves at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first asks for a safe stop, the second leaves at once.
+
+But that its terminal is gone is no reason for a command to stop: it goes on without.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ class Stop:
 
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     by_person: bool = False
-    """Somebody pressed Ctrl-C. The other signals come from a system that shuts down, or a terminal that is gone."""
+    """Somebody pressed Ctrl-C. The other signals come from a system that shuts down."""
 
 
 @contextmanager
@@ -48,8 +51,12 @@ def stop_signals(announce: Callable[[str], None] = output.notice) -> Iterator[St
 
     # What the parent process had us ignore (nohup, a background job of a script) stays ignored.
     heeded = [s for s in _SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+    has_terminal = any(map(os.isatty, range(3)))
     for number in heeded:
-        loop.add_signal_handler(number, on_signal, number)
+        if number is signal.SIGHUP and has_terminal:
+            loop.add_signal_handler(number, lambda: None)
+        else:
+            loop.add_signal_handler(number, on_signal, number)
     try:
         yield stop
     finally:
