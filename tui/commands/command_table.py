@@ -144,9 +144,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "run": Command(
         "TARGET... [OPTIONS]", "run maintenance in the foreground and wait for it", _run_options,
         "dbtend run sales.db --op vacuum --until 06:00",
-        TARGET_HELP + "\n\nCtrl-C asks for a safe cancel. SIGTERM and SIGHUP let what runs end within the grace\n"
-        "period; what is left goes on in a worker process if there is one, else it is cancelled.\n"
-        "A second signal leaves at once.\n\n"
+        TARGET_HELP + "\n\nCtrl-C asks for a safe cancel. SIGTERM lets what runs end within the grace period; what\n"
+        "is left goes on in a worker process if there is one, else it is cancelled. A second\n"
+        "signal leaves at once. Without its terminal, when that is lost, a run goes on.\n\n"
         "Exit codes: 0 all completed, 1 an operation failed, 2 wrong usage or no such target,\n"
         "3 something was skipped, 4 refused before it began, 5 the time limit came first, 130 cancelled.",
     ),

@@ -28,7 +28,7 @@ class Foreground:
     workers: int = 1
     """Targets at once."""
     grace: float = 30.0
-    """Seconds that what runs may go on for after SIGTERM or SIGHUP."""
+    """Seconds that what runs may go on for after SIGTERM."""
     retention: Retention | None = None
     """By which old history is removed meanwhile."""
 
