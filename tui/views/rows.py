@@ -64,9 +64,9 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     tail: tuple[Span, ...] = (
         status_span(parent),
         (right(f"{parent.done}/{len(parent.children)}", 4), Role.TEXT),
-        (right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM),
+        (" " + right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM),
     )
-    room = width - len(number) - 1 - STATUS_WIDTH - 4 - ELAPSED_WIDTH
+    room = width - len(number) - 1 - STATUS_WIDTH - 4 - 1 - ELAPSED_WIDTH
     asked = operations(parent)
     name_width = room if room < 30 else max(room - len(asked) - 2, 14)
     spans: list[Span] = [(number, Role.DIM), (fit(plain(name), name_width), Role.STRONG)]
