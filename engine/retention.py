@@ -13,9 +13,9 @@ from engine.jobs import Micros, Status
 from engine.store.base import Store
 
 DAY = 86_400.0
-BATCH = 200
+BATCH = 50
 """Parents that are removed in one transaction,"""
-BREATH = 0.05
+BREATH = 0.02
 """and seconds that others have for theirs until the next."""
 INTERVAL = 3600.0
 """Seconds between two rounds of a process that sees to it."""

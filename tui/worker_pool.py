@@ -37,12 +37,12 @@ class WorkerPool:
         self._work = work
         self._processes: dict[int, tuple[BaseProcess, float]] = {}
         """By number, with when it was started."""
-        self._signals = 0
+        self._asked = self._forced = False
         self._early_failures = 0
 
     @property
     def stopped_by_force(self) -> bool:
-        return self._signals > 1
+        return self._forced
 
     @property
     def gave_up(self) -> bool:
@@ -50,7 +50,7 @@ class WorkerPool:
         return self._early_failures >= EARLY_FAILURES
 
     def run(self) -> None:
-        """Return when no process is left. The first signal asks them to end, the second kills them."""
+        """Return when no process is left. The first signal is passed on to them, the second kills them."""
         self._alive = os.pipe()
         with self._listening() as wake:
             for number in range(self._size):
@@ -79,7 +79,7 @@ class WorkerPool:
         self._work(number, read_end)
 
     def _see_how_it_ended(self, number: int, process: BaseProcess, started_at: float) -> None:
-        if process.exitcode == 0 or self._signals:
+        if process.exitcode == 0 or self._asked:
             return
         log.warning("process %s ended with %s", process.pid, process.exitcode)
         lived = time.monotonic() - started_at
@@ -91,18 +91,19 @@ class WorkerPool:
         self._start(number)
 
     def _heed_signals(self, wake: int) -> None:
-        received = len(os.read(wake, 4096)) if wait([wake], timeout=0) else 0
-        for _ in range(received):
-            self._signals += 1
-            how = signal.SIGTERM if self._signals == 1 else signal.SIGKILL
-            log.info("stopping: waiting for what runs; once more to leave at once" if self._signals == 1 else "killed")
+        for number in os.read(wake, 4096) if wait([wake], timeout=0) else b"":
+            if self._asked and number == signal.SIGHUP:
+                continue  # nobody insists with it: a shell and the terminal both send it
+            self._forced = self._asked
+            self._asked = True
+            log.info("killed" if self._forced else "stopping: waiting for what runs; once more to leave at once")
             for process, _ in self._processes.values():
                 if process.pid is not None:
-                    os.kill(process.pid, how)
+                    os.kill(process.pid, signal.SIGKILL if self._forced else number)
 
     @contextmanager
     def _listening(self) -> Iterator[int]:
-        """A file descriptor from which a byte can be read for each signal."""
+        """A file descriptor from which the number of each signal can be read as a byte."""
         read_end, write_end = os.pipe()
         os.set_blocking(write_end, False)
         # What the parent process had us ignore (nohup, a background job of a script) stays ignored.

@@ -20,7 +20,8 @@ def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
 def patient(number, lifeline):
-    signal.signal(signal.SIGTERM, lambda *_: say("asked", number))
+    for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(wanted, lambda got, _: say("asked", number, signal.Signals(got).name))
     say("started", number, os.getpid())
     os.read(lifeline, 1)
     say("alone", number)
@@ -98,8 +99,10 @@ def test_the_first_signal_asks_and_the_second_kills(number: int) -> None:
     with running("patient") as pool:
         pids = pool.started()
         pool.signal(number)
-        assert {pool.line(), pool.line()} == {"asked 0", "asked 1"}
-        pool.signal(number)
+        name = signal.Signals(number).name
+        assert {pool.line(), pool.line()} == {f"asked 0 {name}", f"asked 1 {name}"}
+        pool.signal(signal.SIGHUP)  # which a shell and its terminal both send
+        pool.signal(signal.SIGTERM)
         assert pool.line() == "over True False"
         for pid in pids.values():
             with pytest.raises(ProcessLookupError):

@@ -1,7 +1,7 @@
 """The end of a run before its jobs are over, because a signal asks for it.
 
-Ctrl-C cancels. Where the system shuts down, or the terminal is gone, what runs may end within the grace period; what
-is left then goes on in a worker process where there is one. Where there is none it is cancelled: it must not start
+Ctrl-C cancels. Where the system shuts down, what runs may end within the grace period; what is left then goes on in a
+worker process where there is one. Where there is none it is cancelled: it must not start
 hours later, at a time that nobody chose.
 """
 

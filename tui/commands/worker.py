@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +68,7 @@ class _Host:
     retention: Retention
 
     async def work(self, number: int, lifeline: int) -> None:
-        with _stopping(lifeline) as (stop, alone):
+        with _stopping(lifeline) as (stop, at_leisure):
             while not stop.is_set():
                 retention = self.retention if number == 0 else None
                 async with Engine.open(self.store, workers=1, retention=retention) as engine:
@@ -74,7 +76,7 @@ class _Host:
                         idle = [] if self.idle_exit is None else [_idle(engine, self.idle_exit)]
                         await first_of(stop.wait(), *idle)
                     if stop.is_set():
-                        await engine.drain(None if alone.is_set() else self.grace)
+                        await engine.drain(None if at_leisure.is_set() else self.grace)
                     # From here on nobody relies on us, so what was submitted before is the last that is ours.
                     elif not await engine.open_jobs():
                         return
@@ -82,22 +84,24 @@ class _Host:
 
 @contextmanager
 def _stopping(lifeline: int) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Events that say that this process is to stop, and that it is because the one that started it is dead.
+    """Events that say that this process is to stop, and that what it runs may take its time.
 
-    Nobody waits for it then: what it runs may take its time.
+    That is so where the terminal is gone, or the process that started this one: then nobody waits for it.
     """
     loop = asyncio.get_running_loop()
-    stop, alone = asyncio.Event(), asyncio.Event()
+    stop, at_leisure = asyncio.Event(), asyncio.Event()
 
     def is_alone() -> None:
         loop.remove_reader(lifeline)
-        alone.set()
+        at_leisure.set()
         stop.set()
 
     loop.add_reader(lifeline, is_alone)
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    yield stop, alone
+    if any(map(os.isatty, range(3))):
+        loop.add_signal_handler(signal.SIGHUP, is_alone)
+    yield stop, at_leisure
 
 
 async def _idle(engine: Engine, seconds: float) -> None:
