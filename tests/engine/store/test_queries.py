@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from contextlib import closing
 from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.jobs import HistoryFilter, JobId, OnDuplicate, Operation, Report, Status
-from engine.store import connections, queries, transactions
+from engine.store import connections, interventions, queries, transactions, upkeep
 from tests.building import COMPLETED, FAILED, new_job
 
 if TYPE_CHECKING:
@@ -44,14 +45,15 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connectio
     connection.close()
 
 
-def plan_of(file: sqlite3.Connection, sql: str, values: dict[str, object]) -> list[str]:
+def plan_of(file: sqlite3.Connection, sql: str, values: dict[str, object] | Sequence[object]) -> list[str]:
     return [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
 
 def is_through_an_index(line: str) -> bool:
-    """A SEARCH, or a walk along the primary key of `parent_job` that the LIMIT ends."""
+    """A SEARCH, a walk along the primary key of `parent_job` that the LIMIT ends, or one through what is open."""
     words = ("SEARCH", "LIST SUBQUERY", "CORRELATED", "SCALAR", "REUSE LIST", "SCAN json_each", "CO-ROUTINE")
-    return line.startswith(words) or line == "SCAN parent_job" or line.startswith("SCAN (subquery")
+    walks = ("SCAN parent_job", "SCAN parent_job USING INDEX parent_job_open", "SCAN p USING INDEX parent_job_open")
+    return line.startswith((*words, "SCAN (subquery")) or line in walks
 
 
 @pytest.mark.parametrize("where", FILTERS, ids=str)
@@ -94,11 +96,73 @@ def test_what_the_console_asks_all_the_time_is_a_search(
 def test_a_claim_looks_only_at_what_is_pending_or_running(
     file: sqlite3.Connection, sql: str, values: Sequence[object]
 ) -> None:
-    plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    plan = plan_of(file, sql, values)
     assert any("child_job_one_running_per_target (target_key=?)" in line for line in plan), plan
     indexes = ("child_job_pending", "child_job_one_running_per_target", "USING PRIMARY KEY (parent_id=?")
     of_children = [line for line in plan if re.match(r"(SCAN|SEARCH) (child_job|r)\b", line)]
     assert all(any(index in line for index in indexes) for line in of_children), plan
+
+
+PRUNABLE: dict[str, object] = {"status": "completed", "before": 150, "keep_last": 2, "after": 3, "limit": 9}
+STEADILY_ASKED: dict[str, tuple[str, dict[str, object] | Sequence[object]]] = {
+    "one job": (queries.ONE_JOB, {"id": 7}),
+    "prunable": (queries.PRUNABLE, PRUNABLE),
+    "owners of running": (queries.OWNERS_OF_RUNNING, {}),
+    "running": (queries.RUNNING, {}),
+    "oldest pending": (queries.OLDEST_PENDING, {}),
+    "is open": (queries.IS_OPEN, {}),
+    "open jobs": (queries.OPEN_JOBS, {}),
+    "pause": (queries.PAUSE, {}),
+    "overdue": (interventions.OVERDUE, (5,)),
+    "orphans": (interventions.ORPHANS, ("me",)),
+}
+FEW_ROWS = "worker|pause|CONSTANT ROW|\\(subquery-\\d+\\)"
+"""What may be walked through: small tables, and what another part of the plan has found."""
+PARTIAL = "child_job_pending|child_job_one_running_per_target|parent_job_open"
+"""Indexes that hold only what is not over."""
+
+
+@pytest.fixture(scope="module", params=["nothing known", "all pending", "all over", "emptied"])
+def any_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """Stores with statistics of very different times: the plans must not depend on them."""
+    path = connections.create_file(tmp_path_factory.mktemp("store") / "jobs.db")
+    with closing(connections.connect_writer(path)) as connection:
+        connection.execute("BEGIN")
+        for number in range(0 if request.param == "nothing known" else 200):
+            job = new_job(f"db{number % 20}", deadline_at=10**9 if number % 2 else None)
+            parent_id, *_ = transactions.submit(connection, [job], OnDuplicate.MERGE, number)
+            if request.param != "all pending":
+                while claim := transactions.claim(connection, "me", [parent_id], number):
+                    transactions.finish(connection, claim, COMPLETED, Report(), number)
+        connection.execute("COMMIT")
+        if request.param != "nothing known":
+            connection.execute("ANALYZE")
+        if request.param == "emptied":
+            upkeep.prune(connection, range(1000))
+        yield connection
+
+
+@pytest.mark.parametrize("question", STEADILY_ASKED)
+def test_r18_what_is_asked_all_the_time_costs_the_same_however_long_the_history(
+    any_store: sqlite3.Connection, question: str
+) -> None:
+    plan = plan_of(any_store, *STEADILY_ASKED[question])
+    assert not [line for line in plan if "TEMP B-TREE" in line]
+    for line in plan:
+        if line.startswith("SCAN"):
+            assert re.fullmatch(rf"SCAN ({FEW_ROWS})", line) or re.search(rf" INDEX ({PARTIAL})$", line), plan
+
+
+def test_r21_what_may_be_removed_is_found_by_its_status(any_store: sqlite3.Connection) -> None:
+    plan = plan_of(any_store, queries.PRUNABLE, PRUNABLE)
+    assert any(line.startswith("SEARCH p USING INDEX parent_job_status (status=? AND id>?") for line in plan), plan
+    assert any("parent_job_target (target=? AND id>?)" in line for line in plan), plan
+
+
+def test_what_tells_of_processes_sorts_no_more_than_there_are_processes(any_store: sqlite3.Connection) -> None:
+    for sql in (queries.OWNERS, queries.WORKERS):
+        tables = [line for line in plan_of(any_store, sql, {}) if line.startswith(("SCAN", "SEARCH"))]
+        assert all(line == "SCAN worker" or "INDEX child_job_owner (owner>?)" in line for line in tables), tables
 
 
 async def test_r24_paging_shows_each_job_once_while_new_ones_arrive(store: SqliteStore) -> None:
