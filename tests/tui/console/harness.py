@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -280,3 +280,22 @@ async def stop_in_vain(store: SqliteStore, owner: str, clock: Clock, parent_id: 
     clock.forward(1)
     progress = Progress(fraction=0.81, object="orders", steps_done=2, steps_total=9, phase=FINISHING)
     await store.report(_claim_of_running(owner, parent_id), Report(progress=progress))
+
+
+async def add_limited_job(store: SqliteStore, owner: str, clock: Clock, target: str = "sales") -> int:
+    """A parent whose time limit came while its second child ran: the last two were skipped."""
+    new = new_job(target)
+    options = replace(new.request.options, stop_at_limit=True)
+    limit = clock.now + 60 * SECOND
+    limited = replace(new, request=replace(new.request, options=options), deadline_at=limit)
+    (parent_id,) = await store.submit([limited], OnDuplicate.REFUSE)
+    claim = await store.claim(owner, [parent_id])
+    assert claim is not None
+    clock.forward(50)
+    claim = await store.finish_and_claim(claim, Outcome(status=Status.COMPLETED), Report(), [parent_id])
+    assert claim is not None
+    clock.forward(10)
+    await store.enforce_time_limits()
+    stopped = Outcome(status=Status.CANCELLED, error="stopped after 2 of 9 steps; what was done stays done")
+    await store.finish(claim, stopped, Report(progress=Progress(steps_done=2, steps_total=9)))
+    return parent_id

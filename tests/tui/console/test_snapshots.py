@@ -15,6 +15,7 @@ from tests.tui.console.harness import (
     Clock,
     add_completed_job,
     add_failed_job,
+    add_limited_job,
     add_rescued_job,
     add_running_job,
     begin_again,
@@ -225,4 +226,22 @@ async def test_history_with_a_kept_job(size: Size, seeded: Seeded, clock: Clock,
 async def test_question_before_a_pause(sales: Path, clock: Clock, looks_right: LooksRight) -> None:
     async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
         await console.press("P")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_main_with_a_job_that_met_its_time_limit(
+    size: Size, sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight
+) -> None:
+    await add_limited_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
+        await console.press("3", "space", "down", "down", "down")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_job_that_met_its_time_limit(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    await add_limited_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, clock=clock, size=size) as console:
+        await console.press("3", "enter")
         assert looks_right(console.app)
