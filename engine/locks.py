@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +24,11 @@ def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
         os.close(lock)
 
 
-def is_held(path: Path) -> bool:
-    """Whether some living process holds the lock on the file at `path`; so it counts where we may not look."""
+def is_held(path: str | Path, *, shared: bool = False) -> bool:
+    """Whether some living process holds the lock on the file at `path`; so it counts where we may not look.
+
+    `shared`: those that hold it do so together.
+    """
     try:
         lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -32,10 +36,20 @@ def is_held(path: Path) -> bool:
     except PermissionError:
         return True
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if not shared:
+            return not _can_lock(lock, fcntl.LOCK_SH)
+        for _ in range(3):  # another who asks at the same moment has it too, but not for long
+            if _can_lock(lock, fcntl.LOCK_EX):
+                return False
+            time.sleep(0.001)
         return True
-    else:
-        return False
     finally:
         os.close(lock)
+
+
+def _can_lock(lock: int, how: int) -> bool:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

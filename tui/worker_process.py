@@ -81,7 +81,7 @@ def serving(store: Path) -> AbstractContextManager[None]:
 
 def is_served(store: Path) -> bool:
     """Whether a worker process takes on every job of the store; a `dbtend run` takes on its own only."""
-    return locks.is_held(_directory(store) / "worker.lock")
+    return locks.is_held(_directory(store) / "worker.lock", shared=True)
 
 
 def _start(store: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
