@@ -54,11 +54,14 @@ class HistoryScreen(JobActions[None]):
 
     async def _read(self, ids: list[int]) -> None:
         try:
-            self._list.put(await self.console_app.engine.jobs(ids))
+            found = await self.console_app.engine.jobs(ids)
         except DbtendError as error:
             self._list.give_up(ids)
             self.say_error(error)
-        self.refresh_footer()
+        else:
+            self._list.put(found)
+            self._list.forget(set(ids) - {parent.id for parent in found})
+            self._count()
 
     def hear(self, news: News) -> None:
         self._list.put(news.parents)

@@ -94,6 +94,17 @@ class HistoryList(LineView):
             else:
                 self._insert(index, parent.id)
 
+    def forget(self, ids: Iterable[int]) -> None:
+        """These are no longer kept: the cursor stays on its job, or comes to the next older one."""
+        gone = frozenset(ids)
+        if not gone:
+            return
+        newer = sum(i in gone for i in self._ids[: self.cursor])
+        self._ids = array("q", (i for i in self._ids if i not in gone))
+        self.count_changed()
+        self.cursor -= newer
+        self.refresh()
+
     def give_up(self, ids: Iterable[int]) -> None:
         """These could not be read; they are asked for again when they are drawn again."""
         self._asked.difference_update(ids)

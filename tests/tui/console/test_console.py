@@ -307,6 +307,21 @@ async def test_many_jobs_in_the_history_are_read_by_the_page(seeded: Seeded, clo
         assert 128 <= len(known) <= 3 * 128
 
 
+async def test_jobs_that_retention_removed_leave_the_history(seeded: Seeded, clock: Clock) -> None:
+    """Those of a page that was not looked at yet: they are found to be gone when they come into view."""
+    request = Request(target="sqlite:///sales.db", operations=(Operation.VACUUM,))
+    await _many(seeded.store, request, 300)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await console.until(
+            lambda: "cancelled" in console.app.screen.query_one("#history", HistoryList).line_at(0).text
+        )
+        await seeded.store.prune(range(1, 101))
+        await console.press("G")
+        await console.until(lambda: "200 jobs" in str(console.app.screen.query_one("#history").border_subtitle))
+        await console.until(lambda: console.lines("#history")[-1].startswith("#101 "))
+
+
 async def _many(store: SqliteStore, request: Request, number: int) -> None:
     jobs = [NewJob(request=request, engine=EngineName.SQLITE, target_key=f"key {n}") for n in range(number)]
     ids = await store.submit(jobs, OnDuplicate.REFUSE)
