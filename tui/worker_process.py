@@ -21,7 +21,10 @@ from engine.errors import StoreError
 
 IDLE_EXIT_SECONDS: Final = 60
 _STARTING_SECONDS: Final = 10.0
-"""A process this young may not hold the lock yet; one that is leaving is older than IDLE_EXIT_SECONDS."""
+"""A process this young may not hold the lock yet; one that is leaving is older than IDLE_EXIT_SECONDS.
+
+Where one failed, another is started only after as long.
+"""
 _STOPPING_SECONDS: Final = 10.0
 _LOG_LIMIT: Final = 1_000_000
 """Bytes; a log that has grown beyond becomes the one before, which is all that is kept."""
@@ -51,9 +54,11 @@ class DetachedWorker:
         self._started_at = 0.0
 
     def ensure(self) -> None:
-        """Start one unless there is one. Raises StoreError where that is not possible."""
+        """Start one unless there is one. Raises StoreError where that is not possible, or the last one failed at once."""
         if self._is_starting() or is_served(self._store):
             return
+        if self._failed_at_once():
+            raise StoreError("worker", "it ended as soon as it was started", f"see {_log(self._store)}")
         try:
             self._process = _start(self._store, self._options)
         except OSError as error:
@@ -70,8 +75,14 @@ class DetachedWorker:
                 self._process.wait(_STOPPING_SECONDS)
 
     def _is_starting(self) -> bool:
-        young = time.monotonic() - self._started_at < _STARTING_SECONDS
-        return self._process is not None and self._process.poll() is None and young
+        return self._process is not None and self._process.poll() is None and self._is_young
+
+    def _failed_at_once(self) -> bool:
+        return self._process is not None and (self._process.poll() or 0) > 0 and self._is_young
+
+    @property
+    def _is_young(self) -> bool:
+        return time.monotonic() - self._started_at < _STARTING_SECONDS
 
 
 def serving(store: Path) -> AbstractContextManager[None]:
@@ -88,7 +99,7 @@ def _start(store: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
     idle_exit = str(IDLE_EXIT_SECONDS)
     # Without -P a directory `tui` where the user happens to be would be run instead of ours.
     command = [sys.executable, "-P", "-m", "tui.cli", "worker", "--idle-exit", idle_exit, "--store", str(store)]
-    log = _open_log(_directory(store) / "worker.log")
+    log = _open_log(_log(store))
     try:
         # A session of its own: a dropped terminal does not end it.
         return subprocess.Popen(
@@ -108,6 +119,10 @@ def _open_log(path: Path) -> int:
         if path.stat().st_size > _LOG_LIMIT:
             path.replace(path.with_name(path.name + ".1"))
     return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _log(store: Path) -> Path:
+    return _directory(store) / "worker.log"
 
 
 def _directory(store: Path) -> Path:

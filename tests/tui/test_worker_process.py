@@ -8,12 +8,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from engine import Change, Engine, JobId, Lagged, Operation, Options, Reason, Request, Status
+from engine.errors import StoreError
 from tests.sqlite_files import transaction
 from tui.worker_process import DetachedWorker, is_served, serving
 
@@ -71,6 +75,16 @@ def test_a_worker_can_be_stopped_by_who_started_it(tmp_path: Path) -> None:
     worker.stop()
     assert not is_served(store)
     assert (tmp_path / "jobs.db.d" / "worker.log").stat().st_mode & 0o077 == 0
+
+
+def test_a_worker_that_fails_at_once_is_told_of_and_not_started_again_and_again(tmp_path: Path) -> None:
+    worker = DetachedWorker(tmp_path / "jobs.db", config_path=tmp_path / "missing.toml")
+    give_up = time.monotonic() + 30
+    with pytest.raises(StoreError, match=r"ended as soon as it was started \(see .*worker.log\)"):
+        while time.monotonic() < give_up:
+            worker.ensure()
+            time.sleep(0.01)
+    assert (tmp_path / "jobs.db.d" / "worker.log").read_text().count("there is no such config file") == 1
 
 
 def test_a_log_that_has_grown_large_makes_room(tmp_path: Path) -> None:
