@@ -1,49 +1,62 @@
-"""Random work on a real store: submit, claim, finish, cancel, rescue and stale finishes never leave the graph."""
+"""Random work on a real store, under a clock that jumps: no job leaves the graph, and every record tells the truth."""
 
 from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections import Counter
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine.errors import DuplicateRequestError, OwnershipLostError
+from engine.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
 from engine.jobs import (
     CHILD_TRANSITIONS,
     PARENT_TRANSITIONS,
+    ChildJob,
     Claim,
     JobId,
+    LogLevel,
+    LogLine,
     OnDuplicate,
     OnFailure,
     Operation,
     Outcome,
+    ParentJob,
     Reason,
     Report,
     Status,
+    Step,
     may_follow,
     parent_status,
 )
-from engine.store import connections, interventions, transactions
+from engine.store import connections, interventions, queries, transactions, upkeep
+from engine.store.base import MAX_ATTEMPTS, NewJob
+from engine.store.rows import decode_jobs
 from tests.building import new_job
 
 OWNERS = ["ann", "bob", "cyd"]
 ENDS = [Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.SKIPPED]
+NOT_TO_BE_REPEATED = dict.fromkeys(Operation, 1)
 
 
 class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
-        path = Path(self.directory.name) / "jobs.db"
-        connections.create_file(path)
+        path = connections.create_file(Path(self.directory.name) / "jobs.db")
         self.file = connections.connect_writer(path)
         self.file.execute("PRAGMA synchronous = OFF")  # this test is about logic, not about power cuts
-        self.at = 0
+        self.at = 1_000
         self.claims: list[Claim] = []
         self.stale: list[Claim] = []
+        self.allowed: dict[int, int] = {}
+        """By parent: under how many processes a child of it may die."""
+        self.read: list[ParentJob] = []
+        self.read_at = -1
 
     def teardown(self) -> None:
         self.file.close()
@@ -53,73 +66,188 @@ class StoreMachine(RuleBasedStateMachine):
         self.at += 1
         return self.at
 
+    @initialize(limit=st.integers(5, 60), repeatable=st.booleans())
+    def begin_with_some_work(self, limit: int, repeatable: bool) -> None:
+        self._submit(new_job("stock", stop_at_limit=True, deadline_at=self.at + limit))
+        self._submit(new_job("sales", Operation.VACUUM, max_attempts=None if repeatable else NOT_TO_BE_REPEATED))
+
+    @rule(by=st.one_of(st.integers(-20, 20), st.sampled_from([-900, 100])))
+    def set_the_clock(self, by: int) -> None:
+        self.at = max(1, self.at + by)
+
+    @precondition(lambda self: self._limits())
+    @rule(data=st.data())
+    def a_time_limit_comes(self, data: st.DataObject) -> None:
+        self.at = max(self.at, data.draw(st.sampled_from(self._limits())))
+
     @rule(
         target_name=st.sampled_from(["sales", "stock"]),
         operations=st.lists(st.sampled_from(Operation), min_size=1, max_size=4, unique=True),
         on_failure=st.sampled_from(OnFailure),
         on_duplicate=st.sampled_from(OnDuplicate),
+        limit=st.one_of(st.none(), st.integers(0, 60)),
+        stop_at_limit=st.booleans(),
+        repeatable=st.booleans(),
     )
     def submit(
-        self, target_name: str, operations: list[Operation], on_failure: OnFailure, on_duplicate: OnDuplicate
+        self,
+        target_name: str,
+        operations: list[Operation],
+        on_failure: OnFailure,
+        on_duplicate: OnDuplicate,
+        limit: int | None,
+        stop_at_limit: bool,
+        repeatable: bool,
     ) -> None:
-        job = new_job(target_name, *operations, on_failure=on_failure)
+        job = new_job(
+            target_name,
+            *operations,
+            on_failure=on_failure,
+            stop_at_limit=stop_at_limit,
+            deadline_at=None if limit is None else self.at + limit,
+            max_attempts=None if repeatable else NOT_TO_BE_REPEATED,
+        )
         try:
-            transactions.submit(self.file, [job], on_duplicate, self.tick())
+            self._submit(job, on_duplicate)
         except DuplicateRequestError:
             assert on_duplicate is OnDuplicate.REFUSE
 
-    @rule(owner=st.sampled_from(OWNERS))
-    def claim(self, owner: str) -> None:
-        claimed = transactions.claim(self.file, owner, None, self.tick())
-        if claimed is not None:
-            self.claims.append(claimed)
+    @precondition(lambda self: self._some(Status.PENDING))
+    @rule(owner=st.sampled_from(OWNERS), own=st.one_of(st.none(), st.none(), st.sets(st.integers(1, 4))))
+    def claim(self, owner: str, own: set[int] | None) -> None:
+        claimed = transactions.claim(self.file, owner, own, self.tick())
+        if claimed is None:
+            return
+        assert own is None or claimed.job.parent in own
+        deadline_at = self._parent(claimed.job.parent).deadline_at
+        assert deadline_at is None or deadline_at > self.at
+        self.claims.append(claimed)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), number=st.integers(1, 3))
+    def report(self, data: st.DataObject, number: int) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        transactions.write_report(self.file, claim, self._report(claim, number, Status.RUNNING))
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), status=st.sampled_from(ENDS))
     def finish(self, data: st.DataObject, status: Status) -> None:
         claim = self._take(data)
-        transactions.finish(self.file, claim, Outcome(status=status), Report(), self.tick())
-        self.stale.append(claim)
+        transactions.finish(
+            self.file, claim, Outcome(status=status), self._report(claim, 4, Status.COMPLETED), self.tick()
+        )
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         claim = self._take(data)
-        transactions.release(self.file, claim, Report(), self.tick())
-        self.stale.append(claim)
+        transactions.release(self.file, claim, self._report(claim, 5, Status.CANCELLED), self.tick())
 
-    @rule(owner=st.sampled_from(OWNERS))
-    def rescue(self, owner: str) -> None:
-        interventions.rescue(self.file, owner, self.tick())
-        self.stale += [claim for claim in self.claims if claim.owner == owner]
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def rescue(self, data: st.DataObject) -> None:
+        owner = data.draw(st.sampled_from(self.claims)).owner
+        taken = interventions.rescue(self.file, owner, self.tick())
+        lost = [claim for claim in self.claims if claim.owner == owner]
+        assert sorted(taken) == sorted(claim.job for claim in lost)
+        self.stale += lost
         self.claims = [claim for claim in self.claims if claim.owner != owner]
 
     @precondition(lambda self: self.stale)
-    @rule(data=st.data(), status=st.sampled_from(ENDS))
-    def stale_finish(self, data: st.DataObject, status: Status) -> None:
+    @rule(data=st.data(), status=st.sampled_from(ENDS), how=st.sampled_from(["finish", "release", "report"]))
+    def a_former_owner_wakes_up(self, data: st.DataObject, status: Status, how: str) -> None:
         claim = data.draw(st.sampled_from(self.stale))
         before = self._dump()
         try:
-            transactions.finish(self.file, claim, Outcome(status=status), Report(), self.tick())
+            match how:
+                case "finish":
+                    transactions.finish(self.file, claim, Outcome(status=status), Report(), self.tick())
+                case "release":
+                    transactions.release(self.file, claim, Report(), self.tick())
+                case _:
+                    transactions.write_report(self.file, claim, self._report(claim, 9, Status.RUNNING))
         except OwnershipLostError:
             assert self._dump() == before
         else:
-            raise AssertionError("a former owner finished a child")
+            raise AssertionError("a former owner changed a child")
+
+    @precondition(lambda self: self._some(Status.PENDING, Status.RUNNING))
+    @rule(data=st.data(), ordinal=st.one_of(st.integers(1, 5), st.integers(1, 5), st.none()))
+    def cancel(self, data: st.DataObject, ordinal: int | None) -> None:
+        parent = data.draw(st.sampled_from(self._parents()))
+        try:
+            interventions.request_cancel(self.file, JobId(parent.id, ordinal), Reason.CANCELLED_BY_USER, self.tick())
+        except JobNotFoundError:
+            assert ordinal is not None
+            assert ordinal > len(parent.children)
+        else:
+            for child in self._parent(parent.id).children:
+                if ordinal in {None, child.ordinal}:
+                    assert child.status is not Status.PENDING
+                    assert child.status is not Status.RUNNING or child.cancel_requested_at is not None
+
+    @precondition(lambda self: self.file.execute(interventions.OVERDUE, (self.at + 1,)).fetchone())
+    @rule()
+    def enforce_time_limits(self) -> None:
+        interventions.enforce_time_limits(self.file, self.tick())
+        for parent in self._parents():
+            if parent.deadline_at is None or parent.deadline_at > self.at:
+                continue
+            for child in parent.children:
+                assert child.status is not Status.PENDING
+                if child.status is Status.RUNNING and parent.request.options.stop_at_limit:
+                    assert child.cancel_requested_at is not None
+
+    @rule(owner=st.sampled_from(OWNERS), times=st.integers(1, 2))
+    def pause_claim_and_resume(self, owner: str, times: int) -> None:
+        """Nothing is claimed between; twice is once."""
+        for _ in range(times):
+            upkeep.pause(self.file, "ann", self.tick())
+        assert transactions.claim(self.file, owner, None, self.tick()) is None
+        for _ in range(times):
+            upkeep.resume(self.file, self.tick())
 
     @precondition(lambda self: self._parents())
-    @rule(data=st.data(), ordinal=st.one_of(st.none(), st.just(1)))
-    def cancel(self, data: st.DataObject, ordinal: int | None) -> None:
-        parent_id = data.draw(st.sampled_from(self._parents()))
-        interventions.request_cancel(self.file, JobId(parent_id, ordinal), Reason.CANCELLED_BY_USER, self.tick())
+    @rule(data=st.data(), pinned=st.booleans())
+    def pin(self, data: st.DataObject, pinned: bool) -> None:
+        parent = data.draw(st.sampled_from(self._parents()))
+        upkeep.pin(self.file, parent.id, pinned)
+        assert self._parent(parent.id).pinned is pinned
+
+    @precondition(lambda self: any(parent.status.is_final for parent in self._parents()))
+    @rule(status=st.sampled_from(ENDS[:3]), keep_last=st.integers(0, 2), age=st.integers(0, 40))
+    def prune(self, status: Status, keep_last: int, age: int) -> None:
+        values = {"status": status, "before": self.at - age, "keep_last": keep_last, "after": 0, "limit": 3}
+        ids = [parent_id for (parent_id,) in self.file.execute(queries.PRUNABLE, values)]
+        before = {parent.id: parent for parent in self._parents()}
+        assert upkeep.prune(self.file, ids) == len(ids)
+        for parent_id in ids:
+            assert before[parent_id].status is status
+            assert not before[parent_id].pinned
+            newer = [p for p in before.values() if p.target == before[parent_id].target and p.id > parent_id]
+            assert len(newer) >= keep_last
+
+    @precondition(lambda self: any(parent.status.is_final for parent in self._parents()))
+    @rule(data=st.data())
+    def prune_whatever(self, data: st.DataObject) -> None:
+        """As where a job was pinned, or was looked at by mistake, between the choice and the removal."""
+        parent = data.draw(st.sampled_from(self._parents()))
+        removed = upkeep.prune(self.file, [parent.id])
+        assert removed == (parent.status.is_final and not parent.pinned)
+
+    @rule(age=st.integers(0, 100), limit=st.integers(1, 20))
+    def prune_changes(self, age: int, limit: int) -> None:
+        newest = self.file.execute("SELECT max(seq) FROM event").fetchone()
+        removed = upkeep.prune_changes(self.file, self.at - age, limit)
+        assert removed <= limit
+        assert self.file.execute("SELECT max(seq) FROM event").fetchone() == newest
 
     @invariant()
     def parents_say_what_their_children_say(self) -> None:
-        for parent_id, status, finished_at in self.file.execute("SELECT id, status, finished_at FROM parent_job"):
-            children = self.file.execute(
-                "SELECT status, attempt > 0 FROM child_job WHERE parent_id = ?", (parent_id,)
-            ).fetchall()
-            assert status == parent_status((Status(s), bool(started)) for s, started in children)
-            assert (finished_at is not None) == Status(status).is_final
+        for parent in self._parents():
+            assert parent.status is parent_status((child.status, child.attempt > 0) for child in parent.children)
+            assert (parent.finished_at is not None) == parent.status.is_final
+            assert [child.operation for child in parent.children] == list(parent.request.operations)
 
     @invariant()
     def a_target_has_one_running_child_at_most_and_it_is_ours(self) -> None:
@@ -132,41 +260,142 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def children_start_in_their_order(self) -> None:
-        assert not self.file.execute(
-            "SELECT 1 FROM child_job AS c JOIN child_job AS earlier USING (parent_id)"
-            " WHERE earlier.ordinal < c.ordinal AND c.status = 'running'"
-            " AND earlier.status IN ('pending', 'running')"
-        ).fetchall()
+        for parent in self._parents():
+            for earlier, later in pairwise(parent.children):
+                assert earlier.status.is_final or later.status is not Status.RUNNING
 
     @invariant()
-    def the_events_are_the_whole_story(self) -> None:
-        told: dict[tuple[int, int | None], str] = {}
-        rows = self.file.execute("SELECT seq, parent_id, ordinal, old, new FROM event WHERE kind = 'status'").fetchall()
-        for _, parent_id, ordinal, old, new in rows:
-            assert told.get((parent_id, ordinal)) == old
-            if old is not None:
-                transitions = PARENT_TRANSITIONS if ordinal is None else CHILD_TRANSITIONS
-                assert may_follow(transitions, Status(old), Status(new))
-            told[parent_id, ordinal] = new
+    def attempts_are_numbered_without_gap_and_in_time_order(self) -> None:
+        for child in self._children():
+            assert [attempt.number for attempt in child.attempts] == list(range(1, child.attempt + 1))
+            for attempt in child.attempts:
+                assert attempt.status is not Status.PENDING
+                assert (attempt.finished_at is not None) == attempt.status.is_final
+                assert attempt.finished_at is None or attempt.started_at <= attempt.finished_at
+            for earlier, later in pairwise(child.attempts):
+                assert (earlier.status, earlier.reason) in {
+                    (Status.FAILED, Reason.OWNER_LOST),
+                    (Status.CANCELLED, Reason.SHUTDOWN),
+                }
+                assert earlier.finished_at is not None
+                assert earlier.finished_at <= later.started_at
+
+    @invariant()
+    def a_child_is_begun_again_until_too_many_processes_died_over_it(self) -> None:
+        for parent in self._parents():
+            for child in parent.children:
+                deaths = Counter(attempt.reason for attempt in child.attempts)[Reason.OWNER_LOST]
+                if not child.status.is_final:
+                    assert deaths < self.allowed[parent.id]
+                elif child.reason is Reason.OWNER_LOST:
+                    assert child.finished_at is not None
+                    too_late = parent.deadline_at is not None and parent.deadline_at <= child.finished_at
+                    assert deaths == self.allowed[parent.id] or too_late
+
+    @invariant()
+    def what_was_asked_to_stop_is_not_begun_again(self) -> None:
+        for child in self._children():
+            assert child.cancel_requested_at is None or child.status is not Status.PENDING
+
+    @invariant()
+    def steps_and_lines_belong_to_attempts_that_there_are(self) -> None:
+        for child in self._children():
+            numbers = {attempt.number for attempt in child.attempts}
+            assert {step.attempt for step in child.steps} | {line.attempt for line in child.log} <= numbers
+            lost = {attempt.number for attempt in child.attempts if attempt.reason is Reason.OWNER_LOST}
+            assert not [step for step in child.steps if step.attempt in lost and step.status is Status.RUNNING]
+        for table in ("step", "log", "attempt"):
+            assert not self.file.execute(f"PRAGMA foreign_key_check({table})").fetchall()
+
+    @invariant()
+    def no_time_is_before_an_earlier_one(self) -> None:
+        for parent in self._parents():
+            assert parent.created_at <= (parent.started_at or parent.created_at)
+            assert parent.finished_at is None or parent.finished_at >= (parent.started_at or parent.created_at)
+            for child in parent.children:
+                times = [child.started_at, child.finished_at, child.cancel_requested_at]
+                assert all(at is None or at >= parent.created_at for at in times)
+                if child.started_at is not None and child.finished_at is not None:
+                    assert child.started_at <= child.finished_at
+
+    @invariant()
+    def the_changes_are_the_whole_story(self) -> None:
+        rows = self.file.execute(
+            "SELECT seq, parent_id, ordinal, kind, old, new, at FROM event ORDER BY seq"
+        ).fetchall()
+        seqs = [seq for seq, *_ in rows]
+        assert all(later == earlier + 1 for earlier, later in pairwise(seqs))
         stored = {(p, o): s for p, o, s in self.file.execute("SELECT parent_id, ordinal, status FROM child_job")}
         stored |= {(p, None): s for p, s in self.file.execute("SELECT id, status FROM parent_job")}
-        assert told == stored
+        complete = not seqs or seqs[0] == 1
+        of_jobs = sorted((row for row in rows if row[1] is not None), key=lambda row: (row[1], row[2] or 0, row[0]))
+        for job, group in groupby(of_jobs, key=lambda row: (row[1], row[2])):
+            changes = list(group)
+            times = [at for *_, at in changes]
+            assert times == sorted(times)
+            moves = [(old, new) for _, _, _, kind, old, new, _ in changes if kind == "status"]
+            transitions = PARENT_TRANSITIONS if job[1] is None else CHILD_TRANSITIONS
+            for old, new in moves:
+                assert old is None or may_follow(transitions, Status(old), Status(new))
+            assert all(earlier[1] == later[0] for earlier, later in pairwise(moves))
+            if moves and job in stored:
+                assert moves[-1][1] == stored[job]
+            if complete:
+                assert moves[0][0] is None
+        if complete:
+            assert {(parent, ordinal) for _, parent, ordinal, *_ in rows if parent is not None} >= set(stored)
+
+    def _submit(self, job: NewJob, on_duplicate: OnDuplicate = OnDuplicate.REFUSE) -> None:
+        (parent_id,) = transactions.submit(self.file, [job], on_duplicate, self.tick())
+        self.allowed.setdefault(parent_id, min(job.max_attempts.values(), default=MAX_ATTEMPTS))
+
+    def _limits(self) -> list[int]:
+        """Those that are still to come."""
+        limits = [parent.deadline_at for parent in self._parents() if not parent.status.is_final]
+        return [limit for limit in limits if limit is not None and limit > self.at]
 
     def _take(self, data: st.DataObject) -> Claim:
         claim = data.draw(st.sampled_from(self.claims))
         self.claims.remove(claim)
+        self.stale.append(claim)
         return claim
 
-    def _parents(self) -> list[int]:
-        return [parent_id for (parent_id,) in self.file.execute("SELECT id FROM parent_job")]
+    def _report(self, claim: Claim, number: int, status: Status) -> Report:
+        ended = None if status is Status.RUNNING else self.at
+        step = Step(
+            number=number,
+            attempt=claim.attempt,
+            object="main",
+            command="VACUUM",
+            status=status,
+            started_at=self.at,
+            finished_at=ended,
+        )
+        line = LogLine(number=number, attempt=claim.attempt, at=self.at, level=LogLevel.INFO, message="x")
+        return Report(steps=(step,), log=(line,))
+
+    def _some(self, *statuses: Status) -> bool:
+        return any(child.status in statuses for child in self._children())
+
+    def _parent(self, parent_id: int) -> ParentJob:
+        return next(parent for parent in self._parents() if parent.id == parent_id)
+
+    def _parents(self) -> list[ParentJob]:
+        if self.read_at != self.file.total_changes:
+            found = decode_jobs(self.file.execute(queries.ONE_JOB.replace("WHERE p.id = :id", "")))
+            self.read, self.read_at = [found[parent_id] for parent_id in sorted(found)], self.file.total_changes
+        return self.read
+
+    def _children(self) -> list[ChildJob]:
+        return [child for parent in self._parents() for child in parent.children]
 
     def _dump(self) -> list[sqlite3.Row]:
         return [
             row
-            for table in ("parent_job", "child_job", "step", "log", "event")
+            for table in ("parent_job", "child_job", "step", "log", "attempt", "event", "pause")
             for row in self.file.execute(f"SELECT * FROM {table}")
         ]
 
 
-StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+StoreMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
 test_r15_random_work_never_leaves_the_graph = StoreMachine.TestCase
