@@ -54,7 +54,7 @@ class DetachedWorker:
         self._started_at = 0.0
 
     def ensure(self) -> None:
-        """Start one unless there is one. Raises StoreError where that is not possible, or the last one failed at once."""
+        """Start one unless there is one. Raises StoreError where that fails, or the last one failed at once."""
         if self._is_starting() or is_served(self._store):
             return
         if self._failed_at_once():

@@ -77,13 +77,17 @@ def test_a_worker_can_be_stopped_by_who_started_it(tmp_path: Path) -> None:
     assert (tmp_path / "jobs.db.d" / "worker.log").stat().st_mode & 0o077 == 0
 
 
+def ensure_for(seconds: float, worker: DetachedWorker) -> None:
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        worker.ensure()
+        time.sleep(0.01)
+
+
 def test_a_worker_that_fails_at_once_is_told_of_and_not_started_again_and_again(tmp_path: Path) -> None:
     worker = DetachedWorker(tmp_path / "jobs.db", config_path=tmp_path / "missing.toml")
-    give_up = time.monotonic() + 30
     with pytest.raises(StoreError, match=r"ended as soon as it was started \(see .*worker.log\)"):
-        while time.monotonic() < give_up:
-            worker.ensure()
-            time.sleep(0.01)
+        ensure_for(30, worker)
     assert (tmp_path / "jobs.db.d" / "worker.log").read_text().count("there is no such config file") == 1
 
 
