@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
-from engine import Engine, JobId, OnDuplicate, OnFailure, Operation, Options, Reason, Request, Status
+from engine import Change, Engine, JobId, OnDuplicate, OnFailure, Operation, Options, Reason, Request, Status
 from engine.errors import DuplicateRequestError, JobNotFoundError, TargetError, TargetRefusedError, UsageError
 from tests.building import ALL_FOUR
 from tests.sqlite_files import (
@@ -232,6 +233,30 @@ async def test_retry_of_what_failed_repeats_only_that(engine: Engine, sales: Pat
 async def test_an_unknown_job_says_so(engine: Engine) -> None:
     with pytest.raises(JobNotFoundError):
         await engine.job(7)
+
+
+async def test_r19_as_many_databases_at_once_as_workers_and_jobs_are_read_meanwhile(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """Real operations, each kept waiting by a lock on its database: two run, the third has no worker yet."""
+    paths = [make_database(tmp_path / f"{n}.db", rows=50, journal_mode="wal") for n in range(3)]
+    changes = engine.changes()
+    with ExitStack() as locks:
+        for path in paths:
+            locks.enter_context(transaction(path, "IMMEDIATE"))
+        parents = await engine.submit([request(path, Operation.VACUUM, lock_timeout=600) for path in paths])
+        started: list[JobId] = []
+        while len(started) < 2:
+            change = await anext(changes)
+            if isinstance(change, Change) and change.job and change.job.ordinal and change.new is Status.RUNNING:
+                started.append(change.job)
+        assert started == [JobId(1, 1), JobId(2, 1)]
+        statuses = [job.children[0].status for job in await engine.jobs([1, 2, 3])]
+        assert statuses == [Status.RUNNING, Status.RUNNING, Status.PENDING]
+        assert [job.id for job in await engine.history()] == [3, 2, 1]
+        assert len((await engine.plan(request(paths[0]))).operations) == 4
+    done = await engine.wait([parent.id for parent in parents])
+    assert [parent.status for parent in done] == [Status.COMPLETED] * 3
 
 
 async def test_two_engines_share_one_store(tmp_path: Path, sales: Path) -> None:

@@ -37,33 +37,6 @@ async def test_r17_a_job_without_a_worker_for_its_type_fails_with_that_reason(st
     assert "no worker is registered for database_maintenance_operation" in str(parent.children[0].error)
 
 
-async def test_r19_as_many_targets_at_once_as_workers(store: SqliteStore) -> None:
-    together = asyncio.Barrier(3)
-
-    async def meets_the_others(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-        await together.wait()  # passes only while three run at the same time
-        return COMPLETED
-
-    async with processing(store, FunctionWorker(meets_the_others), concurrency=3):
-        parents = await carried_out(store, *[new_job(f"db{n}", Operation.VACUUM) for n in range(3)])
-    assert {parent.status for parent in parents} == {Status.COMPLETED}
-
-
-async def test_r19_jobs_can_be_read_while_one_runs(store: SqliteStore) -> None:
-    go_on = asyncio.Event()
-
-    async def waits(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-        await go_on.wait()
-        return COMPLETED
-
-    async with processing(store, FunctionWorker(waits)):
-        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
-        await store.next_change(3)
-        assert (await store.job(1)).status is Status.RUNNING
-        go_on.set()
-        await over(store, 1)
-
-
 async def test_r20_never_two_children_on_one_target(store: SqliteStore) -> None:
     busy: set[str] = set()
 

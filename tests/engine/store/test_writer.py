@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,15 +91,24 @@ async def test_only_a_change_is_announced(writer: Writer) -> None:
     assert announced == [1]
 
 
-async def test_r26_a_write_waits_for_another_process(writer: Writer, tmp_path: Path) -> None:
-    other = sqlite3.connect(tmp_path / "w.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    written = writer.run(insert(1))
-    await asyncio.sleep(0.02)
-    assert not written.done()
-    other.execute("COMMIT")
-    assert await written == 1
-    other.close()
+async def test_r26_a_write_waits_for_another_process(
+    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, sleep = threading.Semaphore(0), time.sleep
+
+    def sleep_after_a_refusal(seconds: float) -> None:
+        refused.release()
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep_after_a_refusal)
+    with closing(sqlite3.connect(tmp_path / "w.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        written = writer.run(insert(1))
+        for _ in range(3):
+            await asyncio.to_thread(refused.acquire)
+        assert not written.done()
+        other.execute("COMMIT")
+        assert await written == 1
 
 
 async def test_a_store_that_stays_locked_is_an_error_in_words(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiosqlite
@@ -13,7 +15,7 @@ import pytest
 
 from engine.jobs import Operation, Status
 from engine.targets import resolve
-from engine.targets.base import PlannedStep
+from engine.targets.base import PlannedStep, StepResult
 from engine.targets.sqlite.names import connection_uri
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.statement import close, fetch_all, open_connection
@@ -144,27 +146,68 @@ async def test_a_cancel_before_the_start_runs_nothing(tmp_path: Path) -> None:
     assert path.stat().st_size == size
 
 
-def wait_for_file(path: Path) -> None:
-    while not path.exists():
-        pass
+@dataclass
+class Vacuum:
+    """One VACUUM with a cancel at one of its moments: each opcode of SQLite's virtual machine is one."""
+
+    path: Path
+    moments: int = 0
+    size_at_cancel: int | None = None
+
+    async def run(self, cancel_at: int | None) -> StepResult:
+        """The statement is held at that moment until it has been interrupted."""
+        interrupted, cancel, in_vacuum = threading.Event(), asyncio.Event(), False
+        loop = asyncio.get_running_loop()
+        async with connected(self.path) as (session, connection):
+            (step,) = await session.plan(Operation.VACUUM)
+            interrupt = connection.interrupt
+
+            async def tell_when_interrupted() -> None:
+                await interrupt()
+                interrupted.set()
+
+            def note_the_statement(sql: str) -> None:
+                nonlocal in_vacuum
+                in_vacuum = sql == step.command
+
+            def tick() -> int:
+                self.moments += in_vacuum
+                if in_vacuum and self.moments == cancel_at:
+                    self.size_at_cancel = self.path.stat().st_size
+                    loop.call_soon_threadsafe(cancel.set)
+                    interrupted.wait()
+                return 0
+
+            connection.interrupt = tell_when_interrupted  # type: ignore[method-assign]
+            await connection.set_trace_callback(note_the_statement)
+            await connection.set_progress_handler(tick, 1)
+            return await session.execute(step, cancel)
 
 
 async def test_a_vacuum_past_its_point_of_no_return_ends_completed(tmp_path: Path) -> None:
-    """Its second phase copies back into the file and cannot be interrupted; the journal appears with it."""
-    path = make_database(tmp_path / "a.db", rows=10_000)
-    before, size = content(path), path.stat().st_size
-    async with connected(path) as (session, connection):
-        await connection.execute_fetchall("PRAGMA journal_mode = PERSIST")  # so that it is there in the end, too
-        (step,) = await session.plan(Operation.VACUUM)
-        cancel = asyncio.Event()
-        task = asyncio.create_task(session.execute(step, cancel))
-        await asyncio.to_thread(wait_for_file, path.with_name("a.db-journal"))
-        cancel.set()
-        assert (await task).status is Status.COMPLETED
-        await connection.execute_fetchall("PRAGMA journal_mode = DELETE")
-    assert path.stat().st_size < size
-    assert content(path) == before
-    assert files_beside(path) == {"a.db"}
+    """Its second phase copies back into the file and cannot be interrupted.
+
+    So it is cancelled at each of its last moments: before some point that undoes it all, from there on it completes.
+    """
+    original = make_database(tmp_path / "original.db", rows=200)
+    before, size = content(original), original.stat().st_size
+
+    async def cancelled_at(moment: int | None) -> tuple[Vacuum, Status]:
+        vacuum = Vacuum(Path(shutil.copy(original, tmp_path / "a.db")))
+        status = (await vacuum.run(moment)).status
+        assert content(vacuum.path) == before
+        assert integrity(vacuum.path) == []
+        assert (vacuum.path.stat().st_size < size) == (status is Status.COMPLETED)
+        return vacuum, status
+
+    whole, _ = await cancelled_at(None)
+    ends = [await cancelled_at(moment) for moment in range(whole.moments - 40, whole.moments + 1)]
+    statuses = [status for _, status in ends]
+    assert statuses == sorted(statuses)  # cancelled, then completed
+    assert set(statuses) == {Status.CANCELLED, Status.COMPLETED}
+    in_vain = [vacuum for vacuum, status in ends if status is Status.COMPLETED and vacuum.size_at_cancel == size]
+    assert in_vain  # the cancel came before anything had been copied back
+    assert files_beside(original) == {"original.db", "a.db"}
 
 
 async def test_a_cancel_while_waiting_for_a_lock_ends_cancelled(tmp_path: Path) -> None:
