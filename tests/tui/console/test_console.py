@@ -290,7 +290,10 @@ async def test_a_store_that_breaks_is_a_sentence(sales: Path, seeded: Seeded, cl
             db.commit()
         await console.press("3", "space", "down", "enter")
         assert console.screen_name == "JobScreen"
-        assert console.lines("#page")
+        await console.until(lambda: console.lines("#page"))
+        said = "".join("".join(console.lines("#page")).split())  # wherever the lines were wrapped
+        sentence = f"{seeded.path}: cannot be read: no such table: step (run `dbtend doctor`)"
+        assert said == "".join(sentence.split())
 
 
 async def test_many_jobs_in_the_history_are_read_by_the_page(seeded: Seeded, clock: Clock) -> None:
