@@ -13,7 +13,7 @@ from tui.actions import bindings
 from tui.screens.base import ConsoleScreen, Result
 from tui.screens.confirm import ConfirmScreen
 from tui.views.line import Role
-from tui.views.status import child_of, is_cancelling, operations
+from tui.views.status import child_of, is_cancelling, operations, status_in_words
 
 
 class JobActions(ConsoleScreen[Result]):
@@ -48,7 +48,7 @@ class JobActions(ConsoleScreen[Result]):
         child = child_of(parent, job)
         meant = child or parent
         if meant.status.is_final:
-            self.say(f"Nothing to cancel: #{job} is over, {meant.status.value}.", Role.WARNING)
+            self.say(f"Nothing to cancel: #{job} is over, {status_in_words(meant)[1]}.", Role.WARNING)
             return
         unfinished = [c for c in ([child] if child else parent.children) if not c.status.is_final]
         if all(map(is_cancelling, unfinished)):
@@ -61,7 +61,7 @@ class JobActions(ConsoleScreen[Result]):
             after = await self.console_app.engine.cancel(job)
             ended = child_of(after, job) or after
             if ended.status.is_final and ended.status is not Status.CANCELLED:
-                self.say(f"#{job} was over before: {ended.status.value}.", Role.WARNING)
+                self.say(f"#{job} was over before: {status_in_words(ended)[1]}.", Role.WARNING)
 
         self._ask(
             f"Cancel #{job} {what}?",

@@ -14,11 +14,20 @@ SHORT_REASONS = {Reason.TIME_LIMIT: "past time limit", Reason.PREVIOUS_FAILED: "
 BAR_FULL, BAR_EMPTY = "━", "─"
 
 
-def status_span(job: ChildJob | ParentJob | Status, width: int = STATUS_WIDTH) -> Span:
+def status_span(job: ChildJob | ParentJob, width: int = STATUS_WIDTH) -> Span:
     """Glyph and word of a status, in its colour."""
-    status = job if isinstance(job, Status) else job.status
-    word = "cancelling" if isinstance(job, ChildJob) and is_cancelling(job) else status.value
-    return fit(f"{GLYPH[status]} {word}", width), Role(status.value)
+    status, words = status_in_words(job)
+    return fit(f"{GLYPH[status]} {words}", width), Role(status.value)
+
+
+def status_in_words(job: ChildJob | ParentJob) -> tuple[Status, str]:
+    """What a job's status comes to for a person: a parent of which something was left undone is not `completed`."""
+    if isinstance(job, ChildJob):
+        return job.status, "cancelling" if is_cancelling(job) else job.status.value
+    left_out = sum(c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED for c in job.children)
+    if job.status is Status.COMPLETED and left_out:
+        return Status.SKIPPED, f"{left_out} skipped"
+    return job.status, job.status.value
 
 
 def child_of(parent: ParentJob, job: JobId) -> ChildJob | None:

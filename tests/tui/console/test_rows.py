@@ -9,7 +9,9 @@ from rich.cells import cell_len
 
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
 from engine.jobs import FINISHING, parent_status
+from tui.views.detail import detail_lines
 from tui.views.history import history_row
+from tui.views.job_document import job_document
 from tui.views.line import Role
 from tui.views.rows import FoldedKey, child_row, children_to_show, tree_rows
 from tui.views.status import effect, percent
@@ -123,6 +125,34 @@ def test_a_child_that_waits_for_another_attempt_shows_no_running_clock() -> None
 def test_why_a_child_was_skipped_reads_well_where_it_is_narrow(reason: Reason, words: str) -> None:
     row = child_row(over(1, Status.SKIPPED, reason=reason, started_at=None), TARGET, now=NOW, width=53)
     assert words in row.text
+
+
+LEFT_OUT = over(2, Status.SKIPPED, reason=Reason.TIME_LIMIT, started_at=None)
+NOT_NEEDED = over(3, Status.SKIPPED, reason=Reason.NOT_NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("children", "words", "role"),
+    [
+        ((over(1), LEFT_OUT), "– 1 skipped", Role.SKIPPED),
+        ((LEFT_OUT, replace(LEFT_OUT, ordinal=1)), "– 2 skipped", Role.SKIPPED),
+        ((over(1), LEFT_OUT, NOT_NEEDED), "– 1 skipped", Role.SKIPPED),
+        ((over(1), NOT_NEEDED), "✓ completed", Role.COMPLETED),
+        ((over(1, Status.FAILED), LEFT_OUT), "× failed", Role.FAILED),
+        ((over(1, Status.CANCELLED), LEFT_OUT), "■ cancelled", Role.CANCELLED),
+    ],
+)
+def test_a_parent_of_which_something_was_left_out_does_not_read_completed(
+    children: tuple[ChildJob, ...], words: str, role: Role
+) -> None:
+    job = parent(*children)
+    for first in (
+        tree_rows(job, "sales.db", expanded=False, show_all=False, now=NOW, width=52)[0],
+        history_row(job, "sales.db", now=NOW, width=78),
+        detail_lines(job, JobId(42), "sales.db", now=NOW, width=52)[0],
+        job_document(job, "sales.db", now=NOW, width=78)[0],
+    ):
+        assert (words, role) in {(text.rstrip(), role) for text, role in first.spans}
 
 
 @pytest.mark.parametrize("width", [75, 115])
