@@ -72,7 +72,7 @@ async def _unless(cancel: asyncio.Event, look: Coroutine[Any, Any, T]) -> T:
         asked.cancel()
         if not looking.done():
             looking.cancel()
-            await asyncio.wait({looking})
+            await asyncio.gather(looking, return_exceptions=True)
 
 
 async def _run(
