@@ -22,7 +22,7 @@ from engine.clock import now
 from engine.config import ConsoleConfig, TargetEntry
 from engine.errors import DbtendError
 from tui.actions import bindings
-from tui.feed import JobFeed, News
+from tui.feed import JobFeed, News, left_over
 from tui.person import user_at_host
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.help import HelpScreen
@@ -31,6 +31,7 @@ from tui.screens.workers import WorkersScreen
 from tui.terminal import Terminal
 from tui.text import counted
 from tui.theme import ANSI_THEMES, ANSI_VARIABLES, DBTEND, suitable_theme
+from tui.views.hints import go_on_question
 
 
 class DbtendApp(App[None]):
@@ -76,6 +77,8 @@ class DbtendApp(App[None]):
         self.news: Signal[News] = Signal(self, "news")
         self.trouble: Signal[DbtendError] = Signal(self, "trouble")
         self.feed = JobFeed(engine, self.news.publish, self.trouble.publish, refresh=self.config.refresh)
+        self._tends = False
+        """Whether a worker is to be there while jobs are open: not before somebody has said so."""
         self._names = {entry.url: entry.name for entry in targets}
         self.register_theme(DBTEND)
         self.theme = theme
@@ -98,18 +101,34 @@ class DbtendApp(App[None]):
         self.run_worker(self._resume(), name="resume")
 
     async def _resume(self) -> None:
+        """Ask whether jobs from earlier go on: to open a console is not to start anything."""
         try:
-            if await self.engine.open_jobs():
-                self.see_to_a_worker()
+            left = left_over(await self.engine.open_jobs(), await self.engine.workers())
         except DbtendError as error:
             self.trouble.publish(error)
+            return
+        if self._tends or not left:
+            self._tends = True
+            return
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self.see_to_a_worker()
+
+        self.push_screen(ConfirmScreen(*go_on_question(len(left))), decided)
 
     def see_to_a_worker(self) -> None:
-        """To be called when jobs are open: somebody has to carry them out."""
+        """Somebody wants jobs to be carried out: from now on there is a worker for as long as any are open."""
+        self._tends = True
         try:
             self.ensure_worker()
         except DbtendError as error:
             self.trouble.publish(error)
+
+    def replace_worker(self) -> None:
+        """See to another worker where jobs are to go on and the one there was has died."""
+        if self._tends and left_over(self.feed.open.values(), self.feed.workers):
+            self.see_to_a_worker()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return dict(ANSI_VARIABLES)

@@ -139,9 +139,7 @@ class MainScreen(JobActions[None]):
     # Jobs
 
     def hear(self, news: News) -> None:
-        feed = self.console_app.feed
-        if feed.open and not any(worker.alive and worker.serves_all for worker in feed.workers):
-            self.console_app.see_to_a_worker()  # the one there was has died
+        self.console_app.replace_worker()
         self._jobs.put(news.parents)
         self._show_header()
         self.refresh_footer()

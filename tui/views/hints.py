@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui.text import counted
 from tui.views.line import Line, Role, wrapped
 from tui.views.lists import TargetState
 
@@ -24,6 +25,16 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
         *(wrapped(error.hint, width) if error.hint else []),
     ]
+
+
+def go_on_question(number: int) -> tuple[str, str]:
+    """What is asked where as many jobs are open and nobody works on them, and what follows from a no."""
+    are, them, they_start = ("is", "it", "it starts") if number == 1 else ("are", "them", "they start")
+    return (
+        f"{counted(number, 'job')} {are} left from earlier and no worker is up. Go on with {them} now?",
+        f"No leaves {them} waiting: {they_start} with the next job that is run here. "
+        "Cancel with c what should not run.",
+    )
 
 
 def no_jobs(width: int) -> list[Line]:

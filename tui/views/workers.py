@@ -51,7 +51,7 @@ def _paused(pause: Pause | None, now: int, width: int) -> list[Line]:
 
 
 def _nobody(width: int) -> list[Line]:
-    when = "The console starts one as soon as a job is open; it leaves when it has been idle for a minute."
+    when = "The console starts one as soon as a job is run here; it leaves when it has been idle for a minute."
     return [*wrapped("No worker is up.", width), *wrapped(when, width, Role.DIM)]
 
 

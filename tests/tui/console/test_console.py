@@ -115,17 +115,7 @@ async def test_the_same_request_twice_leads_to_the_job_that_is_there(sales: Path
         assert "no worker" in console.text("#header")
 
 
-async def test_jobs_that_are_open_when_the_console_opens_get_a_worker(sales: Path, clock: Clock) -> None:
-    started: list[int] = []
-    async with open_console(STORE, entry(), clock=clock, ensure_worker=lambda: started.append(1)) as console:
-        await console.until(lambda: "No job yet" in console.lines()[0])
-        assert started == []
-        await console.engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
-    async with open_console(STORE, entry(), clock=clock, ensure_worker=lambda: started.append(2)) as console:
-        await console.until(lambda: 2 in started)
-
-
-async def test_a_worker_that_died_is_replaced(sales: Path, clock: Clock) -> None:
+async def test_a_job_that_comes_while_nobody_serves_gets_a_worker(sales: Path, clock: Clock) -> None:
     started: list[int] = []
     async with open_console(STORE, entry(), clock=clock, ensure_worker=lambda: started.append(1)) as console:
         await console.engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])

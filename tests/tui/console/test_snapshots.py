@@ -9,6 +9,7 @@ import pytest
 from textual.app import App
 
 from engine import OnDuplicate
+from engine.store.sqlite import SqliteStore
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -226,6 +227,14 @@ async def test_history_with_a_kept_job(size: Size, seeded: Seeded, clock: Clock,
 async def test_question_before_a_pause(sales: Path, clock: Clock, looks_right: LooksRight) -> None:
     async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
         await console.press("P")
+        assert looks_right(console.app)
+
+
+async def test_question_about_jobs_that_were_left(sales: Path, clock: Clock, looks_right: LooksRight) -> None:
+    async with SqliteStore.open(Path("jobs.db"), clock=clock) as store:
+        await store.submit([new_job("sales"), new_job("app")], OnDuplicate.REFUSE)
+    async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
+        await console.until(lambda: console.screen_name == "ConfirmScreen")
         assert looks_right(console.app)
 
 
