@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class HistoryScreen(JobActions[None]):
-    FOOTER = ("open", "cancel", "retry", "keep", "back", "help")
+    FOOTER = ("open", "cancel", "retry", "pin", "unpin", "back", "help")
 
     def compose_body(self) -> Iterator[Widget]:
         app = self.console_app

@@ -1,4 +1,4 @@
-"""What can be done to a job from any screen that has one at hand: cancel it, run it once more, keep it."""
+"""What can be done to a job from any screen that has one at hand: cancel it, run it once more, pin it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui.views.status import child_of, is_cancelling, operations, status_in_word
 class JobActions(ConsoleScreen[Result]):
     """A screen with a job at hand. What becomes of it comes back as news, to all screens."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings("cancel", "retry", "keep")
+    BINDINGS: ClassVar[list[BindingType]] = bindings("cancel", "retry", "pin")
 
     @property
     def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
@@ -36,8 +36,8 @@ class JobActions(ConsoleScreen[Result]):
             return parent is not None and not parent.status.is_final
         if action_id == "retry":
             return parent is not None and parent.status.is_final
-        if action_id == "keep":
-            return parent is not None
+        if action_id in {"pin", "unpin"}:
+            return parent is not None and parent.pinned == (action_id == "unpin")
         return super().can(action_id)
 
     def action_cancel(self) -> None:
@@ -86,9 +86,9 @@ class JobActions(ConsoleScreen[Result]):
         name = self.console_app.name_of(parent.target)
         self._ask(f"Run #{parent.id} on {name} once more?", f"{operations(parent)}, as a new job.", retry)
 
-    async def action_keep(self) -> None:
+    async def action_pin(self) -> None:
         if self.job_at_hand is None:
-            self.say("Nothing to keep: put the cursor on a job.", Role.WARNING)
+            self.say("Nothing to pin: put the cursor on a job.", Role.WARNING)
             return
         parent, _ = self.job_at_hand
         try:
@@ -98,9 +98,9 @@ class JobActions(ConsoleScreen[Result]):
             return
         self.console_app.feed.look_at(after.id)
         self.say(
-            f"#{after.id} is kept, however old it gets."
+            f"#{after.id} is pinned: it stays, however old it gets."
             if after.pinned
-            else f"#{after.id} is no longer kept: it goes when old history is removed."
+            else f"#{after.id} is no longer pinned: it goes when old history is removed."
         )
 
     def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:

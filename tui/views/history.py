@@ -13,17 +13,17 @@ def history_row(parent: ParentJob, name: str, *, now: int, width: int) -> Line:
     wide = width >= 100
     when = local_time(parent.created_at)[: 19 if wide else 16]
     number = fit(f"#{parent.id}", max(len(str(parent.id)) + 1, 6))
-    kept = "  kept" if parent.pinned else ""
+    pinned = "  pinned" if parent.pinned else ""
     room = width - len(number) - len(when) - 5 - STATUS_WIDTH - 4 - 8
-    name_width = room - len(kept) if room < 30 else min(max(room - 36, 20), 40)
-    asked = fit("  " + operations(parent), room - name_width - len(kept))
+    name_width = room - len(pinned) if room < 30 else min(max(room - 36, 20), 40)
+    asked = fit("  " + operations(parent), room - name_width - len(pinned))
     return Line(
         (
             (number + " ", Role.DIM),
             (when + "  ", Role.DIM),
             (fit(plain(name), name_width), Role.STRONG),
             (asked, Role.DIM),
-            (kept, Role.STRONG),
+            (pinned, Role.STRONG),
             ("  ", Role.TEXT),
             status_span(parent),
             (right(f"{parent.done}/{len(parent.children)}", 4), Role.TEXT),

@@ -32,7 +32,7 @@ def times(parent: ParentJob, width: int) -> list[Line]:
     if parent.retry_of:
         said.append(f"again after #{parent.retry_of}")
     if parent.pinned:
-        said.append("kept")
+        said.append("pinned")
     options = parent.request.options
     said.append(f"on failure {options.on_failure.value}, lock timeout {options.lock_timeout:g} s")
     if parent.deadline_at is not None:

@@ -105,27 +105,29 @@ async def test_a_retry_of_what_is_open_says_so(screen: str, sales: Path, seeded:
 
 
 @every_screen
-async def test_a_job_is_kept_and_no_longer_kept(screen: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
+async def test_a_job_is_pinned_and_unpinned(screen: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
     await add_completed_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await go_to_the_job(console, screen)
         shown = {"main": "#detail", "history": "#history", "job": "#page"}[screen]
-        assert "kept" not in " ".join(console.lines(shown))
+        assert "pinned" not in " ".join(console.lines(shown))
+        assert screen == "main" or "m pin" in console.text("#footer")
         await console.press("m")
         assert (await console.engine.job(1)).pinned
-        assert console.message == "#1 is kept, however old it gets."
-        await console.until(lambda: "kept" in " ".join(console.lines(shown)))
+        assert console.message == "#1 is pinned: it stays, however old it gets."
+        await console.until(lambda: "pinned" in " ".join(console.lines(shown)))
+        assert screen == "main" or "m unpin" in console.text("#footer")
         await console.press("m")
         assert not (await console.engine.job(1)).pinned
-        await console.until(lambda: "kept" not in " ".join(console.lines(shown)))
+        await console.until(lambda: "pinned" not in " ".join(console.lines(shown)))
 
 
-async def test_a_job_that_was_kept_on_its_page_is_kept_in_the_history(seeded: Seeded, clock: Clock) -> None:
+async def test_a_job_that_was_pinned_on_its_page_is_pinned_in_the_history(seeded: Seeded, clock: Clock) -> None:
     await add_completed_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, clock=clock) as console:
         await go_to_the_job(console, "history")
         await console.press("enter", "m", "escape")
-        await console.until(lambda: "kept" in console.lines("#history")[0])
+        await console.until(lambda: "pinned" in console.lines("#history")[0])
 
 
 @every_screen
@@ -136,4 +138,4 @@ async def test_where_there_is_no_job_nothing_is_done(screen: str, sales: Path, c
         await console.press("t")
         assert console.message.startswith("Nothing to retry")
         await console.press("m")
-        assert console.message.startswith("Nothing to keep")
+        assert console.message.startswith("Nothing to pin")

@@ -148,9 +148,9 @@ def test_what_was_left_out_of_a_long_log_is_counted() -> None:
     ]
 
 
-def test_a_job_that_is_kept_says_so() -> None:
-    assert "kept" in " ".join(page(replace(parent(child()), pinned=True)))
-    assert "kept" not in " ".join(page(parent(child())))
+def test_a_job_that_is_pinned_says_so() -> None:
+    assert "pinned" in " ".join(page(replace(parent(child()), pinned=True)))
+    assert "pinned" not in " ".join(page(parent(child())))
 
 
 @pytest.mark.parametrize("width", [40, 51, 80])

@@ -156,14 +156,14 @@ def test_a_parent_of_which_something_was_left_out_does_not_read_completed(
 
 
 @pytest.mark.parametrize("width", [75, 115])
-def test_a_row_of_the_history_keeps_its_columns_where_a_job_is_kept(width: int) -> None:
+def test_a_row_of_the_history_keeps_its_columns_where_a_job_is_pinned(width: int) -> None:
     rows = [
         history_row(replace(parent(over(1)), pinned=pinned), "sales.db", now=NOW, width=width).text
         for pinned in (False, True)
     ]
     assert [cell_len(row) for row in rows] == [width, width]
     assert [row.index("✓") for row in rows] == [rows[0].index("✓")] * 2
-    assert "kept" in rows[1]
+    assert "pinned" in rows[1]
 
 
 @pytest.mark.parametrize(

@@ -214,10 +214,10 @@ async def test_main_with_a_job_that_will_run_again(
 
 
 @both_sizes
-async def test_history_with_a_kept_job(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
-    kept = await add_failed_job(seeded.store, seeded.owner, clock)
+async def test_history_with_a_pinned_job(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    pinned = await add_failed_job(seeded.store, seeded.owner, clock)
     await add_completed_job(seeded.store, seeded.owner, clock)
-    await seeded.store.pin(kept, True)
+    await seeded.store.pin(pinned, True)
     async with open_console(seeded.path, clock=clock, size=size) as console:
         await console.press("h")
         await console.until(lambda: not any("…" in line for line in console.lines("#history")))
