@@ -324,9 +324,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How one attempt at a child ended."""
+    """How one attempt at a child ended; when, where that is known better than by when it is stored."""
 
     status: Status
+    ended_at: Micros | None = None
     reason: Reason | None = None
     error: str | None = None
     warnings: tuple[str, ...] = ()
@@ -348,6 +349,8 @@ class ChangeKind(StrEnum):
     CANCEL_REQUESTED = "cancel_requested"
     PAUSED = "paused"
     RESUMED = "resumed"
+    UNKNOWN = "unknown"
+    """A newer dbtend, which shares the store, knows what it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,7 +379,10 @@ class Lagged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFilter:
-    """Which parent jobs to list; what is None does not restrict. Dates are microseconds."""
+    """Which parent jobs to list; what is None does not restrict. Dates are microseconds.
+
+    `status` skipped: those of which an operation was skipped.
+    """
 
     target: str | None = None
     status: Status | None = None

@@ -7,6 +7,7 @@ import logging
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from engine.errors import OwnershipLostError, StoreError
 from engine.jobs import Claim, JobId, LogLevel, Micros, Outcome, Reason, Report, Status
@@ -83,7 +84,7 @@ class JobProcessor:
         self._slots = [
             asyncio.create_task(self._run_slot(), name=f"dbtend-slot-{number}") for number in range(self._concurrency)
         ]
-        for slot in self._slots:
+        for slot in (*self._slots, *helpers):
             slot.add_done_callback(end_the_block)
         try:
             yield
@@ -97,10 +98,10 @@ class JobProcessor:
             finally:
                 for helper in helpers:
                     helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            helped = await asyncio.gather(*helpers, return_exceptions=True)
             if host is not None and gave_up:
                 host.uncancel()
-            for error in ended:
+            for error in (*ended, *(how for how in helped if isinstance(how, Exception))):
                 if error is not None:
                     raise error from None
 
@@ -169,6 +170,7 @@ class JobProcessor:
         handed_back = self._stopping and outcome.status is Status.CANCELLED and claim.job not in self._asked_to_stop
         self._asked_to_stop.discard(claim.job)
         refused, broken = 0, False
+        outcome = replace(outcome, ended_at=self._clock())  # not when the store can be written at last
         if not handed_back:
             log.info("#%s %s%s", claim.job, outcome.status, f": {outcome.error}" if outcome.error else "")
         while True:

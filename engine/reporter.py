@@ -57,9 +57,8 @@ class Reporter:
             started_at=self._clock(),
         )
         self._steps[number] = self._running
-        self._progress = Progress(
-            fraction=(number - 1) / of if of > 1 else None, object=step.object, steps_done=number - 1, steps_total=of
-        )
+        fraction = (number - 1) / of if number > 1 else None  # in the first step nothing is known yet
+        self._progress = Progress(fraction=fraction, object=step.object, steps_done=number - 1, steps_total=of)
         self._has_news()
 
     def end_step(self, result: StepResult) -> None:

@@ -43,3 +43,6 @@ async def _tend_regularly(store: Store) -> None:
             await _tend(store)
         except StoreError:  # whoever uses the store learns of it; here another try follows
             await asyncio.sleep(INTERVAL)
+        except Exception:  # a defect of ours must not end the rescue for good
+            log.exception("the store could not be tended")
+            await asyncio.sleep(INTERVAL)

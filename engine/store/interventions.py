@@ -77,7 +77,7 @@ def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[
     for parent_id, ordinal, attempt, max_attempts, cancel_reason, deadline_at, died_before in orphans:
         job = JobId(parent_id, ordinal)
         if cancel_reason is not None:
-            error = "the process that ran it died after it was asked to stop"
+            error = "its process ended before the operation could stop"
             _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), error, at)
         elif attempt >= max_attempts:
             times = f", {died_before + 1} times" if died_before else ""

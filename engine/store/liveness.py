@@ -7,7 +7,9 @@ knows that the owner is dead.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -15,10 +17,13 @@ from engine import locks
 from engine.errors import StoreError
 from engine.jobs import Micros
 
+STRAY_AFTER = 60.0
+"""Seconds: a younger file may be one whose process is about to lock it."""
+
 
 @contextmanager
 def proof_of_life(store: Path, owner: str) -> Iterator[None]:
-    """Hold the lock that proves this process alive."""
+    """Hold the lock that proves this process alive. The file stays: it is how others see that it was let go."""
     path = _lock_file(store, owner)
     with ExitStack() as stack:
         try:
@@ -26,19 +31,29 @@ def proof_of_life(store: Path, owner: str) -> Iterator[None]:
             stack.enter_context(locks.holding(path))
         except OSError as error:
             raise unusable(path.parent, error) from error
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                path.unlink()
+        yield
 
 
-def is_alive(store: Path, owner: str) -> bool:
-    """Whether the process that registered as `owner` still lives."""
+def is_alive(store: Path, owner: str, pid: int | None, host: str | None) -> bool:
+    """Whether the process that registered as `owner` still lives. `pid` and `host` help where its file is gone."""
     try:
-        return locks.is_held(f"{store}.d/{owner}.lock")  # asked many times a second: a Path costs more than the lock
+        # Asked many times a second: a Path would cost more than the lock.
+        return locks.is_held(f"{store}.d/{owner}.lock") or _lives_without_its_file(store, owner, pid, host)
     except OSError as error:
         raise unusable(_lock_file(store, owner).parent, error) from error
+
+
+def _lives_without_its_file(store: Path, owner: str, pid: int | None, host: str | None) -> bool:
+    """Somebody may have removed the file. That proves nothing as long as there is such a process."""
+    if pid is None or host != socket.gethostname() or _lock_file(store, owner).exists():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def beat(store: Path, owner: str) -> None:
@@ -56,9 +71,18 @@ def last_beat(store: Path, owner: str) -> Micros | None:
 
 
 def remove_traces(store: Path, owner: str) -> None:
-    """Remove the file that a dead process left."""
+    """Remove the file of a process that no row of the store names any more."""
     with suppress(OSError):
         _lock_file(store, owner).unlink()
+
+
+def remove_strays(store: Path, registered: Collection[str]) -> None:
+    """Remove the files of processes that died before they had registered, or after they were forgotten."""
+    for path in _directory(store).glob(f"{'[0-9a-f]' * 32}.lock"):
+        with suppress(OSError):
+            is_old = time.time() - path.stat().st_mtime > STRAY_AFTER
+            if path.stem not in registered and is_old and not locks.is_held(path):
+                path.unlink()
 
 
 def unusable(directory: Path, error: OSError) -> StoreError:
@@ -67,4 +91,8 @@ def unusable(directory: Path, error: OSError) -> StoreError:
 
 
 def _lock_file(store: Path, owner: str) -> Path:
-    return store.with_name(store.name + ".d") / f"{owner}.lock"
+    return _directory(store) / f"{owner}.lock"
+
+
+def _directory(store: Path) -> Path:
+    return store.with_name(store.name + ".d")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from engine.jobs import HistoryFilter
+from engine.jobs import HistoryFilter, Status
 from engine.store.rows import JOB_COLUMNS
 
 Query = tuple[str, dict[str, Any]]
@@ -40,8 +40,8 @@ LAST_CHANGE = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
 
 CANCEL_REQUESTS = "SELECT parent_id, ordinal FROM child_job WHERE owner = :owner AND cancel_requested_at IS NOT NULL"
 
-OWNERS = "SELECT id FROM worker UNION SELECT owner FROM child_job WHERE owner IS NOT NULL"
-OWNERS_OF_RUNNING = "SELECT DISTINCT owner FROM child_job WHERE owner IS NOT NULL"
+OWNERS_OF_RUNNING = "SELECT owner, pid, host FROM child_job WHERE owner IS NOT NULL"
+OWNERS = f"SELECT id, pid, host FROM worker UNION {OWNERS_OF_RUNNING}"
 
 WORKERS = "SELECT id, pid, host, started_at, serves_all FROM worker ORDER BY started_at, id"
 RUNNING = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
@@ -94,7 +94,9 @@ def _conditions(where: HistoryFilter) -> tuple[list[str], dict[str, Any]]:
     if where.target is not None:
         conditions.append("target = :target")
         values["target"] = where.target
-    if where.status is not None:
+    if where.status is Status.SKIPPED:  # which is never a parent's own
+        conditions.append("id IN (SELECT parent_id FROM child_job WHERE status = 'skipped')")
+    elif where.status is not None:
         conditions.append("status = :status")
         conditions.append("finished_at IS NOT NULL" if where.status.is_final else OPEN)
         values["status"] = where.status.value

@@ -38,6 +38,8 @@ CHILD_COLUMNS = (
 )  # fmt: skip
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
+KNOWN_CHANGES = frozenset(ChangeKind)
+
 Row = Sequence[Any]
 
 
@@ -194,7 +196,7 @@ def decode_change(row: Row) -> Change:
         seq=seq,
         at=at,
         job=None if parent_id is None else JobId(parent_id, ordinal),
-        kind=ChangeKind(kind),
+        kind=ChangeKind(kind) if kind in KNOWN_CHANGES else ChangeKind.UNKNOWN,
         old=Status(old) if old else None,
         new=Status(new) if new else None,
         attempt=attempt,

@@ -120,10 +120,10 @@ class SqliteStore:
     async def rescue(self) -> list[JobId]:
         """Reads and file locks tell who is dead; there is a write only where someone is."""
         rescued: list[JobId] = []
-        for (owner,) in await self._read(queries.OWNERS):
-            if not liveness.is_alive(self.path, owner):
-                liveness.remove_traces(self.path, owner)
+        for owner, pid, host in await self._read(queries.OWNERS):
+            if not liveness.is_alive(self.path, owner, pid, host):
                 rescued += await self._rescue_from(owner)
+                liveness.remove_traces(self.path, owner)
         return rescued
 
     async def _rescue_from(self, dead_owner: str) -> list[JobId]:
@@ -132,8 +132,8 @@ class SqliteStore:
     async def owner_died(self) -> None:
         while True:
             seen = self.last_change()
-            owners = [owner for (owner,) in await self._read(queries.OWNERS_OF_RUNNING)]
-            while all(liveness.is_alive(self.path, owner) for owner in owners):
+            owners = list(await self._read(queries.OWNERS_OF_RUNNING))
+            while all(liveness.is_alive(self.path, *owner) for owner in owners):
                 if not owners:
                     await self.next_change(seen)
                 await asyncio.sleep(OWNER_CHECK_INTERVAL)
@@ -160,6 +160,7 @@ class SqliteStore:
     @asynccontextmanager
     async def hosting_workers(self, *, serves_all: bool = True) -> AsyncIterator[str]:
         owner, pid, host = uuid.uuid4().hex, os.getpid(), socket.gethostname()
+        liveness.remove_strays(self.path, {known for known, *_ in await self._read(queries.OWNERS)})
         with liveness.proof_of_life(self.path, owner):
             await self._writer.run(lambda c: upkeep.register_worker(c, owner, pid, host, serves_all, at=self._clock()))
             beating = asyncio.create_task(self._beat(owner), name="dbtend-beat")
@@ -167,7 +168,11 @@ class SqliteStore:
                 yield owner
             finally:
                 beating.cancel()
-                await asyncio.shield(self._writer.run(lambda c: upkeep.forget_worker(c, owner)))
+                await asyncio.shield(self._forget(owner))
+
+    async def _forget(self, owner: str) -> None:
+        if await self._writer.run(lambda c: upkeep.forget_worker(c, owner)):
+            liveness.remove_traces(self.path, owner)
 
     async def _beat(self, owner: str) -> None:
         """While a job is open, leave a sign of life every now and then."""
@@ -195,7 +200,7 @@ class SqliteStore:
         def process(owner: str, pid: int, host: str, started_at: Micros, serves_all: bool) -> WorkerProcess:
             own = running.get(owner, [])
             busy_since = [at for _, at in own] or (pending_since if serves_all else [])
-            alive = liveness.is_alive(self.path, owner)
+            alive = liveness.is_alive(self.path, owner, pid, host)
             beat = liveness.last_beat(self.path, owner)
             return WorkerProcess(
                 id=owner,

@@ -141,7 +141,7 @@ def _next_to_run(connection: sqlite3.Connection, parents: Collection[int] | None
 
 def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, report: Report, at: Micros) -> None:
     """End a child, skip what was not to run after a failure, close the parent: fenced by owner and attempt."""
-    progress = report.progress
+    progress, at = report.progress, outcome.ended_at or at
     owned = connection.execute(
         "UPDATE child_job SET status = ?1, reason = iif(?1 = 'cancelled', coalesce(cancel_reason, ?2), ?2), error = ?,"
         " warnings = ?, before = ?, after = ?, fraction = ?, object = ?, steps_done = ?, steps_total = ?, owner = NULL,"

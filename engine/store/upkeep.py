@@ -21,8 +21,10 @@ def register_worker(
     )
 
 
-def forget_worker(connection: sqlite3.Connection, owner: str) -> None:
+def forget_worker(connection: sqlite3.Connection, owner: str) -> bool:
+    """Whether nothing of it is left: a child that it could not hand back is for rescue."""
     connection.execute("DELETE FROM worker WHERE id = ?", (owner,))
+    return connection.execute("SELECT 1 FROM child_job WHERE owner = ?", (owner,)).fetchone() is None
 
 
 def pause(connection: sqlite3.Connection, by: str, at: Micros) -> None:

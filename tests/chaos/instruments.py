@@ -119,8 +119,10 @@ def _lie_about_the_living() -> None:
 
         return proof_of_life
 
-    def lying(is_alive: Callable[[Path, str], bool]) -> Any:
-        return lambda store, owner: is_alive(store, owner) and (owner in mine or random.random() > LIES)
+    def lying(is_alive: Callable[..., bool]) -> Any:
+        return lambda store, owner, *process: (
+            is_alive(store, owner, *process) and (owner in mine or random.random() > LIES)
+        )
 
     _wrap(liveness, "proof_of_life", noting_mine)
     _wrap(liveness, "is_alive", lying)

@@ -153,9 +153,5 @@ def test_a_defect_is_one_line_too(dbtend: CommandLine, sales: Path, monkeypatch:
     assert "Traceback" in dbtend("plan", sales, "--debug").err
 
 
-def test_a_status_that_no_job_can_have_is_refused(dbtend: CommandLine) -> None:
-    refused(dbtend("history", "--status", "skipped"), 2, "only an operation can be skipped")
-
-
 def test_a_job_id_beyond_all_jobs_is_refused(dbtend: CommandLine) -> None:
     refused(dbtend("show", "9" * 20), 2, "is no job id")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests.sqlite_files import integrity
-from tests.tui.command_line import CommandLine, out_line, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
+from tests.tui.test_cli_process import submit
 
 TWO = ("--op", "vacuum", "--op", "analyze", "--lock-timeout", "600", "--time-limit", "2s")
 
@@ -13,13 +15,16 @@ TWO = ("--op", "vacuum", "--op", "analyze", "--lock-timeout", "600", "--time-lim
 def test_past_the_limit_nothing_starts_and_what_runs_goes_on(dbtend: CommandLine, sales: Path) -> None:
     with dbtend.start("run", sales, *TWO) as process:
         with write_locked(sales):
+            assert err_line(process).startswith("dbtend: no operation starts after ")
             assert out_line(process) == "#1.1 sales.db vacuum started\n"
             assert out_line(process) == "#1.2 sales.db analyze skipped (time limit)\n"
         out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (5, "")
     assert out.startswith("#1.1 sales.db vacuum completed")
-    shown = dbtend("show", "1").out
-    assert "(after 2s)" in shown
+    assert out.splitlines()[-1].endswith("1 skipped (time limit)")
+    assert "(after 2s)" in dbtend("show", "1").out
+    (line,) = dbtend("history", "--status", "skipped").out.splitlines()[1:]
+    assert line.endswith("1 skipped (time limit)")
     (job,) = dbtend("show", "1", "--json").json["jobs"]
     assert job["deadline_at"] > job["created_at"]
     assert job["options"]["time_limit"] == 2.0
@@ -28,7 +33,8 @@ def test_past_the_limit_nothing_starts_and_what_runs_goes_on(dbtend: CommandLine
 def test_what_runs_can_be_stopped_at_the_limit(dbtend: CommandLine, sales: Path) -> None:
     with write_locked(sales):
         result = dbtend.process("run", sales, *TWO, "--stop-at-limit", "--json")
-    assert (result.code, result.err) == (5, "")
+    assert result.code == 5
+    assert "what runs then is asked to stop" in result.err
     (job,) = result.json["jobs"]
     assert [(child["status"], child["reason"]) for child in job["children"]] == [
         ("cancelled", "time_limit"),
@@ -38,12 +44,33 @@ def test_what_runs_can_be_stopped_at_the_limit(dbtend: CommandLine, sales: Path)
 
 
 def test_a_time_of_day_is_a_limit_too_and_a_retry_keeps_it(dbtend: CommandLine, sales: Path) -> None:
-    (job,) = dbtend("run", sales, "--op", "optimize", "--until", "6:00", "--json").json["jobs"]
-    assert (job["status"], job["options"]["until"], job["options"]["time_limit"]) == ("completed", "06:00", None)
+    later = (datetime.now() + timedelta(hours=2)).strftime("%H:%M")
+    (job,) = dbtend("run", sales, "--op", "optimize", "--until", later.removeprefix("0"), "--json").json["jobs"]
+    assert (job["status"], job["options"]["until"], job["options"]["time_limit"]) == ("completed", later, None)
     assert job["deadline_at"] is not None
     (again,) = dbtend("retry", "1", "--json").json["jobs"]
     assert again["options"] == job["options"]
-    assert "(until 06:00)" in dbtend("show", "2").out
+    assert f"(until {later})" in dbtend("show", "2").out
+
+
+def test_a_run_that_comes_too_late_starts_nothing(dbtend: CommandLine, sales: Path) -> None:
+    passed = (datetime.now() - timedelta(minutes=10)).strftime("%H:%M")
+    result = dbtend("run", sales, "--op", "vacuum", "--until", passed)
+    assert result.code == 5
+    assert "#1.1 sales.db vacuum skipped (time limit)" in result.out
+
+
+def test_a_plan_tells_when_the_limit_closes(dbtend: CommandLine, sales: Path) -> None:
+    assert "(after 30m), if it is run now" in dbtend("plan", sales, "--time-limit", "30m").out
+
+
+def test_history_tells_that_nothing_starts_or_that_nobody_starts_it(dbtend: CommandLine, sales: Path) -> None:
+    submit(dbtend.store, sales)
+    for command in (("history",), ("show", "1"), ("workers",)):
+        assert "1 job waits, and no process carries out jobs" in dbtend(*command).err
+    dbtend("pause")
+    for command in (("history",), ("show", "1"), ("workers",)):
+        assert "nothing starts until dbtend resume" in dbtend(*command).err
 
 
 def test_stopping_at_a_limit_needs_one(dbtend: CommandLine, sales: Path) -> None:

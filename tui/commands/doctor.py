@@ -134,7 +134,10 @@ def _workers(alive: Sequence[WorkerProcess], open_jobs: int) -> Check:
 
 def _stalled(process: WorkerProcess) -> Check:
     found = f"process {process.pid} on {process.host} lives, and does not move: it was stopped, or hangs"
-    fix = f"kill -CONT {process.pid} lets it go on; kill -KILL {process.pid} ends it, and its job is run again"
+    fix = (
+        f"kill -CONT {process.pid} lets it go on; kill -KILL {process.pid} ends it,"
+        " and its job is run again if an attempt is left"
+    )
     return Check(Level.WARN, "stalled", found, fix)
 
 

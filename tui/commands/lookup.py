@@ -11,6 +11,7 @@ from engine.errors import JobNotFoundError
 from tui import json_form
 from tui.commands import output, report, values
 from tui.commands.exit_codes import OK
+from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job, target_entries
 
 
@@ -25,8 +26,9 @@ def existing_store(store: Path, wanted: object) -> Path:
 
 def history(args: argparse.Namespace, settings: Settings) -> int:
     jobs: list[ParentJob] = []
+    said: list[str] = []
     if settings.store.exists():
-        jobs = asyncio.run(_page(settings.store, _filter(args, settings), args, with_steps=args.json))
+        jobs, said = asyncio.run(_page(settings.store, _filter(args, settings), args, with_steps=args.json))
     if args.json:
         output.document({"jobs": [json_form.job(job) for job in jobs]})
     elif jobs:
@@ -34,7 +36,9 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
         if len(jobs) == args.limit and jobs[-1].id > 1:
             output.notice(f"older jobs: add --before {jobs[-1].id}")
     else:
-        output.notice("no job matches")
+        output.notice("no job matches" if settings.store.exists() else f"there is no store yet: {settings.store}")
+    for sentence in said:
+        output.notice(sentence)
     return OK
 
 
@@ -53,15 +57,18 @@ def _filter(args: argparse.Namespace, settings: Settings) -> HistoryFilter:
     )
 
 
-async def _page(store: Path, where: HistoryFilter, args: argparse.Namespace, *, with_steps: bool) -> list[ParentJob]:
+async def _page(
+    store: Path, where: HistoryFilter, args: argparse.Namespace, *, with_steps: bool
+) -> tuple[list[ParentJob], list[str]]:
     async with Engine.open(store) as engine:
         jobs = await engine.history(where, before=args.before, limit=args.limit)
-        return [await engine.job(job.id) for job in jobs] if with_steps else jobs
+        whole = [await engine.job(job.id) for job in jobs] if with_steps else jobs
+        return whole, await notices(engine)
 
 
 def show(args: argparse.Namespace, settings: Settings) -> int:
     wanted = values.job_id(one_job(args))
-    job = asyncio.run(_job(existing_store(settings.store, wanted), wanted))
+    job, said = asyncio.run(_job(existing_store(settings.store, wanted), wanted))
     if args.json:
         form = json_form.job(job, with_log=True)
         if wanted.ordinal is not None:
@@ -70,18 +77,21 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
     else:
         only = wanted if wanted.ordinal is not None else None
         output.write("".join(f"{line}\n" for line in report.job_lines(job, only)))
+    for sentence in said:
+        output.notice(sentence)
     return OK
 
 
-async def _job(store: Path, wanted: JobId) -> ParentJob:
+async def _job(store: Path, wanted: JobId) -> tuple[ParentJob, list[str]]:
     async with Engine.open(store) as engine:
         job = await engine.job(wanted.parent)
+        said = [] if job.status.is_final else await notices(engine)
     if wanted.ordinal is not None and wanted not in {child.id for child in job.children}:
         last = job.children[-1].id
         raise JobNotFoundError(
             f"job #{wanted}", "does not exist", f"the operations of this job are {job.id}.1 to {last}"
         )
-    return job
+    return job, said
 
 
 def cancel(args: argparse.Namespace, settings: Settings) -> int:

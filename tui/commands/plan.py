@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import Sequence
 
 from engine import Plan, Request, look
+from engine.clock import now
 from engine.errors import UsageError
+from engine.limits import deadline
 from tui import json_form
 from tui.commands import output, report
 from tui.commands.exit_codes import OK, REFUSED
@@ -15,12 +17,15 @@ from tui.commands.settings import Settings, requests
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
-    plans = asyncio.run(_plans(requests(args, settings.config())))
+    asked = requests(args, settings.config())
+    plans = asyncio.run(_plans(asked))
     if args.json:
         output.document({"jobs": [json_form.plan(plan) for plan in plans]})
     else:
         blocks = ["\n".join(report.plan_lines(plan)) for plan in plans]
         output.line("\n\n".join(blocks))
+        if (closes := deadline(asked[0].options, now())) is not None:  # it is the same for all
+            output.line(f"\nno operation starts after {report.limit(asked[0].options, closes)}, if it is run now")
     refused = any(operation.refused for plan in plans for operation in plan.operations)
     return REFUSED if refused else OK
 

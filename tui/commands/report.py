@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from engine import Attempt, ChildJob, JobId, LogLine, ParentJob, Plan, Reason, Status, Step, run_duration
+from engine import Attempt, ChildJob, JobId, LogLine, Options, ParentJob, Plan, Reason, Status, Step, run_duration
 from engine.words import span
 from tui.text import (
     GLYPH,
@@ -58,8 +58,17 @@ def summary(job: ParentJob) -> str:
     """`#42 sales.db completed in 3.10 s  24.1 MB -> 14.3 MB, 9.80 MB back`."""
     seconds = run_duration(job, job.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if job.status.is_final and seconds is not None else ""
-    effect = job_effect(job)
-    return f"#{job.id} {target_name(job.target)} {job.status}{took}" + (f"  {effect}" if effect else "")
+    said = ", ".join(filter(None, (job_effect(job), caveats(job))))
+    return f"#{job.id} {target_name(job.target)} {job.status}{took}" + (f"  {said}" if said else "")
+
+
+def caveats(job: ParentJob) -> str:
+    """What its status alone does not tell: `2 skipped (time limit), 1 warning`."""
+    skipped = [child.reason for child in job.children if child.status is Status.SKIPPED]
+    reasons = dict.fromkeys(reason.value.replace("_", " ") for reason in skipped if reason)
+    said = [f"{len(skipped)} skipped ({', '.join(reasons)})"] if skipped else []
+    warnings = sum(len(child.warnings) for child in job.children)
+    return ", ".join([*said, counted(warnings, "warning")] if warnings else said)
 
 
 def job_effect(job: ParentJob) -> str:
@@ -80,7 +89,7 @@ def history_table(jobs: Sequence[ParentJob]) -> list[str]:
             " ".join(child.operation for child in job.children),
             f"{GLYPH[job.status]} {job.status}" + (", pinned" if job.pinned else ""),
             precise_duration(run_duration(job, job.finished_at) if job.finished_at else None),
-            _trouble(job) or job_effect(job),
+            ", ".join(filter(None, (_trouble(job) or job_effect(job), caveats(job)))),
         )
         for job in jobs
     ]
@@ -96,7 +105,7 @@ def job_lines(job: ParentJob, only: JobId | None = None) -> list[str]:
         f"  options  on failure {job.request.options.on_failure}, lock timeout {job.request.options.lock_timeout:g} s",
     ]
     if job.deadline_at is not None:
-        lines.append(f"  limit    {_limit(job)}")
+        lines.append(f"  limit    {limit(job.request.options, job.deadline_at)}")
     if job.pinned:
         lines.append("  pinned   kept whatever its age")
     for child in job.children:
@@ -105,13 +114,12 @@ def job_lines(job: ParentJob, only: JobId | None = None) -> list[str]:
     return lines
 
 
-def _limit(job: ParentJob) -> str:
+def limit(options: Options, deadline_at: int) -> str:
     """`2026-11-24 06:00:00 (until 06:00), what runs then is asked to stop`."""
-    options = job.request.options
     asked = [f"after {span(options.time_limit)}"] if options.time_limit is not None else []
     asked += [f"until {options.until}"] if options.until is not None else []
     stops = ", what runs then is asked to stop" if options.stop_at_limit else ""
-    return f"{local_time(job.deadline_at)} ({', '.join(asked)}){stops}"
+    return f"{local_time(deadline_at)} ({', '.join(asked)}){stops}"
 
 
 def _child_lines(child: ChildJob) -> Iterator[str]:

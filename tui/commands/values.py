@@ -46,10 +46,7 @@ def on_failure(typed: str) -> OnFailure:
 
 
 def status(typed: str) -> Status:
-    found = _one_of(typed, Status, "status")
-    if found is Status.SKIPPED:
-        raise UsageError("--status skipped", "only an operation can be skipped, its job is then completed", "see show")
-    return found
+    return _one_of(typed, Status, "status")
 
 
 def seconds(typed: str) -> float:

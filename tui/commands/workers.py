@@ -11,27 +11,30 @@ from engine import Engine, JobId, ParentJob, WorkerProcess
 from tui import json_form
 from tui.commands import output
 from tui.commands.exit_codes import OK
+from tui.commands.notices import notices
 from tui.commands.report import columns
 from tui.commands.settings import Settings
 from tui.text import local_time, plain, target_name
 
 
 def workers(args: argparse.Namespace, settings: Settings) -> int:
-    alive, jobs = asyncio.run(_alive(settings.store)) if settings.store.exists() else ([], {})
+    alive, jobs, said = asyncio.run(_alive(settings.store)) if settings.store.exists() else ([], {}, [])
     if args.json:
         output.document({"workers": [json_form.worker(process) for process in alive]})
     elif alive:
         output.write("".join(f"{line}\n" for line in table(alive, jobs)))
     else:
         output.notice("no process carries out jobs of this store: dbtend worker starts one")
+    for sentence in said:
+        output.notice(sentence)
     return OK
 
 
-async def _alive(store: Path) -> tuple[Sequence[WorkerProcess], Mapping[int, ParentJob]]:
+async def _alive(store: Path) -> tuple[Sequence[WorkerProcess], Mapping[int, ParentJob], Sequence[str]]:
     async with Engine.open(store) as engine:
         alive = [process for process in await engine.workers() if process.alive]
         jobs = await engine.jobs({job.parent for process in alive for job in process.running})
-        return alive, {job.id: job for job in jobs}
+        return alive, {job.id: job for job in jobs}, await notices(engine)
 
 
 def table(processes: Sequence[WorkerProcess], jobs: Mapping[int, ParentJob]) -> list[str]:

@@ -19,6 +19,8 @@ CREATE INDEX child_job_pending_of_target ON child_job (target_key, parent_id, or
 DROP INDEX parent_job_open;
 CREATE INDEX parent_job_open ON parent_job (target_key, operations, options) WHERE finished_at IS NULL;
 
+CREATE INDEX child_job_skipped ON child_job (parent_id) WHERE status = 'skipped';
+
 -- Executions that ended without ending the child: the last one is told by the child itself.
 CREATE TABLE attempt (
     parent_id   INTEGER NOT NULL,
