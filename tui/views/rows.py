@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine import ChildJob, JobId, ParentJob, Status
+from engine import ChildJob, JobId, ParentJob, Progress, Status
 from engine.jobs import FINISHING
 from tui.text import plain
 from tui.views.line import Line, Role, Span, fit, right
@@ -23,6 +23,8 @@ from tui.views.status import (
 MANY = 8
 """With more children than this, only those that run or failed are shown at first."""
 ELAPSED_WIDTH = 7
+BAR_ROOM = 9
+"""Cells of the shortest bar with its percentage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +108,24 @@ def _doing(child: ChildJob, target: str, room: int) -> tuple[Span, ...]:
     if is_cancelling(child) and progress.phase == FINISHING:
         said = f"({FINISHING})"
         return ((fit(said if len(said) <= room else "(finishing)", room), Role.CANCELLED),)
-    if is_cancelling(child) and room >= 30:
+    if is_cancelling(child):
         said = "asked to stop  "
+        if room < 30:
+            return ((fit(said, room), Role.CANCELLED),)
         return ((said, Role.CANCELLED), *_measured(child, room - len(said)))
+    again = f"  attempt {child.attempt}" if child.attempt > 1 else ""
+    if again and room - len(again) >= _least_room(progress):
+        return (*_how_far(child, room - len(again)), (again, Role.DIM))
+    return _how_far(child, room)
+
+
+def _least_room(progress: Progress) -> int:
+    """Cells that a bar, or else a count of steps, needs."""
+    return BAR_ROOM if progress.fraction is not None else len(_steps(progress))
+
+
+def _how_far(child: ChildJob, room: int) -> tuple[Span, ...]:
+    progress = child.progress
     if progress.fraction is None and not progress.steps_total:
         return ((fit(plain(progress.object or ""), room), Role.TEXT),)
     return _measured(child, room)
@@ -118,17 +135,21 @@ def _measured(child: ChildJob, room: int) -> tuple[Span, ...]:
     """Bar and percent where the fraction is known, else `3/9`; then the object, if there is room for it."""
     progress = child.progress
     spans: tuple[Span, ...]
-    if progress.fraction is not None and room >= 9:
+    if progress.fraction is not None and room >= BAR_ROOM:
         length = min(max(room - 5, 4), 20 if room >= 40 else 12)
         spans = (*bar(progress.fraction, length), (right(percent(progress.fraction), 5), Role.DIM))
         used = length + 5
     else:
-        steps = f"{progress.steps_done}/{progress.steps_total}" if progress.steps_total else ""
+        steps = _steps(progress)
         spans, used = ((fit(steps, min(room, len(steps))), Role.TEXT),), min(room, len(steps))
     rest = room - used
     if progress.object and rest > 4:
         return (*spans, (fit("  " + plain(progress.object), rest), Role.DIM))
     return (*spans, (" " * rest, Role.DIM))
+
+
+def _steps(progress: Progress) -> str:
+    return f"{progress.steps_done}/{progress.steps_total}" if progress.steps_total else ""
 
 
 def _folded_row(parent: ParentJob, shown: tuple[ChildJob, ...], width: int) -> Line:

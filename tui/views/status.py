@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote, urlsplit
+
+from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
 from tui.text import GLYPH, counted, duration, plain, precise_duration, size
 from tui.views.line import Role, Span, fit
 
 STATUS_WIDTH = 12
-SHORT_REASONS = {Reason.TIME_LIMIT: "past time limit", Reason.PREVIOUS_FAILED: "one before failed"}
+SHORT_REASONS = {
+    Reason.TIME_LIMIT: "past time limit",
+    Reason.PREVIOUS_FAILED: "one before failed",
+    Reason.OWNER_LOST: "worker died",
+}
 """Where the word alone would not say enough."""
+TELLING_REASONS = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
+"""Those whose words say more than the beginning of a sentence."""
+HOW_MANY_FAILED = re.compile(r"\d+ of \d+ steps failed: ")
 BAR_FULL, BAR_EMPTY = "━", "─"
 
 
@@ -70,12 +80,21 @@ def effect(child: ChildJob, width: int = 80) -> str:
 def what_happened(child: ChildJob, target: str, width: int) -> str:
     """The effect, or why there is none: one phrase for the child's row, which need not name the target again."""
     if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
-        why = child.error or (reason_in_words(child.reason) if child.reason else "")
-        path = unquote(urlsplit(target).path)
-        return plain(why.removeprefix(f"{path}: ").splitlines()[0]) if why else ""
+        return _why(child, unquote(urlsplit(target).path), width)
     if child.status is Status.PENDING and child.attempt:
         return "will run again"
     return effect(child, width)
+
+
+def _why(child: ChildJob, path: str, width: int) -> str:
+    """Why it did not complete: its error, or where that would be cut what matters most of it."""
+    reason = reason_in_words(child.reason) if child.reason else ""
+    if not child.error:
+        return reason
+    error = plain(child.error.removeprefix(f"{path}: ").splitlines()[0])
+    if cell_len(error) <= width:
+        return error
+    return reason if child.reason in TELLING_REASONS else HOW_MANY_FAILED.sub("", error, count=1)
 
 
 def reason_in_words(reason: Reason) -> str:

@@ -80,8 +80,11 @@ def test_a_running_child_shows_bar_percent_object_and_whole_seconds() -> None:
 
 
 def test_without_a_known_fraction_it_counts_steps() -> None:
-    child = replace(RUNNING, progress=Progress(object="orders", steps_done=3, steps_total=9))
-    assert "3/9  orders" in child_row(child, TARGET, now=NOW, width=86).text
+    for width in (52, 86):
+        child = replace(RUNNING, progress=Progress(object="orders", steps_total=2))
+        row = child_row(child, TARGET, now=NOW, width=width).text
+        assert "0/2  orders" in row
+        assert "%" not in row
 
 
 def test_a_narrow_row_drops_the_object_before_the_bar() -> None:
@@ -111,6 +114,52 @@ def test_a_cancel_that_was_asked_for_is_said_in_words() -> None:
 def test_what_cannot_be_interrupted_is_said_as_far_as_there_is_room(width: int, words: list[str]) -> None:
     child = replace(RUNNING, cancel_requested_at=NOW, progress=Progress(fraction=0.9, phase=FINISHING))
     assert child_row(child, TARGET, now=NOW, width=width).text.split() == [".2", "analyze", "►", *words]
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [
+        (86, ["asked", "to", "stop", "━━━━━━──────", "53%", "orders", "0:41"]),
+        (52, ["asked", "to", "stop", "0:41"]),
+    ],
+)
+def test_what_is_asked_to_stop_says_so_rather_than_how_far_it_is(width: int, words: list[str]) -> None:
+    child = replace(RUNNING, cancel_requested_at=NOW)
+    assert child_row(child, TARGET, now=NOW, width=width).text.split() == [".2", "analyze", "►", "cancelling", *words]
+
+
+@pytest.mark.parametrize(
+    ("width", "fraction", "words"),
+    [
+        (86, 0.539, ["━━━━━━━━━━━─────────", "53%", "orders", "attempt", "2"]),
+        (52, 0.539, ["━━━━━━──────", "53%"]),
+        (52, None, ["0/2", "attempt", "2"]),
+    ],
+)
+def test_another_attempt_is_said_where_there_is_room(width: int, fraction: float | None, words: list[str]) -> None:
+    progress = Progress(fraction=fraction, object="orders", steps_total=2)
+    row = child_row(replace(RUNNING, attempt=2, progress=progress), TARGET, now=NOW, width=width)
+    assert row.text.split()[4:-1] == words
+
+
+STEPS_FAILED = "1 of 2 steps failed: broken: UNIQUE constraint failed: item.note"
+LOCKED = "another connection holds a lock (waited 5 s)"
+STOPPED = "stopped after 2 of 9 steps; what was done stays done"
+
+
+@pytest.mark.parametrize(
+    ("child", "words"),
+    [
+        (over(1, Status.FAILED, reason=Reason.OPERATION_ERROR, error=STEPS_FAILED), "broken: UNIQUE c…"),
+        (over(1, Status.FAILED, reason=Reason.TARGET_BUSY, error=LOCKED), "target busy"),
+        (over(1, Status.FAILED, reason=Reason.TARGET_BUSY, error="locked"), "locked"),
+        (over(1, Status.FAILED, reason=Reason.OWNER_LOST, error="its worker process died"), "worker died"),
+        (over(1, Status.CANCELLED, reason=Reason.TIME_LIMIT, error=STOPPED), "past time limit"),
+        (over(1, Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=STOPPED), "stopped after 2 …"),
+    ],
+)
+def test_why_a_child_did_not_complete_is_said_where_the_whole_error_has_no_room(child: ChildJob, words: str) -> None:
+    assert child_row(child, TARGET, now=NOW, width=52).text[27:44].rstrip() == words
 
 
 def test_a_child_that_waits_for_another_attempt_shows_no_running_clock() -> None:
