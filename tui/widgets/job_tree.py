@@ -17,7 +17,10 @@ from tui.widgets.item_list import ItemList
 
 
 class JobTree(ItemList):
-    """A parent unfolds by itself when it starts and stays so; whatever the user folds or unfolds, stays too."""
+    """A parent unfolds by itself when it starts, and when it is over folds as the next one starts.
+
+    Not the one the cursor is on; and whatever the user folds or unfolds, stays so.
+    """
 
     BINDINGS = bindings("open", "fold", "unfold", "fold-away")
 
@@ -44,6 +47,7 @@ class JobTree(ItemList):
         self._name_of = name_of
         self._parents: dict[int, ParentJob] = {}
         self._expanded: dict[int, bool] = {}
+        self._unfolded_by_itself: set[int] = set()
         self._everything: set[int] = set()
         self._rows: dict[int, list[Line]] = {}
         self._loaded = False
@@ -61,16 +65,28 @@ class JobTree(ItemList):
     def put(self, parents: Iterable[ParentJob]) -> None:
         """Show these parents as they are now, beside those that were there before."""
         for parent in parents:
+            known = self._parents.get(parent.id)
             self._parents[parent.id] = parent
-            if parent.status is Status.RUNNING:
-                self._expanded.setdefault(parent.id, True)
+            if parent.status is Status.RUNNING and (known is None or known.status is not Status.RUNNING):
+                self.unfold(parent.id)
+                self._fold_what_is_over()
             self._make_rows(parent)
         self._loaded = True
         self._show_rows()
 
     def unfold(self, parent_id: int) -> None:
-        """Show a parent's children, as soon as it is there."""
-        self._expanded[parent_id] = True
+        """Show a parent's children, as soon as it is there, unless the user has hidden them."""
+        if parent_id not in self._expanded:
+            self._expanded[parent_id] = True
+            self._unfolded_by_itself.add(parent_id)
+
+    def _fold_what_is_over(self) -> None:
+        for parent_id in list(self._unfolded_by_itself):
+            parent = self._parents.get(parent_id)
+            if parent is not None and parent.status.is_final and parent is not self.parent_job:
+                self._unfolded_by_itself.remove(parent_id)
+                del self._expanded[parent_id]
+                self._make_rows(parent)
 
     def go_to_parent(self, parent_id: int) -> None:
         """Put the cursor on a parent, if it is shown."""
@@ -101,6 +117,7 @@ class JobTree(ItemList):
         if self.parent_job is None:
             return
         parent_id = self.parent_job.id
+        self._unfolded_by_itself.discard(parent_id)
         if isinstance(self.key, FoldedKey) and not fold:
             self._everything.add(parent_id)
         else:

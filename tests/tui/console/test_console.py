@@ -188,6 +188,32 @@ async def test_a_parent_unfolds_when_it_starts_and_folds_by_hand(sales: Path, se
         assert len(console.lines()) == 1
 
 
+async def test_a_job_that_is_over_folds_itself_when_another_starts(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    """Not where the user has folded or unfolded it, and not under the cursor, which stays where it is."""
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("3")
+        for parent_id in (1, 2, 3):
+            await add_running_job(seeded.store, seeded.owner, clock)
+            await console.until(lambda: "running" in console.lines()[0])
+            await finish_job(seeded.store, seeded.owner, clock, parent_id)
+            await console.until(lambda: "completed" in console.lines()[0])
+            if parent_id == 2:
+                console.tree.go_to_parent(2)
+                await console.press("left", "l")
+                console.tree.go_to_parent(1)
+                await console.press("down")
+        assert console.tree.job == JobId(1, 1)
+        await add_running_job(seeded.store, seeded.owner, clock)
+        await console.until(lambda: "#4" in console.lines()[0])
+        assert [line[:4] for line in console.lines() if "#" in line] == ["▼ #4", "► #3", "▼ #2", "▼ #1"]
+        assert console.tree.job == JobId(1, 1)
+        console.tree.go_to_parent(4)
+        await finish_job(seeded.store, seeded.owner, clock, 4)
+        await add_running_job(seeded.store, seeded.owner, clock)
+        await console.until(lambda: "#5" in console.lines()[0])
+        assert [line[:4] for line in console.lines() if "#" in line] == ["▼ #5", "▼ #4", "► #3", "▼ #2", "► #1"]
+
+
 async def test_there_is_a_timer_only_while_a_job_runs(sales: Path, seeded: Seeded, clock: Clock) -> None:
     async with open_console(seeded.path, entry(), clock=clock) as console:
         assert not console.app.feed.ticking
