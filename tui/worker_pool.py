@@ -13,12 +13,17 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Final
 
+from tui.text import counted
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FAILS_EARLY: Final = 2.0
 """Seconds; a process that fails sooner is replaced only after a pause,"""
 PAUSE = 2.0
 EARLY_FAILURES: Final = 5
 """and no more after so many in a row."""
+
+STOPPED: Final = 10
+"""The exit code of a process that was asked to stop: then all of them are."""
 
 Work = Callable[[int, int], None]
 log = logging.getLogger("dbtend")
@@ -29,11 +34,14 @@ class WorkerPool:
 
     Each is a fork of this process, which must have no thread and no database open, in a session of its own: a key at
     the terminal is for this process alone. `work` is called with its number, from 0, and with a file descriptor that
-    can be read when this process has died: nobody replaces or stops it then any more.
+    can be read when this process has died: nobody replaces or stops it then any more. One that exits with `STOPPED`
+    was asked to stop by somebody else; so all are.
     """
 
-    def __init__(self, size: int, work: Work) -> None:
+    def __init__(self, size: int, work: Work, *, doing: str) -> None:
+        """`doing`: what it does, for the log, such as `serving jobs.db`."""
         self._size = size
+        self._doing = doing
         self._work = work
         self._processes: dict[int, tuple[BaseProcess, float]] = {}
         """By number, with when it was started."""
@@ -53,6 +61,7 @@ class WorkerPool:
         """Return when no process is left. The first signal is passed on to them, the second kills them."""
         self._alive = os.pipe()
         with self._listening() as wake:
+            log.info("%s with %s", self._doing, counted(self._size, "process"))
             for number in range(self._size):
                 self._start(number)
             while self._processes:
@@ -61,12 +70,17 @@ class WorkerPool:
                 for number, (process, started_at) in list(self._processes.items()):
                     if process.exitcode is not None:
                         del self._processes[number]
-                        self._see_how_it_ended(number, process, started_at)
+                        self._see_how_it_ended(number, process, started_at, wake)
 
     def _start(self, number: int) -> None:
         # Forked, so that it is there at once, and shares what this process has imported.
         process = multiprocessing.get_context("fork").Process(target=self._begin, args=(number,))
-        process.start()
+        # Until it has its own ways with signals it must get none: it would take them for ours.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         self._processes[number] = process, time.monotonic()
 
     def _begin(self, number: int) -> None:
@@ -74,12 +88,16 @@ class WorkerPool:
         signal.set_wakeup_fd(-1)
         for signal_number in SIGNALS:
             signal.signal(signal_number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         read_end, write_end = self._alive
         os.close(write_end)
         self._work(number, read_end)
 
-    def _see_how_it_ended(self, number: int, process: BaseProcess, started_at: float) -> None:
-        if process.exitcode == 0 or self._asked:
+    def _see_how_it_ended(self, number: int, process: BaseProcess, started_at: float, wake: int) -> None:
+        if process.exitcode == STOPPED:
+            log.info("process %s was asked to stop: so all do", process.pid)
+            self._ask(signal.SIGTERM)
+        if process.exitcode in {0, STOPPED} or self._asked:
             return
         log.warning("process %s ended with %s", process.pid, process.exitcode)
         lived = time.monotonic() - started_at
@@ -87,19 +105,25 @@ class WorkerPool:
         if self.gave_up:
             return
         if self._early_failures > 1:
-            time.sleep(PAUSE)
-        self._start(number)
+            wait([wake], PAUSE)
+            self._heed_signals(wake)
+        if not self._asked:
+            self._start(number)
 
     def _heed_signals(self, wake: int) -> None:
         for number in os.read(wake, 4096) if wait([wake], timeout=0) else b"":
             if self._asked and number == signal.SIGHUP:
                 continue  # nobody insists with it: a shell and the terminal both send it
             self._forced = self._asked
-            self._asked = True
-            log.info("killed" if self._forced else "stopping: waiting for what runs; once more to leave at once")
-            for process, _ in self._processes.values():
-                if process.pid is not None:
-                    os.kill(process.pid, signal.SIGKILL if self._forced else number)
+            self._ask(signal.SIGKILL if self._forced else number)
+
+    def _ask(self, number: int) -> None:
+        if not self._asked or number == signal.SIGKILL:
+            log.info("killed" if self._asked else "stopping: waiting for what runs; once more to leave at once")
+        self._asked = True
+        for process, _ in self._processes.values():
+            if process.pid is not None and process.exitcode is None:
+                os.kill(process.pid, number)
 
     @contextmanager
     def _listening(self) -> Iterator[int]:

@@ -234,3 +234,18 @@ def test_a_background_run_of_nohup_outlives_the_terminal(dbtend: CommandLine, sa
     finally:
         signal.signal(signal.SIGHUP, before)
     assert (process.returncode, err) == (0, "")
+
+
+async def test_a_cancel_is_tried_again_where_the_store_is_locked(
+    tmp_path: Path, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0.05)
+    store, said = tmp_path / "jobs.db", asyncio.Queue[str]()
+    async with Engine.open(store) as engine, asyncio.timeout(30):
+        (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
+        with write_locked(store):
+            ending = asyncio.create_task(hand_over(engine, store, [job.id], said.put_nowait))
+            while "#1 cannot be cancelled yet" not in await said.get():
+                pass
+        await ending
+        assert (await engine.job(job.id)).children[0].reason is Reason.SHUTDOWN

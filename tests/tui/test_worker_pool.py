@@ -14,7 +14,7 @@ import pytest
 
 A_POOL = """
 import os, signal, sys
-from tui.worker_pool import WorkerPool
+from tui.worker_pool import STOPPED, WorkerPool
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
@@ -31,12 +31,17 @@ def obedient(number, lifeline):
     say("started", number, os.getpid())
     os.read(lifeline, 1)
 
+def polite(number, lifeline):
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(STOPPED))
+    say("started", number, os.getpid())
+    os.read(lifeline, 1)
+
 def broken(number, lifeline):
     sys.exit(3)
 
 import tui.worker_pool
 tui.worker_pool.PAUSE = 0
-pool = WorkerPool(int(sys.argv[2]), globals()[sys.argv[1]])
+pool = WorkerPool(int(sys.argv[2]), globals()[sys.argv[1]], doing="trying")
 pool.run()
 say("over", pool.stopped_by_force, pool.gave_up)
 """
@@ -68,8 +73,8 @@ class Pool:
 
 
 @contextmanager
-def running(work: str) -> Iterator[Pool]:
-    command = [sys.executable, "-c", A_POOL, work, "2"]
+def running(work: str, size: int = 2) -> Iterator[Pool]:
+    command = [sys.executable, "-c", A_POOL, work, str(size)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             yield Pool(process)
@@ -114,6 +119,23 @@ def test_processes_learn_that_the_one_that_started_them_was_killed() -> None:
         pool.started()
         pool.process.kill()
         assert {pool.line(), pool.line()} == {"alone 0", "alone 1"}
+
+
+def test_who_asks_one_of_them_to_stop_asks_all() -> None:
+    with running("polite") as pool:
+        os.kill(pool.started()[1], signal.SIGTERM)
+        assert pool.line() == "over False False"
+
+
+@pytest.mark.parametrize("size", [2, 6])
+def test_a_signal_that_comes_while_processes_start_counts_once(size: int) -> None:
+    for _ in range(5):
+        with running("polite", size) as pool:
+            pool.line()
+            pool.signal(signal.SIGTERM)
+            while (line := pool.line()).startswith("started"):
+                pass
+            assert line == "over False False"
 
 
 def test_a_process_that_fails_again_and_again_is_given_up() -> None:

@@ -181,11 +181,24 @@ async def test_an_operation_can_be_ended_by_killing_the_process_that_runs_it(tmp
             assert child.attempts[0].pid == process.pid != child.pid
 
 
-async def test_who_outlives_its_pool_ends_what_it_runs_and_leaves(tmp_path: Path, sales: Path) -> None:
+async def test_who_outlives_its_pool_ends_what_is_open_and_leaves(tmp_path: Path, sales: Path) -> None:
+    store = tmp_path / "jobs.db"
+    with transaction(sales, "EXCLUSIVE") as lock:
+        async with busy_worker(store, sales) as (engine, worker, job):
+            worker.kill()
+            (later,) = await engine.submit([Request(target=str(sales), operations=(Operation.ANALYZE,))])
+            lock.execute("ROLLBACK")
+            done = await engine.wait([job.parent, later.id])
+            assert [(job.status, job.children[0].attempt) for job in done] == [(Status.COMPLETED, 1)] * 2
+            await asyncio.to_thread(wait_until_unserved, store)
+
+
+async def test_a_process_of_a_worker_that_is_told_to_stop_takes_the_worker_with_it(tmp_path: Path, sales: Path) -> None:
     with transaction(sales, "EXCLUSIVE") as lock:
         async with busy_worker(tmp_path / "jobs.db", sales) as (engine, worker, job):
-            worker.kill()
+            (process,) = await engine.workers()
+            os.kill(process.pid, signal.SIGTERM)
             await asyncio.to_thread(wait_until_unserved, tmp_path / "jobs.db")
             lock.execute("ROLLBACK")
-            (done,) = await engine.wait([job.parent])
-            assert (done.status, done.children[0].attempt) == (Status.COMPLETED, 1)
+            assert await worker.wait() == 0
+            assert (await engine.job(job.parent)).status is Status.COMPLETED

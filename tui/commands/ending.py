@@ -1,22 +1,26 @@
 """The end of a run before its jobs are over, because a signal asks for it.
 
 Ctrl-C cancels. Where the system shuts down, what runs may end within the grace period; what is left then goes on in a
-worker process where there is one. Where there is none it is cancelled: it must not start
-hours later, at a time that nobody chose.
+worker process where there is one. Where there is none it is cancelled: it must not start hours later, at a time that
+nobody chose.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from engine import Engine, JobId, ParentJob, Reason, Status
+from engine.errors import StoreError
 from tui.commands.signals import Stop
 from tui.text import target_name
 from tui.worker_process import is_served
 
 Announce = Callable[[str], None]
+CANCEL_TRIES = 6
+"""Each waits as long as the store lets a writer wait."""
 
 
 async def end_when_asked(
@@ -37,7 +41,7 @@ async def end_when_asked(
     """
     await stop.asked.wait()
     if stop.by_person:
-        await _cancel(engine, await _nobody_elses(engine, ids, own), Reason.CANCELLED_BY_USER)
+        await _cancel(engine, await _nobody_elses(engine, ids, own), Reason.CANCELLED_BY_USER, announce)
         return
     await _let_run(engine, ids, grace, announce)
     if not is_served(store):
@@ -78,13 +82,26 @@ async def _cancel_what_is_left(engine: Engine, own: Collection[int], announce: A
             f"{_name(job)}: cancelling, there is no worker process to go on with it"
             f" (dbtend retry {job.id} runs it again)"
         )
-    await _cancel(engine, [job.id for job in left], Reason.SHUTDOWN)
+    await _cancel(engine, [job.id for job in left], Reason.SHUTDOWN, announce)
 
 
-async def _cancel(engine: Engine, ids: Collection[int], reason: Reason) -> None:
-    for job_id in ids:
-        await engine.cancel(JobId(job_id), reason=reason)
-    await engine.wait(ids)
+async def _cancel(engine: Engine, ids: Collection[int], reason: Reason, announce: Announce) -> None:
+    cancelled = [job_id for job_id in ids if await _insist(engine, JobId(job_id), reason, announce)]
+    await engine.wait(cancelled)
+
+
+async def _insist(engine: Engine, job: JobId, reason: Reason, announce: Announce) -> bool:
+    """Cancel, also where somebody keeps the store locked for long; whether that could be done."""
+    for _ in range(CANCEL_TRIES):
+        try:
+            await engine.cancel(job, reason=reason)
+        except StoreError as error:
+            announce(f"#{job} cannot be cancelled yet: {error}")
+            await asyncio.sleep(1)
+        else:
+            return True
+    announce(f"#{job} is still open: dbtend cancel {job}")
+    return False
 
 
 async def _left(engine: Engine, own: Collection[int]) -> list[ParentJob]:

@@ -20,8 +20,8 @@ from tui.commands import output
 from tui.commands.exit_codes import CANCELLED, FAILED, OK
 from tui.commands.settings import Settings
 from tui.commands.tasks import first_of
-from tui.text import counted, plain
-from tui.worker_pool import SIGNALS, WorkerPool
+from tui.text import plain
+from tui.worker_pool import SIGNALS, STOPPED, WorkerPool
 from tui.worker_process import serving
 
 log = logging.getLogger("dbtend")
@@ -34,8 +34,7 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     size = args.workers or config.defaults.workers
     asyncio.run(_look_into(settings.store))
     _log_to_stderr()
-    log.info("serving %s with %s", settings.store, counted(size, "process"))
-    pool = WorkerPool(size, partial(_begin, host))
+    pool = WorkerPool(size, partial(_begin, host), doing=f"serving {settings.store}")
     pool.run()
     log.info("ended")
     if pool.stopped_by_force:
@@ -51,10 +50,12 @@ async def _look_into(store: Path) -> None:
 
 def _begin(host: _Host, number: int, lifeline: int) -> None:
     try:
-        asyncio.run(host.work(number, lifeline))
+        was_asked = asyncio.run(host.work(number, lifeline))
     except DbtendError as error:
         output.notice(plain(str(error)))
         sys.exit(FAILED)
+    if was_asked:
+        sys.exit(STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,41 +68,48 @@ class _Host:
     """Seconds that what runs may go on for after it was asked to stop."""
     retention: Retention
 
-    async def work(self, number: int, lifeline: int) -> None:
-        with _stopping(lifeline) as (stop, at_leisure):
+    async def work(self, number: int, lifeline: int) -> bool:
+        """Carry out jobs; whether it was asked to stop, rather than had nothing left to do."""
+        with _stopping(lifeline) as (stop, alone):
             while not stop.is_set():
                 retention = self.retention if number == 0 else None
                 async with Engine.open(self.store, workers=1, retention=retention) as engine:
                     with serving(self.store):
                         idle = [] if self.idle_exit is None else [_idle(engine, self.idle_exit)]
-                        await first_of(stop.wait(), *idle)
+                        await first_of(stop.wait(), _idle_once(alone, engine), *idle)
                     if stop.is_set():
-                        await engine.drain(None if at_leisure.is_set() else self.grace)
+                        await engine.drain(self.grace)
                     # From here on nobody relies on us, so what was submitted before is the last that is ours.
                     elif not await engine.open_jobs():
-                        return
+                        return False
+        return True
 
 
 @contextmanager
 def _stopping(lifeline: int) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Events that say that this process is to stop, and that what it runs may take its time.
+    """Events that say that this process is to stop, and that it is left alone: it ends when nothing is open.
 
-    That is so where the terminal is gone, or the process that started this one: then nobody waits for it.
+    That is so where the terminal is gone, or the process that started this one.
     """
     loop = asyncio.get_running_loop()
-    stop, at_leisure = asyncio.Event(), asyncio.Event()
+    stop, alone = asyncio.Event(), asyncio.Event()
 
     def is_alone() -> None:
         loop.remove_reader(lifeline)
-        at_leisure.set()
-        stop.set()
+        log.info("left alone: it ends when no job is open any more")
+        alone.set()
 
     loop.add_reader(lifeline, is_alone)
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
     if any(map(os.isatty, range(3))):
         loop.add_signal_handler(signal.SIGHUP, is_alone)
-    yield stop, at_leisure
+    yield stop, alone
+
+
+async def _idle_once(alone: asyncio.Event, engine: Engine) -> None:
+    await alone.wait()
+    await _idle(engine, 1.0)
 
 
 async def _idle(engine: Engine, seconds: float) -> None:
