@@ -18,12 +18,12 @@ class PageScreen(ConsoleScreen[Result]):
 
     PAGE_TITLE = ""
 
-    def compose_body(self) -> Iterator[Widget]:
-        yield Page(id="page").titled(self.PAGE_TITLE)
+    def __init__(self) -> None:
+        super().__init__()
+        self.page = Page(id="page").titled(self.PAGE_TITLE)
 
-    @property
-    def page(self) -> Page:
-        return self.query_one("#page", Page)
+    def compose_body(self) -> Iterator[Widget]:
+        yield self.page
 
     def document(self, width: int) -> list[Line]:
         raise NotImplementedError

@@ -18,6 +18,7 @@ from tests.tui.console.harness import (
     worker_process,
 )
 from tui import feed
+from tui.screens.workers import WorkersScreen
 
 STORE = Path("jobs.db")
 
@@ -82,6 +83,15 @@ async def test_the_page_of_workers_is_live(sales: Path, seeded: Seeded, clock: C
         await console.until(lambda: console.lines("#page")[1].endswith("#1.2 analyze sales.db"))
         await console.press("w", "escape")
         assert console.screen_name == "MainScreen"
+
+
+async def test_what_is_read_for_a_page_that_was_left_meanwhile_does_no_harm(clock: Clock) -> None:
+    async with open_console(STORE, clock=clock) as console:
+        await console.press("w")
+        left = console.app.screen
+        assert isinstance(left, WorkersScreen)
+        await console.press("escape")
+        await left._load()
 
 
 @pytest.mark.usefixtures("_looks_often")
