@@ -249,6 +249,19 @@ async def test_main_with_a_job_that_met_its_time_limit(
 
 
 @both_sizes
+async def test_main_with_jobs_of_which_something_was_skipped(
+    size: Size, sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight
+) -> None:
+    late = new_job(deadline_at=clock.now)
+    for _ in range(2):
+        await seeded.store.submit([late], OnDuplicate.REFUSE)
+        await seeded.store.enforce_time_limits()
+    async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
+        await console.press("3", "space")
+        assert looks_right(console.app)
+
+
+@both_sizes
 async def test_job_that_met_its_time_limit(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
     await add_limited_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, clock=clock, size=size) as console:
