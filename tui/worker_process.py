@@ -126,7 +126,7 @@ def _log(store: Path) -> Path:
 
 
 def _directory(store: Path) -> Path:
-    directory = store.with_name(store.name + ".d")
+    directory = Path(f"{os.path.realpath(store)}.d")  # the same under every name of the store
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

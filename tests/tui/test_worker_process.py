@@ -45,6 +45,13 @@ def test_where_a_worker_serves_no_other_is_started(tmp_path: Path) -> None:
     assert not (tmp_path / "jobs.db.d" / "worker.log").exists()
 
 
+def test_a_store_is_served_under_every_name(tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").touch()
+    (tmp_path / "link.db").symlink_to(tmp_path / "jobs.db")
+    with serving(tmp_path / "link.db"):
+        assert is_served(tmp_path / "jobs.db")
+
+
 def wait_until_unserved(store: Path) -> None:
     with (store.with_name("jobs.db.d") / "worker.lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

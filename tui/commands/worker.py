@@ -123,7 +123,8 @@ async def _idle(engine: Engine, seconds: float) -> None:
     async def wait() -> None:
         while True:
             try:
-                await asyncio.wait_for(moved.wait(), max(seconds, 0.1))
+                async with asyncio.timeout(max(seconds, 0.1)):
+                    await moved.wait()
                 moved.clear()
             except TimeoutError:
                 if not await engine.open_jobs():
