@@ -17,7 +17,8 @@ from pathlib import Path
 
 from benchmarks.terminal import Terminal
 from engine.demo import build_demo_database
-from engine.jobs import Claim, EngineName, OnDuplicate, Operation, Progress, Report, Request, Status, Step
+from engine.execution import Claim, Report
+from engine.jobs import EngineName, OnDuplicate, Operation, Progress, Request, Status, Step
 from engine.store.base import NewJob
 from engine.store.sqlite import SqliteStore
 from tui.worker_process import serving

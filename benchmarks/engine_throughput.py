@@ -21,7 +21,8 @@ from pathlib import Path
 from huey import SqliteHuey
 
 from engine.clock import now
-from engine.jobs import Claim, EngineName, JobType, OnDuplicate, Operation, Outcome, Request, Status
+from engine.execution import Claim, Outcome
+from engine.jobs import EngineName, JobType, OnDuplicate, Operation, Request, Status
 from engine.orchestrator import ParentJobOrchestrator
 from engine.processor import JobProcessor
 from engine.reporter import Reporter

@@ -13,7 +13,8 @@ from typing import Any
 
 from engine import Engine, Status
 from engine.clock import now
-from engine.jobs import Claim, JobType, Outcome
+from engine.execution import Claim, Outcome
+from engine.jobs import JobType
 from engine.processor import JobProcessor
 from engine.reporter import Reporter
 from engine.store.sqlite import SqliteStore

@@ -8,31 +8,26 @@ async with Engine.open(path, workers=2) as engine:
 from engine.engine import Engine
 from engine.jobs import (
     Attempt,
-    Change,
-    ChangeKind,
     ChildJob,
     EngineName,
-    HistoryFilter,
     JobId,
-    Lagged,
     LogLine,
     OnDuplicate,
     OnFailure,
     Operation,
     Options,
     ParentJob,
-    Pause,
     Progress,
     Reason,
     Request,
     Status,
     Step,
-    WorkerProcess,
     parent_progress,
     run_duration,
 )
 from engine.retention import Retention
 from engine.targets.base import OperationInfo, OperationPlan, Plan, PlannedStep, TargetInfo
+from engine.watching import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
 
 __all__ = [
     "Attempt",

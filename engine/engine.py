@@ -8,21 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from engine import look
 from engine.clock import now
-from engine.jobs import (
-    Change,
-    HistoryFilter,
-    JobId,
-    JobType,
-    Lagged,
-    Micros,
-    OnDuplicate,
-    ParentJob,
-    Pause,
-    Reason,
-    Request,
-    Status,
-    WorkerProcess,
-)
+from engine.jobs import JobId, JobType, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.manager import DatabaseMaintenanceManager
 from engine.orchestrator import ParentJobOrchestrator
 from engine.processor import JobProcessor
@@ -30,6 +16,7 @@ from engine.retention import Retention, prune, pruning
 from engine.store.sqlite import SqliteStore
 from engine.targets import resolve
 from engine.tending import tending
+from engine.watching import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.worker import DatabaseMaintenanceWorker
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 
-from engine.jobs import Change, Lagged, ParentJob
+from engine.jobs import ParentJob
 from engine.store.base import Store
+from engine.watching import Change, Lagged
 
 PAGE = 500
 

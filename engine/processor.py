@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from engine.errors import OwnershipLostError, StoreError
-from engine.jobs import Claim, JobId, LogLevel, Micros, Outcome, Reason, Report, Status
+from engine.execution import Claim, Outcome, Report
+from engine.jobs import JobId, LogLevel, Micros, Reason, Status
 from engine.reporter import Reporter
 from engine.store.base import Store
 from engine.worker import JobWorker

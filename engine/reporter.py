@@ -8,19 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from engine.errors import StoreError
-from engine.jobs import (
-    LOG_HEAD,
-    LOG_LINE_LIMIT,
-    LOG_TAIL,
-    Claim,
-    LogLevel,
-    LogLine,
-    Micros,
-    Progress,
-    Report,
-    Status,
-    Step,
-)
+from engine.execution import Claim, Report
+from engine.jobs import LOG_HEAD, LOG_LINE_LIMIT, LOG_TAIL, LogLevel, LogLine, Micros, Progress, Status, Step
 from engine.targets.base import PlannedStep, StepResult
 
 INTERVAL = 0.25

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 from engine.errors import TargetError
-from engine.jobs import FINISHING, Claim, Facts, LogLevel, Operation, Outcome, Reason, Status
+from engine.execution import Claim, Outcome
+from engine.jobs import FINISHING, Facts, LogLevel, Operation, Reason, Status
 from engine.reporter import Reporter
 from engine.targets.base import PlannedStep, Session, StepResult, Target
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from itertools import count
 from typing import TYPE_CHECKING
 
-from engine.jobs import EngineName, OnFailure, Operation, Options, Outcome, Request, Status
+from engine.execution import Outcome
+from engine.jobs import EngineName, OnFailure, Operation, Options, Request, Status
 from engine.store.base import NewJob
 
 if TYPE_CHECKING:

@@ -8,24 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.jobs import (
-    Change,
-    Claim,
-    EngineName,
-    HistoryFilter,
-    JobId,
-    Micros,
-    OnDuplicate,
-    Operation,
-    Outcome,
-    ParentJob,
-    Pause,
-    Reason,
-    Report,
-    Request,
-    Status,
-    WorkerProcess,
-)
+from engine.execution import Claim, Outcome, Report
+from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Status
+from engine.watching import Change, HistoryFilter, Pause, WorkerProcess
 
 MAX_ATTEMPTS = 2
 """How often a child is begun, where processes die under it, unless its operation must not be repeated."""

@@ -6,8 +6,9 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from engine.jobs import HistoryFilter, Status
+from engine.jobs import Status
 from engine.store.rows import JOB_COLUMNS
+from engine.watching import HistoryFilter
 
 Query = tuple[str, dict[str, Any]]
 

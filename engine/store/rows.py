@@ -9,8 +9,6 @@ from typing import Any
 
 from engine.jobs import (
     Attempt,
-    Change,
-    ChangeKind,
     ChildJob,
     EngineName,
     Facts,
@@ -27,6 +25,7 @@ from engine.jobs import (
     Status,
     Step,
 )
+from engine.watching import Change, ChangeKind
 
 PARENT_COLUMNS = (
     "id", "target", "engine", "operations", "options", "status", "created_at", "started_at", "finished_at", "retry_of",

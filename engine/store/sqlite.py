@@ -17,27 +17,14 @@ import aiosqlite
 
 from engine.clock import now
 from engine.errors import StoreError
-from engine.jobs import (
-    Change,
-    Claim,
-    HistoryFilter,
-    JobId,
-    Micros,
-    OnDuplicate,
-    Outcome,
-    ParentJob,
-    Pause,
-    Reason,
-    Report,
-    Status,
-    WorkerProcess,
-    is_stalled,
-)
+from engine.execution import Claim, Outcome, Report
+from engine.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Status
 from engine.store import connections, interventions, liveness, queries, transactions, upkeep
 from engine.store.base import NewJob
 from engine.store.rows import Row, decode_change, decode_jobs
 from engine.store.watch import ChangeWatch
 from engine.store.writer import Writer
+from engine.watching import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 
 OWNER_CHECK_INTERVAL = 0.05
 """Seconds between two looks whether the owners of running children live."""

@@ -10,18 +10,8 @@ import sqlite3
 from collections.abc import Collection, Sequence
 
 from engine.errors import DuplicateRequestError, OwnershipLostError
-from engine.jobs import (
-    LOG_HEAD,
-    LOG_TAIL,
-    Claim,
-    JobId,
-    Micros,
-    OnDuplicate,
-    Outcome,
-    Reason,
-    Report,
-    Status,
-)
+from engine.execution import Claim, Outcome, Report
+from engine.jobs import LOG_HEAD, LOG_TAIL, JobId, Micros, OnDuplicate, Reason, Status
 from engine.store.base import MAX_ATTEMPTS, NewJob
 from engine.store.interventions import enforce_time_limits
 from engine.store.rows import decode_options, encode_facts, encode_operations, encode_options

@@ -7,9 +7,10 @@ import sqlite3
 from collections.abc import Collection
 from itertools import takewhile
 
-from engine.jobs import ChangeKind, JobId, Micros
+from engine.jobs import JobId, Micros
 from engine.store.interventions import no_such_job
 from engine.store.settling import storable
+from engine.watching import ChangeKind
 
 
 def register_worker(

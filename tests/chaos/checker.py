@@ -11,15 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from engine.jobs import (
-    CHILD_TRANSITIONS,
-    PARENT_TRANSITIONS,
-    JobId,
-    Reason,
-    Status,
-    may_follow,
-    parent_status,
-)
+from engine.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, JobId, Reason, Status, may_follow, parent_status
 from tests.chaos.trace import Line, What
 from tests.sqlite_files import content, integrity
 

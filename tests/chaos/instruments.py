@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import OwnershipLostError
-from engine.jobs import Claim, Outcome, Report
+from engine.execution import Claim, Outcome, Report
 from engine.reporter import Reporter
 from engine.store import liveness, transactions
 from engine.store.sqlite import SqliteStore

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from engine import ChangeKind, Engine, JobId, OnDuplicate, Operation, Reason, Request, Status
-from engine.jobs import Change
+from engine.watching import Change
 from tests.building import new_job
 from tests.engine.processes import python
 from tests.engine.working import over
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from engine.store.sqlite import SqliteStore
 
 ENDS_AS_TOLD = """
-    from engine.jobs import Outcome, Status
+    from engine.execution import Outcome
+    from engine.jobs import Status
     from engine.store.sqlite import SqliteStore
     from tests.engine.working import FunctionWorker, processing
 

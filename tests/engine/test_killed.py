@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from engine import Engine, JobId, OnDuplicate, Operation, Reason, Status
 from engine.clock import now
-from engine.jobs import STALLED_AFTER
 from engine.store import connections
 from engine.store.sqlite import SqliteStore
+from engine.watching import STALLED_AFTER
 from tests.building import new_job
 from tests.engine.processes import python
 from tests.sqlite_files import content, integrity, make_database
@@ -50,7 +50,8 @@ WORKS_UNTIL_KILLED = """
     asyncio.run(main())
 """
 OWNER = """
-    from engine.jobs import Outcome, Report, Status
+    from engine.execution import Outcome, Report
+    from engine.jobs import Status
     from engine.store.sqlite import SqliteStore
 
     async def main():

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.errors import StoreError
-from engine.jobs import ChangeKind, JobId, LogLevel, OnDuplicate, Operation, Outcome, Reason, Status
+from engine.execution import Outcome
+from engine.jobs import JobId, LogLevel, OnDuplicate, Operation, Reason, Status
 from engine.orchestrator import ParentJobOrchestrator
 from engine.targets import resolve
+from engine.watching import ChangeKind
 from engine.worker import DatabaseMaintenanceWorker
 from tests.building import ALL_FOUR, COMPLETED, new_job
 from tests.engine.working import FunctionWorker, carried_out, completes, over, processing, stops_when_asked
 
 if TYPE_CHECKING:
-    from engine.jobs import Claim
+    from engine.execution import Claim
     from engine.reporter import Reporter
     from engine.store.sqlite import SqliteStore
 

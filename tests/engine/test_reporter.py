@@ -13,19 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import StoreError
-from engine.jobs import (
-    LOG_HEAD,
-    LOG_LINE_LIMIT,
-    LOG_TAIL,
-    Claim,
-    JobId,
-    LogLevel,
-    OnDuplicate,
-    Operation,
-    Options,
-    Report,
-    Status,
-)
+from engine.execution import Claim, Report
+from engine.jobs import LOG_HEAD, LOG_LINE_LIMIT, LOG_TAIL, JobId, LogLevel, OnDuplicate, Operation, Options, Status
 from engine.reporter import Reporter
 from engine.store import connections, transactions
 from engine.targets.base import PlannedStep, StepResult

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 from engine import Engine, JobId, OnDuplicate, Operation, Retention, Status
 from engine.errors import JobNotFoundError
-from engine.jobs import Change, Lagged, LogLevel, LogLine, Outcome, Report, Step
+from engine.execution import Outcome, Report
+from engine.jobs import LogLevel, LogLine, Step
 from engine.orchestrator import ParentJobOrchestrator
 from engine.retention import BATCH, CHANGES_KEPT, DAY, prune
 from engine.store import connections
 from engine.store.sqlite import SqliteStore
+from engine.watching import Change, Lagged
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from tests.engine.working import FunctionWorker, completes, over, processing, st
 from tests.sqlite_files import content, integrity, make_database, transaction
 
 if TYPE_CHECKING:
-    from engine.jobs import Claim, Outcome, ParentJob
+    from engine.execution import Claim, Outcome
+    from engine.jobs import ParentJob
     from engine.reporter import Reporter
 
 STEPS = 3

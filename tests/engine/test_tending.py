@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, Retention
-from engine.jobs import JobId, OnDuplicate, Operation, Report, Status
+from engine.execution import Report
+from engine.jobs import JobId, OnDuplicate, Operation, Status
 from engine.store.sqlite import SqliteStore
 from engine.tending import tending
 from tests.building import COMPLETED, StoppedClock, new_job

@@ -9,7 +9,7 @@ import pytest
 
 from engine import Engine, JobId, OnDuplicate, OnFailure, Operation, Options, Reason, Request, Status
 from engine.errors import UsageError
-from engine.jobs import Outcome, Report
+from engine.execution import Outcome, Report
 from engine.store.sqlite import SqliteStore
 from engine.targets import resolve
 from engine.worker import DatabaseMaintenanceWorker
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from engine.jobs import Claim, ParentJob
+    from engine.execution import Claim
+    from engine.jobs import ParentJob
     from engine.reporter import Reporter
 
 HOUR = 3_600_000_000

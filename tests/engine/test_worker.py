@@ -10,7 +10,8 @@ import pytest
 
 from engine.clock import now
 from engine.errors import TargetError
-from engine.jobs import FINISHING, Claim, JobId, JobType, Operation, Options, Status
+from engine.execution import Claim
+from engine.jobs import FINISHING, JobId, JobType, Operation, Options, Status
 from engine.reporter import Reporter
 from engine.targets import resolve
 from engine.targets.base import StepResult
@@ -21,7 +22,7 @@ from tests.sqlite_files import make_database
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.jobs import Report
+    from engine.execution import Report
     from engine.targets.base import PlannedStep
 
 

@@ -6,7 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from engine.jobs import JobType, OnDuplicate, Outcome, ParentJob
+from engine.execution import Outcome
+from engine.jobs import JobType, OnDuplicate, ParentJob
 from engine.orchestrator import ParentJobOrchestrator
 from engine.processor import JobProcessor
 from tests.building import CANCELLED, COMPLETED, ticking_clock
@@ -14,7 +15,8 @@ from tests.building import CANCELLED, COMPLETED, ticking_clock
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from engine.jobs import Claim, Micros
+    from engine.execution import Claim
+    from engine.jobs import Micros
     from engine.reporter import Reporter
     from engine.store.base import NewJob, Store
     from engine.worker import JobWorker

@@ -11,9 +11,11 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from engine import Engine
-from engine.jobs import Change, JobId, Lagged, OnDuplicate, Operation, Report, Status
+from engine.execution import Report
+from engine.jobs import JobId, OnDuplicate, Operation, Status
 from engine.orchestrator import ParentJobOrchestrator
 from engine.store.sqlite import SqliteStore
+from engine.watching import Change, Lagged
 from tests.building import COMPLETED, new_job
 
 if TYPE_CHECKING:
@@ -103,7 +105,8 @@ async def test_r8_processes_on_one_store_never_share_a_target_or_an_attempt(
     script = textwrap.dedent("""
         import asyncio, os, sys
         from pathlib import Path
-        from engine.jobs import Outcome, Report, Status
+        from engine.execution import Outcome, Report
+        from engine.jobs import Status
         from engine.store.sqlite import SqliteStore
 
         async def main():

@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
-from engine.jobs import ChangeKind, Claim, OnDuplicate, Operation, Outcome, Reason, Report, Status
+from engine.execution import Claim, Outcome, Report
+from engine.jobs import OnDuplicate, Operation, Reason, Status
 from engine.store import liveness
 from engine.store.rows import decode_change
 from engine.store.sqlite import SqliteStore
+from engine.watching import ChangeKind
 from tests.building import new_job
 
 AN_OWNER = """

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.errors import StoreError
-from engine.jobs import JobId, OnDuplicate, Operation, Reason, Report, Status
+from engine.execution import Report
+from engine.jobs import JobId, OnDuplicate, Operation, Reason, Status
 from engine.store import connections, schema
 from engine.store.sqlite import SqliteStore
 from engine.store.writer import begin_immediate

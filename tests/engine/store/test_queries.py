@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.jobs import HistoryFilter, JobId, OnDuplicate, Operation, Report, Status
+from engine.execution import Report
+from engine.jobs import JobId, OnDuplicate, Operation, Status
 from engine.store import connections, interventions, queries, transactions, upkeep
+from engine.watching import HistoryFilter
 from tests.building import COMPLETED, FAILED, new_job
 
 if TYPE_CHECKING:

@@ -13,21 +13,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from engine.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
+from engine.execution import Claim, Outcome, Report
 from engine.jobs import (
     CHILD_TRANSITIONS,
     PARENT_TRANSITIONS,
     ChildJob,
-    Claim,
     JobId,
     LogLevel,
     LogLine,
     OnDuplicate,
     OnFailure,
     Operation,
-    Outcome,
     ParentJob,
     Reason,
-    Report,
     Status,
     Step,
     may_follow,

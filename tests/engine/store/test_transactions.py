@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
+from engine.execution import Outcome, Report
 from engine.jobs import (
     ChildJob,
     JobId,
@@ -15,11 +16,9 @@ from engine.jobs import (
     OnDuplicate,
     OnFailure,
     Operation,
-    Outcome,
     ParentJob,
     Progress,
     Reason,
-    Report,
     Status,
     Step,
     parent_status,

@@ -14,7 +14,8 @@ from textual.worker import WorkerCancelled
 
 from engine import Engine, JobId, OnDuplicate, Operation, ParentJob, Progress, Status, Step
 from engine.config import ConsoleConfig, TargetEntry
-from engine.jobs import FINISHING, Claim, JobType, LogLevel, LogLine, Outcome, Reason, Report
+from engine.execution import Claim, Outcome, Report
+from engine.jobs import FINISHING, JobType, LogLevel, LogLine, Reason
 from engine.store import liveness, upkeep
 from engine.store.sqlite import SqliteStore
 from tests.building import new_job

@@ -1,0 +1,43 @@
+"""What passes between the store and a process that executes a child."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.jobs import Facts, JobId, LogLine, Micros, Options, Progress, Reason, Status, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A child that a process owns for one attempt: its authority to report and to finish it."""
+
+    job: JobId
+    type: str
+    attempt: int
+    owner: str
+    target: str
+    operation: str
+    options: Options | None
+    """None where what is stored cannot be read: the worker then refuses the job as invalid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one attempt at a child ended; when, where that is known better than by when it is stored."""
+
+    status: Status
+    ended_at: Micros | None = None
+    reason: Reason | None = None
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+    before: Facts | None = None
+    after: Facts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a running child has to tell since its last report: written as one transaction."""
+
+    progress: Progress = field(default_factory=Progress)
+    steps: tuple[Step, ...] = ()
+    log: tuple[LogLine, ...] = ()
