@@ -43,18 +43,20 @@ async def test_r21_of_a_hundred_thousand_lines_head_and_tail_are_stored(
     monkeypatch.setattr("engine.reporter.INTERVAL", 0)
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     claim = await claimed(store)
-    most = 0
+    most, sent = 0, asyncio.Event()
 
     async def send(report: Report) -> None:
         nonlocal most
         await store.report(claim, report)
         most = max(most, len((await store.job(1)).children[0].log))
+        sent.set()
 
     reporter = Reporter(claim, send, ticking_clock())
     for number in range(1, 100_001):
         reporter.log(LogLevel.INFO, f"line {number}")
         if number % 1_700 == 0:
-            await asyncio.sleep(0)
+            await sent.wait()
+            sent.clear()
     await store.finish(claim, COMPLETED, await reporter.stop())
     log = (await store.job(1)).children[0].log
     assert [line.number for line in log] == kept(100_000)
