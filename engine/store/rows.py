@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from engine.jobs import (
@@ -44,9 +44,14 @@ Row = Sequence[Any]
 
 def encode_options(options: Options) -> str:
     """Options as canonical JSON: equal options give equal text, and what was not asked for is not there."""
-    unasked = asdict(Options())
-    given = {name: value for name, value in asdict(options).items() if value != unasked[name]}
-    return json.dumps({"on_failure": options.on_failure, "lock_timeout": options.lock_timeout, **given}, sort_keys=True)
+    given: dict[str, Any] = {"on_failure": options.on_failure, "lock_timeout": options.lock_timeout}
+    if options.time_limit is not None:
+        given["time_limit"] = options.time_limit
+    if options.until is not None:
+        given["until"] = options.until
+    if options.stop_at_limit:
+        given["stop_at_limit"] = True
+    return json.dumps(given, sort_keys=True)
 
 
 def decode_options(text: str) -> Options | None:
