@@ -13,9 +13,9 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Final
 
+from tui.commands.signals import STOP_SIGNALS, heeded_signals
 from tui.text import counted
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FAILS_EARLY: Final = 2.0
 """Seconds; a process that fails sooner is replaced only after a pause,"""
 PAUSE = 2.0
@@ -76,7 +76,7 @@ class WorkerPool:
         # Forked, so that it is there at once, and shares what this process has imported.
         process = multiprocessing.get_context("fork").Process(target=self._begin, args=(number,))
         # Until it has its own ways with signals it must get none: it would take them for ours.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             process.start()
         finally:
@@ -86,9 +86,9 @@ class WorkerPool:
     def _begin(self, number: int) -> None:
         os.setsid()
         signal.set_wakeup_fd(-1)
-        for signal_number in SIGNALS:
+        for signal_number in STOP_SIGNALS:
             signal.signal(signal_number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         read_end, write_end = self._alive
         os.close(write_end)
         self._work(number, read_end)
@@ -130,9 +130,7 @@ class WorkerPool:
         """A file descriptor from which the number of each signal can be read as a byte."""
         read_end, write_end = os.pipe()
         os.set_blocking(write_end, False)
-        # What the parent process had us ignore (nohup, a background job of a script) stays ignored.
-        heeded = {number: signal.getsignal(number) for number in SIGNALS}
-        heeded = {number: handler for number, handler in heeded.items() if handler is not signal.SIG_IGN}
+        heeded = {number: signal.getsignal(number) for number in heeded_signals()}
         for number in heeded:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(write_end)

@@ -24,7 +24,7 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     config = settings.config()
     refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
     targets = target_entries(args.words, config) if args.words else list(config.targets)
-    worker = DetachedWorker(settings.store, config_path=settings.config_path if settings.config_required else None)
+    worker = DetachedWorker(settings.store, config_path=settings.given_config)
     open_console(settings.store, targets, config.console, worker, mouse=not args.no_mouse)
     return OK
 

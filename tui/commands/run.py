@@ -50,8 +50,9 @@ def _submitting(asked: Sequence[Request]) -> Submit:
 def _carried_out(submit: Submit, args: argparse.Namespace, settings: Settings) -> int:
     config = settings.config()
     if args.detach:
-        config_path = settings.config_path if settings.config_required else None
-        worker = DetachedWorker(settings.store, workers=args.workers, config_path=config_path, grace=args.grace)
+        worker = DetachedWorker(
+            settings.store, workers=args.workers, config_path=settings.given_config, grace=args.grace
+        )
         return asyncio.run(_detached(settings.store, submit, worker, as_json=args.json))
     how = Foreground(
         store=settings.store,

@@ -26,6 +26,11 @@ class Settings:
     config_path: Path
     config_required: bool
 
+    @property
+    def given_config(self) -> Path | None:
+        """The config file, where it is not at its default place."""
+        return self.config_path if self.config_required else None
+
     def config(self) -> Config:
         """Raises ConfigError."""
         return load_config(self.config_path, required=self.config_required)

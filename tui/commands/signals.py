@@ -17,7 +17,17 @@ from typing import Final
 from tui.commands import output
 from tui.commands.exit_codes import CANCELLED
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def heeded_signals() -> list[signal.Signals]:
+    """Those that ask to stop. What its parent has it ignore (nohup, a script's background job) stays ignored."""
+    return [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def has_terminal() -> bool:
+    """Whether a terminal is there that could be lost."""
+    return any(map(os.isatty, range(3)))
 
 
 @dataclass(slots=True)
@@ -49,11 +59,9 @@ def stop_signals(announce: Callable[[str], None] = output.notice) -> Iterator[St
             sys.stdout.flush()
             os._exit(CANCELLED)
 
-    # What the parent process had us ignore (nohup, a background job of a script) stays ignored.
-    heeded = [s for s in _SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
-    has_terminal = any(map(os.isatty, range(3)))
+    heeded, may_lose_terminal = heeded_signals(), has_terminal()
     for number in heeded:
-        if number is signal.SIGHUP and has_terminal:
+        if number is signal.SIGHUP and may_lose_terminal:
             loop.add_signal_handler(number, lambda: None)
         else:
             loop.add_signal_handler(number, on_signal, number)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,9 +18,10 @@ from engine.errors import DbtendError
 from tui.commands import output
 from tui.commands.exit_codes import CANCELLED, FAILED, OK
 from tui.commands.settings import Settings
+from tui.commands.signals import STOP_SIGNALS, has_terminal
 from tui.commands.tasks import first_of
 from tui.text import plain
-from tui.worker_pool import SIGNALS, STOPPED, WorkerPool
+from tui.worker_pool import STOPPED, WorkerPool
 from tui.worker_process import serving
 
 log = logging.getLogger("dbtend")
@@ -100,9 +100,9 @@ def _stopping(lifeline: int) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
         alone.set()
 
     loop.add_reader(lifeline, is_alone)
-    for number in SIGNALS:
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    if any(map(os.isatty, range(3))):
+    if has_terminal():
         loop.add_signal_handler(signal.SIGHUP, is_alone)
     yield stop, alone
 
