@@ -7,7 +7,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -54,8 +53,7 @@ def entry() -> None:
             # A file name may hold bytes that are no text, and a terminal may not know every letter.
             stream.reconfigure(errors="backslashreplace")
     code = main(sys.argv[1:])
-    with suppress(BrokenPipeError):
-        sys.stdout.flush()
+    output.let_go()
     sys.exit(code)
 
 

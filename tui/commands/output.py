@@ -34,6 +34,15 @@ def write(text: str) -> None:
             notice(f"output: cannot be written: {error.strerror}")
 
 
+def let_go() -> None:
+    """To be called last. What a reader or a terminal that is gone has not taken goes nowhere: the exit code stands."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python itself flushes once more
+
+
 def document(form: dict[str, Any]) -> None:
     line(json.dumps(form, ensure_ascii=False, indent=2))
 
