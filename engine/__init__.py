@@ -8,6 +8,7 @@ async with Engine.open(path, workers=2) as engine:
 from engine.engine import Engine
 from engine.jobs import (
     Attempt,
+    CheckLevel,
     ChildJob,
     EngineName,
     JobId,
@@ -33,6 +34,7 @@ __all__ = [
     "Attempt",
     "Change",
     "ChangeKind",
+    "CheckLevel",
     "ChildJob",
     "Engine",
     "EngineName",

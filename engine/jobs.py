@@ -6,13 +6,13 @@ epoch, UTC (`Micros`); sizes are bytes; durations are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
 Micros = int
-Facts = Mapping[str, int | float | str | None]
+Facts = Mapping[str, int | float | str | Sequence[str] | None]
 """What an engine says of a database, JSON-able; `size` (bytes) is always there."""
 
 
@@ -36,6 +36,11 @@ class Operation(StrEnum):
     ANALYZE = "analyze"
     REINDEX = "reindex"
     OPTIMIZE = "optimize"
+    CHECK = "check"
+    CHECKPOINT = "checkpoint"
+    INCREMENTAL_VACUUM = "incremental-vacuum"
+    FTS_OPTIMIZE = "fts-optimize"
+    BACKUP = "backup"
 
 
 class Status(StrEnum):
@@ -77,6 +82,13 @@ class OnFailure(StrEnum):
 
     CONTINUE = "continue"
     STOP = "stop"
+
+
+class CheckLevel(StrEnum):
+    """How thorough a check is: `full` also compares every index with its table."""
+
+    QUICK = "quick"
+    FULL = "full"
 
 
 class OnDuplicate(StrEnum):
@@ -151,6 +163,24 @@ class Options:
     """A time of day, `HH:MM` where the request is made, from which on no child starts any more."""
     stop_at_limit: bool = False
     """Whether what still runs at the limit is asked to stop, too."""
+    force: bool = False
+    """Go on where preflight would refuse, if that cannot harm the data."""
+    verify: bool = False
+    """Check the database before and after, as children of their own; where the first check fails nothing else runs."""
+    jobs: int | None = None
+    """How many objects at once inside one operation, where it can; None leaves that to the engine."""
+    objects: tuple[str, ...] = ()
+    """The tables and indexes that the operations which go object by object are for; none: all."""
+    analysis_limit: int | None = None
+    """Rows of each index that ANALYZE looks at; None: all of them."""
+    check: CheckLevel | None = None
+    """How thorough a check is; None: full where it was asked for, quick around other operations (`verify`)."""
+    backup_to: str | None = None
+    """The new file of a backup, or the directory where it goes; None: beside the database."""
+
+    @property
+    def check_level(self) -> CheckLevel:
+        return self.check or (CheckLevel.QUICK if self.verify else CheckLevel.FULL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +190,13 @@ class Request:
     target: str
     operations: tuple[Operation, ...]
     options: Options = field(default_factory=Options)
+
+    @property
+    def children(self) -> tuple[Operation, ...]:
+        """What the children do, in order: the operations, between two checks where that is wanted."""
+        if self.options.verify:
+            return (Operation.CHECK, *self.operations, Operation.CHECK)
+        return self.operations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +227,8 @@ class Step:
     started_at: Micros
     finished_at: Micros | None = None
     error: str | None = None
+    effect: Facts | None = None
+    """What it did, in numbers, such as `freed_pages` or `findings`."""
 
 
 class LogLevel(StrEnum):

@@ -104,7 +104,7 @@ def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[
 
 def _fail_orphan(connection: sqlite3.Connection, job: JobId, error: str, at: Micros) -> None:
     _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at)
-    if stops_on_failure(connection, job.parent):
+    if stops_on_failure(connection, job):
         end_pending(connection, job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.jobs import (
     Attempt,
+    CheckLevel,
     ChildJob,
     EngineName,
     Facts,
@@ -49,8 +50,12 @@ def encode_options(options: Options) -> str:
         given["time_limit"] = options.time_limit
     if options.until is not None:
         given["until"] = options.until
-    if options.stop_at_limit:
-        given["stop_at_limit"] = True
+    given |= {name: True for name in ("stop_at_limit", "force", "verify") if getattr(options, name)}
+    for name in ("jobs", "analysis_limit", "check", "backup_to"):
+        if (value := getattr(options, name)) is not None:
+            given[name] = value
+    if options.objects:
+        given["objects"] = options.objects
     return json.dumps(given, sort_keys=True)
 
 
@@ -64,6 +69,13 @@ def decode_options(text: str) -> Options | None:
             time_limit=None if stored.get("time_limit") is None else float(stored["time_limit"]),
             until=stored.get("until"),
             stop_at_limit=bool(stored.get("stop_at_limit")),
+            force=bool(stored.get("force")),
+            verify=bool(stored.get("verify")),
+            jobs=stored.get("jobs"),
+            objects=tuple(stored.get("objects", ())),
+            analysis_limit=stored.get("analysis_limit"),
+            check=CheckLevel(stored["check"]) if "check" in stored else None,
+            backup_to=stored.get("backup_to"),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
@@ -180,6 +192,7 @@ def _step(named: Mapping[str, Any]) -> Step:
         started_at=named["started_at"],
         finished_at=named["finished_at"],
         error=named["error"],
+        effect=named["effect"],
     )
 
 

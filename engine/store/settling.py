@@ -22,9 +22,10 @@ def stored_options(connection: sqlite3.Connection, parent_id: int) -> Options | 
     return decode_options(stored)
 
 
-def stops_on_failure(connection: sqlite3.Connection, parent_id: int) -> bool:
-    options = stored_options(connection, parent_id)
-    return options is not None and options.on_failure is OnFailure.STOP
+def stops_on_failure(connection: sqlite3.Connection, job: JobId) -> bool:
+    """Whether nothing of a parent is to run any more when this child of it has failed."""
+    options = stored_options(connection, job.parent)
+    return options is not None and (options.on_failure is OnFailure.STOP or (options.verify and job.ordinal == 1))
 
 
 def end_pending(

@@ -93,7 +93,7 @@ def _submit_one(connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDup
         " VALUES (?, ?, ?, ?, ?, ?)",
         [
             (parent_id, n, job.target_key, name, job.max_attempts.get(name, MAX_ATTEMPTS), at)
-            for n, name in enumerate(job.request.operations, 1)
+            for n, name in enumerate(job.request.children, 1)
         ],
     )
     return int(parent_id)
@@ -146,7 +146,7 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
     ).rowcount
     _require(owned, claim)
     _write_steps_and_log(connection, claim, report)
-    if outcome.status is Status.FAILED and stops_on_failure(connection, claim.job.parent):
+    if outcome.status is Status.FAILED and stops_on_failure(connection, claim.job):
         end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
     settle_parent(connection, claim.job.parent, at)
 
@@ -190,11 +190,11 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
     for s in report.steps:
         connection.execute(
             "INSERT OR REPLACE INTO step"
-            " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(*job, s.attempt, s.number, storable(s.object), storable(s.command)),
-                *(s.status, s.started_at, s.finished_at, storable(s.error)),
+                *(s.status, s.started_at, s.finished_at, storable(s.error), storable(encode_facts(s.effect))),
             ),
         )
     for line in report.log:

@@ -8,12 +8,22 @@ very steps that `Session.plan` returned.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
-from engine.jobs import EngineName, Facts, Operation, Status
+from engine.advice import Advice, Past
+from engine.jobs import EngineName, Facts, Operation, Options, Reason, Status
+
+
+class Verdict(StrEnum):
+    """What preflight says of an operation."""
+
+    OK = "ok"
+    WARN = "warn"
+    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +44,8 @@ class PlannedStep:
     command: str
     reason: str
     lock: str
+    after_cancel: str = ""
+    """What a cancel while it runs leaves behind."""
     disk_needed: int | None = None
     """Bytes of free disk space the step needs while it runs; None where it needs none worth naming."""
     estimate: float | None = None
@@ -43,18 +55,40 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepProgress:
+    """How far a running step is; `fraction` is from 0 to 1, None while nothing honest can be said."""
+
+    fraction: float | None = None
+    phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContext:
+    """What a step is given while it runs."""
+
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the step is to stop as soon as it is safe."""
+    report: Callable[[StepProgress], None] = lambda _: None
+    """Takes how far it is, as often as there is news."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
     """What really happened to a step.
 
-    `completed`, `failed` (with `error`), `cancelled`, or `skipped` (it could not have its effect, which
-    does not make the operation a failure; `error` says why). `warning` is shown with the child job.
+    `completed`, `failed` (with `error` and `reason`), `cancelled`, or `skipped` (it could not have its effect,
+    which does not make the operation a failure; `error` says why). `warnings` are shown with the child job.
     """
 
     status: Status
     error: str | None = None
-    warning: str | None = None
-    busy: bool = False
-    """It failed because a lock could not be had in time."""
+    reason: Reason | None = None
+    """Why it failed, where that is other than an error of the operation."""
+    warnings: tuple[str, ...] = ()
+    effect: Facts | None = None
+    """What it did, in numbers."""
+    findings: tuple[str, ...] = ()
+    """What a check found, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +104,28 @@ class TargetInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationPlan:
-    """The steps that one child job would execute now: none where the operation would be refused."""
+    """The steps that one child job would execute now: none where it would be refused or has nothing to do."""
 
     operation: Operation
     steps: tuple[PlannedStep, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What the DBA should know before saying yes; nothing that keeps it from running."""
     refused: str | None = None
     """Why it would be refused, and what to do."""
+    not_needed: str | None = None
+    """Why there is nothing to do."""
+    settings: tuple[str, ...] = ()
+    """The commands that prepare the connection for the steps."""
+    tuned: str = ""
+    """Why these settings, in words."""
+    parallel: int = 1
+    """How many of the steps run at once."""
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.refused is not None:
+            return Verdict.REFUSE
+        return Verdict.WARN if self.warnings else Verdict.OK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,25 +141,36 @@ class Plan:
 class Session(Protocol):
     """One connection to a database."""
 
-    async def facts(self) -> Facts:
-        """Sizes and counts as they are now; cheap (milliseconds)."""
+    async def facts(self, operation: Operation | None = None) -> Facts:
+        """Sizes and counts as they are now; cheap (milliseconds). With what `operation` changes, where one is named."""
         ...
 
     async def info(self) -> TargetInfo: ...
 
-    async def plan(self, operation: Operation) -> tuple[PlannedStep, ...]:
-        """The steps that `operation` would execute now; at least one. Changes nothing.
+    async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
+        """What needs which operation, and why: one for each operation that the engine offers advice on.
 
-        Raises TargetError where the operation must not or cannot run on this database.
+        `budget`: seconds that facts which are dear to get may take; None takes the time it needs.
         """
         ...
 
-    async def execute(self, step: PlannedStep, cancel: asyncio.Event) -> StepResult:
-        """Run one step to its end and say what happened; an error of the database is a result, not a raise.
+    async def plan(self, operation: Operation, options: Options) -> OperationPlan:
+        """The steps that `operation` would execute now, and what preflight says. Changes nothing.
 
-        When `cancel` is set the database is asked to stop; the result says whether it did. Cancelling the
+        Raises TargetError where the database cannot be looked at, UsageError for an object it does not have.
+        """
+        ...
+
+    async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
+        """Run one step of a plan to its end and say what happened; an error of the database is a result, not a raise.
+
+        When `context.cancel` is set the database is asked to stop; the result says whether it did. Cancelling the
         awaiting task does the same, waits for the statement's end, then raises CancelledError.
         """
+        ...
+
+    async def recover(self, context: StepContext) -> StepResult:
+        """After a process died in the middle of an operation: undo what it left half done, and look for damage."""
         ...
 
 
@@ -133,6 +194,11 @@ class Target(Protocol):
     def engine(self) -> EngineName: ...
 
     @property
+    def operations(self) -> Sequence[Operation]:
+        """All that can be asked for."""
+        ...
+
+    @property
     def default_operations(self) -> Sequence[Operation]:
         """What runs when nothing else is asked for, in the order that suits the engine."""
         ...
@@ -141,14 +207,18 @@ class Target(Protocol):
         """Whether it may simply be run again after the process that ran it died."""
         ...
 
-    def connect(self, *, lock_timeout: float) -> AbstractAsyncContextManager[Session]:
-        """Open a session that can maintain this database.
+    def writes(self, operation: Operation) -> bool:
+        """Whether the database must be writable for it."""
+        ...
+
+    def connect(self, *, lock_timeout: float, writing: bool = True) -> AbstractAsyncContextManager[Session]:
+        """Open a session that can maintain this database, or with `writing=False` at least look at it.
 
         `lock_timeout`: seconds that a step, and opening itself, waits for a lock. Raises TargetError, in plain
         words, if maintenance cannot or must not be started at all.
         """
         ...
 
-    async def preflight(self, *, lock_timeout: float) -> None:
+    async def preflight(self, *, lock_timeout: float, writing: bool = True) -> None:
         """Raise what `connect` would raise."""
         ...
