@@ -19,6 +19,11 @@ class Claim:
     operation: str
     options: Options | None
     """None where what is stored cannot be read: the worker then refuses the job as invalid."""
+    recovering: Reason | None = None
+    """Why it was cancelled, where the process that ran it died before it could stop: the operation is not run again,
+    only what it left is put in order."""
+    forced: bool = False
+    """Whether that process was ended by force, because somebody asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from engine.errors import TargetRefusedError
 from engine.jobs import Operation, Request
 from engine.manager import validate
 from engine.targets import resolve
-from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
+from engine.targets.base import Plan, TargetInfo
 
 LOCK_TIMEOUT = 1.0
 """Seconds that a mere look waits for a lock."""
@@ -26,19 +25,18 @@ async def plan(request: Request) -> Plan:
     """The exact steps `request` would execute now. Raises UsageError and TargetError, as submitting it would."""
     target = resolve(request.target)
     validate(request, target)
-    async with target.connect(lock_timeout=request.options.lock_timeout) as session:
-        operations = [await _plan_operation(session, operation) for operation in request.operations]
-        return Plan(target=target.url, engine=target.engine, before=await session.facts(), operations=tuple(operations))
-
-
-async def _plan_operation(session: Session, operation: Operation) -> OperationPlan:
-    try:
-        return OperationPlan(operation=operation, steps=await session.plan(operation))
-    except TargetRefusedError as error:
-        return OperationPlan(operation=operation, refused=str(error))
+    writing = any(map(target.writes, request.children))
+    async with target.connect(lock_timeout=request.options.lock_timeout, writing=writing) as session:
+        return Plan(
+            target=target.url,
+            engine=target.engine,
+            before=await session.facts(),
+            operations=tuple([await session.plan(operation, request.options) for operation in request.children]),
+            warnings=target.remarks(request.operations),
+        )
 
 
 async def inspect(target: str) -> TargetInfo:
     """What a database is and what can be done with it. Raises TargetError where it cannot be maintained."""
-    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT) as session:
+    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False) as session:
         return await session.info()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from engine.errors import StoreError
 from engine.execution import Claim, Report
-from engine.jobs import LOG_HEAD, LOG_LINE_LIMIT, LOG_TAIL, LogLevel, LogLine, Micros, Progress, Status, Step
-from engine.targets.base import PlannedStep, StepResult
+from engine.jobs import FINISHING, LOG_HEAD, LOG_LINE_LIMIT, LOG_TAIL, LogLevel, LogLine, Micros, Progress, Status, Step
+from engine.targets.base import PlannedStep, StepProgress, StepResult
 
 INTERVAL = 0.25
 """Seconds between two reports of one child, at least."""
@@ -29,42 +29,55 @@ class Reporter:
         self._clock = clock
         self._progress = Progress()
         self._steps: dict[int, Step] = {}
+        self._begun: dict[int, Step] = {}
         self._log: dict[int, LogLine] = {}
         self._lines = 0
-        self._running: Step | None = None
+        self._planned: Sequence[PlannedStep] = ()
+        self._running: dict[int, StepProgress] = {}
+        self._over: set[int] = set()
+        self._finishing = False
         self._news = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
 
-    def begin_step(self, number: int, step: PlannedStep, *, of: int) -> None:
-        """A step starts: the `number`th of `of`."""
-        self._running = Step(
+    def begin(self, steps: Sequence[PlannedStep]) -> None:
+        """These steps are going to run, numbered from 1."""
+        self._planned = steps
+
+    def begin_step(self, number: int) -> None:
+        """A step starts."""
+        planned = self._planned[number - 1]
+        self._steps[number] = Step(
             number=number,
             attempt=self._claim.attempt,
-            object=step.object,
-            command=step.command,
+            object=planned.object,
+            command=planned.command,
             status=Status.RUNNING,
             started_at=self._clock(),
         )
-        self._steps[number] = self._running
-        fraction = (number - 1) / of if number > 1 else None  # in the first step nothing is known yet
-        self._progress = Progress(fraction=fraction, object=step.object, steps_done=number - 1, steps_total=of)
-        self._has_news()
+        self._begun[number] = self._steps[number]
+        self.tell(number, StepProgress())
 
-    def end_step(self, result: StepResult) -> None:
-        """The step that was begun last is over."""
-        assert self._running is not None, "a step ends that has not begun"  # noqa: S101 - a bug of ours
-        ended_at = max(self._clock(), self._running.started_at)  # the clock may have been set back
-        step = replace(self._running, status=result.status, error=result.error, finished_at=ended_at)
-        self._steps[step.number] = step
-        self._progress = replace(
-            self._progress, steps_done=step.number, fraction=step.number / self._progress.steps_total, phase=None
+    def tell(self, number: int, progress: StepProgress) -> None:
+        """A running step is so far."""
+        self._running[number] = progress
+        self._has_progress()
+
+    def end_step(self, number: int, result: StepResult) -> None:
+        """A step that was begun is over."""
+        begun = self._begun.pop(number)
+        ended_at = max(self._clock(), begun.started_at)  # the clock may have been set back
+        self._steps[number] = replace(
+            begun, status=result.status, error=result.error, effect=result.effect, finished_at=ended_at
         )
-        self._has_news()
+        del self._running[number]
+        self._over.add(number)
+        self._finishing = False
+        self._has_progress()
 
-    def enter_phase(self, phase: str) -> None:
-        """The running step goes into another phase; the next step begins without one."""
-        self._progress = replace(self._progress, phase=phase)
-        self._has_news()
+    def goes_on(self) -> None:
+        """What was asked to stop does not, so far."""
+        self._finishing = True
+        self._has_progress()
 
     def log(self, level: LogLevel, message: str) -> None:
         """Add a line to the child's log. Of very many lines the middle is left out, and so of a very long line."""
@@ -85,6 +98,13 @@ class Reporter:
 
     def _unsent(self) -> Report:
         return Report(progress=self._progress, steps=tuple(self._steps.values()), log=tuple(self._log.values()))
+
+    def _has_progress(self) -> None:
+        progress = overall(self._planned, self._over, self._running)
+        if progress.fraction is not None:  # weights are estimates; nobody wants to see a bar go back
+            progress = replace(progress, fraction=max(progress.fraction, self._progress.fraction or 0.0))
+        self._progress = replace(progress, phase=FINISHING) if self._finishing else progress
+        self._has_news()
 
     def _has_news(self) -> None:
         self._news.set()
@@ -108,6 +128,35 @@ class Reporter:
                 del self._steps[step.number]
         for line in sent.log:
             self._log.pop(line.number, None)
+
+
+def overall(steps: Sequence[PlannedStep], over: Collection[int], running: Mapping[int, StepProgress]) -> Progress:
+    """How far the steps are together: each weighs as much as the seconds it is expected to take.
+
+    `over` and the keys of `running` are numbers of steps, from 1.
+    """
+    weights = _weights(steps)
+    known = [progress.fraction for progress in running.values() if progress.fraction is not None]
+    fraction = None
+    if weights and (over or known):  # in the first step nothing is known yet
+        done = sum(weights[number - 1] for number in over)
+        done += sum(weights[number - 1] * (progress.fraction or 0.0) for number, progress in running.items())
+        fraction = min(done / sum(weights), 1.0)
+    shown = min(running, default=max(over, default=1))
+    return Progress(
+        fraction=fraction,
+        object=steps[shown - 1].object if steps else None,
+        steps_done=len(over),
+        steps_total=len(steps),
+        phase=running[shown].phase if shown in running else None,
+    )
+
+
+def _weights(steps: Sequence[PlannedStep]) -> list[float]:
+    """The estimates; a step without one weighs as much as the others on average."""
+    known = [step.estimate for step in steps if step.estimate is not None]
+    usual = sum(known) / len(known) if sum(known) else 1.0
+    return [max(usual if step.estimate is None else step.estimate, usual / 1000) for step in steps]
 
 
 def _shortened(message: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
-from engine.errors import TargetError
+from engine.errors import TargetError, UsageError
 from engine.execution import Claim, Outcome
-from engine.jobs import FINISHING, Facts, LogLevel, Operation, Reason, Status
+from engine.jobs import Facts, LogLevel, Operation, Reason, Status
 from engine.reporter import Reporter
-from engine.targets.base import PlannedStep, Session, StepResult, Target
+from engine.targets.base import OperationPlan, PlannedStep, Session, StepContext, StepResult, Target
 
 T = TypeVar("T")
 LISTED = 5
@@ -39,22 +39,55 @@ class DatabaseMaintenanceWorker:
         self._resolve = resolve
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-        """Run the steps of the plan one after the other; one that fails does not stop the others."""
+        """Run the steps of the plan, in order; one that fails does not stop the others."""
         if claim.operation not in list(Operation) or claim.options is None:
             return Outcome(status=Status.FAILED, reason=Reason.INVALID, error="the stored request cannot be read")
-        operation, lock_timeout = Operation(claim.operation), claim.options.lock_timeout
+        operation, options = Operation(claim.operation), claim.options
         try:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
-                connecting = stack.enter_async_context(target.connect(lock_timeout=lock_timeout))
+                writing = claim.recovering is not None or target.writes(operation)
+                connecting = stack.enter_async_context(
+                    target.connect(lock_timeout=options.lock_timeout, writing=writing)
+                )
+                if claim.recovering is not None:
+                    return await _recover(await connecting, claim, claim.recovering)
                 session = await _unless(cancel, connecting)
-                before = await _unless(cancel, session.facts())
-                steps = await _unless(cancel, session.plan(operation))
-                return await _run(session, steps, before, reporter, cancel)
+                before = await _unless(cancel, session.facts(operation))
+                plan = await _unless(cancel, session.plan(operation, options))
+                if plan.refused is not None:
+                    return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
+                if plan.not_needed is not None:
+                    return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
+                return await _run(session, plan, before, reporter, cancel)
         except TargetError as error:
+            if claim.recovering is not None:
+                return Outcome(
+                    status=Status.CANCELLED, reason=claim.recovering, error=f"{_how_it_died(claim)}. {error}"
+                )
             return Outcome(status=Status.FAILED, reason=error.reason, error=str(error))
+        except UsageError as error:  # what the request names may be gone by now
+            return Outcome(status=Status.FAILED, reason=Reason.INVALID, error=str(error))
         except _CancelledBeforehandError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
+
+
+async def _recover(session: Session, claim: Claim, reason: Reason) -> Outcome:
+    """Put in order what an operation left whose process died after its cancel had been asked for."""
+    looked = await session.recover(StepContext())
+    warnings = () if looked.status is Status.COMPLETED else (looked.error or "the database could not be checked",)
+    found = "what it had begun was rolled back, and a quick check found nothing wrong" if not warnings else warnings[0]
+    return Outcome(
+        status=Status.CANCELLED,
+        reason=reason,
+        error=f"{_how_it_died(claim)}: {found}",
+        warnings=warnings,
+        after=await session.facts(),
+    )
+
+
+def _how_it_died(claim: Claim) -> str:
+    return "it was ended by force" if claim.forced else "its process died before it could stop"
 
 
 class _CancelledBeforehandError(Exception):
@@ -77,26 +110,56 @@ async def _unless(cancel: asyncio.Event, look: Coroutine[Any, Any, T]) -> T:
 
 
 async def _run(
-    session: Session, steps: Sequence[PlannedStep], before: Facts, reporter: Reporter, cancel: asyncio.Event
+    session: Session, plan: OperationPlan, before: Facts, reporter: Reporter, cancel: asyncio.Event
 ) -> Outcome:
-    results: list[StepOutcome] = []
-    for number, step in enumerate(steps, 1):
-        completes = step.completes_previous and bool(results) and results[-1][1].status is Status.COMPLETED
-        if cancel.is_set() and not completes:
-            break
-        reporter.begin_step(number, step, of=len(steps))
-        async with _telling_when_it_goes_on(reporter, cancel):
-            result = await session.execute(step, asyncio.Event() if completes else cancel)
-        reporter.end_step(result)
-        if result.warning:
-            reporter.log(LogLevel.WARNING, result.warning)
-        results.append((step, result))
+    for warning in plan.warnings:
+        reporter.log(LogLevel.WARNING, warning)
+    reporter.begin(plan.steps)
+    results: dict[int, StepResult] = {}
+    waiting = iter(enumerate(plan.steps, 1))
+
+    async def run_some() -> None:
+        for number, step in waiting:
+            previous = results.get(number - 1)
+            completes = step.completes_previous and previous is not None and previous.status is Status.COMPLETED
+            if completes or not cancel.is_set():
+                results[number] = await _run_step(
+                    session, number, step, reporter, asyncio.Event() if completes else cancel
+                )
+
     try:
-        after: Facts | None = await session.facts()
+        async with asyncio.TaskGroup() as running:
+            for _ in range(min(plan.parallel, len(plan.steps))):
+                running.create_task(run_some())
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None  # a defect of ours: the first says it all
+    try:
+        after: Facts | None = await session.facts(plan.operation)
     except TargetError as error:  # the work is done, and stays done, where the look afterwards fails
         after = None
         reporter.log(LogLevel.WARNING, str(error))
-    return outcome_of(results, planned=len(steps), before=before, after=after)
+    return outcome_of(
+        [(step, results[number]) for number, step in enumerate(plan.steps, 1) if number in results],
+        planned=len(plan.steps),
+        before=before,
+        after=after,
+        warnings=plan.warnings,
+    )
+
+
+async def _run_step(
+    session: Session, number: int, step: PlannedStep, reporter: Reporter, cancel: asyncio.Event
+) -> StepResult:
+    reporter.begin_step(number)
+    context = StepContext(cancel=cancel, report=lambda progress: reporter.tell(number, progress))
+    async with _telling_when_it_goes_on(reporter, cancel):
+        result = await session.execute(step, context)
+    reporter.end_step(number, result)
+    for finding in result.findings:
+        reporter.log(LogLevel.ERROR, finding)
+    for warning in result.warnings:
+        reporter.log(LogLevel.WARNING, warning)
+    return result
 
 
 @asynccontextmanager
@@ -106,7 +169,7 @@ async def _telling_when_it_goes_on(reporter: Reporter, cancel: asyncio.Event) ->
     async def watch() -> None:
         await cancel.wait()
         await asyncio.sleep(STOPS_WITHIN)
-        reporter.enter_phase(FINISHING)
+        reporter.goes_on()
 
     watching = asyncio.create_task(watch())
     try:
@@ -115,14 +178,21 @@ async def _telling_when_it_goes_on(reporter: Reporter, cancel: asyncio.Event) ->
         watching.cancel()
 
 
-def outcome_of(results: Sequence[StepOutcome], *, planned: int, before: Facts, after: Facts | None) -> Outcome:
+def outcome_of(
+    results: Sequence[StepOutcome],
+    *,
+    planned: int,
+    before: Facts,
+    after: Facts | None,
+    warnings: Sequence[str] = (),
+) -> Outcome:
     """How a child ended, from what happened to its steps. One failure makes it failed, with the list."""
     failed = [(step, result) for step, result in results if result.status is Status.FAILED]
     stopped = len(results) < planned or any(result.status is Status.CANCELLED for _, result in results)
     status, reason, error = Status.COMPLETED, None, None
     if failed:
-        only_busy = all(result.busy for _, result in failed)
-        status, reason = Status.FAILED, Reason.TARGET_BUSY if only_busy else Reason.OPERATION_ERROR
+        reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
+        status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
         error = failure_list(failed, planned)
     elif stopped:
         done = sum(result.status is Status.COMPLETED for _, result in results)
@@ -132,7 +202,7 @@ def outcome_of(results: Sequence[StepOutcome], *, planned: int, before: Facts, a
         status=status,
         reason=reason,
         error=error,
-        warnings=tuple(result.warning for _, result in results if result.warning),
+        warnings=(*warnings, *(warning for _, result in results for warning in result.warnings)),
         before=before,
         after=after,
     )

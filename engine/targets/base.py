@@ -136,6 +136,8 @@ class Plan:
     engine: EngineName
     before: Facts
     operations: tuple[OperationPlan, ...]
+    warnings: tuple[str, ...] = ()
+    """What is odd about the request as a whole."""
 
 
 class Session(Protocol):
@@ -205,6 +207,10 @@ class Target(Protocol):
 
     def is_repeatable(self, operation: Operation) -> bool:
         """Whether it may simply be run again after the process that ran it died."""
+        ...
+
+    def remarks(self, operations: Sequence[Operation]) -> tuple[str, ...]:
+        """What is odd about doing these operations in this order, for the plan to say."""
         ...
 
     def writes(self, operation: Operation) -> bool:
