@@ -1,0 +1,45 @@
+"""What is mounted where, from /proc/self/mountinfo."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+_LINE: Final = re.compile(r"\d+ \d+ (\d+):(\d+) (\S+) (\S+) .*? - (\S+) \S+ (\S+)")
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
+
+
+@dataclass(frozen=True)
+class Mount:
+    device: int  # the number that the kernel itself uses; on btrfs `os.stat` gives another
+    root: str  # the directory of the file system that is seen at `point`
+    point: str
+    kind: str
+    options: frozenset[str]  # of the file system: controllers, where it is one of control groups
+
+
+def mounts() -> tuple[Mount, ...]:
+    """All mounts, in the order in which they hide each other. Raises OSError anywhere but on Linux."""
+    return tuple(parse_mounts(Path("/proc/self/mountinfo").read_text(errors="surrogateescape")))
+
+
+def parse_mounts(text: str) -> Iterator[Mount]:
+    for line in text.splitlines():
+        if found := _LINE.match(line):
+            major, minor, root, point, kind, options = found.groups()
+            device = os.makedev(int(major), int(minor))
+            yield Mount(device, _plain(root), _plain(point), kind, frozenset(options.split(",")))
+
+
+def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
+    """On which of the `mounts` the absolute `path`, which has no links, lies."""
+    above = [mount for mount in mounts if PurePosixPath(path).is_relative_to(mount.point)]
+    return max(reversed(above), key=lambda mount: len(mount.point), default=None)  # a later one hides an earlier
+
+
+def _plain(escaped: str) -> str:
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), escaped)

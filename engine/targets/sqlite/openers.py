@@ -1,0 +1,52 @@
+"""Who else has a database open, with locks or without, told without opening it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_FIRST_PID_NAMESPACE: Final = "pid:[4026531836]"  # a constant of the kernel
+
+
+@dataclass(frozen=True)
+class Openers:
+    """The other processes that have a file open; `complete` is False where some process may not be looked into."""
+
+    pids: tuple[int, ...]
+    complete: bool
+
+
+def openers(path: str) -> Openers | None:
+    """The other processes that have the file at `path` open, locked or not; None anywhere but on Linux.
+
+    Raises FileNotFoundError if there is no such file.
+    """
+    real = Path(os.path.realpath(path))
+    status = real.stat()
+    try:
+        # A container sees nothing of what is around it; and where other users' processes are hidden, 1 is too.
+        sees_all = str(Path("/proc/self/ns/pid").readlink()) == _FIRST_PID_NAMESPACE and Path("/proc/1").exists()
+        pids = sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    except OSError:
+        return None
+    has_open = {pid: _has_open(pid, status, real.name) for pid in pids if pid != os.getpid()}
+    found = tuple(pid for pid, answer in has_open.items() if answer)
+    return Openers(found, complete=sees_all and None not in has_open.values())
+
+
+def _has_open(pid: int, file: os.stat_result, name: str) -> bool | None:
+    """None where we may not look into the process."""
+    try:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                # The name goes first: to ask for the status of any file may hang where its server is gone.
+                if descriptor.readlink().name == name and os.path.samestat(descriptor.stat(), file):
+                    return True
+    except PermissionError:
+        return None
+    except OSError:  # it has ended
+        return False
+    return False
