@@ -78,9 +78,11 @@ def test_looking_leaves_our_own_locks_alone_and_does_not_tell_of_them(tmp_path: 
     path = make_database(tmp_path / "a.db", rows=20, journal_mode=journal_mode)
     with transaction(path, "IMMEDIATE"):
         assert uses(path) == []
-        refused = "import sqlite3, sys; connection = sqlite3.connect(sys.argv[1], timeout=0)\n" + (
-            "try: connection.execute('BEGIN IMMEDIATE')\n"
+        refused = (
+            "import sqlite3, sys\n"
+            "try: sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')\n"
             "except sqlite3.OperationalError: print('ready', flush=True)\n"
+            "else: sys.exit('our lock is gone')\n"
             "sys.stdin.read()"
         )
         with another_process(path, program=refused):

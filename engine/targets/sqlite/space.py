@@ -1,0 +1,80 @@
+"""Whether the file systems have room for what a statement will write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from engine.words import size
+
+# Directories, the map of a file's blocks and the journal's page headers take room too, and others write meanwhile.
+_MARGIN_SHARE: Final = 0.01
+_MARGIN_BYTES: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Need:
+    """`bytes` that will be written below `directory`, and `what` they are: "the database's journal"."""
+
+    directory: str
+    bytes: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Room:
+    """A file system, by its device number, and the bytes free on it; None where it does not say."""
+
+    file_system: int
+    free: int | None
+
+
+def free_bytes(directory: str) -> int | None:
+    """What ordinary users may still write there: without the blocks reserved for root, which keep a system alive.
+
+    None where the file system does not say. Raises OSError if there is no such directory.
+    """
+    status = os.statvfs(directory)
+    # Some, such as a tmpfs without a limit, report no blocks at all; a full one still has its size.
+    return status.f_bavail * status.f_frsize if status.f_blocks else None
+
+
+def room_in(directory: str) -> Room:
+    """Raises OSError if there is no such directory."""
+    return Room(Path(directory).stat().st_dev, free_bytes(directory))
+
+
+def shortfalls(needs: Iterable[Need], room: Callable[[str], Room] = room_in) -> list[str]:
+    """A sentence for each file system that is too small for all `needs` that lie on it together.
+
+    Raises OSError if there is no such directory.
+    """
+    by_file_system: dict[int, tuple[Room, list[Need]]] = {}
+    for need in needs:
+        if need.bytes > 0:
+            found = room(need.directory)
+            by_file_system.setdefault(found.file_system, (found, []))[1].append(need)
+    return [
+        _sentence(needed, found.free)
+        for found, needed in by_file_system.values()
+        if found.free is not None and found.free < with_margin(needed)
+    ]
+
+
+def with_margin(needs: Sequence[Need]) -> int:
+    """The bytes that must be free for `needs` on one file system."""
+    total = sum(need.bytes for need in needs)
+    return total + round(total * _MARGIN_SHARE) + _MARGIN_BYTES
+
+
+def _sentence(needs: Sequence[Need], free: int) -> str:
+    total = with_margin(needs)
+    margin = total - sum(need.bytes for need in needs)
+    parts = [*(f"{size(need.bytes)} for {need.what}" for need in needs), f"{size(margin)} to spare"]
+    return (
+        f"it needs {size(total)} on the file system of {needs[0].directory} ({', '.join(parts)}), "
+        f"and {size(free)} are free"
+    )
