@@ -291,6 +291,10 @@ class ChildJob:
     started_at: Micros | None = None
     finished_at: Micros | None = None
     cancel_requested_at: Micros | None = None
+    force_requested_at: Micros | None = None
+    """When somebody asked to end the process that ran it."""
+    recovering: bool = False
+    """Its process died after it had been asked to stop: what is left to do is to look after the database."""
     progress: Progress = field(default_factory=Progress)
     warnings: tuple[str, ...] = ()
     before: Facts | None = None

@@ -168,7 +168,12 @@ class JobProcessor:
 
     async def _settle(self, claim: Claim, outcome: Outcome, report: Report) -> Claim | None:
         """Store how it ended. Where that is given up, this process ends, and rescue takes the child."""
-        handed_back = self._stopping and outcome.status is Status.CANCELLED and claim.job not in self._asked_to_stop
+        handed_back = (
+            self._stopping
+            and outcome.status is Status.CANCELLED
+            and claim.recovering is None
+            and claim.job not in self._asked_to_stop
+        )
         self._asked_to_stop.discard(claim.job)
         refused, broken = 0, False
         outcome = replace(outcome, ended_at=self._clock())  # not when the store can be written at last

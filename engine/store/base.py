@@ -42,7 +42,8 @@ class Store(Protocol):
     async def claim(self, owner: str, parents: Collection[int] | None = None) -> Claim | None:
         """Make the next pending child whose target is free `running`, owned by `owner`; None if there is none.
 
-        `parents`: claim only children of these. While the store is paused there is none.
+        `parents`: claim only children of these. While the store is paused there is none but those that are only
+        to be recovered.
         """
         ...
 
@@ -68,7 +69,8 @@ class Store(Protocol):
         ...
 
     async def rescue(self) -> list[JobId]:
-        """Take the running children of owners that are proven dead: run again, or fail. What was taken."""
+        """Take the running children of owners that are proven dead: to be run again, or to be recovered where a
+        cancel was asked for; else they fail. What was taken."""
         ...
 
     async def owner_died(self) -> None:
@@ -81,6 +83,22 @@ class Store(Protocol):
 
     async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         """Cancel what is pending, ask what runs to stop; `reason` says why. Raises JobNotFoundError."""
+        ...
+
+    async def request_force(
+        self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER
+    ) -> bool:
+        """`request_cancel`, and remember that `running`, which is `job` or a child of it, is to be ended by force.
+
+        False, and nothing is written, where `owner` does not run it any more.
+        """
+        ...
+
+    async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
+        """End the process of `owner` by SIGKILL, if it still runs this child; whether it was there to be ended.
+
+        `pid`: as it has registered. Raises PermissionError where it is not ours to end.
+        """
         ...
 
     async def cancel_requests(self, owner: str) -> set[JobId]:

@@ -19,21 +19,28 @@ OVERDUE = """
 SELECT p.id FROM parent_job AS p WHERE p.deadline_at <= ? AND p.deadline_at IS NOT NULL AND p.finished_at IS NULL
     AND EXISTS (
         SELECT 1 FROM child_job AS c WHERE c.parent_id = p.id AND (
-            c.status = 'pending' OR c.status = 'running' AND c.cancel_requested_at IS NULL
+            c.status = 'pending' AND c.recovering = 0 OR c.status = 'running' AND c.cancel_requested_at IS NULL
                 AND p.options ->> 'stop_at_limit'))
 """
 
 ORPHANS = """
 SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
-    iif(c.cancel_requested_at IS NULL, NULL, coalesce(c.cancel_reason, 'cancelled_by_user')), p.deadline_at,
+    iif(c.cancel_requested_at IS NULL, NULL, coalesce(c.cancel_reason, 'cancelled_by_user')), c.recovering,
+    p.deadline_at,
     (SELECT count(*) FROM attempt AS a
      WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost')
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
 """
 
+NOBODY_LOOKED = "its process died before it could stop; nobody has looked at the database since"
+LOOKING_FAILED = "its process died before it could stop, and so did the one that looked at the database after it"
+
 
 def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
-    """Pending children end at once; a running one is asked. What is over stays as it is."""
+    """Pending children end at once; a running one is asked. What is over stays as it is.
+
+    One that is pending because it is to be recovered ends, too: then nobody looks at its database.
+    """
     known = connection.execute(
         "SELECT 1 FROM child_job WHERE parent_id = ? AND ordinal = coalesce(?, ordinal)",
         (job.parent, job.ordinal),
@@ -47,8 +54,42 @@ def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, a
             (at, job.parent),
         )
     end_pending(connection, job.parent, Status.CANCELLED, reason, at, job.ordinal)
+    _give_up_recovery(connection, job, at)
     _ask_running_to_stop(connection, job, reason, at)
     settle_parent(connection, job.parent, at)
+
+
+def _give_up_recovery(connection: sqlite3.Connection, job: JobId, at: Micros) -> None:
+    connection.execute(
+        "UPDATE child_job SET status = 'cancelled', reason = coalesce(cancel_reason, 'cancelled_by_user'), error = ?1,"
+        " finished_at = max(?2, changed_at), changed_at = max(?2, changed_at)"
+        " WHERE parent_id = ?3 AND ordinal = coalesce(?4, ordinal) AND status = 'pending' AND recovering = 1",
+        (NOBODY_LOOKED, at, job.parent, job.ordinal),
+    )
+
+
+def request_force(
+    connection: sqlite3.Connection, job: JobId, running: JobId, owner: str, reason: Reason, at: Micros
+) -> bool:
+    """Ask `job` to stop, and remember that `running` of it is to be ended by force; whether `owner` runs it still."""
+    if not is_run_by(connection, running, owner):
+        return False
+    request_cancel(connection, job, reason, at)
+    connection.execute(
+        "UPDATE child_job SET force_requested_at = max(?, cancel_requested_at) WHERE parent_id = ? AND ordinal = ?",
+        (at, running.parent, running.ordinal),
+    )
+    return True
+
+
+def is_run_by(connection: sqlite3.Connection, job: JobId, owner: str) -> bool:
+    return (
+        connection.execute(
+            "SELECT 1 FROM child_job WHERE parent_id = ? AND ordinal = ? AND owner = ?",
+            (job.parent, job.ordinal, owner),
+        ).fetchone()
+        is not None
+    )
 
 
 def _ask_running_to_stop(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
@@ -72,25 +113,24 @@ def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
 
 
 def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[JobId]:
-    """Take over what a dead process left running: again if that is still possible, else failed; never lost."""
+    """Take over what a dead process left running: again if that is still possible, else failed; never lost.
+
+    What was to be cancelled is not run again, but its database is looked after, unless that has failed like this.
+    """
     orphans = connection.execute(ORPHANS, (dead_owner,)).fetchall()
-    for parent_id, ordinal, attempt, max_attempts, cancel_reason, deadline_at, died_before in orphans:
+    for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, died_before in orphans:
         job = JobId(parent_id, ordinal)
-        if cancel_reason is not None:
-            error = "its process ended before the operation could stop"
-            _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), error, at)
+        if recovering:
+            _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), LOOKING_FAILED, at)
+        elif cancel_reason is not None:
+            _back_to_pending(connection, job, at, recovering=True)
         elif attempt >= max_attempts:
             times = f", {died_before + 1} times" if died_before else ""
             _fail_orphan(connection, job, f"the process that ran it died{times}", at)
         elif deadline_at is not None and deadline_at <= at:
             _fail_orphan(connection, job, "the process that ran it died, and its time limit has passed since", at)
         else:
-            keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at)
-            connection.execute(
-                f"UPDATE child_job SET {BACK_TO_PENDING}, changed_at = max(?, changed_at)"
-                " WHERE parent_id = ? AND ordinal = ?",
-                (at, parent_id, ordinal),
-            )
+            _back_to_pending(connection, job, at, recovering=False)
         connection.execute(
             "UPDATE step SET status = 'failed', finished_at = max(?, started_at),"
             " error = 'the process that ran it died'"
@@ -100,6 +140,15 @@ def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[
         settle_parent(connection, parent_id, at)
     connection.execute("DELETE FROM worker WHERE id = ?", (dead_owner,))
     return [JobId(parent_id, ordinal) for parent_id, ordinal, *_ in orphans]
+
+
+def _back_to_pending(connection: sqlite3.Connection, job: JobId, at: Micros, *, recovering: bool) -> None:
+    keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at)
+    connection.execute(
+        f"UPDATE child_job SET {BACK_TO_PENDING}, recovering = ?, changed_at = max(?, changed_at)"
+        " WHERE parent_id = ? AND ordinal = ?",
+        (recovering, at, job.parent, job.ordinal),
+    )
 
 
 def _fail_orphan(connection: sqlite3.Connection, job: JobId, error: str, at: Micros) -> None:

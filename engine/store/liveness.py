@@ -7,9 +7,11 @@ knows that the owner is dead.
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -54,6 +56,49 @@ def _lives_without_its_file(store: Path, owner: str, pid: int | None, host: str 
     except PermissionError:
         return True
     return True
+
+
+def kill(store: Path, owner: str, pid: int) -> bool:
+    """End the process that registered as `owner` by SIGKILL; False where it is not there any more.
+
+    Never another one that has its number by now, or counts otherwise, as in a container: `pid` is first taken hold of,
+    then it is the one that has the lock of `owner`.
+    """
+    try:
+        with _hold_of(pid) as send:
+            is_it = locks.is_held(_lock_file(store, owner)) and _has_open(pid, _lock_file(store, owner))
+            if is_it:
+                send(signal.SIGKILL)
+            return is_it
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+@contextmanager
+def _hold_of(pid: int) -> Iterator[Callable[[signal.Signals], None]]:
+    """What sends signals to the process that has this number now, and to no later one. Raises ProcessLookupError."""
+    if sys.platform != "linux":
+        os.kill(pid, 0)
+        yield lambda number: os.kill(pid, number)
+        return
+    process = os.pidfd_open(pid)
+    try:
+        yield lambda number: signal.pidfd_send_signal(process, number)
+    finally:
+        os.close(process)
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    """Whether a process has a file open; where the system does not tell, it may have."""
+    descriptors = Path(f"/proc/{pid}/fd")
+    if not Path("/proc/self/fd").exists():
+        return True
+    wanted = path.stat()
+    for descriptor in descriptors.iterdir():
+        with suppress(FileNotFoundError):
+            if os.path.samestat(descriptor.stat(), wanted):
+                return True
+    return False
 
 
 def beat(store: Path, owner: str) -> None:

@@ -40,7 +40,8 @@ WHERE seq > :after ORDER BY seq LIMIT :limit"""
 
 LAST_CHANGE = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
 
-CANCEL_REQUESTS = "SELECT parent_id, ordinal FROM child_job WHERE owner = :owner AND cancel_requested_at IS NOT NULL"
+CANCEL_REQUESTS = """SELECT parent_id, ordinal FROM child_job
+WHERE owner = :owner AND cancel_requested_at IS NOT NULL AND recovering = 0"""
 
 OWNERS_OF_RUNNING = "SELECT owner, pid, host FROM child_job WHERE owner IS NOT NULL"
 OWNERS = f"SELECT id, pid, host FROM worker UNION {OWNERS_OF_RUNNING}"

@@ -34,7 +34,8 @@ PARENT_COLUMNS = (
 )  # fmt: skip
 CHILD_COLUMNS = (
     "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
-    "cancel_requested_at", "fraction", "object", "steps_done", "steps_total", "phase", "warnings", "before", "after",
+    "cancel_requested_at", "force_requested_at", "recovering", "fraction", "object", "steps_done", "steps_total",
+    "phase", "warnings", "before", "after",
 )  # fmt: skip
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
@@ -142,6 +143,8 @@ def _child(parent_id: int, row: Row) -> ChildJob:
         started_at=named["started_at"],
         finished_at=named["finished_at"],
         cancel_requested_at=named["cancel_requested_at"],
+        force_requested_at=named["force_requested_at"],
+        recovering=bool(named["recovering"]),
         progress=Progress(
             fraction=named["fraction"],
             object=named["object"],

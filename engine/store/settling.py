@@ -36,11 +36,14 @@ def end_pending(
     at: Micros,
     ordinal: int | None = None,
 ) -> None:
-    """End the pending children of a parent, or the one at `ordinal`, without their having run."""
+    """End the pending children of a parent, or the one at `ordinal`, without their having run.
+
+    Not those that did run, and whose database is to be looked after.
+    """
     connection.execute(
         "UPDATE child_job SET status = ?1, reason = ?2, finished_at = max(?3, changed_at),"
         " changed_at = max(?3, changed_at)"
-        " WHERE parent_id = ?4 AND ordinal = coalesce(?5, ordinal) AND status = 'pending'",
+        " WHERE parent_id = ?4 AND ordinal = coalesce(?5, ordinal) AND status = 'pending' AND recovering = 0",
         (status, reason, at, parent_id, ordinal),
     )
 

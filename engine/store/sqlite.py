@@ -100,6 +100,19 @@ class SqliteStore:
     async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         await self._writer.run(lambda c: interventions.request_cancel(c, job, reason, self._clock()))
 
+    async def request_force(
+        self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER
+    ) -> bool:
+        return await self._writer.run(
+            lambda c: interventions.request_force(c, job, running, owner, reason, self._clock())
+        )
+
+    async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
+        """Inside a transaction, so that the process can neither end this child nor begin another one meanwhile."""
+        return await self._writer.run(
+            lambda c: interventions.is_run_by(c, running, owner) and liveness.kill(self.path, owner, pid)
+        )
+
     async def enforce_time_limits(self) -> None:
         if list(await self._read(interventions.OVERDUE, (self._clock(),))):
             await self._writer.run(lambda c: interventions.enforce_time_limits(c, self._clock()))

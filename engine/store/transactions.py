@@ -52,13 +52,21 @@ SELECT parent_id, ordinal FROM child_job AS c
 WHERE c.status = 'pending' AND c.parent_id IN (SELECT value FROM json_each(?)) AND {FREE}
 ORDER BY parent_id, ordinal LIMIT 1
 """
+# Whatever is paused: nobody wants a database to stay as a dead process has left it.
+TO_BE_RECOVERED = f"""
+SELECT parent_id, ordinal FROM child_job AS c INDEXED BY child_job_recovering
+WHERE c.status = 'pending' AND c.recovering = 1 AND (?1 IS NULL OR c.parent_id IN (SELECT value FROM json_each(?1)))
+    AND {FREE}
+ORDER BY parent_id, ordinal LIMIT 1
+"""
 CLAIM = """
 UPDATE child_job SET status = 'running', owner = ?1, attempt = attempt + 1, changed_at = max(?2, changed_at),
     started_at = max(?2, changed_at), (pid, host) = (SELECT pid, host FROM worker WHERE id = ?1)
 WHERE parent_id = ?3 AND ordinal = ?4
 RETURNING type, attempt, operation,
     (SELECT target FROM parent_job WHERE id = child_job.parent_id),
-    (SELECT options FROM parent_job WHERE id = child_job.parent_id)
+    (SELECT options FROM parent_job WHERE id = child_job.parent_id),
+    iif(recovering, coalesce(cancel_reason, 'cancelled_by_user'), NULL), force_requested_at IS NOT NULL
 """
 
 OWNED = "parent_id = ? AND ordinal = ? AND owner = ? AND attempt = ? AND status = 'running'"
@@ -106,7 +114,9 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
     if found is None:
         return None
     parent_id, ordinal = found
-    job_type, attempt, operation, target, options = connection.execute(CLAIM, (owner, at, *found)).fetchone()
+    job_type, attempt, operation, target, options, recovering, forced = connection.execute(
+        CLAIM, (owner, at, *found)
+    ).fetchone()
     set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
     return Claim(
         job=JobId(parent_id, ordinal),
@@ -116,14 +126,17 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
         target=target,
         operation=operation,
         options=decode_options(options),
+        recovering=Reason(recovering) if recovering else None,
+        forced=bool(forced),
     )
 
 
 def _next_to_run(connection: sqlite3.Connection, parents: Collection[int] | None) -> tuple[int, int] | None:
+    these = None if parents is None else json.dumps(sorted(parents))
     if connection.execute("SELECT 1 FROM pause").fetchone():
-        return None
-    if parents is not None:
-        found = connection.execute(OF_THESE_PARENTS, (json.dumps(sorted(parents)),)).fetchone()
+        found = connection.execute(TO_BE_RECOVERED, (these,)).fetchone()
+    elif these is not None:
+        found = connection.execute(OF_THESE_PARENTS, (these,)).fetchone()
     else:
         found = connection.execute(AMONG_THE_OLDEST).fetchone() or connection.execute(OF_EACH_TARGET).fetchone()
     return found and (found[0], found[1])
@@ -212,7 +225,7 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
 
 def _is_to_be_cancelled(connection: sqlite3.Connection, claim: Claim) -> bool:
     asked = connection.execute(
-        f"SELECT 1 FROM child_job WHERE {OWNED} AND cancel_requested_at IS NOT NULL", _token(claim)
+        f"SELECT 1 FROM child_job WHERE {OWNED} AND cancel_requested_at IS NOT NULL AND recovering = 0", _token(claim)
     ).fetchone()
     return asked is not None
 
