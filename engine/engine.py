@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
-from engine import look
+from engine import ending_by_force, look
 from engine.clock import now
 from engine.jobs import JobId, JobType, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.manager import DatabaseMaintenanceManager
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from engine.ending_by_force import ForceCancel
     from engine.store.base import Store
     from engine.targets.base import Plan, TargetInfo
 
@@ -120,16 +121,26 @@ class Engine:
         """What a database is and what can be done with it. Raises TargetError."""
         return await look.inspect(target)
 
-    async def cancel(self, job: JobId, *, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
+    async def cancel(self, job: JobId, *, force: bool = False, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
         """Ask for the end of a child, or of all open children of a parent.
 
         A pending child is cancelled at once. A running one is asked to stop and ends as what really
         happened: a VACUUM that could not be interrupted any more ends completed. What is over stays as it is.
 
-        Raises JobNotFoundError.
+        `force`: also kill the process that runs it (see `force_cancel_of`). The child ends cancelled once another
+        process has undone what was left half done and has looked for damage.
+
+        Raises JobNotFoundError; with `force` also UsageError: nothing runs, or not where it could be killed from here.
         """
-        await self._store.request_cancel(job, reason)
+        if force:
+            await ending_by_force.end(self._store, job, reason)
+        else:
+            await self._store.request_cancel(job, reason)
         return await self.job(job.parent)
+
+    async def force_cancel_of(self, job: JobId) -> ForceCancel:
+        """What `cancel` with `force` would come to now. Raises as that does."""
+        return await ending_by_force.look(self._store, job)
 
     async def retry(self, parent_id: int, *, only_incomplete: bool = False) -> ParentJob:
         """Submit the request of a parent that is over once more, as a new parent with `retry_of`.
