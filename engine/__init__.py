@@ -11,6 +11,7 @@ from engine.jobs import (
     CheckLevel,
     ChildJob,
     EngineName,
+    Facts,
     JobId,
     LogLine,
     OnDuplicate,
@@ -24,10 +25,11 @@ from engine.jobs import (
     Status,
     Step,
     parent_progress,
+    remaining,
     run_duration,
 )
 from engine.retention import Retention
-from engine.targets.base import OperationInfo, OperationPlan, Plan, PlannedStep, TargetInfo
+from engine.targets.base import OperationInfo, OperationPlan, Plan, PlannedStep, TargetInfo, Verdict
 from engine.watching import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "ChildJob",
     "Engine",
     "EngineName",
+    "Facts",
     "HistoryFilter",
     "JobId",
     "Lagged",
@@ -59,7 +62,9 @@ __all__ = [
     "Status",
     "Step",
     "TargetInfo",
+    "Verdict",
     "WorkerProcess",
     "parent_progress",
+    "remaining",
     "run_duration",
 ]

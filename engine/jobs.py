@@ -349,3 +349,22 @@ def run_duration(job: ChildJob | ParentJob, now: Micros) -> float | None:
     if job.started_at is None:
         return None
     return ((job.finished_at or now) - job.started_at) / 1e6
+
+
+REMAINING_FROM = 0.03
+"""The fraction, and"""
+REMAINING_AFTER = 1.0
+"""the seconds of running from which on what is left can be told."""
+
+
+def remaining(child: ChildJob, now: Micros) -> float | None:
+    """Seconds that a running child is likely to go on for: as fast as until now.
+
+    None while that means nothing: at the beginning, where the fraction is unknown, and once it is to stop.
+    """
+    elapsed, fraction = run_duration(child, now), child.progress.fraction
+    if child.status is not Status.RUNNING or child.cancel_requested_at is not None or elapsed is None:
+        return None
+    if fraction is None or fraction < REMAINING_FROM or elapsed < REMAINING_AFTER:
+        return None
+    return max(elapsed * (1 - fraction) / fraction, 0.0)

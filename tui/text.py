@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import unquote
 
-from engine import Status
+from engine import Options, Status
 from engine.words import counted as counted
 from engine.words import size as size
+from engine.words import span
 
 GLYPH: Final[Mapping[Status, str]] = {
     Status.PENDING: "·",
@@ -40,6 +42,14 @@ def precise_duration(seconds: float | None) -> str:
     if seconds < 59.995:
         return f"{seconds:.2f} s"
     return duration(seconds)
+
+
+def time_left(seconds: float | None) -> str:
+    """An estimate: `0:44 left`, `1h20m left`, in at most 11 cells; never nothing left of what still runs."""
+    if seconds is None:
+        return ""
+    whole = max(math.ceil(seconds), 1)
+    return f"{duration(whole) if whole < 3600 else span(whole - whole % (60 if whole < 86_400 else 3600))} left"
 
 
 def rfc3339(micros: int | None) -> str | None:
@@ -104,6 +114,24 @@ def padded(text: str, width: int) -> str:
 def target_name(url: str) -> str:
     """What a target is called in a line: the file's name, harmless to a terminal."""
     return plain(unquote(url.rstrip("/").rpartition("/")[2]) or url)
+
+
+def options_in_words(options: Options) -> list[str]:
+    """How a request is to be carried out, apart from its time limits: what is as usual only where it matters."""
+    said = [f"on failure {options.on_failure}", f"lock timeout {options.lock_timeout:g} s"]
+    if options.verify:
+        said.append(f"verified by {options.check_level} checks")
+    elif options.check is not None:
+        said.append(f"{options.check} check")
+    if options.jobs is not None:
+        said.append(f"{options.jobs} at once")
+    if options.objects:
+        said.append(f"only {' and '.join(options.objects)}")
+    if options.analysis_limit is not None:
+        said.append(f"analysis limit {counted(options.analysis_limit, 'row')}")
+    if options.backup_to is not None:
+        said.append(f"backup to {options.backup_to}")
+    return [*said, "forced"] if options.force else said
 
 
 def size_change(before: float | None, after: float | None) -> str:

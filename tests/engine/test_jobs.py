@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from engine.jobs import (
     may_follow,
     parent_progress,
     parent_status,
+    remaining,
     run_duration,
 )
 from tests.building import ALL_FOUR
@@ -106,3 +109,33 @@ def test_run_duration_goes_on_until_the_job_is_over() -> None:
 def test_r1_an_unknown_operation_cannot_be_constructed(name: str) -> None:
     with pytest.raises(ValueError, match="not a valid Operation"):
         Operation(name)
+
+
+RUNNING = ChildJob(
+    parent_id=1,
+    ordinal=1,
+    operation=Operation.VACUUM,
+    status=R,
+    started_at=0,
+    progress=Progress(fraction=0.25),
+)
+
+
+def test_what_is_left_goes_on_as_fast_as_until_now() -> None:
+    assert remaining(RUNNING, now=10_000_000) == pytest.approx(30.0)
+    assert remaining(replace(RUNNING, progress=Progress(fraction=1.0)), now=10_000_000) == 0.0
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        replace(RUNNING, progress=Progress()),
+        replace(RUNNING, progress=Progress(fraction=0.029)),
+        replace(RUNNING, started_at=9_000_001),
+        replace(RUNNING, started_at=None, status=P),
+        replace(RUNNING, cancel_requested_at=1),
+        replace(RUNNING, status=C, finished_at=9_000_000),
+    ],
+)
+def test_no_guess_is_made_while_it_would_mean_nothing(child: ChildJob) -> None:
+    assert remaining(child, now=10_000_000) is None

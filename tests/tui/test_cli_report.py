@@ -7,14 +7,10 @@ from dataclasses import replace
 import pytest
 
 from engine import (
-    EngineName,
     JobId,
     LogLine,
     Operation,
-    OperationPlan,
     Options,
-    Plan,
-    PlannedStep,
     Progress,
     Reason,
     Status,
@@ -127,28 +123,6 @@ def test_limits_and_pins_are_told() -> None:
     assert f"  limit    {local_time(START)} (after 1h30m, until 06:00), what runs then is asked to stop" in lines
     assert "  pinned   kept whatever its age" in lines
     assert "✓ completed, pinned" in report.history_table([job])[1]
-
-
-def test_a_plan_says_why_what_and_whom_it_blocks() -> None:
-    step = PlannedStep(
-        object="main", command="VACUUM", reason="31% free", lock="blocks everyone", disk_needed=2_000_000, estimate=3
-    )
-    plan = Plan(
-        target="sqlite:///srv/sales.db",
-        engine=EngineName.SQLITE,
-        before={"size": 1_000_000},
-        operations=(OperationPlan(operation=Operation.VACUUM, steps=(step,)),),
-    )
-    assert report.plan_lines(plan) == [
-        "sqlite:///srv/sales.db  sqlite  1.00 MB",
-        "",
-        "vacuum  1 step",
-        "  VACUUM",
-        "    why   31% free",
-        "    lock  blocks everyone",
-        "    disk  2.00 MB free space needed",
-        "    time  about 3.00 s",
-    ]
 
 
 def test_a_frame_shows_parents_and_children() -> None:

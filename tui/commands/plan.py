@@ -11,7 +11,7 @@ from engine.clock import now
 from engine.errors import UsageError
 from engine.limits import deadline
 from tui import json_form
-from tui.commands import output, report
+from tui.commands import output, plan_report, report
 from tui.commands.exit_codes import OK, REFUSED
 from tui.commands.settings import Settings, requests
 
@@ -22,7 +22,7 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         output.document({"jobs": [json_form.plan(plan) for plan in plans]})
     else:
-        blocks = ["\n".join(report.plan_lines(plan)) for plan in plans]
+        blocks = ["\n".join(plan_report.plan_lines(plan)) for plan in plans]
         output.line("\n\n".join(blocks))
         if (closes := deadline(asked[0].options, now())) is not None:  # it is the same for all
             output.line(f"\nno operation starts after {report.limit(asked[0].options, closes)}, if it is run now")

@@ -1,21 +1,34 @@
-"""Jobs and plans as lines for a person: pure functions."""
+"""Jobs as lines for a person: pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from engine import Attempt, ChildJob, JobId, LogLine, Options, ParentJob, Plan, Reason, Status, Step, run_duration
+from engine import (
+    Attempt,
+    ChildJob,
+    JobId,
+    Operation,
+    Options,
+    ParentJob,
+    Reason,
+    Status,
+    Step,
+    run_duration,
+)
 from engine.words import span
+from tui.effects import effect, findings, is_finding, step_effect
+from tui.facts import changes, number, table
 from tui.text import (
     GLYPH,
     cells,
     counted,
     local_time,
+    options_in_words,
     padded,
     plain,
     precise_duration,
     shortened,
-    size,
     size_change,
     target_name,
 )
@@ -47,8 +60,8 @@ def ending(child: ChildJob) -> str:
         phrase += f" ({child.reason.value.replace('_', ' ')})"
     if child.error:
         phrase += f": {plain(child.error)}"
-    if effect := _effect(child):
-        phrase += f", {effect}"
+    if (did := effect(child)) and not (child.error and child.operation is Operation.CHECK):  # the error says it
+        phrase += f", {did}"
     if child.warnings:
         phrase += f", {counted(len(child.warnings), 'warning')}: {plain('; '.join(child.warnings))}"
     return phrase
@@ -72,9 +85,11 @@ def caveats(job: ParentJob) -> str:
 
 
 def job_effect(job: ParentJob) -> str:
-    """The database's size before the first child that ran and after the last."""
-    before = [_size(child.before) for child in job.children if _size(child.before) is not None]
-    after = [_size(child.after) for child in job.children if _size(child.after) is not None]
+    """What its only child did, else the database's size before the first child that ran and after the last."""
+    if len(job.children) == 1 and (said := effect(job.children[0])):
+        return said
+    before = [size for child in job.children if (size := number(child.before, "size")) is not None]
+    after = [size for child in job.children if (size := number(child.after, "size")) is not None]
     return size_change(before[0], after[-1]) if before and after else ""
 
 
@@ -102,7 +117,7 @@ def job_lines(job: ParentJob, only: JobId | None = None) -> list[str]:
         summary(job),
         f"  target   {plain(job.target)}",
         f"  created  {local_time(job.created_at)}" + (f", retry of #{job.retry_of}" if job.retry_of else ""),
-        f"  options  on failure {job.request.options.on_failure}, lock timeout {job.request.options.lock_timeout:g} s",
+        f"  options  {plain(', '.join(options_in_words(job.request.options)))}",
     ]
     if job.deadline_at is not None:
         lines.append(f"  limit    {limit(job.request.options, job.deadline_at)}")
@@ -126,17 +141,36 @@ def _child_lines(child: ChildJob) -> Iterator[str]:
     how = ending(child) if child.status.is_final else state(child)
     all_the_same = child.status.is_final and child.status is not Status.CANCELLED and child.cancel_requested_at
     asked = ", cancel requested" if all_the_same else ""
-    attempt = f", attempt {child.attempt}" if child.attempt > 1 else ""
-    yield f"{GLYPH[child.status]} #{child.id} {child.operation} {how}{asked}{attempt}"
+    again = f", attempt {child.attempt}" if child.attempt > 1 else ""
+    yield f"{GLYPH[child.status]} #{child.id} {child.operation} {how}{asked}{again}"
+    yield from (f"  found    {line}" for line in finding_lines(child))
+    yield from (f"  {row}" for row in table(changes(child.before, child.after)))
     attempts = {attempt.number: attempt for attempt in child.attempts}
     numbers = {*attempts, *(step.attempt for step in child.steps), *(line.attempt for line in child.log)}
-    for number in sorted(numbers):
-        if number in attempts:
-            yield _attempt_line(attempts[number], alone=len(numbers) == 1)
+    for attempt in sorted(numbers):
+        if attempt in attempts:
+            yield _attempt_line(attempts[attempt], alone=len(numbers) == 1)
         for step in child.steps:
-            if step.attempt == number:
+            if step.attempt == attempt:
                 yield from _step_lines(step)
-        yield from _log_lines([line for line in child.log if line.attempt == number])
+        yield from _log_lines(child, attempt)
+
+
+def finding_lines(child: ChildJob, most: int | None = None) -> Iterator[str]:
+    """What a check found, at most so many, and where to look for those that are not among them."""
+    found = [" ".join(message.split()) for message in findings(child)]
+    total = max(len(found), int(number(child.after, "findings") or 0))
+    shown = found[:most]
+    yield from map(plain, shown)
+    if found and len(shown) < total:
+        where = f": dbtend show {child.id}" if len(shown) < len(found) else " that are not kept"
+        yield f"... and {total - len(shown):,} more{where}"
+
+
+def first_findings(job: ParentJob) -> Iterator[str]:
+    """What the checks of a job found, each with the first few."""
+    for child in job.children:
+        yield from finding_lines(child, most=5)
 
 
 def state(child: ChildJob) -> str:
@@ -158,13 +192,15 @@ def _attempt_line(attempt: Attempt, *, alone: bool) -> str:
     return f"  attempt {attempt.number}  {process}  {began} to {local_time(attempt.finished_at)}  {ended}"
 
 
-def _log_lines(log: Sequence[LogLine]) -> Iterator[str]:
-    """The log of one attempt; a gap in the numbers is what was left out."""
+def _log_lines(child: ChildJob, attempt: int) -> Iterator[str]:
+    """The log of one attempt, without what was found; a gap in the numbers is what was left out."""
     expected = 1
-    for line in log:
+    for line in (line for line in child.log if line.attempt == attempt):
         if line.number > expected:
             yield f"  ... {counted(line.number - expected, 'line')} left out ..."
         expected = line.number + 1
+        if is_finding(child, line):
+            continue
         level = "" if line.level == "info" else f"{line.level}: "
         first, *rest = line.message.splitlines() or [""]
         yield f"  {local_time(line.at)}  {level}{plain(first)}"
@@ -173,7 +209,8 @@ def _log_lines(log: Sequence[LogLine]) -> Iterator[str]:
 
 def _step_lines(step: Step) -> Iterator[str]:
     took = precise_duration((step.finished_at - step.started_at) / 1e6) if step.finished_at else ""
-    yield f"  {GLYPH[step.status]} {padded(took, 8)} {plain(step.command)}"
+    did = step_effect(step.effect)
+    yield f"  {GLYPH[step.status]} {padded(took, 8)} {plain(step.command)}" + (f"  ({did})" if did else "")
     if step.error:
         yield f"             {plain(step.error)}"
 
@@ -201,39 +238,11 @@ def _over_already(job: ChildJob | ParentJob) -> str:
     return f"is {job.status} already: there was nothing to cancel"
 
 
-def plan_lines(plan: Plan) -> list[str]:
-    """What would run, with everything that is known before it does."""
-    lines = [f"{plain(plan.target)}  {plan.engine}  {size(_size(plan.before))}"]
-    for operation in plan.operations:
-        if operation.refused is not None:
-            lines += ["", f"{operation.operation}  refused", f"  {plain(operation.refused)}"]
-            continue
-        lines += ["", f"{operation.operation}  {counted(len(operation.steps), 'step')}"]
-        for step in operation.steps:
-            lines.append(f"  {plain(step.command)}")
-            lines.append(f"    why   {plain(step.reason)}")
-            lines.append(f"    lock  {plain(step.lock)}")
-            if step.disk_needed is not None:
-                lines.append(f"    disk  {size(step.disk_needed)} free space needed")
-            if step.estimate is not None:
-                lines.append(f"    time  about {precise_duration(step.estimate)}")
-    return lines
-
-
 def _trouble(job: ParentJob) -> str:
     """The first error of a job, on one line."""
-    errors = [f"{child.operation}: {child.error}" for child in job.children if child.error]
+    failed = [child for child in job.children if child.reason is not Reason.NOT_NEEDED]
+    errors = [f"{child.operation}: {child.error}" for child in failed if child.error]
     return shortened(plain(" ".join(errors[0].split())), 60) if errors else ""
-
-
-def _effect(child: ChildJob) -> str:
-    before, after = _size(child.before), _size(child.after)
-    return size_change(before, after) if size(before) != size(after) else ""
-
-
-def _size(facts: Mapping[str, int | float | str | None] | None) -> float | None:
-    value = facts.get("size") if facts else None
-    return value if isinstance(value, int | float) else None
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

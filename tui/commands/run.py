@@ -71,6 +71,8 @@ def _in_foreground(how: Foreground, submit: Submit, *, as_json: bool) -> int:
     else:
         for job in jobs:
             output.line(report.summary(job))
+            for found in report.first_findings(job):
+                output.line(f"  {found}")
     return code
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
-from tui.text import plain, size
+from tui.effects import effect, steps_taken
+from tui.facts import changes, table
+from tui.text import plain
 from tui.views.line import Line, Role, Span, fit, line, wrapped
 from tui.views.remarks import earlier_attempt, remarks
-from tui.views.status import child_of, effect, operations, status_span, time_taken, warnings
+from tui.views.status import child_of, operations, status_span, time_taken, warnings
 from tui.views.times import limit, times
 
 
@@ -47,7 +49,9 @@ def _in_short(child: ChildJob, now: int, width: int) -> str:
     """How long it took, and how far it is or what it did."""
     took = time_taken(child, now)
     progress = child.progress
-    said = [effect(child, width - len(took) - 2), warnings(child)] if child.status.is_final else []
+    said = (
+        [effect(child, width - len(took) - 2) or steps_taken(child), warnings(child)] if child.status.is_final else []
+    )
     if child.status is Status.RUNNING and progress.steps_total:
         at = f"step {min(progress.steps_done + 1, progress.steps_total)} of {progress.steps_total}"
         said = [f"{at}, {plain(progress.object)}" if progress.object else at]
@@ -65,17 +69,8 @@ def current_step(child: ChildJob) -> Step | None:
 
 
 def before_and_after(child: ChildJob, width: int) -> list[Line]:
-    """What the operation has changed, as `fact before → after`, as far as the rounded figures differ."""
-    before, after = child.before or {}, child.after or {}
-    both = [(fact, _value(fact, before[fact]), _value(fact, after[fact])) for fact in before if fact in after]
-    changes = [f"{fact.replace('_', ' ')} {old} → {new}" for fact, old, new in both if old != new]
-    return wrapped(", ".join(changes), width, Role.DIM) if changes else []
-
-
-def _value(fact: str, value: int | float | str | None) -> str:
-    if isinstance(value, (int, float)) and fact.endswith("size"):
-        return size(value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    """What the operation has changed, a fact in each line, as far as the rounded figures differ."""
+    return [part for row in table(changes(child.before, child.after)) for part in wrapped(row, width, Role.DIM)]
 
 
 def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from rich.cells import cell_len
 
-from engine import ParentJob, Pause, Status, WorkerProcess
+from engine import Facts, ParentJob, Pause, Status, WorkerProcess
+from tui.facts import number, text
 from tui.text import plain, size
 from tui.views.line import Line, Role, Span, both_ends
 from tui.views.lists import TargetState
-
-Facts = Mapping[str, int | float | str | None]
 
 
 def header_line(
@@ -46,7 +45,7 @@ def _about_target(state: TargetState | None, dropped: int) -> tuple[Span, ...]:
 
 
 def _length(spans: tuple[Span, ...]) -> int:
-    return sum(cell_len(text) for text, _ in spans)
+    return sum(cell_len(words) for words, _ in spans)
 
 
 def facts_in_words(facts: Facts) -> list[str]:
@@ -56,12 +55,12 @@ def facts_in_words(facts: Facts) -> list[str]:
 
 def _facts(facts: Facts) -> dict[str, str]:
     said = {}
-    if isinstance(total := facts.get("size"), (int, float)):
+    if (total := number(facts, "size")) is not None:
         said["size"] = size(total)
-    if isinstance(mode := facts.get("journal_mode"), str):
+    if mode := text(facts, "journal_mode"):
         said["journal"] = mode if mode == "wal" else f"journal {mode}"
-    free, pages = facts.get("free_pages"), facts.get("pages")
-    if isinstance(free, (int, float)) and isinstance(pages, (int, float)) and pages:
+    free, pages = number(facts, "free_pages"), number(facts, "pages")
+    if free is not None and pages:
         said["free"] = f"{free / pages:.0%} free"
     return said
 

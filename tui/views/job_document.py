@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step
+from tui.effects import effect, findings, is_finding, step_effect, steps_taken
+from tui.facts import number
 from tui.text import GLYPH, counted, local_time, plain, precise_duration
 from tui.views.detail import before_and_after
 from tui.views.line import Line, Role, line, wrapped
 from tui.views.remarks import how_it_ended, remarks
-from tui.views.status import effect, operations, status_span, time_taken, warnings
+from tui.views.status import operations, status_span, time_taken, warnings
 from tui.views.times import moment, times
 
 
@@ -29,11 +31,11 @@ def job_document(parent: ParentJob, name: str, *, now: int, width: int) -> list[
 
 def child_start(lines: list[Line], ordinal: int) -> int:
     """The number of the line where a child begins in its parent's document; 0 if it is not there."""
-    return next((number for number, text in enumerate(lines) if text.key == ordinal), 0)
+    return next((at for at, text in enumerate(lines) if text.key == ordinal), 0)
 
 
 def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
-    said = "  ".join(part for part in (time_taken(child, now), effect(child)) if part)
+    said = "  ".join(part for part in (time_taken(child, now), effect(child) or steps_taken(child)) if part)
     lines = [
         line(
             (f".{child.ordinal} {child.operation.value}  ", Role.HEADING),
@@ -46,14 +48,25 @@ def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Lin
     ]
     for warning in child.warnings:
         lines += wrapped(warning, width, Role.WARNING, indent=4)
+    lines += _findings(child, width)
     lines += [Line((("    ", Role.TEXT), *text.spans)) for text in before_and_after(child, width - 4)]
     attempts = {attempt.number: attempt for attempt in child.attempts}
     # Of what ran before this version kept attempts, only the steps tell.
     numbers = {*attempts, *(step.attempt for step in child.steps), *(entry.attempt for entry in child.log)}
-    for number in sorted(numbers):
-        if number in attempts and (len(numbers) > 1 or _process_is_of_interest(child)):
-            lines += wrapped(_attempt(attempts[number], parent.created_at), width, Role.DIM, indent=4)
-        lines += _steps_and_log(child, number, now, width)
+    for attempt in sorted(numbers):
+        if attempt in attempts and (len(numbers) > 1 or _process_is_of_interest(child)):
+            lines += wrapped(_attempt(attempts[attempt], parent.created_at), width, Role.DIM, indent=4)
+        lines += _steps_and_log(child, attempt, now, width)
+    return lines
+
+
+def _findings(child: ChildJob, width: int) -> list[Line]:
+    """What a check found, one below the other; of very many not all are kept."""
+    found = findings(child)
+    lines = [row for message in found for row in wrapped(f"× {message}", width, Role.FAILED, indent=4)]
+    not_kept = int(number(child.after, "findings") or 0) - len(found)
+    if found and not_kept > 0:
+        lines += wrapped(f"... and {not_kept:,} more that are not kept", width, Role.DIM, indent=4)
     return lines
 
 
@@ -78,7 +91,7 @@ def _steps_and_log(child: ChildJob, attempt: int, now: int, width: int) -> list[
     for step in child.steps:
         if step.attempt == attempt:
             lines += _step(step, now, width)
-    return lines + _log([entry for entry in child.log if entry.attempt == attempt], width)
+    return lines + _log(child, [entry for entry in child.log if entry.attempt == attempt], width)
 
 
 def _step(step: Step, now: int, width: int) -> list[Line]:
@@ -88,13 +101,15 @@ def _step(step: Step, now: int, width: int) -> list[Line]:
         line("    ", (f"{GLYPH[step.status]} ", Role(step.status.value)), (f"{took:>9}  ", Role.DIM), *command[0].spans)
     ]
     lines += [Line(((" " * 17, Role.TEXT), *text.spans)) for text in command[1:]]
+    if did := step_effect(step.effect):
+        lines += wrapped(did, width, Role.DIM, indent=17)
     if step.error:
         role = Role.FAILED if step.status is Status.FAILED else Role.WARNING
         lines += wrapped(step.error, width, role, indent=17)
     return lines
 
 
-def _log(entries: Sequence[LogLine], width: int) -> list[Line]:
+def _log(child: ChildJob, entries: Sequence[LogLine], width: int) -> list[Line]:
     lines: list[Line] = []
     expected = 1
     for entry in entries:
@@ -102,6 +117,8 @@ def _log(entries: Sequence[LogLine], width: int) -> list[Line]:
             left_out = counted(entry.number - expected, "line")
             lines += wrapped(f"... {left_out} left out ...", width, Role.DIM, indent=6)
         expected = entry.number + 1
+        if is_finding(child, entry):
+            continue
         role = {"warning": Role.WARNING, "error": Role.FAILED}.get(entry.level.value, Role.DIM)
         said = f"{local_time(entry.at)[11:]}  {entry.level.value}  {entry.message}"
         lines += wrapped(said, width, role, indent=6)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from engine import OperationPlan, Plan, PlannedStep
-from tui.text import counted, plain, precise_duration, size
+from engine import OperationPlan, Plan, Verdict
+from tui.planned import StepNotes, extent, step_notes, verdict, whole_extent
+from tui.text import plain
 from tui.views.header import facts_in_words
 from tui.views.line import Line, Role, line, wrapped
 
+_ROLES = {Verdict.OK: Role.COMPLETED, Verdict.WARN: Role.WARNING, Verdict.REFUSE: Role.FAILED}
+
 
 def plan_document(plan: Plan, name: str, width: int) -> list[Line]:
-    """Every command that would run, in order, with why, whom it blocks, and what it needs."""
-    total = sum(len(operation.steps) for operation in plan.operations)
+    """Every command that would run, in order, with why, whom it blocks, what it needs and what a cancel leaves."""
     lines = [
         line((plain(name), Role.STRONG), ("  " + "  ".join(map(plain, facts_in_words(plan.before))), Role.DIM)),
-        *wrapped(
-            f"{counted(len(plan.operations), 'operation')}, {counted(total, 'step')}; nothing has run yet.", width
-        ),
+        *wrapped(f"{whole_extent(plan.operations)}; nothing has run yet.", width),
     ]
     for number, operation in enumerate(plan.operations, 1):
         lines += [line(), *_planned_operation(number, operation, width)]
@@ -23,25 +23,32 @@ def plan_document(plan: Plan, name: str, width: int) -> list[Line]:
 
 
 def _planned_operation(number: int, operation: OperationPlan, width: int) -> list[Line]:
-    heading = (f"{number} {operation.operation.value}", Role.HEADING)
-    if operation.refused is not None:
-        return [line(heading, ("  refused", Role.FAILED)), *wrapped(operation.refused, width, Role.FAILED, indent=2)]
-    lines = [line(heading, f"  {counted(len(operation.steps), 'step')}")]
-    said: tuple[str, str] | None = None
-    for step in operation.steps:
+    role = Role.DIM if operation.not_needed is not None and operation.refused is None else _ROLES[operation.verdict]
+    lines = [
+        line(
+            (f"{number} {operation.operation.value}", Role.HEADING),
+            (f"  {verdict(operation)}", role),
+            f"  {extent(operation)}" if operation.steps else "",
+        )
+    ]
+    for why in (operation.refused, operation.not_needed):
+        lines += wrapped(why, width, role, indent=2) if why is not None else []
+    for warning in operation.warnings:
+        lines += wrapped(warning, width, Role.WARNING, indent=2)
+    if operation.settings:
+        lines += wrapped("; ".join(operation.settings), width, Role.SQL, indent=2)
+    if operation.tuned:
+        lines += wrapped(operation.tuned, width, Role.DIM, indent=4)
+    for step, notes in step_notes(operation.steps):
         lines += wrapped(plain(step.command), width, Role.SQL, indent=2)
-        if (step.reason, step.lock) != said:
-            said = step.reason, step.lock
-            lines += wrapped(step.reason, width, Role.TEXT, indent=4)
-            lines += wrapped(step.lock, width, Role.DIM, indent=4)
-        lines += _needs(step, width)
+        lines += _notes(notes, width)
     return lines
 
 
-def _needs(step: PlannedStep, width: int) -> list[Line]:
-    needs = []
-    if step.disk_needed is not None:
-        needs.append(f"needs {size(step.disk_needed)} of free disk space while it runs")
-    if step.estimate is not None:
-        needs.append(f"takes about {precise_duration(step.estimate)}")
-    return wrapped(", ".join(needs), width, Role.DIM, indent=4) if needs else []
+def _notes(notes: StepNotes, width: int) -> list[Line]:
+    lines = wrapped(notes.reason, width, Role.TEXT, indent=4) if notes.reason else []
+    after_cancel = f"cancel: {notes.after_cancel}" if notes.after_cancel else ""
+    needs = f"needs {notes.needs}" if notes.needs else ""
+    for words in (notes.lock, after_cancel, needs):
+        lines += wrapped(words, width, Role.DIM, indent=4) if words else []
+    return lines

@@ -20,7 +20,8 @@ WHAT_TO_DO = {
 
 def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) -> list[Line]:
     """Its error and what to do about it, and what became of a wish to stop it."""
-    lines = wrapped(child.error, width, Role.FAILED, indent=indent) if child.error else []
+    role = Role.DIM if child.reason is Reason.NOT_NEEDED else Role.FAILED
+    lines = wrapped(child.error, width, role, indent=indent) if child.error else []
     if is_cancelling(child):
         lines += wrapped(_cancelling(parent, child), width, Role.CANCELLED, indent=indent)
     elif child.cancel_requested_at is not None and child.status in {Status.COMPLETED, Status.FAILED}:

@@ -8,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
-from tui.text import GLYPH, counted, duration, plain, precise_duration, size
+from tui.effects import effect, steps_taken
+from tui.text import GLYPH, counted, duration, plain, precise_duration
 from tui.views.line import Role, Span, fit
 
 STATUS_WIDTH = 12
@@ -61,29 +62,13 @@ def percent(fraction: float) -> str:
     return f"{int(min(max(fraction, 0.0), 1.0) * 100)}%"
 
 
-def effect(child: ChildJob, width: int = 80) -> str:
-    """What a child that is over has done, in at most `width` cells where that can be: how its database
-    has shrunk or grown, or how many steps it took."""
-    before, after = _size(child.before), _size(child.after)
-    if before is not None and after is not None and size(before) != size(after):
-        back = f", {size(before - after)} back" if after < before else ""
-        change = f"{size(before)} → {size(after)}"
-        number, _, unit = size(before).partition(" ")
-        short = f"{number} → {size(after)}" if size(after).endswith(f" {unit}") else change
-        return next((text for text in (change + back, change) if len(text) <= width), short)
-    if child.progress.steps_total:
-        done, total = child.progress.steps_done, child.progress.steps_total
-        return counted(total, "step") if done == total else f"{done}/{total} steps"
-    return ""
-
-
 def what_happened(child: ChildJob, target: str, width: int) -> str:
     """The effect, or why there is none: one phrase for the child's row, which need not name the target again."""
     if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
         return _why(child, unquote(urlsplit(target).path), width)
     if child.status is Status.PENDING and child.attempt:
         return "will run again"
-    return effect(child, width)
+    return effect(child, width) or steps_taken(child)
 
 
 def _why(child: ChildJob, path: str, width: int) -> str:
@@ -107,11 +92,6 @@ def warnings(child: ChildJob) -> str:
 
 def operations(parent: ParentJob) -> str:
     return " ".join(operation.value for operation in parent.request.operations)
-
-
-def _size(facts: object) -> float | None:
-    value = facts.get("size") if isinstance(facts, dict) else None
-    return value if isinstance(value, (int, float)) else None
 
 
 def time_taken(job: ChildJob | ParentJob, now: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import ParentJob
-from tui.text import local_time
+from tui.text import local_time, options_in_words
 from tui.views.line import Line, Role, wrapped
 
 
@@ -33,8 +33,7 @@ def times(parent: ParentJob, width: int) -> list[Line]:
         said.append(f"again after #{parent.retry_of}")
     if parent.pinned:
         said.append("pinned")
-    options = parent.request.options
-    said.append(f"on failure {options.on_failure.value}, lock timeout {options.lock_timeout:g} s")
+    said.append(", ".join(options_in_words(parent.request.options)))
     if parent.deadline_at is not None:
         said.append(limit(parent))
     return wrapped("  ".join(said), width, Role.DIM)

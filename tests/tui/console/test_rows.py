@@ -14,7 +14,7 @@ from tui.views.history import history_row
 from tui.views.job_document import job_document
 from tui.views.line import Role
 from tui.views.rows import FoldedKey, child_row, children_to_show, tree_rows
-from tui.views.status import effect, percent
+from tui.views.status import percent
 
 SECOND = 1_000_000
 NOW = 1_795_000_000 * SECOND
@@ -213,22 +213,6 @@ def test_a_row_of_the_history_keeps_its_columns_where_a_job_is_pinned(width: int
     assert [cell_len(row) for row in rows] == [width, width]
     assert [row.index("✓") for row in rows] == [rows[0].index("✓")] * 2
     assert "pinned" in rows[1]
-
-
-@pytest.mark.parametrize(
-    ("width", "words"),
-    [
-        (80, "24.1 MB → 14.3 MB, 9.80 MB back"),
-        (17, "24.1 MB → 14.3 MB"),
-        (14, "24.1 → 14.3 MB"),
-    ],
-)
-def test_the_effect_of_a_vacuum_fits_its_place(width: int, words: str) -> None:
-    assert effect(over(1, before={"size": 24_100_000}, after={"size": 14_300_000}), width) == words
-
-
-def test_a_database_that_grew_gives_nothing_back() -> None:
-    assert effect(over(1, before={"size": 1000}, after={"size": 2000})) == "1.00 kB → 2.00 kB"
 
 
 def test_an_error_does_not_repeat_the_path_of_the_target() -> None:

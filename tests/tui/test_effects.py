@@ -1,0 +1,177 @@
+"""What an operation did, in a phrase: with all that is known, and with less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine import ChildJob, Facts, LogLine, Operation, Progress, Reason, Status, Step
+from engine.jobs import LogLevel
+from tests.tui.jobs import START, child
+from tui.effects import effect, findings, step_effect, steps_taken
+from tui.facts import changes, table
+
+MB = 1_000_000
+
+
+def ended(
+    operation: Operation,
+    before: Facts | None = None,
+    after: Facts | None = None,
+    status: Status = Status.COMPLETED,
+    **more: object,
+) -> ChildJob:
+    return replace(child(1, status, operation=operation), before=before, after=after, **more)  # type: ignore[arg-type]
+
+
+def rebuilt(number: int, status: Status = Status.COMPLETED, attempt: int = 1) -> Step:
+    return Step(
+        number=number, attempt=attempt, object=f"i{number}", command=f'REINDEX main."i{number}"', status=status,
+        started_at=START, finished_at=START,
+    )  # fmt: skip
+
+
+INDEXES: Facts = {"index_size": 40 * MB}
+SMALLER: Facts = {"index_size": 25 * MB}
+
+
+@pytest.mark.parametrize(
+    ("done", "phrase"),
+    [
+        (ended(Operation.VACUUM, {"size": 1580 * MB}, {"size": 1100 * MB}), "1.58 GB -> 1.10 GB, 480 MB back"),
+        (ended(Operation.VACUUM, {"size": MB}, {"size": 2 * MB}), "1.00 MB -> 2.00 MB, 1.00 MB more"),
+        (ended(Operation.VACUUM, {"size": MB}, {"size": MB}), "1.00 MB as before"),
+        (ended(Operation.VACUUM, {"size": MB}, None), ""),
+        (
+            ended(Operation.REINDEX, INDEXES, SMALLER, steps=(rebuilt(1), rebuilt(2))),
+            "2 indexes rebuilt, 15.0 MB smaller",
+        ),
+        (ended(Operation.REINDEX, SMALLER, INDEXES), "15.0 MB larger"),
+        (ended(Operation.REINDEX, INDEXES, INDEXES, steps=(rebuilt(1),)), "1 index rebuilt, as large as before"),
+        (ended(Operation.REINDEX, steps=(rebuilt(1),)), "1 index rebuilt"),
+        (ended(Operation.REINDEX, {"size": MB}, {"size": MB}), ""),
+        (ended(Operation.ANALYZE, {}, {"changed_stat_rows": 3, "stat_rows": 12}), "3 of 12 statistics changed"),
+        (ended(Operation.OPTIMIZE, {}, {"changed_stat_rows": 3}), "3 statistics changed"),
+        (ended(Operation.OPTIMIZE, {}, {"changed_stat_rows": 0, "stat_rows": 12}), "statistics unchanged"),
+        (ended(Operation.ANALYZE, {"stat_rows": 1}, {"stat_rows": 2}), ""),
+        (ended(Operation.CHECK, {}, {"findings": 0, "level": "full"}), "no findings (full)"),
+        (ended(Operation.CHECK, {}, {"findings": 3, "level": "quick"}, Status.FAILED), "3 findings (quick)"),
+        (ended(Operation.CHECK, {}, {"level": "quick"}), ""),
+        (
+            ended(Operation.CHECKPOINT, {"wal_size": 64 * MB}, {"wal_size": 0}),
+            "64.0 MB of log written back",
+        ),
+        (ended(Operation.CHECKPOINT, {"wal_size": 0}, {"wal_size": 0}), "the log was empty"),
+        (ended(Operation.CHECKPOINT, {"wal_size": 0}, {"wal_size": 4}), ""),
+        (ended(Operation.CHECKPOINT, {"size": MB}, {"size": MB}), ""),
+        (
+            ended(Operation.INCREMENTAL_VACUUM, {"size": 100 * MB}, {"size": 52 * MB, "freed_pages": 12_000}),
+            "12,000 pages freed, 48.0 MB back",
+        ),
+        (ended(Operation.INCREMENTAL_VACUUM, {}, {"freed_pages": 1}), "1 page freed"),
+        (ended(Operation.FTS_OPTIMIZE, {"fts_segments": 14}, {"fts_segments": 1}), "14 -> 1 segments"),
+        (ended(Operation.FTS_OPTIMIZE, {}, {"fts_segments": 1}), ""),
+        (
+            ended(Operation.BACKUP, {}, {"backup": "/srv/copy\x1b.db", "backup_size": 138 * MB}),
+            "138 MB to /srv/copy\\x1b.db, checked",
+        ),
+        (ended(Operation.BACKUP, {}, {"backup": "/srv/copy.db"}), "to /srv/copy.db, checked"),
+        (ended(Operation.BACKUP, {}, {"backup_size": 5}), ""),
+    ],
+)
+def test_each_operation_says_what_it_did_as_far_as_that_is_known(done: ChildJob, phrase: str) -> None:
+    assert effect(done) == phrase
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        ended(Operation.CHECK, {}, {"findings": 0}, Status.CANCELLED),
+        ended(Operation.CHECK, {}, {"findings": 0}, Status.FAILED),
+        ended(Operation.BACKUP, {}, {"backup": "/srv/x.db", "backup_size": 1}, Status.FAILED),
+        ended(Operation.VACUUM, {"size": MB}, {"size": MB}, Status.CANCELLED),
+        ended(Operation.VACUUM, {"size": MB}, {"size": 2 * MB}, Status.SKIPPED, reason=Reason.NOT_NEEDED),
+        ended(Operation.VACUUM, {"size": MB}, {"size": 2 * MB}, Status.RUNNING),
+    ],
+)
+def test_what_did_not_come_to_its_end_claims_nothing(unfinished: ChildJob) -> None:
+    assert effect(unfinished) == ""
+
+
+def test_of_a_cancelled_reindex_only_the_finished_indexes_count_and_only_of_its_last_attempt() -> None:
+    steps = (rebuilt(1, attempt=1), rebuilt(1, attempt=2), rebuilt(2, Status.CANCELLED, attempt=2))
+    assert (
+        effect(ended(Operation.REINDEX, status=Status.CANCELLED, steps=steps[1:], attempt=2, reason=None))
+        == effect(ended(Operation.REINDEX, status=Status.CANCELLED, steps=steps, attempt=2))
+        == "1 index rebuilt"
+    )
+
+
+@pytest.mark.parametrize(
+    ("width", "phrase"),
+    [
+        (80, "24.1 MB -> 14.3 MB, 9.80 MB back"),
+        (18, "24.1 MB -> 14.3 MB"),
+        (17, "24.1 -> 14.3 MB"),
+        (5, "24.1 -> 14.3 MB"),
+    ],
+)
+def test_a_narrow_place_gets_a_shorter_phrase(width: int, phrase: str) -> None:
+    assert effect(ended(Operation.VACUUM, {"size": 24.1 * MB}, {"size": 14.3 * MB}), width) == phrase
+
+
+def test_a_backup_in_a_narrow_place_keeps_its_size_and_its_name() -> None:
+    done = ended(Operation.BACKUP, {}, {"backup": "/srv/copies/sales.backup.db", "backup_size": 138 * MB})
+    assert effect(done, 40) == "138 MB to /srv/copies/sales.backup.db"
+    assert effect(done, 30) == "138 MB to sales.backup.db"
+
+
+def test_steps_are_counted_where_nothing_better_is_known() -> None:
+    assert steps_taken(ended(Operation.ANALYZE, progress=Progress(steps_done=2, steps_total=2))) == "2 steps"
+    assert steps_taken(ended(Operation.ANALYZE, progress=Progress(steps_done=2, steps_total=9))) == "2/9 steps"
+    assert steps_taken(ended(Operation.ANALYZE)) == ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"freed_pages": 1000}, "freed 1,000 pages"),
+        ({"findings": 0}, "no findings"),
+        ({"findings": 1, "moved_bytes": 2_000_000}, "1 finding, moved bytes 2.00 MB"),
+        ({"names": ["a\x1b", "b"], "nothing": None}, "names a\\x1b, b"),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_the_effect_of_a_step(facts: Facts | None, words: str) -> None:
+    assert step_effect(facts) == words
+
+
+def test_findings_are_the_errors_in_the_log_of_the_last_attempt_of_a_check() -> None:
+    log = tuple(
+        LogLine(number=number, attempt=attempt, at=START, level=level, message=f"line {number} of {attempt}")
+        for number, attempt, level in (
+            (1, 1, LogLevel.ERROR), (1, 2, LogLevel.INFO), (2, 2, LogLevel.ERROR), (3, 2, LogLevel.ERROR),
+        )
+    )  # fmt: skip
+    assert findings(ended(Operation.CHECK, log=log, attempt=2)) == ("line 2 of 2", "line 3 of 2")
+    assert findings(ended(Operation.VACUUM, log=log, attempt=2)) == ()
+
+
+def test_facts_that_changed_are_a_table_whatever_they_are_called() -> None:
+    before: Facts = {"size": 24_100_000, "free_pages": 1620, "journal_mode": "wal", "gone": 1, "unused": 5000}
+    after: Facts = {"size": 14_300_000, "free_pages": 0, "journal_mode": "wal", "unused": 0, "names": ["a", "b\x07"]}
+    assert table(changes(before, after)) == [
+        "size        24.1 MB -> 14.3 MB",
+        "free pages    1,620 -> 0",
+        "gone              1 -> none",
+        "unused      5.00 kB -> 0 B",
+        "names                  a, b\\x07",
+    ]
+    assert table(changes({}, {"findings": 3})) == ["findings  3"]
+    assert changes(None, after) == changes(before, None) == changes(before, before) == []
+
+
+def test_what_differs_only_beyond_what_is_shown_has_not_changed() -> None:
+    assert changes({"size": 24_100_000}, {"size": 24_100_400}) == []

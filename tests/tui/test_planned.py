@@ -1,0 +1,138 @@
+"""What is said of a plan: on the command line, and on its page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine import Operation, OperationPlan
+from tests.tui.plans import NOT_NEEDED, REFUSED, VACUUM, plan, reindex, vacuum
+from tui import planned
+from tui.commands.plan_report import plan_lines
+from tui.views.line import Role
+from tui.views.plan_document import plan_document
+
+TUNED = vacuum(
+    warnings=("rows of log get new rowids",),
+    settings=("PRAGMA temp_store=MEMORY",),
+    tuned="the copy of 1 MB fits into free memory",
+)
+
+
+def page(*operations: OperationPlan, width: int = 100) -> list[str]:
+    return [line.text.rstrip() for line in plan_document(plan(*operations), "sales.db", width)]
+
+
+def test_a_plan_says_why_what_whom_it_blocks_and_what_a_cancel_leaves() -> None:
+    assert plan_lines(plan(TUNED)) == [
+        "sqlite:///srv/sales.db  sqlite  1.00 MB",
+        "1 operation, 1 step, about 3 s in all; nothing has run yet",
+        "",
+        "vacuum  1 warning  1 step, about 3 s",
+        "  warning   rows of log get new rowids",
+        "  settings  PRAGMA temp_store=MEMORY",
+        "  because   the copy of 1 MB fits into free memory",
+        "  VACUUM",
+        "    why     31% free",
+        "    lock    blocks everyone",
+        "    cancel  the file stays as it was",
+        "    needs   2.00 MB of free disk space, about 3 s",
+    ]
+
+
+def test_the_page_of_a_plan_says_the_same() -> None:
+    assert page(TUNED) == [
+        "sales.db  1.00 MB  wal  20% free",
+        "1 operation, 1 step, about 3 s in all; nothing has run yet.",
+        "",
+        "1 vacuum  1 warning  1 step, about 3 s",
+        "  rows of log get new rowids",
+        "  PRAGMA temp_store=MEMORY",
+        "    the copy of 1 MB fits into free memory",
+        "  VACUUM",
+        "    31% free",
+        "    blocks everyone",
+        "    cancel: the file stays as it was",
+        "    needs 2.00 MB of free disk space, about 3 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("operation", "verdict"),
+    [
+        (vacuum(), "ok"),
+        (vacuum(warnings=("a", "b")), "2 warnings"),
+        (REFUSED, "refused"),
+        (NOT_NEEDED, "nothing to do"),
+        (replace(NOT_NEEDED, warnings=("a",)), "nothing to do"),
+    ],
+)
+def test_the_verdict_is_said_in_words(operation: OperationPlan, verdict: str) -> None:
+    assert planned.verdict(operation) == verdict
+    name = operation.operation.value
+    assert any(line.startswith(f"{name}  {verdict}") for line in plan_lines(plan(operation)))
+    assert any(line.startswith(f"1 {name}  {verdict}") for line in page(operation))
+
+
+def test_what_would_be_refused_or_is_not_needed_says_why() -> None:
+    lines = plan_lines(plan(REFUSED, NOT_NEEDED))
+    assert lines[1:] == [
+        "2 operations, 0 steps; nothing has run yet",
+        "",
+        "vacuum  refused",
+        "  the disk has no room\\x1b: 1 MB of 2 MB",
+        "",
+        "checkpoint  nothing to do",
+        "  the database keeps no log",
+    ]
+    document = plan_document(plan(REFUSED, NOT_NEEDED), "sales.db", 100)
+    roles = {text.strip(): role for line in document for text, role in line.spans}
+    assert roles["the disk has no room\\x1b: 1 MB of 2 MB"] is Role.FAILED
+    assert roles["the database keeps no log"] is Role.DIM
+
+
+def test_what_is_the_same_for_forty_indexes_is_said_once() -> None:
+    for lines in (plan_lines(plan(reindex(40))), page(reindex(40))):
+        text = "\n".join(lines)
+        for words in ("index of table item", "blocks writers", "the index stays as it was"):
+            assert text.count(words) == 1
+        assert text.count("REINDEX") == 40
+        assert "40.0 MB of free disk space, about 40 s" in text
+
+
+def test_a_sentence_that_changes_is_said_again() -> None:
+    first, second = reindex(2).steps
+    steps = (first, replace(second, lock="blocks everyone"))
+    lines = plan_lines(plan(OperationPlan(operation=Operation.REINDEX, steps=steps)))
+    assert [line.split(maxsplit=1)[0] for line in lines[4:]] == [
+        "REINDEX", "why", "lock", "cancel", "needs", "REINDEX", "lock", "needs",
+    ]  # fmt: skip
+
+
+def test_estimates_are_added_up() -> None:
+    assert planned.extent(reindex(4)) == "4 steps, about 10 s"
+    assert planned.extent(reindex(4, parallel=2)) == "4 steps, 2 at once, about 5 s"
+    assert planned.extent(reindex(2, parallel=8)) == "2 steps, 8 at once, about 2 s"  # not below the longest
+    assert planned.whole_extent([vacuum(), reindex(4), NOT_NEEDED]) == "3 operations, 5 steps, about 13 s in all"
+
+
+def test_what_takes_a_time_that_is_not_known_makes_a_sum_a_lower_bound() -> None:
+    unknown = OperationPlan(operation=Operation.ANALYZE, steps=(replace(VACUUM, estimate=None),))
+    assert planned.whole_extent([vacuum(), unknown]) == "2 operations, 2 steps, over 3 s in all"
+    assert planned.whole_extent([unknown]) == "1 operation, 1 step"
+    assert planned.estimate(unknown) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "less than 1 s"), (7.4, "about 7 s"), (200.4, "about 3m20s"), (4830, "about 1h20m")],
+)
+def test_an_estimate_pretends_no_precision(seconds: float, words: str) -> None:
+    assert planned.about(seconds) == words
+
+
+@pytest.mark.parametrize("width", [40, 78])
+def test_the_page_of_a_plan_fits_its_width(width: int) -> None:
+    wide = replace(TUNED, warnings=("a word " * 40,), tuned="because " * 40)
+    assert max(map(len, page(wide, reindex(3), NOT_NEEDED, REFUSED, width=width))) <= width

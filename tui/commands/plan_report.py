@@ -1,0 +1,40 @@
+"""A plan as lines for a person: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine import OperationPlan, Plan
+from tui.facts import number
+from tui.planned import extent, step_notes, verdict, whole_extent
+from tui.text import plain, size
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What would run, with everything that is known before it does."""
+    lines = [
+        f"{plain(plan.target)}  {plan.engine}  {size(number(plan.before, 'size'))}",
+        f"{whole_extent(plan.operations)}; nothing has run yet",
+    ]
+    for operation in plan.operations:
+        lines += ["", *_operation(operation)]
+    return lines
+
+
+def _operation(operation: OperationPlan) -> Iterator[str]:
+    yield "  ".join(filter(None, (operation.operation.value, verdict(operation), extent(operation))))
+    for why in (operation.refused, operation.not_needed):
+        if why is not None:
+            yield f"  {plain(why)}"
+    for warning in operation.warnings:
+        yield f"  warning   {plain(warning)}"
+    for settings in operation.settings:
+        yield f"  settings  {plain(settings)}"
+    if operation.tuned:
+        yield f"  because   {plain(operation.tuned)}"
+    for step, notes in step_notes(operation.steps):
+        yield f"  {plain(step.command)}"
+        said = {"why": notes.reason, "lock": notes.lock, "cancel": notes.after_cancel, "needs": notes.needs}
+        for label, words in said.items():
+            if words:
+                yield f"    {label:6}  {plain(words)}"

@@ -1,0 +1,154 @@
+"""What an operation did, in a phrase. Only what is known is said: nothing is worked out from what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Final
+
+from engine import ChildJob, Facts, LogLine, Operation, Status
+from engine.jobs import LogLevel
+from tui.facts import number, stated, text
+from tui.text import cells, counted, size, size_change
+
+Phrases = Sequence[str]
+
+
+def effect(child: ChildJob, width: int | None = None) -> str:
+    """What a child has done; where `width` cells are all there is the shorter of its phrasings, which may not fit."""
+    if not child.status.is_final or child.status is Status.SKIPPED:
+        return ""
+    phrases = _PHRASES[child.operation](child)
+    fitting = (phrase for phrase in phrases if width is None or cells(phrase) <= width)
+    return next(fitting, phrases[-1] if phrases else "")
+
+
+def step_effect(facts: Facts | None) -> str:
+    """`freed 1,000 pages`; what has no words of its own as it is: `moved pages 12`."""
+    return ", ".join(filter(None, (_step_fact(name, facts) for name in facts))) if facts else ""
+
+
+def steps_taken(child: ChildJob) -> str:
+    """`9 steps`, or `2/9 steps` where not all were taken; empty where there were none."""
+    done, total = child.progress.steps_done, child.progress.steps_total
+    if not total:
+        return ""
+    return counted(total, "step") if done == total else f"{done}/{total} steps"
+
+
+def is_finding(child: ChildJob, line: LogLine) -> bool:
+    """Whether a line of a child's log is something that a check found."""
+    return child.operation is Operation.CHECK and line.level is LogLevel.ERROR and line.attempt == child.attempt
+
+
+def findings(child: ChildJob) -> tuple[str, ...]:
+    """What a check found, one sentence each, as far as its log was read."""
+    return tuple(line.message for line in child.log if is_finding(child, line))
+
+
+def _vacuum(child: ChildJob) -> Phrases:
+    before, after = number(child.before, "size"), number(child.after, "size")
+    if before is None or after is None:
+        return ()
+    if size(before) == size(after):
+        return (f"{size(after)} as before",) if child.status is Status.COMPLETED else ()
+    value, _, unit = size(before).partition(" ")
+    short = f"{value} -> {size(after)}" if size(after).endswith(f" {unit}") else ""
+    change = f"{size(before)} -> {size(after)}"
+    return size_change(before, after), change, *([short] if short else [])
+
+
+def _reindex(child: ChildJob) -> Phrases:
+    done = [s for s in child.steps if s.attempt == child.attempt and s.status is Status.COMPLETED]
+    rebuilt = [step for step in done if step.command.startswith("REINDEX ")]
+    what = f"{counted(len(rebuilt), 'index')} rebuilt" if rebuilt else ""
+    change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
+    return _shorter_and_shorter(what, change)
+
+
+def _statistics(child: ChildJob) -> Phrases:
+    changed, rows = number(child.after, "changed_stat_rows"), number(child.after, "stat_rows")
+    if changed is None:
+        return ()
+    if not changed:
+        return ("statistics unchanged",)
+    of = f" of {rows:,.0f}" if rows is not None and rows >= changed else ""
+    return f"{changed:,.0f}{of} statistics changed", f"{changed:,.0f}{of} changed"
+
+
+def _check(child: ChildJob) -> Phrases:
+    found, level = number(child.after, "findings"), text(child.after, "level")
+    if found is None or not (found or child.status is Status.COMPLETED):
+        return ()
+    return _found(int(found)) + (f" ({level})" if level else ""), _found(int(found))
+
+
+def _checkpoint(child: ChildJob) -> Phrases:
+    before, after = number(child.before, "wal_size"), number(child.after, "wal_size")
+    if before is None or after is None or after > before:
+        return ()
+    if not before:
+        return ("the log was empty",)
+    return f"{size(before - after)} of log written back", f"{size(before - after)} written back"
+
+
+def _incremental_vacuum(child: ChildJob) -> Phrases:
+    freed = number(child.after, "freed_pages")
+    before, after = number(child.before, "size"), number(child.after, "size")
+    pages = f"{counted(int(freed), 'page')} freed" if freed is not None else ""
+    back = f"{size(before - after)} back" if before is not None and after is not None and before > after else ""
+    return _shorter_and_shorter(pages, back)
+
+
+def _fts_optimize(child: ChildJob) -> Phrases:
+    before, after = number(child.before, "fts_segments"), number(child.after, "fts_segments")
+    if before is None or after is None:
+        return ()
+    return (f"{before:,.0f} -> {after:,.0f} segments",)
+
+
+def _backup(child: ChildJob) -> Phrases:
+    path, written = text(child.after, "backup"), number(child.after, "backup_size")
+    if not path or child.status is not Status.COMPLETED:
+        return ()
+    sized = f"{size(written)} to " if written is not None else "to "
+    return f"{sized}{path}, checked", f"{sized}{path}", f"{sized}{PurePath(path).name}", f"to {PurePath(path).name}"
+
+
+_PHRASES: Final[Mapping[Operation, Callable[[ChildJob], Phrases]]] = {
+    Operation.VACUUM: _vacuum,
+    Operation.ANALYZE: _statistics,
+    Operation.REINDEX: _reindex,
+    Operation.OPTIMIZE: _statistics,
+    Operation.CHECK: _check,
+    Operation.CHECKPOINT: _checkpoint,
+    Operation.INCREMENTAL_VACUUM: _incremental_vacuum,
+    Operation.FTS_OPTIMIZE: _fts_optimize,
+    Operation.BACKUP: _backup,
+}
+
+
+def _shorter_and_shorter(*parts: str) -> Phrases:
+    said = [part for part in parts if part]
+    return [", ".join(said[:end]) for end in range(len(said), 0, -1)]
+
+
+def _growth(before: float | None, after: float | None) -> str:
+    if before is None or after is None:
+        return ""
+    if size(before) == size(after):
+        return "as large as before"
+    return f"{size(before - after)} smaller" if after < before else f"{size(after - before)} larger"
+
+
+def _found(number: int) -> str:
+    return counted(number, "finding") if number else "no findings"
+
+
+def _step_fact(name: str, facts: Facts) -> str:
+    value = number(facts, name)
+    if value is not None and name == "freed_pages":
+        return f"freed {counted(int(value), 'page')}"
+    if value is not None and name == "findings":
+        return _found(int(value))
+    return stated(name, facts)

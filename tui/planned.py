@@ -1,0 +1,89 @@
+"""What is said of a plan before anything runs: shared by the page and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from engine import OperationPlan, PlannedStep, Verdict
+from engine.words import span
+from tui.text import counted, size
+
+
+@dataclass(frozen=True, slots=True)
+class StepNotes:
+    """What is to be said of a step: empty where it is what was said of the step before."""
+
+    reason: str
+    lock: str
+    after_cancel: str
+    needs: str
+
+
+def verdict(operation: OperationPlan) -> str:
+    """`ok`, `2 warnings`, `refused` or `nothing to do`."""
+    if operation.not_needed is not None and operation.refused is None:
+        return "nothing to do"
+    words = {Verdict.OK: "ok", Verdict.WARN: counted(len(operation.warnings), "warning"), Verdict.REFUSE: "refused"}
+    return words[operation.verdict]
+
+
+def extent(operation: OperationPlan) -> str:
+    """`40 steps, 2 at once, about 12 s`; empty where nothing would run."""
+    if not operation.steps:
+        return ""
+    at_once = f"{operation.parallel} at once" if operation.parallel > 1 else ""
+    return ", ".join(filter(None, (counted(len(operation.steps), "step"), at_once, duration_of([operation]))))
+
+
+def whole_extent(operations: Sequence[OperationPlan]) -> str:
+    """`4 operations, 43 steps, about 25 s in all`."""
+    steps = sum(len(operation.steps) for operation in operations)
+    took = duration_of(operations)
+    said = (counted(len(operations), "operation"), counted(steps, "step"), f"{took} in all" if took else "")
+    return ", ".join(filter(None, said))
+
+
+def duration_of(operations: Sequence[OperationPlan]) -> str:
+    """`about 25 s`, or `over 20 s` where that of some is not known; empty where nothing is."""
+    known = [seconds for operation in operations if operation.steps and (seconds := estimate(operation)) is not None]
+    if not known:
+        return ""
+    unknown = any(step.estimate is None for operation in operations for step in operation.steps)
+    return f"over {_rounded(sum(known))}" if unknown else about(sum(known))
+
+
+def estimate(operation: OperationPlan) -> float | None:
+    """Seconds that its steps are expected to take together, as far as they are known; None where none is."""
+    known = [step.estimate for step in operation.steps if step.estimate is not None]
+    return max(sum(known) / max(operation.parallel, 1), max(known)) if known else None
+
+
+def about(seconds: float) -> str:
+    """An estimate: `less than 1 s`, `about 7 s`, `about 3m20s`."""
+    return "less than 1 s" if seconds < 1 else f"about {_rounded(seconds)}"
+
+
+def _rounded(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return span(seconds - seconds % (1 if seconds < 3600 else 60))
+
+
+def step_notes(steps: Sequence[PlannedStep]) -> Iterator[tuple[PlannedStep, StepNotes]]:
+    """Every step with what is to be said of it: the same sentence is not said of forty indexes in a row."""
+    said = StepNotes("", "", "", "")
+    for step in steps:
+        notes = StepNotes(step.reason, step.lock, step.after_cancel, _needs(step))
+        news = [new if new != old else "" for new, old in zip(_all(notes), _all(said), strict=True)]
+        yield step, StepNotes(*news)
+        said = notes
+
+
+def _all(notes: StepNotes) -> tuple[str, str, str, str]:
+    return notes.reason, notes.lock, notes.after_cancel, notes.needs
+
+
+def _needs(step: PlannedStep) -> str:
+    space = f"{size(step.disk_needed)} of free disk space" if step.disk_needed is not None else ""
+    return ", ".join(filter(None, (space, about(step.estimate) if step.estimate is not None else "")))
