@@ -75,13 +75,13 @@ class DatabaseMaintenanceManager:
 
 def validate(request: Request, target: Target) -> None:
     """Raise UsageError unless the operations are some, known, offered and distinct, and the options possible."""
-    known = ", ".join(target.default_operations)
+    known = ", ".join(target.operations)
     if not request.operations:
         raise UsageError(target.url, "no operation was chosen", f"choose from {known}")
     for operation in request.operations:
         if not isinstance(operation, Operation):
             raise UsageError(f"operation {str(operation)!r}", "is unknown", f"choose from {known}")
-        if operation not in target.default_operations:
+        if operation not in target.operations:
             raise UsageError(f"operation {operation}", f"is not offered for {target.engine}", f"choose from {known}")
         if request.operations.count(operation) > 1:
             raise UsageError(f"operation {operation}", "is named twice", "name each operation once")

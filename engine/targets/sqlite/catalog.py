@@ -10,26 +10,63 @@ SELECT (SELECT page_count FROM pragma_page_count),
        (SELECT page_size FROM pragma_page_size),
        (SELECT freelist_count FROM pragma_freelist_count),
        (SELECT journal_mode FROM pragma_journal_mode),
+       (SELECT auto_vacuum FROM pragma_auto_vacuum),
        (SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'),
        (SELECT count(*) FROM sqlite_schema WHERE type = 'index')
 """
 
 # A virtual table has no root page. Shadow tables are ordinary ones.
 TABLES: Final = r"""
-SELECT t.name, (SELECT count(*) FROM sqlite_schema AS i WHERE i.type = 'index' AND i.tbl_name = t.name)
-FROM sqlite_schema AS t
+SELECT t.name, coalesce(l.wr, 0), coalesce(l.ncol, 0)
+FROM sqlite_schema AS t LEFT JOIN pragma_table_list(t.name) AS l ON l.schema = 'main'
 WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
 ORDER BY t.rowid
 """
 
-INDEXES: Final = "SELECT name, tbl_name, sql IS NULL FROM sqlite_schema WHERE type = 'index' ORDER BY rowid"
+INDEXES: Final = """
+SELECT i.name, i.tbl_name, i.sql IS NULL, coalesce(l."unique", 0), coalesce(l.partial, 0),
+    (SELECT count(*) FROM pragma_index_xinfo(i.name, 'main'))
+FROM sqlite_schema AS i LEFT JOIN pragma_index_list(i.tbl_name, 'main') AS l ON l.name = i.name
+WHERE i.type = 'index' ORDER BY i.rowid
+"""
 
 HAS_STATISTICS: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sqlite_stat1'"
-
-STATISTICS: Final = "SELECT tbl, max(CAST(stat AS INTEGER)) FROM sqlite_stat1 GROUP BY tbl"
+STATISTICS: Final = "SELECT tbl, idx, stat FROM sqlite_stat1"
 
 # VACUUM would silently drop these: it copies only what starts with CRE.
 LOST_BY_VACUUM: Final = "SELECT name FROM sqlite_schema WHERE sql IS NOT NULL AND sql NOT GLOB 'CRE*'"
+
+# VACUUM numbers the rows of these anew. One with an index keeps its numbers today, which SQLite does not promise.
+RENUMBERED_BY_VACUUM: Final = r"""
+SELECT l.name FROM pragma_table_list AS l
+WHERE l.schema = 'main' AND l.type = 'table' AND l.wr = 0 AND l.name NOT LIKE 'sqlite\_%' ESCAPE '\'
+    AND NOT EXISTS (SELECT 1 FROM sqlite_schema AS i WHERE i.type = 'index' AND i.tbl_name = l.name)
+    AND NOT EXISTS (
+        SELECT 1 FROM pragma_table_info(l.name) AS c WHERE c.pk = 1 AND upper(c.type) = 'INTEGER'
+            AND (SELECT count(*) FROM pragma_table_info(l.name) AS k WHERE k.pk > 0) = 1)
+"""
+
+VIEWS_AND_TRIGGERS: Final = "SELECT name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger')"
+
+FTS5_TABLES: Final = """
+SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0 AND sql LIKE 'create virtual table%fts5%'
+"""
+
+MISSING_COLLATIONS: Final = """
+SELECT i.name, x.coll FROM sqlite_schema AS i, pragma_index_xinfo(i.name, 'main') AS x
+WHERE i.type = 'index' AND x.coll IS NOT NULL
+    AND x.coll COLLATE NOCASE NOT IN (SELECT name FROM pragma_collation_list)
+"""
+
+HAS_DBSTAT: Final = "SELECT 1 FROM pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
+UNUSED_BYTES: Final = "SELECT coalesce(sum(unused), 0) FROM dbstat('main') WHERE aggregate = TRUE"
+INDEX_BYTES: Final = """
+SELECT coalesce(sum(pgsize), 0) FROM dbstat('main') WHERE aggregate = TRUE
+    AND name IN (SELECT name FROM sqlite_schema WHERE type = 'index')
+"""
+
+INCREMENTAL: Final = 2
+"""The value of `auto_vacuum` with which free pages can be given back by and by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +79,7 @@ class Summary:
     page_size: int
     free_pages: int
     journal_mode: str
+    auto_vacuum: int
     tables: int
     indexes: int
 
@@ -49,20 +87,32 @@ class Summary:
     def is_wal(self) -> bool:
         return self.journal_mode == "wal"
 
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """`rows` is what the statistics say, None where there are none."""
-
-    name: str
-    indexes: int
-    rows: int | None
+    @property
+    def used(self) -> int:
+        """Bytes in pages that are not free."""
+        return (self.pages - self.free_pages) * self.page_size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """`automatic`: SQLite made it for a PRIMARY KEY or UNIQUE constraint."""
+    """`automatic`: SQLite made it for a PRIMARY KEY or UNIQUE constraint. `columns`: those of an entry, with the key
+    of its row."""
 
     name: str
     table: str
-    automatic: bool
+    automatic: bool = False
+    unique: bool = False
+    partial: bool = False
+    columns: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """`rows` is an estimate, None where there is none; `known_rows` is what its statistics say."""
+
+    name: str
+    columns: int = 1
+    without_rowid: bool = False
+    rows: int | None = None
+    known_rows: int | None = None
+    indexes: tuple[Index, ...] = ()

@@ -60,6 +60,15 @@ def check_writable(path: str) -> None:
         )
 
 
+def may_be_written(path: str) -> bool:
+    """Whether `check_writable` has no objection."""
+    try:
+        check_writable(path)
+    except (TargetRefusedError, TargetUnavailableError):
+        return False
+    return True
+
+
 def file_size(path: str) -> int:
     """Bytes on disk; 0 where there is no such file."""
     try:
@@ -73,8 +82,3 @@ def temporary_directory() -> str | None:
     candidates = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp", ".")  # noqa: S108
     usable = (d for d in candidates if d and Path(d).is_dir() and os.access(d, os.W_OK | os.X_OK))
     return next(usable, None)
-
-
-def shares_file_system_with_temporary_files(path: str) -> bool:
-    directory = temporary_directory()
-    return directory is not None and Path(directory).stat().st_dev == Path(path).stat().st_dev

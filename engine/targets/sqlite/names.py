@@ -14,6 +14,13 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """`text` as an SQL string. Raises ValueError for a NUL, which SQL cannot hold."""
+    if "\0" in text:
+        raise ValueError("an SQL string cannot contain a NUL character")
+    return "'" + text.replace("'", "''") + "'"
+
+
 def target_url(path: str) -> str:
     """The canonical URL of an absolute path: readable, and without anything a URL gives a meaning to."""
     return "sqlite://" + "".join(map(_url_char, path))
@@ -24,6 +31,6 @@ def _url_char(char: str) -> str:
     return percent_encoded(os.fsencode(char), safe="") if needs_encoding else char
 
 
-def connection_uri(path: str) -> str:
+def connection_uri(path: str, *, writing: bool = True) -> str:
     """What SQLite opens: the existing file at the absolute `path`, never a new one."""
-    return f"file:{percent_encoded(os.fsencode(path))}?mode=rw"
+    return f"file:{percent_encoded(os.fsencode(path))}?mode={'rw' if writing else 'ro'}"

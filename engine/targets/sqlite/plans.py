@@ -2,103 +2,300 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from engine.jobs import Operation
-from engine.targets.base import OperationInfo, PlannedStep
-from engine.targets.sqlite.catalog import Index, Summary, Table
-from engine.targets.sqlite.names import quote
+from engine.jobs import CheckLevel, Operation
+from engine.targets.sqlite.names import literal, quote
+from engine.targets.sqlite.offer import BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
+from engine.targets.sqlite.space import Need
+from engine.targets.sqlite.steps import Method, SqliteStep
 from engine.words import counted, size
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.catalog import Index, Summary, Table
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.
 OPTIMIZE: Final = "PRAGMA optimize=0x10012"
-
-DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
-
-_SUMMARIES: Final = {
-    Operation.VACUUM: "rewrites the file without free pages, so that it shrinks",
-    Operation.ANALYZE: "collects statistics on tables and indexes for the query planner",
-    Operation.REINDEX: "rebuilds every index from its table",
-    Operation.OPTIMIZE: "renews the statistics of the tables that need it",
-}
-_ROLLBACK_LOCKS: Final = {
-    Operation.VACUUM: "blocks everyone",
-    Operation.ANALYZE: "blocks writers, and readers at the end",
-    Operation.REINDEX: "blocks everyone",
-    Operation.OPTIMIZE: "blocks writers, and readers at the end",
-}
+PAGES_AT_ONCE: Final = 1000
+MERGED_AT_ONCE: Final = 500
+MEMORY_FOR_COPY: Final = 1.1
+"""Bytes of memory that a temporary database takes for each byte on disk."""
+REINDEX_SORTER: Final = 0.05
+CHECKED_IN_PARTS: Final = 32_000_000
+"""Bytes of database: below that one check of the whole is over in a moment."""
 
 
-def operation_infos(wal: bool) -> tuple[OperationInfo, ...]:
-    return tuple(
-        OperationInfo(operation=operation, summary=_SUMMARIES[operation], lock=_lock(operation, wal))
-        for operation in DEFAULT_OPERATIONS
-    )
-
-
-def vacuum_steps(summary: Summary, *, shared_file_system: bool) -> tuple[PlannedStep, ...]:
-    """`shared_file_system`: temporary files go where the database is, so both copies need space there."""
-    used = (summary.pages - summary.free_pages) * summary.page_size
-    vacuum = PlannedStep(
+def vacuum_steps(
+    summary: Summary, path: str, *, temporary_directory: str | None, fts_to_rebuild: Sequence[str] = ()
+) -> list[SqliteStep]:
+    """`temporary_directory`: where the copy goes first; None: into memory. `fts_to_rebuild`: full-text indexes on
+    tables whose rowids change."""
+    lock = OFFERS[Operation.VACUUM].lock(wal=summary.is_wal)
+    needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
+    if temporary_directory is not None:
+        needs.append(Need(temporary_directory, summary.used, "temporary files"))
+    vacuum = SqliteStep(
+        method=Method.VACUUM,
         object="main",
         command="VACUUM",
         reason=_free_pages(summary),
-        lock=_lock(Operation.VACUUM, summary.is_wal),
-        disk_needed=used * (2 if shared_file_system else 1),
+        lock=lock,
+        after_cancel=OFFERS[Operation.VACUUM].after_cancel,
+        disk_needed=sum(need.bytes for need in needs),
+        needs=tuple(needs),
+        volume=summary.used,
     )
+    rebuilds = [
+        SqliteStep(
+            method=Method.TRANSACTION,
+            object=name,
+            command=f"INSERT INTO main.{quote(name)}({quote(name)}) VALUES('rebuild')",
+            reason="VACUUM changes the rowids that this full-text index goes by",
+            lock=lock,
+            completes_previous=True,
+        )
+        for name in fts_to_rebuild
+    ]
+    return [
+        vacuum,
+        *rebuilds,
+        *log_written_back(summary, "in WAL mode the file shrinks when the log has been written back to it"),
+    ]
+
+
+def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
+    """The step after those that have filled the write-ahead log, if there is one."""
     if not summary.is_wal:
-        return (vacuum,)
-    checkpoint = PlannedStep(
+        return []
+    step = SqliteStep(
+        method=Method.CHECKPOINT,
         object="main",
         command=CHECKPOINT,
-        reason="in WAL mode the file shrinks when the log has been written back to it",
-        lock="blocks writers",
+        reason=reason,
+        lock=BLOCKS_WRITERS,
+        after_cancel="the log stays as long as it is",
         completes_previous=True,
     )
-    return (vacuum, checkpoint)
+    return [step]
 
 
-def analyze_steps(tables: Sequence[Table], *, wal: bool) -> tuple[PlannedStep, ...]:
-    lock = _lock(Operation.ANALYZE, wal)
+def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None) -> list[SqliteStep]:
+    step = SqliteStep(
+        method=Method.TRANSACTION,
+        object="main",
+        command="ANALYZE main",
+        reason="there is no table, so there is nothing to collect",
+        lock=OFFERS[Operation.ANALYZE].lock(wal=wal),
+        after_cancel=OFFERS[Operation.ANALYZE].after_cancel,
+        settings=() if limit is None else (f"PRAGMA analysis_limit = {limit}",),
+    )
     if not tables:
-        reason = "there is no table, so there is nothing to collect"
-        return (PlannedStep(object="main", command="ANALYZE main", reason=reason, lock=lock),)
-    return tuple(
-        PlannedStep(
-            object=table.name, command=f"ANALYZE main.{quote(table.name)}", reason=_statistics(table), lock=lock
+        return [step]
+    return [
+        replace(
+            step,
+            object=table.name,
+            command=f"ANALYZE main.{quote(table.name)}",
+            reason=_statistics(table) + ("" if limit is None else f"; looks at {limit:,} rows of each index"),
         )
         for table in tables
-    )
+    ]
 
 
-def reindex_steps(indexes: Sequence[Index], *, wal: bool) -> tuple[PlannedStep, ...]:
+def reindex_steps(indexes: Sequence[Index], summary: Summary, path: str) -> list[SqliteStep]:
     """One step per index, so that each has its own outcome. The schema is named because a bare
     `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone."""
-    lock = _lock(Operation.REINDEX, wal)
+    lock, after_cancel = OFFERS[Operation.REINDEX].lock(wal=summary.is_wal), OFFERS[Operation.REINDEX].after_cancel
     if not indexes:
         reason = "there is no index, so there is nothing to rebuild"
-        return (PlannedStep(object="main", command="REINDEX", reason=reason, lock=lock),)
-    return tuple(
-        PlannedStep(
+        return [SqliteStep(method=Method.TRANSACTION, object="main", command="REINDEX", reason=reason, lock=lock)]
+    steps = [
+        SqliteStep(
+            method=Method.TRANSACTION,
             object=index.name,
             command=f"REINDEX main.{quote(index.name)}",
             reason=f"{'PRIMARY KEY or UNIQUE' if index.automatic else 'index'} of table {index.table}",
             lock=lock,
+            after_cancel=after_cancel,
         )
         for index in indexes
+    ]
+    return [
+        *steps,
+        *log_written_back(summary, "in WAL mode the new indexes are in the log until it has been written back"),
+    ]
+
+
+def optimize_steps(tables: Sequence[Table], *, wal: bool) -> list[SqliteStep]:
+    unknown = sum(table.known_rows is None for table in tables)
+    return [
+        SqliteStep(
+            method=Method.TRANSACTION,
+            object="main",
+            command=OPTIMIZE,
+            reason=f"{unknown:,} of {counted(len(tables), 'table')} without statistics; renews what is stale, too",
+            lock=OFFERS[Operation.OPTIMIZE].lock(wal=wal),
+            after_cancel=OFFERS[Operation.OPTIMIZE].after_cancel,
+        )
+    ]
+
+
+def check_steps(
+    tables: Sequence[Table], summary: Summary, level: CheckLevel, *, named: bool, in_parts: bool
+) -> list[SqliteStep]:
+    """`named`: only of these tables. `in_parts`: table by table, so that several can be checked at once."""
+    step = SqliteStep(
+        method=Method.CHECK,
+        object="main",
+        command="PRAGMA main.quick_check",
+        reason="looks at the structure of every page, at types and constraints",
+        lock=OFFERS[Operation.CHECK].lock(wal=summary.is_wal),
+        after_cancel=OFFERS[Operation.CHECK].after_cancel,
     )
+    foreign_keys = replace(
+        step,
+        method=Method.FOREIGN_KEYS,
+        command="PRAGMA main.foreign_key_check",
+        reason="looks for rows whose parent row is missing",
+    )
+    check = "quick_check" if level is CheckLevel.QUICK else "integrity_check"
+    if named:
+        return [
+            replace(
+                step,
+                object=table.name,
+                command=f"PRAGMA main.{check}({literal(table.name)})",
+                reason=_checked(table, level),
+            )
+            for table in tables
+        ]
+    if level is CheckLevel.QUICK:
+        return [step, foreign_keys]
+    indexed = [table for table in tables if table.indexes]
+    if not in_parts or not indexed or any(reads_as_number(table.name) for table in indexed):
+        reason = "looks at everything: pages, types, constraints, and every index against its table"
+        return [replace(step, command="PRAGMA main.integrity_check", reason=reason), foreign_keys]
+    parts = [
+        replace(
+            step,
+            object=table.name,
+            command=f"PRAGMA main.integrity_check({literal(table.name)})",
+            reason=_checked(table, level),
+        )
+        for table in indexed
+    ]
+    return [*parts, step, foreign_keys]
 
 
-def optimize_steps(tables: Sequence[Table], *, wal: bool) -> tuple[PlannedStep, ...]:
-    unknown = sum(table.rows is None for table in tables)
-    reason = f"{unknown:,} of {counted(len(tables), 'table')} without statistics; renews what is missing or stale"
-    return (PlannedStep(object="main", command=OPTIMIZE, reason=reason, lock=_lock(Operation.OPTIMIZE, wal)),)
+def reads_as_number(name: str) -> bool:
+    """Whether a check would take the name of a table for a number of findings."""
+    return name.strip().lstrip("+-").isdigit()
 
 
-def _lock(operation: Operation, wal: bool) -> str:
-    return "blocks writers" if wal else _ROLLBACK_LOCKS[operation]
+def checkpoint_steps(summary: Summary) -> list[SqliteStep]:
+    return [
+        SqliteStep(
+            method=Method.CHECKPOINT,
+            object="main",
+            command=CHECKPOINT,
+            reason=f"the write-ahead log is {size(summary.wal_size)} long",
+            lock=BLOCKS_WRITERS,
+            after_cancel=OFFERS[Operation.CHECKPOINT].after_cancel,
+        )
+    ]
+
+
+def incremental_vacuum_steps(summary: Summary) -> list[SqliteStep]:
+    free = summary.free_pages
+    return [
+        SqliteStep(
+            method=Method.INCREMENTAL,
+            object="main",
+            command=f"PRAGMA main.incremental_vacuum({PAGES_AT_ONCE})",
+            reason=f"{counted(free, 'page')} free ({size(free * summary.page_size)}), {PAGES_AT_ONCE:,} at a time",
+            lock=OFFERS[Operation.INCREMENTAL_VACUUM].lock(wal=summary.is_wal),
+            after_cancel=OFFERS[Operation.INCREMENTAL_VACUUM].after_cancel,
+        ),
+        *log_written_back(summary, "in WAL mode the file shrinks when the log has been written back to it"),
+    ]
+
+
+def fts_optimize_steps(segments: Mapping[str, int], summary: Summary) -> list[SqliteStep]:
+    """`segments`: how many each full-text index has."""
+    steps = [
+        SqliteStep(
+            method=Method.MERGE,
+            object=name,
+            command="; ".join(merge_commands(name)),
+            reason=f"{counted(count, 'segment')}; the second command again until there is nothing left to merge",
+            lock=OFFERS[Operation.FTS_OPTIMIZE].lock(wal=summary.is_wal),
+            after_cancel=OFFERS[Operation.FTS_OPTIMIZE].after_cancel,
+        )
+        for name, count in segments.items()
+    ]
+    return [
+        *steps,
+        *log_written_back(summary, "in WAL mode the merged index is in the log until it has been written back"),
+    ]
+
+
+def merge_commands(name: str) -> tuple[str, str]:
+    """The first merge of a full-text index, which begins with all of its segments, and those that go on with it."""
+    merge = f"INSERT INTO main.{quote(name)}({quote(name)}, rank) VALUES('merge', {{}})"
+    return merge.format(-MERGED_AT_ONCE), merge.format(MERGED_AT_ONCE)
+
+
+def backup_steps(summary: Summary, destination: str, unfinished: str) -> list[SqliteStep]:
+    """`unfinished`: what the copy is called until it has been checked."""
+    offer = OFFERS[Operation.BACKUP]
+    need = Need(str(Path(destination).parent), summary.used, "the copy")
+    copy = SqliteStep(
+        method=Method.COPY,
+        object="main",
+        command=f"VACUUM main INTO {literal(unfinished)}",
+        reason=f"copies {size(summary.used)}, without free pages",
+        lock=offer.lock(wal=summary.is_wal),
+        after_cancel=offer.after_cancel,
+        disk_needed=need.bytes,
+        needs=(need,),
+        volume=summary.used,
+        destination=destination,
+    )
+    check = replace(
+        copy,
+        method=Method.COPY_CHECK,
+        object=Path(destination).name,
+        command="PRAGMA main.quick_check",
+        reason=f"checks the copy, which is called {Path(destination).name} from then on",
+        lock=BLOCKS_NOBODY,
+        disk_needed=None,
+        needs=(),
+        volume=0,
+    )
+    return [copy, check]
+
+
+def named_tables(tables: Iterable[Table], objects: Sequence[str]) -> tuple[list[Table], list[str]]:
+    """The tables that were asked for by their own name, or by that of an index; and the names that are neither."""
+    wanted = {name.casefold() for name in objects}
+    found = [table for table in tables if wanted & {table.name.casefold(), *(i.name.casefold() for i in table.indexes)}]
+    known = {name for table in found for name in (table.name.casefold(), *(i.name.casefold() for i in table.indexes))}
+    return found, [name for name in objects if name.casefold() not in known]
+
+
+def named_indexes(tables: Iterable[Table], objects: Sequence[str]) -> list[Index]:
+    """The indexes that were asked for, by their own name or by that of their table."""
+    wanted = {name.casefold() for name in objects}
+    return [
+        index
+        for table in tables
+        for index in table.indexes
+        if not wanted or wanted & {index.name.casefold(), table.name.casefold()}
+    ]
 
 
 def _free_pages(summary: Summary) -> str:
@@ -110,5 +307,13 @@ def _free_pages(summary: Summary) -> str:
 
 
 def _statistics(table: Table) -> str:
-    known = "no statistics yet" if table.rows is None else f"statistics from when it had {table.rows:,} rows"
-    return f"{counted(table.indexes, 'index')}, {known}"
+    known = (
+        "no statistics yet" if table.known_rows is None else f"statistics from when it had {table.known_rows:,} rows"
+    )
+    return f"{counted(len(table.indexes), 'index')}, {known}"
+
+
+def _checked(table: Table, level: CheckLevel) -> str:
+    if level is CheckLevel.QUICK:
+        return "looks at its pages, types and constraints"
+    return f"compares {counted(len(table.indexes), 'index')} with the table, entry by entry"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,13 +13,13 @@ import aiosqlite
 from engine.targets.sqlite.errors import is_busy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
 T = TypeVar("T")
 _INTERRUPT_INTERVAL: Final = 0.02
 _LOCK_ATTEMPT: Final = 0.1
-_PAUSE_BETWEEN_ATTEMPTS: Final = 0.01
-_LONGEST_TIMEOUT: Final = 1e6
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 0.1
 
 
 async def open_connection(uri: str, lock_timeout: float) -> aiosqlite.Connection:
@@ -50,7 +51,7 @@ async def _open(uri: str) -> aiosqlite.Connection:
 
 async def read(connection: aiosqlite.Connection, sql: str, lock_timeout: float) -> list[Any]:
     """All rows of `sql`, once no lock is in the way; cancelling the task ends the wait. Raises sqlite3.Error."""
-    return await _patiently(lambda: rows_of(connection, sql), lock_timeout)
+    return await patiently(lambda: rows_of(connection, sql), lock_timeout)
 
 
 async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:
@@ -76,64 +77,66 @@ async def _close(connection: aiosqlite.Connection) -> None:
     await connection.close()
 
 
-async def wait_for_exclusive_lock(connection: aiosqlite.Connection, lock_timeout: float, cancel: asyncio.Event) -> None:
-    """Return when the database could be locked, and is free again.
+async def in_transaction(
+    connection: aiosqlite.Connection, sql: str, lock_timeout: float, cancel: asyncio.Event
+) -> None:
+    """Run `sql` in a transaction of its own.
 
-    Outside WAL mode SQLite would do all the work of a REINDEX before it finds that a reader keeps it from
-    committing.
+    Outside WAL mode a reader keeps it from committing. Then the COMMIT is tried again until the reader is gone,
+    rather than the work thrown away.
 
-    Raises sqlite3.OperationalError (SQLITE_BUSY) if the lock could not be had within `lock_timeout` seconds, or
-    before `cancel` was set.
+    Raises sqlite3.Error, with everything rolled back: SQLITE_BUSY if a lock could not be had within `lock_timeout`
+    seconds, or before `cancel` was set; SQLITE_INTERRUPT if it was stopped.
     """
-    await _patiently(lambda: _lock_and_release(connection), lock_timeout, cancel)
+    await patiently(lambda: rows_of(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel)
+    try:
+        await fetch_all(connection, sql, cancel)
+        await patiently(lambda: rows_of(connection, "COMMIT"), lock_timeout, cancel)
+    except BaseException:
+        if connection.in_transaction:  # some errors, and an interrupt, have rolled back already
+            await to_its_end(asyncio.ensure_future(rows_of(connection, "ROLLBACK")))
+        raise
 
 
-async def _lock_and_release(connection: aiosqlite.Connection) -> None:
-    await connection.execute_fetchall("BEGIN EXCLUSIVE")
-    await connection.execute_fetchall("ROLLBACK")
-
-
-async def _patiently(
+async def patiently(
     attempt: Callable[[], Coroutine[Any, Any, T]], lock_timeout: float, cancel: asyncio.Event | None = None
 ) -> T:
-    """The result of `attempt`, repeated while it is BUSY, for `lock_timeout` seconds.
+    """The result of `attempt`, repeated while it is BUSY, for `lock_timeout` seconds or until `cancel` is set.
 
-    SQLite notices no interrupt while it waits for a lock, so it never waits longer than an attempt.
+    SQLite notices no interrupt while it waits for a lock, so it never waits longer than an attempt. The pauses
+    grow, and differ from those of others who wait.
     """
     clock = asyncio.get_running_loop().time
-    deadline = clock() + lock_timeout
+    deadline, pause = clock() + lock_timeout, _FIRST_PAUSE
     while True:
         try:
             return await to_its_end(asyncio.ensure_future(attempt()))
         except sqlite3.OperationalError as error:
             if not is_busy(error) or clock() >= deadline or (cancel is not None and cancel.is_set()):
                 raise
-        await asyncio.sleep(_PAUSE_BETWEEN_ATTEMPTS)
-
-
-@contextlib.asynccontextmanager
-async def busy_timeout(connection: aiosqlite.Connection, seconds: float) -> AsyncIterator[None]:
-    """Let SQLite itself wait for locks for `seconds`: where a retry would throw work away."""
-    await _set_busy_timeout(connection, seconds)
-    try:
-        yield
-    finally:
-        await _set_busy_timeout(connection, _LOCK_ATTEMPT)
-
-
-async def _set_busy_timeout(connection: aiosqlite.Connection, seconds: float) -> None:
-    await connection.execute_fetchall(f"PRAGMA busy_timeout = {round(1000 * min(seconds, _LONGEST_TIMEOUT))}")
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.Event) -> list[Any]:
     """All rows of `sql`; interrupted when `cancel` is set, or when the awaiting task is cancelled.
 
-    Either way the statement has ended when this returns or raises: aiosqlite alone would let it run on in its
-    thread, and a VACUUM would commit behind the back of a task that says it was cancelled.
+    Raises as `until_cancelled` does.
+    """
+    return await until_cancelled(connection, rows_of(connection, sql), cancel)
+
+
+async def until_cancelled(
+    connection: aiosqlite.Connection, running: Coroutine[Any, Any, T], cancel: asyncio.Event
+) -> T:
+    """The result of what runs on `connection`; interrupted when `cancel` is set, or the awaiting task is cancelled.
+
+    Either way it has ended when this returns or raises: aiosqlite alone would let it run on in its thread, and a
+    VACUUM would commit behind the back of a task that says it was cancelled.
 
     Raises sqlite3.Error (SQLITE_INTERRUPT if it was stopped), CancelledError if the task was cancelled.
     """
-    statement = asyncio.ensure_future(rows_of(connection, sql))
+    statement = asyncio.ensure_future(running)
     asked = asyncio.ensure_future(cancel.wait())
     try:
         await asyncio.wait({statement, asked}, return_when=asyncio.FIRST_COMPLETED)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from engine.jobs import EngineName, Operation
-from engine.targets.sqlite import files, plans, statement
+from engine.targets.sqlite import files, offer
 from engine.targets.sqlite.errors import opening_error
+from engine.targets.sqlite.metered import MeteredConnection
 from engine.targets.sqlite.names import connection_uri, target_url
 from engine.targets.sqlite.session import SqliteSession
 
@@ -39,25 +40,39 @@ class SqliteTarget:
         return EngineName.SQLITE
 
     @property
+    def operations(self) -> Sequence[Operation]:
+        return tuple(offer.OFFERS)
+
+    @property
     def default_operations(self) -> Sequence[Operation]:
-        return plans.DEFAULT_OPERATIONS
+        return offer.DEFAULT_OPERATIONS
+
+    def remarks(self, operations: Sequence[Operation]) -> tuple[str, ...]:
+        return offer.remarks(operations)
 
     def is_repeatable(self, operation: Operation) -> bool:
         return True  # what dies with its process is rolled back at the next open
 
+    def writes(self, operation: Operation) -> bool:
+        return offer.OFFERS[operation].writes
+
     @asynccontextmanager
-    async def connect(self, *, lock_timeout: float) -> AsyncIterator[SqliteSession]:
+    async def connect(self, *, lock_timeout: float, writing: bool = True) -> AsyncIterator[SqliteSession]:
         files.check_readable(self.path)
-        files.check_writable(self.path)
+        if writing:
+            files.check_writable(self.path)
+        # Also for a mere look, where that can be: an earlier crash may have to be rolled back before.
+        may_write = writing or files.may_be_written(self.path)
         try:
-            connection = await statement.open_connection(connection_uri(self.path), lock_timeout)
+            connection = await MeteredConnection.open(connection_uri(self.path, writing=may_write), lock_timeout)
         except sqlite3.Error as error:
             raise opening_error(self.path, error, lock_timeout) from error
-        try:
-            yield SqliteSession(connection, self.path, lock_timeout)
-        finally:
-            await statement.close(connection)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(connection.close)
+            session = SqliteSession(connection, self.path, lock_timeout, writing=may_write)
+            stack.push_async_callback(session.close)
+            yield session
 
-    async def preflight(self, *, lock_timeout: float) -> None:
-        async with self.connect(lock_timeout=lock_timeout):
+    async def preflight(self, *, lock_timeout: float, writing: bool = True) -> None:
+        async with self.connect(lock_timeout=lock_timeout, writing=writing):
             pass

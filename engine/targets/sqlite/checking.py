@@ -1,0 +1,74 @@
+"""What the rows of a check mean: pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+_OF_AN_INDEX: Final = re.compile(
+    r"(?:row \d+ missing from index |row \d+ values differ from index |wrong # of entries in index "
+    r"|non-unique entry in index |rowid not at end-of-record for row \d+ of index )(?P<index>.*)",
+    re.DOTALL,
+)
+FOUND_NOTHING: Final = "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What is wrong with a database. `indexes`: those that REINDEX can put right."""
+
+    sentences: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    damage: str | None = None
+    """The first finding that no REINDEX puts right."""
+
+    def __add__(self, other: Findings) -> Findings:
+        return Findings(
+            sentences=(*self.sentences, *other.sentences),
+            indexes=tuple(dict.fromkeys((*self.indexes, *other.indexes))),
+            damage=self.damage or other.damage,
+        )
+
+
+def findings_of(rows: Iterable[Sequence[Any]], indexes: Collection[str]) -> Findings:
+    """Of the rows of `integrity_check` or `quick_check`; `indexes` are the names that the database has."""
+    sentences = tuple(line for (text,) in rows for line in _lines(str(text)) if line != FOUND_NOTHING)
+    named = {sentence: _index_in(sentence, indexes) for sentence in sentences}
+    return Findings(
+        sentences=sentences,
+        indexes=tuple(dict.fromkeys(name for name in named.values() if name is not None)),
+        damage=next((sentence for sentence, name in named.items() if name is None), None),
+    )
+
+
+def _lines(text: str) -> list[str]:
+    """SQLite puts some findings into one row, below a heading."""
+    return (
+        [line for line in text.split("\n") if line and not line.startswith("*** in database")]
+        if "***" in text
+        else [text]
+    )
+
+
+def _index_in(sentence: str, indexes: Collection[str]) -> str | None:
+    found = _OF_AN_INDEX.fullmatch(sentence)
+    return found["index"] if found and found["index"] in indexes else None
+
+
+def orphans_of(rows: Iterable[Sequence[Any]]) -> Findings:
+    """Of the rows of `foreign_key_check`: (table, rowid, parent table, number of the key)."""
+    counts: dict[tuple[str, str], tuple[int, Any]] = {}
+    for table, rowid, parent, _ in rows:
+        number, first = counts.get((table, parent), (0, rowid))
+        counts[table, parent] = number + 1, first
+    sentences = tuple(
+        f"{number:,} rows of {table} refer to rows of {parent} that are not there"
+        + ("" if first is None else f" (the first: rowid {first})")
+        if number > 1
+        else f"a row of {table} refers to a row of {parent} that is not there"
+        + ("" if first is None else f" (rowid {first})")
+        for (table, parent), (number, first) in counts.items()
+    )
+    return Findings(sentences=sentences, damage=sentences[0] if sentences else None)

@@ -1,0 +1,102 @@
+"""The new file of a backup: its name, its making, its becoming the real one."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+UNFINISHED: Final = ".unfinished"
+"""What the name of a copy ends with until it is complete and checked."""
+
+
+def destination(path: str, asked: str | None, today: date) -> str:
+    """Where the backup of the database at `path` goes: to the file that was asked for, or, into the directory that
+    was asked for or that of the database, as `sales.backup-2026-11-24.db`, with a number where that exists."""
+    if asked is not None and not Path(asked).is_dir():
+        return asked
+    database = Path(path)
+    directory = database.parent if asked is None else Path(asked)
+    for number in range(1, 10_000):
+        again = "" if number == 1 else f".{number}"
+        candidate = directory / f"{database.stem}.backup-{today.isoformat()}{again}{database.suffix}"
+        if not os.path.lexists(candidate):
+            return str(candidate)
+    return str(candidate)
+
+
+def unfinished(destination: str) -> str:
+    return destination + UNFINISHED
+
+
+def problem_with(destination: str) -> str | None:
+    """Why there cannot be a new file at `destination`, and what to do; None where there can."""
+    directory = Path(destination).parent
+    if os.path.lexists(destination):
+        return f"there is a file {destination} already: give another --backup-to, or move it away"
+    if not directory.is_dir():
+        return f"there is no directory {directory}: make it, or give another --backup-to"
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return f"no permission to write to {directory}: allow it, or give another --backup-to"
+    return None
+
+
+def begin(source: str, destination: str) -> None:
+    """Make an empty file that only those may read who may read the source.
+
+    What an earlier attempt left there is removed. Raises OSError.
+    """
+    path = unfinished(destination)
+    discard(destination)
+    mode = Path(source).stat().st_mode & 0o777
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+
+
+def identity(destination: str) -> tuple[int, int]:
+    """Device and inode of the unfinished copy. Raises OSError."""
+    status = Path(unfinished(destination)).stat()
+    return status.st_dev, status.st_ino
+
+
+def complete(destination: str, checked: tuple[int, int]) -> None:
+    """Give the copy its name, durably. Raises OSError, FileExistsError where somebody took the name meanwhile."""
+    path = unfinished(destination)
+    if identity(destination) != checked:
+        raise FileNotFoundError(f"{path} was replaced while it was written")
+    _sync(path)
+    try:
+        os.link(path, destination)  # never replaces a file, as a rename would
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(destination):
+            raise FileExistsError(destination) from None
+        Path(path).rename(destination)
+    else:
+        Path(path).unlink()
+    _sync(str(Path(destination).parent))
+
+
+def discard(destination: str) -> None:
+    """Remove an unfinished copy, with what SQLite put beside it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            Path(unfinished(destination) + suffix).unlink()
+
+
+def leftovers(path: str) -> list[str]:
+    """The destinations, beside the database at `path`, of copies that were never completed."""
+    database = Path(path)
+    pattern = f"{glob.escape(database.stem)}.backup-*{UNFINISHED}"
+    return [str(found).removesuffix(UNFINISHED) for found in database.parent.glob(pattern)]
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

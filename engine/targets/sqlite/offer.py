@@ -1,0 +1,110 @@
+"""What is offered for SQLite, in words a DBA reads before choosing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine.jobs import Operation
+from engine.targets.base import OperationInfo
+
+BLOCKS_NOBODY: Final = "blocks nobody"
+BLOCKS_WRITERS: Final = "blocks writers"
+BLOCKS_EVERYONE: Final = "blocks everyone"
+BLOCKS_READERS_AT_END: Final = "blocks writers, and readers at the end"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An operation: what it is for, whom it blocks in WAL mode and with a rollback journal."""
+
+    summary: str
+    wal: str
+    rollback: str
+    after_cancel: str
+    writes: bool = True
+
+    def lock(self, *, wal: bool) -> str:
+        return self.wal if wal else self.rollback
+
+
+OFFERS: Final[Mapping[Operation, Offer]] = {
+    Operation.VACUUM: Offer(
+        summary="rewrites the file without free pages, so that it shrinks",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_EVERYONE,
+        after_cancel="nothing changed, while it copies; once it writes back it can only finish",
+    ),
+    Operation.ANALYZE: Offer(
+        summary="collects statistics on tables and indexes for the query planner",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_READERS_AT_END,
+        after_cancel="the tables done so far have new statistics, the others their old ones",
+    ),
+    Operation.REINDEX: Offer(
+        summary="rebuilds every index from its table",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_READERS_AT_END,
+        after_cancel="the indexes done so far stay rebuilt, the others stay as they were",
+    ),
+    Operation.OPTIMIZE: Offer(
+        summary="renews the statistics of the tables that need it",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_READERS_AT_END,
+        after_cancel="the old statistics stay",
+    ),
+    Operation.CHECK: Offer(
+        summary="looks for damage: in the file, in indexes, in constraints and foreign keys",
+        wal=BLOCKS_NOBODY,
+        rollback=BLOCKS_WRITERS,
+        after_cancel="nothing is ever changed",
+        writes=False,
+    ),
+    Operation.CHECKPOINT: Offer(
+        summary="writes the write-ahead log back into the file, and empties it",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_NOBODY,
+        after_cancel="what was written back stays written back",
+    ),
+    Operation.INCREMENTAL_VACUUM: Offer(
+        summary="gives free pages back little by little, where auto_vacuum is incremental",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_READERS_AT_END,
+        after_cancel="the pages given back so far stay given back",
+    ),
+    Operation.FTS_OPTIMIZE: Offer(
+        summary="merges the segments of full-text indexes (FTS5), step by step",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_READERS_AT_END,
+        after_cancel="the merges done so far stay done",
+    ),
+    Operation.BACKUP: Offer(
+        summary="writes a compact, checked copy into a new file",
+        wal=BLOCKS_NOBODY,
+        rollback=BLOCKS_WRITERS,
+        after_cancel="the unfinished copy is removed",
+        writes=False,
+    ),
+}
+DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
+
+
+def operation_infos(*, wal: bool) -> tuple[OperationInfo, ...]:
+    return tuple(
+        OperationInfo(operation=operation, summary=offer.summary, lock=offer.lock(wal=wal))
+        for operation, offer in OFFERS.items()
+    )
+
+
+def remarks(operations: Sequence[Operation]) -> tuple[str, ...]:
+    """What is odd about doing these operations in this order."""
+    if not {Operation.VACUUM, Operation.REINDEX} <= set(operations):
+        return ()
+    first = operations.index(Operation.REINDEX) < operations.index(Operation.VACUUM)
+    if first:
+        return ("VACUUM also packs the indexes: REINDEX before it is of use only where a check found a damaged index",)
+    return (
+        "REINDEX after VACUUM repeats work: VACUUM packs the indexes already. "
+        "Where a check found a damaged index, REINDEX comes first",
+    )

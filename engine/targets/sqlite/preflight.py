@@ -1,0 +1,84 @@
+"""What speaks against an operation before it begins: pure functions of what was found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+LISTED: Final = 5
+_ROWID: Final = re.compile(r"\b(rowid|_rowid_|oid)\b", re.IGNORECASE)
+_CONTENT: Final = re.compile(r"""\bcontent\s*=\s*(?P<quote>['"`]?)(?P<name>[^'"`,)]*)(?P=quote)""", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdicts:
+    """Why an operation is refused, if it is, and what else the DBA should know."""
+
+    refused: str | None = None
+    warnings: tuple[str, ...] = ()
+    rebuild: tuple[str, ...] = ()
+    """Full-text indexes that the operation breaks unless they are rebuilt."""
+
+
+def lossy_schema(names: Sequence[str]) -> str | None:
+    """`names`: schema entries whose text VACUUM does not copy."""
+    if not names:
+        return None
+    return (
+        f"VACUUM would silently drop {some(map(repr, names))}: the schema entry does not start with CREATE. "
+        "Recreate it with an ordinary CREATE statement first"
+    )
+
+
+def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
+    """`found`: indexes, each with a collation that SQLite does not know here."""
+    collations: dict[str, list[str]] = {}
+    for index, collation in found:
+        collations.setdefault(collation, []).append(index)
+    if not collations:
+        return None
+    details = "; ".join(f"{name!r} of {some(indexes)}" for name, indexes in collations.items())
+    return f"it needs a collation that only its application has: {details}. Only the application can maintain it"
+
+
+def renumbered(
+    tables: Sequence[str], views_and_triggers: Iterable[tuple[str, str]], fts: Iterable[tuple[str, str]]
+) -> Verdicts:
+    """What it means that VACUUM numbers the rows of `tables` anew.
+
+    `views_and_triggers` and `fts` (full-text tables) come with their SQL.
+    """
+    if not tables:
+        return Verdicts()
+    anew = {name.casefold() for name in tables}
+    rebuild = tuple(name for name, sql in fts if (content_table(sql) or "").casefold() in anew)
+    users = [
+        name
+        for name, sql in views_and_triggers
+        if sql and _ROWID.search(sql) and any(re.search(rf"\b{re.escape(t)}\b", sql, re.IGNORECASE) for t in tables)
+    ]
+    warnings = [
+        f"VACUUM numbers the rowids of {some(tables)} anew, which {'has' if len(tables) == 1 else 'have'} no "
+        "INTEGER PRIMARY KEY: what an application keeps of them elsewhere would lead to other rows"
+    ]
+    if users:
+        warnings.append(f"rowids of such tables are used by {some(users)}")
+    if rebuild:
+        warnings.append(f"the full-text index {some(rebuild)} goes by such rowids, and is rebuilt after VACUUM")
+    return Verdicts(warnings=tuple(warnings), rebuild=rebuild)
+
+
+def content_table(sql: str) -> str | None:
+    """The table that an FTS5 index takes its text from; None where it holds the text itself, or none."""
+    found = _CONTENT.search(sql)
+    return found["name"].strip() or None if found else None
+
+
+def some(names: Iterable[str]) -> str:
+    """The names, or the first few of very many."""
+    every = list(names)
+    if len(every) <= LISTED:
+        return ", ".join(every)
+    return f"{', '.join(every[:LISTED])} and {len(every) - LISTED} more"

@@ -1,0 +1,59 @@
+"""Telling how far a statement is, from counters that are read while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from engine.targets.base import StepContext, StepProgress
+from engine.targets.sqlite.files import file_size
+from engine.targets.sqlite.machine import anonymous_memory, temporary_bytes, thread_io
+from engine.targets.sqlite.metered import MeteredConnection
+from engine.targets.sqlite.progress import Model, Sample
+from engine.targets.sqlite.steps import SqliteStep
+
+INTERVAL: Final = 0.1
+"""Seconds between two samples; each costs some 0.1 ms."""
+
+
+@asynccontextmanager
+async def progress_told(
+    connection: MeteredConnection, path: str, step: SqliteStep, context: StepContext, *, is_wal: bool
+) -> AsyncIterator[None]:
+    """Report the progress of what runs on `connection` while inside, where something is known of it."""
+    model = model_of(step, is_wal=is_wal)
+    if model is None:
+        yield
+        return
+    sampler = asyncio.create_task(_sample(connection, path + ("-wal" if is_wal else "-journal"), model, context))
+    try:
+        yield
+    finally:
+        sampler.cancel()
+        await asyncio.wait({sampler})
+
+
+async def _sample(connection: MeteredConnection, side_file: str, model: Model, context: StepContext) -> None:
+    opcodes = connection.opcodes
+    read, written = thread_io(connection.thread) or (None, None)
+    while True:
+        await asyncio.sleep(INTERVAL)
+        read_now, written_now = thread_io(connection.thread) or (None, None)
+        estimate = model.update(
+            Sample(
+                ticks=connection.opcodes - opcodes,
+                read=None if read is None or read_now is None else read_now - read,
+                written=None if written is None or written_now is None else written_now - written,
+                side_file=file_size(side_file),
+                temporary=temporary_bytes(),
+                memory=anonymous_memory(),
+            )
+        )
+        context.report(StepProgress(fraction=estimate.fraction, phase=estimate.phase))
+
+
+def model_of(step: SqliteStep, *, is_wal: bool) -> Model | None:
+    """How the progress of a step is told; None where nothing is known."""
+    return None

@@ -1,0 +1,87 @@
+"""The tables and indexes of a database, with how many rows they have, as far as that can be had quickly."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from engine.targets.sqlite import catalog
+from engine.targets.sqlite.catalog import Index, Table
+from engine.targets.sqlite.names import quote
+from engine.targets.sqlite.statement import fetch_all
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+Read = Callable[[str], Awaitable[list[Any]]]
+COUNTING: Final = 0.25
+"""Seconds that counting rows may take: a hundredth of what it helps to estimate, where that is long."""
+
+
+async def read_tables(read: Read) -> list[Table]:
+    """All tables that have pages of their own, in the order of their creation, without counting rows."""
+    indexes: dict[str, list[Index]] = {}
+    for name, table, automatic, unique, partial, columns in await read(catalog.INDEXES):
+        index = Index(
+            name=name,
+            table=table,
+            automatic=bool(automatic),
+            unique=bool(unique),
+            partial=bool(partial),
+            columns=columns,
+        )
+        indexes.setdefault(table.casefold(), []).append(index)
+    known = await known_rows(read)
+    return [
+        Table(
+            name=name,
+            columns=columns,
+            without_rowid=bool(without_rowid),
+            known_rows=known.get(name.casefold()),
+            indexes=tuple(indexes.get(name.casefold(), ())),
+        )
+        for name, without_rowid, columns in await read(catalog.TABLES)
+    ]
+
+
+async def known_rows(read: Read) -> dict[str, int]:
+    """What the statistics say, by the casefolded name of the table."""
+    if not await read(catalog.HAS_STATISTICS):
+        return {}
+    known: dict[str, int] = {}
+    for table, _, stat in await read(catalog.STATISTICS):
+        first = str(stat).partition(" ")[0]
+        if table is not None and first.isdigit():
+            known[table.casefold()] = max(known.get(table.casefold(), 0), int(first))
+    return known
+
+
+async def with_rows(connection: aiosqlite.Connection, tables: Sequence[Table], budget: float = COUNTING) -> list[Table]:
+    """The tables with their rows: counted while the budget (seconds) lasts, then as the statistics or the highest
+    rowid say. What cannot be read has none."""
+    out_of_time = asyncio.Event()
+    timer = asyncio.get_running_loop().call_later(budget, out_of_time.set)
+    try:
+        return [replace(table, rows=await _rows(connection, table, out_of_time)) for table in tables]
+    finally:
+        timer.cancel()
+
+
+async def _rows(connection: aiosqlite.Connection, table: Table, out_of_time: asyncio.Event) -> int | None:
+    name = quote(table.name)
+    try:
+        if not out_of_time.is_set():
+            ((count,),) = await fetch_all(connection, f"SELECT count(*) FROM main.{name}", out_of_time)
+            return int(count)
+    except sqlite3.Error:
+        pass
+    if table.known_rows is not None or table.without_rowid:
+        return table.known_rows
+    try:
+        ((highest,),) = await fetch_all(connection, f"SELECT max(rowid) FROM main.{name}", asyncio.Event())
+    except sqlite3.Error:
+        return None
+    return highest if isinstance(highest, int) and highest >= 0 else None
