@@ -1,12 +1,13 @@
-"""What needs which operation, and why."""
+"""What needs which operation, and why; and what of a request is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
-from engine.jobs import CheckLevel, Facts, Micros, Operation
+from engine.jobs import CheckLevel, Facts, Micros, Operation, Request
 
 
 class Level(StrEnum):
@@ -29,6 +30,12 @@ class Advice:
     """What it is expected to bring, in words; empty where that cannot be said, or is nothing."""
     facts: Facts = field(default_factory=dict)
     """The numbers, by name."""
+    covered_by: Operation | None = None
+    """The operation that is needed and does this one's work, too: where it does not run, this one is needed."""
+    objects: tuple[str, ...] = ()
+    """What it is needed for; none: the whole database."""
+    check: CheckLevel | None = None
+    """How thorough a check is needed."""
 
     @property
     def is_needed(self) -> bool:
@@ -46,3 +53,36 @@ class Past:
     """Those that the last check found to differ from their tables, unless they were rebuilt since."""
     damage: str | None = None
     """What else the last check found."""
+    backed_up_at: Micros | None = None
+    """When a backup last completed."""
+
+
+_OF_WHATEVER_OBJECTS: Final = frozenset({Operation.ANALYZE, Operation.FTS_OPTIMIZE})
+
+
+def worst(advice: Sequence[Advice]) -> Level:
+    """How urgent the most urgent operation is."""
+    levels = {one.level for one in advice}
+    return next((level for level in Level if level in levels), Level.NONE)
+
+
+def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
+    """What of a request the advice calls for, in the order of the advice; None where that is nothing.
+
+    An index that is damaged is rebuilt alone, and a check in the same request looks at its table only: that of the
+    whole database stays due. But a request names objects for all its operations: where another operation needs
+    objects of its own, all are rebuilt.
+    """
+    wanted = [one for one in advice if one.operation in request.operations and _is_called_for(one, request)]
+    if not wanted:
+        return None
+    operations, options = tuple(one.operation for one in wanted), request.options
+    if not options.objects and not _OF_WHATEVER_OBJECTS & set(operations):
+        options = replace(options, objects=tuple(name for one in wanted for name in one.objects))
+    if options.check is None:
+        options = replace(options, check=next((one.check for one in wanted if one.check), None))
+    return replace(request, operations=operations, options=options)
+
+
+def _is_called_for(one: Advice, request: Request) -> bool:
+    return one.is_needed or (one.covered_by is not None and one.covered_by not in request.operations)

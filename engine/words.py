@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -27,6 +28,13 @@ def counted(number: int, noun: str) -> str:
     """`1 step`, `3 steps`, `2 indexes`."""
     plural = noun + ("es" if noun.endswith(("x", "s", "ch")) else "s")
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The names, or the first few of very many."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most:,} more"
 
 
 def span(seconds: float) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 _LINE: Final = re.compile(r"\d+ \d+ (\d+):(\d+) (\S+) (\S+) .*? - (\S+) \S+ (\S+)")
+_OF_OTHER_MACHINES: Final = re.compile(r"nfs.*|cifs|smb.*|fuse.*|9p|ceph|afs|glusterfs|lustre|gfs2|ocfs2|virtiofs")
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 
@@ -39,6 +40,15 @@ def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
     """On which of the `mounts` the absolute `path`, which has no links, lies."""
     above = [mount for mount in mounts if PurePosixPath(path).is_relative_to(mount.point)]
     return max(reversed(above), key=lambda mount: len(mount.point), default=None)  # a later one hides an earlier
+
+
+def lies_on_this_machine(path: str) -> bool:
+    """Whether the file is surely on a disk, or in the memory, of this machine: where others cannot change it unseen."""
+    try:
+        mount = mount_of(path, mounts())
+    except OSError:
+        return False
+    return mount is not None and _OF_OTHER_MACHINES.fullmatch(mount.kind) is None
 
 
 def _plain(escaped: str) -> str:

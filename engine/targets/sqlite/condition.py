@@ -1,0 +1,63 @@
+"""The condition of a database: the numbers that advice goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaves:
+    """The leaf pages of a table or an index."""
+
+    pages: int
+    cells: int
+    """Rows, or entries, in them."""
+    unused: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What the query planner knows of a table that has indexes or had statistics collected, and what is true."""
+
+    table: str
+    known_rows: int | None = None
+    """What the statistics say; None where there are none."""
+    rows: int | None = None
+    """None where they were not counted."""
+    missing: tuple[str, ...] = ()
+    """The indexes that the statistics do not know, where the table is known to be big enough to matter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A database as it is. Sizes are bytes."""
+
+    pages: int
+    page_size: int
+    free_pages: int = 0
+    gives_pages_back: bool = False
+    """Whether auto_vacuum is incremental."""
+    is_wal: bool = False
+    wal_size: int = 0
+    leaves: tuple[Leaves, ...] | None = None
+    """None where nobody looked into the pages."""
+    unseen: str = ""
+    """Why nobody did."""
+    statistics: tuple[Statistics, ...] = ()
+    indexes: int = 0
+    segments: Mapping[str, int] = field(default_factory=dict)
+    """Of each full-text index."""
+
+    @property
+    def size(self) -> int:
+        return self.pages * self.page_size
+
+    @property
+    def free(self) -> int:
+        return self.free_pages * self.page_size
+
+    @property
+    def used(self) -> int:
+        return self.size - self.free
