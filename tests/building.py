@@ -24,6 +24,7 @@ def new_job(
     *operations: Operation,
     on_failure: OnFailure = OnFailure.CONTINUE,
     stop_at_limit: bool = False,
+    verify: bool = False,
     deadline_at: int | None = None,
     max_attempts: Mapping[Operation, int] | None = None,
     retry_of: int | None = None,
@@ -32,7 +33,7 @@ def new_job(
     request = Request(
         target=f"sqlite:///{target}.db",
         operations=operations or ALL_FOUR,
-        options=Options(on_failure=on_failure, stop_at_limit=stop_at_limit),
+        options=Options(on_failure=on_failure, stop_at_limit=stop_at_limit, verify=verify),
     )
     return NewJob(
         request=request,

@@ -16,7 +16,7 @@ from engine.jobs import JobId, OnDuplicate, Operation, Status
 from engine.orchestrator import ParentJobOrchestrator
 from engine.store.sqlite import SqliteStore
 from engine.watching import Change, Lagged
-from tests.building import COMPLETED, new_job
+from tests.building import ALL_FOUR, COMPLETED, new_job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -121,7 +121,7 @@ async def test_r8_processes_on_one_store_never_share_a_target_or_an_attempt(
 
         asyncio.run(main())
     """)
-    jobs = [new_job(f"db{n}", *operations) for n in range(3) for operations in (list(Operation)[k:] for k in range(4))]
+    jobs = [new_job(f"db{n}", *operations) for n in range(3) for operations in (ALL_FOUR[k:] for k in range(4))]
     await store.submit(jobs, OnDuplicate.REFUSE)
     log = tmp_path / "log"
     command = [sys.executable, "-c", script, str(store_path), str(log)]

@@ -85,6 +85,7 @@ class StoreMachine(RuleBasedStateMachine):
         on_duplicate=st.sampled_from(OnDuplicate),
         limit=st.one_of(st.none(), st.integers(0, 60)),
         stop_at_limit=st.booleans(),
+        verify=st.booleans(),
         repeatable=st.booleans(),
     )
     def submit(
@@ -95,6 +96,7 @@ class StoreMachine(RuleBasedStateMachine):
         on_duplicate: OnDuplicate,
         limit: int | None,
         stop_at_limit: bool,
+        verify: bool,
         repeatable: bool,
     ) -> None:
         job = new_job(
@@ -102,6 +104,7 @@ class StoreMachine(RuleBasedStateMachine):
             *operations,
             on_failure=on_failure,
             stop_at_limit=stop_at_limit,
+            verify=verify,
             deadline_at=None if limit is None else self.at + limit,
             max_attempts=None if repeatable else NOT_TO_BE_REPEATED,
         )
@@ -113,13 +116,19 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._some(Status.PENDING))
     @rule(owner=st.sampled_from(OWNERS), own=st.one_of(st.none(), st.none(), st.sets(st.integers(1, 4))))
     def claim(self, owner: str, own: set[int] | None) -> None:
+        before = {child.id: child for child in self._children()}
         claimed = transactions.claim(self.file, owner, own, self.tick())
         if claimed is None:
             return
         assert own is None or claimed.job.parent in own
-        deadline_at = self._parent(claimed.job.parent).deadline_at
-        assert deadline_at is None or deadline_at > self.at
+        self._assert_is_what_was_pending(claimed, before[claimed.job])
         self.claims.append(claimed)
+
+    def _assert_is_what_was_pending(self, claim: Claim, child: ChildJob) -> None:
+        assert (claim.recovering is not None) == child.recovering == (child.cancel_requested_at is not None)
+        assert claim.forced == (child.force_requested_at is not None)
+        deadline_at = self._parent(claim.job.parent).deadline_at
+        assert claim.recovering or deadline_at is None or deadline_at > self.at
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), number=st.integers(1, 3))
@@ -144,10 +153,21 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def rescue(self, data: st.DataObject) -> None:
-        owner = data.draw(st.sampled_from(self.claims)).owner
-        taken = interventions.rescue(self.file, owner, self.tick())
+        self._rescue(data.draw(st.sampled_from(self.claims)).owner)
+
+    def _rescue(self, owner: str) -> None:
         lost = [claim for claim in self.claims if claim.owner == owner]
+        asked = {child.id for child in self._children() if child.cancel_requested_at is not None}
+        taken = interventions.rescue(self.file, owner, self.tick())
         assert sorted(taken) == sorted(claim.job for claim in lost)
+        children = {child.id: child for child in self._children()}
+        for claim in lost:
+            child = children[claim.job]
+            if claim.recovering:
+                assert (child.status, child.reason) == (Status.CANCELLED, claim.recovering)
+                assert child.error == interventions.LOOKING_FAILED
+            elif claim.job in asked:
+                assert (child.status, child.recovering) == (Status.PENDING, True)
         self.stale += lost
         self.claims = [claim for claim in self.claims if claim.owner != owner]
 
@@ -184,6 +204,22 @@ class StoreMachine(RuleBasedStateMachine):
                     assert child.status is not Status.PENDING
                     assert child.status is not Status.RUNNING or child.cancel_requested_at is not None
 
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), whole=st.booleans(), dies=st.booleans())
+    def cancel_by_force(self, data: st.DataObject, whole: bool, dies: bool) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        asked = JobId(claim.job.parent) if whole else claim.job
+        before = self._dump()
+        user = Reason.CANCELLED_BY_USER
+        assert not interventions.request_force(self.file, asked, claim.job, "a stranger", user, self.tick())
+        assert self._dump() == before
+        assert interventions.request_force(self.file, asked, claim.job, claim.owner, user, self.tick())
+        (child,) = [child for child in self._children() if child.id == claim.job]
+        assert child.force_requested_at is not None
+        assert child.force_requested_at >= (child.cancel_requested_at or self.at)
+        if dies:
+            self._rescue(claim.owner)
+
     @precondition(lambda self: self.file.execute(interventions.OVERDUE, (self.at + 1,)).fetchone())
     @rule()
     def enforce_time_limits(self) -> None:
@@ -192,16 +228,18 @@ class StoreMachine(RuleBasedStateMachine):
             if parent.deadline_at is None or parent.deadline_at > self.at:
                 continue
             for child in parent.children:
-                assert child.status is not Status.PENDING
+                assert child.status is not Status.PENDING or child.recovering
                 if child.status is Status.RUNNING and parent.request.options.stop_at_limit:
                     assert child.cancel_requested_at is not None
 
     @rule(owner=st.sampled_from(OWNERS), times=st.integers(1, 2))
     def pause_claim_and_resume(self, owner: str, times: int) -> None:
-        """Nothing is claimed between; twice is once."""
+        """Nothing is claimed between but what is to be recovered; twice is once."""
         for _ in range(times):
             upkeep.pause(self.file, "ann", self.tick())
-        assert transactions.claim(self.file, owner, None, self.tick()) is None
+        if claimed := transactions.claim(self.file, owner, None, self.tick()):
+            assert claimed.recovering
+            self.claims.append(claimed)
         for _ in range(times):
             upkeep.resume(self.file, self.tick())
 
@@ -245,7 +283,7 @@ class StoreMachine(RuleBasedStateMachine):
         for parent in self._parents():
             assert parent.status is parent_status((child.status, child.attempt > 0) for child in parent.children)
             assert (parent.finished_at is not None) == parent.status.is_final
-            assert [child.operation for child in parent.children] == list(parent.request.operations)
+            assert [child.operation for child in parent.children] == list(parent.request.children)
 
     @invariant()
     def a_target_has_one_running_child_at_most_and_it_is_ours(self) -> None:
@@ -283,7 +321,9 @@ class StoreMachine(RuleBasedStateMachine):
         for parent in self._parents():
             for child in parent.children:
                 deaths = Counter(attempt.reason for attempt in child.attempts)[Reason.OWNER_LOST]
-                if not child.status.is_final:
+                if child.recovering:
+                    assert 1 <= deaths <= self.allowed[parent.id]
+                elif not child.status.is_final:
                     assert deaths < self.allowed[parent.id]
                 elif child.reason is Reason.OWNER_LOST:
                     assert child.finished_at is not None
@@ -293,7 +333,9 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def what_was_asked_to_stop_is_not_begun_again(self) -> None:
         for child in self._children():
-            assert child.cancel_requested_at is None or child.status is not Status.PENDING
+            assert child.recovering or child.cancel_requested_at is None or child.status is not Status.PENDING
+            assert not child.recovering or child.cancel_requested_at is not None
+            assert child.force_requested_at is None or child.cancel_requested_at is not None
 
     @invariant()
     def steps_and_lines_belong_to_attempts_that_there_are(self) -> None:

@@ -9,7 +9,6 @@ import pytest
 from engine.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
 from engine.execution import Outcome, Report
 from engine.jobs import (
-    ChildJob,
     JobId,
     LogLevel,
     LogLine,
@@ -280,15 +279,6 @@ async def test_cancel_of_an_unknown_job_says_so(store: SqliteStore, job: JobId) 
     await submit(store, new_job("sales"))
     with pytest.raises(JobNotFoundError, match="there is no such job"):
         await store.request_cancel(job)
-
-
-async def test_a_rescued_child_that_was_to_be_cancelled_is_cancelled(store: SqliteStore) -> None:
-    await submit(store, new_job("sales", Operation.VACUUM))
-    await store.claim("dead")
-    await store.request_cancel(JobId(1))
-    await store._rescue_from("dead")
-    child: ChildJob = (await store.job(1)).children[0]
-    assert (child.status, child.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
 
 
 async def test_the_duration_of_a_child_is_that_of_its_last_attempt(store: SqliteStore) -> None:

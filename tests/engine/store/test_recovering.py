@@ -1,0 +1,209 @@
+"""What was to be cancelled when its process died: its database is looked after, once, and then it is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.execution import Outcome, Report
+from engine.jobs import JobId, OnDuplicate, Operation, Reason, Status
+from engine.store.interventions import LOOKING_FAILED, NOBODY_LOOKED
+from engine.store.sqlite import SqliteStore
+from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.execution import Claim
+    from engine.jobs import ChildJob
+    from engine.store.base import NewJob
+
+CHILD = JobId(1, 1)
+
+
+async def child(store: SqliteStore, ordinal: int = 1) -> ChildJob:
+    return (await store.job(1)).children[ordinal - 1]
+
+
+async def lose(store: SqliteStore, job: NewJob | None = None, *, cancel: JobId = CHILD) -> None:
+    """Let a process die over #1.1 that was asked to stop."""
+    await store.submit([job or new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    await store.claim("dead")
+    await store.request_cancel(cancel)
+    assert await store._rescue_from("dead") == [CHILD]
+
+
+async def recovery(store: SqliteStore) -> Claim:
+    claim = await store.claim("me")
+    assert claim is not None
+    assert (claim.job, claim.recovering) == (CHILD, Reason.CANCELLED_BY_USER)
+    return claim
+
+
+async def test_it_is_open_until_somebody_has_looked_after_its_database(store: SqliteStore) -> None:
+    await lose(store)
+    parent = await store.job(1)
+    (waiting,) = parent.children
+    assert (parent.status, waiting.status, waiting.recovering) == (Status.RUNNING, Status.PENDING, True)
+    assert waiting.cancel_requested_at is not None
+    claim = await recovery(store)
+    assert await store.cancel_requests("me") == set()  # it is not asked to stop what is the consequence of that
+    found = Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error="all is well")
+    await store.finish(claim, found, Report())
+    parent = await store.job(1)
+    (over,) = parent.children
+    assert parent.status is over.status is Status.CANCELLED
+    assert (over.reason, over.error) == (Reason.CANCELLED_BY_USER, "all is well")
+    assert [(a.number, a.status, a.reason) for a in over.attempts] == [
+        (1, Status.FAILED, Reason.OWNER_LOST),
+        (2, Status.CANCELLED, Reason.CANCELLED_BY_USER),
+    ]
+
+
+async def test_it_needs_no_attempt_to_be_left(store: SqliteStore) -> None:
+    await lose(store, new_job("sales", Operation.VACUUM, max_attempts={Operation.VACUUM: 1}))
+    await recovery(store)
+
+
+async def test_where_the_process_that_looks_dies_too_it_is_over(store: SqliteStore) -> None:
+    await lose(store)
+    await recovery(store)
+    assert await store._rescue_from("me") == [CHILD]
+    over = await child(store)
+    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, LOOKING_FAILED)
+    assert [attempt.status for attempt in over.attempts] == [Status.FAILED, Status.CANCELLED]
+    assert await store.claim("me") is None
+
+
+@pytest.mark.parametrize("asked", [CHILD, JobId(1)])
+async def test_a_further_cancel_ends_it_at_once_and_tells_that_nobody_looked(store: SqliteStore, asked: JobId) -> None:
+    await lose(store)
+    await store.request_cancel(asked, Reason.SHUTDOWN)
+    over = await child(store)
+    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, NOBODY_LOOKED)
+    assert [(a.number, a.status) for a in over.attempts] == [(1, Status.FAILED)]
+    assert (await store.job(1)).status is Status.CANCELLED
+
+
+async def test_a_cancel_while_somebody_looks_changes_nothing(store: SqliteStore) -> None:
+    await lose(store)
+    claim = await recovery(store)
+    before, changes = await store.job(1), await store.changes(0, 99)
+    await store.request_cancel(JobId(1))
+    assert (await store.job(1), await store.changes(0, 99)) == (before, changes)
+    await store.finish(claim, CANCELLED, Report())
+
+
+async def test_one_that_is_handed_back_is_looked_after_by_the_next(store: SqliteStore) -> None:
+    await lose(store)
+    await store.release(await recovery(store), Report())
+    assert (await child(store)).status is Status.PENDING
+    await recovery(store)
+
+
+async def test_a_pause_does_not_leave_a_database_as_a_dead_process_left_it(store: SqliteStore) -> None:
+    await lose(store, new_job("sales", Operation.VACUUM, Operation.ANALYZE))
+    await store.pause("ann")
+    assert await store.claim("me", [7]) is None
+    claim = await recovery(store)
+    await store.finish(claim, CANCELLED, Report())
+    assert await store.claim("me") is None
+    await store.resume()
+    assert await store.claim("me") is not None
+
+
+async def test_one_that_is_looked_after_holds_its_target(store: SqliteStore) -> None:
+    await lose(store)
+    await store.pause("ann")
+    await store.submit([new_job("sales", Operation.ANALYZE)], OnDuplicate.REFUSE)
+    await recovery(store)
+    await store.resume()
+    assert await store.claim("me") is None
+
+
+async def test_a_time_limit_does_not_end_it_and_lets_it_begin(store_path: Path) -> None:
+    clock = StoppedClock()
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        job = new_job("sales", Operation.VACUUM, Operation.ANALYZE, deadline_at=clock.at + 100, stop_at_limit=True)
+        await lose(store, job)
+        clock.at += 200
+        await store.enforce_time_limits()
+        changes = await store.changes(0, 99)
+        await store.enforce_time_limits()  # there is nothing left for it to do
+        assert await store.changes(0, 99) == changes
+        assert [c.status for c in (await store.job(1)).children] == [Status.PENDING, Status.SKIPPED]
+        await recovery(store)
+
+
+async def test_what_a_time_limit_stopped_is_over_for_that_reason(store_path: Path) -> None:
+    clock = StoppedClock()
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        limited = new_job("sales", Operation.VACUUM, deadline_at=clock.at + 100, stop_at_limit=True)
+        await store.submit([limited], OnDuplicate.REFUSE)
+        await store.claim("dead")
+        clock.at += 200
+        await store.enforce_time_limits()
+        await store._rescue_from("dead")
+        claim = await store.claim("me")
+        assert claim is not None
+        assert claim.recovering is Reason.TIME_LIMIT
+        await store.finish(claim, replace(CANCELLED, reason=Reason.CANCELLED_BY_USER), Report())
+        assert (await child(store)).reason is Reason.TIME_LIMIT
+
+
+async def test_it_is_no_failure_that_would_stop_what_comes_after_it(store: SqliteStore) -> None:
+    await lose(store, new_job("sales", Operation.VACUUM, Operation.ANALYZE, verify=True))
+    await store.finish(await recovery(store), CANCELLED, Report())
+    claim = await store.claim("me")
+    assert claim is not None
+    assert (claim.job, claim.recovering) == (JobId(1, 2), None)
+
+
+async def test_force_is_remembered_with_the_cancel_it_belongs_to(store: SqliteStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.REFUSE)
+    await store.claim("dead")
+    assert await store.request_force(JobId(1), CHILD, "dead")
+    first, second = (await store.job(1)).children
+    assert first.force_requested_at is not None
+    assert first.cancel_requested_at == first.force_requested_at
+    assert (second.status, second.force_requested_at) == (Status.CANCELLED, None)
+    await store._rescue_from("dead")
+    claim = await recovery(store)
+    assert claim.forced
+    await store.finish(claim, CANCELLED, Report())
+    assert (await child(store)).force_requested_at == first.force_requested_at
+
+
+async def test_force_is_refused_whole_where_the_child_was_over_first(store: SqliteStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.REFUSE)
+    claim = await store.claim("me")
+    assert claim is not None
+    await store.finish(claim, COMPLETED, Report())
+    before = await store.job(1)
+    assert not await store.request_force(JobId(1), CHILD, "me")
+    assert await store.job(1) == before
+
+
+async def test_where_the_first_check_of_a_verified_job_fails_nothing_else_runs(store: SqliteStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM, verify=True)], OnDuplicate.REFUSE)
+    assert [c.operation for c in (await store.job(1)).children] == ["check", "vacuum", "check"]
+    claim = await store.claim("me")
+    assert claim is not None
+    await store.finish(claim, FAILED, Report())
+    assert [(c.status, c.reason) for c in (await store.job(1)).children] == [
+        (Status.FAILED, None),
+        (Status.SKIPPED, Reason.PREVIOUS_FAILED),
+        (Status.SKIPPED, Reason.PREVIOUS_FAILED),
+    ]
+
+
+async def test_an_operation_of_a_verified_job_that_fails_is_checked_after_all_the_same(store: SqliteStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM, verify=True)], OnDuplicate.REFUSE)
+    claim = await store.claim("me")
+    for outcome in (COMPLETED, FAILED):
+        assert claim is not None
+        claim = await store.finish_and_claim(claim, outcome, Report())
+    assert claim is not None
+    assert claim.job == JobId(1, 3)
