@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from platformdirs import user_config_path, user_state_path
 
 from engine.errors import ConfigError
-from engine.jobs import OnFailure, Operation
+from engine.jobs import CheckLevel, OnFailure, Operation, Options
 from engine.retention import Retention
 from engine.words import seconds_of
 
@@ -34,12 +34,43 @@ class TargetEntry:
     operations: tuple[Operation, ...] | None = None
     on_failure: OnFailure | None = None
     lock_timeout: float | None = None
+    verify: bool | None = None
+    check: CheckLevel | None = None
+    jobs: int | None = None
+    analysis_limit: int | None = None
+    """As SQLite counts: 0 for all rows."""
+
+    def with_defaults(self, defaults: Defaults) -> TargetEntry:
+        """This entry, with what it leaves open as it is for all targets."""
+        missing = [name for name in _SHARED if getattr(self, name) is None]
+        return replace(self, **{name: getattr(defaults, name) for name in missing})
+
+    @property
+    def options(self) -> Options:
+        """How operations on it are carried out where nothing else is asked for."""
+        usual = Options()
+        return Options(
+            on_failure=self.on_failure or usual.on_failure,
+            lock_timeout=usual.lock_timeout if self.lock_timeout is None else self.lock_timeout,
+            verify=bool(self.verify),
+            check=self.check,
+            jobs=self.jobs,
+            analysis_limit=self.analysis_limit or None,
+        )
+
+
+_SHARED: Final = ("on_failure", "lock_timeout", "verify", "check", "jobs", "analysis_limit")
+"""What can be said of one target, and of all in [defaults]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
     on_failure: OnFailure = OnFailure.CONTINUE
     lock_timeout: float = 5.0
+    verify: bool = False
+    check: CheckLevel | None = None
+    jobs: int | None = None
+    analysis_limit: int | None = None
     workers: int = 2
     grace: float = 30.0
     """Seconds that what runs may go on for when its process is asked to end."""
@@ -63,6 +94,8 @@ class Config:
 MAX_KEEP_LAST: Final = 10_000
 FOREVER: Final = "forever"
 MAX_WORKERS: Final = 64
+MAX_JOBS: Final = 64
+MAX_ANALYSIS_LIMIT: Final = 1_000_000
 
 
 def default_store_path() -> Path:
@@ -110,7 +143,7 @@ def parse_config(text: str, file: str) -> Config:
 
 
 def _target(entry: _Table) -> TargetEntry:
-    entry.only("url", "label", "operations", "on_failure", "lock_timeout")
+    entry.only("url", "label", "operations", *_SHARED)
     url = entry.text("url")
     if not url:
         entry.wrong("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
@@ -121,11 +154,15 @@ def _target(entry: _Table) -> TargetEntry:
         operations=entry.operations("operations"),
         on_failure=entry.choice("on_failure", OnFailure),
         lock_timeout=entry.seconds("lock_timeout"),
+        verify=entry.flag("verify"),
+        check=entry.choice("check", CheckLevel),
+        jobs=entry.count("jobs", MAX_JOBS),
+        analysis_limit=entry.count("analysis_limit", MAX_ANALYSIS_LIMIT, least=0),
     )
 
 
 def _defaults(table: _Table) -> Defaults:
-    table.only("on_failure", "lock_timeout", "workers", "grace")
+    table.only(*_SHARED, "workers", "grace")
     given = Defaults()
     on_failure = table.choice("on_failure", OnFailure)
     lock_timeout = table.seconds("lock_timeout")
@@ -134,6 +171,10 @@ def _defaults(table: _Table) -> Defaults:
     return Defaults(
         on_failure=given.on_failure if on_failure is None else on_failure,
         lock_timeout=given.lock_timeout if lock_timeout is None else lock_timeout,
+        verify=bool(table.flag("verify")),
+        check=table.choice("check", CheckLevel),
+        jobs=table.count("jobs", MAX_JOBS),
+        analysis_limit=table.count("analysis_limit", MAX_ANALYSIS_LIMIT, least=0),
         workers=given.workers if workers is None else workers,
         grace=given.grace if grace is None else grace,
     )
@@ -202,6 +243,12 @@ class _Table:
         value = self._values.get(key)
         if value is not None and (type(value) is not int or not least <= value <= most):
             self.wrong(key, f"must be a whole number from {least} to {most}", f"such as {key} = 2")
+        return value
+
+    def flag(self, key: str) -> bool | None:
+        value = self._values.get(key)
+        if value is not None and not isinstance(value, bool):
+            self.wrong(key, "must be true or false", f"such as {key} = true")
         return value
 
     def age(self, key: str, default: float | None) -> float | None:

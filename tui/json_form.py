@@ -12,6 +12,7 @@ from engine import (
     Attempt,
     ChildJob,
     LogLine,
+    Operation,
     Options,
     ParentJob,
     Pause,
@@ -22,6 +23,8 @@ from engine import (
     WorkerProcess,
 )
 from engine.errors import DbtendError
+from tui.effects import findings
+from tui.planned import estimate
 from tui.text import rfc3339
 
 Json = dict[str, Any]
@@ -64,6 +67,8 @@ def child(job: ChildJob, *, with_log: bool = False) -> Json:
         "attempts": [_attempt(a) for a in job.attempts],
         "steps": [_step(s) for s in job.steps],
     }
+    if job.operation is Operation.CHECK:
+        form["findings"] = list(findings(job))
     if with_log:
         form["log"] = [_log_line(line) for line in job.log]
     return form
@@ -78,7 +83,14 @@ def plan(plan: Plan) -> Json:
         "children": [
             {
                 "operation": operation.operation.value,
+                "verdict": operation.verdict.value,
                 "error": operation.refused,
+                "warnings": list(operation.warnings),
+                "not_needed": operation.not_needed,
+                "settings": list(operation.settings),
+                "tuned": operation.tuned or None,
+                "parallel": operation.parallel,
+                "estimate": estimate(operation),
                 "steps": [_planned_step(step) for step in operation.steps],
             }
             for operation in plan.operations
@@ -113,6 +125,13 @@ def _options(options: Options) -> Json:
         "time_limit": options.time_limit,
         "until": options.until,
         "stop_at_limit": options.stop_at_limit,
+        "force": options.force,
+        "verify": options.verify,
+        "check": options.check and options.check.value,
+        "jobs": options.jobs,
+        "objects": list(options.objects),
+        "analysis_limit": options.analysis_limit,
+        "backup_to": options.backup_to,
     }
 
 
@@ -149,6 +168,7 @@ def _step(step: Step) -> Json:
         "finished_at": rfc3339(step.finished_at),
         "duration": _seconds(step.started_at, step.finished_at),
         "error": step.error,
+        "effect": _facts(step.effect),
     }
 
 
@@ -158,6 +178,7 @@ def _planned_step(step: PlannedStep) -> Json:
         "command": step.command,
         "reason": step.reason,
         "lock": step.lock,
+        "after_cancel": step.after_cancel or None,
         "disk_needed": step.disk_needed,
         "estimate": step.estimate,
     }

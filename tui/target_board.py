@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine import Operation, Options, Request, TargetInfo
+from engine import Operation, Request, TargetInfo
 from engine.config import TargetEntry
 from engine.errors import DbtendError
 from tui.views.lists import TargetState
@@ -47,12 +47,9 @@ class TargetBoard:
         """The chosen operations in the engine's order; None where nothing is chosen or can be."""
         if self.state is None or self.state.info is None or not self.chosen:
             return None
-        entry, usual = self.state.entry, Options()
+        entry = self.state.entry
         return Request(
             target=entry.url,
             operations=tuple(o.operation for o in self.state.info.operations if o.operation in self.chosen),
-            options=Options(
-                on_failure=entry.on_failure or usual.on_failure,
-                lock_timeout=usual.lock_timeout if entry.lock_timeout is None else entry.lock_timeout,
-            ),
+            options=entry.options,
         )

@@ -9,7 +9,7 @@ import pytest
 
 from engine.config import Config, ConsoleConfig, Defaults, TargetEntry, load_config, parse_config
 from engine.errors import ConfigError
-from engine.jobs import OnFailure, Operation
+from engine.jobs import CheckLevel, OnFailure, Operation, Options
 from engine.retention import Retention
 
 EVERYTHING = """
@@ -19,6 +19,10 @@ label = "PROD"
 operations = ["vacuum", "analyze"]
 on_failure = "stop"
 lock_timeout = 30
+verify = false
+check = "full"
+jobs = 4
+analysis_limit = 0
 
 [targets.app]
 url = "sqlite:///srv/app.db"
@@ -26,6 +30,10 @@ url = "sqlite:///srv/app.db"
 [defaults]
 on_failure = "stop"
 lock_timeout = 2.5
+verify = true
+check = "quick"
+jobs = 2
+analysis_limit = 1000
 workers = 4
 grace = 5
 
@@ -51,10 +59,23 @@ def test_everything_that_can_be_said() -> None:
                 operations=(Operation.VACUUM, Operation.ANALYZE),
                 on_failure=OnFailure.STOP,
                 lock_timeout=30.0,
+                verify=False,
+                check=CheckLevel.FULL,
+                jobs=4,
+                analysis_limit=0,
             ),
             TargetEntry(name="app", url="sqlite:///srv/app.db"),
         ),
-        defaults=Defaults(on_failure=OnFailure.STOP, lock_timeout=2.5, workers=4, grace=5.0),
+        defaults=Defaults(
+            on_failure=OnFailure.STOP,
+            lock_timeout=2.5,
+            verify=True,
+            check=CheckLevel.QUICK,
+            jobs=2,
+            analysis_limit=1000,
+            workers=4,
+            grace=5.0,
+        ),
         console=ConsoleConfig(theme="nord", refresh=1.0),
         retention=Retention(completed=12 * 7 * 86_400.0, failed=36 * 3_600.0, cancelled=None, keep_last=0),
     )
@@ -64,6 +85,18 @@ def test_what_is_not_said_is_at_its_default() -> None:
     assert parse_config("", "config.toml") == Config()
     assert parse_config("[defaults]\nlock_timeout = 0", "f").defaults == Defaults(lock_timeout=0.0)
     assert parse_config("[retention]\nkeep_last = 5", "f").retention == Retention(keep_last=5)
+
+
+def test_a_target_has_the_options_of_all_targets_where_it_names_none_itself() -> None:
+    config = parse_config(EVERYTHING, "f")
+    sales, app = (entry.with_defaults(config.defaults) for entry in config.targets)
+    assert sales.options == Options(
+        on_failure=OnFailure.STOP, lock_timeout=30.0, check=CheckLevel.FULL, jobs=4, analysis_limit=None
+    )
+    assert app.options == Options(
+        on_failure=OnFailure.STOP, lock_timeout=2.5, verify=True, check=CheckLevel.QUICK, jobs=2, analysis_limit=1000
+    )
+    assert TargetEntry(name="x", url="x").options == Options()
 
 
 def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +123,13 @@ def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         ("[defaults]\nlock_timeout = nan", "f, line 2: defaults.lock_timeout must be a number of seconds"),
         ("[defaults]\nlock_timeout = true", "f, line 2: defaults.lock_timeout must be a number of seconds"),
         ('[defaults]\non_failure = "go"', "f, line 2: defaults.on_failure cannot be 'go' (known: continue, stop)"),
+        ('[defaults]\nverify = "yes"', "f, line 2: defaults.verify must be true or false (such as verify = true)"),
+        ("[defaults]\nverify = 1", "f, line 2: defaults.verify must be true or false"),
+        ('[defaults]\ncheck = "deep"', "f, line 2: defaults.check cannot be 'deep' (known: quick, full)"),
+        ("[defaults]\njobs = 0", "f, line 2: defaults.jobs must be a whole number from 1 to 64"),
+        ("[defaults]\nanalysis_limit = -1", "f, line 2: defaults.analysis_limit must be a whole number from 0 to"),
+        ('[targets.a]\nurl = "a"\njobs = "2"', "f, line 3: targets.a.jobs must be a whole number from 1 to 64"),
+        ('[targets.a]\nurl = "a"\nforce = true', "f, line 3: targets.a.force is no key that dbtend knows"),
         ("[defaults]\ngrace = inf", "f, line 2: defaults.grace must be a number of seconds"),
         ("[retention]\nfailde = 1", "f, line 2: retention.failde is no key that dbtend knows (did you mean failed?)"),
         ("[retention]\nskipped = '1d'", "f, line 2: retention.skipped is no key that dbtend knows (known here: comp"),

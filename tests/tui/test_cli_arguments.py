@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import JobId, OnFailure, Operation, Status
+from engine import CheckLevel, JobId, OnFailure, Operation, Status
 from engine.errors import DbtendError, NotAvailableError, UsageError
 from tui.commands import values
 from tui.commands.arguments import overview, parse, parser_of
@@ -52,6 +52,17 @@ def test_a_request_names_how_it_wants_to_be_carried_out() -> None:
     assert (args.time_limit, args.until, args.stop_at_limit) == (5400.0, "06:00", True)
 
 
+def test_a_request_names_how_its_operations_do_their_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = "--force --verify --check quick --jobs 2 --object a --object b --analysis-limit 1000 --backup-to copies/x.db"
+    for command in ("run", "plan"):
+        args = parse([command, "x", *line.split()])
+        assert (args.force, args.verify, args.check, args.jobs) == (True, True, CheckLevel.QUICK, 2)
+        assert (args.objects, args.analysis_limit) == (["a", "b"], 1000)
+        assert args.backup_to == tmp_path / "copies" / "x.db"  # a worker process runs elsewhere
+    assert parse(["run", "x", "--no-verify", "--analysis-limit", "0"]).verify is False
+
+
 def test_a_plan_takes_whatever_a_run_takes_and_shows_what_matters_to_it() -> None:
     args = parse(["plan", "x", "--workers", "4", "--detach", "--grace", "1", "--time-limit", "2h"])
     assert args.words == ["x"]
@@ -65,10 +76,10 @@ def test_a_plan_takes_whatever_a_run_takes_and_shows_what_matters_to_it() -> Non
     [
         ("run x --opp vacuum", "--opp: is no option of dbtend run (did you mean --op?)"),
         ("--jsn history", "--jsn: is no option of dbtend history (did you mean --json?)"),
-        ("run x --frobnicate=1", "--frobnicate: is no option of dbtend run (see dbtend run --help)"),
+        ("run x --zap=1", "--zap: is no option of dbtend run (see dbtend run --help)"),
         ("--op vacuum x", "--op: is no option of dbtend (options of a command come after it"),
         ("run x --op vacum", "'vacum': is no operation (did you mean vacuum? known: vacuum, analyze,"),
-        ("run x --op=", "'': is no operation (known: vacuum, analyze, reindex, optimize)"),
+        ("run x --op=", "'': is no operation (known: vacuum, analyze, reindex, optimize, check,"),
         ("run x --op", "--op: needs a value"),
         ("run x --json=1", "--json: takes no value"),
         ("run x --on-failure explode", "'explode': is no value of --on-failure (known: continue, stop)"),
@@ -76,6 +87,13 @@ def test_a_plan_takes_whatever_a_run_takes_and_shows_what_matters_to_it() -> Non
         ("run x --lock-timeout -1", "'-1': is no number of seconds"),
         ("run x --lock-timeout nan", "'nan': is no number of seconds"),
         ("run x --workers 0", "'0': is no number of workers (give a whole number from 1 to 64)"),
+        ("run x --jobs many", "'many': is no number of objects at once (give a whole number from 1 to 64)"),
+        ("run x --analysis-limit -1", "'-1': is no number of rows (give a whole number from 1 to 1,000,000)"),
+        ("run x --check ful", "'ful': is no level of a check (did you mean full? known: quick, full)"),
+        ("run x --object=", "an empty value: says nothing"),
+        ("run x --backup-to=", "an empty value: says nothing"),
+        ("run x --force=1", "--force: takes no value"),
+        ("retry 1 --force", "--force: is no option of dbtend retry"),
         ("run x --time-limit 30", "'30': is no time limit (give a duration such as 90s, 30m, 2h or 1h30m)"),
         ("run x --until 24:00", "'24:00': is no time of day (give HH:MM, such as 06:00)"),
         ("run x --grace forever", "'forever': is no number of seconds"),
@@ -93,7 +111,7 @@ def test_wrong_usage_says_what_to_type_instead(line: str, said: str) -> None:
         parse(line.split())
 
 
-LATER = ("--jobs=2", "--needed", "--force")
+LATER = ("--needed",)
 
 
 @pytest.mark.parametrize("line", [*sorted(NOT_YET), *(f"{c} x {o}" for c in ("run", "plan") for o in LATER)])
@@ -105,7 +123,7 @@ def test_what_comes_later_says_so(line: str) -> None:
 def test_help_shows_every_command_and_only_what_works() -> None:
     shown = overview() + "".join(parser_of(name).format_help() for name in (None, *COMMANDS))
     assert all(f"dbtend {name}" in shown for name in COMMANDS)
-    for hidden in ("advise", "--jobs", "--needed", "--force", "--read-only"):
+    for hidden in ("advise", "--needed", "--read-only"):
         assert hidden not in shown
     assert max(map(len, overview().splitlines())) < 80
 

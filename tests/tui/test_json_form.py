@@ -6,22 +6,22 @@ import json
 from dataclasses import replace
 
 from engine import (
-    EngineName,
+    CheckLevel,
+    Facts,
     JobId,
+    LogLine,
     Operation,
-    OperationPlan,
     Options,
     Pause,
-    Plan,
-    PlannedStep,
     Progress,
     Reason,
     Status,
     WorkerProcess,
 )
 from engine.errors import TargetUnavailableError
-from engine.jobs import FINISHING
+from engine.jobs import FINISHING, LogLevel
 from tests.tui.jobs import START, child, parent, rescued, vacuumed
+from tests.tui.plans import NOT_NEEDED, REFUSED, plan, reindex, vacuum
 from tui import json_form
 
 
@@ -84,10 +84,56 @@ def test_limits_and_pins_are_told() -> None:
         "time_limit": 5400.0,
         "until": "06:00",
         "stop_at_limit": True,
+        "force": False,
+        "verify": False,
+        "check": None,
+        "jobs": None,
+        "objects": [],
+        "analysis_limit": None,
+        "backup_to": None,
     }
     assert (form["deadline_at"], form["pinned"]) == ("2023-11-14T22:13:20.000000Z", True)
     plain = json_form.job(parent(child()))
     assert (plain["deadline_at"], plain["pinned"], plain["options"]["time_limit"]) == (None, False, None)
+
+
+def test_how_operations_do_their_work_is_told() -> None:
+    options = Options(
+        force=True, verify=True, check=CheckLevel.QUICK, jobs=2, objects=("a", "b"), analysis_limit=9, backup_to="/b.db"
+    )
+    job = parent(child())
+    form = json_form.job(replace(job, request=replace(job.request, options=options)))["options"]
+    assert form.items() >= {
+        "force": True,
+        "verify": True,
+        "check": "quick",
+        "jobs": 2,
+        "objects": ["a", "b"],
+        "analysis_limit": 9,
+        "backup_to": "/b.db",
+    }.items()  # fmt: skip
+
+
+def test_the_effect_of_a_step_and_lists_among_the_facts_are_told() -> None:
+    (step,) = vacuumed().children[0].steps
+    facts: Facts = {"size": 5, "damaged_indexes": ("a", "b")}
+    done = replace(child(), steps=(replace(step, effect={"freed_pages": 9}),), after=facts)
+    form = json.loads(json.dumps(json_form.child(done)))
+    assert form["steps"][0]["effect"] == {"freed_pages": 9}
+    assert form["after"] == {"size": 5, "damaged_indexes": ["a", "b"]}
+    assert json_form.job(vacuumed())["children"][0]["steps"][0]["effect"] is None
+
+
+def test_what_a_check_found_is_a_list_with_and_without_its_log() -> None:
+    log = tuple(
+        LogLine(number=number, attempt=1, at=START, level=level, message=f"line {number}")
+        for number, level in enumerate((LogLevel.INFO, LogLevel.ERROR, LogLevel.ERROR), 1)
+    )
+    check = replace(child(1, Status.FAILED, operation=Operation.CHECK), log=log)
+    assert json_form.child(check)["findings"] == ["line 2", "line 3"]
+    assert json_form.child(check, with_log=True)["findings"] == ["line 2", "line 3"]
+    assert json_form.child(child(1, operation=Operation.CHECK))["findings"] == []
+    assert "findings" not in json_form.child(replace(check, operation=Operation.VACUUM))
 
 
 def test_attempts_and_progress_are_told() -> None:
@@ -152,34 +198,36 @@ def test_what_has_not_happened_is_null() -> None:
 
 
 def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
-    step = PlannedStep(object="main", command="VACUUM", reason="31% free", lock="blocks everyone", disk_needed=9)
-    plan = Plan(
-        target="sqlite:///srv/sales.db",
-        engine=EngineName.SQLITE,
-        before={"size": 5},
-        operations=(OperationPlan(operation=Operation.VACUUM, steps=(step,)),),
-    )
-    assert json_form.plan(plan) == {
-        "target": "sqlite:///srv/sales.db",
-        "engine": "sqlite",
-        "before": {"size": 5},
-        "children": [
+    tuned = vacuum(warnings=("careful",), settings=("PRAGMA x=1",), tuned="there is room")
+    form = json_form.plan(plan(tuned, reindex(2, parallel=2), NOT_NEEDED, REFUSED))
+    assert (form["target"], form["engine"], form["before"]["size"]) == ("sqlite:///srv/sales.db", "sqlite", 1_000_000)
+    first, second, idle, refused = form["children"]
+    assert first == {
+        "operation": "vacuum",
+        "verdict": "warn",
+        "error": None,
+        "warnings": ["careful"],
+        "not_needed": None,
+        "settings": ["PRAGMA x=1"],
+        "tuned": "there is room",
+        "parallel": 1,
+        "estimate": 3.0,
+        "steps": [
             {
-                "operation": "vacuum",
-                "error": None,
-                "steps": [
-                    {
-                        "object": "main",
-                        "command": "VACUUM",
-                        "reason": "31% free",
-                        "lock": "blocks everyone",
-                        "disk_needed": 9,
-                        "estimate": None,
-                    }
-                ],
+                "object": "main",
+                "command": "VACUUM",
+                "reason": "31% free",
+                "lock": "blocks everyone",
+                "after_cancel": "the file stays as it was",
+                "disk_needed": 2_000_000,
+                "estimate": 3,
             }
         ],
     }
+    assert (second["verdict"], second["parallel"], second["estimate"], second["tuned"]) == ("ok", 2, 2.0, None)
+    assert (idle["verdict"], idle["not_needed"], idle["steps"]) == ("ok", "the database keeps no log", [])
+    assert (refused["verdict"], refused["estimate"]) == ("refuse", None)
+    assert refused["error"].startswith("the disk has no room")
 
 
 def test_an_error() -> None:

@@ -11,7 +11,7 @@ from engine.errors import NotAvailableError
 from tui.commands import values
 
 NOT_YET: Final = frozenset({"advise"})
-_NOT_YET_OPTIONS: Final = {"--jobs": 1, "--needed": 0, "--force": 0}
+_NOT_YET_OPTIONS: Final = {"--needed": 0}
 TARGET_HELP: Final = "TARGET: a path, sqlite:PATH, or a name from the config file."
 
 
@@ -53,7 +53,7 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
 def _request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--op", dest="operations", action="append", type=values.operation, metavar="OPERATION",
-        help=f"one of {', '.join(values.OPERATIONS)}; repeatable, order kept (default: all)",
+        help=f"one of {', '.join(values.OPERATIONS)}; repeatable, order kept (default: the first four)",
     )  # fmt: skip
     parser.add_argument(
         "--on-failure", type=values.on_failure, metavar="continue|stop", help="what follows a failed operation"
@@ -64,8 +64,38 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--until", type=values.time_of_day, metavar="HH:MM", help="from then on no operation starts")
     parser.add_argument("--stop-at-limit", action="store_true", help="at the limit, also ask what runs to stop safely")
+    _how_options(parser)
     for option, takes in _NOT_YET_OPTIONS.items():
         parser.add_argument(option, action=_NotYet, nargs=None if takes else 0, help=argparse.SUPPRESS)
+
+
+def _how_options(parser: argparse.ArgumentParser) -> None:
+    """How the operations do their work."""
+    parser.add_argument(
+        "--verify", action=argparse.BooleanOptionalAction,
+        help="check the database before and after; where the first check fails nothing else runs",
+    )  # fmt: skip
+    parser.add_argument(
+        "--check", type=values.check_level, metavar="quick|full",
+        help="how thorough a check is: full also compares indexes with tables (default: full; quick with --verify)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--object", dest="objects", action="append", type=values.text, metavar="NAME",
+        help="analyze, reindex, check: only this table or index; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--analysis-limit", type=values.analysis_limit, metavar="N",
+        help="analyze: look at about N rows of each index (default: 0, all rows)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--backup-to", type=values.path, metavar="PATH",
+        help="backup: the new file, or the directory where it goes (default: beside the database)",
+    )  # fmt: skip
+    parser.add_argument("--jobs", type=values.jobs, metavar="N", help="how many objects at once inside one operation")
+    parser.add_argument(
+        "--force", action="store_true", default=None,
+        help="go on where preflight would refuse, if that is safe for the data",
+    )  # fmt: skip
 
 
 def _execution_options(parser: argparse.ArgumentParser) -> None:

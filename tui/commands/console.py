@@ -23,7 +23,7 @@ from tui.worker_process import DetachedWorker
 def console(args: argparse.Namespace, settings: Settings) -> int:
     config = settings.config()
     refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
-    targets = target_entries(args.words, config) if args.words else list(config.targets)
+    targets = target_entries(args.words or [entry.name for entry in config.targets], config)
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
     open_console(settings.store, targets, config.console, worker, mouse=not args.no_mouse)
     return OK

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Final
 
 from engine import Operation, Options, Request, look
 from engine.config import Config, TargetEntry, default_config_path, default_store_path, load_config
 from engine.errors import UsageError
 from tui.commands import values
 from tui.text import target_name
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +42,12 @@ def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
 
 
 def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:
-    """A name from the config file means its entry; everything else is a path or a URL.
+    """A name from the config file means its entry; everything else is a path or a URL. Both with the defaults.
 
     Raises UsageError for a bare word that is neither a name nor a file, but close to a name.
     """
     named = {entry.name: entry for entry in config.targets}
-    return [named.get(word) or _unnamed(word, named) for word in words]
+    return [(named.get(word) or _unnamed(word, named)).with_defaults(config.defaults) for word in words]
 
 
 def _unnamed(word: str, names: Iterable[str]) -> TargetEntry:
@@ -66,26 +64,45 @@ def requests(args: argparse.Namespace, config: Config) -> list[Request]:
     """
     if not args.words:
         raise UsageError(args.command, "no TARGET was given", f"such as: dbtend {args.command} sales.db")
-    return [_request(entry, args, config) for entry in target_entries(args.words, config)]
+    if len(args.words) > 1 and args.backup_to is not None and not args.backup_to.is_dir():
+        raise UsageError("--backup-to", f"{args.backup_to} cannot hold several backups", "name a directory that exists")
+    return [_request(entry, args) for entry in target_entries(args.words, config)]
 
 
-def _request(entry: TargetEntry, args: argparse.Namespace, config: Config) -> Request:
+def _request(entry: TargetEntry, args: argparse.Namespace) -> Request:
     asked: Sequence[Operation] | None = args.operations or entry.operations
-    return Request(
-        target=entry.url,
-        operations=tuple(asked or look.default_operations(entry.url)),
-        options=Options(
-            on_failure=_first(args.on_failure, entry.on_failure, config.defaults.on_failure),
-            lock_timeout=_first(args.lock_timeout, entry.lock_timeout, config.defaults.lock_timeout),
-            time_limit=args.time_limit,
-            until=args.until,
-            stop_at_limit=args.stop_at_limit,
-        ),
-    )
+    operations = tuple(asked or look.default_operations(entry.url))
+    request = Request(target=entry.url, operations=operations, options=_options(entry.options, args))
+    _refuse_idle_options(args, request.children)
+    return request
 
 
-def _first(*given: _T | None) -> _T:
-    return next(value for value in given if value is not None)
+def _options(usual: Options, args: argparse.Namespace) -> Options:
+    names = [field.name for field in fields(Options)]
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    if args.objects is not None:
+        given["objects"] = tuple(dict.fromkeys(args.objects))
+    if args.analysis_limit is not None:
+        given["analysis_limit"] = args.analysis_limit or None
+    if args.backup_to is not None:
+        given["backup_to"] = str(args.backup_to)
+    return replace(usual, **given)
+
+
+def _refuse_idle_options(args: argparse.Namespace, operations: Collection[Operation]) -> None:
+    """Raise UsageError for an option that means nothing to any of the operations."""
+    for name, (option, meant_for) in _ONLY_FOR.items():
+        if getattr(args, name) is not None and not meant_for & set(operations):
+            known = ", ".join(operation for operation in Operation if operation in meant_for)
+            raise UsageError(option, f"means something only to {known}", f"add --op {min(meant_for)}, or leave it out")
+
+
+_ONLY_FOR: Final[Mapping[str, tuple[str, frozenset[Operation]]]] = {
+    "objects": ("--object", frozenset({Operation.ANALYZE, Operation.REINDEX, Operation.CHECK})),
+    "analysis_limit": ("--analysis-limit", frozenset({Operation.ANALYZE})),
+    "check": ("--check", frozenset({Operation.CHECK})),
+    "backup_to": ("--backup-to", frozenset({Operation.BACKUP})),
+}
 
 
 def one_job(args: argparse.Namespace) -> str:

@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
-from engine import JobId, OnFailure, Operation, Status
-from engine.config import MAX_WORKERS
+from engine import CheckLevel, JobId, OnFailure, Operation, Status
+from engine.config import MAX_ANALYSIS_LIMIT, MAX_JOBS, MAX_WORKERS
 from engine.errors import UsageError
 from engine.limits import is_time_of_day
 from engine.words import seconds_of
@@ -70,6 +70,19 @@ def time_of_day(typed: str) -> str:
     if not is_time_of_day(typed):
         raise UsageError(repr(typed), "is no time of day", "give HH:MM, such as 06:00")
     return typed.zfill(5)
+
+
+def check_level(typed: str) -> CheckLevel:
+    return _one_of(typed, CheckLevel, "level of a check")
+
+
+def jobs(typed: str) -> int:
+    return _whole(typed, "number of objects at once", MAX_JOBS)
+
+
+def analysis_limit(typed: str) -> int:
+    """0 for all rows, as SQLite counts."""
+    return 0 if typed == "0" else _whole(typed, "number of rows", MAX_ANALYSIS_LIMIT)
 
 
 def workers(typed: str) -> int:
