@@ -1,0 +1,105 @@
+"""A process is ended by force only where it is proven to be the one that is meant."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine import locks
+from engine.jobs import JobId, OnDuplicate, Operation
+from engine.store import liveness
+from engine.store.sqlite import SqliteStore
+from tests.building import new_job
+from tests.engine.processes import python
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OWNER = """
+    from engine.store.sqlite import SqliteStore
+
+    async def main():
+        async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers() as owner:
+            await store.claim(owner)
+            print(owner, flush=True)
+            await asyncio.Event().wait()
+
+    asyncio.run(main())
+"""
+CHILD = JobId(1, 1)
+
+
+@contextmanager
+def a_stranger() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        assert process.poll() is None
+        process.kill()
+
+
+@pytest.fixture
+async def job(store: SqliteStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+
+
+@pytest.mark.usefixtures("job")
+async def test_the_process_that_runs_a_child_is_killed(store: SqliteStore) -> None:
+    with python(OWNER, store.path) as process:
+        owner = await process.says()
+        assert await store.kill_owner(CHILD, owner, process.pid)
+        assert await process.ended() == -signal.SIGKILL
+        assert not await store.kill_owner(CHILD, owner, process.pid)  # there is none with that number
+
+
+@pytest.mark.usefixtures("job")
+async def test_a_process_that_runs_something_else_by_now_is_left_alone(store: SqliteStore) -> None:
+    with python(OWNER, store.path) as process:
+        owner = await process.says()
+        assert not await store.kill_owner(JobId(1, 2), owner, process.pid)
+        assert not await store.kill_owner(CHILD, "another owner", process.pid)
+        assert await store.rescue() == []
+
+
+@pytest.mark.usefixtures("job")
+async def test_a_process_that_has_the_number_of_a_dead_one_is_left_alone(store: SqliteStore) -> None:
+    with a_stranger() as stranger:
+        with python(OWNER, store.path) as process:
+            owner = await process.says()
+            process.kill()
+        assert not await store.kill_owner(CHILD, owner, stranger.pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell who has a file open")
+@pytest.mark.usefixtures("job")
+async def test_a_process_that_has_the_number_of_one_that_lives_elsewhere_is_left_alone(store: SqliteStore) -> None:
+    """As where the owner lives in a container, which counts processes by itself."""
+    with a_stranger() as stranger, python(OWNER, store.path) as process:
+        owner = await process.says()
+        assert not await store.kill_owner(CHILD, owner, stranger.pid)
+        assert await store.rescue() == []
+
+
+@pytest.mark.usefixtures("job")
+async def test_without_the_file_of_a_process_nothing_is_proven(store: SqliteStore) -> None:
+    with python(OWNER, store.path) as process:
+        owner = await process.says()
+        (store.path.with_name("jobs.db.d") / f"{owner}.lock").unlink()
+        assert not await store.kill_owner(CHILD, owner, process.pid)
+        assert [worker.alive for worker in await store.workers()] == [True]
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may look everywhere")
+def test_a_file_that_we_may_not_look_at_proves_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "jobs.db"
+    with a_stranger() as stranger, liveness.proof_of_life(store, "owner"):
+        lock = tmp_path / "jobs.db.d" / "owner.lock"
+        lock.chmod(0)
+        assert locks.is_held(lock)
+        assert not liveness.kill(store, "owner", stranger.pid)
