@@ -67,7 +67,7 @@ def remove_index_entries(path: Path, index: str) -> None:
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND name = ?", (index,))
-        with _schema_surgery(db):
+        with schema_surgery(db):
             db.execute(
                 "INSERT INTO sqlite_schema VALUES ('table', 'ghost', 'ghost', ?, "
                 "'CREATE TABLE ghost(key, row, PRIMARY KEY(key, row)) WITHOUT ROWID')",
@@ -75,7 +75,7 @@ def remove_index_entries(path: Path, index: str) -> None:
             )
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("DELETE FROM ghost WHERE row % 3 = 0")
-        with _schema_surgery(db):
+        with schema_surgery(db):
             db.execute("DELETE FROM sqlite_schema WHERE name = 'ghost'")
 
 
@@ -89,18 +89,19 @@ def add_index_that_cannot_be_rebuilt(path: Path, name: str = "broken unique") ->
 
 def set_schema_sql(db: sqlite3.Connection, name: str, sql: str | bytes) -> None:
     """Replace the stored definition of an object without touching its content."""
-    with _schema_surgery(db):
+    with schema_surgery(db):
         db.execute("UPDATE sqlite_schema SET sql = CAST(? AS TEXT) WHERE name = ?", (sql, name))
 
 
 def rename_in_schema(db: sqlite3.Connection, name: str, new_name: str | bytes) -> None:
     """Give an object a name in the schema that SQL would not allow."""
-    with _schema_surgery(db):
+    with schema_surgery(db):
         db.execute("UPDATE sqlite_schema SET name = CAST(? AS TEXT) WHERE name = ?", (new_name, name))
 
 
 @contextmanager
-def _schema_surgery(db: sqlite3.Connection) -> Iterator[None]:
+def schema_surgery(db: sqlite3.Connection) -> Iterator[None]:
+    """Let the table of all objects be written, and every connection notice."""
     db.execute("PRAGMA writable_schema = ON")
     yield
     ((version,),) = db.execute("PRAGMA schema_version")

@@ -1,0 +1,98 @@
+"""What SQLite itself does with a file: the measure of what dbtend may say of it."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from engine.jobs import Operation
+from engine.targets.sqlite.names import connection_uri, quote
+
+DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an operation ends where nothing but SQLite has a say."""
+
+    error: str = ""
+    """The name of the error that was raised; empty for none."""
+    text: str = ""
+    findings: tuple[str, ...] = ()
+    """What a check complains of."""
+
+    @property
+    def succeeds(self) -> bool:
+        return not self.error and not self.findings
+
+    @property
+    def is_damage(self) -> bool:
+        return self.error.startswith(DAMAGE) or bool(self.findings)
+
+
+def verdict(path: Path, operation: Operation) -> Verdict:
+    """Carry the operation out, with the plainest SQL there is for it."""
+    try:
+        with closing(connect(path)) as db:
+            return Verdict(findings=tuple(CARRIED_OUT[operation](db) or ()))
+    except sqlite3.Error as error:
+        return Verdict(errorname(error), str(error))
+    except MemoryError:  # a row says that it is larger than there is memory
+        return Verdict("SQLITE_NOMEM", "out of memory")
+    except UnicodeDecodeError as error:  # the message of SQLite quotes a name that is no UTF-8
+        return Verdict("SQLITE_CORRUPT", repr(error.object))
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(connection_uri(str(path)), uri=True, isolation_level=None, timeout=0)
+    db.execute("PRAGMA synchronous = OFF")
+    db.text_factory = lambda data: data.decode(errors="backslashreplace")
+    return db
+
+
+def errorname(error: Exception) -> str:
+    return getattr(error, "sqlite_errorname", "") or type(error).__name__
+
+
+def complaints(db: sqlite3.Connection) -> list[str]:
+    """All rows of a full check, but for `ok`."""
+    return [line for (line,) in db.execute("PRAGMA integrity_check(100000)") if line != "ok"]
+
+
+def _check(db: sqlite3.Connection) -> list[str]:
+    return complaints(db) + [repr(row) for row in db.execute("PRAGMA foreign_key_check")]
+
+
+def _optimize_full_text(db: sqlite3.Connection) -> None:
+    for (name,) in db.execute(FULL_TEXT_TABLES).fetchall():
+        db.execute(f"INSERT INTO {quote(name)}({quote(name)}) VALUES ('optimize')")
+
+
+def _back_up(db: sqlite3.Connection) -> None:
+    with tempfile.TemporaryDirectory(prefix="dbtend-corpus-") as directory:
+        db.execute("VACUUM INTO ?", (f"{directory}/backup.db",))
+
+
+def _run(db: sqlite3.Connection, sql: str) -> None:
+    db.execute(sql).fetchall()
+
+
+FULL_TEXT_TABLES: Final = (
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%using fts5(%' ORDER BY rowid"
+)
+CARRIED_OUT: Final[Mapping[Operation, Callable[[sqlite3.Connection], list[str] | None]]] = {
+    Operation.VACUUM: lambda db: _run(db, "VACUUM"),
+    Operation.ANALYZE: lambda db: _run(db, "ANALYZE main"),
+    Operation.REINDEX: lambda db: _run(db, "REINDEX"),
+    Operation.OPTIMIZE: lambda db: _run(db, "PRAGMA optimize = 0x10012"),
+    Operation.CHECK: _check,
+    Operation.CHECKPOINT: lambda db: _run(db, "PRAGMA wal_checkpoint(TRUNCATE)"),
+    Operation.INCREMENTAL_VACUUM: lambda db: _run(db, "PRAGMA incremental_vacuum"),
+    Operation.FTS_OPTIMIZE: _optimize_full_text,
+    Operation.BACKUP: _back_up,
+}
