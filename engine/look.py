@@ -32,7 +32,7 @@ async def plan(request: Request) -> Plan:
             engine=target.engine,
             before=await session.facts(),
             operations=tuple([await session.plan(operation, request.options) for operation in request.children]),
-            warnings=target.remarks(request.operations),
+            warnings=await session.remarks(request.operations),
         )
 
 

@@ -163,6 +163,10 @@ class Session(Protocol):
         """
         ...
 
+    async def remarks(self, operations: Sequence[Operation]) -> tuple[str, ...]:
+        """What a plan should say besides: what is odd about these operations in this order; who uses the database."""
+        ...
+
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         """Run one step of a plan to its end and say what happened; an error of the database is a result, not a raise.
 
@@ -207,10 +211,6 @@ class Target(Protocol):
 
     def is_repeatable(self, operation: Operation) -> bool:
         """Whether it may simply be run again after the process that ran it died."""
-        ...
-
-    def remarks(self, operations: Sequence[Operation]) -> tuple[str, ...]:
-        """What is odd about doing these operations in this order, for the plan to say."""
         ...
 
     def writes(self, operation: Operation) -> bool:

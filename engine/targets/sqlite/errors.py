@@ -37,13 +37,11 @@ def is_interrupt(error: sqlite3.Error) -> bool:
     return _primary_code(error) == sqlite3.SQLITE_INTERRUPT
 
 
-def explain(error: sqlite3.Error, lock_timeout: float) -> str:
-    """One or two sentences on what happened and what to do."""
+def explain(error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> str:
+    """One or two sentences on what happened and what to do. `in_use`: who holds the database, where that is known."""
     if is_busy(error):
-        return (
-            f"the lock could not be had in {lock_timeout:g} s: another connection uses the database. "
-            "Try again later, or with a longer lock timeout"
-        )
+        who = in_use or "another connection uses the database"
+        return f"the lock could not be had in {lock_timeout:g} s: {who}. Try again later, or with a longer lock timeout"
     name = str(getattr(error, "sqlite_errorname", ""))
     for key in (name, "_".join(name.split("_")[:2])):
         if sentence := _SENTENCES.get(key):
@@ -53,19 +51,19 @@ def explain(error: sqlite3.Error, lock_timeout: float) -> str:
     return f"SQLite says: {error}"
 
 
-def opening_error(path: str, error: sqlite3.Error, lock_timeout: float) -> TargetError:
+def opening_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> TargetError:
     """The error of a database that cannot be opened or read at all."""
     if is_busy(error):
-        return TargetBusyError(path, explain(error, lock_timeout))
+        return TargetBusyError(path, explain(error, lock_timeout, in_use))
     if _primary_code(error) == sqlite3.SQLITE_READONLY:
         return TargetRefusedError(path, explain(error, lock_timeout))
     return TargetUnavailableError(path, explain(error, lock_timeout))
 
 
-def reading_error(path: str, error: sqlite3.Error, lock_timeout: float) -> TargetError:
+def reading_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> TargetError:
     """The error of a database that is open and could not be inspected."""
     kind = TargetBusyError if is_busy(error) else TargetError
-    return kind(path, explain(error, lock_timeout))
+    return kind(path, explain(error, lock_timeout, in_use))
 
 
 def _primary_code(error: sqlite3.Error) -> int:

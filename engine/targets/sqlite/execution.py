@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.jobs import Reason, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
-from engine.targets.sqlite import copying, holders, plans, statement
+from engine.targets.sqlite import copying, plans, statement
 from engine.targets.sqlite.checking import Findings, findings_of, orphans_of
 from engine.targets.sqlite.files import file_size
+from engine.targets.sqlite.holders import in_use
 from engine.targets.sqlite.metered import MeteredConnection
 from engine.targets.sqlite.names import connection_uri
 from engine.targets.sqlite.sampling import progress_told
@@ -83,7 +84,7 @@ async def checkpoint(work: Work) -> StepResult:
 
 
 def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
-    who = holders.in_words(holders.holders(work.path) or ()) or "another connection uses it"
+    who = in_use(work.path) or "another connection uses it"
     error = f"{max(written, 0):,} of {max(frames, 0):,} frames of the log were written back: {who}"
     if work.step.completes_previous:  # the work is done; only the log is still there
         return StepResult(
@@ -144,7 +145,7 @@ async def incremental(work: Work) -> StepResult:
 
 
 async def _script(work: Work) -> None:
-    await work.connection.aio.executescript(work.step.command)
+    await statement.to_its_end(asyncio.ensure_future(work.connection.aio.executescript(work.step.command)))
 
 
 async def _free_pages(work: Work) -> int:
@@ -179,6 +180,7 @@ async def copy(work: Work) -> StepResult:
         async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
             await statement.patiently(lambda: work.rows(work.step.command), work.lock_timeout, work.cancel)
     except OSError as error:
+        copying.discard(destination)
         return StepResult(status=Status.FAILED, error=f"the copy cannot be written: {error.strerror or error}")
     except BaseException:
         copying.discard(destination)

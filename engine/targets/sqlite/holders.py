@@ -97,6 +97,11 @@ def holders(path: str) -> tuple[Holder, ...] | None:
     return tuple(Holder(None if pid < 0 else pid, _command(pid), use) for pid, use in others.items())
 
 
+def in_use(path: str) -> str:
+    """Who else holds the database, in words; "" where nobody does, or it cannot be told."""
+    return in_words(holders(path) or ())
+
+
 def in_words(holders: Sequence[Holder]) -> str:
     """`process 4711 (python3 app.py) reads it and process 12 (sqlite3) has it open`; "" for nobody."""
     named = [_sentence(holder) for holder in holders[:_NAMED_HOLDERS]]

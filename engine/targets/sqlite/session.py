@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.errors import UsageError
 from engine.jobs import EngineName, Facts, Operation, Options, Reason, Status
 from engine.targets.base import OperationPlan, StepContext, StepResult, TargetInfo
-from engine.targets.sqlite import catalog, copying, execution, holders, offer, plans, preflight, statement
+from engine.targets.sqlite import catalog, copying, execution, offer, plans, preflight, statement
+from engine.targets.sqlite.advice import advise
 from engine.targets.sqlite.catalog import Summary, Table
 from engine.targets.sqlite.checking import Findings, findings_of
 from engine.targets.sqlite.courtesy import Courtesy
 from engine.targets.sqlite.errors import explain, is_busy, is_interrupt, reading_error
 from engine.targets.sqlite.execution import Work
 from engine.targets.sqlite.files import file_size, temporary_directory
+from engine.targets.sqlite.holders import in_use
 from engine.targets.sqlite.metered import MeteredConnection
 from engine.targets.sqlite.names import connection_uri, quote, target_url
 from engine.targets.sqlite.shape import read_tables, with_rows
 from engine.targets.sqlite.space import shortfalls
 from engine.targets.sqlite.steps import Method, SqliteStep
+from engine.targets.sqlite.survey import survey
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
@@ -46,16 +49,21 @@ class SqliteSession:
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
         self._courtesy = Courtesy(path)
+        self._is_wal = False
+        self._checked = False
         self._found = Findings()
         self._options = Options()
         self._statistics: frozenset[Any] | None = None
         self._indexes: frozenset[str] = frozenset()
         self._backup: Facts = {}
+        self._unfinished_copy = ""
 
     async def close(self) -> None:
-        """Close what was opened besides the connection of this session."""
+        """Close what was opened besides the connection of this session, and leave no unfinished copy behind."""
         for connection in self._extra:
             await connection.close()
+        if self._unfinished_copy:
+            copying.discard(self._unfinished_copy)
 
     # Looks
 
@@ -74,7 +82,15 @@ class SqliteSession:
         )
 
     async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
-        raise NotImplementedError
+        try:
+            condition = await survey(self._connection.aio, self._path, budget=budget, lock_timeout=self._lock_timeout)
+        except sqlite3.Error as error:
+            raise reading_error(self._path, error, self._lock_timeout, in_use(self._path)) from error
+        return advise(condition, past)
+
+    async def remarks(self, operations: Sequence[Operation]) -> tuple[str, ...]:
+        others = in_use(self._path)
+        return (*offer.remarks(operations), *([f"in use: {others}"] if others else []))
 
     async def _summary(self) -> Summary:
         ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = await self._read(
@@ -115,8 +131,6 @@ class SqliteSession:
             case _:
                 return {}
 
-    _checked = False
-
     async def _measured(self, name: str, sql: str, summary: Summary) -> Facts:
         if summary.size > ALWAYS_MEASURED or not await self._read(catalog.HAS_DBSTAT):
             return {}
@@ -148,7 +162,7 @@ class SqliteSession:
 
     async def plan(self, operation: Operation, options: Options) -> OperationPlan:
         summary = await self._summary()
-        self._options = options
+        self._options, self._is_wal = options, summary.is_wal
         match operation:
             case Operation.VACUUM:
                 plan = await self._plan_vacuum(summary)
@@ -263,16 +277,18 @@ class SqliteSession:
             step=step,
             context=context,
             lock_timeout=self._courtesy.patience(self._lock_timeout),
-            is_wal=(await self._summary()).is_wal,
+            is_wal=self._is_wal,
             indexes=self._indexes,
             found=Findings(),
         )
+        if step.method is Method.COPY:
+            self._unfinished_copy = step.destination
         result = await execution.METHODS[step.method](work)
         if step.method in {Method.CHECK, Method.FOREIGN_KEYS}:
             self._checked = True
             self._found += work.found
-        if step.method is Method.COPY_CHECK and result.effect:
-            self._backup = result.effect
+        if step.method is Method.COPY_CHECK and result.status is Status.COMPLETED:
+            self._backup, self._unfinished_copy = result.effect or {}, ""
         return result
 
     async def _failure(self, error: sqlite3.Error, step: SqliteStep, context: StepContext) -> StepResult:
@@ -281,12 +297,10 @@ class SqliteSession:
         # One that still waited for its lock when it was cancelled has done nothing either.
         if context.cancel.is_set() and (is_interrupt(error) or is_busy(error)):
             return StepResult(status=Status.CANCELLED)
-        sentence = explain(error, self._lock_timeout)
+        sentence = explain(error, self._lock_timeout, in_use(self._path))
         if not is_busy(error):
             return StepResult(status=Status.FAILED, error=sentence)
         self._courtesy.was_busy()
-        if who := holders.in_words(holders.holders(self._path) or ()):
-            sentence = f"the lock could not be had in {self._lock_timeout:g} s: {who}. Try again later"
         return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=sentence)
 
     async def _tidy_log(self) -> None:
@@ -327,7 +341,7 @@ class SqliteSession:
         try:
             return await statement.read(self._connection.aio, sql, self._lock_timeout)
         except sqlite3.Error as error:
-            raise reading_error(self._path, error, self._lock_timeout) from error
+            raise reading_error(self._path, error, self._lock_timeout, in_use(self._path)) from error
 
 
 def _summary_facts(summary: Summary) -> Mapping[str, Any]:

@@ -42,6 +42,8 @@ async def open_connection(uri: str, lock_timeout: float) -> aiosqlite.Connection
 async def _open(uri: str) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_ATTEMPT)
     try:
+        # A name may hold bytes that are no UTF-8.
+        connection.text_factory = lambda raw: raw.decode(errors="backslashreplace")
         await rows_of(connection, "PRAGMA trusted_schema = OFF")
     except BaseException:
         await connection.close()
@@ -51,7 +53,12 @@ async def _open(uri: str) -> aiosqlite.Connection:
 
 async def read(connection: aiosqlite.Connection, sql: str, lock_timeout: float) -> list[Any]:
     """All rows of `sql`, once no lock is in the way; cancelling the task ends the wait. Raises sqlite3.Error."""
-    return await patiently(lambda: rows_of(connection, sql), lock_timeout)
+    return await patiently(lambda: short(connection, sql), lock_timeout)
+
+
+async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
+    """All rows of a statement that is over in a moment: it is not stopped when the task is cancelled, but waited for."""
+    return await to_its_end(asyncio.ensure_future(rows_of(connection, sql)))
 
 
 async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:
@@ -88,13 +95,13 @@ async def in_transaction(
     Raises sqlite3.Error, with everything rolled back: SQLITE_BUSY if a lock could not be had within `lock_timeout`
     seconds, or before `cancel` was set; SQLITE_INTERRUPT if it was stopped.
     """
-    await patiently(lambda: rows_of(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel)
+    await patiently(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel)
     try:
         await fetch_all(connection, sql, cancel)
-        await patiently(lambda: rows_of(connection, "COMMIT"), lock_timeout, cancel)
+        await patiently(lambda: short(connection, "COMMIT"), lock_timeout, cancel)
     except BaseException:
         if connection.in_transaction:  # some errors, and an interrupt, have rolled back already
-            await to_its_end(asyncio.ensure_future(rows_of(connection, "ROLLBACK")))
+            await short(connection, "ROLLBACK")
         raise
 
 
@@ -103,6 +110,8 @@ async def patiently(
 ) -> T:
     """The result of `attempt`, repeated while it is BUSY, for `lock_timeout` seconds or until `cancel` is set.
 
+    `attempt` leaves nothing running when it is cancelled.
+
     SQLite notices no interrupt while it waits for a lock, so it never waits longer than an attempt. The pauses
     grow, and differ from those of others who wait.
     """
@@ -110,7 +119,7 @@ async def patiently(
     deadline, pause = clock() + lock_timeout, _FIRST_PAUSE
     while True:
         try:
-            return await to_its_end(asyncio.ensure_future(attempt()))
+            return await attempt()
         except sqlite3.OperationalError as error:
             if not is_busy(error) or clock() >= deadline or (cancel is not None and cancel.is_set()):
                 raise

@@ -11,6 +11,7 @@ from typing import Final
 from engine.jobs import EngineName, Operation
 from engine.targets.sqlite import files, offer
 from engine.targets.sqlite.errors import opening_error
+from engine.targets.sqlite.holders import in_use
 from engine.targets.sqlite.metered import MeteredConnection
 from engine.targets.sqlite.names import connection_uri, target_url
 from engine.targets.sqlite.session import SqliteSession
@@ -47,9 +48,6 @@ class SqliteTarget:
     def default_operations(self) -> Sequence[Operation]:
         return offer.DEFAULT_OPERATIONS
 
-    def remarks(self, operations: Sequence[Operation]) -> tuple[str, ...]:
-        return offer.remarks(operations)
-
     def is_repeatable(self, operation: Operation) -> bool:
         return True  # what dies with its process is rolled back at the next open
 
@@ -66,7 +64,7 @@ class SqliteTarget:
         try:
             connection = await MeteredConnection.open(connection_uri(self.path, writing=may_write), lock_timeout)
         except sqlite3.Error as error:
-            raise opening_error(self.path, error, lock_timeout) from error
+            raise opening_error(self.path, error, lock_timeout, in_use(self.path)) from error
         async with AsyncExitStack() as stack:
             stack.push_async_callback(connection.close)
             session = SqliteSession(connection, self.path, lock_timeout, writing=may_write)
