@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from engine.jobs import Operation, Request
-from engine.manager import validate
 from engine.targets import resolve
 from engine.targets.base import Plan, TargetInfo
+from engine.validation import validate
 
 LOCK_TIMEOUT = 1.0
 """Seconds that a mere look waits for a lock."""

@@ -9,11 +9,10 @@ from dataclasses import replace
 from engine import limits
 from engine.clock import now
 from engine.errors import TargetBusyError, UsageError
-from engine.jobs import Micros, OnDuplicate, OnFailure, Operation, Options, ParentJob, Request, Status
+from engine.jobs import Micros, OnDuplicate, Operation, ParentJob, Request, Status
 from engine.store.base import NewJob, Store
 from engine.targets.base import Target
-
-LONGEST_LOCK_TIMEOUT = 24 * 3600.0
+from engine.validation import validate
 
 
 class DatabaseMaintenanceManager:
@@ -47,7 +46,7 @@ class DatabaseMaintenanceManager:
         target = self._resolve(request.target)
         validate(request, target)
         with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
-            await target.preflight(lock_timeout=0)
+            await target.preflight(lock_timeout=0, writing=any(map(target.writes, request.children)))
         if target.key == self._own_key:
             raise UsageError(target.url, "is the store of jobs itself", "it needs no maintenance by hand")
         return NewJob(
@@ -56,54 +55,38 @@ class DatabaseMaintenanceManager:
             target_key=target.key,
             retry_of=retry_of,
             deadline_at=limits.deadline(request.options, self._clock()),
-            max_attempts={name: 1 for name in request.operations if not target.is_repeatable(name)},
+            max_attempts={name: 1 for name in request.children if not target.is_repeatable(name)},
         )
 
     async def retry(self, parent: ParentJob, *, only_incomplete: bool) -> int:
-        """Submit a finished parent's request again; the new parent's id."""
+        """Submit a finished parent's request again, or only what did not complete of it; the new parent's id."""
         if not parent.status.is_final:
             raise UsageError(f"job {parent.id}", f"is still {parent.status}", "wait for it, or cancel it first")
-        operations = parent.request.operations
-        if only_incomplete:
-            operations = tuple(c.operation for c in parent.children if c.status is not Status.COMPLETED)
-            if not operations:
-                raise UsageError(f"job {parent.id}", "all of it is completed", "repeat all of it without --failed")
-        request = replace(parent.request, operations=operations)
+        request = _incomplete(parent) if only_incomplete else parent.request
+        if request is None:
+            raise UsageError(f"job {parent.id}", "all of it is completed", "repeat all of it without --failed")
         (new_id,) = await self.submit([request], OnDuplicate.REFUSE, retry_of=parent.id)
         return new_id
 
 
-def validate(request: Request, target: Target) -> None:
-    """Raise UsageError unless the operations are some, known, offered and distinct, and the options possible."""
-    known = ", ".join(target.operations)
-    if not request.operations:
-        raise UsageError(target.url, "no operation was chosen", f"choose from {known}")
-    for operation in request.operations:
-        if not isinstance(operation, Operation):
-            raise UsageError(f"operation {str(operation)!r}", "is unknown", f"choose from {known}")
-        if operation not in target.operations:
-            raise UsageError(f"operation {operation}", f"is not offered for {target.engine}", f"choose from {known}")
-        if request.operations.count(operation) > 1:
-            raise UsageError(f"operation {operation}", "is named twice", "name each operation once")
-    if request.options.on_failure not in list(OnFailure):
-        known = ", ".join(OnFailure)
-        raise UsageError(f"on failure {str(request.options.on_failure)!r}", "is unknown", f"choose from {known}")
-    _validate_limits(request.options)
-    if not 0 <= request.options.lock_timeout <= LONGEST_LOCK_TIMEOUT:
-        raise UsageError(
-            f"lock timeout {request.options.lock_timeout:g}",
-            "is not possible",
-            f"give seconds from 0 to {LONGEST_LOCK_TIMEOUT:.0f}",
-        )
+def _incomplete(parent: ParentJob) -> Request | None:
+    """The request for what did not complete of a parent; None where all of it did.
 
-
-def _validate_limits(options: Options) -> None:
-    if options.time_limit is not None and not 0 < options.time_limit <= limits.LONGEST:
-        raise UsageError(f"time limit {options.time_limit:g} s", "is not possible", "give more than 0, up to a year")
-    if options.until is not None and not limits.is_time_of_day(options.until):
-        raise UsageError(f"until {options.until!r}", "is no time of day", "give HH:MM, such as 06:00")
-    if options.stop_at_limit and options.time_limit is None and options.until is None:
-        raise UsageError("stop at limit", "there is no limit", "give a time limit, or a time of day")
+    The checks of one that verifies are made around that again. Where only they did not complete, they are what is
+    left to do.
+    """
+    asked = parent.request
+    children = parent.children[1:-1] if asked.options.verify else parent.children
+    operations = tuple(child.operation for child in children if child.status is not Status.COMPLETED)
+    options = asked.options
+    if not operations and all(child.status is Status.COMPLETED for child in parent.children):
+        return None
+    if not operations:
+        operations = (Operation.CHECK,)
+        options = replace(options, verify=False, check=options.check_level)
+    if Operation.BACKUP not in operations:
+        options = replace(options, backup_to=None)
+    return replace(asked, operations=operations, options=options)
 
 
 def refuse_repeated_targets(jobs: Sequence[NewJob]) -> None:

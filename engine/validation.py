@@ -1,0 +1,91 @@
+"""What a request must be to be stored at all: pure checks, each with a sentence that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from engine import limits
+from engine.errors import UsageError
+from engine.jobs import CheckLevel, OnFailure, Operation, Options, Request
+from engine.targets.base import Target
+
+LONGEST_LOCK_TIMEOUT = 24 * 3600.0
+MOST_JOBS = 64
+BY_OBJECT = (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK)
+"""The operations that can be done to some tables and indexes only."""
+
+
+def validate(request: Request, target: Target) -> None:
+    """Raise UsageError unless the operations are some, known, offered and distinct, and the options possible."""
+    _validate_operations(request, target)
+    options = request.options
+    _one_of("on failure", options.on_failure, OnFailure)
+    if options.check is not None:
+        _one_of("check", options.check, CheckLevel)
+    _validate_limits(options)
+    if not 0 <= options.lock_timeout <= LONGEST_LOCK_TIMEOUT:
+        hint = f"give seconds from 0 to {LONGEST_LOCK_TIMEOUT:.0f}"
+        raise UsageError(f"lock timeout {options.lock_timeout:g}", "is not possible", hint)
+    if options.jobs is not None and not 1 <= options.jobs <= MOST_JOBS:
+        raise UsageError(f"jobs {options.jobs}", "is not possible", f"give a number from 1 to {MOST_JOBS}")
+    if options.analysis_limit is not None and options.analysis_limit < 1:
+        hint = "give 1 or more rows, or no limit"
+        raise UsageError(f"analysis limit {options.analysis_limit}", "is not possible", hint)
+    _validate_objects(request)
+    _validate_backup(request)
+
+
+def _validate_operations(request: Request, target: Target) -> None:
+    known = ", ".join(target.operations)
+    if not request.operations:
+        raise UsageError(target.url, "no operation was chosen", f"choose from {known}")
+    for operation in request.operations:
+        if not isinstance(operation, Operation):
+            raise UsageError(f"operation {str(operation)!r}", "is unknown", f"choose from {known}")
+        if operation not in target.operations:
+            raise UsageError(f"operation {operation}", f"is not offered for {target.engine}", f"choose from {known}")
+    _distinct("operation", request.operations)
+    if request.options.verify and Operation.CHECK not in target.operations:
+        raise UsageError("verify", f"there is no check for {target.engine}", "leave it out")
+
+
+def _validate_limits(options: Options) -> None:
+    if options.time_limit is not None and not 0 < options.time_limit <= limits.LONGEST:
+        raise UsageError(f"time limit {options.time_limit:g} s", "is not possible", "give more than 0, up to a year")
+    if options.until is not None and not limits.is_time_of_day(options.until):
+        raise UsageError(f"until {options.until!r}", "is no time of day", "give HH:MM, such as 06:00")
+    if options.stop_at_limit and options.time_limit is None and options.until is None:
+        raise UsageError("stop at limit", "there is no limit", "give a time limit, or a time of day")
+
+
+def _validate_objects(request: Request) -> None:
+    objects = request.options.objects
+    whole = [operation for operation in request.operations if operation not in BY_OBJECT]
+    if objects and whole:
+        hint = f"only {', '.join(BY_OBJECT)} can be done to some tables or indexes"
+        raise UsageError(f"operation {whole[0]}", "is always for the whole database", hint)
+    _distinct("object", objects)
+
+
+def _validate_backup(request: Request) -> None:
+    backup_to = request.options.backup_to
+    if backup_to is None:
+        return
+    if Operation.BACKUP not in request.operations:
+        raise UsageError(f"backup to {backup_to!r}", "no backup was asked for", "choose the operation backup")
+    if not PurePath(backup_to).is_absolute() or "\0" in backup_to:
+        raise UsageError(f"backup to {backup_to!r}", "is no absolute path", "give one, such as /var/backups/sales.db")
+
+
+def _distinct(noun: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise UsageError(f"{noun} {name}", "is named twice", f"name each {noun} once")
+        seen.add(name)
+
+
+def _one_of(noun: str, value: str, vocabulary: type[OnFailure] | type[CheckLevel]) -> None:
+    if value not in list(vocabulary):
+        raise UsageError(f"{noun} {str(value)!r}", "is unknown", f"choose from {', '.join(vocabulary)}")
