@@ -54,7 +54,7 @@ async def survey(
     known = await _known_indexes(read)
     segments = await _segments(read)
     has_dbstat = bool(await read(catalog.HAS_DBSTAT))
-    dear = _Dear(connection, budget)
+    dear = Dear(connection, budget)
     async with _as_memory(connection, path):
         statistics = [one for table in tables if (one := await _statistics(dear, table, known)) is not None]
         leaves, unseen = (
@@ -75,7 +75,7 @@ async def survey(
     )
 
 
-class _Dear:
+class Dear:
     """Queries that may take long, until their time is over: half of it is for rows, all of it for pages."""
 
     def __init__(self, connection: aiosqlite.Connection, budget: float | None) -> None:
@@ -106,7 +106,7 @@ class _Dear:
                 timer.cancel()
 
 
-async def _statistics(dear: _Dear, table: Table, known: set[tuple[str, str]]) -> Statistics | None:
+async def _statistics(dear: Dear, table: Table, known: set[tuple[str, str]]) -> Statistics | None:
     """None of a table whose statistics do not matter, or that cannot be read: a check tells why."""
     if not table.indexes and table.known_rows is None:
         return None
@@ -137,7 +137,7 @@ async def _known_indexes(read: Read) -> set[tuple[str, str]]:
     return {(str(table).casefold(), str(index).casefold()) for table, index in rows if index is not None}
 
 
-async def _leaves(dear: _Dear, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
+async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
     """The leaf pages of everything, or why nobody looked."""
     left = dear.left()
     if left is not None and size > left * BYTES_A_SECOND:

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.advice import Advice, Level, needed, worst
+from engine.jobs import CheckLevel, Operation, Options, Request
+
+EVERYTHING = Request(target="sales.db", operations=tuple(Operation))
+
+
+def advice(operation: Operation, level: Level = Level.SOON, **more: object) -> Advice:
+    return Advice(operation=operation, level=level, reason="because", **more)  # type: ignore[arg-type]
+
+
+def test_only_what_is_needed_runs_in_the_order_of_the_advice() -> None:
+    given_advice = [
+        advice(Operation.REINDEX, Level.NONE),
+        advice(Operation.VACUUM),
+        advice(Operation.ANALYZE, Level.NOW),
+        advice(Operation.CHECK, Level.NONE),
+    ]
+    request = needed(EVERYTHING, given_advice)
+    assert request is not None
+    assert request.operations == (Operation.VACUUM, Operation.ANALYZE)
+    assert request.target == EVERYTHING.target
+    assert request.options == EVERYTHING.options
+
+
+def test_nothing_is_needed() -> None:
+    assert needed(EVERYTHING, [advice(Operation.VACUUM, Level.NONE)]) is None
+    assert needed(EVERYTHING, []) is None
+
+
+def test_what_was_not_asked_for_does_not_run_however_needed() -> None:
+    request = Request(target="sales.db", operations=(Operation.ANALYZE,))
+    assert needed(request, [advice(Operation.VACUUM, Level.NOW)]) is None
+
+
+def test_what_another_operation_covers_runs_where_that_one_does_not() -> None:
+    given_advice = [
+        advice(Operation.VACUUM),
+        advice(Operation.CHECKPOINT, Level.NONE, covered_by=Operation.VACUUM),
+    ]
+    both = needed(EVERYTHING, given_advice)
+    assert both is not None
+    assert both.operations == (Operation.VACUUM,)
+    alone = needed(Request(target="sales.db", operations=(Operation.CHECKPOINT,)), given_advice)
+    assert alone is not None
+    assert alone.operations == (Operation.CHECKPOINT,)
+
+
+def test_only_damaged_indexes_are_rebuilt() -> None:
+    given_advice = [
+        advice(Operation.REINDEX, Level.NOW, objects=("by price",)),
+        advice(Operation.VACUUM),
+        advice(Operation.CHECK, check=CheckLevel.FULL),
+    ]
+    request = needed(EVERYTHING, given_advice)
+    assert request is not None
+    assert request.options.objects == ("by price",)
+    assert request.options.check is CheckLevel.FULL
+
+
+def test_all_indexes_are_rebuilt_where_another_operation_has_objects_of_its_own() -> None:
+    given_advice = [advice(Operation.REINDEX, Level.NOW, objects=("by price",)), advice(Operation.ANALYZE)]
+    request = needed(EVERYTHING, given_advice)
+    assert request is not None
+    assert request.operations == (Operation.REINDEX, Operation.ANALYZE)
+    assert request.options.objects == ()
+
+
+def test_options_that_were_asked_for_stay() -> None:
+    options = Options(objects=("orders",), check=CheckLevel.FULL, lock_timeout=9.0)
+    request = Request(target="sales.db", operations=tuple(Operation), options=options)
+    given_advice = [
+        advice(Operation.REINDEX, Level.NOW, objects=("by price",)),
+        advice(Operation.CHECK, check=CheckLevel.QUICK),
+    ]
+    narrowed = needed(request, given_advice)
+    assert narrowed is not None
+    assert narrowed.options == options
+
+
+@given(st.lists(st.sampled_from(Level)))
+def test_the_worst_level_is_that_of_the_most_urgent(levels: list[Level]) -> None:
+    found = worst([advice(Operation.VACUUM, level) for level in levels])
+    order = [Level.NOW, Level.SOON, Level.NONE]
+    assert found is min(levels, key=order.index, default=Level.NONE)
