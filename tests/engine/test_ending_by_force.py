@@ -95,7 +95,7 @@ async def test_it_is_refused_for_what_is_over_or_does_not_exist(store: SqliteSto
     async with Engine.open(store_path) as engine:
         with pytest.raises(UsageError, match="job 1: does not run"):
             await engine.cancel(JobId(1), force=True)
-        with pytest.raises(JobNotFoundError, match="job 1[.]9"):
+        with pytest.raises(JobNotFoundError, match=r"job 1\.9"):
             await engine.cancel(JobId(1, 9), force=True)
         await engine.cancel(JobId(1))
         for asked in (JobId(1), CHILD):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from engine.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
 from engine.execution import Outcome, Report
 from engine.jobs import (
+    Facts,
     JobId,
     LogLevel,
     LogLine,
@@ -403,3 +405,16 @@ async def test_r8_a_former_owner_changes_nothing_even_where_the_job_is_no_longer
     for write in (store.finish(stale, COMPLETED, NOTHING), store.report(stale, NOTHING), store.release(stale, NOTHING)):
         with pytest.raises(OwnershipLostError):
             await write
+
+
+async def test_what_a_step_did_is_kept_in_numbers_and_names(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.CHECK))
+    claim = await store.claim("me")
+    assert claim is not None
+    effect: Facts = {"freed_pages": 1620, "ratio": 0.5, "object": 'or"der', "none": None, "damaged": ["a", "b"]}
+    begun = Step(number=1, attempt=1, object="main", command="x", status=Status.RUNNING, started_at=5)
+    done = replace(begun, status=Status.COMPLETED, finished_at=6, effect=effect)
+    await store.report(claim, Report(steps=(begun,)))
+    assert [step.effect for step in (await store.job(1)).children[0].steps] == [None]
+    await store.finish(claim, COMPLETED, Report(steps=(done, replace(done, number=2, effect={}))))
+    assert [step.effect for step in (await store.job(1)).children[0].steps] == [effect, {}]

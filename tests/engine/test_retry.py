@@ -1,0 +1,75 @@
+"""Retry: the same request as a new job; or only what did not complete of it, with the checks around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine import Engine, Operation, Options, Request, Status
+from engine.errors import UsageError
+from engine.execution import Report
+from engine.jobs import CheckLevel
+from engine.store.sqlite import SqliteStore
+from tests.building import COMPLETED, FAILED
+from tests.sqlite_files import make_database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.jobs import ParentJob
+
+VACUUM, ANALYZE, CHECK, BACKUP = Operation.VACUUM, Operation.ANALYZE, Operation.CHECK, Operation.BACKUP
+
+
+async def retried(
+    tmp_path: Path, operations: tuple[Operation, ...], options: Options, *, failed: set[int]
+) -> ParentJob:
+    """The job that repeats what did not complete of one of which the children at these places failed."""
+    path = make_database(tmp_path / "sales.db", rows=20)
+    async with SqliteStore.open(tmp_path / "jobs.db") as store, Engine.open(store.path) as engine:
+        (parent,) = await engine.submit([Request(target=str(path), operations=operations, options=options)])
+        while claim := await store.claim("me"):
+            await store.finish(claim, FAILED if claim.job.ordinal in failed else COMPLETED, Report())
+        again = await engine.retry(parent.id, only_incomplete=True)
+        assert again.retry_of == parent.id
+        return again
+
+
+async def test_what_failed_is_repeated_between_two_checks_again(tmp_path: Path) -> None:
+    again = await retried(tmp_path, (VACUUM, ANALYZE), Options(verify=True), failed={3})
+    assert [child.operation for child in again.children] == [CHECK, ANALYZE, CHECK]
+    assert again.request.options == Options(verify=True)
+
+
+async def test_a_first_check_that_failed_leaves_all_of_it_to_be_repeated(tmp_path: Path) -> None:
+    again = await retried(tmp_path, (VACUUM, ANALYZE), Options(verify=True), failed={1})
+    assert [child.operation for child in again.children] == [CHECK, VACUUM, ANALYZE, CHECK]
+
+
+@pytest.mark.parametrize("level", [None, CheckLevel.QUICK, CheckLevel.FULL])
+async def test_where_only_the_last_check_failed_it_is_the_check_that_is_repeated(
+    tmp_path: Path, level: CheckLevel | None
+) -> None:
+    again = await retried(tmp_path, (VACUUM,), Options(verify=True, check=level, jobs=2), failed={3})
+    assert [child.operation for child in again.children] == [CHECK]
+    assert again.request.options == Options(check=level or CheckLevel.QUICK, jobs=2)
+
+
+async def test_a_check_that_was_an_operation_itself_is_repeated_as_one(tmp_path: Path) -> None:
+    again = await retried(tmp_path, (CHECK, VACUUM), Options(verify=True), failed={2})
+    assert [child.operation for child in again.children] == [CHECK, CHECK, CHECK]
+    assert again.request.operations == (CHECK,)
+
+
+async def test_where_a_backup_was_made_it_is_not_asked_for_again(tmp_path: Path) -> None:
+    asked = Options(backup_to="/backups", verify=True)
+    again = await retried(tmp_path, (BACKUP, VACUUM), asked, failed={3})
+    assert (again.request.operations, again.request.options) == ((VACUUM,), Options(verify=True))
+
+
+async def test_where_all_of_it_completed_there_is_nothing_to_repeat(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="all of it is completed"):
+        await retried(tmp_path, (VACUUM,), Options(verify=True), failed=set())
+    async with Engine.open(tmp_path / "jobs.db") as engine:
+        assert [job.status for job in await engine.history()] == [Status.COMPLETED]
