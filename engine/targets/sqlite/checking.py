@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,10 +32,10 @@ class Findings:
         )
 
 
-def findings_of(rows: Iterable[Sequence[Any]], indexes: Collection[str]) -> Findings:
-    """Of the rows of `integrity_check` or `quick_check`; `indexes` are the names that the database has."""
+def findings_of(rows: Iterable[Sequence[Any]]) -> Findings:
+    """Of the rows of `integrity_check` or `quick_check`."""
     sentences = tuple(line for (text,) in rows for line in _lines(str(text)) if line != FOUND_NOTHING)
-    named = {sentence: _index_in(sentence, indexes) for sentence in sentences}
+    named = {sentence: _index_in(sentence) for sentence in sentences}
     return Findings(
         sentences=sentences,
         indexes=tuple(dict.fromkeys(name for name in named.values() if name is not None)),
@@ -52,9 +52,9 @@ def _lines(text: str) -> list[str]:
     )
 
 
-def _index_in(sentence: str, indexes: Collection[str]) -> str | None:
+def _index_in(sentence: str) -> str | None:
     found = _OF_AN_INDEX.fullmatch(sentence)
-    return found["index"] if found and found["index"] in indexes else None
+    return found["index"] if found else None
 
 
 def orphans_of(rows: Iterable[Sequence[Any]]) -> Findings:

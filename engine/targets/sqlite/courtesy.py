@@ -6,18 +6,40 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from enum import Enum
 from typing import Final
 
+from engine.targets.sqlite.holders import holders
 from engine.targets.sqlite.openers import openers
 
 PAUSE: Final = 0.1
 """Seconds: as long as SQLite lets another connection sleep between two tries for a lock."""
-HELD_LONG: Final = 0.1
-"""Seconds for which the lock may be held, in one step or several, before a pause is due."""
+
+
+class Company(Enum):
+    """Who else has the database open; the value is for how many seconds the lock may be held before a pause is due."""
+
+    OTHERS = 0.1
+    UNKNOWN = 3.0
+    """Applications commonly wait 5 s for a lock."""
+    NOBODY = float("inf")
+
+
+def company(path: str) -> Company:
+    """Look who else has the database open: a few milliseconds."""
+    if holders(path):
+        return Company.OTHERS
+    try:
+        others = openers(path)
+    except OSError:
+        return Company.UNKNOWN
+    if others is None or not (others.pids or others.complete):
+        return Company.UNKNOWN
+    return Company.OTHERS if others.pids else Company.NOBODY
 
 
 class Courtesy:
-    """Remembers how long the lock was held, and whether somebody was in the way."""
+    """Remembers how long the lock was held, and whether it was waited for in vain."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -35,20 +57,11 @@ class Courtesy:
                 self._held += time.monotonic() - began
 
     async def give_way(self, cancel: asyncio.Event) -> None:
-        """Pause, if the lock was held long and somebody else may want it."""
-        if self._held < HELD_LONG:
-            return
-        self._held = 0.0
-        if await asyncio.to_thread(self._may_be_shared):
+        """Pause, if the lock was held for long and somebody else may want it."""
+        if self._held >= Company.OTHERS.value and self._held >= (await asyncio.to_thread(company, self._path)).value:
+            self._held = 0.0
             with suppress(TimeoutError):
                 await asyncio.wait_for(cancel.wait(), PAUSE)
-
-    def _may_be_shared(self) -> bool:
-        try:
-            others = openers(self._path)
-        except OSError:
-            return True
-        return others is None or bool(others.pids) or not others.complete
 
     def was_busy(self) -> None:
         """A step could not have its lock in time."""

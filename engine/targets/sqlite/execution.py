@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from engine.jobs import Reason, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
@@ -22,9 +22,6 @@ from engine.targets.sqlite.names import connection_uri
 from engine.targets.sqlite.sampling import progress_told
 from engine.targets.sqlite.steps import Method, SqliteStep
 from engine.words import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 FEWEST_CHANGES: Final = 2
 """A merge that changes fewer rows had nothing to do."""
@@ -40,10 +37,8 @@ class Work:
     context: StepContext
     lock_timeout: float
     is_wal: bool
-    indexes: Collection[str]
-    """The names of all indexes."""
-    found: Findings
-    """What checks have found so far; checks add to it."""
+    found: Findings | None = None
+    """What a check has found."""
 
     @property
     def cancel(self) -> asyncio.Event:
@@ -103,7 +98,7 @@ async def check(work: Work) -> StepResult:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
             raise
         return _judged(work, Findings(sentences=(f"it cannot be read: {error}",), damage=str(error)))
-    return _judged(work, findings_of(rows, work.indexes))
+    return _judged(work, findings_of(rows))
 
 
 async def foreign_keys(work: Work) -> StepResult:
@@ -113,7 +108,7 @@ async def foreign_keys(work: Work) -> StepResult:
 
 
 def _judged(work: Work, found: Findings) -> StepResult:
-    work.found += found
+    work.found = found
     number = len(found.sentences)
     if not number:
         return StepResult(status=Status.COMPLETED, effect={"findings": 0})
@@ -199,7 +194,7 @@ async def copy_check(work: Work) -> StepResult:
             rows = await statement.fetch_all(copied.aio, work.step.command, work.cancel)
         finally:
             await copied.close()
-        found = findings_of(rows, ())
+        found = findings_of(rows)
         if found.sentences:
             copying.discard(destination)
             return StepResult(status=Status.FAILED, error=f"the copy is damaged: {found.sentences[0]}")

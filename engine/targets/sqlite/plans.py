@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -277,25 +277,6 @@ def backup_steps(summary: Summary, destination: str, unfinished: str) -> list[Sq
         volume=0,
     )
     return [copy, check]
-
-
-def named_tables(tables: Iterable[Table], objects: Sequence[str]) -> tuple[list[Table], list[str]]:
-    """The tables that were asked for by their own name, or by that of an index; and the names that are neither."""
-    wanted = {name.casefold() for name in objects}
-    found = [table for table in tables if wanted & {table.name.casefold(), *(i.name.casefold() for i in table.indexes)}]
-    known = {name for table in found for name in (table.name.casefold(), *(i.name.casefold() for i in table.indexes))}
-    return found, [name for name in objects if name.casefold() not in known]
-
-
-def named_indexes(tables: Iterable[Table], objects: Sequence[str]) -> list[Index]:
-    """The indexes that were asked for, by their own name or by that of their table."""
-    wanted = {name.casefold() for name in objects}
-    return [
-        index
-        for table in tables
-        for index in table.indexes
-        if not wanted or wanted & {index.name.casefold(), table.name.casefold()}
-    ]
 
 
 def _free_pages(summary: Summary) -> str:

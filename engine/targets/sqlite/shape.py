@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,3 +85,22 @@ async def _rows(connection: aiosqlite.Connection, table: Table, out_of_time: asy
     except sqlite3.Error:
         return None
     return highest if isinstance(highest, int) and highest >= 0 else None
+
+
+def named_tables(tables: Iterable[Table], objects: Sequence[str]) -> tuple[list[Table], list[str]]:
+    """The tables that were asked for by their own name, or by that of an index; and the names that are neither."""
+    wanted = {name.casefold() for name in objects}
+    found = [table for table in tables if wanted & {table.name.casefold(), *(i.name.casefold() for i in table.indexes)}]
+    known = {name for table in found for name in (table.name.casefold(), *(i.name.casefold() for i in table.indexes))}
+    return found, [name for name in objects if name.casefold() not in known]
+
+
+def named_indexes(tables: Iterable[Table], objects: Sequence[str]) -> list[Index]:
+    """The indexes that were asked for, by their own name or by that of their table."""
+    wanted = {name.casefold() for name in objects}
+    return [
+        index
+        for table in tables
+        for index in table.indexes
+        if not wanted or wanted & {index.name.casefold(), table.name.casefold()}
+    ]

@@ -57,7 +57,7 @@ async def read(connection: aiosqlite.Connection, sql: str, lock_timeout: float) 
 
 
 async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
-    """All rows of a statement that is over in a moment: it is not stopped when the task is cancelled, but waited for."""
+    """All rows of a statement that is over in a moment: when the task is cancelled, it is waited for."""
     return await to_its_end(asyncio.ensure_future(rows_of(connection, sql)))
 
 

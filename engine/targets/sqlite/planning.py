@@ -1,0 +1,120 @@
+"""The plan of an operation: what has to be looked at for it, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from engine.errors import UsageError
+from engine.jobs import Operation, Options
+from engine.targets.base import OperationPlan
+from engine.targets.sqlite import catalog, copying, plans, preflight
+from engine.targets.sqlite.files import temporary_directory
+from engine.targets.sqlite.shape import named_indexes
+from engine.targets.sqlite.space import shortfalls
+from engine.targets.sqlite.steps import SqliteStep
+
+if TYPE_CHECKING:
+    from engine.targets.base import PlannedStep
+    from engine.targets.sqlite.catalog import Summary
+    from engine.targets.sqlite.reader import Reader
+
+
+async def plan(reader: Reader, summary: Summary, operation: Operation, options: Options) -> OperationPlan:
+    """See `Session.plan`."""
+    planned = await _planned(reader, summary, operation, options)
+    return _with_space(planned, options)
+
+
+async def _planned(reader: Reader, summary: Summary, operation: Operation, options: Options) -> OperationPlan:
+    wal = summary.is_wal
+    match operation:
+        case Operation.VACUUM:
+            return await _vacuum(reader, summary)
+        case Operation.ANALYZE:
+            tables = await reader.tables(options.objects)
+            return _of(operation, plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit))
+        case Operation.REINDEX:
+            indexes = named_indexes(await reader.tables(options.objects), options.objects)
+            return _of(operation, plans.reindex_steps(indexes, summary, reader.path))
+        case Operation.OPTIMIZE:
+            return _of(operation, plans.optimize_steps(await reader.tables(), wal=wal))
+        case Operation.CHECK:
+            return await _check(reader, summary, options)
+        case Operation.CHECKPOINT if not wal:
+            why = f"the journal mode is {summary.journal_mode}: there is no write-ahead log to write back"
+            return OperationPlan(operation=operation, not_needed=why)
+        case Operation.CHECKPOINT:
+            return _of(operation, plans.checkpoint_steps(summary))
+        case Operation.INCREMENTAL_VACUUM if summary.auto_vacuum != catalog.INCREMENTAL:
+            why = "auto_vacuum is not incremental, so pages cannot be given back one by one: VACUUM can do it"
+            return OperationPlan(operation=operation, not_needed=why)
+        case Operation.INCREMENTAL_VACUUM if not summary.free_pages:
+            return OperationPlan(operation=operation, not_needed="no page is free")
+        case Operation.INCREMENTAL_VACUUM:
+            return _of(operation, plans.incremental_vacuum_steps(summary))
+        case Operation.FTS_OPTIMIZE:
+            segments = await reader.fts_segments()
+            if not segments:
+                return OperationPlan(operation=operation, not_needed="there is no full-text index (FTS5)")
+            return _of(operation, plans.fts_optimize_steps(segments, summary))
+        case Operation.BACKUP:
+            return _backup(reader.path, summary, options)
+        case _:
+            raise UsageError(str(operation), "SQLite has no such operation")
+
+
+async def _vacuum(reader: Reader, summary: Summary) -> OperationPlan:
+    lost = preflight.lossy_schema([name for (name,) in await reader.rows(catalog.LOST_BY_VACUUM)])
+    refused = lost or preflight.missing_collations(await reader.rows(catalog.MISSING_COLLATIONS))
+    if refused is not None:
+        return OperationPlan(operation=Operation.VACUUM, refused=refused)
+    renumbered = preflight.renumbered(
+        [name for (name,) in await reader.rows(catalog.RENUMBERED_BY_VACUUM)],
+        await reader.rows(catalog.VIEWS_AND_TRIGGERS),
+        await reader.rows(catalog.FTS5_TABLES),
+    )
+    steps = plans.vacuum_steps(
+        summary, reader.path, temporary_directory=temporary_directory(), fts_to_rebuild=renumbered.rebuild
+    )
+    return replace(_of(Operation.VACUUM, steps), warnings=renumbered.warnings)
+
+
+async def _check(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
+    steps = plans.check_steps(
+        await reader.tables(options.objects),
+        summary,
+        options.check_level,
+        named=bool(options.objects),
+        in_parts=summary.size >= plans.CHECKED_IN_PARTS or bool(options.jobs),
+    )
+    return replace(_of(Operation.CHECK, steps), parallel=(options.jobs or 2) if len(steps) > 2 else 1)
+
+
+def _backup(path: str, summary: Summary, options: Options) -> OperationPlan:
+    destination = copying.destination(path, options.backup_to, datetime.now(UTC).date())
+    if problem := copying.problem_with(destination):
+        return OperationPlan(operation=Operation.BACKUP, refused=problem)
+    return _of(Operation.BACKUP, plans.backup_steps(summary, destination, copying.unfinished(destination)))
+
+
+def _of(operation: Operation, steps: Sequence[SqliteStep]) -> OperationPlan:
+    return OperationPlan(operation=operation, steps=tuple(steps))
+
+
+def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
+    """The plan, refused where the disk has no room for it; with `force` that is a warning."""
+    problems = [problem for step in plan.steps for problem in space_problems(step)]
+    if not problems:
+        return plan
+    if options.force:
+        return replace(plan, warnings=(*plan.warnings, *problems))
+    hint = "Free some space, or go on with --force: a full disk does the data no harm"
+    return replace(plan, steps=(), refused=f"{'; '.join(problems)}. {hint}")
+
+
+def space_problems(step: PlannedStep) -> list[str]:
+    """A sentence for each file system that has too little room for the step now."""
+    return shortfalls(step.needs) if isinstance(step, SqliteStep) else []
