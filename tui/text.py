@@ -44,6 +44,11 @@ def precise_duration(seconds: float | None) -> str:
     return duration(seconds)
 
 
+def percent(fraction: float) -> str:
+    """Rounded down, so that 100% is never shown before the end."""
+    return f"{int(min(max(fraction, 0.0), 1.0) * 100)}%"
+
+
 def time_left(seconds: float | None) -> str:
     """An estimate: `0:44 left`, `1h20m left`, in at most 11 cells; never nothing left of what still runs."""
     if seconds is None:

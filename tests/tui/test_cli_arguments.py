@@ -76,7 +76,7 @@ def test_a_plan_takes_whatever_a_run_takes_and_shows_what_matters_to_it() -> Non
     [
         ("run x --opp vacuum", "--opp: is no option of dbtend run (did you mean --op?)"),
         ("--jsn history", "--jsn: is no option of dbtend history (did you mean --json?)"),
-        ("run x --zap=1", "--zap: is no option of dbtend run (see dbtend run --help)"),
+        ("run x --qqqqqq=1", "--qqqqqq: is no option of dbtend run (see dbtend run --help)"),
         ("--op vacuum x", "--op: is no option of dbtend (options of a command come after it"),
         ("run x --op vacum", "'vacum': is no operation (did you mean vacuum? known: vacuum, analyze,"),
         ("run x --op=", "'': is no operation (known: vacuum, analyze, reindex, optimize, check,"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine import (
+    ChildJob,
     JobId,
     LogLine,
     Operation,
@@ -18,7 +19,8 @@ from engine import (
 )
 from engine.jobs import FINISHING, LogLevel
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
-from tui.commands import report, views
+from tui.commands import live_lines, report
+from tui.commands.views import Milestones
 from tui.text import cells, local_time
 
 
@@ -77,6 +79,60 @@ def test_one_job_whole_and_one_child_of_it() -> None:
     assert "#42.1" not in only
 
 
+CHECKED = replace(
+    child(1, Status.FAILED, Reason.OPERATION_ERROR, operation=Operation.CHECK, error="the database has 7 defects"),
+    after={"findings": 7, "level": "quick"},
+    before={},
+    log=tuple(
+        LogLine(number=n, attempt=1, at=START, level=LogLevel.ERROR, message=f"row {n}\nis missing\x1b")
+        for n in range(1, 8)
+    ),
+)
+
+
+def test_what_a_check_found_is_told_line_by_line() -> None:
+    lines = report.job_lines(parent(CHECKED))
+    assert lines[5:] == [
+        "× #42.1 check failed in 1.50 s (operation error): the database has 7 defects",
+        *[f"  found    row {n} is missing\\x1b" for n in range(1, 8)],
+        "  findings  7",
+        "  level     quick",
+    ]
+
+
+def test_a_run_shows_the_first_findings_and_where_the_others_are() -> None:
+    assert list(report.first_findings(parent(CHECKED, child(2)))) == [
+        *[f"row {n} is missing\\x1b" for n in range(1, 6)],
+        "... and 2 more: dbtend show 42.1",
+    ]
+    few = replace(CHECKED, log=CHECKED.log[:2], after={"findings": 2})
+    assert len(list(report.first_findings(parent(few)))) == 2
+    many = replace(CHECKED, after={"findings": 2000})
+    assert list(report.finding_lines(many))[-1] == "... and 1,993 more that are not kept"
+
+
+def test_a_job_shows_what_each_step_did_and_what_changed() -> None:
+    job = vacuumed()
+    (done,) = job.children
+    (step,) = done.steps
+    lines = report.job_lines(parent(replace(done, steps=(replace(step, effect={"freed_pages": 12}),))))
+    assert "  size  24.1 MB -> 14.3 MB" in lines
+    assert "  ✓ 1.00 s   VACUUM  (freed 12 pages)" in lines
+
+
+def test_what_was_not_needed_says_why_and_is_no_trouble() -> None:
+    skipped = child(1, Status.SKIPPED, Reason.NOT_NEEDED, operation=Operation.CHECKPOINT, error="there is no log")
+    assert report.ending(skipped) == "skipped (not needed): there is no log"
+    assert report.history_table([parent(skipped)])[1].endswith("1 skipped (not needed)")
+    assert report.summary(parent(skipped)).endswith("1 skipped (not needed)")
+
+
+def test_the_effect_of_a_job_of_one_operation_is_that_of_the_operation() -> None:
+    checked = replace(child(operation=Operation.CHECK), before={"size": 5}, after={"size": 5, "findings": 0})
+    assert report.summary(parent(checked)) == "#42 sales.db completed in 2.00 s  no findings"
+    assert report.summary(parent(checked, child(2))) == "#42 sales.db completed in 2.00 s  5 B"
+
+
 def test_each_attempt_is_told_where_there_was_more_than_one() -> None:
     first, second = (
         Step(
@@ -126,22 +182,86 @@ def test_limits_and_pins_are_told() -> None:
 
 
 def test_a_frame_shows_parents_and_children() -> None:
-    progress = Progress(fraction=0.5, object="orders")
+    progress = Progress(fraction=0.5, object="orders", phase="sampling")
     running = replace(child(2, Status.RUNNING, operation=Operation.ANALYZE), progress=progress)
-    lines = [text for _, text in views.frame([parent(child(), running)], START + 2 * SECOND)]
+    lines = [text for _, text in live_lines.frame([parent(child(), running)], START + 2 * SECOND, 100)]
     assert lines == [
         "► #42 sales.db  running  1/2  0:02",
         "   ✓ .1 vacuum    completed in 1.50 s",
-        "   ► .2 analyze   ########........  50%  0:02  orders",
+        "   ► .2 analyze   ########........  50%  sampling  orders                 0:02  about 0:02 left",
     ]
+
+
+def running(fraction: float | None, **more: object) -> ChildJob:
+    progress = Progress(fraction=fraction, **more)  # type: ignore[arg-type]
+    return replace(child(1, Status.RUNNING, operation=Operation.INCREMENTAL_VACUUM), progress=progress)
+
+
+def live(child: ChildJob, seconds: int, width: int) -> str:
+    return live_lines.frame([parent(child)], START + seconds * SECOND, width)[1][1]
+
+
+@pytest.mark.parametrize("width", [60, 79, 119, 300])
+def test_what_changes_in_a_running_line_keeps_its_place(width: int) -> None:
+    early = live(running(None, object="main"), 1, width)
+    later = live(running(0.06, object="orders", phase="copying"), 59, width)
+    late = live(running(0.99, object="a table with a rather long name", phase="writing back"), 3600, width)
+    ends = {line.rindex(time) + len(time) for line, time in ((early, "0:01"), (later, "0:59"), (late, "1:00:00"))}
+    assert len(ends) == 1
+    assert later.index("about") == late.index("about")
+    assert later.index("6%") == late.index("99%") + 1
+    assert max(map(cells, (early, later, late))) <= width
+
+
+def test_where_a_running_line_is_narrow_the_bar_gives_way_first_then_what_it_is_at() -> None:
+    child = running(0.5, object="orders", phase="copying")
+    assert "####" in live(child, 10, 100)
+    assert "copying  orders" in live(child, 10, 100)
+    narrow = live(child, 10, 79)
+    assert "####" not in narrow
+    assert "copying  orders" in narrow
+    assert live(child, 10, 58).split()[3:] == ["50%", "0:10", "about", "0:10", "left"]
+
+
+def test_what_is_to_stop_makes_no_promise() -> None:
+    stopping = replace(running(0.5, object="orders"), cancel_requested_at=START)
+    assert live(stopping, 10, 119).split()[3:] == ["0:10", "cancelling", "orders"]
+
+
+def test_in_a_pipe_what_takes_long_tells_every_tenth_but_not_twice_in_half_a_minute() -> None:
+    milestones = Milestones()
+
+    def told(seconds: int, fraction: float | None, **more: object) -> list[str]:
+        return list(milestones.reached(parent(running(fraction, **more)), START + seconds * SECOND))
+
+    name = "#42.1 sales.db incremental-vacuum"
+    assert told(29, 0.2) == []  # what is soon over says nothing
+    assert told(31, 0.5, phase="copying", object="main") == [f"{name} 50%  copying  0:31  about 0:31 left"]
+    assert told(45, 0.7) == []
+    assert told(61, 0.79, object="orders\x1b") == [f"{name} 79%  orders\\x1b  1:01  about 0:17 left"]
+    assert told(100, 0.79) == told(200, None) == []
+    assert told(300, 0.9) == [f"{name} 90%  5:00  about 0:34 left"]
+
+
+def test_another_attempt_begins_anew() -> None:
+    milestones = Milestones()
+    first = running(0.8)
+    again = replace(first, attempt=2, started_at=START + 60 * SECOND, progress=Progress(fraction=0.3))
+    assert len(list(milestones.reached(parent(first), START + 40 * SECOND))) == 1
+    assert list(milestones.reached(parent(again), START + 70 * SECOND)) == []
+    assert len(list(milestones.reached(parent(again), START + 91 * SECOND))) == 1
+    over = replace(again, status=Status.COMPLETED, finished_at=START + 200 * SECOND)
+    assert list(milestones.reached(parent(over), START + 200 * SECOND)) == []
 
 
 def test_a_cancel_that_was_asked_for_is_said() -> None:
     running = child(1, Status.RUNNING)
     asked = replace(running, cancel_requested_at=START)
     finishing = replace(asked, progress=Progress(phase=FINISHING))
-    assert views.frame([parent(asked)], START)[1][1].endswith("cancelling")
-    assert views.frame([parent(finishing)], START)[1][1].endswith("cancelling (finishing, cannot be interrupted)")
+    assert live_lines.frame([parent(asked)], START, 79)[1][1].endswith("cancelling")
+    assert live_lines.frame([parent(finishing)], START, 79)[1][1].endswith(
+        "cancelling (finishing, cannot be interrupted)"
+    )
     assert "► #42.1 vacuum cancelling (finishing, cannot be interrupted)" in report.job_lines(parent(finishing))
     assert list(report.events({running.id: running}, parent(asked))) == ["#42.1 sales.db vacuum cancelling"]
     assert list(report.events({asked.id: asked}, parent(asked))) == []
@@ -175,7 +295,7 @@ def test_what_became_of_a_wish_to_cancel() -> None:
 def test_lines_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     lines = [(Status.COMPLETED, "売" * 50), *[(Status.PENDING, "waits")] * 10, (Status.RUNNING, "runs")]
-    shown = views.fitted(lines, width=24, height=6)
+    shown = live_lines.fitted(lines, width=24, height=6)
     assert len(shown) == 5
     assert max(map(cells, shown)) <= 23
     assert "runs" in shown
@@ -184,12 +304,12 @@ def test_lines_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_colour_only_without_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert views.fitted([(Status.FAILED, "x")], 80, 24) == ["\x1b[31mx\x1b[0m"]
+    assert live_lines.fitted([(Status.FAILED, "x")], 80, 24) == ["\x1b[31mx\x1b[0m"]
     monkeypatch.setenv("NO_COLOR", "1")
-    assert views.fitted([(Status.FAILED, "x")], 80, 24) == ["x"]
+    assert live_lines.fitted([(Status.FAILED, "x")], 80, 24) == ["x"]
 
 
 def test_redrawing_writes_over_what_was_there() -> None:
-    assert views.redraw(0, ["a"]) == "\ra\x1b[K\n"
-    assert views.redraw(2, ["a", "b"]) == "\x1b[2A\ra\x1b[K\n\rb\x1b[K\n"
-    assert views.redraw(2, ["a"]).endswith("\x1b[J")
+    assert live_lines.redraw(0, ["a"]) == "\ra\x1b[K\n"
+    assert live_lines.redraw(2, ["a", "b"]) == "\x1b[2A\ra\x1b[K\n\rb\x1b[K\n"
+    assert live_lines.redraw(2, ["a"]).endswith("\x1b[J")

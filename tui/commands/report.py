@@ -14,6 +14,7 @@ from engine import (
     Reason,
     Status,
     Step,
+    remaining,
     run_duration,
 )
 from engine.words import span
@@ -23,14 +24,17 @@ from tui.text import (
     GLYPH,
     cells,
     counted,
+    duration,
     local_time,
     options_in_words,
     padded,
+    percent,
     plain,
     precise_duration,
     shortened,
     size_change,
     target_name,
+    time_left,
 )
 
 
@@ -50,6 +54,18 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
             yield f"{name} {ending(child)}"
         elif was is Status.RUNNING:
             yield f"{name} waits to run again"
+
+
+def halfway(job: ParentJob, child: ChildJob, at: int) -> str:
+    """`#42.1 sales.db vacuum 50%  copying  0:31  about 0:32 left`."""
+    left = time_left(remaining(child, at))
+    said = (
+        percent(child.progress.fraction or 0.0),
+        plain(child.progress.phase or child.progress.object or ""),
+        duration(run_duration(child, at)),
+        f"about {left}" if left else "",
+    )
+    return f"#{child.id} {target_name(job.target)} {child.operation} {'  '.join(filter(None, said))}"
 
 
 def ending(child: ChildJob) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
+from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
 from tui.effects import effect, steps_taken
 from tui.facts import changes, table
-from tui.text import plain
+from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, line, wrapped
 from tui.views.remarks import earlier_attempt, remarks
-from tui.views.status import child_of, operations, status_span, time_taken, warnings
+from tui.views.status import child_of, is_cancelling, operations, status_span, time_taken, warnings
 from tui.views.times import limit, times
 
 
@@ -46,16 +46,24 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
 
 
 def _in_short(child: ChildJob, now: int, width: int) -> str:
-    """How long it took, and how far it is or what it did."""
+    """How long it took, and how far it is or what it did; where it is narrow, the beginning of that."""
     took = time_taken(child, now)
-    progress = child.progress
-    said = (
-        [effect(child, width - len(took) - 2) or steps_taken(child), warnings(child)] if child.status.is_final else []
-    )
-    if child.status is Status.RUNNING and progress.steps_total:
-        at = f"step {min(progress.steps_done + 1, progress.steps_total)} of {progress.steps_total}"
-        said = [f"{at}, {plain(progress.object)}" if progress.object else at]
+    if child.status.is_final:
+        said = [effect(child, width - len(took) - 2) or steps_taken(child), warnings(child)]
+    else:
+        said = _how_far(child, now) if child.status is Status.RUNNING else []
     return "  ".join(part for part in (took, *said) if part)
+
+
+def _how_far(child: ChildJob, now: int) -> list[str]:
+    """`42%`, `0:44 left`, `copying`, `step 3 of 9, orders`."""
+    progress = child.progress
+    said = [percent(progress.fraction) if progress.fraction is not None else "", time_left(remaining(child, now))]
+    said += [progress.phase] if progress.phase and not is_cancelling(child) else []
+    if progress.steps_total:
+        at = f"step {min(progress.steps_done + 1, progress.steps_total)} of {progress.steps_total}"
+        said.append(f"{at}, {plain(progress.object)}" if progress.object else at)
+    return said
 
 
 def current_step(child: ChildJob) -> Step | None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine import ChildJob, JobId, ParentJob, Progress, Status
+from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.jobs import FINISHING
-from tui.text import plain
+from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, right
 from tui.views.status import (
     STATUS_WIDTH,
     bar,
     is_cancelling,
     operations,
-    percent,
     status_span,
     time_taken,
     warnings,
@@ -23,8 +22,11 @@ from tui.views.status import (
 MANY = 8
 """With more children than this, only those that run or failed are shown at first."""
 ELAPSED_WIDTH = 7
-BAR_ROOM = 9
+PERCENT_WIDTH = 5
+BAR_ROOM = 4 + PERCENT_WIDTH
 """Cells of the shortest bar with its percentage."""
+LEFT_WIDTH = 12
+"""Cells of ` 23h59m left`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ def tree_rows(parent: ParentJob, name: str, *, expanded: bool, show_all: bool, n
     rows = [parent_row(parent, name, expanded=expanded, now=now, width=width)]
     if expanded:
         shown = parent.children if show_all else children_to_show(parent)
-        rows += [child_row(child, parent.target, now=now, width=width) for child in shown]
+        names = names_width(parent, width)
+        rows += [child_row(child, parent.target, now=now, width=width, names=names) for child in shown]
         if len(shown) < len(parent.children):
             rows.append(_folded_row(parent, shown, width))
     return rows
@@ -77,30 +80,37 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     return Line((*spans, (" ", Role.TEXT), *tail), JobId(parent.id))
 
 
-def child_row(child: ChildJob, target: str, *, now: int, width: int) -> Line:
+def child_row(child: ChildJob, target: str, *, now: int, width: int, names: int = 9) -> Line:
+    """`names`: cells for the operation, so that the rows of one parent stand below each other."""
     head: tuple[Span, ...] = (
-        (right(f".{child.ordinal} ", 5) + fit(child.operation.value, 9), Role.TEXT),
+        (right(f".{child.ordinal} ", 5) + fit(child.operation.value, names - 1) + " ", Role.TEXT),
         status_span(child, STATUS_WIDTH + 1),
     )
-    room = width - 5 - 9 - STATUS_WIDTH - 2 - ELAPSED_WIDTH
+    room = width - 5 - names - STATUS_WIDTH - 2 - ELAPSED_WIDTH
     elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
-    return Line((*head, *_middle(child, target, room), (" " + elapsed, Role.DIM)), child.id)
+    return Line((*head, *_middle(child, target, now, room), (" " + elapsed, Role.DIM)), child.id)
 
 
-def _middle(child: ChildJob, target: str, room: int) -> tuple[Span, ...]:
+def names_width(parent: ParentJob, width: int) -> int:
+    """Cells for the names of a parent's operations: all of the longest, but not where it is narrow."""
+    longest = max((len(child.operation) for child in parent.children), default=0) + 1
+    return max(min(longest, 19 if width >= 70 else 13), 9)
+
+
+def _middle(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...]:
     """What a child is doing or did, in exactly `room` cells."""
     if room <= 0:
         return ()
     caveat = warnings(child)
     if caveat and room >= len(caveat) + 12:
-        return (*_doing(child, target, room - len(caveat) - 2), ("  " + caveat, Role.WARNING))
+        return (*_doing(child, target, now, room - len(caveat) - 2), ("  " + caveat, Role.WARNING))
     if caveat and room > 4:
         mark = f" !{len(child.warnings)}"
-        return (*_doing(child, target, room - len(mark)), (mark, Role.WARNING))
-    return _doing(child, target, room)
+        return (*_doing(child, target, now, room - len(mark)), (mark, Role.WARNING))
+    return _doing(child, target, now, room)
 
 
-def _doing(child: ChildJob, target: str, room: int) -> tuple[Span, ...]:
+def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...]:
     if child.status is not Status.RUNNING:
         role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
         return ((fit(what_happened(child, target, room), room), role),)
@@ -115,37 +125,46 @@ def _doing(child: ChildJob, target: str, room: int) -> tuple[Span, ...]:
         return ((said, Role.CANCELLED), *_measured(child, room - len(said)))
     again = f"  attempt {child.attempt}" if child.attempt > 1 else ""
     if again and room - len(again) >= _least_room(progress):
-        return (*_how_far(child, room - len(again)), (again, Role.DIM))
-    return _how_far(child, room)
+        return (*_how_far(child, now, room - len(again)), (again, Role.DIM))
+    return _how_far(child, now, room)
 
 
 def _least_room(progress: Progress) -> int:
-    """Cells that a bar, or else a count of steps, needs."""
-    return BAR_ROOM if progress.fraction is not None else len(_steps(progress))
+    """Cells that a percentage with what is left, or else a count of steps, needs."""
+    return PERCENT_WIDTH + LEFT_WIDTH if progress.fraction is not None else len(_steps(progress))
 
 
-def _how_far(child: ChildJob, room: int) -> tuple[Span, ...]:
+def _how_far(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
+    """How far it is and how long it will go on: from the first percentage on that has its place, known or not."""
     progress = child.progress
     if progress.fraction is None and not progress.steps_total:
-        return ((fit(plain(progress.object or ""), room), Role.TEXT),)
-    return _measured(child, room)
+        return ((fit(_at(progress), room), Role.TEXT),)
+    if progress.fraction is None or room < PERCENT_WIDTH + LEFT_WIDTH:
+        return _measured(child, room)
+    left = (right(time_left(remaining(child, now)), LEFT_WIDTH), Role.DIM)
+    return (*_measured(child, room - LEFT_WIDTH), left)
 
 
 def _measured(child: ChildJob, room: int) -> tuple[Span, ...]:
-    """Bar and percent where the fraction is known, else `3/9`; then the object, if there is room for it."""
+    """Bar and percent where the fraction is known, else `3/9`; then what it is at, if there is room for it."""
     progress = child.progress
-    spans: tuple[Span, ...]
-    if progress.fraction is not None and room >= BAR_ROOM:
-        length = min(max(room - 5, 4), 20 if room >= 40 else 12)
-        spans = (*bar(progress.fraction, length), (right(percent(progress.fraction), 5), Role.DIM))
-        used = length + 5
-    else:
+    if progress.fraction is None:
         steps = _steps(progress)
-        spans, used = ((fit(steps, min(room, len(steps))), Role.TEXT),), min(room, len(steps))
+        used = min(room, len(steps))
+        spans: tuple[Span, ...] = ((fit(steps, used), Role.TEXT),)
+    else:
+        length = 0 if room < BAR_ROOM else min(room - PERCENT_WIDTH, 20 if room >= 60 else 12)
+        used = length + PERCENT_WIDTH if length else min(room, PERCENT_WIDTH)
+        spans = (*bar(progress.fraction, length), (right(percent(progress.fraction), used - length), Role.DIM))
     rest = room - used
-    if progress.object and rest > 4:
-        return (*spans, (fit("  " + plain(progress.object), rest), Role.DIM))
+    if (doing := _at(progress)) and rest > 4:
+        return (*spans, (fit(f"  {doing}", rest), Role.DIM))
     return (*spans, (" " * rest, Role.DIM))
+
+
+def _at(progress: Progress) -> str:
+    """What goes on, and on which object."""
+    return "  ".join(filter(None, (progress.phase, plain(progress.object or ""))))
 
 
 def _steps(progress: Progress) -> str:

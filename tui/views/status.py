@@ -57,11 +57,6 @@ def bar(fraction: float, width: int) -> tuple[Span, Span]:
     return (BAR_FULL * filled, Role.BAR), (BAR_EMPTY * (width - filled), Role.DIM)
 
 
-def percent(fraction: float) -> str:
-    """Rounded down, so that 100% is never shown before the end."""
-    return f"{int(min(max(fraction, 0.0), 1.0) * 100)}%"
-
-
 def what_happened(child: ChildJob, target: str, width: int) -> str:
     """The effect, or why there is none: one phrase for the child's row, which need not name the target again."""
     if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:

@@ -6,11 +6,25 @@ from dataclasses import replace
 
 import pytest
 
-from engine import Attempt, ChildJob, JobId, LogLine, Options, ParentJob, Progress, Reason, Request, Status, Step
+from engine import (
+    Attempt,
+    ChildJob,
+    JobId,
+    LogLine,
+    Operation,
+    Options,
+    ParentJob,
+    Progress,
+    Reason,
+    Request,
+    Status,
+    Step,
+)
 from engine.jobs import FINISHING, LogLevel
 from tests.tui.jobs import SECOND, START, child, parent
 from tui.views.detail import detail_lines
 from tui.views.job_document import job_document
+from tui.views.line import Role
 
 NOW = START + 60 * SECOND
 LOST = Attempt(
@@ -159,3 +173,86 @@ def test_the_first_line_of_the_detail_is_cut_with_an_ellipsis(width: int) -> Non
     first = detail(parent(job), width)[0]
     assert len(first) <= width
     assert first.endswith("…")
+
+
+def test_the_detail_of_what_runs_says_how_far_it_is_and_how_long_it_will_go_on() -> None:
+    progress = Progress(fraction=0.75, object="orders", phase="copying", steps_done=2, steps_total=9)
+    (first, *_) = detail(parent(replace(RUNNING, progress=progress)))
+    assert first == "#42.1 vacuum  ► running    1:00  75%  0:20 left  copying  step 3 of 9, orders"
+    (first, *_) = detail(parent(replace(RUNNING, progress=replace(progress, fraction=None, phase=None))))
+    assert first == "#42.1 vacuum  ► running    1:00  step 3 of 9, orders"
+    (first, *_) = detail(parent(replace(RUNNING, progress=progress, cancel_requested_at=NOW)))
+    assert "left" not in first
+
+
+CHECKED = replace(
+    child(1, Status.FAILED, Reason.OPERATION_ERROR, operation=Operation.CHECK, error="the database has 4 defects"),
+    before={"size": 5},
+    after={"size": 5, "findings": 4, "damaged_indexes": ["i_a", "i_b"]},
+    log=tuple(
+        LogLine(number=number, attempt=1, at=START, level=level, message=message)
+        for number, (level, message) in enumerate(
+            (
+                (LogLevel.INFO, "looked at every page"),
+                (LogLevel.ERROR, "row 5 missing from index i_a"),
+                (LogLevel.ERROR, "wrong # of entries in index i_b\x1b[2J"),
+            ),
+            1,
+        )
+    ),
+)
+
+
+def test_what_a_check_found_is_told_line_by_line_and_not_again_in_the_log() -> None:
+    lines = page(parent(CHECKED))
+    assert lines[5:] == [
+        ".1 check  × failed     1.50 s  4 findings",
+        "    the database has 4 defects",
+        "    × row 5 missing from index i_a",
+        "    × wrong # of entries in index i_b\\x1b[2J",
+        "    ... and 2 more that are not kept",
+        "    findings         4",
+        "    damaged indexes  i_a, i_b",
+        "      22:13:20  info  looked at every page",
+    ]
+
+
+def test_errors_in_the_log_of_what_is_no_check_stay_in_the_log() -> None:
+    lines = page(parent(replace(CHECKED, operation=Operation.REINDEX)))
+    assert "      22:13:20  error  row 5 missing from index i_a" in lines
+    assert not [line for line in lines if line.strip().startswith("×")]
+
+
+def test_what_a_step_did_stands_below_it() -> None:
+    freed = replace(step(1), status=Status.COMPLETED, effect={"freed_pages": 1000})
+    assert page(parent(replace(child(), steps=(freed,))))[-2:] == [
+        "    ✓    1.00 s  VACUUM -- 1",
+        "                 freed 1,000 pages",
+    ]
+
+
+def test_what_was_not_needed_is_no_failure() -> None:
+    skipped = child(1, Status.SKIPPED, Reason.NOT_NEEDED, operation=Operation.CHECKPOINT, error="there is no log")
+    for lines in (
+        job_document(parent(skipped), "sales.db", now=NOW, width=100),
+        detail_lines(parent(skipped), JobId(42, 1), "sales.db", now=NOW, width=100),
+    ):
+        roles = {text.strip(): role for line in lines for text, role in line.spans}
+        assert roles["there is no log"] is Role.DIM
+
+
+def test_before_and_after_are_a_table_in_the_detail_and_on_the_page() -> None:
+    done = replace(child(), before={"size": 24_100_000, "free_pages": 9}, after={"size": 14_300_000, "free_pages": 0})
+    rows = ["size        24.1 MB -> 14.3 MB", "free pages        9 -> 0"]
+    assert detail(parent(done), 52)[-2:] == rows
+    assert page(parent(done))[-2:] == [f"    {row}" for row in rows]
+
+
+def test_how_operations_do_their_work_is_told_on_the_page() -> None:
+    options = Options(verify=True, jobs=2, objects=("a", "b\x1b"), analysis_limit=1000, backup_to="/b.db", force=True)
+    job = parent(RUNNING)
+    said = " ".join(page(replace(job, request=replace(job.request, options=options)), width=300))
+    assert (
+        "on failure continue, lock timeout 5 s, verified by quick checks, 2 at once, only a and b\\x1b, "
+        "analysis limit 1,000 rows, backup to /b.db, forced"
+    ) in said

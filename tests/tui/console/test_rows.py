@@ -9,12 +9,12 @@ from rich.cells import cell_len
 
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
 from engine.jobs import FINISHING, parent_status
+from tui.text import percent
 from tui.views.detail import detail_lines
 from tui.views.history import history_row
 from tui.views.job_document import job_document
 from tui.views.line import Role
 from tui.views.rows import FoldedKey, child_row, children_to_show, tree_rows
-from tui.views.status import percent
 
 SECOND = 1_000_000
 NOW = 1_795_000_000 * SECOND
@@ -75,7 +75,7 @@ def test_a_row_is_exactly_as_wide_as_its_pane(child: ChildJob, width: int) -> No
 
 def test_a_running_child_shows_bar_percent_object_and_whole_seconds() -> None:
     assert child_row(RUNNING, TARGET, now=NOW + 999_999, width=86).text.split() == [
-        ".2", "analyze", "►", "running", "━━━━━━━━━━━─────────", "53%", "orders", "0:41",
+        ".2", "analyze", "►", "running", "━━━━━━──────", "53%", "orders", "0:36", "left", "0:41",
     ]  # fmt: skip
 
 
@@ -87,10 +87,45 @@ def test_without_a_known_fraction_it_counts_steps() -> None:
         assert "%" not in row
 
 
-def test_a_narrow_row_drops_the_object_before_the_bar() -> None:
-    text = child_row(RUNNING, TARGET, now=NOW, width=52).text
-    assert "53%" in text
-    assert "orders" not in text
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [
+        (86, ["━━━━━━──────", "53%", "copying", "orders", "0:36", "left"]),
+        (66, ["━━━━━━──────", "53%", "0:36", "left"]),
+        (60, ["━━━━────", "53%", "0:36", "left"]),
+        (52, ["53%", "0:36", "left"]),
+        (48, ["━━━━────", "53%"]),
+        (42, ["53%"]),
+    ],
+)
+def test_a_narrow_row_drops_what_it_is_at_then_the_bar_then_what_is_left(width: int, words: list[str]) -> None:
+    progress = replace(RUNNING.progress, phase="copying")
+    row = child_row(replace(RUNNING, progress=progress), TARGET, now=NOW, width=width)
+    assert row.text.split()[4:-1] == words
+
+
+@pytest.mark.parametrize("width", [52, 60, 86, 120])
+def test_nothing_in_a_running_row_moves_when_its_end_can_be_told(width: int) -> None:
+    just_begun = replace(RUNNING, progress=replace(RUNNING.progress, fraction=0.02))
+    early = child_row(just_begun, TARGET, now=NOW, width=width).text
+    later = child_row(RUNNING, TARGET, now=NOW, width=width).text
+    assert "left" not in early
+    assert early.index("2%") == later.index("53%") + 1
+    at = later.index("left")
+    assert later[at - 5 : at] == "0:36 "
+    assert early[at - 5 : at + 4] == " " * 9
+
+
+def test_an_operation_with_a_long_name_has_its_whole_name_where_there_is_room() -> None:
+    both = (replace(RUNNING, operation=Operation.INCREMENTAL_VACUUM), replace(RUNNING, ordinal=3))
+    wide, narrow = (
+        tree_rows(parent(*both), "sales", expanded=True, show_all=False, now=NOW, width=width)[1:] for width in (86, 52)
+    )
+    assert ".2 incremental-vacuum ► running" in wide[0].text
+    assert ".2 incremental… ► running" in narrow[0].text
+    for first, second in (wide, narrow):
+        assert first.text.index("►") == second.text.index("►")
+        assert "53%" in second.text
 
 
 def test_nothing_is_done_before_it_is_done() -> None:
@@ -131,8 +166,8 @@ def test_what_is_asked_to_stop_says_so_rather_than_how_far_it_is(width: int, wor
 @pytest.mark.parametrize(
     ("width", "fraction", "words"),
     [
-        (86, 0.539, ["━━━━━━━━━━━─────────", "53%", "orders", "attempt", "2"]),
-        (52, 0.539, ["━━━━━━──────", "53%"]),
+        (86, 0.539, ["━━━━━━──────", "53%", "orders", "0:36", "left", "attempt", "2"]),
+        (52, 0.539, ["53%", "0:36", "left"]),
         (52, None, ["0/2", "attempt", "2"]),
     ],
 )

@@ -1,0 +1,99 @@
+"""The lines that show on a terminal how jobs get on: pure functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from engine import ChildJob, ParentJob, Status, remaining, run_duration
+from tui.commands import report
+from tui.text import GLYPH, cells, duration, padded, percent, plain, shortened, target_name, time_left
+
+_COLOUR: Final = {
+    Status.RUNNING: "36",
+    Status.COMPLETED: "32",
+    Status.FAILED: "31",
+    Status.CANCELLED: "33",
+    Status.SKIPPED: "33",
+}
+_BAR_WIDTH: Final = 16
+_DOING_WIDTH: Final = 30
+_ELAPSED_WIDTH: Final = 7
+_LEFT_WIDTH: Final = 17
+"""Of `about 23h59m left`."""
+
+Line = tuple[Status, str]
+
+
+def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
+    """All lines of the block: a parent, then its children, each at most so many cells wide while it runs."""
+    lines: list[Line] = []
+    names = max((len(child.operation) for job in jobs for child in job.children), default=0)
+    for job in jobs:
+        elapsed = duration(run_duration(job, at))
+        name = target_name(job.target)
+        lines.append(
+            (
+                job.status,
+                f"{GLYPH[job.status]} #{job.id} {name}  {job.status}  {job.done}/{len(job.children)}  {elapsed}",
+            )
+        )
+        lines += [(child.status, _child_line(child, at, max(names, 9), width)) for child in job.children]
+    return lines
+
+
+def _child_line(child: ChildJob, at: int, names: int, width: int) -> str:
+    begin = f"   {GLYPH[child.status]} .{child.ordinal} {padded(child.operation, names)} "
+    if child.status.is_final:
+        return begin + report.ending(child)
+    if child.status is not Status.RUNNING:
+        return begin + child.status
+    return begin + _running(child, at, width - cells(begin))
+
+
+def _running(child: ChildJob, at: int, room: int) -> str:
+    """Bar, percent, what it is at, elapsed and what is left: each in its place, so that nothing jumps.
+
+    Where it is narrow the bar gives way first, then what it is at.
+    """
+    elapsed, progress = duration(run_duration(child, at)), child.progress
+    if child.cancel_requested_at is not None:
+        return "  ".join(filter(None, (elapsed, report.state(child), plain(progress.object or ""))))
+    left = time_left(remaining(child, at))
+    share = percent(progress.fraction) if progress.fraction is not None else ""
+    head = f"{share:>4}  "
+    tail = f"{elapsed:>{_ELAPSED_WIDTH}}  {f'about {left}' if left else '':{_LEFT_WIDTH}}"
+    rest = room - len(head) - len(tail)
+    if rest > _BAR_WIDTH + 16:
+        head = f"{_bar(progress.fraction)} {head}"
+        rest -= _BAR_WIDTH + 1
+    doing = "  ".join(filter(None, (progress.phase, plain(progress.object or ""))))
+    return (head + padded(doing, min(rest, _DOING_WIDTH)) + tail).rstrip()
+
+
+def _bar(fraction: float | None) -> str:
+    filled = int((fraction or 0.0) * _BAR_WIDTH)
+    return "#" * filled + "." * (_BAR_WIDTH - filled)
+
+
+def fitted(lines: Sequence[Line], width: int, height: int) -> list[str]:
+    """The lines cut to the terminal. Where it is too low, what is over makes room for what runs."""
+    room = max(1, height - 1)
+    if len(lines) > room:
+        urgent = sorted(range(len(lines)), key=lambda at: (lines[at][0] is not Status.RUNNING, at))[: room - 1]
+        hidden = len(lines) - len(urgent)
+        lines = [*(lines[at] for at in sorted(urgent)), (Status.PENDING, f"... and {hidden} more lines")]
+    coloured = "NO_COLOR" not in os.environ
+    return [_coloured(status, shortened(text, width - 1), on=coloured) for status, text in lines]
+
+
+def _coloured(status: Status, text: str, *, on: bool) -> str:
+    code = _COLOUR.get(status)
+    return f"\x1b[{code}m{text}\x1b[0m" if on and code else text
+
+
+def redraw(drawn: int, lines: Sequence[str]) -> str:
+    """Go up over what was `drawn` and write over it: each line is cleared behind its text, so nothing flickers."""
+    up = f"\x1b[{drawn}A" if drawn else ""
+    return up + "".join(f"\r{line}\x1b[K\n" for line in lines) + ("\x1b[J" if drawn > len(lines) else "")
