@@ -5,6 +5,7 @@ async with Engine.open(path, workers=2) as engine:
     (done,) = await engine.wait([job.id])
 """
 
+from engine.advice import Advice, Level, Past
 from engine.engine import Engine
 from engine.jobs import (
     Attempt,
@@ -33,6 +34,7 @@ from engine.targets.base import OperationInfo, OperationPlan, Plan, PlannedStep,
 from engine.watching import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
 
 __all__ = [
+    "Advice",
     "Attempt",
     "Change",
     "ChangeKind",
@@ -44,6 +46,7 @@ __all__ = [
     "HistoryFilter",
     "JobId",
     "Lagged",
+    "Level",
     "LogLine",
     "OnDuplicate",
     "OnFailure",
@@ -52,6 +55,7 @@ __all__ = [
     "OperationPlan",
     "Options",
     "ParentJob",
+    "Past",
     "Pause",
     "Plan",
     "PlannedStep",

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
-from engine import ending_by_force, look
+from engine import ending_by_force, estimates, look
 from engine.clock import now
 from engine.jobs import JobId, JobType, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.manager import DatabaseMaintenanceManager
 from engine.orchestrator import ParentJobOrchestrator
+from engine.past import past_of
 from engine.processor import JobProcessor
 from engine.retention import Retention, prune, pruning
 from engine.store.sqlite import SqliteStore
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from engine.advice import Advice
     from engine.ending_by_force import ForceCancel
     from engine.store.base import Store
     from engine.targets.base import Plan, TargetInfo
@@ -114,12 +116,26 @@ class Engine:
         return tuple(await self._store.jobs(ids))
 
     async def plan(self, request: Request) -> Plan:
-        """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does."""
-        return await look.plan(request)
+        """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does.
+
+        How long they take is estimated from how long they took before, where they did.
+        """
+        plan = await look.plan(request)
+        jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
+        return estimates.with_estimates(plan, jobs, request.options)
 
     async def inspect(self, target: str) -> TargetInfo:
         """What a database is and what can be done with it. Raises TargetError."""
         return await look.inspect(target)
+
+    async def advise(self, target: str, *, budget: float | None = 0.5) -> tuple[Advice, ...]:
+        """What a database needs and why: one for each operation, in the order in which they are best run.
+
+        `budget`: seconds that facts which are dear to get may take; None takes the time it needs. See `needed` in
+        engine.advice for what of a request this calls for. Raises TargetError.
+        """
+        past = await past_of(self._store, look.canonical_url(target), self._clock())
+        return await look.advise(target, past, budget=budget)
 
     async def cancel(self, job: JobId, *, force: bool = False, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
         """Ask for the end of a child, or of all open children of a parent.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.advice import Advice, Past
 from engine.jobs import Operation, Request
 from engine.targets import resolve
 from engine.targets.base import Plan, TargetInfo
@@ -19,6 +20,11 @@ def canonical_url(target: str) -> str:
 def default_operations(target: str) -> tuple[Operation, ...]:
     """What runs on this target when nothing else is asked for, in the order that suits its engine."""
     return tuple(resolve(target).default_operations)
+
+
+def operations(target: str) -> tuple[Operation, ...]:
+    """All that can be asked for on this target."""
+    return tuple(resolve(target).operations)
 
 
 async def plan(request: Request) -> Plan:
@@ -40,3 +46,12 @@ async def inspect(target: str) -> TargetInfo:
     """What a database is and what can be done with it. Raises TargetError where it cannot be maintained."""
     async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False) as session:
         return await session.info()
+
+
+async def advise(target: str, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
+    """What a database needs and why, given what is known of its past. `budget`: see `Session.advise`.
+
+    Raises TargetError where it cannot be looked at.
+    """
+    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False) as session:
+        return await session.advise(past, budget=budget)

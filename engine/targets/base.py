@@ -120,6 +120,8 @@ class OperationPlan:
     """Why these settings, in words."""
     parallel: int = 1
     """How many of the steps run at once."""
+    estimated_from: str = ""
+    """What the estimates of the steps go by, where that is more than the size of things."""
 
     @property
     def verdict(self) -> Verdict:

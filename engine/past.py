@@ -1,0 +1,114 @@
+"""What our own history says of a database: when it was checked and backed up, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from engine.advice import Past
+from engine.jobs import CheckLevel, ChildJob, JobId, Micros, Operation, ParentJob, Status
+from engine.watching import HistoryFilter
+
+if TYPE_CHECKING:
+    from engine.store.base import Store
+
+JOBS_LOOKED_AT: Final = 50
+"""The newest that many with an operation: what is older is history."""
+
+
+async def past_of(store: Store, target: str, now: Micros) -> Past:
+    """The past of the database with this canonical URL."""
+
+    async def newest(operation: Operation) -> list[ParentJob]:
+        where = HistoryFilter(target=target, operation=operation)
+        return await store.history(where, before=None, limit=JOBS_LOOKED_AT)
+
+    checked = what_checks_said(await newest(Operation.CHECK))
+    rebuilt: list[ParentJob] = []
+    if checked.damaged:
+        since = min(checked.damaged.values()).parent
+        rebuilt = [await store.job(job.id) for job in await newest(Operation.REINDEX) if job.id >= since]
+    return Past(
+        now=now,
+        checked_at=checked.clean_at,
+        damaged_indexes=tuple(still_damaged(checked.damaged, rebuilt)),
+        damage=checked.damage,
+        backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the checks of a database have said up to now."""
+
+    clean_at: dict[CheckLevel, Micros]
+    damaged: dict[str, JobId]
+    """The indexes that were found damaged, and by which check."""
+    damage: str | None
+
+
+def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
+    """Of the checks in these jobs, the newest first, those that a later one has not made outdated.
+
+    A check outdates all before it that were no more thorough. One of a few objects outdates nothing, and is no
+    proof that the rest is clean; what it finds counts.
+    """
+    clean_at: dict[CheckLevel, Micros] = {}
+    damaged: dict[str, JobId] = {}
+    damage, found_something = None, False
+    outdated: set[CheckLevel] = set()
+    for job, check in _children_of(jobs, Operation.CHECK):
+        facts = check.after or {}
+        level, findings = CheckLevel.QUICK, facts.get("findings")
+        if facts.get("level") == CheckLevel.FULL:
+            level = CheckLevel.FULL
+        if not isinstance(findings, int) or level in outdated:
+            continue
+        if findings:
+            found_something = True
+            for name in _names(facts.get("damaged_indexes")):
+                damaged.setdefault(name, check.id)
+            said = facts.get("damage")
+            damage = damage or (str(said) if said is not None else None)
+        elif check.status is not Status.COMPLETED:
+            continue
+        if not job.request.options.objects:
+            levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
+            if not findings and not found_something and check.finished_at is not None:
+                for one in levels:
+                    clean_at.setdefault(one, check.finished_at)
+            outdated |= levels
+    return Checked(clean_at, damaged, damage)
+
+
+def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Iterator[str]:
+    """The damaged indexes that none of these jobs, which come with their steps, has rebuilt afterwards."""
+    for name, found_by in damaged.items():
+        rebuilds = (
+            _rebuilds(job, child, name) for job, child in _children_of(jobs, Operation.REINDEX) if child.id > found_by
+        )
+        if not any(rebuilds):
+            yield name
+
+
+def _rebuilds(job: ParentJob, reindex: ChildJob, name: str) -> bool:
+    if reindex.status is Status.COMPLETED and not job.request.options.objects:
+        return True
+    return any(step.object == name and step.status is Status.COMPLETED for step in reindex.steps)
+
+
+def backed_up_at(jobs: Iterable[ParentJob]) -> Micros | None:
+    """When the newest backup in these jobs, the newest first, completed."""
+    completed = (child for _, child in _children_of(jobs, Operation.BACKUP) if child.status is Status.COMPLETED)
+    return next((child.finished_at for child in completed), None)
+
+
+def _children_of(jobs: Iterable[ParentJob], operation: Operation) -> Iterator[tuple[ParentJob, ChildJob]]:
+    """The newest first, as the jobs are."""
+    for job in jobs:
+        yield from ((job, child) for child in reversed(job.children) if child.operation is operation)
+
+
+def _names(value: object) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, list | tuple) else []
