@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from tui.text import cells, counted, padded, plain, rfc3339, shortened, size_change, target_name
+from engine import CheckLevel, Options
+from tui.text import (
+    cells,
+    counted,
+    options_in_words,
+    padded,
+    percent,
+    plain,
+    rfc3339,
+    shortened,
+    size_change,
+    target_name,
+    time_left,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +72,35 @@ def test_target_name(url: str, name: str) -> None:
 def test_plain_shows_what_a_terminal_would_obey() -> None:
     assert plain("a\x1b[2Jb\nc\u202ed") == "a\\x1b[2Jb\\nc\\u202ed"
     assert plain("ünïcode 売上") == "ünïcode 売上"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, ""),
+        (0.0, "0:01 left"),
+        (43.2, "0:44 left"),
+        (3599.0, "59:59 left"),
+        (3661.0, "1h1m left"),
+        (86_399.0, "23h59m left"),
+        (9 * 86_400 + 23.9 * 3600, "9d23h left"),
+    ],
+)
+def test_what_is_left_fits_its_place_and_is_never_nothing(seconds: float | None, words: str) -> None:
+    assert time_left(seconds) == words
+    assert len(words) <= 11
+
+
+def test_nothing_is_done_before_it_is_done() -> None:
+    assert percent(0.999) == "99%"
+    assert percent(1.0) == "100%"
+
+
+def test_options_in_words_say_only_what_was_asked_for() -> None:
+    assert options_in_words(Options()) == ["on failure continue", "lock timeout 5 s"]
+    assert options_in_words(Options(check=CheckLevel.QUICK))[2:] == ["quick check"]
+    assert options_in_words(Options(verify=True, check=CheckLevel.FULL))[2:] == ["verified by full checks"]
+    assert options_in_words(Options(jobs=2, force=True))[2:] == ["2 at once", "forced"]
 
 
 def test_times_and_counts() -> None:

@@ -9,7 +9,6 @@ from rich.cells import cell_len
 
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
 from engine.jobs import FINISHING, parent_status
-from tui.text import percent
 from tui.views.detail import detail_lines
 from tui.views.history import history_row
 from tui.views.job_document import job_document
@@ -126,11 +125,6 @@ def test_an_operation_with_a_long_name_has_its_whole_name_where_there_is_room() 
     for first, second in (wide, narrow):
         assert first.text.index("►") == second.text.index("►")
         assert "53%" in second.text
-
-
-def test_nothing_is_done_before_it_is_done() -> None:
-    assert percent(0.999) == "99%"
-    assert percent(1.0) == "100%"
 
 
 def test_a_cancel_that_was_asked_for_is_said_in_words() -> None:
