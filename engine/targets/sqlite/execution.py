@@ -47,17 +47,27 @@ class Work:
     async def rows(self, sql: str) -> list[Any]:
         return await statement.fetch_all(self.connection.aio, sql, self.cancel)
 
+    async def rows_when_free(self, sql: str) -> list[Any]:
+        """All rows of `sql`, which takes its locks before it does any work: so it can be tried again."""
+        return await statement.patiently(lambda: self.rows(sql), self.lock_timeout, self.cancel, self.tell_who_waits)
+
+    async def in_transaction(self, sql: str) -> None:
+        await statement.in_transaction(self.connection.aio, sql, self.lock_timeout, self.cancel, self.tell_who_waits)
+
+    def tell_who_waits(self) -> None:
+        who = in_use(self.path) or "another connection uses the database"
+        self.context.report(StepProgress(phase=f"waiting for its lock: {who}"))
+
 
 async def transaction(work: Work) -> StepResult:
     async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-        await statement.in_transaction(work.connection.aio, work.step.command, work.lock_timeout, work.cancel)
+        await work.in_transaction(work.step.command)
     return StepResult(status=Status.COMPLETED)
 
 
 async def vacuum(work: Work) -> StepResult:
-    """BUSY comes at the start only, before any work, so that it can be tried again."""
     async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-        await statement.patiently(lambda: work.rows(work.step.command), work.lock_timeout, work.cancel)
+        await work.rows_when_free(work.step.command)
     return StepResult(status=Status.COMPLETED)
 
 
@@ -93,7 +103,7 @@ def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
 async def check(work: Work) -> StepResult:
     try:
         async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-            rows = await statement.patiently(lambda: work.rows(work.step.command), work.lock_timeout, work.cancel)
+            rows = await work.rows_when_free(work.step.command)
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
             raise
@@ -103,7 +113,7 @@ async def check(work: Work) -> StepResult:
 
 async def foreign_keys(work: Work) -> StepResult:
     async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-        rows = await statement.patiently(lambda: work.rows(work.step.command), work.lock_timeout, work.cancel)
+        rows = await work.rows_when_free(work.step.command)
     return _judged(work, orphans_of(rows))
 
 
@@ -126,7 +136,7 @@ async def incremental(work: Work) -> StepResult:
     at_first = free = await _free_pages(work)
     while free and not work.cancel.is_set():
         # `execute` would free one page: it takes only the first row of a statement that says it has none.
-        await statement.patiently(lambda: _script(work), work.lock_timeout, work.cancel)
+        await statement.patiently(lambda: _script(work), work.lock_timeout, work.cancel, work.tell_who_waits)
         if work.is_wal:
             await work.rows("PRAGMA main.wal_checkpoint(PASSIVE)")
         left = await _free_pages(work)
@@ -154,7 +164,7 @@ async def merge(work: Work) -> StepResult:
     command, next_command = plans.merge_commands(work.step.object)
     while not work.cancel.is_set():
         before = connection.total_changes
-        await statement.in_transaction(connection, command, work.lock_timeout, work.cancel)
+        await work.in_transaction(command)
         if connection.total_changes - before < FEWEST_CHANGES:
             return StepResult(status=Status.COMPLETED)
         pages += connection.total_changes - before
@@ -173,7 +183,7 @@ async def copy(work: Work) -> StepResult:
     try:
         copying.begin(work.path, destination)
         async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-            await statement.patiently(lambda: work.rows(work.step.command), work.lock_timeout, work.cancel)
+            await work.rows_when_free(work.step.command)
     except OSError as error:
         copying.discard(destination)
         return StepResult(status=Status.FAILED, error=f"the copy cannot be written: {error.strerror or error}")

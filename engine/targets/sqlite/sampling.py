@@ -38,9 +38,12 @@ async def progress_told(
 async def _sample(connection: MeteredConnection, side_file: str, model: Model, context: StepContext) -> None:
     opcodes = connection.opcodes
     read, written = thread_io(connection.thread) or (None, None)
+    seen: tuple[int, int | None] = (opcodes, written)
     while True:
         await asyncio.sleep(INTERVAL)
         read_now, written_now = thread_io(connection.thread) or (None, None)
+        if seen == (seen := (connection.opcodes, written_now)):
+            continue  # it waits, and what for has been told
         estimate = model.update(
             Sample(
                 ticks=connection.opcodes - opcodes,

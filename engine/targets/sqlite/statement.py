@@ -85,7 +85,11 @@ async def _close(connection: aiosqlite.Connection) -> None:
 
 
 async def in_transaction(
-    connection: aiosqlite.Connection, sql: str, lock_timeout: float, cancel: asyncio.Event
+    connection: aiosqlite.Connection,
+    sql: str,
+    lock_timeout: float,
+    cancel: asyncio.Event,
+    waiting: Callable[[], None] | None = None,
 ) -> None:
     """Run `sql` in a transaction of its own.
 
@@ -95,10 +99,10 @@ async def in_transaction(
     Raises sqlite3.Error, with everything rolled back: SQLITE_BUSY if a lock could not be had within `lock_timeout`
     seconds, or before `cancel` was set; SQLITE_INTERRUPT if it was stopped.
     """
-    await patiently(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel)
+    await patiently(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel, waiting)
     try:
         await fetch_all(connection, sql, cancel)
-        await patiently(lambda: short(connection, "COMMIT"), lock_timeout, cancel)
+        await patiently(lambda: short(connection, "COMMIT"), lock_timeout, cancel, waiting)
     except BaseException:
         if connection.in_transaction:  # some errors, and an interrupt, have rolled back already
             await short(connection, "ROLLBACK")
@@ -106,11 +110,14 @@ async def in_transaction(
 
 
 async def patiently(
-    attempt: Callable[[], Coroutine[Any, Any, T]], lock_timeout: float, cancel: asyncio.Event | None = None
+    attempt: Callable[[], Coroutine[Any, Any, T]],
+    lock_timeout: float,
+    cancel: asyncio.Event | None = None,
+    waiting: Callable[[], None] | None = None,
 ) -> T:
     """The result of `attempt`, repeated while it is BUSY, for `lock_timeout` seconds or until `cancel` is set.
 
-    `attempt` leaves nothing running when it is cancelled.
+    `attempt` leaves nothing running when it is cancelled. `waiting` is called when it has to wait.
 
     SQLite notices no interrupt while it waits for a lock, so it never waits longer than an attempt. The pauses
     grow, and differ from those of others who wait.
@@ -123,6 +130,9 @@ async def patiently(
         except sqlite3.OperationalError as error:
             if not is_busy(error) or clock() >= deadline or (cancel is not None and cancel.is_set()):
                 raise
+        if waiting is not None:
+            waiting()
+            waiting = None
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         pause = min(2 * pause, _LONGEST_PAUSE)
 
