@@ -112,6 +112,8 @@ async def _unless(cancel: asyncio.Event, look: Coroutine[Any, Any, T]) -> T:
 async def _run(
     session: Session, plan: OperationPlan, before: Facts, reporter: Reporter, cancel: asyncio.Event
 ) -> Outcome:
+    for remark in filter(None, (*await session.remarks([plan.operation]), plan.tuned)):
+        reporter.log(LogLevel.INFO, remark)
     for warning in plan.warnings:
         reporter.log(LogLevel.WARNING, warning)
     reporter.begin(plan.steps)
