@@ -1,0 +1,134 @@
+"""Advice end to end: real databases, the real engine, and what is needed carried out."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import Advice, Engine, Level, Operation, Options, ParentJob, Request, Status
+from engine.advice import needed
+from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
+from tests.sqlite_files import files_beside, make_database, remove_index_entries, transaction
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Path:
+    return make_database(tmp_path / "sales.db")
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    async with Engine.open(tmp_path / "state" / "jobs.db", workers=1) as opened:
+        yield opened
+
+
+async def carried_out(engine: Engine, request: Request) -> ParentJob:
+    (job,) = await engine.submit([request])
+    (done,) = await engine.wait([job.id])
+    return done
+
+
+async def levels(engine: Engine, path: Path) -> dict[Operation, Level]:
+    return {one.operation: one.level for one in await engine.advise(str(path), budget=None)}
+
+
+async def of(engine: Engine, path: Path, operation: Operation) -> Advice:
+    return next(one for one in await engine.advise(str(path), budget=None) if one.operation is operation)
+
+
+async def test_what_is_needed_is_run_until_nothing_is(engine: Engine, sales: Path) -> None:
+    everything = Request(target=str(sales), operations=tuple(Operation))
+    ran: list[Operation] = []
+    while (request := needed(everything, await engine.advise(str(sales), budget=None))) is not None:
+        done = await carried_out(engine, request)
+        assert done.status is Status.COMPLETED
+        ran += request.operations
+    # First a quick check, the next time a full one.
+    assert ran == [Operation.ANALYZE, Operation.CHECK, Operation.CHECK]
+
+
+async def test_a_damaged_index_is_found_rebuilt_and_found_sound(engine: Engine, sales: Path) -> None:
+    remove_index_entries(sales, "order")
+    checked = await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
+    assert checked.status is Status.FAILED
+    found = await of(engine, sales, Operation.REINDEX)
+    assert (found.level, found.objects) == (Level.NOW, ("order",))
+
+    everything = Request(target=str(sales), operations=(Operation.VACUUM, Operation.REINDEX, Operation.CHECK))
+    request = needed(everything, await engine.advise(str(sales)))
+    assert request is not None
+    assert request.operations == (Operation.REINDEX, Operation.CHECK)
+    done = await carried_out(engine, request)
+    assert done.status is Status.COMPLETED
+    assert [step.object for step in done.children[0].steps] == ["order"]
+    assert (await of(engine, sales, Operation.REINDEX)).level is Level.NONE
+    assert (await of(engine, sales, Operation.CHECK)).level is Level.SOON  # of the whole database, that is
+
+    await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
+    assert (await of(engine, sales, Operation.CHECK)).level is Level.NONE
+
+
+async def test_a_backup_is_remembered(engine: Engine, sales: Path, tmp_path: Path) -> None:
+    assert (await of(engine, sales, Operation.BACKUP)).facts["days_since_backup"] is None
+    options = Options(backup_to=str(tmp_path / "copy.db"))
+    done = await carried_out(engine, Request(target=str(sales), operations=(Operation.BACKUP,), options=options))
+    assert done.status is Status.COMPLETED
+    assert (await of(engine, sales, Operation.BACKUP)).facts["days_since_backup"] == 0
+
+
+async def test_every_name_of_a_database_has_the_same_past(engine: Engine, sales: Path, tmp_path: Path) -> None:
+    await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
+    (tmp_path / "link.db").symlink_to(sales)
+    assert (await of(engine, tmp_path / "link.db", Operation.CHECK)).level is Level.NONE
+
+
+async def test_advice_writes_nothing(engine: Engine, sales: Path) -> None:
+    before, beside = sales.read_bytes(), files_beside(sales)
+    await engine.advise(str(sales), budget=None)
+    assert sales.read_bytes() == before
+    assert files_beside(sales) == beside
+    assert await engine.history() == []
+
+
+async def test_advice_on_a_database_that_may_only_be_read(engine: Engine, sales: Path) -> None:
+    sales.chmod(0o444)
+    assert len(await engine.advise(str(sales))) == len(Operation)
+
+
+async def test_what_cannot_be_looked_at(engine: Engine, tmp_path: Path, sales: Path) -> None:
+    with pytest.raises(TargetUnavailableError, match="no such file"):
+        await engine.advise(str(tmp_path / "missing.db"))
+    (tmp_path / "text.db").write_text("This is no database. " * 100)
+    with pytest.raises(TargetError, match="not a SQLite database"):
+        await engine.advise(str(tmp_path / "text.db"))
+    with transaction(sales, "EXCLUSIVE"), pytest.raises(TargetBusyError):
+        await engine.advise(str(sales))
+
+
+async def test_a_schema_that_cannot_be_read_is_said_in_a_sentence(engine: Engine, sales: Path) -> None:
+    with closing(sqlite3.connect(sales)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_schema SET sql = 'CREATE TABLE group(' WHERE name = 'group'")
+        db.commit()
+    with pytest.raises(TargetError, match=r"malformed|damaged"):
+        await engine.advise(str(sales))
+
+
+async def test_a_plan_goes_by_how_long_it_took_before(engine: Engine, sales: Path) -> None:
+    request = Request(target=str(sales), operations=(Operation.REINDEX,))
+    (before,) = (await engine.plan(request)).operations
+    assert before.estimated_from == ""
+    done = await carried_out(engine, request)
+    (operation,) = (await engine.plan(request)).operations
+    assert operation.estimated_from == "earlier runs"
+    (child,) = done.children
+    assert child.started_at is not None
+    assert child.finished_at is not None
+    estimates = [step.estimate or 0 for step in operation.steps]
+    assert max(sum(estimates) / operation.parallel, *estimates) == pytest.approx(
+        (child.finished_at - child.started_at) / 1e6
+    )

@@ -1,0 +1,119 @@
+"""How long things will take, by how long they took before."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.estimates import EARLIER_RUNS, seconds_expected, with_estimates
+from engine.jobs import CheckLevel, ChildJob, EngineName, Operation, Options, ParentJob, Request, Status
+from engine.targets.base import OperationPlan, Plan, PlannedStep
+
+MB = 1_000_000
+
+
+def job(
+    seconds: float,
+    size: float | None = 100 * MB,
+    *,
+    operation: Operation = Operation.VACUUM,
+    status: Status = Status.COMPLETED,
+    options: Options | None = None,
+) -> ParentJob:
+    child = ChildJob(
+        parent_id=1,
+        ordinal=1,
+        operation=operation,
+        status=status,
+        started_at=1,
+        finished_at=1 + round(seconds * 1e6),
+        before=None if size is None else {"size": size},
+    )
+    request = Request(target="sales.db", operations=(operation,), options=options or Options())
+    return ParentJob(id=1, engine=EngineName.SQLITE, request=request, status=status, created_at=1, children=(child,))
+
+
+def expected(*jobs: ParentJob, size: int = 100 * MB, options: Options | None = None) -> float | None:
+    operation = jobs[0].children[0].operation if jobs else Operation.VACUUM
+    return seconds_expected(operation, options or Options(), jobs, {"size": size})
+
+
+def test_without_history_nothing_is_known() -> None:
+    assert expected() is None
+    assert seconds_expected(Operation.ANALYZE, Options(), [job(3)], {"size": 1}) is None
+
+
+def test_the_median_of_the_newest_five() -> None:
+    assert expected(job(2), job(90), job(4)) == 4
+    assert expected(job(1), job(2), job(3), job(4), job(5), job(900), job(900), job(900)) == 3
+
+
+def test_in_proportion_to_the_size() -> None:
+    assert expected(job(4, 200 * MB), size=100 * MB) == 2
+    assert expected(job(4, None), size=100 * MB) == 4
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.SKIPPED])
+def test_what_did_not_complete_tells_nothing(status: Status) -> None:
+    assert expected(job(1, status=status), job(7)) == 7
+
+
+def test_only_runs_of_the_same_extent_are_compared() -> None:
+    quick, full = Options(check=CheckLevel.QUICK), Options(check=CheckLevel.FULL)
+    checks = [job(1, operation=Operation.CHECK, options=quick), job(9, operation=Operation.CHECK, options=full)]
+    assert expected(*checks, options=quick) == 1
+    assert expected(*checks) == 9  # a check that was asked for is full
+    some = [job(1, operation=Operation.REINDEX, options=Options(objects=("i",))), job(9, operation=Operation.REINDEX)]
+    assert expected(*some) == 9
+    sampled = [job(1, operation=Operation.ANALYZE, options=Options(analysis_limit=400))]
+    assert expected(*sampled) is None
+    assert expected(job(5, options=Options(lock_timeout=60))) == 5
+
+
+def plan(*estimates: float | None, parallel: int = 1) -> Plan:
+    steps = tuple(
+        PlannedStep(object=f"i{n}", command=f"REINDEX i{n}", reason="", lock="", estimate=estimate)
+        for n, estimate in enumerate(estimates)
+    )
+    operation = OperationPlan(operation=Operation.REINDEX, steps=steps, parallel=parallel)
+    return Plan(target="sales.db", engine=EngineName.SQLITE, before={"size": 100 * MB}, operations=(operation,))
+
+
+def estimates(planned: Plan, *jobs: ParentJob) -> list[float | None]:
+    (operation,) = with_estimates(planned, jobs, Options()).operations
+    return [step.estimate for step in operation.steps]
+
+
+def test_steps_keep_their_shares() -> None:
+    before = job(8, operation=Operation.REINDEX)
+    assert estimates(plan(1, 3), before) == [2, 6]
+    assert estimates(plan(None, None), before) == [4, 4]
+    assert estimates(plan(1, None, 3), before) == [pytest.approx(8 / 6), pytest.approx(16 / 6), pytest.approx(4)]
+    assert estimates(plan(0.0, 0.0), before) == [0.0, 0.0]
+
+
+def test_steps_that_run_side_by_side_take_longer_each() -> None:
+    assert estimates(plan(1, 1, parallel=2), job(8, operation=Operation.REINDEX)) == [8, 8]
+
+
+def test_without_history_a_plan_stays_as_it_is() -> None:
+    planned = plan(1, 3)
+    assert with_estimates(planned, [], Options()) == planned
+
+
+def test_a_plan_says_what_its_estimates_go_by() -> None:
+    (operation,) = with_estimates(plan(1), [job(8, operation=Operation.REINDEX)], Options()).operations
+    assert operation.estimated_from == EARLIER_RUNS
+
+
+@given(
+    st.lists(st.none() | st.floats(0.001, 1e4), min_size=1, max_size=8),
+    st.integers(1, 4),
+    st.floats(0.01, 1e5),
+)
+def test_the_steps_come_to_what_it_took_before(shares: list[float | None], parallel: int, seconds: float) -> None:
+    found = estimates(plan(*shares, parallel=parallel), job(seconds, operation=Operation.REINDEX))
+    known = [estimate for estimate in found if estimate is not None]
+    assert len(known) == len(shares)
+    assert max(sum(known) / parallel, max(known)) == pytest.approx(seconds, rel=1e-3)

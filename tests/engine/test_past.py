@@ -1,0 +1,164 @@
+"""What the history of a database says of its checks and backups."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from engine.jobs import (
+    CheckLevel,
+    ChildJob,
+    EngineName,
+    Facts,
+    JobId,
+    Operation,
+    Options,
+    ParentJob,
+    Request,
+    Status,
+    Step,
+)
+from engine.past import backed_up_at, still_damaged, what_checks_said
+
+QUICK, FULL = CheckLevel.QUICK, CheckLevel.FULL
+
+
+class History:
+    """Jobs of one database, written from the oldest to the newest; job n ends at n."""
+
+    def __init__(self) -> None:
+        self._ids = count(1)
+        self._jobs: list[ParentJob] = []
+
+    def add(
+        self,
+        operation: Operation,
+        after: Facts | None = None,
+        *,
+        status: Status = Status.COMPLETED,
+        objects: tuple[str, ...] = (),
+        steps: tuple[Step, ...] = (),
+    ) -> History:
+        number = next(self._ids)
+        child = ChildJob(
+            parent_id=number,
+            ordinal=1,
+            operation=operation,
+            status=status,
+            finished_at=number,
+            after=after,
+            steps=steps,
+        )
+        request = Request(target="sales.db", operations=(operation,), options=Options(objects=objects))
+        parent = ParentJob(
+            id=number, engine=EngineName.SQLITE, request=request, status=status, created_at=number, children=(child,)
+        )
+        self._jobs.append(parent)
+        return self
+
+    def check(
+        self, level: CheckLevel = FULL, *damaged: str, damage: str | None = None, objects: tuple[str, ...] = ()
+    ) -> History:
+        findings = len(damaged) + (damage is not None)
+        after: Facts = {
+            "size": 1, "findings": findings, "damaged_indexes": list(damaged), "damage": damage, "level": level.value
+        }  # fmt: skip
+        status = Status.FAILED if findings else Status.COMPLETED
+        return self.add(Operation.CHECK, after, status=status, objects=objects)
+
+    @property
+    def jobs(self) -> list[ParentJob]:
+        """The newest first, as the store gives them."""
+        return self._jobs[::-1]
+
+
+def test_nothing_was_ever_checked() -> None:
+    said = what_checks_said([])
+    assert (said.clean_at, said.damaged, said.damage) == ({}, {}, None)
+
+
+def test_a_full_check_counts_as_a_quick_one() -> None:
+    assert what_checks_said(History().check(QUICK).check(FULL).jobs).clean_at == {QUICK: 2, FULL: 2}
+    assert what_checks_said(History().check(FULL).check(QUICK).jobs).clean_at == {QUICK: 2, FULL: 1}
+    assert what_checks_said(History().check(QUICK).jobs).clean_at == {QUICK: 1}
+
+
+def test_the_last_check_counts() -> None:
+    said = what_checks_said(History().check(FULL, "a", "b").check(FULL, "b", damage="page 3 is lost").jobs)
+    assert said.damaged == {"b": JobId(2, 1)}
+    assert said.damage == "page 3 is lost"
+    assert said.clean_at == {}
+
+
+def test_a_clean_check_outdates_what_was_found_before() -> None:
+    said = what_checks_said(History().check(FULL, "a", damage="page 3 is lost").check(FULL).jobs)
+    assert (said.clean_at, said.damaged, said.damage) == ({QUICK: 2, FULL: 2}, {}, None)
+
+
+def test_a_clean_quick_check_is_no_proof_against_what_a_full_one_found() -> None:
+    said = what_checks_said(History().check(FULL, "a").check(QUICK).jobs)
+    assert said.damaged == {"a": JobId(1, 1)}
+    assert said.clean_at == {QUICK: 2}
+
+
+def test_what_was_clean_before_something_was_found_counts_no_more() -> None:
+    said = what_checks_said(History().check(FULL).check(QUICK, "a").jobs)
+    assert said.clean_at == {}
+    assert said.damaged == {"a": JobId(2, 1)}
+
+
+def test_a_check_of_some_tables_proves_nothing_of_the_others() -> None:
+    clean = what_checks_said(History().check(FULL, "a").check(FULL, objects=("orders",)).jobs)
+    assert clean.clean_at == {}
+    assert clean.damaged == {"a": JobId(1, 1)}
+    found = what_checks_said(History().check(FULL, "a").check(FULL, "b", objects=("orders",)).jobs)
+    assert set(found.damaged) == {"a", "b"}
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.FAILED, Status.PENDING])
+def test_a_check_that_was_not_completed_is_no_proof(status: Status) -> None:
+    history = History().add(Operation.CHECK, {"size": 1, "findings": 0, "level": "full"}, status=status)
+    assert what_checks_said(history.jobs).clean_at == {}
+    assert what_checks_said(History().add(Operation.CHECK, None, status=status).jobs).clean_at == {}
+
+
+def test_what_a_cancelled_check_has_found_by_then_counts() -> None:
+    after: Facts = {"size": 1, "findings": 1, "damaged_indexes": ["a"], "damage": None, "level": "full"}
+    said = what_checks_said(History().add(Operation.CHECK, after, status=Status.CANCELLED).jobs)
+    assert said.damaged == {"a": JobId(1, 1)}
+
+
+def step(name: str, status: Status = Status.COMPLETED) -> Step:
+    return Step(number=1, attempt=1, object=name, command=f'REINDEX main."{name}"', status=status, started_at=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "objects", "steps", "left"),
+    [
+        (Status.COMPLETED, (), (), []),
+        (Status.COMPLETED, ("a",), (step("a"),), ["b"]),
+        (Status.COMPLETED, ("orders",), (step("a"), step("b")), []),
+        (Status.FAILED, (), (step("a"), step("b", Status.FAILED)), ["b"]),
+        (Status.CANCELLED, (), (step("a"),), ["b"]),
+        (Status.SKIPPED, (), (), ["a", "b"]),
+    ],
+)
+def test_indexes_that_were_rebuilt_since(
+    status: Status, objects: tuple[str, ...], steps: tuple[Step, ...], left: list[str]
+) -> None:
+    history = History().check(FULL, "a", "b")
+    damaged = what_checks_said(history.jobs).damaged
+    history.add(Operation.REINDEX, status=status, objects=objects, steps=steps)
+    assert list(still_damaged(damaged, history.jobs)) == left
+
+
+def test_indexes_that_were_rebuilt_before_the_check() -> None:
+    history = History().add(Operation.REINDEX).check(FULL, "a")
+    assert list(still_damaged(what_checks_said(history.jobs).damaged, history.jobs)) == ["a"]
+
+
+def test_the_last_backup_that_completed() -> None:
+    history = History().add(Operation.BACKUP).add(Operation.BACKUP, status=Status.FAILED)
+    assert backed_up_at(history.jobs) == 1
+    assert backed_up_at([]) is None
