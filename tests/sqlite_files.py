@@ -14,9 +14,10 @@ HOSTILE_INDEX_NAMES = ("order", "my-index", 'a"b', "sqliteX_idx", "ünïcode idx
 AUTOMATIC_INDEX = "sqlite_autoindex_item_1"
 
 
-def make_database(path: Path, *, rows: int = 2000, journal_mode: str = "delete") -> Path:
+def make_database(path: Path, *, rows: int = 2000, journal_mode: str = "delete", auto_vacuum: str = "none") -> Path:
     """A database with hostile index names, an index that SQLite made itself, and half of its rows deleted."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA auto_vacuum = {auto_vacuum}")
         db.execute(f"PRAGMA journal_mode = {journal_mode}")
         db.executescript(
             """
@@ -40,10 +41,13 @@ def make_database(path: Path, *, rows: int = 2000, journal_mode: str = "delete")
 
 
 def content(path: Path) -> dict[str, str]:
-    """A hash per table of all its rows, whatever their rowids and their order on disk."""
+    """A hash per table of all its rows, whatever their rowids and their order on disk.
+
+    Not of the tables in which full-text indexes keep what they know of their own.
+    """
     with closing(sqlite3.connect(path)) as db:
-        names = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        tables = (name for name in names if not name.startswith("sqlite_stat"))
+        names = db.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')")
+        tables = [name for (name,) in names if not name.startswith(("sqlite_schema", "sqlite_stat"))]
         return {name: _hash_of_rows(db, name) for name in tables}
 
 

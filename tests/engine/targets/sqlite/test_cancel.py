@@ -5,52 +5,21 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import aiosqlite
 import pytest
 
-from engine.jobs import Operation, Status
-from engine.targets import resolve
-from engine.targets.base import PlannedStep, StepResult
+from engine.jobs import Operation, Options, Status
+from engine.targets.base import StepResult
 from engine.targets.sqlite.names import connection_uri
-from engine.targets.sqlite.session import SqliteSession
-from engine.targets.sqlite.statement import close, fetch_all, open_connection
+from engine.targets.sqlite.statement import fetch_all, open_connection
+from engine.targets.sqlite.steps import Method
+from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.sqlite.running import ENDLESS, commands_of, connected, endless, execute, when_running
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
 
-ENDLESS = PlannedStep(
-    object="main",
-    command="WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
-    reason="",
-    lock="",
-)
-
-
-@asynccontextmanager
-async def connected(path: Path) -> AsyncIterator[tuple[SqliteSession, aiosqlite.Connection]]:
-    connection = await open_connection(connection_uri(str(path)), 1)
-    try:
-        yield SqliteSession(connection, str(path), 1), connection
-    finally:
-        await close(connection)
-
-
-async def when_running(connection: aiosqlite.Connection, do: Callable[[], object]) -> None:
-    """Call `do` in the event loop as soon as the next statement really runs; hold it up until then."""
-    loop = asyncio.get_running_loop()
-    done = threading.Event()
-
-    def tick() -> int:
-        if not done.is_set():
-            loop.call_soon_threadsafe(do)
-            loop.call_soon_threadsafe(done.set)
-            done.wait()
-        return 0
-
-    await connection.set_progress_handler(tick, 1)
+STOPPABLE = [operation for operation in Operation if operation is not Operation.CHECKPOINT]
 
 
 def assert_ended(threads: set[threading.Thread]) -> None:
@@ -59,51 +28,52 @@ def assert_ended(threads: set[threading.Thread]) -> None:
         assert not thread.is_alive()
 
 
-@pytest.mark.parametrize("operation", list(Operation))
+@pytest.mark.parametrize("operation", STOPPABLE)
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 async def test_a_running_operation_is_stopped_and_nothing_has_changed(
     tmp_path: Path, operation: Operation, journal_mode: str
 ) -> None:
-    path = make_database(tmp_path / "a.db", journal_mode=journal_mode)
+    path = make_database(tmp_path / "a.db", journal_mode=journal_mode, auto_vacuum="incremental")
     before, size = content(path), path.stat().st_size
     async with connected(path) as (session, connection):
-        step = (await session.plan(operation))[0]
+        step = (await session.plan(operation, Options())).steps[0]
         cancel = asyncio.Event()
 
         def stop() -> None:
             cancel.set()
             connection._conn.interrupt()  # at once: what runs here is too short to wait for the task's turn
 
-        await when_running(connection, stop)
-        assert (await session.execute(step, cancel)).status is Status.CANCELLED
-        assert (await session.execute(step, asyncio.Event())).status is Status.COMPLETED
+        await when_running(connection, stop, commands_of(step))
+        assert (await execute(session, step, cancel)).status is Status.CANCELLED
+        assert (content(path), path.stat().st_size) == (before, size)
+        assert (await execute(session, step)).status is Status.COMPLETED
     assert files_beside(path) == {"a.db"}
     assert integrity(path) == []
     assert content(path) == before
-    assert path.stat().st_size <= size + 8192
 
 
-async def test_an_endless_statement_is_stopped_by_the_event(tmp_path: Path) -> None:
-    path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
-    async with connected(path) as (session, connection):
-        cancel = asyncio.Event()
-        await when_running(connection, cancel.set)
-        assert (await session.execute(ENDLESS, cancel)).status is Status.CANCELLED
-        assert (await session.facts())["tables"]
-    assert files_beside(path) == {"a.db"}
-
-
-async def test_an_endless_statement_has_ended_when_its_task_is_cancelled(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "method", [Method.TRANSACTION, Method.VACUUM, Method.CHECK, Method.FOREIGN_KEYS, Method.CHECKPOINT, Method.COPY]
+)
+@pytest.mark.parametrize("by_task", [False, True])
+async def test_an_endless_statement_has_ended_when_it_or_its_task_is_cancelled(
+    tmp_path: Path, method: Method, by_task: bool
+) -> None:
     path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
     threads = set(threading.enumerate())
     async with connected(path) as (session, connection):
-        running = asyncio.Event()
+        running, cancel = asyncio.Event(), asyncio.Event()
         await when_running(connection, running.set)
-        task = asyncio.create_task(session.execute(ENDLESS, asyncio.Event()))
+        step = replace(endless(method), destination=str(tmp_path / "copy.db"))
+        task = asyncio.create_task(execute(session, step, cancel))
         await running.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        if by_task:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            cancel.set()
+            assert (await task).status is Status.CANCELLED
         assert (await session.facts())["tables"]
     assert_ended(set(threading.enumerate()) - threads)
     assert files_beside(path) == {"a.db"}
@@ -138,11 +108,11 @@ async def test_a_second_cancel_waits_for_the_end_too(tmp_path: Path) -> None:
 async def test_a_cancel_before_the_start_runs_nothing(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=200)
     size = path.stat().st_size
-    async with resolve(str(path)).connect(lock_timeout=1) as session:
+    async with connected(path) as (session, _):
         cancel = asyncio.Event()
         cancel.set()
-        (step,) = await session.plan(Operation.VACUUM)
-        assert (await session.execute(step, cancel)).status is Status.CANCELLED
+        (step,) = (await session.plan(Operation.VACUUM, Options())).steps
+        assert (await execute(session, step, cancel)).status is Status.CANCELLED
     assert path.stat().st_size == size
 
 
@@ -159,7 +129,7 @@ class Vacuum:
         interrupted, cancel, in_vacuum = threading.Event(), asyncio.Event(), False
         loop = asyncio.get_running_loop()
         async with connected(self.path) as (session, connection):
-            (step,) = await session.plan(Operation.VACUUM)
+            (step,) = (await session.plan(Operation.VACUUM, Options())).steps
             interrupt = connection.interrupt
 
             async def tell_when_interrupted() -> None:
@@ -181,7 +151,7 @@ class Vacuum:
             connection.interrupt = tell_when_interrupted  # type: ignore[method-assign]
             await connection.set_trace_callback(note_the_statement)
             await connection.set_progress_handler(tick, 1)
-            return await session.execute(step, cancel)
+            return await execute(session, step, cancel)
 
 
 async def test_a_vacuum_past_its_point_of_no_return_ends_completed(tmp_path: Path) -> None:
@@ -210,13 +180,14 @@ async def test_a_vacuum_past_its_point_of_no_return_ends_completed(tmp_path: Pat
     assert files_beside(original) == {"original.db", "a.db"}
 
 
-async def test_a_cancel_while_waiting_for_a_lock_ends_cancelled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.REINDEX, Operation.CHECK])
+async def test_a_cancel_while_waiting_for_a_lock_ends_cancelled(tmp_path: Path, operation: Operation) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
-    async with resolve(str(path)).connect(lock_timeout=86_400) as session:
-        (step,) = await session.plan(Operation.VACUUM)
-        with transaction(path, "IMMEDIATE"):
+    async with connected(path, lock_timeout=86_400) as (session, _):
+        step = (await session.plan(operation, Options())).steps[0]
+        with transaction(path, "EXCLUSIVE"):
             cancel = asyncio.Event()
-            task = asyncio.create_task(session.execute(step, cancel))
+            task = asyncio.create_task(execute(session, step, cancel))
             await asyncio.wait({task}, timeout=0)
             cancel.set()
             assert (await task).status is Status.CANCELLED
@@ -234,7 +205,7 @@ async def test_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path) ->
     assert files_beside(path) == {"a.db"}
 
 
-async def test_an_interrupt_that_came_too_late_does_not_leave_files_behind(tmp_path: Path) -> None:
+async def test_trap_an_interrupt_that_comes_when_nothing_runs_does_not_leave_the_log_behind(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
     async with connected(path) as (_, connection):
         await connection.execute_fetchall("DELETE FROM item")
@@ -242,14 +213,39 @@ async def test_an_interrupt_that_came_too_late_does_not_leave_files_behind(tmp_p
     assert files_beside(path) == {"a.db"}
 
 
+async def test_a_log_that_a_cancelled_reindex_leaves_is_written_back_although_others_keep_the_database_open(
+    tmp_path: Path,
+) -> None:
+    path = make_database(tmp_path / "a.db", journal_mode="wal")
+    with another_process(path, "PRAGMA user_version"):
+        async with connected(path) as (session, connection):
+            await connection.execute_fetchall("PRAGMA cache_size = 1")  # what is rolled back has been in the log
+            step = (await session.plan(Operation.REINDEX, Options())).steps[0]
+            cancel, ticks, log = asyncio.Event(), 0, path.with_name("a.db-wal")
+
+            def stop_when_it_has_written() -> int:
+                nonlocal ticks
+                if not ticks and log.exists() and log.stat().st_size:
+                    ticks = 1
+                    cancel.set()
+                    return 1
+                return 0
+
+            await connection.set_progress_handler(stop_when_it_has_written, 1)
+            assert (await execute(session, step, cancel)).status is Status.CANCELLED
+            assert ticks
+            assert log.stat().st_size == 0
+    assert integrity(path) == []
+
+
 async def test_a_statement_that_fails_by_itself_is_no_cancel(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
     async with connected(path) as (session, connection):
-        wrong = PlannedStep(object="x", command='REINDEX main."nowhere"', reason="", lock="")
-        result = await session.execute(wrong, asyncio.Event())
-        assert (result.status, result.busy) == (Status.FAILED, False)
+        wrong = endless(Method.TRANSACTION, 'REINDEX main."nowhere"')
+        result = await execute(session, wrong)
+        assert (result.status, result.reason) == (Status.FAILED, None)
         await connection.set_progress_handler(lambda: 1, 1000)
-        result = await session.execute(ENDLESS, asyncio.Event())
+        result = await execute(session, ENDLESS)
         assert result.status is Status.FAILED
         assert result.error == "it was interrupted"
         await connection.set_progress_handler(lambda: 0, 0)
@@ -260,10 +256,10 @@ async def test_r19_a_busy_session_holds_up_no_other_session_and_no_event_loop(tm
     async with connected(path) as (busy, connection), connected(path) as (other, _):
         running, cancel = asyncio.Event(), asyncio.Event()
         await when_running(connection, running.set)
-        task = asyncio.create_task(busy.execute(ENDLESS, cancel))
+        task = asyncio.create_task(execute(busy, endless(Method.CHECK), cancel))
         await running.wait()
-        for step in await other.plan(Operation.REINDEX):
-            assert (await other.execute(step, asyncio.Event())).status is Status.COMPLETED
+        for step in (await other.plan(Operation.REINDEX, Options())).steps[:-1]:
+            assert (await execute(other, step)).status is Status.COMPLETED
         assert not task.done()
         cancel.set()
         assert (await task).status is Status.CANCELLED
