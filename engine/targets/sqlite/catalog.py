@@ -104,6 +104,8 @@ class Index:
     unique: bool = False
     partial: bool = False
     columns: int = 2
+    rows: int | None = None
+    """Those of its table, where they are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

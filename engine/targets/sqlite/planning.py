@@ -37,8 +37,10 @@ async def _planned(reader: Reader, summary: Summary, operation: Operation, optio
             tables = await reader.tables(options.objects)
             return _of(operation, plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit))
         case Operation.REINDEX:
-            indexes = named_indexes(await reader.tables(options.objects), options.objects)
-            return _of(operation, plans.reindex_steps(indexes, summary, reader.path))
+            tables = await reader.tables()
+            indexes = named_indexes(tables, options.objects)
+            steps = plans.reindex_steps(indexes, tables, summary, reader.path, temporary_directory())
+            return _of(operation, steps)
         case Operation.OPTIMIZE:
             return _of(operation, plans.optimize_steps(await reader.tables(), wal=wal))
         case Operation.CHECK:

@@ -22,9 +22,8 @@ CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 OPTIMIZE: Final = "PRAGMA optimize=0x10012"
 PAGES_AT_ONCE: Final = 1000
 MERGED_AT_ONCE: Final = 500
-MEMORY_FOR_COPY: Final = 1.1
-"""Bytes of memory that a temporary database takes for each byte on disk."""
-REINDEX_SORTER: Final = 0.05
+SHARE_OF_INDEXES: Final = 0.35
+"""Of a database, as a rule."""
 CHECKED_IN_PARTS: Final = 32_000_000
 """Bytes of database: below that one check of the whole is over in a moment."""
 
@@ -106,9 +105,11 @@ def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None) -> l
     ]
 
 
-def reindex_steps(indexes: Sequence[Index], summary: Summary, path: str) -> list[SqliteStep]:
+def reindex_steps(
+    indexes: Sequence[Index], tables: Sequence[Table], summary: Summary, path: str, temporary_directory: str | None
+) -> list[SqliteStep]:
     """One step per index, so that each has its own outcome. The schema is named because a bare
-    `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone."""
+    `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes."""
     lock, after_cancel = OFFERS[Operation.REINDEX].lock(wal=summary.is_wal), OFFERS[Operation.REINDEX].after_cancel
     if not indexes:
         reason = "there is no index, so there is nothing to rebuild"
@@ -121,13 +122,29 @@ def reindex_steps(indexes: Sequence[Index], summary: Summary, path: str) -> list
             reason=f"{'PRIMARY KEY or UNIQUE' if index.automatic else 'index'} of table {index.table}",
             lock=lock,
             after_cancel=after_cancel,
+            disk_needed=sum(need.bytes for need in needs) or None,
+            needs=needs,
         )
         for index in indexes
+        for needs in [_index_needs(_index_bytes(index, tables, summary), summary, path, temporary_directory)]
     ]
     return [
         *steps,
         *log_written_back(summary, "in WAL mode the new indexes are in the log until it has been written back"),
     ]
+
+
+def _index_bytes(index: Index, tables: Sequence[Table], summary: Summary) -> int:
+    """How big an index is likely to be: its share of the entries of all."""
+    entries = sum((other.rows or 0) * other.columns for table in tables for other in table.indexes)
+    share = (index.rows or 0) * index.columns / entries if entries else 0.0
+    return round(summary.used * SHARE_OF_INDEXES * share)
+
+
+def _index_needs(size: int, summary: Summary, path: str, temporary_directory: str | None) -> tuple[Need, ...]:
+    journal = Need(str(Path(path).parent), size, "the write-ahead log" if summary.is_wal else "the journal")
+    sorting = () if temporary_directory is None else (Need(temporary_directory, size, "sorting"),)
+    return (journal, *sorting) if size else ()
 
 
 def optimize_steps(tables: Sequence[Table], *, wal: bool) -> list[SqliteStep]:

@@ -7,14 +7,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import UsageError
 from engine.targets.sqlite import catalog, shape, statement
 from engine.targets.sqlite.catalog import Summary, Table
 from engine.targets.sqlite.errors import reading_error
 from engine.targets.sqlite.files import file_size
 from engine.targets.sqlite.holders import in_use
 from engine.targets.sqlite.names import quote
-from engine.targets.sqlite.preflight import some
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -53,11 +51,7 @@ class Reader:
 
         Raises UsageError for an object that is not there.
         """
-        tables = await shape.read_tables(self.rows)
-        if objects:
-            tables, unknown = shape.named_tables(tables, objects)
-            if unknown:
-                raise UsageError(some(unknown), "is no table or index of the database", "check the name")
+        tables = shape.named_tables(await shape.read_tables(self.rows), objects)
         return await shape.with_rows(self.connection, tables)
 
     async def fts_segments(self) -> dict[str, int]:

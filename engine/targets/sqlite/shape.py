@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.errors import UsageError
 from engine.targets.sqlite import catalog
 from engine.targets.sqlite.catalog import Index, Table
 from engine.targets.sqlite.names import quote
+from engine.targets.sqlite.preflight import some
 from engine.targets.sqlite.statement import fetch_all
 
 if TYPE_CHECKING:
@@ -65,9 +67,13 @@ async def with_rows(connection: aiosqlite.Connection, tables: Sequence[Table], b
     out_of_time = asyncio.Event()
     timer = asyncio.get_running_loop().call_later(budget, out_of_time.set)
     try:
-        return [replace(table, rows=await _rows(connection, table, out_of_time)) for table in tables]
+        return [_having(table, await _rows(connection, table, out_of_time)) for table in tables]
     finally:
         timer.cancel()
+
+
+def _having(table: Table, rows: int | None) -> Table:
+    return replace(table, rows=rows, indexes=tuple(replace(index, rows=rows) for index in table.indexes))
 
 
 async def _rows(connection: aiosqlite.Connection, table: Table, out_of_time: asyncio.Event) -> int | None:
@@ -87,20 +93,29 @@ async def _rows(connection: aiosqlite.Connection, table: Table, out_of_time: asy
     return highest if isinstance(highest, int) and highest >= 0 else None
 
 
-def named_tables(tables: Iterable[Table], objects: Sequence[str]) -> tuple[list[Table], list[str]]:
-    """The tables that were asked for by their own name, or by that of an index; and the names that are neither."""
+def named_tables(tables: Sequence[Table], objects: Sequence[str]) -> list[Table]:
+    """The tables that were asked for by their own name, or by that of an index; all where none was named.
+
+    Raises UsageError for a name that is neither.
+    """
+    if not objects:
+        return list(tables)
+    names = {table.name: {table.name.casefold(), *(i.name.casefold() for i in table.indexes)} for table in tables}
+    if unknown := [name for name in objects if not any(name.casefold() in known for known in names.values())]:
+        raise UsageError(some(unknown), "is no table or index of the database", "check the name")
     wanted = {name.casefold() for name in objects}
-    found = [table for table in tables if wanted & {table.name.casefold(), *(i.name.casefold() for i in table.indexes)}]
-    known = {name for table in found for name in (table.name.casefold(), *(i.name.casefold() for i in table.indexes))}
-    return found, [name for name in objects if name.casefold() not in known]
+    return [table for table in tables if wanted & names[table.name]]
 
 
-def named_indexes(tables: Iterable[Table], objects: Sequence[str]) -> list[Index]:
-    """The indexes that were asked for, by their own name or by that of their table."""
+def named_indexes(tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
+    """The indexes that were asked for, by their own name or by that of their table; all where none was named.
+
+    Raises UsageError for a name that is neither.
+    """
     wanted = {name.casefold() for name in objects}
     return [
         index
-        for table in tables
+        for table in named_tables(tables, objects)
         for index in table.indexes
         if not wanted or wanted & {index.name.casefold(), table.name.casefold()}
     ]
