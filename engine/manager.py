@@ -46,7 +46,9 @@ class DatabaseMaintenanceManager:
         target = self._resolve(request.target)
         validate(request, target)
         with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
-            await target.preflight(lock_timeout=0, writing=any(map(target.writes, request.children)))
+            await target.preflight(
+                lock_timeout=0, writing=any(map(target.writes, request.children)), objects=request.options.objects
+            )
         if target.key == self._own_key:
             raise UsageError(target.url, "is the store of jobs itself", "it needs no maintenance by hand")
         return NewJob(

@@ -227,6 +227,6 @@ class Target(Protocol):
         """
         ...
 
-    async def preflight(self, *, lock_timeout: float, writing: bool = True) -> None:
-        """Raise what `connect` would raise."""
+    async def preflight(self, *, lock_timeout: float, writing: bool = True, objects: Sequence[str] = ()) -> None:
+        """Raise what `connect` would raise, and UsageError for an object that the database does not have."""
         ...

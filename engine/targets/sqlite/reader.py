@@ -46,6 +46,10 @@ class Reader:
             indexes=indexes,
         )
 
+    async def require(self, objects: Sequence[str]) -> None:
+        """Raise UsageError for a name that is no table or index."""
+        shape.named_tables(await shape.read_tables(self.rows), objects)
+
     async def tables(self, objects: Sequence[str] = ()) -> list[Table]:
         """All tables, or those that were asked for by their names or those of their indexes, with their rows.
 

@@ -75,6 +75,11 @@ class SqliteSession:
             raise reading_error(self._path, error, self._lock_timeout, in_use(self._path)) from error
         return advise(condition, past)
 
+    async def require(self, objects: Sequence[str]) -> None:
+        """Raise UsageError for a name that is no table or index of the database."""
+        if objects:
+            await self._reader.require(objects)
+
     async def plan(self, operation: Operation, options: Options) -> OperationPlan:
         summary = await self._reader.summary()
         self._is_wal, self._force = summary.is_wal, options.force

@@ -71,6 +71,6 @@ class SqliteTarget:
             stack.push_async_callback(session.close)
             yield session
 
-    async def preflight(self, *, lock_timeout: float, writing: bool = True) -> None:
-        async with self.connect(lock_timeout=lock_timeout, writing=writing):
-            pass
+    async def preflight(self, *, lock_timeout: float, writing: bool = True, objects: Sequence[str] = ()) -> None:
+        async with self.connect(lock_timeout=lock_timeout, writing=writing) as session:
+            await session.require(objects)
