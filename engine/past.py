@@ -13,15 +13,17 @@ from engine.watching import HistoryFilter
 if TYPE_CHECKING:
     from engine.store.base import Store
 
+REMEMBERED: Final = 90 * 86_400 * 1_000_000
+"""Microseconds: what is older says little of the database as it is, and is looked for in vain where jobs are many."""
 JOBS_LOOKED_AT: Final = 50
-"""The newest that many with an operation: what is older is history."""
+"""The newest that many with an operation."""
 
 
 async def past_of(store: Store, target: str, now: Micros) -> Past:
-    """The past of the database with this canonical URL."""
+    """The recent past of the database with this canonical URL."""
 
     async def newest(operation: Operation) -> list[ParentJob]:
-        where = HistoryFilter(target=target, operation=operation)
+        where = HistoryFilter(target=target, operation=operation, since=now - REMEMBERED)
         return await store.history(where, before=None, limit=JOBS_LOOKED_AT)
 
     checked = what_checks_said(await newest(Operation.CHECK))

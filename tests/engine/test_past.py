@@ -6,12 +6,14 @@ from itertools import count
 
 import pytest
 
+from engine.execution import Outcome, Report
 from engine.jobs import (
     CheckLevel,
     ChildJob,
     EngineName,
     Facts,
     JobId,
+    OnDuplicate,
     Operation,
     Options,
     ParentJob,
@@ -19,7 +21,9 @@ from engine.jobs import (
     Status,
     Step,
 )
-from engine.past import backed_up_at, still_damaged, what_checks_said
+from engine.past import REMEMBERED, backed_up_at, past_of, still_damaged, what_checks_said
+from engine.store.sqlite import SqliteStore
+from tests.building import new_job
 
 QUICK, FULL = CheckLevel.QUICK, CheckLevel.FULL
 
@@ -162,3 +166,15 @@ def test_the_last_backup_that_completed() -> None:
     history = History().add(Operation.BACKUP).add(Operation.BACKUP, status=Status.FAILED)
     assert backed_up_at(history.jobs) == 1
     assert backed_up_at([]) is None
+
+
+async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:
+    (parent_id,) = await store.submit([new_job("sales", Operation.CHECK)], OnDuplicate.REFUSE)
+    async with store.hosting_workers() as owner:
+        claim = await store.claim(owner)
+        assert claim is not None
+        after = {"size": 1, "findings": 1, "damaged_indexes": ["a"], "damage": None, "level": "full"}
+        await store.finish(claim, Outcome(status=Status.FAILED, after=after), Report())
+    job = await store.job(parent_id)
+    assert (await past_of(store, job.target, job.created_at + REMEMBERED)).damaged_indexes == ("a",)
+    assert (await past_of(store, job.target, job.created_at + REMEMBERED + 1)).damaged_indexes == ()

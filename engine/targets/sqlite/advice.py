@@ -118,7 +118,7 @@ def _due_check(past: Past) -> tuple[Level, CheckLevel | None, str]:
 
 def _backup(past: Past) -> Advice:
     at = past.backed_up_at
-    last = "none was made here yet" if at is None else f"the last one made here completed {_ago(at, past)}"
+    last = "none was made here lately" if at is None else f"the last one made here completed {_ago(at, past)}"
     return Advice(
         operation=Operation.BACKUP,
         level=Level.NONE,

@@ -119,7 +119,7 @@ def test_a_full_text_index_of_many_segments_is_to_be_merged(segments: int, level
 
 def test_a_backup_is_never_advised_as_others_are_not_known() -> None:
     assert of(Operation.BACKUP).level is Level.NONE
-    assert "none was made here yet" in of(Operation.BACKUP).reason
+    assert "none was made here lately" in of(Operation.BACKUP).reason
     found = of(Operation.BACKUP, known=past(backed_up_at=NOW - 3 * DAY))
     assert found.level is Level.NONE
     assert "3 days ago" in found.reason
