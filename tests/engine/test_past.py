@@ -173,7 +173,7 @@ async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:
     async with store.hosting_workers() as owner:
         claim = await store.claim(owner)
         assert claim is not None
-        after = {"size": 1, "findings": 1, "damaged_indexes": ["a"], "damage": None, "level": "full"}
+        after: Facts = {"size": 1, "findings": 1, "damaged_indexes": ["a"], "damage": None, "level": "full"}
         await store.finish(claim, Outcome(status=Status.FAILED, after=after), Report())
     job = await store.job(parent_id)
     assert (await past_of(store, job.target, job.created_at + REMEMBERED)).damaged_indexes == ("a",)
