@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,8 +8,9 @@ import pytest
 
 from engine.demo import build_demo_database
 from engine.errors import UsageError
-from engine.jobs import Operation, Status
+from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
+from engine.targets.base import StepContext
 from tests.sqlite_files import content, files_beside, integrity
 
 
@@ -46,8 +46,8 @@ async def test_all_operations_complete_on_the_sample_and_it_shrinks(tmp_path: Pa
     await target.preflight(lock_timeout=1)
     async with target.connect(lock_timeout=1) as session:
         for operation in target.default_operations:
-            for step in await session.plan(operation):
-                assert (await session.execute(step, asyncio.Event())).status is Status.COMPLETED
+            for step in (await session.plan(operation, Options())).steps:
+                assert (await session.execute(step, StepContext())).status is Status.COMPLETED
     assert target.default_operations[0] is Operation.VACUUM
     assert path.stat().st_size < 0.7 * size
     assert content(path) == before

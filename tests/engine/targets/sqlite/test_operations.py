@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import random
@@ -12,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import TargetError, TargetRefusedError
-from engine.jobs import Operation, Status
+from engine.errors import TargetError, UsageError
+from engine.jobs import Operation, Options, Reason, Status
 from engine.targets import resolve
-from engine.targets.base import PlannedStep, StepResult
+from engine.targets.base import Verdict
+from engine.targets.sqlite import SqliteTarget
+from tests.engine.targets.sqlite.running import execute, plan, run, statuses
 from tests.sqlite_files import (
     AUTOMATIC_INDEX,
     HOSTILE_INDEX_NAMES,
@@ -31,35 +32,37 @@ from tests.sqlite_files import (
 )
 
 ALL_INDEXES = {*HOSTILE_INDEX_NAMES, AUTOMATIC_INDEX}
+MERGES_AND_COPIES = {Operation.FTS_OPTIMIZE, Operation.BACKUP}
 
 
-async def run(path: Path, operation: Operation, lock_timeout: float = 5) -> dict[str, StepResult]:
-    """Plan and execute as a worker does; the results by command."""
-    async with resolve(str(path)).connect(lock_timeout=lock_timeout) as session:
-        cancel = asyncio.Event()
-        return {s.command: await session.execute(s, cancel) for s in await session.plan(operation)}
-
-
-async def plan(path: Path, operation: Operation) -> tuple[PlannedStep, ...]:
-    async with resolve(str(path)).connect(lock_timeout=1) as session:
-        return await session.plan(operation)
-
-
-def statuses(results: dict[str, StepResult]) -> set[Status]:
-    return {result.status for result in results.values()}
-
-
-@pytest.mark.parametrize("operation", list(Operation))
-@pytest.mark.parametrize("journal_mode", ["delete", "truncate", "wal"])
+@pytest.mark.parametrize("operation", SqliteTarget("/a.db").operations)
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 async def test_every_operation_completes_and_leaves_the_content_alone(
     tmp_path: Path, operation: Operation, journal_mode: str
 ) -> None:
-    path = make_database(tmp_path / "a.db", journal_mode=journal_mode)
+    path = make_database(tmp_path / "a.db", journal_mode=journal_mode, auto_vacuum="incremental")
     before = content(path)
+    planned = await plan(path, operation)
+    if operation is Operation.CHECKPOINT and journal_mode != "wal":
+        assert (planned.steps, planned.verdict) == ((), Verdict.OK)
+        assert f"the journal mode is {journal_mode}" in str(planned.not_needed)
+        return
     assert statuses(await run(path, operation)) == {Status.COMPLETED}
     assert content(path) == before
     assert integrity(path) == []
-    assert files_beside(path) == {"a.db"}
+    assert len(files_beside(path)) == 1 + (operation is Operation.BACKUP)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == (journal_mode,)
+
+
+def test_what_is_offered_is_every_operation_and_by_default_the_usual_four() -> None:
+    target = SqliteTarget("/a.db")
+    assert set(target.operations) == set(Operation)
+    assert [*map(str, target.default_operations)] == ["vacuum", "analyze", "reindex", "optimize"]
+    assert [*filter(target.writes, target.operations)] == [
+        operation for operation in target.operations if operation not in {Operation.CHECK, Operation.BACKUP}
+    ]
+    assert all(map(target.is_repeatable, target.operations))
 
 
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
@@ -67,25 +70,30 @@ async def test_vacuum_shrinks_the_file_and_the_facts_say_so(tmp_path: Path, jour
     path = make_database(tmp_path / "a.db", journal_mode=journal_mode)
     size_before = path.stat().st_size
     async with resolve(str(path)).connect(lock_timeout=1) as session:
-        before = await session.facts()
-        results = [await session.execute(s, asyncio.Event()) for s in await session.plan(Operation.VACUUM)]
-        after = await session.facts()
+        before = await session.facts(Operation.VACUUM)
+        planned = await session.plan(Operation.VACUUM, Options())
+        results = [await execute(session, step) for step in planned.steps]
+        after = await session.facts(Operation.VACUUM)
         on_disk = path.stat().st_size
     assert [r.status for r in results] == [Status.COMPLETED] * (2 if journal_mode == "wal" else 1)
     assert before["size"] == size_before
     assert after["size"] == on_disk < size_before
     assert after["free_pages"] == 0 != before["free_pages"]
     assert after["wal_size"] == 0
+    assert int(str(after["unused"])) <= int(str(before["unused"]))
     assert (after["tables"], after["indexes"]) == (before["tables"], before["indexes"]) == (8, len(ALL_INDEXES))
     assert after["journal_mode"] == journal_mode
 
 
-async def test_vacuum_says_what_it_needs_and_why(tmp_path: Path) -> None:
-    path = make_database(tmp_path / "a.db")
-    (step,) = await plan(path, Operation.VACUUM)
-    assert step.command == "VACUUM"
+@pytest.mark.parametrize(("journal_mode", "lock"), [("delete", "blocks everyone"), ("wal", "blocks writers")])
+async def test_vacuum_says_what_it_needs_and_why(tmp_path: Path, journal_mode: str, lock: str) -> None:
+    path = make_database(tmp_path / "a.db", journal_mode=journal_mode)
+    planned = await plan(path, Operation.VACUUM)
+    step = planned.steps[0]
+    assert planned.verdict is Verdict.OK
+    assert (step.command, step.lock) == ("VACUUM", lock)
     assert "of the pages are free (" in step.reason
-    assert step.lock == "blocks everyone"
+    assert "nothing changed, while it copies" in step.after_cancel
     assert step.disk_needed is not None
     assert 0 < step.disk_needed < 2 * path.stat().st_size
 
@@ -98,23 +106,15 @@ async def test_vacuum_in_wal_mode_reads_what_its_checkpoint_answers(tmp_path: Pa
         assert vacuum.status is Status.COMPLETED
         assert checkpoint.status is Status.SKIPPED
         assert "frames" in str(checkpoint.error)
-        assert "shrinks only when" in str(checkpoint.warning)
+        assert ["shrinks only when" in warning for warning in checkpoint.warnings] == [True]
         assert path.stat().st_size == size
     assert (await run(path, Operation.VACUUM))["VACUUM"].status is Status.COMPLETED
     assert path.stat().st_size < size
 
 
-async def test_vacuum_is_refused_where_it_would_drop_a_table(tmp_path: Path) -> None:
-    path = make_database(tmp_path / "a.db")
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        set_schema_sql(db, "group", 'create TABLE "group"(id INTEGER PRIMARY KEY, name TEXT)')
-    with pytest.raises(TargetRefusedError, match="would silently drop 'group'"):
-        await plan(path, Operation.VACUUM)
-
-
 async def test_analyze_has_a_step_per_ordinary_table(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db")
-    steps = await plan(path, Operation.ANALYZE)
+    steps = (await plan(path, Operation.ANALYZE)).steps
     shadow_tables = {f"search_{suffix}" for suffix in ("data", "idx", "content", "docsize", "config")}
     assert {s.object for s in steps} == {"item", "group"} | shadow_tables
     assert 'ANALYZE main."group"' in {s.command for s in steps}
@@ -123,13 +123,56 @@ async def test_analyze_has_a_step_per_ordinary_table(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         known = {name for (name,) in db.execute("SELECT idx FROM sqlite_stat1 WHERE tbl = 'item'")}
     assert known == {*HOSTILE_INDEX_NAMES, AUTOMATIC_INDEX}
-    reasons = {s.object: s.reason for s in await plan(path, Operation.ANALYZE)}
+    reasons = {s.object: s.reason for s in (await plan(path, Operation.ANALYZE)).steps}
     assert reasons["item"] == "6 indexes, statistics from when it had 1,000 rows"
+
+
+async def test_analyze_of_named_objects_leaves_the_others_alone(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    steps = (await plan(path, Operation.ANALYZE, objects=("MY-INDEX", "group"))).steps
+    assert [step.object for step in steps] == ["item", "group"]
+    await run(path, Operation.ANALYZE, objects=("group",))
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT DISTINCT tbl FROM sqlite_stat1").fetchall() == [("group",)]
+
+
+async def test_analyze_with_a_limit_looks_at_that_many_rows_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            "CREATE TABLE t(a); CREATE INDEX i ON t(a); WITH RECURSIVE n(i) AS"
+            " (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i / 1000 FROM n"
+        )
+    (step,) = (await plan(path, Operation.ANALYZE, analysis_limit=100)).steps
+    assert step.reason.endswith("; looks at 100 rows of each index")
+
+    async def rows_per_key(limit: int | None) -> int:
+        await run(path, Operation.ANALYZE, analysis_limit=limit)
+        with closing(sqlite3.connect(path)) as db:
+            ((stat,),) = db.execute("SELECT stat FROM sqlite_stat1 WHERE idx = 'i'")
+        return int(stat.split()[1])
+
+    assert await rows_per_key(100) <= 101  # a limit caps what can be known
+    assert await rows_per_key(None) == 834
+
+
+async def test_what_analyze_and_optimize_change_is_told_in_rows_of_statistics(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    async with resolve(str(path)).connect(lock_timeout=1) as session:
+        assert (await session.facts(Operation.ANALYZE))["stat_rows"] == 0
+        for step in (await session.plan(Operation.ANALYZE, Options())).steps:
+            await execute(session, step)
+        first = await session.facts(Operation.ANALYZE)
+        assert first["stat_rows"] == first["changed_stat_rows"] != 0
+        for step in (await session.plan(Operation.OPTIMIZE, Options())).steps:
+            await execute(session, step)
+        second = await session.facts(Operation.OPTIMIZE)
+        assert (second["stat_rows"], second["changed_stat_rows"]) == (first["stat_rows"], 0)
 
 
 async def test_optimize_collects_missing_statistics(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db")
-    (step,) = await plan(path, Operation.OPTIMIZE)
+    (step,) = (await plan(path, Operation.OPTIMIZE)).steps
     assert (step.object, step.command) == ("main", "PRAGMA optimize=0x10012")
     assert step.reason.startswith("7 of 7 tables without statistics")
     await run(path, Operation.OPTIMIZE)
@@ -138,11 +181,22 @@ async def test_optimize_collects_missing_statistics(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("operation", list(Operation))
-async def test_a_database_without_tables_has_one_step_that_completes(tmp_path: Path, operation: Operation) -> None:
+async def test_a_database_without_tables_completes_or_needs_nothing(tmp_path: Path, operation: Operation) -> None:
     path = tmp_path / "a.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript("CREATE TABLE t(a); DROP TABLE t")
-    assert [r.status for r in (await run(path, operation)).values()] == [Status.COMPLETED]
+    planned = await plan(path, operation)
+    if operation in {Operation.CHECKPOINT, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}:
+        assert planned.not_needed
+    else:
+        assert statuses(await run(path, operation)) == {Status.COMPLETED}
+
+
+@pytest.mark.parametrize("operation", [Operation.ANALYZE, Operation.REINDEX, Operation.CHECK])
+async def test_an_object_that_is_not_there_is_named(tmp_path: Path, operation: Operation) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    with pytest.raises(UsageError, match="no-such-table: is no table or index of the database"):
+        await plan(path, operation, objects=("item", "no-such-table"))
 
 
 @pytest.mark.parametrize("index", [*HOSTILE_INDEX_NAMES, AUTOMATIC_INDEX])
@@ -158,7 +212,7 @@ async def test_r10_every_index_is_really_rebuilt_whatever_its_name(tmp_path: Pat
 
 
 async def test_r10_reindex_has_a_step_per_index_and_quotes_each(tmp_path: Path) -> None:
-    steps = await plan(make_database(tmp_path / "a.db", rows=20), Operation.REINDEX)
+    steps = (await plan(make_database(tmp_path / "a.db", rows=20), Operation.REINDEX)).steps
     assert {s.object for s in steps} == ALL_INDEXES
     commands = {s.object: s.command for s in steps}
     assert commands["order"] == 'REINDEX main."order"'
@@ -184,7 +238,7 @@ async def test_r9_one_index_fails_alone_and_the_others_are_rebuilt(tmp_path: Pat
     results = await run(path, Operation.REINDEX)
     broken = results.pop('REINDEX main."broken"')
     assert broken.status is Status.FAILED
-    assert not broken.busy
+    assert broken.reason is None
     assert "must be unique (UNIQUE constraint failed: item.note)" in str(broken.error)
     assert statuses(results) == {Status.COMPLETED}
     assert not any("missing from index order" in line for line in integrity(path))
@@ -202,37 +256,47 @@ async def test_r9_a_missing_collation_fails_its_index_and_no_other(tmp_path: Pat
     assert statuses(results) == {Status.COMPLETED}
 
 
-@pytest.mark.parametrize("operation", list(Operation))
-async def test_a_locked_database_fails_the_step_as_busy(tmp_path: Path, operation: Operation) -> None:
+async def test_reindex_of_named_objects_leaves_the_others_alone(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=200)
-    with transaction(path, "IMMEDIATE"):
-        results = await run(path, operation, lock_timeout=0.05)
-    assert statuses(results) == {Status.FAILED}
-    for result in results.values():
-        assert result.busy
-        assert "the lock could not be had in 0.05 s" in str(result.error)
-    assert statuses(await run(path, operation)) == {Status.COMPLETED}
+    with closing(sqlite3.connect(path)) as db:
+        db.execute('CREATE INDEX other ON "group"(name)')
+    assert [step.object for step in (await plan(path, Operation.REINDEX, objects=("Group",))).steps] == ["other"]
+    remove_index_entries(path, "order")
+    remove_index_entries(path, 'a"b')
+    await run(path, Operation.REINDEX, objects=('a"b', "other"))
+    assert {line.partition(" index ")[2] for line in integrity(path)} == {"order"}
 
 
-@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.REINDEX])
-async def test_a_reader_outside_wal_mode_is_found_before_any_work(tmp_path: Path, operation: Operation) -> None:
-    path = make_database(tmp_path / "a.db", rows=20)
-    async with resolve(str(path)).connect(lock_timeout=0.05) as session:
-        step = (await session.plan(operation))[0]
-        with transaction(path, "DEFERRED") as reader:
-            assert (await session.execute(step, asyncio.Event())).busy
-            reader.execute("COMMIT")
-            assert (await session.execute(step, asyncio.Event())).status is Status.COMPLETED
+async def test_the_size_of_the_indexes_before_and_after_reindex_is_told(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db")
+    async with resolve(str(path)).connect(lock_timeout=1) as session:
+        before = await session.facts(Operation.REINDEX)
+        for step in (await session.plan(Operation.REINDEX, Options())).steps:
+            await execute(session, step)
+        after = await session.facts(Operation.REINDEX)
+    assert 0 < int(str(after["index_size"])) < int(str(before["index_size"]))
 
 
-async def test_a_name_that_is_no_utf8_is_an_error_in_words(tmp_path: Path) -> None:
+async def test_a_database_of_many_pages_is_not_measured_page_by_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.effects.ALWAYS_MEASURED", 8192)
+    async with resolve(str(make_database(tmp_path / "a.db"))).connect(lock_timeout=1) as session:
+        for operation in (Operation.VACUUM, Operation.REINDEX):
+            assert await session.facts(operation) == await session.facts()
+
+
+async def test_a_name_that_is_no_utf8_fails_its_index_and_no_other(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         set_schema_sql(db, "my-index", b"CREATE INDEX [my\xffindex] ON item(price)")
         rename_in_schema(db, "my-index", b"my\xffindex")
-    with pytest.raises(TargetError, match="Could not decode to UTF-8"):
-        await plan(path, Operation.REINDEX)
-    assert statuses(await run(path, Operation.VACUUM)) == {Status.COMPLETED}
+    results = await run(path, Operation.REINDEX)
+    odd = results.pop(r'REINDEX main."my\xffindex"')
+    assert odd.status is Status.FAILED
+    assert statuses(results) == {Status.COMPLETED}
+    for operation in set(Operation) - {Operation.REINDEX, Operation.CHECKPOINT, Operation.INCREMENTAL_VACUUM}:
+        assert statuses(await run(path, operation)) == {Status.COMPLETED}
 
 
 def overwrite_at_random(path: Path, seed: int) -> None:
@@ -251,6 +315,11 @@ async def test_whatever_the_damage_everything_ends_in_words(tmp_path: Path, seed
     overwrite_at_random(path, seed)
     for operation in Operation:
         with contextlib.suppress(TargetError):
-            await resolve(str(path)).preflight(lock_timeout=0)
-            for result in (await run(path, operation, lock_timeout=0)).values():
-                assert (result.status is Status.FAILED) == bool(result.error)
+            target = resolve(str(path))
+            async with target.connect(lock_timeout=0, writing=target.writes(operation)) as session:
+                for step in (await session.plan(operation, Options())).steps:
+                    result = await execute(session, step)
+                    assert result.status in {Status.COMPLETED, Status.FAILED, Status.SKIPPED}
+                    assert (result.status is not Status.COMPLETED) == bool(result.error)
+                    assert result.reason is not Reason.TARGET_BUSY
+                await session.facts(operation)
