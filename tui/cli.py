@@ -26,10 +26,11 @@ _MODULES: Final[Mapping[str, str]] = {
     "demo": "demo",
     "plan": "plan",
     "run": "run",
+    "advise": "advise",
     "retry": "run",
     "history": "lookup",
     "show": "lookup",
-    "cancel": "lookup",
+    "cancel": "cancel",
     "pin": "prune",
     "unpin": "prune",
     "prune": "prune",
@@ -39,7 +40,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "resume": "control",
     "doctor": "doctor",
 }
-_ONLY_TELL: Final = frozenset({"plan", "history", "show", "workers", "doctor"})
+_ONLY_TELL: Final = frozenset({"plan", "advise", "history", "show", "workers", "doctor"})
 _WITHOUT_WORDS: Final = frozenset({"history", "prune", "worker", "workers", "pause", "resume"})
 
 

@@ -84,20 +84,19 @@ def _check(child: ChildJob) -> Phrases:
 
 
 def _checkpoint(child: ChildJob) -> Phrases:
-    before, after = number(child.before, "wal_size"), number(child.after, "wal_size")
-    if before is None or after is None or after > before:
+    written = _less(child, "wal_size")
+    if written is None:
         return ()
-    if not before:
+    if not number(child.before, "wal_size"):
         return ("the log was empty",)
-    return f"{size(before - after)} of log written back", f"{size(before - after)} written back"
+    return f"{size(written)} of log written back", f"{size(written)} written back"
 
 
 def _incremental_vacuum(child: ChildJob) -> Phrases:
-    freed = number(child.after, "freed_pages")
-    before, after = number(child.before, "size"), number(child.after, "size")
-    pages = f"{counted(int(freed), 'page')} freed" if freed is not None else ""
-    back = f"{size(before - after)} back" if before is not None and after is not None and before > after else ""
-    return _shorter_and_shorter(pages, back)
+    pages, back = _less(child, "pages"), _less(child, "size")
+    return _shorter_and_shorter(
+        f"{counted(int(pages), 'page')} freed" if pages is not None else "", f"{size(back)} back" if back else ""
+    )
 
 
 def _fts_optimize(child: ChildJob) -> Phrases:
@@ -128,6 +127,12 @@ _PHRASES: Final[Mapping[Operation, Callable[[ChildJob], Phrases]]] = {
 }
 
 
+def _less(child: ChildJob, name: str) -> float | None:
+    """How much less there is of it than before; None where that is not known, or there is more."""
+    before, after = number(child.before, name), number(child.after, name)
+    return before - after if before is not None and after is not None and before >= after else None
+
+
 def _shorter_and_shorter(*parts: str) -> Phrases:
     said = [part for part in parts if part]
     return [", ".join(said[:end]) for end in range(len(said), 0, -1)]
@@ -151,4 +156,6 @@ def _step_fact(name: str, facts: Facts) -> str:
         return f"freed {counted(int(value), 'page')}"
     if value is not None and name == "findings":
         return _found(int(value))
+    if value is not None and name == "written_back":
+        return f"{size(value)} of log written back"
     return stated(name, facts)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine import (
+    Advice,
     Attempt,
     ChildJob,
     LogLine,
@@ -59,6 +60,8 @@ def child(job: ChildJob, *, with_log: bool = False) -> Json:
         "started_at": rfc3339(job.started_at),
         "finished_at": rfc3339(job.finished_at),
         "cancel_requested_at": rfc3339(job.cancel_requested_at),
+        "force_requested_at": rfc3339(job.force_requested_at),
+        "recovering": job.recovering,
         "duration": _seconds(job.started_at, job.finished_at),
         "warnings": list(job.warnings),
         "before": _facts(job.before),
@@ -80,6 +83,7 @@ def plan(plan: Plan) -> Json:
         "target": plan.target,
         "engine": plan.engine.value,
         "before": _facts(plan.before),
+        "warnings": list(plan.warnings),
         "children": [
             {
                 "operation": operation.operation.value,
@@ -91,10 +95,22 @@ def plan(plan: Plan) -> Json:
                 "tuned": operation.tuned or None,
                 "parallel": operation.parallel,
                 "estimate": estimate(operation),
+                "estimated_from": operation.estimated_from or None,
                 "steps": [_planned_step(step) for step in operation.steps],
             }
             for operation in plan.operations
         ],
+    }
+
+
+def advice(target: str, advice: Advice) -> Json:
+    return {
+        "target": target,
+        "operation": advice.operation.value,
+        "level": advice.level.value,
+        "reason": advice.reason,
+        "gain": advice.gain,
+        "facts": _facts(advice.facts),
     }
 
 

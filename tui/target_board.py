@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine import Operation, Request, TargetInfo
+from engine import Operation, Request, TargetInfo, look
 from engine.config import TargetEntry
 from engine.errors import DbtendError
 from tui.views.lists import TargetState
 
 
 class TargetBoard:
-    """Everything starts out chosen, or what the config file names for a target."""
+    """What is usual starts out chosen, or what the config file names for a target."""
 
     def __init__(self, entries: Sequence[TargetEntry]) -> None:
         self.states = [TargetState(entry) for entry in entries]
@@ -32,8 +32,9 @@ class TargetBoard:
     def learn(self, number: int, info: TargetInfo) -> None:
         """A target was looked at."""
         state = self.states[number] = replace(self.states[number], info=info, error=None)
-        offered = [offer.operation for offer in info.operations]
-        self._chosen.setdefault(number, frozenset(state.entry.operations or offered) & frozenset(offered))
+        offered = {offer.operation for offer in info.operations}
+        wanted = state.entry.operations or look.default_operations(state.entry.url)
+        self._chosen.setdefault(number, frozenset(wanted) & offered)
 
     def give_up(self, number: int, error: DbtendError) -> None:
         """A target cannot be opened."""

@@ -56,8 +56,6 @@ def test_everything_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("run x.db --op vacuum --object a", "--object: means something only to analyze, reindex, check"),
-        ("run x.db --backup-to a", "--backup-to: means something only to backup (add --op backup, or leave it out)"),
         ("run x.db --check full", "--check: means something only to check (add --op check, or leave it out)"),
         ("run x.db --op optimize --analysis-limit 9", "--analysis-limit: means something only to analyze"),
         ("run x.db y.db --op backup --backup-to /no/such", "--backup-to: /no/such cannot hold several backups"),

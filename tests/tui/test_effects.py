@@ -66,10 +66,13 @@ SMALLER: Facts = {"index_size": 25 * MB}
         (ended(Operation.CHECKPOINT, {"wal_size": 0}, {"wal_size": 4}), ""),
         (ended(Operation.CHECKPOINT, {"size": MB}, {"size": MB}), ""),
         (
-            ended(Operation.INCREMENTAL_VACUUM, {"size": 100 * MB}, {"size": 52 * MB, "freed_pages": 12_000}),
-            "12,000 pages freed, 48.0 MB back",
+            ended(Operation.INCREMENTAL_VACUUM, {"size": 100 * MB, "pages": 9000}, {"size": 52 * MB, "pages": 0}),
+            "9,000 pages freed, 48.0 MB back",
         ),
-        (ended(Operation.INCREMENTAL_VACUUM, {}, {"freed_pages": 1}), "1 page freed"),
+        (ended(Operation.INCREMENTAL_VACUUM, {"pages": 2}, {"pages": 1}), "1 page freed"),
+        (ended(Operation.INCREMENTAL_VACUUM, {"pages": 2}, {"pages": 5}), ""),
+        (ended(Operation.INCREMENTAL_VACUUM, {"pages": 2}, {}), ""),
+        (ended(Operation.INCREMENTAL_VACUUM, {}, {"pages": 2}), ""),
         (ended(Operation.FTS_OPTIMIZE, {"fts_segments": 14}, {"fts_segments": 1}), "14 -> 1 segments"),
         (ended(Operation.FTS_OPTIMIZE, {}, {"fts_segments": 1}), ""),
         (
@@ -138,6 +141,7 @@ def test_steps_are_counted_where_nothing_better_is_known() -> None:
     [
         ({"freed_pages": 1000}, "freed 1,000 pages"),
         ({"findings": 0}, "no findings"),
+        ({"written_back": 64 * MB}, "64.0 MB of log written back"),
         ({"findings": 1, "moved_bytes": 2_000_000}, "1 finding, moved bytes 2.00 MB"),
         ({"names": ["a\x1b", "b"], "nothing": None}, "names a\\x1b, b"),
         ({}, ""),

@@ -201,6 +201,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
     tuned = vacuum(warnings=("careful",), settings=("PRAGMA x=1",), tuned="there is room")
     form = json_form.plan(plan(tuned, reindex(2, parallel=2), NOT_NEEDED, REFUSED))
     assert (form["target"], form["engine"], form["before"]["size"]) == ("sqlite:///srv/sales.db", "sqlite", 1_000_000)
+    assert form["warnings"] == []
     first, second, idle, refused = form["children"]
     assert first == {
         "operation": "vacuum",
@@ -212,6 +213,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
         "tuned": "there is room",
         "parallel": 1,
         "estimate": 3.0,
+        "estimated_from": None,
         "steps": [
             {
                 "object": "main",

@@ -75,6 +75,16 @@ def test_the_verdict_is_said_in_words(operation: OperationPlan, verdict: str) ->
     assert any(line.startswith(f"1 {name}  {verdict}") for line in page(operation))
 
 
+def test_what_is_odd_about_the_whole_and_what_estimates_go_by_is_said() -> None:
+    odd = replace(plan(replace(vacuum(), estimated_from="the last 3 runs")), warnings=("REINDEX repeats\x1b work",))
+    lines = plan_lines(odd)
+    assert lines[2] == "warning: REINDEX repeats\\x1b work"
+    assert lines[5] == "  estimate  the last 3 runs"
+    said = [line.text.strip() for line in plan_document(odd, "sales.db", 100)]
+    assert said[2] == "REINDEX repeats\\x1b work"
+    assert said[5] == "the last 3 runs"
+
+
 def test_what_would_be_refused_or_is_not_needed_says_why() -> None:
     lines = plan_lines(plan(REFUSED, NOT_NEEDED))
     assert lines[1:] == [

@@ -10,8 +10,7 @@ from typing import Any, Final, NoReturn
 from engine.errors import NotAvailableError
 from tui.commands import values
 
-NOT_YET: Final = frozenset({"advise"})
-_NOT_YET_OPTIONS: Final = {"--needed": 0}
+NOT_YET: Final[frozenset[str]] = frozenset()
 TARGET_HELP: Final = "TARGET: a path, sqlite:PATH, or a name from the config file."
 
 
@@ -56,6 +55,10 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(values.OPERATIONS)}; repeatable, order kept (default: the first four)",
     )  # fmt: skip
     parser.add_argument(
+        "--needed", action="store_true",
+        help="only what `dbtend advise` calls for, now or soon; what --op names runs all the same",
+    )  # fmt: skip
+    parser.add_argument(
         "--on-failure", type=values.on_failure, metavar="continue|stop", help="what follows a failed operation"
     )
     parser.add_argument("--lock-timeout", type=values.seconds, metavar="SECONDS", help="how long to wait for a lock")
@@ -65,8 +68,6 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=values.time_of_day, metavar="HH:MM", help="from then on no operation starts")
     parser.add_argument("--stop-at-limit", action="store_true", help="at the limit, also ask what runs to stop safely")
     _how_options(parser)
-    for option, takes in _NOT_YET_OPTIONS.items():
-        parser.add_argument(option, action=_NotYet, nargs=None if takes else 0, help=argparse.SUPPRESS)
 
 
 def _how_options(parser: argparse.ArgumentParser) -> None:
@@ -125,6 +126,13 @@ def _console_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--read-only", action=_NotYet, nargs=0, help=argparse.SUPPRESS)
 
 
+def _advise_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--thorough", action="store_true", help="count all rows and look into all pages, however long it takes"
+    )
+    _json_option(parser)
+
+
 def _demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=values.path, metavar="DIR", help="build it in DIR and leave it there")
     _console_options(parser)
@@ -148,6 +156,12 @@ def _history_options(parser: argparse.ArgumentParser) -> None:
 def _retry_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--failed", action="store_true", help="only the operations that did not complete")
     _execution_options(parser)
+    _json_option(parser)
+
+
+def _cancel_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", action="store_true", help="end it even if its process has to be killed for that")
+    parser.add_argument("--confirm", type=values.text, metavar="JOB", help="which one, so that --force asks nothing")
     _json_option(parser)
 
 
@@ -180,12 +194,22 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "Exit codes: 0 all completed, 1 an operation failed, 2 wrong usage or no such target,\n"
         "3 something was skipped, 4 refused before it began, 5 the time limit came first, 130 cancelled.",
     ),
+    "advise": Command(
+        "TARGET... [--thorough]", "what needs which operation, and why", _advise_options,
+        "dbtend advise sales.db",
+        TARGET_HELP + "\n\nLooks that take long, such as counting rows, are given half a second for each target.",
+    ),
     "history": Command(
         "[FILTERS]", "all jobs that ever ran, newest first", _history_options,
         "dbtend history --status failed --since 7d",
     ),
     "show": Command("JOB", "one job (42 or 42.2): steps, log, effects", _json_option, "dbtend show 42"),
-    "cancel": Command("JOB", "ask a job (42 or 42.2) to end safely", _json_option, "dbtend cancel 42"),
+    "cancel": Command(
+        "JOB [--force]", "ask a job (42 or 42.2) to end safely", _cancel_options, "dbtend cancel 42",
+        "With --force, what cannot be interrupted is ended, too: its process is killed, what it has begun is\n"
+        "undone, and its database is checked for damage. It asks first; without a terminal, confirm it with\n"
+        "the id of the operation that runs: dbtend cancel 42 --force --confirm 42.1",
+    ),
     "retry": Command(
         "JOB [--failed]", "run the request of an earlier job once more", _retry_options, "dbtend retry 42 --failed",
         "The request is the same, with its options; a time limit is counted anew.",

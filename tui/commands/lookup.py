@@ -1,4 +1,4 @@
-"""`dbtend history`, `show` and `cancel`: what is in the store. None of them creates one."""
+"""`dbtend history` and `show`: what is in the store. Neither creates one."""
 
 from __future__ import annotations
 
@@ -92,20 +92,3 @@ async def _job(store: Path, wanted: JobId) -> tuple[ParentJob, list[str]]:
             f"job #{wanted}", "does not exist", f"the operations of this job are {job.id}.1 to {last}"
         )
     return job, said
-
-
-def cancel(args: argparse.Namespace, settings: Settings) -> int:
-    wanted = values.job_id(one_job(args))
-    before, job = asyncio.run(_cancel(existing_store(settings.store, wanted), wanted))
-    if args.json:
-        output.document({"jobs": [json_form.job(job)]})
-    else:
-        for line in report.cancel_lines(before, job, wanted):
-            output.line(line)
-    return OK
-
-
-async def _cancel(store: Path, wanted: JobId) -> tuple[ParentJob, ParentJob]:
-    async with Engine.open(store) as engine:
-        before = await engine.job(wanted.parent)
-        return before, await engine.cancel(wanted)

@@ -1,27 +1,34 @@
-"""`dbtend plan`: exactly what `run` would do. It needs no store and changes nothing."""
+"""`dbtend plan`: exactly what `run` would do. It changes nothing, and creates no store."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
-from engine import Plan, Request, look
+from engine import Plan, Request
 from engine.clock import now
 from engine.errors import UsageError
 from engine.limits import deadline
 from tui import json_form
 from tui.commands import output, plan_report, report
+from tui.commands.advising import adviser, only_needed
 from tui.commands.exit_codes import OK, REFUSED
 from tui.commands.settings import Settings, requests
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
     asked = requests(args, settings.config())
-    plans = asyncio.run(_plans(asked))
+    said: list[str] = []
+    if args.needed and not args.operations:
+        asked, said = asyncio.run(only_needed(asked, settings.store))
+    plans = asyncio.run(_plans(asked, settings.store))
+    for line in said:
+        output.notice(line) if args.json or plans else output.line(line)
     if args.json:
         output.document({"jobs": [json_form.plan(plan) for plan in plans]})
-    else:
+    elif plans:
         blocks = ["\n".join(plan_report.plan_lines(plan)) for plan in plans]
         output.line("\n\n".join(blocks))
         if (closes := deadline(asked[0].options, now())) is not None:  # it is the same for all
@@ -30,8 +37,9 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     return REFUSED if refused else OK
 
 
-async def _plans(asked: Sequence[Request]) -> list[Plan]:
-    plans = [await look.plan(request) for request in asked]
+async def _plans(asked: Sequence[Request], store: Path) -> list[Plan]:
+    async with adviser(store) as looking:
+        plans = [await looking.plan(request) for request in asked]
     urls = [plan.target for plan in plans]
     for url in urls:
         if urls.count(url) > 1:

@@ -15,6 +15,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [
         f"{plain(plan.target)}  {plan.engine}  {size(number(plan.before, 'size'))}",
         f"{whole_extent(plan.operations)}; nothing has run yet",
+        *(f"warning: {plain(warning)}" for warning in plan.warnings),
     ]
     for operation in plan.operations:
         lines += ["", *_operation(operation)]
@@ -32,6 +33,8 @@ def _operation(operation: OperationPlan) -> Iterator[str]:
         yield f"  settings  {plain(settings)}"
     if operation.tuned:
         yield f"  because   {plain(operation.tuned)}"
+    if operation.estimated_from:
+        yield f"  estimate  {plain(operation.estimated_from)}"
     for step, notes in step_notes(operation.steps):
         yield f"  {plain(step.command)}"
         said = {"why": notes.reason, "lock": notes.lock, "cancel": notes.after_cancel, "needs": notes.needs}

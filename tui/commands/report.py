@@ -18,7 +18,7 @@ from engine import (
     run_duration,
 )
 from engine.words import span
-from tui.effects import effect, findings, is_finding, step_effect
+from tui.effects import effect, findings, is_finding, step_effect, steps_taken
 from tui.facts import changes, number, table
 from tui.text import (
     GLYPH,
@@ -76,7 +76,8 @@ def ending(child: ChildJob) -> str:
         phrase += f" ({child.reason.value.replace('_', ' ')})"
     if child.error:
         phrase += f": {plain(child.error)}"
-    if (did := effect(child)) and not (child.error and child.operation is Operation.CHECK):  # the error says it
+    did = effect(child) or (steps_taken(child) if child.status is Status.COMPLETED else "")
+    if did and not (child.error and child.operation is Operation.CHECK):  # the error says it
         phrase += f", {did}"
     if child.warnings:
         phrase += f", {counted(len(child.warnings), 'warning')}: {plain('; '.join(child.warnings))}"

@@ -60,6 +60,8 @@ def _unnamed(word: str, names: Iterable[str]) -> TargetEntry:
 def requests(args: argparse.Namespace, config: Config) -> list[Request]:
     """One request per target: the command line beats the target's entry, which beats the defaults.
 
+    With `--needed` they hold all that may turn out to be needed.
+
     Raises UsageError.
     """
     if not args.words:
@@ -71,7 +73,8 @@ def requests(args: argparse.Namespace, config: Config) -> list[Request]:
 
 def _request(entry: TargetEntry, args: argparse.Namespace) -> Request:
     asked: Sequence[Operation] | None = args.operations or entry.operations
-    operations = tuple(asked or look.default_operations(entry.url))
+    usual = look.operations if args.needed else look.default_operations
+    operations = tuple(asked or usual(entry.url))
     request = Request(target=entry.url, operations=operations, options=_options(entry.options, args))
     _refuse_idle_options(args, request.children)
     return request
@@ -98,10 +101,8 @@ def _refuse_idle_options(args: argparse.Namespace, operations: Collection[Operat
 
 
 _ONLY_FOR: Final[Mapping[str, tuple[str, frozenset[Operation]]]] = {
-    "objects": ("--object", frozenset({Operation.ANALYZE, Operation.REINDEX, Operation.CHECK})),
     "analysis_limit": ("--analysis-limit", frozenset({Operation.ANALYZE})),
     "check": ("--check", frozenset({Operation.CHECK})),
-    "backup_to": ("--backup-to", frozenset({Operation.BACKUP})),
 }
 
 

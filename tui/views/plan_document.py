@@ -17,6 +17,8 @@ def plan_document(plan: Plan, name: str, width: int) -> list[Line]:
         line((plain(name), Role.STRONG), ("  " + "  ".join(map(plain, facts_in_words(plan.before))), Role.DIM)),
         *wrapped(f"{whole_extent(plan.operations)}; nothing has run yet.", width),
     ]
+    for warning in plan.warnings:
+        lines += wrapped(warning, width, Role.WARNING)
     for number, operation in enumerate(plan.operations, 1):
         lines += [line(), *_planned_operation(number, operation, width)]
     return lines
@@ -39,6 +41,8 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
         lines += wrapped("; ".join(operation.settings), width, Role.SQL, indent=2)
     if operation.tuned:
         lines += wrapped(operation.tuned, width, Role.DIM, indent=4)
+    if operation.estimated_from:
+        lines += wrapped(operation.estimated_from, width, Role.DIM, indent=2)
     for step, notes in step_notes(operation.steps):
         lines += wrapped(plain(step.command), width, Role.SQL, indent=2)
         lines += _notes(notes, width)
