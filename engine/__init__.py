@@ -6,6 +6,7 @@ async with Engine.open(path, workers=2) as engine:
 """
 
 from engine.advice import Advice, Level, Past
+from engine.ending_by_force import ForceCancel
 from engine.engine import Engine
 from engine.jobs import (
     Attempt,
@@ -43,6 +44,7 @@ __all__ = [
     "Engine",
     "EngineName",
     "Facts",
+    "ForceCancel",
     "HistoryFilter",
     "JobId",
     "Lagged",

@@ -1,0 +1,38 @@
+"""`dbtend cancel`: asks a job to end, or with --force ends it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from engine import Engine, JobId, ParentJob
+from engine.errors import UsageError
+from tui import json_form
+from tui.commands import output, report, values
+from tui.commands.exit_codes import OK
+from tui.commands.force import cancel_by_force
+from tui.commands.lookup import existing_store
+from tui.commands.settings import Settings, one_job
+
+
+def cancel(args: argparse.Namespace, settings: Settings) -> int:
+    wanted = values.job_id(one_job(args))
+    store = existing_store(settings.store, wanted)
+    if args.force:
+        return cancel_by_force(wanted, store, args, settings)
+    if args.confirm is not None:
+        raise UsageError("--confirm", "there is nothing to confirm without --force", "add --force, or leave it out")
+    before, job = asyncio.run(_cancel(store, wanted))
+    if args.json:
+        output.document({"jobs": [json_form.job(job)]})
+    else:
+        for line in report.cancel_lines(before, job, wanted):
+            output.line(line)
+    return OK
+
+
+async def _cancel(store: Path, wanted: JobId) -> tuple[ParentJob, ParentJob]:
+    async with Engine.open(store) as engine:
+        before = await engine.job(wanted.parent)
+        return before, await engine.cancel(wanted)

@@ -1,0 +1,85 @@
+"""`dbtend cancel --force`: asked for twice, done once, and watched until it is over."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from engine import ChildJob, Engine, ForceCancel, JobId, ParentJob
+from engine.errors import UsageError
+from tui import json_form
+from tui.commands import output, report, values
+from tui.commands.exit_codes import CANCELLED, OK
+from tui.commands.settings import Settings
+from tui.commands.tasks import first_of
+from tui.feed import left_over
+from tui.force import consequences
+from tui.text import target_name
+from tui.worker_process import DetachedWorker
+
+RESPITE = 1.0
+"""Seconds in which a pool of workers has replaced a process that died."""
+
+
+def cancel_by_force(wanted: JobId, store: Path, args: argparse.Namespace, settings: Settings) -> int:
+    """Raises UsageError where nothing runs that could be ended, or where it is not confirmed."""
+    found = asyncio.run(_look(store, wanted))
+    if not _is_confirmed(found, wanted, args.confirm):
+        output.notice("nothing was done")
+        return CANCELLED
+    worker = DetachedWorker(store, config_path=settings.given_config)
+    job, child = asyncio.run(_end(store, wanted, found, worker))
+    if args.json:
+        output.document({"jobs": [json_form.job(job)]})
+    else:
+        output.line(f"#{child.id} {target_name(job.target)} {child.operation} {report.ending(child)}")
+    return OK
+
+
+async def _look(store: Path, wanted: JobId) -> ForceCancel:
+    async with Engine.open(store) as engine:
+        return await engine.force_cancel_of(wanted)
+
+
+def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -> bool:
+    if confirmation is not None:
+        if values.job_id(confirmation) != found.job:
+            why = f"is not what would be ended: that is {found.job}"
+            raise UsageError(f"--confirm {confirmation}", why, f"give --confirm {found.job}")
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("--force", "there is no terminal to ask at", f"add --confirm {found.job}")
+    output.notice(consequences(found, wanted))
+    print(f"Type {found.job} to end it by force: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().removeprefix("#") == str(found.job)
+
+
+async def _end(store: Path, wanted: JobId, found: ForceCancel, worker: DetachedWorker) -> tuple[ParentJob, ChildJob]:
+    """End it, see to it that somebody looks after its database, and wait for that."""
+    async with Engine.open(store) as engine:
+        if await engine.force_cancel_of(wanted) != found:
+            raise UsageError(f"job {found.job}", "something has changed since it was asked for", "look again")
+        await engine.cancel(wanted, force=True)
+        output.notice(f"process {found.pid} was killed: waiting until its database has been looked after")
+        await first_of(_until_over(engine, found.job), _see_to_a_worker(engine, found.job, worker))
+        job = await engine.job(found.job.parent)
+        return job, _child(job, found.job)
+
+
+async def _until_over(engine: Engine, job: JobId) -> None:
+    changes = engine.changes()
+    while not _child(await engine.job(job.parent), job).status.is_final:
+        await anext(changes)
+
+
+async def _see_to_a_worker(engine: Engine, job: JobId, worker: DetachedWorker) -> None:
+    while True:
+        await asyncio.sleep(RESPITE)
+        if left_over([await engine.job(job.parent)], await engine.workers()):
+            worker.ensure()
+
+
+def _child(parent: ParentJob, job: JobId) -> ChildJob:
+    return next(child for child in parent.children if child.id == job)

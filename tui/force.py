@@ -1,0 +1,25 @@
+"""What is said before something is ended by force: at the command line and in the console."""
+
+from __future__ import annotations
+
+from engine import ForceCancel, JobId
+from tui.text import target_name
+
+
+def question(found: ForceCancel) -> str:
+    return f"End #{found.job} {found.operation} on {target_name(found.target)} by force?"
+
+
+def consequences(found: ForceCancel, asked: JobId) -> str:
+    """In a sentence or two; `asked` may be the whole job."""
+    said = [
+        f"#{found.job} {found.operation} on {target_name(found.target)} is run by process {found.pid}, which is killed:"
+        " what it has begun is undone, and the database is checked for damage."
+    ]
+    if found.others:
+        are = "is" if len(found.others) == 1 else "are"
+        others = ", ".join(f"#{job}" for job in found.others)
+        said.append(f"It also runs {others}, which {are} begun again.")
+    if asked.ordinal is None:
+        said.append(f"What else #{asked} asks for does not start.")
+    return " ".join(said)
