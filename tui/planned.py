@@ -12,12 +12,12 @@ from tui.text import counted, size
 
 @dataclass(frozen=True, slots=True)
 class StepNotes:
-    """What is to be said of a step: empty where it is what was said of the step before."""
+    """What is to be said of a step. The sentences are empty where they are what was said of the step before."""
 
-    reason: str
-    lock: str
-    after_cancel: str
-    needs: str
+    reason: str = ""
+    lock: str = ""
+    after_cancel: str = ""
+    needs: str = ""
 
 
 def verdict(operation: OperationPlan) -> str:
@@ -72,16 +72,12 @@ def _rounded(seconds: float) -> str:
 
 def step_notes(steps: Sequence[PlannedStep]) -> Iterator[tuple[PlannedStep, StepNotes]]:
     """Every step with what is to be said of it: the same sentence is not said of forty indexes in a row."""
-    said = StepNotes("", "", "", "")
+    said: tuple[str, ...] = ("", "", "")
     for step in steps:
-        notes = StepNotes(step.reason, step.lock, step.after_cancel, _needs(step))
-        news = [new if new != old else "" for new, old in zip(_all(notes), _all(said), strict=True)]
-        yield step, StepNotes(*news)
-        said = notes
-
-
-def _all(notes: StepNotes) -> tuple[str, str, str, str]:
-    return notes.reason, notes.lock, notes.after_cancel, notes.needs
+        sentences = step.reason, step.lock, step.after_cancel
+        news = [new if new != old else "" for new, old in zip(sentences, said, strict=True)]
+        yield step, StepNotes(*news, needs=_needs(step))
+        said = sentences
 
 
 def _needs(step: PlannedStep) -> str:

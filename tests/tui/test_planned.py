@@ -120,6 +120,13 @@ def test_a_sentence_that_changes_is_said_again() -> None:
     ]  # fmt: skip
 
 
+def test_what_steps_need_is_said_of_each_also_where_it_is_the_same() -> None:
+    first, second = reindex(2).steps
+    steps = (first, replace(second, disk_needed=first.disk_needed, estimate=first.estimate))
+    lines = plan_lines(plan(OperationPlan(operation=Operation.REINDEX, steps=steps)))
+    assert lines.count("    needs   1.00 MB of free disk space, about 1 s") == 2
+
+
 def test_estimates_are_added_up() -> None:
     assert planned.extent(reindex(4)) == "4 steps, about 10 s"
     assert planned.extent(reindex(4, parallel=2)) == "4 steps, 2 at once, about 5 s"
