@@ -26,6 +26,8 @@ class ForceCancel:
     pid: int
     """The process on this host that is killed."""
     owner: str
+    serves_all: bool
+    """Whether it takes on every job, as one of a pool, which replaces it."""
     others: tuple[JobId, ...] = ()
     """What else it runs: that is taken over, as where a process dies."""
 
@@ -74,6 +76,7 @@ def force_cancel(
         target=parent.target,
         pid=process.pid,
         owner=process.id,
+        serves_all=process.serves_all,
         others=tuple(sorted(job for job in process.running if job != child.id)),
     )
 

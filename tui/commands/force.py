@@ -19,8 +19,10 @@ from tui.force import consequences
 from tui.text import target_name
 from tui.worker_process import DetachedWorker
 
-RESPITE = 1.0
+REPLACED_WITHIN = 10.0
 """Seconds in which a pool of workers has replaced a process that died."""
+LOOK_EVERY = 0.2
+"""Seconds between two looks whether anybody is there."""
 
 
 def cancel_by_force(wanted: JobId, store: Path, args: argparse.Namespace, settings: Settings) -> int:
@@ -63,7 +65,7 @@ async def _end(store: Path, wanted: JobId, found: ForceCancel, worker: DetachedW
             raise UsageError(f"job {found.job}", "something has changed since it was asked for", "look again")
         await engine.cancel(wanted, force=True)
         output.notice(f"process {found.pid} was killed: waiting until its database has been looked after")
-        await first_of(_until_over(engine, found.job), _see_to_a_worker(engine, found.job, worker))
+        await first_of(_until_over(engine, found.job), _see_to_a_worker(engine, found, worker))
         job = await engine.job(found.job.parent)
         return job, _child(job, found.job)
 
@@ -74,11 +76,12 @@ async def _until_over(engine: Engine, job: JobId) -> None:
         await anext(changes)
 
 
-async def _see_to_a_worker(engine: Engine, job: JobId, worker: DetachedWorker) -> None:
+async def _see_to_a_worker(engine: Engine, found: ForceCancel, worker: DetachedWorker) -> None:
+    await asyncio.sleep(REPLACED_WITHIN if found.serves_all else 0)
     while True:
-        await asyncio.sleep(RESPITE)
-        if left_over([await engine.job(job.parent)], await engine.workers()):
+        if left_over([await engine.job(found.job.parent)], await engine.workers()):
             worker.ensure()
+        await asyncio.sleep(LOOK_EVERY)
 
 
 def _child(parent: ParentJob, job: JobId) -> ChildJob:

@@ -1,0 +1,196 @@
+"""`cancel --force`: asked for twice, done once, watched to its end; and whoever is needed for that is there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, JobId
+from engine.ending_by_force import ForceCancel
+from engine.jobs import Operation
+from tests.sqlite_files import content, files_beside, integrity, make_database
+from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
+from tui.force import consequences, question
+
+WAITS = ("--lock-timeout", "600")
+LOOKED_AFTER = "it was ended by force: what it had begun was rolled back, and a quick check found nothing wrong"
+
+
+@contextmanager
+def a_run(dbtend: CommandLine, *targets: Path, workers: int = 1) -> Iterator[subprocess.Popen[str]]:
+    """A `dbtend run` in the middle of VACUUM on each target, for as long as these are locked."""
+    options = ("--op", "vacuum", "--workers", str(workers), *WAITS)
+    with dbtend.start("run", *targets, *options) as process:
+        try:
+            for _ in targets[:workers]:
+                assert "vacuum started" in out_line(process)
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def workers_end(dbtend: CommandLine) -> Iterator[None]:
+    """Worker processes that were started in the background are ended."""
+    yield
+    if dbtend.store.exists():
+        for pid in asyncio.run(_workers(dbtend.store)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+
+async def _workers(store: Path) -> list[int]:
+    async with Engine.open(store) as engine:
+        return [worker.pid for worker in await engine.workers()]
+
+
+@pytest.mark.usefixtures("workers_end")
+def test_what_a_run_does_is_ended_and_a_worker_process_sees_to_its_database(dbtend: CommandLine, sales: Path) -> None:
+    before = content(sales)
+    with write_locked(sales), a_run(dbtend, sales) as run:
+        result = dbtend.process("cancel", "1.1", "--force", "--confirm", "1.1")
+        assert run.wait(timeout=30) == -signal.SIGKILL
+    assert result.code == 0
+    assert result.err == (f"dbtend: process {run.pid} was killed: waiting until its database has been looked after\n")
+    assert result.out.startswith("#1.1 sales.db vacuum cancelled in ")
+    assert LOOKED_AFTER in result.out
+    assert (content(sales), integrity(sales)) == (before, [])
+    (job,) = dbtend("show", "1", "--json").json["jobs"]
+    assert [(a["status"], a["reason"]) for a in job["children"][0]["attempts"]] == [
+        ("failed", "owner_lost"),
+        ("cancelled", "cancelled_by_user"),
+    ]
+
+
+def test_what_a_worker_process_does_is_ended_and_the_next_of_its_pool_sees_to_the_database(
+    dbtend: CommandLine, sales: Path
+) -> None:
+    with dbtend.start("worker", "--workers", "1") as worker:
+        try:
+            with write_locked(sales):
+                dbtend.process("run", sales, "--op", "vacuum", "--op", "analyze", *WAITS, "--detach")
+                while "#1.1 vacuum" not in err_line(worker):
+                    pass
+                (job,) = dbtend("cancel", "1", "--force", "--confirm", "#1.1", "--json").json["jobs"]
+            vacuum, analyze = job["children"]
+            assert (vacuum["status"], vacuum["error"]) == ("cancelled", LOOKED_AFTER)
+            assert vacuum["force_requested_at"] is not None
+            assert (analyze["status"], analyze["attempt"]) == ("cancelled", 0)
+            assert not (dbtend.store.with_name("jobs.db.d") / "worker.log").exists()  # none was started besides
+        finally:
+            worker.terminate()
+
+
+@pytest.mark.usefixtures("workers_end")
+@pytest.mark.parametrize(("typed", "ends"), [("1.1", True), ("#1.1", True), ("y", False), ("", False), ("1", False)])
+def test_on_a_terminal_it_asks_for_the_id(dbtend: CommandLine, sales: Path, typed: str, ends: bool) -> None:
+    with write_locked(sales), a_run(dbtend, sales) as run:
+        code, said = at_a_terminal(dbtend, typed, "cancel", "1", "--force")
+        assert f"#1.1 vacuum on sales.db is run by process {run.pid}, which is killed" in said
+        assert "Type 1.1 to end it by force: " in said
+        (job,) = dbtend("history", "--json").json["jobs"]
+        if ends:
+            assert code == 0
+            assert "#1.1 sales.db vacuum cancelled in " in said
+        else:
+            assert code == 130
+            assert "nothing was done" in said
+            assert job["children"][0]["cancel_requested_at"] is None
+            assert run.poll() is None
+
+
+def at_a_terminal(dbtend: CommandLine, typed: str, *argv: str) -> tuple[int, str]:
+    """The exit code of a command at a terminal where this is typed, and all that it shows."""
+    terminal, inside = pty.openpty()
+    command = [sys.executable, "-m", "tui.cli", *argv]
+    with subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside, env={**os.environ}) as process:
+        os.close(inside)
+        shown = b""
+        while b"by force: " not in shown:
+            shown += os.read(terminal, 4096)
+        os.write(terminal, f"{typed}\n".encode())
+        with suppress(OSError):  # which is how a terminal tells that nobody is left
+            while more := os.read(terminal, 4096):
+                shown += more
+        os.close(terminal)
+    return process.returncode, " ".join(shown.decode().split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--force"], "there is no terminal to ask at (add --confirm 1.1)"),
+        (["--force", "--confirm", "1"], "that is 1.1 (give --confirm 1.1)"),
+        (["--force", "--confirm", "1.2"], "that is 1.1 (give --confirm 1.1)"),
+        (["--force", "--confirm", "yes"], "is no job id"),
+        (["--confirm", "1.1"], "nothing to confirm without --force"),
+    ],
+)
+def test_without_confirmation_nothing_is_done(dbtend: CommandLine, sales: Path, words: list[str], said: str) -> None:
+    with write_locked(sales), a_run(dbtend, sales) as run:
+        result = dbtend.process("cancel", "1", *words)
+        assert result.code == 2
+        assert said in result.err
+        (job,) = dbtend("history", "--json").json["jobs"]
+        assert job["children"][0]["cancel_requested_at"] is None
+        assert run.poll() is None
+
+
+def test_what_does_not_run_is_not_ended_by_force(dbtend: CommandLine, sales: Path) -> None:
+    assert dbtend("cancel", "1", "--force", "--confirm", "1.1").code == 2
+    dbtend("run", sales, "--op", "analyze")
+    for job in ("1", "1.1"):
+        result = dbtend("cancel", job, "--force", "--confirm", "1.1")
+        assert (result.code, result.out) == (2, "")
+        assert f"job {job}: is over" in result.err
+
+
+@pytest.mark.usefixtures("workers_end")
+def test_what_the_same_run_does_besides_goes_on_in_a_worker_process(
+    dbtend: CommandLine, sales: Path, tmp_path: Path
+) -> None:
+    other = make_database(tmp_path / "other.db", rows=10)
+    with write_locked(other), write_locked(sales), a_run(dbtend, sales, other, workers=2):
+        assert asyncio.run(_look(dbtend.store)).others == (JobId(2, 1),)
+        assert dbtend.process("cancel", "1", "--force", "--confirm", "1.1").code == 0
+    assert asyncio.run(_statuses(dbtend.store)) == ["cancelled", "completed"]
+    assert {"sales.db", "other.db"} <= files_beside(sales)
+    assert not {name for name in files_beside(sales) if name.endswith(("-journal", "-wal"))}
+
+
+async def _look(store: Path) -> ForceCancel:
+    async with Engine.open(store) as engine:
+        return await engine.force_cancel_of(JobId(1))
+
+
+async def _statuses(store: Path) -> list[str]:
+    async with Engine.open(store) as engine, asyncio.timeout(60):
+        return [job.status.value for job in await engine.wait([1, 2])]
+
+
+def test_what_it_comes_to_is_said_in_words() -> None:
+    found = ForceCancel(
+        job=JobId(42, 1),
+        operation=Operation.VACUUM,
+        target="sqlite:///srv/sales.db",
+        pid=4711,
+        owner="x",
+        serves_all=True,
+    )
+    assert question(found) == "End #42.1 vacuum on sales.db by force?"
+    assert consequences(found, JobId(42, 1)) == (
+        "#42.1 vacuum on sales.db is run by process 4711, which is killed: what it has begun is undone,"
+        " and the database is checked for damage."
+    )
+    more = consequences(replace(found, others=(JobId(43, 1), JobId(44, 1))), JobId(42))
+    assert more.endswith("It also runs #43.1, #44.1, which are begun again. What else #42 asks for does not start.")
