@@ -19,8 +19,9 @@ from engine import Engine, JobId
 from engine.ending_by_force import ForceCancel
 from engine.jobs import Operation
 from tests.sqlite_files import content, files_beside, integrity, make_database
-from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, write_locked
 from tui.force import consequences, question
+from tui.worker_process import is_served
 
 WAITS = ("--lock-timeout", "600")
 LOOKED_AFTER = "it was ended by force: what it had begun was rolled back, and a quick check found nothing wrong"
@@ -77,6 +78,7 @@ def test_what_a_worker_process_does_is_ended_and_the_next_of_its_pool_sees_to_th
 ) -> None:
     with dbtend.start("worker", "--workers", "1") as worker:
         try:
+            wait_until(lambda: dbtend.store.exists() and is_served(dbtend.store))
             with write_locked(sales):
                 dbtend.process("run", sales, "--op", "vacuum", "--op", "analyze", *WAITS, "--detach")
                 while "#1.1 vacuum" not in err_line(worker):
