@@ -14,10 +14,10 @@ from tui.text import counted, size
 class StepNotes:
     """What is to be said of a step. The sentences are empty where they are what was said of the step before."""
 
-    reason: str = ""
-    lock: str = ""
-    after_cancel: str = ""
-    needs: str = ""
+    reason: str
+    lock: str
+    after_cancel: str
+    needs: str
 
 
 def verdict(operation: OperationPlan) -> str:
@@ -75,8 +75,8 @@ def step_notes(steps: Sequence[PlannedStep]) -> Iterator[tuple[PlannedStep, Step
     said: tuple[str, ...] = ("", "", "")
     for step in steps:
         sentences = step.reason, step.lock, step.after_cancel
-        news = [new if new != old else "" for new, old in zip(sentences, said, strict=True)]
-        yield step, StepNotes(*news, needs=_needs(step))
+        reason, lock, after_cancel = (new if new != old else "" for new, old in zip(sentences, said, strict=True))
+        yield step, StepNotes(reason, lock, after_cancel, _needs(step))
         said = sentences
 
 

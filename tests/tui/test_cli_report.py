@@ -217,7 +217,7 @@ def test_where_a_running_line_is_narrow_the_bar_gives_way_first_then_what_it_is_
     child = running(0.5, object="orders", phase="copying")
     assert "####" in live(child, 10, 100)
     assert "copying  orders" in live(child, 10, 100)
-    narrow = live(child, 10, 79)
+    narrow = live(child, 10, 84)
     assert "####" not in narrow
     assert "copying  orders" in narrow
     assert live(child, 10, 58).split()[3:] == ["50%", "0:10", "about", "0:10", "left"]

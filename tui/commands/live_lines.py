@@ -18,7 +18,10 @@ _COLOUR: Final = {
     Status.SKIPPED: "33",
 }
 _BAR_WIDTH: Final = 16
+_BAR_LEAST: Final = 8
 _DOING_WIDTH: Final = 30
+_DOING_LEAST: Final = 18
+"""Of `writing back  main`."""
 _ELAPSED_WIDTH: Final = 7
 _LEFT_WIDTH: Final = 17
 """Of `about 23h59m left`."""
@@ -65,16 +68,17 @@ def _running(child: ChildJob, at: int, room: int) -> str:
     head = f"{share:>4}  "
     tail = f"{elapsed:>{_ELAPSED_WIDTH}}  {f'about {left}' if left else '':{_LEFT_WIDTH}}"
     rest = room - len(head) - len(tail)
-    if rest > _BAR_WIDTH + 16:
-        head = f"{_bar(progress.fraction)} {head}"
-        rest -= _BAR_WIDTH + 1
+    length = min(rest - _DOING_LEAST - 1, _BAR_WIDTH)
+    if length >= _BAR_LEAST:
+        head = f"{_bar(progress.fraction, length)} {head}"
+        rest -= length + 1
     doing = "  ".join(filter(None, (progress.phase, plain(progress.object or ""))))
     return (head + padded(doing, min(rest, _DOING_WIDTH)) + tail).rstrip()
 
 
-def _bar(fraction: float | None) -> str:
-    filled = int((fraction or 0.0) * _BAR_WIDTH)
-    return "#" * filled + "." * (_BAR_WIDTH - filled)
+def _bar(fraction: float | None, length: int) -> str:
+    filled = int((fraction or 0.0) * length)
+    return "#" * filled + "." * (length - filled)
 
 
 def fitted(lines: Sequence[Line], width: int, height: int) -> list[str]:
