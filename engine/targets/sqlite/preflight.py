@@ -7,9 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engine.targets.sqlite.names import quote
+
 LISTED: Final = 5
 _ROWID: Final = re.compile(r"\b(rowid|_rowid_|oid)\b", re.IGNORECASE)
-_CONTENT: Final = re.compile(r"""\bcontent\s*=\s*(?P<quote>['"`]?)(?P<name>[^'"`,)]*)(?P=quote)""", re.IGNORECASE)
+_CONTENT: Final = re.compile(
+    r"""[,(]\s*content\s*=\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:\w|[^\0-\x7f])+)""",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +58,13 @@ def renumbered(
     if not tables:
         return Verdicts()
     anew = {name.casefold() for name in tables}
-    rebuild = tuple(name for name, sql in fts if (content_table(sql) or "").casefold() in anew)
     users = [
         name
         for name, sql in views_and_triggers
-        if sql and _ROWID.search(sql) and any(re.search(rf"\b{re.escape(t)}\b", sql, re.IGNORECASE) for t in tables)
+        if sql and _ROWID.search(sql) and any(_mentions(sql, table) for table in tables)
     ]
+    by_rowid = anew | {name.casefold() for name in users}
+    rebuild = tuple(name for name, sql in fts if (content_table(sql) or "").casefold() in by_rowid)
     warnings = [
         f"VACUUM numbers the rowids of {some(tables)} anew, which {'has' if len(tables) == 1 else 'have'} no "
         "INTEGER PRIMARY KEY: what an application keeps of them elsewhere would lead to other rows"
@@ -70,10 +76,20 @@ def renumbered(
     return Verdicts(warnings=tuple(warnings), rebuild=rebuild)
 
 
+def _mentions(sql: str, name: str) -> bool:
+    written = f"{re.escape(name)}|{re.escape(quote(name)[1:-1])}"
+    return re.search(rf"(?<!\w)(?:{written})(?!\w)", sql, re.IGNORECASE) is not None
+
+
 def content_table(sql: str) -> str | None:
     """The table that an FTS5 index takes its text from; None where it holds the text itself, or none."""
     found = _CONTENT.search(sql)
-    return found["name"].strip() or None if found else None
+    if found is None:
+        return None
+    value, mark = found[1], found[1][0]
+    if mark == "[":
+        return value[1:-1] or None
+    return value[1:-1].replace(mark * 2, mark) or None if mark in "'\"`" else value
 
 
 def some(names: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ import aiosqlite
 
 from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
-from engine.targets.base import OperationPlan, PlannedStep, StepContext, StepResult
+from engine.targets.base import OperationPlan, PlannedStep, Session, StepContext, StepResult
 from engine.targets.sqlite.metered import MeteredConnection
 from engine.targets.sqlite.names import connection_uri
 from engine.targets.sqlite.session import SqliteSession
@@ -60,7 +60,7 @@ async def run(path: Path, operation: Operation, lock_timeout: float = 5, **optio
         return {step.command: await session.execute(step, StepContext()) for step in planned.steps}
 
 
-async def execute(session: SqliteSession, step: PlannedStep, cancel: asyncio.Event | None = None) -> StepResult:
+async def execute(session: Session, step: PlannedStep, cancel: asyncio.Event | None = None) -> StepResult:
     return await session.execute(step, StepContext(cancel=cancel or asyncio.Event()))
 
 

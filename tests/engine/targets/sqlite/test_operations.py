@@ -32,7 +32,6 @@ from tests.sqlite_files import (
 )
 
 ALL_INDEXES = {*HOSTILE_INDEX_NAMES, AUTOMATIC_INDEX}
-MERGES_AND_COPIES = {Operation.FTS_OPTIMIZE, Operation.BACKUP}
 
 
 @pytest.mark.parametrize("operation", SqliteTarget("/a.db").operations)

@@ -1,0 +1,197 @@
+"""VACUUM numbers the rows of some tables anew: who is told, and what is rebuilt because of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from engine.jobs import Operation, Status
+from engine.targets.base import Verdict
+from engine.targets.sqlite.preflight import content_table, renumbered
+from tests.engine.targets.sqlite.running import plan, run, statuses
+from tests.sqlite_files import integrity
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Notes with a gap in their rowids, and a full-text index over them that holds no text itself."""
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("""
+            CREATE TABLE notes(body TEXT);
+            CREATE VIRTUAL TABLE found USING fts5(body, content="notes");
+            INSERT INTO notes VALUES ('apples and pears'), ('apples only'), ('pears only');
+            INSERT INTO found(found) VALUES ('rebuild');
+            DELETE FROM notes WHERE rowid = 1;
+            INSERT INTO found(found, rowid, body) VALUES ('delete', 1, 'apples and pears');
+        """)
+    return path
+
+
+def search(path: Path, words: str) -> list[str | None]:
+    with closing(sqlite3.connect(path)) as db:
+        return [body for (body,) in db.execute("SELECT body FROM found WHERE found MATCH ? ORDER BY rank", (words,))]
+
+
+def execute(path: Path, script: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(script)
+
+
+async def test_trap_a_full_text_index_that_vacuum_breaks_unnoticed_is_rebuilt_after_it(path: Path) -> None:
+    assert search(path, "apples") == ["apples only"]
+    by_hand = path.with_name("by_hand.db")
+    by_hand.write_bytes(path.read_bytes())
+    execute(by_hand, "VACUUM")
+    assert integrity(by_hand) == []
+    assert search(by_hand, "apples") != ["apples only"]
+
+    planned = await plan(path, Operation.VACUUM)
+    assert planned.verdict is Verdict.WARN
+    assert "VACUUM numbers the rowids of notes anew, which has no INTEGER PRIMARY KEY" in planned.warnings[0]
+    assert planned.warnings[-1] == "the full-text index found goes by such rowids, and is rebuilt after VACUUM"
+    assert [step.object for step in planned.steps] == ["main", "found"]
+    assert statuses(await run(path, Operation.VACUUM)) == {Status.COMPLETED}
+    assert search(path, "apples") == ["apples only"]
+    assert search(path, "pears") == ["pears only"]
+
+
+async def test_an_index_over_a_view_that_uses_such_rowids_is_rebuilt_too(path: Path) -> None:
+    execute(
+        path,
+        """
+        DROP TABLE found;
+        CREATE VIEW texts AS SELECT rowid AS id, body FROM notes;
+        CREATE VIRTUAL TABLE found USING fts5(body, content = texts, content_rowid = id);
+        INSERT INTO found(found) VALUES ('rebuild');
+        """,
+    )
+    planned = await plan(path, Operation.VACUUM)
+    assert planned.warnings[1] == "rowids of such tables are used by texts"
+    assert statuses(await run(path, Operation.VACUUM)) == {Status.COMPLETED}
+    assert search(path, "apples") == ["apples only"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE INDEX i ON notes(body)",
+        "ALTER TABLE notes RENAME TO old; CREATE TABLE notes(id INTEGER PRIMARY KEY, body); DROP TABLE found;"
+        "INSERT INTO notes SELECT rowid, body FROM old; DROP TABLE old;"
+        "CREATE VIRTUAL TABLE found USING fts5(body, content=notes, content_rowid=id);"
+        "INSERT INTO found(found) VALUES ('rebuild')",
+    ],
+)
+async def test_a_table_that_keeps_its_numbers_is_no_reason_for_a_warning(path: Path, change: str) -> None:
+    """One with an index keeps them in fact; were it not so, the search would show it here."""
+    execute(path, change)
+    planned = await plan(path, Operation.VACUUM)
+    assert (planned.verdict, [step.command for step in planned.steps]) == (Verdict.OK, ["VACUUM"])
+    await run(path, Operation.VACUUM)
+    assert search(path, "apples") == ["apples only"]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "warned"),
+    [
+        ("t(a)", True),
+        ("t(a, b INT PRIMARY KEY)", False),  # it has an index, which keeps the numbers
+        ("t(id INTEGER PRIMARY KEY)", False),
+        ("t(id integer primary key autoincrement)", False),
+        ("t(id INTEGER PRIMARY KEY DESC)", False),
+        ("t(a, b, PRIMARY KEY(a, b)) WITHOUT ROWID", False),
+        ("t(a UNIQUE)", False),
+    ],
+)
+async def test_who_is_warned_is_who_is_renumbered(tmp_path: Path, declaration: str, warned: bool) -> None:
+    path = tmp_path / "a.db"
+    execute(path, f"CREATE TABLE {declaration}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        columns = len(db.execute("PRAGMA table_info(t)").fetchall())
+        rows = ", ".join(f"({', '.join([str(n)] * columns)})" for n in (1, 2, 3))
+        db.execute(f"INSERT INTO t VALUES {rows}")
+        first = db.execute("SELECT * FROM t LIMIT 1").fetchone()[0]
+        db.execute("DELETE FROM t WHERE " + ("rowid = 1" if "WITHOUT" not in declaration else f"a = {first}"))
+        before = None if "WITHOUT" in declaration else db.execute("SELECT rowid FROM t").fetchall()
+    assert bool((await plan(path, Operation.VACUUM)).warnings) is warned
+    await run(path, Operation.VACUUM)
+    if before is not None:
+        with closing(sqlite3.connect(path)) as db:
+            assert (db.execute("SELECT rowid FROM t").fetchall() != before) is warned
+
+
+def test_warnings_name_the_first_few_of_many_and_what_uses_them() -> None:
+    names = [f"t{n}" for n in range(7)]
+    verdicts = renumbered(names, [("v", "CREATE VIEW v AS SELECT _rowid_ FROM t3"), ("w", "CREATE VIEW w AS …")], [])
+    assert "of t0, t1, t2, t3, t4 and 2 more anew, which have no" in verdicts.warnings[0]
+    assert verdicts.warnings[1:] == ("rowids of such tables are used by v",)
+    assert renumbered([], [("v", "SELECT rowid FROM t")], [("f", "fts5(content=t)")]).warnings == ()
+
+
+@pytest.mark.parametrize("name", ["t", "my table", 'a"b', "a-", "12", "ünï"])
+def test_a_view_is_found_whatever_the_name_of_its_table(name: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        quoted = name.replace('"', '""')
+        db.execute(f'CREATE TABLE "{quoted}"(a)')
+        db.execute(f'CREATE VIEW v AS SELECT oid FROM "{quoted}"')
+        views = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'view'").fetchall()
+    assert len(renumbered([name], views, []).warnings) == 2
+    assert len(renumbered(["other"], views, []).warnings) == 1
+
+
+@pytest.fixture(scope="module")
+def db() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        yield db
+
+
+_text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(name=_text, marks=st.sampled_from(["''", '""', "``"]))
+@example(name="a,b)", marks="''")
+@example(name="it's", marks="''")
+@example(name='"', marks='""')
+@example(name="content=x", marks="``")
+def test_the_content_table_of_a_full_text_index_is_read_whatever_its_name(
+    db: sqlite3.Connection, name: str, marks: str
+) -> None:
+    opening, closing_mark = marks
+    option = f"{opening}{name.replace(closing_mark, closing_mark * 2)}{closing_mark}"
+    db.execute(f"CREATE VIRTUAL TABLE f USING fts5(content, x, Content = {option}, content_rowid=id)")
+    try:
+        ((sql,),) = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'f'").fetchall()
+        assert content_table(sql) == name
+        with pytest.raises(sqlite3.OperationalError) as caught:  # SQLite looks for the very table
+            db.execute("SELECT x FROM f('nothing') UNION SELECT x FROM f")
+        assert name in str(caught.value)
+    finally:
+        db.execute("DROP TABLE f")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "table"),
+    [
+        ("a, content=notes", "notes"),
+        ("a, content = notes , tokenize = 'porter'", "notes"),
+        ("a, content=[my notes]", "my notes"),
+        ("a, content=größe", "größe"),
+        ("a, content=''", None),
+        ("a, content='', contentless_delete=1", None),
+        ("content, a", None),
+        ("a, content_rowid=id", None),
+        ("a, columnsize=0", None),
+    ],
+)
+def test_the_content_table_as_it_is_usually_written(db: sqlite3.Connection, arguments: str, table: str | None) -> None:
+    sql = f"CREATE VIRTUAL TABLE f USING fts5({arguments})"
+    db.execute(sql)
+    db.execute("DROP TABLE f")
+    assert content_table(sql) == table
