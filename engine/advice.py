@@ -48,7 +48,7 @@ class Past:
 
     now: Micros
     checked_at: Mapping[CheckLevel, Micros] = field(default_factory=dict)
-    """When a check of that level last found nothing wrong. A full one counts as a quick one, too."""
+    """When a check of that level last found no damage. A full one counts as a quick one, too."""
     damaged_indexes: tuple[str, ...] = ()
     """Those that the last check found to differ from their tables, unless they were rebuilt since."""
     damage: str | None = None
@@ -76,12 +76,17 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
     wanted = [one for one in advice if one.operation in request.operations and _is_called_for(one, request)]
     if not wanted:
         return None
-    operations, options = tuple(one.operation for one in wanted), request.options
+    operations, options = [one.operation for one in wanted], request.options
     if not options.objects and not _OF_WHATEVER_OBJECTS & set(operations):
         options = replace(options, objects=tuple(name for one in wanted for name in one.objects))
     if options.check is None:
         options = replace(options, check=next((one.check for one in wanted if one.check), None))
-    return replace(request, operations=operations, options=options)
+    if options.verify and Operation.CHECK in operations:  # the check that is due is one of those around the others
+        if len(operations) == 1:
+            options = replace(options, verify=False)
+        else:
+            operations.remove(Operation.CHECK)
+    return replace(request, operations=tuple(operations), options=options)
 
 
 def _is_called_for(one: Advice, request: Request) -> bool:

@@ -22,7 +22,7 @@ _WORDS: Final = ("amber", "basalt", "cedar", "delta", "ember", "fjord", "garnet"
 _SCHEMA: Final = """
 CREATE TABLE customers(id INTEGER PRIMARY KEY, email TEXT NOT NULL UNIQUE, name TEXT NOT NULL, city TEXT NOT NULL);
 CREATE TABLE orders(
-  id INTEGER PRIMARY KEY, number TEXT NOT NULL, customer_id INTEGER NOT NULL REFERENCES customers(id),
+  id INTEGER PRIMARY KEY, number TEXT NOT NULL, customer_id INTEGER NOT NULL,
   placed_at INTEGER NOT NULL, total INTEGER NOT NULL, note TEXT
 );
 CREATE TABLE events(id INTEGER PRIMARY KEY, customer_id INTEGER, at INTEGER NOT NULL, kind TEXT NOT NULL, payload TEXT);

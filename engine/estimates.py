@@ -14,7 +14,7 @@ JOBS_LOOKED_AT: Final = 50
 """The newest that many of a target."""
 RUNS: Final = 5
 """The newest that many of them in which the operation completed."""
-EARLIER_RUNS: Final = "earlier runs"
+EARLIER_RUNS: Final = "as long as in earlier runs"
 
 
 def with_estimates(plan: Plan, jobs: Sequence[ParentJob], options: Options) -> Plan:

@@ -53,12 +53,12 @@ class Checked:
 def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
     """Of the checks in these jobs, the newest first, those that a later one has not made outdated.
 
-    A check outdates all before it that were no more thorough. One of a few objects outdates nothing, and is no
-    proof that the rest is clean; what it finds counts.
+    A check outdates all before it that were no more thorough, if it got through. One of a few objects outdates
+    nothing, and is no proof that the rest is clean; what it finds counts.
     """
     clean_at: dict[CheckLevel, Micros] = {}
     damaged: dict[str, JobId] = {}
-    damage, found_something = None, False
+    damage, found_damage = None, False
     outdated: set[CheckLevel] = set()
     for job, check in _children_of(jobs, Operation.CHECK):
         facts = check.after or {}
@@ -67,17 +67,15 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
             level = CheckLevel.FULL
         if not isinstance(findings, int) or level in outdated:
             continue
-        if findings:
-            found_something = True
-            for name in _names(facts.get("damaged_indexes")):
-                damaged.setdefault(name, check.id)
-            said = facts.get("damage")
-            damage = damage or (str(said) if said is not None else None)
-        elif check.status is not Status.COMPLETED:
-            continue
-        if not job.request.options.objects:
+        said, names = facts.get("damage"), _names(facts.get("damaged_indexes"))
+        for name in names:
+            damaged.setdefault(name, check.id)
+        damage = damage or (str(said) if said is not None else None)
+        found_damage = found_damage or bool(names) or said is not None
+        got_through = check.status is Status.COMPLETED or (check.status is Status.FAILED and findings)
+        if got_through and not job.request.options.objects:
             levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
-            if not findings and not found_something and check.finished_at is not None:
+            if not found_damage and check.finished_at is not None:
                 for one in levels:
                     clean_at.setdefault(one, check.finished_at)
             outdated |= levels

@@ -82,6 +82,18 @@ def test_options_that_were_asked_for_stay() -> None:
     assert narrowed.options == options
 
 
+def test_a_check_that_is_due_is_not_repeated_where_checks_were_asked_for_anyway() -> None:
+    request = Request(target="sales.db", operations=tuple(Operation), options=Options(verify=True))
+    check = advice(Operation.CHECK, check=CheckLevel.FULL)
+    both = needed(request, [advice(Operation.VACUUM), check])
+    assert both is not None
+    assert both.children == (Operation.CHECK, Operation.VACUUM, Operation.CHECK)
+    assert both.options.check_level is CheckLevel.FULL
+    alone = needed(request, [check])
+    assert alone is not None
+    assert alone.children == (Operation.CHECK,)
+
+
 @given(st.lists(st.sampled_from(Level)))
 def test_the_worst_level_is_that_of_the_most_urgent(levels: list[Level]) -> None:
     found = worst([advice(Operation.VACUUM, level) for level in levels])

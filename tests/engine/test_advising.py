@@ -72,6 +72,16 @@ async def test_a_damaged_index_is_found_rebuilt_and_found_sound(engine: Engine, 
     assert (await of(engine, sales, Operation.CHECK)).level is Level.NONE
 
 
+async def test_rows_without_their_parents_are_no_damage(engine: Engine, sales: Path) -> None:
+    with closing(sqlite3.connect(sales)) as db:
+        db.execute("CREATE TABLE bill(item INTEGER REFERENCES 'group'(id))")
+        db.execute("INSERT INTO bill VALUES (-1)")
+        db.commit()
+    checked = await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
+    assert checked.status is Status.FAILED
+    assert (await of(engine, sales, Operation.CHECK)).level is Level.NONE  # it would find the same again
+
+
 async def test_a_backup_is_remembered(engine: Engine, sales: Path, tmp_path: Path) -> None:
     assert (await of(engine, sales, Operation.BACKUP)).facts["days_since_backup"] is None
     options = Options(backup_to=str(tmp_path / "copy.db"))
@@ -124,7 +134,7 @@ async def test_a_plan_goes_by_how_long_it_took_before(engine: Engine, sales: Pat
     assert before.estimated_from == ""
     done = await carried_out(engine, request)
     (operation,) = (await engine.plan(request)).operations
-    assert operation.estimated_from == "earlier runs"
+    assert operation.estimated_from == "as long as in earlier runs"
     (child,) = done.children
     assert child.started_at is not None
     assert child.finished_at is not None

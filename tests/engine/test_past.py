@@ -127,6 +127,12 @@ def test_a_check_that_was_not_completed_is_no_proof(status: Status) -> None:
     assert what_checks_said(History().add(Operation.CHECK, None, status=status).jobs).clean_at == {}
 
 
+def test_rows_that_are_not_as_declared_are_no_damage() -> None:
+    after: Facts = {"size": 1, "findings": 2, "damaged_indexes": [], "damage": None, "level": "full"}
+    said = what_checks_said(History().add(Operation.CHECK, after, status=Status.FAILED).jobs)
+    assert said.clean_at == {QUICK: 1, FULL: 1}
+
+
 def test_what_a_cancelled_check_has_found_by_then_counts() -> None:
     after: Facts = {"size": 1, "findings": 1, "damaged_indexes": ["a"], "damage": None, "level": "full"}
     said = what_checks_said(History().add(Operation.CHECK, after, status=Status.CANCELLED).jobs)

@@ -13,19 +13,14 @@ from engine.errors import UsageError
 from engine.limits import deadline
 from tui import json_form
 from tui.commands import output, plan_report, report
-from tui.commands.advising import adviser, only_needed
+from tui.commands.advising import adviser, to_run
 from tui.commands.exit_codes import OK, REFUSED
 from tui.commands.settings import Settings, requests
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
-    asked = requests(args, settings.config())
-    said: list[str] = []
-    if args.needed and not args.operations:
-        asked, said = asyncio.run(only_needed(asked, settings.store))
+    asked = to_run(requests(args, settings.config()), args, settings.store)
     plans = asyncio.run(_plans(asked, settings.store))
-    for line in said:
-        output.notice(line) if args.json or plans else output.line(line)
     if args.json:
         output.document({"jobs": [json_form.plan(plan) for plan in plans]})
     elif plans:

@@ -12,7 +12,7 @@ from engine.clock import now
 from engine.errors import StoreError
 from tui import json_form
 from tui.commands import output, report, values
-from tui.commands.advising import only_needed
+from tui.commands.advising import to_run
 from tui.commands.exit_codes import OK
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
@@ -23,15 +23,11 @@ from tui.worker_process import DetachedWorker
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    asked = requests(args, settings.config())
-    if args.needed and not args.operations:
-        asked, said = asyncio.run(only_needed(asked, settings.store))
-        for line in said:
-            output.notice(line) if args.json or asked else output.line(line)
-        if not asked:
-            if args.json:
-                output.document({"jobs": []})
-            return OK
+    asked = to_run(requests(args, settings.config()), args, settings.store)
+    if not asked:
+        if args.json:
+            output.document({"jobs": []})
+        return OK
     return _carried_out(_submitting(asked), args, settings)
 
 

@@ -23,7 +23,7 @@ def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
     """
     incremental, vacuum = space_advice(condition)
     return (
-        _reindex(past),
+        _reindex(condition, past),
         vacuum,
         incremental,
         *statistics_advice(condition),
@@ -34,8 +34,8 @@ def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
     )
 
 
-def _reindex(past: Past) -> Advice:
-    damaged = past.damaged_indexes
+def _reindex(condition: Condition, past: Past) -> Advice:
+    damaged = tuple(name for name in past.damaged_indexes if name in condition.indexes)
     if not damaged:
         reason = "no check found a damaged index; VACUUM already packs indexes"
         return Advice(operation=Operation.REINDEX, level=Level.NONE, reason=reason, facts={"damaged_indexes": []})

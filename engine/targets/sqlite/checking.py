@@ -22,7 +22,7 @@ class Findings:
     sentences: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     damage: str | None = None
-    """The first finding that no REINDEX puts right."""
+    """The first finding that no REINDEX puts right, and that is no matter of the rows alone."""
 
     def __add__(self, other: Findings) -> Findings:
         return Findings(
@@ -58,7 +58,10 @@ def _index_in(sentence: str) -> str | None:
 
 
 def orphans_of(rows: Iterable[Sequence[Any]]) -> Findings:
-    """Of the rows of `foreign_key_check`: (table, rowid, parent table, number of the key)."""
+    """Of the rows of `foreign_key_check`: (table, rowid, parent table, number of the key).
+
+    SQLite enforces foreign keys only for who asks for it: such rows are no damage.
+    """
     counts: dict[tuple[str, str], tuple[int, Any]] = {}
     for table, rowid, parent, _ in rows:
         number, first = counts.get((table, parent), (0, rowid))
@@ -71,4 +74,4 @@ def orphans_of(rows: Iterable[Sequence[Any]]) -> Findings:
         + ("" if first is None else f" (rowid {first})")
         for (table, parent), (number, first) in counts.items()
     )
-    return Findings(sentences=sentences, damage=sentences[0] if sentences else None)
+    return Findings(sentences=sentences)

@@ -46,7 +46,7 @@ class Condition:
     unseen: str = ""
     """Why nobody did."""
     statistics: tuple[Statistics, ...] = ()
-    indexes: int = 0
+    indexes: frozenset[str] = frozenset()
     segments: Mapping[str, int] = field(default_factory=dict)
     """Of each full-text index."""
 

@@ -57,7 +57,7 @@ def change(statistics: Statistics) -> float:
 
 
 def _one_for_both(needed: Operation, level: Level, why: str, instead: str, facts: Facts) -> tuple[Advice, Advice]:
-    gain = "queries planned by what is there"
+    gain = "better plans for queries"
     advice = {
         operation: Advice(operation=operation, level=level, reason=why, gain=gain, facts=facts)
         if operation is needed

@@ -70,7 +70,7 @@ async def survey(
         leaves=leaves,
         unseen=unseen,
         statistics=tuple(statistics),
-        indexes=sum(len(table.indexes) for table in tables),
+        indexes=frozenset(index.name for table in tables for index in table.indexes),
         segments=segments,
     )
 

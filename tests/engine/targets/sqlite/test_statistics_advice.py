@@ -14,7 +14,9 @@ from engine.targets.sqlite.thresholds import MB
 
 
 def condition(*statistics: Statistics, size: int = 10 * MB) -> Condition:
-    return Condition(pages=size // 1000, page_size=1000, statistics=statistics, indexes=len(statistics))
+    return Condition(
+        pages=size // 1000, page_size=1000, statistics=statistics, indexes=frozenset({"by_day"} if statistics else ())
+    )
 
 
 def orders(known: int | None, rows: int | None, *missing: str) -> Statistics:

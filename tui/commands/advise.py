@@ -1,0 +1,60 @@
+"""`dbtend advise`: what needs which operation, and why."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from engine import Advice, Level, look
+from engine.errors import UsageError
+from tui import json_form
+from tui.commands import output
+from tui.commands.advising import adviser
+from tui.commands.exit_codes import OK
+from tui.commands.settings import Settings, target_entries
+from tui.text import plain
+
+BUDGET: Final = 0.5
+"""Seconds for each target that may be spent on facts which are dear to get, unless all of them are wanted."""
+_COLOUR: Final = {Level.NOW: "31", Level.SOON: "33", Level.NONE: "32"}
+
+
+def advise(args: argparse.Namespace, settings: Settings) -> int:
+    if not args.words:
+        raise UsageError("advise", "no TARGET was given", "such as: dbtend advise sales.db")
+    targets = [entry.url for entry in target_entries(args.words, settings.config())]
+    advice = asyncio.run(_advice(targets, settings.store, None if args.thorough else BUDGET))
+    if args.json:
+        output.document({"advice": [json_form.advice(url, one) for url, found in advice for one in found]})
+    else:
+        terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if terminal else None
+        coloured = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        blocks = ["\n".join(advice_lines(url, found, width=width, coloured=coloured)) for url, found in advice]
+        output.line("\n\n".join(blocks))
+    return OK
+
+
+async def _advice(targets: Sequence[str], store: Path, budget: float | None) -> list[tuple[str, tuple[Advice, ...]]]:
+    async with adviser(store) as looking:
+        return [(look.canonical_url(target), await looking.advise(target, budget=budget)) for target in targets]
+
+
+def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, coloured: bool) -> Iterator[str]:
+    """What one target needs: the operations below each other, their reasons wrapped at `width` (None: never)."""
+    yield plain(url)
+    names = max(len(one.operation) for one in advice)
+    indent = " " * (2 + names + 2 + 4 + 2)
+    for one in advice:
+        level = f"\x1b[{_COLOUR[one.level]}m{one.level:4}\x1b[0m" if coloured else f"{one.level:4}"
+        text = plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else "")
+        lines = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
+        yield f"  {one.operation:{names}}  {level}  {lines[0]}"
+        yield from (indent + line for line in lines[1:])

@@ -1,0 +1,87 @@
+"""Advice for the command line: by the history where there is one; without a store none is created."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from engine import Advice, Engine, Past, Plan, Request, look
+from engine.advice import needed
+from engine.clock import now
+from engine.errors import StoreError
+from tui.commands import output
+from tui.text import plain, target_name
+
+NEEDED_BUDGET: Final = 3.0
+"""Seconds for each target that finding out what is needed may take, besides the looks that take no time."""
+
+
+class Adviser:
+    """Looks at targets, with what the history says of them."""
+
+    def __init__(self, engine: Engine | None) -> None:
+        self._engine = engine
+
+    async def advise(self, target: str, *, budget: float | None) -> tuple[Advice, ...]:
+        """Raises TargetError."""
+        if self._engine is None:
+            return await look.advise(target, Past(now=now()), budget=budget)
+        return await self._engine.advise(target, budget=budget)
+
+    async def plan(self, request: Request) -> Plan:
+        """Raises UsageError, TargetError."""
+        return await (look.plan(request) if self._engine is None else self._engine.plan(request))
+
+
+@asynccontextmanager
+async def adviser(store: Path) -> AsyncIterator[Adviser]:
+    """An adviser that does without the history where that cannot be read, and says so."""
+    async with AsyncExitStack() as stack:
+        engine = None
+        if _is_there(store):
+            try:
+                engine = await stack.enter_async_context(Engine.open(store))
+            except StoreError as error:
+                output.notice(f"goes on without the history: {plain(str(error))}")
+        yield Adviser(engine)
+
+
+def _is_there(store: Path) -> bool:
+    return store.exists()
+
+
+def to_run(asked: Sequence[Request], args: argparse.Namespace, store: Path) -> Sequence[Request]:
+    """The requests; with `--needed`, and without `--op`, only what of them is called for.
+
+    A target that needs nothing is told: where that is all there is to tell, as the result.
+    """
+    if not args.needed or args.operations:
+        return asked
+    requests, said = asyncio.run(_only_needed(asked, store))
+    for line in said:
+        (output.notice if args.json or requests else output.line)(line)
+    return requests
+
+
+async def _only_needed(asked: Sequence[Request], store: Path) -> tuple[list[Request], list[str]]:
+    """What of the requests is needed; and of each target that needs nothing, a line that says so."""
+    requests, said = [], []
+    async with adviser(store) as looking:
+        for request in asked:
+            advice = await looking.advise(request.target, budget=NEEDED_BUDGET)
+            if (narrowed := needed(request, advice)) is not None:
+                requests.append(narrowed)
+            else:
+                said.append(nothing_needed(request, advice))
+    return requests, said
+
+
+def nothing_needed(request: Request, advice: Sequence[Advice]) -> str:
+    """`sales.db needs nothing: 2% of the file would come back (...); the last clean check was ...`."""
+    wanted = [one for one in advice if one.operation in request.operations]
+    reasons = dict.fromkeys(plain(one.reason) for one in wanted)
+    return f"{target_name(request.target)} needs nothing: {'; '.join(reasons)}"
