@@ -158,4 +158,8 @@ def _step_fact(name: str, facts: Facts) -> str:
         return _found(int(value))
     if value is not None and name == "written_back":
         return f"{size(value)} of log written back"
+    if name == "backup":
+        return f"complete as {text(facts, name)}"
+    if value is not None and name == "backup_size":
+        return f"{size(value)} written" if "backup" not in facts else ""
     return stated(name, facts)

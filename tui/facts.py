@@ -10,6 +10,7 @@ from tui.text import cells, padded, plain, size
 
 Value = int | float | str | Sequence[str] | None
 _BYTES = ("size", "bytes", "unused")
+_TOLD = frozenset({"findings", "damage", "level", "backup", "backup_size", "changed_stat_rows"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,14 @@ def text(facts: Facts | None, name: str) -> str:
 
 
 def changes(before: Facts | None, after: Facts | None) -> list[Change]:
-    """The facts that differ once they are rounded for a person; none while only one side is known."""
+    """The facts that differ once they are rounded for a person; none while only one side is known.
+
+    Without those that only an operation knows, and that its effect tells in words.
+    """
     if before is None or after is None:
         return []
-    sides = ((name, _worded(name, before.get(name)), _worded(name, after.get(name))) for name in {**before, **after})
+    names = [name for name in {**before, **after} if name in before or name not in _TOLD]
+    sides = ((name, _worded(name, before.get(name)), _worded(name, after.get(name))) for name in names)
     return [Change(words(name), old, new) for name, old, new in sides if old != new]
 
 

@@ -142,6 +142,8 @@ def test_steps_are_counted_where_nothing_better_is_known() -> None:
         ({"freed_pages": 1000}, "freed 1,000 pages"),
         ({"findings": 0}, "no findings"),
         ({"written_back": 64 * MB}, "64.0 MB of log written back"),
+        ({"backup_size": 64 * MB}, "64.0 MB written"),
+        ({"backup": "/x\x07.db", "backup_size": 64 * MB}, "complete as /x\\x07.db"),
         ({"findings": 1, "moved_bytes": 2_000_000}, "1 finding, moved bytes 2.00 MB"),
         ({"names": ["a\x1b", "b"], "nothing": None}, "names a\\x1b, b"),
         ({}, ""),
@@ -173,7 +175,8 @@ def test_facts_that_changed_are_a_table_whatever_they_are_called() -> None:
         "unused      5.00 kB -> 0 B",
         "names                  a, b\\x07",
     ]
-    assert table(changes({}, {"findings": 3})) == ["findings  3"]
+    assert table(changes({}, {"found_rows": 3})) == ["found rows  3"]
+    assert table(changes({}, {"findings": 3, "level": "full", "damaged_indexes": ["i"]})) == ["damaged indexes  i"]
     assert changes(None, after) == changes(before, None) == changes(before, before) == []
 
 

@@ -71,7 +71,8 @@ def halfway(job: ParentJob, child: ChildJob, at: int) -> str:
 def ending(child: ChildJob) -> str:
     """How a child ended, in a phrase: `completed in 1.93 s, 24.1 MB -> 14.3 MB, 9.80 MB back`."""
     seconds = run_duration(child, child.finished_at or 0)
-    phrase = child.status.value + (f" in {precise_duration(seconds)}" if seconds is not None else "")
+    took = f" in {precise_duration(seconds)}" if seconds is not None and child.status is not Status.SKIPPED else ""
+    phrase = child.status.value + took
     if child.reason and child.reason is not Reason.CANCELLED_BY_USER:
         phrase += f" ({child.reason.value.replace('_', ' ')})"
     if child.error:

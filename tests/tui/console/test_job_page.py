@@ -211,7 +211,6 @@ def test_what_a_check_found_is_told_line_by_line_and_not_again_in_the_log() -> N
         "    × row 5 missing from index i_a",
         "    × wrong # of entries in index i_b\\x1b[2J",
         "    ... and 2 more that are not kept",
-        "    findings         4",
         "    damaged indexes  i_a, i_b",
         "      22:13:20  info  looked at every page",
     ]
