@@ -15,7 +15,7 @@ from typing import NoReturn
 from engine.errors import UsageError
 from tui.commands import values
 from tui.commands.command_table import COMMANDS as COMMANDS
-from tui.commands.command_table import CONSOLE, NOT_YET, TARGET_HELP, not_available
+from tui.commands.command_table import CONSOLE, TARGET_HELP
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,8 +38,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     options, literal = list(argv[:dashes]), list(argv[dashes + 1 :])
     at = _first_word(options)
     name = None if at is None else options[at]
-    if name in NOT_YET:
-        raise not_available(f"dbtend {name}")
     if at is None or name not in COMMANDS:
         name = None
     else:

@@ -10,7 +10,6 @@ from typing import Any, Final, NoReturn
 from engine.errors import NotAvailableError
 from tui.commands import values
 
-NOT_YET: Final[frozenset[str]] = frozenset()
 TARGET_HELP: Final = "TARGET: a path, sqlite:PATH, or a name from the config file."
 
 
