@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import sqlite3
@@ -14,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import TargetBusyError, TargetError, TargetRefusedError, TargetUnavailableError
-from engine.jobs import Operation
+from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.sqlite import SqliteTarget
+from tests.engine.targets.sqlite.running import execute, run, statuses
 from tests.sqlite_files import content, files_beside, make_database, rename_in_schema, transaction
 
 
@@ -230,10 +230,50 @@ async def test_a_hot_journal_is_rolled_back(path: Path) -> None:
     assert content(crashed) == before
 
 
-@pytest.mark.parametrize("operation", list(Operation))
+@pytest.mark.parametrize("operation", [op for op in Operation if SqliteTarget("/a.db").writes(op)])
 async def test_a_database_that_only_a_newer_sqlite_may_write_fails_in_words(path: Path, operation: Operation) -> None:
     patched(path, 18, b"\3")
     async with resolve(str(path)).connect(lock_timeout=1) as session:
-        for step in await session.plan(operation):
-            result = await session.execute(step, asyncio.Event())
-            assert "read-only" in str(result.error)
+        planned = await session.plan(operation, Options())
+        assert planned.steps or planned.not_needed
+        for step in planned.steps:
+            assert "read-only" in str((await execute(session, step)).error)
+
+
+def _read_only_directory(path: Path) -> None:
+    path.parent.chmod(0o555)
+
+
+def _future_write_version(path: Path) -> None:
+    patched(path, 18, b"\3")
+
+
+@pytest.mark.parametrize("spoil", [_read_only, _read_only_directory, _future_write_version])
+async def test_what_only_reads_can_be_done_with_a_database_that_cannot_be_written(
+    path: Path, tmp_path_factory: pytest.TempPathFactory, spoil: Callable[[Path], None]
+) -> None:
+    spoil(path)
+    copy = tmp_path_factory.mktemp("elsewhere") / "copy.db"
+    try:
+        assert statuses(await run(path, Operation.CHECK)) == {Status.COMPLETED}
+        assert statuses(await run(path, Operation.BACKUP, backup_to=str(copy))) == {Status.COMPLETED}
+        async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+            assert (await session.info()).facts["tables"] == 8
+    finally:
+        path.parent.chmod(0o755)
+    assert content(copy) == content(path)
+
+
+async def test_what_only_reads_still_rolls_back_what_a_crash_left(path: Path) -> None:
+    crashed = crashed_copy(path)
+    assert statuses(await run(crashed, Operation.CHECK)) == {Status.COMPLETED}
+    assert files_beside(path) == {"a.db", "crashed.db"}
+
+
+async def test_a_crash_that_cannot_be_rolled_back_is_named_and_not_called_damage(path: Path) -> None:
+    crashed = crashed_copy(path)
+    crashed.chmod(0o444)
+    with pytest.raises(
+        TargetRefusedError, match="an earlier crash has to be rolled back first, which needs write access"
+    ):
+        await resolve(str(crashed)).preflight(lock_timeout=1, writing=False)
