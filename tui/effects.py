@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final
 
-from engine import ChildJob, Facts, LogLine, Operation, Status
+from engine import ChildJob, Facts, LogLine, Operation, Reason, Status
 from engine.jobs import LogLevel
 from tui.facts import number, stated, text
 from tui.text import cells, counted, size, size_change
@@ -21,6 +21,12 @@ def effect(child: ChildJob, width: int | None = None) -> str:
     phrases = _PHRASES[child.operation](child)
     fitting = (phrase for phrase in phrases if width is None or cells(phrase) <= width)
     return next(fitting, phrases[-1] if phrases else "")
+
+
+def found_damage(child: ChildJob, width: int | None = None) -> str:
+    """`3 findings (full)` where a check failed because of that; then its error is one of them."""
+    is_that = child.operation is Operation.CHECK and child.reason is Reason.OPERATION_ERROR
+    return effect(child, width) if is_that else ""
 
 
 def step_effect(facts: Facts | None) -> str:
@@ -61,9 +67,10 @@ def _vacuum(child: ChildJob) -> Phrases:
 def _reindex(child: ChildJob) -> Phrases:
     done = [s for s in child.steps if s.attempt == child.attempt and s.status is Status.COMPLETED]
     rebuilt = [step for step in done if step.command.startswith("REINDEX ")]
-    what = f"{counted(len(rebuilt), 'index')} rebuilt" if rebuilt else ""
     change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
-    return _shorter_and_shorter(what, change)
+    if not rebuilt:
+        return (f"indexes {change}",) if change else ()
+    return _shorter_and_shorter(f"{counted(len(rebuilt), 'index')} rebuilt", change)
 
 
 def _statistics(child: ChildJob) -> Phrases:

@@ -93,9 +93,16 @@ CHECKED = replace(
 def test_what_a_check_found_is_told_line_by_line() -> None:
     lines = report.job_lines(parent(CHECKED))
     assert lines[5:] == [
-        "× #42.1 check failed in 1.50 s (operation error): the database has 7 defects",
+        "× #42.1 check failed in 1.50 s: 7 findings (quick)",
         *[f"  found    row {n} is missing\\x1b" for n in range(1, 8)],
     ]
+
+
+def test_a_check_that_could_not_look_says_why() -> None:
+    busy = replace(CHECKED, reason=Reason.TARGET_BUSY, error="the database is locked")
+    assert report.ending(busy).startswith("failed in 1.50 s (target busy): the database is locked")
+    unknown = replace(CHECKED, after=None, error="no such collation sequence: x")
+    assert report.ending(unknown) == "failed in 1.50 s (operation error): no such collation sequence: x"
 
 
 def test_a_run_shows_the_first_findings_and_where_the_others_are() -> None:

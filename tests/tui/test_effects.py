@@ -47,7 +47,7 @@ SMALLER: Facts = {"index_size": 25 * MB}
             ended(Operation.REINDEX, INDEXES, SMALLER, steps=(rebuilt(1), rebuilt(2))),
             "2 indexes rebuilt, 15.0 MB smaller",
         ),
-        (ended(Operation.REINDEX, SMALLER, INDEXES), "15.0 MB larger"),
+        (ended(Operation.REINDEX, SMALLER, INDEXES), "indexes 15.0 MB larger"),
         (ended(Operation.REINDEX, INDEXES, INDEXES, steps=(rebuilt(1),)), "1 index rebuilt, as large as before"),
         (ended(Operation.REINDEX, steps=(rebuilt(1),)), "1 index rebuilt"),
         (ended(Operation.REINDEX, {"size": MB}, {"size": MB}), ""),

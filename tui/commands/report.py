@@ -8,7 +8,6 @@ from engine import (
     Attempt,
     ChildJob,
     JobId,
-    Operation,
     Options,
     ParentJob,
     Reason,
@@ -18,7 +17,7 @@ from engine import (
     run_duration,
 )
 from engine.words import span
-from tui.effects import effect, findings, is_finding, step_effect, steps_taken
+from tui.effects import effect, findings, found_damage, is_finding, step_effect, steps_taken
 from tui.facts import changes, number, table
 from tui.text import (
     GLYPH,
@@ -73,13 +72,14 @@ def ending(child: ChildJob) -> str:
     seconds = run_duration(child, child.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if seconds is not None and child.status is not Status.SKIPPED else ""
     phrase = child.status.value + took
-    if child.reason and child.reason is not Reason.CANCELLED_BY_USER:
-        phrase += f" ({child.reason.value.replace('_', ' ')})"
-    if child.error:
-        phrase += f": {plain(child.error)}"
     did = effect(child) or (steps_taken(child) if child.status is Status.COMPLETED else "")
-    if did and not (child.error and child.operation is Operation.CHECK):  # the error says it
-        phrase += f", {did}"
+    if found := found_damage(child):
+        phrase += f": {found}"
+    else:
+        if child.reason and child.reason is not Reason.CANCELLED_BY_USER:
+            phrase += f" ({child.reason.value.replace('_', ' ')})"
+        phrase += f": {plain(child.error)}" if child.error else ""
+        phrase += f", {did}" if did else ""
     if child.warnings:
         phrase += f", {counted(len(child.warnings), 'warning')}: {plain('; '.join(child.warnings))}"
     return phrase

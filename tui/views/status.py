@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
-from tui.effects import effect, steps_taken
+from tui.effects import effect, found_damage, steps_taken
 from tui.text import GLYPH, counted, duration, plain, precise_duration
 from tui.views.line import Role, Span, fit
 
@@ -59,6 +59,8 @@ def bar(fraction: float, width: int) -> tuple[Span, Span]:
 
 def what_happened(child: ChildJob, target: str, width: int) -> str:
     """The effect, or why there is none: one phrase for the child's row, which need not name the target again."""
+    if found := found_damage(child, width):
+        return found
     if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
         return _why(child, unquote(urlsplit(target).path), width)
     if child.status is Status.PENDING and child.attempt:

@@ -244,6 +244,17 @@ def test_a_row_of_the_history_keeps_its_columns_where_a_job_is_pinned(width: int
     assert "pinned" in rows[1]
 
 
+def test_the_row_of_a_check_says_how_much_it_found_rather_than_what_first() -> None:
+    found = over(
+        1, Status.FAILED, operation=Operation.CHECK, reason=Reason.OPERATION_ERROR,
+        error="row 5 missing from index i, the first of 3 findings", before={}, after={"findings": 3, "level": "full"},
+    )  # fmt: skip
+    assert "3 findings (full) " in child_row(found, TARGET, now=NOW, width=86).text
+    assert "3 findings " in child_row(found, TARGET, now=NOW, width=52).text
+    looked_at_nothing = replace(found, after=None)
+    assert "row 5 missing from index i" in child_row(looked_at_nothing, TARGET, now=NOW, width=86).text
+
+
 def test_an_error_does_not_repeat_the_path_of_the_target() -> None:
     failed = over(1, Status.FAILED, error="/srv/sales.db: the lock could not be had")
     row = child_row(failed, TARGET, now=NOW, width=86)
