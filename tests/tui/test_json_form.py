@@ -6,9 +6,11 @@ import json
 from dataclasses import replace
 
 from engine import (
+    Advice,
     CheckLevel,
     Facts,
     JobId,
+    Level,
     LogLine,
     Operation,
     Options,
@@ -236,4 +238,23 @@ def test_an_error() -> None:
     problem = TargetUnavailableError("/srv/x.db", "there is no such file", "check the path")
     assert json_form.error(problem) == {
         "error": {"kind": "target", "message": "/srv/x.db: there is no such file", "hint": "check the path"}
+    }
+
+
+def test_advice_says_what_the_contract_names() -> None:
+    advice = Advice(
+        operation=Operation.VACUUM,
+        level=Level.SOON,
+        reason="31% of the file would come back",
+        gain="about 480 MB back",
+        facts={"size": 1_580_000_000, "damaged_indexes": ("a", "b")},
+    )
+    form = json_form.advice("sqlite:///srv/sales.db", advice)
+    assert json.loads(json.dumps(form)) == {
+        "target": "sqlite:///srv/sales.db",
+        "operation": "vacuum",
+        "level": "soon",
+        "reason": "31% of the file would come back",
+        "gain": "about 480 MB back",
+        "facts": {"size": 1_580_000_000, "damaged_indexes": ["a", "b"]},
     }

@@ -1,0 +1,207 @@
+"""`dbtend advise`, and `--needed` of plan and run, on real files."""
+
+from __future__ import annotations
+
+import os
+import pty
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import Advice, Level, Operation
+from tests.sqlite_files import make_database, remove_index_entries, transaction
+from tests.tui.command_line import CommandLine
+from tui.commands.advise import advice_lines
+
+FIELDS = {"target", "operation", "level", "reason", "gain", "facts"}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A database whose tables are big enough for statistics to matter."""
+    return make_database(tmp_path / "shop.db")
+
+
+def levels(advice: dict[str, Any]) -> dict[str, str]:
+    return {one["operation"]: one["level"] for one in advice["advice"]}
+
+
+def operations(jobs: dict[str, Any]) -> list[list[str]]:
+    return [[child["operation"] for child in job["children"]] for job in jobs["jobs"]]
+
+
+def test_advice_as_json(dbtend: CommandLine, shop: Path) -> None:
+    result = dbtend("advise", shop, "--json")
+    assert (result.code, result.err) == (0, "")
+    assert [one.keys() for one in result.json["advice"]] == [FIELDS] * len(Operation)
+    assert {one["target"] for one in result.json["advice"]} == {f"sqlite://{shop}"}
+    found = levels(result.json)
+    assert found.pop("analyze") == "soon"
+    assert found.pop("check") == "soon"
+    assert set(found.values()) == {"none"}
+
+
+def test_advice_in_words(dbtend: CommandLine, shop: Path, sales: Path) -> None:
+    result = dbtend("advise", shop, sales)
+    assert (result.code, result.err) == (0, "")
+    first, second = result.out.split("\n\n")
+    heading, *lines = first.splitlines()
+    assert heading == f"sqlite://{shop}"
+    assert second.splitlines()[0] == f"sqlite://{sales}"
+    assert "\x1b" not in result.out
+    words = {line.split()[0]: line.split()[1] for line in lines}
+    assert words["analyze"] == "soon"
+    assert words["vacuum"] == "none"
+    assert len({line.index(words[line.split()[0]], 20) for line in lines}) == 1  # aligned
+
+
+def test_advice_creates_nothing(dbtend: CommandLine, shop: Path) -> None:
+    before = shop.read_bytes()
+    for words in (["advise"], ["advise", "--thorough"], ["plan", "--needed"]):
+        assert dbtend(*words, shop).code == 0
+    assert not dbtend.store.exists()
+    assert shop.read_bytes() == before
+
+
+def test_thorough_advice(dbtend: CommandLine, shop: Path) -> None:
+    assert levels(dbtend("advise", "--thorough", shop, "--json").json)["analyze"] == "soon"
+
+
+def test_a_name_from_the_config_can_be_asked_for(dbtend: CommandLine, shop: Path) -> None:
+    dbtend.configure(f'[targets.prod]\nurl = "{shop}"')
+    assert dbtend("advise", "prod").out.startswith(f"sqlite://{shop}\n")
+
+
+def test_what_cannot_be_advised_on(dbtend: CommandLine, shop: Path, tmp_path: Path) -> None:
+    nothing = dbtend("advise")
+    assert nothing.code == 2
+    assert nothing.err.startswith("dbtend: advise: no TARGET was given")
+    missing = dbtend("advise", shop, tmp_path / "missing.db")
+    assert (missing.code, missing.out) == (2, "")
+    assert "there is no such file" in missing.err
+    with transaction(shop, "EXCLUSIVE"):
+        busy = dbtend("advise", shop, "--json")
+    assert busy.code == 4
+    assert busy.json["error"]["kind"] == "busy"
+
+
+def test_a_store_that_cannot_be_read_is_done_without(dbtend: CommandLine, shop: Path) -> None:
+    dbtend.store.parent.mkdir(parents=True)
+    dbtend.store.write_text("This is no store of jobs. " * 100)
+    for words in (["advise"], ["plan"]):
+        result = dbtend(*words, shop, "--json")
+        assert result.code == 0
+        assert "goes on without the history" in result.err
+        assert result.json
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [(None, True), ("1", False)])
+def test_levels_are_coloured_on_a_terminal(
+    dbtend: CommandLine, shop: Path, no_color: str | None, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    ours, theirs = pty.openpty()
+    environment = {"TERM": "xterm"} | ({"NO_COLOR": no_color} if no_color else {})
+    with dbtend.start("advise", shop, stdout=theirs, environment=environment) as process:
+        os.close(theirs)
+        assert process.wait(timeout=60) == 0
+        shown = os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert ("\x1b[33msoon\x1b[0m" in shown) is coloured
+    assert "soon" in shown
+
+
+def test_long_reasons_are_wrapped_and_untrusted_names_made_visible() -> None:
+    advice = Advice(
+        operation=Operation.REINDEX, level=Level.NOW, reason="the last check found \x1b[31m" + "index " * 20, gain="all"
+    )
+    heading, first, *rest = advice_lines("sqlite:///a.db", [advice], width=60, coloured=False)
+    assert heading == "sqlite:///a.db"
+    assert first.startswith("  reindex  now   the last check found \\x1b[31m")
+    assert rest
+    assert all(line.startswith(" " * 17 + "index") or line.strip() == "(all)" for line in rest)
+    assert all(len(line) < 60 for line in (first, *rest))
+
+
+# --needed
+
+
+def test_only_what_is_needed_runs_until_nothing_is(dbtend: CommandLine, shop: Path) -> None:
+    planned = dbtend("plan", "--needed", shop, "--json")
+    assert (planned.code, operations(planned.json)) == (0, [["analyze", "check"]])
+    first = dbtend("run", "--needed", shop, "--json")
+    assert (first.code, operations(first.json)) == (0, [["analyze", "check"]])
+    second = dbtend("run", "--needed", shop, "--json")
+    assert (second.code, operations(second.json)) == (0, [["check"]])
+
+    third = dbtend("run", "--needed", shop, "--json")
+    assert (third.code, third.json) == (0, {"jobs": []})
+    assert third.err.startswith("dbtend: shop.db needs nothing: ")
+    in_words = dbtend("run", "--needed", shop)
+    assert (in_words.code, in_words.err) == (0, "")
+    assert in_words.out.startswith("shop.db needs nothing: ")
+    assert "no check found a damaged index" in in_words.out
+    assert (dbtend("plan", "--needed", shop).out, dbtend("plan", "--needed", shop, "--json").json) == (
+        in_words.out,
+        {"jobs": []},
+    )
+    assert len(dbtend("history", "--json").json["jobs"]) == 2
+
+
+def test_what_was_asked_for_by_name_runs_whether_needed_or_not(dbtend: CommandLine, shop: Path) -> None:
+    result = dbtend("run", "--needed", "--op", "optimize", "--op", "vacuum", shop, "--json")
+    assert operations(result.json) == [["optimize", "vacuum"]]
+    assert operations(dbtend("plan", "--needed", "--op", "reindex", shop, "--json").json) == [["reindex"]]
+
+
+def test_what_the_config_names_runs_only_where_it_is_needed(dbtend: CommandLine, shop: Path) -> None:
+    dbtend.configure(f'[targets.prod]\nurl = "{shop}"\noperations = ["vacuum", "analyze"]')
+    assert operations(dbtend("run", "prod", "--needed", "--json").json) == [["analyze"]]
+    assert dbtend("run", "prod", "--needed", "--json").json == {"jobs": []}
+
+
+def test_of_analyze_and_optimize_the_one_that_the_config_names(dbtend: CommandLine, shop: Path) -> None:
+    dbtend.configure(f'[targets.prod]\nurl = "{shop}"\noperations = ["vacuum", "optimize"]')
+    assert operations(dbtend("plan", "prod", "--needed", "--json").json) == [["optimize"]]
+
+
+def test_of_several_targets_only_those_that_need_something(dbtend: CommandLine, shop: Path, sales: Path) -> None:
+    dbtend.configure(f'[targets.small]\nurl = "{sales}"\noperations = ["analyze"]')
+    result = dbtend("run", "--needed", "small", shop, "--json")
+    assert operations(result.json) == [["analyze", "check"]]
+    assert result.err.startswith("dbtend: sales.db needs nothing: ")
+
+
+def test_a_damaged_index_comes_first_and_alone(dbtend: CommandLine, shop: Path) -> None:
+    dbtend("run", shop, "--op", "analyze")
+    remove_index_entries(shop, "my-index")
+    assert dbtend("run", shop, "--op", "check").code == 1
+    result = dbtend("run", "--needed", shop, "--json")
+    assert (result.code, operations(result.json)) == (0, [["reindex", "check"]])
+    assert result.json["jobs"][0]["options"]["objects"] == ["my-index"]
+
+
+def test_needed_and_left_to_a_worker(dbtend: CommandLine, shop: Path) -> None:
+    while dbtend("run", "--needed", shop, "--json").json["jobs"]:
+        pass
+    result = dbtend("run", "--needed", "--detach", shop, "--json")
+    assert (result.code, result.json) == (0, {"jobs": []})
+
+
+def test_needed_on_what_cannot_be_opened(dbtend: CommandLine, tmp_path: Path) -> None:
+    result = dbtend("run", "--needed", tmp_path / "missing.db", "--json")
+    assert result.code == 2
+    assert result.json["error"]["kind"] == "target"
+    assert not dbtend.store.exists()
+
+
+def test_a_plan_goes_by_earlier_runs_of_the_store(dbtend: CommandLine, shop: Path) -> None:
+    def estimated_from() -> object:
+        (job,) = dbtend("plan", shop, "--op", "reindex", "--json").json["jobs"]
+        return job["children"][0]["estimated_from"]
+
+    assert estimated_from() is None
+    assert not dbtend.store.exists()
+    dbtend("run", shop, "--op", "reindex")
+    assert estimated_from() == "as long as in earlier runs"
