@@ -78,7 +78,7 @@ def _statistics(child: ChildJob) -> Phrases:
     if changed is None:
         return ()
     if not changed:
-        return ("statistics unchanged",)
+        return "statistics unchanged", "unchanged"
     of = f" of {rows:,.0f}" if rows is not None and rows >= changed else ""
     return f"{changed:,.0f}{of} statistics changed", f"{changed:,.0f}{of} changed"
 

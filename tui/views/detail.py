@@ -51,12 +51,12 @@ def _in_short(child: ChildJob, now: int, width: int) -> str:
     if child.status.is_final:
         said = [effect(child, width - len(took) - 2) or steps_taken(child), warnings(child)]
     else:
-        said = _how_far(child, now) if child.status is Status.RUNNING else []
+        said = how_far(child, now) if child.status is Status.RUNNING else []
     return "  ".join(part for part in (took, *said) if part)
 
 
-def _how_far(child: ChildJob, now: int) -> list[str]:
-    """`42%`, `0:44 left`, `copying`, `step 3 of 9, orders`."""
+def how_far(child: ChildJob, now: int) -> list[str]:
+    """Of what runs: `42%`, `0:44 left`, `copying`, `step 3 of 9, orders`."""
     progress = child.progress
     said = [percent(progress.fraction) if progress.fraction is not None else "", time_left(remaining(child, now))]
     said += [progress.phase] if progress.phase and not is_cancelling(child) else []

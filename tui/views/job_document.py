@@ -8,7 +8,7 @@ from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step
 from tui.effects import effect, findings, is_finding, step_effect, steps_taken
 from tui.facts import number
 from tui.text import GLYPH, counted, local_time, plain, precise_duration
-from tui.views.detail import before_and_after
+from tui.views.detail import before_and_after, how_far
 from tui.views.line import Line, Role, line, wrapped
 from tui.views.remarks import how_it_ended, remarks
 from tui.views.status import operations, status_span, time_taken, warnings
@@ -35,7 +35,9 @@ def child_start(lines: list[Line], ordinal: int) -> int:
 
 
 def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
-    said = "  ".join(part for part in (time_taken(child, now), effect(child) or steps_taken(child)) if part)
+    running = child.status is Status.RUNNING
+    did = how_far(child, now) if running else [effect(child) or steps_taken(child)]
+    said = "  ".join(part for part in (time_taken(child, now), *did) if part)
     lines = [
         line(
             (f".{child.ordinal} {child.operation.value}  ", Role.HEADING),
@@ -101,7 +103,10 @@ def _step(step: Step, now: int, width: int) -> list[Line]:
         line("    ", (f"{GLYPH[step.status]} ", Role(step.status.value)), (f"{took:>9}  ", Role.DIM), *command[0].spans)
     ]
     lines += [Line(((" " * 17, Role.TEXT), *text.spans)) for text in command[1:]]
-    if did := step_effect(step.effect):
+    did = step_effect(step.effect)
+    if did and len(lines[-1].text) + 2 + len(did) <= width:
+        lines[-1] = Line((*lines[-1].spans, (f"  {did}", Role.DIM)))
+    elif did:
         lines += wrapped(did, width, Role.DIM, indent=17)
     if step.error:
         role = Role.FAILED if step.status is Status.FAILED else Role.WARNING

@@ -118,6 +118,8 @@ def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...
     if is_cancelling(child) and progress.phase == FINISHING:
         said = f"({FINISHING})"
         return ((fit(said if len(said) <= room else "(finishing)", room), Role.CANCELLED),)
+    if child.recovering:
+        return ((fit("looking for damage", room), Role.CANCELLED),)
     if is_cancelling(child):
         said = "asked to stop  "
         if room < 30:
@@ -153,13 +155,21 @@ def _measured(child: ChildJob, room: int) -> tuple[Span, ...]:
         used = min(room, len(steps))
         spans: tuple[Span, ...] = ((fit(steps, used), Role.TEXT),)
     else:
-        length = 0 if room < BAR_ROOM else min(room - PERCENT_WIDTH, 20 if room >= 60 else 12)
+        length = _bar_length(room - PERCENT_WIDTH)
         used = length + PERCENT_WIDTH if length else min(room, PERCENT_WIDTH)
         spans = (*bar(progress.fraction, length), (right(percent(progress.fraction), used - length), Role.DIM))
     rest = room - used
     if (doing := _at(progress)) and rest > 4:
         return (*spans, (fit(f"  {doing}", rest), Role.DIM))
     return (*spans, (" " * rest, Role.DIM))
+
+
+def _bar_length(room: int) -> int:
+    """What it is at matters more than a long bar, but where there is no room for that the bar can have it."""
+    if room < 4:
+        return 0
+    longest = 20 if room >= 55 else 12
+    return min(max(room - 16, 4), longest) if room >= 14 else min(room, longest)
 
 
 def _at(progress: Progress) -> str:

@@ -222,12 +222,17 @@ def test_errors_in_the_log_of_what_is_no_check_stay_in_the_log() -> None:
     assert not [line for line in lines if line.strip().startswith("×")]
 
 
-def test_what_a_step_did_stands_below_it() -> None:
+def test_what_a_step_did_stands_behind_it_or_where_there_is_no_room_below() -> None:
     freed = replace(step(1), status=Status.COMPLETED, effect={"freed_pages": 1000})
-    assert page(parent(replace(child(), steps=(freed,))))[-2:] == [
-        "    ✓    1.00 s  VACUUM -- 1",
-        "                 freed 1,000 pages",
-    ]
+    job = parent(replace(child(), steps=(freed,)))
+    assert page(job)[-1] == "    ✓    1.00 s  VACUUM -- 1  freed 1,000 pages"
+    assert page(job, 40)[-2:] == ["    ✓    1.00 s  VACUUM -- 1", "                 freed 1,000 pages"]
+
+
+def test_the_page_says_how_far_it_is_what_runs() -> None:
+    progress = Progress(fraction=0.75, object="orders", phase="copying", steps_done=2, steps_total=9)
+    lines = page(parent(replace(RUNNING, progress=progress)))
+    assert ".1 vacuum  ► running    1:00  75%  0:20 left  copying  step 3 of 9, orders" in lines
 
 
 def test_what_was_not_needed_is_no_failure() -> None:
