@@ -9,9 +9,15 @@ from typing import Any, Final
 
 _OF_AN_INDEX: Final = re.compile(
     r"(?:row \d+ missing from index |row \d+ values differ from index |wrong # of entries in index "
-    r"|non-unique entry in index |rowid not at end-of-record for row \d+ of index )(?P<index>.*)",
+    r"|rowid not at end-of-record for row \d+ of index )(?P<index>.*)",
     re.DOTALL,
 )
+_OF_THE_ROWS: Final = re.compile(
+    r"NULL value in |non-\w+ value in |NUMERIC value in |TEXT value in |CHECK constraint failed in "
+    r"|non-unique entry in index "
+)
+MOST: Final = 100
+"""SQLite looks for no more."""
 FOUND_NOTHING: Final = "ok"
 
 
@@ -26,30 +32,32 @@ class Findings:
 
     def __add__(self, other: Findings) -> Findings:
         return Findings(
-            sentences=(*self.sentences, *other.sentences),
+            sentences=tuple(dict.fromkeys((*self.sentences, *other.sentences))),
             indexes=tuple(dict.fromkeys((*self.indexes, *other.indexes))),
             damage=self.damage or other.damage,
         )
 
 
 def findings_of(rows: Iterable[Sequence[Any]]) -> Findings:
-    """Of the rows of `integrity_check` or `quick_check`."""
+    """Of the rows of `integrity_check` or `quick_check`.
+
+    Rows that break a rule of their table are no damage: to put them right is up to whoever knows the data.
+    """
     sentences = tuple(line for (text,) in rows for line in _lines(str(text)) if line != FOUND_NOTHING)
     named = {sentence: _index_in(sentence) for sentence in sentences}
+    others = (sentence for sentence, name in named.items() if name is None)
     return Findings(
         sentences=sentences,
         indexes=tuple(dict.fromkeys(name for name in named.values() if name is not None)),
-        damage=next((sentence for sentence, name in named.items() if name is None), None),
+        damage=next((sentence for sentence in others if not _OF_THE_ROWS.match(sentence)), None),
     )
 
 
 def _lines(text: str) -> list[str]:
     """SQLite puts some findings into one row, below a heading."""
-    return (
-        [line for line in text.split("\n") if line and not line.startswith("*** in database")]
-        if "***" in text
-        else [text]
-    )
+    if not text.startswith("*** in database"):
+        return [text]
+    return [line for line in text.split("\n")[1:] if line]
 
 
 def _index_in(sentence: str) -> str | None:

@@ -37,6 +37,11 @@ def is_interrupt(error: sqlite3.Error) -> bool:
     return _primary_code(error) == sqlite3.SQLITE_INTERRUPT
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite found the file damaged."""
+    return _primary_code(error) == sqlite3.SQLITE_CORRUPT
+
+
 def explain(error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> str:
     """One or two sentences on what happened and what to do. `in_use`: who holds the database, where that is known."""
     if is_busy(error):

@@ -14,7 +14,8 @@ from typing import Any, Final
 from engine.jobs import Reason, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite import copying, plans, statement
-from engine.targets.sqlite.checking import Findings, findings_of, orphans_of
+from engine.targets.sqlite.checking import MOST, Findings, findings_of, orphans_of
+from engine.targets.sqlite.errors import is_damage
 from engine.targets.sqlite.files import file_size
 from engine.targets.sqlite.holders import in_use
 from engine.targets.sqlite.metered import MeteredConnection
@@ -105,7 +106,7 @@ async def check(work: Work) -> StepResult:
         async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
             rows = await work.rows_when_free(work.step.command)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+        if not is_damage(error):
             raise
         return _judged(work, Findings(sentences=(f"it cannot be read: {error}",), damage=str(error)))
     return _judged(work, findings_of(rows))
@@ -123,6 +124,7 @@ def _judged(work: Work, found: Findings) -> StepResult:
     if not number:
         return StepResult(status=Status.COMPLETED, effect={"findings": 0})
     more = "" if number == 1 else f", the first of {counted(number, 'finding')}"
+    more += " or more" if number >= MOST else ""
     return StepResult(
         status=Status.FAILED,
         error=found.sentences[0] + more,
