@@ -16,6 +16,7 @@ class Place(StrEnum):
     JOBS = "On a job"
     PLAN = "In a plan"
     QUESTION = "Asked whether to"
+    TYPED = "Asked to type which one"
     LIST = "In every list and page"
     EVERYWHERE = "Everywhere"
 
@@ -71,6 +72,8 @@ ACTIONS: Final = (
     Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown"),
     Action("yes", Place.QUESTION, "y", "yes", "yes", "Do it"),
     Action("no", Place.QUESTION, "enter,n,escape,q", "no", "no", "Leave it as it is"),
+    Action("confirm", Place.TYPED, "enter", "confirm", "do it", "Do it, if what was asked for has been typed"),
+    Action("leave", Place.TYPED, "escape", "leave", "leave it", "Leave it as it is"),
     Action("down", Place.LIST, "down,j", "move(1)", "", "Down"),
     Action("up", Place.LIST, "up,k", "move(-1)", "", "Up"),
     Action("page-down", Place.LIST, "pagedown", "page(1)", "", "A page down"),

@@ -52,7 +52,7 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
         if child.status.is_final:
             yield f"{name} {ending(child)}"
         elif was is Status.RUNNING:
-            yield f"{name} waits to run again"
+            yield f"{name} {state(child) if child.recovering else 'waits to run again'}"
 
 
 def halfway(job: ParentJob, child: ChildJob, at: int) -> str:
@@ -195,6 +195,8 @@ def state(child: ChildJob) -> str:
     """How a child that is not over stands, in a word; more where it was asked to stop."""
     if child.cancel_requested_at is None:
         return child.status.value
+    if child.recovering:
+        return "cancelling (its process died, and its database is looked after)"
     return "cancelling" + (f" ({child.progress.phase})" if child.progress.phase else "")
 
 
@@ -245,7 +247,7 @@ def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId) -> Iterator[
         if was.status.is_final:
             yield f"{name} {_over_already(was)}"
         elif child.status.is_final:
-            yield f"{name} {child.status}"
+            yield f"{name} {child.status}" + (f": {child.error}" if child.error else "")
         elif was.cancel_requested_at is not None:
             yield f"{name} {child.status}, cancel was requested already at {local_time(was.cancel_requested_at)}"
         else:

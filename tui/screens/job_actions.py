@@ -7,13 +7,20 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from engine import JobId, ParentJob, Status
+from engine import ChildJob, JobId, ParentJob, Status
 from engine.errors import DbtendError
+from tui import force
 from tui.actions import bindings
 from tui.screens.base import ConsoleScreen, Result
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.typed_confirm import TypedConfirmScreen
 from tui.views.line import Role
 from tui.views.status import child_of, is_cancelling, operations, status_in_words
+
+NOBODY_LOOKS = (
+    "Its process died, and the next worker would undo what that left behind, and check for damage. "
+    "Without it, what was left is undone by whoever opens the database next."
+)
 
 
 class JobActions(ConsoleScreen[Result]):
@@ -40,7 +47,7 @@ class JobActions(ConsoleScreen[Result]):
             return parent is not None and parent.pinned == (action_id == "unpin")
         return super().can(action_id)
 
-    def action_cancel(self) -> None:
+    async def action_cancel(self) -> None:
         if self.job_at_hand is None:
             self.say("Nothing to cancel: put the cursor on a job that is not over.", Role.WARNING)
             return
@@ -52,7 +59,7 @@ class JobActions(ConsoleScreen[Result]):
             return
         unfinished = [c for c in ([child] if child else parent.children) if not c.status.is_final]
         if all(map(is_cancelling, unfinished)):
-            self.say(f"#{job} was asked to stop already: it ends as soon as that is safe for the data.", Role.WARNING)
+            await self._cancel_what_is_cancelling(job, unfinished)
             return
         name = self.console_app.name_of(parent.target)
         what = f"{child.operation.value} on {name}" if child else f"on {name} and all its operations"
@@ -68,6 +75,33 @@ class JobActions(ConsoleScreen[Result]):
             "What runs is stopped as soon as that is safe for the data; what waits does not start.",
             cancel,
         )
+
+    async def _cancel_what_is_cancelling(self, job: JobId, children: list[ChildJob]) -> None:
+        """Offer to end by force what runs; what only waits to be looked after need not wait."""
+        engine = self.console_app.engine
+        if not any(child.status is Status.RUNNING for child in children):
+
+            async def give_up() -> None:
+                await engine.cancel(job)
+
+            self._ask(f"End #{job} without a look at its database?", NOBODY_LOOKS, give_up)
+            return
+        try:
+            found = await engine.force_cancel_of(job)
+        except DbtendError as error:
+            asked = f"#{job} was asked to stop already: it ends as soon as that is safe for the data."
+            self.say(f"{asked} It cannot be ended by force: {error.what} {error.why}.", Role.WARNING)
+            return
+
+        async def end() -> None:
+            if await engine.force_cancel_of(job) != found:
+                self.say("Nothing was done: something has changed since it was asked for.", Role.WARNING)
+                return
+            await engine.cancel(job, force=True)
+            self.console_app.see_to_a_worker()
+
+        asking = TypedConfirmScreen(force.question(found), force.consequences(found, job), str(found.job))
+        self.app.push_screen(asking, self._if_yes(end))
 
     def action_retry(self) -> None:
         parent = self.job_at_hand[0] if self.job_at_hand else None
@@ -104,6 +138,9 @@ class JobActions(ConsoleScreen[Result]):
         )
 
     def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
+        self.app.push_screen(ConfirmScreen(question, consequence), self._if_yes(do))
+
+    def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], Awaitable[None]]:
         async def decided(yes: bool | None) -> None:
             if yes:
                 try:
@@ -111,4 +148,4 @@ class JobActions(ConsoleScreen[Result]):
                 except DbtendError as error:
                     self.say_error(error)
 
-        self.app.push_screen(ConfirmScreen(question, consequence), decided)
+        return decided

@@ -35,11 +35,16 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) 
 
 
 def _cancelling(parent: ParentJob, child: ChildJob) -> str:
+    if child.recovering and child.status is Status.PENDING:
+        return "Its process died. The next worker looks after the database; press c again not to wait for that."
+    if child.recovering:
+        return "Its process died. What it left is undone, and the database is checked for damage."
+    by_force = "Press c again to end it by force."
     if child.progress.phase == FINISHING:
-        return f"Cancelling ({FINISHING}): it will probably complete."
+        return f"Cancelling ({FINISHING}): it will probably complete. {by_force}"
     if _was_stopped_by_limit(parent, child):
-        return "The time limit has passed: it ends as soon as that is safe for the data."
-    return "Asked to stop: it ends as soon as that is safe for the data."
+        return f"The time limit has passed: it ends as soon as that is safe for the data. {by_force}"
+    return f"Asked to stop: it ends as soon as that is safe for the data. {by_force}"
 
 
 def _was_stopped_by_limit(parent: ParentJob, child: ChildJob) -> bool:

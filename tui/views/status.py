@@ -63,6 +63,8 @@ def what_happened(child: ChildJob, target: str, width: int) -> str:
         return found
     if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
         return _why(child, unquote(urlsplit(target).path), width)
+    if child.status is Status.PENDING and child.recovering:
+        return "its process died"
     if child.status is Status.PENDING and child.attempt:
         return "will run again"
     return effect(child, width) or steps_taken(child)

@@ -1,0 +1,63 @@
+"""A question that is answered with yes by typing what it is about; everything else is a no."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual import on
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Input
+
+from tui.actions import bindings
+from tui.screens.confirm import WIDTH
+from tui.views.keys import footer_line
+from tui.views.line import Line, wrapped
+from tui.widgets.page import Page
+
+
+class TypedConfirmScreen(ModalScreen[bool]):
+    """Asks; only `word` is a yes."""
+
+    CSS_PATH = "../styles/confirm.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("leave")
+    AUTO_FOCUS = "#typed"
+
+    def __init__(self, question: str, consequence: str, word: str) -> None:
+        super().__init__()
+        self._word = word
+        self._lines = [
+            *wrapped(question, WIDTH),
+            *wrapped(consequence, WIDTH),
+            Line(),
+            *wrapped(f"Type {word} to do it:", WIDTH),
+        ]
+
+    def compose(self) -> Iterator[Widget]:
+        with Vertical(id="question"), Vertical(id="box"):
+            yield _page("text", self._lines)
+            typed = Input(id="typed", compact=True)
+            typed.cursor_blink = False
+            yield typed
+            yield _page("keys", [Line(), footer_line(["confirm", "leave"], WIDTH)])
+
+    @on(Input.Submitted)
+    def _decide(self, message: Input.Submitted) -> None:
+        """Nothing typed is no answer yet."""
+        typed = message.value.strip().removeprefix("#")
+        if typed:
+            self.dismiss(typed == self._word)
+
+    def action_leave(self) -> None:
+        self.dismiss(False)
+
+
+def _page(name: str, lines: list[Line]) -> Page:
+    page = Page(id=name)
+    page.can_focus = False
+    page.show(lines)
+    page.styles.height = len(lines)
+    return page
