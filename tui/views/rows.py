@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.jobs import FINISHING
 from tui.text import percent, plain, time_left
@@ -22,11 +24,10 @@ from tui.views.status import (
 MANY = 8
 """With more children than this, only those that run or failed are shown at first."""
 ELAPSED_WIDTH = 7
+PERCENT_LEAST = 4
 PERCENT_WIDTH = 5
-BAR_ROOM = 4 + PERCENT_WIDTH
-"""Cells of the shortest bar with its percentage."""
-LEFT_WIDTH = 12
-"""Cells of ` 23h59m left`."""
+LEFT_WIDTH = 11
+"""Cells of `23h59m left`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +134,15 @@ def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...
 
 def _least_room(progress: Progress) -> int:
     """Cells that a percentage with what is left, or else a count of steps, needs."""
-    return PERCENT_WIDTH + LEFT_WIDTH if progress.fraction is not None else len(_steps(progress))
+    return PERCENT_LEAST + LEFT_WIDTH if progress.fraction is not None else len(_steps(progress))
 
 
 def _how_far(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
     """How far it is and how long it will go on: from the first percentage on that has its place, known or not."""
     progress = child.progress
     if progress.fraction is None and not progress.steps_total:
-        return ((fit(_at(progress), room), Role.TEXT),)
-    if progress.fraction is None or room < PERCENT_WIDTH + LEFT_WIDTH:
+        return ((_at(progress, room), Role.TEXT),)
+    if progress.fraction is None or room < PERCENT_LEAST + LEFT_WIDTH:
         return _measured(child, room)
     left = (right(time_left(remaining(child, now)), LEFT_WIDTH), Role.DIM)
     return (*_measured(child, room - LEFT_WIDTH), left)
@@ -159,9 +160,8 @@ def _measured(child: ChildJob, room: int) -> tuple[Span, ...]:
         used = length + PERCENT_WIDTH if length else min(room, PERCENT_WIDTH)
         spans = (*bar(progress.fraction, length), (right(percent(progress.fraction), used - length), Role.DIM))
     rest = room - used
-    if (doing := _at(progress)) and rest > 4:
-        return (*spans, (fit(f"  {doing}", rest), Role.DIM))
-    return (*spans, (" " * rest, Role.DIM))
+    doing = f"  {_at(progress, rest - 2)}" if rest > 4 else " " * rest
+    return (*spans, (doing, Role.DIM))
 
 
 def _bar_length(room: int) -> int:
@@ -172,9 +172,11 @@ def _bar_length(room: int) -> int:
     return min(max(room - 16, 4), longest) if room >= 14 else min(room, longest)
 
 
-def _at(progress: Progress) -> str:
-    """What goes on, and on which object."""
-    return "  ".join(filter(None, (progress.phase, plain(progress.object or ""))))
+def _at(progress: Progress, room: int) -> str:
+    """What goes on, and on which object; the beginning of a name says nothing beside what goes on."""
+    name = plain(progress.object or "")
+    both = "  ".join(filter(None, (progress.phase, name)))
+    return fit(both if cell_len(both) <= room else progress.phase or name, room)
 
 
 def _steps(progress: Progress) -> str:

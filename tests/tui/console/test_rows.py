@@ -90,9 +90,9 @@ def test_without_a_known_fraction_it_counts_steps() -> None:
     ("width", "words"),
     [
         (86, ["━━━━━━──────", "53%", "copying", "orders", "0:36", "left"]),
-        (66, ["━━──", "53%", "copying…", "0:36", "left"]),
-        (60, ["━━━━────", "53%", "0:36", "left"]),
-        (52, ["53%", "0:36", "left"]),
+        (66, ["━━──", "53%", "copying", "0:36", "left"]),
+        (60, ["━━━━━────", "53%", "0:36", "left"]),
+        (50, ["53%", "0:36", "left"]),  # beside the lists of an 80 cells wide terminal
         (48, ["━━━━────", "53%"]),
         (42, ["53%"]),
     ],
@@ -103,7 +103,7 @@ def test_a_narrow_row_drops_what_it_is_at_then_the_bar_then_what_is_left(width: 
     assert row.text.split()[4:-1] == words
 
 
-@pytest.mark.parametrize("width", [52, 60, 86, 120])
+@pytest.mark.parametrize("width", [50, 60, 84, 120])
 def test_nothing_in_a_running_row_moves_when_its_end_can_be_told(width: int) -> None:
     just_begun = replace(RUNNING, progress=replace(RUNNING.progress, fraction=0.02))
     early = child_row(just_begun, TARGET, now=NOW, width=width).text
@@ -160,7 +160,7 @@ def test_what_is_asked_to_stop_says_so_rather_than_how_far_it_is(width: int, wor
 @pytest.mark.parametrize(
     ("width", "fraction", "words"),
     [
-        (86, 0.539, ["━━━━───", "53%", "orders", "0:36", "left", "attempt", "2"]),
+        (86, 0.539, ["━━━━────", "53%", "orders", "0:36", "left", "attempt", "2"]),
         (52, 0.539, ["53%", "0:36", "left"]),
         (52, None, ["0/2", "attempt", "2"]),
     ],
