@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -34,25 +34,20 @@ def unfinished(destination: str) -> str:
 
 def problem_with(destination: str) -> str | None:
     """Why there cannot be a new file at `destination`, and what to do; None where there can."""
-    directory = Path(destination).parent
+    directory = os.path.dirname(destination)  # noqa: PTH120 - of `missing/` it is `missing`
     if os.path.lexists(destination):
         return f"there is a file {destination} already: give another --backup-to, or move it away"
-    if not directory.is_dir():
+    if not Path(directory).is_dir():
         return f"there is no directory {directory}: make it, or give another --backup-to"
     if not os.access(directory, os.W_OK | os.X_OK):
         return f"no permission to write to {directory}: allow it, or give another --backup-to"
     return None
 
 
-def begin(source: str, destination: str) -> None:
-    """Make an empty file that only those may read who may read the source.
-
-    What an earlier attempt left there is removed. Raises OSError.
-    """
-    path = unfinished(destination)
+def begin(destination: str) -> None:
+    """Make an empty file that nobody else may read. What an earlier attempt left there is removed. Raises OSError."""
     discard(destination)
-    mode = Path(source).stat().st_mode & 0o777
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    os.close(os.open(unfinished(destination), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def identity(destination: str) -> tuple[int, int]:
@@ -61,11 +56,15 @@ def identity(destination: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def complete(destination: str, checked: tuple[int, int]) -> None:
-    """Give the copy its name, durably. Raises OSError, FileExistsError where somebody took the name meanwhile."""
+def complete(source: str, destination: str, checked: tuple[int, int]) -> None:
+    """Give the copy its name, durably, and to those who may read the source.
+
+    Raises OSError, FileExistsError where somebody took the name meanwhile.
+    """
     path = unfinished(destination)
     if identity(destination) != checked:
         raise FileNotFoundError(f"{path} was replaced while it was written")
+    _open_as(source, path)
     _sync(path)
     try:
         os.link(path, destination)  # never replaces a file, as a rename would
@@ -80,18 +79,28 @@ def complete(destination: str, checked: tuple[int, int]) -> None:
     _sync(str(Path(destination).parent))
 
 
+def _open_as(source: str, copy: str) -> None:
+    status = Path(source).stat()
+    with contextlib.suppress(PermissionError):  # only root gives files away
+        os.chown(copy, status.st_uid, status.st_gid)
+    Path(copy).chmod(status.st_mode & 0o777)
+
+
 def discard(destination: str) -> None:
-    """Remove an unfinished copy, with what SQLite put beside it."""
+    """Remove an unfinished copy, with what SQLite put beside it, as far as that can be done."""
     for suffix in ("", "-journal", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             Path(unfinished(destination) + suffix).unlink()
 
 
 def leftovers(path: str) -> list[str]:
     """The destinations, beside the database at `path`, of copies that were never completed."""
     database = Path(path)
-    pattern = f"{glob.escape(database.stem)}.backup-*{UNFINISHED}"
-    return [str(found).removesuffix(UNFINISHED) for found in database.parent.glob(pattern)]
+    ours = re.compile(
+        rf"{re.escape(database.stem)}\.backup-\d{{4}}-\d\d-\d\d(\.\d+)?{re.escape(database.suffix + UNFINISHED)}"
+    )
+    found = [entry for entry in database.parent.iterdir() if ours.fullmatch(entry.name)]
+    return sorted(str(entry).removesuffix(UNFINISHED) for entry in found)
 
 
 def _sync(path: str) -> None:

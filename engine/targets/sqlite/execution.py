@@ -183,7 +183,7 @@ async def copy(work: Work) -> StepResult:
     if problem := copying.problem_with(destination):
         return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=problem)
     try:
-        copying.begin(work.path, destination)
+        copying.begin(destination)
         async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
             await work.rows_when_free(work.step.command)
     except OSError as error:
@@ -210,7 +210,10 @@ async def copy_check(work: Work) -> StepResult:
         if found.sentences:
             copying.discard(destination)
             return StepResult(status=Status.FAILED, error=f"the copy is damaged: {found.sentences[0]}")
-        await asyncio.to_thread(copying.complete, destination, identity)
+        await asyncio.to_thread(copying.complete, work.path, destination, identity)
+    except FileExistsError:
+        copying.discard(destination)
+        return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=copying.problem_with(destination))
     except OSError as error:
         copying.discard(destination)
         return StepResult(status=Status.FAILED, error=f"the copy cannot be completed: {error.strerror or error}")

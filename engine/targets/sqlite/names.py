@@ -15,9 +15,14 @@ def quote(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """`text` as an SQL string. Raises ValueError for a NUL, which SQL cannot hold."""
+    """`text` as an SQL string; where it is a path with bytes that are no UTF-8, as an expression that gives them.
+
+    Raises ValueError for a NUL, which SQL cannot hold.
+    """
     if "\0" in text:
         raise ValueError("an SQL string cannot contain a NUL character")
+    if any(unicodedata.category(char) == "Cs" for char in text):
+        return f"CAST(x'{os.fsencode(text).hex()}' AS TEXT)"
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -106,8 +106,8 @@ class SqliteSession:
             return await self._failure(error, step, context)
 
     async def _carry_out(self, step: SqliteStep, connection: MeteredConnection, context: StepContext) -> StepResult:
-        if step.method is Method.COPY:
-            self._unfinished_copy = step.destination
+        if step.method is Method.COPY_CHECK and not self._unfinished_copy:
+            return StepResult(status=Status.SKIPPED, error="there is no copy to check")
         work = Work(
             connection=connection,
             path=self._path,
@@ -119,6 +119,8 @@ class SqliteSession:
         result = await execution.METHODS[step.method](work)
         if work.found is not None:
             self._effects.findings = (self._effects.findings or Findings()) + work.found
+        if step.method is Method.COPY and result.status is Status.COMPLETED:
+            self._unfinished_copy = step.destination
         if step.method is Method.COPY_CHECK and result.status is Status.COMPLETED:
             self._effects.backup, self._unfinished_copy = result.effect or {}, ""
         return result
