@@ -12,6 +12,8 @@ from tui.facts import number, stated, text
 from tui.text import cells, counted, size, size_change
 
 Phrases = Sequence[str]
+MOST_FINDINGS: Final = 100
+"""After as many SQLite looks no further, unless it is told to."""
 
 
 def effect(child: ChildJob, width: int | None = None) -> str:
@@ -69,7 +71,7 @@ def _reindex(child: ChildJob) -> Phrases:
     rebuilt = [step for step in done if step.command.startswith("REINDEX ")]
     change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
     if not rebuilt:
-        return (f"indexes {change}",) if change else ()
+        return (f"indexes {change}", change) if change else ()
     return _shorter_and_shorter(f"{counted(len(rebuilt), 'index')} rebuilt", change)
 
 
@@ -110,7 +112,9 @@ def _fts_optimize(child: ChildJob) -> Phrases:
     before, after = number(child.before, "fts_segments"), number(child.after, "fts_segments")
     if before is None or after is None:
         return ()
-    return (f"{before:,.0f} -> {after:,.0f} segments",)
+    if before == after:
+        return (f"{counted(int(after), 'segment')} as before",)
+    return (f"{before:,.0f} -> {counted(int(after), 'segment')}",)
 
 
 def _backup(child: ChildJob) -> Phrases:
@@ -154,7 +158,9 @@ def _growth(before: float | None, after: float | None) -> str:
 
 
 def _found(number: int) -> str:
-    return counted(number, "finding") if number else "no findings"
+    if not number:
+        return "no findings"
+    return counted(number, "finding") if number < MOST_FINDINGS else f"{number:,} or more findings"
 
 
 def _step_fact(name: str, facts: Facts) -> str:

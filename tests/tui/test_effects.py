@@ -57,6 +57,7 @@ SMALLER: Facts = {"index_size": 25 * MB}
         (ended(Operation.ANALYZE, {"stat_rows": 1}, {"stat_rows": 2}), ""),
         (ended(Operation.CHECK, {}, {"findings": 0, "level": "full"}), "no findings (full)"),
         (ended(Operation.CHECK, {}, {"findings": 3, "level": "quick"}, Status.FAILED), "3 findings (quick)"),
+        (ended(Operation.CHECK, {}, {"findings": 100}, Status.FAILED), "100 or more findings"),
         (ended(Operation.CHECK, {}, {"level": "quick"}), ""),
         (
             ended(Operation.CHECKPOINT, {"wal_size": 64 * MB}, {"wal_size": 0}),
@@ -73,7 +74,8 @@ SMALLER: Facts = {"index_size": 25 * MB}
         (ended(Operation.INCREMENTAL_VACUUM, {"pages": 2}, {"pages": 5}), ""),
         (ended(Operation.INCREMENTAL_VACUUM, {"pages": 2}, {}), ""),
         (ended(Operation.INCREMENTAL_VACUUM, {}, {"pages": 2}), ""),
-        (ended(Operation.FTS_OPTIMIZE, {"fts_segments": 14}, {"fts_segments": 1}), "14 -> 1 segments"),
+        (ended(Operation.FTS_OPTIMIZE, {"fts_segments": 14}, {"fts_segments": 1}), "14 -> 1 segment"),
+        (ended(Operation.FTS_OPTIMIZE, {"fts_segments": 1}, {"fts_segments": 1}), "1 segment as before"),
         (ended(Operation.FTS_OPTIMIZE, {}, {"fts_segments": 1}), ""),
         (
             ended(Operation.BACKUP, {}, {"backup": "/srv/copy\x1b.db", "backup_size": 138 * MB}),

@@ -18,7 +18,7 @@ _COLOUR: Final = {
     Status.SKIPPED: "33",
 }
 _BAR_WIDTH: Final = 16
-_BAR_LEAST: Final = 8
+_BAR_LEAST: Final = 6
 _DOING_WIDTH: Final = 30
 _DOING_LEAST: Final = 18
 """Of `writing back  main`."""
