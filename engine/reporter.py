@@ -101,8 +101,8 @@ class Reporter:
 
     def _has_progress(self) -> None:
         progress = overall(self._planned, self._over, self._running)
-        if progress.fraction is not None:  # weights are estimates; nobody wants to see a bar go back
-            progress = replace(progress, fraction=max(progress.fraction, self._progress.fraction or 0.0))
+        known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
+        progress = replace(progress, fraction=max(known, default=None))  # nobody wants to see a bar go back
         self._progress = replace(progress, phase=FINISHING) if self._finishing else progress
         self._has_news()
 

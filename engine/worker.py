@@ -122,12 +122,11 @@ async def _run(
 
     async def run_some() -> None:
         for number, step in waiting:
-            previous = results.get(number - 1)
-            completes = step.completes_previous and previous is not None and previous.status is Status.COMPLETED
-            if completes or not cancel.is_set():
-                results[number] = await _run_step(
-                    session, number, step, reporter, asyncio.Event() if completes else cancel
-                )
+            completes = step.completes_previous and any(r.status is Status.COMPLETED for r in results.values())
+            if completes or not (cancel.is_set() or step.completes_previous):
+                results[number] = await _run_step(session, number, step, reporter, cancel)
+            elif not cancel.is_set():
+                results[number] = StepResult(status=Status.SKIPPED)
 
     try:
         async with asyncio.TaskGroup() as running:
@@ -153,7 +152,10 @@ async def _run_step(
     session: Session, number: int, step: PlannedStep, reporter: Reporter, cancel: asyncio.Event
 ) -> StepResult:
     reporter.begin_step(number)
-    context = StepContext(cancel=cancel, report=lambda progress: reporter.tell(number, progress))
+    context = StepContext(
+        cancel=asyncio.Event() if step.completes_previous else cancel,
+        report=lambda progress: reporter.tell(number, progress),
+    )
     async with _telling_when_it_goes_on(reporter, cancel):
         result = await session.execute(step, context)
     reporter.end_step(number, result)

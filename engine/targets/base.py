@@ -51,7 +51,8 @@ class PlannedStep:
     estimate: float | None = None
     """Seconds it is expected to take; None where nothing is known."""
     completes_previous: bool = False
-    """Without it the step before has only half its effect: it runs even where a cancel came in between."""
+    """Without it those before have only half their effect: it runs to its end if one of them completed, even where a
+    cancel came in between, and only then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

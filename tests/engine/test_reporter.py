@@ -1,10 +1,11 @@
-"""R21: of very long logs head and tail are kept, in memory and in the store, whatever the store took when."""
+"""R21: of very long logs head and tail are kept, whatever the store took when; and progress never goes back."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +15,34 @@ from hypothesis import strategies as st
 
 from engine.errors import StoreError
 from engine.execution import Claim, Report
-from engine.jobs import LOG_HEAD, LOG_LINE_LIMIT, LOG_TAIL, JobId, LogLevel, OnDuplicate, Operation, Options, Status
-from engine.reporter import Reporter
+from engine.jobs import (
+    FINISHING,
+    LOG_HEAD,
+    LOG_LINE_LIMIT,
+    LOG_TAIL,
+    JobId,
+    LogLevel,
+    OnDuplicate,
+    Operation,
+    Options,
+    Progress,
+    Status,
+)
+from engine.reporter import Reporter, overall
 from engine.store import connections, transactions
-from engine.targets.base import PlannedStep, StepResult
+from engine.targets.base import PlannedStep, StepProgress, StepResult
 from tests.building import COMPLETED, new_job, ticking_clock
 
 if TYPE_CHECKING:
     from engine.store.sqlite import SqliteStore
 
 STEP = PlannedStep(object="main", command="VACUUM", reason="", lock="")
+CLAIM = Claim(job=JobId(1, 1), type="", attempt=1, owner="me", target="", operation=Operation.VACUUM, options=Options())
+DONE = StepResult(status=Status.COMPLETED)
+
+
+async def refuse(report: Report) -> None:
+    raise StoreError("the store of jobs", "the disk is full")
 
 
 def kept(last: int, head: int = LOG_HEAD, tail: int = LOG_TAIL) -> list[int]:
@@ -65,13 +84,7 @@ async def test_r21_of_a_hundred_thousand_lines_head_and_tail_are_stored(
 
 
 async def test_r21_a_store_that_takes_nothing_lets_no_log_grow_in_memory() -> None:
-    async def refuse(report: Report) -> None:
-        raise StoreError("the store of jobs", "the disk is full")
-
-    claim = Claim(
-        job=JobId(1, 1), type="", attempt=1, owner="me", target="", operation=Operation.VACUUM, options=Options()
-    )
-    reporter = Reporter(claim, refuse, ticking_clock())
+    reporter = Reporter(CLAIM, refuse, ticking_clock())
     for number in range(100_000):
         reporter.log(LogLevel.INFO, f"line {number}")
     report = await reporter.stop()
@@ -158,12 +171,116 @@ async def test_the_phase_of_a_step_ends_with_it(store: SqliteStore) -> None:
         sent.set()
 
     reporter = Reporter(claim, send, ticking_clock())
-    reporter.begin_step(1, STEP, of=2)
-    reporter.enter_phase("copying")
+    reporter.begin([STEP, STEP])
+    reporter.begin_step(1)
+    reporter.tell(1, StepProgress(phase="copying"))
     await sent.wait()
     assert (await store.job(1)).children[0].progress.phase == "copying"
-    reporter.end_step(StepResult(status=Status.COMPLETED))
+    reporter.end_step(1, StepResult(status=Status.COMPLETED))
     report = await reporter.stop()
     assert report.progress.phase is None
     await store.finish(claim, COMPLETED, report)
     assert (await store.job(1)).children[0].progress.phase is None
+
+
+def estimated(*seconds: float | None) -> list[PlannedStep]:
+    return [replace(STEP, object=f"object {n}", estimate=estimate) for n, estimate in enumerate(seconds, 1)]
+
+
+def test_each_step_weighs_as_much_as_the_seconds_it_is_expected_to_take() -> None:
+    steps = estimated(1, 8, 1)
+    assert overall(steps, {1}, {2: StepProgress(fraction=0.5)}).fraction == pytest.approx(0.5)
+    assert overall(steps, {1, 2}, {}).fraction == pytest.approx(0.9)
+    assert overall(steps, {1, 2, 3}, {}).fraction == pytest.approx(1)
+
+
+def test_a_step_without_an_estimate_weighs_as_much_as_the_others_on_average() -> None:
+    assert overall(estimated(2, None, 6), {2}, {}).fraction == pytest.approx(4 / 12)
+    assert overall(estimated(None, None), {1}, {}).fraction == pytest.approx(1 / 2)
+    assert overall(estimated(0, 0), {1}, {}).fraction == pytest.approx(1 / 2)
+
+
+def test_in_the_first_step_nothing_is_known_until_it_tells() -> None:
+    steps = estimated(1, 1)
+    assert overall(steps, (), {1: StepProgress()}) == Progress(object="object 1", steps_total=2)
+    told = overall(steps, (), {1: StepProgress(fraction=0.2, phase="copying")})
+    assert told == Progress(fraction=0.1, object="object 1", steps_total=2, phase="copying")
+    assert overall([], (), {}) == Progress()
+
+
+_fractions = st.none() | st.floats(0, 1)
+_estimates = st.none() | st.floats(0, 1e9)
+
+
+@given(steps=st.lists(st.tuples(_estimates, st.sampled_from(["waits", "runs", "is over"]), _fractions), min_size=1))
+def test_the_whole_is_never_less_than_nothing_nor_more_than_all(
+    steps: list[tuple[float | None, str, float | None]],
+) -> None:
+    planned = estimated(*(estimate for estimate, _, _ in steps))
+    over = {n for n, (_, state, _) in enumerate(steps, 1) if state == "is over"}
+    running = {n: StepProgress(fraction=part) for n, (_, state, part) in enumerate(steps, 1) if state == "runs"}
+    progress = overall(planned, over, running)
+    assert progress.fraction is None or 0 <= progress.fraction <= 1
+    assert (progress.steps_done, progress.steps_total) == (len(over), len(steps))
+    assert not running or progress.object in {planned[n - 1].object for n in running}
+
+
+@settings(deadline=None)
+@given(
+    estimates=st.lists(_estimates, min_size=1, max_size=6),
+    at_once=st.integers(1, 4),
+    events=st.lists(st.tuples(st.sampled_from(["tell", "end", "goes on"]), st.integers(0, 3), _fractions), max_size=20),
+)
+def test_the_bar_never_goes_back_in_whatever_order_steps_run_and_tell(
+    estimates: list[float | None], at_once: int, events: list[tuple[str, int, float | None]]
+) -> None:
+    seen: list[float | None] = []
+
+    async def run() -> None:
+        reporter = Reporter(CLAIM, refuse, ticking_clock())
+        reporter.begin(estimated(*estimates))
+        waiting, running = list(range(1, len(estimates) + 1)), list[int]()
+        endings = [("end", 0, None)] * len(estimates)
+        for kind, which, fraction in [*events, *endings]:
+            while waiting and len(running) < at_once:
+                running.append(waiting.pop(0))
+                reporter.begin_step(running[-1])
+            if not running:
+                break
+            number = running[which % len(running)]
+            if kind == "tell":
+                reporter.tell(number, StepProgress(fraction=fraction))
+            elif kind == "goes on":
+                reporter.goes_on()
+            else:
+                running.remove(number)
+                reporter.end_step(number, DONE)
+            seen.append((await reporter.stop()).progress.fraction)
+
+    asyncio.run(run())
+    known = [fraction for fraction in seen if fraction is not None]
+    assert seen[len(seen) - len(known) :] == known  # once it is known it stays known
+    assert known == sorted(known)
+    assert known[-1] == pytest.approx(1)
+
+
+async def test_what_was_asked_to_stop_and_goes_on_is_said_to_finish_until_its_step_is_over() -> None:
+    reporter = Reporter(CLAIM, refuse, ticking_clock())
+    reporter.begin(estimated(1, 1))
+    reporter.begin_step(1)
+    reporter.goes_on()
+    reporter.tell(1, StepProgress(fraction=0.5, phase="writing back"))
+    assert (await reporter.stop()).progress.phase == FINISHING
+    reporter.end_step(1, DONE)
+    assert (await reporter.stop()).progress.phase is None
+
+
+async def test_the_effect_of_a_step_is_kept_with_it() -> None:
+    reporter = Reporter(CLAIM, refuse, ticking_clock())
+    reporter.begin([STEP])
+    reporter.begin_step(1)
+    reporter.end_step(1, replace(DONE, effect={"freed_pages": 7}))
+    (step,) = (await reporter.stop()).steps
+    assert (step.object, step.status, step.effect) == ("main", Status.COMPLETED, {"freed_pages": 7})
+    assert step.finished_at is not None
+    assert step.finished_at > step.started_at

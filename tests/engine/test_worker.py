@@ -4,42 +4,64 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import TYPE_CHECKING
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from engine.clock import now
-from engine.errors import TargetError
+from engine.errors import StoreError, TargetError
 from engine.execution import Claim
-from engine.jobs import FINISHING, JobId, JobType, Operation, Options, Status
+from engine.jobs import FINISHING, CheckLevel, JobId, JobType, LogLevel, Operation, Options, Reason, Status
 from engine.reporter import Reporter
 from engine.targets import resolve
-from engine.targets.base import StepResult
+from engine.targets.base import StepContext, StepResult
 from engine.targets.sqlite.session import SqliteSession
 from engine.worker import DatabaseMaintenanceWorker, _CancelledBeforehandError, _unless
-from tests.sqlite_files import make_database
+from tests.engine.targets.sqlite.another_process import another_process
+from tests.sqlite_files import integrity, make_database, remove_index_entries, set_schema_sql
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.execution import Report
+    from engine.execution import Outcome, Report
     from engine.targets.base import PlannedStep
 
 
-def claim_of(path: Path) -> Claim:
+def claim_of(path: Path, operation: Operation = Operation.VACUUM, options: Options | None = None) -> Claim:
     return Claim(
         job=JobId(1, 1),
         type=JobType.OPERATION,
         attempt=1,
         owner="me",
         target=str(path),
-        operation=Operation.VACUUM,
-        options=Options(),
+        operation=operation,
+        options=options or Options(),
     )
 
 
 async def forget(report: Report) -> None:
     pass
+
+
+async def carried_out(
+    path: Path, operation: Operation, cancel: asyncio.Event | None = None, **options: Any
+) -> tuple[Outcome, Report]:
+    """How the child ended, and all it had to tell."""
+    claim = claim_of(path, operation, Options(**options))
+    reporter = Reporter(claim, refuse, now)
+    outcome = await DatabaseMaintenanceWorker(resolve).execute(claim, reporter, cancel or asyncio.Event())
+    return outcome, await reporter.stop()
+
+
+async def refuse(report: Report) -> None:
+    raise StoreError("the store of jobs", "is not asked here")
+
+
+def told(report: Report) -> list[tuple[str, Status]]:
+    return [(step.object, step.status) for step in report.steps]
 
 
 async def test_a_vacuum_that_was_over_when_the_cancel_came_ends_completed_with_its_true_size(
@@ -50,8 +72,8 @@ async def test_a_vacuum_that_was_over_when_the_cancel_came_ends_completed_with_i
     cancel = asyncio.Event()
     execute = SqliteSession.execute
 
-    async def cancel_comes_too_late(self: SqliteSession, step: PlannedStep, asked: asyncio.Event) -> StepResult:
-        result = await execute(self, step, asked)
+    async def cancel_comes_too_late(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+        result = await execute(self, step, context)
         cancel.set()
         return result
 
@@ -72,10 +94,10 @@ async def test_r16_a_step_that_cannot_be_interrupted_says_so_and_ends_as_what_re
     path = make_database(tmp_path / "sales.db")
     cancel, finishing, execute = asyncio.Event(), asyncio.Event(), SqliteSession.execute
 
-    async def goes_on_until_it_was_told(self: SqliteSession, step: PlannedStep, asked: asyncio.Event) -> StepResult:
+    async def goes_on_until_it_was_told(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
         cancel.set()
         await finishing.wait()
-        return await execute(self, step, asyncio.Event())
+        return await execute(self, step, replace(context, cancel=asyncio.Event()))
 
     async def listen(report: Report) -> None:
         if report.progress.phase == FINISHING:
@@ -98,7 +120,7 @@ async def test_r16_a_step_that_stops_when_asked_is_never_said_to_finish(
     cancel = asyncio.Event()
     phases: set[str | None] = set()
 
-    async def stops(self: SqliteSession, step: PlannedStep, asked: asyncio.Event) -> StepResult:
+    async def stops(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
         cancel.set()
         return StepResult(status=Status.CANCELLED)
 
@@ -130,3 +152,134 @@ async def test_a_look_that_fails_while_it_is_cancelled_is_no_news() -> None:
         await _unless(asked, fails_when_cancelled())
     gc.collect()
     assert complaints == []
+
+
+async def test_what_was_rebuilt_before_a_cancel_is_written_back_although_others_keep_the_database_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_database(tmp_path / "sales.db", journal_mode="wal")
+    cancel, execute, done = asyncio.Event(), SqliteSession.execute, 0
+
+    async def cancel_comes_after_two(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+        nonlocal done
+        result = await execute(self, step, context)
+        done += 1
+        if done == 2:
+            cancel.set()
+        return result
+
+    monkeypatch.setattr(SqliteSession, "execute", cancel_comes_after_two)
+    with another_process(path, "PRAGMA user_version"):
+        outcome, report = await carried_out(path, Operation.REINDEX, cancel)
+        assert path.with_name("sales.db-wal").stat().st_size == 0
+    assert (outcome.status, outcome.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
+    assert [status for _, status in told(report)] == [Status.COMPLETED] * 3
+    assert report.steps[-1].command == "PRAGMA main.wal_checkpoint(TRUNCATE)"
+    assert integrity(path) == []
+
+
+async def test_where_nothing_was_done_nothing_is_completed(tmp_path: Path) -> None:
+    """A full-text index is not rebuilt, and no log written back, after a VACUUM that could not begin."""
+    path = make_database(tmp_path / "sales.db", rows=20, journal_mode="wal")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE notes(body); CREATE VIRTUAL TABLE found USING fts5(body, content=notes)")
+    with another_process(path, "BEGIN IMMEDIATE") as pid:
+        outcome, report = await carried_out(path, Operation.VACUUM, lock_timeout=0)
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert told(report) == [("main", Status.FAILED)]
+    assert f"process {pid}" in str(outcome.error)
+    assert not any("shrink" in warning for warning in outcome.warnings)
+
+
+async def test_a_check_in_parts_at_once_finds_what_one_after_the_other_finds(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "sales.db")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute('CREATE INDEX names ON "group"(name)')
+    for index in ("order", "names"):
+        remove_index_entries(path, index)
+    alone, _ = await carried_out(path, Operation.CHECK, jobs=1)
+    at_once, report = await carried_out(path, Operation.CHECK, jobs=4)
+    assert alone.after is not None
+    assert at_once.after is not None
+    assert set(at_once.after["damaged_indexes"]) == set(alone.after["damaged_indexes"]) == {"order", "names"}  # type: ignore[arg-type]
+    assert at_once.after["findings"] == alone.after["findings"]
+    assert (at_once.status, at_once.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
+    assert {line.level for line in report.log} >= {LogLevel.ERROR}
+    assert {line.message for line in report.log} >= {"wrong # of entries in index order"}
+
+
+async def test_parts_really_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_database(tmp_path / "sales.db", rows=20)
+    execute, together, running = SqliteSession.execute, asyncio.Event(), 0
+
+    async def waits_for_another(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+        nonlocal running
+        running += 1
+        if running == 3:
+            together.set()
+        await together.wait()
+        return await execute(self, step, context)
+
+    monkeypatch.setattr(SqliteSession, "execute", waits_for_another)
+    async with asyncio.timeout(30):
+        outcome, report = await carried_out(path, Operation.CHECK, jobs=3)
+    assert outcome.status is Status.COMPLETED
+    assert len(report.steps) == 3
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+async def test_a_cancel_stops_all_that_runs_at_once(
+    tmp_path: Path, journal_mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_database(tmp_path / "sales.db", rows=20, journal_mode=journal_mode)
+    cancel, begun = asyncio.Event(), 0
+
+    async def wait_for_the_cancel(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+        nonlocal begun
+        begun += 1
+        if begun == 2:
+            cancel.set()
+        await context.cancel.wait()
+        return StepResult(status=Status.CANCELLED)
+
+    monkeypatch.setattr(SqliteSession, "execute", wait_for_the_cancel)
+    outcome, report = await carried_out(path, Operation.CHECK, cancel, jobs=2)
+    assert (outcome.status, begun) == (Status.CANCELLED, 2)
+    assert [status for _, status in told(report)] == [Status.CANCELLED] * 2
+
+
+@pytest.mark.parametrize(
+    ("operation", "why"),
+    [
+        (Operation.CHECKPOINT, "there is no write-ahead log"),
+        (Operation.INCREMENTAL_VACUUM, "auto_vacuum is not incremental"),
+    ],
+)
+async def test_what_is_not_needed_is_skipped_and_says_why(tmp_path: Path, operation: Operation, why: str) -> None:
+    outcome, report = await carried_out(make_database(tmp_path / "sales.db", rows=20), operation)
+    assert (outcome.status, outcome.reason) == (Status.SKIPPED, Reason.NOT_NEEDED)
+    assert why in str(outcome.error)
+    assert report.steps == ()
+
+
+async def test_what_preflight_refuses_is_refused_and_not_begun(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "sales.db", rows=20)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        set_schema_sql(db, "group", 'create TABLE "group"(id INTEGER PRIMARY KEY, name TEXT)')
+    outcome, report = await carried_out(path, Operation.VACUUM)
+    assert (outcome.status, outcome.reason, report.steps) == (Status.FAILED, Reason.REFUSED, ())
+    assert "would silently drop 'group'" in str(outcome.error)
+
+
+async def test_an_object_that_is_gone_by_now_is_told(tmp_path: Path) -> None:
+    outcome, _ = await carried_out(make_database(tmp_path / "sales.db", rows=20), Operation.REINDEX, objects=("gone",))
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.INVALID)
+    assert "gone: is no table or index" in str(outcome.error)
+
+
+async def test_each_check_says_how_thorough_it_was(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "sales.db", rows=20)
+    for options, level in (({}, "full"), ({"verify": True}, "quick"), ({"check": CheckLevel.QUICK}, "quick")):
+        outcome, _ = await carried_out(path, Operation.CHECK, **options)
+        assert outcome.after is not None
+        assert outcome.after["level"] == level

@@ -158,7 +158,12 @@ async def test_nothing_is_left_of_a_copy_that_was_cancelled(path: Path, which: i
             assert (await execute(session, steps[0])).status is Status.COMPLETED
             cancel.set()
         else:
-            await when_running(connection, lambda: (cancel.set(), connection._conn.interrupt()), commands_of(steps[0]))
+
+            def stop() -> None:
+                cancel.set()
+                connection._conn.interrupt()  # at once: what runs here is too short to wait for the task's turn
+
+            await when_running(connection, stop, commands_of(steps[0]))
         assert (await execute(session, steps[which], cancel)).status is Status.CANCELLED
     assert files_beside(path) == {"sales.db"}
 
