@@ -1,0 +1,121 @@
+"""The operations beyond the four usual ones, and how they are asked for: on real files, as a script meets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.sqlite_files import integrity, make_database, remove_index_entries
+from tests.tui.command_line import CommandLine
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A third of the entries of two indexes are missing."""
+    path = make_database(tmp_path / "damaged.db")
+    for index in ("order", "my-index"):
+        remove_index_entries(path, index)
+    return path
+
+
+def test_a_checkpoint_without_a_log_is_no_failure_and_says_why(dbtend: CommandLine, sales: Path) -> None:
+    result = dbtend("run", sales, "--op", "checkpoint")
+    assert result.code == 0
+    assert "checkpoint skipped (not needed): the journal mode is delete" in result.out
+    (child,) = dbtend("show", "1", "--json").json["jobs"][0]["children"]
+    assert (child["status"], child["reason"]) == ("skipped", "not_needed")
+    planned = dbtend("plan", sales, "--op", "checkpoint")
+    assert planned.code == 0
+    assert "checkpoint  nothing to do\n  the journal mode is delete" in planned.out
+
+
+def test_a_check_that_finds_nothing_says_so(dbtend: CommandLine, sales: Path) -> None:
+    result = dbtend("run", sales, "--op", "check", "--check", "quick")
+    assert result.code == 0
+    assert result.out.splitlines()[-1].endswith("no findings (quick)")
+    (child,) = dbtend("show", "1", "--json").json["jobs"][0]["children"]
+    assert (child["findings"], child["after"]["findings"], child["after"]["level"]) == ([], 0, "quick")
+
+
+def test_what_a_check_finds_is_shown_and_the_rest_is_where_it_says(dbtend: CommandLine, damaged: Path) -> None:
+    result = dbtend("run", damaged, "--op", "check")
+    assert result.code == 1
+    *first, rest = result.out.splitlines()[-6:]
+    shown = dbtend("show", "1.1").out.splitlines()
+    found = [line.removeprefix("  found    ") for line in shown if line.startswith("  found    ")]
+    assert len(found) > 5
+    assert [line.strip() for line in first] == found[:5]
+    assert rest.endswith(f"and {len(found) - 5} more: dbtend show 1.1")
+    assert not [line for line in shown if "error: " in line]  # not once more in the log
+
+
+def test_findings_are_a_list_for_scripts(dbtend: CommandLine, damaged: Path) -> None:
+    (ran,) = dbtend("run", damaged, "--op", "check", "--json").json["jobs"][0]["children"]
+    (shown,) = dbtend("show", "1", "--json").json["jobs"][0]["children"]
+    assert ran["findings"] == shown["findings"]
+    assert len(ran["findings"]) == ran["after"]["findings"]
+    assert "row 2 missing from index order" in ran["findings"]
+    assert sorted(ran["after"]["damaged_indexes"]) == ["my-index", "order"]
+
+
+def test_named_indexes_are_rebuilt_and_no_others(dbtend: CommandLine, damaged: Path) -> None:
+    line = ("--op", "reindex", "--object", "order", "--object", "my-index", "--json")
+    (child,) = dbtend("run", damaged, *line).json["jobs"][0]["children"]
+    assert {step["object"] for step in child["steps"]} == {"order", "my-index"}
+    assert integrity(damaged) == []
+    assert "2 indexes rebuilt" in dbtend("show", "1").out
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_an_object_that_is_not_there_is_named(dbtend: CommandLine, sales: Path, command: str) -> None:
+    result = dbtend(command, sales, "--op", "reindex", "--object", "nope")
+    assert "nope" in result.err + result.out
+    assert result.code != 0
+
+
+def test_verify_checks_before_and_after_and_stops_at_damage(dbtend: CommandLine, sales: Path, damaged: Path) -> None:
+    (job,) = dbtend("run", sales, "--op", "vacuum", "--verify", "--json").json["jobs"]
+    assert [(c["operation"], c["status"]) for c in job["children"]] == [
+        ("check", "completed"), ("vacuum", "completed"), ("check", "completed"),
+    ]  # fmt: skip
+    size = damaged.stat().st_size
+    (job,) = dbtend("run", damaged, "--op", "vacuum", "--verify", "--check", "full", "--json").json["jobs"]
+    assert [c["status"] for c in job["children"]] == ["failed", "skipped", "skipped"]
+    assert damaged.stat().st_size == size
+    plans = dbtend("plan", sales, "--op", "vacuum", "--verify", "--json").json["jobs"][0]["children"]
+    assert [plan["operation"] for plan in plans] == ["check", "vacuum", "check"]
+
+
+def test_a_backup_goes_where_it_is_told_to_as_seen_from_here(
+    dbtend: CommandLine, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = dbtend("run", sales, "--op", "backup", "--backup-to", "copy.db")
+    copy = tmp_path / "copy.db"
+    assert result.code == 0
+    assert f"to {copy}, checked" in result.out.splitlines()[-1]
+    assert integrity(copy) == []
+    again = dbtend("run", sales, "--op", "backup", "--backup-to", "copy.db")
+    assert again.code == 4
+    assert str(copy) in again.out
+
+
+def test_pages_are_given_back_and_counted(dbtend: CommandLine, tmp_path: Path) -> None:
+    path = make_database(tmp_path / "inc.db", auto_vacuum="incremental")
+    result = dbtend("run", path, "--op", "incremental-vacuum")
+    assert result.code == 0
+    (child,) = dbtend("show", "1", "--json").json["jobs"][0]["children"]
+    freed = child["before"]["pages"] - child["after"]["pages"]
+    assert freed == child["steps"][0]["effect"]["freed_pages"] > 0
+    assert f"{freed} pages freed, " in result.out.splitlines()[-1]
+    assert f"(freed {freed} pages)" in dbtend("show", "1").out
+
+
+def test_a_plan_for_scripts_says_all_that_is_known_beforehand(dbtend: CommandLine, sales: Path) -> None:
+    (plan,) = dbtend("plan", sales, "--op", "vacuum", "--op", "reindex", "--json").json["jobs"]
+    assert plan["warnings"]
+    for child in plan["children"]:
+        assert child["verdict"] in {"ok", "warn"}
+        assert child.keys() >= {"warnings", "not_needed", "settings", "tuned", "parallel", "estimate", "error"}
+        assert all(step["after_cancel"] for step in child["steps"])
