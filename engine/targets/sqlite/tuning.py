@@ -1,0 +1,112 @@
+"""How the connection of an operation is set up: chosen by the size of the database and by what the machine has left.
+
+Nothing here touches durability or what is left of deleted data: `synchronous`, `secure_delete` and the journal mode
+stay as they are. All that is chosen was measured to be faster than SQLite's defaults; what made nothing faster (large
+caches, in-memory sorters for REINDEX, mapped files for VACUUM) is not here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from engine.jobs import Operation
+from engine.words import counted, size
+
+MEMORY_FOR_TEMPORARY: Final = 1.1
+"""Bytes of memory that a temporary database takes for each byte on disk."""
+_SHARE_FOR_TEMPORARY: Final = 0.4  # of the memory available: two at once still leave some to others
+_SHARE_FOR_CHANGES: Final = 1 / 16
+_MOST_CHANGES: Final = 512 << 20
+_FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
+_SORTERS: Final = 2  # helper threads; more of them made nothing faster
+_MOST_AT_ONCE: Final = 4
+_MAPPED: Final = frozenset({Operation.CHECK, Operation.ANALYZE, Operation.REINDEX})
+_READ_AHEAD: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """The settings of one operation. The defaults are SQLite's own."""
+
+    temporary: int = 0
+    """Bytes of temporary files that are expected, and kept in memory; 0: they are files, as ever."""
+    changes: int = 0
+    """Bytes of changed pages that may wait in memory for their transaction to end; 0: as few as SQLite's cache holds.
+
+    A page that waits is written once, however often it changes, and the journal is synced far less often.
+    """
+    threads: int = 0
+    """Helper threads that sort."""
+    mapped: int = 0
+    """Bytes of the file that are mapped into memory, and need no copying to be read."""
+    read_ahead: bool = False
+    """Whether it pays to read the whole file first, in order, where it is not in the page cache."""
+    parallel: int = 1
+    """How many objects at once, on a connection each."""
+    memory: int | None = None
+    """Bytes that were available when this was chosen."""
+
+
+def tuning(
+    operation: Operation,
+    *,
+    used_bytes: int,
+    size: int,
+    memory: int | None,
+    processors: int,
+    local: bool,
+    whole: bool = True,
+) -> Tuning:
+    """The settings for `operation` on a file of `size` bytes, `used_bytes` of them in pages that are not free.
+
+    `memory`: bytes available, None where that is not known. `local`: the file lies on this machine, so that it may
+    be mapped. `whole`: it looks at all of the file, and not only at named tables or at a few rows of each.
+    """
+    return Tuning(
+        temporary=_temporary(used_bytes, memory) if operation is Operation.VACUUM else 0,
+        changes=_changes(memory) if operation is Operation.REINDEX else 0,
+        threads=_SORTERS if operation is Operation.REINDEX and processors > 1 else 0,
+        mapped=size if local and operation in _MAPPED else 0,
+        read_ahead=whole and operation in _READ_AHEAD,
+        parallel=min(_MOST_AT_ONCE, processors) if operation is Operation.CHECK else 1,
+        memory=memory,
+    )
+
+
+def _temporary(used_bytes: int, memory: int | None) -> int:
+    needed = round(used_bytes * MEMORY_FOR_TEMPORARY)
+    return needed if memory is not None and needed <= memory * _SHARE_FOR_TEMPORARY else 0
+
+
+def _changes(memory: int | None) -> int:
+    affordable = min(_MOST_CHANGES, int((memory or 0) * _SHARE_FOR_CHANGES))
+    return affordable if affordable >= _FEWEST_CHANGES else 0
+
+
+def pragmas(chosen: Tuning) -> tuple[str, ...]:
+    """The commands that set a connection up so. They hold for the connection, and leave nothing in the file."""
+    commands = {
+        "PRAGMA temp_store = MEMORY": chosen.temporary,
+        # In kilobytes, which is what a minus means: a number of pages that is a multiple of 256 would be taken for OFF.
+        f"PRAGMA main.cache_spill = -{chosen.changes >> 10}": chosen.changes,
+        f"PRAGMA threads = {chosen.threads}": chosen.threads,
+        f"PRAGMA main.mmap_size = {chosen.mapped}": chosen.mapped,
+    }
+    return tuple(command for command, wanted in commands.items() if wanted)
+
+
+def in_words(chosen: Tuning) -> str:
+    """What is set, and why, for people; empty where everything is as SQLite has it."""
+    parts = []
+    if chosen.temporary:
+        parts.append(f"temporary files in memory ({size(chosen.temporary)} of {size(chosen.memory)} available)")
+    if chosen.threads:
+        parts.append(f"{counted(chosen.threads, 'helper thread')} to sort")
+    if chosen.changes:
+        parts.append(f"up to {size(chosen.changes)} of changed pages in memory")
+    if chosen.mapped:
+        parts.append("the file mapped into memory")
+    if chosen.parallel > 1:
+        parts.append(f"{chosen.parallel} tables at once")
+    return ", ".join(parts)
