@@ -262,8 +262,8 @@ def fts_optimize_steps(segments: Mapping[str, int], summary: Summary) -> list[Sq
 
 def merge_commands(name: str) -> tuple[str, str]:
     """The first merge of a full-text index, which begins with all of its segments, and those that go on with it."""
-    merge = f"INSERT INTO main.{quote(name)}({quote(name)}, rank) VALUES('merge', {{}})"
-    return merge.format(-MERGED_AT_ONCE), merge.format(MERGED_AT_ONCE)
+    merge = f"INSERT INTO main.{quote(name)}({quote(name)}, rank) VALUES('merge', "
+    return f"{merge}{-MERGED_AT_ONCE})", f"{merge}{MERGED_AT_ONCE})"
 
 
 def backup_steps(summary: Summary, destination: str, unfinished: str) -> list[SqliteStep]:
