@@ -28,6 +28,8 @@ class ForceCancel:
     owner: str
     serves_all: bool
     """Whether it takes on every job, as one of a pool, which replaces it."""
+    recovering: bool = False
+    """It is the look at the database after a process died: nobody takes that up again."""
     others: tuple[JobId, ...] = ()
     """What else it runs: that is taken over, as where a process dies."""
 
@@ -77,6 +79,7 @@ def force_cancel(
         pid=process.pid,
         owner=process.id,
         serves_all=process.serves_all,
+        recovering=child.recovering,
         others=tuple(sorted(job for job in process.running if job != child.id)),
     )
 

@@ -12,10 +12,11 @@ def question(found: ForceCancel) -> str:
 
 def consequences(found: ForceCancel, asked: JobId) -> str:
     """In a sentence or two; `asked` may be the whole job."""
-    said = [
-        f"#{found.job} {found.operation} on {target_name(found.target)} is run by process {found.pid}, which is killed:"
-        " what it has begun is undone, and the database is checked for damage."
-    ]
+    if found.recovering:
+        said = [f"Process {found.pid}, which looks after the database now, is killed: then nobody does."]
+    else:
+        killed = f"Its process {found.pid} is killed"
+        said = [f"{killed}: what it has begun is undone, and the database is checked for damage."]
     if found.others:
         are = "is" if len(found.others) == 1 else "are"
         others = ", ".join(f"#{job}" for job in found.others)

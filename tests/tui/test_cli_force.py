@@ -98,7 +98,7 @@ def test_what_a_worker_process_does_is_ended_and_the_next_of_its_pool_sees_to_th
 def test_on_a_terminal_it_asks_for_the_id(dbtend: CommandLine, sales: Path, typed: str, ends: bool) -> None:
     with write_locked(sales), a_run(dbtend, sales) as run:
         code, said = at_a_terminal(dbtend, typed, "cancel", "1", "--force")
-        assert f"#1.1 vacuum on sales.db is run by process {run.pid}, which is killed" in said
+        assert f"End #1.1 vacuum on sales.db by force? Its process {run.pid} is killed" in said
         assert "Type 1.1 to end it by force: " in said
         (job,) = dbtend("history", "--json").json["jobs"]
         if ends:
@@ -191,8 +191,10 @@ def test_what_it_comes_to_is_said_in_words() -> None:
     )
     assert question(found) == "End #42.1 vacuum on sales.db by force?"
     assert consequences(found, JobId(42, 1)) == (
-        "#42.1 vacuum on sales.db is run by process 4711, which is killed: what it has begun is undone,"
-        " and the database is checked for damage."
+        "Its process 4711 is killed: what it has begun is undone, and the database is checked for damage."
+    )
+    assert consequences(replace(found, recovering=True), JobId(42, 1)) == (
+        "Process 4711, which looks after the database now, is killed: then nobody does."
     )
     more = consequences(replace(found, others=(JobId(43, 1), JobId(44, 1))), JobId(42))
     assert more.endswith("It also runs #43.1, #44.1, which are begun again. What else #42 asks for does not start.")

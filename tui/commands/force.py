@@ -15,7 +15,7 @@ from tui.commands.exit_codes import CANCELLED, OK
 from tui.commands.settings import Settings
 from tui.commands.tasks import first_of
 from tui.feed import left_over
-from tui.force import consequences
+from tui.force import consequences, question
 from tui.text import target_name
 from tui.worker_process import DetachedWorker
 
@@ -53,7 +53,7 @@ def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("--force", "there is no terminal to ask at", f"add --confirm {found.job}")
-    output.notice(consequences(found, wanted))
+    output.notice(f"{question(found)} {consequences(found, wanted)}")
     print(f"Type {found.job} to end it by force: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().removeprefix("#") == str(found.job)
 

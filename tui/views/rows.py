@@ -120,7 +120,7 @@ def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...
         said = f"({FINISHING})"
         return ((fit(said if len(said) <= room else "(finishing)", room), Role.CANCELLED),)
     if child.recovering:
-        return ((fit("looking for damage", room), Role.CANCELLED),)
+        return ((fit("looks for damage", room), Role.CANCELLED),)
     if is_cancelling(child):
         said = "asked to stop  "
         if room < 30:
