@@ -12,27 +12,42 @@ from engine.jobs import Operation, Options
 from engine.targets.base import OperationPlan
 from engine.targets.sqlite import catalog, copying, plans, preflight
 from engine.targets.sqlite.files import temporary_directory
+from engine.targets.sqlite.machine import available_memory, processors
+from engine.targets.sqlite.mounts import lies_on_this_machine
 from engine.targets.sqlite.shape import named_indexes
 from engine.targets.sqlite.space import shortfalls
 from engine.targets.sqlite.steps import SqliteStep
+from engine.targets.sqlite.tuning import in_words, pragmas, tuning
 
 if TYPE_CHECKING:
     from engine.targets.base import PlannedStep
     from engine.targets.sqlite.catalog import Summary
     from engine.targets.sqlite.reader import Reader
+    from engine.targets.sqlite.tuning import Tuning
 
 
 async def plan(reader: Reader, summary: Summary, operation: Operation, options: Options) -> OperationPlan:
     """See `Session.plan`."""
-    planned = await _planned(reader, summary, operation, options)
-    return _with_space(planned, options)
+    chosen = tuning(
+        operation,
+        used_bytes=summary.used,
+        size=summary.size,
+        memory=available_memory(),
+        processors=processors(),
+        local=lies_on_this_machine(reader.path),
+        whole=not options.objects and options.analysis_limit is None,
+    )
+    planned = await _planned(reader, summary, operation, options, chosen)
+    return _with_space(_with_settings(planned, chosen), options)
 
 
-async def _planned(reader: Reader, summary: Summary, operation: Operation, options: Options) -> OperationPlan:
+async def _planned(
+    reader: Reader, summary: Summary, operation: Operation, options: Options, chosen: Tuning
+) -> OperationPlan:
     wal = summary.is_wal
     match operation:
         case Operation.VACUUM:
-            return await _vacuum(reader, summary)
+            return await _vacuum(reader, summary, chosen)
         case Operation.ANALYZE:
             tables = await reader.tables(options.objects)
             return _of(operation, plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit))
@@ -44,7 +59,7 @@ async def _planned(reader: Reader, summary: Summary, operation: Operation, optio
         case Operation.OPTIMIZE:
             return _of(operation, plans.optimize_steps(await reader.tables(), wal=wal))
         case Operation.CHECK:
-            return await _check(reader, summary, options)
+            return await _check(reader, summary, options, chosen)
         case Operation.CHECKPOINT if not wal:
             why = f"the journal mode is {summary.journal_mode}: there is no write-ahead log to write back"
             return OperationPlan(operation=operation, not_needed=why)
@@ -68,7 +83,7 @@ async def _planned(reader: Reader, summary: Summary, operation: Operation, optio
             raise UsageError(str(operation), "SQLite has no such operation")
 
 
-async def _vacuum(reader: Reader, summary: Summary) -> OperationPlan:
+async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> OperationPlan:
     lost = preflight.lossy_schema([name for (name,) in await reader.rows(catalog.LOST_BY_VACUUM)])
     refused = lost or preflight.missing_collations(await reader.rows(catalog.MISSING_COLLATIONS))
     if refused is not None:
@@ -78,21 +93,21 @@ async def _vacuum(reader: Reader, summary: Summary) -> OperationPlan:
         await reader.rows(catalog.VIEWS_AND_TRIGGERS),
         await reader.rows(catalog.FTS5_TABLES),
     )
-    steps = plans.vacuum_steps(
-        summary, reader.path, temporary_directory=temporary_directory(), fts_to_rebuild=renumbered.rebuild
-    )
+    directory = None if chosen.temporary else temporary_directory()
+    steps = plans.vacuum_steps(summary, reader.path, temporary_directory=directory, fts_to_rebuild=renumbered.rebuild)
     return replace(_of(Operation.VACUUM, steps), warnings=renumbered.warnings)
 
 
-async def _check(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
+async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning) -> OperationPlan:
+    parallel = options.jobs or chosen.parallel
     steps = plans.check_steps(
         await reader.tables(options.objects),
         summary,
         options.check_level,
         named=bool(options.objects),
-        in_parts=summary.size >= plans.CHECKED_IN_PARTS or bool(options.jobs),
+        in_parts=parallel > 1 and (summary.size >= plans.CHECKED_IN_PARTS or options.jobs is not None),
     )
-    return replace(_of(Operation.CHECK, steps), parallel=(options.jobs or 2) if len(steps) > 2 else 1)
+    return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1)
 
 
 def _backup(path: str, summary: Summary, options: Options) -> OperationPlan:
@@ -104,6 +119,19 @@ def _backup(path: str, summary: Summary, options: Options) -> OperationPlan:
 
 def _of(operation: Operation, steps: Sequence[SqliteStep]) -> OperationPlan:
     return OperationPlan(operation=operation, steps=tuple(steps))
+
+
+def _with_settings(plan: OperationPlan, chosen: Tuning) -> OperationPlan:
+    if not plan.steps:
+        return plan
+    settings = pragmas(chosen)
+    steps = [
+        replace(step, settings=(*settings, *step.settings), read_ahead=chosen.read_ahead and number == 0)
+        for number, step in enumerate(plan.steps)
+        if isinstance(step, SqliteStep)
+    ]
+    chosen = replace(chosen, parallel=plan.parallel)
+    return replace(plan, steps=tuple(steps), settings=steps[0].settings, tuned=in_words(chosen))
 
 
 def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:

@@ -24,6 +24,7 @@ from engine.targets.sqlite.names import connection_uri, target_url
 from engine.targets.sqlite.reader import Reader
 from engine.targets.sqlite.steps import Method, SqliteStep
 from engine.targets.sqlite.survey import survey
+from engine.targets.sqlite.warming import warm_up
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
@@ -100,6 +101,8 @@ class SqliteSession:
                 return StepResult(status=Status.CANCELLED)
             async with self._a_connection() as connection:
                 await connection.set_up(step.settings)
+                if step.read_ahead:
+                    await warm_up(self._path, context)
                 with self._courtesy.holding(step.method in WRITING):
                     return await self._carry_out(step, connection, context)
         except sqlite3.Error as error:
