@@ -19,7 +19,7 @@ from engine import (
 )
 from engine.jobs import FINISHING, LogLevel
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
-from tui.commands import live_lines, report
+from tui.commands import job_report, live_lines, report
 from tui.commands.views import Milestones
 from tui.text import cells, local_time
 
@@ -69,12 +69,12 @@ def test_the_history_is_a_table() -> None:
 
 def test_one_job_whole_and_one_child_of_it() -> None:
     job = replace(vacuumed(), retry_of=41)
-    lines = "\n".join(report.job_lines(job))
+    lines = "\n".join(job_report.job_lines(job, START))
     assert "retry of #41" in lines
     assert "1.00 s   VACUUM" in lines
     assert "warning: hello\\x1b[2J" in lines
     two = parent(child(1), child(2, operation=Operation.ANALYZE))
-    only = "\n".join(report.job_lines(two, JobId(42, 2)))
+    only = "\n".join(job_report.job_lines(two, START, JobId(42, 2)))
     assert "#42.2 analyze" in only
     assert "#42.1" not in only
 
@@ -91,7 +91,7 @@ CHECKED = replace(
 
 
 def test_what_a_check_found_is_told_line_by_line() -> None:
-    lines = report.job_lines(parent(CHECKED))
+    lines = job_report.job_lines(parent(CHECKED), START)
     assert lines[5:] == [
         "× #42.1 check failed in 1.50 s: 7 findings (quick)",
         *[f"  found    row {n} is missing\\x1b" for n in range(1, 8)],
@@ -106,23 +106,32 @@ def test_a_check_that_could_not_look_says_why() -> None:
 
 
 def test_a_run_shows_the_first_findings_and_where_the_others_are() -> None:
-    assert list(report.first_findings(parent(CHECKED, child(2)))) == [
+    assert list(job_report.first_findings(parent(CHECKED, child(2)))) == [
         *[f"row {n} is missing\\x1b" for n in range(1, 6)],
         "... and 2 more: dbtend show 42.1",
     ]
     few = replace(CHECKED, log=CHECKED.log[:2], after={"findings": 2})
-    assert len(list(report.first_findings(parent(few)))) == 2
+    assert len(list(job_report.first_findings(parent(few)))) == 2
     many = replace(CHECKED, after={"findings": 2000})
-    assert list(report.finding_lines(many))[-1] == "... and 1,993 more that are not kept"
+    assert list(job_report.finding_lines(many))[-1] == "... and 1,993 more that are not kept"
 
 
 def test_a_job_shows_what_each_step_did_and_what_changed() -> None:
     job = vacuumed()
     (done,) = job.children
     (step,) = done.steps
-    lines = report.job_lines(parent(replace(done, steps=(replace(step, effect={"freed_pages": 12}),))))
+    lines = job_report.job_lines(parent(replace(done, steps=(replace(step, effect={"freed_pages": 12}),))), START)
     assert "  size  24.1 MB -> 14.3 MB" in lines
     assert "  ✓ 1.00 s   VACUUM  (freed 12 pages)" in lines
+
+
+def test_what_runs_says_how_far_it_is() -> None:
+    progress = Progress(fraction=0.5, object="orders", phase="copying")
+    now = START + 31 * SECOND
+    lines = job_report.job_lines(parent(replace(child(1, Status.RUNNING), progress=progress)), now)
+    assert "► #42.1 vacuum running  50%  copying  0:31  about 0:31 left" in lines
+    lines = job_report.job_lines(parent(child(1, Status.RUNNING)), now)
+    assert "► #42.1 vacuum running  0:31" in lines
 
 
 def test_what_was_not_needed_says_why_and_is_no_trouble() -> None:
@@ -146,22 +155,22 @@ def test_each_attempt_is_told_where_there_was_more_than_one() -> None:
         )
         for number, status in ((1, Status.FAILED), (2, Status.COMPLETED))
     )  # fmt: skip
-    lines = report.job_lines(parent(replace(rescued(), steps=(first, second))))
+    lines = job_report.job_lines(parent(replace(rescued(), steps=(first, second))), START + SECOND)
     began, died, again = map(local_time, (START, START + SECOND, START + 2 * SECOND))
     assert lines[-5:] == [
-        "► #42.1 vacuum running, attempt 2",
+        "► #42.1 vacuum running, attempt 2  0:01",
         f"  attempt 1  pid 4711 on db1  {began} to {died}  its process died",
         "  × 1.00 s   VACUUM",
         f"  attempt 2  pid 4712 on db1  since {again}",
         "  ✓ 1.00 s   VACUUM",
     ]
-    assert not [line for line in report.job_lines(vacuumed()) if "attempt" in line]
+    assert not [line for line in job_report.job_lines(vacuumed(), START) if "attempt" in line]
 
 
 def test_lines_of_a_log_that_were_left_out_are_counted() -> None:
     numbers = (1, 2, 5, 6, 8)
     log = tuple(LogLine(number=n, attempt=1, at=START, level=LogLevel.INFO, message=f"line {n}") for n in numbers)
-    lines = report.job_lines(parent(replace(child(), log=log)))
+    lines = job_report.job_lines(parent(replace(child(), log=log)), START)
     told = [line.strip() for line in lines if "line" in line]
     at = local_time(START)
     assert told == [
@@ -177,10 +186,10 @@ def test_lines_of_a_log_that_were_left_out_are_counted() -> None:
 
 def test_limits_and_pins_are_told() -> None:
     job = parent(child())
-    assert not [line for line in report.job_lines(job) if "limit" in line or "pinned" in line]
+    assert not [line for line in job_report.job_lines(job, START) if "limit" in line or "pinned" in line]
     options = Options(time_limit=5400.0, until="06:00", stop_at_limit=True)
     job = replace(job, request=replace(job.request, options=options), deadline_at=START, pinned=True)
-    lines = report.job_lines(job)
+    lines = job_report.job_lines(job, START)
     assert f"  limit    {local_time(START)} (after 1h30m, until 06:00), what runs then is asked to stop" in lines
     assert "  pinned   kept whatever its age" in lines
     assert "✓ completed, pinned" in report.history_table([job])[1]
@@ -267,7 +276,9 @@ def test_a_cancel_that_was_asked_for_is_said() -> None:
     assert live_lines.frame([parent(finishing)], START, 79)[1][1].endswith(
         "cancelling (finishing, cannot be interrupted)"
     )
-    assert "► #42.1 vacuum cancelling (finishing, cannot be interrupted)" in report.job_lines(parent(finishing))
+    assert "► #42.1 vacuum cancelling (finishing, cannot be interrupted)" in job_report.job_lines(
+        parent(finishing), START
+    )
     assert list(report.events({running.id: running}, parent(asked))) == ["#42.1 sales.db vacuum cancelling"]
     assert list(report.events({asked.id: asked}, parent(asked))) == []
     assert list(report.events({asked.id: asked}, parent(finishing))) == [

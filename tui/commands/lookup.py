@@ -7,9 +7,10 @@ import asyncio
 from pathlib import Path
 
 from engine import Engine, HistoryFilter, JobId, ParentJob, look
+from engine.clock import now
 from engine.errors import JobNotFoundError
 from tui import json_form
-from tui.commands import output, report, values
+from tui.commands import job_report, output, report, values
 from tui.commands.exit_codes import OK
 from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job, target_entries
@@ -76,7 +77,7 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
         output.document({"jobs": [form]})
     else:
         only = wanted if wanted.ordinal is not None else None
-        output.write("".join(f"{line}\n" for line in report.job_lines(job, only)))
+        output.write("".join(f"{line}\n" for line in job_report.job_lines(job, now(), only)))
     for sentence in said:
         output.notice(sentence)
     return OK

@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine import (
-    Attempt,
     ChildJob,
     JobId,
     Options,
     ParentJob,
     Reason,
     Status,
-    Step,
     remaining,
     run_duration,
 )
 from engine.words import span
-from tui.effects import effect, findings, found_damage, is_finding, step_effect, steps_taken
-from tui.facts import changes, number, table
+from tui.effects import effect, found_damage, steps_taken
+from tui.facts import number
 from tui.text import (
     GLYPH,
     cells,
     counted,
     duration,
     local_time,
-    options_in_words,
     padded,
     percent,
     plain,
@@ -57,14 +54,19 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
 
 def halfway(job: ParentJob, child: ChildJob, at: int) -> str:
     """`#42.1 sales.db vacuum 50%  copying  0:31  about 0:32 left`."""
-    left = time_left(remaining(child, at))
+    return f"#{child.id} {target_name(job.target)} {child.operation} {how_far(child, at)}"
+
+
+def how_far(child: ChildJob, at: int) -> str:
+    """`50%  copying  0:31  about 0:32 left`, as far as it is known."""
+    fraction, left = child.progress.fraction, time_left(remaining(child, at))
     said = (
-        percent(child.progress.fraction or 0.0),
+        percent(fraction) if fraction is not None else "",
         plain(child.progress.phase or child.progress.object or ""),
         duration(run_duration(child, at)),
         f"about {left}" if left else "",
     )
-    return f"#{child.id} {target_name(job.target)} {child.operation} {'  '.join(filter(None, said))}"
+    return "  ".join(filter(None, said))
 
 
 def ending(child: ChildJob) -> str:
@@ -129,66 +131,12 @@ def history_table(jobs: Sequence[ParentJob]) -> list[str]:
     return columns(rows)
 
 
-def job_lines(job: ParentJob, only: JobId | None = None) -> list[str]:
-    """Everything about a job, or about one of its children."""
-    lines = [
-        summary(job),
-        f"  target   {plain(job.target)}",
-        f"  created  {local_time(job.created_at)}" + (f", retry of #{job.retry_of}" if job.retry_of else ""),
-        f"  options  {plain(', '.join(options_in_words(job.request.options)))}",
-    ]
-    if job.deadline_at is not None:
-        lines.append(f"  limit    {limit(job.request.options, job.deadline_at)}")
-    if job.pinned:
-        lines.append("  pinned   kept whatever its age")
-    for child in job.children:
-        if only is None or only == child.id:
-            lines += ["", *_child_lines(child)]
-    return lines
-
-
 def limit(options: Options, deadline_at: int) -> str:
     """`2026-11-24 06:00:00 (until 06:00), what runs then is asked to stop`."""
     asked = [f"after {span(options.time_limit)}"] if options.time_limit is not None else []
     asked += [f"until {options.until}"] if options.until is not None else []
     stops = ", what runs then is asked to stop" if options.stop_at_limit else ""
     return f"{local_time(deadline_at)} ({', '.join(asked)}){stops}"
-
-
-def _child_lines(child: ChildJob) -> Iterator[str]:
-    how = ending(child) if child.status.is_final else state(child)
-    all_the_same = child.status.is_final and child.status is not Status.CANCELLED and child.cancel_requested_at
-    asked = ", cancel requested" if all_the_same else ""
-    again = f", attempt {child.attempt}" if child.attempt > 1 else ""
-    yield f"{GLYPH[child.status]} #{child.id} {child.operation} {how}{asked}{again}"
-    yield from (f"  found    {line}" for line in finding_lines(child))
-    yield from (f"  {row}" for row in table(changes(child.before, child.after)))
-    attempts = {attempt.number: attempt for attempt in child.attempts}
-    numbers = {*attempts, *(step.attempt for step in child.steps), *(line.attempt for line in child.log)}
-    for attempt in sorted(numbers):
-        if attempt in attempts:
-            yield _attempt_line(attempts[attempt], alone=len(numbers) == 1)
-        for step in child.steps:
-            if step.attempt == attempt:
-                yield from _step_lines(step)
-        yield from _log_lines(child, attempt)
-
-
-def finding_lines(child: ChildJob, most: int | None = None) -> Iterator[str]:
-    """What a check found, at most so many, and where to look for those that are not among them."""
-    found = [" ".join(message.split()) for message in findings(child)]
-    total = max(len(found), int(number(child.after, "findings") or 0))
-    shown = found[:most]
-    yield from map(plain, shown)
-    if found and len(shown) < total:
-        where = f": dbtend show {child.id}" if len(shown) < len(found) else " that are not kept"
-        yield f"... and {total - len(shown):,} more{where}"
-
-
-def first_findings(job: ParentJob) -> Iterator[str]:
-    """What the checks of a job found, each with the first few."""
-    for child in job.children:
-        yield from finding_lines(child, most=5)
 
 
 def state(child: ChildJob) -> str:
@@ -198,41 +146,6 @@ def state(child: ChildJob) -> str:
     if child.recovering:
         return "cancelling (its process died, and its database is looked after)"
     return "cancelling" + (f" ({child.progress.phase})" if child.progress.phase else "")
-
-
-def _attempt_line(attempt: Attempt, *, alone: bool) -> str:
-    began = local_time(attempt.started_at)
-    if alone:
-        return f"  started  {began}"
-    process = f"pid {attempt.pid} on {plain(attempt.host or '?')}" if attempt.pid else "in an unknown process"
-    if attempt.finished_at is None:
-        return f"  attempt {attempt.number}  {process}  since {began}"
-    how = {Reason.OWNER_LOST: "its process died", Reason.SHUTDOWN: "stopped at a shutdown"}
-    ended = how.get(attempt.reason, attempt.status.value) if attempt.reason else attempt.status.value
-    return f"  attempt {attempt.number}  {process}  {began} to {local_time(attempt.finished_at)}  {ended}"
-
-
-def _log_lines(child: ChildJob, attempt: int) -> Iterator[str]:
-    """The log of one attempt, without what was found; a gap in the numbers is what was left out."""
-    expected = 1
-    for line in (line for line in child.log if line.attempt == attempt):
-        if line.number > expected:
-            yield f"  ... {counted(line.number - expected, 'line')} left out ..."
-        expected = line.number + 1
-        if is_finding(child, line):
-            continue
-        level = "" if line.level == "info" else f"{line.level}: "
-        first, *rest = line.message.splitlines() or [""]
-        yield f"  {local_time(line.at)}  {level}{plain(first)}"
-        yield from (f"    {plain(more)}" for more in rest)
-
-
-def _step_lines(step: Step) -> Iterator[str]:
-    took = precise_duration((step.finished_at - step.started_at) / 1e6) if step.finished_at else ""
-    did = step_effect(step.effect)
-    yield f"  {GLYPH[step.status]} {padded(took, 8)} {plain(step.command)}" + (f"  ({did})" if did else "")
-    if step.error:
-        yield f"             {plain(step.error)}"
 
 
 def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId) -> Iterator[str]:

@@ -11,7 +11,7 @@ from engine import Engine, OnDuplicate, ParentJob, Request
 from engine.clock import now
 from engine.errors import StoreError
 from tui import json_form
-from tui.commands import output, report, values
+from tui.commands import job_report, output, report, values
 from tui.commands.advising import to_run
 from tui.commands.exit_codes import OK
 from tui.commands.foreground import Foreground, Submit, carry_out
@@ -77,7 +77,7 @@ def _in_foreground(how: Foreground, submit: Submit, *, as_json: bool) -> int:
     else:
         for job in jobs:
             output.line(report.summary(job))
-            for found in report.first_findings(job):
+            for found in job_report.first_findings(job):
                 output.line(f"  {found}")
     return code
 
