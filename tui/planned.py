@@ -18,6 +18,7 @@ class StepNotes:
     lock: str
     after_cancel: str
     needs: str
+    """With its verb: `needs 12.0 MB of free disk space, takes about 7 s`."""
 
 
 def verdict(operation: OperationPlan) -> str:
@@ -81,5 +82,5 @@ def step_notes(steps: Sequence[PlannedStep]) -> Iterator[tuple[PlannedStep, Step
 
 
 def _needs(step: PlannedStep) -> str:
-    space = f"{size(step.disk_needed)} of free disk space" if step.disk_needed is not None else ""
-    return ", ".join(filter(None, (space, about(step.estimate) if step.estimate is not None else "")))
+    space = f"needs {size(step.disk_needed)} of free disk space" if step.disk_needed is not None else ""
+    return ", ".join(filter(None, (space, f"takes {about(step.estimate)}" if step.estimate is not None else "")))

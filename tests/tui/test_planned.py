@@ -15,7 +15,7 @@ from tui.views.plan_document import plan_document
 
 TUNED = vacuum(
     warnings=("rows of log get new rowids",),
-    settings=("PRAGMA temp_store=MEMORY",),
+    settings=("PRAGMA temp_store=MEMORY", "PRAGMA threads=2"),
     tuned="the copy of 1 MB fits into free memory",
 )
 
@@ -32,12 +32,13 @@ def test_a_plan_says_why_what_whom_it_blocks_and_what_a_cancel_leaves() -> None:
         "vacuum  1 warning  1 step, about 3 s",
         "  warning   rows of log get new rowids",
         "  settings  PRAGMA temp_store=MEMORY",
+        "            PRAGMA threads=2",
         "  because   the copy of 1 MB fits into free memory",
         "  VACUUM",
         "    why     31% free",
         "    lock    blocks everyone",
         "    cancel  the file stays as it was",
-        "    needs   2.00 MB of free disk space, about 3 s",
+        "    needs   2.00 MB of free disk space, takes about 3 s",
     ]
 
 
@@ -48,13 +49,13 @@ def test_the_page_of_a_plan_says_the_same() -> None:
         "",
         "1 vacuum  1 warning  1 step, about 3 s",
         "  rows of log get new rowids",
-        "  PRAGMA temp_store=MEMORY",
+        "  PRAGMA temp_store=MEMORY; PRAGMA threads=2",
         "    the copy of 1 MB fits into free memory",
         "  VACUUM",
         "    31% free",
         "    blocks everyone",
         "    cancel: the file stays as it was",
-        "    needs 2.00 MB of free disk space, about 3 s",
+        "    needs 2.00 MB of free disk space, takes about 3 s",
     ]
 
 
@@ -82,7 +83,7 @@ def test_what_is_odd_about_the_whole_and_what_estimates_go_by_is_said() -> None:
     assert lines[5] == "  estimate  the last 3 runs"
     said = [line.text.strip() for line in plan_document(odd, "sales.db", 100)]
     assert said[2] == "REINDEX repeats\\x1b work"
-    assert said[5] == "the last 3 runs"
+    assert said[5] == "estimate: the last 3 runs"
 
 
 def test_what_would_be_refused_or_is_not_needed_says_why() -> None:
@@ -108,7 +109,7 @@ def test_what_is_the_same_for_forty_indexes_is_said_once() -> None:
         for words in ("index of table item", "blocks writers", "the index stays as it was"):
             assert text.count(words) == 1
         assert text.count("REINDEX") == 40
-        assert "40.0 MB of free disk space, about 40 s" in text
+        assert "40.0 MB of free disk space, takes about 40 s" in text
 
 
 def test_a_sentence_that_changes_is_said_again() -> None:
@@ -124,7 +125,13 @@ def test_what_steps_need_is_said_of_each_also_where_it_is_the_same() -> None:
     first, second = reindex(2).steps
     steps = (first, replace(second, disk_needed=first.disk_needed, estimate=first.estimate))
     lines = plan_lines(plan(OperationPlan(operation=Operation.REINDEX, steps=steps)))
-    assert lines.count("    needs   1.00 MB of free disk space, about 1 s") == 2
+    assert lines.count("    needs   1.00 MB of free disk space, takes about 1 s") == 2
+
+
+def test_what_needs_no_room_takes_only_time() -> None:
+    quick = OperationPlan(operation=Operation.CHECK, steps=(replace(VACUUM, disk_needed=None),))
+    assert plan_lines(plan(quick))[-1] == "    takes   about 3 s"
+    assert page(quick)[-1] == "    takes about 3 s"
 
 
 def test_estimates_are_added_up() -> None:

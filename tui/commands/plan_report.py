@@ -29,15 +29,16 @@ def _operation(operation: OperationPlan) -> Iterator[str]:
             yield f"  {plain(why)}"
     for warning in operation.warnings:
         yield f"  warning   {plain(warning)}"
-    for settings in operation.settings:
-        yield f"  settings  {plain(settings)}"
+    for label, setting in zip(("settings", *[""] * len(operation.settings)), operation.settings, strict=False):
+        yield f"  {label:8}  {plain(setting)}"
     if operation.tuned:
         yield f"  because   {plain(operation.tuned)}"
     if operation.estimated_from:
         yield f"  estimate  {plain(operation.estimated_from)}"
     for step, notes in step_notes(operation.steps):
         yield f"  {plain(step.command)}"
-        said = {"why": notes.reason, "lock": notes.lock, "cancel": notes.after_cancel, "needs": notes.needs}
+        verb, _, needs = notes.needs.partition(" ")
+        said = {"why": notes.reason, "lock": notes.lock, "cancel": notes.after_cancel, verb: needs}
         for label, words in said.items():
             if words:
                 yield f"    {label:6}  {plain(words)}"

@@ -42,7 +42,7 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
     if operation.tuned:
         lines += wrapped(operation.tuned, width, Role.DIM, indent=4)
     if operation.estimated_from:
-        lines += wrapped(operation.estimated_from, width, Role.DIM, indent=2)
+        lines += wrapped(f"estimate: {operation.estimated_from}", width, Role.DIM, indent=2)
     for step, notes in step_notes(operation.steps):
         lines += wrapped(plain(step.command), width, Role.SQL, indent=2)
         lines += _notes(notes, width)
@@ -52,7 +52,6 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
 def _notes(notes: StepNotes, width: int) -> list[Line]:
     lines = wrapped(notes.reason, width, Role.TEXT, indent=4) if notes.reason else []
     after_cancel = f"cancel: {notes.after_cancel}" if notes.after_cancel else ""
-    needs = f"needs {notes.needs}" if notes.needs else ""
-    for words in (notes.lock, after_cancel, needs):
+    for words in (notes.lock, after_cancel, notes.needs):
         lines += wrapped(words, width, Role.DIM, indent=4) if words else []
     return lines
