@@ -1,0 +1,234 @@
+"""Other processes that hold a lock: waited for, named, and never harmed by work that is thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import aiosqlite
+import pytest
+
+from engine.errors import TargetBusyError
+from engine.jobs import Operation, Options, Reason, Status
+from engine.targets import resolve
+from engine.targets.base import StepContext, StepProgress, StepResult
+from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.sqlite.running import connected, execute, run, statuses
+from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who holds a lock")
+
+READER = ("BEGIN", "SELECT * FROM item")
+WRITER = ("BEGIN IMMEDIATE",)
+WRITING = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE, Operation.FTS_OPTIMIZE)
+READING = (Operation.CHECK, Operation.BACKUP)
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+@pytest.mark.parametrize("holder", [READER, WRITER])
+@pytest.mark.parametrize("operation", [*WRITING, *READING, Operation.INCREMENTAL_VACUUM])
+async def test_whom_an_operation_meets_decides_whether_it_can_go_on(
+    tmp_path: Path, operation: Operation, holder: tuple[str, ...], journal_mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.statement._LOCK_ATTEMPT", 0)
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode, auto_vacuum="incremental")
+    before = content(path)
+    can_go_on = operation in READING or (journal_mode == "wal" and holder is READER)
+    with another_process(path, *holder) as pid:
+        results = [*(await run(path, operation, lock_timeout=0)).values()]
+        if can_go_on:
+            assert {result.status for result in results} <= {Status.COMPLETED, Status.SKIPPED}
+        for result in results if not can_go_on else ():
+            if result.status is not Status.SKIPPED:  # a log that cannot be written back is no failure
+                assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+                assert f"process {pid} (" in str(result.error)
+    assert (content(path), integrity(path)) == (before, [])
+    if not can_go_on:
+        assert statuses(await run(path, operation)) == {Status.COMPLETED}
+        assert content(path) == before
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+async def test_an_idle_connection_is_in_nobodys_way(tmp_path: Path, journal_mode: str) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode, auto_vacuum="incremental")
+    with another_process(path, "SELECT count(*) FROM item"):
+        for operation in (Operation.INCREMENTAL_VACUUM, *WRITING, *READING):
+            assert statuses(await run(path, operation, lock_timeout=0)) == {Status.COMPLETED}
+
+
+@pytest.mark.parametrize("holder", [("BEGIN EXCLUSIVE",), ("PRAGMA locking_mode = EXCLUSIVE", "DELETE FROM item")])
+async def test_who_keeps_a_database_from_being_opened_is_named(tmp_path: Path, holder: tuple[str, ...]) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    with another_process(path, *holder) as pid, pytest.raises(TargetBusyError) as caught:
+        await resolve(str(path)).preflight(lock_timeout=0)
+    assert f"process {pid} (" in str(caught.value)
+    assert "has locked it for itself" in str(caught.value)
+
+
+class Attempts:
+    """Counts how often each command is tried, and calls for what is to happen after the second try of one."""
+
+    def __init__(self) -> None:
+        self.of: Counter[str] = Counter()
+
+    async def watch(self, connection: aiosqlite.Connection, command: str, after_two: Callable[[], object]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def note(sql: str) -> None:
+            self.of[sql] += 1
+            if sql == command and self.of[sql] == 2:
+                loop.call_soon_threadsafe(after_two)
+
+        await connection.set_trace_callback(note)
+
+
+@pytest.mark.parametrize("operation", [Operation.REINDEX, Operation.ANALYZE, Operation.FTS_OPTIMIZE])
+async def test_trap_a_commit_that_a_reader_holds_up_is_tried_again_and_the_work_is_kept(
+    tmp_path: Path, operation: Operation
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    attempts = Attempts()
+    with ExitStack() as reader:
+        reader.enter_context(another_process(path, *READER))
+        async with connected(path, lock_timeout=600) as (session, connection):
+            step = (await session.plan(operation, Options())).steps[0]
+            await attempts.watch(connection, "COMMIT", reader.close)
+            assert (await execute(session, step)).status is Status.COMPLETED
+    assert attempts.of["COMMIT"] > attempts.of["BEGIN IMMEDIATE"]
+    assert attempts.of["ROLLBACK"] == 0
+    assert files_beside(path) == {"a.db"}
+    assert integrity(path) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "holder"),
+    [(Operation.VACUUM, READER), (Operation.REINDEX, WRITER), (Operation.INCREMENTAL_VACUUM, READER)],
+)
+async def test_what_is_busy_is_tried_again_until_the_other_is_gone(
+    tmp_path: Path, operation: Operation, holder: tuple[str, ...]
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, auto_vacuum="incremental")
+    with ExitStack() as other:
+        other.enter_context(another_process(path, *holder))
+        async with connected(path, lock_timeout=600) as (session, connection):
+            step = (await session.plan(operation, Options())).steps[0]
+            first = "BEGIN IMMEDIATE" if operation is Operation.REINDEX else step.command
+            await Attempts().watch(connection, first, other.close)
+            assert (await execute(session, step)).status is Status.COMPLETED
+
+
+async def test_a_check_waits_for_who_has_locked_the_database_for_itself(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    async with connected(path, lock_timeout=600) as (session, connection):
+        step = (await session.plan(Operation.CHECK, Options())).steps[0]
+        with ExitStack() as other:
+            other.enter_context(another_process(path, "BEGIN EXCLUSIVE"))
+            await Attempts().watch(connection, step.command, other.close)
+            assert (await execute(session, step)).status is Status.COMPLETED
+
+
+async def test_a_reader_that_stays_is_named_all_is_rolled_back_and_no_other_step_waits_for_it_again(
+    tmp_path: Path,
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    before, bytes_before = content(path), path.read_bytes()
+    attempts, waited = Attempts(), []
+    with another_process(path, *READER) as pid:
+        async with connected(path, lock_timeout=0.2) as (session, connection):
+            await attempts.watch(connection, "COMMIT", lambda: None)
+            for step in (await session.plan(Operation.REINDEX, Options())).steps:
+                tried = attempts.of["COMMIT"]
+                result = await execute(session, step)
+                assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+                assert f"process {pid} (" in str(result.error)
+                assert "reads it" in str(result.error)
+                waited.append(attempts.of["COMMIT"] - tried)
+                assert not connection.in_transaction
+    assert waited[0] > 1
+    assert set(waited[1:]) == {1}
+    assert files_beside(path) == {"a.db"}
+    assert path.read_bytes() == bytes_before
+    assert content(path) == before
+
+
+async def test_who_is_waited_for_is_told_meanwhile(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    told: list[StepProgress] = []
+    with another_process(path, *WRITER) as pid:
+        async with connected(path, lock_timeout=0.5) as (session, _):
+            step = (await session.plan(Operation.REINDEX, Options())).steps[0]
+            await session.execute(step, StepContext(report=told.append))
+    assert f"waiting for its lock: process {pid} (" in str(told[0].phase)
+
+
+async def checkpoint(path: Path, lock_timeout: float = 0) -> StepResult:
+    (result,) = (await run(path, Operation.CHECKPOINT, lock_timeout=lock_timeout)).values()
+    return result
+
+
+def fill_the_log(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute("UPDATE item SET price = price + 1")
+        db.commit()
+
+
+async def test_trap_a_checkpoint_that_says_busy_is_no_success(tmp_path: Path) -> None:
+    """SQLite raises nothing: it answers with a row that says so."""
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode="wal")
+    log = path.with_name("a.db-wal")
+    with another_process(path, "PRAGMA user_version"), another_process(path, *READER) as pid:
+        fill_the_log(path)
+        size = log.stat().st_size
+        assert size > 0
+        result = await checkpoint(path)
+        assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+        assert f"process {pid} (" in str(result.error)
+        assert "frames of the log were written back" in str(result.error)
+        assert log.stat().st_size == size
+
+
+async def test_a_checkpoint_truncates_the_log_and_tells_how_long_it_was(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode="wal")
+    log = path.with_name("a.db-wal")
+    with another_process(path, "PRAGMA user_version"):
+        fill_the_log(path)
+        size = log.stat().st_size
+        result = await checkpoint(path)
+        assert (result.status, result.effect) == (Status.COMPLETED, {"written_back": size})
+        assert log.stat().st_size == 0
+
+
+async def test_a_checkpoint_waits_for_a_reader(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode="wal")
+    with ExitStack() as other, another_process(path, "PRAGMA user_version"):
+        other.enter_context(another_process(path, *READER))
+        fill_the_log(path)
+        async with connected(path, lock_timeout=600) as (session, connection):
+            (step,) = (await session.plan(Operation.CHECKPOINT, Options())).steps
+            await Attempts().watch(connection, step.command, other.close)
+            assert (await execute(session, step)).status is Status.COMPLETED
+
+
+async def test_a_checkpoint_that_is_cancelled_while_it_waits_ends_cancelled(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode="wal")
+    with another_process(path, *READER):
+        fill_the_log(path)
+        async with connected(path, lock_timeout=600) as (session, connection):
+            (step,) = (await session.plan(Operation.CHECKPOINT, Options())).steps
+            cancel = asyncio.Event()
+            await Attempts().watch(connection, step.command, cancel.set)
+            assert (await execute(session, step, cancel)).status is Status.CANCELLED
+
+
+async def test_a_writer_keeps_a_checkpoint_from_its_work(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
+    with transaction(path, "DEFERRED"), another_process(path, "BEGIN IMMEDIATE", "DELETE FROM item") as pid:
+        result = await checkpoint(path)
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert f"process {pid} (" in str(result.error)
