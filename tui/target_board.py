@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine import Operation, Request, TargetInfo, look
+from engine import Advice, Operation, Request, TargetInfo, look
+from engine.advice import needed
 from engine.config import TargetEntry
 from engine.errors import DbtendError
 from tui.views.lists import TargetState
 
 
 class TargetBoard:
-    """What is usual starts out chosen, or what the config file names for a target."""
+    """What is needed starts out chosen, or what the config file names for a target; then what the user says."""
 
     def __init__(self, entries: Sequence[TargetEntry]) -> None:
         self.states = [TargetState(entry) for entry in entries]
         self.current = 0
-        self._chosen: dict[int, frozenset[Operation]] = {}
+        self._said: dict[int, frozenset[Operation]] = {}
 
     @property
     def state(self) -> TargetState | None:
@@ -27,30 +28,68 @@ class TargetBoard:
     @property
     def chosen(self) -> frozenset[Operation]:
         """The operations that are chosen on the current target."""
-        return self._chosen.get(self.current, frozenset())
+        return self._said.get(self.current, self._proposed)
+
+    @property
+    def is_being_looked_at(self) -> bool:
+        """Whether what is chosen on the current target is still open, as nobody knows yet what it needs."""
+        if self.state is None or self.state.error is not None or self.chosen or self.current in self._said:
+            return False
+        return self.state.info is None or self.state.advice is None
+
+    @property
+    def _proposed(self) -> frozenset[Operation]:
+        if self.state is None or self.state.info is None:
+            return frozenset()
+        if self.state.entry.operations:
+            return frozenset(self.state.entry.operations) & frozenset(self._offered)
+        request = self._needed()
+        return frozenset() if request is None else frozenset(request.operations)
+
+    @property
+    def _offered(self) -> tuple[Operation, ...]:
+        info = self.state and self.state.info
+        return tuple(offer.operation for offer in info.operations) if info else ()
 
     def learn(self, number: int, info: TargetInfo) -> None:
         """A target was looked at."""
-        state = self.states[number] = replace(self.states[number], info=info, error=None)
-        offered = {offer.operation for offer in info.operations}
-        wanted = state.entry.operations or look.default_operations(state.entry.url)
-        self._chosen.setdefault(number, frozenset(wanted) & offered)
+        self.states[number] = replace(self.states[number], info=info, error=None)
+
+    def heed(self, number: int, advice: tuple[Advice, ...]) -> None:
+        """It is known what a target needs; no advice: it cannot be known."""
+        self.states[number] = replace(self.states[number], advice=advice)
 
     def give_up(self, number: int, error: DbtendError) -> None:
         """A target cannot be opened."""
-        self.states[number] = replace(self.states[number], info=None, error=error)
+        self.states[number] = replace(self.states[number], info=None, error=error, advice=None)
 
     def toggle(self, operation: Operation) -> None:
         """Take an operation of the current target in, or out."""
-        self._chosen[self.current] = self.chosen ^ {operation}
+        self._said[self.current] = self.chosen ^ {operation}
+
+    def forget_choice(self) -> None:
+        """What was chosen on the current target is under way: from now on what is needed is chosen again."""
+        self._said.pop(self.current, None)
 
     def request(self) -> Request | None:
-        """The chosen operations in the engine's order; None where nothing is chosen or can be."""
-        if self.state is None or self.state.info is None or not self.chosen:
+        """What is chosen, in the engine's order, or as it is advised; None where nothing is chosen or can be."""
+        if self.state is None or not self.chosen:
             return None
         entry = self.state.entry
-        return Request(
-            target=entry.url,
-            operations=tuple(o.operation for o in self.state.info.operations if o.operation in self.chosen),
-            options=entry.options,
-        )
+        if self.current not in self._said and not entry.operations:
+            return self._needed()
+        operations = tuple(operation for operation in self._offered if operation in self.chosen)
+        return Request(target=entry.url, operations=operations, options=entry.options)
+
+    def _needed(self) -> Request | None:
+        """All that the advice calls for on the current target; what is usual where it cannot be advised on."""
+        if self.state is None:
+            return None
+        entry, advice = self.state.entry, self.state.advice
+        if advice is None:
+            return None
+        everything = Request(target=entry.url, operations=self._offered, options=entry.options)
+        if not advice:
+            usual = frozenset(look.default_operations(entry.url))
+            return replace(everything, operations=tuple(o for o in self._offered if o in usual))
+        return needed(everything, advice)

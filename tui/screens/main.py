@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 FIRST_LOOK = 0.1
 """Seconds that the first frame waits for the first look at the targets, at most."""
+ADVICE_BUDGET = 0.2
+"""Seconds for each target that the advice may spend on facts which are dear to get."""
 PANES = ("targets", "operations", "jobs", "detail")
 
 
@@ -61,6 +63,8 @@ class MainScreen(JobActions[None]):
         self._operations.add_class("-front")
         self._header = OneLine(id="header")
         self._steps_read_at = 0
+        self._plan_awaited: int | None = None
+        """The target whose plan is wanted as soon as it is known what it needs."""
 
     def compose_body(self) -> Iterator[Widget]:
         yield self._header
@@ -82,7 +86,7 @@ class MainScreen(JobActions[None]):
 
     # Targets and operations
 
-    async def _look_at(self, numbers: range | list[int]) -> None:
+    async def _look_at(self, numbers: Iterable[int]) -> None:
         app = self.console_app
         for number in numbers:
             entry = self._board.states[number].entry
@@ -94,6 +98,22 @@ class MainScreen(JobActions[None]):
                 self._board.learn(number, info)
                 app.name_target(info.url, entry.name)
             self._show_targets()
+        self.run_worker(self._advise_on(numbers), group="advice")
+
+    async def _advise_on(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            state = self._board.states[number]
+            if state.info is None:
+                continue
+            try:
+                advice = await self.console_app.engine.advise(state.entry.url, budget=ADVICE_BUDGET)
+            except DbtendError:  # it may be busy just now; what the last look said stands, if there was one
+                advice = state.advice or ()
+            self._board.heed(number, advice)
+            self._show_targets()
+            if number == self._plan_awaited == self._board.current and self.is_current:
+                self.say("")
+                self.action_plan()
 
     @on(ItemList.Resized, "#targets, #operations")
     def _show_targets(self) -> None:
@@ -111,7 +131,12 @@ class MainScreen(JobActions[None]):
             height = self._operations.scrollable_content_region.height
             self._operations.show(
                 operation_rows(
-                    state.info.operations, self._board.chosen, self._operations.key, width=width, height=height
+                    state.info.operations,
+                    state.advice or (),
+                    self._board.chosen,
+                    self._operations.key,
+                    width=width,
+                    height=height,
                 )
             )
         self._show_header()
@@ -195,8 +220,12 @@ class MainScreen(JobActions[None]):
         return super().can(action_id)
 
     def action_plan(self) -> None:
-        request = self._board.request()
+        request, self._plan_awaited = self._board.request(), None
         if request is None or self._board.state is None:
+            if self._board.is_being_looked_at:
+                self._plan_awaited = self._board.current
+                self.say("A moment: it is being looked at.")
+                return
             self.say("Nothing to run: choose a target that can be opened, and at least one operation.", Role.WARNING)
             return
 
@@ -215,6 +244,7 @@ class MainScreen(JobActions[None]):
         except DbtendError as error:
             self.say_error(error)
         else:
+            self._board.forget_choice()
             self.job_made(parent)
             self.console_app.see_to_a_worker()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from engine import Operation, OperationInfo, Status, TargetInfo
+from engine import Advice, Level, Operation, OperationInfo, Status, TargetInfo
+from engine.advice import worst
 from engine.config import TargetEntry
 from engine.errors import DbtendError
+from tui.facts import number
 from tui.text import GLYPH, plain, size
 from tui.views.line import Line, Role, Span, both_ends, fit, wrapped
 
@@ -19,22 +22,28 @@ class TargetState:
     entry: TargetEntry
     info: TargetInfo | None = None
     error: DbtendError | None = None
+    advice: tuple[Advice, ...] | None = None
+    """What it needs; None while that is not known yet, nothing where it cannot be known."""
+
+
+_WORDS: Final = {Level.NOW: "now", Level.SOON: "soon", Level.NONE: "ok"}
+_ROLES: Final = {Level.NOW: Role.FAILED, Level.SOON: Role.WARNING, Level.NONE: Role.DIM}
 
 
 def target_rows(states: Collection[TargetState], current: int, width: int) -> list[Line]:
     """A line for each target; for one that cannot be opened a second line says why."""
     rows: list[Line] = []
-    for number, state in enumerate(states):
-        here = number == current
+    for at, state in enumerate(states):
+        here = at == current
         label = f" {plain(state.entry.label)}" if state.entry.label else ""
         left: tuple[Span, ...] = (
             ("> " if here else "  ", Role.STRONG),
             (plain(state.entry.name), Role.STRONG if here else Role.TEXT),
             (label, Role.WARNING),
         )
-        rows.append(Line(both_ends(left, _target_word(state), width).spans, number))
+        rows.append(Line(both_ends(left, _target_word(state), width).spans, at))
         if state.error:
-            rows += [Line(((fit(f"  {plain(state.error.why)}", width), Role.DIM),), number)]
+            rows += [Line(((fit(f"  {plain(state.error.why)}", width), Role.DIM),), at)]
     return rows
 
 
@@ -43,34 +52,61 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
         return ((f" {GLYPH[Status.FAILED]} no access", Role.FAILED),)
     if state.info is None:
         return ((" …", Role.DIM),)
-    value = state.info.facts.get("size")
-    return ((" " + size(value if isinstance(value, (int, float)) else None), Role.DIM),)
+    if not state.advice:
+        return ((" " + size(number(state.info.facts, "size")), Role.DIM),)
+    level = worst(state.advice)
+    return ((f" {_WORDS[level]}", _ROLES[level]),)
 
 
 def operation_rows(
     offered: Sequence[OperationInfo],
+    advice: Iterable[Advice],
     chosen: Collection[Operation],
     under_cursor: Hashable,
     *,
     width: int,
     height: int,
 ) -> list[Line]:
-    """A checkbox for each operation, with what it does and whom it blocks.
+    """A checkbox for each operation, with how urgent it is, why, what it does and whom it blocks.
 
-    Where that is higher than `height`, only the one under the cursor is described, below the checkboxes.
+    Where that is higher than `height`, only those that are needed say why, and the one under the cursor is
+    described below them; where that is too high as well, that one says why, too.
     """
-    items = [(_checkbox(info, chosen, width), _described(info, width, indent=4)) for info in offered]
-    rows = [row for checkbox, described in items for row in (checkbox, *described)]
-    if len(rows) <= height or not offered:
-        return rows
+    if not offered:
+        return []
+    advised = {one.operation: one for one in advice}
+    boxes = {info.operation: _checkbox(info, advised.get(info.operation), chosen, width) for info in offered}
+    whys = {name: _why(one, width, indent=4) for name, one in advised.items()}
+    all_of_it = [
+        row
+        for info in offered
+        for row in (boxes[info.operation], *whys.get(info.operation, ()), *_described(info, width, indent=4))
+    ]
+    if len(all_of_it) <= height:
+        return all_of_it
     current = next((info for info in offered if info.operation == under_cursor), offered[0])
-    described = [Line(row.spans) for row in _described(current, width, indent=0)]
-    return [*(checkbox for checkbox, _ in items), Line(), *described]
+    at_hand, described = advised.get(current.operation), _described(current, width, indent=0)
+    why = _why(at_hand, width, indent=0) if at_hand else []
+    needed = {one.operation for one in advised.values() if one.is_needed}
+    with_reasons = [row for name, box in boxes.items() for row in (box, *(whys[name] if name in needed else ()))]
+    below = described if current.operation in needed else [*why, *described]
+    if len(with_reasons) + 1 + len(below) <= height:
+        return [*with_reasons, Line(), *map(_keyless, below)]
+    return [*boxes.values(), Line(), *map(_keyless, [*why, *described])]
 
 
-def _checkbox(info: OperationInfo, chosen: Collection[Operation], width: int) -> Line:
-    mark = "[x] " if info.operation in chosen else "[ ] "
-    return Line(((mark, Role.KEY), (fit(info.operation.value, width - 4), Role.STRONG)), info.operation)
+def _checkbox(info: OperationInfo, advice: Advice | None, chosen: Collection[Operation], width: int) -> Line:
+    name = info.operation
+    left: tuple[Span, ...] = (("[x] " if name in chosen else "[ ] ", Role.KEY), (name.value, Role.STRONG))
+    # That no backup is advised does not say that there is one.
+    silent = advice is None or (name is Operation.BACKUP and not advice.is_needed)
+    verdict = () if silent or advice is None else ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
+    return Line(both_ends(left, verdict, width).spans, name)
+
+
+def _why(advice: Advice, width: int, *, indent: int) -> list[Line]:
+    text = f"{advice.reason} ({advice.gain})" if advice.gain else advice.reason
+    return wrapped(text, width, Role.TEXT, indent=indent, key=advice.operation)
 
 
 def _described(info: OperationInfo, width: int, *, indent: int) -> list[Line]:
@@ -79,3 +115,8 @@ def _described(info: OperationInfo, width: int, *, indent: int) -> list[Line]:
         *wrapped(info.summary, width, Role.DIM, indent=indent, key=key),
         *wrapped(info.lock, width, Role.DIM, indent=indent, key=key),
     ]
+
+
+def _keyless(line: Line) -> Line:
+    """Text that the cursor does not stop at."""
+    return Line(line.spans)

@@ -129,6 +129,11 @@ def entry(name: str = "sales.db", **more: object) -> TargetEntry:
     return TargetEntry(name=name, url=name, **more)  # type: ignore[arg-type]
 
 
+def chosen(console: Console) -> list[str]:
+    """The operations that are chosen on the current target."""
+    return [line.split()[1] for line in console.lines("#operations") if line.startswith("[x]")]
+
+
 # Processes that the test itself is, as the store sees them.
 
 FAR_AWAY = 4_000_000_000 * SECOND

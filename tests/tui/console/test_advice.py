@@ -1,0 +1,125 @@
+"""What the console says of what is needed, and what it proposes to run."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import Engine, Operation
+from tests.sqlite_files import transaction
+from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
+from tui.app import DbtendApp
+from tui.target_board import TargetBoard
+
+STORE = Path("jobs.db")
+
+
+def levels(console: Console) -> dict[str, str]:
+    lines = (line.split() for line in console.lines("#operations") if line.startswith("["))
+    return {words[-2]: words[-1] for words in lines if words[-1] in {"now", "soon", "ok"}}
+
+
+async def test_what_is_needed_is_chosen_and_runs_as_it_is_advised(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock, workers=1) as console:
+        assert chosen(console) == ["analyze", "check"]
+        assert levels(console)["analyze"] == levels(console)["check"] == "soon"
+        assert levels(console)["vacuum"] == "ok"
+        assert console.lines("#targets")[0].split() == [">", "sales.db", "soon"]
+
+        await console.press("r", "enter")
+        (done,) = await console.engine.wait([1])
+        assert done.request.operations == (Operation.ANALYZE, Operation.CHECK)
+        await console.until(lambda: levels(console)["analyze"] == "ok")
+        assert chosen(console) == ["check"]  # a quick one is done, a full one is due
+
+        await console.press("r", "enter")
+        await console.engine.wait([2])
+        await console.until(lambda: levels(console)["check"] == "ok")
+        assert chosen(console) == []
+        assert console.lines("#targets")[0].split() == [">", "sales.db", "ok"]
+        await console.press("r")
+        assert console.message.startswith("Nothing to run")
+
+
+async def test_what_the_config_names_is_chosen_whether_needed_or_not(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(operations=(Operation.VACUUM,)), clock=clock) as console:
+        assert chosen(console) == ["vacuum"]
+        assert levels(console)["analyze"] == "soon"
+
+
+async def test_what_the_user_says_stands_until_it_is_under_way(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock, workers=1) as console:
+        await console.press("2", "space", "down", "space")
+        assert chosen(console) == ["vacuum", "check"]
+        await console.press("r", "enter")
+        (done,) = await console.engine.wait([1])
+        assert done.request.operations == (Operation.VACUUM, Operation.CHECK)
+        assert done.request.options.check is None  # it was asked for, so it is a full one
+        await console.until(lambda: levels(console)["check"] == "ok")
+        assert chosen(console) == ["analyze"]
+
+
+async def test_a_damaged_index_is_seen_at_once(sales: Path, clock: Clock) -> None:
+    with closing(sqlite3.connect(sales)) as db:
+        db.execute("ANALYZE")
+    async with open_console(STORE, entry(), clock=clock, workers=1) as console:
+        with closing(sqlite3.connect(sales)) as db:
+            db.execute("PRAGMA writable_schema = ON")
+            db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'note', 'id') WHERE name = 'my-index'")
+            db.commit()
+        await console.press("2", *["down"] * 4, "space", "space", "r", "enter")
+        await console.engine.wait([1])
+        await console.until(lambda: levels(console)["reindex"] == "now")
+        assert chosen(console) == ["reindex", "check"]
+        assert console.lines("#targets")[0].split()[-1] == "now"
+
+
+async def test_where_nothing_can_be_known_what_is_usual_is_chosen(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advise = Engine.advise
+
+    async def while_locked(self: Engine, target: str, **more: Any) -> object:
+        with transaction(sales, "EXCLUSIVE"):
+            return await advise(self, target, **more)
+
+    monkeypatch.setattr(Engine, "advise", while_locked)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        assert chosen(console) == ["vacuum", "analyze", "reindex", "optimize"]
+        assert levels(console) == {}
+        assert "kB" in console.lines("#targets")[0]
+
+
+async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advise, may_answer = Engine.advise, asyncio.Event()
+
+    async def when_it_may(self: Engine, target: str, **more: Any) -> object:
+        await may_answer.wait()
+        return await advise(self, target, **more)
+
+    monkeypatch.setattr(Engine, "advise", when_it_may)
+    async with Engine.open(STORE, clock=clock) as engine:
+        app = DbtendApp(engine, (entry(),), ensure_worker=lambda: None, clock=clock, person="dba@desk")
+        async with app.run_test() as pilot:
+            console = Console(app, engine, pilot)
+            while not console.lines("#operations")[0].startswith("["):
+                await pilot.pause(0.01)
+            assert chosen(console) == []
+            await pilot.press("r")
+            assert console.screen_name == "MainScreen"
+            assert console.message == "A moment: it is being looked at."
+            may_answer.set()
+            await console.until(lambda: console.screen_name == "PlanScreen")
+
+
+def test_a_board_without_targets() -> None:
+    board = TargetBoard([])
+    assert (board.state, board.chosen, board.request()) == (None, frozenset(), None)
+    assert not board.is_being_looked_at

@@ -1,0 +1,99 @@
+"""The lists at the left: pure functions."""
+
+from __future__ import annotations
+
+from engine import Advice, EngineName, Level, Operation, OperationInfo, TargetInfo
+from engine.config import TargetEntry
+from engine.errors import TargetUnavailableError
+from tui.views.line import Role
+from tui.views.lists import TargetState, operation_rows, target_rows
+
+OFFERED = tuple(
+    OperationInfo(operation=operation, summary=f"what {operation} is for", lock="blocks writers")
+    for operation in Operation
+)
+INFO = TargetInfo(
+    url="sqlite:///sales.db", engine=EngineName.SQLITE, version="3.46.0", facts={"size": 24_100_000}, operations=OFFERED
+)
+ADVICE = tuple(
+    Advice(
+        operation=operation, level=level, reason=f"the reason for {operation}", gain="much" if level != "none" else ""
+    )
+    for operation, level in (
+        (Operation.REINDEX, Level.NOW),
+        (Operation.VACUUM, Level.SOON),
+        (Operation.ANALYZE, Level.NONE),
+        (Operation.BACKUP, Level.NONE),
+    )
+)
+
+
+def texts(*, width: int = 32, height: int = 100, at: Operation = Operation.ANALYZE) -> list[str]:
+    chosen = {Operation.VACUUM}
+    return [row.text.rstrip() for row in operation_rows(OFFERED, ADVICE, chosen, at, width=width, height=height)]
+
+
+def word_of(state: TargetState) -> tuple[str, Role]:
+    (row,) = target_rows([state], 0, 24)
+    text, role = row.spans[-1]
+    return text.strip(), role
+
+
+def test_how_urgent_each_operation_is() -> None:
+    shown = texts()
+    assert "[x] vacuum                  soon" in shown
+    assert "[ ] reindex                  now" in shown
+    assert "[ ] analyze                   ok" in shown
+    assert "[ ] checkpoint" in shown  # of which nothing is known
+
+
+def test_that_no_backup_is_advised_is_not_taken_for_its_being_there() -> None:
+    assert "[ ] backup" in texts()
+
+
+def test_everything_is_said_where_there_is_room() -> None:
+    shown = texts()
+    assert shown[:5] == [
+        "[x] vacuum                  soon",
+        "    the reason for vacuum (much)",
+        "    what vacuum is for",
+        "    blocks writers",
+        "[ ] analyze                   ok",
+    ]
+
+
+def test_where_there_is_less_room_the_reasons_of_what_is_needed_are_said() -> None:
+    shown = texts(height=20)
+    assert "    the reason for vacuum (much)" in shown
+    assert "    the reason for analyze" not in shown
+    assert shown[-4:] == ["", "the reason for analyze", "what analyze is for", "blocks writers"]
+    assert texts(height=20, at=Operation.VACUUM)[-3:] == ["", "what vacuum is for", "blocks writers"]
+
+
+def test_where_there_is_little_room_the_reason_of_the_one_under_the_cursor() -> None:
+    shown = texts(height=13, at=Operation.VACUUM)
+    assert shown[: len(OFFERED)] == [row for row in shown if row.startswith("[")]
+    assert shown[len(OFFERED) :] == ["", "the reason for vacuum (much)", "what vacuum is for", "blocks writers"]
+
+
+def test_a_narrow_list_keeps_the_level() -> None:
+    advice = [Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.SOON, reason="")]
+    rows = operation_rows(OFFERED, advice, (), None, width=24, height=9)
+    assert rows[6].text == "[ ] incremental-va… soon"
+
+
+def test_how_urgent_a_target_is() -> None:
+    entry = TargetEntry(name="sales.db", url="sales.db")
+    assert word_of(TargetState(entry)) == ("…", Role.DIM)
+    assert word_of(TargetState(entry, INFO)) == ("24.1 MB", Role.DIM)
+    assert word_of(TargetState(entry, INFO, advice=())) == ("24.1 MB", Role.DIM)
+    assert word_of(TargetState(entry, INFO, advice=ADVICE)) == ("now", Role.FAILED)
+    assert word_of(TargetState(entry, INFO, advice=ADVICE[1:])) == ("soon", Role.WARNING)
+    assert word_of(TargetState(entry, INFO, advice=ADVICE[2:])) == ("ok", Role.DIM)
+
+
+def test_a_target_that_cannot_be_opened_says_why() -> None:
+    error = TargetUnavailableError("sales.db", "there is no such file", "check the path")
+    first, second = target_rows([TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)], 0, 30)
+    assert first.text.endswith("no access")
+    assert second.text.strip() == "there is no such file"
