@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from engine.targets.sqlite.names import quote
 from tests.corpus.oracle import complaints, connect, errorname
 
 Content = Mapping[str, object]
+MEMORY: Final = "/dev/shm"  # noqa: S108
 
 # What an application put there: not the statistics, not the tables in which full text keeps its index.
 TABLES: Final = r"""
@@ -29,13 +30,20 @@ WHERE tbl_name NOT LIKE 'sqlite\_stat%' ESCAPE '\' OR tbl_name IS NULL
 SETTINGS: Final = ("application_id", "user_version", "encoding", "page_size", "auto_vacuum", "journal_mode")
 
 
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory in memory, if there is one: nothing in it needs to outlive anything."""
+    with tempfile.TemporaryDirectory(prefix="dbtend-corpus-", dir=MEMORY if Path(MEMORY).is_dir() else None) as name:
+        yield Path(name)
+
+
 def fingerprint(path: Path) -> tuple[Content, list[str]]:
     """The content of the file with its journal and log, and what a full check complains of.
 
     It is read from a copy: reading may roll back, and nothing may have the file open meanwhile.
     """
-    with tempfile.TemporaryDirectory(prefix="dbtend-corpus-") as directory:
-        copy = Path(directory) / "copy.db"
+    with scratch() as directory:
+        copy = directory / "copy.db"
         with suppress(OSError):
             for suffix in ("", "-journal", "-wal"):
                 if (file := Path(f"{path.resolve()}{suffix}")).is_file():

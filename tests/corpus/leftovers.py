@@ -42,10 +42,15 @@ def _copied_meanwhile(build: Build, work: Callable[[Connection], object], *suffi
 
 def _change_much(db: Connection) -> None:
     """So much that pages have to be written before the commit."""
-    db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA cache_size = 1")
     db.execute("BEGIN")
     db.execute("UPDATE item SET note = hex(zeroblob(500)), code = 'lost'")
+
+
+def _change_much_safely(db: Connection) -> None:
+    """As most do: then the journal tells how much of it is on the disk."""
+    db.execute("PRAGMA synchronous = FULL")
+    _change_much(db)
 
 
 def _commit_some(db: Connection) -> None:
@@ -118,10 +123,11 @@ def _changed_back_with_log(path: Path) -> None:
     _journal_of(WITH_LOG, "-wal")(path)
 
 
-CASES: Final[tuple[Case, ...]] = cases(
+BESIDE_DATABASES: Final = cases(
     Trouble.LEFTOVERS,
     (
-        ("hot journal", CRASHED),
+        ("hot journal", _copied_meanwhile(SOUND, _change_much_safely, "-journal")),
+        ("hot journal that was not synced", CRASHED),
         (
             "hot journal in UTF-16",
             _copied_meanwhile(script(f"PRAGMA encoding = 'UTF-16be'; {ROWS}"), _change_much, "-journal"),
@@ -158,7 +164,6 @@ CASES: Final[tuple[Case, ...]] = cases(
         ("empty journal", spoilt(SOUND, _left("-journal", b""))),
         ("journal that is only a header", spoilt(SOUND, _left("-journal", MAGIC + bytes(504)))),
         ("journal in wal mode", spoilt(IN_WAL_MODE, _left("-journal", b"rubbish " * 1000))),
-        ("hot journal of a database that is empty", spoilt(CRASHED, lambda path: path.write_bytes(b""))),
         ("log with commits", WITH_LOG),
         ("log and its index", WITH_LOG_AND_INDEX),
         ("log and a stale index", spoilt(WITH_LOG_AND_INDEX, _in("-shm", patched_bytes(0, bytes(136))))),
@@ -190,7 +195,6 @@ CASES: Final[tuple[Case, ...]] = cases(
             ),
         ),
         ("log of a database that is not in wal mode", spoilt(SOUND, _changed_back_with_log)),
-        ("log of a database that is gone", spoilt(WITH_LOG, Path.unlink)),
         (
             "files of other tools",
             spoilt(SOUND, *(_left(s, b"x") for s in ("-journal.bak", ".bak", "-wal2", "~", ".lock", ".backup"))),
@@ -208,3 +212,15 @@ CASES: Final[tuple[Case, ...]] = cases(
         ),
     ),
 )
+
+BESIDE_NOTHING: Final = cases(
+    Trouble.NO_DATABASE,
+    (
+        ("journal of an empty file", spoilt(CRASHED, lambda path: path.write_bytes(b""))),
+        ("log of an empty file", spoilt(WITH_LOG, lambda path: path.write_bytes(b""))),
+        ("journal of a database that is gone", spoilt(CRASHED, Path.unlink)),
+        ("log of a database that is gone", spoilt(WITH_LOG, Path.unlink)),
+    ),
+)
+
+CASES: Final[tuple[Case, ...]] = (*BESIDE_DATABASES, *BESIDE_NOTHING)

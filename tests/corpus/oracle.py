@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -35,10 +34,12 @@ class Verdict:
         return self.error.startswith(DAMAGE) or bool(self.findings)
 
 
-def verdict(path: Path, operation: Operation) -> Verdict:
-    """Carry the operation out, with the plainest SQL there is for it."""
+def verdict(path: Path, operation: Operation, backup: Path) -> Verdict:
+    """Carry the operation out, with the plainest SQL there is for it; a copy goes to `backup`."""
     try:
         with closing(connect(path)) as db:
+            if operation is Operation.BACKUP:
+                return Verdict(findings=tuple(_back_up(db, backup)))
             return Verdict(findings=tuple(CARRIED_OUT[operation](db) or ()))
     except sqlite3.Error as error:
         return Verdict(errorname(error), str(error))
@@ -73,9 +74,11 @@ def _optimize_full_text(db: sqlite3.Connection) -> None:
         db.execute(f"INSERT INTO {quote(name)}({quote(name)}) VALUES ('optimize')")
 
 
-def _back_up(db: sqlite3.Connection) -> None:
-    with tempfile.TemporaryDirectory(prefix="dbtend-corpus-") as directory:
-        db.execute("VACUUM INTO ?", (f"{directory}/backup.db",))
+def _back_up(db: sqlite3.Connection, backup: Path) -> list[str]:
+    """A copy is worth something only if it is in order."""
+    db.execute("VACUUM INTO ?", (str(backup),))
+    with closing(connect(backup)) as copy:
+        return [line for (line,) in copy.execute("PRAGMA quick_check") if line != "ok"]
 
 
 def _run(db: sqlite3.Connection, sql: str) -> None:
@@ -94,5 +97,4 @@ CARRIED_OUT: Final[Mapping[Operation, Callable[[sqlite3.Connection], list[str] |
     Operation.CHECKPOINT: lambda db: _run(db, "PRAGMA wal_checkpoint(TRUNCATE)"),
     Operation.INCREMENTAL_VACUUM: lambda db: _run(db, "PRAGMA incremental_vacuum"),
     Operation.FTS_OPTIMIZE: _optimize_full_text,
-    Operation.BACKUP: _back_up,
 }

@@ -77,7 +77,8 @@ INSERT INTO t VALUES ('a', 'x');
 
 -- * a default from an expression
 CREATE TABLE t(a DEFAULT (datetime('now')), b DEFAULT (abs(-1)), c DEFAULT CURRENT_TIME);
-INSERT INTO t DEFAULT VALUES;
+INSERT INTO t(c) VALUES (1);
+UPDATE t SET a = 'then';
 
 -- * columns added later
 CREATE TABLE t(a);

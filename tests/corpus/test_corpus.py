@@ -32,7 +32,7 @@ def test_sqlite_meets_every_kind_of_trouble(tmp_path: Path) -> None:
             for operation in (Operation.CHECK, Operation.REINDEX):
                 directory = tmp_path / f"{number}-{operation}"
                 directory.mkdir()
-                said = verdict(case.build(directory), operation)
+                said = verdict(case.build(directory), operation, tmp_path / "backup.db")
                 seen |= {said.error, "findings" if said.findings else ""}
     assert seen >= {
         "SQLITE_CANTOPEN",

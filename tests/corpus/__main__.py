@@ -1,0 +1,36 @@
+"""Every operation on every file of the corpus: python -m tests.corpus [GROUP ...]"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from engine import Engine
+from engine.jobs import Operation
+from tests.corpus.judge import complaints_about
+from tests.corpus.registry import GROUPS
+from tests.corpus.trial import tried
+
+
+async def main(groups: list[str]) -> int:
+    """How many trials there is something wrong with."""
+    wrong = 0
+    for group in groups or GROUPS:
+        with tempfile.TemporaryDirectory(prefix="dbtend-corpus-") as name:
+            directory = Path(name)
+            async with Engine.open(directory / "jobs.db", workers=2) as engine:
+                wanted = [(case, operation) for case in GROUPS[group] for operation in Operation]
+                trials = await tried(engine, directory, wanted)
+            found = {trial.name: list(complaints_about(trial)) for trial in trials}
+        for name, complaints in found.items():
+            for complaint in complaints:
+                print(f"{name}: {complaint}")
+        wrong += sum(map(bool, found.values()))
+        print(f"{group}: {len(found):,} trials, {sum(map(bool, found.values())):,} wrong")
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(bool(asyncio.run(main(sys.argv[1:]))))
