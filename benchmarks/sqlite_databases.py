@@ -38,12 +38,12 @@ CREATE VIRTUAL TABLE notes USING fts5(title, body);
 CREATE INDEX users_by_city ON users(city, name);
 CREATE INDEX events_by_user ON events(user_id, at);
 CREATE INDEX events_by_kind ON events(kind);
-CREATE INDEX events_by_time ON events(at);
 CREATE INDEX events_by_amount ON events(amount);
 CREATE UNIQUE INDEX events_by_token ON events(token);
 CREATE INDEX files_by_name ON files(name);
 CREATE UNIQUE INDEX files_by_digest ON files(digest);
 CREATE INDEX kv_by_time ON kv(at);
+CREATE INDEX log_by_time ON log(at);
 CREATE INDEX errors_by_time ON log(at) WHERE level = 'error';
 """
 
@@ -118,10 +118,10 @@ class _Rows:
             return range(number * count + 1, (number + 1) * count + 1)
 
         yield "users", 4, map(self._user, ids(260))
-        yield "events", 7, map(self._event, ids(2_800))
+        yield "events", 7, map(self._event, ids(2_850))
         yield "files", 4, map(self._file, ids(220))
         yield "kv", 3, map(self._entry, ids(520))
-        yield "log", 4, map(self._line, ids(1_100))
+        yield "log", 4, map(self._line, ids(1_200))
         yield "notes(title, body)", 2, map(self._note, ids(26))
 
     def _user(self, id_: int) -> tuple[object, ...]:
