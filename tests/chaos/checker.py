@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from engine.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, JobId, Reason, Status, may_follow, parent_status
+from engine.store.interventions import NOBODY_LOOKED
 from tests.chaos.trace import Line, What
 from tests.sqlite_files import content, integrity
 
@@ -25,6 +26,7 @@ class Kind(StrEnum):
     ATTEMPTS = "attempts with a gap"
     TRANSITION = "a transition that is not allowed"
     FAILURE = "an operation that failed on a healthy database"
+    RECOVERY = "a cancelled operation whose database nobody has looked after"
     CONTENT = "a database with another content than before"
     DAMAGE = "a file that is damaged"
 
@@ -47,6 +49,7 @@ def check(store: Path, lines: Sequence[Line], contents: Mapping[Path, Mapping[st
         *_attempts(rows),
         *_transitions(rows),
         *_failures(rows),
+        *_recoveries(rows),
         *_databases(contents),
         *(Finding(Kind.DAMAGE, f"{store.name}: {complaint}") for complaint in _complaints(store)),
     ]
@@ -57,6 +60,12 @@ def rescues(store: Path) -> int:
     rows = _read(store)
     earlier = [row["reason"] for attempts in rows.attempts.values() for row in attempts]
     return [*earlier, *(row["reason"] for row in rows.children.values())].count(Reason.OWNER_LOST)
+
+
+def ended_by_force(store: Path) -> int:
+    """How many children are over as cancelled after somebody wanted them to be ended by force."""
+    forced = [child for child in _read(store).children.values() if child["force_requested_at"] is not None]
+    return sum(child["status"] == Status.CANCELLED for child in forced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,14 @@ def _failures(rows: _Rows) -> Iterator[Finding]:
     for job, child in rows.children.items():
         if child["status"] == Status.FAILED and child["reason"] != Reason.OWNER_LOST:
             yield Finding(Kind.FAILURE, f"#{job} {child['operation']}: {child['reason']}: {child['error']}")
+
+
+def _recoveries(rows: _Rows) -> Iterator[Finding]:
+    """A cancelled operation whose process died was not run again, and somebody has begun to look after its database."""
+    for job, child in rows.children.items():
+        looked = child["started_at"] is not None or child["error"] == NOBODY_LOOKED
+        if child["recovering"] and not (looked and child["status"] == Status.CANCELLED):
+            yield Finding(Kind.RECOVERY, f"#{job} is {child['status']}, attempt {child['attempt']}: {child['error']}")
 
 
 def _databases(contents: Mapping[Path, Mapping[str, str]]) -> Iterator[Finding]:

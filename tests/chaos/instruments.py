@@ -46,6 +46,7 @@ def install() -> None:
     for name in ("finish", "finish_and_claim"):
         _wrap(SqliteStore, name, lambda finish: _telling_finishes(trace, finish))
     _wrap(SqliteStore, "release", lambda release: _telling_releases(trace, release))
+    _wrap(liveness, "kill", lambda kill: _telling_kills(trace, kill))
     plants = os.environ.get(PLANTS, "").split()
     if Plant.LIAR in plants:
         _lie_about_the_living()
@@ -105,6 +106,18 @@ def _telling_releases(trace: Trace, release: Callable[..., Awaitable[None]]) -> 
     async def told(store: SqliteStore, claim: Claim, report: Report) -> None:
         await release(store, claim, report)
         trace.tell(What.RELEASED, job=claim.job, attempt=claim.attempt)
+
+    return told
+
+
+def _telling_kills(trace: Trace, kill: Callable[[Path, str, int], bool]) -> Callable[[Path, str, int], bool]:
+    """Still inside the transaction, so before anybody can have taken over what the process ran."""
+
+    def told(store: Path, owner: str, pid: int) -> bool:
+        was_there = kill(store, owner, pid)
+        if was_there:
+            trace.tell(What.KILLED, pid=pid)
+        return was_there
 
     return told
 

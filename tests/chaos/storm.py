@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 
-from tests.chaos.checker import Finding, check, rescues
+from tests.chaos.checker import Finding, check, ended_by_force, rescues
 from tests.chaos.console import console
 from tests.chaos.instruments import Plant
 from tests.chaos.processes import Processes, processes
@@ -134,4 +134,5 @@ def _counts(lines: Sequence[Line], store: Path) -> Mapping[str, int]:
         "ends accepted": happened[What.FINISHED],
         "ends refused": happened[What.REFUSED],
         "rescues": rescues(store),
+        "ended by force": ended_by_force(store),
     }

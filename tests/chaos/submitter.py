@@ -1,4 +1,4 @@
-"""A process that submits, and cancels some of it, until it is killed.
+"""A process that submits, cancels some of it, and ends some of what runs by force, until it is killed.
 
 python -m tests.chaos.submitter SEED DATABASE...
 """
@@ -9,9 +9,11 @@ import asyncio
 import os
 import random
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from engine import Engine, JobId, OnDuplicate, OnFailure, Operation, Options, Request
+from engine.errors import UsageError
 from tests.chaos.instruments import DIRECTORY
 from tests.chaos.trace import Trace, What
 
@@ -19,6 +21,8 @@ ENOUGH = 20
 """Open parents, beyond which it waits."""
 CANCELLED = 0.1
 """The share of jobs that are cancelled again."""
+FORCED = 0.02
+"""The share of turns at which something that runs is ended by force."""
 
 
 async def submit_for_ever(trace: Trace, databases: list[str], chance: random.Random) -> None:
@@ -29,7 +33,16 @@ async def submit_for_ever(trace: Trace, databases: list[str], chance: random.Ran
                 trace.tell(What.SUBMITTED, job=job.id, target=job.target, operations=job.request.operations)
                 if chance.random() < CANCELLED:
                     await engine.cancel(JobId(job.id))
+            if chance.random() < FORCED:
+                await _end_by_force(engine, chance)
             await asyncio.sleep(chance.uniform(0, 0.05))
+
+
+async def _end_by_force(engine: Engine, chance: random.Random) -> None:
+    running = [job for worker in await engine.workers() for job in worker.running]
+    if running:
+        with suppress(UsageError):  # it is over, or its process is gone
+            await engine.cancel(chance.choice(running), force=True)
 
 
 def _request(databases: list[str], chance: random.Random) -> Request:
