@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from typing import Final
 
@@ -26,6 +27,8 @@ _SENTENCES_WITH_DETAIL: Final = {
     "SQLITE_IOERR": "the disk could not be read or written ({}). Look at the system log",
 }
 
+_MISSING_CODE: Final = re.compile(r"(no such|unknown) (collation sequence|function|tokenizer|module):")
+
 
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether a lock could not be had in time."""
@@ -40,6 +43,11 @@ def is_interrupt(error: sqlite3.Error) -> bool:
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether SQLite found the file damaged."""
     return _primary_code(error) == sqlite3.SQLITE_CORRUPT
+
+
+def is_missing_code(error: sqlite3.Error) -> bool:
+    """Whether it needs a collation, function, tokenizer or module that only its application has."""
+    return _primary_code(error) == sqlite3.SQLITE_ERROR and _MISSING_CODE.match(str(error)) is not None
 
 
 def explain(error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> str:

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.jobs import Reason, Status
+from engine.jobs import Facts, Reason, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite import copying, plans, statement
 from engine.targets.sqlite.checking import MOST, Findings, findings_of, orphans_of
-from engine.targets.sqlite.errors import is_damage
+from engine.targets.sqlite.errors import explain, is_damage, is_missing_code
 from engine.targets.sqlite.files import file_size
 from engine.targets.sqlite.holders import in_use
 from engine.targets.sqlite.metered import MeteredConnection
@@ -202,8 +202,14 @@ async def copy_check(work: Work) -> StepResult:
     try:
         identity = copying.identity(destination)
         copied = await MeteredConnection.open(connection_uri(unfinished), work.lock_timeout)
+        rows: list[Any] = []
+        warnings: tuple[str, ...] = ()
         try:
             rows = await statement.fetch_all(copied.aio, work.step.command, work.cancel)
+        except sqlite3.Error as error:
+            if not is_missing_code(error):
+                raise
+            warnings = (f"the copy could not be checked: {explain(error, work.lock_timeout)}",)
         finally:
             await copied.close()
         found = findings_of(rows)
@@ -220,7 +226,8 @@ async def copy_check(work: Work) -> StepResult:
     except BaseException:
         copying.discard(destination)
         raise
-    return StepResult(status=Status.COMPLETED, effect={"backup": destination, "backup_size": file_size(destination)})
+    effect: Facts = {"backup": destination, "backup_size": file_size(destination)}
+    return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
 
 
 PAUSE_BETWEEN_CHUNKS: Final = 0.02

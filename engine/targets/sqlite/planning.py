@@ -147,4 +147,7 @@ def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
 
 def space_problems(step: PlannedStep) -> list[str]:
     """A sentence for each file system that has too little room for the step now."""
-    return shortfalls(step.needs) if isinstance(step, SqliteStep) else []
+    try:
+        return shortfalls(step.needs) if isinstance(step, SqliteStep) else []
+    except OSError:  # a directory is gone: the step itself tells
+        return []

@@ -19,7 +19,7 @@ from engine.targets.base import StepContext, StepResult
 from engine.targets.sqlite import copying
 from engine.targets.sqlite.steps import SqliteStep
 from tests.engine.targets.sqlite.running import commands_of, connected, execute, plan, run, statuses, when_running
-from tests.sqlite_files import content, files_beside, integrity, make_database
+from tests.sqlite_files import content, files_beside, integrity, make_database, set_schema_sql
 
 TODAY = date(2026, 11, 24)
 
@@ -196,6 +196,15 @@ async def test_a_source_that_is_damaged_gives_no_copy(path: Path) -> None:
     assert (copied.status, checked.status) == (Status.FAILED, Status.SKIPPED)
     assert str(copied.error).startswith("the database is damaged")
     assert files_beside(path) == {"sales.db"}
+
+
+async def test_a_copy_that_only_its_application_could_check_is_kept_with_a_warning(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        set_schema_sql(db, "search", "CREATE VIRTUAL TABLE search USING fts5(words, tokenize='klingon')")
+    copied, checked = (await run(path, Operation.BACKUP)).values()
+    assert (copied.status, checked.status) == (Status.COMPLETED, Status.COMPLETED)
+    assert checked.warnings == ("the copy could not be checked: SQLite says: no such tokenizer: klingon",)
+    assert todays_backup(path).exists()
 
 
 async def _between(path: Path, meanwhile: Callable[[Path], object]) -> tuple[StepResult, Path]:
