@@ -26,6 +26,8 @@ MANY = 8
 ELAPSED_WIDTH = 7
 PERCENT_LEAST = 4
 PERCENT_WIDTH = 5
+AT_WIDTH = 14
+"""Cells of `  writing back`."""
 LEFT_WIDTH = 11
 """Cells of `23h59m left`."""
 
@@ -169,7 +171,7 @@ def _bar_length(room: int) -> int:
     if room < 4:
         return 0
     longest = 20 if room >= 55 else 12
-    return min(max(room - 16, 4), longest) if room >= 14 else min(room, longest)
+    return min(max(room - AT_WIDTH, 3), longest) if room >= AT_WIDTH else min(room, longest)
 
 
 def _at(progress: Progress, room: int) -> str:

@@ -90,7 +90,7 @@ def test_without_a_known_fraction_it_counts_steps() -> None:
     ("width", "words"),
     [
         (86, ["━━━━━━──────", "53%", "copying", "orders", "0:36", "left"]),
-        (66, ["━━──", "53%", "copying", "0:36", "left"]),
+        (66, ["━━─", "53%", "copying", "0:36", "left"]),
         (60, ["━━━━━────", "53%", "0:36", "left"]),
         (50, ["53%", "0:36", "left"]),  # beside the lists of an 80 cells wide terminal
         (48, ["━━━━────", "53%"]),
@@ -160,7 +160,7 @@ def test_what_is_asked_to_stop_says_so_rather_than_how_far_it_is(width: int, wor
 @pytest.mark.parametrize(
     ("width", "fraction", "words"),
     [
-        (86, 0.539, ["━━━━────", "53%", "orders", "0:36", "left", "attempt", "2"]),
+        (86, 0.539, ["━━━━━─────", "53%", "orders", "0:36", "left", "attempt", "2"]),
         (52, 0.539, ["53%", "0:36", "left"]),
         (52, None, ["0/2", "attempt", "2"]),
     ],
