@@ -21,7 +21,7 @@ ENOUGH = 20
 """Open parents, beyond which it waits."""
 CANCELLED = 0.1
 """The share of jobs that are cancelled again."""
-FORCED = 0.02
+FORCED = 0.25
 """The share of turns at which something that runs is ended by force."""
 
 
