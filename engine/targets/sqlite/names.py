@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import string
 import unicodedata
+from typing import Final
 from urllib.parse import quote as percent_encoded
+
+_LOWER_CASE: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def quote(name: str) -> str:
@@ -12,6 +16,11 @@ def quote(name: str) -> str:
     if "\0" in name:
         raise ValueError("an SQL name cannot contain a NUL character")
     return '"' + name.replace('"', '""') + '"'
+
+
+def folded(name: str) -> str:
+    """The same for all spellings of a name that SQLite takes for one: only ASCII letters have two cases for it."""
+    return name.translate(_LOWER_CASE)
 
 
 def literal(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from engine.targets.sqlite.names import quote
+from engine.targets.sqlite.names import folded, quote
 
 LISTED: Final = 5
 _ROWID: Final = re.compile(r"\b(rowid|_rowid_|oid)\b", re.IGNORECASE)
@@ -57,14 +57,14 @@ def renumbered(
     """
     if not tables:
         return Verdicts()
-    anew = {name.casefold() for name in tables}
+    anew = {folded(name) for name in tables}
     users = [
         name
         for name, sql in views_and_triggers
         if sql and _ROWID.search(sql) and any(_mentions(sql, table) for table in tables)
     ]
-    by_rowid = anew | {name.casefold() for name in users}
-    rebuild = tuple(name for name, sql in fts if (content_table(sql) or "").casefold() in by_rowid)
+    by_rowid = anew | {folded(name) for name in users}
+    rebuild = tuple(name for name, sql in fts if folded(content_table(sql) or "") in by_rowid)
     warnings = [
         f"VACUUM numbers the rowids of {some(tables)} anew, which {'has' if len(tables) == 1 else 'have'} no "
         "INTEGER PRIMARY KEY: what an application keeps of them elsewhere would lead to other rows"

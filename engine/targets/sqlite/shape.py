@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.errors import UsageError
 from engine.targets.sqlite import catalog
 from engine.targets.sqlite.catalog import Index, Table
-from engine.targets.sqlite.names import quote
+from engine.targets.sqlite.names import folded, quote
 from engine.targets.sqlite.preflight import some
 from engine.targets.sqlite.statement import fetch_all
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import aiosqlite
 
 Read = Callable[[str], Awaitable[list[Any]]]
+_ROWS: Final = re.compile(r"([0-9]{1,18})(?![0-9])")
 COUNTING: Final = 0.25
 """Seconds that counting rows may take: a hundredth of what it helps to estimate, where that is long."""
 
@@ -35,29 +37,28 @@ async def read_tables(read: Read) -> list[Table]:
             partial=bool(partial),
             columns=columns,
         )
-        indexes.setdefault(table.casefold(), []).append(index)
+        indexes.setdefault(folded(table), []).append(index)
     known = await known_rows(read)
     return [
         Table(
             name=name,
             columns=columns,
             without_rowid=bool(without_rowid),
-            known_rows=known.get(name.casefold()),
-            indexes=tuple(indexes.get(name.casefold(), ())),
+            known_rows=known.get(folded(name)),
+            indexes=tuple(indexes.get(folded(name), ())),
         )
         for name, without_rowid, columns in await read(catalog.TABLES)
     ]
 
 
 async def known_rows(read: Read) -> dict[str, int]:
-    """What the statistics say, by the casefolded name of the table."""
+    """What the statistics say, by the folded name of the table."""
     if not await read(catalog.HAS_STATISTICS):
         return {}
     known: dict[str, int] = {}
     for table, _, stat in await read(catalog.STATISTICS):
-        first = str(stat).partition(" ")[0]
-        if table is not None and first.isdigit():
-            known[table.casefold()] = max(known.get(table.casefold(), 0), int(first))
+        if table is not None and (rows := _ROWS.match(str(stat))):
+            known[folded(str(table))] = max(known.get(folded(str(table)), 0), int(rows[1]))
     return known
 
 
@@ -65,6 +66,8 @@ async def with_rows(connection: aiosqlite.Connection, tables: Sequence[Table], b
     """The tables with their rows: counted while the budget (seconds) lasts, then as the statistics or the highest
     rowid say. What cannot be read has none."""
     out_of_time = asyncio.Event()
+    if budget <= 0:
+        out_of_time.set()
     timer = asyncio.get_running_loop().call_later(budget, out_of_time.set)
     try:
         return [_having(table, await _rows(connection, table, out_of_time)) for table in tables]
@@ -100,10 +103,10 @@ def named_tables(tables: Sequence[Table], objects: Sequence[str]) -> list[Table]
     """
     if not objects:
         return list(tables)
-    names = {table.name: {table.name.casefold(), *(i.name.casefold() for i in table.indexes)} for table in tables}
-    if unknown := [name for name in objects if not any(name.casefold() in known for known in names.values())]:
+    names = {table.name: {folded(table.name), *(folded(i.name) for i in table.indexes)} for table in tables}
+    if unknown := [name for name in objects if not any(folded(name) in known for known in names.values())]:
         raise UsageError(some(unknown), "is no table or index of the database", "check the name")
-    wanted = {name.casefold() for name in objects}
+    wanted = {folded(name) for name in objects}
     return [table for table in tables if wanted & names[table.name]]
 
 
@@ -112,10 +115,10 @@ def named_indexes(tables: Sequence[Table], objects: Sequence[str]) -> list[Index
 
     Raises UsageError for a name that is neither.
     """
-    wanted = {name.casefold() for name in objects}
+    wanted = {folded(name) for name in objects}
     return [
         index
         for table in named_tables(tables, objects)
         for index in table.indexes
-        if not wanted or wanted & {index.name.casefold(), table.name.casefold()}
+        if not wanted or wanted & {folded(index.name), folded(table.name)}
     ]

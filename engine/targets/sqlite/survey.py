@@ -13,7 +13,7 @@ from engine.targets.sqlite.condition import Condition, Leaves, Statistics
 from engine.targets.sqlite.errors import explain, is_interrupt
 from engine.targets.sqlite.files import file_size
 from engine.targets.sqlite.mounts import lies_on_this_machine
-from engine.targets.sqlite.names import quote
+from engine.targets.sqlite.names import folded, quote
 from engine.targets.sqlite.shape import read_tables
 from engine.targets.sqlite.thresholds import ROWS_THAT_MATTER
 
@@ -114,7 +114,7 @@ async def _statistics(dear: Dear, table: Table, known: set[tuple[str, str]]) -> 
         index.name
         for index in table.indexes
         # Where a partial index is empty, ANALYZE may write nothing of it.
-        if (table.name.casefold(), index.name.casefold()) not in known
+        if (folded(table.name), folded(index.name)) not in known
         and not (index.partial and table.known_rows is not None)
     )
     name = f"main.{quote(table.name)}"
@@ -134,7 +134,7 @@ async def _known_indexes(read: Read) -> set[tuple[str, str]]:
     if not await read(catalog.HAS_STATISTICS):
         return set()
     rows = await read(STATISTICS)
-    return {(str(table).casefold(), str(index).casefold()) for table, index in rows if index is not None}
+    return {(folded(str(table)), folded(str(index))) for table, index in rows if index is not None}
 
 
 async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
