@@ -47,6 +47,7 @@ def vacuum_steps(
         disk_needed=sum(need.bytes for need in needs),
         needs=tuple(needs),
         volume=summary.used,
+        in_memory=temporary_directory is None,
     )
     rebuilds = [
         SqliteStep(

@@ -11,8 +11,8 @@ from engine.targets.base import StepContext, StepProgress
 from engine.targets.sqlite.files import file_size
 from engine.targets.sqlite.machine import anonymous_memory, temporary_bytes, thread_io
 from engine.targets.sqlite.metered import MeteredConnection
-from engine.targets.sqlite.progress import Model, Sample
-from engine.targets.sqlite.steps import SqliteStep
+from engine.targets.sqlite.progress import Model, Sample, by_opcodes, of_copy, of_vacuum
+from engine.targets.sqlite.steps import Method, SqliteStep
 
 INTERVAL: Final = 0.1
 """Seconds between two samples; each costs some 0.1 ms."""
@@ -59,4 +59,12 @@ async def _sample(connection: MeteredConnection, side_file: str, model: Model, c
 
 def model_of(step: SqliteStep, *, is_wal: bool) -> Model | None:
     """How the progress of a step is told; None where nothing is known."""
-    return None
+    match step.method:
+        case Method.VACUUM:
+            return of_vacuum(step.volume, wal=is_wal, in_memory=step.in_memory)
+        case Method.COPY:
+            return of_copy(step.volume)
+        case _ if step.opcodes:
+            return by_opcodes(step.opcodes)
+        case _:
+            return None

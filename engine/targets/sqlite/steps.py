@@ -44,5 +44,7 @@ class SqliteStep(PlannedStep):
     """How many opcodes it is expected to take; 0 where its progress is not told by them."""
     volume: int = 0
     """Bytes that it copies, where its progress is told by them."""
+    in_memory: bool = False
+    """Whether its temporary files are in memory."""
     destination: str = ""
     """The new file of a backup."""
