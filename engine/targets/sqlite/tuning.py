@@ -17,7 +17,7 @@ MEMORY_FOR_TEMPORARY: Final = 1.1
 """Bytes of memory that a temporary database takes for each byte on disk."""
 _SHARE_FOR_TEMPORARY: Final = 0.4  # of the memory available: two at once still leave some to others
 _SHARE_FOR_CHANGES: Final = 1 / 16
-_MOST_CHANGES: Final = 512 << 20
+_MOST_CHANGES: Final = {Operation.REINDEX: 512 << 20, Operation.VACUUM: 64 << 20}
 _FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
 _SORTERS: Final = 2  # helper threads; more of them made nothing faster
 _MOST_AT_ONCE: Final = 4
@@ -65,7 +65,7 @@ def tuning(
     """
     return Tuning(
         temporary=_temporary(used_bytes, memory) if operation is Operation.VACUUM else 0,
-        changes=_changes(memory) if operation is Operation.REINDEX else 0,
+        changes=_changes(_MOST_CHANGES.get(operation, 0), memory),
         threads=_SORTERS if operation is Operation.REINDEX and processors > 1 else 0,
         mapped=size if local and operation in _MAPPED else 0,
         read_ahead=whole and operation in _READ_AHEAD,
@@ -79,8 +79,8 @@ def _temporary(used_bytes: int, memory: int | None) -> int:
     return needed if memory is not None and needed <= memory * _SHARE_FOR_TEMPORARY else 0
 
 
-def _changes(memory: int | None) -> int:
-    affordable = min(_MOST_CHANGES, int((memory or 0) * _SHARE_FOR_CHANGES))
+def _changes(most: int, memory: int | None) -> int:
+    affordable = min(most, int((memory or 0) * _SHARE_FOR_CHANGES))
     return affordable if affordable >= _FEWEST_CHANGES else 0
 
 

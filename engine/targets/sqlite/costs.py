@@ -1,0 +1,99 @@
+"""What a step is expected to take: opcodes, exactly enough to tell its progress by, and seconds, roughly.
+
+The opcodes are those of the programs that SQLite 3.46 compiles, per row; later versions differ by little. The seconds
+are those of an ordinary machine with a warm page cache. They weigh steps against each other, and stand for an estimate
+where a target has no history of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.targets.sqlite.catalog import Index, Table
+
+_SHORTEST: Final = 0.001  # seconds: even nothing takes a transaction
+_REINDEX: Final = 75e-9  # seconds for an opcode
+_ANALYZE: Final = 8e-9
+_QUICK_CHECK: Final = 30e-9
+_FULL_CHECK: Final = 100e-9
+_VACUUM: Final = 7e-9  # seconds for a byte
+_VACUUM_IN_MEMORY: Final = 5.5e-9
+_COPY: Final = 2.7e-9
+_CHECKPOINT: Final = 0.4e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """`opcodes` is 0 where the progress cannot be told by them; `seconds` is None where nothing is known."""
+
+    opcodes: float = 0.0
+    seconds: float | None = None
+
+
+def reindex(index: Index) -> Cost:
+    """A partial index is taken to hold next to nothing: how much it does hold is not known."""
+    return _cost(index.rows, 3 if index.partial else index.columns + (9 if index.unique else 7), _REINDEX)
+
+
+def analyze(table: Table) -> Cost:
+    """A table without an index is merely counted, which takes one opcode."""
+    return _cost(table.rows, sum(map(_analyzed, table.indexes)), _ANALYZE)
+
+
+def quick_check(tables: Iterable[Table], pages: int = 0) -> Cost:
+    """Of these tables; with all `pages` of the file where all of it is checked."""
+    return _sum(pages * _QUICK_CHECK, pages, (_cost(t.rows, _checked(t), _QUICK_CHECK) for t in tables))
+
+
+def full_check(tables: Iterable[Table], pages: int = 0) -> Cost:
+    """As `quick_check`, and of all their indexes against the tables."""
+    return _sum(pages * _QUICK_CHECK, pages, (_cost(t.rows, _compared(t), _FULL_CHECK) for t in tables))
+
+
+def vacuum(volume: int, *, in_memory: bool) -> Cost:
+    """Of `volume` bytes in pages that are not free; `in_memory` says where the temporary files are."""
+    return Cost(seconds=_SHORTEST + volume * (_VACUUM_IN_MEMORY if in_memory else _VACUUM))
+
+
+def copy(volume: int) -> Cost:
+    return Cost(seconds=_SHORTEST + volume * _COPY)
+
+
+def checkpoint(volume: int) -> Cost:
+    """Of a write-ahead log through which `volume` bytes have gone: most of them have been written back meanwhile."""
+    return Cost(seconds=_SHORTEST + volume * _CHECKPOINT)
+
+
+def _analyzed(index: Index) -> float:
+    if index.partial:
+        return 0.5
+    return 3 if index.unique and index.columns <= 2 else index.columns + 4
+
+
+def _checked(table: Table) -> float:
+    return 2 + table.columns + (2 if table.without_rowid else 0)
+
+
+def _compared(table: Table) -> float:
+    return _checked(table) + sum(
+        5 if index.partial else index.columns + (7 if index.unique else 4) for index in table.indexes
+    )
+
+
+def _cost(rows: int | None, opcodes_a_row: float, seconds: float) -> Cost:
+    if rows is None:
+        return Cost()
+    return Cost(rows * opcodes_a_row, _SHORTEST + rows * opcodes_a_row * seconds)
+
+
+def _sum(seconds: float, opcodes: float, costs: Iterable[Cost]) -> Cost:
+    """What is not known of a part is not known of the whole."""
+    for cost in costs:
+        if cost.seconds is None:
+            return Cost()
+        seconds, opcodes = seconds + cost.seconds, opcodes + cost.opcodes
+    return Cost(opcodes, seconds)

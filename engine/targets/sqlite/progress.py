@@ -1,0 +1,141 @@
+"""How far a statement is, from counters that are read while it runs: pure models of what SQLite does.
+
+A model takes one sample after the other. What it says never goes back, stays within 0 and 1, and never claims the end:
+only the statement itself knows that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+COPYING: Final = "copying"
+WRITING_BACK: Final = "writing back"
+ALMOST_ALL: Final = 0.99
+_HEADERS: Final = 16_384  # bytes: a journal or log that is longer holds pages, and not only the start of itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Counters at one moment. Those that the system does not tell are None."""
+
+    ticks: int
+    """Opcodes that the statement has executed so far."""
+    read: int | None
+    """Bytes that its thread has read since it began, from the page cache or not; mapped pages are not counted."""
+    written: int | None
+    side_file: int
+    """Bytes of the rollback journal, or of the write-ahead log, now."""
+    temporary: int
+    """Bytes of the temporary file now."""
+    memory: int | None
+    """Bytes of memory that are the process's own, now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """`fraction` is None while nothing honest can be said."""
+
+    fraction: float | None = None
+    phase: str | None = None
+
+
+class Model:
+    """What a look at each sample says, held to what has been said before."""
+
+    def __init__(self, look: Callable[[Sample], Estimate]) -> None:
+        self._look = look
+        self._fraction: float | None = None
+
+    def update(self, sample: Sample) -> Estimate:
+        estimate = self._look(sample)
+        if estimate.fraction is not None:
+            self._fraction = max(self._fraction or 0.0, min(estimate.fraction, ALMOST_ALL))
+        return Estimate(fraction=self._fraction, phase=estimate.phase)
+
+
+def by_opcodes(expected: float) -> Model:
+    """Of a statement that is expected to execute so many opcodes; 0 where that is not known."""
+
+    def look(sample: Sample) -> Estimate:
+        return Estimate(fraction=sample.ticks / expected if expected > 0 else None)
+
+    return Model(look)
+
+
+def of_copy(volume: int) -> Model:
+    """Of a VACUUM INTO that reads `volume` bytes: it writes the copy as it reads, and syncs it at the end."""
+
+    def look(sample: Sample) -> Estimate:
+        return Estimate(fraction=_READING_SHARE * _share(sample.read, volume) if sample.read is not None else None)
+
+    return Model(look)
+
+
+def of_vacuum(volume: int, *, wal: bool, in_memory: bool) -> Model:
+    """Of a VACUUM of `volume` bytes of pages that are not free; `in_memory` says where its temporary files are."""
+    return Model(
+        _Vacuum(volume, _COPYING_SHARE[wal, in_memory], _WRITING_BACK_IN_WAL if wal else _WRITING_BACK_IN_PLACE)
+    )
+
+
+_READING_SHARE: Final = 0.83
+_COPYING_SHARE: Final = {
+    # (WAL mode, temporary files in memory): the share of its time in which a VACUUM copies
+    (False, False): 0.36,
+    (False, True): 0.42,
+    (True, False): 0.44,
+    (True, True): 0.46,
+}
+_MEMORY_FOR_TEMPORARY: Final = 1.09  # bytes of memory for a byte of a temporary database
+# How much of the rest has gone by when so much of what is to be written has been written. In WAL mode all of it goes
+# into the log, which is synced, and then, much faster, into the file, which is synced, too.
+_WRITING_BACK_IN_PLACE: Final = ((0.0, 0.0), (1.0, 0.92))
+_WRITING_BACK_IN_WAL: Final = ((0.0, 0.0), (0.5, 0.64), (0.51, 0.76), (1.0, 0.93))
+Curve = Sequence[tuple[float, float]]
+
+
+class _Vacuum:
+    """First SQLite copies all that is in use into a temporary database; then it writes that back, page by page into
+    the file, or into the log and from there into the file. How much that is can be told only then.
+    """
+
+    def __init__(self, volume: int, copying_share: float, writing_back: Curve) -> None:
+        self._volume = volume
+        self._copying_share = copying_share
+        self._writing_back = writing_back
+        self._first: Sample | None = None
+        self._turn: Sample | None = None
+        self._copied = 0
+
+    def __call__(self, sample: Sample) -> Estimate:
+        if sample.read is None or sample.written is None:
+            return Estimate()
+        first = self._first = self._first or sample
+        if self._turn is None and sample.side_file > first.side_file + _HEADERS:
+            self._turn, self._copied = sample, self._size_of_copy(first, sample)
+        if self._turn is None:
+            return Estimate(fraction=self._copying_share * _share(sample.read, self._volume), phase=COPYING)
+        written = _share(sample.written - (self._turn.written or 0), 2 * self._copied)
+        back = _on(self._writing_back, written)
+        return Estimate(fraction=self._copying_share + (1 - self._copying_share) * back, phase=WRITING_BACK)
+
+    def _size_of_copy(self, first: Sample, turn: Sample) -> int:
+        """Bytes of the temporary database, of which some may be in memory; what is not plausible is not taken."""
+        in_memory = (turn.memory or 0) - (first.memory or 0)
+        size = turn.temporary + int(max(in_memory, 0) / _MEMORY_FOR_TEMPORARY)
+        return size if self._volume / 4 <= size <= self._volume else self._volume
+
+
+def _share(part: int | None, whole: int) -> float:
+    return min(max(part or 0, 0) / whole, 1.0) if whole > 0 else 1.0
+
+
+def _on(curve: Curve, x: float) -> float:
+    """The height of a rising `curve` at `x`, straight between its points."""
+    for (x0, y0), (x1, y1) in pairwise(curve):
+        if x <= x1:
+            return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+    return curve[-1][1]
