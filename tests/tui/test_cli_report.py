@@ -237,6 +237,14 @@ def test_where_a_running_line_is_narrow_the_bar_gives_way_first_then_what_it_is_
     assert live(child, 10, 58).split()[3:] == ["50%", "0:10", "about", "0:10", "left"]
 
 
+def test_what_is_over_says_in_fewer_words_what_it_did_where_it_is_narrow() -> None:
+    copied = replace(
+        child(operation=Operation.BACKUP), before={}, after={"backup": "/srv/copies/of/sales.db", "backup_size": 5}
+    )
+    assert live(copied, 2, 119).endswith("completed in 1.50 s, 5 B to /srv/copies/of/sales.db, checked")
+    assert live(copied, 2, 60).endswith("completed in 1.50 s, 5 B to sales.db")
+
+
 def test_what_is_to_stop_makes_no_promise() -> None:
     stopping = replace(running(0.5, object="orders"), cancel_requested_at=START)
     assert live(stopping, 10, 119).split()[3:] == ["0:10", "cancelling", "orders"]

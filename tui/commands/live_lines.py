@@ -49,7 +49,7 @@ def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
 def _child_line(child: ChildJob, at: int, names: int, width: int) -> str:
     begin = f"   {GLYPH[child.status]} .{child.ordinal} {padded(child.operation, names)} "
     if child.status.is_final:
-        return begin + report.ending(child)
+        return begin + report.ending(child, width - cells(begin))
     if child.status is not Status.RUNNING:
         return begin + child.status
     return begin + _running(child, at, width - cells(begin))

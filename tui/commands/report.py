@@ -69,18 +69,23 @@ def how_far(child: ChildJob, at: int) -> str:
     return "  ".join(filter(None, said))
 
 
-def ending(child: ChildJob) -> str:
-    """How a child ended, in a phrase: `completed in 1.93 s, 24.1 MB -> 14.3 MB, 9.80 MB back`."""
+def ending(child: ChildJob, width: int | None = None) -> str:
+    """How a child ended, in a phrase: `completed in 1.93 s, 24.1 MB -> 14.3 MB, 9.80 MB back`.
+
+    Where there are only `width` cells, what it did is said in a shorter way if there is one.
+    """
     seconds = run_duration(child, child.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if seconds is not None and child.status is not Status.SKIPPED else ""
     phrase = child.status.value + took
-    did = effect(child) or (steps_taken(child) if child.status is Status.COMPLETED else "")
     if found := found_damage(child):
         phrase += f": {found}"
     else:
         if child.reason and child.reason is not Reason.CANCELLED_BY_USER:
             phrase += f" ({child.reason.value.replace('_', ' ')})"
         phrase += f": {plain(child.error)}" if child.error else ""
+        did = effect(child, None if width is None else width - cells(phrase) - 2)
+        if not did and child.status is Status.COMPLETED:
+            did = steps_taken(child)
         phrase += f", {did}" if did else ""
     if child.warnings:
         phrase += f", {counted(len(child.warnings), 'warning')}: {plain('; '.join(child.warnings))}"
