@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from heapq import heapreplace
 
 from engine.errors import StoreError
 from engine.execution import Claim, Report
@@ -33,15 +34,17 @@ class Reporter:
         self._log: dict[int, LogLine] = {}
         self._lines = 0
         self._planned: Sequence[PlannedStep] = ()
+        self._at_once = 1
         self._running: dict[int, StepProgress] = {}
         self._over: set[int] = set()
         self._finishing = False
         self._news = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
 
-    def begin(self, steps: Sequence[PlannedStep]) -> None:
-        """These steps are going to run, numbered from 1."""
+    def begin(self, steps: Sequence[PlannedStep], *, at_once: int = 1) -> None:
+        """These steps are going to run, numbered from 1, so many of them at once."""
         self._planned = steps
+        self._at_once = at_once
 
     def begin_step(self, number: int) -> None:
         """A step starts."""
@@ -100,7 +103,7 @@ class Reporter:
         return Report(progress=self._progress, steps=tuple(self._steps.values()), log=tuple(self._log.values()))
 
     def _has_progress(self) -> None:
-        progress = overall(self._planned, self._over, self._running)
+        progress = overall(self._planned, self._over, self._running, at_once=self._at_once)
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         progress = replace(progress, fraction=max(known, default=None))  # nobody wants to see a bar go back
         self._progress = replace(progress, phase=FINISHING) if self._finishing else progress
@@ -130,8 +133,10 @@ class Reporter:
             self._log.pop(line.number, None)
 
 
-def overall(steps: Sequence[PlannedStep], over: Collection[int], running: Mapping[int, StepProgress]) -> Progress:
-    """How far the steps are together: each weighs as much as the seconds it is expected to take.
+def overall(
+    steps: Sequence[PlannedStep], over: Collection[int], running: Mapping[int, StepProgress], *, at_once: int = 1
+) -> Progress:
+    """How far the steps are together: how much of the time is over that they are expected to take, `at_once` at a time.
 
     `over` and the keys of `running` are numbers of steps, from 1.
     """
@@ -139,9 +144,12 @@ def overall(steps: Sequence[PlannedStep], over: Collection[int], running: Mappin
     known = [progress.fraction for progress in running.values() if progress.fraction is not None]
     fraction = None
     if weights and (over or known):  # in the first step nothing is known yet
-        done = sum(weights[number - 1] for number in over)
-        done += sum(weights[number - 1] * (progress.fraction or 0.0) for number, progress in running.items())
-        fraction = min(done / sum(weights), 1.0)
+        left = [
+            weight * (1.0 - (running[number].fraction or 0.0) if number in running else 1.0)
+            for number, weight in enumerate(weights, 1)
+            if number not in over
+        ]
+        fraction = max(1.0 - _duration(left, at_once) / _duration(weights, at_once), 0.0)
     shown = min(running, default=max(over, default=1))
     return Progress(
         fraction=fraction,
@@ -150,6 +158,14 @@ def overall(steps: Sequence[PlannedStep], over: Collection[int], running: Mappin
         steps_total=len(steps),
         phase=running[shown].phase if shown in running else None,
     )
+
+
+def _duration(weights: Iterable[float], at_once: int) -> float:
+    """When the last is over, if each begins as soon as fewer than `at_once` are under way."""
+    ends = [0.0] * at_once
+    for weight in weights:
+        heapreplace(ends, ends[0] + weight)
+    return max(ends)
 
 
 def _weights(steps: Sequence[PlannedStep]) -> list[float]:

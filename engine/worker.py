@@ -116,7 +116,7 @@ async def _run(
         reporter.log(LogLevel.INFO, remark)
     for warning in plan.warnings:
         reporter.log(LogLevel.WARNING, warning)
-    reporter.begin(plan.steps)
+    reporter.begin(plan.steps, at_once=plan.parallel)
     results: dict[int, StepResult] = {}
     waiting = iter(enumerate(plan.steps, 1))
 
