@@ -78,14 +78,13 @@ async def _planned(
                 return OperationPlan(operation=operation, not_needed="there is no full-text index (FTS5)")
             return _of(operation, plans.fts_optimize_steps(segments, summary))
         case Operation.BACKUP:
-            return _backup(reader.path, summary, options)
+            return await _backup(reader, summary, options)
         case _:
             raise UsageError(str(operation), "SQLite has no such operation")
 
 
 async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> OperationPlan:
-    lost = preflight.lossy_schema([name for (name,) in await reader.rows(catalog.LOST_BY_VACUUM)])
-    refused = lost or preflight.missing_collations(await reader.rows(catalog.MISSING_COLLATIONS))
+    refused = await _lost(reader) or preflight.missing_collations(await reader.rows(catalog.MISSING_COLLATIONS))
     if refused is not None:
         return OperationPlan(operation=Operation.VACUUM, refused=refused)
     renumbered = preflight.renumbered(
@@ -110,11 +109,16 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
     return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1)
 
 
-def _backup(path: str, summary: Summary, options: Options) -> OperationPlan:
-    destination = copying.destination(path, options.backup_to, datetime.now(UTC).date())
-    if problem := copying.problem_with(destination):
+async def _backup(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
+    destination = copying.destination(reader.path, options.backup_to, datetime.now(UTC).date())
+    if problem := await _lost(reader) or copying.problem_with(destination):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
     return _of(Operation.BACKUP, plans.backup_steps(summary, destination, copying.unfinished(destination)))
+
+
+async def _lost(reader: Reader) -> str | None:
+    """Why the database must not be copied by VACUUM, in place or into a file."""
+    return preflight.lossy_schema([name for (name,) in await reader.rows(catalog.LOST_BY_VACUUM)])
 
 
 def _of(operation: Operation, steps: Sequence[SqliteStep]) -> OperationPlan:
