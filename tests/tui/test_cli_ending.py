@@ -11,12 +11,24 @@ from typing import Any
 
 import pytest
 
-from engine import Engine, Operation, Reason, Request, Status
+from engine import ChangeKind, Engine, Operation, Reason, Request, Status
+from tests.engine.processes import python
 from tests.sqlite_files import integrity
 from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
 from tui.commands.ending import hand_over
 from tui.worker_process import serving
 
+HANGS = """
+    from engine.store.sqlite import SqliteStore
+
+    async def main():
+        async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers(serves_all=False) as owner:
+            await store.claim(owner)
+            print("running", flush=True)
+            await asyncio.Event().wait()
+
+    asyncio.run(main())
+"""
 STOPPING = "dbtend: stopping safely; once more to leave at once\n"
 WAITING = "dbtend: waiting up to {} s for #1.1 sales.db vacuum\n"
 TWO = ("--op", "vacuum", "--op", "analyze", "--lock-timeout", "600")
@@ -126,6 +138,25 @@ async def test_where_the_worker_process_ends_meanwhile_what_was_handed_back_is_c
         (left,) = await engine.jobs([job.id])
     assert [child.reason for child in left.children] == [Reason.SHUTDOWN]
     assert said[0].startswith("#1 sales.db: cancelling")
+
+
+async def test_nobody_is_waited_for_where_another_process_dies_over_what_is_cancelled(
+    tmp_path: Path, sales: Path
+) -> None:
+    store = tmp_path / "jobs.db"
+    async with Engine.open(store) as engine, asyncio.timeout(30):
+        (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
+        with python(HANGS, store) as other:
+            assert await other.says() == "running"
+            ending, changes = asyncio.create_task(hand_over(engine, store, [job.id], print)), engine.changes(after=0)
+            while (change := await anext(changes)) and getattr(change, "kind", None) is not ChangeKind.CANCEL_REQUESTED:
+                pass
+            assert (await engine.job(job.id)).children[0].status is Status.RUNNING
+            other.kill()
+            await ending
+        (child,) = (await engine.job(job.id)).children
+    assert (child.status, child.reason) == (Status.CANCELLED, Reason.SHUTDOWN)
+    assert "nobody has looked at the database since" in (child.error or "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -15,6 +15,7 @@ from pathlib import Path
 from engine import Engine, JobId, ParentJob, Reason, Status
 from engine.errors import StoreError
 from tui.commands.signals import Stop
+from tui.commands.tasks import first_of
 from tui.text import target_name
 from tui.worker_process import is_served
 
@@ -82,12 +83,23 @@ async def _cancel_what_is_left(engine: Engine, own: Collection[int], announce: A
             f"{_name(job)}: cancelling, there is no worker process to go on with it"
             f" (dbtend retry {job.id} runs it again)"
         )
-    await _cancel(engine, [job.id for job in left], Reason.SHUTDOWN, announce)
+    ids = [job.id for job in left]
+    await first_of(_cancel(engine, ids, Reason.SHUTDOWN, announce), _look_after_nothing(engine, ids))
 
 
 async def _cancel(engine: Engine, ids: Collection[int], reason: Reason, announce: Announce) -> None:
     cancelled = [job_id for job_id in ids if await _insist(engine, JobId(job_id), reason, announce)]
     await engine.wait(cancelled)
+
+
+async def _look_after_nothing(engine: Engine, ids: Collection[int]) -> None:
+    """Nobody may be left to look after the database where another process dies meanwhile: do not wait for that."""
+    changes = engine.changes()
+    while True:
+        for job in await engine.jobs(ids):
+            if any(child.recovering and child.status is Status.PENDING for child in job.children):
+                await engine.cancel(JobId(job.id))
+        await anext(changes)
 
 
 async def _insist(engine: Engine, job: JobId, reason: Reason, announce: Announce) -> bool:
