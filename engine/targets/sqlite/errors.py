@@ -14,6 +14,7 @@ _SENTENCES: Final = {
     "SQLITE_READONLY_ROLLBACK": "an earlier crash has to be rolled back first, which needs write access",
     "SQLITE_READONLY": "the database is read-only",
     "SQLITE_FULL": "the disk is full, nothing was changed. Free some space for the database and for temporary files",
+    "SQLITE_IOERR_SHMSIZE": "the disk is full: the index of the log has no room. Free some space beside the database",
     "SQLITE_NOTADB": "this is not a SQLite database, or it is encrypted",
     "SQLITE_CANTOPEN": "the file, or its journal beside it, cannot be opened. Check paths and permissions",
     "SQLITE_INTERRUPT": "it was interrupted",
