@@ -90,7 +90,11 @@ def _found(condition: Condition, packable: int, level: Level) -> str:
         return f"no page is free{unseen or ', and the others are well filled'}"
     found = f"{_share(gain, condition.size)} of the file would come back: {' and '.join(parts)}"
     share, least = thresholds.VACUUM_SOON
-    return found + (f"; worth it from {share:.0%} and {size(least)} on" if level is Level.NONE else "") + unseen
+    return (
+        found
+        + (f"; worth it from {share:.0%} and {least // thresholds.MB} MB on" if level is Level.NONE else "")
+        + unseen
+    )
 
 
 def _share(part: int, whole: int) -> str:

@@ -13,13 +13,16 @@ from syrupy.assertion import SnapshotAssertion
 from textual.app import App
 
 from engine.store.sqlite import SqliteStore
+from engine.targets.sqlite import planning
 from tests.tui.console.harness import Clock, worker_process
 
 
 @pytest.fixture(autouse=True)
 def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A place, a time zone and a version of SQLite that every frame can show."""
+    """A place, a time zone, a machine and a version of SQLite that every frame can show."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(planning, "available_memory", lambda: 8_000_000_000)
+    monkeypatch.setattr(planning, "processors", lambda: 2)
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setattr(sqlite3, "sqlite_version", "3.46.0")
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -77,7 +77,7 @@ def test_nobody_looked_into_the_pages() -> None:
 
 def test_why_it_is_not_worth_it() -> None:
     _, vacuum = space_advice(freed(100_000, 3_000))
-    assert vacuum.reason == ("3% of the file would come back: 3.00 MB in free pages; worth it from 25% and 16.0 MB on")
+    assert vacuum.reason == ("3% of the file would come back: 3.00 MB in free pages; worth it from 25% and 16 MB on")
     assert vacuum.gain == ""
 
 
