@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from statistics import median
 from typing import Final
 
 from engine.jobs import ChildJob, Facts, Operation, Options, ParentJob, Status, run_duration
@@ -30,7 +29,12 @@ def seconds_expected(operation: Operation, options: Options, jobs: Iterable[Pare
     """The usual duration, in proportion to the database's size now; None where it did not complete before."""
     runs = [_scaled(child, before) for child in _comparable(operation, options, jobs)]
     known = [seconds for seconds in runs if seconds is not None][:RUNS]
-    return median(known) if known else None
+    return _median(known) if known else None
+
+
+def _median(values: Sequence[float]) -> float:  # the module `statistics` would bring decimal and fractions along
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> Iterator[ChildJob]:
