@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from engine.errors import TargetError, UsageError
 from engine.execution import Claim, Outcome
-from engine.jobs import Facts, LogLevel, Operation, Reason, Status
+from engine.jobs import Facts, LogLevel, Operation, Options, Reason, Status
 from engine.reporter import Reporter
 from engine.targets.base import OperationPlan, PlannedStep, Session, StepContext, StepResult, Target
 
@@ -51,7 +51,7 @@ class DatabaseMaintenanceWorker:
                     target.connect(lock_timeout=options.lock_timeout, writing=writing)
                 )
                 if claim.recovering is not None:
-                    return await _recover(await connecting, claim, claim.recovering)
+                    return await _recover(await connecting, claim, options, claim.recovering)
                 session = await _unless(cancel, connecting)
                 before = await _unless(cancel, session.facts(operation))
                 plan = await _unless(cancel, session.plan(operation, options))
@@ -72,9 +72,9 @@ class DatabaseMaintenanceWorker:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
 
 
-async def _recover(session: Session, claim: Claim, reason: Reason) -> Outcome:
+async def _recover(session: Session, claim: Claim, options: Options, reason: Reason) -> Outcome:
     """Put in order what an operation left whose process died after its cancel had been asked for."""
-    looked = await session.recover(StepContext())
+    looked = await session.recover(options, StepContext())
     warnings = () if looked.status is Status.COMPLETED else (looked.error or "the database could not be checked",)
     found = "what it had begun was rolled back, and a quick check found nothing wrong" if not warnings else warnings[0]
     return Outcome(

@@ -178,8 +178,9 @@ class Session(Protocol):
         """
         ...
 
-    async def recover(self, context: StepContext) -> StepResult:
-        """After a process died in the middle of an operation: undo what it left half done, and look for damage."""
+    async def recover(self, options: Options, context: StepContext) -> StepResult:
+        """After a process died in the middle of an operation with these options: undo what it left half done, and look
+        for damage."""
         ...
 
 

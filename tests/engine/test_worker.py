@@ -192,7 +192,7 @@ async def test_where_nothing_was_done_nothing_is_completed(tmp_path: Path) -> No
 
 
 async def test_a_check_in_parts_at_once_finds_what_one_after_the_other_finds(tmp_path: Path) -> None:
-    path = make_database(tmp_path / "sales.db")
+    path = make_database(tmp_path / "sales.db", rows=200)
     with closing(sqlite3.connect(path)) as db:
         db.execute('CREATE INDEX names ON "group"(name)')
     for index in ("order", "names"):

@@ -93,13 +93,16 @@ def discard(destination: str) -> None:
             Path(unfinished(destination) + suffix).unlink()
 
 
-def leftovers(path: str) -> list[str]:
-    """The destinations, beside the database at `path`, of copies that were never completed."""
+def leftovers(path: str, asked: str | None) -> list[str]:
+    """The destinations, as `destination` names them, of copies of the database at `path` that were never completed."""
     database = Path(path)
+    if asked is not None and not Path(asked).is_dir():
+        return [asked] if os.path.lexists(unfinished(asked)) else []
+    directory = database.parent if asked is None else Path(asked)
     ours = re.compile(
         rf"{re.escape(database.stem)}\.backup-\d{{4}}-\d\d-\d\d(\.\d+)?{re.escape(database.suffix + UNFINISHED)}"
     )
-    found = [entry for entry in database.parent.iterdir() if ours.fullmatch(entry.name)]
+    found = [entry for entry in directory.iterdir() if ours.fullmatch(entry.name)]
     return sorted(str(entry).removesuffix(UNFINISHED) for entry in found)
 
 

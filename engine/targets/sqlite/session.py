@@ -161,13 +161,17 @@ class SqliteSession:
         finally:
             self._idle.append(connection)
 
-    async def recover(self, context: StepContext) -> StepResult:
-        for name in await asyncio.to_thread(copying.leftovers, self._path):
+    async def recover(self, options: Options, context: StepContext) -> StepResult:
+        for name in await asyncio.to_thread(copying.leftovers, self._path, options.backup_to):
             copying.discard(name)
         try:
-            rows = await statement.fetch_all(self._connection.aio, "PRAGMA main.quick_check", context.cancel)
+            rows = await statement.patiently(
+                lambda: statement.fetch_all(self._connection.aio, "PRAGMA main.quick_check", context.cancel),
+                self._lock_timeout,
+                context.cancel,
+            )
         except sqlite3.Error as error:
-            return StepResult(status=Status.FAILED, error=explain(error, self._lock_timeout))
+            return StepResult(status=Status.FAILED, error=explain(error, self._lock_timeout, in_use(self._path)))
         await self._tidy_log()
         found = findings_of(rows).sentences
         if not found:

@@ -298,8 +298,21 @@ async def test_what_killed_attempts_left_is_removed_by_a_recovery_and_nothing_el
     for name in others:
         path.with_name(name).write_text("of others")
     async with connected(path) as (session, _):
-        assert (await session.recover(StepContext())).status is Status.COMPLETED
+        assert (await session.recover(Options(), StepContext())).status is Status.COMPLETED
     assert files_beside(path) == {"sales.db", *others}
+
+
+@pytest.mark.parametrize("to_directory", [False, True])
+async def test_what_a_killed_attempt_left_elsewhere_is_removed_by_a_recovery(path: Path, to_directory: bool) -> None:
+    elsewhere = path.parent / "elsewhere"
+    elsewhere.mkdir()
+    asked = elsewhere if to_directory else elsewhere / "copy.db"
+    destination = copying.destination(str(path), str(asked), TODAY)
+    copying.begin(destination)
+    (elsewhere / "other.db.unfinished").touch()
+    async with connected(path) as (session, _):
+        await session.recover(Options(backup_to=str(asked)), StepContext())
+    assert [entry.name for entry in elsewhere.iterdir()] == ["other.db.unfinished"]
 
 
 @pytest.mark.parametrize(
@@ -312,6 +325,6 @@ async def test_what_killed_attempts_left_is_removed_by_a_recovery_and_nothing_el
 )
 def test_the_name_of_a_backup(tmp_path: Path, database: str, name: str) -> None:
     assert copying.destination(str(tmp_path / database), None, TODAY) == str(tmp_path / name)
-    assert copying.leftovers(str(tmp_path / database)) == []
+    assert copying.leftovers(str(tmp_path / database), None) == []
     copying.begin(str(tmp_path / name))
-    assert copying.leftovers(str(tmp_path / database)) == [str(tmp_path / name)]
+    assert copying.leftovers(str(tmp_path / database), None) == [str(tmp_path / name)]

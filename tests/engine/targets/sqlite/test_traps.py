@@ -248,7 +248,7 @@ async def test_trap_nothing_that_a_session_does_drops_the_locks_of_its_process(
                 await session.facts(operation)
                 for step in (await session.plan(operation, Options(jobs=2))).steps:
                     await session.execute(step, StepContext())
-            await session.recover(StepContext())
+            await session.recover(Options(), StepContext())
         with another_process(path, program=CANNOT_WRITE):
             pass
         db.execute("COMMIT")
