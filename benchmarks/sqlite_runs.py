@@ -1,0 +1,202 @@
+"""One operation on one SQLite file, in a process of its own: by dbtend, by the sqlite3 shell, or by plain Python.
+
+python -m benchmarks.sqlite_runs dbtend|plain DATABASE STORE WORK
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from engine import Engine, Operation, Options, Request, Status
+from engine.advice import needed
+from engine.clock import now
+from engine.jobs import CheckLevel, ChildJob
+from engine.look import operations, plan
+from engine.targets.sqlite.machine import field
+from engine.targets.sqlite.names import connection_uri
+from engine.targets.sqlite.steps import Method, SqliteStep
+
+SHELL: Final = "/usr/bin/sqlite3"
+NEEDED: Final = "needed"
+"""The work of doing whatever the advice calls for."""
+_WORK: Final = {
+    "vacuum": (Operation.VACUUM, Options()),
+    "reindex": (Operation.REINDEX, Options()),
+    "analyze": (Operation.ANALYZE, Options()),
+    "check": (Operation.CHECK, Options(check=CheckLevel.FULL)),
+    "quick": (Operation.CHECK, Options(check=CheckLevel.QUICK)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a run took."""
+
+    seconds: float
+    """Of the shell those of the whole process, of dbtend those from the child's start to its end."""
+    whole: float
+    """Seconds from the submit to the end; of the shell the same."""
+    memory: int = 0
+    """Bytes of memory at its peak that were the process's own, without mapped files."""
+    progress_error: float | None = None
+    """How far percent and elapsed share were apart, in points, on average; None where no progress was told."""
+    progress_told: float = 0.0
+    """The share of samples in which progress was known."""
+
+
+def by_shell(database: Path, sql: str) -> Run:
+    begin = time.perf_counter()
+    with _process([SHELL, str(database), sql]) as (process, peak):
+        process.communicate()
+        seconds = time.perf_counter() - begin
+    return Run(seconds=seconds, whole=seconds, memory=peak())
+
+
+def by_dbtend(database: Path, store: Path, work: str) -> Run:
+    return _by_python("dbtend", database, store, work)
+
+
+def by_plain_python(database: Path, work: str) -> Run:
+    """The steps that dbtend plans, with its settings, and nothing else: no progress, no jobs."""
+    return _by_python("plain", database, Path(), work)
+
+
+def _by_python(way: str, database: Path, store: Path, work: str) -> Run:
+    command = [sys.executable, "-m", "benchmarks.sqlite_runs", way, str(database), str(store), work]
+    with _process(command) as (process, peak):
+        said, _ = process.communicate()
+    return Run(**{**json.loads(said), "memory": peak()})
+
+
+@contextmanager
+def _process(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], Callable[[], int]]]:
+    """The process, and what its memory was at the peak once it is over. Raises CalledProcessError where it failed."""
+    peak = 0
+
+    def watch() -> None:
+        nonlocal peak
+        while process.returncode is None:
+            peak = max(peak, _own_memory(process.pid))
+            time.sleep(0.02)
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        yield process, lambda: peak
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+
+
+def _own_memory(pid: int) -> int:
+    try:
+        return 1024 * (field(Path(f"/proc/{pid}/status").read_text(), "RssAnon") or 0)
+    except OSError:  # over
+        return 0
+
+
+async def _dbtend(database: Path, store: Path, work: str) -> Run:
+    async with Engine.open(store, workers=1) as engine:
+        begin = time.perf_counter()
+        request = await _request(engine, database, work)
+        (submitted,) = await engine.submit([request])
+        said: list[tuple[int, float | None]] = []
+        watching = asyncio.create_task(_watch(engine, submitted.id, said))
+        (job,) = await engine.wait([submitted.id])
+        whole = time.perf_counter() - begin
+        watching.cancel()
+    for child in job.children:
+        if child.status is not Status.COMPLETED:
+            raise RuntimeError(f"{child.operation} {child.status}: {child.error}")
+    error, told = _progress_error(job.children[0], said)
+    seconds = sum(_duration(child) for child in job.children)
+    return Run(seconds=seconds, whole=whole, progress_error=error, progress_told=told)
+
+
+async def _request(engine: Engine, database: Path, work: str) -> Request:
+    if work != NEEDED:
+        operation, options = _WORK[work]
+        return Request(target=str(database), operations=(operation,), options=options)
+    everything = Request(target=str(database), operations=operations(str(database)))
+    wanted = needed(everything, await engine.advise(str(database)))
+    if wanted is None:
+        raise RuntimeError("nothing is needed")
+    print(f"needed: {', '.join(wanted.operations)}", file=sys.stderr)
+    return wanted
+
+
+async def _watch(engine: Engine, job: int, said: list[tuple[int, float | None]]) -> None:
+    """Note what the store says of the first child, ten times a second."""
+    while True:
+        (seen,) = await engine.jobs([job])
+        if seen.children[0].status is Status.RUNNING:
+            said.append((now(), seen.children[0].progress.fraction))
+        await asyncio.sleep(0.1)
+
+
+def _progress_error(child: ChildJob, said: Sequence[tuple[int, float | None]]) -> tuple[float | None, float]:
+    """The mean distance of percent from the elapsed share, in points; and in how many samples percent was known."""
+    begin, duration = child.started_at or 0, 1e6 * _duration(child)
+    errors = [abs(fraction - (at - begin) / duration) for at, fraction in said if fraction is not None]
+    return (100 * sum(errors) / len(errors), len(errors) / len(said)) if errors else (None, 0.0)
+
+
+def _duration(child: ChildJob) -> float:
+    assert child.started_at is not None
+    assert child.finished_at is not None
+    return (child.finished_at - child.started_at) / 1e6
+
+
+async def _plain(database: Path, work: str) -> Run:
+    operation, options = _WORK[work]
+    planned = await plan(Request(target=str(database), operations=(operation,), options=options))
+    (only,) = planned.operations
+    waiting: SimpleQueue[SqliteStep] = SimpleQueue()
+    for step in only.steps:
+        assert isinstance(step, SqliteStep)
+        waiting.put(step)
+    threads = [threading.Thread(target=_execute, args=(database, waiting)) for _ in range(only.parallel)]
+    begin = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - begin
+    return Run(seconds=seconds, whole=seconds)
+
+
+def _execute(database: Path, waiting: SimpleQueue[SqliteStep]) -> None:
+    with closing(sqlite3.connect(connection_uri(str(database)), uri=True, isolation_level=None)) as db:
+        settings: tuple[str, ...] = ()
+        while True:
+            try:
+                step = waiting.get_nowait()
+            except Empty:
+                return
+            for setting in step.settings if step.settings != settings else ():
+                db.execute(setting).fetchall()
+            settings = step.settings
+            around = ("BEGIN IMMEDIATE", "COMMIT") if step.method is Method.TRANSACTION else ()
+            for command in (*around[:1], step.command, *around[1:]):
+                db.execute(command).fetchall()
+
+
+def main() -> None:
+    way, database, store, work = sys.argv[1:]
+    running = _dbtend(Path(database), Path(store), work) if way == "dbtend" else _plain(Path(database), work)
+    print(json.dumps(asdict(asyncio.run(running))))
+
+
+if __name__ == "__main__":
+    main()
