@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from engine.targets.sqlite.catalog import Index, Table
 
-_SHORTEST: Final = 0.001  # seconds: even nothing takes a transaction
+SHORTEST: Final = 0.001
+"""Seconds: even nothing takes a transaction."""
 _REINDEX: Final = 75e-9  # seconds for an opcode
 _ANALYZE: Final = 8e-9
 _QUICK_CHECK: Final = 30e-9
@@ -23,6 +24,7 @@ _FULL_CHECK: Final = 100e-9
 _VACUUM: Final = 7e-9  # seconds for a byte
 _VACUUM_IN_MEMORY: Final = 5.5e-9
 _COPY: Final = 2.7e-9
+_COPY_CHECK: Final = 1.5e-9
 _CHECKPOINT: Final = 0.4e-9
 
 
@@ -39,9 +41,10 @@ def reindex(index: Index) -> Cost:
     return _cost(index.rows, 3 if index.partial else index.columns + (9 if index.unique else 7), _REINDEX)
 
 
-def analyze(table: Table) -> Cost:
-    """A table without an index is merely counted, which takes one opcode."""
-    return _cost(table.rows, sum(map(_analyzed, table.indexes)), _ANALYZE)
+def analyze(table: Table, limit: int | None = None) -> Cost:
+    """Of all rows, or of the first `limit` of each index. A table without an index is merely counted: one opcode."""
+    rows = table.rows if table.rows is None or limit is None else min(table.rows, limit)
+    return _cost(rows, sum(map(_analyzed, table.indexes)), _ANALYZE)
 
 
 def quick_check(tables: Iterable[Table], pages: int = 0) -> Cost:
@@ -56,16 +59,21 @@ def full_check(tables: Iterable[Table], pages: int = 0) -> Cost:
 
 def vacuum(volume: int, *, in_memory: bool) -> Cost:
     """Of `volume` bytes in pages that are not free; `in_memory` says where the temporary files are."""
-    return Cost(seconds=_SHORTEST + volume * (_VACUUM_IN_MEMORY if in_memory else _VACUUM))
+    return Cost(seconds=SHORTEST + volume * (_VACUUM_IN_MEMORY if in_memory else _VACUUM))
 
 
 def copy(volume: int) -> Cost:
-    return Cost(seconds=_SHORTEST + volume * _COPY)
+    return Cost(seconds=SHORTEST + volume * _COPY)
+
+
+def copy_check(volume: int) -> Cost:
+    """Of the quick check of a copy of so many bytes."""
+    return Cost(seconds=SHORTEST + volume * _COPY_CHECK)
 
 
 def checkpoint(volume: int) -> Cost:
     """Of a write-ahead log through which `volume` bytes have gone: most of them have been written back meanwhile."""
-    return Cost(seconds=_SHORTEST + volume * _CHECKPOINT)
+    return Cost(seconds=SHORTEST + volume * _CHECKPOINT)
 
 
 def _analyzed(index: Index) -> float:
@@ -87,7 +95,7 @@ def _compared(table: Table) -> float:
 def _cost(rows: int | None, opcodes_a_row: float, seconds: float) -> Cost:
     if rows is None:
         return Cost()
-    return Cost(rows * opcodes_a_row, _SHORTEST + rows * opcodes_a_row * seconds)
+    return Cost(rows * opcodes_a_row, SHORTEST + rows * opcodes_a_row * seconds)
 
 
 def _sum(seconds: float, opcodes: float, costs: Iterable[Cost]) -> Cost:

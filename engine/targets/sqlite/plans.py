@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.jobs import CheckLevel, Operation
+from engine.targets.sqlite import costs
 from engine.targets.sqlite.names import literal, quote
 from engine.targets.sqlite.offer import BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
 from engine.targets.sqlite.space import Need
@@ -16,6 +17,7 @@ from engine.words import counted, size
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.catalog import Index, Summary, Table
+    from engine.targets.sqlite.costs import Cost
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.
@@ -46,6 +48,7 @@ def vacuum_steps(
         after_cancel=OFFERS[Operation.VACUUM].after_cancel,
         disk_needed=sum(need.bytes for need in needs),
         needs=tuple(needs),
+        estimate=costs.vacuum(summary.used, in_memory=temporary_directory is None).seconds,
         volume=summary.used,
         in_memory=temporary_directory is None,
     )
@@ -78,6 +81,7 @@ def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
         reason=reason,
         lock=BLOCKS_WRITERS,
         after_cancel="the log stays as long as it is",
+        estimate=costs.checkpoint(summary.used).seconds,
         completes_previous=True,
     )
     return [step]
@@ -101,8 +105,11 @@ def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None) -> l
             object=table.name,
             command=f"ANALYZE main.{quote(table.name)}",
             reason=_statistics(table) + ("" if limit is None else f"; looks at {limit:,} rows of each index"),
+            estimate=cost.seconds,
+            opcodes=cost.opcodes,
         )
         for table in tables
+        for cost in [costs.analyze(table, limit)]
     ]
 
 
@@ -124,9 +131,12 @@ def reindex_steps(
             lock=lock,
             after_cancel=after_cancel,
             disk_needed=sum(need.bytes for need in needs) or None,
+            estimate=cost.seconds,
             needs=needs,
+            opcodes=cost.opcodes,
         )
         for index in indexes
+        for cost in [costs.reindex(index)]
         for needs in [_index_needs(_index_bytes(index, tables, summary), summary, path, temporary_directory)]
     ]
     return [
@@ -166,6 +176,9 @@ def check_steps(
     tables: Sequence[Table], summary: Summary, level: CheckLevel, *, named: bool, in_parts: bool
 ) -> list[SqliteStep]:
     """`named`: only of these tables. `in_parts`: table by table, so that several can be checked at once."""
+    check, cost_of = (
+        ("quick_check", costs.quick_check) if level is CheckLevel.QUICK else ("integrity_check", costs.full_check)
+    )
     step = SqliteStep(
         method=Method.CHECK,
         object="main",
@@ -179,34 +192,46 @@ def check_steps(
         method=Method.FOREIGN_KEYS,
         command="PRAGMA main.foreign_key_check",
         reason="looks for rows whose parent row is missing",
+        estimate=costs.SHORTEST,
     )
-    check = "quick_check" if level is CheckLevel.QUICK else "integrity_check"
     if named:
-        return [
+        parts = [
             replace(
-                step,
+                _costing(step, cost_of([table])),
                 object=table.name,
                 command=f"PRAGMA main.{check}({literal(table.name)})",
                 reason=_checked(table, level),
             )
             for table in tables
         ]
+        return _longest_first(parts)
+    quick = _costing(step, costs.quick_check(tables, summary.pages))
     if level is CheckLevel.QUICK:
-        return [step, foreign_keys]
+        return [quick, foreign_keys]
     indexed = [table for table in tables if table.indexes]
     if not in_parts or not indexed or any(reads_as_number(table.name) for table in indexed):
         reason = "looks at everything: pages, types, constraints, and every index against its table"
-        return [replace(step, command="PRAGMA main.integrity_check", reason=reason), foreign_keys]
+        whole = _costing(step, costs.full_check(tables, summary.pages))
+        return [replace(whole, command="PRAGMA main.integrity_check", reason=reason), foreign_keys]
     parts = [
         replace(
-            step,
+            _costing(step, costs.full_check([table])),
             object=table.name,
             command=f"PRAGMA main.integrity_check({literal(table.name)})",
             reason=_checked(table, level),
         )
         for table in indexed
     ]
-    return [*parts, step, foreign_keys]
+    return [*_longest_first(parts), quick, foreign_keys]
+
+
+def _costing(step: SqliteStep, cost: Cost) -> SqliteStep:
+    return replace(step, estimate=cost.seconds, opcodes=cost.opcodes)
+
+
+def _longest_first(steps: Sequence[SqliteStep]) -> list[SqliteStep]:
+    """So that of several at once none is left over, alone, at the end."""
+    return sorted(steps, key=lambda step: step.estimate or 0.0, reverse=True)
 
 
 def reads_as_number(name: str) -> bool:
@@ -279,6 +304,7 @@ def backup_steps(summary: Summary, destination: str, unfinished: str) -> list[Sq
         lock=offer.lock(wal=summary.is_wal),
         after_cancel=offer.after_cancel,
         disk_needed=need.bytes,
+        estimate=costs.copy(summary.used).seconds,
         needs=(need,),
         volume=summary.used,
         destination=destination,
@@ -291,6 +317,7 @@ def backup_steps(summary: Summary, destination: str, unfinished: str) -> list[Sq
         reason=f"checks the copy, which is called {Path(destination).name} from then on",
         lock=BLOCKS_NOBODY,
         disk_needed=None,
+        estimate=costs.copy_check(summary.used).seconds,
         needs=(),
         volume=0,
     )

@@ -38,22 +38,25 @@ async def progress_told(
 async def _sample(connection: MeteredConnection, side_file: str, model: Model, context: StepContext) -> None:
     opcodes = connection.opcodes
     read, written = thread_io(connection.thread) or (None, None)
-    seen: tuple[int, int | None] = (opcodes, written)
+
+    def sample() -> Sample:
+        read_now, written_now = thread_io(connection.thread) or (None, None)
+        return Sample(
+            ticks=connection.opcodes - opcodes,
+            read=None if read is None or read_now is None else read_now - read,
+            written=None if written is None or written_now is None else written_now - written,
+            side_file=file_size(side_file),
+            temporary=temporary_bytes(),
+            memory=anonymous_memory(),
+        )
+
+    seen = sample()
+    model.update(seen)
     while True:
         await asyncio.sleep(INTERVAL)
-        read_now, written_now = thread_io(connection.thread) or (None, None)
-        if seen == (seen := (connection.opcodes, written_now)):
+        if (seen.ticks, seen.written) == ((seen := sample()).ticks, seen.written):
             continue  # it waits, and what for has been told
-        estimate = model.update(
-            Sample(
-                ticks=connection.opcodes - opcodes,
-                read=None if read is None or read_now is None else read_now - read,
-                written=None if written is None or written_now is None else written_now - written,
-                side_file=file_size(side_file),
-                temporary=temporary_bytes(),
-                memory=anonymous_memory(),
-            )
-        )
+        estimate = model.update(seen)
         context.report(StepProgress(fraction=estimate.fraction, phase=estimate.phase))
 
 
