@@ -30,11 +30,15 @@ FROM sqlite_schema AS i LEFT JOIN pragma_index_list(i.tbl_name, 'main') AS l ON 
 WHERE i.type = 'index' ORDER BY i.rowid
 """
 
-HAS_STATISTICS: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sqlite_stat1'"
+# A schema that was written by hand may have a table of that name and other columns.
+HAS_STATISTICS: Final = """
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sqlite_stat1'
+    AND (SELECT count(*) FROM pragma_table_info('sqlite_stat1', 'main') WHERE name IN ('tbl', 'idx', 'stat')) = 3
+"""
 STATISTICS: Final = "SELECT tbl, idx, stat FROM sqlite_stat1"
 
-# VACUUM would silently drop these: it copies only what starts with CRE.
-LOST_BY_VACUUM: Final = "SELECT name FROM sqlite_schema WHERE sql IS NOT NULL AND sql NOT GLOB 'CRE*'"
+# VACUUM would silently drop these: of what has pages of its own it copies only what starts with CRE.
+LOST_BY_VACUUM: Final = "SELECT name FROM sqlite_schema WHERE rootpage > 0 AND sql NOT GLOB 'CRE*'"
 
 # VACUUM numbers the rows of these anew. One with an index keeps its numbers today, which SQLite does not promise.
 RENUMBERED_BY_VACUUM: Final = r"""
@@ -50,6 +54,9 @@ VIEWS_AND_TRIGGERS: Final = "SELECT name, sql FROM sqlite_schema WHERE type IN (
 
 FTS5_TABLES: Final = """
 SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0 AND sql LIKE 'create virtual table%fts5%'
+"""
+FTS_TABLES: Final = """
+SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0 AND sql LIKE 'create virtual table%fts_%'
 """
 
 MISSING_COLLATIONS: Final = """

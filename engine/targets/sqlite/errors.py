@@ -51,6 +51,13 @@ def is_missing_code(error: sqlite3.Error) -> bool:
     return _primary_code(error) == sqlite3.SQLITE_ERROR and _MISSING_CODE.match(str(error)) is not None
 
 
+def out_of_memory() -> sqlite3.Error:
+    """SQLite's error for which Python raises a MemoryError."""
+    error = sqlite3.OperationalError("out of memory")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM"
+    return error
+
+
 def explain(error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> str:
     """One or two sentences on what happened and what to do. `in_use`: who holds the database, where that is known."""
     if is_busy(error):

@@ -90,7 +90,7 @@ async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> Operation
     renumbered = preflight.renumbered(
         [name for (name,) in await reader.rows(catalog.RENUMBERED_BY_VACUUM)],
         await reader.rows(catalog.VIEWS_AND_TRIGGERS),
-        await reader.rows(catalog.FTS5_TABLES),
+        await reader.rows(catalog.FTS_TABLES),
     )
     directory = None if chosen.temporary else temporary_directory()
     steps = plans.vacuum_steps(summary, reader.path, temporary_directory=directory, fts_to_rebuild=renumbered.rebuild)

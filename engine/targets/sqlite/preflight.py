@@ -82,7 +82,7 @@ def _mentions(sql: str, name: str) -> bool:
 
 
 def content_table(sql: str) -> str | None:
-    """The table that an FTS5 index takes its text from; None where it holds the text itself, or none."""
+    """The table that a full-text index takes its text from; None where it holds the text itself, or none."""
     found = _CONTENT.search(sql)
     if found is None:
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import aiosqlite
 
-from engine.targets.sqlite.errors import is_busy
+from engine.targets.sqlite.errors import is_busy, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -69,6 +69,8 @@ async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:
         found = error.object.decode(errors="backslashreplace")
         # Without its traceback, which holds the open statement, and with it the lock on the file.
         raise sqlite3.DatabaseError(f"{found} (a name in it is not valid UTF-8)") from error.with_traceback(None)
+    except MemoryError as error:  # what Python makes of SQLITE_NOMEM: a damaged row may claim to be of any size
+        raise out_of_memory() from error.with_traceback(None)
 
 
 async def close(connection: aiosqlite.Connection) -> None:
