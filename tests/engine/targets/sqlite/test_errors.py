@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from engine.errors import TargetBusyError, TargetError, TargetRefusedError, TargetUnavailableError
-from engine.targets.sqlite.errors import explain, is_busy, is_interrupt, opening_error, reading_error
+from engine.targets.sqlite.errors import (
+    explain,
+    is_busy,
+    is_damage,
+    is_interrupt,
+    is_missing_code,
+    opening_error,
+    reading_error,
+)
 from tests.sqlite_files import make_database, transaction
 
 
@@ -33,6 +41,10 @@ def test_a_lock_names_the_timeout_and_what_to_do(path: Path) -> None:
         error = error_of(path, "SELECT * FROM item")
     assert is_busy(error)
     assert explain(error, 2.5).startswith("the lock could not be had in 2.5 s: another connection")
+    assert explain(error, 2.5, "process 7 (app) reads it").startswith(
+        "the lock could not be had in 2.5 s: process 7 (app) reads it. Try again later"
+    )
+    assert "process 7 (app)" in str(reading_error("a.db", error, 1, "process 7 (app) reads it"))
     assert isinstance(opening_error("a.db", error, 1), TargetBusyError)
     assert isinstance(reading_error("a.db", error, 1), TargetBusyError)
 
@@ -64,6 +76,7 @@ def test_damage_quotes_what_sqlite_found(path: Path) -> None:
         file.seek((root - 1) * page_size)
         file.write(b"\xff" * page_size)
     error = error_of(path, "SELECT * FROM item NOT INDEXED")
+    assert is_damage(error)
     assert explain(error, 1).startswith("the database is damaged (database disk image is malformed).")
     assert isinstance(opening_error("a.db", error, 1), TargetUnavailableError)
     assert type(reading_error("a.db", error, 1)) is TargetError
@@ -88,3 +101,31 @@ def test_anything_else_is_passed_on_as_sqlite_said_it(path: Path) -> None:
     error = error_of(path, "REINDEX main.nowhere")
     assert explain(error, 1) == "SQLite says: unable to identify the object to be reindexed"
     assert explain(sqlite3.Error("Could not decode to UTF-8"), 1) == "SQLite says: Could not decode to UTF-8"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT klingon(1)",
+        "SELECT 1 ORDER BY 1 COLLATE klingon",
+        "CREATE VIRTUAL TABLE new USING klingon(a)",
+        "CREATE VIRTUAL TABLE new USING fts5(a, tokenize = klingon)",
+    ],
+)
+def test_what_only_the_application_has_is_no_damage(path: Path, statement: str) -> None:
+    error = error_of(path, statement)
+    assert is_missing_code(error)
+    assert not is_damage(error)
+    assert "klingon" in explain(error, 1)
+
+
+@pytest.mark.parametrize("statement", ["SELECT * FROM nowhere", "SELECT", "INSERT INTO item(code) VALUES (1), (1)"])
+def test_other_errors_are_no_missing_code(path: Path, statement: str) -> None:
+    error = error_of(path, statement)
+    assert (is_missing_code(error), is_damage(error), is_busy(error)) == (False, False, False)
+
+
+def test_an_error_that_python_itself_raises_has_no_code_and_is_told_all_the_same(path: Path) -> None:
+    error = error_of(path, "SELECT CAST(x'ff' AS TEXT)")
+    assert (is_missing_code(error), is_damage(error), is_busy(error), is_interrupt(error)) == (False,) * 4
+    assert explain(error, 1).startswith("SQLite says: Could not decode to UTF-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -65,14 +66,44 @@ async def test_tables_with_pages_of_their_own_and_their_indexes(path: Path) -> N
 
 async def test_where_there_is_no_time_to_count_statistics_and_rowids_tell(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
-        db.execute("INSERT INTO plain(rowid) VALUES (1000)")
-        db.commit()
-        assert [table.rows for table in (await tables_of(path, budget=0)).values()][:2] == [1000, None]
+        db.executescript("""
+            CREATE TABLE many(a);
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1600)
+                INSERT INTO many SELECT i FROM n;
+        """)
+        tables = await tables_of(path, budget=0)
+        assert (tables["many"].rows, tables["keyed"].rows) == (1600, None)
         db.execute("ANALYZE")
+        db.execute("DELETE FROM many")
         db.commit()
     tables = await tables_of(path, budget=0)
-    assert (tables["plain"].rows, tables["keyed"].rows) == (3, 2)
-    assert (tables["plain"].known_rows, tables["keyed"].known_rows) == (3, 2)
+    assert (tables["many"].rows, tables["keyed"].rows) == (1600, 2)
+    assert (tables["many"].known_rows, tables["keyed"].known_rows) == (1600, 2)
+
+
+@pytest.mark.parametrize(
+    "rowids",
+    [
+        range(1, 5_000),
+        range(100_000, 105_000),
+        range(0, 90_000, 9),
+        [number for number in range(20_000) if number % 40 >= 7],
+        [number * 2_654_435_761 % (1 << 40) for number in range(5_000)],
+        [-(1 << 63), *range(3_000), (1 << 63) - 1],
+        [7],
+        [],
+    ],
+)
+async def test_how_many_rows_there_are_is_seen_from_how_close_their_rowids_are(
+    tmp_path: Path, rowids: Sequence[int]
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db:
+        db.execute("CREATE TABLE t(a)")
+        db.executemany("INSERT INTO t(rowid) VALUES (?)", ((rowid,) for rowid in rowids))
+        db.commit()
+    rows = (await tables_of(tmp_path / "a.db", budget=0))["t"].rows
+    assert rows is not None
+    assert rows == pytest.approx(len(rowids), rel=0.1) or rowids[0] < 0
 
 
 async def test_rows_that_cannot_be_counted_are_unknown(path: Path) -> None:
