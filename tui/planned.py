@@ -46,12 +46,13 @@ def whole_extent(operations: Sequence[OperationPlan]) -> str:
 
 
 def duration_of(operations: Sequence[OperationPlan]) -> str:
-    """`about 25 s`, or `over 20 s` where that of some is not known; empty where nothing is."""
+    """`about 25 s`, or `over 20 s` where that of some is not known; empty where nothing is worth a word."""
     known = [seconds for operation in operations if operation.steps and (seconds := estimate(operation)) is not None]
     if not known:
         return ""
-    unknown = any(step.estimate is None for operation in operations for step in operation.steps)
-    return f"over {_rounded(sum(known))}" if unknown else about(sum(known))
+    if all(step.estimate is not None for operation in operations for step in operation.steps):
+        return about(sum(known))
+    return f"over {_rounded(sum(known))}" if sum(known) >= 1 else ""
 
 
 def estimate(operation: OperationPlan) -> float | None:

@@ -145,6 +145,9 @@ def test_what_takes_a_time_that_is_not_known_makes_a_sum_a_lower_bound() -> None
     unknown = OperationPlan(operation=Operation.ANALYZE, steps=(replace(VACUUM, estimate=None),))
     assert planned.whole_extent([vacuum(), unknown]) == "2 operations, 2 steps, over 3 s in all"
     assert planned.whole_extent([unknown]) == "1 operation, 1 step"
+    soon = OperationPlan(operation=Operation.CHECK, steps=(replace(VACUUM, estimate=0.2),))
+    assert planned.whole_extent([soon, unknown]) == "2 operations, 2 steps"
+    assert planned.whole_extent([soon]) == "1 operation, 1 step, less than 1 s in all"
     assert planned.estimate(unknown) is None
 
 
