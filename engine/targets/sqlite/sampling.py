@@ -22,11 +22,8 @@ INTERVAL: Final = 0.1
 async def progress_told(
     connection: MeteredConnection, path: str, step: SqliteStep, context: StepContext, *, is_wal: bool
 ) -> AsyncIterator[None]:
-    """Report the progress of what runs on `connection` while inside, where something is known of it."""
+    """Report the progress of what runs on `connection` while inside, or at least that it runs."""
     model = model_of(step, is_wal=is_wal)
-    if model is None:
-        yield
-        return
     sampler = asyncio.create_task(_sample(connection, path + ("-wal" if is_wal else "-journal"), model, context))
     try:
         yield
@@ -50,24 +47,25 @@ async def _sample(connection: MeteredConnection, side_file: str, model: Model, c
             memory=anonymous_memory(),
         )
 
-    seen = sample()
+    seen, told = sample(), None
     model.update(seen)
     while True:
         await asyncio.sleep(INTERVAL)
         if (seen.ticks, seen.written) == ((seen := sample()).ticks, seen.written):
             continue  # it waits, and what for has been told
         estimate = model.update(seen)
-        context.report(StepProgress(fraction=estimate.fraction, phase=estimate.phase))
+        progress = StepProgress(fraction=estimate.fraction, phase=estimate.phase)
+        if progress != told:
+            context.report(progress)
+        told = progress
 
 
-def model_of(step: SqliteStep, *, is_wal: bool) -> Model | None:
-    """How the progress of a step is told; None where nothing is known."""
+def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
+    """How the progress of a step is told."""
     match step.method:
         case Method.VACUUM:
             return of_vacuum(step.volume, wal=is_wal, in_memory=step.in_memory)
         case Method.COPY:
             return of_copy(step.volume)
-        case _ if step.opcodes:
-            return by_opcodes(step.opcodes)
         case _:
-            return None
+            return by_opcodes(step.opcodes)

@@ -17,8 +17,9 @@ from engine.errors import TargetBusyError
 from engine.jobs import Operation, Options, Reason, Status
 from engine.targets import resolve
 from engine.targets.base import StepContext, StepProgress, StepResult
+from engine.targets.sqlite.steps import Method
 from tests.engine.targets.sqlite.another_process import another_process
-from tests.engine.targets.sqlite.running import connected, execute, run, statuses
+from tests.engine.targets.sqlite.running import ENDLESS, connected, endless, execute, run, statuses
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who holds a lock")
@@ -164,6 +165,26 @@ async def test_who_is_waited_for_is_told_meanwhile(tmp_path: Path) -> None:
             step = (await session.plan(Operation.REINDEX, Options())).steps[0]
             await session.execute(step, StepContext(report=told.append))
     assert f"waiting for its lock: process {pid} (" in str(told[0].phase)
+
+
+async def test_who_was_waited_for_is_told_no_more_when_it_runs(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    command = ENDLESS.command.replace("SELECT 1 UNION", "SELECT count(*) FROM item UNION")
+    waits, runs, cancel = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def hear(progress: StepProgress) -> None:
+        (runs if progress.phase is None else waits).set()
+
+    async with connected(path, lock_timeout=600) as (session, _):
+        with another_process(path, "BEGIN EXCLUSIVE"):
+            step = endless(Method.FOREIGN_KEYS, command)
+            running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel, report=hear)))
+            await waits.wait()
+            runs.clear()
+        async with asyncio.timeout(30):
+            await runs.wait()
+        cancel.set()
+        assert (await running).status is Status.CANCELLED
 
 
 async def checkpoint(path: Path, lock_timeout: float = 0) -> StepResult:
