@@ -337,3 +337,20 @@ def test_redrawing_writes_over_what_was_there() -> None:
     assert live_lines.redraw(0, ["a"]) == "\ra\x1b[K\n"
     assert live_lines.redraw(2, ["a", "b"]) == "\x1b[2A\ra\x1b[K\n\rb\x1b[K\n"
     assert live_lines.redraw(2, ["a"]).endswith("\x1b[J")
+
+
+def test_a_child_whose_process_died_after_its_cancel_is_told_as_that() -> None:
+    asked = replace(child(status=Status.RUNNING), cancel_requested_at=START)
+    lost = replace(asked, status=Status.PENDING, started_at=None, recovering=True)
+    looked_after = replace(asked, attempt=2, recovering=True)
+    name, said = "#42.1 sales.db vacuum", "cancelling (its process died, and its database is looked after)"
+    assert list(report.events({asked.id: asked}, parent(lost))) == [f"{name} {said}"]
+    assert list(report.events({asked.id: lost}, parent(looked_after))) == [f"{name} started"]
+    assert f"{name.replace('sales.db ', '')} {said}, attempt 2" in " ".join(job_report.job_lines(parent(looked_after)))
+
+
+def test_a_cancel_of_what_was_to_be_looked_after_tells_what_that_means() -> None:
+    lost = replace(child(status=Status.RUNNING), status=Status.PENDING, recovering=True, cancel_requested_at=START)
+    over = replace(lost, status=Status.CANCELLED, error="nobody has looked")
+    lines = list(report.cancel_lines(parent(lost), parent(over), JobId(42, 1)))
+    assert lines == ["#42.1 sales.db vacuum cancelled: nobody has looked"]
