@@ -346,7 +346,9 @@ def test_a_child_whose_process_died_after_its_cancel_is_told_as_that() -> None:
     name, said = "#42.1 sales.db vacuum", "cancelling (its process died, and its database is looked after)"
     assert list(report.events({asked.id: asked}, parent(lost))) == [f"{name} {said}"]
     assert list(report.events({asked.id: lost}, parent(looked_after))) == [f"{name} started"]
-    assert f"{name.replace('sales.db ', '')} {said}, attempt 2" in " ".join(job_report.job_lines(parent(looked_after)))
+    assert f"{name.replace('sales.db ', '')} {said}, attempt 2" in " ".join(
+        job_report.job_lines(parent(looked_after), START)
+    )
 
 
 def test_a_cancel_of_what_was_to_be_looked_after_tells_what_that_means() -> None:
