@@ -93,6 +93,7 @@ async def run_earlier_jobs(store: Path, targets: Sequence[TargetEntry]) -> None:
 
 async def visit_all(engine: Engine, targets: Sequence[TargetEntry], camera: Camera) -> None:
     async with console(engine, targets, LARGE) as pilot:
+        await press(pilot, "space", "down", "down", "space")  # vacuum and reindex, besides what is needed
         await press(pilot, "r")
         await camera.take(pilot, "plan")
         await pilot.press("enter")

@@ -81,7 +81,7 @@ async def _only_needed(asked: Sequence[Request], store: Path) -> tuple[list[Requ
 
 
 def nothing_needed(request: Request, advice: Sequence[Advice]) -> str:
-    """`sales.db needs nothing: 2% of the file would come back (...); the last clean check was ...`."""
+    """`sales.db needs nothing: 2% of the file is wasted: ...; the last clean check was ...`."""
     wanted = [one for one in advice if one.operation in request.operations]
     reasons = dict.fromkeys(plain(one.reason) for one in wanted)
     return f"{target_name(request.target)} needs nothing: {'; '.join(reasons)}"

@@ -2,66 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.advice import Advice, Level
-from engine.jobs import Operation
+from engine.jobs import Facts, Operation
 from engine.targets.sqlite import thresholds
 from engine.words import size
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.condition import Condition, Leaves
 
-PAGE_HEADER = 8
+PAGE_HEADER: Final = 8
 """Bytes of a leaf page that no row can have."""
 
 
-def space_advice(condition: Condition) -> tuple[Advice, Advice]:
-    """On incremental vacuum and on VACUUM; at most one of them is needed."""
-    packable = packable_bytes(condition)
-    gain = condition.free + packable
-    level, incremental = _level(gain, condition.size), Operation.INCREMENTAL_VACUUM
-    by_pages = condition.gives_pages_back and condition.free >= thresholds.MOSTLY_FREE_PAGES * gain
-    facts = {
-        "size": condition.size,
-        "free_pages": condition.free_pages,
-        "free_bytes": condition.free,
-        "unused": None if condition.leaves is None else sum(leaves.unused for leaves in condition.leaves),
-        "packable_bytes": None if condition.leaves is None else packable,
-        "reclaimable_bytes": gain,
-    }
-    found = _found(condition, packable, level)
-    needed = level is not Level.NONE
-    if not condition.gives_pages_back:
-        by_page = Advice(
-            operation=incremental,
-            level=Level.NONE,
-            reason="auto_vacuum is not incremental here, so that only VACUUM gives space back",
-            facts=facts,
-        )
-    elif by_pages and needed:
-        by_page = Advice(operation=incremental, level=level, reason=found, gain=_about(condition.free), facts=facts)
-    else:
-        reason = "most of it is in pages that only VACUUM can pack" if needed else found
-        by_page = Advice(operation=incremental, level=Level.NONE, reason=reason, facts=facts)
-    if by_pages and needed:
-        reason = f"{found}; incremental-vacuum gives nearly all of it back, page by page"
-        whole = Advice(operation=Operation.VACUUM, level=Level.NONE, reason=reason, facts=facts, covered_by=incremental)
-    else:
-        whole = Advice(
-            operation=Operation.VACUUM, level=level, reason=found, gain=_about(gain) if needed else "", facts=facts
-        )
-    return by_page, whole
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """Bytes that a database takes without need."""
+
+    free: int
+    """In free pages."""
+    unusual: int
+    """In partly filled pages, beyond what is usual; 0 where nobody looked."""
+    packable: int
+    """In partly filled pages, all that packing them gives back."""
+
+    @property
+    def total(self) -> int:
+        return self.free + self.unusual
 
 
-def packable_bytes(condition: Condition) -> int:
-    """How much shorter the file gets by packing partly filled pages, beyond what is usual; 0 where nobody looked."""
+def waste_of(condition: Condition) -> Waste:
     if condition.leaves is None:
-        return 0
+        return Waste(condition.free, 0, 0)
     unusual = sum(leaves.unused for leaves in condition.leaves) - thresholds.USUALLY_UNUSED * condition.used
-    room = sum(_pages_to_spare(leaves, condition.page_size) for leaves in condition.leaves) * condition.page_size
-    return max(0, min(round(unusual), room))
+    packable = sum(_pages_to_spare(leaves, condition.page_size) for leaves in condition.leaves) * condition.page_size
+    return Waste(condition.free, max(0, min(round(unusual), packable)), packable)
 
 
 def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
@@ -74,27 +52,52 @@ def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
     return max(0, leaves.pages - ceil(leaves.cells / on_a_page))
 
 
-def _level(gain: int, whole: int) -> Level:
+def space_advice(condition: Condition) -> tuple[Advice, Advice]:
+    """On incremental vacuum and on VACUUM; at most one of them is needed."""
+    waste = waste_of(condition)
+    level, found = _level(waste.total, condition.size), _found(waste, condition)
+    facts: Facts = {
+        "size": condition.size,
+        "free_pages": condition.free_pages,
+        "free_bytes": waste.free,
+        "unused": None if condition.leaves is None else sum(leaves.unused for leaves in condition.leaves),
+        "reclaimable_bytes": waste.total,
+        "expected_bytes": waste.free + waste.packable,
+    }
+    page_by_page = Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=found, facts=facts)
+    at_once = Advice(operation=Operation.VACUUM, level=Level.NONE, reason=found, facts=facts)
+    if not condition.gives_pages_back:
+        why = "auto_vacuum is not incremental here, so that only VACUUM gives space back"
+        page_by_page = replace(page_by_page, reason=why)
+    if level is Level.NONE:
+        share, least = thresholds.VACUUM_SOON
+        why = f"{found}; VACUUM is worth it from {share:.0%} and {least // thresholds.MB} MB on"
+        return page_by_page, replace(at_once, reason=why if waste.total else found)
+    if condition.gives_pages_back and waste.free >= thresholds.MOSTLY_FREE_PAGES * waste.total:
+        why = f"{found}; incremental-vacuum gives nearly all of it back, page by page"
+        return (
+            replace(page_by_page, level=level, gain=_about(waste.free)),
+            replace(at_once, reason=why, covered_by=Operation.INCREMENTAL_VACUUM),
+        )
+    if condition.gives_pages_back:
+        page_by_page = replace(page_by_page, reason="most of it is in pages that only VACUUM can pack")
+    return page_by_page, replace(at_once, level=level, gain=_about(waste.free + waste.packable))
+
+
+def _level(wasted: int, whole: int) -> Level:
     for level, (share, least) in ((Level.NOW, thresholds.VACUUM_NOW), (Level.SOON, thresholds.VACUUM_SOON)):
-        if gain >= share * whole and gain >= least:
+        if wasted >= share * whole and wasted >= least:
             return level
     return Level.NONE
 
 
-def _found(condition: Condition, packable: int, level: Level) -> str:
-    gain = condition.free + packable
-    parts = [f"{size(condition.free)} in free pages"] if condition.free else []
-    parts += [f"{size(packable)} in half filled ones"] if packable else []
+def _found(waste: Waste, condition: Condition) -> str:
+    parts = [f"{size(waste.free)} in free pages"] if waste.free else []
+    parts += [f"{size(waste.unusual)} in half filled ones"] if waste.unusual else []
     unseen = f"; half filled pages not looked at ({condition.unseen})" if condition.leaves is None else ""
-    if not gain:
+    if not parts:
         return f"no page is free{unseen or ', and the others are well filled'}"
-    found = f"{_share(gain, condition.size)} of the file would come back: {' and '.join(parts)}"
-    share, least = thresholds.VACUUM_SOON
-    return (
-        found
-        + (f"; worth it from {share:.0%} and {least // thresholds.MB} MB on" if level is Level.NONE else "")
-        + unseen
-    )
+    return f"{_share(waste.total, condition.size)} of the file is wasted: {' and '.join(parts)}{unseen}"
 
 
 def _share(part: int, whole: int) -> str:

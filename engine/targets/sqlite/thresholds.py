@@ -9,12 +9,12 @@ DAY: Final = 86_400 * 1_000_000
 """In microseconds."""
 
 VACUUM_SOON: Final = (0.25, 16 * MB)
-"""The share of the file that would come back, and the bytes: from both on."""
+"""The share of the file that is wasted, and the bytes: from both on."""
 VACUUM_NOW: Final = (0.50, 256 * MB)
 USUALLY_UNUSED: Final = 0.10
 """The share of the pages in use that applications leave unused even in a healthy file."""
 MOSTLY_FREE_PAGES: Final = 0.80
-"""Where free pages are so much of what would come back, incremental vacuum is enough."""
+"""Where free pages are so much of what is wasted, incremental vacuum is enough."""
 
 ROWS_THAT_MATTER: Final = 1_000
 """A smaller table is read quickly, whatever the statistics say."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.advice import Level
 from engine.jobs import Operation
 from engine.targets.sqlite.condition import Condition, Leaves
-from engine.targets.sqlite.space_advice import packable_bytes, space_advice
+from engine.targets.sqlite.space_advice import space_advice, waste_of
 from engine.targets.sqlite.thresholds import MB
 
 PAGE = 1000
@@ -50,13 +50,13 @@ def test_half_filled_pages_count_beyond_the_usual_tenth() -> None:
     assert vacuum.level is Level.SOON
     assert vacuum.facts["unused"] == 50 * MB
     assert vacuum.facts["reclaimable_bytes"] == 40 * MB
-    assert vacuum.reason == "40% of the file would come back: 40.0 MB in half filled ones"
-    assert vacuum.gain == "about 40.0 MB back"
+    assert vacuum.reason == "40% of the file is wasted: 40.0 MB in half filled ones"
+    assert vacuum.gain == "about 50.0 MB back"  # the usual tenth, too
 
 
 def test_the_usual_tenth_is_one_of_the_pages_in_use() -> None:
     condition = freed(100_000, 50_000, leaves=(half_empty(50_000, 0.2),))
-    assert packable_bytes(condition) == 5 * MB
+    assert waste_of(condition).unusual == 5 * MB
 
 
 def test_rows_that_no_two_of_fit_on_a_page_leave_room_for_ever() -> None:
@@ -70,14 +70,16 @@ def test_nobody_looked_into_the_pages() -> None:
     _, vacuum = space_advice(freed(100_000, 30_000, leaves=None, unseen="it takes too long"))
     assert vacuum.level is Level.SOON
     assert vacuum.reason == (
-        "30% of the file would come back: 30.0 MB in free pages; half filled pages not looked at (it takes too long)"
+        "30% of the file is wasted: 30.0 MB in free pages; half filled pages not looked at (it takes too long)"
     )
     assert vacuum.facts["unused"] is None
 
 
 def test_why_it_is_not_worth_it() -> None:
     _, vacuum = space_advice(freed(100_000, 3_000))
-    assert vacuum.reason == ("3% of the file would come back: 3.00 MB in free pages; worth it from 25% and 16 MB on")
+    assert vacuum.reason == (
+        "3% of the file is wasted: 3.00 MB in free pages; VACUUM is worth it from 25% and 16 MB on"
+    )
     assert vacuum.gain == ""
 
 
