@@ -12,9 +12,9 @@ from engine.execution import Claim, Outcome
 from engine.jobs import Facts, LogLevel, Operation, Options, Reason, Status
 from engine.reporter import Reporter
 from engine.targets.base import OperationPlan, PlannedStep, Session, StepContext, StepResult, Target
+from engine.words import listed
 
 T = TypeVar("T")
-LISTED = 5
 STOPS_WITHIN = 0.3
 """Seconds in which a step that can be interrupted has stopped."""
 StepOutcome = tuple[PlannedStep, StepResult]
@@ -219,12 +219,5 @@ def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:
     objects: dict[str, list[str]] = {}
     for step, result in failed:
         objects.setdefault(result.error or "failed", []).append(step.object)
-    details = "; ".join(f"{_some(names)}: {error}" for error, names in objects.items())
+    details = "; ".join(f"{listed(names)}: {error}" for error, names in objects.items())
     return f"{len(failed)} of {planned} steps failed: {details}"
-
-
-def _some(names: Sequence[str]) -> str:
-    """The names, or the first few of very many: the steps tell them all."""
-    if len(names) <= LISTED:
-        return ", ".join(names)
-    return f"{', '.join(names[:LISTED])} and {len(names) - LISTED} more"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.targets.sqlite.names import folded, quote
+from engine.words import listed
 
-LISTED: Final = 5
 _ROWID: Final = re.compile(r"\b(rowid|_rowid_|oid)\b", re.IGNORECASE)
 _CONTENT: Final = re.compile(
     r"""[,(]\s*content\s*=\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:\w|[^\0-\x7f])+)""",
@@ -32,7 +32,7 @@ def lossy_schema(names: Sequence[str]) -> str | None:
     if not names:
         return None
     return (
-        f"VACUUM would silently drop {some(map(repr, names))}: the schema entry does not start with CREATE. "
+        f"VACUUM would silently drop {listed([*map(repr, names)])}: the schema entry does not start with CREATE. "
         "Recreate it with an ordinary CREATE statement first"
     )
 
@@ -44,7 +44,7 @@ def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
         collations.setdefault(collation, []).append(index)
     if not collations:
         return None
-    details = "; ".join(f"{name!r} of {some(indexes)}" for name, indexes in collations.items())
+    details = "; ".join(f"{name!r} of {listed(indexes)}" for name, indexes in collations.items())
     return f"it needs a collation that only its application has: {details}. Only the application can maintain it"
 
 
@@ -66,13 +66,13 @@ def renumbered(
     by_rowid = anew | {folded(name) for name in users}
     rebuild = tuple(name for name, sql in fts if folded(content_table(sql) or "") in by_rowid)
     warnings = [
-        f"VACUUM numbers the rowids of {some(tables)} anew, which {'has' if len(tables) == 1 else 'have'} no "
+        f"VACUUM numbers the rowids of {listed(tables)} anew, which {'has' if len(tables) == 1 else 'have'} no "
         "INTEGER PRIMARY KEY: what an application keeps of them elsewhere would lead to other rows"
     ]
     if users:
-        warnings.append(f"rowids of such tables are used by {some(users)}")
+        warnings.append(f"rowids of such tables are used by {listed(users)}")
     if rebuild:
-        warnings.append(f"the full-text index {some(rebuild)} goes by such rowids, and is rebuilt after VACUUM")
+        warnings.append(f"the full-text index {listed(rebuild)} goes by such rowids, and is rebuilt after VACUUM")
     return Verdicts(warnings=tuple(warnings), rebuild=rebuild)
 
 
@@ -90,11 +90,3 @@ def content_table(sql: str) -> str | None:
     if mark == "[":
         return value[1:-1] or None
     return value[1:-1].replace(mark * 2, mark) or None if mark in "'\"`" else value
-
-
-def some(names: Iterable[str]) -> str:
-    """The names, or the first few of very many."""
-    every = list(names)
-    if len(every) <= LISTED:
-        return ", ".join(every)
-    return f"{', '.join(every[:LISTED])} and {len(every) - LISTED} more"

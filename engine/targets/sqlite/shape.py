@@ -13,8 +13,8 @@ from engine.errors import UsageError
 from engine.targets.sqlite import catalog
 from engine.targets.sqlite.catalog import Index, Table
 from engine.targets.sqlite.names import folded, quote
-from engine.targets.sqlite.preflight import some
 from engine.targets.sqlite.statement import fetch_all
+from engine.words import listed
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -119,7 +119,7 @@ def named_tables(tables: Sequence[Table], objects: Sequence[str]) -> list[Table]
         return list(tables)
     names = {table.name: {folded(table.name), *(folded(i.name) for i in table.indexes)} for table in tables}
     if unknown := [name for name in objects if not any(folded(name) in known for known in names.values())]:
-        raise UsageError(some(unknown), "is no table or index of the database", "check the name")
+        raise UsageError(listed(unknown), "is no table or index of the database", "check the name")
     wanted = {folded(name) for name in objects}
     return [table for table in tables if wanted & names[table.name]]
 
