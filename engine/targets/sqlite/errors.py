@@ -28,7 +28,9 @@ _SENTENCES_WITH_DETAIL: Final = {
     "SQLITE_IOERR": "the disk could not be read or written ({}). Look at the system log",
 }
 
-_MISSING_CODE: Final = re.compile(r"(no such|unknown) (collation sequence|function|tokenizer|module):")
+_MISSING_CODE: Final = re.compile(
+    r"(no such|unknown) (collation sequence|function|tokenizer|module):|invalid fts5 file format"
+)
 
 
 def is_busy(error: sqlite3.Error) -> bool:
@@ -47,7 +49,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def is_missing_code(error: sqlite3.Error) -> bool:
-    """Whether it needs a collation, function, tokenizer or module that only its application has."""
+    """Whether it needs a collation, function, tokenizer or module that only its application has, or a later one."""
     return _primary_code(error) == sqlite3.SQLITE_ERROR and _MISSING_CODE.match(str(error)) is not None
 
 
