@@ -122,7 +122,8 @@ def _backup(child: ChildJob) -> Phrases:
     if not path or child.status is not Status.COMPLETED:
         return ()
     sized = f"{size(written)} to " if written is not None else "to "
-    return f"{sized}{path}, checked", f"{sized}{path}", f"{sized}{PurePath(path).name}", f"to {PurePath(path).name}"
+    checked = "" if child.warnings else ", checked"
+    return f"{sized}{path}{checked}", f"{sized}{path}", f"{sized}{PurePath(path).name}", f"to {PurePath(path).name}"
 
 
 _PHRASES: Final[Mapping[Operation, Callable[[ChildJob], Phrases]]] = {

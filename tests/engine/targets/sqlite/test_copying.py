@@ -216,6 +216,19 @@ async def _between(path: Path, meanwhile: Callable[[Path], object]) -> tuple[Ste
         return await execute(session, check), Path(copy.destination)
 
 
+async def test_a_copy_whose_rows_break_a_rule_as_they_do_in_the_database_is_kept_with_a_warning(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE rule(a INTEGER CHECK (a > 0)); PRAGMA ignore_check_constraints = ON;"
+            " INSERT INTO rule VALUES(-1)"
+        )
+    results = list((await run(path, Operation.BACKUP)).values())
+    assert [result.status for result in results] == [Status.COMPLETED, Status.COMPLETED]
+    assert "CHECK constraint failed in rule" in results[1].warnings[0]
+    assert results[1].effect is not None
+    assert Path(str(results[1].effect["backup"])).exists()
+
+
 async def test_a_name_that_somebody_takes_meanwhile_is_theirs(path: Path) -> None:
     result, destination = await _between(path, lambda name: name.write_text("precious"))
     assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
