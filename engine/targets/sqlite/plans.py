@@ -106,7 +106,7 @@ def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None) -> l
             command=f"ANALYZE main.{quote(table.name)}",
             reason=_statistics(table) + ("" if limit is None else f"; looks at {limit:,} rows of each index"),
             estimate=cost.seconds,
-            opcodes=cost.opcodes,
+            course=cost.course,
         )
         for table in tables
         for cost in [costs.analyze(table, limit)]
@@ -133,7 +133,7 @@ def reindex_steps(
             disk_needed=sum(need.bytes for need in needs) or None,
             estimate=cost.seconds,
             needs=needs,
-            opcodes=cost.opcodes,
+            course=cost.course,
         )
         for index in indexes
         for cost in [costs.reindex(index)]
@@ -226,7 +226,7 @@ def check_steps(
 
 
 def _costing(step: SqliteStep, cost: Cost) -> SqliteStep:
-    return replace(step, estimate=cost.seconds, opcodes=cost.opcodes)
+    return replace(step, estimate=cost.seconds, course=cost.course)
 
 
 def _longest_first(steps: Sequence[SqliteStep]) -> list[SqliteStep]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+Curve = Sequence[tuple[float, float]]
+"""Points, from left to right; what lies between two of them is on a straight line."""
 COPYING: Final = "copying"
 WRITING_BACK: Final = "writing back"
 ALMOST_ALL: Final = 0.99
@@ -56,11 +58,16 @@ class Model:
         return Estimate(fraction=self._fraction, phase=estimate.phase)
 
 
-def by_opcodes(expected: float) -> Model:
-    """Of a statement that is expected to execute so many opcodes; 0 where that is not known."""
+def by_opcodes(course: Curve) -> Model:
+    """Of a statement of which is known how many seconds have gone by, about, when so many opcodes are executed.
+
+    `course`: (opcodes, seconds), from the start to the end; empty where that is not known.
+    """
 
     def look(sample: Sample) -> Estimate:
-        return Estimate(fraction=sample.ticks / expected if expected > 0 else None)
+        if not course or not course[-1][1]:
+            return Estimate()
+        return Estimate(fraction=_on(course, sample.ticks) / course[-1][1])
 
     return Model(look)
 
@@ -94,7 +101,6 @@ _MEMORY_FOR_TEMPORARY: Final = 1.09  # bytes of memory for a byte of a temporary
 # into the log, which is synced, and then, much faster, into the file, which is synced, too.
 _WRITING_BACK_IN_PLACE: Final = ((0.0, 0.0), (1.0, 0.92))
 _WRITING_BACK_IN_WAL: Final = ((0.0, 0.0), (0.5, 0.64), (0.51, 0.76), (1.0, 0.93))
-Curve = Sequence[tuple[float, float]]
 
 
 class _Vacuum:
@@ -134,8 +140,8 @@ def _share(part: int | None, whole: int) -> float:
 
 
 def _on(curve: Curve, x: float) -> float:
-    """The height of a rising `curve` at `x`, straight between its points."""
+    """The height of `curve` at `x`; to the right of it that of its end."""
     for (x0, y0), (x1, y1) in pairwise(curve):
-        if x <= x1:
+        if x < x1:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return curve[-1][1]

@@ -68,4 +68,4 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
         case Method.COPY:
             return of_copy(step.volume)
         case _:
-            return by_opcodes(step.opcodes)
+            return by_opcodes(step.course)

@@ -40,8 +40,8 @@ class SqliteStep(PlannedStep):
     """Whether the file is worth reading into memory before."""
     needs: tuple[Need, ...] = ()
     """The space it needs while it runs."""
-    opcodes: float = 0.0
-    """How many opcodes it is expected to take; 0 where its progress is not told by them."""
+    course: tuple[tuple[float, float], ...] = ()
+    """How far it is expected to be after so many opcodes; empty where its progress is not told by them."""
     volume: int = 0
     """Bytes that it copies, where its progress is told by them."""
     in_memory: bool = False
