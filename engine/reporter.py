@@ -14,7 +14,9 @@ from engine.jobs import FINISHING, LOG_HEAD, LOG_LINE_LIMIT, LOG_TAIL, LogLevel,
 from engine.targets.base import PlannedStep, StepProgress, StepResult
 
 INTERVAL = 0.25
-"""Seconds between two reports of one child, at least."""
+"""Seconds between two reports of one child, at least;"""
+FIRST_INTERVAL = 0.05
+"""but at first so many, growing: what is over in a second is seen to get on, too."""
 
 
 class Reporter:
@@ -115,6 +117,7 @@ class Reporter:
             self._sender = asyncio.create_task(self._send_news(), name=f"report {self._claim.job}")
 
     async def _send_news(self) -> None:
+        pause = min(FIRST_INTERVAL, INTERVAL)
         while True:
             await self._news.wait()
             self._news.clear()
@@ -123,7 +126,8 @@ class Reporter:
             with suppress(StoreError):
                 await self._send(report)
                 self._forget(report)
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.25, INTERVAL)
 
     def _forget(self, sent: Report) -> None:
         for step in sent.steps:

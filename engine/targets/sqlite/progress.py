@@ -16,6 +16,7 @@ Curve = Sequence[tuple[float, float]]
 COPYING: Final = "copying"
 WRITING_BACK: Final = "writing back"
 ALMOST_ALL: Final = 0.99
+_AHEAD: Final = 0.15  # seconds that a report is old, on average, when somebody reads it
 _HEADERS: Final = 16_384  # bytes: a journal or log that is longer holds pages, and not only the start of itself
 
 
@@ -23,6 +24,8 @@ _HEADERS: Final = 16_384  # bytes: a journal or log that is longer holds pages, 
 class Sample:
     """Counters at one moment. Those that the system does not tell are None."""
 
+    elapsed: float
+    """Seconds since the statement began."""
     ticks: int
     """Opcodes that the statement has executed so far."""
     read: int | None
@@ -45,7 +48,10 @@ class Estimate:
 
 
 class Model:
-    """What a look at each sample says, held to what has been said before."""
+    """What a look at each sample says, held to what has been said before.
+
+    What is said is where the statement will be when it is read: until the next report comes, some time goes by.
+    """
 
     def __init__(self, look: Callable[[Sample], Estimate]) -> None:
         self._look = look
@@ -54,7 +60,8 @@ class Model:
     def update(self, sample: Sample) -> Estimate:
         estimate = self._look(sample)
         if estimate.fraction is not None:
-            self._fraction = max(self._fraction or 0.0, min(estimate.fraction, ALMOST_ALL))
+            ahead = estimate.fraction * (1 + _AHEAD / max(sample.elapsed, _AHEAD))
+            self._fraction = max(self._fraction or 0.0, min(ahead, ALMOST_ALL))
         return Estimate(fraction=self._fraction, phase=estimate.phase)
 
 

@@ -164,3 +164,9 @@ def test_what_has_been_said_stays_said(samples: list[Sample], build: Callable[[]
     estimates = told(build(), samples)
     known = [estimate.fraction is not None for estimate in estimates]
     assert known == sorted(known)
+
+
+def test_a_report_says_where_the_statement_will_be_when_it_is_read() -> None:
+    model = by_opcodes(((0, 0), (100_000, 1)))
+    samples = [replace(START, elapsed=seconds, ticks=ticks) for seconds, ticks in ((0.05, 10_000), (0.3, 20_000))]
+    assert fractions(told(model, samples)) == pytest.approx([0.2, 0.3])
