@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from engine.targets.sqlite.progress import (
 )
 
 MB = 1_000_000
-START = Sample(ticks=0, read=0, written=0, side_file=0, temporary=0, memory=21 * MB)
+START = Sample(elapsed=inf, ticks=0, read=0, written=0, side_file=0, temporary=0, memory=21 * MB)
 VOLUME = 174 * MB
 
 # Megabytes read, written, in the side file, in the temporary file and in memory, at equal intervals: as recorded from
@@ -134,7 +135,16 @@ def test_a_copy_is_as_far_as_what_it_has_read_until_it_syncs_it() -> None:
 _number = st.integers(0, 1 << 44)
 _maybe = st.none() | _number
 _samples = st.lists(
-    st.builds(Sample, ticks=_number, read=_maybe, written=_maybe, side_file=_number, temporary=_number, memory=_maybe)
+    st.builds(
+        Sample,
+        elapsed=st.floats(0, 1e9),
+        ticks=_number,
+        read=_maybe,
+        written=_maybe,
+        side_file=_number,
+        temporary=_number,
+        memory=_maybe,
+    )
 )
 _volumes = st.integers(0, 1 << 44)
 _courses = st.lists(st.tuples(_volumes, _volumes), max_size=4).map(
