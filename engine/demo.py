@@ -11,9 +11,9 @@ from typing import Final
 
 from engine.errors import UsageError
 
-_CUSTOMERS: Final = 8_000
-_ORDERS: Final = 40_000
-_EVENTS: Final = 110_000
+_CUSTOMERS: Final = 20_000
+_ORDERS: Final = 90_000
+_EVENTS: Final = 250_000
 _CITIES: Final = ("Aarhus", "Bergen", "Córdoba", "Gdańsk", "Köln", "Lyon", "Ōsaka", "Perth", "Quito", "Tartu")
 _KINDS: Final = ("view", "search", "cart", "checkout", "login", "error")
 _WORDS: Final = ("amber", "basalt", "cedar", "delta", "ember", "fjord", "garnet", "harbor", "indigo", "juniper")

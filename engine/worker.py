@@ -46,12 +46,11 @@ class DatabaseMaintenanceWorker:
         try:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
-                writing = claim.recovering is not None or target.writes(operation)
                 connecting = stack.enter_async_context(
-                    target.connect(lock_timeout=options.lock_timeout, writing=writing)
+                    target.connect(lock_timeout=options.lock_timeout, writing=target.writes(operation))
                 )
                 if claim.recovering is not None:
-                    return await _recover(await connecting, claim, options, claim.recovering)
+                    return await _recover(await connecting, claim, options, claim.recovering, cancel)
                 session = await _unless(cancel, connecting)
                 before = await _unless(cancel, session.facts(operation))
                 plan = await _unless(cancel, session.plan(operation, options))
@@ -72,9 +71,9 @@ class DatabaseMaintenanceWorker:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
 
 
-async def _recover(session: Session, claim: Claim, options: Options, reason: Reason) -> Outcome:
+async def _recover(session: Session, claim: Claim, options: Options, reason: Reason, cancel: asyncio.Event) -> Outcome:
     """Put in order what an operation left whose process died after its cancel had been asked for."""
-    looked = await session.recover(options, StepContext())
+    looked = await session.recover(options, StepContext(cancel=cancel))
     warnings = () if looked.status is Status.COMPLETED else (looked.error or "the database could not be checked",)
     found = "what it had begun was rolled back, and a quick check found nothing wrong" if not warnings else warnings[0]
     return Outcome(

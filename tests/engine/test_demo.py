@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from engine import look
+from engine.advice import Level, Past
 from engine.demo import build_demo_database
 from engine.errors import UsageError
 from engine.jobs import Operation, Options, Status
@@ -23,7 +25,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_sample_needs_maintenance(demo: Path) -> None:
     assert files_beside(demo) == {"demo.db"}
-    assert 20_000_000 < demo.stat().st_size < 30_000_000
+    assert 40_000_000 < demo.stat().st_size < 60_000_000
     with closing(sqlite3.connect(demo)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'").fetchone() == (0,)
@@ -31,6 +33,12 @@ def test_the_sample_needs_maintenance(demo: Path) -> None:
             kept, highest = db.execute(f"SELECT count(*), max(id) FROM {table}").fetchone()
             assert 0.55 < kept / highest < 0.65
     assert integrity(demo) == []
+
+
+async def test_the_advice_is_to_pack_the_sample_and_to_collect_its_statistics(demo: Path) -> None:
+    advice = {one.operation: one.level for one in await look.advise(str(demo), Past(now=0), budget=None)}
+    assert advice[Operation.VACUUM] is Level.SOON
+    assert advice[Operation.ANALYZE] is Level.SOON
 
 
 def test_the_sample_is_always_the_same(demo: Path, tmp_path: Path) -> None:
