@@ -67,6 +67,11 @@ class Courtesy:
         """A step could not have its lock in time."""
         self._busy = True
 
+    @property
+    def waited_in_vain(self) -> bool:
+        """Whether a step could not have its lock in time: then the others need not wait, nor work, in vain, too."""
+        return self._busy
+
     def patience(self, lock_timeout: float) -> float:
-        """Seconds that the next step waits for its lock: once it was waited for in vain, not again for every step."""
+        """Seconds that the next step waits for its lock."""
         return 0.0 if self._busy else lock_timeout

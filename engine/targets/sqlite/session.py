@@ -103,6 +103,8 @@ class SqliteSession:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
                     await warm_up(self._path, context)
+                if step.method in WRITING and self._courtesy.waited_in_vain:
+                    await statement.nobody_else_uses(connection.aio)
                 with self._courtesy.holding(step.method in WRITING):
                     return await self._carry_out(step, connection, context)
         except sqlite3.Error as error:

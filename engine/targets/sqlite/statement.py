@@ -111,6 +111,12 @@ async def in_transaction(
         raise
 
 
+async def nobody_else_uses(connection: aiosqlite.Connection) -> None:
+    """Raises SQLITE_BUSY where somebody holds a lock that keeps others from committing."""
+    await short(connection, "BEGIN EXCLUSIVE")
+    await short(connection, "ROLLBACK")
+
+
 async def patiently(
     attempt: Callable[[], Coroutine[Any, Any, T]],
     lock_timeout: float,
