@@ -85,6 +85,7 @@ async def checkpoint(work: Work) -> StepResult:
             return StepResult(status=Status.CANCELLED)
         if clock() >= deadline:
             break
+        work.tell_who_waits()
         await asyncio.sleep(0.1)
     return _log_in_use(work, frames, written)
 

@@ -229,13 +229,15 @@ async def test_a_checkpoint_truncates_the_log_and_tells_how_long_it_was(tmp_path
 
 async def test_a_checkpoint_waits_for_a_reader(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=200, journal_mode="wal")
+    told: list[StepProgress] = []
     with ExitStack() as other, another_process(path, "PRAGMA user_version"):
-        other.enter_context(another_process(path, *READER))
+        pid = other.enter_context(another_process(path, *READER))
         fill_the_log(path)
         async with connected(path, lock_timeout=600) as (session, connection):
             (step,) = (await session.plan(Operation.CHECKPOINT, Options())).steps
             await Attempts().watch(connection, step.command, other.close)
-            assert (await execute(session, step)).status is Status.COMPLETED
+            assert (await session.execute(step, StepContext(report=told.append))).status is Status.COMPLETED
+    assert f"waiting for its lock: process {pid} (" in str(told[0].phase)
 
 
 async def test_a_checkpoint_that_is_cancelled_while_it_waits_ends_cancelled(tmp_path: Path) -> None:
