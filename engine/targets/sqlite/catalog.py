@@ -30,6 +30,12 @@ FROM sqlite_schema AS i LEFT JOIN pragma_index_list(i.tbl_name, 'main') AS l ON 
 WHERE i.type = 'index' ORDER BY i.rowid
 """
 
+# A WITHOUT ROWID table is an index itself, with a name that is in no schema entry.
+KEYS_WITHOUT_ROWID: Final = """
+SELECT t.name, i.name FROM pragma_table_list AS t, pragma_index_list(t.name, 'main') AS i
+WHERE t.schema = 'main' AND t.type = 'table' AND t.wr = 1 AND i.origin = 'pk'
+"""
+
 # A schema that was written by hand may have a table of that name and other columns.
 HAS_STATISTICS: Final = """
 SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sqlite_stat1'

@@ -11,9 +11,11 @@ from engine.errors import UsageError
 from engine.jobs import Operation, Options
 from engine.targets.base import OperationPlan
 from engine.targets.sqlite import catalog, copying, plans, preflight
+from engine.targets.sqlite.catalog import Index
 from engine.targets.sqlite.files import temporary_directory
 from engine.targets.sqlite.machine import available_memory, processors
 from engine.targets.sqlite.mounts import lies_on_this_machine
+from engine.targets.sqlite.names import folded
 from engine.targets.sqlite.shape import named_indexes
 from engine.targets.sqlite.space import shortfalls
 from engine.targets.sqlite.steps import SqliteStep
@@ -53,7 +55,7 @@ async def _planned(
             return _of(operation, plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit))
         case Operation.REINDEX:
             tables = await reader.tables()
-            indexes = named_indexes(tables, options.objects)
+            indexes = [*named_indexes(tables, options.objects), *await _keys(reader, options.objects)]
             steps = plans.reindex_steps(indexes, tables, summary, reader.path, temporary_directory())
             return _of(operation, steps)
         case Operation.OPTIMIZE:
@@ -81,6 +83,16 @@ async def _planned(
             return await _backup(reader, summary, options)
         case _:
             raise UsageError(str(operation), "SQLite has no such operation")
+
+
+async def _keys(reader: Reader, objects: Sequence[str]) -> list[Index]:
+    """WITHOUT ROWID tables, as the indexes that they are: of those that were asked for, or of all."""
+    wanted = {folded(name) for name in objects}
+    return [
+        Index(name=key, table=table, automatic=True, unique=True)
+        for table, key in await reader.rows(catalog.KEYS_WITHOUT_ROWID)
+        if not wanted or folded(table) in wanted
+    ]
 
 
 async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> OperationPlan:
