@@ -111,6 +111,14 @@ INSERT INTO t VALUES ('a'), ('B'), ('c'), ('D'), ('A');
 PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON t(a COLLATE nocase)' WHERE name = 'i';
 
+-- * a WITHOUT ROWID table by another collation
+CREATE TABLE t(a TEXT PRIMARY KEY, b UNIQUE) WITHOUT ROWID;
+CREATE INDEX i ON t(b DESC);
+INSERT INTO t VALUES ('a', 1), ('B', 2), ('c', 3), ('D', 4), ('e', 5);
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = 'CREATE TABLE t(a TEXT COLLATE nocase PRIMARY KEY, b UNIQUE) WITHOUT ROWID'
+WHERE name = 't';
+
 -- * an index on another column
 CREATE INDEX i ON person(born);
 PRAGMA writable_schema = ON;

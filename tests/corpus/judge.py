@@ -31,6 +31,9 @@ class State:
     def of(cls, path: Path) -> State:
         return cls(*fingerprint(path))
 
+    def number_of_complaints(self) -> int:
+        return len(self.complaints)
+
     def lost_in(self, other: State, besides: frozenset[str]) -> set[str]:
         return {part for part, held in self.content.items() if other.content.get(part) != held} - besides
 
@@ -71,7 +74,7 @@ def complaints_about(trial: Trial) -> Iterator[str]:
     dictated, after = what_sqlite_does(trial.case, trial.operation), State.of(trial.path)
     if not (trial.is_refused and dictated.loses_content):
         yield from _verdict(trial, dictated.verdict)
-    yield from _content(after, dictated)
+    yield from _content(trial, after, dictated)
     yield from _new_files(trial, after, dictated)
 
 
@@ -86,9 +89,14 @@ def _kept_away(trial: Trial) -> Iterator[str]:
 
 
 def _verdict(trial: Trial, dictated: Verdict) -> Iterator[str]:
-    child = trial.child
-    went_well = child is not None and child.status in {Status.COMPLETED, Status.SKIPPED}
+    child, went_well = trial.child, trial.went_well
     had_nothing_to_do = child is not None and child.reason is Reason.NOT_NEEDED
+    if (
+        trial.operation is Operation.BACKUP and dictated.findings
+    ):  # the copy is worth keeping if it is called what it is
+        if went_well and child and not child.warnings:
+            yield f"does not tell of {dictated.findings}"
+        return
     if dictated.succeeds and not went_well:
         yield f"SQLite succeeds; this ended {trial.ending}"
     if not dictated.succeeds and went_well and not had_nothing_to_do:
@@ -104,15 +112,18 @@ def _verdict(trial: Trial, dictated: Verdict) -> Iterator[str]:
         yield "has ended without a sentence"
 
 
-def _content(after: State, dictated: Dictated) -> Iterator[str]:
+def _content(trial: Trial, after: State, dictated: Dictated) -> Iterator[str]:
     for part in dictated.before.lost_in(after, besides=frozenset()):
         as_sqlite_leaves_it = dictated.after.content.get(part)
         may_change = bool(dictated.before.complaints) or part in MAY_BE_REWRITTEN
         if not (may_change and after.content.get(part) == as_sqlite_leaves_it):
             was, now = dictated.before.content[part], after.content.get(part)
             yield f"has changed {part}: {was}, now {now}, SQLite leaves {as_sqlite_leaves_it}"
-    if len(after.complaints) > max(len(dictated.before.complaints), len(dictated.after.complaints)):
-        yield f"has made it worse: {after.complaints}"
+    bearable = (
+        dictated.after if trial.went_well else max(dictated.before, dictated.after, key=State.number_of_complaints)
+    )
+    if len(after.complaints) > len(bearable.complaints):
+        yield f"leaves {after.complaints}, SQLite {dictated.after.complaints}"
 
 
 def _new_files(trial: Trial, after: State, dictated: Dictated) -> Iterator[str]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from engine.targets.sqlite.names import quote
+from engine.targets.sqlite.connection.names import quote
 from tests.corpus.case import NAME, Build, Case, Trouble, cases, script, unsynced
 from tests.corpus.storage import ROWS
 from tests.sqlite_files import rename_in_schema, schema_surgery, set_schema_sql
@@ -148,7 +148,7 @@ FILE_NAMES: Final = (
     ".hidden",
     "a.db-journal",
     "a.db-wal",
-    "n" * 240,
+    "n" * 200,
     os.fsdecode(b"no\xff\xfeutf8.db"),
 )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.jobs import Operation
-from engine.targets.sqlite.names import connection_uri, quote
+from engine.targets.sqlite.connection.names import connection_uri, quote
 
 DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
@@ -75,10 +75,13 @@ def _optimize_full_text(db: sqlite3.Connection) -> None:
 
 
 def _back_up(db: sqlite3.Connection, backup: Path) -> list[str]:
-    """A copy is worth something only if it is in order."""
+    """A copy is worth something only if it is in order, as far as that can be said without its application."""
     db.execute("VACUUM INTO ?", (str(backup),))
     with closing(connect(backup)) as copy:
-        return [line for (line,) in copy.execute("PRAGMA quick_check") if line != "ok"]
+        try:
+            return [line for (line,) in copy.execute("PRAGMA quick_check") if line != "ok"]
+        except sqlite3.Error as error:
+            return [str(error)] if errorname(error).startswith(DAMAGE) else []
 
 
 def _run(db: sqlite3.Connection, sql: str) -> None:

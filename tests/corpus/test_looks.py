@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from engine.advice import Past
 from engine.clock import now
 from engine.errors import DbtendError
 from engine.jobs import Operation, Options, Request
-from tests.corpus.case import Trouble
+from tests.corpus.case import Case, Trouble
+from tests.corpus.fingerprint import scratch
 from tests.corpus.judge import NOT_FOR_USERS, State, what_sqlite_does
 from tests.corpus.registry import GROUPS
-from tests.corpus.trial import LOCK_TIMEOUT, files_in
+from tests.corpus.trial import LOCK_TIMEOUT, Files, files_in
 
 
 async def _plan(path: Path) -> None:
@@ -27,11 +29,13 @@ async def _advise(path: Path) -> None:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-async def test_a_look_changes_nothing_and_fails_in_words(tmp_path: Path, group: str) -> None:
-    complaints = []
-    for number, case in enumerate(GROUPS[group]):
-        directory = tmp_path / str(number)
-        directory.mkdir()
+async def test_a_look_changes_nothing_and_fails_in_words(group: str) -> None:
+    assert [f"{case.name}: {complaint}" for case in GROUPS[group] for complaint in await _complaints(case)] == []
+
+
+async def _complaints(case: Case) -> list[str]:
+    said = []
+    with scratch() as directory:
         path = case.build(directory)
         before = files_in(directory)
         with case.meanwhile(path):
@@ -39,20 +43,21 @@ async def test_a_look_changes_nothing_and_fails_in_words(tmp_path: Path, group: 
                 try:
                     await look_at(path)
                 except DbtendError as error:
-                    complaints += [f"{case.name}: says {word}" for word in NOT_FOR_USERS if word in str(error)]
+                    said += [f"says {word}" for word in NOT_FOR_USERS if word in str(error)]
                 except Exception as error:  # what the rest makes of it is worth knowing, too
-                    complaints.append(f"{case.name}: raises {error!r}")
+                    said.append(f"raises {error!r}")
         after = files_in(directory)
-        if case.trouble is Trouble.LEFTOVERS:  # which SQLite clears up, and so changes the file
-            dictated = what_sqlite_does(case, Operation.CHECK)
-            same, new = State.of(path) == dictated.after, after.keys() - before.keys() - dictated.files
-        else:
-            same, new = (
-                all(after.get(name) == content for name, content in before.items()),
-                after.keys() - before.keys(),
-            )
-        if case.trouble is Trouble.FORBIDDEN:  # what SQLite makes for a reader, one that may not write cannot remove
-            new = {name for name in new if not name.name.endswith(("-wal", "-shm"))}
-        complaints += [] if same else [f"{case.name}: is changed"]
-        complaints += [f"{case.name}: there is a new file {name}" for name in new]
-    assert complaints == []
+        return [*said, *_changes(case, path, before, after)]
+
+
+def _changes(case: Case, path: Path, before: Files, after: Files) -> Iterator[str]:
+    new = after.keys() - before.keys()
+    same = all(after.get(name) == content for name, content in before.items())
+    if case.trouble is Trouble.LEFTOVERS:  # which SQLite clears up, and so changes the file
+        dictated = what_sqlite_does(case, Operation.CHECK)
+        same, new = State.of(path) == dictated.after, new - dictated.files
+    if case.trouble is Trouble.FORBIDDEN:  # what SQLite makes for a reader, one that may not write cannot remove
+        new = {name for name in new if not name.name.endswith(("-wal", "-shm"))}
+    if not same:
+        yield "is changed"
+    yield from (f"there is a new file {name}" for name in new)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine import Engine
 from engine.errors import DbtendError
-from engine.jobs import ChildJob, Operation, Options, Reason, Request
+from engine.jobs import ChildJob, Operation, Options, Reason, Request, Status
 from tests.corpus.case import Case
 
 Files = dict[Path, bytes]
@@ -55,6 +55,10 @@ class Trial:
         if self.child is None:
             return f"refused, {self.refusal}"
         return f"{self.child.status} ({self.child.reason}), {self.said}"
+
+    @property
+    def went_well(self) -> bool:
+        return self.child is not None and self.child.status in {Status.COMPLETED, Status.SKIPPED}
 
     @property
     def is_refused(self) -> bool:
