@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_VERSION: Final = 1  # of the content: counted up when it changes, so that no old file passes for it
-_ROUNDS: Final = 100
+_VERSION: Final = 2  # of the content: counted up when it changes, so that no old file passes for it
+_ROUNDS: Final = 2000
 _WORDS: Final = ("amber", "basalt", "cedar", "delta", "ember", "fjord", "garnet", "harbor", "indigo", "juniper")
 _KINDS: Final = ("view", "search", "cart", "checkout", "login", "logout", "error", "refund", "rating", "signup")
 _LEVELS: Final = ("debug",) * 12 + ("info",) * 7 + ("error",)
