@@ -24,9 +24,9 @@ from engine.advice import needed
 from engine.clock import now
 from engine.jobs import CheckLevel, ChildJob
 from engine.look import operations, plan
-from engine.targets.sqlite.machine import field
-from engine.targets.sqlite.names import connection_uri
-from engine.targets.sqlite.steps import Method, SqliteStep
+from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.system.machine import field
 
 SHELL: Final = "/usr/bin/sqlite3"
 NEEDED: Final = "needed"

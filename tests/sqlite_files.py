@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from engine.targets.sqlite.names import quote
+from engine.targets.sqlite.connection.names import quote
 
 HOSTILE_INDEX_NAMES = ("order", "my-index", 'a"b', "sqliteX_idx", "ünïcode idx")
 AUTOMATIC_INDEX = "sqlite_autoindex_item_1"

@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING, Final
 
 from engine.jobs import EngineName, Facts, Operation, Options, Reason, Status
 from engine.targets.base import OperationPlan, StepContext, StepResult, TargetInfo
-from engine.targets.sqlite import copying, execution, offer, planning, plans, statement
-from engine.targets.sqlite.advice import advise
-from engine.targets.sqlite.checking import Findings, findings_of
-from engine.targets.sqlite.courtesy import Courtesy
-from engine.targets.sqlite.effects import Effects, summary_facts
-from engine.targets.sqlite.errors import explain, is_busy, is_interrupt, reading_error
-from engine.targets.sqlite.execution import Work
-from engine.targets.sqlite.files import file_size
-from engine.targets.sqlite.holders import in_use
-from engine.targets.sqlite.metered import MeteredConnection
-from engine.targets.sqlite.names import connection_uri, target_url
-from engine.targets.sqlite.reader import Reader
-from engine.targets.sqlite.steps import Method, SqliteStep
-from engine.targets.sqlite.survey import survey
-from engine.targets.sqlite.warming import warm_up
+from engine.targets.sqlite.advising.advice import advise
+from engine.targets.sqlite.advising.survey import survey
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.errors import explain, is_busy, is_interrupt, reading_error
+from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.names import connection_uri, target_url
+from engine.targets.sqlite.planning import offer, planning, plans
+from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.running import execution
+from engine.targets.sqlite.running.checking import Findings, findings_of
+from engine.targets.sqlite.running.courtesy import Courtesy
+from engine.targets.sqlite.running.effects import Effects, summary_facts
+from engine.targets.sqlite.running.execution import Work
+from engine.targets.sqlite.running.warming import warm_up
+from engine.targets.sqlite.system import copying
+from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.holders import in_use
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past

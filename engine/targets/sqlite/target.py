@@ -9,12 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from engine.jobs import EngineName, Operation
-from engine.targets.sqlite import files, offer
-from engine.targets.sqlite.errors import opening_error
-from engine.targets.sqlite.holders import in_use
-from engine.targets.sqlite.metered import MeteredConnection
-from engine.targets.sqlite.names import connection_uri, target_url
+from engine.targets.sqlite.connection.errors import opening_error
+from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.names import connection_uri, target_url
+from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.session import SqliteSession
+from engine.targets.sqlite.system import files
+from engine.targets.sqlite.system.holders import in_use
 
 
 class SqliteTarget:

@@ -13,7 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 from textual.app import App
 
 from engine.store.sqlite import SqliteStore
-from engine.targets.sqlite import planning
+from engine.targets.sqlite.planning import planning
 from tests.tui.console.harness import Clock, worker_process
 
 

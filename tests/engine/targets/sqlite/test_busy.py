@@ -17,9 +17,9 @@ from engine.errors import TargetBusyError
 from engine.jobs import Operation, Options, Reason, Status
 from engine.targets import resolve
 from engine.targets.base import StepContext, StepProgress, StepResult
-from engine.targets.sqlite.steps import Method
+from engine.targets.sqlite.planning.steps import Method
+from tests.engine.targets.sqlite.a_session import ENDLESS, connected, endless, execute, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
-from tests.engine.targets.sqlite.running import ENDLESS, connected, endless, execute, run, statuses
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who holds a lock")
@@ -36,7 +36,7 @@ READING = (Operation.CHECK, Operation.BACKUP)
 async def test_whom_an_operation_meets_decides_whether_it_can_go_on(
     tmp_path: Path, operation: Operation, holder: tuple[str, ...], journal_mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.statement._LOCK_ATTEMPT", 0)
+    monkeypatch.setattr("engine.targets.sqlite.connection.statement._LOCK_ATTEMPT", 0)
     path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode, auto_vacuum="incremental")
     before = content(path)
     can_go_on = operation in READING or (journal_mode == "wal" and holder is READER)

@@ -12,11 +12,11 @@ import pytest
 
 from engine.jobs import Operation, Options, Status
 from engine.targets.base import StepResult
-from engine.targets.sqlite.names import connection_uri
-from engine.targets.sqlite.statement import fetch_all, open_connection
-from engine.targets.sqlite.steps import Method
+from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.connection.statement import fetch_all, open_connection
+from engine.targets.sqlite.planning.steps import Method
+from tests.engine.targets.sqlite.a_session import ENDLESS, commands_of, connected, endless, execute, when_running
 from tests.engine.targets.sqlite.another_process import another_process
-from tests.engine.targets.sqlite.running import ENDLESS, commands_of, connected, endless, execute, when_running
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
 
 STOPPABLE = [operation for operation in Operation if operation is not Operation.CHECKPOINT]

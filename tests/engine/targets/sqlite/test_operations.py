@@ -16,7 +16,7 @@ from engine.jobs import Operation, Options, Reason, Status
 from engine.targets import resolve
 from engine.targets.base import Verdict
 from engine.targets.sqlite import SqliteTarget
-from tests.engine.targets.sqlite.running import execute, plan, run, statuses
+from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.sqlite_files import (
     AUTOMATIC_INDEX,
     HOSTILE_INDEX_NAMES,
@@ -279,7 +279,7 @@ async def test_the_size_of_the_indexes_before_and_after_reindex_is_told(tmp_path
 async def test_a_database_of_many_pages_is_not_measured_page_by_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.effects.ALWAYS_MEASURED", 8192)
+    monkeypatch.setattr("engine.targets.sqlite.running.effects.ALWAYS_MEASURED", 8192)
     async with resolve(str(make_database(tmp_path / "a.db"))).connect(lock_timeout=1) as session:
         for operation in (Operation.VACUUM, Operation.REINDEX):
             assert await session.facts(operation) == await session.facts()

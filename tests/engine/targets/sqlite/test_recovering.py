@@ -14,8 +14,8 @@ import pytest
 from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.base import StepContext, StepResult
+from tests.engine.targets.sqlite.a_session import connected, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
-from tests.engine.targets.sqlite.running import connected, run, statuses
 from tests.sqlite_files import content, files_beside, integrity, make_database, remove_index_entries
 
 # Dies in the middle of a transaction, of which a part is in the file, or in the log, already.

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from engine.jobs import Operation, Status
 from engine.targets.base import Verdict
-from engine.targets.sqlite.preflight import content_table, renumbered
-from tests.engine.targets.sqlite.running import plan, run, statuses
+from engine.targets.sqlite.planning.preflight import content_table, renumbered
+from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.sqlite_files import integrity
 
 

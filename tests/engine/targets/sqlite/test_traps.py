@@ -20,8 +20,8 @@ from engine.advice import Past
 from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.base import StepContext, Verdict
+from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
-from tests.engine.targets.sqlite.running import connected, execute, plan, run, statuses
 from tests.sqlite_files import (
     AUTOMATIC_INDEX,
     content,
@@ -114,13 +114,13 @@ WHERE: Final = {
 @pytest.mark.parametrize("trap", WHERE)
 def test_each_trap_has_its_test(trap: str) -> None:
     file, _, name = WHERE[trap].partition("::")
-    assert re.search(rf"^(async )?def {name}\(", (HERE / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.search(rf"^(async )?def {name}\(", next(HERE.rglob(file)).read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_each_test_of_a_trap_is_in_the_table() -> None:
     found = {
         f"{file.name}::{name}"
-        for file in HERE.glob("test_*.py")
+        for file in HERE.rglob("test_*.py")
         for name in re.findall(r"^(?:async )?def (test_trap_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert found <= set(WHERE.values())
@@ -236,7 +236,7 @@ async def test_trap_nothing_that_a_session_does_drops_the_locks_of_its_process(
     tmp_path: Path, journal_mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """POSIX drops all locks of a process on a file when it closes any descriptor of that file."""
-    monkeypatch.setattr("engine.targets.sqlite.statement._LOCK_ATTEMPT", 0)
+    monkeypatch.setattr("engine.targets.sqlite.connection.statement._LOCK_ATTEMPT", 0)
     path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
@@ -259,7 +259,7 @@ async def test_trap_nothing_that_a_session_does_drops_the_locks_of_its_process(
 
 WHERE_TEMPORARY_FILES_ARE = """
 import os, sqlite3, sys
-from engine.targets.sqlite.files import temporary_directory
+from engine.targets.sqlite.system.files import temporary_directory
 connection = sqlite3.connect("")
 connection.executescript("PRAGMA temp_store = FILE; PRAGMA cache_size = 1; CREATE TABLE t(a)")
 connection.execute("INSERT INTO t VALUES (zeroblob(1000000))")

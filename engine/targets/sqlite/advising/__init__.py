@@ -1,0 +1,1 @@
+"""What a database needs, and why."""

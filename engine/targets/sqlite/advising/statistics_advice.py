@@ -1,0 +1,98 @@
+"""Whether the query planner knows what the tables are like: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from engine.advice import Advice, Level
+from engine.jobs import Facts, Operation
+from engine.targets.sqlite.advising import thresholds
+from engine.words import counted, size
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.advising.condition import Condition, Statistics
+
+
+def statistics_advice(condition: Condition) -> tuple[Advice, Advice]:
+    """On ANALYZE and on optimize; at most one of them is needed.
+
+    Optimize is quick: it analyses what has no statistics at all, or such that are ten times off, and that with a
+    limit. What is stale and not so far off it leaves alone.
+    """
+    stale = sorted((s for s in condition.statistics if change(s) >= thresholds.STALE_FACTOR), key=change, reverse=True)
+    missing = [s for s in condition.statistics if s.missing]
+    facts: Facts = {
+        "tables": len(condition.statistics),
+        "tables_not_counted": sum(s.known_rows is not None and s.rows is None for s in condition.statistics),
+        "tables_stale": len(stale),
+        "indexes_without_statistics": sum(len(s.missing) for s in missing),
+    }
+    if not stale and not missing:
+        why = _in_order(condition)
+        return _none(Operation.ANALYZE, why, facts), _none(Operation.OPTIMIZE, why, facts)
+    if stale:
+        wrong = change(stale[0]) >= thresholds.WRONG_FACTOR
+        why = "; ".join(filter(None, (_stale(stale), _missing(missing))))
+        return _one_for_both(
+            Operation.ANALYZE,
+            Level.NOW if wrong else Level.SOON,
+            why,
+            f"ANALYZE is called for: optimize renews only what is some {thresholds.WRONG_FACTOR} times off",
+            facts,
+        )
+    if condition.used <= thresholds.SMALL:
+        why = f"{_missing(missing)}; ANALYZE is quick on {size(condition.used)}"
+        return _one_for_both(Operation.ANALYZE, Level.SOON, why, "ANALYZE does more, and is quick here", facts)
+    why = f"{_missing(missing)}; optimize samples them"
+    return _one_for_both(Operation.OPTIMIZE, Level.SOON, why, f"{_missing(missing)}: optimize is enough", facts)
+
+
+def change(statistics: Statistics) -> float:
+    """How many times more, or fewer, rows there are than the statistics say; 1 where that is not known."""
+    rows, known = statistics.rows, statistics.known_rows
+    if rows is None or known is None or max(rows, known) < thresholds.ROWS_THAT_MATTER:
+        return 1.0
+    return max(rows, known) / max(min(rows, known), 1)
+
+
+def _one_for_both(needed: Operation, level: Level, why: str, instead: str, facts: Facts) -> tuple[Advice, Advice]:
+    gain = "better plans for queries"
+    advice = {
+        operation: Advice(operation=operation, level=level, reason=why, gain=gain, facts=facts)
+        if operation is needed
+        else Advice(operation=operation, level=Level.NONE, reason=instead, facts=facts, covered_by=needed)
+        for operation in (Operation.ANALYZE, Operation.OPTIMIZE)
+    }
+    return advice[Operation.ANALYZE], advice[Operation.OPTIMIZE]
+
+
+def _none(operation: Operation, why: str, facts: Facts) -> Advice:
+    return Advice(operation=operation, level=Level.NONE, reason=why, facts=facts)
+
+
+def _stale(stale: Sequence[Statistics]) -> str:
+    first = stale[0]
+    more = f", and {counted(len(stale) - 1, 'table')} more" if len(stale) > 1 else ""
+    return f"{first.table} has {first.rows or 0:,} rows, its statistics say {first.known_rows or 0:,}{more}"
+
+
+def _missing(missing: Sequence[Statistics]) -> str:
+    if not missing:
+        return ""
+    indexes = sum(len(s.missing) for s in missing)
+    where = missing[0].table if len(missing) == 1 else counted(len(missing), "table")
+    return f"{counted(indexes, 'index')} of {where} without statistics"
+
+
+def _in_order(condition: Condition) -> str:
+    if not condition.indexes:
+        return "there is no index, so there is nothing to choose between"
+    known = [s for s in condition.statistics if s.known_rows is not None]
+    uncounted = sum(s.rows is None for s in known)
+    if not known:
+        return f"no indexed table has {thresholds.ROWS_THAT_MATTER:,} rows"
+    if uncounted == len(known):
+        return f"every index has statistics; the rows of {counted(uncounted, 'table')} were not counted"
+    unsure = f"; the rows of {counted(uncounted, 'table')} were not counted" if uncounted else ""
+    return f"the statistics fit the rows of {counted(len(known) - uncounted, 'table')}{unsure}"

@@ -1,0 +1,185 @@
+"""Finding out the condition of a database: what is cheap to know at once, what is dear within a budget."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from engine.targets.sqlite.advising.condition import Condition, Leaves, Statistics
+from engine.targets.sqlite.advising.thresholds import ROWS_THAT_MATTER
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.errors import explain, is_interrupt
+from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.shape import read_tables
+from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.mounts import lies_on_this_machine
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+    from engine.targets.sqlite.reading.catalog import Table
+
+Read = Callable[[str], Awaitable[list[Any]]]
+
+LEAVES: Final = """
+SELECT count(*), sum(ncell), sum(unused) FROM dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
+"""
+STATISTICS: Final = "SELECT tbl, idx FROM main.sqlite_stat1"
+MAPPED: Final = 2**31 - 2**16
+"""Bytes of the file that are read as memory: SQLite's usual limit."""
+BYTES_A_SECOND: Final = 8_000_000_000
+"""No machine looks into the pages of a database faster than that: where the budget is shorter, nobody begins."""
+
+
+async def survey(
+    connection: aiosqlite.Connection, path: str, *, budget: float | None, lock_timeout: float
+) -> Condition:
+    """The condition of the database at `path`.
+
+    Args:
+        budget: seconds for what is dear to get: counting rows, and looking into pages; None for all it takes.
+        lock_timeout: seconds to wait for a lock, where one is in the way.
+
+    Raises sqlite3.Error where not even the cheap facts can be had.
+    """
+
+    async def read(sql: str) -> list[Any]:
+        return await statement.read(connection, sql, lock_timeout)
+
+    ((pages, page_size, free_pages, journal_mode, auto_vacuum, *_),) = await read(catalog.SUMMARY)
+    tables = await read_tables(read)
+    known = await _known_indexes(read)
+    segments = await _segments(read)
+    has_dbstat = bool(await read(catalog.HAS_DBSTAT))
+    dear = Dear(connection, budget)
+    async with _as_memory(connection, path):
+        statistics = [one for table in tables if (one := await _statistics(dear, table, known)) is not None]
+        leaves, unseen = (
+            await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
+        )
+    return Condition(
+        pages=pages,
+        page_size=page_size,
+        free_pages=free_pages,
+        gives_pages_back=auto_vacuum == catalog.INCREMENTAL,
+        is_wal=journal_mode == "wal",
+        wal_size=file_size(path + "-wal"),
+        leaves=leaves,
+        unseen=unseen,
+        statistics=tuple(statistics),
+        indexes=frozenset(index.name for table in tables for index in table.indexes),
+        segments=segments,
+    )
+
+
+class Dear:
+    """Queries that may take long, until their time is over: half of it is for rows, all of it for pages."""
+
+    def __init__(self, connection: aiosqlite.Connection, budget: float | None) -> None:
+        self._connection = connection
+        self.budget = budget
+        self._clock = asyncio.get_running_loop().time
+        self._begin = self._clock()
+
+    def left(self, share: float = 1.0) -> float | None:
+        """Seconds; None for ever."""
+        return None if self.budget is None else self._begin + share * self.budget - self._clock()
+
+    async def rows(self, sql: str, share: float = 1.0) -> list[Any] | None:
+        """None where the time is over before. Raises sqlite3.Error."""
+        left = self.left(share)
+        if left is not None and left <= 0:
+            return None
+        out_of_time = asyncio.Event()
+        timer = None if left is None else asyncio.get_running_loop().call_later(left, out_of_time.set)
+        try:
+            return await statement.fetch_all(self._connection, sql, out_of_time)
+        except sqlite3.OperationalError as error:
+            if is_interrupt(error):
+                return None
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+
+async def _statistics(dear: Dear, table: Table, known: set[tuple[str, str]]) -> Statistics | None:
+    """None of a table whose statistics do not matter, or that cannot be read: a check tells why."""
+    if not table.indexes and table.known_rows is None:
+        return None
+    unknown = tuple(
+        index.name
+        for index in table.indexes
+        # Where a partial index is empty, ANALYZE may write nothing of it.
+        if (folded(table.name), folded(index.name)) not in known
+        and not (index.partial and table.known_rows is not None)
+    )
+    name = f"main.{quote(table.name)}"
+    try:
+        if unknown:
+            some = await dear.rows(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {ROWS_THAT_MATTER})", 0.5)
+            if some is None or some[0][0] < ROWS_THAT_MATTER:
+                unknown = ()
+        counted = None if table.known_rows is None else await dear.rows(f"SELECT count(*) FROM {name}", 0.5)
+    except sqlite3.Error:
+        return None
+    rows = None if counted is None else int(counted[0][0])
+    return Statistics(table=table.name, known_rows=table.known_rows, rows=rows, missing=unknown)
+
+
+async def _known_indexes(read: Read) -> set[tuple[str, str]]:
+    if not await read(catalog.HAS_STATISTICS):
+        return set()
+    rows = await read(STATISTICS)
+    return {(folded(str(table)), folded(str(index))) for table, index in rows if index is not None}
+
+
+async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
+    """The leaf pages of everything, or why nobody looked."""
+    left = dear.left()
+    if left is not None and size > left * BYTES_A_SECOND:
+        return None, "it takes too long"
+    try:
+        rows = await dear.rows(LEAVES)
+    except sqlite3.Error as error:
+        return None, explain(error, lock_timeout)
+    if rows is None:
+        return None, f"not done within {dear.budget:g} s"
+    return tuple(Leaves(pages=pages, cells=cells, unused=unused) for pages, cells, unused in rows), ""
+
+
+async def _segments(read: Read) -> dict[str, int]:
+    """How many segments each FTS5 table has: stepping from one to the next, however long they are.
+
+    One that cannot be read is left out: a check tells why.
+    """
+    segments: dict[str, int] = {}
+    for table, _ in await read(catalog.FTS5_TABLES):
+        shadow = f"main.{quote(table + '_idx')}"
+        with contextlib.suppress(sqlite3.Error):
+            ((segments[table],),) = await read(
+                f"""WITH RECURSIVE segment(id) AS (
+                    SELECT min(segid) FROM {shadow}
+                    UNION ALL
+                    SELECT (SELECT min(segid) FROM {shadow} WHERE segid > id) FROM segment WHERE id IS NOT NULL
+                ) SELECT count(id) FROM segment"""
+            )
+    return segments
+
+
+@contextlib.asynccontextmanager
+async def _as_memory(connection: aiosqlite.Connection, path: str) -> AsyncIterator[None]:
+    """Let the file be read as memory meanwhile, which takes a fraction of the time where it is not cached yet."""
+    before = await statement.rows_of(connection, "PRAGMA main.mmap_size") if lies_on_this_machine(path) else []
+    if not before:
+        yield
+        return
+    await statement.rows_of(connection, f"PRAGMA main.mmap_size = {MAPPED}")
+    try:
+        yield
+    finally:
+        await statement.rows_of(connection, f"PRAGMA main.mmap_size = {before[0][0]}")

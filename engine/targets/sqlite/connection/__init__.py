@@ -1,0 +1,1 @@
+"""Connections to SQLite: statements that stop when asked, errors in words, names as SQL."""

@@ -1,0 +1,57 @@
+"""A connection that counts what it does, so that progress can be told."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from engine.targets.sqlite.connection import statement
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+OPCODES_A_TICK: Final = 10_000
+"""About a millisecond of work; a tick costs 0.2 microseconds."""
+
+
+class MeteredConnection:
+    """A connection to SQLite with a count of the opcodes it has executed, and the thread that does it."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self.aio = connection
+        self.opcodes = 0
+        self.thread: int = 0
+        """As the kernel calls it."""
+        self._settings: tuple[str, ...] = ()
+
+    @classmethod
+    async def open(cls, uri: str, lock_timeout: float) -> MeteredConnection:
+        """Raises as `statement.open_connection` does."""
+        connection = await statement.open_connection(uri, lock_timeout)
+        metered = cls(connection)
+        try:
+            await connection.set_progress_handler(metered._remember_thread, 1)
+            await statement.rows_of(connection, "SELECT 1")
+            await connection.set_progress_handler(metered._count, OPCODES_A_TICK)
+        except BaseException:
+            await statement.close(connection)
+            raise
+        return metered
+
+    async def set_up(self, settings: tuple[str, ...]) -> None:
+        """Execute the commands that prepare for a step, unless they are in force already. Raises sqlite3.Error."""
+        if settings != self._settings:
+            for command in settings:
+                await statement.rows_of(self.aio, command)
+            self._settings = settings
+
+    async def close(self) -> None:
+        await statement.close(self.aio)
+
+    def _remember_thread(self) -> int:
+        self.thread = threading.get_native_id()
+        return 0
+
+    def _count(self) -> int:
+        self.opcodes += OPCODES_A_TICK
+        return 0

@@ -1,0 +1,192 @@
+"""Statements that can really be stopped, and connections that leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import aiosqlite
+
+from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+T = TypeVar("T")
+_INTERRUPT_INTERVAL: Final = 0.02
+_LOCK_ATTEMPT: Final = 0.1
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 0.1
+
+
+async def open_connection(uri: str, lock_timeout: float) -> aiosqlite.Connection:
+    """A connection that has read the schema, so that what is no database fails here. Raises sqlite3.Error."""
+    opening = asyncio.ensure_future(_open(uri))
+    try:
+        connection = await to_its_end(opening)
+    except asyncio.CancelledError:
+        if opening.exception() is None:
+            await close(opening.result())
+        raise
+    try:
+        await read(connection, "SELECT count(*) FROM sqlite_schema", lock_timeout)
+    except BaseException:
+        await close(connection)
+        raise
+    return connection
+
+
+async def _open(uri: str) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_ATTEMPT)
+    try:
+        # A name may hold bytes that are no UTF-8.
+        connection.text_factory = lambda raw: raw.decode(errors="backslashreplace")
+        await rows_of(connection, "PRAGMA trusted_schema = OFF")
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def read(connection: aiosqlite.Connection, sql: str, lock_timeout: float) -> list[Any]:
+    """All rows of `sql`, once no lock is in the way; cancelling the task ends the wait. Raises sqlite3.Error."""
+    return await patiently(lambda: short(connection, sql), lock_timeout)
+
+
+async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
+    """All rows of a statement that is over in a moment: when the task is cancelled, it is waited for."""
+    return await to_its_end(asyncio.ensure_future(rows_of(connection, sql)))
+
+
+async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:
+    """All rows of `sql`. Raises sqlite3.Error."""
+    try:
+        return list(await connection.execute_fetchall(sql))
+    except UnicodeDecodeError as error:  # the message of SQLite's own error holds a name that is no UTF-8
+        found = error.object.decode(errors="backslashreplace")
+        # Without its traceback, which holds the open statement, and with it the lock on the file.
+        raise sqlite3.DatabaseError(f"{found} (a name in it is not valid UTF-8)") from error.with_traceback(None)
+    except MemoryError as error:  # what Python makes of SQLITE_NOMEM: a damaged row may claim to be of any size
+        raise out_of_memory() from error.with_traceback(None)
+
+
+async def close(connection: aiosqlite.Connection) -> None:
+    """Close, and wait for it even when cancelled."""
+    await to_its_end(asyncio.ensure_future(_close(connection)))
+
+
+async def _close(connection: aiosqlite.Connection) -> None:
+    # An interrupt that came too late would make close() skip its checkpoint and leave -wal and -shm behind;
+    # any statement clears it.
+    with contextlib.suppress(sqlite3.Error):
+        await connection.execute_fetchall("SELECT 1")
+    await connection.close()
+
+
+async def in_transaction(
+    connection: aiosqlite.Connection,
+    sql: str,
+    lock_timeout: float,
+    cancel: asyncio.Event,
+    waiting: Callable[[], None] | None = None,
+) -> None:
+    """Run `sql` in a transaction of its own.
+
+    Outside WAL mode a reader keeps it from committing. Then the COMMIT is tried again until the reader is gone,
+    rather than the work thrown away.
+
+    Raises sqlite3.Error, with everything rolled back: SQLITE_BUSY if a lock could not be had within `lock_timeout`
+    seconds, or before `cancel` was set; SQLITE_INTERRUPT if it was stopped.
+    """
+    await patiently(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel, waiting)
+    try:
+        await fetch_all(connection, sql, cancel)
+        await patiently(lambda: short(connection, "COMMIT"), lock_timeout, cancel, waiting)
+    except BaseException:
+        if connection.in_transaction:  # some errors, and an interrupt, have rolled back already
+            await short(connection, "ROLLBACK")
+        raise
+
+
+async def nobody_else_uses(connection: aiosqlite.Connection) -> None:
+    """Raises SQLITE_BUSY where somebody holds a lock that keeps others from committing."""
+    await short(connection, "BEGIN EXCLUSIVE")
+    await short(connection, "ROLLBACK")
+
+
+async def patiently(
+    attempt: Callable[[], Coroutine[Any, Any, T]],
+    lock_timeout: float,
+    cancel: asyncio.Event | None = None,
+    waiting: Callable[[], None] | None = None,
+) -> T:
+    """The result of `attempt`, repeated while it is BUSY, for `lock_timeout` seconds or until `cancel` is set.
+
+    `attempt` leaves nothing running when it is cancelled. `waiting` is called when it has to wait.
+
+    SQLite notices no interrupt while it waits for a lock, so it never waits longer than an attempt. The pauses
+    grow, and differ from those of others who wait.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline, pause = clock() + lock_timeout, _FIRST_PAUSE
+    while True:
+        try:
+            return await attempt()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or clock() >= deadline or (cancel is not None and cancel.is_set()):
+                raise
+        if waiting is not None:
+            waiting()
+            waiting = None
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.Event) -> list[Any]:
+    """All rows of `sql`; interrupted when `cancel` is set, or when the awaiting task is cancelled.
+
+    Raises as `until_cancelled` does.
+    """
+    return await until_cancelled(connection, rows_of(connection, sql), cancel)
+
+
+async def until_cancelled(
+    connection: aiosqlite.Connection, running: Coroutine[Any, Any, T], cancel: asyncio.Event
+) -> T:
+    """The result of what runs on `connection`; interrupted when `cancel` is set, or the awaiting task is cancelled.
+
+    Either way it has ended when this returns or raises: aiosqlite alone would let it run on in its thread, and a
+    VACUUM would commit behind the back of a task that says it was cancelled.
+
+    Raises sqlite3.Error (SQLITE_INTERRUPT if it was stopped), CancelledError if the task was cancelled.
+    """
+    statement = asyncio.ensure_future(running)
+    asked = asyncio.ensure_future(cancel.wait())
+    try:
+        await asyncio.wait({statement, asked}, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        with contextlib.suppress(sqlite3.Error):
+            await to_its_end(statement, connection.interrupt)
+        raise
+    finally:
+        asked.cancel()
+    return await to_its_end(statement, connection.interrupt)
+
+
+async def to_its_end(future: asyncio.Future[T], nudge: Callable[[], Awaitable[None]] | None = None) -> T:
+    """The result of `future`, which is waited for even when cancelled, with a `nudge` now and then."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            if nudge is not None:
+                await nudge()
+            await asyncio.wait({future}, timeout=_INTERRUPT_INTERVAL if nudge else None)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        future.exception()  # retrieved here, so that asyncio does not report it as lost
+        raise cancelled
+    return future.result()

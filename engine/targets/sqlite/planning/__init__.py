@@ -1,0 +1,1 @@
+"""What an operation would do: its steps, what they take, and what speaks against it."""

@@ -1,0 +1,171 @@
+"""The plan of an operation: what has to be looked at for it, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from engine.errors import UsageError
+from engine.jobs import Operation, Options
+from engine.targets.base import OperationPlan
+from engine.targets.sqlite.connection.names import folded
+from engine.targets.sqlite.planning import plans, preflight
+from engine.targets.sqlite.planning.steps import SqliteStep
+from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
+from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.catalog import Index
+from engine.targets.sqlite.reading.shape import named_indexes
+from engine.targets.sqlite.system import copying
+from engine.targets.sqlite.system.files import temporary_directory
+from engine.targets.sqlite.system.machine import available_memory, processors
+from engine.targets.sqlite.system.mounts import lies_on_this_machine
+from engine.targets.sqlite.system.space import shortfalls
+
+if TYPE_CHECKING:
+    from engine.targets.base import PlannedStep
+    from engine.targets.sqlite.planning.tuning import Tuning
+    from engine.targets.sqlite.reading.catalog import Summary
+    from engine.targets.sqlite.reading.reader import Reader
+
+
+async def plan(reader: Reader, summary: Summary, operation: Operation, options: Options) -> OperationPlan:
+    """See `Session.plan`."""
+    chosen = tuning(
+        operation,
+        used_bytes=summary.used,
+        size=summary.size,
+        memory=available_memory(),
+        processors=processors(),
+        local=lies_on_this_machine(reader.path),
+        whole=not options.objects and options.analysis_limit is None,
+    )
+    planned = await _planned(reader, summary, operation, options, chosen)
+    return _with_space(_with_settings(planned, chosen), options)
+
+
+async def _planned(
+    reader: Reader, summary: Summary, operation: Operation, options: Options, chosen: Tuning
+) -> OperationPlan:
+    wal = summary.is_wal
+    match operation:
+        case Operation.VACUUM:
+            return await _vacuum(reader, summary, chosen)
+        case Operation.ANALYZE:
+            tables = await reader.tables(options.objects)
+            return _of(operation, plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit))
+        case Operation.REINDEX:
+            tables = await reader.tables()
+            indexes = [*named_indexes(tables, options.objects), *await _keys(reader, options.objects)]
+            steps = plans.reindex_steps(indexes, tables, summary, reader.path, temporary_directory())
+            return _of(operation, steps)
+        case Operation.OPTIMIZE:
+            return _of(operation, plans.optimize_steps(await reader.tables(), wal=wal))
+        case Operation.CHECK:
+            return await _check(reader, summary, options, chosen)
+        case Operation.CHECKPOINT if not wal:
+            why = f"the journal mode is {summary.journal_mode}: there is no write-ahead log to write back"
+            return OperationPlan(operation=operation, not_needed=why)
+        case Operation.CHECKPOINT:
+            return _of(operation, plans.checkpoint_steps(summary))
+        case Operation.INCREMENTAL_VACUUM if summary.auto_vacuum != catalog.INCREMENTAL:
+            why = "auto_vacuum is not incremental, so pages cannot be given back one by one: VACUUM can do it"
+            return OperationPlan(operation=operation, not_needed=why)
+        case Operation.INCREMENTAL_VACUUM if not summary.free_pages:
+            return OperationPlan(operation=operation, not_needed="no page is free")
+        case Operation.INCREMENTAL_VACUUM:
+            return _of(operation, plans.incremental_vacuum_steps(summary))
+        case Operation.FTS_OPTIMIZE:
+            segments = await reader.fts_segments()
+            if not segments:
+                return OperationPlan(operation=operation, not_needed="there is no full-text index (FTS5)")
+            return _of(operation, plans.fts_optimize_steps(segments, summary))
+        case Operation.BACKUP:
+            return await _backup(reader, summary, options)
+        case _:
+            raise UsageError(str(operation), "SQLite has no such operation")
+
+
+async def _keys(reader: Reader, objects: Sequence[str]) -> list[Index]:
+    """WITHOUT ROWID tables, as the indexes that they are: of those that were asked for, or of all."""
+    wanted = {folded(name) for name in objects}
+    return [
+        Index(name=key, table=table, automatic=True, unique=True)
+        for table, key in await reader.rows(catalog.KEYS_WITHOUT_ROWID)
+        if not wanted or folded(table) in wanted
+    ]
+
+
+async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> OperationPlan:
+    refused = await _lost(reader) or preflight.missing_collations(await reader.rows(catalog.MISSING_COLLATIONS))
+    if refused is not None:
+        return OperationPlan(operation=Operation.VACUUM, refused=refused)
+    renumbered = preflight.renumbered(
+        [name for (name,) in await reader.rows(catalog.RENUMBERED_BY_VACUUM)],
+        await reader.rows(catalog.VIEWS_AND_TRIGGERS),
+        await reader.rows(catalog.FTS_TABLES),
+    )
+    directory = None if chosen.temporary else temporary_directory()
+    steps = plans.vacuum_steps(summary, reader.path, temporary_directory=directory, fts_to_rebuild=renumbered.rebuild)
+    return replace(_of(Operation.VACUUM, steps), warnings=renumbered.warnings)
+
+
+async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning) -> OperationPlan:
+    parallel = options.jobs or chosen.parallel
+    steps = plans.check_steps(
+        await reader.tables(options.objects),
+        summary,
+        options.check_level,
+        named=bool(options.objects),
+        in_parts=parallel > 1 and (summary.size >= plans.CHECKED_IN_PARTS or options.jobs is not None),
+    )
+    return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1)
+
+
+async def _backup(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
+    destination = copying.destination(reader.path, options.backup_to, datetime.now(UTC).date())
+    if problem := await _lost(reader) or copying.problem_with(destination):
+        return OperationPlan(operation=Operation.BACKUP, refused=problem)
+    return _of(Operation.BACKUP, plans.backup_steps(summary, destination, copying.unfinished(destination)))
+
+
+async def _lost(reader: Reader) -> str | None:
+    """Why the database must not be copied by VACUUM, in place or into a file."""
+    return preflight.lossy_schema([name for (name,) in await reader.rows(catalog.LOST_BY_VACUUM)])
+
+
+def _of(operation: Operation, steps: Sequence[SqliteStep]) -> OperationPlan:
+    return OperationPlan(operation=operation, steps=tuple(steps))
+
+
+def _with_settings(plan: OperationPlan, chosen: Tuning) -> OperationPlan:
+    if not plan.steps:
+        return plan
+    settings = pragmas(chosen)
+    steps = [
+        replace(step, settings=(*settings, *step.settings), read_ahead=chosen.read_ahead and number == 0)
+        for number, step in enumerate(plan.steps)
+        if isinstance(step, SqliteStep)
+    ]
+    chosen = replace(chosen, parallel=plan.parallel)
+    return replace(plan, steps=tuple(steps), settings=steps[0].settings, tuned=in_words(chosen))
+
+
+def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
+    """The plan, refused where the disk has no room for it; with `force` that is a warning."""
+    problems = [problem for step in plan.steps for problem in space_problems(step)]
+    if not problems:
+        return plan
+    if options.force:
+        return replace(plan, warnings=(*plan.warnings, *problems))
+    hint = "Free some space, or go on with --force: a full disk does the data no harm"
+    return replace(plan, steps=(), refused=f"{'; '.join(problems)}. {hint}")
+
+
+def space_problems(step: PlannedStep) -> list[str]:
+    """A sentence for each file system that has too little room for the step now."""
+    try:
+        return shortfalls(step.needs) if isinstance(step, SqliteStep) else []
+    except OSError:  # a directory is gone: the step itself tells
+        return []

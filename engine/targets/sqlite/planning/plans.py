@@ -1,0 +1,345 @@
+"""Which steps an operation takes, and why: pure functions of what the database says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from engine.jobs import CheckLevel, Operation
+from engine.targets.sqlite.connection.names import literal, quote
+from engine.targets.sqlite.planning import costs
+from engine.targets.sqlite.planning.offer import BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
+from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.system.space import Need
+from engine.words import counted, size
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.planning.costs import Cost
+    from engine.targets.sqlite.reading.catalog import Index, Summary, Table
+
+CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
+# All tables, analysed with a limit so that it stays short on big ones.
+OPTIMIZE: Final = "PRAGMA optimize=0x10012"
+PAGES_AT_ONCE: Final = 1000
+MERGED_AT_ONCE: Final = 500
+SHARE_OF_INDEXES: Final = 0.35
+"""Of a database, as a rule."""
+CHECKED_IN_PARTS: Final = 32_000_000
+"""Bytes of database: below that one check of the whole is over in a moment."""
+
+
+def vacuum_steps(
+    summary: Summary, path: str, *, temporary_directory: str | None, fts_to_rebuild: Sequence[str] = ()
+) -> list[SqliteStep]:
+    """`temporary_directory`: where the copy goes first; None: into memory. `fts_to_rebuild`: full-text indexes on
+    tables whose rowids change."""
+    lock = OFFERS[Operation.VACUUM].lock(wal=summary.is_wal)
+    needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
+    if temporary_directory is not None:
+        needs.append(Need(temporary_directory, summary.used, "temporary files"))
+    vacuum = SqliteStep(
+        method=Method.VACUUM,
+        object="main",
+        command="VACUUM",
+        reason=_free_pages(summary),
+        lock=lock,
+        after_cancel=OFFERS[Operation.VACUUM].after_cancel,
+        disk_needed=sum(need.bytes for need in needs),
+        needs=tuple(needs),
+        estimate=costs.vacuum(summary.used, in_memory=temporary_directory is None).seconds,
+        volume=summary.used,
+        in_memory=temporary_directory is None,
+    )
+    rebuilds = [
+        SqliteStep(
+            method=Method.TRANSACTION,
+            object=name,
+            command=f"INSERT INTO main.{quote(name)}({quote(name)}) VALUES('rebuild')",
+            reason="VACUUM changes the rowids that this full-text index goes by",
+            lock=lock,
+            completes_previous=True,
+        )
+        for name in fts_to_rebuild
+    ]
+    return [
+        vacuum,
+        *rebuilds,
+        *log_written_back(summary, "in WAL mode the file shrinks when the log has been written back to it"),
+    ]
+
+
+def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
+    """The step after those that have filled the write-ahead log, if there is one."""
+    if not summary.is_wal:
+        return []
+    step = SqliteStep(
+        method=Method.CHECKPOINT,
+        object="main",
+        command=CHECKPOINT,
+        reason=reason,
+        lock=BLOCKS_WRITERS,
+        after_cancel="the log stays as long as it is",
+        estimate=costs.checkpoint(summary.used).seconds,
+        completes_previous=True,
+    )
+    return [step]
+
+
+def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None) -> list[SqliteStep]:
+    step = SqliteStep(
+        method=Method.TRANSACTION,
+        object="main",
+        command="ANALYZE main",
+        reason="there is no table, so there is nothing to collect",
+        lock=OFFERS[Operation.ANALYZE].lock(wal=wal),
+        after_cancel=OFFERS[Operation.ANALYZE].after_cancel,
+        settings=() if limit is None else (f"PRAGMA analysis_limit = {limit}",),
+    )
+    if not tables:
+        return [step]
+    return [
+        replace(
+            step,
+            object=table.name,
+            command=f"ANALYZE main.{quote(table.name)}",
+            reason=_statistics(table) + ("" if limit is None else f"; looks at {limit:,} rows of each index"),
+            estimate=cost.seconds,
+            course=cost.course,
+        )
+        for table in tables
+        for cost in [costs.analyze(table, limit)]
+    ]
+
+
+def reindex_steps(
+    indexes: Sequence[Index], tables: Sequence[Table], summary: Summary, path: str, temporary_directory: str | None
+) -> list[SqliteStep]:
+    """One step per index, so that each has its own outcome. The schema is named because a bare
+    `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes."""
+    lock, after_cancel = OFFERS[Operation.REINDEX].lock(wal=summary.is_wal), OFFERS[Operation.REINDEX].after_cancel
+    if not indexes:
+        reason = "there is no index, so there is nothing to rebuild"
+        return [SqliteStep(method=Method.TRANSACTION, object="main", command="REINDEX", reason=reason, lock=lock)]
+    steps = [
+        SqliteStep(
+            method=Method.TRANSACTION,
+            object=index.name,
+            command=f"REINDEX main.{quote(index.name)}",
+            reason=f"{'PRIMARY KEY or UNIQUE' if index.automatic else 'index'} of table {index.table}",
+            lock=lock,
+            after_cancel=after_cancel,
+            disk_needed=sum(need.bytes for need in needs) or None,
+            estimate=cost.seconds,
+            needs=needs,
+            course=cost.course,
+        )
+        for index in indexes
+        for cost in [costs.reindex(index)]
+        for needs in [_index_needs(_index_bytes(index, tables, summary), summary, path, temporary_directory)]
+    ]
+    return [
+        *steps,
+        *log_written_back(summary, "in WAL mode the new indexes are in the log until it has been written back"),
+    ]
+
+
+def _index_bytes(index: Index, tables: Sequence[Table], summary: Summary) -> int:
+    """How big an index is likely to be: its share of the entries of all."""
+    entries = sum((other.rows or 0) * other.columns for table in tables for other in table.indexes)
+    share = (index.rows or 0) * index.columns / entries if entries else 0.0
+    return round(summary.used * SHARE_OF_INDEXES * share)
+
+
+def _index_needs(size: int, summary: Summary, path: str, temporary_directory: str | None) -> tuple[Need, ...]:
+    journal = Need(str(Path(path).parent), size, "the write-ahead log" if summary.is_wal else "the journal")
+    sorting = () if temporary_directory is None else (Need(temporary_directory, size, "sorting"),)
+    return (journal, *sorting) if size else ()
+
+
+def optimize_steps(tables: Sequence[Table], *, wal: bool) -> list[SqliteStep]:
+    unknown = sum(table.known_rows is None for table in tables)
+    return [
+        SqliteStep(
+            method=Method.TRANSACTION,
+            object="main",
+            command=OPTIMIZE,
+            reason=f"{unknown:,} of {counted(len(tables), 'table')} without statistics; renews what is stale, too",
+            lock=OFFERS[Operation.OPTIMIZE].lock(wal=wal),
+            after_cancel=OFFERS[Operation.OPTIMIZE].after_cancel,
+        )
+    ]
+
+
+def check_steps(
+    tables: Sequence[Table], summary: Summary, level: CheckLevel, *, named: bool, in_parts: bool
+) -> list[SqliteStep]:
+    """`named`: only of these tables. `in_parts`: table by table, so that several can be checked at once."""
+    check, cost_of = (
+        ("quick_check", costs.quick_check) if level is CheckLevel.QUICK else ("integrity_check", costs.full_check)
+    )
+    step = SqliteStep(
+        method=Method.CHECK,
+        object="main",
+        command="PRAGMA main.quick_check",
+        reason="looks at the structure of every page, at types and constraints",
+        lock=OFFERS[Operation.CHECK].lock(wal=summary.is_wal),
+        after_cancel=OFFERS[Operation.CHECK].after_cancel,
+    )
+    foreign_keys = replace(
+        step,
+        method=Method.FOREIGN_KEYS,
+        command="PRAGMA main.foreign_key_check",
+        reason="looks for rows whose parent row is missing",
+        estimate=costs.SHORTEST,
+    )
+    if named:
+        parts = [
+            replace(
+                _costing(step, cost_of([table])),
+                object=table.name,
+                command=f"PRAGMA main.{check}({literal(table.name)})",
+                reason=_checked(table, level),
+            )
+            for table in tables
+        ]
+        return _longest_first(parts)
+    quick = _costing(step, costs.quick_check(tables, summary.pages))
+    if level is CheckLevel.QUICK:
+        return [quick, foreign_keys]
+    indexed = [table for table in tables if table.indexes]
+    if not in_parts or not indexed or any(reads_as_number(table.name) for table in indexed):
+        reason = "looks at everything: pages, types, constraints, and every index against its table"
+        whole = _costing(step, costs.full_check(tables, summary.pages))
+        return [replace(whole, command="PRAGMA main.integrity_check", reason=reason), foreign_keys]
+    parts = [
+        replace(
+            _costing(step, costs.full_check([table])),
+            object=table.name,
+            command=f"PRAGMA main.integrity_check({literal(table.name)})",
+            reason=_checked(table, level),
+        )
+        for table in indexed
+    ]
+    return [*_longest_first(parts), quick, foreign_keys]
+
+
+def _costing(step: SqliteStep, cost: Cost) -> SqliteStep:
+    return replace(step, estimate=cost.seconds, course=cost.course)
+
+
+def _longest_first(steps: Sequence[SqliteStep]) -> list[SqliteStep]:
+    """So that of several at once none is left over, alone, at the end."""
+    return sorted(steps, key=lambda step: step.estimate or 0.0, reverse=True)
+
+
+def reads_as_number(name: str) -> bool:
+    """Whether a check would take the name of a table for a number of findings."""
+    return name.strip().lstrip("+-").isdigit()
+
+
+def checkpoint_steps(summary: Summary) -> list[SqliteStep]:
+    return [
+        SqliteStep(
+            method=Method.CHECKPOINT,
+            object="main",
+            command=CHECKPOINT,
+            reason=f"the write-ahead log is {size(summary.wal_size)} long",
+            lock=BLOCKS_WRITERS,
+            after_cancel=OFFERS[Operation.CHECKPOINT].after_cancel,
+        )
+    ]
+
+
+def incremental_vacuum_steps(summary: Summary) -> list[SqliteStep]:
+    free = summary.free_pages
+    return [
+        SqliteStep(
+            method=Method.INCREMENTAL,
+            object="main",
+            command=f"PRAGMA main.incremental_vacuum({PAGES_AT_ONCE})",
+            reason=f"{counted(free, 'page')} free ({size(free * summary.page_size)}), {PAGES_AT_ONCE:,} at a time",
+            lock=OFFERS[Operation.INCREMENTAL_VACUUM].lock(wal=summary.is_wal),
+            after_cancel=OFFERS[Operation.INCREMENTAL_VACUUM].after_cancel,
+        ),
+        *log_written_back(summary, "in WAL mode the file shrinks when the log has been written back to it"),
+    ]
+
+
+def fts_optimize_steps(segments: Mapping[str, int], summary: Summary) -> list[SqliteStep]:
+    """`segments`: how many each full-text index has."""
+    steps = [
+        SqliteStep(
+            method=Method.MERGE,
+            object=name,
+            command="; ".join(merge_commands(name)),
+            reason=f"{counted(count, 'segment')}; the second command again until there is nothing left to merge",
+            lock=OFFERS[Operation.FTS_OPTIMIZE].lock(wal=summary.is_wal),
+            after_cancel=OFFERS[Operation.FTS_OPTIMIZE].after_cancel,
+        )
+        for name, count in segments.items()
+    ]
+    return [
+        *steps,
+        *log_written_back(summary, "in WAL mode the merged index is in the log until it has been written back"),
+    ]
+
+
+def merge_commands(name: str) -> tuple[str, str]:
+    """The first merge of a full-text index, which begins with all of its segments, and those that go on with it."""
+    merge = f"INSERT INTO main.{quote(name)}({quote(name)}, rank) VALUES('merge', "
+    return f"{merge}{-MERGED_AT_ONCE})", f"{merge}{MERGED_AT_ONCE})"
+
+
+def backup_steps(summary: Summary, destination: str, unfinished: str) -> list[SqliteStep]:
+    """`unfinished`: what the copy is called until it has been checked."""
+    offer = OFFERS[Operation.BACKUP]
+    need = Need(str(Path(destination).parent), summary.used, "the copy")
+    copy = SqliteStep(
+        method=Method.COPY,
+        object="main",
+        command=f"VACUUM main INTO {literal(unfinished)}",
+        reason=f"copies {size(summary.used)}, without free pages",
+        lock=offer.lock(wal=summary.is_wal),
+        after_cancel=offer.after_cancel,
+        disk_needed=need.bytes,
+        estimate=costs.copy(summary.used).seconds,
+        needs=(need,),
+        volume=summary.used,
+        destination=destination,
+    )
+    check = replace(
+        copy,
+        method=Method.COPY_CHECK,
+        object=Path(destination).name,
+        command="PRAGMA main.quick_check",
+        reason=f"checks the copy, which is called {Path(destination).name} from then on",
+        lock=BLOCKS_NOBODY,
+        disk_needed=None,
+        estimate=costs.copy_check(summary.used).seconds,
+        needs=(),
+        volume=0,
+    )
+    return [copy, check]
+
+
+def _free_pages(summary: Summary) -> str:
+    if not summary.free_pages:
+        return "no page is free; only partly filled pages can be packed"
+    share = summary.free_pages / summary.pages
+    percent = "less than 1%" if share < 0.01 else f"{share:.0%}"
+    return f"{percent} of the pages are free ({size(summary.free_pages * summary.page_size)})"
+
+
+def _statistics(table: Table) -> str:
+    known = (
+        "no statistics yet" if table.known_rows is None else f"statistics from when it had {table.known_rows:,} rows"
+    )
+    return f"{counted(len(table.indexes), 'index')}, {known}"
+
+
+def _checked(table: Table, level: CheckLevel) -> str:
+    if level is CheckLevel.QUICK:
+        return "looks at its pages, types and constraints"
+    return f"compares {counted(len(table.indexes), 'index')} with the table, entry by entry"

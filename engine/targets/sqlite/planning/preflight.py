@@ -1,0 +1,92 @@
+"""What speaks against an operation before it begins: pure functions of what was found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine.targets.sqlite.connection.names import folded, quote
+from engine.words import listed
+
+_ROWID: Final = re.compile(r"\b(rowid|_rowid_|oid)\b", re.IGNORECASE)
+_CONTENT: Final = re.compile(
+    r"""[,(]\s*content\s*=\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:\w|[^\0-\x7f])+)""",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdicts:
+    """Why an operation is refused, if it is, and what else the DBA should know."""
+
+    refused: str | None = None
+    warnings: tuple[str, ...] = ()
+    rebuild: tuple[str, ...] = ()
+    """Full-text indexes that the operation breaks unless they are rebuilt."""
+
+
+def lossy_schema(names: Sequence[str]) -> str | None:
+    """`names`: schema entries whose text VACUUM does not copy."""
+    if not names:
+        return None
+    return (
+        f"VACUUM would silently drop {listed([*map(repr, names)])}: the schema entry does not start with CREATE. "
+        "Recreate it with an ordinary CREATE statement first"
+    )
+
+
+def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
+    """`found`: indexes, each with a collation that SQLite does not know here."""
+    collations: dict[str, list[str]] = {}
+    for index, collation in found:
+        collations.setdefault(collation, []).append(index)
+    if not collations:
+        return None
+    details = "; ".join(f"{name!r} of {listed(indexes)}" for name, indexes in collations.items())
+    return f"it needs a collation that only its application has: {details}. Only the application can maintain it"
+
+
+def renumbered(
+    tables: Sequence[str], views_and_triggers: Iterable[tuple[str, str]], fts: Iterable[tuple[str, str]]
+) -> Verdicts:
+    """What it means that VACUUM numbers the rows of `tables` anew.
+
+    `views_and_triggers` and `fts` (full-text tables) come with their SQL.
+    """
+    if not tables:
+        return Verdicts()
+    anew = {folded(name) for name in tables}
+    users = [
+        name
+        for name, sql in views_and_triggers
+        if sql and _ROWID.search(sql) and any(_mentions(sql, table) for table in tables)
+    ]
+    by_rowid = anew | {folded(name) for name in users}
+    rebuild = tuple(name for name, sql in fts if folded(content_table(sql) or "") in by_rowid)
+    warnings = [
+        f"VACUUM numbers the rowids of {listed(tables)} anew, which {'has' if len(tables) == 1 else 'have'} no "
+        "INTEGER PRIMARY KEY: what an application keeps of them elsewhere would lead to other rows"
+    ]
+    if users:
+        warnings.append(f"rowids of such tables are used by {listed(users)}")
+    if rebuild:
+        warnings.append(f"the full-text index {listed(rebuild)} goes by such rowids, and is rebuilt after VACUUM")
+    return Verdicts(warnings=tuple(warnings), rebuild=rebuild)
+
+
+def _mentions(sql: str, name: str) -> bool:
+    written = f"{re.escape(name)}|{re.escape(quote(name)[1:-1])}"
+    return re.search(rf"(?<!\w)(?:{written})(?!\w)", sql, re.IGNORECASE) is not None
+
+
+def content_table(sql: str) -> str | None:
+    """The table that a full-text index takes its text from; None where it holds the text itself, or none."""
+    found = _CONTENT.search(sql)
+    if found is None:
+        return None
+    value, mark = found[1], found[1][0]
+    if mark == "[":
+        return value[1:-1] or None
+    return value[1:-1].replace(mark * 2, mark) or None if mark in "'\"`" else value

@@ -1,0 +1,50 @@
+"""Steps as the session executes them: what a plan shows, and how it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from engine.targets.base import PlannedStep
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.system.space import Need
+
+
+class Method(StrEnum):
+    """The ways in which a command is carried out."""
+
+    TRANSACTION = "transaction"
+    """In a transaction of its own, whose COMMIT is tried again."""
+    VACUUM = "vacuum"
+    CHECKPOINT = "checkpoint"
+    CHECK = "check"
+    FOREIGN_KEYS = "foreign_keys"
+    INCREMENTAL = "incremental"
+    """Again and again, until no page is free."""
+    MERGE = "merge"
+    """Again and again, until there is nothing left to merge."""
+    COPY = "copy"
+    COPY_CHECK = "copy_check"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqliteStep(PlannedStep):
+    """A planned step, with what its execution goes by."""
+
+    method: Method
+    settings: tuple[str, ...] = ()
+    """Commands that prepare the connection."""
+    read_ahead: bool = False
+    """Whether the file is worth reading into memory before."""
+    needs: tuple[Need, ...] = ()
+    """The space it needs while it runs."""
+    course: tuple[tuple[float, float], ...] = ()
+    """How far it is expected to be after so many opcodes; empty where its progress is not told by them."""
+    volume: int = 0
+    """Bytes that it copies, where its progress is told by them."""
+    in_memory: bool = False
+    """Whether its temporary files are in memory."""
+    destination: str = ""
+    """The new file of a backup."""

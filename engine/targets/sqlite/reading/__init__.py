@@ -1,0 +1,1 @@
+"""What a database says of itself: queries, and their rows as values."""

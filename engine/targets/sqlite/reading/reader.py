@@ -1,0 +1,79 @@
+"""What a session reads of its database: values, with errors in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.errors import reading_error
+from engine.targets.sqlite.connection.names import quote
+from engine.targets.sqlite.reading import catalog, shape
+from engine.targets.sqlite.reading.catalog import Summary, Table
+from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.holders import in_use
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+
+class Reader:
+    """Reads the database at `path` through `connection`. Every method raises TargetError where it cannot be read."""
+
+    def __init__(self, connection: aiosqlite.Connection, path: str, lock_timeout: float) -> None:
+        self.connection = connection
+        self.path = path
+        self._lock_timeout = lock_timeout
+
+    async def rows(self, sql: str) -> list[Any]:
+        try:
+            return await statement.read(self.connection, sql, self._lock_timeout)
+        except sqlite3.Error as error:
+            raise reading_error(self.path, error, self._lock_timeout, in_use(self.path)) from error
+
+    async def summary(self) -> Summary:
+        ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = await self.rows(catalog.SUMMARY)
+        return Summary(
+            size=file_size(self.path),
+            wal_size=file_size(self.path + "-wal"),
+            pages=pages,
+            page_size=page_size,
+            free_pages=free_pages,
+            journal_mode=journal_mode,
+            auto_vacuum=auto_vacuum,
+            tables=tables,
+            indexes=indexes,
+        )
+
+    async def require(self, objects: Sequence[str]) -> None:
+        """Raise UsageError for a name that is no table or index."""
+        shape.named_tables(await shape.read_tables(self.rows), objects)
+
+    async def tables(self, objects: Sequence[str] = ()) -> list[Table]:
+        """All tables, or those that were asked for by their names or those of their indexes, with their rows.
+
+        Raises UsageError for an object that is not there.
+        """
+        tables = shape.named_tables(await shape.read_tables(self.rows), objects)
+        return await shape.with_rows(self.connection, tables)
+
+    async def fts_segments(self) -> dict[str, int]:
+        """The segments of each full-text index; one whose tables cannot be read is left out."""
+        segments: dict[str, int] = {}
+        for name, _ in await self.rows(catalog.FTS5_TABLES):
+            with contextlib.suppress(sqlite3.Error):
+                ((number,),) = await statement.short(
+                    self.connection, f"SELECT count(DISTINCT segid) FROM main.{quote(name + '_idx')}"
+                )
+                segments[name] = number
+        return segments
+
+    async def measured(self, sql: str) -> int | None:
+        """The number that `sql` gives; None where the database does not let it be found out."""
+        try:
+            ((value,),) = await statement.short(self.connection, sql)
+        except sqlite3.Error:  # damaged, or locked: the operation itself will tell
+            return None
+        return int(value)

@@ -1,0 +1,138 @@
+"""The tables and indexes of a database, with how many rows they have, as far as that can be had quickly."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from engine.errors import UsageError
+from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.connection.statement import fetch_all
+from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.catalog import Index, Table
+from engine.words import listed
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+Read = Callable[[str], Awaitable[list[Any]]]
+_ROWS: Final = re.compile(r"([0-9]{1,18})(?![0-9])")
+# From how close to each other the rowids are in some places: that is right also where they begin late, have gaps, or
+# are random. A row takes four bytes at least, whatever its rowid.
+_ROWS_BY_SAMPLES: Final = """
+WITH RECURSIVE
+place(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM place LIMIT 16),
+span(lowest, length) AS (
+    SELECT lowest, highest - lowest + 1
+    FROM (SELECT (SELECT min(rowid) FROM {table}) AS lowest, (SELECT max(rowid) FROM {table}) AS highest)
+),
+stretch(start, length) AS (SELECT lowest + number * (length / 16.0), length / 16.0 FROM span, place)
+SELECT min(round(total(length * (
+    SELECT count(*) / (max(id) - start + 1) FROM (SELECT rowid AS id FROM {table} WHERE rowid >= start LIMIT 64)
+))), (SELECT page_count * page_size / 4 FROM pragma_page_count, pragma_page_size)) FROM stretch
+"""
+COUNTING: Final = 0.25
+"""Seconds that counting rows may take: a hundredth of what it helps to estimate, where that is long."""
+
+
+async def read_tables(read: Read) -> list[Table]:
+    """All tables that have pages of their own, in the order of their creation, without counting rows."""
+    indexes: dict[str, list[Index]] = {}
+    for name, table, automatic, unique, partial, columns in await read(catalog.INDEXES):
+        index = Index(
+            name=name,
+            table=table,
+            automatic=bool(automatic),
+            unique=bool(unique),
+            partial=bool(partial),
+            columns=columns,
+        )
+        indexes.setdefault(folded(table), []).append(index)
+    known = await known_rows(read)
+    return [
+        Table(
+            name=name,
+            columns=columns,
+            without_rowid=bool(without_rowid),
+            known_rows=known.get(folded(name)),
+            indexes=tuple(indexes.get(folded(name), ())),
+        )
+        for name, without_rowid, columns in await read(catalog.TABLES)
+    ]
+
+
+async def known_rows(read: Read) -> dict[str, int]:
+    """What the statistics say, by the folded name of the table."""
+    if not await read(catalog.HAS_STATISTICS):
+        return {}
+    known: dict[str, int] = {}
+    for table, _, stat in await read(catalog.STATISTICS):
+        if table is not None and (rows := _ROWS.match(str(stat))):
+            known[folded(str(table))] = max(known.get(folded(str(table)), 0), int(rows[1]))
+    return known
+
+
+async def with_rows(connection: aiosqlite.Connection, tables: Sequence[Table], budget: float = COUNTING) -> list[Table]:
+    """The tables with their rows: counted while the budget (seconds) lasts, then as the statistics or a few samples
+    say. What cannot be read has none."""
+    out_of_time = asyncio.Event()
+    if budget <= 0:
+        out_of_time.set()
+    timer = asyncio.get_running_loop().call_later(budget, out_of_time.set)
+    try:
+        return [_having(table, await _rows(connection, table, out_of_time)) for table in tables]
+    finally:
+        timer.cancel()
+
+
+def _having(table: Table, rows: int | None) -> Table:
+    return replace(table, rows=rows, indexes=tuple(replace(index, rows=rows) for index in table.indexes))
+
+
+async def _rows(connection: aiosqlite.Connection, table: Table, out_of_time: asyncio.Event) -> int | None:
+    name = quote(table.name)
+    try:
+        if not out_of_time.is_set():
+            ((count,),) = await fetch_all(connection, f"SELECT count(*) FROM main.{name}", out_of_time)
+            return int(count)
+    except sqlite3.Error:
+        pass
+    if table.known_rows is not None or table.without_rowid:
+        return table.known_rows
+    try:
+        ((rows,),) = await fetch_all(connection, _ROWS_BY_SAMPLES.format(table=f"main.{name}"), asyncio.Event())
+    except sqlite3.Error:
+        return None
+    return int(rows) if isinstance(rows, int | float) and rows >= 0 else None
+
+
+def named_tables(tables: Sequence[Table], objects: Sequence[str]) -> list[Table]:
+    """The tables that were asked for by their own name, or by that of an index; all where none was named.
+
+    Raises UsageError for a name that is neither.
+    """
+    if not objects:
+        return list(tables)
+    names = {table.name: {folded(table.name), *(folded(i.name) for i in table.indexes)} for table in tables}
+    if unknown := [name for name in objects if not any(folded(name) in known for known in names.values())]:
+        raise UsageError(listed(unknown), "is no table or index of the database", "check the name")
+    wanted = {folded(name) for name in objects}
+    return [table for table in tables if wanted & names[table.name]]
+
+
+def named_indexes(tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
+    """The indexes that were asked for, by their own name or by that of their table; all where none was named.
+
+    Raises UsageError for a name that is neither.
+    """
+    wanted = {folded(name) for name in objects}
+    return [
+        index
+        for table in named_tables(tables, objects)
+        for index in table.indexes
+        if not wanted or wanted & {folded(index.name), folded(table.name)}
+    ]

@@ -1,0 +1,251 @@
+"""How a step is carried out, for each method.
+
+Each function runs one step to its end and says what happened. It raises what SQLite raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.jobs import Facts, Reason, Status
+from engine.targets.base import StepContext, StepProgress, StepResult
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.errors import explain, is_damage, is_missing_code
+from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.planning import plans
+from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.running.checking import MOST, Findings, findings_of, orphans_of
+from engine.targets.sqlite.running.sampling import progress_told
+from engine.targets.sqlite.system import copying
+from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.holders import in_use
+from engine.words import counted
+
+FEWEST_CHANGES: Final = 2
+"""A merge that changes fewer rows had nothing to do."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """A step in the making: what it runs on, and what it leaves for the look afterwards."""
+
+    connection: MeteredConnection
+    path: str
+    step: SqliteStep
+    context: StepContext
+    lock_timeout: float
+    is_wal: bool
+    found: Findings | None = None
+    """What a check has found."""
+
+    @property
+    def cancel(self) -> asyncio.Event:
+        return self.context.cancel
+
+    async def rows(self, sql: str) -> list[Any]:
+        return await statement.fetch_all(self.connection.aio, sql, self.cancel)
+
+    async def rows_when_free(self, sql: str) -> list[Any]:
+        """All rows of `sql`, which takes its locks before it does any work: so it can be tried again."""
+        return await statement.patiently(lambda: self.rows(sql), self.lock_timeout, self.cancel, self.tell_who_waits)
+
+    async def in_transaction(self, sql: str) -> None:
+        await statement.in_transaction(self.connection.aio, sql, self.lock_timeout, self.cancel, self.tell_who_waits)
+
+    def tell_who_waits(self) -> None:
+        who = in_use(self.path) or "another connection uses the database"
+        self.context.report(StepProgress(phase=f"waiting for its lock: {who}"))
+
+
+async def transaction(work: Work) -> StepResult:
+    async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
+        await work.in_transaction(work.step.command)
+    return StepResult(status=Status.COMPLETED)
+
+
+async def vacuum(work: Work) -> StepResult:
+    async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
+        await work.rows_when_free(work.step.command)
+    return StepResult(status=Status.COMPLETED)
+
+
+async def checkpoint(work: Work) -> StepResult:
+    """Try until nobody is in the way; SQLite tells that in a row, and raises nothing."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + work.lock_timeout
+    before = file_size(work.path + "-wal")
+    while True:
+        ((busy, frames, written),) = await work.rows(work.step.command)
+        if not busy:
+            return StepResult(status=Status.COMPLETED, effect={"written_back": before})
+        if work.cancel.is_set():
+            return StepResult(status=Status.CANCELLED)
+        if clock() >= deadline:
+            break
+        work.tell_who_waits()
+        await asyncio.sleep(0.1)
+    return _log_in_use(work, frames, written)
+
+
+def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
+    who = in_use(work.path) or "another connection uses it"
+    error = f"{max(written, 0):,} of {max(frames, 0):,} frames of the log were written back: {who}"
+    if work.step.completes_previous:  # the work is done; only the log is still there
+        return StepResult(
+            status=Status.SKIPPED,
+            error=error,
+            warnings=("the file shrinks only when the other connection is done and a checkpoint has run",),
+        )
+    return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
+
+
+async def check(work: Work) -> StepResult:
+    try:
+        async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
+            rows = await work.rows_when_free(work.step.command)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        return _judged(work, Findings(sentences=(f"it cannot be read: {error}",), damage=str(error)))
+    return _judged(work, findings_of(rows))
+
+
+async def foreign_keys(work: Work) -> StepResult:
+    async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
+        rows = await work.rows_when_free(work.step.command)
+    return _judged(work, orphans_of(rows))
+
+
+def _judged(work: Work, found: Findings) -> StepResult:
+    work.found = found
+    number = len(found.sentences)
+    if not number:
+        return StepResult(status=Status.COMPLETED, effect={"findings": 0})
+    more = "" if number == 1 else f", the first of {counted(number, 'finding')}"
+    more += " or more" if number >= MOST else ""
+    return StepResult(
+        status=Status.FAILED,
+        error=found.sentences[0] + more,
+        effect={"findings": number},
+        findings=found.sentences,
+    )
+
+
+async def incremental(work: Work) -> StepResult:
+    """In chunks, so that others get their turn and a cancel needs not wait."""
+    at_first = free = await _free_pages(work)
+    while free and not work.cancel.is_set():
+        # `execute` would free one page: it takes only the first row of a statement that says it has none.
+        await statement.patiently(lambda: _script(work), work.lock_timeout, work.cancel, work.tell_who_waits)
+        if work.is_wal:
+            await work.rows("PRAGMA main.wal_checkpoint(PASSIVE)")
+        left = await _free_pages(work)
+        if left >= free:
+            break  # somebody else is freeing pages as fast
+        free = left
+        work.context.report(StepProgress(fraction=1 - free / at_first))
+        await asyncio.sleep(PAUSE_BETWEEN_CHUNKS)
+    status = Status.CANCELLED if free and work.cancel.is_set() else Status.COMPLETED
+    return StepResult(status=status, effect={"freed_pages": at_first - free})
+
+
+async def _script(work: Work) -> None:
+    await statement.to_its_end(asyncio.ensure_future(work.connection.aio.executescript(work.step.command)))
+
+
+async def _free_pages(work: Work) -> int:
+    ((free,),) = await work.rows("PRAGMA main.freelist_count")
+    return int(free)
+
+
+async def merge(work: Work) -> StepResult:
+    """In chunks, so that others get their turn and a cancel needs not wait."""
+    connection, pages = work.connection.aio, 0
+    command, next_command = plans.merge_commands(work.step.object)
+    while not work.cancel.is_set():
+        before = connection.total_changes
+        await work.in_transaction(command)
+        if connection.total_changes - before < FEWEST_CHANGES:
+            return StepResult(status=Status.COMPLETED)
+        pages += connection.total_changes - before
+        if work.step.volume:
+            work.context.report(StepProgress(fraction=min(pages / work.step.volume, 0.99)))
+        command = next_command
+        await asyncio.sleep(PAUSE_BETWEEN_CHUNKS)
+    return StepResult(status=Status.CANCELLED)
+
+
+async def copy(work: Work) -> StepResult:
+    """Nothing with the final name exists before the copy is complete; nothing at all is left of one that is not."""
+    destination = work.step.destination
+    if problem := copying.problem_with(destination):
+        return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=problem)
+    try:
+        copying.begin(destination)
+        async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
+            await work.rows_when_free(work.step.command)
+    except OSError as error:
+        copying.discard(destination)
+        return StepResult(status=Status.FAILED, error=f"the copy cannot be written: {error.strerror or error}")
+    except BaseException:
+        copying.discard(destination)
+        raise
+    return StepResult(status=Status.COMPLETED, effect={"backup_size": file_size(copying.unfinished(destination))})
+
+
+async def copy_check(work: Work) -> StepResult:
+    """The copy gets its name only when it has been checked, and is on the disk."""
+    destination = work.step.destination
+    unfinished = copying.unfinished(destination)
+    try:
+        identity = copying.identity(destination)
+        copied = await MeteredConnection.open(connection_uri(unfinished), work.lock_timeout)
+        rows: list[Any] = []
+        warnings: tuple[str, ...] = ()
+        try:
+            rows = await statement.fetch_all(copied.aio, work.step.command, work.cancel)
+        except sqlite3.Error as error:
+            if not is_missing_code(error):
+                raise
+            warnings = (f"the copy could not be checked: {explain(error, work.lock_timeout)}",)
+        finally:
+            await copied.close()
+        found = findings_of(rows)
+        if found.damage is not None:
+            copying.discard(destination)
+            return StepResult(status=Status.FAILED, error=f"the copy is damaged: {found.damage}")
+        if found.sentences:  # as in the database itself: no reason to be without a backup
+            warnings = (f"the copy is complete, and has what a check of the database would find: {found.sentences[0]}",)
+        await asyncio.to_thread(copying.complete, work.path, destination, identity)
+    except FileExistsError:
+        copying.discard(destination)
+        return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=copying.problem_with(destination))
+    except OSError as error:
+        copying.discard(destination)
+        return StepResult(status=Status.FAILED, error=f"the copy cannot be completed: {error.strerror or error}")
+    except BaseException:
+        copying.discard(destination)
+        raise
+    effect: Facts = {"backup": destination, "backup_size": file_size(destination)}
+    return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
+
+
+PAUSE_BETWEEN_CHUNKS: Final = 0.02
+"""Seconds in which others can have the lock, whose turn it would not be otherwise."""
+
+METHODS: Final[Mapping[Method, Callable[[Work], Awaitable[StepResult]]]] = {
+    Method.TRANSACTION: transaction,
+    Method.VACUUM: vacuum,
+    Method.CHECKPOINT: checkpoint,
+    Method.CHECK: check,
+    Method.FOREIGN_KEYS: foreign_keys,
+    Method.INCREMENTAL: incremental,
+    Method.MERGE: merge,
+    Method.COPY: copy,
+    Method.COPY_CHECK: copy_check,
+}

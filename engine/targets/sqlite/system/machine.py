@@ -1,0 +1,123 @@
+"""What this machine has left for us, and what we use of it: from /proc, so that off Linux most of it is not known.
+
+What we use is asked ten times a second while something runs, at a few hundredths of a millisecond.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from engine.targets.sqlite.system.mounts import Mount, mounts
+
+_TEMPORARY_FILE: Final = "etilqs_"  # how SQLite names them; it unlinks them as soon as they are made
+
+
+def available_memory() -> int | None:
+    """Bytes that may be used now without harm to others: what the system has, and what our control groups allow."""
+    free = field(_text("/proc/meminfo"), "MemAvailable")
+    if free is None:
+        return None
+    return min([free * 1024, *_known(map(memory_left, _our_groups("memory")))])
+
+
+def processors() -> int:
+    """How many processors we may keep busy, by our affinity and our control groups; at least 1."""
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([ours, *_known(map(processors_allowed, _our_groups("cpu")))])
+
+
+def thread_io(thread: int) -> tuple[int, int] | None:
+    """Bytes that a thread of this process, by its native id, has read and written so far, cached or not."""
+    text = _text(f"/proc/self/task/{thread}/io")
+    read, written = field(text, "rchar"), field(text, "wchar")
+    return None if read is None or written is None else (read, written)
+
+
+def anonymous_memory() -> int | None:
+    """Bytes of memory that are this process's own, without what it maps of files."""
+    kilobytes = field(_text("/proc/self/status"), "RssAnon")
+    return None if kilobytes is None else kilobytes * 1024
+
+
+def temporary_bytes() -> int:
+    """The size of the largest temporary file that SQLite has open in this process; 0 where there is none."""
+    largest = 0
+    with suppress(OSError):
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                if descriptor.readlink().name.startswith(_TEMPORARY_FILE):
+                    largest = max(largest, descriptor.stat().st_size)
+    return largest
+
+
+def field(text: str, name: str) -> int | None:
+    """The number in the line `name: 12 kB`, or `name 12`."""
+    found = re.search(rf"^{name}:?\s+(\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def groups_around(text: str, all_mounts: Iterable[Mount], controller: str) -> Iterator[Path]:
+    """The directories of the control groups we are in, from our own outwards, in both versions of the interface.
+
+    `text` is that of /proc/self/cgroup.
+    """
+    for line in text.splitlines():
+        _, controllers, group = line.split(":", 2)
+        for mount in all_mounts:
+            first = mount.kind == "cgroup" and controller in controllers.split(",") and controller in mount.options
+            second = mount.kind == "cgroup2" and not controllers
+            if first or second:
+                inside = PurePosixPath(group).is_relative_to(mount.root)  # in a container it may not be
+                relative = PurePosixPath(group).relative_to(mount.root) if inside else PurePosixPath()
+                yield from (Path(mount.point, part) for part in (relative, *relative.parents))
+
+
+def memory_left(group: Path) -> int | None:
+    """Bytes that a control group may still use; None where it has no limit. Cached files that rest count as free."""
+    limits = _known(_number(group / name) for name in ("memory.max", "memory.high", "memory.limit_in_bytes"))
+    used = _known(_number(group / name) for name in ("memory.current", "memory.usage_in_bytes"))
+    if not limits or not used:
+        return None
+    statistics = _text(group / "memory.stat")
+    resting = field(statistics, "total_inactive_file") or field(statistics, "inactive_file") or 0
+    return max(0, min(limits) - used[0] + resting)
+
+
+def processors_allowed(group: Path) -> int | None:
+    """How many processors' time a control group may use, rounded up; None where it has no limit."""
+    quota, _, period = _text(group / "cpu.max").partition(" ")
+    if not period:
+        quota, period = _text(group / "cpu.cfs_quota_us"), _text(group / "cpu.cfs_period_us")
+    with suppress(ValueError):  # "max"
+        if int(quota) > 0:  # not -1
+            return math.ceil(int(quota) / int(period))
+    return None
+
+
+def _our_groups(controller: str) -> Iterator[Path]:
+    with suppress(OSError):
+        yield from groups_around(_text("/proc/self/cgroup"), mounts(), controller)
+
+
+def _known(numbers: Iterable[int | None]) -> list[int]:
+    return [number for number in numbers if number is not None]
+
+
+def _number(path: Path) -> int | None:
+    with suppress(ValueError):  # "max"
+        return int(_text(path))
+    return None
+
+
+def _text(path: str | Path) -> str:
+    """ "" where it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,128 @@
+"""Advice by the past, by full-text indexes and by the log: at each threshold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.advice import Advice, Level, Past
+from engine.jobs import CheckLevel, Operation
+from engine.targets.sqlite.advising.advice import advise
+from engine.targets.sqlite.advising.condition import Condition
+from engine.targets.sqlite.advising.thresholds import DAY, MB
+
+NOW = 1_795_000_000_000_000
+CLEAN = {CheckLevel.FULL: NOW, CheckLevel.QUICK: NOW}
+HEALTHY = Condition(pages=10_000, page_size=4096, leaves=())
+
+
+def past(**more: object) -> Past:
+    return Past(**{"now": NOW, "checked_at": CLEAN} | more)  # type: ignore[arg-type]
+
+
+def of(operation: Operation, condition: Condition = HEALTHY, known: Past | None = None) -> Advice:
+    (found,) = [one for one in advise(condition, known or past()) if one.operation is operation]
+    return found
+
+
+def test_every_operation_is_judged_once() -> None:
+    assert sorted(one.operation for one in advise(HEALTHY, past())) == sorted(Operation)
+
+
+def test_a_healthy_database_needs_nothing_and_is_told_why() -> None:
+    for one in advise(HEALTHY, past()):
+        assert one.level is Level.NONE, one
+        assert one.reason
+        assert "\n" not in one.reason
+
+
+def test_damaged_indexes_are_to_be_rebuilt_now_and_before_anything_else() -> None:
+    condition = replace(HEALTHY, indexes=frozenset({"by name", "by day", "by price"}))
+    first, *_ = advise(condition, past(damaged_indexes=("by price", "by name", "dropped since")))
+    assert (first.operation, first.level) == (Operation.REINDEX, Level.NOW)
+    assert first.objects == ("by price", "by name")
+    assert first.reason == "the last check found 2 indexes damaged: by price, by name"
+
+
+def test_without_damage_no_index_needs_to_be_rebuilt() -> None:
+    found = of(Operation.REINDEX)
+    assert found.level is Level.NONE
+    assert found.reason == "no check found a damaged index; VACUUM already packs indexes"
+
+
+@pytest.mark.parametrize(
+    ("full", "quick", "level", "due"),
+    [
+        (30, 0, Level.NONE, None),
+        (31, 0, Level.SOON, CheckLevel.FULL),
+        (7, 7, Level.NONE, None),
+        (29, 8, Level.SOON, CheckLevel.QUICK),
+        (8, 8, Level.SOON, CheckLevel.QUICK),
+        (None, 0, Level.SOON, CheckLevel.FULL),
+        (None, None, Level.SOON, CheckLevel.QUICK),
+    ],
+)
+def test_checks_are_due(full: int | None, quick: int | None, level: Level, due: CheckLevel | None) -> None:
+    days = {CheckLevel.FULL: full, CheckLevel.QUICK: quick}
+    checked = {which: NOW - ago * DAY for which, ago in days.items() if ago is not None}
+    found = of(Operation.CHECK, known=past(checked_at=checked))
+    assert (found.level, found.check) == (level, due)
+    assert found.facts["days_since_full_check"] == full
+
+
+def test_a_check_is_due_a_moment_after_its_time() -> None:
+    checked = {CheckLevel.FULL: NOW - 30 * DAY - 1, CheckLevel.QUICK: NOW}
+    assert of(Operation.CHECK, known=past(checked_at=checked)).check is CheckLevel.FULL
+
+
+def test_damage_that_no_reindex_mends_is_said_at_once() -> None:
+    found = of(Operation.CHECK, known=past(damage="Page 12 is never used"))
+    assert found.level is Level.NOW
+    assert "Page 12 is never used" in found.reason
+
+
+def test_a_rebuilt_index_is_to_be_checked() -> None:
+    found = of(Operation.CHECK, known=past(damaged_indexes=("i",)))
+    assert (found.level, found.check) == (Level.SOON, CheckLevel.FULL)
+
+
+@pytest.mark.parametrize(
+    ("size", "log", "level"),
+    [
+        (100 * MB, 64 * MB, Level.NONE),
+        (100 * MB, 64 * MB + 1, Level.SOON),
+        (400 * MB, 100 * MB, Level.NONE),
+        (400 * MB, 100 * MB + 1, Level.SOON),
+    ],
+)
+def test_a_long_log_is_to_be_written_back(size: int, log: int, level: Level) -> None:
+    condition = Condition(pages=size // 1000, page_size=1000, is_wal=True, wal_size=log, leaves=())
+    assert of(Operation.CHECKPOINT, condition).level is level
+
+
+def test_a_vacuum_empties_the_log_too() -> None:
+    condition = Condition(pages=100_000, page_size=1000, free_pages=40_000, is_wal=True, wal_size=70 * MB, leaves=())
+    found = of(Operation.CHECKPOINT, condition)
+    assert (found.level, found.covered_by) == (Level.NONE, Operation.VACUUM)
+
+
+def test_what_is_left_of_a_log_outside_wal_mode_is_no_checkpoint_s_business() -> None:
+    condition = Condition(pages=100, page_size=1000, wal_size=70 * MB, leaves=())
+    assert of(Operation.CHECKPOINT, condition).level is Level.NONE
+
+
+@pytest.mark.parametrize(("segments", "level"), [(8, Level.NONE), (9, Level.SOON)])
+def test_a_full_text_index_of_many_segments_is_to_be_merged(segments: int, level: Level) -> None:
+    condition = Condition(pages=100, page_size=4096, segments={"notes": 1, "mail": segments}, leaves=())
+    found = of(Operation.FTS_OPTIMIZE, condition)
+    assert found.level is level
+    assert f"mail has {segments} segments" in found.reason
+
+
+def test_a_backup_is_never_advised_as_others_are_not_known() -> None:
+    assert of(Operation.BACKUP).level is Level.NONE
+    assert "none was made here lately" in of(Operation.BACKUP).reason
+    found = of(Operation.BACKUP, known=past(backed_up_at=NOW - 3 * DAY))
+    assert found.level is Level.NONE
+    assert "3 days ago" in found.reason

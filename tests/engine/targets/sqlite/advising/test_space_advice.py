@@ -1,0 +1,148 @@
+"""Whether space is to be given back: at each threshold, and whatever the numbers are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.advice import Level
+from engine.jobs import Operation
+from engine.targets.sqlite.advising.condition import Condition, Leaves
+from engine.targets.sqlite.advising.space_advice import space_advice, waste_of
+from engine.targets.sqlite.advising.thresholds import MB
+
+PAGE = 1000
+
+
+def freed(pages: int, free_pages: int, **more: object) -> Condition:
+    return Condition(**{"pages": pages, "page_size": PAGE, "free_pages": free_pages, "leaves": ()} | more)  # type: ignore[arg-type]
+
+
+def half_empty(pages: int, share: float = 0.5) -> Leaves:
+    """Pages of many small rows, of which this share is empty."""
+    return Leaves(pages=pages, cells=10 * pages, unused=round(share * pages * PAGE))
+
+
+@pytest.mark.parametrize(
+    ("pages", "free_pages", "level"),
+    [
+        (64_000, 16_000, Level.SOON),  # 25 % and 16 MB
+        (64_001, 16_000, Level.NONE),
+        (63_996, 15_999, Level.NONE),
+        (512_000, 256_000, Level.NOW),  # 50 % and 256 MB
+        (512_001, 256_000, Level.SOON),
+        (511_998, 255_999, Level.SOON),
+        (20_000, 10_000, Level.NONE),  # half of a small file
+    ],
+)
+def test_free_pages(pages: int, free_pages: int, level: Level) -> None:
+    _, vacuum = space_advice(freed(pages, free_pages))
+    assert vacuum.level is level
+    assert vacuum.facts["reclaimable_bytes"] == free_pages * PAGE
+
+
+def test_half_filled_pages_count_beyond_the_usual_tenth() -> None:
+    condition = freed(100_000, 0, leaves=(half_empty(100_000),))
+    _, vacuum = space_advice(condition)
+    assert vacuum.level is Level.SOON
+    assert vacuum.facts["unused"] == 50 * MB
+    assert vacuum.facts["reclaimable_bytes"] == 40 * MB
+    assert vacuum.reason == "40% of the file is wasted: 40.0 MB in half filled ones"
+    assert vacuum.gain == "about 50.0 MB back"  # the usual tenth, too
+
+
+def test_the_usual_tenth_is_one_of_the_pages_in_use() -> None:
+    condition = freed(100_000, 50_000, leaves=(half_empty(50_000, 0.2),))
+    assert waste_of(condition).unusual == 5 * MB
+
+
+def test_rows_that_no_two_of_fit_on_a_page_leave_room_for_ever() -> None:
+    just_vacuumed = Leaves(pages=100_000, cells=100_000, unused=40 * MB)
+    _, vacuum = space_advice(freed(100_000, 0, leaves=(just_vacuumed,)))
+    assert vacuum.level is Level.NONE
+    assert vacuum.facts["reclaimable_bytes"] == 0
+
+
+def test_nobody_looked_into_the_pages() -> None:
+    _, vacuum = space_advice(freed(100_000, 30_000, leaves=None, unseen="it takes too long"))
+    assert vacuum.level is Level.SOON
+    assert vacuum.reason == (
+        "30% of the file is wasted: 30.0 MB in free pages; half filled pages not looked at (it takes too long)"
+    )
+    assert vacuum.facts["unused"] is None
+
+
+def test_why_it_is_not_worth_it() -> None:
+    _, vacuum = space_advice(freed(100_000, 3_000))
+    assert vacuum.reason == (
+        "3% of the file is wasted: 3.00 MB in free pages; VACUUM is worth it from 25% and 16 MB on"
+    )
+    assert vacuum.gain == ""
+
+
+def test_free_pages_are_given_back_page_by_page_where_that_is_possible() -> None:
+    incremental, vacuum = space_advice(freed(100_000, 40_000, gives_pages_back=True))
+    assert (incremental.level, vacuum.level) == (Level.SOON, Level.NONE)
+    assert incremental.gain == "about 40.0 MB back"
+    assert vacuum.covered_by is Operation.INCREMENTAL_VACUUM
+
+
+@pytest.mark.parametrize(("free_pages", "by_pages"), [(40_000, True), (39_000, False)])
+def test_page_by_page_only_where_four_fifths_of_it_are_free_pages(free_pages: int, by_pages: bool) -> None:
+    condition = freed(100_000, free_pages, gives_pages_back=True)
+    rest = Leaves(pages=60_000, cells=600_000, unused=10 * MB + condition.used // 10)
+    incremental, vacuum = space_advice(replace(condition, leaves=(rest,)))
+    assert incremental.is_needed is by_pages
+    assert vacuum.is_needed is not by_pages
+
+
+def test_only_vacuum_gives_space_back_elsewhere() -> None:
+    incremental, vacuum = space_advice(freed(100_000, 40_000))
+    assert (incremental.level, vacuum.level) == (Level.NONE, Level.SOON)
+    assert "not incremental" in incremental.reason
+
+
+conditions = st.builds(
+    lambda pages, free, leaves, incremental: Condition(
+        pages=pages, page_size=PAGE, free_pages=min(pages, free), leaves=leaves, gives_pages_back=incremental
+    ),
+    st.integers(1, 2_000_000),
+    st.integers(0, 2_000_000),
+    st.none()
+    | st.lists(
+        st.builds(
+            lambda pages, cells, share: Leaves(pages=pages, cells=cells, unused=round(share * pages * PAGE)),
+            st.integers(1, 500_000),
+            st.integers(0, 5_000_000),
+            st.floats(0, 1),
+        ),
+        max_size=3,
+    ).map(tuple),
+    st.booleans(),
+)
+
+
+@given(conditions)
+def test_whatever_the_numbers(condition: Condition) -> None:
+    incremental, vacuum = space_advice(condition)
+    assert not (incremental.is_needed and vacuum.is_needed)
+    needed = incremental.is_needed or vacuum.is_needed
+    gain = vacuum.facts["reclaimable_bytes"]
+    assert isinstance(gain, int)
+    assert gain >= condition.free
+    assert needed == (gain >= 0.25 * condition.size and gain >= 16 * MB)
+    assert all("\n" not in one.reason and one.reason for one in (incremental, vacuum))
+
+
+@given(conditions, st.integers(1, 100_000))
+def test_more_free_pages_make_it_no_less_urgent(condition: Condition, more: int) -> None:
+    more_free = replace(condition, pages=condition.pages + more, free_pages=condition.free_pages + more)
+    order = [Level.NONE, Level.SOON, Level.NOW]
+    before, after = (
+        max((one.level for one in space_advice(c)), key=order.index)
+        for c in (replace(condition, leaves=None), replace(more_free, leaves=None))
+    )
+    assert order.index(after) >= order.index(before)

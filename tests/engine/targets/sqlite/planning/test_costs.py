@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from engine.targets.sqlite.planning import costs
+from engine.targets.sqlite.planning.costs import Cost
+from engine.targets.sqlite.reading.catalog import Index, Table
+
+ROWS = 2_000
+USERS = Table(
+    name="users",
+    columns=4,
+    rows=ROWS,
+    indexes=(
+        Index(name="users_by_email", table="users", rows=ROWS, unique=True, columns=2),
+        Index(name="users_by_city", table="users", rows=ROWS, columns=3),
+        Index(name="absent", table="users", rows=ROWS, partial=True, columns=2),
+    ),
+)
+ENTRIES = Table(
+    name="entries",
+    columns=3,
+    rows=ROWS,
+    without_rowid=True,
+    indexes=(Index(name="entries_by_time", table="entries", rows=ROWS, columns=2),),
+)
+LOG = Table(name="log", columns=2, rows=ROWS)
+TABLES = (USERS, ENTRIES, LOG)
+
+
+def opcodes(cost: Cost) -> float:
+    return cost.course[-1][0]
+
+
+@pytest.fixture(scope="module")
+def db() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.executescript(
+            """
+            CREATE TABLE users(id INTEGER PRIMARY KEY, email TEXT NOT NULL, city TEXT, name TEXT NOT NULL);
+            CREATE UNIQUE INDEX users_by_email ON users(email);
+            CREATE INDEX users_by_city ON users(city, name);
+            CREATE INDEX absent ON users(email) WHERE city IS NULL;
+            CREATE TABLE entries(key TEXT PRIMARY KEY, at INTEGER, value BLOB) WITHOUT ROWID;
+            CREATE INDEX entries_by_time ON entries(at);
+            CREATE TABLE log(id INTEGER PRIMARY KEY, message TEXT);
+            """
+        )
+        for number in range(ROWS):
+            name = f"{number * 7919 % ROWS:05}"
+            db.execute("INSERT INTO users VALUES (?, ?, ?, ?)", (number, name, f"city {number % 9}", name))
+            db.execute("INSERT INTO entries VALUES (?, ?, ?)", (name, number, b"value"))
+            db.execute("INSERT INTO log VALUES (?, ?)", (number, name))
+        yield db
+
+
+def executed(db: sqlite3.Connection, sql: str) -> int:
+    """How many opcodes SQLite really executes for `sql`."""
+    number = 0
+
+    def count() -> int:
+        nonlocal number
+        number += 1
+        return 0
+
+    db.set_progress_handler(count, 1)
+    try:
+        db.execute(sql).fetchall()
+    finally:
+        db.set_progress_handler(None, 0)
+    return number
+
+
+@pytest.mark.parametrize("index", [index for table in TABLES for index in table.indexes], ids=lambda index: index.name)
+def test_the_opcodes_of_a_reindex_are_known(db: sqlite3.Connection, index: Index) -> None:
+    assert opcodes(costs.reindex(index)) == pytest.approx(executed(db, f"REINDEX main.{index.name}"), rel=0.05)
+
+
+@pytest.mark.parametrize("table", [USERS, ENTRIES], ids=lambda table: table.name)
+def test_the_opcodes_of_an_analyze_are_known_roughly(db: sqlite3.Connection, table: Table) -> None:
+    assert opcodes(costs.analyze(table)) == pytest.approx(executed(db, f"ANALYZE main.{table.name}"), rel=0.35)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_the_opcodes_of_a_full_check_are_known_roughly(db: sqlite3.Connection, table: Table) -> None:
+    found = executed(db, f"PRAGMA integrity_check({table.name})")
+    assert opcodes(costs.full_check([table])) == pytest.approx(found, rel=0.25)
+
+
+def test_the_opcodes_of_a_quick_check_of_everything_are_known_roughly(db: sqlite3.Connection) -> None:
+    ((pages,),) = db.execute("PRAGMA page_count")
+    expected = opcodes(costs.quick_check(TABLES, pages=pages))
+    assert expected == pytest.approx(executed(db, "PRAGMA quick_check"), rel=0.25)
+
+
+def test_of_a_table_whose_rows_nobody_has_counted_nothing_is_known() -> None:
+    unknown = Table(name="huge", columns=2)
+    assert costs.reindex(Index(name="i", table="huge")) == Cost()
+    assert costs.analyze(unknown) == costs.full_check([unknown]) == costs.quick_check([unknown]) == Cost()
+
+
+def test_what_is_not_known_of_a_part_leaves_the_rest_known() -> None:
+    assert costs.full_check([USERS, Table(name="huge")], pages=8) == costs.full_check([USERS], pages=8)
+
+
+def test_a_check_looks_at_the_structure_of_all_pages_first_and_then_at_table_after_table() -> None:
+    points = list(costs.quick_check(TABLES, pages=100).course)
+    assert [points[0][0], points[1][0], len(points)] == [0, 100, 2 + len(TABLES)]
+    assert points == sorted(points)
+
+
+def test_an_analyze_with_a_limit_looks_at_no_more_rows_than_that() -> None:
+    assert opcodes(costs.analyze(USERS, 100)) == pytest.approx(opcodes(costs.analyze(USERS)) * 100 / ROWS)
+    assert costs.analyze(USERS, 10 * ROWS) == costs.analyze(USERS)
+
+
+def test_what_copies_takes_as_long_as_it_copies_much_and_memory_is_faster() -> None:
+    volumes = (0, 10_000, 1 << 40)
+    for costs_of in zip(
+        map(costs.checkpoint, volumes),
+        map(costs.copy, volumes),
+        (costs.vacuum(volume, in_memory=True) for volume in volumes),
+        (costs.vacuum(volume, in_memory=False) for volume in volumes),
+        strict=True,
+    ):
+        seconds = [cost.seconds for cost in costs_of if cost.seconds is not None]
+        assert len(seconds) == 4
+        assert seconds[0] > 0
+        assert seconds == sorted(seconds)

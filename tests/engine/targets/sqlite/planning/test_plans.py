@@ -1,0 +1,189 @@
+"""Reasons, locks and needs, as pure functions of the facts; and that what is planned is SQL whatever the names."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from engine.jobs import CheckLevel, Operation, Status
+from engine.targets.sqlite import SqliteTarget
+from engine.targets.sqlite.connection.names import quote
+from engine.targets.sqlite.planning import offer, plans
+from engine.targets.sqlite.planning.steps import Method
+from engine.targets.sqlite.reading.catalog import Index, Summary, Table
+from tests.engine.targets.sqlite.a_session import plan, run
+from tests.sqlite_files import integrity, make_database
+
+SUMMARY = Summary(
+    size=4_096_000,
+    wal_size=0,
+    pages=1000,
+    page_size=4096,
+    free_pages=310,
+    journal_mode="delete",
+    auto_vacuum=0,
+    tables=3,
+    indexes=4,
+)
+IN_WAL_MODE = replace(SUMMARY, journal_mode="wal", wal_size=138_000_000)
+USED = 690 * 4096
+A = Table(name="a", known_rows=12_000, indexes=(Index(name='a"i', table="a"),))
+B = Table(name="b")
+
+
+@pytest.mark.parametrize(
+    ("free_pages", "reason"),
+    [
+        (310, "31% of the pages are free (1.27 MB)"),
+        (1, "less than 1% of the pages are free (4.10 kB)"),
+        (0, "no page is free; only partly filled pages can be packed"),
+    ],
+)
+def test_vacuum_reasons_come_from_the_free_pages(free_pages: int, reason: str) -> None:
+    steps = plans.vacuum_steps(replace(SUMMARY, free_pages=free_pages), "/srv/a.db", temporary_directory="/scratch")
+    assert [step.reason for step in steps] == [reason]
+
+
+def test_vacuum_needs_space_beside_the_database_and_for_temporary_files() -> None:
+    (step,) = plans.vacuum_steps(SUMMARY, "/srv/a.db", temporary_directory="/scratch")
+    assert step.disk_needed == 2 * USED
+    assert [(need.directory, need.bytes) for need in step.needs] == [("/srv", USED), ("/scratch", USED)]
+    (in_memory,) = plans.vacuum_steps(SUMMARY, "/srv/a.db", temporary_directory=None)
+    assert [(need.directory, need.bytes) for need in in_memory.needs] == [("/srv", USED)]
+
+
+def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:
+    vacuum = plans.vacuum_steps(IN_WAL_MODE, "/srv/a.db", temporary_directory=None, fts_to_rebuild=['f"t'])
+    assert [step.command for step in vacuum] == [
+        "VACUUM",
+        """INSERT INTO main."f""t"("f""t") VALUES('rebuild')""",
+        "PRAGMA main.wal_checkpoint(TRUNCATE)",
+    ]
+    assert [step.completes_previous for step in vacuum] == [False, True, True]
+    for steps in (
+        vacuum,
+        plans.incremental_vacuum_steps(IN_WAL_MODE),
+        plans.fts_optimize_steps({"search": 2}, IN_WAL_MODE),
+    ):
+        assert (steps[-1].method, steps[-1].lock) == (Method.CHECKPOINT, "blocks writers")
+        assert len(steps) > 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "rollback", "wal"),
+    [
+        (Operation.VACUUM, "blocks everyone", "blocks writers"),
+        (Operation.ANALYZE, "blocks writers, and readers at the end", "blocks writers"),
+        (Operation.REINDEX, "blocks writers, and readers at the end", "blocks writers"),
+        (Operation.OPTIMIZE, "blocks writers, and readers at the end", "blocks writers"),
+        (Operation.CHECK, "blocks writers", "blocks nobody"),
+        (Operation.CHECKPOINT, "blocks nobody", "blocks writers"),
+        (Operation.INCREMENTAL_VACUUM, "blocks writers, and readers at the end", "blocks writers"),
+        (Operation.FTS_OPTIMIZE, "blocks writers, and readers at the end", "blocks writers"),
+        (Operation.BACKUP, "blocks writers", "blocks nobody"),
+    ],
+)
+async def test_locks_depend_on_the_journal_mode(tmp_path: Path, operation: Operation, rollback: str, wal: str) -> None:
+    for journal_mode, lock in (("delete", rollback), ("wal", wal)):
+        path = make_database(tmp_path / f"{journal_mode}.db", rows=400, journal_mode=journal_mode, auto_vacuum="2")
+        assert {o.operation: o.lock for o in offer.operation_infos(wal=journal_mode == "wal")}[operation] == lock
+        planned = await plan(path, operation)
+        assert planned.not_needed or planned.steps[0].lock == lock
+        assert all(step.after_cancel for step in planned.steps)
+
+
+def test_what_has_nothing_to_do_is_one_step_that_says_so() -> None:
+    (analyze,) = plans.analyze_steps([], wal=False, limit=None)
+    assert (analyze.command, analyze.reason) == ("ANALYZE main", "there is no table, so there is nothing to collect")
+    (reindex,) = plans.reindex_steps([], [], SUMMARY, "/srv/a.db", None)
+    assert (reindex.command, reindex.reason) == ("REINDEX", "there is no index, so there is nothing to rebuild")
+
+
+def test_reasons_count_in_words() -> None:
+    assert [step.reason for step in plans.analyze_steps([A, B], wal=False, limit=None)] == [
+        "1 index, statistics from when it had 12,000 rows",
+        "0 indexes, no statistics yet",
+    ]
+    (limited,) = plans.analyze_steps([A], wal=False, limit=1000)
+    assert limited.reason == "1 index, statistics from when it had 12,000 rows; looks at 1,000 rows of each index"
+    assert "PRAGMA analysis_limit = 1000" in limited.settings
+    (optimize,) = plans.optimize_steps([A, B], wal=False)
+    assert optimize.reason == "1 of 2 tables without statistics; renews what is stale, too"
+    (reindex,) = plans.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None)
+    assert (reindex.command, reindex.reason) == ('REINDEX main."a""i"', "index of table a")
+    (checkpoint,) = plans.checkpoint_steps(IN_WAL_MODE)
+    assert checkpoint.reason == "the write-ahead log is 138 MB long"
+    (incremental,) = plans.incremental_vacuum_steps(SUMMARY)
+    assert incremental.reason == "310 pages free (1.27 MB), 1,000 at a time"
+    (merge,) = plans.fts_optimize_steps({"search": 7}, SUMMARY)
+    assert merge.reason == "7 segments; the second command again until there is nothing left to merge"
+
+
+def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_the_pages() -> None:
+    def commands(level: CheckLevel, **how: bool) -> list[str]:
+        how = {"named": False, "in_parts": False, **how}
+        return [step.command.removeprefix("PRAGMA main.") for step in plans.check_steps([A, B], SUMMARY, level, **how)]
+
+    assert commands(CheckLevel.FULL) == ["integrity_check", "foreign_key_check"]
+    assert (
+        commands(CheckLevel.QUICK) == commands(CheckLevel.QUICK, in_parts=True) == ["quick_check", "foreign_key_check"]
+    )
+    assert commands(CheckLevel.FULL, in_parts=True) == ["integrity_check('a')", "quick_check", "foreign_key_check"]
+    assert commands(CheckLevel.FULL, named=True) == ["integrity_check('a')", "integrity_check('b')"]
+    assert commands(CheckLevel.QUICK, named=True) == ["quick_check('a')", "quick_check('b')"]
+
+
+def test_a_copy_is_checked_before_it_gets_its_name() -> None:
+    copy, check = plans.backup_steps(SUMMARY, "/backups/o'clock.db", "/backups/o'clock.db.unfinished")
+    assert copy.command == "VACUUM main INTO '/backups/o''clock.db.unfinished'"
+    assert (copy.disk_needed, [need.directory for need in copy.needs]) == (USED, ["/backups"])
+    assert (check.command, check.disk_needed) == ("PRAGMA main.quick_check", None)
+
+
+def test_the_usual_order_of_operations_says_that_reindex_repeats_work() -> None:
+    (remark,) = offer.remarks((Operation.VACUUM, Operation.REINDEX))
+    assert remark.startswith("REINDEX after VACUUM repeats work")
+    (remark,) = offer.remarks((Operation.REINDEX, Operation.VACUUM))
+    assert remark.startswith("VACUUM also packs the indexes: REINDEX before it is of use only where a check found")
+    assert offer.remarks((Operation.VACUUM, Operation.ANALYZE)) == offer.remarks((Operation.REINDEX,)) == ()
+
+
+# Names that begin with sqlite_ are SQLite's own, and a lone surrogate is no Unicode text.
+_names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12).filter(
+    lambda name: not name.lower().startswith("sqlite_")
+)
+
+
+@settings(max_examples=6, deadline=None)
+@given(name=_names)
+@example(name="{")
+@example(name="a\"b'c;--")
+@example(name="two\nlines")
+@example(name="); DROP TABLE x; (")
+@example(name="")
+@example(name="12")
+def test_r10_every_operation_takes_tables_indexes_and_full_text_indexes_of_any_name(name: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "a.db"
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(f"CREATE TABLE {quote(name)}(a)")
+            db.execute(f"CREATE INDEX {quote(name + '1')} ON {quote(name)}(a)")
+            db.execute(f"CREATE TABLE {quote(name + '2')}(text)")
+            db.execute(f"CREATE VIRTUAL TABLE {quote(name + '3')} USING fts5(text, content={quote(name + '2')})")
+            db.execute(f"INSERT INTO {quote(name)} VALUES (1), (2)")
+            db.commit()
+        for operation in set(SqliteTarget(str(path)).operations) - {Operation.CHECKPOINT, Operation.INCREMENTAL_VACUUM}:
+            results = asyncio.run(run(path, operation, jobs=2 if operation is Operation.CHECK else None))
+            assert {command: result.error for command, result in results.items()} == dict.fromkeys(results)
+            assert {result.status for result in results.values()} == {Status.COMPLETED}
+        rebuild = asyncio.run(plan(path, Operation.VACUUM)).steps[1]
+        assert rebuild.command.startswith(f"INSERT INTO main.{quote(name + '3')}(")
+        assert integrity(path) == []

@@ -1,0 +1,328 @@
+"""What checks find, on databases that were damaged on purpose, and what their rows mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.jobs import CheckLevel, Facts, Operation, Options, Status
+from engine.targets import resolve
+from engine.targets.base import StepResult
+from engine.targets.sqlite.running.checking import Findings, findings_of, orphans_of
+from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
+from tests.sqlite_files import (
+    add_index_that_cannot_be_rebuilt,
+    content,
+    integrity,
+    make_database,
+    remove_index_entries,
+    schema_surgery,
+    set_schema_sql,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return make_database(tmp_path / "a.db", rows=200)
+
+
+async def checked(path: Path, **options: object) -> tuple[dict[str, StepResult], Facts]:
+    """What each step of a check says, and the facts after it."""
+    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        planned = await session.plan(Operation.CHECK, Options(**options))  # type: ignore[arg-type]
+        results = {step.command.removeprefix("PRAGMA main."): await execute(session, step) for step in planned.steps}
+        return results, await session.facts(Operation.CHECK)
+
+
+def _missing(path: Path) -> None:
+    remove_index_entries(path, "order")
+
+
+def _extra(path: Path) -> None:
+    """Entries of rows that do not exist: put in as `remove_index_entries` takes them out."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'my-index'")
+        with schema_surgery(db):
+            db.execute(
+                "INSERT INTO sqlite_schema VALUES ('table', 'ghost', 'ghost', ?, "
+                "'CREATE TABLE ghost(key, row, PRIMARY KEY(key, row)) WITHOUT ROWID')",
+                (root,),
+            )
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("INSERT INTO ghost VALUES (5, 777777), (6, 888888)")
+        with schema_surgery(db):
+            db.execute("DELETE FROM sqlite_schema WHERE name = 'ghost'")
+
+
+def _misordered(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        set_schema_sql(db, 'a"b', 'CREATE INDEX "a""b" ON item(price DESC)')
+
+
+def _of_other_values(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        set_schema_sql(db, "sqliteX_idx", "CREATE INDEX sqliteX_idx ON item(note)")
+
+
+@pytest.mark.parametrize(
+    ("damage", "index", "seen_by_quick_check"),
+    [
+        (_missing, "order", True),
+        (_extra, "my-index", True),
+        (_misordered, 'a"b', False),
+        (_of_other_values, "sqliteX_idx", False),
+    ],
+)
+async def test_a_wrong_index_is_named_and_reindex_of_it_puts_it_right(
+    path: Path, damage: Callable[[Path], None], index: str, seen_by_quick_check: bool
+) -> None:
+    before = content(path)
+    damage(path)
+    results, facts = await checked(path)
+    found = results["integrity_check"]
+    assert found.status is Status.FAILED
+    assert found.findings
+    assert all(sentence.endswith(f"index {index}") for sentence in found.findings)
+    assert found.effect == {"findings": len(found.findings)}
+    assert (facts["damaged_indexes"], facts["damage"], facts["level"]) == ((index,), None, CheckLevel.FULL)
+    quick, _ = await checked(path, check=CheckLevel.QUICK)
+    assert (quick["quick_check"].status is Status.FAILED) is seen_by_quick_check
+    assert quick["foreign_key_check"].status is Status.COMPLETED
+    assert len(await run(path, Operation.REINDEX, objects=(index,))) == 1
+    assert integrity(path) == []
+    assert content(path) == before
+    assert statuses((await checked(path))[0]) == {Status.COMPLETED}
+
+
+async def test_a_sound_database_has_no_findings(path: Path) -> None:
+    results, facts = await checked(path)
+    assert [result.effect for result in results.values()] == [{"findings": 0}] * 2
+    assert (facts["findings"], facts["damaged_indexes"], facts["damage"]) == (0, (), None)
+
+
+def _null(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE item SET price = NULL WHERE rowid = 150")
+        set_schema_sql(db, "item", "CREATE TABLE item(code TEXT UNIQUE, price INTEGER NOT NULL, note TEXT)")
+
+
+def _against_check(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        set_schema_sql(db, "group", "CREATE TABLE \"group\"(id INTEGER PRIMARY KEY, name TEXT CHECK(name > 'h'))")
+
+
+def _against_strict(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        set_schema_sql(db, "item", "CREATE TABLE item(code TEXT UNIQUE, price INTEGER, note INTEGER) STRICT")
+
+
+def _duplicates(path: Path) -> None:
+    add_index_that_cannot_be_rebuilt(path, "single")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (_null, "NULL value in item.price"),
+        (_against_check, "CHECK constraint failed in group"),
+        (_against_strict, "non-INTEGER value in item.note"),
+        (_duplicates, "non-unique entry in index single"),
+    ],
+)
+async def test_rows_that_break_a_rule_are_found_and_are_neither_damage_nor_a_case_for_reindex(
+    path: Path, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    spoil(path)
+    results, facts = await checked(path)
+    found = results["integrity_check"]
+    assert (found.status, found.reason, set(found.findings)) == (Status.FAILED, None, {sentence})
+    assert str(found.error).startswith(sentence)
+    assert (facts["damaged_indexes"], facts["damage"]) == ((), None)
+
+
+async def test_of_a_hundred_findings_it_is_said_that_there_may_be_more(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=400)
+    _misordered(path)
+    found = (await checked(path))[0]["integrity_check"]
+    assert str(found.error).endswith(", the first of 100 findings or more")
+
+
+async def test_rows_without_a_parent_are_found(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("""
+            CREATE TABLE child(id INTEGER PRIMARY KEY, group_id REFERENCES "group", code REFERENCES item(code));
+            CREATE TABLE other(code PRIMARY KEY REFERENCES item(code)) WITHOUT ROWID;
+            INSERT INTO child VALUES (1, 1, NULL), (2, 777, NULL), (3, 888, 'no such code');
+            INSERT INTO other VALUES ('x'), ('y');
+        """)
+    results, facts = await checked(path)
+    assert results["integrity_check"].status is Status.COMPLETED
+    assert set(results["foreign_key_check"].findings) == {
+        "2 rows of child refer to rows of group that are not there (the first: rowid 2)",
+        "a row of child refers to a row of item that is not there (rowid 3)",
+        "2 rows of other refer to rows of item that are not there",
+    }
+    assert (facts["findings"], facts["damage"]) == (3, None)
+
+
+def overwrite_page(path: Path, table: str) -> None:
+    """The first page of a table is gone."""
+    with closing(sqlite3.connect(path)) as db:
+        ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,))
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+
+async def test_trap_damage_that_sqlite_raises_is_a_finding_and_no_crash(path: Path) -> None:
+    overwrite_page(path, "item")
+    for level in CheckLevel:
+        results, facts = await checked(path, check=level)
+        first = next(iter(results.values()))
+        assert first.status is Status.FAILED
+        assert first.findings == ("it cannot be read: database disk image is malformed",)
+        assert facts["damage"] == "database disk image is malformed"
+
+
+async def test_damage_that_sqlite_lists_is_told_line_by_line(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        pages = db.execute("SELECT pageno FROM dbstat WHERE name = 'item' AND pagetype = 'leaf'").fetchall()
+    with path.open("r+b") as file:
+        for (page,) in pages[2:4]:
+            file.seek((page - 1) * 4096 + 8)
+            file.write(b"\1\1" * 20)
+    results, facts = await checked(path, check=CheckLevel.QUICK)
+    found = results["quick_check"]
+    assert len(found.findings) > 1
+    assert not any("***" in sentence or "\n" in sentence for sentence in found.findings)
+    assert facts["damage"] == found.findings[0]
+
+
+@pytest.mark.parametrize(
+    "damage", [None, _missing, _extra, _misordered, _null, lambda path: overwrite_page(path, "item")]
+)
+async def test_a_check_in_parts_finds_what_the_check_of_the_whole_finds(
+    path: Path, damage: Callable[[Path], None] | None
+) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute('CREATE INDEX names ON "group"(name)')
+    if damage is not None:
+        damage(path)
+    whole, facts = await checked(path)
+    parts, facts_of_parts = await checked(path, jobs=3)
+    assert len(parts) > len(whole)
+
+    def found(results: dict[str, StepResult]) -> set[str]:
+        return {sentence for result in results.values() for sentence in result.findings}
+
+    assert found(parts) == found(whole)
+    assert bool(found(parts)) == (damage is not None)
+    assert facts_of_parts == facts
+
+
+async def test_parts_are_checked_at_once_as_far_as_is_asked_for(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute('CREATE INDEX names ON "group"(name)')
+    assert (await plan(path, Operation.CHECK, jobs=3)).parallel == 3
+    assert (await plan(path, Operation.CHECK)).parallel == 1  # it is small
+
+
+async def test_named_tables_are_checked_alone(path: Path) -> None:
+    remove_index_entries(path, "order")
+    results, facts = await checked(path, objects=("group",))
+    assert list(results) == ["integrity_check('group')"]
+    assert facts["findings"] == 0
+    results, facts = await checked(path, objects=("MY-index", "group"))
+    assert list(results) == ["integrity_check('item')", "integrity_check('group')"]
+    assert facts["damaged_indexes"] == ("order",)
+    results, _ = await checked(path, objects=("group",), check=CheckLevel.QUICK)
+    assert list(results) == ["quick_check('group')"]
+
+
+@pytest.mark.parametrize("name", ["0", "12", "-3", "+4", " 5", "7up", "0x1F"])
+async def test_trap_a_table_that_is_called_like_a_number_is_checked_and_not_taken_for_a_limit(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"""
+            CREATE TABLE "{name}"(a); CREATE INDEX wrong ON "{name}"(a); CREATE TABLE t(a); CREATE INDEX i ON t(a);
+            WITH n(i) AS (VALUES (1), (2), (3), (4)) INSERT INTO "{name}" SELECT i FROM n;
+            INSERT INTO t SELECT a FROM "{name}";
+        """)
+    remove_index_entries(path, "wrong")
+    for options in ({"jobs": 2}, {"objects": (name,)}):
+        assert (await checked(path, **options))[1]["damaged_indexes"] == ("wrong",)
+    assert (await checked(path, objects=("t",)))[1]["damaged_indexes"] == ()
+
+
+async def test_trap_a_missing_function_or_collation_is_named_and_not_called_damage(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.create_function("mine", 1, lambda value: value, deterministic=True)
+        db.create_collation("german", lambda a, b: (a > b) - (a < b))
+        db.execute("CREATE INDEX of_function ON item(mine(note))")
+        results, facts = await checked(path)
+        assert "unknown function: mine()" in str(results["integrity_check"].error)
+        db.execute("DROP INDEX of_function")
+        db.execute("CREATE INDEX of_collation ON item(note COLLATE german)")
+    collation, facts = await checked(path)
+    assert "needs a collation that only its application has" in str(collation["integrity_check"].error)
+    assert "german" in str(collation["integrity_check"].error)
+    for result in (results["integrity_check"], collation["integrity_check"]):
+        assert (result.status, result.findings) == (Status.FAILED, ())
+        assert "damage" not in str(result.error)
+    assert (facts["damage"], facts["damaged_indexes"]) == (None, ())
+
+
+async def test_a_finding_about_a_name_in_no_valid_utf8_is_told(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        set_schema_sql(db, "my-index", b"CREATE INDEX [my\xffindex] ON item(price DESC)")
+        with schema_surgery(db):
+            db.execute("UPDATE sqlite_schema SET name = CAST(? AS TEXT) WHERE name = 'my-index'", (b"my\xffindex",))
+    _, facts = await checked(path)
+    assert facts["damaged_indexes"] == (r"my\xffindex",)
+
+
+_rows = st.lists(st.tuples(st.text() | st.integers() | st.none()))
+_index_sentences = st.sampled_from(
+    ["row 12 missing from index ", "row 7 values differ from index ", "wrong # of entries in index "]
+)
+
+
+@given(_rows)
+def test_whatever_a_check_says_nothing_of_it_is_lost(rows: list[tuple[object]]) -> None:
+    found = findings_of(rows)
+    text = "\n".join(found.sentences)
+    for (row,) in rows:
+        assert str(row) == "ok" or str(row) in text
+    assert found.damage is None or found.damage in found.sentences
+    assert bool(found.sentences) == any(str(row) != "ok" for (row,) in rows)
+
+
+@given(sentence=_index_sentences, name=st.text(min_size=1))
+def test_an_index_is_found_in_a_finding_whatever_its_name(sentence: str, name: str) -> None:
+    assert findings_of([(sentence + name,)]).indexes == (name,)
+
+
+def test_findings_below_a_heading_are_told_one_by_one() -> None:
+    rows = [("*** in database main ***\nTree 2 page 5: invalid\nPage 7: never used",), ("row 1 missing from index i",)]
+    assert findings_of(rows) == Findings(
+        sentences=("Tree 2 page 5: invalid", "Page 7: never used", "row 1 missing from index i"),
+        indexes=("i",),
+        damage="Tree 2 page 5: invalid",
+    )
+    assert findings_of([("ok",)]) == orphans_of([]) == Findings()
+
+
+def test_what_several_checks_find_is_told_once() -> None:
+    one = findings_of([("row 1 missing from index i",), ("wrong # of entries in index i",)])
+    other = findings_of([("wrong # of entries in index i",), ("Page 3: never used",)])
+    assert (one + other).sentences == (*one.sentences, "Page 3: never used")
+    assert (one + other).indexes == ("i",)
+    assert (one + other).damage == "Page 3: never used"

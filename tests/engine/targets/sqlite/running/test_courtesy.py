@@ -1,0 +1,132 @@
+"""Between steps others get their turn, where there is anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.jobs import Operation, Options, Status
+from engine.targets.sqlite.running import courtesy
+from engine.targets.sqlite.running.courtesy import Company, Courtesy, company
+from engine.targets.sqlite.system.openers import Openers
+from tests.engine.targets.sqlite.a_session import connected, execute
+from tests.engine.targets.sqlite.another_process import another_process
+from tests.sqlite_files import make_database, transaction
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who has a file open")
+
+
+@linux_only
+@pytest.mark.parametrize("statements", [(), ("SELECT * FROM item",), ("BEGIN IMMEDIATE",)])
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+def test_whoever_has_the_database_open_is_company(
+    tmp_path: Path, statements: tuple[str, ...], journal_mode: str
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode=journal_mode)
+    with another_process(path, *statements):
+        assert company(str(path)) is Company.OTHERS
+    assert company(str(path)) in {Company.NOBODY, Company.UNKNOWN}  # in a container nobody can be sure
+
+
+@linux_only
+def test_we_ourselves_are_no_company(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    with transaction(path, "IMMEDIATE"):
+        assert company(str(path)) is not Company.OTHERS
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Openers((), complete=True), Company.NOBODY),
+        (Openers((), complete=False), Company.UNKNOWN),
+        (Openers((7,), complete=False), Company.OTHERS),
+        (None, Company.UNKNOWN),
+    ],
+)
+def test_what_cannot_be_seen_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: Openers | None, expected: Company
+) -> None:
+    monkeypatch.setattr(courtesy, "openers", lambda _: found)
+    assert company(str(tmp_path / "a.db")) is expected
+    monkeypatch.undo()
+    assert company(str(tmp_path / "nowhere.db")) is Company.UNKNOWN
+
+
+def holding(this: Courtesy, monkeypatch: pytest.MonkeyPatch, seconds: float, *, writing: bool = True) -> None:
+    """The lock is held for so long, by the clock."""
+    ticks = iter([100.0, 100.0 + seconds])
+    with monkeypatch.context() as patched:
+        patched.setattr("time.monotonic", lambda: next(ticks))
+        with this.holding(writing):
+            pass
+
+
+async def pauses(this: Courtesy, monkeypatch: pytest.MonkeyPatch, who: Company) -> bool:
+    """Whether there is a pause now: then it lasts until the cancel that ends it."""
+    cancel, asked = asyncio.Event(), asyncio.Event()
+
+    async def wait_for(waiting: asyncio.Future[bool], timeout: float) -> None:
+        asked.set()
+        cancel.set()
+        await waiting
+
+    with monkeypatch.context() as patched:
+        patched.setattr(courtesy, "company", lambda _: who)
+        patched.setattr("asyncio.wait_for", wait_for)
+        await this.give_way(cancel)
+    return asked.is_set()
+
+
+@pytest.mark.parametrize(
+    ("who", "held", "pause"),
+    [
+        (Company.OTHERS, 0.05, False),
+        (Company.OTHERS, 0.11, True),
+        (Company.UNKNOWN, 0.11, False),
+        (Company.UNKNOWN, 3.1, True),
+        (Company.NOBODY, 1e6, False),
+    ],
+)
+async def test_a_pause_is_due_when_the_lock_was_held_long_for_the_company(
+    monkeypatch: pytest.MonkeyPatch, who: Company, held: float, pause: bool
+) -> None:
+    this = Courtesy("/a.db")
+    holding(this, monkeypatch, held)
+    assert await pauses(this, monkeypatch, who) is pause
+    if pause:
+        assert not await pauses(this, monkeypatch, who)  # what was held is made good
+
+
+async def test_short_steps_add_up_and_reading_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    this = Courtesy("/a.db")
+    holding(this, monkeypatch, 50, writing=False)
+    assert not await pauses(this, monkeypatch, Company.OTHERS)
+    for _ in range(3):
+        assert not await pauses(this, monkeypatch, Company.OTHERS)
+        holding(this, monkeypatch, 0.04)
+    assert await pauses(this, monkeypatch, Company.OTHERS)
+
+
+def test_who_was_waited_for_in_vain_is_not_waited_for_again() -> None:
+    this = Courtesy("/a.db")
+    assert this.patience(5) == 5
+    this.was_busy()
+    assert this.patience(5) == 0
+
+
+async def test_a_cancel_ends_the_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courtesy, "PAUSE", 600)
+    monkeypatch.setattr(courtesy, "company", lambda _: Company.OTHERS)
+    path = make_database(tmp_path / "a.db", rows=20)
+    async with connected(path) as (session, _):
+        session._courtesy._held = 1.0
+        cancel = asyncio.Event()
+        (step, *_) = (await session.plan(Operation.REINDEX, Options())).steps
+        running = asyncio.create_task(execute(session, step, cancel))
+        await asyncio.wait({running}, timeout=0)
+        cancel.set()
+        assert (await running).status is Status.CANCELLED

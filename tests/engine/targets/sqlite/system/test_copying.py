@@ -1,0 +1,343 @@
+"""Backups: a new file that is complete and checked, or none at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from engine.jobs import Operation, Options, Reason, Status
+from engine.targets import resolve
+from engine.targets.base import StepContext, StepResult
+from engine.targets.sqlite.planning.steps import SqliteStep
+from engine.targets.sqlite.system import copying
+from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, plan, run, statuses, when_running
+from tests.sqlite_files import content, files_beside, integrity, make_database, set_schema_sql
+
+TODAY = date(2026, 11, 24)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return make_database(tmp_path / "sales.db", rows=400)
+
+
+def todays_backup(path: Path, number: str = "") -> Path:
+    return path.with_name(f"{path.stem}.backup-{datetime.now(UTC).date().isoformat()}{number}{path.suffix}")
+
+
+async def steps_to(destination: Path | None, path: Path) -> tuple[SqliteStep, SqliteStep]:
+    planned = await plan(path, Operation.BACKUP, backup_to=None if destination is None else str(destination))
+    copy, check = planned.steps
+    assert isinstance(copy, SqliteStep)
+    assert isinstance(check, SqliteStep)
+    return copy, check
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+async def test_a_backup_is_a_compact_copy_beside_the_database(tmp_path: Path, journal_mode: str) -> None:
+    path = make_database(tmp_path / "sales.db", journal_mode=journal_mode)
+    before = path.read_bytes()
+    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        copy, check = (await session.plan(Operation.BACKUP, Options())).steps
+        copied, checked = await execute(session, copy), await execute(session, check)
+        facts = await session.facts(Operation.BACKUP)
+    backup = todays_backup(path)
+    assert (copied.status, checked.status) == (Status.COMPLETED, Status.COMPLETED)
+    assert copied.effect == {"backup_size": backup.stat().st_size}
+    assert checked.effect == {"backup": str(backup), "backup_size": backup.stat().st_size}
+    assert (facts["backup"], facts["backup_size"]) == (str(backup), backup.stat().st_size)
+    assert backup.stat().st_size < path.stat().st_size
+    assert (content(backup), integrity(backup)) == (content(path), [])
+    assert path.read_bytes() == before
+    assert files_beside(path) == {"sales.db", backup.name}
+
+
+async def test_a_second_backup_on_the_same_day_has_a_number(path: Path) -> None:
+    for _ in range(3):
+        assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
+    names = {todays_backup(path, number).name for number in ("", ".2", ".3")}
+    assert files_beside(path) == {"sales.db", *names}
+
+
+async def test_a_backup_goes_to_the_file_or_into_the_directory_that_was_asked_for(path: Path) -> None:
+    directory = path.parent / "it's a place"
+    directory.mkdir()
+    await run(path, Operation.BACKUP, backup_to=str(directory))
+    assert [entry.name for entry in directory.iterdir()] == [todays_backup(path).name]
+    await run(path, Operation.BACKUP, backup_to=str(directory / "a?b#c.copy"))
+    assert content(directory / "a?b#c.copy") == content(path)
+    assert files_beside(path) == {"sales.db", directory.name}
+
+
+async def test_a_backup_of_a_database_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    path = make_database(tmp_path / b"b\xff's.db".decode(errors="surrogateescape"), rows=20)
+    assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
+    assert content(todays_backup(path)) == content(path)
+
+
+def _to_a_file(directory: Path) -> Path:
+    (directory / "there.db").write_text("precious")
+    return directory / "there.db"
+
+
+def _to_a_dangling_link(directory: Path) -> Path:
+    (directory / "link.db").symlink_to(directory / "nowhere.db")
+    return directory / "link.db"
+
+
+def _to_no_directory(directory: Path) -> Path:
+    return directory / "missing" / "copy.db"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (_to_a_file, "there is a file {}/there.db already: give another --backup-to"),
+        (_to_a_dangling_link, "there is a file {}/link.db already"),
+        (_to_no_directory, "there is no directory {}/missing: make it"),
+    ],
+)
+async def test_a_place_that_cannot_be_is_refused_and_left_alone(
+    path: Path, place: Callable[[Path], Path], words: str
+) -> None:
+    destination = place(path.parent)
+    before = files_beside(path)
+    planned = await plan(path, Operation.BACKUP, backup_to=str(destination))
+    assert planned.steps == ()
+    assert words.format(path.parent) in str(planned.refused)
+    assert files_beside(path) == before
+
+
+def test_a_directory_that_is_missing_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    assert copying.problem_with(f"{tmp_path}/missing/") == (
+        f"there is no directory {tmp_path}/missing: make it, or give another --backup-to"
+    )
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o666, 0o444])
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0])
+async def test_who_may_read_the_copy_is_who_may_read_the_source_and_nobody_before_it_is_complete(
+    path: Path, mode: int, umask: int
+) -> None:
+    path.chmod(mode)
+    copy, check = await steps_to(None, path)
+    umask_before = os.umask(umask)
+    try:
+        async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+            await session.plan(Operation.BACKUP, Options())
+            await execute(session, copy)
+            assert stat.S_IMODE(Path(copying.unfinished(copy.destination)).stat().st_mode) == 0o600
+            await execute(session, check)
+    finally:
+        os.umask(umask_before)
+    assert stat.S_IMODE(Path(copy.destination).stat().st_mode) == mode
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+async def test_the_copy_belongs_to_whom_the_source_belongs(path: Path) -> None:
+    os.chown(path, 12, 34)
+    await run(path, Operation.BACKUP)
+    status = todays_backup(path).stat()
+    assert (status.st_uid, status.st_gid) == (12, 34)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_nothing_is_left_of_a_copy_that_was_cancelled(path: Path, which: int) -> None:
+    async with connected(path) as (session, connection):
+        steps = (await session.plan(Operation.BACKUP, Options())).steps
+        cancel = asyncio.Event()
+        if which:
+            assert (await execute(session, steps[0])).status is Status.COMPLETED
+            cancel.set()
+        else:
+
+            def stop() -> None:
+                cancel.set()
+                connection._conn.interrupt()  # at once: what runs here is too short to wait for the task's turn
+
+            await when_running(connection, stop, commands_of(steps[0]))
+        assert (await execute(session, steps[which], cancel)).status is Status.CANCELLED
+    assert files_beside(path) == {"sales.db"}
+
+
+async def test_nothing_is_left_of_a_copy_that_nobody_went_on_with(path: Path) -> None:
+    copy, _ = await steps_to(None, path)
+    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        await execute(session, copy)
+        assert files_beside(path) == {"sales.db", copying.unfinished(todays_backup(path).name)}
+    assert files_beside(path) == {"sales.db"}
+
+
+async def test_a_copy_that_cannot_be_made_fails_once_and_leaves_nothing(path: Path) -> None:
+    copy, check = await steps_to(path.parent / ("x" * 250), path)  # there is no room for what comes after the name
+    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        result = await execute(session, copy)
+        assert (result.status, result.error) == (Status.FAILED, "the copy cannot be written: File name too long")
+        skipped = await execute(session, check)
+        assert (skipped.status, skipped.error) == (Status.SKIPPED, "there is no copy to check")
+    assert files_beside(path) == {"sales.db"}
+
+
+async def test_a_source_that_is_damaged_gives_no_copy(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        ((page,),) = db.execute("SELECT max(pageno) FROM dbstat WHERE name = 'item' AND pagetype = 'leaf'")
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    copied, checked = (await run(path, Operation.BACKUP)).values()
+    assert (copied.status, checked.status) == (Status.FAILED, Status.SKIPPED)
+    assert str(copied.error).startswith("the database is damaged")
+    assert files_beside(path) == {"sales.db"}
+
+
+async def test_a_copy_that_only_its_application_could_check_is_kept_with_a_warning(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        set_schema_sql(db, "search", "CREATE VIRTUAL TABLE search USING fts5(words, tokenize='klingon')")
+    copied, checked = (await run(path, Operation.BACKUP)).values()
+    assert (copied.status, checked.status) == (Status.COMPLETED, Status.COMPLETED)
+    assert checked.warnings == ("the copy could not be checked: SQLite says: no such tokenizer: klingon",)
+    assert todays_backup(path).exists()
+
+
+async def _between(path: Path, meanwhile: Callable[[Path], object]) -> tuple[StepResult, Path]:
+    """What the check says where something happened after the copy, and where the copy should have gone."""
+    copy, check = await steps_to(None, path)
+    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        assert (await execute(session, copy)).status is Status.COMPLETED
+        meanwhile(Path(copy.destination))
+        return await execute(session, check), Path(copy.destination)
+
+
+async def test_a_copy_whose_rows_break_a_rule_as_they_do_in_the_database_is_kept_with_a_warning(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE rule(a INTEGER CHECK (a > 0)); PRAGMA ignore_check_constraints = ON;"
+            " INSERT INTO rule VALUES(-1)"
+        )
+    results = list((await run(path, Operation.BACKUP)).values())
+    assert [result.status for result in results] == [Status.COMPLETED, Status.COMPLETED]
+    assert "CHECK constraint failed in rule" in results[1].warnings[0]
+    assert results[1].effect is not None
+    assert Path(str(results[1].effect["backup"])).exists()
+
+
+async def test_a_name_that_somebody_takes_meanwhile_is_theirs(path: Path) -> None:
+    result, destination = await _between(path, lambda name: name.write_text("precious"))
+    assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
+    assert f"there is a file {destination} already" in str(result.error)
+    assert destination.read_text() == "precious"
+    assert files_beside(path) == {"sales.db", destination.name}
+
+
+async def test_a_name_that_was_taken_after_the_plan_is_theirs(path: Path) -> None:
+    copy, _ = await steps_to(path.parent / "copy.db", path)
+    Path(copy.destination).write_text("precious")
+    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        result = await session.execute(copy, StepContext())
+    assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
+    assert Path(copy.destination).read_text() == "precious"
+
+
+async def test_a_copy_that_is_damaged_gets_no_name(path: Path) -> None:
+    def damage(destination: Path) -> None:
+        with Path(copying.unfinished(str(destination))).open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * 4096)
+
+    result, _ = await _between(path, damage)
+    assert result.status is Status.FAILED
+    assert "damaged" in str(result.error)
+    assert files_beside(path) == {"sales.db"}
+
+
+async def test_a_copy_that_disappears_is_no_success(path: Path) -> None:
+    result, _ = await _between(path, lambda name: Path(copying.unfinished(str(name))).unlink())
+    assert result.status is Status.FAILED
+    assert files_beside(path) == {"sales.db"}
+
+
+def test_a_copy_that_was_replaced_while_it_was_checked_gets_no_name(path: Path) -> None:
+    destination = str(path.parent / "copy.db")
+    copying.begin(destination)
+    checked = copying.identity(destination)
+    Path(copying.unfinished(destination)).rename(path.parent / "other")
+    copying.begin(destination)
+    with pytest.raises(FileNotFoundError, match="was replaced while it was written"):
+        copying.complete(str(path), destination, checked)
+    assert not Path(destination).exists()
+
+
+def test_where_there_are_no_hard_links_the_copy_gets_its_name_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    destination = str(path.parent / "copy.db")
+    copying.begin(destination)
+    copying.complete(str(path), destination, copying.identity(destination))
+    assert files_beside(path) == {"sales.db", "copy.db"}
+    copying.begin(destination)
+    with pytest.raises(FileExistsError):
+        copying.complete(str(path), destination, copying.identity(destination))
+
+
+async def test_what_a_killed_attempt_left_is_removed_by_the_next(path: Path) -> None:
+    left = Path(copying.unfinished(str(todays_backup(path))))
+    left.write_text("half a copy")
+    Path(f"{left}-journal").write_text("its journal")
+    assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
+    assert files_beside(path) == {"sales.db", todays_backup(path).name}
+
+
+async def test_what_killed_attempts_left_is_removed_by_a_recovery_and_nothing_else(path: Path) -> None:
+    for name in ("sales.backup-2026-11-23.db.unfinished", "sales.backup-2026-11-23.2.db.unfinished"):
+        path.with_name(name).write_text("half a copy")
+    others = (
+        "sales.backup-2026-11-23.db",
+        "sales.backup-2026-11-23.sqlite.unfinished",
+        "sales.backup-2026-11-23.backup-2026-11-24.db.unfinished",
+        "stock.backup-2026-11-23.db.unfinished",
+    )
+    for name in others:
+        path.with_name(name).write_text("of others")
+    async with connected(path) as (session, _):
+        assert (await session.recover(Options(), StepContext())).status is Status.COMPLETED
+    assert files_beside(path) == {"sales.db", *others}
+
+
+@pytest.mark.parametrize("to_directory", [False, True])
+async def test_what_a_killed_attempt_left_elsewhere_is_removed_by_a_recovery(path: Path, to_directory: bool) -> None:
+    elsewhere = path.parent / "elsewhere"
+    elsewhere.mkdir()
+    asked = elsewhere if to_directory else elsewhere / "copy.db"
+    destination = copying.destination(str(path), str(asked), TODAY)
+    copying.begin(destination)
+    (elsewhere / "other.db.unfinished").touch()
+    async with connected(path) as (session, _):
+        await session.recover(Options(backup_to=str(asked)), StepContext())
+    assert [entry.name for entry in elsewhere.iterdir()] == ["other.db.unfinished"]
+
+
+@pytest.mark.parametrize(
+    ("database", "name"),
+    [
+        ("sales.db", "sales.backup-2026-11-24.db"),
+        ("a.b.sqlite", "a.b.backup-2026-11-24.sqlite"),
+        ("x", "x.backup-2026-11-24"),
+    ],
+)
+def test_the_name_of_a_backup(tmp_path: Path, database: str, name: str) -> None:
+    assert copying.destination(str(tmp_path / database), None, TODAY) == str(tmp_path / name)
+    assert copying.leftovers(str(tmp_path / database), None) == []
+    copying.begin(str(tmp_path / name))
+    assert copying.leftovers(str(tmp_path / database), None) == [str(tmp_path / name)]

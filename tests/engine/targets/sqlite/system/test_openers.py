@@ -1,0 +1,70 @@
+"""Who has a database open, whether locked or not."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from engine.targets.sqlite.system.openers import openers
+from tests.engine.targets.sqlite.another_process import another_process
+from tests.sqlite_files import make_database
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who has a file open")
+
+
+def pids(path: Path) -> tuple[int, ...]:
+    found = openers(str(path))
+    assert found is not None
+    return found.pids
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+def test_an_idle_connection_is_seen_and_our_own_is_not(tmp_path: Path, journal_mode: str) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode=journal_mode)
+    with closing(sqlite3.connect(path)) as ours:
+        ours.execute("SELECT count(*) FROM item").fetchall()
+        assert pids(path) == ()
+        with another_process(path, "SELECT count(*) FROM item") as pid:
+            assert pids(path) == (pid,)
+        assert pids(path) == ()
+
+
+def test_a_file_of_the_same_name_is_another_file(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    path, other = (make_database(tmp_path / part / "a.db", rows=20) for part in (".", "other"))
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with another_process(path, "SELECT count(*) FROM item") as pid:
+        assert pids(other) == ()
+        assert pids(link) == (pid,)
+
+
+def test_an_answer_is_complete_only_where_every_process_can_be_looked_into(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    found = openers(str(path))
+    assert found is not None
+    everything = Path("/proc/self/ns/pid").readlink() == Path("pid:[4026531836]")
+    for process in Path("/proc").glob("[0-9]*"):
+        everything = everything and _can_look_into(process)
+    assert found.complete == everything
+
+
+def _can_look_into(process: Path) -> bool:
+    try:
+        for descriptor in (process / "fd").iterdir():
+            with suppress(FileNotFoundError):
+                descriptor.readlink()
+    except PermissionError:
+        return False
+    except OSError:  # it has ended
+        return True
+    return True
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        openers(str(tmp_path / "a.db"))
