@@ -84,6 +84,10 @@ def _back_up(db: sqlite3.Connection, backup: Path) -> list[str]:
             return [str(error)] if errorname(error).startswith(DAMAGE) else []
 
 
+def _vacuum_incrementally(db: sqlite3.Connection) -> None:
+    db.executescript("PRAGMA incremental_vacuum")  # as a single statement it frees a page, and hides its error
+
+
 def _run(db: sqlite3.Connection, sql: str) -> None:
     db.execute(sql).fetchall()
 
@@ -98,6 +102,6 @@ CARRIED_OUT: Final[Mapping[Operation, Callable[[sqlite3.Connection], list[str] |
     Operation.OPTIMIZE: lambda db: _run(db, "PRAGMA optimize = 0x10012"),
     Operation.CHECK: _check,
     Operation.CHECKPOINT: lambda db: _run(db, "PRAGMA wal_checkpoint(TRUNCATE)"),
-    Operation.INCREMENTAL_VACUUM: lambda db: _run(db, "PRAGMA incremental_vacuum"),
+    Operation.INCREMENTAL_VACUUM: _vacuum_incrementally,
     Operation.FTS_OPTIMIZE: _optimize_full_text,
 }
