@@ -24,7 +24,7 @@ from engine.targets.sqlite.running.checking import Findings, findings_of
 from engine.targets.sqlite.running.courtesy import Courtesy
 from engine.targets.sqlite.running.effects import Effects, summary_facts
 from engine.targets.sqlite.running.execution import Work
-from engine.targets.sqlite.running.warming import warm_up
+from engine.targets.sqlite.running.warming import ReadingAhead
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.holders import in_use
@@ -47,6 +47,7 @@ class SqliteSession:
         self._reader = Reader(connection.aio, path, lock_timeout)
         self._effects = Effects(self._reader)
         self._courtesy = Courtesy(path)
+        self._ahead = ReadingAhead(path)
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
         self._is_wal = self._force = False
@@ -54,6 +55,7 @@ class SqliteSession:
 
     async def close(self) -> None:
         """Close what was opened besides the connection of this session, and leave no unfinished copy behind."""
+        await self._ahead.end()
         for connection in self._extra:
             await connection.close()
         if self._unfinished_copy:
@@ -105,7 +107,7 @@ class SqliteSession:
             async with self._a_connection() as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
-                    await warm_up(self._path, context)
+                    self._ahead.begin()
                 if step.method in WRITING and self._courtesy.waited_in_vain:
                     await statement.nobody_else_uses(connection.aio)
                 with self._courtesy.holding(step.method in WRITING):

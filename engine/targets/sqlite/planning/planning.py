@@ -15,7 +15,7 @@ from engine.targets.sqlite.planning import plans, preflight
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.reading.catalog import Index
+from engine.targets.sqlite.reading.catalog import Index, Table
 from engine.targets.sqlite.reading.shape import named_indexes
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
@@ -57,11 +57,11 @@ async def _planned(
             return _of(operation, plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit))
         case Operation.REINDEX:
             tables = await reader.tables()
-            indexes = [*named_indexes(tables, options.objects), *await _keys(reader, options.objects)]
+            indexes = [*named_indexes(tables, options.objects), *await _keys(reader, tables, options.objects)]
             steps = plans.reindex_steps(indexes, tables, summary, reader.path, temporary_directory())
             return _of(operation, steps)
         case Operation.OPTIMIZE:
-            return _of(operation, plans.optimize_steps(await reader.tables(), wal=wal))
+            return _of(operation, plans.optimize_steps(await reader.tables_uncounted(), wal=wal))
         case Operation.CHECK:
             return await _check(reader, summary, options, chosen)
         case Operation.CHECKPOINT if not wal:
@@ -87,13 +87,15 @@ async def _planned(
             raise UsageError(str(operation), "SQLite has no such operation")
 
 
-async def _keys(reader: Reader, objects: Sequence[str]) -> list[Index]:
+async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
     """WITHOUT ROWID tables, as the indexes that they are: of those that were asked for, or of all."""
     wanted = {folded(name) for name in objects}
+    by_name = {folded(table.name): table for table in tables}
     return [
-        Index(name=key, table=table, automatic=True, unique=True)
-        for table, key in await reader.rows(catalog.KEYS_WITHOUT_ROWID)
-        if not wanted or folded(table) in wanted
+        Index(name=key, table=name, automatic=True, unique=True, columns=table.columns, rows=table.rows)
+        for name, key in await reader.rows(catalog.KEYS_WITHOUT_ROWID)
+        for table in [by_name.get(folded(name), Table(name=name))]
+        if not wanted or folded(name) in wanted
     ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,7 +37,9 @@ SELECT min(round(total(length * (
 ))), (SELECT page_count * page_size / 4 FROM pragma_page_count, pragma_page_size)) FROM stretch
 """
 COUNTING: Final = 0.25
-"""Seconds that counting rows may take: a hundredth of what it helps to estimate, where that is long."""
+"""Seconds that counting rows may take: a hundredth of what it helps to estimate, where that is long;"""
+SAMPLING: Final = 0.25
+"""and so many more may go to samples where there was no time to count."""
 
 
 async def read_tables(read: Read) -> list[Table]:
@@ -78,13 +81,19 @@ async def known_rows(read: Read) -> dict[str, int]:
 
 async def with_rows(connection: aiosqlite.Connection, tables: Sequence[Table], budget: float = COUNTING) -> list[Table]:
     """The tables with their rows: counted while the budget (seconds) lasts, then as the statistics or a few samples
-    say. What cannot be read has none."""
-    out_of_time = asyncio.Event()
-    if budget <= 0:
-        out_of_time.set()
-    timer = asyncio.get_running_loop().call_later(budget, out_of_time.set)
+    say. What cannot be read, or not in time, has none."""
+    with _set_after(budget) as no_counting, _set_after(budget + SAMPLING) as no_sampling:
+        return [_having(table, await _rows(connection, table, no_counting, no_sampling)) for table in tables]
+
+
+@contextmanager
+def _set_after(seconds: float) -> Iterator[asyncio.Event]:
+    event = asyncio.Event()
+    if seconds <= 0:
+        event.set()
+    timer = asyncio.get_running_loop().call_later(seconds, event.set)
     try:
-        return [_having(table, await _rows(connection, table, out_of_time)) for table in tables]
+        yield event
     finally:
         timer.cancel()
 
@@ -93,18 +102,20 @@ def _having(table: Table, rows: int | None) -> Table:
     return replace(table, rows=rows, indexes=tuple(replace(index, rows=rows) for index in table.indexes))
 
 
-async def _rows(connection: aiosqlite.Connection, table: Table, out_of_time: asyncio.Event) -> int | None:
+async def _rows(
+    connection: aiosqlite.Connection, table: Table, no_counting: asyncio.Event, no_sampling: asyncio.Event
+) -> int | None:
     name = quote(table.name)
     try:
-        if not out_of_time.is_set():
-            ((count,),) = await fetch_all(connection, f"SELECT count(*) FROM main.{name}", out_of_time)
+        if not no_counting.is_set():
+            ((count,),) = await fetch_all(connection, f"SELECT count(*) FROM main.{name}", no_counting)
             return int(count)
     except sqlite3.Error:
         pass
-    if table.known_rows is not None or table.without_rowid:
+    if table.known_rows is not None or table.without_rowid or no_sampling.is_set():
         return table.known_rows
     try:
-        ((rows,),) = await fetch_all(connection, _ROWS_BY_SAMPLES.format(table=f"main.{name}"), asyncio.Event())
+        ((rows,),) = await fetch_all(connection, _ROWS_BY_SAMPLES.format(table=f"main.{name}"), no_sampling)
     except sqlite3.Error:
         return None
     return int(rows) if isinstance(rows, int | float) and rows >= 0 else None

@@ -72,6 +72,13 @@ def read_ahead(descriptor: int, size: int, stop: Event, progress: Callable[[int]
             progress(done)
 
 
+def is_cold(path: str) -> bool:
+    """Whether a good part of the file, which this process has open, would have to be read from the disk."""
+    opened = descriptors(path)
+    share = cached_share(opened[0], Path(path).stat().st_size) if opened else None
+    return share is not None and 1 - share > _WORTH_COLD_SHARE
+
+
 def worth_reading_ahead(size: int, cached_share: float | None, available_memory: int | None) -> bool:
     """Whether a file of `size` bytes is cold enough, and fits into memory well enough, to gain by `read_ahead`."""
     if cached_share is None or available_memory is None:
