@@ -55,7 +55,8 @@ class Reader:
     async def tables(self, objects: Sequence[str] = (), *, exact: bool = True) -> list[Table]:
         """All tables, or those that were asked for by their names or those of their indexes, with their rows.
 
-        `exact`: rows are counted, where that is quick, and not only estimated. Raises UsageError for an object that is not there.
+        `exact`: rows are counted, where that is quick, and not only estimated.
+        Raises UsageError for an object that is not there.
         """
         tables = shape.named_tables(await shape.read_tables(self.rows), objects)
         # Counting reads pages here and there, which takes longer from a disk than what it is for may take.
