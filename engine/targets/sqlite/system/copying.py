@@ -9,6 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+BESIDE: Final = ("-journal", "-wal", "-shm")
+"""What SQLite adds to the name of a database for files of its own."""
 UNFINISHED: Final = ".unfinished"
 """What the name of a copy ends with until it is complete and checked."""
 
@@ -34,6 +36,8 @@ def unfinished(destination: str) -> str:
 
 def problem_with(destination: str) -> str | None:
     """Why there cannot be a new file at `destination`, and what to do; None where there can."""
+    if destination.endswith(BESIDE):
+        return f"{destination} is how SQLite names files of its own, and removes them: give another --backup-to"
     directory = os.path.dirname(destination)  # noqa: PTH120 - of `missing/` it is `missing`
     if os.path.lexists(destination):
         return f"there is a file {destination} already: give another --backup-to, or move it away"
@@ -88,7 +92,7 @@ def _open_as(source: str, copy: str) -> None:
 
 def discard(destination: str) -> None:
     """Remove an unfinished copy, with what SQLite put beside it, as far as that can be done."""
-    for suffix in ("", "-journal", "-wal", "-shm"):
+    for suffix in ("", *BESIDE):
         with contextlib.suppress(OSError):
             Path(unfinished(destination) + suffix).unlink()
 
