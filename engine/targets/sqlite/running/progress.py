@@ -22,20 +22,20 @@ _HEADERS: Final = 16_384  # bytes: a journal or log that is longer holds pages, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Counters at one moment. Those that the system does not tell are None."""
+    """Counters at one moment. Those that the system does not tell, or that nobody asked for, are None."""
 
     elapsed: float
     """Seconds since the statement began."""
     ticks: int
     """Opcodes that the statement has executed so far."""
-    read: int | None
+    read: int | None = None
     """Bytes that its thread has read since it began, from the page cache or not; mapped pages are not counted."""
-    written: int | None
-    side_file: int
+    written: int | None = None
+    side_file: int = 0
     """Bytes of the rollback journal, or of the write-ahead log, now."""
-    temporary: int
+    temporary: int = 0
     """Bytes of the temporary file now."""
-    memory: int | None
+    memory: int | None = None
     """Bytes of memory that are the process's own, now."""
 
 
