@@ -13,7 +13,7 @@ from engine.targets.base import OperationPlan, StepContext, StepResult, TargetIn
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.survey import survey
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.errors import explain, is_busy, is_interrupt, reading_error
+from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt, reading_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
 from engine.targets.sqlite.planning import offer, planning, plans
@@ -51,6 +51,7 @@ class SqliteSession:
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
         self._is_wal = self._force = False
+        self._damaged = False
         self._unfinished_copy = ""
 
     async def close(self) -> None:
@@ -98,6 +99,8 @@ class SqliteSession:
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, SqliteStep), "a step of another engine"  # noqa: S101 - a bug of ours
+        if self._damaged and step.method in WRITING:
+            return StepResult(status=Status.SKIPPED, error="not done: nothing more is written to a damaged database")
         if not self._force and (problems := planning.space_problems(step)):
             return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems))
         try:
@@ -141,6 +144,7 @@ class SqliteSession:
         # One that still waited for its lock when it was cancelled has done nothing either.
         if context.cancel.is_set() and (is_interrupt(error) or is_busy(error)):
             return StepResult(status=Status.CANCELLED)
+        self._damaged = self._damaged or is_damage(error)
         sentence = explain(error, self._lock_timeout, in_use(self._path))
         if not is_busy(error):
             return StepResult(status=Status.FAILED, error=sentence)

@@ -322,3 +322,21 @@ async def test_whatever_the_damage_everything_ends_in_words(tmp_path: Path, seed
                     assert (result.status is not Status.COMPLETED) == bool(result.error)
                     assert result.reason is not Reason.TARGET_BUSY
                 await session.facts(operation)
+
+
+async def test_nothing_more_is_written_to_a_database_that_turned_out_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE a(x); CREATE INDEX of_a ON a(x); CREATE TABLE b(x); CREATE INDEX of_b ON b(x)")
+        db.executemany("INSERT INTO a VALUES(?)", [(f"{number:0100}",) for number in range(1000)])
+        db.commit()
+        ((page, page_size),) = db.execute(
+            "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = 'a'"
+        )
+    with path.open("r+b") as file:
+        file.seek((page - 1) * page_size)
+        file.write(b"\xff" * page_size)
+    first, second = (await run(path, Operation.REINDEX)).values()
+    assert (first.status, second.status) == (Status.FAILED, Status.SKIPPED)
+    assert "damaged" in str(first.error)
+    assert "nothing more is written" in str(second.error)
