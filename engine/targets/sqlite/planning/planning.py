@@ -11,7 +11,7 @@ from engine.errors import UsageError
 from engine.jobs import Operation, Options
 from engine.targets.base import OperationPlan
 from engine.targets.sqlite.connection.names import folded
-from engine.targets.sqlite.planning import plans, preflight
+from engine.targets.sqlite.planning import backup_plan, check_plan, plans, preflight
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
@@ -115,12 +115,12 @@ async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> Operation
 
 async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning) -> OperationPlan:
     parallel = options.jobs or chosen.parallel
-    steps = plans.check_steps(
+    steps = check_plan.check_steps(
         await reader.tables(options.objects),
         summary,
         options.check_level,
         named=bool(options.objects),
-        in_parts=parallel > 1 and (summary.size >= plans.CHECKED_IN_PARTS or options.jobs is not None),
+        in_parts=parallel > 1 and (summary.size >= check_plan.CHECKED_IN_PARTS or options.jobs is not None),
     )
     return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1)
 
@@ -129,7 +129,7 @@ async def _backup(reader: Reader, summary: Summary, options: Options) -> Operati
     destination = copying.destination(reader.path, options.backup_to, datetime.now(UTC).date())
     if problem := await _lost(reader) or copying.problem_with(destination):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
-    return _of(Operation.BACKUP, plans.backup_steps(summary, destination, copying.unfinished(destination)))
+    return _of(Operation.BACKUP, backup_plan.backup_steps(summary, destination, copying.unfinished(destination)))
 
 
 async def _lost(reader: Reader) -> str | None:

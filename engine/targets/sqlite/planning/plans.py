@@ -7,16 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine.jobs import CheckLevel, Operation
-from engine.targets.sqlite.connection.names import literal, quote
+from engine.jobs import Operation
+from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.planning import costs
-from engine.targets.sqlite.planning.offer import BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
+from engine.targets.sqlite.planning.offer import BLOCKS_WRITERS, OFFERS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.system.space import Need
 from engine.words import counted, size
 
 if TYPE_CHECKING:
-    from engine.targets.sqlite.planning.costs import Cost
     from engine.targets.sqlite.reading.catalog import Index, Summary, Table
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
@@ -26,8 +25,6 @@ PAGES_AT_ONCE: Final = 1000
 MERGED_AT_ONCE: Final = 500
 SHARE_OF_INDEXES: Final = 0.35
 """Of a database, as a rule."""
-CHECKED_IN_PARTS: Final = 32_000_000
-"""Bytes of database: below that one check of the whole is over in a moment."""
 
 
 def vacuum_steps(
@@ -172,73 +169,6 @@ def optimize_steps(tables: Sequence[Table], *, wal: bool) -> list[SqliteStep]:
     ]
 
 
-def check_steps(
-    tables: Sequence[Table], summary: Summary, level: CheckLevel, *, named: bool, in_parts: bool
-) -> list[SqliteStep]:
-    """`named`: only of these tables. `in_parts`: table by table, so that several can be checked at once."""
-    check, cost_of = (
-        ("quick_check", costs.quick_check) if level is CheckLevel.QUICK else ("integrity_check", costs.full_check)
-    )
-    step = SqliteStep(
-        method=Method.CHECK,
-        object="main",
-        command="PRAGMA main.quick_check",
-        reason="looks at the structure of every page, at types and constraints",
-        lock=OFFERS[Operation.CHECK].lock(wal=summary.is_wal),
-        after_cancel=OFFERS[Operation.CHECK].after_cancel,
-    )
-    foreign_keys = replace(
-        step,
-        method=Method.FOREIGN_KEYS,
-        command="PRAGMA main.foreign_key_check",
-        reason="looks for rows whose parent row is missing",
-        estimate=costs.SHORTEST,
-    )
-    if named:
-        parts = [
-            replace(
-                _costing(step, cost_of([table])),
-                object=table.name,
-                command=f"PRAGMA main.{check}({literal(table.name)})",
-                reason=_checked(table, level),
-            )
-            for table in tables
-        ]
-        return _longest_first(parts)
-    quick = _costing(step, costs.quick_check(tables, summary.pages))
-    if level is CheckLevel.QUICK:
-        return [quick, foreign_keys]
-    indexed = [table for table in tables if table.indexes]
-    if not in_parts or not indexed or any(reads_as_number(table.name) for table in indexed):
-        reason = "looks at everything: pages, types, constraints, and every index against its table"
-        whole = _costing(step, costs.full_check(tables, summary.pages))
-        return [replace(whole, command="PRAGMA main.integrity_check", reason=reason), foreign_keys]
-    parts = [
-        replace(
-            _costing(step, costs.full_check([table])),
-            object=table.name,
-            command=f"PRAGMA main.integrity_check({literal(table.name)})",
-            reason=_checked(table, level),
-        )
-        for table in indexed
-    ]
-    return [*_longest_first(parts), quick, foreign_keys]
-
-
-def _costing(step: SqliteStep, cost: Cost) -> SqliteStep:
-    return replace(step, estimate=cost.seconds, course=cost.course)
-
-
-def _longest_first(steps: Sequence[SqliteStep]) -> list[SqliteStep]:
-    """So that of several at once none is left over, alone, at the end."""
-    return sorted(steps, key=lambda step: step.estimate or 0.0, reverse=True)
-
-
-def reads_as_number(name: str) -> bool:
-    """Whether a check would take the name of a table for a number of findings."""
-    return name.strip().lstrip("+-").isdigit()
-
-
 def checkpoint_steps(summary: Summary) -> list[SqliteStep]:
     return [
         SqliteStep(
@@ -292,38 +222,6 @@ def merge_commands(name: str) -> tuple[str, str]:
     return f"{merge}{-MERGED_AT_ONCE})", f"{merge}{MERGED_AT_ONCE})"
 
 
-def backup_steps(summary: Summary, destination: str, unfinished: str) -> list[SqliteStep]:
-    """`unfinished`: what the copy is called until it has been checked."""
-    offer = OFFERS[Operation.BACKUP]
-    need = Need(str(Path(destination).parent), summary.used, "the copy")
-    copy = SqliteStep(
-        method=Method.COPY,
-        object="main",
-        command=f"VACUUM main INTO {literal(unfinished)}",
-        reason=f"copies {size(summary.used)}, without free pages",
-        lock=offer.lock(wal=summary.is_wal),
-        after_cancel=offer.after_cancel,
-        disk_needed=need.bytes,
-        estimate=costs.copy(summary.used).seconds,
-        needs=(need,),
-        volume=summary.used,
-        destination=destination,
-    )
-    check = replace(
-        copy,
-        method=Method.COPY_CHECK,
-        object=Path(destination).name,
-        command="PRAGMA main.quick_check",
-        reason=f"checks the copy, which is called {Path(destination).name} from then on",
-        lock=BLOCKS_NOBODY,
-        disk_needed=None,
-        estimate=costs.copy_check(summary.used).seconds,
-        needs=(),
-        volume=0,
-    )
-    return [copy, check]
-
-
 def _free_pages(summary: Summary) -> str:
     if not summary.free_pages:
         return "no page is free; only partly filled pages can be packed"
@@ -337,9 +235,3 @@ def _statistics(table: Table) -> str:
         "no statistics yet" if table.known_rows is None else f"statistics from when it had {table.known_rows:,} rows"
     )
     return f"{counted(len(table.indexes), 'index')}, {known}"
-
-
-def _checked(table: Table, level: CheckLevel) -> str:
-    if level is CheckLevel.QUICK:
-        return "looks at its pages, types and constraints"
-    return f"compares {counted(len(table.indexes), 'index')} with the table, entry by entry"

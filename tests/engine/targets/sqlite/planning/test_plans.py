@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from engine.jobs import CheckLevel, Operation, Status
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote
-from engine.targets.sqlite.planning import offer, plans
+from engine.targets.sqlite.planning import backup_plan, check_plan, offer, plans
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.reading.catalog import Index, Summary, Table
 from tests.engine.targets.sqlite.a_session import plan, run
@@ -130,7 +130,9 @@ def test_reasons_count_in_words() -> None:
 def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_the_pages() -> None:
     def commands(level: CheckLevel, **how: bool) -> list[str]:
         how = {"named": False, "in_parts": False, **how}
-        return [step.command.removeprefix("PRAGMA main.") for step in plans.check_steps([A, B], SUMMARY, level, **how)]
+        return [
+            step.command.removeprefix("PRAGMA main.") for step in check_plan.check_steps([A, B], SUMMARY, level, **how)
+        ]
 
     assert commands(CheckLevel.FULL) == ["integrity_check", "foreign_key_check"]
     assert (
@@ -142,7 +144,7 @@ def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_th
 
 
 def test_a_copy_is_checked_before_it_gets_its_name() -> None:
-    copy, check = plans.backup_steps(SUMMARY, "/backups/o'clock.db", "/backups/o'clock.db.unfinished")
+    copy, check = backup_plan.backup_steps(SUMMARY, "/backups/o'clock.db", "/backups/o'clock.db.unfinished")
     assert copy.command == "VACUUM main INTO '/backups/o''clock.db.unfinished'"
     assert (copy.disk_needed, [need.directory for need in copy.needs]) == (USED, ["/backups"])
     assert (check.command, check.disk_needed) == ("PRAGMA main.quick_check", None)

@@ -1,0 +1,94 @@
+"""Which steps a check takes: pure functions of what the database says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from engine.jobs import CheckLevel, Operation
+from engine.targets.sqlite.connection.names import literal
+from engine.targets.sqlite.planning import costs
+from engine.targets.sqlite.planning.offer import OFFERS
+from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.words import counted
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.planning.costs import Cost
+    from engine.targets.sqlite.reading.catalog import Summary, Table
+
+CHECKED_IN_PARTS: Final = 32_000_000
+"""Bytes of database: below that one check of the whole is over in a moment."""
+
+
+def check_steps(
+    tables: Sequence[Table], summary: Summary, level: CheckLevel, *, named: bool, in_parts: bool
+) -> list[SqliteStep]:
+    """`named`: only of these tables. `in_parts`: table by table, so that several can be checked at once."""
+    check, cost_of = (
+        ("quick_check", costs.quick_check) if level is CheckLevel.QUICK else ("integrity_check", costs.full_check)
+    )
+    step = SqliteStep(
+        method=Method.CHECK,
+        object="main",
+        command="PRAGMA main.quick_check",
+        reason="looks at the structure of every page, at types and constraints",
+        lock=OFFERS[Operation.CHECK].lock(wal=summary.is_wal),
+        after_cancel=OFFERS[Operation.CHECK].after_cancel,
+    )
+    foreign_keys = replace(
+        step,
+        method=Method.FOREIGN_KEYS,
+        command="PRAGMA main.foreign_key_check",
+        reason="looks for rows whose parent row is missing",
+        estimate=costs.SHORTEST,
+    )
+    if named:
+        parts = [
+            replace(
+                _costing(step, cost_of([table])),
+                object=table.name,
+                command=f"PRAGMA main.{check}({literal(table.name)})",
+                reason=_checked(table, level),
+            )
+            for table in tables
+        ]
+        return _longest_first(parts)
+    quick = _costing(step, costs.quick_check(tables, summary.pages))
+    if level is CheckLevel.QUICK:
+        return [quick, foreign_keys]
+    indexed = [table for table in tables if table.indexes]
+    if not in_parts or not indexed or any(reads_as_number(table.name) for table in indexed):
+        reason = "looks at everything: pages, types, constraints, and every index against its table"
+        whole = _costing(step, costs.full_check(tables, summary.pages))
+        return [replace(whole, command="PRAGMA main.integrity_check", reason=reason), foreign_keys]
+    parts = [
+        replace(
+            _costing(step, costs.full_check([table])),
+            object=table.name,
+            command=f"PRAGMA main.integrity_check({literal(table.name)})",
+            reason=_checked(table, level),
+        )
+        for table in indexed
+    ]
+    return [*_longest_first(parts), quick, foreign_keys]
+
+
+def _costing(step: SqliteStep, cost: Cost) -> SqliteStep:
+    return replace(step, estimate=cost.seconds, course=cost.course)
+
+
+def _longest_first(steps: Sequence[SqliteStep]) -> list[SqliteStep]:
+    """So that of several at once none is left over, alone, at the end."""
+    return sorted(steps, key=lambda step: step.estimate or 0.0, reverse=True)
+
+
+def reads_as_number(name: str) -> bool:
+    """Whether a check would take the name of a table for a number of findings."""
+    return name.strip().lstrip("+-").isdigit()
+
+
+def _checked(table: Table, level: CheckLevel) -> str:
+    if level is CheckLevel.QUICK:
+        return "looks at its pages, types and constraints"
+    return f"compares {counted(len(table.indexes), 'index')} with the table, entry by entry"
