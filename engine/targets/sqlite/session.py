@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from engine.errors import TargetError
 from engine.jobs import EngineName, Facts, Operation, Options, Reason, Status
 from engine.targets.base import OperationPlan, StepContext, StepResult, TargetInfo
 from engine.targets.sqlite.advising.advice import advise
@@ -26,7 +27,7 @@ from engine.targets.sqlite.running.effects import Effects, summary_facts
 from engine.targets.sqlite.running.execution import Work
 from engine.targets.sqlite.running.warming import ReadingAhead
 from engine.targets.sqlite.system import copying
-from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.files import check_writable, file_size
 from engine.targets.sqlite.system.holders import in_use
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class SqliteSession:
             await self._courtesy.give_way(context.cancel)
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED)
+            if step.method in WRITING:
+                check_writable(self._path)
             async with self._a_connection() as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
@@ -115,6 +118,8 @@ class SqliteSession:
                     await statement.nobody_else_uses(connection.aio)
                 with self._courtesy.holding(step.method in WRITING):
                     return await self._carry_out(step, connection, context)
+        except TargetError as error:
+            return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
         except sqlite3.Error as error:
             return await self._failure(error, step, context)
 

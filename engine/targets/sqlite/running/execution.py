@@ -11,14 +11,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.errors import TargetRefusedError
 from engine.jobs import Facts, Reason, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_missing_code
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.planning import plans
+from engine.targets.sqlite.planning import plans, preflight
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.running.checking import MOST, Findings, findings_of, orphans_of
 from engine.targets.sqlite.running.sampling import progress_told
 from engine.targets.sqlite.system import copying
@@ -54,6 +56,19 @@ class Work:
         """All rows of `sql`, which takes its locks before it does any work: so it can be tried again."""
         return await statement.patiently(lambda: self.rows(sql), self.lock_timeout, self.cancel, self.tell_who_waits)
 
+    async def rows_of_whole_copy(self) -> list[Any]:
+        """As `rows_when_free`, of the VACUUM that is the step; others may have changed the schema since its plan.
+
+        Raises TargetRefusedError where something would be lost.
+        """
+        return await statement.patiently(self._copied_whole, self.lock_timeout, self.cancel, self.tell_who_waits)
+
+    async def _copied_whole(self) -> list[Any]:
+        lost = preflight.lossy_schema([name for (name,) in await self.rows(catalog.LOST_BY_VACUUM)])
+        if lost is not None:
+            raise TargetRefusedError(self.path, lost)
+        return await self.rows(self.step.command)
+
     async def in_transaction(self, sql: str) -> None:
         await statement.in_transaction(self.connection.aio, sql, self.lock_timeout, self.cancel, self.tell_who_waits)
 
@@ -70,7 +85,7 @@ async def transaction(work: Work) -> StepResult:
 
 async def vacuum(work: Work) -> StepResult:
     async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-        await work.rows_when_free(work.step.command)
+        await work.rows_of_whole_copy()
     return StepResult(status=Status.COMPLETED)
 
 
@@ -188,7 +203,7 @@ async def copy(work: Work) -> StepResult:
     try:
         copying.begin(destination)
         async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-            await work.rows_when_free(work.step.command)
+            await work.rows_of_whole_copy()
     except OSError as error:
         copying.discard(destination)
         return StepResult(status=Status.FAILED, error=f"the copy cannot be written: {error.strerror or error}")
