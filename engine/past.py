@@ -53,8 +53,8 @@ class Checked:
 def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
     """Of the checks in these jobs, the newest first, those that a later one has not made outdated.
 
-    A check outdates all before it that were no more thorough, if it got through. One of a few objects outdates
-    nothing, and is no proof that the rest is clean; what it finds counts.
+    A check outdates all before it that were no more thorough, if it looked at everything. One of a few objects, or one
+    that did not get through, outdates nothing, and is no proof that the rest is clean; what it finds counts.
     """
     clean_at: dict[CheckLevel, Micros] = {}
     damaged: dict[str, JobId] = {}
@@ -72,8 +72,8 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
             damaged.setdefault(name, check.id)
         damage = damage or (str(said) if said is not None else None)
         found_damage = found_damage or bool(names) or said is not None
-        got_through = check.status is Status.COMPLETED or (check.status is Status.FAILED and findings)
-        if got_through and not job.request.options.objects:
+        complete = check.status is Status.COMPLETED or facts.get("complete") is True
+        if complete and not job.request.options.objects:
             levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
             if not found_damage and check.finished_at is not None:
                 for one in levels:

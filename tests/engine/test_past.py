@@ -62,11 +62,17 @@ class History:
         return self
 
     def check(
-        self, level: CheckLevel = FULL, *damaged: str, damage: str | None = None, objects: tuple[str, ...] = ()
+        self,
+        level: CheckLevel = FULL,
+        *damaged: str,
+        damage: str | None = None,
+        objects: tuple[str, ...] = (),
+        complete: bool = True,
     ) -> History:
         findings = len(damaged) + (damage is not None)
         after: Facts = {
-            "size": 1, "findings": findings, "damaged_indexes": list(damaged), "damage": damage, "level": level.value
+            "size": 1, "findings": findings, "damaged_indexes": list(damaged), "damage": damage, "level": level.value,
+            "complete": complete,
         }  # fmt: skip
         status = Status.FAILED if findings else Status.COMPLETED
         return self.add(Operation.CHECK, after, status=status, objects=objects)
@@ -128,9 +134,19 @@ def test_a_check_that_was_not_completed_is_no_proof(status: Status) -> None:
 
 
 def test_rows_that_are_not_as_declared_are_no_damage() -> None:
-    after: Facts = {"size": 1, "findings": 2, "damaged_indexes": [], "damage": None, "level": "full"}
+    after: Facts = {
+        "size": 1, "findings": 2, "damaged_indexes": [], "damage": None, "level": "full", "complete": True
+    }  # fmt: skip
     said = what_checks_said(History().add(Operation.CHECK, after, status=Status.FAILED).jobs)
     assert said.clean_at == {QUICK: 1, FULL: 1}
+
+
+@pytest.mark.parametrize("marked", [{"complete": False}, {}])
+def test_a_check_that_found_something_and_did_not_look_at_everything_outdates_nothing(marked: Facts) -> None:
+    after: Facts = {"size": 1, "findings": 1, "damaged_indexes": [], "damage": None, "level": "full", **marked}
+    history = History().check(FULL, "a").add(Operation.CHECK, after, status=Status.FAILED)
+    said = what_checks_said(history.jobs)
+    assert (said.clean_at, said.damaged) == ({}, {"a": JobId(1, 1)})
 
 
 def test_what_a_cancelled_check_has_found_by_then_counts() -> None:

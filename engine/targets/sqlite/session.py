@@ -92,7 +92,11 @@ class SqliteSession:
         summary = await self._reader.summary()
         self._is_wal, self._force = summary.is_wal, options.force
         self._effects.check_level = options.check_level
-        return await planning.plan(self._reader, summary, operation, options)
+        planned = await planning.plan(self._reader, summary, operation, options)
+        self._effects.unchecked = sum(
+            isinstance(step, SqliteStep) and step.method is Method.CHECK for step in planned.steps
+        )
+        return planned
 
     async def remarks(self, operations: Sequence[Operation]) -> tuple[str, ...]:
         others = in_use(self._path)
@@ -140,6 +144,7 @@ class SqliteSession:
         if step.method is Method.COPY and result.status is Status.COMPLETED:
             self._unfinished_copy = step.destination
         if step.method is Method.COPY_CHECK and result.status is Status.COMPLETED:
+            self._effects.unchecked -= step.method is Method.CHECK
             self._effects.backup, self._unfinished_copy = result.effect or {}, ""
         return result
 

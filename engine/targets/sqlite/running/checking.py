@@ -29,12 +29,15 @@ class Findings:
     indexes: tuple[str, ...] = ()
     damage: str | None = None
     """The first finding that no REINDEX puts right, and that is no matter of the rows alone."""
+    complete: bool = True
+    """Whether there was nothing that SQLite did not come to, because of what it had found by then."""
 
     def __add__(self, other: Findings) -> Findings:
         return Findings(
             sentences=tuple(dict.fromkeys((*self.sentences, *other.sentences))),
             indexes=tuple(dict.fromkeys((*self.indexes, *other.indexes))),
             damage=self.damage or other.damage,
+            complete=self.complete and other.complete,
         )
 
 
@@ -50,6 +53,7 @@ def findings_of(rows: Iterable[Sequence[Any]]) -> Findings:
         sentences=sentences,
         indexes=tuple(dict.fromkeys(name for name in named.values() if name is not None)),
         damage=next((sentence for sentence in others if not _OF_THE_ROWS.match(sentence)), None),
+        complete=len(sentences) < MOST,
     )
 
 

@@ -31,6 +31,8 @@ class Effects:
         self.findings: Findings | None = None
         """What a check has found; None before it has looked."""
         self.check_level = CheckLevel.FULL
+        self.unchecked = 0
+        """How many parts of the database its check has not got through yet."""
         self.backup: Facts = {}
         """What a backup has made."""
 
@@ -53,6 +55,7 @@ class Effects:
                     "damaged_indexes": self.findings.indexes,
                     "damage": self.findings.damage,
                     "level": self.check_level,
+                    "complete": self.findings.complete and not self.unchecked,
                 }
             case Operation.FTS_OPTIMIZE:
                 return {"fts_segments": sum((await self._reader.fts_segments()).values())}

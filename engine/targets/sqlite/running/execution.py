@@ -126,7 +126,7 @@ async def check(work: Work) -> StepResult:
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        return _judged(work, Findings(sentences=(f"it cannot be read: {error}",), damage=str(error)))
+        return _judged(work, Findings(sentences=(f"it cannot be read: {error}",), damage=str(error), complete=False))
     return _judged(work, findings_of(rows))
 
 

@@ -104,6 +104,7 @@ async def test_a_sound_database_has_no_findings(path: Path) -> None:
     results, facts = await checked(path)
     assert [result.effect for result in results.values()] == [{"findings": 0}] * 2
     assert (facts["findings"], facts["damaged_indexes"], facts["damage"]) == (0, (), None)
+    assert facts["complete"] is True
 
 
 def _null(path: Path) -> None:
@@ -149,8 +150,9 @@ async def test_rows_that_break_a_rule_are_found_and_are_neither_damage_nor_a_cas
 async def test_of_a_hundred_findings_it_is_said_that_there_may_be_more(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=400)
     _misordered(path)
-    found = (await checked(path))[0]["integrity_check"]
-    assert str(found.error).endswith(", the first of 100 findings or more")
+    results, facts = await checked(path)
+    assert str(results["integrity_check"].error).endswith(", the first of 100 findings or more")
+    assert facts["complete"] is False
 
 
 async def test_rows_without_a_parent_are_found(path: Path) -> None:
@@ -168,7 +170,27 @@ async def test_rows_without_a_parent_are_found(path: Path) -> None:
         "a row of child refers to a row of item that is not there (rowid 3)",
         "2 rows of other refer to rows of item that are not there",
     }
-    assert (facts["findings"], facts["damage"]) == (3, None)
+    assert (facts["findings"], facts["damage"], facts["complete"]) == (3, None, True)
+
+
+async def test_a_check_of_which_a_part_did_not_get_through_does_not_count_as_complete(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("""
+            CREATE TABLE child(id INTEGER PRIMARY KEY, group_id REFERENCES "group");
+            INSERT INTO child VALUES (1, 777);
+            CREATE TABLE far(word TEXT);
+            CREATE INDEX words ON far(word);
+        """)
+        set_schema_sql(db, "far", "CREATE TABLE far(word TEXT COLLATE only_the_application_has_it)")
+    results, facts = await checked(path, jobs=2)
+    assert results["integrity_check('far')"].findings == ()
+    assert results["foreign_key_check"].findings
+    assert (facts["findings"], facts["complete"]) == (1, False)
+
+
+async def test_a_check_that_was_stopped_by_damage_does_not_count_as_complete(path: Path) -> None:
+    overwrite_page(path, "item")
+    assert (await checked(path))[1]["complete"] is False
 
 
 def overwrite_page(path: Path, table: str) -> None:
