@@ -16,7 +16,7 @@ from engine.targets.sqlite.advising.survey import survey
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt, reading_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
-from engine.targets.sqlite.connection.names import connection_uri, target_url
+from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning import offer, planning, plans
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading.reader import Reader
@@ -27,8 +27,9 @@ from engine.targets.sqlite.running.effects import Effects, summary_facts
 from engine.targets.sqlite.running.execution import Work
 from engine.targets.sqlite.running.warming import ReadingAhead
 from engine.targets.sqlite.system import copying
-from engine.targets.sqlite.system.files import check_writable, file_size
+from engine.targets.sqlite.system.files import check_writable, file_size, last_change
 from engine.targets.sqlite.system.holders import in_use
+from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
@@ -40,11 +41,11 @@ WRITING: Final = frozenset({Method.TRANSACTION, Method.VACUUM, Method.INCREMENTA
 class SqliteSession:
     """The `Session` of a SQLite file; see engine.targets.base."""
 
-    def __init__(self, connection: MeteredConnection, path: str, lock_timeout: float, *, writing: bool) -> None:
+    def __init__(self, connection: MeteredConnection, path: str, lock_timeout: float) -> None:
         self._connection = connection
+        self._must_stay = None if connection.takes_locks else last_change(path)
         self._path = path
         self._lock_timeout = lock_timeout
-        self._writing = writing
         self._reader = Reader(connection.aio, path, lock_timeout)
         self._effects = Effects(self._reader)
         self._courtesy = Courtesy(path)
@@ -53,15 +54,18 @@ class SqliteSession:
         self._extra: list[MeteredConnection] = []
         self._is_wal = self._force = False
         self._damaged = False
-        self._unfinished_copy = ""
+        self._copy: UnfinishedCopy | None = None
 
     async def close(self) -> None:
         """Close what was opened besides the connection of this session, and leave no unfinished copy behind."""
         await self._ahead.end()
-        for connection in self._extra:
-            await connection.close()
-        if self._unfinished_copy:
-            copying.discard(self._unfinished_copy)
+        try:
+            async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
+                for connection in self._extra:
+                    stack.push_async_callback(connection.close)
+        finally:
+            if self._copy is not None:
+                self._copy.discard()
 
     async def facts(self, operation: Operation | None = None) -> Facts:
         return await self._effects.facts(operation)
@@ -128,8 +132,6 @@ class SqliteSession:
             return await self._failure(error, step, context)
 
     async def _carry_out(self, step: SqliteStep, connection: MeteredConnection, context: StepContext) -> StepResult:
-        if step.method is Method.COPY_CHECK and not self._unfinished_copy:
-            return StepResult(status=Status.SKIPPED, error="there is no copy to check")
         work = Work(
             connection=connection,
             path=self._path,
@@ -137,15 +139,20 @@ class SqliteSession:
             context=context,
             lock_timeout=self._courtesy.patience(self._lock_timeout),
             is_wal=self._is_wal,
+            copy=self._copy,
         )
-        result = await execution.METHODS[step.method](work)
+        try:
+            result = await execution.METHODS[step.method](work)
+        finally:
+            self._copy = work.copy
+        if self._must_stay is not None and self._must_stay != last_change(self._path):
+            error = "the database was changed while it was read without locks, which cannot be taken here. Try again"
+            return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
         if work.found is not None:
             self._effects.findings = (self._effects.findings or Findings()) + work.found
-        if step.method is Method.COPY and result.status is Status.COMPLETED:
-            self._unfinished_copy = step.destination
-        if step.method is Method.COPY_CHECK and result.status is Status.COMPLETED:
             self._effects.unchecked -= step.method is Method.CHECK
-            self._effects.backup, self._unfinished_copy = result.effect or {}, ""
+        if step.method is Method.COPY_CHECK and result.status is Status.COMPLETED:
+            self._effects.backup = result.effect or {}
         return result
 
     async def _failure(self, error: sqlite3.Error, step: SqliteStep, context: StepContext) -> StepResult:
@@ -173,9 +180,7 @@ class SqliteSession:
         if self._idle:
             connection = self._idle.pop()
         else:
-            connection = await MeteredConnection.open(
-                connection_uri(self._path, writing=self._writing), self._lock_timeout
-            )
+            connection = await MeteredConnection.open(self._connection.uri, self._lock_timeout)
             self._extra.append(connection)
         try:
             yield connection
@@ -183,8 +188,7 @@ class SqliteSession:
             self._idle.append(connection)
 
     async def recover(self, options: Options, context: StepContext) -> StepResult:
-        for name in await asyncio.to_thread(copying.leftovers, self._path, options.backup_to):
-            copying.discard(name)
+        await asyncio.to_thread(copying.remove_leftovers, self._path, options.backup_to)
         try:
             rows = await statement.patiently(
                 lambda: statement.fetch_all(self._connection.aio, "PRAGMA main.quick_check", context.cancel),

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from engine.errors import TargetUnavailableError
 from engine.jobs import EngineName, Operation
-from engine.targets.sqlite.connection.errors import opening_error
+from engine.targets.sqlite.connection.errors import is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
 from engine.targets.sqlite.planning import offer
@@ -63,14 +64,25 @@ class SqliteTarget:
         # Also for a mere look, where that can be: an earlier crash may have to be rolled back before.
         may_write = writing or files.may_be_written(self.path)
         try:
-            connection = await MeteredConnection.open(connection_uri(self.path, writing=may_write), lock_timeout)
+            connection = await self._open(lock_timeout, writing=may_write)
         except sqlite3.Error as error:
             raise opening_error(self.path, error, lock_timeout, in_use(self.path)) from error
         async with AsyncExitStack() as stack:
             stack.push_async_callback(connection.close)
-            session = SqliteSession(connection, self.path, lock_timeout, writing=may_write)
+            session = SqliteSession(connection, self.path, lock_timeout)
             stack.push_async_callback(session.close)
             yield session
+
+    async def _open(self, lock_timeout: float, *, writing: bool) -> MeteredConnection:
+        try:
+            return await MeteredConnection.open(connection_uri(self.path, writing=writing), lock_timeout)
+        except sqlite3.Error as error:
+            if writing or not is_nothing_beside(error) or files.may_be_written_beside(self.path):
+                raise
+        if files.file_size(self.path + "-wal"):
+            why = "its write-ahead log cannot be read, since nothing can be written beside it"
+            raise TargetUnavailableError(self.path, why, "open it once where its directory can be written")
+        return await MeteredConnection.open(connection_uri(self.path, writing=False, immutable=True), lock_timeout)
 
     async def preflight(self, *, lock_timeout: float, writing: bool = True, objects: Sequence[str] = ()) -> None:
         async with self.connect(lock_timeout=lock_timeout, writing=writing) as session:

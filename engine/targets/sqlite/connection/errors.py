@@ -53,6 +53,12 @@ def is_missing_code(error: sqlite3.Error) -> bool:
     return _primary_code(error) == sqlite3.SQLITE_ERROR and _MISSING_CODE.match(str(error)) is not None
 
 
+def is_nothing_beside(error: sqlite3.Error) -> bool:
+    """Whether a file could not be made beside the database, which a write-ahead log needs even to be read."""
+    name = getattr(error, "sqlite_errorname", "")
+    return name == "SQLITE_READONLY_DIRECTORY" or _primary_code(error) == sqlite3.SQLITE_CANTOPEN
+
+
 def out_of_memory() -> sqlite3.Error:
     """SQLite's error for which Python raises a MemoryError."""
     error = sqlite3.OperationalError("out of memory")

@@ -17,8 +17,10 @@ OPCODES_A_TICK: Final = 10_000
 class MeteredConnection:
     """A connection to SQLite with a count of the opcodes it has executed, and the thread that does it."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: aiosqlite.Connection, uri: str) -> None:
         self.aio = connection
+        self.uri = uri
+        self.takes_locks = "immutable=1" not in uri
         self.opcodes = 0
         self.thread: int = 0
         """As the kernel calls it."""
@@ -28,7 +30,7 @@ class MeteredConnection:
     async def open(cls, uri: str, lock_timeout: float) -> MeteredConnection:
         """Raises as `statement.open_connection` does."""
         connection = await statement.open_connection(uri, lock_timeout)
-        metered = cls(connection)
+        metered = cls(connection, uri)
         try:
             await connection.set_progress_handler(metered._remember_thread, 1)
             await statement.rows_of(connection, "SELECT 1")

@@ -45,6 +45,10 @@ def _url_char(char: str) -> str:
     return percent_encoded(os.fsencode(char), safe="") if needs_encoding else char
 
 
-def connection_uri(path: str, *, writing: bool = True) -> str:
-    """What SQLite opens: the existing file at the absolute `path`, never a new one."""
-    return f"file:{percent_encoded(os.fsencode(path))}?mode={'rw' if writing else 'ro'}"
+def connection_uri(path: str, *, writing: bool = True, immutable: bool = False) -> str:
+    """What SQLite opens: the existing file at the absolute `path`, never a new one.
+
+    `immutable`: nobody can change it meanwhile, so that no lock is taken, and no log or journal looked for.
+    """
+    mode = "mode=rw" if writing else "mode=ro"
+    return f"file:{percent_encoded(os.fsencode(path))}?{mode}{'&immutable=1' if immutable else ''}"

@@ -47,10 +47,9 @@ def check_writable(path: str) -> None:
     status = status_of(path)
     if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
         raise TargetRefusedError(path, "the file is read-only", "chmod it, or run dbtend as a user who may write it")
-    directory = str(Path(path).parent)
-    if not status_of(directory).st_mode & 0o222 or not os.access(directory, os.W_OK | os.X_OK):
+    if not may_be_written_beside(path):
         raise TargetRefusedError(
-            path, "its directory is read-only, so no journal can be created", f"allow writing to {directory}"
+            path, "its directory is read-only, so no journal can be created", f"allow writing to {Path(path).parent}"
         )
     if status.st_nlink > 1:
         raise TargetRefusedError(
@@ -69,12 +68,23 @@ def may_be_written(path: str) -> bool:
     return True
 
 
+def may_be_written_beside(path: str) -> bool:
+    """Raises TargetUnavailableError where there is no way to its directory."""
+    directory = str(Path(path).parent)
+    return bool(status_of(directory).st_mode & 0o222) and os.access(directory, os.W_OK | os.X_OK)
+
+
 def file_size(path: str) -> int:
     """Bytes on disk; 0 where there is no such file."""
     try:
         return Path(path).stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def last_change(path: str) -> tuple[int, int]:
+    """What is another when somebody has written the database, or its log. Raises TargetUnavailableError."""
+    return status_of(path).st_mtime_ns, file_size(path + "-wal")
 
 
 def temporary_directory() -> str | None:

@@ -38,7 +38,7 @@ def endless(method: Method, command: str = ENDLESS.command) -> SqliteStep:
 async def connected(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[SqliteSession, aiosqlite.Connection]]:
     """A session, with the connection that it has of its own."""
     connection = await MeteredConnection.open(connection_uri(str(path)), lock_timeout)
-    session = SqliteSession(connection, str(path), lock_timeout, writing=True)
+    session = SqliteSession(connection, str(path), lock_timeout)
     try:
         yield session, connection.aio
     finally:

@@ -44,7 +44,7 @@ class Ending:
 def can_mount() -> bool:
     """Whether a process may have file systems of its own here."""
     try:
-        done = subprocess.run(_in_a_world_of_its_own("mount -t tmpfs none /mnt"), capture_output=True, check=False)
+        done = subprocess.run(in_a_world_of_its_own("mount -t tmpfs none /mnt"), capture_output=True, check=False)
     except FileNotFoundError:
         return False
     return done.returncode == 0
@@ -72,12 +72,13 @@ def endings(
             f"SQLITE_TMPDIR={shlex.quote(str(temp))} exec {shlex.join(map(str, program))}",
         ]
     )
-    done = subprocess.run(_in_a_world_of_its_own(script), capture_output=True, text=True, check=False)
+    done = subprocess.run(in_a_world_of_its_own(script), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [Ending(**{**ending, "left": tuple(ending["left"])}) for ending in json.loads(done.stdout)]
 
 
-def _in_a_world_of_its_own(script: str) -> list[str]:
+def in_a_world_of_its_own(script: str) -> list[str]:
+    """The command of a shell that may mount what it likes, seen by nobody else."""
     return ["unshare", "--map-root-user", "--mount", "sh", "-c", script]
 
 

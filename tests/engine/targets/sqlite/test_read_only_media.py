@@ -1,0 +1,112 @@
+"""Databases where no file can be made beside them: what only reads is done all the same, or it is said what is missing.
+
+Each test runs in a process that sees the directory through a mount that is read-only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from engine.errors import TargetError
+from engine.jobs import Operation, Options, Reason, Status
+from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.session import SqliteSession
+from tests.engine.targets.sqlite.a_session import execute, run
+from tests.engine.targets.sqlite.small_disks import can_mount, in_a_world_of_its_own
+from tests.sqlite_files import content, files_beside, make_database
+
+ROOT: Final = Path(__file__).parents[4]
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="no file system can be mounted here, not even with unshare")
+
+
+def ended(path: Path, operation: Operation, backup: Path) -> list[str]:
+    """The status of each step, or the error that kept it from beginning."""
+    directory = shlex.quote(str(path.parent))
+    program = [sys.executable, "-m", __name__, str(path), operation, str(backup)]
+    script = " && ".join(
+        [
+            f"mount --bind {directory} {directory}",
+            f"mount -o remount,ro,bind {directory}",
+            f"cd {shlex.quote(str(ROOT))}",
+            f"exec {shlex.join(program)}",
+        ]
+    )
+    done = subprocess.run(in_a_world_of_its_own(script), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    statuses: list[str] = json.loads(done.stdout)
+    return statuses
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    directory = tmp_path / "medium"
+    directory.mkdir()
+    return directory
+
+
+@needs_mounts
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+def test_a_database_on_a_read_only_medium_is_checked_and_backed_up(
+    tmp_path: Path, directory: Path, journal_mode: str
+) -> None:
+    path = make_database(directory / "a.db", rows=50, journal_mode=journal_mode)
+    backup = tmp_path / "copy.db"
+    assert set(ended(path, Operation.CHECK, backup)) == {"completed"}
+    assert set(ended(path, Operation.BACKUP, backup)) == {"completed"}
+    assert content(backup) == content(path)
+    assert files_beside(path) == {"a.db"}
+
+
+@needs_mounts
+def test_what_is_in_a_log_that_cannot_be_read_is_not_left_out(tmp_path: Path, directory: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=50, journal_mode="wal")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO item VALUES ('in the log', 1, '')")
+        db.commit()
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", directory)
+    (error,) = ended(directory / "a.db", Operation.CHECK, tmp_path / "copy.db")
+    assert "its write-ahead log cannot be read, since nothing can be written beside it" in error
+
+
+async def test_what_was_read_without_locks_while_somebody_wrote_is_not_believed(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=50)
+    connection = await MeteredConnection.open(connection_uri(str(path), writing=False, immutable=True), 0)
+    session = SqliteSession(connection, str(path), 0)
+    try:
+        step, *_ = (await session.plan(Operation.CHECK, Options())).steps
+        assert (await execute(session, step)).status is Status.COMPLETED
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("DELETE FROM item")
+            db.commit()
+        result = await execute(session, step)
+    finally:
+        await session.close()
+        await connection.close()
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+
+
+async def main(path: Path, operation: Operation, backup: Path) -> None:
+    options = {"backup_to": str(backup)} if operation is Operation.BACKUP else {}
+    try:
+        said = [result.status.value for result in (await run(path, operation, 0.1, **options)).values()]
+    except TargetError as error:
+        said = [str(error)]
+    print(json.dumps(said))
+
+
+if __name__ == "__main__":
+    _, path_, operation_, backup_ = sys.argv
+    asyncio.run(main(Path(path_), Operation(operation_), Path(backup_)))
