@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from engine.targets.sqlite.connection import statement
 
 if TYPE_CHECKING:
+    import asyncio
+
     import aiosqlite
 
 OPCODES_A_TICK: Final = 10_000
@@ -27,9 +29,9 @@ class MeteredConnection:
         self._settings: tuple[str, ...] = ()
 
     @classmethod
-    async def open(cls, uri: str, lock_timeout: float) -> MeteredConnection:
+    async def open(cls, uri: str, lock_timeout: float, cancel: asyncio.Event | None = None) -> MeteredConnection:
         """Raises as `statement.open_connection` does."""
-        connection = await statement.open_connection(uri, lock_timeout)
+        connection = await statement.open_connection(uri, lock_timeout, cancel)
         metered = cls(connection, uri)
         try:
             await connection.set_progress_handler(metered._remember_thread, 1)

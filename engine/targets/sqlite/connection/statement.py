@@ -22,8 +22,8 @@ _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.1
 
 
-async def open_connection(uri: str, lock_timeout: float) -> aiosqlite.Connection:
-    """A connection that has read the schema, so that what is no database fails here. Raises sqlite3.Error."""
+async def open_connection(uri: str, lock_timeout: float, cancel: asyncio.Event | None = None) -> aiosqlite.Connection:
+    """A connection that has read the schema, so that what is no database fails here. Raises as `read` does."""
     opening = asyncio.ensure_future(_open(uri))
     try:
         connection = await to_its_end(opening)
@@ -32,7 +32,7 @@ async def open_connection(uri: str, lock_timeout: float) -> aiosqlite.Connection
             await close(opening.result())
         raise
     try:
-        await read(connection, "SELECT count(*) FROM sqlite_schema", lock_timeout)
+        await read(connection, "SELECT count(*) FROM sqlite_schema", lock_timeout, cancel)
     except BaseException:
         await close(connection)
         raise
@@ -51,9 +51,12 @@ async def _open(uri: str) -> aiosqlite.Connection:
     return connection
 
 
-async def read(connection: aiosqlite.Connection, sql: str, lock_timeout: float) -> list[Any]:
-    """All rows of `sql`, once no lock is in the way; cancelling the task ends the wait. Raises sqlite3.Error."""
-    return await patiently(lambda: short(connection, sql), lock_timeout)
+async def read(
+    connection: aiosqlite.Connection, sql: str, lock_timeout: float, cancel: asyncio.Event | None = None
+) -> list[Any]:
+    """All rows of `sql`, once no lock is in the way. Cancelling the task ends the wait, and so does `cancel`: with
+    SQLITE_BUSY. Raises sqlite3.Error."""
+    return await patiently(lambda: short(connection, sql), lock_timeout, cancel)
 
 
 async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
