@@ -12,20 +12,26 @@ from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.offer import BLOCKS_NOBODY, OFFERS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.system.space import Need
+from engine.targets.sqlite.system.unfinished import copy_in
 from engine.words import size
 
 if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.catalog import Summary
+    from collections.abc import Sequence
+
+    from engine.targets.sqlite.reading.catalog import Summary, Table
 
 
-def backup_steps(summary: Summary, destination: str, unfinished: str) -> list[SqliteStep]:
-    """`unfinished`: what the copy is called until it has been checked."""
+def backup_steps(
+    summary: Summary, destination: str, unfinished: str, *, numbered: bool = False, tables: Sequence[Table] = ()
+) -> list[SqliteStep]:
+    """`unfinished`: the directory of the copy until it has been checked; `numbered`: whether it will be called by
+    another number where `destination` is taken by then; `tables`: what is known of them."""
     offer = OFFERS[Operation.BACKUP]
     need = Need(str(Path(destination).parent), summary.used, "the copy")
     copy = SqliteStep(
         method=Method.COPY,
         object="main",
-        command=f"VACUUM main INTO {literal(unfinished)}",
+        command=f"VACUUM main INTO {literal(copy_in(unfinished))}",
         reason=f"copies {size(summary.used)}, without free pages",
         lock=offer.lock(wal=summary.is_wal),
         after_cancel=offer.after_cancel,
@@ -34,6 +40,8 @@ def backup_steps(summary: Summary, destination: str, unfinished: str) -> list[Sq
         needs=(need,),
         volume=summary.used,
         destination=destination,
+        numbered=numbered,
+        unfinished=unfinished,
     )
     check = replace(
         copy,
@@ -46,5 +54,6 @@ def backup_steps(summary: Summary, destination: str, unfinished: str) -> list[Sq
         estimate=costs.copy_check(summary.used).seconds,
         needs=(),
         volume=0,
+        course=costs.quick_check(tables, summary.used // summary.page_size).course,
     )
     return [copy, check]

@@ -22,6 +22,7 @@ from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
 from engine.targets.sqlite.system.mounts import lies_on_this_machine
 from engine.targets.sqlite.system.space import shortfalls
+from engine.targets.sqlite.system.unfinished import directory_for
 
 if TYPE_CHECKING:
     from engine.targets.base import PlannedStep
@@ -129,7 +130,14 @@ async def _backup(reader: Reader, summary: Summary, options: Options) -> Operati
     destination = copying.destination(reader.path, options.backup_to, datetime.now(UTC).date())
     if problem := await _lost(reader) or copying.problem_with(destination):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
-    return _of(Operation.BACKUP, backup_plan.backup_steps(summary, destination, copying.unfinished(destination)))
+    steps = backup_plan.backup_steps(
+        summary,
+        destination,
+        directory_for(destination),
+        numbered=destination != options.backup_to,
+        tables=await reader.tables(exact=False),
+    )
+    return _of(Operation.BACKUP, steps)
 
 
 async def _lost(reader: Reader) -> str | None:

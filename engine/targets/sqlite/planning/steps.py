@@ -48,3 +48,7 @@ class SqliteStep(PlannedStep):
     """Whether its temporary files are in memory."""
     destination: str = ""
     """The new file of a backup."""
+    numbered: bool = False
+    """Whether it gets another number where somebody takes that name meanwhile."""
+    unfinished: str = ""
+    """The directory in which it is made."""

@@ -9,6 +9,8 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from engine.errors import TargetRefusedError
@@ -26,6 +28,7 @@ from engine.targets.sqlite.running.sampling import progress_told
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.holders import in_use
+from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 from engine.words import counted
 
 FEWEST_CHANGES: Final = 2
@@ -44,6 +47,8 @@ class Work:
     is_wal: bool
     found: Findings | None = None
     """What a check has found."""
+    copy: UnfinishedCopy | None = None
+    """What a backup has made and not yet checked."""
 
     @property
     def cancel(self) -> asyncio.Event:
@@ -197,57 +202,70 @@ async def merge(work: Work) -> StepResult:
 
 async def copy(work: Work) -> StepResult:
     """Nothing with the final name exists before the copy is complete; nothing at all is left of one that is not."""
-    destination = work.step.destination
-    if problem := copying.problem_with(destination):
+    step = work.step
+    if problem := copying.problem_with(_name_now(work)):
         return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=problem)
+    place = str(Path(step.destination).parent) if step.numbered else step.destination
+    await asyncio.to_thread(copying.remove_leftovers, work.path, place)
     try:
-        copying.begin(destination)
-        async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-            await work.rows_of_whole_copy()
+        begun = UnfinishedCopy.begin(step.unfinished)
     except OSError as error:
-        copying.discard(destination)
         return StepResult(status=Status.FAILED, error=f"the copy cannot be written: {error.strerror or error}")
+    try:
+        async with progress_told(work.connection, work.path, step, work.context, is_wal=work.is_wal):
+            await work.rows_of_whole_copy()
     except BaseException:
-        copying.discard(destination)
+        begun.discard()
         raise
-    return StepResult(status=Status.COMPLETED, effect={"backup_size": file_size(copying.unfinished(destination))})
+    work.copy = begun
+    return StepResult(status=Status.COMPLETED, effect={"backup_size": file_size(begun.path)})
+
+
+def _name_now(work: Work) -> str:
+    """What the backup is to be called: where its name has a number, one that is free now."""
+    if not work.step.numbered:
+        return work.step.destination
+    return copying.free_name(work.path, str(Path(work.step.destination).parent), datetime.now(UTC).date())
 
 
 async def copy_check(work: Work) -> StepResult:
     """The copy gets its name only when it has been checked, and is on the disk."""
-    destination = work.step.destination
-    unfinished = copying.unfinished(destination)
+    copied, work.copy = work.copy, None
+    if copied is None:
+        return StepResult(status=Status.SKIPPED, error="there is no copy to check")
     try:
-        identity = copying.identity(destination)
-        copied = await MeteredConnection.open(connection_uri(unfinished), work.lock_timeout)
-        rows: list[Any] = []
+        copied.require()
         warnings: tuple[str, ...] = ()
         try:
-            rows = await statement.fetch_all(copied.aio, work.step.command, work.cancel)
+            found = findings_of(await _rows_of_check(work, copied.path))
         except sqlite3.Error as error:
             if not is_missing_code(error):
                 raise
-            warnings = (f"the copy could not be checked: {explain(error, work.lock_timeout)}",)
-        finally:
-            await copied.close()
-        found = findings_of(rows)
+            found, warnings = Findings(), (f"the copy could not be checked: {explain(error, work.lock_timeout)}",)
         if found.damage is not None:
-            copying.discard(destination)
             return StepResult(status=Status.FAILED, error=f"the copy is damaged: {found.damage}")
         if found.sentences:  # as in the database itself: no reason to be without a backup
             warnings = (f"the copy is complete, and has what a check of the database would find: {found.sentences[0]}",)
-        await asyncio.to_thread(copying.complete, work.path, destination, identity)
-    except FileExistsError:
-        copying.discard(destination)
-        return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=copying.problem_with(destination))
+        naming = asyncio.to_thread(copying.complete, copied, work.path, work.step.destination, lambda: _name_now(work))
+        name = await statement.to_its_end(asyncio.ensure_future(naming))
+    except FileExistsError as error:
+        refusal = copying.problem_with(_name_now(work)) or str(error)
+        return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=refusal)
     except OSError as error:
-        copying.discard(destination)
         return StepResult(status=Status.FAILED, error=f"the copy cannot be completed: {error.strerror or error}")
-    except BaseException:
-        copying.discard(destination)
-        raise
-    effect: Facts = {"backup": destination, "backup_size": file_size(destination)}
+    finally:
+        copied.discard()
+    effect: Facts = {"backup": name, "backup_size": file_size(name)}
     return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
+
+
+async def _rows_of_check(work: Work, path: str) -> list[Any]:
+    connection = await MeteredConnection.open(connection_uri(path), work.lock_timeout, work.cancel)
+    try:
+        async with progress_told(connection, path, work.step, work.context, is_wal=False):
+            return await statement.fetch_all(connection.aio, work.step.command, work.cancel)
+    finally:
+        await connection.close()
 
 
 PAUSE_BETWEEN_CHUNKS: Final = 0.02

@@ -5,33 +5,40 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Final
 
+from engine.targets.sqlite.system.unfinished import UnfinishedCopy, remove_abandoned
+
 BESIDE: Final = ("-journal", "-wal", "-shm")
 """What SQLite adds to the name of a database for files of its own."""
-UNFINISHED: Final = ".unfinished"
-"""What the name of a copy ends with until it is complete and checked."""
 
 
 def destination(path: str, asked: str | None, today: date) -> str:
-    """Where the backup of the database at `path` goes: to the file that was asked for, or, into the directory that
-    was asked for or that of the database, as `sales.backup-2026-11-24.db`, with a number where that exists."""
-    if asked is not None and not Path(asked).is_dir():
-        return asked
+    """Where the backup of the database at `path` goes: to the file that was asked for, or into the directory that was
+    asked for or that of the database, by a name of ours."""
+    place = _directory(path, asked)
+    return str(asked) if place is None else free_name(path, place, today)
+
+
+def free_name(path: str, directory: str, today: date) -> str:
+    """Such as `sales.backup-2026-11-24.db` in `directory`, with a number where that exists."""
     database = Path(path)
-    directory = database.parent if asked is None else Path(asked)
     for number in range(1, 10_000):
         again = "" if number == 1 else f".{number}"
-        candidate = directory / f"{database.stem}.backup-{today.isoformat()}{again}{database.suffix}"
+        candidate = Path(directory, f"{database.stem}.backup-{today.isoformat()}{again}{database.suffix}")
         if not os.path.lexists(candidate):
-            return str(candidate)
+            break
     return str(candidate)
 
 
-def unfinished(destination: str) -> str:
-    return destination + UNFINISHED
+def _directory(path: str, asked: str | None) -> str | None:
+    """The one in which the backup gets a name of ours; None where its name was asked for."""
+    if asked is None:
+        return str(Path(path).parent)
+    return asked if Path(asked).is_dir() else None
 
 
 def problem_with(destination: str) -> str | None:
@@ -48,39 +55,40 @@ def problem_with(destination: str) -> str | None:
     return None
 
 
-def begin(destination: str) -> None:
-    """Make an empty file that nobody else may read. What an earlier attempt left there is removed. Raises OSError."""
-    discard(destination)
-    os.close(os.open(unfinished(destination), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+def complete(copy: UnfinishedCopy, source: str, destination: str, another: Callable[[], str]) -> str:
+    """Give the copy its name, durably, and to those who may read the source: `destination`, or where somebody has taken
+    that meanwhile, what `another` says. Returns what it is called now; the copy is still to be discarded.
 
-
-def identity(destination: str) -> tuple[int, int]:
-    """Device and inode of the unfinished copy. Raises OSError."""
-    status = Path(unfinished(destination)).stat()
-    return status.st_dev, status.st_ino
-
-
-def complete(source: str, destination: str, checked: tuple[int, int]) -> None:
-    """Give the copy its name, durably, and to those who may read the source.
-
-    Raises OSError, FileExistsError where somebody took the name meanwhile.
+    Raises OSError, FileExistsError where `another` says the same.
     """
-    path = unfinished(destination)
-    if identity(destination) != checked:
-        raise FileNotFoundError(f"{path} was replaced while it was written")
-    _open_as(source, path)
-    _sync(path)
+    copy.require()
+    _open_as(source, copy.path)
+    _sync(copy.path)
+    while True:
+        try:
+            _give_name(copy.path, destination)
+            break
+        except FileExistsError:
+            taken, destination = destination, another()
+            if destination == taken:
+                raise
+    _sync(str(Path(destination).parent))
+    return destination
+
+
+def _give_name(path: str, destination: str) -> None:
+    """Never in the place of another file, as a rename would."""
     try:
-        os.link(path, destination)  # never replaces a file, as a rename would
+        os.link(path, destination)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links
-        if os.path.lexists(destination):
-            raise FileExistsError(destination) from None
-        Path(path).rename(destination)
-    else:
-        Path(path).unlink()
-    _sync(str(Path(destination).parent))
+    except OSError:  # a file system without hard links: there the name is made ours first
+        os.close(os.open(destination, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            Path(path).rename(destination)
+        except OSError:
+            Path(destination).unlink()
+            raise
 
 
 def _open_as(source: str, copy: str) -> None:
@@ -90,24 +98,15 @@ def _open_as(source: str, copy: str) -> None:
     Path(copy).chmod(status.st_mode & 0o777)
 
 
-def discard(destination: str) -> None:
-    """Remove an unfinished copy, with what SQLite put beside it, as far as that can be done."""
-    for suffix in ("", *BESIDE):
-        with contextlib.suppress(OSError):
-            Path(unfinished(destination) + suffix).unlink()
-
-
-def leftovers(path: str, asked: str | None) -> list[str]:
-    """The destinations, as `destination` names them, of copies of the database at `path` that were never completed."""
-    database = Path(path)
-    if asked is not None and not Path(asked).is_dir():
-        return [asked] if os.path.lexists(unfinished(asked)) else []
-    directory = database.parent if asked is None else Path(asked)
-    ours = re.compile(
-        rf"{re.escape(database.stem)}\.backup-\d{{4}}-\d\d-\d\d(\.\d+)?{re.escape(database.suffix + UNFINISHED)}"
-    )
-    found = [entry for entry in directory.iterdir() if ours.fullmatch(entry.name)]
-    return sorted(str(entry).removesuffix(UNFINISHED) for entry in found)
+def remove_leftovers(path: str, asked: str | None) -> None:
+    """Remove the copies of the database at `path` that were never completed, and that nobody works on."""
+    place, database = _directory(path, asked), Path(path)
+    if place is None:
+        directory, name = os.path.split(str(asked))
+        remove_abandoned(directory, re.escape(name))
+    else:
+        dated = rf"{re.escape(database.stem)}\.backup-\d{{4}}-\d\d-\d\d(\.\d+)?{re.escape(database.suffix)}"
+        remove_abandoned(place, dated)
 
 
 def _sync(path: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from engine.jobs import CheckLevel, Operation, Status
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote
-from engine.targets.sqlite.planning import backup_plan, check_plan, offer, plans
+from engine.targets.sqlite.planning import backup_plan, check_plan, costs, offer, plans
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.reading.catalog import Index, Summary, Table
 from tests.engine.targets.sqlite.a_session import plan, run
@@ -144,10 +144,11 @@ def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_th
 
 
 def test_a_copy_is_checked_before_it_gets_its_name() -> None:
-    copy, check = backup_plan.backup_steps(SUMMARY, "/backups/o'clock.db", "/backups/o'clock.db.unfinished")
-    assert copy.command == "VACUUM main INTO '/backups/o''clock.db.unfinished'"
+    copy, check = backup_plan.backup_steps(SUMMARY, "/backups/o'clock.db", "/backups/o'clock.db.unfinished", tables=[A])
+    assert copy.command == "VACUUM main INTO '/backups/o''clock.db.unfinished/copy'"
     assert (copy.disk_needed, [need.directory for need in copy.needs]) == (USED, ["/backups"])
     assert (check.command, check.disk_needed) == ("PRAGMA main.quick_check", None)
+    assert check.course == costs.quick_check([A], USED // SUMMARY.page_size).course
 
 
 def test_the_usual_order_of_operations_says_that_reindex_repeats_work() -> None:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from engine.targets import resolve
 from engine.targets.base import StepContext, StepResult
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.system import copying
+from engine.targets.sqlite.system.unfinished import UnfinishedCopy, copy_in, directory_for
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, plan, run, statuses, when_running
 from tests.sqlite_files import content, files_beside, integrity, make_database, set_schema_sql
 
@@ -139,7 +140,8 @@ async def test_who_may_read_the_copy_is_who_may_read_the_source_and_nobody_befor
         async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
             await session.plan(Operation.BACKUP, Options())
             await execute(session, copy)
-            assert stat.S_IMODE(Path(copying.unfinished(copy.destination)).stat().st_mode) == 0o600
+            assert stat.S_IMODE(Path(copy.unfinished).stat().st_mode) == 0o700
+            assert {stat.S_IMODE(entry.stat().st_mode) for entry in Path(copy.unfinished).iterdir()} == {0o600}
             await execute(session, check)
     finally:
         os.umask(umask_before)
@@ -177,7 +179,7 @@ async def test_nothing_is_left_of_a_copy_that_nobody_went_on_with(path: Path) ->
     copy, _ = await steps_to(None, path)
     async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
         await execute(session, copy)
-        assert files_beside(path) == {"sales.db", copying.unfinished(todays_backup(path).name)}
+        assert files_beside(path) == {"sales.db", Path(copy.unfinished).name}
     assert files_beside(path) == {"sales.db"}
 
 
@@ -212,13 +214,13 @@ async def test_a_copy_that_only_its_application_could_check_is_kept_with_a_warni
     assert todays_backup(path).exists()
 
 
-async def _between(path: Path, meanwhile: Callable[[Path], object]) -> tuple[StepResult, Path]:
-    """What the check says where something happened after the copy, and where the copy should have gone."""
-    copy, check = await steps_to(None, path)
+async def _between(path: Path, meanwhile: Callable[[SqliteStep], object], place: Path | None) -> StepResult:
+    """What the check says where something happened after the copy."""
+    copy, check = await steps_to(place, path)
     async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
         assert (await execute(session, copy)).status is Status.COMPLETED
-        meanwhile(Path(copy.destination))
-        return await execute(session, check), Path(copy.destination)
+        meanwhile(copy)
+        return await execute(session, check)
 
 
 async def test_a_copy_whose_rows_break_a_rule_as_they_do_in_the_database_is_kept_with_a_warning(path: Path) -> None:
@@ -235,11 +237,31 @@ async def test_a_copy_whose_rows_break_a_rule_as_they_do_in_the_database_is_kept
 
 
 async def test_a_name_that_somebody_takes_meanwhile_is_theirs(path: Path) -> None:
-    result, destination = await _between(path, lambda name: name.write_text("precious"))
+    asked = path.parent / "copy.db"
+    result = await _between(path, lambda _: asked.write_text("precious"), asked)
     assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
-    assert f"there is a file {destination} already" in str(result.error)
-    assert destination.read_text() == "precious"
-    assert files_beside(path) == {"sales.db", destination.name}
+    assert f"there is a file {asked} already" in str(result.error)
+    assert asked.read_text() == "precious"
+    assert files_beside(path) == {"sales.db", "copy.db"}
+
+
+@pytest.mark.parametrize("before_the_copy", [False, True])
+async def test_a_name_with_a_number_goes_on_to_the_next_where_somebody_takes_it(
+    path: Path, before_the_copy: bool
+) -> None:
+    copy, check = await steps_to(None, path)
+    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        if before_the_copy:
+            Path(copy.destination).write_text("precious")
+        assert (await execute(session, copy)).status is Status.COMPLETED
+        Path(copy.destination).write_text("precious")
+        result = await execute(session, check)
+        facts = await session.facts(Operation.BACKUP)
+    assert result.effect is not None
+    assert result.effect["backup"] == facts["backup"] == str(todays_backup(path, ".2"))
+    assert Path(copy.destination).read_text() == "precious"
+    assert content(todays_backup(path, ".2")) == content(path)
+    assert files_beside(path) == {"sales.db", todays_backup(path).name, todays_backup(path, ".2").name}
 
 
 async def test_a_name_that_was_taken_after_the_plan_is_theirs(path: Path) -> None:
@@ -251,33 +273,102 @@ async def test_a_name_that_was_taken_after_the_plan_is_theirs(path: Path) -> Non
     assert Path(copy.destination).read_text() == "precious"
 
 
+def two_of_one_name(directory: Path) -> list[Path]:
+    for name in ("a", "b"):
+        (directory / name).mkdir()
+    return [
+        make_database(directory / "a" / "app.db", rows=20),
+        make_database(directory / "b" / "app.db", rows=40),
+    ]
+
+
+async def test_two_databases_of_one_name_are_copied_at_once_into_one_directory(tmp_path: Path) -> None:
+    paths = two_of_one_name(tmp_path)
+    place = tmp_path / "copies"
+    place.mkdir()
+    async with AsyncExitStack() as stack:
+        both = [
+            (await stack.enter_async_context(resolve(str(path)).connect(lock_timeout=1, writing=False)), steps)
+            for path in paths
+            for steps in [await steps_to(place, path)]
+        ]
+        results = [await execute(session, steps[which]) for which in (0, 1) for session, steps in both]
+    assert {result.status for result in results} == {Status.COMPLETED}
+    made = [str((result.effect or {})["backup"]) for result in results[2:]]
+    assert [content(Path(name)) for name in made] == [content(path) for path in paths]
+    assert sorted(made) == sorted(str(entry) for entry in place.iterdir())
+
+
+async def test_two_backups_that_were_to_be_one_file_make_one_and_refuse_the_other(tmp_path: Path) -> None:
+    paths = two_of_one_name(tmp_path)
+    asked = tmp_path / "copy.db"
+    async with AsyncExitStack() as stack:
+        both = [
+            (await stack.enter_async_context(resolve(str(path)).connect(lock_timeout=1, writing=False)), steps)
+            for path in paths
+            for steps in [await steps_to(asked, path)]
+        ]
+        results = [await execute(session, steps[which]) for which in (0, 1) for session, steps in both]
+    assert [(result.status, result.reason) for result in results[2:]] == [
+        (Status.COMPLETED, None),
+        (Status.FAILED, Reason.REFUSED),
+    ]
+    assert content(asked) == content(paths[0])
+    assert files_beside(asked) == {"a", "b", "copy.db"}
+
+
+async def test_a_recovery_and_another_backup_leave_a_copy_alone_that_is_being_made(path: Path) -> None:
+    copy, check = await steps_to(None, path)
+    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        assert (await execute(session, copy)).status is Status.COMPLETED
+        async with connected(path) as (another, _):
+            assert (await another.recover(Options(), StepContext())).status is Status.COMPLETED
+        assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
+        assert (await execute(session, check)).status is Status.COMPLETED
+    assert files_beside(path) == {"sales.db", todays_backup(path).name, todays_backup(path, ".2").name}
+
+
+async def test_a_cancel_ends_the_wait_for_a_copy_that_somebody_has_locked(path: Path) -> None:
+    copy, check = await steps_to(None, path)
+    cancel = asyncio.Event()
+    async with resolve(str(path)).connect(lock_timeout=3600, writing=False) as session:
+        assert (await execute(session, copy)).status is Status.COMPLETED
+        with closing(sqlite3.connect(copy_in(copy.unfinished), isolation_level=None)) as somebody:
+            somebody.execute("BEGIN EXCLUSIVE")
+            checking = asyncio.create_task(execute(session, check, cancel))
+            await asyncio.sleep(0)
+            cancel.set()
+            assert (await asyncio.wait_for(checking, 60)).status is Status.CANCELLED
+    assert files_beside(path) == {"sales.db"}
+
+
 async def test_a_copy_that_is_damaged_gets_no_name(path: Path) -> None:
-    def damage(destination: Path) -> None:
-        with Path(copying.unfinished(str(destination))).open("r+b") as file:
+    def damage(copy: SqliteStep) -> None:
+        with Path(copy_in(copy.unfinished)).open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * 4096)
 
-    result, _ = await _between(path, damage)
+    result = await _between(path, damage, None)
     assert result.status is Status.FAILED
     assert "damaged" in str(result.error)
     assert files_beside(path) == {"sales.db"}
 
 
 async def test_a_copy_that_disappears_is_no_success(path: Path) -> None:
-    result, _ = await _between(path, lambda name: Path(copying.unfinished(str(name))).unlink())
+    result = await _between(path, lambda copy: Path(copy_in(copy.unfinished)).unlink(), None)
     assert result.status is Status.FAILED
     assert files_beside(path) == {"sales.db"}
 
 
 def test_a_copy_that_was_replaced_while_it_was_checked_gets_no_name(path: Path) -> None:
     destination = str(path.parent / "copy.db")
-    copying.begin(destination)
-    checked = copying.identity(destination)
-    Path(copying.unfinished(destination)).rename(path.parent / "other")
-    copying.begin(destination)
+    copy = UnfinishedCopy.begin(directory_for(destination))
+    Path(copy.path).rename(path.parent / "other")
+    Path(copy.path).touch()
     with pytest.raises(FileNotFoundError, match="was replaced while it was written"):
-        copying.complete(str(path), destination, checked)
+        copying.complete(copy, str(path), destination, lambda: destination)
     assert not Path(destination).exists()
+    copy.discard()
 
 
 def test_where_there_are_no_hard_links_the_copy_gets_its_name_all_the_same(
@@ -288,36 +379,87 @@ def test_where_there_are_no_hard_links_the_copy_gets_its_name_all_the_same(
 
     monkeypatch.setattr(os, "link", refuse)
     destination = str(path.parent / "copy.db")
-    copying.begin(destination)
-    copying.complete(str(path), destination, copying.identity(destination))
-    assert files_beside(path) == {"sales.db", "copy.db"}
-    copying.begin(destination)
+    for expected in ("copy.db", "copy.2.db"):
+        copy = UnfinishedCopy.begin(directory_for(destination))
+        Path(copy.path).write_text(expected)
+        name = Path(copying.complete(copy, str(path), destination, lambda: str(path.parent / "copy.2.db")))
+        copy.discard()
+        assert (name.name, name.read_text()) == (expected, expected)
+    copy = UnfinishedCopy.begin(directory_for(destination))
     with pytest.raises(FileExistsError):
-        copying.complete(str(path), destination, copying.identity(destination))
+        copying.complete(copy, str(path), destination, lambda: destination)
+    copy.discard()
+    assert files_beside(path) == {"sales.db", "copy.db", "copy.2.db"}
 
 
-async def test_what_a_killed_attempt_left_is_removed_by_the_next(path: Path) -> None:
-    left = Path(copying.unfinished(str(todays_backup(path))))
-    left.write_text("half a copy")
-    Path(f"{left}-journal").write_text("its journal")
-    assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
-    assert files_beside(path) == {"sales.db", todays_backup(path).name}
+def left_by_a_killed_process(destination: Path) -> Path:
+    """Half a copy, as it is when its process was killed."""
+    left = Path(directory_for(str(destination)))
+    left.mkdir()
+    for name in ("lock", "copy", "copy-journal"):
+        (left / name).write_text("half of it")
+    return left
+
+
+@pytest.mark.parametrize("to_file", [False, True])
+async def test_what_a_killed_attempt_left_is_removed_by_the_next(path: Path, to_file: bool) -> None:
+    backup = path.parent / "copy.db" if to_file else todays_backup(path)
+    left_by_a_killed_process(backup)
+    assert statuses(await run(path, Operation.BACKUP, backup_to=str(backup) if to_file else None)) == {Status.COMPLETED}
+    assert files_beside(path) == {"sales.db", backup.name}
+
+
+@pytest.mark.parametrize("inside", [(), ("lock",), ("copy",)])
+async def test_what_was_killed_as_it_began_or_ended_is_removed(path: Path, inside: tuple[str, ...]) -> None:
+    left = Path(directory_for(str(todays_backup(path))))
+    left.mkdir()
+    for name in inside:
+        (left / name).touch()
+    copying.remove_leftovers(str(path), None)
+    assert files_beside(path) == {"sales.db"}
 
 
 async def test_what_killed_attempts_left_is_removed_by_a_recovery_and_nothing_else(path: Path) -> None:
-    for name in ("sales.backup-2026-11-23.db.unfinished", "sales.backup-2026-11-23.2.db.unfinished"):
-        path.with_name(name).write_text("half a copy")
-    others = (
-        "sales.backup-2026-11-23.db",
-        "sales.backup-2026-11-23.sqlite.unfinished",
-        "sales.backup-2026-11-23.backup-2026-11-24.db.unfinished",
-        "stock.backup-2026-11-23.db.unfinished",
-    )
-    for name in others:
+    for name in ("sales.backup-2026-11-23.db", "sales.backup-2026-11-23.2.db"):
+        left_by_a_killed_process(path.with_name(name))
+    others = {
+        left_by_a_killed_process(path.with_name(name)).name
+        for name in (
+            "sales.backup-2026-11-23.sqlite",
+            "sales.backup-2026-11-23.backup-2026-11-24.db",
+            "stock.backup-2026-11-23.db",
+        )
+    }
+    others |= {"sales.backup-2026-11-23.db", "sales.backup-2026-11-23.db.00000000.unfinished"}
+    for name in others - files_beside(path):
         path.with_name(name).write_text("of others")
     async with connected(path) as (session, _):
         assert (await session.recover(Options(), StepContext())).status is Status.COMPLETED
     assert files_beside(path) == {"sales.db", *others}
+
+
+async def test_a_directory_that_cannot_be_read_or_is_gone_keeps_no_recovery_from_its_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(path) as (session, _):
+        gone = Options(backup_to=str(path.parent / "gone" / "copy.db"))
+        assert (await session.recover(gone, StepContext())).status is Status.COMPLETED
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(os, "scandir", refuse)  # a real one would not keep root out
+        assert (await session.recover(Options(), StepContext())).status is Status.COMPLETED
+
+
+def test_what_was_discarded_can_be_discarded_again(path: Path) -> None:
+    copy = UnfinishedCopy.begin(directory_for(str(path)))
+    copy.discard()
+    another = UnfinishedCopy.begin(directory_for(str(path)))
+    copy.discard()
+    copying.remove_leftovers(str(path), str(path))
+    assert Path(another.path).exists()
+    another.discard()
 
 
 @pytest.mark.parametrize("to_directory", [False, True])
@@ -326,11 +468,11 @@ async def test_what_a_killed_attempt_left_elsewhere_is_removed_by_a_recovery(pat
     elsewhere.mkdir()
     asked = elsewhere if to_directory else elsewhere / "copy.db"
     destination = copying.destination(str(path), str(asked), TODAY)
-    copying.begin(destination)
-    (elsewhere / "other.db.unfinished").touch()
+    left_by_a_killed_process(Path(destination))
+    other = left_by_a_killed_process(elsewhere / "other.db")
     async with connected(path) as (session, _):
         await session.recover(Options(backup_to=str(asked)), StepContext())
-    assert [entry.name for entry in elsewhere.iterdir()] == ["other.db.unfinished"]
+    assert list(elsewhere.iterdir()) == [other]
 
 
 @pytest.mark.parametrize(
@@ -343,6 +485,6 @@ async def test_what_a_killed_attempt_left_elsewhere_is_removed_by_a_recovery(pat
 )
 def test_the_name_of_a_backup(tmp_path: Path, database: str, name: str) -> None:
     assert copying.destination(str(tmp_path / database), None, TODAY) == str(tmp_path / name)
-    assert copying.leftovers(str(tmp_path / database), None) == []
-    copying.begin(str(tmp_path / name))
-    assert copying.leftovers(str(tmp_path / database), None) == [str(tmp_path / name)]
+    left = left_by_a_killed_process(tmp_path / name)
+    copying.remove_leftovers(str(tmp_path / database), None)
+    assert not left.exists()
