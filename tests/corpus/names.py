@@ -93,6 +93,12 @@ def _renamed(old: str, new: str | bytes, sql: str | bytes) -> Build:
     return build
 
 
+def _table_that_is_no_text(directory: Path) -> Path:
+    path = script(ROWS)(directory)
+    path.write_bytes(path.read_bytes().replace(b"item", b"it\xe9m"))
+    return path
+
+
 def _names_that_differ_in_case(directory: Path) -> Path:
     path = script(ROWS + "CREATE INDEX by_note ON item(note);")(directory)
     with unsynced(path) as db:
@@ -120,6 +126,7 @@ def _without_the_index_of_a_constraint(directory: Path) -> Path:
 NO_SQL_NAME: Final = (
     ("an index of the system", _renamed("by_code", "sqlite_code", "CREATE INDEX sqlite_code ON item(code)")),
     ("an index that is no UTF-8", _renamed("by_code", b"by\xffcode", b'CREATE INDEX "by\xffcode" ON item(code)')),
+    ("a table that is no UTF-8", _table_that_is_no_text),
     ("an index with a NUL", _renamed("by_code", "by\0code", 'CREATE INDEX "by\0code" ON item(code)')),
     ("a surrogate", _renamed("by_code", b"by\xed\xa0\x80", b'CREATE INDEX "by\xed\xa0\x80" ON item(code)')),
     ("indexes whose names differ in case", _names_that_differ_in_case),

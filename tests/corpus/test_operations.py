@@ -31,6 +31,11 @@ WRONG_ONCE = (
     (Operation.BACKUP, "fts5 tokenizer"),
     (Operation.REINDEX, "a WITHOUT ROWID table by another collation"),
     (Operation.REINDEX, "leaf of a table without rowid: zeroed"),
+    (Operation.REINDEX, "an index that is no UTF-8"),
+    (Operation.REINDEX, "a surrogate"),
+    (Operation.ANALYZE, "a table that is no UTF-8"),
+    (Operation.REINDEX, "a table that is no UTF-8"),
+    (Operation.CHECK, "a table that is no UTF-8"),
 )
 
 

@@ -15,6 +15,7 @@ from engine.targets.sqlite.connection.errors import explain, is_interrupt
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.shape import read_tables
+from engine.targets.sqlite.reading.virtual import made_with
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.mounts import lies_on_this_machine
 
@@ -158,7 +159,7 @@ async def _segments(read: Read) -> dict[str, int]:
     One that cannot be read is left out: a check tells why.
     """
     segments: dict[str, int] = {}
-    for table, _ in await read(catalog.FTS5_TABLES):
+    for table, _ in made_with(frozenset({"fts5"}), await read(catalog.VIRTUAL_TABLES)):
         shadow = f"main.{quote(table + '_idx')}"
         with contextlib.suppress(sqlite3.Error):
             ((segments[table],),) = await read(

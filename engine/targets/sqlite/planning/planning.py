@@ -17,6 +17,7 @@ from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
 from engine.targets.sqlite.reading.shape import named_indexes
+from engine.targets.sqlite.reading.virtual import FULL_TEXT, made_with
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
@@ -55,11 +56,13 @@ async def _planned(
             return await _vacuum(reader, summary, chosen)
         case Operation.ANALYZE:
             tables = await reader.tables(options.objects, exact=False)  # counting would take a tenth of the time
-            return _of(operation, plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit))
+            whole = await _why_whole(reader, options)
+            return _of(operation, plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit, whole=whole))
         case Operation.REINDEX:
             tables = await reader.tables()
             indexes = [*named_indexes(tables, options.objects), *await _keys(reader, tables, options.objects)]
-            steps = plans.reindex_steps(indexes, tables, summary, reader.path, temporary_directory())
+            whole = await _why_whole(reader, options)
+            steps = plans.reindex_steps(indexes, tables, summary, reader.path, temporary_directory(), whole=whole)
             return _of(operation, steps)
         case Operation.OPTIMIZE:
             return _of(operation, plans.optimize_steps(await reader.tables_uncounted(), wal=wal))
@@ -78,14 +81,29 @@ async def _planned(
         case Operation.INCREMENTAL_VACUUM:
             return _of(operation, plans.incremental_vacuum_steps(summary))
         case Operation.FTS_OPTIMIZE:
-            segments = await reader.fts_segments()
-            if not segments:
-                return OperationPlan(operation=operation, not_needed="there is no full-text index (FTS5)")
-            return _of(operation, plans.fts_optimize_steps(segments, summary))
+            return await _fts_optimize(reader, summary)
         case Operation.BACKUP:
             return await _backup(reader, summary, options)
         case _:
             raise UsageError(str(operation), "SQLite has no such operation")
+
+
+async def _why_whole(reader: Reader, options: Options) -> str:
+    """Why no table or index is done on its own, where that is so."""
+    nameless = sorted(await reader.names_that_are_no_text()) if not options.objects else []
+    return f"all at once: {preflight.no_text(nameless)}" if nameless else ""
+
+
+async def _fts_optimize(reader: Reader, summary: Summary) -> OperationPlan:
+    segments, nameless = await reader.fts_segments(), await reader.names_that_are_no_text()
+    if not segments:
+        return OperationPlan(operation=Operation.FTS_OPTIMIZE, not_needed="there is no full-text index (FTS5)")
+    left_out = sorted(nameless & segments.keys())
+    named = {name: known for name, known in segments.items() if name not in nameless}
+    if not named:
+        return OperationPlan(operation=Operation.FTS_OPTIMIZE, refused=preflight.no_text(left_out))
+    warnings = (f"{preflight.no_text(left_out)}, and not optimized",) if left_out else ()
+    return replace(_of(Operation.FTS_OPTIMIZE, plans.fts_optimize_steps(named, summary)), warnings=warnings)
 
 
 async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
@@ -107,7 +125,7 @@ async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> Operation
     renumbered = preflight.renumbered(
         [name for (name,) in await reader.rows(catalog.RENUMBERED_BY_VACUUM)],
         await reader.rows(catalog.VIEWS_AND_TRIGGERS),
-        await reader.rows(catalog.FTS_TABLES),
+        made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES)),
     )
     directory = None if chosen.temporary else temporary_directory()
     steps = plans.vacuum_steps(summary, reader.path, temporary_directory=directory, fts_to_rebuild=renumbered.rebuild)
@@ -121,7 +139,9 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
         summary,
         options.check_level,
         named=bool(options.objects),
-        in_parts=parallel > 1 and (summary.size >= check_plan.CHECKED_IN_PARTS or options.jobs is not None),
+        in_parts=parallel > 1
+        and (summary.size >= check_plan.CHECKED_IN_PARTS or options.jobs is not None)
+        and not await _why_whole(reader, options),
     )
     return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1)
 

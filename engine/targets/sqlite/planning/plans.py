@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,13 +16,15 @@ from engine.targets.sqlite.system.space import Need
 from engine.words import counted, size
 
 if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.catalog import Index, Summary, Table
+    from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.
 OPTIMIZE: Final = "PRAGMA optimize=0x10012"
 PAGES_AT_ONCE: Final = 1000
 MERGED_AT_ONCE: Final = 500
+CHANGES_A_PAGE: Final = 4
+"""Rows that a merge changes: each page, and its entry, is written anew and removed."""
 SHARE_OF_INDEXES: Final = 0.35
 """Of a database, as a rule."""
 
@@ -84,7 +86,8 @@ def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
     return [step]
 
 
-def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None) -> list[SqliteStep]:
+def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None, whole: str = "") -> list[SqliteStep]:
+    """`whole`: why no table is analysed on its own, where that is so."""
     step = SqliteStep(
         method=Method.TRANSACTION,
         object="main",
@@ -96,6 +99,8 @@ def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None) -> l
     )
     if not tables:
         return [step]
+    if whole:
+        return [replace(step, reason=whole, estimate=_sum(costs.analyze(table, limit).seconds for table in tables))]
     return [
         replace(
             step,
@@ -111,10 +116,16 @@ def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None) -> l
 
 
 def reindex_steps(
-    indexes: Sequence[Index], tables: Sequence[Table], summary: Summary, path: str, temporary_directory: str | None
+    indexes: Sequence[Index],
+    tables: Sequence[Table],
+    summary: Summary,
+    path: str,
+    temporary_directory: str | None,
+    whole: str = "",
 ) -> list[SqliteStep]:
     """One step per index, so that each has its own outcome. The schema is named because a bare
-    `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes."""
+    `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes.
+    `whole`: why no index is rebuilt on its own, where that is so."""
     lock, after_cancel = OFFERS[Operation.REINDEX].lock(wal=summary.is_wal), OFFERS[Operation.REINDEX].after_cancel
     if not indexes:
         reason = "there is no index, so there is nothing to rebuild"
@@ -136,6 +147,21 @@ def reindex_steps(
         for cost in [costs.reindex(index)]
         for needs in [_index_needs(_index_bytes(index, tables, summary), summary, path, temporary_directory)]
     ]
+    if whole:
+        volume = sum(_index_bytes(index, tables, summary) for index in indexes)
+        needs = _index_needs(volume, summary, path, temporary_directory)
+        steps = [
+            replace(
+                steps[0],
+                object="main",
+                command="REINDEX",
+                reason=whole,
+                disk_needed=sum(need.bytes for need in needs) or None,
+                estimate=_sum(step.estimate for step in steps),
+                needs=needs,
+                course=(),
+            )
+        ]
     return [
         *steps,
         *log_written_back(summary, "in WAL mode the new indexes are in the log until it has been written back"),
@@ -197,18 +223,20 @@ def incremental_vacuum_steps(summary: Summary) -> list[SqliteStep]:
     ]
 
 
-def fts_optimize_steps(segments: Mapping[str, int], summary: Summary) -> list[SqliteStep]:
-    """`segments`: how many each full-text index has."""
+def fts_optimize_steps(segments: Mapping[str, Segments | None], summary: Summary) -> list[SqliteStep]:
+    """`segments`: those of each full-text index; None where they could not be looked at."""
     steps = [
         SqliteStep(
             method=Method.MERGE,
             object=name,
             command="; ".join(merge_commands(name)),
-            reason=f"{counted(count, 'segment')}; the second command again until there is nothing left to merge",
+            reason=f"{'segments that cannot be counted' if known is None else counted(known.number, 'segment')}; "
+            "the second command again until there is nothing left to merge",
             lock=OFFERS[Operation.FTS_OPTIMIZE].lock(wal=summary.is_wal),
             after_cancel=OFFERS[Operation.FTS_OPTIMIZE].after_cancel,
+            volume=0 if known is None else known.pages * CHANGES_A_PAGE,
         )
-        for name, count in segments.items()
+        for name, known in segments.items()
     ]
     return [
         *steps,
@@ -220,6 +248,12 @@ def merge_commands(name: str) -> tuple[str, str]:
     """The first merge of a full-text index, which begins with all of its segments, and those that go on with it."""
     merge = f"INSERT INTO main.{quote(name)}({quote(name)}, rank) VALUES('merge', "
     return f"{merge}{-MERGED_AT_ONCE})", f"{merge}{MERGED_AT_ONCE})"
+
+
+def _sum(parts: Iterable[float | None]) -> float | None:
+    """Of those that are known; None where none is."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
 
 
 def _free_pages(summary: Summary) -> str:

@@ -37,6 +37,11 @@ def lossy_schema(names: Sequence[str]) -> str | None:
     )
 
 
+def no_text(names: Sequence[str]) -> str:
+    """`names`: tables and indexes that no statement can name."""
+    return f"the name of {listed(names)} is not valid UTF-8, so that it cannot be said in SQL"
+
+
 def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
     """`found`: indexes, each with a collation that SQLite does not know here."""
     collations: dict[str, list[str]] = {}

@@ -43,7 +43,7 @@ class SqliteStep(PlannedStep):
     course: tuple[tuple[float, float], ...] = ()
     """How far it is expected to be after so many opcodes; empty where its progress is not told by them."""
     volume: int = 0
-    """Bytes that it copies, where its progress is told by them."""
+    """Bytes that it copies, or rows that it changes, where its progress is told by them."""
     in_memory: bool = False
     """Whether its temporary files are in memory."""
     destination: str = ""

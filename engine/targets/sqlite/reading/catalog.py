@@ -58,11 +58,17 @@ WHERE l.schema = 'main' AND l.type = 'table' AND l.wr = 0 AND l.name NOT LIKE 's
 
 VIEWS_AND_TRIGGERS: Final = "SELECT name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger')"
 
-FTS5_TABLES: Final = """
-SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0 AND sql LIKE 'create virtual table%fts5%'
+VIRTUAL_TABLES: Final = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0"
+
+# What is stored in UTF-16 is text in any case, once SQLite has turned it into UTF-8.
+NAMES: Final = """
+SELECT CAST(name AS BLOB) FROM sqlite_schema
+WHERE type IN ('table', 'index') AND (SELECT encoding FROM pragma_encoding) = 'UTF-8'
 """
-FTS_TABLES: Final = """
-SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0 AND sql LIKE 'create virtual table%fts_%'
+
+FOREIGN_KEYS: Final = """
+SELECT t.name, count(DISTINCT k.id) FROM sqlite_schema AS t, pragma_foreign_key_list(t.name, 'main') AS k
+WHERE t.type = 'table' AND t.rootpage > 0 GROUP BY t.name
 """
 
 MISSING_COLLATIONS: Final = """
@@ -119,6 +125,14 @@ class Index:
     columns: int = 2
     rows: int | None = None
     """Those of its table, where they are known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segments:
+    """Of a full-text index: how many there are, and the pages of all of them."""
+
+    number: int
+    pages: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

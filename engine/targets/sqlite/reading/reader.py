@@ -11,7 +11,8 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import reading_error
 from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.reading import catalog, shape
-from engine.targets.sqlite.reading.catalog import Summary, Table
+from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
+from engine.targets.sqlite.reading.virtual import made_with
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.holders import in_use
 from engine.targets.sqlite.system.page_cache import is_cold
@@ -67,16 +68,24 @@ class Reader:
         """All tables, with no more of their rows than the statistics say."""
         return await shape.read_tables(self.rows)
 
-    async def fts_segments(self) -> dict[str, int]:
-        """The segments of each full-text index; one whose tables cannot be read is left out."""
-        segments: dict[str, int] = {}
-        for name, _ in await self.rows(catalog.FTS5_TABLES):
+    async def fts_segments(self) -> dict[str, Segments | None]:
+        """The segments of each full-text index (FTS5); None of one whose tables cannot be read."""
+        segments: dict[str, Segments | None] = {}
+        for name, _ in made_with(frozenset({"fts5"}), await self.rows(catalog.VIRTUAL_TABLES)):
+            segments[name] = None
             with contextlib.suppress(sqlite3.Error):
-                ((number,),) = await statement.short(
-                    self.connection, f"SELECT count(DISTINCT segid) FROM main.{quote(name + '_idx')}"
+                ((number, pages),) = await statement.short(
+                    self.connection,
+                    "SELECT count(*), coalesce(sum(pages), 0) FROM "
+                    f"(SELECT max(pgno >> 1) AS pages FROM main.{quote(name + '_idx')} GROUP BY segid)",
                 )
-                segments[name] = number
+                segments[name] = Segments(number=number, pages=pages)
         return segments
+
+    async def names_that_are_no_text(self) -> frozenset[str]:
+        """Tables and indexes that no statement from here can name, as they are shown."""
+        names = [raw for (raw,) in await self.rows(catalog.NAMES)]
+        return frozenset(shown for raw in names if (shown := raw.decode(errors="backslashreplace")).encode() != raw)
 
     async def measured(self, sql: str) -> int | None:
         """The number that `sql` gives; None where the database does not let it be found out."""

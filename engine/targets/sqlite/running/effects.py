@@ -58,7 +58,8 @@ class Effects:
                     "complete": self.findings.complete and not self.unchecked,
                 }
             case Operation.FTS_OPTIMIZE:
-                return {"fts_segments": sum((await self._reader.fts_segments()).values())}
+                segments = (await self._reader.fts_segments()).values()
+                return {"fts_segments": sum(known.number for known in segments if known is not None)}
             case Operation.BACKUP:
                 return self.backup
             case _:

@@ -18,7 +18,7 @@ from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.planning import backup_plan, check_plan, costs, offer, plans
 from engine.targets.sqlite.planning.steps import Method
-from engine.targets.sqlite.reading.catalog import Index, Summary, Table
+from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 from tests.engine.targets.sqlite.a_session import plan, run
 from tests.sqlite_files import integrity, make_database
 
@@ -71,7 +71,7 @@ def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:
     for steps in (
         vacuum,
         plans.incremental_vacuum_steps(IN_WAL_MODE),
-        plans.fts_optimize_steps({"search": 2}, IN_WAL_MODE),
+        plans.fts_optimize_steps({"search": Segments(number=2, pages=10)}, IN_WAL_MODE),
     ):
         assert (steps[-1].method, steps[-1].lock) == (Method.CHECKPOINT, "blocks writers")
         assert len(steps) > 1
@@ -123,7 +123,7 @@ def test_reasons_count_in_words() -> None:
     assert checkpoint.reason == "the write-ahead log is 138 MB long"
     (incremental,) = plans.incremental_vacuum_steps(SUMMARY)
     assert incremental.reason == "310 pages free (1.27 MB), 1,000 at a time"
-    (merge,) = plans.fts_optimize_steps({"search": 7}, SUMMARY)
+    (merge,) = plans.fts_optimize_steps({"search": Segments(number=7, pages=10)}, SUMMARY)
     assert merge.reason == "7 segments; the second command again until there is nothing left to merge"
 
 

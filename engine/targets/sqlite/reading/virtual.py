@@ -1,0 +1,32 @@
+"""Virtual tables, by the module that they are made with: their definition in the schema is all there is to tell it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from engine.targets.sqlite.connection.names import folded
+
+FULL_TEXT: Final = frozenset({"fts3", "fts4", "fts5"})
+_GAP: Final = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
+_NAME: Final = r"""(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:[\w$]|[^\0-\x7f])+)"""
+_DEFINITION: Final = re.compile(
+    rf"create{_GAP}virtual{_GAP}table{_GAP}(?:if{_GAP}not{_GAP}exists{_GAP})?{_NAME}{_GAP}(?:\.{_GAP}{_NAME}{_GAP})?"
+    rf"using{_GAP}(?P<module>{_NAME})",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def module_of(sql: str) -> str | None:
+    """The module that a table is made with, in small letters; None where that cannot be told."""
+    found = _DEFINITION.match(sql)
+    if found is None:
+        return None
+    name = found["module"]
+    return folded(name[1:-1] if name[0] in "'\"`[" else name)
+
+
+def made_with(modules: frozenset[str], tables: Iterable[tuple[str, str | None]]) -> list[tuple[str, str]]:
+    """Those of the virtual tables, each with its definition, that are made with one of the modules."""
+    return [(name, sql) for name, sql in tables if sql and module_of(sql) in modules]
