@@ -64,8 +64,7 @@ class SqliteSession:
                 for connection in self._extra:
                     stack.push_async_callback(connection.close)
         finally:
-            if self._copy is not None:
-                self._copy.discard()
+            self._discard_copy()
 
     async def facts(self, operation: Operation | None = None) -> Facts:
         return await self._effects.facts(operation)
@@ -145,7 +144,8 @@ class SqliteSession:
             result = await execution.METHODS[step.method](work)
         finally:
             self._copy = work.copy
-        if self._must_stay is not None and self._must_stay != last_change(self._path):
+        if step.method is not Method.COPY_CHECK and self._was_changed_meanwhile():
+            self._discard_copy()
             error = "the database was changed while it was read without locks, which cannot be taken here. Try again"
             return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
         if work.found is not None:
@@ -154,6 +154,15 @@ class SqliteSession:
         if step.method is Method.COPY_CHECK and result.status is Status.COMPLETED:
             self._effects.backup = result.effect or {}
         return result
+
+    def _was_changed_meanwhile(self) -> bool:
+        """Whether somebody has written to a database that is read without locks."""
+        return self._must_stay is not None and self._must_stay != last_change(self._path)
+
+    def _discard_copy(self) -> None:
+        if self._copy is not None:
+            self._copy.discard()
+            self._copy = None
 
     async def _failure(self, error: sqlite3.Error, step: SqliteStep, context: StepContext) -> StepResult:
         if step.method in WRITING:

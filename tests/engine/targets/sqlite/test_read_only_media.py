@@ -98,6 +98,39 @@ async def test_what_was_read_without_locks_while_somebody_wrote_is_not_believed(
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
 
 
+@pytest.mark.parametrize("before_the_copy", [False, True])
+async def test_a_copy_is_given_up_only_where_somebody_wrote_before_it_was_made(
+    tmp_path: Path, before_the_copy: bool
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=50)
+
+    def write() -> None:
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("DELETE FROM item")
+            db.commit()
+
+    connection = await MeteredConnection.open(connection_uri(str(path), writing=False, immutable=True), 0)
+    session = SqliteSession(connection, str(path), 0)
+    try:
+        copy, check = (await session.plan(Operation.BACKUP, Options(backup_to=str(tmp_path / "copy.db")))).steps
+        if before_the_copy:
+            write()
+        results = [await execute(session, copy)]
+        if not before_the_copy:
+            write()
+        results.append(await execute(session, check))
+    finally:
+        await session.close()
+        await connection.close()
+    statuses = [result.status for result in results]
+    if before_the_copy:
+        assert statuses == [Status.FAILED, Status.SKIPPED]
+        assert files_beside(path) == {"a.db"}
+    else:
+        assert statuses == [Status.COMPLETED, Status.COMPLETED]
+        assert files_beside(path) == {"a.db", "copy.db"}
+
+
 async def main(path: Path, operation: Operation, backup: Path) -> None:
     options = {"backup_to": str(backup)} if operation is Operation.BACKUP else {}
     try:

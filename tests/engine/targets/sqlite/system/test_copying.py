@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
 from datetime import UTC, date, datetime
@@ -15,7 +16,8 @@ import pytest
 
 from engine.jobs import Operation, Options, Reason, Status
 from engine.targets import resolve
-from engine.targets.base import StepContext, StepResult
+from engine.targets.base import StepContext, StepProgress, StepResult
+from engine.targets.sqlite.connection.metered import OPCODES_A_TICK, MeteredConnection
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.unfinished import UnfinishedCopy, copy_in, directory_for
@@ -221,6 +223,28 @@ async def _between(path: Path, meanwhile: Callable[[SqliteStep], object], place:
         assert (await execute(session, copy)).status is Status.COMPLETED
         meanwhile(copy)
         return await execute(session, check)
+
+
+async def test_the_check_of_a_copy_tells_how_far_it_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_database(path.with_name("larger.db"), rows=6000)
+    copy, check = await steps_to(None, path)
+    told, heard = list[StepProgress](), threading.Event()
+
+    def report(progress: StepProgress) -> None:
+        told.append(progress)
+        heard.set()
+
+    def hold_up(connection: MeteredConnection) -> int:
+        connection.opcodes += OPCODES_A_TICK
+        heard.wait(60)
+        return 0
+
+    async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
+        assert (await execute(session, copy)).status is Status.COMPLETED
+        monkeypatch.setattr(MeteredConnection, "_count", hold_up)
+        assert (await session.execute(check, StepContext(report=report))).status is Status.COMPLETED
+    assert told[0].fraction is not None
+    assert 0 < told[0].fraction < 1
 
 
 async def test_a_copy_whose_rows_break_a_rule_as_they_do_in_the_database_is_kept_with_a_warning(path: Path) -> None:

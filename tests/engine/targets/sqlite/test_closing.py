@@ -1,0 +1,39 @@
+"""The end of a session: nothing stays open, and nothing unfinished stays."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from engine.jobs import Operation, Options, Status
+from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.session import SqliteSession
+from tests.engine.targets.sqlite.a_session import execute
+from tests.sqlite_files import files_beside, make_database
+
+
+def times_open(path: Path) -> int:
+    """How often this process has the file at `path` open."""
+    descriptors = [descriptor for descriptor in Path("/proc/self/fd").iterdir() if descriptor.exists()]
+    return sum(descriptor.samefile(path) for descriptor in descriptors)
+
+
+async def test_a_connection_that_cannot_be_closed_keeps_no_other_open_and_no_copy_alive(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    connection = await MeteredConnection.open(connection_uri(str(path)), 1)
+    session = SqliteSession(connection, str(path), 1)
+    whole, *_ = (await session.plan(Operation.CHECK, Options())).steps
+    checks = await asyncio.gather(*(execute(session, whole) for _ in range(4)))
+    assert {result.status for result in checks} == {Status.COMPLETED}
+    copy, _ = (await session.plan(Operation.BACKUP, Options())).steps
+    assert (await execute(session, copy)).status is Status.COMPLETED
+    assert times_open(path) == 4
+    await session._extra[1].aio.close()
+    with pytest.raises(ValueError, match="Connection closed"):
+        await session.close()
+    await connection.close()
+    assert times_open(path) == 0
+    assert files_beside(path) == {"a.db"}
