@@ -20,8 +20,12 @@ class Claim:
     options: Options | None
     """None where what is stored cannot be read: the worker then refuses the job as invalid."""
     recovering: Reason | None = None
-    """Why it was cancelled, where the process that ran it died before it could stop: the operation is not run again,
-    only what it left is put in order."""
+    """Set where the process that ran it died and the operation is not run again, only what it left is put in order:
+    why it was cancelled, or `owner_lost` where nobody had cancelled it and it was not to be tried once more."""
+    died: int = 0
+    """Over how many of its attempts the process died."""
+    earlier: tuple[Step, ...] = ()
+    """The steps of the attempts before, as far as they were told."""
     forced: bool = False
     """Whether that process was ended by force, because somebody asked for it."""
 

@@ -294,7 +294,8 @@ class ChildJob:
     force_requested_at: Micros | None = None
     """When somebody asked to end the process that ran it."""
     recovering: bool = False
-    """Its process died after it had been asked to stop: what is left to do is to look after the database."""
+    """Its process died, and it is not run again, because it had been asked to stop or no attempt is left: what is left
+    to do is to look after the database."""
     progress: Progress = field(default_factory=Progress)
     warnings: tuple[str, ...] = ()
     before: Facts | None = None

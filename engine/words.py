@@ -37,6 +37,11 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return f"{', '.join(names[:most])} and {len(names) - most:,} more"
 
 
+def died(times: int) -> str:
+    """That the process which ran a job died, so many times."""
+    return "the process that ran it died" + (f", {times:,} times" if times > 1 else "")
+
+
 def span(seconds: float) -> str:
     """A length of time as people write it: `30m`, `1h30m`, `90d`; what is below a second is left out."""
     rest, parts = int(seconds), []

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, Protocol, TypeVar
 
 from engine.errors import TargetError, UsageError
 from engine.execution import Claim, Outcome
-from engine.jobs import Facts, LogLevel, Operation, Options, Reason, Status
+from engine.jobs import Facts, LogLevel, Operation, Reason, Status
+from engine.one_step import run_step
+from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
-from engine.targets.base import OperationPlan, PlannedStep, Session, StepContext, StepResult, Target
+from engine.targets.base import OperationPlan, PlannedStep, Session, StepResult, Target
 from engine.words import listed
 
 T = TypeVar("T")
-STOPS_WITHIN = 0.3
-"""Seconds in which a step that can be interrupted has stopped."""
 StepOutcome = tuple[PlannedStep, StepResult]
 
 
@@ -50,7 +50,9 @@ class DatabaseMaintenanceWorker:
                     target.connect(lock_timeout=options.lock_timeout, writing=target.writes(operation))
                 )
                 if claim.recovering is not None:
-                    return await _recover(await connecting, claim, options, claim.recovering, cancel)
+                    return await recover(
+                        await connecting, claim, options, reporter, cancel, writes=target.writes(operation)
+                    )
                 session = await _unless(cancel, connecting)
                 before = await _unless(cancel, session.facts(operation))
                 plan = await _unless(cancel, session.plan(operation, options))
@@ -58,35 +60,17 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
-                return await _run(session, plan, before, reporter, cancel)
+                return await _run(session, claim, plan, before, reporter, cancel)
         except TargetError as error:
             if claim.recovering is not None:
-                return Outcome(
-                    status=Status.CANCELLED, reason=claim.recovering, error=f"{_how_it_died(claim)}. {error}"
-                )
+                return lost(claim, str(error))
             return Outcome(status=Status.FAILED, reason=error.reason, error=str(error))
         except UsageError as error:  # what the request names may be gone by now
+            if claim.recovering is not None:
+                return lost(claim, str(error))
             return Outcome(status=Status.FAILED, reason=Reason.INVALID, error=str(error))
         except _CancelledBeforehandError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
-
-
-async def _recover(session: Session, claim: Claim, options: Options, reason: Reason, cancel: asyncio.Event) -> Outcome:
-    """Put in order what an operation left whose process died after its cancel had been asked for."""
-    looked = await session.recover(options, StepContext(cancel=cancel))
-    warnings = () if looked.status is Status.COMPLETED else (looked.error or "the database could not be checked",)
-    found = "what it had begun was rolled back, and a quick check found nothing wrong" if not warnings else warnings[0]
-    return Outcome(
-        status=Status.CANCELLED,
-        reason=reason,
-        error=f"{_how_it_died(claim)}: {found}",
-        warnings=warnings,
-        after=await session.facts(),
-    )
-
-
-def _how_it_died(claim: Claim) -> str:
-    return "it was ended by force" if claim.forced else "its process died before it could stop"
 
 
 class _CancelledBeforehandError(Exception):
@@ -109,7 +93,7 @@ async def _unless(cancel: asyncio.Event, look: Coroutine[Any, Any, T]) -> T:
 
 
 async def _run(
-    session: Session, plan: OperationPlan, before: Facts, reporter: Reporter, cancel: asyncio.Event
+    session: Session, claim: Claim, plan: OperationPlan, before: Facts, reporter: Reporter, cancel: asyncio.Event
 ) -> Outcome:
     for remark in filter(None, (*await session.remarks([plan.operation]), plan.tuned)):
         reporter.log(LogLevel.INFO, remark)
@@ -121,9 +105,12 @@ async def _run(
 
     async def run_some() -> None:
         for number, step in waiting:
-            completes = step.completes_previous and any(r.status is Status.COMPLETED for r in results.values())
+            done = [plan.steps[n - 1].command for n, r in results.items() if r.status is Status.COMPLETED]
+            completes = step.completes_previous and (bool(done) or is_owed(step, claim))
             if completes or not (cancel.is_set() or step.completes_previous):
-                results[number] = await _run_step(session, number, step, reporter, cancel)
+                results[number] = await run_step(
+                    session, number, step, reporter, cancel, done=done or commands_done(claim.earlier)
+                )
             elif not cancel.is_set():
                 results[number] = StepResult(status=Status.SKIPPED)
 
@@ -145,40 +132,6 @@ async def _run(
         after=after,
         warnings=plan.warnings,
     )
-
-
-async def _run_step(
-    session: Session, number: int, step: PlannedStep, reporter: Reporter, cancel: asyncio.Event
-) -> StepResult:
-    reporter.begin_step(number)
-    context = StepContext(
-        cancel=asyncio.Event() if step.completes_previous else cancel,
-        report=lambda progress: reporter.tell(number, progress),
-    )
-    async with _telling_when_it_goes_on(reporter, cancel):
-        result = await session.execute(step, context)
-    reporter.end_step(number, result)
-    for finding in result.findings:
-        reporter.log(LogLevel.ERROR, finding)
-    for warning in result.warnings:
-        reporter.log(LogLevel.WARNING, warning)
-    return result
-
-
-@asynccontextmanager
-async def _telling_when_it_goes_on(reporter: Reporter, cancel: asyncio.Event) -> AsyncIterator[None]:
-    """Tell of a step that was asked to stop and does not."""
-
-    async def watch() -> None:
-        await cancel.wait()
-        await asyncio.sleep(STOPS_WITHIN)
-        reporter.goes_on()
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
 
 
 def outcome_of(

@@ -16,7 +16,7 @@ def consequences(found: ForceCancel, asked: JobId) -> str:
         said = [f"Process {found.pid}, which looks after the database now, is killed: then nobody does."]
     else:
         killed = f"Its process {found.pid} is killed"
-        said = [f"{killed}: what it has begun is undone, and the database is checked for damage."]
+        said = [f"{killed}: what it has not finished is undone, and the database is checked for damage."]
     if found.others:
         are = "is" if len(found.others) == 1 else "are"
         others = ", ".join(f"#{job}" for job in found.others)

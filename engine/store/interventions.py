@@ -14,6 +14,7 @@ from engine.store.settling import (
     stops_on_failure,
     stored_options,
 )
+from engine.words import died
 
 OVERDUE = """
 SELECT p.id FROM parent_job AS p WHERE p.deadline_at <= ? AND p.deadline_at IS NOT NULL AND p.finished_at IS NULL
@@ -32,8 +33,9 @@ SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
 """
 
-NOBODY_LOOKED = "its process died before it could stop; nobody has looked at the database since"
-LOOKING_FAILED = "its process died before it could stop, and so did the one that looked at the database after it"
+NOBODY_LOOKED = "its process died, and nobody has looked at the database since"
+SO_DID_THE_ONE_THAT_LOOKED = "and so did the one that looked at the database after it"
+LOOKING_FAILED = f"its process died before it could stop, {SO_DID_THE_ONE_THAT_LOOKED}"
 
 
 def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
@@ -54,17 +56,17 @@ def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, a
             (at, job.parent),
         )
     end_pending(connection, job.parent, Status.CANCELLED, reason, at, job.ordinal)
-    _give_up_recovery(connection, job, at)
+    _give_up_recovery(connection, job, reason, at)
     _ask_running_to_stop(connection, job, reason, at)
     settle_parent(connection, job.parent, at)
 
 
-def _give_up_recovery(connection: sqlite3.Connection, job: JobId, at: Micros) -> None:
+def _give_up_recovery(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
     connection.execute(
-        "UPDATE child_job SET status = 'cancelled', reason = coalesce(cancel_reason, 'cancelled_by_user'), error = ?1,"
+        "UPDATE child_job SET status = 'cancelled', reason = coalesce(cancel_reason, ?5), error = ?1,"
         " finished_at = max(?2, changed_at), changed_at = max(?2, changed_at)"
         " WHERE parent_id = ?3 AND ordinal = coalesce(?4, ordinal) AND status = 'pending' AND recovering = 1",
-        (NOBODY_LOOKED, at, job.parent, job.ordinal),
+        (NOBODY_LOOKED, at, job.parent, job.ordinal, reason),
     )
 
 
@@ -113,24 +115,20 @@ def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
 
 
 def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[JobId]:
-    """Take over what a dead process left running: again if that is still possible, else failed; never lost.
+    """Take over what a dead process left running: it is never lost, and nor is its database.
 
-    What was to be cancelled is not run again, but its database is looked after, unless that has failed like this.
+    It is run again if that is still possible. Else, and where it was to be cancelled, its database is looked after
+    before it is over; where that has failed like this it is over at once.
     """
     orphans = connection.execute(ORPHANS, (dead_owner,)).fetchall()
     for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, died_before in orphans:
         job = JobId(parent_id, ordinal)
         if recovering:
-            _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), LOOKING_FAILED, at)
-        elif cancel_reason is not None:
-            _back_to_pending(connection, job, at, recovering=True)
-        elif attempt >= max_attempts:
-            times = f", {died_before + 1} times" if died_before else ""
-            _fail_orphan(connection, job, f"the process that ran it died{times}", at)
-        elif deadline_at is not None and deadline_at <= at:
-            _fail_orphan(connection, job, "the process that ran it died, and its time limit has passed since", at)
+            _end_recovery(connection, job, cancel_reason, died_before, at)
         else:
-            _back_to_pending(connection, job, at, recovering=False)
+            is_late = deadline_at is not None and deadline_at <= at
+            ends = cancel_reason is not None or attempt >= max_attempts or is_late
+            _back_to_pending(connection, job, at, recovering=ends)
         connection.execute(
             "UPDATE step SET status = 'failed', finished_at = max(?, started_at),"
             " error = 'the process that ran it died'"
@@ -151,7 +149,13 @@ def _back_to_pending(connection: sqlite3.Connection, job: JobId, at: Micros, *, 
     )
 
 
-def _fail_orphan(connection: sqlite3.Connection, job: JobId, error: str, at: Micros) -> None:
+def _end_recovery(
+    connection: sqlite3.Connection, job: JobId, cancel_reason: str | None, died_before: int, at: Micros
+) -> None:
+    if cancel_reason is not None:
+        _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), LOOKING_FAILED, at)
+        return
+    error = f"{died(died_before)}, {SO_DID_THE_ONE_THAT_LOOKED}"
     _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at)
     if stops_on_failure(connection, job):
         end_pending(connection, job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)

@@ -155,14 +155,17 @@ def _child(parent_id: int, row: Row) -> ChildJob:
         warnings=tuple(json.loads(named["warnings"])),
         before=_facts(named["before"]),
         after=_facts(named["after"]),
-        steps=tuple(_step(step) for step in json.loads(steps)),
+        steps=decode_steps(steps),
         log=tuple(_log_line(line) for line in json.loads(log)),
     )
     return child if attempts is None else replace(child, attempts=_attempts(child, json.loads(attempts)))
 
 
 def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[Attempt, ...]:
-    """Those that did not end the child, then the one that its row tells of."""
+    """Those that did not end the child, then the one that its row tells of.
+
+    One that looked after the database of those that died has not died itself, though the child has ended for that.
+    """
     attempts = [
         Attempt(**{**named, "status": Status(named["status"]), "reason": Reason(named["reason"])}) for named in earlier
     ]
@@ -175,7 +178,7 @@ def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[At
                 started_at=child.started_at,
                 finished_at=child.finished_at,
                 status=child.status,
-                reason=child.reason,
+                reason=None if child.recovering and child.reason is Reason.OWNER_LOST else child.reason,
             )
         )
     return tuple(attempts)
@@ -183,6 +186,11 @@ def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[At
 
 def _facts(text: str | None) -> Facts | None:
     return None if text is None else json.loads(text)
+
+
+def decode_steps(text: str) -> tuple[Step, ...]:
+    """Steps from the JSON that `queries.STEPS` makes of them."""
+    return tuple(_step(step) for step in json.loads(text))
 
 
 def _step(named: Mapping[str, Any]) -> Step:

@@ -14,7 +14,8 @@ from engine.execution import Claim, Outcome, Report
 from engine.jobs import LOG_HEAD, LOG_TAIL, JobId, Micros, OnDuplicate, Reason, Status
 from engine.store.base import MAX_ATTEMPTS, NewJob
 from engine.store.interventions import enforce_time_limits
-from engine.store.rows import decode_options, encode_facts, encode_operations, encode_options
+from engine.store.queries import STEPS
+from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options
 from engine.store.settling import (
     BACK_TO_PENDING,
     end_pending,
@@ -66,7 +67,14 @@ WHERE parent_id = ?3 AND ordinal = ?4
 RETURNING type, attempt, operation,
     (SELECT target FROM parent_job WHERE id = child_job.parent_id),
     (SELECT options FROM parent_job WHERE id = child_job.parent_id),
-    iif(recovering, coalesce(cancel_reason, 'cancelled_by_user'), NULL), force_requested_at IS NOT NULL
+    CASE WHEN recovering = 0 THEN NULL WHEN cancel_requested_at IS NULL THEN 'owner_lost'
+        ELSE coalesce(cancel_reason, 'cancelled_by_user') END,
+    force_requested_at IS NOT NULL
+"""
+BEFORE = f"""
+SELECT (SELECT count(*) FROM attempt AS a
+        WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'), {STEPS}
+FROM child_job AS c WHERE c.parent_id = ? AND c.ordinal = ?
 """
 
 OWNED = "parent_id = ? AND ordinal = ? AND owner = ? AND attempt = ? AND status = 'running'"
@@ -118,6 +126,7 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
         CLAIM, (owner, at, *found)
     ).fetchone()
     set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
+    died, earlier = connection.execute(BEFORE, found).fetchone() if attempt > 1 else (0, "[]")
     return Claim(
         job=JobId(parent_id, ordinal),
         type=job_type,
@@ -127,6 +136,8 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
         operation=operation,
         options=decode_options(options),
         recovering=Reason(recovering) if recovering else None,
+        died=died,
+        earlier=decode_steps(earlier),
         forced=bool(forced),
     )
 

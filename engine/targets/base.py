@@ -53,6 +53,8 @@ class PlannedStep:
     completes_previous: bool = False
     """Without it those before have only half their effect: it runs to its end if one of them completed, even where a
     cancel came in between, and only then."""
+    if_undone: str = ""
+    """What is wrong until it has run, where its lack does harm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from engine.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, JobId, Reason, Status, may_follow, parent_status
-from engine.store.interventions import NOBODY_LOOKED
+from engine.store.interventions import NOBODY_LOOKED, SO_DID_THE_ONE_THAT_LOOKED
 from tests.chaos.trace import Line, What
 from tests.sqlite_files import content, integrity
 
@@ -26,7 +26,7 @@ class Kind(StrEnum):
     ATTEMPTS = "attempts with a gap"
     TRANSITION = "a transition that is not allowed"
     FAILURE = "an operation that failed on a healthy database"
-    RECOVERY = "a cancelled operation whose database nobody has looked after"
+    RECOVERY = "an operation whose process died for good, and whose database nobody has looked after"
     CONTENT = "a database with another content than before"
     DAMAGE = "a file that is damaged"
 
@@ -58,8 +58,8 @@ def check(store: Path, lines: Sequence[Line], contents: Mapping[Path, Mapping[st
 def rescues(store: Path) -> int:
     """How many attempts ended because their process died."""
     rows = _read(store)
-    earlier = [row["reason"] for attempts in rows.attempts.values() for row in attempts]
-    return [*earlier, *(row["reason"] for row in rows.children.values())].count(Reason.OWNER_LOST)
+    earlier = [row["reason"] for attempts in rows.attempts.values() for row in attempts].count(Reason.OWNER_LOST)
+    return earlier + sum(SO_DID_THE_ONE_THAT_LOOKED in (row["error"] or "") for row in rows.children.values())
 
 
 def ended_by_force(store: Path) -> int:
@@ -199,10 +199,12 @@ def _failures(rows: _Rows) -> Iterator[Finding]:
 
 
 def _recoveries(rows: _Rows) -> Iterator[Finding]:
-    """A cancelled operation whose process died was not run again, and somebody has begun to look after its database."""
+    """Where a process died over an operation that is not run again, somebody has begun to look after its database."""
     for job, child in rows.children.items():
         looked = child["started_at"] is not None or child["error"] == NOBODY_LOOKED
-        if child["recovering"] and not (looked and child["status"] == Status.CANCELLED):
+        lost = child["status"] == Status.FAILED and child["reason"] == Reason.OWNER_LOST
+        over = lost or child["status"] == Status.CANCELLED
+        if (child["recovering"] and not (looked and over)) or (lost and not child["recovering"]):
             yield Finding(Kind.RECOVERY, f"#{job} is {child['status']}, attempt {child['attempt']}: {child['error']}")
 
 

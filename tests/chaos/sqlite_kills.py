@@ -34,8 +34,6 @@ AT_FIRST_WITHIN: Final = 0.1
 """Seconds within which an operation is killed of which nobody knows yet how long it takes."""
 DONE_BEFORE: Final = (Status.SKIPPED, Reason.NOT_NEEDED)
 """The end of a second attempt after a first one that had got through with everything but the saying so."""
-LEFT_BY_SQLITE: Final = frozenset({"a.db-journal", "a.db-wal", "a.db-shm"})
-"""Files that are of use to whoever opens the database next."""
 Kind = tuple[Operation, str]
 """An operation, and the journal mode of the database."""
 KINDS: Final[tuple[Kind, ...]] = tuple(
@@ -205,12 +203,14 @@ class _Victim:
         self.toll.lost_twice += killed_twice
         self.toll.taken_over += child.attempt > 1 and not killed_twice
         beside = sorted(file.name for file in self.path.parent.iterdir() if file != self.path)
-        if operation is Operation.BACKUP and not killed_twice:
+        if operation is Operation.BACKUP:
             copies = [State.of(self.path.parent / name) for name in beside]
             # One that was killed between the last step and the saying so has left a copy that is as good.
-            if not copies or any(copy.complaints or self.before.lost_in(copy, NOT_COPIED) for copy in copies):
+            if not (copies or killed_twice) or any(
+                copy.complaints or self.before.lost_in(copy, NOT_COPIED) for copy in copies
+            ):
                 self._found(f"has made {beside}")
-        elif [name for name in beside if not (killed_twice and name in LEFT_BY_SQLITE)]:
+        elif beside:
             self._found(f"has left {beside}")
 
     @property

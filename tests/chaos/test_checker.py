@@ -83,6 +83,7 @@ TARGET = "sqlite://a.db"
         (Kind.FAILURE, sql("UPDATE child_job SET status = 'failed', reason = 'operation_error' WHERE ordinal = 1")),
         (Kind.RECOVERY, sql("UPDATE child_job SET recovering = 1 WHERE ordinal = 1")),
         (Kind.RECOVERY, sql("UPDATE child_job SET recovering = 1, status = 'cancelled', started_at = NULL")),
+        (Kind.RECOVERY, sql("UPDATE child_job SET status = 'failed', reason = 'owner_lost' WHERE ordinal = 1")),
         (Kind.CONTENT, lose_a_row),
         (Kind.DAMAGE, lambda directory: remove_index_entries(directory / "sales.db", "order")),
         (Kind.DAMAGE, sql("UPDATE step SET ordinal = 7 WHERE ordinal = 1")),

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import Engine, JobId, OnDuplicate, Operation, Reason, Status
 from engine.clock import now
 from engine.store import connections
 from engine.store.sqlite import SqliteStore
+from engine.targets import resolve
 from engine.watching import STALLED_AFTER
 from tests.building import new_job
 from tests.engine.processes import python
-from tests.sqlite_files import content, integrity, make_database
+from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
+from tests.sqlite_files import content, files_beside, integrity, make_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,22 +124,37 @@ async def test_r7_killed_at_any_statement_everything_is_carried_out_by_the_next_
         assert file.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-async def test_r7_two_processes_that_die_over_one_child_end_it_as_failed(store: SqliteStore) -> None:
-    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+async def test_r7_two_processes_that_die_over_one_child_end_it_as_failed_and_its_database_is_looked_after(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    (tmp_path / "databases").mkdir()
+    path = make_database(tmp_path / "databases" / "sales.db", rows=200)
+    target, job = resolve(str(path)), new_job("sales", Operation.VACUUM)
+    job = replace(job, request=replace(job.request, target=target.url), target_key=target.key)
+    await store.submit([job], OnDuplicate.REFUSE)
     for _ in range(2):
         with python(OWNER, store.path) as owner:
             assert await owner.says() == "1.1"
             owner.kill()
         async with Engine.open(store.path):
             pass
-    parent = await store.job(1)
+    with another_process(path, program=BEGINS_TO_WRITE) as pid:  # as if that were what killed them
+        os.kill(pid, signal.SIGKILL)
+    assert files_beside(path) == {"sales.db", "sales.db-journal"}
+    async with Engine.open(store.path, workers=1) as engine, asyncio.timeout(60):
+        (parent,) = await engine.wait([1])
     (child,) = parent.children
     assert (parent.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
-    assert child.error == "the process that ran it died, 2 times"
+    assert child.error == (
+        "the process that ran it died, 2 times: what it had not finished was rolled back,"
+        " and a quick check found nothing wrong"
+    )
     assert [(a.number, a.status, a.reason) for a in child.attempts] == [
         (1, Status.FAILED, Reason.OWNER_LOST),
         (2, Status.FAILED, Reason.OWNER_LOST),
+        (3, Status.FAILED, None),
     ]
+    assert files_beside(path) == {"sales.db"}
 
 
 async def test_r6_a_process_that_is_stopped_keeps_its_job_and_is_told_as_stalled(

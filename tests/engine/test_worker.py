@@ -89,7 +89,7 @@ async def test_a_vacuum_that_was_over_when_the_cancel_came_ends_completed_with_i
 async def test_r16_a_step_that_cannot_be_interrupted_says_so_and_ends_as_what_really_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.worker.STOPS_WITHIN", 0)
+    monkeypatch.setattr("engine.one_step.STOPS_WITHIN", 0)
     monkeypatch.setattr("engine.reporter.INTERVAL", 0)
     path = make_database(tmp_path / "sales.db")
     cancel, finishing, execute = asyncio.Event(), asyncio.Event(), SqliteSession.execute
@@ -114,7 +114,7 @@ async def test_r16_a_step_that_cannot_be_interrupted_says_so_and_ends_as_what_re
 async def test_r16_a_step_that_stops_when_asked_is_never_said_to_finish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.worker.STOPS_WITHIN", 60)
+    monkeypatch.setattr("engine.one_step.STOPS_WITHIN", 60)
     monkeypatch.setattr("engine.reporter.INTERVAL", 0)
     path = make_database(tmp_path / "sales.db")
     cancel = asyncio.Event()

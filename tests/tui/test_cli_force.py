@@ -24,7 +24,7 @@ from tui.force import consequences, question
 from tui.worker_process import is_served
 
 WAITS = ("--lock-timeout", "600")
-LOOKED_AFTER = "it was ended by force: what it had begun was rolled back, and a quick check found nothing wrong"
+LOOKED_AFTER = "it was ended by force: what it had not finished was rolled back, and a quick check found nothing wrong"
 
 
 @contextmanager
@@ -191,7 +191,7 @@ def test_what_it_comes_to_is_said_in_words() -> None:
     )
     assert question(found) == "End #42.1 vacuum on sales.db by force?"
     assert consequences(found, JobId(42, 1)) == (
-        "Its process 4711 is killed: what it has begun is undone, and the database is checked for damage."
+        "Its process 4711 is killed: what it has not finished is undone, and the database is checked for damage."
     )
     assert consequences(replace(found, recovering=True), JobId(42, 1)) == (
         "Process 4711, which looks after the database now, is killed: then nobody does."

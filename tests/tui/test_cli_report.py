@@ -351,6 +351,13 @@ def test_a_child_whose_process_died_after_its_cancel_is_told_as_that() -> None:
     )
 
 
+def test_a_child_whose_process_died_for_good_is_told_as_recovering() -> None:
+    running = child(status=Status.RUNNING)
+    lost = replace(running, status=Status.PENDING, started_at=None, recovering=True)
+    said = "#42.1 sales.db vacuum recovering (its process died, and its database is looked after)"
+    assert list(report.events({running.id: running}, parent(lost))) == [said]
+
+
 def test_a_cancel_of_what_was_to_be_looked_after_tells_what_that_means() -> None:
     lost = replace(child(status=Status.RUNNING), status=Status.PENDING, recovering=True, cancel_requested_at=START)
     over = replace(lost, status=Status.CANCELLED, error="nobody has looked")

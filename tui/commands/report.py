@@ -146,10 +146,11 @@ def limit(options: Options, deadline_at: int) -> str:
 
 def state(child: ChildJob) -> str:
     """How a child that is not over stands, in a word; more where it was asked to stop."""
+    if child.recovering:
+        doing = "recovering" if child.cancel_requested_at is None else "cancelling"
+        return f"{doing} (its process died, and its database is looked after)"
     if child.cancel_requested_at is None:
         return child.status.value
-    if child.recovering:
-        return "cancelling (its process died, and its database is looked after)"
     return "cancelling" + (f" ({child.progress.phase})" if child.progress.phase else "")
 
 

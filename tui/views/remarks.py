@@ -22,7 +22,7 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) 
     """Its error and what to do about it, and what became of a wish to stop it."""
     role = Role.DIM if child.reason is Reason.NOT_NEEDED else Role.FAILED
     lines = wrapped(child.error, width, role, indent=indent) if child.error else []
-    if is_cancelling(child):
+    if is_cancelling(child) or (child.recovering and not child.status.is_final):
         lines += wrapped(_cancelling(parent, child), width, Role.CANCELLED, indent=indent)
     elif child.cancel_requested_at is not None and child.status in {Status.COMPLETED, Status.FAILED}:
         said = f"Cancel was requested; it {child.status.value} all the same."
@@ -38,7 +38,7 @@ def _cancelling(parent: ParentJob, child: ChildJob) -> str:
     if child.recovering and child.status is Status.PENDING:
         return "Its process died. The next worker looks after the database; press c again not to wait for that."
     if child.recovering:
-        return "Its process died. What it left is undone, and the database is checked for damage."
+        return "Its process died. What it left unfinished is undone, and the database is checked for damage."
     by_force = "Press c again to end it by force."
     if child.progress.phase == FINISHING:
         return f"Cancelling ({FINISHING}): it will probably complete. {by_force}"

@@ -1,15 +1,16 @@
-"""What was to be cancelled when its process died: its database is looked after, once, and then it is over."""
+"""What was to be cancelled when its process died, or is not to be tried once more: its database is looked after, once,
+and then it is over."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from engine.execution import Outcome, Report
-from engine.jobs import JobId, OnDuplicate, Operation, Reason, Status
-from engine.store.interventions import LOOKING_FAILED, NOBODY_LOOKED
+from engine.jobs import JobId, OnDuplicate, OnFailure, Operation, Reason, Status
+from engine.store.interventions import LOOKING_FAILED, NOBODY_LOOKED, SO_DID_THE_ONE_THAT_LOOKED
 from engine.store.sqlite import SqliteStore
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
 
@@ -75,6 +76,82 @@ async def test_where_the_process_that_looks_dies_too_it_is_over(store: SqliteSto
     assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, LOOKING_FAILED)
     assert [attempt.status for attempt in over.attempts] == [Status.FAILED, Status.CANCELLED]
     assert await store.claim("me") is None
+
+
+async def die_for_good(store: SqliteStore, **options: Any) -> None:
+    """Let so many processes die over #1.1 that it is not run again."""
+    await store.submit([new_job("sales", Operation.VACUUM, Operation.ANALYZE, **options)], OnDuplicate.REFUSE)
+    for _ in range(2):
+        await store.claim("dead")
+        await store._rescue_from("dead")
+
+
+async def look_after(store: SqliteStore) -> Claim:
+    claim = await store.claim("me")
+    assert claim is not None
+    assert (claim.job, claim.recovering) == (CHILD, Reason.OWNER_LOST)
+    return claim
+
+
+LOST = Outcome(status=Status.FAILED, reason=Reason.OWNER_LOST, error="all is well")
+
+
+async def test_what_is_not_tried_once_more_fails_when_its_database_has_been_looked_after(store: SqliteStore) -> None:
+    await die_for_good(store)
+    await store.finish(await look_after(store), LOST, Report())
+    over, following = (await store.job(1)).children
+    assert (over.status, over.reason, over.error) == (Status.FAILED, Reason.OWNER_LOST, "all is well")
+    assert [(a.status, a.reason) for a in over.attempts] == [
+        (Status.FAILED, Reason.OWNER_LOST),
+        (Status.FAILED, Reason.OWNER_LOST),
+        (Status.FAILED, None),  # this process did not die
+    ]
+    assert following.status is Status.PENDING
+
+
+async def test_what_comes_after_it_waits_for_that_and_does_not_run_where_a_failure_stops_it(store: SqliteStore) -> None:
+    await die_for_good(store, on_failure=OnFailure.STOP)
+    assert (await child(store, 2)).status is Status.PENDING
+    claim = await look_after(store)
+    assert await store.claim("other") is None
+    await store.finish(claim, LOST, Report())
+    assert ((await child(store, 2)).status, (await child(store, 2)).reason) == (
+        Status.SKIPPED,
+        Reason.PREVIOUS_FAILED,
+    )
+
+
+async def test_where_the_process_that_looks_dies_too_it_has_failed_at_once(store: SqliteStore) -> None:
+    await die_for_good(store, on_failure=OnFailure.STOP)
+    await look_after(store)
+    await store._rescue_from("me")
+    over, following = (await store.job(1)).children
+    assert (over.status, over.reason) == (Status.FAILED, Reason.OWNER_LOST)
+    assert over.error == f"the process that ran it died, 2 times, {SO_DID_THE_ONE_THAT_LOOKED}"
+    assert (following.status, following.reason) == (Status.SKIPPED, Reason.PREVIOUS_FAILED)
+
+
+async def test_a_cancel_ends_it_at_once_and_tells_that_nobody_looked(store: SqliteStore) -> None:
+    await die_for_good(store)
+    await store.request_cancel(CHILD, Reason.SHUTDOWN)
+    over = await child(store)
+    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.SHUTDOWN, NOBODY_LOOKED)
+
+
+async def test_a_cancel_while_somebody_looks_after_it_does_not_stop_that(store: SqliteStore) -> None:
+    await die_for_good(store)
+    claim = await look_after(store)
+    await store.request_cancel(CHILD)
+    assert await store.cancel_requests("me") == set()
+    await store.finish(claim, LOST, Report())
+    over = await child(store)
+    assert (over.status, over.reason) == (Status.FAILED, Reason.OWNER_LOST)
+
+
+async def test_a_pause_does_not_keep_anybody_from_looking(store: SqliteStore) -> None:
+    await die_for_good(store)
+    await store.pause("ann")
+    await look_after(store)
 
 
 @pytest.mark.parametrize("asked", [CHILD, JobId(1)])

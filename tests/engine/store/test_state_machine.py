@@ -125,7 +125,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.claims.append(claimed)
 
     def _assert_is_what_was_pending(self, claim: Claim, child: ChildJob) -> None:
-        assert (claim.recovering is not None) == child.recovering == (child.cancel_requested_at is not None)
+        assert (claim.recovering is not None) == child.recovering
+        assert (claim.recovering is Reason.OWNER_LOST) == (child.recovering and child.cancel_requested_at is None)
+        assert claim.died == sum(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts)
+        assert claim.earlier == child.steps
         assert claim.forced == (child.force_requested_at is not None)
         deadline_at = self._parent(claim.job.parent).deadline_at
         assert claim.recovering or deadline_at is None or deadline_at > self.at
@@ -163,11 +166,19 @@ class StoreMachine(RuleBasedStateMachine):
         children = {child.id: child for child in self._children()}
         for claim in lost:
             child = children[claim.job]
-            if claim.recovering:
-                assert (child.status, child.reason) == (Status.CANCELLED, claim.recovering)
+            if claim.recovering and claim.job not in asked:
+                assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
+                assert (child.error or "").endswith(interventions.SO_DID_THE_ONE_THAT_LOOKED)
+            elif claim.recovering:
+                assert child.status is Status.CANCELLED
+                assert claim.recovering in {child.reason, Reason.OWNER_LOST}
                 assert child.error == interventions.LOOKING_FAILED
-            elif claim.job in asked:
-                assert (child.status, child.recovering) == (Status.PENDING, True)
+            else:
+                died = sum(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts)
+                deadline_at = self._parent(claim.job.parent).deadline_at
+                is_late = deadline_at is not None and deadline_at <= self.at
+                is_over = claim.job in asked or died == self.allowed[claim.job.parent] or is_late
+                assert (child.status, child.recovering) == (Status.PENDING, is_over)
         self.stale += lost
         self.claims = [claim for claim in self.claims if claim.owner != owner]
 
@@ -321,20 +332,17 @@ class StoreMachine(RuleBasedStateMachine):
         for parent in self._parents():
             for child in parent.children:
                 deaths = Counter(attempt.reason for attempt in child.attempts)[Reason.OWNER_LOST]
+                assert deaths <= self.allowed[parent.id]
                 if child.recovering:
-                    assert 1 <= deaths <= self.allowed[parent.id]
+                    assert deaths >= 1
                 elif not child.status.is_final:
                     assert deaths < self.allowed[parent.id]
-                elif child.reason is Reason.OWNER_LOST:
-                    assert child.finished_at is not None
-                    too_late = parent.deadline_at is not None and parent.deadline_at <= child.finished_at
-                    assert deaths == self.allowed[parent.id] or too_late
+                assert child.recovering or child.reason is not Reason.OWNER_LOST
 
     @invariant()
     def what_was_asked_to_stop_is_not_begun_again(self) -> None:
         for child in self._children():
             assert child.recovering or child.cancel_requested_at is None or child.status is not Status.PENDING
-            assert not child.recovering or child.cancel_requested_at is not None
             assert child.force_requested_at is None or child.cancel_requested_at is not None
 
     @invariant()

@@ -216,14 +216,22 @@ async def test_r8_a_finish_by_a_former_owner_changes_nothing(store: SqliteStore)
     assert (child.status, child.owner) == (Status.RUNNING, "me")
 
 
-async def test_rescue_gives_a_child_a_second_chance_and_then_fails_it(store: SqliteStore) -> None:
+async def test_rescue_gives_a_child_a_second_chance_and_then_only_its_database_is_looked_after(
+    store: SqliteStore,
+) -> None:
     await submit(store, new_job("sales", Operation.VACUUM))
-    for _ in range(2):
-        assert await store.claim("dead") is not None
+    for number in (1, 2):
+        claim = await store.claim("dead")
+        assert claim is not None
+        assert (claim.recovering, claim.died) == (None, number - 1)
         assert await store._rescue_from("dead") == [JobId(1, 1)]
     parent = await store.job(1)
-    assert (parent.status, parent.children[0].reason) == (Status.FAILED, Reason.OWNER_LOST)
-    assert parent.children[0].error == "the process that ran it died, 2 times"
+    (child,) = parent.children
+    assert (parent.status, child.status, child.recovering) == (Status.RUNNING, Status.PENDING, True)
+    assert child.cancel_requested_at is None
+    claim = await store.claim("me")
+    assert claim is not None
+    assert (claim.recovering, claim.died, claim.attempt, claim.forced) == (Reason.OWNER_LOST, 2, 3, False)
 
 
 async def test_rescue_ends_the_step_that_was_running(store: SqliteStore) -> None:
@@ -235,6 +243,20 @@ async def test_rescue_ends_the_step_that_was_running(store: SqliteStore) -> None
     await store._rescue_from("dead")
     (child,) = (await store.job(1)).children
     assert [(s.status, s.error) for s in child.steps] == [(Status.FAILED, "the process that ran it died")]
+
+
+async def test_a_claim_tells_what_the_attempts_before_it_did(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    claim = await store.claim("dead")
+    assert claim is not None
+    assert claim.earlier == ()
+    step = Step(number=1, attempt=1, object="main", command="VACUUM", status=Status.COMPLETED, started_at=5)
+    await store.report(claim, Report(steps=(replace(step, finished_at=6, effect={"freed_pages": 3}),)))
+    await store._rescue_from("dead")
+    again = await store.claim("me")
+    assert again is not None
+    assert again.earlier == (await store.job(1)).children[0].steps
+    assert [(s.command, s.effect) for s in again.earlier] == [("VACUUM", {"freed_pages": 3})]
 
 
 async def test_a_released_child_is_pending_with_its_attempts_left(store: SqliteStore) -> None:
@@ -377,23 +399,21 @@ async def test_how_often_a_process_died_is_told_without_what_was_handed_back(sto
     for _ in range(2):
         await store.claim("dead")
         await store._rescue_from("dead")
-    (child,) = (await store.job(1)).children
-    assert (child.status, child.error) == (Status.FAILED, "the process that ran it died, 2 times")
+    claim = await store.claim("me")
+    assert claim is not None
+    assert (claim.recovering, claim.died) == (Reason.OWNER_LOST, 2)
 
 
-async def test_one_that_must_not_be_repeated_fails_with_its_first_process(store: SqliteStore) -> None:
+async def test_one_that_must_not_be_repeated_is_not_run_again_after_its_first_process(store: SqliteStore) -> None:
     await submit(store, new_job("sales", Operation.VACUUM, max_attempts={Operation.VACUUM: 1}))
     claim = await store.claim("me")
     assert claim is not None
     await store.release(claim, NOTHING)  # that is no repetition: it was stopped safely
     await store.claim("dead")
     await store._rescue_from("dead")
-    (child,) = (await store.job(1)).children
-    assert (child.status, child.reason, child.error) == (
-        Status.FAILED,
-        Reason.OWNER_LOST,
-        "the process that ran it died",
-    )
+    claim = await store.claim("me")
+    assert claim is not None
+    assert (claim.recovering, claim.died) == (Reason.OWNER_LOST, 1)
 
 
 async def test_r8_a_former_owner_changes_nothing_even_where_the_job_is_no_longer_kept(store: SqliteStore) -> None:
@@ -401,6 +421,7 @@ async def test_r8_a_former_owner_changes_nothing_even_where_the_job_is_no_longer
     stale = await store.claim("dead")
     assert stale is not None
     await store._rescue_from("dead")
+    await store.request_cancel(JobId(1))
     assert await store.prune([1]) == 1
     for write in (store.finish(stale, COMPLETED, NOTHING), store.report(stale, NOTHING), store.release(stale, NOTHING)):
         with pytest.raises(OwnershipLostError):

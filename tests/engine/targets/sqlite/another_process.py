@@ -20,6 +20,16 @@ for sql in sys.argv[2:]:
 print("ready", flush=True)
 sys.stdin.read()
 """
+# To be killed in the middle of a transaction, of which a part is in the file, or in the log, already.
+BEGINS_TO_WRITE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN")
+connection.execute("UPDATE item SET note = hex(zeroblob(3000))")
+print("ready", flush=True)
+sys.stdin.read()
+"""
 
 
 @contextmanager

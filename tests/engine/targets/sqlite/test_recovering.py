@@ -15,19 +15,8 @@ from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.base import StepContext, StepResult
 from tests.engine.targets.sqlite.a_session import connected, run, statuses
-from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, remove_index_entries
-
-# Dies in the middle of a transaction, of which a part is in the file, or in the log, already.
-BEGINS_TO_WRITE = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("PRAGMA cache_size = 1")
-connection.execute("BEGIN")
-connection.execute("UPDATE item SET note = hex(zeroblob(3000))")
-print("ready", flush=True)
-sys.stdin.read()
-"""
 
 
 async def recovered(path: Path) -> StepResult:

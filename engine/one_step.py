@@ -1,0 +1,72 @@
+"""One step of a plan, carried out and told of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.jobs import LogLevel, Status
+from engine.targets.base import StepContext
+from engine.words import listed
+
+if TYPE_CHECKING:
+    from engine.reporter import Reporter
+    from engine.targets.base import PlannedStep, Session, StepResult
+
+STOPS_WITHIN = 0.3
+"""Seconds in which a step that can be interrupted has stopped."""
+
+
+async def run_step(
+    session: Session,
+    number: int,
+    step: PlannedStep,
+    reporter: Reporter,
+    cancel: asyncio.Event,
+    *,
+    done: Sequence[str] = (),
+) -> StepResult:
+    """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
+
+    `done`: the commands before it that were completed.
+    """
+    reporter.begin_step(number)
+    context = StepContext(
+        cancel=asyncio.Event() if step.completes_previous else cancel,
+        report=lambda progress: reporter.tell(number, progress),
+    )
+    async with _telling_when_it_goes_on(reporter, cancel):
+        result = await session.execute(step, context)
+    if step.if_undone and result.status is not Status.COMPLETED:
+        why = f" ({result.error})" if result.error else ""
+        result = replace(result, status=Status.FAILED, error=undone(step, done) + why)
+    reporter.end_step(number, result)
+    for finding in result.findings:
+        reporter.log(LogLevel.ERROR, finding)
+    for warning in result.warnings:
+        reporter.log(LogLevel.WARNING, warning)
+    return result
+
+
+def undone(step: PlannedStep, done: Sequence[str]) -> str:
+    """What is wrong without `step`, after these commands; none: it is not known what was done."""
+    return f"{listed(done)} is done; {step.if_undone}" if done else f"it may be that {step.if_undone}"
+
+
+@asynccontextmanager
+async def _telling_when_it_goes_on(reporter: Reporter, cancel: asyncio.Event) -> AsyncIterator[None]:
+    """Tell of a step that was asked to stop and does not."""
+
+    async def watch() -> None:
+        await cancel.wait()
+        await asyncio.sleep(STOPS_WITHIN)
+        reporter.goes_on()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
