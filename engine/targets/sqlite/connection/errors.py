@@ -53,6 +53,11 @@ def is_missing_code(error: sqlite3.Error) -> bool:
     return _primary_code(error) == sqlite3.SQLITE_ERROR and _MISSING_CODE.match(str(error)) is not None
 
 
+def is_mismatch(error: sqlite3.Error) -> bool:
+    """Whether a foreign key does not fit the table that it refers to."""
+    return _primary_code(error) == sqlite3.SQLITE_ERROR and str(error).startswith("foreign key mismatch")
+
+
 def is_nothing_beside(error: sqlite3.Error) -> bool:
     """Whether a file could not be made beside the database, which a write-ahead log needs even to be read."""
     name = getattr(error, "sqlite_errorname", "")

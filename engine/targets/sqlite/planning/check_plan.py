@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from engine.jobs import CheckLevel, Operation
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs
+from engine.targets.sqlite.planning.costs import Cost
 from engine.targets.sqlite.planning.offer import OFFERS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.words import counted
 
 if TYPE_CHECKING:
-    from engine.targets.sqlite.planning.costs import Cost
     from engine.targets.sqlite.reading.catalog import Summary, Table
 
 CHECKED_IN_PARTS: Final = 32_000_000
@@ -22,9 +23,16 @@ CHECKED_IN_PARTS: Final = 32_000_000
 
 
 def check_steps(
-    tables: Sequence[Table], summary: Summary, level: CheckLevel, *, named: bool, in_parts: bool
+    tables: Sequence[Table],
+    summary: Summary,
+    level: CheckLevel,
+    *,
+    named: bool,
+    in_parts: bool,
+    keys: Mapping[str, int] = MappingProxyType({}),
 ) -> list[SqliteStep]:
-    """`named`: only of these tables. `in_parts`: table by table, so that several can be checked at once."""
+    """`named`: only of these tables. `in_parts`: table by table, so that several can be checked at once. `keys`: how
+    many foreign keys a table has, by its name."""
     check, cost_of = (
         ("quick_check", costs.quick_check) if level is CheckLevel.QUICK else ("integrity_check", costs.full_check)
     )
@@ -37,11 +45,10 @@ def check_steps(
         after_cancel=OFFERS[Operation.CHECK].after_cancel,
     )
     foreign_keys = replace(
-        step,
+        _costing(step, costs.foreign_keys(tables, keys) if keys else Cost(seconds=costs.SHORTEST)),
         method=Method.FOREIGN_KEYS,
         command="PRAGMA main.foreign_key_check",
         reason="looks for rows whose parent row is missing",
-        estimate=costs.SHORTEST,
     )
     if named:
         parts = [

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from engine.targets.sqlite.reading.catalog import Index, Table
 
@@ -22,6 +22,7 @@ _REINDEX: Final = 75e-9  # seconds for an opcode
 _ANALYZE: Final = 8e-9
 _QUICK_CHECK: Final = 13e-9
 _FULL_CHECK: Final = 100e-9
+_FOREIGN_KEYS: Final = 90e-9
 _PAGE: Final = 2.9e-6  # seconds for looking at the structure of a page, which is one opcode
 _VACUUM: Final = 7e-9  # seconds for a byte
 _VACUUM_IN_MEMORY: Final = 5.5e-9
@@ -58,6 +59,13 @@ def quick_check(tables: Iterable[Table], pages: int = 0) -> Cost:
 def full_check(tables: Iterable[Table], pages: int = 0) -> Cost:
     """As `quick_check`, and of all their indexes against the tables."""
     return _cost([_structure(pages), *(_part(table.rows, _compared(table), _FULL_CHECK) for table in tables)])
+
+
+def foreign_keys(tables: Iterable[Table], keys: Mapping[str, int]) -> Cost:
+    """`keys`: how many foreign keys a table has, by its name; each row looks its parent up."""
+    return _cost(
+        [_part(table.rows, 1 + 4 * keys[table.name], _FOREIGN_KEYS) for table in tables if keys.get(table.name)]
+    )
 
 
 def vacuum(volume: int, *, in_memory: bool) -> Cost:

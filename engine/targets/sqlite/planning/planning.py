@@ -111,7 +111,7 @@ async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str])
     wanted = {folded(name) for name in objects}
     by_name = {folded(table.name): table for table in tables}
     return [
-        Index(name=key, table=name, automatic=True, unique=True, columns=table.columns, rows=table.rows)
+        Index(name=key, table=name, automatic=True, unique=True, columns=table.columns, rows=table.rows, is_table=True)
         for name, key in await reader.rows(catalog.KEYS_WITHOUT_ROWID)
         for table in [by_name.get(folded(name), Table(name=name))]
         if not wanted or folded(name) in wanted
@@ -127,8 +127,13 @@ async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> Operation
         await reader.rows(catalog.VIEWS_AND_TRIGGERS),
         made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES)),
     )
-    directory = None if chosen.temporary else temporary_directory()
-    steps = plans.vacuum_steps(summary, reader.path, temporary_directory=directory, fts_to_rebuild=renumbered.rebuild)
+    steps = plans.vacuum_steps(
+        summary,
+        reader.path,
+        in_memory=bool(chosen.temporary),
+        temporary_directory=temporary_directory(),
+        fts_to_rebuild=renumbered.rebuild,
+    )
     return replace(_of(Operation.VACUUM, steps), warnings=renumbered.warnings)
 
 
@@ -142,6 +147,7 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
         in_parts=parallel > 1
         and (summary.size >= check_plan.CHECKED_IN_PARTS or options.jobs is not None)
         and not await _why_whole(reader, options),
+        keys=dict(await reader.rows(catalog.FOREIGN_KEYS)),
     )
     return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1)
 

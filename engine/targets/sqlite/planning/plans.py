@@ -30,13 +30,18 @@ SHARE_OF_INDEXES: Final = 0.35
 
 
 def vacuum_steps(
-    summary: Summary, path: str, *, temporary_directory: str | None, fts_to_rebuild: Sequence[str] = ()
+    summary: Summary,
+    path: str,
+    *,
+    in_memory: bool = False,
+    temporary_directory: str | None = None,
+    fts_to_rebuild: Sequence[str] = (),
 ) -> list[SqliteStep]:
-    """`temporary_directory`: where the copy goes first; None: into memory. `fts_to_rebuild`: full-text indexes on
-    tables whose rowids change."""
+    """`in_memory`: the copy goes there first, or into `temporary_directory`; None where there is none that can be used,
+    which SQLite will find out. `fts_to_rebuild`: full-text indexes on tables whose rowids change."""
     lock = OFFERS[Operation.VACUUM].lock(wal=summary.is_wal)
     needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
-    if temporary_directory is not None:
+    if temporary_directory is not None and not in_memory:
         needs.append(Need(temporary_directory, summary.used, "temporary files"))
     vacuum = SqliteStep(
         method=Method.VACUUM,
@@ -47,9 +52,9 @@ def vacuum_steps(
         after_cancel=OFFERS[Operation.VACUUM].after_cancel,
         disk_needed=sum(need.bytes for need in needs),
         needs=tuple(needs),
-        estimate=costs.vacuum(summary.used, in_memory=temporary_directory is None).seconds,
+        estimate=costs.vacuum(summary.used, in_memory=in_memory).seconds,
         volume=summary.used,
-        in_memory=temporary_directory is None,
+        in_memory=in_memory,
     )
     rebuilds = [
         SqliteStep(
@@ -169,7 +174,14 @@ def reindex_steps(
 
 
 def _index_bytes(index: Index, tables: Sequence[Table], summary: Summary) -> int:
-    """How big an index is likely to be: its share of the entries of all."""
+    """How big an index is likely to be: its share of the entries of all.
+
+    One that is a table itself has a share of the rest, where it is not known how many rows it has that of any table.
+    """
+    if index.is_table:
+        cells = sum((table.rows or 0) * table.columns for table in tables)
+        share = 1 / max(len(tables), 1) if index.rows is None else index.rows * index.columns / max(cells, 1)
+        return round(summary.used * (1 - SHARE_OF_INDEXES) * share)
     entries = sum((other.rows or 0) * other.columns for table in tables for other in table.indexes)
     share = (index.rows or 0) * index.columns / entries if entries else 0.0
     return round(summary.used * SHARE_OF_INDEXES * share)

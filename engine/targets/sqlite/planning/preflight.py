@@ -18,10 +18,9 @@ _CONTENT: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdicts:
-    """Why an operation is refused, if it is, and what else the DBA should know."""
+class Consequences:
+    """What the DBA should know, and what has to be done besides."""
 
-    refused: str | None = None
     warnings: tuple[str, ...] = ()
     rebuild: tuple[str, ...] = ()
     """Full-text indexes that the operation breaks unless they are rebuilt."""
@@ -55,13 +54,13 @@ def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
 
 def renumbered(
     tables: Sequence[str], views_and_triggers: Iterable[tuple[str, str]], fts: Iterable[tuple[str, str]]
-) -> Verdicts:
+) -> Consequences:
     """What it means that VACUUM numbers the rows of `tables` anew.
 
     `views_and_triggers` and `fts` (full-text tables) come with their SQL.
     """
     if not tables:
-        return Verdicts()
+        return Consequences()
     anew = {folded(name) for name in tables}
     users = [
         name
@@ -78,7 +77,7 @@ def renumbered(
         warnings.append(f"rowids of such tables are used by {listed(users)}")
     if rebuild:
         warnings.append(f"the full-text index {listed(rebuild)} goes by such rowids, and is rebuilt after VACUUM")
-    return Verdicts(warnings=tuple(warnings), rebuild=rebuild)
+    return Consequences(warnings=tuple(warnings), rebuild=rebuild)
 
 
 def _mentions(sql: str, name: str) -> bool:

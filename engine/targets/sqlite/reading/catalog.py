@@ -125,6 +125,8 @@ class Index:
     columns: int = 2
     rows: int | None = None
     """Those of its table, where they are known."""
+    is_table: bool = False
+    """Whether it is the table itself, which has no rowid, and all of its columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

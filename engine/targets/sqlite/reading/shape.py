@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import UsageError
-from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.connection.statement import fetch_all
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
@@ -29,13 +29,14 @@ WITH RECURSIVE
 place(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM place LIMIT 16),
 span(lowest, length) AS (
     SELECT lowest, highest - lowest + 1
-    FROM (SELECT (SELECT min(rowid) FROM {table}) AS lowest, (SELECT max(rowid) FROM {table}) AS highest)
+    FROM (SELECT (SELECT min({rowid}) FROM {table}) AS lowest, (SELECT max({rowid}) FROM {table}) AS highest)
 ),
 stretch(start, length) AS (SELECT lowest + number * (length / 16.0), length / 16.0 FROM span, place)
 SELECT min(round(total(length * (
-    SELECT count(*) / (max(id) - start + 1) FROM (SELECT rowid AS id FROM {table} WHERE rowid >= start LIMIT 64)
+    SELECT count(*) / (max(id) - start + 1) FROM (SELECT {rowid} AS id FROM {table} WHERE {rowid} >= start LIMIT 64)
 ))), (SELECT page_count * page_size / 4 FROM pragma_page_count, pragma_page_size)) FROM stretch
 """
+_ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
 COUNTING: Final = 0.25
 """Seconds that counting rows may take: a hundredth of what it helps to estimate, where that is long;"""
 SAMPLING: Final = 0.25
@@ -115,7 +116,16 @@ async def _rows(
     if table.known_rows is not None or table.without_rowid or no_sampling.is_set():
         return table.known_rows
     try:
-        ((rows,),) = await fetch_all(connection, _ROWS_BY_SAMPLES.format(table=f"main.{name}"), no_sampling)
+        columns = await fetch_all(
+            connection, f"SELECT name FROM pragma_table_xinfo({literal(table.name)})", no_sampling
+        )
+        # A column may have one of these names; then that means the column, which no order makes quick to look up.
+        taken = {folded(column) for (column,) in columns}
+        rowid = next((name for name in _ROWID_NAMES if name not in taken), None)
+        if rowid is None:
+            return None
+        sql = _ROWS_BY_SAMPLES.format(table=f"main.{name}", rowid=rowid)
+        ((rows,),) = await fetch_all(connection, sql, no_sampling)
     except sqlite3.Error:
         return None
     return int(rows) if isinstance(rows, int | float) and rows >= 0 else None

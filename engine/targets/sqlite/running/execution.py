@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +17,9 @@ from engine.errors import TargetRefusedError
 from engine.jobs import Facts, Reason, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.errors import explain, is_damage, is_missing_code
+from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
 from engine.targets.sqlite.connection.metered import MeteredConnection
-from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.connection.names import connection_uri, literal
 from engine.targets.sqlite.planning import plans, preflight
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
@@ -100,7 +100,9 @@ async def checkpoint(work: Work) -> StepResult:
     deadline = clock() + work.lock_timeout
     before = file_size(work.path + "-wal")
     while True:
-        ((busy, frames, written),) = await work.rows(work.step.command)
+        step = replace(work.step, volume=before)
+        async with progress_told(work.connection, work.path, step, work.context, is_wal=work.is_wal):
+            ((busy, frames, written),) = await work.rows(work.step.command)
         if not busy:
             return StepResult(status=Status.COMPLETED, effect={"written_back": before})
         if work.cancel.is_set():
@@ -136,9 +138,31 @@ async def check(work: Work) -> StepResult:
 
 
 async def foreign_keys(work: Work) -> StepResult:
+    """A key that does not fit its parent table stops SQLite: then table by table, so that the others are looked at."""
     async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-        rows = await work.rows_when_free(work.step.command)
-    return _judged(work, orphans_of(rows))
+        try:
+            return _judged(work, await _orphans(work, work.step.command))
+        except sqlite3.Error as error:
+            if not is_mismatch(error):
+                raise
+        found = Findings()
+        for table, _ in await work.rows(catalog.FOREIGN_KEYS):
+            try:
+                found += await _orphans(work, f"{work.step.command}({literal(table)})")
+            except sqlite3.Error as error:
+                if not is_mismatch(error):
+                    raise
+                found += Findings(sentences=(f"a foreign key of {table} can never hold: {error}",))
+    return _judged(work, found)
+
+
+async def _orphans(work: Work, command: str) -> Findings:
+    try:
+        return orphans_of(await work.rows_when_free(command))
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        return Findings(sentences=(f"foreign keys cannot be looked at: {error}",), damage=str(error), complete=False)
 
 
 def _judged(work: Work, found: Findings) -> StepResult:

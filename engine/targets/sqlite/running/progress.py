@@ -88,6 +88,15 @@ def of_copy(volume: int) -> Model:
     return Model(look)
 
 
+def of_checkpoint(volume: int) -> Model:
+    """Of a checkpoint of a log of `volume` bytes: of each page the last version is written, and the file is synced."""
+
+    def look(sample: Sample) -> Estimate:
+        return Estimate(fraction=_share(sample.written, volume) if sample.written is not None else None)
+
+    return Model(look)
+
+
 def of_vacuum(volume: int, *, wal: bool, in_memory: bool) -> Model:
     """Of a VACUUM of `volume` bytes of pages that are not free; `in_memory` says where its temporary files are."""
     return Model(

@@ -11,7 +11,7 @@ from typing import Final
 from engine.targets.base import StepContext, StepProgress
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
-from engine.targets.sqlite.running.progress import Model, Sample, by_opcodes, of_copy, of_vacuum
+from engine.targets.sqlite.running.progress import Model, Sample, by_opcodes, of_checkpoint, of_copy, of_vacuum
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import anonymous_memory, temporary_bytes, thread_io
 
@@ -19,7 +19,7 @@ INTERVAL: Final = 0.1
 """Seconds between two samples; each costs some 0.1 ms."""
 FIRST_INTERVAL: Final = 0.05
 """At first so many, growing."""
-COPYING: Final = frozenset({Method.VACUUM, Method.COPY})
+COPYING: Final = frozenset({Method.VACUUM, Method.COPY, Method.CHECKPOINT})
 """What is told by bytes, and not by opcodes."""
 
 
@@ -84,5 +84,7 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
             return of_vacuum(step.volume, wal=is_wal, in_memory=step.in_memory)
         case Method.COPY:
             return of_copy(step.volume)
+        case Method.CHECKPOINT:
+            return of_checkpoint(step.volume)
         case _:
             return by_opcodes(step.course)

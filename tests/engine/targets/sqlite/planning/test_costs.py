@@ -47,7 +47,7 @@ def db() -> Iterator[sqlite3.Connection]:
             CREATE INDEX absent ON users(email) WHERE city IS NULL;
             CREATE TABLE entries(key TEXT PRIMARY KEY, at INTEGER, value BLOB) WITHOUT ROWID;
             CREATE INDEX entries_by_time ON entries(at);
-            CREATE TABLE log(id INTEGER PRIMARY KEY, message TEXT);
+            CREATE TABLE log(id INTEGER PRIMARY KEY REFERENCES users, message TEXT REFERENCES users(email));
             """
         )
         for number in range(ROWS):
@@ -95,6 +95,12 @@ def test_the_opcodes_of_a_quick_check_of_everything_are_known_roughly(db: sqlite
     ((pages,),) = db.execute("PRAGMA page_count")
     expected = opcodes(costs.quick_check(TABLES, pages=pages))
     assert expected == pytest.approx(executed(db, "PRAGMA quick_check"), rel=0.25)
+
+
+def test_the_opcodes_of_a_look_at_foreign_keys_are_known_roughly(db: sqlite3.Connection) -> None:
+    found = executed(db, "PRAGMA foreign_key_check")
+    assert opcodes(costs.foreign_keys(TABLES, {"log": 2})) == pytest.approx(found, rel=0.25)
+    assert costs.foreign_keys([Table(name="huge")], {"huge": 1}) == Cost()
 
 
 def test_of_a_table_whose_rows_nobody_has_counted_nothing_is_known() -> None:

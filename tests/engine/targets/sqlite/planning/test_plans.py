@@ -56,12 +56,14 @@ def test_vacuum_needs_space_beside_the_database_and_for_temporary_files() -> Non
     (step,) = plans.vacuum_steps(SUMMARY, "/srv/a.db", temporary_directory="/scratch")
     assert step.disk_needed == 2 * USED
     assert [(need.directory, need.bytes) for need in step.needs] == [("/srv", USED), ("/scratch", USED)]
-    (in_memory,) = plans.vacuum_steps(SUMMARY, "/srv/a.db", temporary_directory=None)
+    (in_memory,) = plans.vacuum_steps(SUMMARY, "/srv/a.db", in_memory=True, temporary_directory="/scratch")
     assert [(need.directory, need.bytes) for need in in_memory.needs] == [("/srv", USED)]
+    (without_directory,) = plans.vacuum_steps(SUMMARY, "/srv/a.db", temporary_directory=None)
+    assert (in_memory.in_memory, without_directory.in_memory) == (True, False)
 
 
 def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:
-    vacuum = plans.vacuum_steps(IN_WAL_MODE, "/srv/a.db", temporary_directory=None, fts_to_rebuild=['f"t'])
+    vacuum = plans.vacuum_steps(IN_WAL_MODE, "/srv/a.db", in_memory=True, fts_to_rebuild=['f"t'])
     assert [step.command for step in vacuum] == [
         "VACUUM",
         """INSERT INTO main."f""t"("f""t") VALUES('rebuild')""",
@@ -107,6 +109,17 @@ def test_what_has_nothing_to_do_is_one_step_that_says_so() -> None:
     assert (reindex.command, reindex.reason) == ("REINDEX", "there is no index, so there is nothing to rebuild")
 
 
+def test_a_table_without_rowid_is_planned_with_what_it_takes_to_rebuild() -> None:
+    table = Table(name="k", columns=4, without_rowid=True, rows=1000)
+    key = Index(name="key", table="k", automatic=True, unique=True, columns=4, rows=1000, is_table=True)
+    (step,) = plans.reindex_steps([key], [table], SUMMARY, "/srv/a.db", "/scratch")
+    assert step.estimate is not None
+    assert [need.bytes for need in step.needs] == [round(USED * 0.65)] * 2
+    unknown, other = replace(table, rows=None), Table(name="other", rows=5)
+    (step,) = plans.reindex_steps([replace(key, rows=None)], [unknown, other], SUMMARY, "/srv/a.db", None)
+    assert [need.bytes for need in step.needs] == [round(USED * 0.65 / 2)]
+
+
 def test_reasons_count_in_words() -> None:
     assert [step.reason for step in plans.analyze_steps([A, B], wal=False, limit=None)] == [
         "1 index, statistics from when it had 12,000 rows",
@@ -129,10 +142,10 @@ def test_reasons_count_in_words() -> None:
 
 def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_the_pages() -> None:
     def commands(level: CheckLevel, **how: bool) -> list[str]:
-        how = {"named": False, "in_parts": False, **how}
-        return [
-            step.command.removeprefix("PRAGMA main.") for step in check_plan.check_steps([A, B], SUMMARY, level, **how)
-        ]
+        steps = check_plan.check_steps(
+            [A, B], SUMMARY, level, named=how.get("named", False), in_parts=how.get("in_parts", False)
+        )
+        return [step.command.removeprefix("PRAGMA main.") for step in steps]
 
     assert commands(CheckLevel.FULL) == ["integrity_check", "foreign_key_check"]
     assert (

@@ -105,6 +105,23 @@ async def test_how_many_rows_there_are_is_seen_from_how_close_their_rowids_are(
     assert rows == pytest.approx(len(rowids), rel=0.1, abs=1)
 
 
+@pytest.mark.parametrize(
+    ("columns", "rows"), [("rowid", 1600), ("RowId, _rowid_", 1600), ("rowid, oid, _rowid_", None), ("a, oid", 1600)]
+)
+async def test_a_column_that_is_called_like_the_rowid_is_not_taken_for_it(
+    tmp_path: Path, columns: str, rows: int | None
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db:
+        db.execute(f"CREATE TABLE t({columns})")
+        values = ", ".join("printf('%d', i * 1000)" for _ in columns.split(", "))
+        db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1600) "
+            f"INSERT INTO t SELECT {values} FROM n"
+        )
+        db.commit()
+    assert (await tables_of(tmp_path / "a.db", budget=0))["t"].rows == rows
+
+
 async def test_there_are_no_more_rows_than_the_file_has_room_for(tmp_path: Path) -> None:
     rowids = [-(1 << 63), *range(100), (1 << 63) - 1]
     with closing(sqlite3.connect(tmp_path / "a.db")) as db:

@@ -173,6 +173,37 @@ async def test_rows_without_a_parent_are_found(path: Path) -> None:
     assert (facts["findings"], facts["damage"], facts["complete"]) == (3, None, True)
 
 
+async def test_a_foreign_key_that_does_not_fit_is_found_and_keeps_no_other_from_being_looked_at(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("""
+            CREATE TABLE misfit(price REFERENCES item(price));
+            CREATE TABLE "it's a child"(id INTEGER PRIMARY KEY, group_id REFERENCES "group");
+            INSERT INTO "it's a child" VALUES (1, 777);
+        """)
+    results, facts = await checked(path)
+    assert set(results["foreign_key_check"].findings) == {
+        'a foreign key of misfit can never hold: foreign key mismatch - "misfit" referencing "item"',
+        "a row of it's a child refers to a row of group that is not there (rowid 1)",
+    }
+    assert (facts["findings"], facts["damage"], facts["complete"]) == (2, None, True)
+
+
+async def test_damage_that_only_a_look_at_foreign_keys_meets_is_a_finding(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute('CREATE TABLE child(id INTEGER PRIMARY KEY, group_id REFERENCES "group")')
+        db.execute("INSERT INTO child VALUES (1, 777)")
+        ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'group'")
+        ((size,),) = db.execute("PRAGMA page_size")
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    results, facts = await checked(path)
+    assert results["foreign_key_check"].findings == (
+        "foreign keys cannot be looked at: database disk image is malformed",
+    )
+    assert (facts["damage"] is not None, facts["complete"]) == (True, False)
+
+
 async def test_a_check_of_which_a_part_did_not_get_through_does_not_count_as_complete(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript("""

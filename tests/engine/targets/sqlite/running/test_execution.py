@@ -182,6 +182,22 @@ async def test_the_segments_of_full_text_indexes_are_merged_and_searches_find_th
     assert statuses(await run(texts, Operation.FTS_OPTIMIZE)) == {Status.COMPLETED}  # with nothing left to merge
 
 
+async def test_merges_tell_how_far_they_are(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.planning.plans.MERGED_AT_ONCE", 1)
+    with closing(sqlite3.connect(texts, isolation_level=None)) as db:
+        for n in range(3):
+            db.execute("INSERT INTO own(body) VALUES (?)", (" ".join(f"word{n}of{k}" for k in range(2000)),))
+    told: list[float | None] = []
+    async with resolve(str(texts)).connect(lock_timeout=1) as session:
+        step = (await session.plan(Operation.FTS_OPTIMIZE, Options())).steps[0]
+        context = StepContext(report=lambda progress: told.append(progress.fraction))
+        assert (await session.execute(step, context)).status is Status.COMPLETED
+    known = [fraction for fraction in told if fraction is not None]
+    assert len(known) == len(told) > 3
+    assert known == sorted(known)
+    assert known[0] < 0.5 < known[-1] < 1
+
+
 async def test_merges_are_cancelled_between_two_of_them(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.targets.sqlite.planning.plans.MERGED_AT_ONCE", 1)
     with closing(sqlite3.connect(texts, isolation_level=None)) as db:

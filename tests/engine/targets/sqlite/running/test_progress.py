@@ -16,6 +16,7 @@ from engine.targets.sqlite.running.progress import (
     Model,
     Sample,
     by_opcodes,
+    of_checkpoint,
     of_copy,
     of_vacuum,
 )
@@ -132,6 +133,13 @@ def test_a_copy_is_as_far_as_what_it_has_read_until_it_syncs_it() -> None:
     assert said == pytest.approx([0.0, 0.415, 0.83, 0.83])
 
 
+def test_a_checkpoint_is_as_far_as_what_it_has_written() -> None:
+    model = of_checkpoint(100 * MB)
+    said = fractions(told(model, [replace(START, written=n * MB) for n in (0, 50, 150)]))
+    assert said == pytest.approx([0.0, 0.5, 0.99])
+    assert of_checkpoint(100 * MB).update(replace(START, written=None)) == Estimate()
+
+
 _number = st.integers(0, 1 << 44)
 _maybe = st.none() | _number
 _samples = st.lists(
@@ -153,6 +161,7 @@ _courses = st.lists(st.tuples(_volumes, _volumes), max_size=4).map(
 _models: st.SearchStrategy[Model] = st.one_of(
     st.builds(by_opcodes, _courses),
     st.builds(of_copy, _volumes),
+    st.builds(of_checkpoint, _volumes),
     st.builds(of_vacuum, _volumes, wal=st.booleans(), in_memory=st.booleans()),
 )
 
