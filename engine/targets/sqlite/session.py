@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 WRITING: Final = frozenset({Method.TRANSACTION, Method.VACUUM, Method.INCREMENTAL, Method.MERGE})
 
+PATIENCE_TO_COMPLETE: Final = 60.0
+"""Seconds that a step whose lack does harm waits for its lock at least."""
+
 
 class SqliteSession:
     """The `Session` of a SQLite file; see engine.targets.base."""
@@ -136,7 +139,7 @@ class SqliteSession:
             path=self._path,
             step=step,
             context=context,
-            lock_timeout=self._courtesy.patience(self._lock_timeout),
+            lock_timeout=self._patience(step),
             is_wal=self._is_wal,
             copy=self._copy,
         )
@@ -155,6 +158,12 @@ class SqliteSession:
             self._effects.backup = result.effect or {}
         return result
 
+    def _patience(self, step: SqliteStep) -> float:
+        """Seconds that a step waits for its lock."""
+        if step.if_undone:
+            return max(self._lock_timeout, PATIENCE_TO_COMPLETE)
+        return self._courtesy.patience(self._lock_timeout)
+
     def _was_changed_meanwhile(self) -> bool:
         """Whether somebody has written to a database that is read without locks."""
         return self._must_stay is not None and self._must_stay != last_change(self._path)
@@ -171,7 +180,7 @@ class SqliteSession:
         if context.cancel.is_set() and (is_interrupt(error) or is_busy(error)):
             return StepResult(status=Status.CANCELLED)
         self._damaged = self._damaged or is_damage(error)
-        sentence = explain(error, self._lock_timeout, in_use(self._path))
+        sentence = explain(error, self._patience(step), in_use(self._path))
         if not is_busy(error):
             return StepResult(status=Status.FAILED, error=sentence)
         self._courtesy.was_busy()

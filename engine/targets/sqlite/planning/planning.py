@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.errors import UsageError
 from engine.jobs import Operation, Options
 from engine.targets.base import OperationPlan
-from engine.targets.sqlite.connection.names import folded
+from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import backup_plan, check_plan, plans, preflight
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
@@ -122,11 +122,15 @@ async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> Operation
     refused = await _lost(reader) or preflight.missing_collations(await reader.rows(catalog.MISSING_COLLATIONS))
     if refused is not None:
         return OperationPlan(operation=Operation.VACUUM, refused=refused)
+    full_text = made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES))
     renumbered = preflight.renumbered(
         [name for (name,) in await reader.rows(catalog.RENUMBERED_BY_VACUUM)],
         await reader.rows(catalog.VIEWS_AND_TRIGGERS),
-        made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES)),
+        full_text,
     )
+    problems = [await _rebuild_problem(reader, name, sql) for name, sql in full_text if name in renumbered.rebuild]
+    if refused := preflight.cannot_be_rebuilt([problem for problem in problems if problem is not None]):
+        return OperationPlan(operation=Operation.VACUUM, refused=refused)
     steps = plans.vacuum_steps(
         summary,
         reader.path,
@@ -135,6 +139,17 @@ async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> Operation
         fts_to_rebuild=renumbered.rebuild,
     )
     return replace(_of(Operation.VACUUM, steps), warnings=renumbered.warnings)
+
+
+async def _rebuild_problem(reader: Reader, name: str, sql: str) -> tuple[str, str] | None:
+    """What keeps a full-text index from being rebuilt, if anything does: it is asked for as a rebuild would."""
+    problem = await reader.problem_with(f"SELECT * FROM main.{quote(name)}")
+    if problem is None:
+        columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]
+        wanted = ", ".join(f"T.{quote(column)}" for column in (preflight.content_rowid(sql), *columns))
+        content = preflight.content_table(sql) or ""
+        problem = await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content)} AS T")
+    return None if problem is None else (name, problem)
 
 
 async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning) -> OperationPlan:

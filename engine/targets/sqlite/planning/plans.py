@@ -60,12 +60,14 @@ def vacuum_steps(
         SqliteStep(
             method=Method.TRANSACTION,
             object=name,
-            command=f"INSERT INTO main.{quote(name)}({quote(name)}) VALUES('rebuild')",
+            command=command,
             reason="VACUUM changes the rowids that this full-text index goes by",
             lock=lock,
             completes_previous=True,
+            if_undone=f"searches in {name} are wrong until {command} has run",
         )
         for name in fts_to_rebuild
+        for command in [f"INSERT INTO main.{quote(name)}({quote(name)}) VALUES('rebuild')"]
     ]
     return [
         vacuum,

@@ -11,10 +11,7 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.words import listed
 
 _ROWID: Final = re.compile(r"\b(rowid|_rowid_|oid)\b", re.IGNORECASE)
-_CONTENT: Final = re.compile(
-    r"""[,(]\s*content\s*=\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:\w|[^\0-\x7f])+)""",
-    re.IGNORECASE,
-)
+_OPTION: Final = r"""[,(]\s*{}\s*=\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:\w|[^\0-\x7f])+)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +73,19 @@ def renumbered(
     if users:
         warnings.append(f"rowids of such tables are used by {listed(users)}")
     if rebuild:
-        warnings.append(f"the full-text index {listed(rebuild)} goes by such rowids, and is rebuilt after VACUUM")
+        index = listed(rebuild)
+        warnings.append(f"the full-text index {index} goes by such rowids, and has to be rebuilt after VACUUM")
     return Consequences(warnings=tuple(warnings), rebuild=rebuild)
+
+
+def cannot_be_rebuilt(problems: Iterable[tuple[str, str]]) -> str | None:
+    """`problems`: full-text indexes that VACUUM would break, each with what keeps it from being rebuilt."""
+    details = "; ".join(
+        f"VACUUM numbers rowids anew that the full-text index {name} goes by,"
+        f" and {name} cannot be rebuilt here: {problem}"
+        for name, problem in problems
+    )
+    return f"{details}. Only the application can maintain it" if details else None
 
 
 def _mentions(sql: str, name: str) -> bool:
@@ -87,7 +95,16 @@ def _mentions(sql: str, name: str) -> bool:
 
 def content_table(sql: str) -> str | None:
     """The table that a full-text index takes its text from; None where it holds the text itself, or none."""
-    found = _CONTENT.search(sql)
+    return _option(sql, "content")
+
+
+def content_rowid(sql: str) -> str:
+    """The column by which a full-text index goes in the table that it takes its text from."""
+    return _option(sql, "content_rowid") or "rowid"
+
+
+def _option(sql: str, name: str) -> str | None:
+    found = re.search(_OPTION.format(name), sql, re.IGNORECASE)
     if found is None:
         return None
     value, mark = found[1], found[1][0]

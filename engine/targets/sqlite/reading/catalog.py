@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from engine.targets.sqlite.connection.names import literal
+
 SUMMARY: Final = r"""
 SELECT (SELECT page_count FROM pragma_page_count),
        (SELECT page_size FROM pragma_page_size),
@@ -65,6 +67,12 @@ NAMES: Final = """
 SELECT CAST(name AS BLOB) FROM sqlite_schema
 WHERE type IN ('table', 'index') AND (SELECT encoding FROM pragma_encoding) = 'UTF-8'
 """
+
+
+def columns_of(table: str) -> str:
+    """The columns of a table, without those that are hidden."""
+    return f"SELECT name FROM pragma_table_xinfo({literal(table)}, 'main') WHERE hidden = 0"
+
 
 FOREIGN_KEYS: Final = """
 SELECT t.name, count(DISTINCT k.id) FROM sqlite_schema AS t, pragma_foreign_key_list(t.name, 'main') AS k

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.errors import reading_error
+from engine.targets.sqlite.connection.errors import is_busy, reading_error
 from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
@@ -34,6 +34,16 @@ class Reader:
             return await statement.read(self.connection, sql, self._lock_timeout)
         except sqlite3.Error as error:
             raise reading_error(self.path, error, self._lock_timeout, in_use(self.path)) from error
+
+    async def problem_with(self, sql: str) -> str | None:
+        """Why SQLite does not know how to run `sql`, which is not run; None where it does."""
+        try:
+            await statement.read(self.connection, f"EXPLAIN {sql}", self._lock_timeout)
+        except sqlite3.Error as error:
+            if is_busy(error):
+                raise reading_error(self.path, error, self._lock_timeout, in_use(self.path)) from error
+            return str(error)
+        return None
 
     async def summary(self) -> Summary:
         ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = await self.rows(catalog.SUMMARY)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from engine.jobs import Operation, Status
 from engine.targets.base import Verdict
 from engine.targets.sqlite.planning.preflight import content_table, renumbered
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
-from tests.sqlite_files import integrity
+from tests.sqlite_files import integrity, set_schema_sql
 
 
 @pytest.fixture
@@ -44,6 +45,12 @@ def execute(path: Path, script: str) -> None:
         db.executescript(script)
 
 
+def _with_tokenizer(path: Path, name: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        declaration = f'CREATE VIRTUAL TABLE found USING fts5(body, content="notes", tokenize="{name}")'
+        set_schema_sql(db, "found", declaration)
+
+
 async def test_trap_a_full_text_index_that_vacuum_breaks_unnoticed_is_rebuilt_after_it(path: Path) -> None:
     assert search(path, "apples") == ["apples only"]
     by_hand = path.with_name("by_hand.db")
@@ -55,7 +62,7 @@ async def test_trap_a_full_text_index_that_vacuum_breaks_unnoticed_is_rebuilt_af
     planned = await plan(path, Operation.VACUUM)
     assert planned.verdict is Verdict.WARN
     assert "VACUUM numbers the rowids of notes anew, which has no INTEGER PRIMARY KEY" in planned.warnings[0]
-    assert planned.warnings[-1] == "the full-text index found goes by such rowids, and is rebuilt after VACUUM"
+    assert planned.warnings[-1] == "the full-text index found goes by such rowids, and has to be rebuilt after VACUUM"
     assert [step.object for step in planned.steps] == ["main", "found"]
     assert statuses(await run(path, Operation.VACUUM)) == {Status.COMPLETED}
     assert search(path, "apples") == ["apples only"]
@@ -76,6 +83,77 @@ async def test_an_index_over_a_view_that_uses_such_rowids_is_rebuilt_too(path: P
     assert planned.warnings[1] == "rowids of such tables are used by texts"
     assert statuses(await run(path, Operation.VACUUM)) == {Status.COMPLETED}
     assert search(path, "apples") == ["apples only"]
+
+
+VIEW = """
+DROP TABLE found;
+CREATE VIEW texts AS SELECT rowid AS id, body FROM notes;
+CREATE VIRTUAL TABLE found USING fts5(body, content=texts, content_rowid=id);
+DROP VIEW texts;
+CREATE VIEW texts AS SELECT rowid AS id, {} FROM notes;
+"""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (
+            partial(_with_tokenizer, name="only_the_application_has_it"),
+            "no such tokenizer: only_the_application_has_it",
+        ),
+        (
+            partial(execute, script=VIEW.format("only_the_application_has_it(body) AS body")),
+            "no such function: only_the_application_has_it",
+        ),
+        (partial(execute, script=VIEW.format("body AS text")), "no such column: T.body"),
+        (
+            partial(execute, script=VIEW.replace("content_rowid=id", "content_rowid=key").format("body")),
+            "no such column: T.key",
+        ),
+    ],
+)
+async def test_vacuum_is_refused_where_the_index_that_it_breaks_cannot_be_rebuilt(
+    path: Path, spoil: Callable[[Path], None], why: str
+) -> None:
+    spoil(path)
+    before = path.read_bytes()
+    planned = await plan(path, Operation.VACUUM)
+    assert (planned.verdict, planned.steps) == (Verdict.REFUSE, ())
+    assert planned.refused == (
+        "VACUUM numbers rowids anew that the full-text index found goes by, and found cannot be rebuilt here:"
+        f" {why}. Only the application can maintain it"
+    )
+    assert path.read_bytes() == before
+
+
+async def test_an_index_that_cannot_be_used_here_and_is_not_broken_by_it_is_no_reason_against_vacuum(
+    path: Path,
+) -> None:
+    execute(path, "CREATE INDEX i ON notes(body)")
+    _with_tokenizer(path, "only_the_application_has_it")
+    assert (await plan(path, Operation.VACUUM)).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize("content", ["notes", "texts", "others"])
+async def test_an_older_kind_of_full_text_index_is_judged_alike(path: Path, content: str) -> None:
+    execute(
+        path,
+        f"""
+        CREATE VIEW texts AS SELECT rowid AS id, body FROM notes;
+        CREATE VIEW others AS SELECT rowid AS id, body AS other FROM notes;
+        CREATE VIRTUAL TABLE old USING fts4(body, content="{content}");
+        """,
+    )
+    by_hand = path.with_name("by_hand.db")
+    by_hand.write_bytes(path.read_bytes())
+    try:
+        execute(by_hand, "INSERT INTO old(old) VALUES ('rebuild')")
+    except sqlite3.Error:
+        possible = False
+    else:
+        possible = True
+    assert possible is (content != "others")
+    assert ((await plan(path, Operation.VACUUM)).refused is None) is possible
 
 
 @pytest.mark.parametrize(

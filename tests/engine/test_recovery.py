@@ -1,0 +1,219 @@
+"""What has to follow an operation follows it, also where processes die, and what is missing is told."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine.clock import now
+from engine.execution import Claim
+from engine.jobs import Operation, Options, Reason, Status, Step
+from engine.reporter import Reporter
+from engine.targets import resolve
+from engine.targets.sqlite.running.execution import Work
+from engine.targets.sqlite.session import SqliteSession
+from engine.worker import DatabaseMaintenanceWorker
+from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.test_worker import claim_of, refuse
+from tests.sqlite_files import make_database, remove_index_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from engine.execution import Outcome, Report
+    from engine.targets.base import PlannedStep, StepContext, StepResult
+
+
+TO_BE_REBUILT = """
+CREATE TABLE notes(body TEXT);
+CREATE VIRTUAL TABLE found USING fts5(body, content="notes");
+INSERT INTO notes VALUES ('apples and pears'), ('apples only'), ('pears only');
+INSERT INTO found(found) VALUES ('rebuild');
+DELETE FROM notes WHERE rowid = 1;
+INSERT INTO found(found, rowid, body) VALUES ('delete', 1, 'apples and pears');
+"""
+REBUILD = """INSERT INTO main."found"("found") VALUES('rebuild')"""
+WRONG = f"searches in found are wrong until {REBUILD} has run"
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """A database whose full-text index VACUUM makes wrong."""
+    path = tmp_path / "notes.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(TO_BE_REBUILT)
+    return path
+
+
+def search(path: Path, words: str) -> list[str | None]:
+    with closing(sqlite3.connect(path)) as db:
+        return [body for (body,) in db.execute("SELECT body FROM found WHERE found MATCH ? ORDER BY rank", (words,))]
+
+
+def lost_claim(path: Path, *steps: tuple[str, Status], **more: Any) -> Claim:
+    """The claim of a VACUUM whose first process died after these steps."""
+    earlier = tuple(
+        Step(number=number, attempt=1, object="x", command=command, status=status, started_at=1)
+        for number, (command, status) in enumerate(steps, 1)
+    )
+    return replace(claim_of(path), attempt=2, died=1, earlier=earlier, **more)
+
+
+async def worked(claim: Claim, cancel: asyncio.Event | None = None) -> tuple[Outcome, Report]:
+    reporter = Reporter(claim, refuse, now)
+    outcome = await DatabaseMaintenanceWorker(resolve).execute(claim, reporter, cancel or asyncio.Event())
+    return outcome, await reporter.stop()
+
+
+def when_vacuum_is_done(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    execute = SqliteSession.execute
+
+    async def executed(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+        result = await execute(self, step, context)
+        if step.command == "VACUUM":
+            do()
+        return result
+
+    monkeypatch.setattr(SqliteSession, "execute", executed)
+
+
+async def test_where_the_rebuild_after_vacuum_cannot_have_its_lock_it_is_said_what_is_wrong_until_it_has_run(
+    notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.session.PATIENCE_TO_COMPLETE", 0.1)
+    with ExitStack() as other:
+        when_vacuum_is_done(monkeypatch, lambda: other.enter_context(another_process(notes, "BEGIN IMMEDIATE")))
+        outcome, _ = await worked(claim_of(notes, options=Options(lock_timeout=0.1)))
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert (outcome.error or "").startswith(f"1 of 2 steps failed: found: VACUUM is done; {WRONG} (the lock could not")
+    assert not any("is rebuilt" in warning for warning in outcome.warnings)
+
+
+async def test_the_rebuild_after_vacuum_waits_for_its_lock_longer_than_it_is_asked_for(
+    notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock timeout of 0, and an application that lets go only when the rebuild has begun to wait for it."""
+    loop = asyncio.get_running_loop()
+    with ExitStack() as other:
+
+        def let_go(self: Work) -> None:
+            loop.call_soon_threadsafe(other.close)
+
+        monkeypatch.setattr(Work, "tell_who_waits", let_go)
+        when_vacuum_is_done(monkeypatch, lambda: other.enter_context(another_process(notes, "BEGIN IMMEDIATE")))
+        outcome, _ = await worked(claim_of(notes, options=Options(lock_timeout=0)))
+    assert (outcome.status, outcome.error) == (Status.COMPLETED, None)
+    assert search(notes, "apples") == ["apples only"]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "stays"),
+    [
+        ([("VACUUM", Status.COMPLETED)], "what it had finished stays done (VACUUM), the rest was rolled back"),
+        (
+            [("VACUUM", Status.COMPLETED), (REBUILD, Status.FAILED)],
+            "what it had finished stays done (VACUUM), the rest",
+        ),
+        ([("VACUUM", Status.FAILED)], "what it had not finished was rolled back"),
+        ([], "what it had not finished was rolled back"),  # it died before it could tell anything
+    ],
+)
+@pytest.mark.parametrize(
+    ("recovering", "status", "how"),
+    [
+        (Reason.CANCELLED_BY_USER, Status.CANCELLED, "its process died before it could stop: "),
+        (Reason.OWNER_LOST, Status.FAILED, "the process that ran it died: "),
+    ],
+)
+async def test_after_a_vacuum_whose_process_died_the_rebuild_that_is_missing_is_run(
+    notes: Path, earlier: list[tuple[str, Status]], stays: str, recovering: Reason, status: Status, how: str
+) -> None:
+    with closing(sqlite3.connect(notes)) as db:
+        db.execute("VACUUM")
+    assert search(notes, "apples") != ["apples only"]
+    outcome, report = await worked(lost_claim(notes, *earlier, recovering=recovering))
+    assert (outcome.status, outcome.reason, outcome.warnings) == (status, recovering, ())
+    assert (outcome.error or "").startswith(how + stays)
+    assert (outcome.error or "").endswith(f"a quick check found nothing wrong; {REBUILD} has run since")
+    assert [(step.command, step.status) for step in report.steps] == [(REBUILD, Status.COMPLETED)]
+    assert search(notes, "apples") == ["apples only"]
+
+
+async def test_a_rebuild_that_was_done_is_not_done_again(notes: Path) -> None:
+    claim = lost_claim(notes, ("VACUUM", Status.COMPLETED), (REBUILD, Status.COMPLETED), recovering=Reason.OWNER_LOST)
+    outcome, report = await worked(claim)
+    assert report.steps == ()
+    assert (outcome.error or "").endswith(
+        f"what it had finished stays done (VACUUM, {REBUILD}), the rest was rolled back,"
+        " and a quick check found nothing wrong"
+    )
+
+
+async def test_a_rebuild_that_is_missing_and_cannot_be_run_is_told(
+    notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.session.PATIENCE_TO_COMPLETE", 0.1)
+    claim = lost_claim(notes, ("VACUUM", Status.COMPLETED), recovering=Reason.OWNER_LOST)
+    with another_process(notes, "BEGIN IMMEDIATE"):
+        outcome, _ = await worked(claim)
+    assert (outcome.warnings[0]).startswith(f"VACUUM is done; {WRONG} (the lock could not")
+    assert WRONG in (outcome.error or "")
+
+
+async def test_in_a_damaged_database_nothing_is_rebuilt_and_that_is_told(notes: Path) -> None:
+    with closing(sqlite3.connect(notes)) as db:
+        db.executescript("CREATE TABLE t(a); CREATE INDEX i ON t(a); INSERT INTO t VALUES (1), (2), (3), (4)")
+    remove_index_entries(notes, "i")
+    outcome, report = await worked(lost_claim(notes, recovering=Reason.OWNER_LOST))
+    assert report.steps == ()
+    assert outcome.warnings == (
+        "a quick check found damage: wrong # of entries in index i",
+        f"it may be that {WRONG}",
+    )
+    assert (outcome.error or "").startswith(
+        "the process that ran it died: what it had not finished was rolled back, but a quick check found damage"
+    )
+
+
+async def test_the_indexes_that_were_rebuilt_before_the_process_died_are_named(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "sales.db", rows=100)
+    done = tuple((f'REINDEX main."{name}"', Status.COMPLETED) for name in ("a", "b"))
+    claim = lost_claim(path, *done, ('REINDEX main."c"', Status.FAILED), recovering=Reason.OWNER_LOST)
+    outcome, _ = await worked(replace(claim, operation=Operation.REINDEX, died=2))
+    assert outcome.error == (
+        'the process that ran it died, 2 times: what it had finished stays done (REINDEX main."a", REINDEX main."b"),'
+        " the rest was rolled back, and a quick check found nothing wrong"
+    )
+
+
+async def test_a_database_that_is_gone_when_it_is_to_be_looked_after(tmp_path: Path) -> None:
+    outcome, _ = await worked(lost_claim(tmp_path / "gone.db", recovering=Reason.OWNER_LOST))
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.OWNER_LOST)
+    assert (outcome.error or "").startswith("the process that ran it died: ")
+
+
+async def test_a_second_attempt_that_does_not_get_as_far_as_the_first_still_runs_what_that_left_undone(
+    notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(notes)) as db:
+        db.execute("VACUUM")
+    cancel, execute = asyncio.Event(), SqliteSession.execute
+
+    async def cancelled_before(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+        cancel.set()
+        return await execute(self, step, context)
+
+    monkeypatch.setattr(SqliteSession, "execute", cancelled_before)
+    outcome, report = await worked(lost_claim(notes, ("VACUUM", Status.COMPLETED)), cancel)
+    assert outcome.status is Status.CANCELLED
+    assert [(step.command, step.status) for step in report.steps] == [
+        ("VACUUM", Status.CANCELLED),
+        (REBUILD, Status.COMPLETED),
+    ]
+    assert search(notes, "apples") == ["apples only"]
