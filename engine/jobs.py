@@ -213,6 +213,10 @@ class Progress:
 
 FINISHING = "finishing, cannot be interrupted"
 """The phase of a step that was asked to stop and goes on all the same."""
+WRITING_BACK = "writing back"
+"""The phase of a step from which on it can no longer be interrupted."""
+CANNOT_STOP = frozenset({FINISHING, WRITING_BACK})
+"""The phases in which a step goes on to its end, whoever asks it to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,10 +365,11 @@ REMAINING_AFTER = 1.0
 def remaining(child: ChildJob, now: Micros) -> float | None:
     """Seconds that a running child is likely to go on for: as fast as until now.
 
-    None while that means nothing: at the beginning, where the fraction is unknown, and once it is to stop.
+    None while that means nothing: at the beginning, where the fraction is unknown, and once it is to stop and can.
     """
     elapsed, fraction = run_duration(child, now), child.progress.fraction
-    if child.status is not Status.RUNNING or child.cancel_requested_at is not None or elapsed is None:
+    stops = child.cancel_requested_at is not None and child.progress.phase not in CANNOT_STOP
+    if child.status is not Status.RUNNING or stops or elapsed is None:
         return None
     if fraction is None or fraction < REMAINING_FROM or elapsed < REMAINING_AFTER:
         return None

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from engine.jobs import (
     CHILD_TRANSITIONS,
     FINAL,
+    FINISHING,
     PARENT_TRANSITIONS,
+    WRITING_BACK,
     ChildJob,
     EngineName,
     JobId,
@@ -124,6 +126,12 @@ RUNNING = ChildJob(
 def test_what_is_left_goes_on_as_fast_as_until_now() -> None:
     assert remaining(RUNNING, now=10_000_000) == pytest.approx(30.0)
     assert remaining(replace(RUNNING, progress=Progress(fraction=1.0)), now=10_000_000) == 0.0
+
+
+@pytest.mark.parametrize("phase", [FINISHING, WRITING_BACK])
+def test_what_cannot_be_interrupted_goes_on_as_fast_as_before_when_it_is_asked_to_stop(phase: str) -> None:
+    child = replace(RUNNING, cancel_requested_at=1, progress=Progress(fraction=0.25, phase=phase))
+    assert remaining(child, now=10_000_000) == pytest.approx(30.0)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from engine.jobs import WRITING_BACK
+
 Curve = Sequence[tuple[float, float]]
 """Points, from left to right; what lies between two of them is on a straight line."""
 COPYING: Final = "copying"
-WRITING_BACK: Final = "writing back"
 ALMOST_ALL: Final = 0.99
 _AHEAD: Final = 0.15  # seconds that a report is old, on average, when somebody reads it
 _HEADERS: Final = 16_384  # bytes: a journal or log that is longer holds pages, and not only the start of itself

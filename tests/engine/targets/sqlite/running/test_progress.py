@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.jobs import WRITING_BACK
 from engine.targets.sqlite.running.progress import (
     COPYING,
-    WRITING_BACK,
     Estimate,
     Model,
     Sample,
