@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.advice import Advice, Past
-from engine.jobs import Operation, Request
+from engine.jobs import Operation, Options, Request
 from engine.targets import resolve
-from engine.targets.base import Plan, TargetInfo
+from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
 from engine.validation import validate
 
 LOCK_TIMEOUT = 1.0
@@ -37,9 +39,15 @@ async def plan(request: Request) -> Plan:
             target=target.url,
             engine=target.engine,
             before=await session.facts(),
-            operations=tuple([await session.plan(operation, request.options) for operation in request.children]),
+            operations=tuple([await _planned(session, operation, request.options) for operation in request.children]),
             warnings=await session.remarks(request.operations),
         )
+
+
+async def _planned(session: Session, operation: Operation, options: Options) -> OperationPlan:
+    planned = await session.plan(operation, options)
+    waiting = await session.in_the_way(operation) if planned.steps else ""
+    return replace(planned, warnings=(*planned.warnings, waiting)) if waiting else planned
 
 
 async def inspect(target: str) -> TargetInfo:

@@ -172,6 +172,10 @@ class Session(Protocol):
         """What a plan should say besides: what is odd about these operations in this order; who uses the database."""
         ...
 
+    async def in_the_way(self, operation: Operation) -> str:
+        """Who would keep the operation waiting if it began now; "" for nobody. A plan warns of that, a job waits."""
+        ...
+
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         """Run one step of a plan to its end and say what happened; an error of the database is a result, not a raise.
 

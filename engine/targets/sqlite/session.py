@@ -25,10 +25,10 @@ from engine.targets.sqlite.running.checking import Findings, findings_of
 from engine.targets.sqlite.running.courtesy import Courtesy
 from engine.targets.sqlite.running.effects import Effects, summary_facts
 from engine.targets.sqlite.running.execution import Work
-from engine.targets.sqlite.running.warming import ReadingAhead
+from engine.targets.sqlite.running.warming import warm_up
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
-from engine.targets.sqlite.system.holders import in_use
+from engine.targets.sqlite.system.holders import blocking_writers, holders, in_use, in_words
 from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ class SqliteSession:
         self._reader = Reader(connection.aio, path, lock_timeout)
         self._effects = Effects(self._reader)
         self._courtesy = Courtesy(path)
-        self._ahead = ReadingAhead(path)
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
         self._is_wal = self._force = False
@@ -61,7 +60,6 @@ class SqliteSession:
 
     async def close(self) -> None:
         """Close what was opened besides the connection of this session, and leave no unfinished copy behind."""
-        await self._ahead.end()
         try:
             async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
                 for connection in self._extra:
@@ -108,6 +106,13 @@ class SqliteSession:
         others = in_use(self._path)
         return (*offer.remarks(operations), *([f"in use: {others}"] if others else []))
 
+    async def in_the_way(self, operation: Operation) -> str:
+        if not offer.OFFERS[operation].writes:
+            return ""
+        journal_mode = (await self._reader.summary()).journal_mode
+        blocking = tuple(blocking_writers(holders(self._path) or (), wal=journal_mode == "wal"))
+        return f"it would have to wait: {in_words(blocking)}" if blocking else ""
+
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, SqliteStep), "a step of another engine"  # noqa: S101 - a bug of ours
         if self._damaged and step.method in WRITING:
@@ -123,7 +128,7 @@ class SqliteSession:
             async with self._a_connection() as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
-                    self._ahead.begin()
+                    await warm_up(self._path, context)
                 if step.method in WRITING and self._courtesy.waited_in_vain:
                     await statement.nobody_else_uses(connection.aio)
                 with self._courtesy.holding(step.method in WRITING):

@@ -97,6 +97,11 @@ def holders(path: str) -> tuple[Holder, ...] | None:
     return tuple(Holder(None if pid < 0 else pid, _command(pid), use) for pid, use in others.items())
 
 
+def blocking_writers(holders: Iterable[Holder], *, wal: bool) -> Iterator[Holder]:
+    """Those whom somebody who wants to write has to wait for: in WAL mode that is nobody who reads."""
+    return (holder for holder in holders if holder.lock is not Use.OPEN and not (wal and holder.lock is Use.READ))
+
+
 def in_use(path: str) -> str:
     """Who else holds the database, in words; "" where nobody does, or it cannot be told."""
     return in_words(holders(path) or ())

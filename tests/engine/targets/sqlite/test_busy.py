@@ -13,10 +13,11 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
+from engine import look
 from engine.errors import TargetBusyError
-from engine.jobs import Operation, Options, Reason, Status
+from engine.jobs import Operation, Options, Reason, Request, Status
 from engine.targets import resolve
-from engine.targets.base import StepContext, StepProgress, StepResult
+from engine.targets.base import StepContext, StepProgress, StepResult, Verdict
 from engine.targets.sqlite.planning.steps import Method
 from tests.engine.targets.sqlite.a_session import ENDLESS, connected, endless, execute, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
@@ -28,6 +29,24 @@ READER = ("BEGIN", "SELECT * FROM item")
 WRITER = ("BEGIN IMMEDIATE",)
 WRITING = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE, Operation.FTS_OPTIMIZE)
 READING = (Operation.CHECK, Operation.BACKUP)
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+@pytest.mark.parametrize("holder", [READER, WRITER])
+async def test_a_plan_warns_of_whom_its_operation_would_have_to_wait_for_and_a_job_does_not(
+    tmp_path: Path, holder: tuple[str, ...], journal_mode: str
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode)
+    with another_process(path, *holder) as pid:
+        planned = await look.plan(Request(target=str(path), operations=(Operation.REINDEX, Operation.CHECK)))
+        reindex, check = planned.operations
+        warns = journal_mode == "delete" or holder is WRITER
+        assert (reindex.verdict, check.verdict) == (Verdict.WARN if warns else Verdict.OK, Verdict.OK)
+        assert not warns or f"it would have to wait: process {pid} (" in reindex.warnings[0]
+        async with resolve(str(path)).connect(lock_timeout=1) as session:
+            assert (await session.plan(Operation.REINDEX, Options())).warnings == ()
+    (free,) = (await look.plan(Request(target=str(path), operations=(Operation.REINDEX,)))).operations
+    assert free.verdict is Verdict.OK
 
 
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
