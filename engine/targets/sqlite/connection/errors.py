@@ -24,7 +24,7 @@ _SENTENCES_WITH_DETAIL: Final = {
     "SQLITE_CONSTRAINT_UNIQUE": "rows share a key that must be unique ({}). Remove the duplicates, then try again",
     "SQLITE_CONSTRAINT_PRIMARYKEY": "rows share a primary key ({}). Remove the duplicates, then try again",
     "SQLITE_ERROR_MISSING_COLLSEQ": "it needs a collation that only its application has ({})",
-    "SQLITE_CORRUPT": "the database is damaged ({}). Look at PRAGMA integrity_check; restore a backup or use .recover",
+    "SQLITE_CORRUPT": "the database is damaged ({}). Run the check operation; restore a backup or use .recover",
     "SQLITE_IOERR": "the disk could not be read or written ({}). Look at the system log",
 }
 
