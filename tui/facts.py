@@ -10,7 +10,7 @@ from tui.text import cells, padded, plain, size
 
 Value = int | float | str | Sequence[str] | None
 _BYTES = ("size", "bytes", "unused")
-_TOLD = frozenset({"findings", "damage", "level", "backup", "backup_size", "changed_stat_rows"})
+_TOLD = frozenset({"findings", "damage", "broken_rule", "level", "backup", "backup_size", "changed_stat_rows"})
 
 
 @dataclass(frozen=True, slots=True)

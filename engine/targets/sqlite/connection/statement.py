@@ -13,7 +13,7 @@ import aiosqlite
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
 T = TypeVar("T")
 _INTERRUPT_INTERVAL: Final = 0.02
@@ -42,13 +42,36 @@ async def open_connection(uri: str, lock_timeout: float, cancel: asyncio.Event |
 async def _open(uri: str) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_ATTEMPT)
     try:
-        # A name may hold bytes that are no UTF-8.
-        connection.text_factory = lambda raw: raw.decode(errors="backslashreplace")
+        connection.text_factory = _text
         await rows_of(connection, "PRAGMA trusted_schema = OFF")
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+def _text(raw: bytes) -> str:
+    """A name may hold bytes that are no UTF-8."""
+    return raw.decode(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def texts_noted(connection: aiosqlite.Connection, note: Callable[[str], object]) -> Iterator[None]:
+    """Each text that is read meanwhile goes to `note` as well, at once and from another thread.
+
+    Python looks for the next row before it gives one away, so that the last one before an error is known here only.
+    """
+
+    def noting(raw: bytes) -> str:
+        text = _text(raw)
+        note(text)
+        return text
+
+    connection.text_factory = noting
+    try:
+        yield
+    finally:
+        connection.text_factory = _text
 
 
 async def read(

@@ -29,6 +29,8 @@ class Findings:
     indexes: tuple[str, ...] = ()
     damage: str | None = None
     """The first finding that no REINDEX puts right, and that is no matter of the rows alone."""
+    broken_rule: str | None = None
+    """The first finding that is no damage: to put it right is up to whoever knows the data."""
     complete: bool = True
     """Whether there was nothing that SQLite did not come to, because of what it had found by then."""
 
@@ -37,6 +39,7 @@ class Findings:
             sentences=tuple(dict.fromkeys((*self.sentences, *other.sentences))),
             indexes=tuple(dict.fromkeys((*self.indexes, *other.indexes))),
             damage=self.damage or other.damage,
+            broken_rule=self.broken_rule or other.broken_rule,
             complete=self.complete and other.complete,
         )
 
@@ -48,11 +51,12 @@ def findings_of(rows: Iterable[Sequence[Any]]) -> Findings:
     """
     sentences = tuple(line for (text,) in rows for line in _lines(str(text)) if line != FOUND_NOTHING)
     named = {sentence: _index_in(sentence) for sentence in sentences}
-    others = (sentence for sentence, name in named.items() if name is None)
+    others = [sentence for sentence, name in named.items() if name is None]
     return Findings(
         sentences=sentences,
         indexes=tuple(dict.fromkeys(name for name in named.values() if name is not None)),
         damage=next((sentence for sentence in others if not _OF_THE_ROWS.match(sentence)), None),
+        broken_rule=next(filter(_OF_THE_ROWS.match, others), None),
         complete=len(sentences) < MOST,
     )
 
@@ -86,4 +90,4 @@ def orphans_of(rows: Iterable[Sequence[Any]]) -> Findings:
         + ("" if first is None else f" (rowid {first})")
         for (table, parent), (number, first) in counts.items()
     )
-    return Findings(sentences=sentences)
+    return Findings(sentences=sentences, broken_rule=next(iter(sentences), None))

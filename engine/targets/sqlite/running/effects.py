@@ -54,6 +54,7 @@ class Effects:
                     "findings": len(self.findings.sentences),
                     "damaged_indexes": self.findings.indexes,
                     "damage": self.findings.damage,
+                    "broken_rule": self.findings.broken_rule,
                     "level": self.check_level,
                     "complete": self.findings.complete and not self.unchecked,
                 }

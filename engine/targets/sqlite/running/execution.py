@@ -127,14 +127,39 @@ def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
 
 
 async def check(work: Work) -> StepResult:
+    """Where the full check does not get through, a quick one may: the full one never tells less."""
+    command, quick = work.step.command, work.step.command.replace("integrity_check", "quick_check", 1)
+    async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
+        found, error = await _found_by(work, command)
+        if error is not None and quick != command:
+            found += (await _found_by(work, quick))[0]
+    if error is None or is_damage(error):
+        return _judged(work, found)
+    if not found.sentences:
+        raise error
+    result = _judged(work, found)
+    return replace(result, error=f"{explain(error, work.lock_timeout)}. Besides: {result.error}")
+
+
+async def _found_by(work: Work, command: str) -> tuple[Findings, sqlite3.Error | None]:
+    """What a check has found, up to the error that ended it, if one did: damage, or code that is missing here."""
+    rows: list[tuple[str]] = []
+
+    async def attempt() -> None:
+        rows.clear()
+        with statement.texts_noted(work.connection.aio, lambda text: rows.append((text,))):
+            await work.rows(command)
+
     try:
-        async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-            rows = await work.rows_when_free(work.step.command)
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
+        await statement.patiently(attempt, work.lock_timeout, work.cancel, work.tell_who_waits)
+    except sqlite3.Error as error:
+        if not is_damage(error) and not is_missing_code(error):
             raise
-        return _judged(work, Findings(sentences=(f"it cannot be read: {error}",), damage=str(error), complete=False))
-    return _judged(work, findings_of(rows))
+        found = replace(findings_of(rows), complete=False)
+        if is_damage(error):
+            found += Findings(sentences=(f"it cannot be read: {error}",), damage=str(error), complete=False)
+        return found, error
+    return findings_of(rows), None
 
 
 async def foreign_keys(work: Work) -> StepResult:
@@ -152,7 +177,8 @@ async def foreign_keys(work: Work) -> StepResult:
             except sqlite3.Error as error:
                 if not is_mismatch(error):
                     raise
-                found += Findings(sentences=(f"a foreign key of {table} can never hold: {error}",))
+                misfit = f"a foreign key of {table} can never hold: {error}"
+                found += Findings(sentences=(misfit,), broken_rule=misfit)
     return _judged(work, found)
 
 

@@ -144,7 +144,7 @@ async def test_rows_that_break_a_rule_are_found_and_are_neither_damage_nor_a_cas
     found = results["integrity_check"]
     assert (found.status, found.reason, set(found.findings)) == (Status.FAILED, None, {sentence})
     assert str(found.error).startswith(sentence)
-    assert (facts["damaged_indexes"], facts["damage"]) == ((), None)
+    assert (facts["damaged_indexes"], facts["damage"], facts["broken_rule"]) == ((), None, sentence)
 
 
 async def test_of_a_hundred_findings_it_is_said_that_there_may_be_more(tmp_path: Path) -> None:
@@ -171,6 +171,7 @@ async def test_rows_without_a_parent_are_found(path: Path) -> None:
         "2 rows of other refer to rows of item that are not there",
     }
     assert (facts["findings"], facts["damage"], facts["complete"]) == (3, None, True)
+    assert facts["broken_rule"] == results["foreign_key_check"].findings[0]
 
 
 async def test_a_foreign_key_that_does_not_fit_is_found_and_keeps_no_other_from_being_looked_at(path: Path) -> None:
@@ -186,6 +187,7 @@ async def test_a_foreign_key_that_does_not_fit_is_found_and_keeps_no_other_from_
         "a row of it's a child refers to a row of group that is not there (rowid 1)",
     }
     assert (facts["findings"], facts["damage"], facts["complete"]) == (2, None, True)
+    assert facts["broken_rule"] in results["foreign_key_check"].findings
 
 
 async def test_damage_that_only_a_look_at_foreign_keys_meets_is_a_finding(path: Path) -> None:
@@ -239,8 +241,69 @@ async def test_trap_damage_that_sqlite_raises_is_a_finding_and_no_crash(path: Pa
         results, facts = await checked(path, check=level)
         first = next(iter(results.values()))
         assert first.status is Status.FAILED
-        assert first.findings == ("it cannot be read: database disk image is malformed",)
-        assert facts["damage"] == "database disk image is malformed"
+        assert "it cannot be read: database disk image is malformed" in first.findings
+        assert facts["damage"] == "Tree 2 page 2: btreeInitPage() returns error code 11"
+
+
+def overwrite_leaf(path: Path, table: str) -> None:
+    """A page in the middle of a table is gone."""
+    with closing(sqlite3.connect(path)) as db:
+        pages = [
+            page for (page,) in db.execute("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf'", (table,))
+        ]
+    with path.open("r+b") as file:
+        file.seek((pages[len(pages) // 2] - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+
+def rows_before_the_error(path: Path, command: str) -> set[str]:
+    """What SQLite finds until it raises, as it tells it itself: noted as the text is read."""
+    seen: list[str] = []
+
+    def noted(raw: bytes) -> str:
+        seen.append(raw.decode())
+        return seen[-1]
+
+    with closing(sqlite3.connect(path)) as db:
+        db.text_factory = noted
+        with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+            db.execute(command).fetchall()
+    return {sentence for sentence in findings_of((text,) for text in seen).sentences if not sentence.startswith("***")}
+
+
+@pytest.mark.parametrize("jobs", [None, 3])
+async def test_what_was_found_before_sqlite_raised_is_kept_and_what_a_quick_check_finds_besides(
+    path: Path, jobs: int | None
+) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute('CREATE INDEX names ON "group"(name)')
+    remove_index_entries(path, "names")
+    overwrite_leaf(path, "item")
+    before = {
+        command: rows_before_the_error(path, f"PRAGMA {command}") for command in ("integrity_check", "quick_check")
+    }
+    assert before["integrity_check"]
+    results, facts = await checked(path, jobs=jobs)
+    found = {sentence for result in results.values() for sentence in result.findings}
+    assert found >= before["integrity_check"] | before["quick_check"]
+    assert "it cannot be read: database disk image is malformed" in found
+    assert (facts["findings"], facts["complete"]) == (len(found), False)
+    quick, quick_facts = await checked(path, check=CheckLevel.QUICK)
+    assert found >= {sentence for result in quick.values() for sentence in result.findings}
+    assert set(facts["damaged_indexes"]) >= set(quick_facts["damaged_indexes"])  # type: ignore[arg-type]
+
+
+async def test_a_full_check_that_lacks_code_tells_what_a_quick_one_finds(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.create_function("mine", 1, lambda value: value, deterministic=True)
+        db.execute("CREATE INDEX of_function ON item(mine(note))")
+    remove_index_entries(path, "order")
+    quick, _ = await checked(path, check=CheckLevel.QUICK)
+    results, facts = await checked(path)
+    assert results["integrity_check"].findings == quick["quick_check"].findings != ()
+    assert "unknown function: mine()" in str(results["integrity_check"].error)
+    assert facts["damaged_indexes"] == ("order",)
+    assert facts["complete"] is False
 
 
 async def test_damage_that_sqlite_lists_is_told_line_by_line(path: Path) -> None:
