@@ -48,11 +48,15 @@ class Past:
 
     now: Micros
     checked_at: Mapping[CheckLevel, Micros] = field(default_factory=dict)
-    """When a check of that level last found no damage. A full one counts as a quick one, too."""
+    """When a check of that level last found nothing at all. A full one counts as a quick one, too."""
     damaged_indexes: tuple[str, ...] = ()
     """Those that the last check found to differ from their tables, unless they were rebuilt since."""
+    rebuilt_indexes: tuple[str, ...] = ()
+    """Those that the last check found to differ from their tables, and that were rebuilt since."""
     damage: str | None = None
-    """What else the last check found."""
+    """What else the last check found damaged."""
+    broken_rule: str | None = None
+    """What the last check found that is no damage: rows, or foreign keys, that break a rule of the schema."""
     backed_up_at: Micros | None = None
     """When a backup last completed."""
 

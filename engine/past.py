@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.advice import Past
-from engine.jobs import CheckLevel, ChildJob, JobId, Micros, Operation, ParentJob, Status
+from engine.jobs import CheckLevel, ChildJob, Facts, JobId, Micros, Operation, ParentJob, Status
 from engine.watching import HistoryFilter
+from engine.words import counted
 
 if TYPE_CHECKING:
     from engine.store.base import Store
@@ -31,11 +32,14 @@ async def past_of(store: Store, target: str, now: Micros) -> Past:
     if checked.damaged:
         since = min(checked.damaged.values()).parent
         rebuilt = [await store.job(job.id) for job in await newest(Operation.REINDEX) if job.id >= since]
+    damaged = tuple(still_damaged(checked.damaged, rebuilt))
     return Past(
         now=now,
         checked_at=checked.clean_at,
-        damaged_indexes=tuple(still_damaged(checked.damaged, rebuilt)),
+        damaged_indexes=damaged,
+        rebuilt_indexes=tuple(name for name in checked.damaged if name not in damaged),
         damage=checked.damage,
+        broken_rule=checked.broken_rule,
         backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
     )
 
@@ -47,7 +51,9 @@ class Checked:
     clean_at: dict[CheckLevel, Micros]
     damaged: dict[str, JobId]
     """The indexes that were found damaged, and by which check."""
-    damage: str | None
+    damage: str | None = None
+    broken_rule: str | None = None
+    """The newest finding that is no damage."""
 
 
 def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
@@ -58,7 +64,9 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
     """
     clean_at: dict[CheckLevel, Micros] = {}
     damaged: dict[str, JobId] = {}
-    damage, found_damage = None, False
+    damage: str | None = None
+    broken_rule: str | None = None
+    found_something = False
     outdated: set[CheckLevel] = set()
     for job, check in _children_of(jobs, Operation.CHECK):
         facts = check.after or {}
@@ -67,19 +75,28 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
             level = CheckLevel.FULL
         if not isinstance(findings, int) or level in outdated:
             continue
-        said, names = facts.get("damage"), _names(facts.get("damaged_indexes"))
+        names = _names(facts.get("damaged_indexes"))
         for name in names:
             damaged.setdefault(name, check.id)
-        damage = damage or (str(said) if said is not None else None)
-        found_damage = found_damage or bool(names) or said is not None
+        damage = damage or _text(facts.get("damage"))
+        broken_rule = broken_rule or _broken_rule(facts, findings)
+        found_something = found_something or findings > 0
         complete = check.status is Status.COMPLETED or facts.get("complete") is True
         if complete and not job.request.options.objects:
             levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
-            if not found_damage and check.finished_at is not None:
+            if not found_something and check.finished_at is not None:
                 for one in levels:
                     clean_at.setdefault(one, check.finished_at)
             outdated |= levels
-    return Checked(clean_at, damaged, damage)
+    return Checked(clean_at, damaged, damage, broken_rule)
+
+
+def _broken_rule(facts: Facts, findings: int) -> str | None:
+    """An older check says how many findings there were, and not which."""
+    if "broken_rule" in facts:
+        return _text(facts["broken_rule"])
+    told = facts.get("damaged_indexes") or facts.get("damage") is not None
+    return None if told or not findings else counted(findings, "finding")
 
 
 def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Iterator[str]:
@@ -108,6 +125,10 @@ def _children_of(jobs: Iterable[ParentJob], operation: Operation) -> Iterator[tu
     """The newest first, as the jobs are."""
     for job in jobs:
         yield from ((job, child) for child in reversed(job.children) if child.operation is operation)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _names(value: object) -> list[str]:

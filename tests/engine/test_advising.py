@@ -65,21 +65,33 @@ async def test_a_damaged_index_is_found_rebuilt_and_found_sound(engine: Engine, 
     done = await carried_out(engine, request)
     assert done.status is Status.COMPLETED
     assert [step.object for step in done.children[0].steps] == ["order"]
-    assert (await of(engine, sales, Operation.REINDEX)).level is Level.NONE
+    found = await of(engine, sales, Operation.REINDEX)
+    assert found.level is Level.NONE
+    assert found.reason.startswith("the last check found 1 index damaged, rebuilt since: order")
     assert (await of(engine, sales, Operation.CHECK)).level is Level.SOON  # of the whole database, that is
 
     await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
     assert (await of(engine, sales, Operation.CHECK)).level is Level.NONE
 
 
-async def test_rows_without_their_parents_are_no_damage(engine: Engine, sales: Path) -> None:
+async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engine: Engine, sales: Path) -> None:
     with closing(sqlite3.connect(sales)) as db:
         db.execute("CREATE TABLE bill(item INTEGER REFERENCES 'group'(id))")
         db.execute("INSERT INTO bill VALUES (-1)")
         db.commit()
     checked = await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
     assert checked.status is Status.FAILED
-    assert (await of(engine, sales, Operation.CHECK)).level is Level.NONE  # it would find the same again
+    orphan = "a row of bill refers to a row of group that is not there (rowid 1)"
+    found = await of(engine, sales, Operation.CHECK)
+    assert (found.level, found.facts["found"]) == (Level.SOON, orphan)
+    assert found.reason.startswith(f"the last check found what is no damage ({orphan}): to put that right is up to")
+    assert (await of(engine, sales, Operation.REINDEX)).level is Level.NONE
+    with closing(sqlite3.connect(sales)) as db:
+        db.execute("DELETE FROM bill")
+        db.commit()
+    await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
+    found = await of(engine, sales, Operation.CHECK)
+    assert (found.level, found.facts["found"]) == (Level.NONE, None)
 
 
 async def test_a_backup_is_remembered(engine: Engine, sales: Path, tmp_path: Path) -> None:

@@ -133,12 +133,20 @@ def test_a_check_that_was_not_completed_is_no_proof(status: Status) -> None:
     assert what_checks_said(History().add(Operation.CHECK, None, status=status).jobs).clean_at == {}
 
 
-def test_rows_that_are_not_as_declared_are_no_damage() -> None:
+ORPHANS = "a row of bill refers to a row of group that is not there (rowid 1)"
+
+
+@pytest.mark.parametrize(("told", "known"), [({"broken_rule": ORPHANS}, ORPHANS), ({}, "2 findings")])
+def test_a_check_with_any_finding_is_not_clean(told: Facts, known: str) -> None:
     after: Facts = {
-        "size": 1, "findings": 2, "damaged_indexes": [], "damage": None, "level": "full", "complete": True
+        "size": 1, "findings": 2, "damaged_indexes": [], "damage": None, "level": "full", "complete": True, **told
     }  # fmt: skip
-    said = what_checks_said(History().add(Operation.CHECK, after, status=Status.FAILED).jobs)
-    assert said.clean_at == {QUICK: 1, FULL: 1}
+    history = History().check(FULL).add(Operation.CHECK, after, status=Status.FAILED)
+    said = what_checks_said(history.jobs)
+    assert (said.clean_at, said.damage, said.broken_rule) == ({}, None, known)
+    assert what_checks_said(history.check(QUICK).jobs).broken_rule == known
+    said = what_checks_said(history.check(FULL).jobs)
+    assert (said.clean_at, said.broken_rule) == ({QUICK: 4, FULL: 4}, None)
 
 
 @pytest.mark.parametrize("marked", [{"complete": False}, {}])
@@ -198,5 +206,6 @@ async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:
         after: Facts = {"size": 1, "findings": 1, "damaged_indexes": ["a"], "damage": None, "level": "full"}
         await store.finish(claim, Outcome(status=Status.FAILED, after=after), Report())
     job = await store.job(parent_id)
+    assert (await past_of(store, job.target, job.created_at)).rebuilt_indexes == ()
     assert (await past_of(store, job.target, job.created_at + REMEMBERED)).damaged_indexes == ("a",)
     assert (await past_of(store, job.target, job.created_at + REMEMBERED + 1)).damaged_indexes == ()

@@ -37,7 +37,7 @@ def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
 def _reindex(condition: Condition, past: Past) -> Advice:
     damaged = tuple(name for name in past.damaged_indexes if name in condition.indexes)
     if not damaged:
-        reason = "no check found a damaged index; VACUUM already packs indexes"
+        reason = f"{_no_damaged_index(condition, past)}; VACUUM already packs indexes"
         return Advice(operation=Operation.REINDEX, level=Level.NONE, reason=reason, facts={"damaged_indexes": []})
     return Advice(
         operation=Operation.REINDEX,
@@ -47,6 +47,16 @@ def _reindex(condition: Condition, past: Past) -> Advice:
         facts={"damaged_indexes": damaged},
         objects=damaged,
     )
+
+
+def _no_damaged_index(condition: Condition, past: Past) -> str:
+    if rebuilt := [name for name in past.rebuilt_indexes if name in condition.indexes]:
+        return f"the last check found {counted(len(rebuilt), 'index')} damaged, rebuilt since: {listed(rebuilt)}"
+    if past.checked_at:
+        return "no check found a damaged index"
+    if past.damage is not None or past.broken_rule is not None:
+        return "the last check found no damaged index"
+    return "not checked yet"
 
 
 def _fts_optimize(condition: Condition) -> Advice:
@@ -91,6 +101,7 @@ def _check(past: Past) -> Advice:
         facts={
             "days_since_full_check": _days(past.checked_at.get(CheckLevel.FULL), past.now),
             "days_since_quick_check": _days(past.checked_at.get(CheckLevel.QUICK), past.now),
+            "found": past.damage or past.broken_rule,
         },
         check=due,
     )
@@ -103,6 +114,15 @@ def _due_check(past: Past) -> tuple[Level, CheckLevel | None, str]:
         return Level.NOW, CheckLevel.FULL, reason
     if past.damaged_indexes:
         return Level.SOON, CheckLevel.FULL, "to be checked again once the damaged indexes are rebuilt"
+    if past.broken_rule is not None:
+        reason = f"the last check found what is no damage ({past.broken_rule})"
+        return (
+            Level.SOON,
+            CheckLevel.FULL,
+            f"{reason}: to put that right is up to whoever knows the data, then check again",
+        )
+    if past.rebuilt_indexes:
+        return Level.SOON, CheckLevel.FULL, "to be checked again: the damaged indexes were rebuilt since the last check"
     if full is None and quick is None:
         # On a big file a quick check takes a tenth of the time, and tells whether there is reason to hurry.
         return Level.SOON, CheckLevel.QUICK, "no clean check on record: a quick one first, a full one the next time"

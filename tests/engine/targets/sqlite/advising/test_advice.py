@@ -52,6 +52,34 @@ def test_without_damage_no_index_needs_to_be_rebuilt() -> None:
 
 
 @pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({}, "not checked yet"),
+        ({"damage": "page 3 is lost"}, "the last check found no damaged index"),
+        ({"broken_rule": "NULL value in a.b"}, "the last check found no damaged index"),
+        ({"rebuilt_indexes": ("i", "dropped since")}, "the last check found 1 index damaged, rebuilt since: i"),
+    ],
+)
+def test_why_no_index_is_to_be_rebuilt_is_said_as_it_is_known(known: dict[str, object], words: str) -> None:
+    condition = replace(HEALTHY, indexes=frozenset({"i"}))
+    found = of(Operation.REINDEX, condition, past(checked_at={}, **known))
+    assert (found.level, found.reason) == (Level.NONE, f"{words}; VACUUM already packs indexes")
+
+
+def test_what_breaks_a_rule_is_told_as_found_and_not_as_clean() -> None:
+    found = of(Operation.CHECK, known=past(checked_at={}, broken_rule="NULL value in a.b"))
+    assert (found.level, found.check) == (Level.SOON, CheckLevel.FULL)
+    assert "NULL value in a.b" in found.reason
+    assert found.facts["found"] == "NULL value in a.b"
+
+
+def test_what_was_rebuilt_is_checked_again() -> None:
+    found = of(Operation.CHECK, known=past(checked_at={}, rebuilt_indexes=("i",)))
+    assert (found.level, found.check) == (Level.SOON, CheckLevel.FULL)
+    assert "rebuilt since" in found.reason
+
+
+@pytest.mark.parametrize(
     ("full", "quick", "level", "due"),
     [
         (30, 0, Level.NONE, None),
