@@ -8,7 +8,7 @@ from engine.advice import Advice, Past
 from engine.jobs import Operation, Options, Request
 from engine.targets import resolve
 from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
-from engine.validation import validate
+from engine.validation import validated
 
 LOCK_TIMEOUT = 1.0
 """Seconds that a mere look waits for a lock."""
@@ -32,7 +32,7 @@ def operations(target: str) -> tuple[Operation, ...]:
 async def plan(request: Request) -> Plan:
     """The exact steps `request` would execute now. Raises UsageError and TargetError, as submitting it would."""
     target = resolve(request.target)
-    validate(request, target)
+    request = validated(request, target)
     writing = any(map(target.writes, request.children))
     async with target.connect(lock_timeout=request.options.lock_timeout, writing=writing) as session:
         return Plan(

@@ -12,7 +12,7 @@ from engine.errors import TargetBusyError, UsageError
 from engine.jobs import Micros, OnDuplicate, Operation, ParentJob, Request, Status
 from engine.store.base import NewJob, Store
 from engine.targets.base import Target
-from engine.validation import validate
+from engine.validation import validated
 
 
 class DatabaseMaintenanceManager:
@@ -44,7 +44,7 @@ class DatabaseMaintenanceManager:
 
     async def _validated(self, request: Request, retry_of: int | None) -> NewJob:
         target = self._resolve(request.target)
-        validate(request, target)
+        request = validated(request, target)
         with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
             await target.preflight(
                 lock_timeout=0, writing=any(map(target.writes, request.children)), objects=request.options.objects

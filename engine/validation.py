@@ -1,8 +1,10 @@
-"""What a request must be to be stored at all: pure checks, each with a sentence that says what to do."""
+"""What a request must be to be stored at all, and what it means: pure checks, each with a sentence that says what to
+do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import PurePath
 
 from engine import limits
@@ -16,8 +18,11 @@ BY_OBJECT = (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK)
 """The operations that can be done to some tables and indexes only."""
 
 
-def validate(request: Request, target: Target) -> None:
-    """Raise UsageError unless the operations are some, known, offered and distinct, and the options possible."""
+def validated(request: Request, target: Target) -> Request:
+    """The request as it is meant, to be stored like this.
+
+    Raises UsageError unless the operations are some, known, offered and distinct, and the options possible.
+    """
     _validate_operations(request, target)
     options = request.options
     _one_of("on failure", options.on_failure, OnFailure)
@@ -34,6 +39,9 @@ def validate(request: Request, target: Target) -> None:
         raise UsageError(f"analysis limit {options.analysis_limit}", "is not possible", hint)
     _validate_objects(request)
     _validate_backup(request)
+    if options.verify and options.check is None and Operation.CHECK in request.operations:
+        options = replace(options, check=CheckLevel.FULL)  # as whoever asks for a check means it
+    return replace(request, options=options)
 
 
 def _validate_operations(request: Request, target: Target) -> None:

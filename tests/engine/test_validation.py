@@ -76,6 +76,16 @@ async def test_what_is_possible_is_stored_as_it_was_asked(
     assert (stored.operations, stored.options) == (operations, options)
 
 
+async def test_a_check_that_is_asked_for_is_full_although_those_around_are_quick(engine: Engine, sales: Path) -> None:
+    asked = Request(target=str(sales), operations=(CHECK, VACUUM), options=Options(verify=True))
+    (parent,) = await engine.submit([asked])
+    assert (await engine.job(parent.id)).request.options.check is CheckLevel.FULL
+    planned = [one.steps for one in (await engine.plan(asked)).operations if one.operation is CHECK]
+    assert ["integrity_check" in steps[0].command for steps in planned] == [True, True, True]
+    quick = Request(target=str(sales), operations=(VACUUM,), options=Options(verify=True))
+    assert "quick_check" in (await engine.plan(quick)).operations[0].steps[0].command
+
+
 async def test_all_operations_are_offered_and_more_than_run_by_default(engine: Engine, sales: Path) -> None:
     (parent,) = await engine.submit([Request(target=str(sales), operations=tuple(Operation))])
     assert [child.operation for child in parent.children] == list(Operation)
