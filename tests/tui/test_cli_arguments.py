@@ -88,7 +88,7 @@ def test_a_plan_takes_whatever_a_run_takes_and_shows_what_matters_to_it() -> Non
         ("run x --lock-timeout nan", "'nan': is no number of seconds"),
         ("run x --workers 0", "'0': is no number of workers (give a whole number from 1 to 64)"),
         ("run x --jobs many", "'many': is no number of objects at once (give a whole number from 1 to 64)"),
-        ("run x --analysis-limit -1", "'-1': is no number of rows (give a whole number from 1 to 1,000,000)"),
+        ("run x --analysis-limit -1", "'-1': is no number of rows (give a whole number from 0 to 1,000,000)"),
         ("run x --check ful", "'ful': is no level of a check (did you mean full? known: quick, full)"),
         ("run x --object=", "an empty value: says nothing"),
         ("run x --backup-to=", "an empty value: says nothing"),

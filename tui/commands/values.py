@@ -82,7 +82,7 @@ def jobs(typed: str) -> int:
 
 def analysis_limit(typed: str) -> int:
     """0 for all rows, as SQLite counts."""
-    return 0 if typed == "0" else _whole(typed, "number of rows", MAX_ANALYSIS_LIMIT)
+    return _whole(typed, "number of rows", MAX_ANALYSIS_LIMIT, least=0)
 
 
 def workers(typed: str) -> int:
@@ -135,9 +135,9 @@ def _micros(when: datetime) -> int:
     return round(when.timestamp() * 1_000_000)
 
 
-def _whole(typed: str, noun: str, most: int) -> int:
-    if not (typed.isascii() and typed.isdigit() and 1 <= int(typed[:9]) <= most and len(typed) < 9):
-        raise UsageError(repr(typed), f"is no {noun}", f"give a whole number from 1 to {most:,}")
+def _whole(typed: str, noun: str, most: int, *, least: int = 1) -> int:
+    if not (typed.isascii() and typed.isdigit() and least <= int(typed[:9]) <= most and len(typed) < 9):
+        raise UsageError(repr(typed), f"is no {noun}", f"give a whole number from {least} to {most:,}")
     return int(typed)
 
 
