@@ -12,7 +12,7 @@ from engine.jobs import Operation, Options
 from engine.targets.base import OperationPlan
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import backup_plan, check_plan, plans, preflight
-from engine.targets.sqlite.planning.steps import SqliteStep
+from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
@@ -57,13 +57,14 @@ async def _planned(
         case Operation.ANALYZE:
             tables = await reader.tables(options.objects, exact=False)  # counting would take a tenth of the time
             whole = await _why_whole(reader, options)
-            return _of(operation, plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit, whole=whole))
+            steps = plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit, whole=whole)
+            return replace(_of(operation, steps), warnings=await _certain_to_fail(reader, "ANALYZE main", steps))
         case Operation.REINDEX:
             tables = await reader.tables()
             indexes = [*named_indexes(tables, options.objects), *await _keys(reader, tables, options.objects)]
             whole = await _why_whole(reader, options)
             steps = plans.reindex_steps(indexes, tables, summary, reader.path, temporary_directory(), whole=whole)
-            return _of(operation, steps)
+            return replace(_of(operation, steps), warnings=await _certain_to_fail(reader, "REINDEX", steps))
         case Operation.OPTIMIZE:
             return _of(operation, plans.optimize_steps(await reader.tables_uncounted(), wal=wal))
         case Operation.CHECK:
@@ -119,7 +120,7 @@ async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str])
 
 
 async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> OperationPlan:
-    refused = await _lost(reader) or preflight.missing_collations(await reader.rows(catalog.MISSING_COLLATIONS))
+    refused = await _lost(reader) or await _missing_collations(reader)
     if refused is not None:
         return OperationPlan(operation=Operation.VACUUM, refused=refused)
     full_text = made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES))
@@ -169,7 +170,7 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
 
 async def _backup(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
     destination = copying.destination(reader.path, options.backup_to, datetime.now(UTC).date())
-    if problem := await _lost(reader) or copying.problem_with(destination):
+    if problem := await _lost(reader) or await _missing_collations(reader) or copying.problem_with(destination):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
     steps = backup_plan.backup_steps(
         summary,
@@ -184,6 +185,26 @@ async def _backup(reader: Reader, summary: Summary, options: Options) -> Operati
 async def _lost(reader: Reader) -> str | None:
     """Why the database must not be copied by VACUUM, in place or into a file."""
     return preflight.lossy_schema([name for (name,) in await reader.rows(catalog.LOST_BY_VACUUM)])
+
+
+async def _missing_collations(reader: Reader) -> str | None:
+    """Why the indexes of a copy could not be filled here."""
+    used = await reader.rows(catalog.INDEX_COLLATIONS)
+    missing = {
+        collation
+        for collation in {collation for _, collation in used}
+        if await reader.problem_with(f"SELECT '' = '' COLLATE {quote(collation)}") is not None
+    }
+    return preflight.missing_collations([(index, collation) for index, collation in used if collation in missing])
+
+
+async def _certain_to_fail(reader: Reader, whole: str, steps: Sequence[SqliteStep]) -> tuple[str, ...]:
+    """What SQLite knows of the steps without running them. `whole`: one command for all that they may work on."""
+    if await reader.problem_with(whole) is None:
+        return ()
+    commands = [(step.object, step.command) for step in steps if step.method is Method.TRANSACTION]
+    problems = [(name, await reader.problem_with(command)) for name, command in commands]
+    return preflight.certain_to_fail([(name, problem) for name, problem in problems if problem is not None])
 
 
 def _of(operation: Operation, steps: Sequence[SqliteStep]) -> OperationPlan:

@@ -49,6 +49,14 @@ def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
     return f"it needs a collation that only its application has: {details}. Only the application can maintain it"
 
 
+def certain_to_fail(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """`problems`: tables or indexes, each with why SQLite does not know how to work on it."""
+    reasons: dict[str, list[str]] = {}
+    for name, problem in problems:
+        reasons.setdefault(problem, []).append(name)
+    return tuple(f"certain to fail for {listed(names)}: {problem}" for problem, names in reasons.items())
+
+
 def renumbered(
     tables: Sequence[str], views_and_triggers: Iterable[tuple[str, str]], fts: Iterable[tuple[str, str]]
 ) -> Consequences:

@@ -79,10 +79,11 @@ SELECT t.name, count(DISTINCT k.id) FROM sqlite_schema AS t, pragma_foreign_key_
 WHERE t.type = 'table' AND t.rootpage > 0 GROUP BY t.name
 """
 
-MISSING_COLLATIONS: Final = """
-SELECT i.name, x.coll FROM sqlite_schema AS i, pragma_index_xinfo(i.name, 'main') AS x
+# Which of them are there SQLite does not say: its list also has those that it only read of in the schema.
+INDEX_COLLATIONS: Final = """
+SELECT DISTINCT i.name, x.coll FROM sqlite_schema AS i, pragma_index_xinfo(i.name, 'main') AS x
 WHERE i.type = 'index' AND x.coll IS NOT NULL
-    AND x.coll COLLATE NOCASE NOT IN (SELECT name FROM pragma_collation_list)
+    AND upper(x.coll) NOT IN ('BINARY', 'NOCASE', 'RTRIM')
 """
 
 HAS_DBSTAT: Final = "SELECT 1 FROM pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
