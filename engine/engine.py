@@ -118,9 +118,11 @@ class Engine:
     async def plan(self, request: Request) -> Plan:
         """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does.
 
-        How long they take is estimated from how long they took before, where they did.
+        How long they take is estimated from how long they took before, where they did. It is warned of indexes that
+        are known to be damaged.
         """
-        plan = await look.plan(request)
+        past = await past_of(self._store, look.canonical_url(request.target), self._clock())
+        plan = await look.plan(request, past)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
         return estimates.with_estimates(plan, jobs, request.options)
 

@@ -29,8 +29,11 @@ def operations(target: str) -> tuple[Operation, ...]:
     return tuple(resolve(target).operations)
 
 
-async def plan(request: Request) -> Plan:
-    """The exact steps `request` would execute now. Raises UsageError and TargetError, as submitting it would."""
+async def plan(request: Request, past: Past | None = None) -> Plan:
+    """The exact steps `request` would execute now, with what is known of the past of the database.
+
+    Raises UsageError and TargetError, as submitting it would.
+    """
     target = resolve(request.target)
     request = validated(request, target)
     writing = any(map(target.writes, request.children))
@@ -40,7 +43,7 @@ async def plan(request: Request) -> Plan:
             engine=target.engine,
             before=await session.facts(),
             operations=tuple([await _planned(session, operation, request.options) for operation in request.children]),
-            warnings=await session.remarks(request.operations),
+            warnings=await session.remarks(request.operations, past.damaged_indexes if past else ()),
         )
 
 

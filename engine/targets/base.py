@@ -168,8 +168,11 @@ class Session(Protocol):
         """
         ...
 
-    async def remarks(self, operations: Sequence[Operation]) -> tuple[str, ...]:
-        """What a plan should say besides: what is odd about these operations in this order; who uses the database."""
+    async def remarks(self, operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
+        """What a plan should say besides: what is odd about these operations in this order; who uses the database.
+
+        `damaged_indexes`: those that the last check found damaged, whether they are still there or not.
+        """
         ...
 
     async def in_the_way(self, operation: Operation) -> str:

@@ -74,6 +74,22 @@ async def test_a_damaged_index_is_found_rebuilt_and_found_sound(engine: Engine, 
     assert (await of(engine, sales, Operation.CHECK)).level is Level.NONE
 
 
+async def test_a_plan_warns_of_an_index_that_is_known_to_be_damaged(engine: Engine, sales: Path) -> None:
+    async def warnings(*operations: Operation) -> tuple[str, ...]:
+        return (await engine.plan(Request(target=str(sales), operations=operations))).warnings
+
+    remove_index_entries(sales, "order")
+    assert await warnings(Operation.VACUUM) == ()
+    await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
+    known = ("the last check found order damaged: VACUUM copies it as it is; REINDEX it first",)
+    assert await warnings(Operation.VACUUM) == known
+    assert await warnings(Operation.VACUUM, Operation.REINDEX) == known
+    assert await warnings(Operation.REINDEX, Operation.VACUUM) == ()
+    with closing(sqlite3.connect(sales)) as db:
+        db.execute('DROP INDEX "order"')
+    assert await warnings(Operation.VACUUM) == ()
+
+
 async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engine: Engine, sales: Path) -> None:
     with closing(sqlite3.connect(sales)) as db:
         db.execute("CREATE TABLE bill(item INTEGER REFERENCES 'group'(id))")

@@ -102,9 +102,12 @@ class SqliteSession:
         )
         return planned
 
-    async def remarks(self, operations: Sequence[Operation]) -> tuple[str, ...]:
+    async def remarks(self, operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
+        if damaged_indexes:
+            there = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
+            damaged_indexes = [name for name in damaged_indexes if name in there]
         others = in_use(self._path)
-        return (*offer.remarks(operations), *([f"in use: {others}"] if others else []))
+        return (*offer.remarks(operations, damaged_indexes), *([f"in use: {others}"] if others else []))
 
     async def in_the_way(self, operation: Operation) -> str:
         if not offer.OFFERS[operation].writes:

@@ -8,6 +8,7 @@ from typing import Final
 
 from engine.jobs import Operation
 from engine.targets.base import OperationInfo
+from engine.words import listed
 
 BLOCKS_NOBODY: Final = "blocks nobody"
 BLOCKS_WRITERS: Final = "blocks writers"
@@ -97,8 +98,17 @@ def operation_infos(*, wal: bool) -> tuple[OperationInfo, ...]:
     )
 
 
-def remarks(operations: Sequence[Operation]) -> tuple[str, ...]:
-    """What is odd about doing these operations in this order."""
+_ON_DAMAGED_INDEXES: Final[Mapping[Operation, tuple[str, str]]] = {
+    Operation.VACUUM: ("VACUUM copies it as it is", "VACUUM copies them as they are"),
+    Operation.ANALYZE: ("ANALYZE counts what is in it", "ANALYZE counts what is in them"),
+    Operation.OPTIMIZE: ("optimize counts what is in it", "optimize counts what is in them"),
+}
+
+
+def remarks(operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
+    """What is odd about doing these operations in this order, with what is known to be damaged."""
+    if damaged_indexes:
+        return _on_damaged_indexes(operations, damaged_indexes)
     if not {Operation.VACUUM, Operation.REINDEX} <= set(operations):
         return ()
     first = operations.index(Operation.REINDEX) < operations.index(Operation.VACUUM)
@@ -108,3 +118,13 @@ def remarks(operations: Sequence[Operation]) -> tuple[str, ...]:
         "REINDEX after VACUUM repeats work: VACUUM packs the indexes already. "
         "Where a check found a damaged index, REINDEX comes first",
     )
+
+
+def _on_damaged_indexes(operations: Sequence[Operation], damaged: Sequence[str]) -> tuple[str, ...]:
+    several = len(damaged) > 1
+    before = operations[: operations.index(Operation.REINDEX)] if Operation.REINDEX in operations else operations
+    effects = [_ON_DAMAGED_INDEXES[operation][several] for operation in before if operation in _ON_DAMAGED_INDEXES]
+    if not effects:
+        return ()
+    found = f"the last check found {listed(damaged)} damaged: {', and '.join(effects)}"
+    return (f"{found}; REINDEX {'them' if several else 'it'} first",)

@@ -172,6 +172,27 @@ def test_the_usual_order_of_operations_says_that_reindex_repeats_work() -> None:
     assert offer.remarks((Operation.VACUUM, Operation.ANALYZE)) == offer.remarks((Operation.REINDEX,)) == ()
 
 
+@pytest.mark.parametrize(
+    ("operations", "damaged", "remark"),
+    [
+        ((Operation.VACUUM,), ("a",), "a damaged: VACUUM copies it as it is; REINDEX it first"),
+        (
+            (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX),
+            ("a", "b"),
+            "a, b damaged: VACUUM copies them as they are, and ANALYZE counts what is in them; REINDEX them first",
+        ),
+        ((Operation.OPTIMIZE,), ("a",), "a damaged: optimize counts what is in it; REINDEX it first"),
+        ((Operation.REINDEX, Operation.VACUUM, Operation.ANALYZE), ("a",), None),
+        ((Operation.CHECK, Operation.BACKUP), ("a",), None),
+    ],
+)
+def test_of_indexes_known_to_be_damaged_it_is_said_what_an_operation_makes_of_them(
+    operations: tuple[Operation, ...], damaged: tuple[str, ...], remark: str | None
+) -> None:
+    said = () if remark is None else (f"the last check found {remark}",)
+    assert offer.remarks(operations, damaged) == said
+
+
 # Names that begin with sqlite_ are SQLite's own, and a lone surrogate is no Unicode text.
 _names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12).filter(
     lambda name: not name.lower().startswith("sqlite_")
