@@ -1,8 +1,8 @@
-"""What is said before something is ended by force: at the command line and in the console."""
+"""What is said before something is ended by force, and of what was: at the command line and in the console."""
 
 from __future__ import annotations
 
-from engine import ForceCancel, JobId
+from engine import Attempt, ChildJob, ForceCancel, JobId, Reason
 from tui.text import target_name
 
 
@@ -18,9 +18,19 @@ def consequences(found: ForceCancel, asked: JobId) -> str:
         killed = f"Its process {found.pid} is killed"
         said = [f"{killed}: what it has not finished is undone, and the database is checked for damage."]
     if found.others:
-        are = "is" if len(found.others) == 1 else "are"
-        others = ", ".join(f"#{job}" for job in found.others)
-        said.append(f"It also runs {others}, which {are} begun again.")
+        said.append(killed_with_it(found))
     if asked.ordinal is None:
         said.append(f"What else #{asked} asks for does not start.")
     return " ".join(said)
+
+
+def killed_with_it(found: ForceCancel) -> str:
+    """What else its process does, and what becomes of that."""
+    others = " and ".join(f"#{job}" for job in found.others)
+    return f"That process also runs {others}: killed with it, to begin again."
+
+
+def was_ended_by_force(child: ChildJob, attempt: Attempt) -> bool:
+    """Whether an attempt lost its process because somebody had it killed."""
+    at, ended = child.force_requested_at, attempt.finished_at
+    return attempt.reason is Reason.OWNER_LOST and at is not None and attempt.started_at <= at and at <= (ended or at)

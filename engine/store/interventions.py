@@ -29,7 +29,8 @@ SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
     iif(c.cancel_requested_at IS NULL, NULL, coalesce(c.cancel_reason, 'cancelled_by_user')), c.recovering,
     p.deadline_at,
     (SELECT count(*) FROM attempt AS a
-     WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost')
+     WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'),
+    iif(c.force_requested_at >= c.started_at, 'ended by force', 'the process that ran it died')
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
 """
 
@@ -121,7 +122,7 @@ def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[
     before it is over; where that has failed like this it is over at once.
     """
     orphans = connection.execute(ORPHANS, (dead_owner,)).fetchall()
-    for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, died_before in orphans:
+    for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, died_before, why in orphans:
         job = JobId(parent_id, ordinal)
         if recovering:
             _end_recovery(connection, job, cancel_reason, died_before, at)
@@ -130,10 +131,9 @@ def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[
             ends = cancel_reason is not None or attempt >= max_attempts or is_late
             _back_to_pending(connection, job, at, recovering=ends)
         connection.execute(
-            "UPDATE step SET status = 'failed', finished_at = max(?, started_at),"
-            " error = 'the process that ran it died'"
+            "UPDATE step SET status = 'failed', finished_at = max(?, started_at), error = ?"
             " WHERE parent_id = ? AND ordinal = ? AND attempt = ? AND status = 'running'",
-            (at, parent_id, ordinal, attempt),
+            (at, why, parent_id, ordinal, attempt),
         )
         settle_parent(connection, parent_id, at)
     connection.execute("DELETE FROM worker WHERE id = ?", (dead_owner,))

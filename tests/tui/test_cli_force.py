@@ -71,6 +71,9 @@ def test_what_a_run_does_is_ended_and_a_worker_process_sees_to_its_database(dbte
         ("failed", "owner_lost"),
         ("cancelled", "cancelled_by_user"),
     ]
+    shown = dbtend("show", "1").out
+    assert "its process died" not in shown
+    assert shown.count("ended by force") == 3  # of the whole, of the attempt, and of its step
 
 
 def test_what_a_worker_process_does_is_ended_and_the_next_of_its_pool_sees_to_the_database(
@@ -164,7 +167,10 @@ def test_what_the_same_run_does_besides_goes_on_in_a_worker_process(
     other = make_database(tmp_path / "other.db", rows=10)
     with write_locked(other), write_locked(sales), a_run(dbtend, sales, other, workers=2):
         assert asyncio.run(_look(dbtend.store)).others == (JobId(2, 1),)
-        assert dbtend.process("cancel", "1", "--force", "--confirm", "1.1").code == 0
+        asked = dbtend.process("cancel", "1", "--force")
+        ended = dbtend.process("cancel", "1", "--force", "--confirm", "1.1")
+        assert (asked.code, ended.code) == (2, 0)
+        assert ["That process also runs #2.1: killed with it" in said.err for said in (asked, ended)] == [True, True]
     assert asyncio.run(_statuses(dbtend.store)) == ["cancelled", "completed"]
     assert {"sales.db", "other.db"} <= files_beside(sales)
     assert not {name for name in files_beside(sales) if name.endswith(("-journal", "-wal"))}
@@ -197,4 +203,6 @@ def test_what_it_comes_to_is_said_in_words() -> None:
         "Process 4711, which looks after the database now, is killed: then nobody does."
     )
     more = consequences(replace(found, others=(JobId(43, 1), JobId(44, 1))), JobId(42))
-    assert more.endswith("It also runs #43.1, #44.1, which are begun again. What else #42 asks for does not start.")
+    assert more.endswith(
+        "That process also runs #43.1 and #44.1: killed with it, to begin again. What else #42 asks for does not start."
+    )

@@ -15,7 +15,7 @@ from tui.commands.exit_codes import CANCELLED, OK
 from tui.commands.settings import Settings
 from tui.commands.tasks import first_of
 from tui.feed import left_over
-from tui.force import consequences, question
+from tui.force import consequences, killed_with_it, question
 from tui.text import target_name
 from tui.worker_process import DetachedWorker
 
@@ -51,9 +51,9 @@ def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -
             why = f"is not what would be ended: that is {found.job}"
             raise UsageError(f"--confirm {confirmation}", why, f"give --confirm {found.job}")
         return True
+    output.notice(f"{question(found)} {consequences(found, wanted)}")
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("--force", "there is no terminal to ask at", f"add --confirm {found.job}")
-    output.notice(f"{question(found)} {consequences(found, wanted)}")
     print(f"Type {found.job} to end it by force: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().removeprefix("#") == str(found.job)
 
@@ -65,6 +65,8 @@ async def _end(store: Path, wanted: JobId, found: ForceCancel, worker: DetachedW
             raise UsageError(f"job {found.job}", "something has changed since it was asked for", "look again")
         await engine.cancel(wanted, force=True)
         output.notice(f"process {found.pid} was killed: waiting until its database has been looked after")
+        if found.others:
+            output.notice(killed_with_it(found))
         await first_of(_until_over(engine, found.job), _see_to_a_worker(engine, found, worker))
         job = await engine.job(found.job.parent)
         return job, _child(job, found.job)

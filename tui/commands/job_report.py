@@ -8,6 +8,7 @@ from engine import Attempt, ChildJob, JobId, ParentJob, Reason, Status, Step
 from tui.commands.report import ending, how_far, limit, state, summary
 from tui.effects import findings, is_finding, step_effect
 from tui.facts import changes, number, table
+from tui.force import was_ended_by_force
 from tui.text import GLYPH, counted, local_time, options_in_words, padded, plain, precise_duration
 
 
@@ -43,7 +44,7 @@ def _child_lines(child: ChildJob, at: int) -> Iterator[str]:
     numbers = {*attempts, *(step.attempt for step in child.steps), *(line.attempt for line in child.log)}
     for attempt in sorted(numbers):
         if attempt in attempts:
-            yield _attempt_line(attempts[attempt], alone=len(numbers) == 1)
+            yield _attempt_line(child, attempts[attempt], alone=len(numbers) == 1)
         for step in child.steps:
             if step.attempt == attempt:
                 yield from _step_lines(step)
@@ -67,7 +68,7 @@ def first_findings(job: ParentJob) -> Iterator[str]:
         yield from finding_lines(child, most=5)
 
 
-def _attempt_line(attempt: Attempt, *, alone: bool) -> str:
+def _attempt_line(child: ChildJob, attempt: Attempt, *, alone: bool) -> str:
     began = local_time(attempt.started_at)
     if alone:
         return f"  started  {began}"
@@ -76,6 +77,8 @@ def _attempt_line(attempt: Attempt, *, alone: bool) -> str:
         return f"  attempt {attempt.number}  {process}  since {began}"
     how = {Reason.OWNER_LOST: "its process died", Reason.SHUTDOWN: "stopped at a shutdown"}
     ended = how.get(attempt.reason, attempt.status.value) if attempt.reason else attempt.status.value
+    if was_ended_by_force(child, attempt):
+        ended = "ended by force"
     return f"  attempt {attempt.number}  {process}  {began} to {local_time(attempt.finished_at)}  {ended}"
 
 

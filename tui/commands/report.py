@@ -148,7 +148,8 @@ def state(child: ChildJob) -> str:
     """How a child that is not over stands, in a word; more where it was asked to stop."""
     if child.recovering:
         doing = "recovering" if child.cancel_requested_at is None else "cancelling"
-        return f"{doing} (its process died, and its database is looked after)"
+        lost = "its process died" if child.force_requested_at is None else "it was ended by force"
+        return f"{doing} ({lost}, and its database is looked after)"
     if child.cancel_requested_at is None:
         return child.status.value
     return "cancelling" + (f" ({child.progress.phase})" if child.progress.phase else "")

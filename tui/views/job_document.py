@@ -57,7 +57,7 @@ def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Lin
     numbers = {*attempts, *(step.attempt for step in child.steps), *(entry.attempt for entry in child.log)}
     for attempt in sorted(numbers):
         if attempt in attempts and (len(numbers) > 1 or _process_is_of_interest(child)):
-            lines += wrapped(_attempt(attempts[attempt], parent.created_at), width, Role.DIM, indent=4)
+            lines += wrapped(_attempt(child, attempts[attempt], parent.created_at), width, Role.DIM, indent=4)
         lines += _steps_and_log(child, attempt, now, width)
     return lines
 
@@ -78,14 +78,14 @@ def _process_is_of_interest(child: ChildJob) -> bool:
     return child.status is Status.RUNNING or any(attempt.reason in lost for attempt in child.attempts)
 
 
-def _attempt(attempt: Attempt, beside: int) -> str:
+def _attempt(child: ChildJob, attempt: Attempt, beside: int) -> str:
     """`attempt 1  pid 4711 on db1  14:02:11 to 14:03:40  its process died`."""
     process = f"pid {attempt.pid} on {attempt.host}" if attempt.pid else "in an unknown process"
     began = moment(attempt.started_at, beside)
     if attempt.finished_at is None:
         return f"attempt {attempt.number}  {process}  since {began}"
     ended = moment(attempt.finished_at, beside)
-    return f"attempt {attempt.number}  {process}  {began} to {ended}  {how_it_ended(attempt)}"
+    return f"attempt {attempt.number}  {process}  {began} to {ended}  {how_it_ended(child, attempt)}"
 
 
 def _steps_and_log(child: ChildJob, attempt: int, now: int, width: int) -> list[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
 from engine.jobs import FINISHING
+from tui.force import was_ended_by_force
 from tui.views.line import Line, Role, wrapped
 from tui.views.status import is_cancelling, reason_in_words
 from tui.views.times import moment
@@ -35,10 +36,11 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) 
 
 
 def _cancelling(parent: ParentJob, child: ChildJob) -> str:
+    lost = "Its process was ended by force." if child.force_requested_at is not None else "Its process died."
     if child.recovering and child.status is Status.PENDING:
-        return "Its process died. The next worker looks after the database; press c again not to wait for that."
+        return f"{lost} The next worker looks after the database; press c again not to wait for that."
     if child.recovering:
-        return "Its process died. What it left unfinished is undone, and the database is checked for damage."
+        return f"{lost} What it left unfinished is undone, and the database is checked for damage."
     by_force = "Press c again to end it by force."
     if child.progress.phase == FINISHING:
         return f"Cancelling ({FINISHING}): it will probably complete. {by_force}"
@@ -67,8 +69,10 @@ def earlier_attempt(child: ChildJob, now: int) -> str:
     return f"attempt {number}: attempt {before} {what} at {moment(lost.finished_at, now)}"
 
 
-def how_it_ended(attempt: Attempt) -> str:
+def how_it_ended(child: ChildJob, attempt: Attempt) -> str:
     """How an attempt ended, in a few words."""
+    if was_ended_by_force(child, attempt):
+        return "ended by force"
     if attempt.reason is Reason.OWNER_LOST:
         return "its process died"
     if attempt.reason is Reason.SHUTDOWN:
