@@ -219,6 +219,10 @@ CANNOT_STOP = frozenset({FINISHING, WRITING_BACK})
 """The phases in which a step goes on to its end, whoever asks it to stop."""
 
 
+WAITING = "waiting for its lock"
+"""How the phase of a step begins that waits for others."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One SQL command that a child executed on one object: an entry of the command log."""
@@ -365,11 +369,13 @@ REMAINING_AFTER = 1.0
 def remaining(child: ChildJob, now: Micros) -> float | None:
     """Seconds that a running child is likely to go on for: as fast as until now.
 
-    None while that means nothing: at the beginning, where the fraction is unknown, and once it is to stop and can.
+    None while that means nothing: at the beginning, where the fraction is unknown, while it waits for others, and
+    once it is to stop and can.
     """
     elapsed, fraction = run_duration(child, now), child.progress.fraction
     stops = child.cancel_requested_at is not None and child.progress.phase not in CANNOT_STOP
-    if child.status is not Status.RUNNING or stops or elapsed is None:
+    waits = (child.progress.phase or "").startswith(WAITING)
+    if child.status is not Status.RUNNING or stops or waits or elapsed is None:
         return None
     if fraction is None or fraction < REMAINING_FROM or elapsed < REMAINING_AFTER:
         return None

@@ -121,7 +121,7 @@ async def _run(
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None  # a defect of ours: the first says it all
     try:
-        after: Facts | None = await session.facts(plan.operation)
+        after: Facts | None = await session.facts(plan.operation, cancel)
     except TargetError as error:  # the work is done, and stays done, where the look afterwards fails
         after = None
         reporter.log(LogLevel.WARNING, str(error))

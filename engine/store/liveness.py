@@ -6,6 +6,7 @@ knows that the owner is dead.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -81,7 +82,12 @@ def _hold_of(pid: int) -> Iterator[Callable[[signal.Signals], None]]:
         os.kill(pid, 0)
         yield lambda number: os.kill(pid, number)
         return
-    process = os.pidfd_open(pid)
+    try:
+        process = os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a thread has this number now
+            raise ProcessLookupError(*error.args) from error
+        raise
     try:
         yield lambda number: signal.pidfd_send_signal(process, number)
     finally:

@@ -148,8 +148,11 @@ class Plan:
 class Session(Protocol):
     """One connection to a database."""
 
-    async def facts(self, operation: Operation | None = None) -> Facts:
-        """Sizes and counts as they are now; cheap (milliseconds). With what `operation` changes, where one is named."""
+    async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
+        """Sizes and counts as they are now; cheap (milliseconds). With what `operation` changes, where one is named.
+
+        Waits for no lock once `cancel` is set, nor where a step has waited for one in vain. Raises TargetError.
+        """
         ...
 
     async def info(self) -> TargetInfo: ...

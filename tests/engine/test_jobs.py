@@ -11,6 +11,7 @@ from engine.jobs import (
     FINAL,
     FINISHING,
     PARENT_TRANSITIONS,
+    WAITING,
     WRITING_BACK,
     ChildJob,
     EngineName,
@@ -142,6 +143,7 @@ def test_what_cannot_be_interrupted_goes_on_as_fast_as_before_when_it_is_asked_t
         replace(RUNNING, started_at=9_000_001),
         replace(RUNNING, started_at=None, status=P),
         replace(RUNNING, cancel_requested_at=1),
+        replace(RUNNING, progress=Progress(fraction=0.25, phase=f"{WAITING}: process 7 (app) reads it")),
         replace(RUNNING, status=C, finished_at=9_000_000),
     ],
 )

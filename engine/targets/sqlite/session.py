@@ -22,7 +22,7 @@ from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.running import execution
 from engine.targets.sqlite.running.checking import Findings, findings_of
-from engine.targets.sqlite.running.courtesy import Courtesy
+from engine.targets.sqlite.running.courtesy import Company, Courtesy, company
 from engine.targets.sqlite.running.effects import Effects, summary_facts
 from engine.targets.sqlite.running.execution import Work
 from engine.targets.sqlite.running.warming import warm_up
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from engine.targets.base import PlannedStep
 
 WRITING: Final = frozenset({Method.TRANSACTION, Method.VACUUM, Method.INCREMENTAL, Method.MERGE})
+CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 
 PATIENCE_TO_COMPLETE: Final = 60.0
 """Seconds that a step whose lack does harm waits for its lock at least."""
@@ -54,7 +55,7 @@ class SqliteSession:
         self._courtesy = Courtesy(path)
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
-        self._is_wal = self._force = False
+        self._is_wal = self._force = self._reads_at_once = False
         self._damaged = False
         self._copy: UnfinishedCopy | None = None
 
@@ -67,7 +68,8 @@ class SqliteSession:
         finally:
             self._discard_copy()
 
-    async def facts(self, operation: Operation | None = None) -> Facts:
+    async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
+        self._reader.lock_timeout, self._reader.cancel = self._courtesy.patience(self._lock_timeout), cancel
         return await self._effects.facts(operation)
 
     async def info(self) -> TargetInfo:
@@ -96,11 +98,18 @@ class SqliteSession:
         summary = await self._reader.summary()
         self._is_wal, self._force = summary.is_wal, options.force
         self._effects.check_level = options.check_level
-        planned = await planning.plan(self._reader, summary, operation, options)
+        shared = await self._is_shared(operation)
+        planned = await planning.plan(self._reader, summary, operation, options, shared=shared)
+        self._reads_at_once = planned.parallel > 1
         self._effects.unchecked = sum(
             isinstance(step, SqliteStep) and step.method is Method.CHECK for step in planned.steps
         )
         return planned
+
+    async def _is_shared(self, operation: Operation) -> bool:
+        """Whether there is somebody who cannot write while a check reads."""
+        blocks = operation is Operation.CHECK and not self._is_wal
+        return blocks and await asyncio.to_thread(company, self._path) is Company.OTHERS
 
     async def remarks(self, operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
         if damaged_indexes:
@@ -122,32 +131,41 @@ class SqliteSession:
             return StepResult(status=Status.SKIPPED, error="not done: nothing more is written to a damaged database")
         if not self._force and (problems := planning.space_problems(step)):
             return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems))
+        patience = self._patience(step)
         try:
             await self._courtesy.give_way(context.cancel)
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED)
             if step.method in WRITING:
                 check_writable(self._path)
-            async with self._a_connection() as connection:
+            async with self._a_connection(context.cancel) as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
                     await warm_up(self._path, context)
                 if step.method in WRITING and self._courtesy.waited_in_vain:
                     await statement.nobody_else_uses(connection.aio)
-                with self._courtesy.holding(step.method in WRITING):
-                    return await self._carry_out(step, connection, context)
+                with self._courtesy.holding(self._keeps_others_from_writing(step)):
+                    return await self._carry_out(step, connection, context, patience)
         except TargetError as error:
             return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
         except sqlite3.Error as error:
-            return await self._failure(error, step, context)
+            return await self._failure(error, step, context, patience)
 
-    async def _carry_out(self, step: SqliteStep, connection: MeteredConnection, context: StepContext) -> StepResult:
+    def _keeps_others_from_writing(self, step: SqliteStep) -> bool:
+        if step.method in WRITING:
+            return True
+        # Of several readers at once one always goes on: a pause of another would be of use to nobody.
+        return step.method in CHECKING and not self._is_wal and not self._reads_at_once
+
+    async def _carry_out(
+        self, step: SqliteStep, connection: MeteredConnection, context: StepContext, patience: float
+    ) -> StepResult:
         work = Work(
             connection=connection,
             path=self._path,
             step=step,
             context=context,
-            lock_timeout=self._patience(step),
+            lock_timeout=patience,
             is_wal=self._is_wal,
             copy=self._copy,
         )
@@ -181,14 +199,16 @@ class SqliteSession:
             self._copy.discard()
             self._copy = None
 
-    async def _failure(self, error: sqlite3.Error, step: SqliteStep, context: StepContext) -> StepResult:
+    async def _failure(
+        self, error: sqlite3.Error, step: SqliteStep, context: StepContext, patience: float
+    ) -> StepResult:
         if step.method in WRITING:
             await self._tidy_log()
         # One that still waited for its lock when it was cancelled has done nothing either.
         if context.cancel.is_set() and (is_interrupt(error) or is_busy(error)):
             return StepResult(status=Status.CANCELLED)
         self._damaged = self._damaged or is_damage(error)
-        sentence = explain(error, self._patience(step), in_use(self._path))
+        sentence = explain(error, patience, in_use(self._path))
         if not is_busy(error):
             return StepResult(status=Status.FAILED, error=sentence)
         self._courtesy.was_busy()
@@ -201,12 +221,13 @@ class SqliteSession:
                 await statement.rows_of(self._connection.aio, plans.CHECKPOINT)
 
     @contextlib.asynccontextmanager
-    async def _a_connection(self) -> AsyncIterator[MeteredConnection]:
+    async def _a_connection(self, cancel: asyncio.Event) -> AsyncIterator[MeteredConnection]:
         """One that no other step uses: steps may run at once."""
         if self._idle:
             connection = self._idle.pop()
         else:
-            connection = await MeteredConnection.open(self._connection.uri, self._lock_timeout)
+            patience = self._courtesy.patience(self._lock_timeout)
+            connection = await MeteredConnection.open(self._connection.uri, patience, cancel)
             self._extra.append(connection)
         try:
             yield connection

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,19 @@ async def test_a_process_that_has_the_number_of_a_dead_one_is_left_alone(store: 
             owner = await process.says()
             process.kill()
         assert not await store.kill_owner(CHILD, owner, stranger.pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no numbers of this kind")
+@pytest.mark.usefixtures("job")
+async def test_a_number_that_is_that_of_a_thread_by_now_is_left_alone(store: SqliteStore) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    with python(OWNER, store.path) as process:
+        owner = await process.says()
+        assert not await store.kill_owner(CHILD, owner, thread.native_id or 0)
+    stop.set()
+    thread.join()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell who has a file open")

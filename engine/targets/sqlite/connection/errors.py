@@ -13,7 +13,8 @@ _SENTENCES: Final = {
     "SQLITE_READONLY_DBMOVED": "the file was moved, replaced or deleted while it was open",
     "SQLITE_READONLY_ROLLBACK": "an earlier crash has to be rolled back first, which needs write access",
     "SQLITE_READONLY": "the database is read-only",
-    "SQLITE_FULL": "the disk is full, nothing was changed. Free some space for the database and for temporary files",
+    "SQLITE_FULL": "the disk is full, and what was not done is as it was. "
+    "Free some space for the database and for temporary files",
     "SQLITE_IOERR_SHMSIZE": "the disk is full: the index of the log has no room. Free some space beside the database",
     "SQLITE_NOTADB": "this is not a SQLite database, or it is encrypted",
     "SQLITE_CANTOPEN": "the file, or its journal beside it, cannot be opened. Check paths and permissions",
@@ -75,7 +76,8 @@ def explain(error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> str:
     """One or two sentences on what happened and what to do. `in_use`: who holds the database, where that is known."""
     if is_busy(error):
         who = in_use or "another connection uses the database"
-        return f"the lock could not be had in {lock_timeout:g} s: {who}. Try again later, or with a longer lock timeout"
+        when = f"in {lock_timeout:g} s" if lock_timeout else "at once"
+        return f"the lock could not be had {when}: {who}. Try again later, or with a longer lock timeout"
     name = str(getattr(error, "sqlite_errorname", ""))
     for key in (name, "_".join(name.split("_")[:2])):
         if sentence := _SENTENCES.get(key):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _INTERRUPT_INTERVAL: Final = 0.02
 _LOCK_ATTEMPT: Final = 0.1
+_LONG_LOCK_ATTEMPT: Final = 1.0
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.1
 
@@ -153,7 +154,7 @@ async def patiently(
 
     `attempt` leaves nothing running when it is cancelled. `waiting` is called when it has to wait.
 
-    SQLite notices no interrupt while it waits for a lock, so it never waits longer than an attempt. The pauses
+    SQLite notices no interrupt while it waits for a lock, so it waits only for a moment in each attempt. The pauses
     grow, and differ from those of others who wait.
     """
     clock = asyncio.get_running_loop().time
@@ -169,6 +170,37 @@ async def patiently(
             waiting = None
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+async def persistently(
+    connection: aiosqlite.Connection,
+    attempt: Callable[[], Coroutine[Any, Any, T]],
+    lock_timeout: float,
+    cancel: asyncio.Event,
+    waiting: Callable[[], None],
+) -> T:
+    """As `patiently`, for what needs the file for itself before it does any work.
+
+    Where readers overlap there is no moment without one, unless no new one is let in. SQLite sees to that while it
+    waits itself: so all attempts but the first last long, although a cancel has to wait for them.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline, longest = clock() + lock_timeout, _LOCK_ATTEMPT
+
+    async def attempt_longer() -> T:
+        nonlocal longest
+        await _wait_in_sqlite(connection, min(longest, max(deadline - clock(), _LOCK_ATTEMPT)))
+        longest = _LONG_LOCK_ATTEMPT
+        return await attempt()
+
+    try:
+        return await patiently(attempt_longer, lock_timeout, cancel, waiting)
+    finally:
+        await _wait_in_sqlite(connection, _LOCK_ATTEMPT)
+
+
+async def _wait_in_sqlite(connection: aiosqlite.Connection, seconds: float) -> None:
+    await short(connection, f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
 
 async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.Event) -> list[Any]:

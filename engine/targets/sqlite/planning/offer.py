@@ -12,6 +12,7 @@ from engine.words import listed
 
 BLOCKS_NOBODY: Final = "blocks nobody"
 BLOCKS_WRITERS: Final = "blocks writers"
+BLOCKS_WRITERS_AND_THOSE_BEHIND: Final = "blocks writers, and readers while a writer waits"
 BLOCKS_EVERYONE: Final = "blocks everyone"
 BLOCKS_READERS_AT_END: Final = "blocks writers, and readers at the end"
 
@@ -58,7 +59,7 @@ OFFERS: Final[Mapping[Operation, Offer]] = {
     Operation.CHECK: Offer(
         summary="looks for damage: in the file, in indexes, in constraints and foreign keys",
         wal=BLOCKS_NOBODY,
-        rollback=BLOCKS_WRITERS,
+        rollback=BLOCKS_WRITERS_AND_THOSE_BEHIND,
         after_cancel="nothing is ever changed",
         writes=False,
     ),
@@ -83,7 +84,7 @@ OFFERS: Final[Mapping[Operation, Offer]] = {
     Operation.BACKUP: Offer(
         summary="writes a compact, checked copy into a new file",
         wal=BLOCKS_NOBODY,
-        rollback=BLOCKS_WRITERS,
+        rollback=BLOCKS_WRITERS_AND_THOSE_BEHIND,
         after_cancel="the unfinished copy is removed",
         writes=False,
     ),

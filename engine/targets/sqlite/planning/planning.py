@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.reading.reader import Reader
 
 
-async def plan(reader: Reader, summary: Summary, operation: Operation, options: Options) -> OperationPlan:
-    """See `Session.plan`."""
+async def plan(
+    reader: Reader, summary: Summary, operation: Operation, options: Options, *, shared: bool = False
+) -> OperationPlan:
+    """See `Session.plan`. `shared`: there are others who cannot write while a check reads."""
     chosen = tuning(
         operation,
         used_bytes=summary.used,
@@ -43,12 +45,12 @@ async def plan(reader: Reader, summary: Summary, operation: Operation, options: 
         local=lies_on_this_machine(reader.path),
         whole=not options.objects and options.analysis_limit is None,
     )
-    planned = await _planned(reader, summary, operation, options, chosen)
+    planned = await _planned(reader, summary, operation, options, chosen, shared=shared)
     return _with_space(_with_settings(planned, chosen), options)
 
 
 async def _planned(
-    reader: Reader, summary: Summary, operation: Operation, options: Options, chosen: Tuning
+    reader: Reader, summary: Summary, operation: Operation, options: Options, chosen: Tuning, *, shared: bool
 ) -> OperationPlan:
     wal = summary.is_wal
     match operation:
@@ -68,7 +70,7 @@ async def _planned(
         case Operation.OPTIMIZE:
             return _of(operation, plans.optimize_steps(await reader.tables_uncounted(), wal=wal))
         case Operation.CHECK:
-            return await _check(reader, summary, options, chosen)
+            return await _check(reader, summary, options, chosen, shared=shared)
         case Operation.CHECKPOINT if not wal:
             why = f"the journal mode is {summary.journal_mode}: there is no write-ahead log to write back"
             return OperationPlan(operation=operation, not_needed=why)
@@ -153,14 +155,14 @@ async def _rebuild_problem(reader: Reader, name: str, sql: str) -> tuple[str, st
     return None if problem is None else (name, problem)
 
 
-async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning) -> OperationPlan:
-    parallel = options.jobs or chosen.parallel
+async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning, *, shared: bool) -> OperationPlan:
+    parallel = options.jobs or (1 if shared else chosen.parallel)
     steps = check_plan.check_steps(
         await reader.tables(options.objects),
         summary,
         options.check_level,
         named=bool(options.objects),
-        in_parts=parallel > 1
+        in_parts=(parallel > 1 or shared)
         and (summary.size >= check_plan.CHECKED_IN_PARTS or options.jobs is not None)
         and not await _why_whole(reader, options),
         keys=dict(await reader.rows(catalog.FOREIGN_KEYS)),

@@ -18,6 +18,8 @@ from engine.targets.sqlite.system.holders import in_use
 from engine.targets.sqlite.system.page_cache import is_cold
 
 if TYPE_CHECKING:
+    import asyncio
+
     import aiosqlite
 
 
@@ -27,21 +29,24 @@ class Reader:
     def __init__(self, connection: aiosqlite.Connection, path: str, lock_timeout: float) -> None:
         self.connection = connection
         self.path = path
-        self._lock_timeout = lock_timeout
+        self.lock_timeout = lock_timeout
+        """Seconds that each look waits for a lock,"""
+        self.cancel: asyncio.Event | None = None
+        """unless this is set before."""
 
     async def rows(self, sql: str) -> list[Any]:
         try:
-            return await statement.read(self.connection, sql, self._lock_timeout)
+            return await statement.read(self.connection, sql, self.lock_timeout, self.cancel)
         except sqlite3.Error as error:
-            raise reading_error(self.path, error, self._lock_timeout, in_use(self.path)) from error
+            raise reading_error(self.path, error, self.lock_timeout, in_use(self.path)) from error
 
     async def problem_with(self, sql: str) -> str | None:
         """Why SQLite does not know how to run `sql`, which is not run; None where it does."""
         try:
-            await statement.read(self.connection, f"EXPLAIN {sql}", self._lock_timeout)
+            await statement.read(self.connection, f"EXPLAIN {sql}", self.lock_timeout)
         except sqlite3.Error as error:
             if is_busy(error):
-                raise reading_error(self.path, error, self._lock_timeout, in_use(self.path)) from error
+                raise reading_error(self.path, error, self.lock_timeout, in_use(self.path)) from error
             return str(error)
         return None
 

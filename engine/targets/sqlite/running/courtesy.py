@@ -47,13 +47,13 @@ class Courtesy:
         self._busy = False
 
     @contextmanager
-    def holding(self, writing: bool) -> Iterator[None]:
-        """While inside, others cannot write if `writing`."""
+    def holding(self, blocking: bool) -> Iterator[None]:
+        """While inside, others cannot write if `blocking`."""
         began = time.monotonic()
         try:
             yield
         finally:
-            if writing:
+            if blocking:
                 self._held += time.monotonic() - began
 
     async def give_way(self, cancel: asyncio.Event) -> None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from engine.errors import TargetRefusedError
-from engine.jobs import Facts, Reason, Status
+from engine.jobs import WAITING, Facts, Reason, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
@@ -31,6 +31,7 @@ from engine.targets.sqlite.system.holders import in_use
 from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 from engine.words import counted
 
+T = TypeVar("T")
 FEWEST_CHANGES: Final = 2
 """A merge that changes fewer rows had nothing to do."""
 
@@ -61,12 +62,24 @@ class Work:
         """All rows of `sql`, which takes its locks before it does any work: so it can be tried again."""
         return await statement.patiently(lambda: self.rows(sql), self.lock_timeout, self.cancel, self.tell_who_waits)
 
+    async def rows_in_a_moment(self, sql: str) -> list[Any]:
+        """As `rows_when_free`; once it runs a cancel waits for it, so that what was done before can be told."""
+        return await statement.patiently(
+            lambda: statement.short(self.connection.aio, sql), self.lock_timeout, self.cancel, self.tell_who_waits
+        )
+
     async def rows_of_whole_copy(self) -> list[Any]:
         """As `rows_when_free`, of the VACUUM that is the step; others may have changed the schema since its plan.
 
         Raises TargetRefusedError where something would be lost.
         """
-        return await statement.patiently(self._copied_whole, self.lock_timeout, self.cancel, self.tell_who_waits)
+        return await self.persistently(self._copied_whole)
+
+    async def persistently(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of `attempt`, which needs the file for itself before it does any work."""
+        return await statement.persistently(
+            self.connection.aio, attempt, self.lock_timeout, self.cancel, self.tell_who_waits
+        )
 
     async def _copied_whole(self) -> list[Any]:
         lost = preflight.lossy_schema([name for (name,) in await self.rows(catalog.LOST_BY_VACUUM)])
@@ -79,7 +92,7 @@ class Work:
 
     def tell_who_waits(self) -> None:
         who = in_use(self.path) or "another connection uses the database"
-        self.context.report(StepProgress(phase=f"waiting for its lock: {who}"))
+        self.context.report(StepProgress(phase=f"{WAITING}: {who}"))
 
 
 async def transaction(work: Work) -> StepResult:
@@ -102,7 +115,7 @@ async def checkpoint(work: Work) -> StepResult:
     while True:
         step = replace(work.step, volume=before)
         async with progress_told(work.connection, work.path, step, work.context, is_wal=work.is_wal):
-            ((busy, frames, written),) = await work.rows(work.step.command)
+            ((busy, frames, written),) = await work.rows_when_free(work.step.command)
         if not busy:
             return StepResult(status=Status.COMPLETED, effect={"written_back": before})
         if work.cancel.is_set():
@@ -211,17 +224,21 @@ async def incremental(work: Work) -> StepResult:
     at_first = free = await _free_pages(work)
     while free and not work.cancel.is_set():
         # `execute` would free one page: it takes only the first row of a statement that says it has none.
-        await statement.patiently(lambda: _script(work), work.lock_timeout, work.cancel, work.tell_who_waits)
+        await work.persistently(lambda: _script(work))
         if work.is_wal:
-            await work.rows("PRAGMA main.wal_checkpoint(PASSIVE)")
-        left = await _free_pages(work)
-        if left >= free:
-            break  # somebody else is freeing pages as fast
-        free = left
+            await work.rows_in_a_moment("PRAGMA main.wal_checkpoint(PASSIVE)")
+        before, free = free, await _free_pages(work)
+        if free >= before:
+            break
         work.context.report(StepProgress(fraction=1 - free / at_first))
         await asyncio.sleep(PAUSE_BETWEEN_CHUNKS)
     status = Status.CANCELLED if free and work.cancel.is_set() else Status.COMPLETED
-    return StepResult(status=status, effect={"freed_pages": at_first - free})
+    warning = f"{counted(free, 'page')} are free still: others free them as fast"
+    return StepResult(
+        status=status,
+        effect={"freed_pages": max(at_first - free, 0)},
+        warnings=(warning,) if free and status is Status.COMPLETED else (),
+    )
 
 
 async def _script(work: Work) -> None:
@@ -229,7 +246,7 @@ async def _script(work: Work) -> None:
 
 
 async def _free_pages(work: Work) -> int:
-    ((free,),) = await work.rows("PRAGMA main.freelist_count")
+    ((free,),) = await work.rows_in_a_moment("PRAGMA main.freelist_count")
     return int(free)
 
 

@@ -25,11 +25,11 @@ _WORTH_MEMORY_SHARE: Final = 0.5
 def descriptors(path: str) -> tuple[int, ...]:
     """The descriptors under which this process, SQLite in it, has the file open; none off Linux.
 
-    They are good for as long as the connections they belong to. Raises FileNotFoundError if there is no such file.
+    They are good for as long as the connections they belong to. None, too, where the file is not there any more.
     """
-    file = Path(path).stat()
     found = []
     with suppress(FileNotFoundError, NotADirectoryError):
+        file = Path(path).stat()
         for entry in Path("/proc/self/fd").iterdir():
             with suppress(OSError):  # closed meanwhile, as is that of the listing itself
                 if os.path.samestat(os.stat(int(entry.name)), file):  # noqa: PTH116 - a number, not a path

@@ -126,19 +126,23 @@ async def test_trap_a_commit_that_a_reader_holds_up_is_tried_again_and_the_work_
 
 
 @pytest.mark.parametrize(
-    ("operation", "holder"),
-    [(Operation.VACUUM, READER), (Operation.REINDEX, WRITER), (Operation.INCREMENTAL_VACUUM, READER)],
+    ("operation", "holder", "tried"),
+    [
+        (Operation.VACUUM, READER, ""),
+        (Operation.REINDEX, WRITER, "BEGIN IMMEDIATE"),
+        (Operation.INCREMENTAL_VACUUM, READER, ""),
+        (Operation.INCREMENTAL_VACUUM, ("BEGIN EXCLUSIVE",), "PRAGMA main.freelist_count"),
+    ],
 )
 async def test_what_is_busy_is_tried_again_until_the_other_is_gone(
-    tmp_path: Path, operation: Operation, holder: tuple[str, ...]
+    tmp_path: Path, operation: Operation, holder: tuple[str, ...], tried: str
 ) -> None:
     path = make_database(tmp_path / "a.db", rows=200, auto_vacuum="incremental")
-    with ExitStack() as other:
-        other.enter_context(another_process(path, *holder))
-        async with connected(path, lock_timeout=600) as (session, connection):
-            step = (await session.plan(operation, Options())).steps[0]
-            first = "BEGIN IMMEDIATE" if operation is Operation.REINDEX else step.command
-            await Attempts().watch(connection, first, other.close)
+    async with connected(path, lock_timeout=600) as (session, connection):
+        step = (await session.plan(operation, Options())).steps[0]
+        with ExitStack() as other:
+            other.enter_context(another_process(path, *holder))
+            await Attempts().watch(connection, tried or step.command, other.close)
             assert (await execute(session, step)).status is Status.COMPLETED
 
 
@@ -157,7 +161,8 @@ async def test_a_reader_that_stays_is_named_all_is_rolled_back_and_no_other_step
 ) -> None:
     path = make_database(tmp_path / "a.db", rows=200)
     before, bytes_before = content(path), path.read_bytes()
-    attempts, waited = Attempts(), []
+    attempts = Attempts()
+    waited: list[int] = []
     with another_process(path, *READER) as pid:
         async with connected(path, lock_timeout=0.2) as (session, connection):
             await attempts.watch(connection, "COMMIT", lambda: None)
@@ -167,6 +172,7 @@ async def test_a_reader_that_stays_is_named_all_is_rolled_back_and_no_other_step
                 assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
                 assert f"process {pid} (" in str(result.error)
                 assert "reads it" in str(result.error)
+                assert f"could not be had {'at once' if waited else 'in 0.2 s'}: " in str(result.error)
                 waited.append(
                     attempts.of["COMMIT"] + attempts.of["BEGIN IMMEDIATE"] + attempts.of[step.command] - tried
                 )

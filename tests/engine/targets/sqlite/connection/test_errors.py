@@ -41,6 +41,7 @@ def test_a_lock_names_the_timeout_and_what_to_do(path: Path) -> None:
         error = error_of(path, "SELECT * FROM item")
     assert is_busy(error)
     assert explain(error, 2.5).startswith("the lock could not be had in 2.5 s: another connection")
+    assert explain(error, 0).startswith("the lock could not be had at once: another connection")
     assert explain(error, 2.5, "process 7 (app) reads it").startswith(
         "the lock could not be had in 2.5 s: process 7 (app) reads it. Try again later"
     )
@@ -51,7 +52,7 @@ def test_a_lock_names_the_timeout_and_what_to_do(path: Path) -> None:
 
 def test_a_full_disk(path: Path) -> None:
     error = error_of(path, "PRAGMA max_page_count = 1", "CREATE TABLE big AS SELECT zeroblob(100000)")
-    assert explain(error, 1).startswith("the disk is full, nothing was changed. Free some space")
+    assert explain(error, 1).startswith("the disk is full, and what was not done is as it was. Free some space")
 
 
 def test_a_read_only_database(path: Path) -> None:

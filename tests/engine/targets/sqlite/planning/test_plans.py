@@ -86,11 +86,11 @@ def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:
         (Operation.ANALYZE, "blocks writers, and readers at the end", "blocks writers"),
         (Operation.REINDEX, "blocks writers, and readers at the end", "blocks writers"),
         (Operation.OPTIMIZE, "blocks writers, and readers at the end", "blocks writers"),
-        (Operation.CHECK, "blocks writers", "blocks nobody"),
+        (Operation.CHECK, "blocks writers, and readers while a writer waits", "blocks nobody"),
         (Operation.CHECKPOINT, "blocks nobody", "blocks writers"),
         (Operation.INCREMENTAL_VACUUM, "blocks writers, and readers at the end", "blocks writers"),
         (Operation.FTS_OPTIMIZE, "blocks writers, and readers at the end", "blocks writers"),
-        (Operation.BACKUP, "blocks writers", "blocks nobody"),
+        (Operation.BACKUP, "blocks writers, and readers while a writer waits", "blocks nobody"),
     ],
 )
 async def test_locks_depend_on_the_journal_mode(tmp_path: Path, operation: Operation, rollback: str, wal: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,45 @@ async def test_a_cancel_ends_the_pause(tmp_path: Path, monkeypatch: pytest.Monke
         await asyncio.wait({running}, timeout=0)
         cancel.set()
         assert (await running).status is Status.CANCELLED
+
+
+@pytest.fixture
+def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machine and database are such that a check goes table by table, two at once."""
+    monkeypatch.setattr("engine.targets.sqlite.planning.planning.processors", lambda: 2)
+    monkeypatch.setattr("engine.targets.sqlite.planning.check_plan.CHECKED_IN_PARTS", 0)
+
+
+@linux_only
+@pytest.mark.usefixtures("two_at_once")
+@pytest.mark.parametrize(
+    ("journal_mode", "in_use", "jobs", "at_once"),
+    [("delete", True, None, 1), ("delete", True, 2, 2), ("delete", False, None, 2), ("wal", True, None, 2)],
+)
+async def test_a_check_that_keeps_others_from_writing_goes_table_by_table_where_there_are_any(
+    tmp_path: Path, journal_mode: str, in_use: bool, jobs: int | None, at_once: int
+) -> None:
+    """Of two at once one would always hold the lock."""
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode)
+    with ExitStack() as other:
+        if in_use:
+            other.enter_context(another_process(path, "SELECT count(*) FROM item"))
+        async with connected(path) as (session, _):
+            planned = await session.plan(Operation.CHECK, Options(jobs=jobs))
+    assert len(planned.steps) > 2
+    assert planned.parallel == at_once
+
+
+@pytest.mark.usefixtures("two_at_once")
+@pytest.mark.parametrize("in_use", [False, True])
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+async def test_checking_table_by_table_counts_where_it_keeps_others_from_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal_mode: str, in_use: bool
+) -> None:
+    who = Company.OTHERS if in_use else Company.NOBODY
+    monkeypatch.setattr("engine.targets.sqlite.session.company", lambda _: who)
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode)
+    async with connected(path) as (session, _):
+        planned = await session.plan(Operation.CHECK, Options())
+        assert (await execute(session, planned.steps[0])).status is Status.COMPLETED
+        assert (session._courtesy._held > 0) is (journal_mode == "delete" and planned.parallel == 1)

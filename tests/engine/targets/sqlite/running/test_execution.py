@@ -108,6 +108,28 @@ async def test_in_wal_mode_the_file_shrinks_with_the_checkpoint_after_incrementa
         assert path.with_name("a.db-wal").stat().st_size == 0
 
 
+async def test_pages_that_others_free_as_fast_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.planning.plans.PAGES_AT_ONCE", 5)
+    path = make_database(tmp_path / "a.db", auto_vacuum="incremental")
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        async with connected(path) as (session, connection):
+            (step,) = (await session.plan(Operation.INCREMENTAL_VACUUM, Options())).steps
+            looks = 0
+
+            def free_more(sql: str) -> None:  # before it is looked at how many are free
+                nonlocal looks
+                looks += sql == "PRAGMA main.freelist_count"
+                if looks == 2:
+                    other.execute("DELETE FROM item")
+
+            await connection.set_trace_callback(free_more)
+            result = await execute(session, step)
+    left = number(path, "freelist_count")
+    assert left > 0
+    assert result.status is Status.COMPLETED
+    assert result.warnings == (f"{left} pages are free still: others free them as fast",)
+
+
 @pytest.mark.parametrize(
     ("auto_vacuum", "rows", "why"),
     [
@@ -324,6 +346,27 @@ async def test_a_directory_that_is_gone_since_the_plan_is_told_in_words(tmp_path
         assert str(result.error).startswith(f"there is no directory {place}")
         assert (await execute(session, check)).status is Status.SKIPPED
     assert files_beside(path) == {"a.db"}
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+@pytest.mark.parametrize("operation", Operation)
+async def test_a_file_that_is_moved_after_the_plan_makes_no_step_fail_but_in_words(
+    tmp_path: Path, operation: Operation, journal_mode: str
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode, auto_vacuum="incremental")
+    before = content(path)
+    async with connected(path) as (session, _):
+        steps = (await session.plan(operation, Options(jobs=2 if operation is Operation.CHECK else None))).steps
+        path.rename(tmp_path / "moved.db")
+        for step in steps:
+            assert isinstance(step, SqliteStep)
+            result = await execute(session, replace(step, read_ahead=True))
+            assert (result.status is Status.FAILED) is bool(result.error) or result.status is Status.SKIPPED
+        await session.facts(operation)
+        await session.plan(operation, Options())
+    for log in ("-wal", "-journal"):  # of what has been moved without them
+        (tmp_path / f"a.db{log}").unlink(missing_ok=True)
+    assert (content(tmp_path / "moved.db"), integrity(tmp_path / "moved.db")) == (before, [])
 
 
 async def test_each_step_finds_the_settings_that_the_plan_says(tmp_path: Path) -> None:
