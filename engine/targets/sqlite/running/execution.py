@@ -129,12 +129,13 @@ async def checkpoint(work: Work) -> StepResult:
 
 def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
     who = in_use(work.path) or "another connection uses it"
-    error = f"{max(written, 0):,} of {max(frames, 0):,} frames of the log were written back: {who}"
+    how_far = f"{max(written, 0):,} of {frames:,} frames of the log were" if frames > 0 else "the log could not be"
+    error = f"{how_far} written back: {who}"
     if work.step.completes_previous:  # the work is done; only the log is still there
         return StepResult(
             status=Status.SKIPPED,
             error=error,
-            warnings=("the file shrinks only when the other connection is done and a checkpoint has run",),
+            warnings=(f"{work.step.reason}: that needs a checkpoint when the other connection is done",),
         )
     return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
 

@@ -17,6 +17,7 @@ from engine.targets import resolve
 from engine.targets.base import Verdict
 from engine.targets.sqlite import SqliteTarget
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
+from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import (
     AUTOMATIC_INDEX,
     HOSTILE_INDEX_NAMES,
@@ -105,10 +106,28 @@ async def test_vacuum_in_wal_mode_reads_what_its_checkpoint_answers(tmp_path: Pa
         assert vacuum.status is Status.COMPLETED
         assert checkpoint.status is Status.SKIPPED
         assert "frames" in str(checkpoint.error)
-        assert ["shrinks only when" in warning for warning in checkpoint.warnings] == [True]
+        assert checkpoint.warnings == (
+            "in WAL mode the file shrinks when the log has been written back to it: "
+            "that needs a checkpoint when the other connection is done",
+        )
         assert path.stat().st_size == size
     assert (await run(path, Operation.VACUUM))["VACUUM"].status is Status.COMPLETED
     assert path.stat().st_size < size
+
+
+async def test_what_reindex_leaves_in_the_log_is_not_said_to_be_about_the_size_of_the_file(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
+    with transaction(path, "DEFERRED"):
+        checkpoint = (await run(path, Operation.REINDEX, lock_timeout=0.05))["PRAGMA main.wal_checkpoint(TRUNCATE)"]
+    assert ["the new indexes are in the log" in warning for warning in checkpoint.warnings] == [True]
+
+
+async def test_of_a_log_that_could_not_be_looked_at_no_frames_are_counted(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode="wal")
+    with another_process(path, "PRAGMA user_version"), transaction(path, "IMMEDIATE"):
+        (result,) = (await run(path, Operation.CHECKPOINT, lock_timeout=0.05)).values()
+    assert result.status is Status.FAILED
+    assert str(result.error).startswith("the log could not be written back: ")
 
 
 async def test_analyze_has_a_step_per_ordinary_table(tmp_path: Path) -> None:
