@@ -103,6 +103,8 @@ class TargetInfo:
     version: str
     facts: Facts
     operations: tuple[OperationInfo, ...]
+    remarks: tuple[str, ...] = ()
+    """What has happened to it as it was looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,4 +148,5 @@ async def _target(entry: TargetEntry) -> Check:
         return Check(Level.PROBLEM, entry.name, f"{error.what}: {error.why}", error.hint)
     bytes_used = info.facts.get("size")
     shown = size(bytes_used) if isinstance(bytes_used, int | float) else "?"
-    return Check(Level.OK, entry.name, f"{info.engine} {info.version}, {shown}, can be maintained")
+    found = "; ".join([f"{info.engine} {info.version}, {shown}, can be maintained", *info.remarks])
+    return Check(Level.OK, entry.name, found)

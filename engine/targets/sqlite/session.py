@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetError
@@ -41,11 +42,17 @@ CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 PATIENCE_TO_COMPLETE: Final = 60.0
 """Seconds that a step whose lack does harm waits for its lock at least."""
 
+ROLLED_BACK: Final = "what an earlier crash had left half done was rolled back as the database was opened"
+
 
 class SqliteSession:
     """The `Session` of a SQLite file; see engine.targets.base."""
 
-    def __init__(self, connection: MeteredConnection, path: str, lock_timeout: float) -> None:
+    def __init__(
+        self, connection: MeteredConnection, path: str, lock_timeout: float, *, rolled_back: bool = False
+    ) -> None:
+        """`rolled_back`: as it was opened, what an earlier crash had left."""
+        self._as_opened = (ROLLED_BACK,) if rolled_back else ()
         self._connection = connection
         self._must_stay = None if connection.takes_locks else last_change(path)
         self._path = path
@@ -80,6 +87,7 @@ class SqliteSession:
             version=sqlite3.sqlite_version,
             facts=summary_facts(summary),
             operations=offer.operation_infos(wal=summary.is_wal),
+            remarks=self._as_opened,
         )
 
     async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
@@ -87,7 +95,10 @@ class SqliteSession:
             condition = await survey(self._connection.aio, self._path, budget=budget, lock_timeout=self._lock_timeout)
         except sqlite3.Error as error:
             raise reading_error(self._path, error, self._lock_timeout, in_use(self._path)) from error
-        return advise(condition, past)
+        return tuple(
+            replace(one, reason="; ".join([*self._as_opened, one.reason])) if one.operation is Operation.CHECK else one
+            for one in advise(condition, past)
+        )
 
     async def require(self, objects: Sequence[str]) -> None:
         """Raise UsageError for a name that is no table or index of the database."""
@@ -116,7 +127,11 @@ class SqliteSession:
             there = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
             damaged_indexes = [name for name in damaged_indexes if name in there]
         others = in_use(self._path)
-        return (*offer.remarks(operations, damaged_indexes), *([f"in use: {others}"] if others else []))
+        return (
+            *self._as_opened,
+            *offer.remarks(operations, damaged_indexes),
+            *([f"in use: {others}"] if others else []),
+        )
 
     async def in_the_way(self, operation: Operation) -> str:
         if not offer.OFFERS[operation].writes:

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from engine.errors import TargetUnavailableError
+from engine.errors import TargetRefusedError, TargetUnavailableError
 from engine.jobs import EngineName, Operation
 from engine.targets.sqlite.connection.errors import is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
 from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.session import SqliteSession
-from engine.targets.sqlite.system import files
+from engine.targets.sqlite.system import files, hot_journal
 from engine.targets.sqlite.system.holders import in_use
 
 
@@ -60,18 +60,27 @@ class SqliteTarget:
     async def connect(self, *, lock_timeout: float, writing: bool = True) -> AsyncIterator[SqliteSession]:
         files.check_readable(self.path)
         if writing:
-            files.check_writable(self.path)
+            self._check_writable()
         # Also for a mere look, where that can be: an earlier crash may have to be rolled back before.
         may_write = writing or files.may_be_written(self.path)
+        left_over = hot_journal.is_left_over(self.path)
         try:
             connection = await self._open(lock_timeout, writing=may_write)
         except sqlite3.Error as error:
             raise opening_error(self.path, error, lock_timeout, in_use(self.path)) from error
         async with AsyncExitStack() as stack:
             stack.push_async_callback(connection.close)
-            session = SqliteSession(connection, self.path, lock_timeout)
+            rolled_back = left_over and hot_journal.is_gone(self.path)
+            session = SqliteSession(connection, self.path, lock_timeout, rolled_back=rolled_back)
             stack.push_async_callback(session.close)
             yield session
+
+    def _check_writable(self) -> None:
+        try:
+            files.check_writable(self.path)
+        except TargetRefusedError as error:
+            alone = " and ".join(operation for operation in self.operations if not self.writes(operation))
+            raise TargetRefusedError(error.what, error.why, f"{error.hint}; {alone} run all the same, alone") from None
 
     async def _open(self, lock_timeout: float, *, writing: bool) -> MeteredConnection:
         try:
@@ -85,5 +94,7 @@ class SqliteTarget:
         return await MeteredConnection.open(connection_uri(self.path, writing=False, immutable=True), lock_timeout)
 
     async def preflight(self, *, lock_timeout: float, writing: bool = True, objects: Sequence[str] = ()) -> None:
+        if not objects and files.may_be_written(self.path) and hot_journal.is_left_over(self.path):
+            return  # the job that rolls it back tells of it in its log
         async with self.connect(lock_timeout=lock_timeout, writing=writing) as session:
             await session.require(objects)

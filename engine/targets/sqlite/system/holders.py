@@ -86,13 +86,9 @@ def holders(path: str) -> tuple[Holder, ...] | None:
     None where this cannot be told: anywhere but on Linux. Not seen are locks of processes outside of our container,
     and those of other hosts on a network file system.
     """
-    try:
-        locks = parse_locks(Path("/proc/locks").read_text(encoding="ascii"))
-        all_mounts = mounts()
-    except OSError:
+    uses = _uses(path)
+    if uses is None:
         return None
-    real = os.path.realpath(path)  # SQLite names the files beside it after what a link leads to
-    uses = uses_by_process(locks, _ids_of(real, all_mounts), _ids_of(real + "-shm", all_mounts))
     others = {pid: use for pid, use in uses.items() if pid != os.getpid()}
     return tuple(Holder(None if pid < 0 else pid, _command(pid), use) for pid, use in others.items())
 
@@ -100,6 +96,22 @@ def holders(path: str) -> tuple[Holder, ...] | None:
 def blocking_writers(holders: Iterable[Holder], *, wal: bool) -> Iterator[Holder]:
     """Those whom somebody who wants to write has to wait for: in WAL mode that is nobody who reads."""
     return (holder for holder in holders if holder.lock is not Use.OPEN and not (wal and holder.lock is Use.READ))
+
+
+def is_locked(path: str) -> bool | None:
+    """Whether any process, this one too, holds a lock on the database; None where this cannot be told."""
+    uses = _uses(path)
+    return None if uses is None else bool(uses)
+
+
+def _uses(path: str) -> dict[int, Use] | None:
+    try:
+        locks = parse_locks(Path("/proc/locks").read_text(encoding="ascii"))
+        all_mounts = mounts()
+    except OSError:
+        return None
+    real = os.path.realpath(path)  # SQLite names the files beside it after what a link leads to
+    return uses_by_process(locks, _ids_of(real, all_mounts), _ids_of(real + "-shm", all_mounts))
 
 
 def in_use(path: str) -> str:

@@ -183,6 +183,7 @@ async def test_a_read_only_file_is_refused(path: Path) -> None:
     error = await refusal(path)
     assert isinstance(error, TargetRefusedError)
     assert "the file is read-only" in str(error)
+    assert "check and backup run all the same, alone" in str(error)
 
 
 async def test_a_read_only_directory_is_refused(path: Path) -> None:
@@ -225,8 +226,10 @@ async def test_a_hot_journal_is_rolled_back(path: Path) -> None:
     before = content(path)
     crashed = crashed_copy(path)
     assert files_beside(path) == {"a.db", "crashed.db", "crashed.db-journal"}
-    await resolve(str(crashed)).preflight(lock_timeout=1)
-    assert files_beside(path) == {"a.db", "crashed.db"}
+    await resolve(str(crashed)).preflight(lock_timeout=1)  # leaves that to the job, whose log tells it
+    assert "crashed.db-journal" in files_beside(path)
+    async with resolve(str(crashed)).connect(lock_timeout=1):
+        assert files_beside(path) == {"a.db", "crashed.db"}
     assert content(crashed) == before
 
 

@@ -1,0 +1,60 @@
+"""What a crash left half done is rolled back by whoever looks next, and that is told once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Past, Request, look
+from engine.targets.sqlite.session import ROLLED_BACK
+from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
+from tests.sqlite_files import files_beside, make_database
+
+
+@pytest.fixture
+def crashed(tmp_path: Path) -> Path:
+    directory = tmp_path / "data"
+    directory.mkdir()
+    path = make_database(directory / "a.db", rows=200)
+    with another_process(path, program=BEGINS_TO_WRITE) as pid:
+        os.kill(pid, signal.SIGKILL)
+    assert files_beside(path) == {"a.db", "a.db-journal"}
+    return path
+
+
+async def test_a_plan_tells_it(crashed: Path) -> None:
+    request = Request(target=str(crashed), operations=(Operation.VACUUM,))
+    assert (await look.plan(request)).warnings == (ROLLED_BACK,)
+    assert (await look.plan(request)).warnings == ()
+
+
+async def test_a_look_at_the_target_tells_it(crashed: Path) -> None:
+    assert (await look.inspect(str(crashed))).remarks == (ROLLED_BACK,)
+    assert (await look.inspect(str(crashed))).remarks == ()
+
+
+async def test_the_advice_on_a_check_tells_it(crashed: Path) -> None:
+    for told in (True, False):
+        advice = await look.advise(str(crashed), Past(now=0), budget=None)
+        assert [one.operation for one in advice if ROLLED_BACK in one.reason] == [Operation.CHECK] * told
+
+
+async def test_the_log_of_the_job_that_opens_it_tells_it(crashed: Path, tmp_path: Path) -> None:
+    async with Engine.open(tmp_path / "state" / "jobs.db", workers=1) as engine:
+        (job,) = await engine.submit([Request(target=str(crashed), operations=(Operation.ANALYZE,))])
+        (done,) = await engine.wait([job.id])
+    assert ROLLED_BACK in [line.message for line in done.children[0].log]
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "truncate", "persist"])
+async def test_a_journal_that_is_in_use_or_done_with_is_none_of_a_crash(tmp_path: Path, journal_mode: str) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    statements = (f"PRAGMA journal_mode = {journal_mode}", "BEGIN", "UPDATE item SET price = 1")
+    with another_process(path, *statements):
+        assert path.with_name("a.db-journal").exists()
+        assert (await look.inspect(str(path))).remarks == ()
+    with another_process(path, *statements, "COMMIT"):
+        assert (await look.inspect(str(path))).remarks == ()
