@@ -137,10 +137,14 @@ def test_only_what_is_needed_runs_until_nothing_is(dbtend: CommandLine, shop: Pa
 
     third = dbtend("run", "--needed", shop, "--json")
     assert (third.code, third.json) == (0, {"jobs": []})
-    assert third.err.startswith("dbtend: shop.db needs nothing: ")
+    assert third.err == "dbtend: shop.db needs nothing\n"
     in_words = dbtend("run", "--needed", shop)
     assert (in_words.code, in_words.err) == (0, "")
-    assert in_words.out.startswith("shop.db needs nothing: ")
+    summary, *reasons = in_words.out.splitlines()
+    assert summary == "shop.db needs nothing"
+    assert [line.split()[0] for line in reasons] == [
+        one["operation"] for one in dbtend("advise", shop, "--json").json["advice"]
+    ]
     assert "no check found a damaged index" in in_words.out
     assert (dbtend("plan", "--needed", shop).out, dbtend("plan", "--needed", shop, "--json").json) == (
         in_words.out,
@@ -170,7 +174,7 @@ def test_of_several_targets_only_those_that_need_something(dbtend: CommandLine, 
     dbtend.configure(f'[targets.small]\nurl = "{sales}"\noperations = ["analyze"]')
     result = dbtend("run", "--needed", "small", shop, "--json")
     assert operations(result.json) == [["analyze", "check"]]
-    assert result.err.startswith("dbtend: sales.db needs nothing: ")
+    assert result.err.startswith("dbtend: sales.db needs nothing\n")
 
 
 def test_a_damaged_index_comes_first_and_alone(dbtend: CommandLine, shop: Path) -> None:

@@ -105,6 +105,11 @@ def test_a_check_that_could_not_look_says_why() -> None:
     assert report.ending(unknown) == "failed in 1.50 s (operation error): no such collation sequence: x"
 
 
+def test_the_line_of_a_job_whose_only_operation_failed_says_why() -> None:
+    unknown = replace(CHECKED, before={"size": 5}, after={"size": 5}, error="no such collation sequence: x\x1b")
+    assert report.summary(parent(unknown)) == "#42 sales.db failed in 2.00 s  no such collation sequence: x\\x1b"
+
+
 def test_a_run_shows_the_first_findings_and_where_the_others_are() -> None:
     assert list(job_report.first_findings(parent(CHECKED, child(2)))) == [
         *[f"row {n} is missing\\x1b" for n in range(1, 6)],

@@ -62,13 +62,16 @@ def to_run(asked: Sequence[Request], args: argparse.Namespace, store: Path) -> S
     if not args.needed or args.operations:
         return asked
     requests, said = asyncio.run(_only_needed(asked, store))
-    for line in said:
-        (output.notice if args.json or requests else output.line)(line)
+    for summary, *reasons in said:
+        if args.json or requests:
+            output.notice(summary)
+        else:
+            output.line("\n".join([summary, *reasons]))
     return requests
 
 
-async def _only_needed(asked: Sequence[Request], store: Path) -> tuple[list[Request], list[str]]:
-    """What of the requests is needed; and of each target that needs nothing, a line that says so."""
+async def _only_needed(asked: Sequence[Request], store: Path) -> tuple[list[Request], list[list[str]]]:
+    """What of the requests is needed; and of each target that needs nothing, the lines that say so."""
     requests, said = [], []
     async with adviser(store) as looking:
         for request in asked:
@@ -80,8 +83,9 @@ async def _only_needed(asked: Sequence[Request], store: Path) -> tuple[list[Requ
     return requests, said
 
 
-def nothing_needed(request: Request, advice: Sequence[Advice]) -> str:
-    """`sales.db needs nothing: 2% of the file is wasted: ...; the last clean check was ...`."""
+def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
+    """`sales.db needs nothing`, and a line for each operation that says why not."""
     wanted = [one for one in advice if one.operation in request.operations]
-    reasons = dict.fromkeys(plain(one.reason) for one in wanted)
-    return f"{target_name(request.target)} needs nothing: {'; '.join(reasons)}"
+    width = max((len(one.operation) for one in wanted), default=0)
+    reasons = [f"  {one.operation:{width}}  {plain(one.reason)}" for one in wanted]
+    return [f"{target_name(request.target)} needs nothing", *reasons]

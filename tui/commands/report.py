@@ -110,9 +110,12 @@ def caveats(job: ParentJob) -> str:
 
 
 def job_effect(job: ParentJob) -> str:
-    """What its only child did, else the database's size before the first child that ran and after the last."""
-    if len(job.children) == 1 and (said := effect(job.children[0])):
-        return said
+    """What its only child did, or why not, else the database's size before the first child that ran and after the
+    last."""
+    if len(job.children) == 1:
+        (child,) = job.children
+        if said := effect(child) or (plain(child.error or "") if child.status is Status.FAILED else ""):
+            return said
     before = [size for child in job.children if (size := number(child.before, "size")) is not None]
     after = [size for child in job.children if (size := number(child.after, "size")) is not None]
     return size_change(before[0], after[-1]) if before and after else ""
