@@ -54,7 +54,7 @@ SHOWN: Final = {
 ACTIONS: Final = (
     Action("run", Place.MAIN, "r", "plan", "run", "The plan of the chosen operations; enter there runs it"),
     Action("plan", Place.MAIN, "p", "plan", "plan", "Show exactly what the chosen operations would do"),
-    Action("choose", Place.MAIN, "space", "choose", "choose", "Take the operation under the cursor in or out"),
+    Action("choose", Place.MAIN, "space", "screen.choose", "choose", "Take the operation under the cursor in or out"),
     Action("history", Place.MAIN, "h", "history", "history", "Every job that ever was"),
     Action("zoom", Place.MAIN, "plus", "zoom", "zoom", "The focused pane over the whole screen, and back"),
     Action("pane-1", Place.MAIN, "1", "pane('targets')", "", "To the targets; the one under the cursor is current"),

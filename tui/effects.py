@@ -59,11 +59,11 @@ def _vacuum(child: ChildJob) -> Phrases:
     if before is None or after is None:
         return ()
     if size(before) == size(after):
-        return (f"{size(after)} as before",) if child.status is Status.COMPLETED else ()
+        return (f"{size(after)} as before", "as before") if child.status is Status.COMPLETED else ()
     value, _, unit = size(before).partition(" ")
     short = f"{value} -> {size(after)}" if size(after).endswith(f" {unit}") else ""
     change = f"{size(before)} -> {size(after)}"
-    return size_change(before, after), change, *([short] if short else [])
+    return size_change(before, after), change, *([short] if short else []), f"now {size(after)}"
 
 
 def _reindex(child: ChildJob) -> Phrases:
@@ -72,7 +72,7 @@ def _reindex(child: ChildJob) -> Phrases:
     change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
     if not rebuilt:
         return (f"indexes {change}", change) if change else ()
-    return _shorter_and_shorter(f"{counted(len(rebuilt), 'index')} rebuilt", change)
+    return *_shorter_and_shorter(f"{counted(len(rebuilt), 'index')} rebuilt", change), f"{len(rebuilt):,} rebuilt"
 
 
 def _statistics(child: ChildJob) -> Phrases:
@@ -82,7 +82,7 @@ def _statistics(child: ChildJob) -> Phrases:
     if not changed:
         return "statistics unchanged", "unchanged"
     of = f" of {rows:,.0f}" if rows is not None and rows >= changed else ""
-    return f"{changed:,.0f}{of} statistics changed", f"{changed:,.0f}{of} changed"
+    return f"{changed:,.0f}{of} statistics changed", f"{changed:,.0f}{of} changed", f"{changed:,.0f} changed"
 
 
 def _check(child: ChildJob) -> Phrases:
@@ -97,15 +97,15 @@ def _checkpoint(child: ChildJob) -> Phrases:
     if written is None:
         return ()
     if not number(child.before, "wal_size"):
-        return ("the log was empty",)
-    return f"{size(written)} of log written back", f"{size(written)} written back"
+        return "the log was empty", "log was empty"
+    return f"{size(written)} of log written back", f"{size(written)} written back", f"{size(written)} back"
 
 
 def _incremental_vacuum(child: ChildJob) -> Phrases:
     pages, back = _less(child, "pages"), _less(child, "size")
-    return _shorter_and_shorter(
-        f"{counted(int(pages), 'page')} freed" if pages is not None else "", f"{size(back)} back" if back else ""
-    )
+    freed = f"{counted(int(pages), 'page')} freed" if pages is not None else ""
+    said = _shorter_and_shorter(freed, f"{size(back)} back" if back else "")
+    return (*said, f"{pages:,.0f} freed") if pages is not None else said
 
 
 def _fts_optimize(child: ChildJob) -> Phrases:
@@ -113,8 +113,8 @@ def _fts_optimize(child: ChildJob) -> Phrases:
     if before is None or after is None:
         return ()
     if before == after:
-        return (f"{counted(int(after), 'segment')} as before",)
-    return (f"{before:,.0f} -> {counted(int(after), 'segment')}",)
+        return f"{counted(int(after), 'segment')} as before", "as before"
+    return f"{before:,.0f} -> {counted(int(after), 'segment')}", f"{before:,.0f} -> {after:,.0f}"
 
 
 def _backup(child: ChildJob) -> Phrases:
@@ -123,7 +123,8 @@ def _backup(child: ChildJob) -> Phrases:
         return ()
     sized = f"{size(written)} to " if written is not None else "to "
     checked = "" if child.warnings else ", checked"
-    return f"{sized}{path}{checked}", f"{sized}{path}", f"{sized}{PurePath(path).name}", f"to {PurePath(path).name}"
+    least = f"{size(written)} written" if written is not None else f"to {PurePath(path).name}"
+    return f"{sized}{path}{checked}", f"{sized}{path}", f"{sized}{PurePath(path).name}", least
 
 
 _PHRASES: Final[Mapping[Operation, Callable[[ChildJob], Phrases]]] = {

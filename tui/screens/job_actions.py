@@ -14,6 +14,7 @@ from tui.actions import bindings
 from tui.screens.base import ConsoleScreen, Result
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.typed_confirm import TypedConfirmScreen
+from tui.views.after_a_cancel import after_a_cancel
 from tui.views.line import Role
 from tui.views.status import child_of, is_cancelling, operations, status_in_words
 
@@ -72,7 +73,7 @@ class JobActions(ConsoleScreen[Result]):
 
         self._ask(
             f"Cancel #{job} {what}?",
-            "What runs is stopped as soon as that is safe for the data; what waits does not start.",
+            after_a_cancel(unfinished, self.console_app.clock()),
             cancel,
         )
 

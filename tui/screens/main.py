@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
 from textual.widget import Widget
 
-from engine import JobId, ParentJob, Request
-from engine.errors import DbtendError, DuplicateRequestError
+from engine import JobId, Operation, ParentJob, Request
+from engine.errors import DbtendError, DuplicateRequestError, TargetBusyError
 from tui.actions import bindings
 from tui.screens.base import STEPS_EVERY
 from tui.screens.history import HistoryScreen
@@ -39,6 +40,8 @@ FIRST_LOOK = 0.1
 """Seconds that the first frame waits for the first look at the targets, at most."""
 ADVICE_BUDGET = 0.2
 """Seconds for each target that the advice may spend on facts which are dear to get."""
+LOOK_AGAIN = 3.0
+"""Seconds to another look at targets that were locked, or not there."""
 PANES = ("targets", "operations", "jobs", "detail")
 
 
@@ -63,6 +66,7 @@ class MainScreen(JobActions[None]):
         self._operations.add_class("-front")
         self._header = OneLine(id="header")
         self._steps_read_at = 0
+        self._another_look: Timer | None = None
         self._plan_awaited: int | None = None
         """The target whose plan is wanted as soon as it is known what it needs."""
 
@@ -107,13 +111,25 @@ class MainScreen(JobActions[None]):
                 continue
             try:
                 advice = await self.console_app.engine.advise(state.entry.url, budget=ADVICE_BUDGET)
-            except DbtendError:  # it may be busy just now; what the last look said stands, if there was one
-                advice = state.advice or ()
-            self._board.heed(number, advice)
+            except DbtendError as error:
+                self._board.leave_unadvised(number, is_busy=isinstance(error, TargetBusyError))
+            else:
+                self._board.heed(number, advice)
             self._show_targets()
             if number == self._plan_awaited == self._board.current and self.is_current:
                 self.say("")
                 self.action_plan()
+        if self._board.unsettled and self._another_look is None:
+            self._another_look = self.set_timer(LOOK_AGAIN, self._look_again)
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether targets are to be looked at once more by itself: there is a timer only then."""
+        return self._another_look is not None
+
+    def _look_again(self) -> None:
+        self._another_look = None
+        self.run_worker(self._look_at(self._board.unsettled), group="targets")
 
     @on(ItemList.Resized, "#targets, #operations")
     def _show_targets(self) -> None:
@@ -137,6 +153,7 @@ class MainScreen(JobActions[None]):
                     self._operations.key,
                     width=width,
                     height=height,
+                    check=self._board.check_level,
                 )
             )
         self._show_header()
@@ -156,10 +173,12 @@ class MainScreen(JobActions[None]):
     def _describe_operation(self) -> None:
         self._show_operations()
 
-    @on(OperationList.Toggled)
-    def _toggle_operation(self, message: OperationList.Toggled) -> None:
-        self._board.toggle(message.operation)
-        self._show_operations()
+    def action_choose(self) -> None:
+        # At once, and on the target under the cursor: the next key, which runs it, may have been typed already.
+        self._choose_target()
+        if isinstance(self._operations.key, Operation):
+            self._board.toggle(self._operations.key)
+            self._show_operations()
 
     # Jobs
 
@@ -220,6 +239,7 @@ class MainScreen(JobActions[None]):
         return super().can(action_id)
 
     def action_plan(self) -> None:
+        self._choose_target()
         request, self._plan_awaited = self._board.request(), None
         if request is None or self._board.state is None:
             if self._board.is_being_looked_at:
@@ -267,8 +287,8 @@ class MainScreen(JobActions[None]):
     def action_pane(self, name: str) -> None:
         pane = self.query_one(f"#{name}")
         self._bring_to_front(pane)
-        # What is hidden cannot be focused, and it is shown only with the next refresh.
-        self.call_after_refresh(pane.focus)
+        # At once: a key that was typed right after this one is for the new pane already.
+        self.set_focus(pane, scroll_visible=False)
 
     def action_next_pane(self, by: int) -> None:
         here = PANES.index(self.focused.id) if self.focused and self.focused.id in PANES else 0

@@ -10,7 +10,7 @@ from tui.facts import changes, table
 from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, line, wrapped
 from tui.views.remarks import earlier_attempt, remarks
-from tui.views.status import child_of, is_cancelling, operations, status_span, time_taken, warnings
+from tui.views.status import WHOLE, child_of, is_cancelling, operations, status_span, time_taken, warnings
 from tui.views.times import limit, times
 
 
@@ -62,7 +62,7 @@ def how_far(child: ChildJob, now: int) -> list[str]:
     said += [progress.phase] if progress.phase and not is_cancelling(child) else []
     if progress.steps_total:
         at = f"step {min(progress.steps_done + 1, progress.steps_total)} of {progress.steps_total}"
-        said.append(f"{at}, {plain(progress.object)}" if progress.object else at)
+        said.append(f"{at}, {plain(progress.object)}" if progress.object and progress.object != WHOLE else at)
     return said
 
 

@@ -6,10 +6,10 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from engine import Advice, Level, Operation, OperationInfo, Status, TargetInfo
+from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.advice import worst
 from engine.config import TargetEntry
-from engine.errors import DbtendError
+from engine.errors import DbtendError, TargetBusyError
 from tui.facts import number
 from tui.text import GLYPH, plain, size
 from tui.views.line import Line, Role, Span, both_ends, fit, wrapped
@@ -48,6 +48,8 @@ def target_rows(states: Collection[TargetState], current: int, width: int) -> li
 
 
 def _target_word(state: TargetState) -> tuple[Span, ...]:
+    if isinstance(state.error, TargetBusyError):
+        return ((" locked", Role.WARNING),)
     if state.error is not None:
         return ((f" {GLYPH[Status.FAILED]} no access", Role.FAILED),)
     if state.info is None:
@@ -66,16 +68,23 @@ def operation_rows(
     *,
     width: int,
     height: int,
+    check: CheckLevel | None = None,
 ) -> list[Line]:
     """A checkbox for each operation, with how urgent it is, why, what it does and whom it blocks.
 
     Where that is higher than `height`, only those that are needed say why, and the one under the cursor is
-    described below them; where that is too high as well, that one says why, too.
+    described below them; where that is too high as well, that one says why, too, and what has no room gives way.
+
+    Args:
+        check: how thorough a check is.
     """
     if not offered:
         return []
     advised = {one.operation: one for one in advice}
-    boxes = {info.operation: _checkbox(info, advised.get(info.operation), chosen, width) for info in offered}
+    names = {info.operation: info.operation.value for info in offered}
+    if check is not None and Operation.CHECK in names:
+        names[Operation.CHECK] += f" ({check})"
+    boxes = {name: _checkbox(name, words, advised.get(name), chosen, width) for name, words in names.items()}
     whys = {name: _why(one, width, indent=4) for name, one in advised.items()}
     all_of_it = [
         row
@@ -92,12 +101,19 @@ def operation_rows(
     below = described if current.operation in needed else [*why, *described]
     if len(with_reasons) + 1 + len(below) <= height:
         return [*with_reasons, Line(), *map(_keyless, below)]
-    return [*boxes.values(), Line(), *map(_keyless, [*why, *described])]
+    return [*boxes.values(), *map(_keyless, _in_room(why, described, height - len(boxes)))]
 
 
-def _checkbox(info: OperationInfo, advice: Advice | None, chosen: Collection[Operation], width: int) -> Line:
-    name = info.operation
-    left: tuple[Span, ...] = (("[x] " if name in chosen else "[ ] ", Role.KEY), (name.value, Role.STRONG))
+def _in_room(why: list[Line], described: list[Line], room: int) -> list[Line]:
+    """As much as there is room for below a list: first why, then the blank line above it, then what it does."""
+    for said in ([Line(), *why, *described], [Line(), *why] if why else [Line(), *described], why or described):
+        if len(said) <= room:
+            return said
+    return why or described
+
+
+def _checkbox(name: Operation, words: str, advice: Advice | None, chosen: Collection[Operation], width: int) -> Line:
+    left: tuple[Span, ...] = (("[x] " if name in chosen else "[ ] ", Role.KEY), (words, Role.STRONG))
     # That no backup is advised does not say that there is one.
     silent = advice is None or (name is Operation.BACKUP and not advice.is_needed)
     verdict = () if silent or advice is None else ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)

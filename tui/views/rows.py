@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
-from engine.jobs import FINISHING
+from engine.jobs import CANNOT_STOP, FINISHING
 from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, right
 from tui.views.status import (
     STATUS_WIDTH,
+    WHOLE,
     bar,
     is_cancelling,
     operations,
@@ -24,8 +25,10 @@ from tui.views.status import (
 MANY = 8
 """With more children than this, only those that run or failed are shown at first."""
 ELAPSED_WIDTH = 7
-PERCENT_LEAST = 4
+PERCENT_LEAST = 3
 PERCENT_WIDTH = 5
+NUMBER_WIDTH = 4
+"""Cells of ` .2 `."""
 AT_WIDTH = 14
 """Cells of `  writing back`."""
 LEFT_WIDTH = 11
@@ -86,10 +89,10 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
 def child_row(child: ChildJob, target: str, *, now: int, width: int, names: int = 9) -> Line:
     """`names`: cells for the operation, so that the rows of one parent stand below each other."""
     head: tuple[Span, ...] = (
-        (right(f".{child.ordinal} ", 5) + fit(child.operation.value, names - 1) + " ", Role.TEXT),
+        (right(f".{child.ordinal} ", NUMBER_WIDTH) + fit(child.operation.value, names - 1) + " ", Role.TEXT),
         status_span(child, STATUS_WIDTH + 1),
     )
-    room = width - 5 - names - STATUS_WIDTH - 2 - ELAPSED_WIDTH
+    room = width - NUMBER_WIDTH - names - STATUS_WIDTH - 2 - ELAPSED_WIDTH
     elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
     return Line((*head, *_middle(child, target, now, room), (" " + elapsed, Role.DIM)), child.id)
 
@@ -119,19 +122,42 @@ def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...
         return ((fit(what_happened(child, target, room), room), role),)
     progress = child.progress
     if is_cancelling(child) and progress.phase == FINISHING:
-        said = f"({FINISHING})"
-        return ((fit(said if len(said) <= room else "(finishing)", room), Role.CANCELLED),)
+        return _finishing(child, now, room)
     if child.recovering:
-        return ((fit("looks for damage", room), Role.CANCELLED),)
+        return ((fit("looks for damage" if room >= 16 else "being checked", room), Role.CANCELLED),)
     if is_cancelling(child):
-        said = "asked to stop  "
-        if room < 30:
-            return ((fit(said, room), Role.CANCELLED),)
-        return ((said, Role.CANCELLED), *_measured(child, room - len(said)))
+        return _stopping(child, now, room)
     again = f"  attempt {child.attempt}" if child.attempt > 1 else ""
     if again and room - len(again) >= _least_room(progress):
         return (*_how_far(child, now, room - len(again)), (again, Role.DIM))
     return _how_far(child, now, room)
+
+
+def _finishing(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
+    """That it cannot be interrupted, as far as there is room for it beside how long it goes on; a word at least."""
+    only_how_far = replace(child, progress=replace(child.progress, phase=None, object=None), cancel_requested_at=None)
+    least = _least_room(child.progress)
+    for said in (f"({FINISHING})  ", "(finishing)  "):
+        if len(said) + least <= room:
+            return ((said, Role.CANCELLED), *_how_far(only_how_far, now, room - len(said)))
+    if child.progress.fraction is not None and least <= room:
+        return _how_far(only_how_far, now, room)
+    return ((fit("(finishing)", room), Role.CANCELLED),)
+
+
+def _stopping(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
+    """That it was asked to stop, and how far it is: beside the words, or behind the beginning of them."""
+    said = "asked to stop"
+    if room >= 30:
+        rest = room - len(said) - 2
+        goes_on = child.progress.phase in CANNOT_STOP
+        return ((f"{said}  ", Role.CANCELLED), *(_how_far(child, now, rest) if goes_on else _measured(child, rest)))
+    share = f" {percent(child.progress.fraction)}" if child.progress.fraction is not None else ""
+    if len(said) + len(share) > room:
+        said = "stopping"
+    if len(said) + len(share) > room:
+        share = ""
+    return ((fit(said, room - len(share)), Role.CANCELLED), (share, Role.DIM))
 
 
 def _least_room(progress: Progress) -> int:
@@ -146,7 +172,10 @@ def _how_far(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
         return ((_at(progress, room), Role.TEXT),)
     if progress.fraction is None or room < PERCENT_LEAST + LEFT_WIDTH:
         return _measured(child, room)
-    left = (right(time_left(remaining(child, now)), LEFT_WIDTH), Role.DIM)
+    words = time_left(remaining(child, now))
+    if room <= PERCENT_LEAST + cell_len(words):
+        return _measured(child, room)
+    left = (right(words, LEFT_WIDTH), Role.DIM)
     return (*_measured(child, room - LEFT_WIDTH), left)
 
 
@@ -176,7 +205,7 @@ def _bar_length(room: int) -> int:
 
 def _at(progress: Progress, room: int) -> str:
     """What goes on, and on which object; the beginning of a name says nothing beside what goes on."""
-    name = plain(progress.object or "")
+    name = "" if progress.object == WHOLE else plain(progress.object or "")
     both = "  ".join(filter(None, (progress.phase, name)))
     return fit(both if cell_len(both) <= room else progress.phase or name, room)
 

@@ -14,14 +14,16 @@ from tui.views.line import Role, Span, fit
 
 STATUS_WIDTH = 12
 SHORT_REASONS = {
-    Reason.TIME_LIMIT: "past time limit",
-    Reason.PREVIOUS_FAILED: "one before failed",
+    Reason.TIME_LIMIT: "past its limit",
+    Reason.PREVIOUS_FAILED: "earlier failed",
     Reason.OWNER_LOST: "worker died",
 }
 """Where the word alone would not say enough."""
 TELLING_REASONS = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
 """Those whose words say more than the beginning of a sentence."""
 HOW_MANY_FAILED = re.compile(r"\d+ of \d+ steps failed: ")
+WHOLE = "main"
+"""What SQLite calls the database itself: of a step on all of it, the name says nothing."""
 BAR_FULL, BAR_EMPTY = "━", "─"
 
 
@@ -64,7 +66,7 @@ def what_happened(child: ChildJob, target: str, width: int) -> str:
     if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
         return _why(child, unquote(urlsplit(target).path), width)
     if child.status is Status.PENDING and child.recovering:
-        return "its process died"
+        return "its process died" if width >= 16 else "process died"
     if child.status is Status.PENDING and child.attempt:
         return "will run again"
     return effect(child, width) or steps_taken(child)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine import Engine, Operation
+from engine import CheckLevel, Engine, Operation
 from tests.sqlite_files import transaction
 from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
 from tui.app import DbtendApp
@@ -20,8 +20,13 @@ STORE = Path("jobs.db")
 
 
 def levels(console: Console) -> dict[str, str]:
-    lines = (line.split() for line in console.lines("#operations") if line.startswith("["))
-    return {words[-2]: words[-1] for words in lines if words[-1] in {"now", "soon", "ok"}}
+    lines = (line[4:].split() for line in console.lines("#operations") if line.startswith("["))
+    return {words[0]: words[-1] for words in lines if words[-1] in {"now", "soon", "ok"}}
+
+
+def check_row(console: Console) -> str:
+    (row,) = (line for line in console.lines("#operations") if line[4:].startswith("check "))
+    return row.rpartition(")")[0] + ")"
 
 
 async def test_what_is_needed_is_chosen_and_runs_as_it_is_advised(sales: Path, clock: Clock) -> None:
@@ -59,9 +64,25 @@ async def test_what_the_user_says_stands_until_it_is_under_way(sales: Path, cloc
         await console.press("r", "enter")
         (done,) = await console.engine.wait([1])
         assert done.request.operations == (Operation.VACUUM, Operation.CHECK)
-        assert done.request.options.check is None  # it was asked for, so it is a full one
-        await console.until(lambda: levels(console)["check"] == "ok")
-        assert chosen(console) == ["analyze"]
+        assert done.request.options.check is CheckLevel.QUICK  # nobody asked for more than is advised
+        await console.until(lambda: check_row(console) == "[x] check (full)")
+        assert chosen(console) == ["analyze", "check"]
+
+
+async def test_a_check_stays_as_thorough_as_advised_until_it_is_asked_for(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        assert check_row(console) == "[x] check (quick)"
+        await console.press("2", "space")
+        assert chosen(console) == ["vacuum", "analyze", "check"]
+        assert check_row(console) == "[x] check (quick)"
+
+        await console.press(*["down"] * 4, "space")
+        assert check_row(console) == "[ ] check (full)"
+        await console.press("space")
+        assert check_row(console) == "[x] check (full)"
+        await console.press("r", "enter")
+        (parent,) = await console.engine.history()
+        assert parent.request.options.check_level is CheckLevel.FULL
 
 
 async def test_a_damaged_index_is_seen_at_once(sales: Path, clock: Clock) -> None:

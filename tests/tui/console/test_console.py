@@ -10,13 +10,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from textual import events
 
-from engine import EngineName, JobId, OnDuplicate, Operation, Request, Status
+from engine import Engine, EngineName, JobId, OnDuplicate, Operation, Request, Status
 from engine.store.base import NewJob
 from engine.store.sqlite import SqliteStore
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
     Clock,
+    Console,
     add_completed_job,
     add_failed_job,
     add_running_job,
@@ -27,7 +29,11 @@ from tests.tui.console.harness import (
     statuses,
 )
 from tui.actions import ACTIONS
+from tui.app import DbtendApp
+from tui.screens import main
 from tui.widgets.history_list import HistoryList
+from tui.widgets.item_list import ItemList
+from tui.widgets.operation_list import OperationList
 
 STORE = Path("jobs.db")
 
@@ -405,3 +411,53 @@ async def test_the_history_moves_while_a_job_runs(seeded: Seeded, clock: Clock) 
         await console.until(lambda: "► running    1/4" in console.lines("#history")[0])
         await finish_job(seeded.store, seeded.owner, clock, parent_id)
         await console.until(lambda: "✓ completed  4/4" in console.lines("#history")[0])
+
+
+async def test_keys_that_are_typed_ahead_are_for_the_new_pane(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), entry("other.db"), clock=clock) as console:
+        for zoomed in (False, True):
+            await console.press("1", "up", *(["plus"] if zoomed else []))
+            type_at_once(console, "2", "down", "down")
+            await console.settle()
+            operations = console.app.screen.query_one("#operations", OperationList)
+            assert console.app.focused is operations
+            assert operations.key is (Operation.BACKUP if zoomed else Operation.REINDEX)
+            assert console.app.screen.query_one("#targets", ItemList).key == 0
+            await console.press("down", "down", "down", "down")
+
+
+async def test_a_plan_that_is_asked_for_right_after_a_choice_goes_by_it(sales: Path, clock: Clock) -> None:
+    with closing(sqlite3.connect("other.db")) as db:
+        db.execute("CREATE TABLE t(a)")
+    async with open_console(STORE, entry(), entry("other.db"), clock=clock) as console:
+        await console.press("1")
+        type_at_once(console, "down", "2", "space", "p")
+        await console.until(lambda: console.screen_name == "PlanScreen" and "  VACUUM" in console.lines("#page"))
+        assert "other.db" in console.lines("#page")[0]
+
+
+def type_at_once(console: Console, *keys: str) -> None:
+    """As a terminal sends what was typed ahead: nothing is done between two of the keys."""
+    for key in keys:
+        console.app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+async def test_a_target_that_was_locked_is_looked_at_again(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "LOOK_AGAIN", 0.2)
+    with closing(sqlite3.connect(sales, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        async with Engine.open(STORE, clock=clock) as engine:
+            app = DbtendApp(engine, (entry(),), ensure_worker=lambda: None, clock=clock, person="dba@desk")
+            async with app.run_test() as pilot:
+                console = Console(app, engine, pilot)
+                while not console.lines("#targets")[0].endswith("locked"):
+                    await pilot.pause(0.01)
+                holder.execute("ROLLBACK")
+                while not chosen(console):
+                    await pilot.pause(0.01)
+                await console.settle()
+                assert console.lines("#targets")[0].split() == [">", "sales.db", "soon"]
+                assert isinstance(app.screen, main.MainScreen)
+                assert not app.screen.looks_again

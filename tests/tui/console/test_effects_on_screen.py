@@ -111,7 +111,7 @@ async def test_each_kind_says_what_it_did(sales: Path, seeded: Seeded, clock: Cl
         assert "14 -> 1 segment" in rows["fts-optimize"]
         assert "there is no log" in rows["checkpoint"]
         assert "16.0 MB to /srv/copies/sales.db" in rows["backup"]
-        assert rows["vacuum"].split()[4:] == ["━━━─────", "40%", "writing", "back", "0:12", "left", "0:08"]
+        assert rows["vacuum"].split()[4:] == ["━━━━─────", "40%", "writing", "back", "0:12", "left", "0:08"]
         await console.press("home", "down")
         assert console.tree.job == JobId(job, 1)
         said = console.lines("#detail")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from engine import Advice, EngineName, Level, Operation, OperationInfo, TargetInfo
+from engine import Advice, CheckLevel, EngineName, Level, Operation, OperationInfo, TargetInfo
 from engine.config import TargetEntry
-from engine.errors import TargetUnavailableError
+from engine.errors import TargetBusyError, TargetUnavailableError
 from tui.views.line import Role
 from tui.views.lists import TargetState, operation_rows, target_rows
 
@@ -97,3 +97,30 @@ def test_a_target_that_cannot_be_opened_says_why() -> None:
     first, second = target_rows([TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)], 0, 30)
     assert first.text.endswith("no access")
     assert second.text.strip() == "there is no such file"
+
+
+def test_a_target_that_is_busy_is_locked_rather_than_out_of_reach() -> None:
+    error = TargetBusyError("sales.db", "the lock could not be had in 1 s")
+    first, _ = target_rows([TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)], 0, 30)
+    assert first.spans[-1] == (" locked", Role.WARNING)
+
+
+def test_a_long_name_and_its_level_fit_where_the_terminal_is_80_cells_wide() -> None:
+    advice = [Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.SOON, reason="")]
+    rows = operation_rows(OFFERED, advice, (), None, width=27, height=9)
+    assert rows[6].text == "[ ] incremental-vacuum soon"
+
+
+def test_how_thorough_a_check_is_stands_beside_it() -> None:
+    rows = operation_rows(OFFERED, (), (), None, width=27, height=9, check=CheckLevel.QUICK)
+    assert rows[4].text.rstrip() == "[ ] check (quick)"
+
+
+def test_where_not_even_that_has_room_the_reason_comes_first() -> None:
+    count = len(OFFERED)
+    boxes = texts(height=count + 4)[:count]
+    why, what, lock = "the reason for analyze", "what analyze is for", "blocks writers"
+    assert texts(height=count + 4) == [*boxes, "", why, what, lock]
+    assert texts(height=count + 3) == [*boxes, "", why]
+    assert texts(height=count + 1) == [*boxes, why]
+    assert texts(height=count + 2, at=Operation.CHECK) == [*boxes, "what check is for", lock]

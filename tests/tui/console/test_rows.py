@@ -91,9 +91,9 @@ def test_without_a_known_fraction_it_counts_steps() -> None:
     [
         (86, ["━━━━━━──────", "53%", "copying", "orders", "0:36", "left"]),
         (66, ["━━─", "53%", "copying", "0:36", "left"]),
-        (60, ["━━━━━────", "53%", "0:36", "left"]),
-        (50, ["53%", "0:36", "left"]),  # beside the lists of an 80 cells wide terminal
-        (48, ["━━━━────", "53%"]),
+        (60, ["━━━━━─────", "53%", "0:36", "left"]),
+        (48, ["53%", "0:36", "left"]),  # beside the lists of an 80 cells wide terminal
+        (47, ["━━━━────", "53%"]),
         (42, ["53%"]),
     ],
 )
@@ -136,11 +136,13 @@ def test_a_cancel_that_was_asked_for_is_said_in_words() -> None:
 @pytest.mark.parametrize(
     ("width", "words"),
     [
-        (86, ["cancelling", "(finishing,", "cannot", "be", "interrupted)", "0:41"]),
-        (52, ["cancelling", "(finishing)", "0:41"]),
+        (86, ["cancelling", "(finishing,", "cannot", "be", "interrupted)", "90%", "0:05", "left", "0:41"]),
+        (66, ["cancelling", "(finishing)", "90%", "0:05", "left", "0:41"]),
+        (48, ["cancelling", "90%", "0:05", "left", "0:41"]),
+        (47, ["cancelling", "(finishing)", "0:41"]),
     ],
 )
-def test_what_cannot_be_interrupted_is_said_as_far_as_there_is_room(width: int, words: list[str]) -> None:
+def test_what_cannot_be_interrupted_is_said_beside_how_long_it_goes_on(width: int, words: list[str]) -> None:
     child = replace(RUNNING, cancel_requested_at=NOW, progress=Progress(fraction=0.9, phase=FINISHING))
     assert child_row(child, TARGET, now=NOW, width=width).text.split() == [".2", "analyze", "►", *words]
 
@@ -149,10 +151,12 @@ def test_what_cannot_be_interrupted_is_said_as_far_as_there_is_room(width: int, 
     ("width", "words"),
     [
         (86, ["asked", "to", "stop", "━━━━━━──────", "53%", "orders", "0:41"]),
-        (52, ["asked", "to", "stop", "0:41"]),
+        (52, ["asked", "to", "stop", "53%", "0:41"]),
+        (49, ["stopping", "53%", "0:41"]),
+        (42, ["stopping", "0:41"]),
     ],
 )
-def test_what_is_asked_to_stop_says_so_rather_than_how_far_it_is(width: int, words: list[str]) -> None:
+def test_what_is_asked_to_stop_says_so_and_how_far_it_is(width: int, words: list[str]) -> None:
     child = replace(RUNNING, cancel_requested_at=NOW)
     assert child_row(child, TARGET, now=NOW, width=width).text.split() == [".2", "analyze", "►", "cancelling", *words]
 
@@ -160,7 +164,7 @@ def test_what_is_asked_to_stop_says_so_rather_than_how_far_it_is(width: int, wor
 @pytest.mark.parametrize(
     ("width", "fraction", "words"),
     [
-        (86, 0.539, ["━━━━━─────", "53%", "orders", "0:36", "left", "attempt", "2"]),
+        (86, 0.539, ["━━━━━━─────", "53%", "orders", "0:36", "left", "attempt", "2"]),
         (52, 0.539, ["53%", "0:36", "left"]),
         (52, None, ["0/2", "attempt", "2"]),
     ],
@@ -183,12 +187,12 @@ STOPPED = "stopped after 2 of 9 steps; what was done stays done"
         (over(1, Status.FAILED, reason=Reason.TARGET_BUSY, error=LOCKED), "target busy"),
         (over(1, Status.FAILED, reason=Reason.TARGET_BUSY, error="locked"), "locked"),
         (over(1, Status.FAILED, reason=Reason.OWNER_LOST, error="its worker process died"), "worker died"),
-        (over(1, Status.CANCELLED, reason=Reason.TIME_LIMIT, error=STOPPED), "past time limit"),
+        (over(1, Status.CANCELLED, reason=Reason.TIME_LIMIT, error=STOPPED), "past its limit"),
         (over(1, Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=STOPPED), "stopped after 2 …"),
     ],
 )
 def test_why_a_child_did_not_complete_is_said_where_the_whole_error_has_no_room(child: ChildJob, words: str) -> None:
-    assert child_row(child, TARGET, now=NOW, width=52).text[27:44].rstrip() == words
+    assert child_row(child, TARGET, now=NOW, width=51).text[26:43].rstrip() == words
 
 
 def test_a_child_that_waits_for_another_attempt_shows_no_running_clock() -> None:
@@ -198,10 +202,10 @@ def test_a_child_that_waits_for_another_attempt_shows_no_running_clock() -> None
 
 
 @pytest.mark.parametrize(
-    ("reason", "words"), [(Reason.TIME_LIMIT, "past time limit"), (Reason.PREVIOUS_FAILED, "one before failed")]
+    ("reason", "words"), [(Reason.TIME_LIMIT, "past its limit"), (Reason.PREVIOUS_FAILED, "earlier failed")]
 )
 def test_why_a_child_was_skipped_reads_well_where_it_is_narrow(reason: Reason, words: str) -> None:
-    row = child_row(over(1, Status.SKIPPED, reason=reason, started_at=None), TARGET, now=NOW, width=53)
+    row = child_row(over(1, Status.SKIPPED, reason=reason, started_at=None), TARGET, now=NOW, width=48)
     assert words in row.text
 
 
@@ -280,6 +284,16 @@ def test_of_many_children_those_that_run_come_first_then_those_that_failed() -> 
     assert rows[-1].key == FoldedKey(42)
     assert rows[-1].text.strip() == "10 more: 10 completed"
     assert len(tree_rows(big, "sales", expanded=True, show_all=True, now=NOW, width=80)) == 13
+
+
+@pytest.mark.parametrize("width", [49, 86, 120])
+def test_of_what_is_done_to_the_whole_database_no_object_is_named(width: int) -> None:
+    progress = Progress(fraction=0.5, object="main", steps_total=1, phase="copying")
+    child = replace(RUNNING, operation=Operation.VACUUM, progress=progress)
+    assert "main" not in child_row(child, TARGET, now=NOW, width=width).text
+    assert "main" not in "".join(
+        row.text for row in detail_lines(parent(child), JobId(42, 2), "sales", now=NOW, width=width)
+    )
 
 
 def test_hostile_names_cannot_reach_the_terminal() -> None:
