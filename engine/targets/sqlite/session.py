@@ -26,7 +26,7 @@ from engine.targets.sqlite.running.checking import Findings, findings_of
 from engine.targets.sqlite.running.courtesy import Company, Courtesy, company
 from engine.targets.sqlite.running.effects import Effects, summary_facts
 from engine.targets.sqlite.running.execution import Work
-from engine.targets.sqlite.running.warming import warm_up
+from engine.targets.sqlite.running.warming import ReadingAhead
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
 from engine.targets.sqlite.system.holders import blocking_writers, holders, in_use, in_words
@@ -60,6 +60,7 @@ class SqliteSession:
         self._reader = Reader(connection.aio, path, lock_timeout)
         self._effects = Effects(self._reader)
         self._courtesy = Courtesy(path)
+        self._ahead = ReadingAhead(path)
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
         self._is_wal = self._force = self._reads_at_once = False
@@ -68,6 +69,7 @@ class SqliteSession:
 
     async def close(self) -> None:
         """Close what was opened besides the connection of this session, and leave no unfinished copy behind."""
+        await self._ahead.end()
         try:
             async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
                 for connection in self._extra:
@@ -156,7 +158,9 @@ class SqliteSession:
             async with self._a_connection(context.cancel) as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
-                    await warm_up(self._path, context)
+                    self._ahead.begin()
+                    if step.method is Method.CHECK:  # which would ask the disk for pages everywhere meanwhile
+                        await self._ahead.done(context)
                 if step.method in WRITING and self._courtesy.waited_in_vain:
                     await statement.nobody_else_uses(connection.aio)
                 with self._courtesy.holding(self._keeps_others_from_writing(step)):

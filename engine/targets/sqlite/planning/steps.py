@@ -37,7 +37,7 @@ class SqliteStep(PlannedStep):
     settings: tuple[str, ...] = ()
     """Commands that prepare the connection."""
     read_ahead: bool = False
-    """Whether the file is worth reading into memory before, where it is not there yet."""
+    """Whether the file is worth reading into memory, where it is not there yet."""
     needs: tuple[Need, ...] = ()
     """The space it needs while it runs."""
     course: tuple[tuple[float, float], ...] = ()

@@ -1,0 +1,42 @@
+"""Reading a database ahead of the statements that look at all of it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from engine.jobs import Operation, Options, Status
+from engine.targets.base import StepContext
+from engine.targets.sqlite.running import warming
+from tests.engine.targets.sqlite.a_session import connected
+from tests.sqlite_files import integrity, make_database
+
+
+@pytest.mark.parametrize("operation", [Operation.CHECK, Operation.ANALYZE])
+async def test_nothing_reads_the_file_any_more_when_its_session_is_closed(
+    tmp_path: Path, operation: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_database(tmp_path / "a.db")
+    began, ended = asyncio.Event(), Event()
+    loop = asyncio.get_running_loop()
+
+    def endless(descriptor: int, size: int, stop: Event, progress: object) -> None:
+        loop.call_soon_threadsafe(began.set)
+        stop.wait()
+        ended.set()
+
+    monkeypatch.setattr(warming, "worth_reading_ahead", lambda *_: True)
+    monkeypatch.setattr(warming, "read_ahead", endless)
+    cancel = asyncio.Event()
+    async with connected(path) as (session, _):
+        step = (await session.plan(operation, Options())).steps[0]
+        running = asyncio.ensure_future(session.execute(step, StepContext(cancel=cancel)))
+        await began.wait()
+        cancel.set()
+        assert (await running).status in {Status.CANCELLED, Status.COMPLETED}
+        assert not ended.is_set()
+    assert ended.is_set()
+    assert integrity(path) == []
