@@ -17,7 +17,7 @@ MEMORY_FOR_TEMPORARY: Final = 1.1
 """Bytes of memory that a temporary database takes for each byte on disk."""
 _SHARE_FOR_TEMPORARY: Final = 0.4  # of the memory available: two at once still leave some to others
 _SHARE_FOR_CHANGES: Final = 1 / 16
-_MOST_CHANGES: Final = {Operation.REINDEX: 512 << 20, Operation.VACUUM: 64 << 20}
+_MOST_CHANGES: Final = {Operation.REINDEX: 64 << 20, Operation.VACUUM: 16 << 20}
 _FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
 _SORTERS: Final = 2  # helper threads; more of them made nothing faster
 _MOST_AT_ONCE: Final = 4

@@ -39,7 +39,7 @@ def choose(
 
 def test_temporary_files_of_a_vacuum_are_in_memory_where_they_fit_with_room_to_spare() -> None:
     fits = choose(Operation.VACUUM, used_bytes=GB, memory=3 * GB)
-    assert pragmas(fits) == ("PRAGMA temp_store = MEMORY", "PRAGMA main.cache_spill = -65536")
+    assert pragmas(fits) == ("PRAGMA temp_store = MEMORY", "PRAGMA main.cache_spill = -16384")
     assert in_words(fits).startswith("temporary files in memory (1.10 GB of 3.00 GB available), ")
 
 
@@ -55,13 +55,13 @@ def test_only_a_vacuum_has_its_temporary_files_in_memory() -> None:
 def test_reindex_sorts_with_helpers_and_keeps_changed_pages_back() -> None:
     chosen = choose(Operation.REINDEX, used_bytes=GB, memory=4 * GB)
     assert pragmas(chosen) == (
-        "PRAGMA main.cache_spill = -244140",
+        "PRAGMA main.cache_spill = -65536",
         "PRAGMA threads = 2",
         "PRAGMA main.mmap_size = 1500000000",
     )
     assert (
         in_words(chosen)
-        == "2 helper threads to sort, up to 250 MB of changed pages in memory, the file mapped into memory"
+        == "2 helper threads to sort, up to 67.1 MB of changed pages in memory, the file mapped into memory"
     )
 
 
