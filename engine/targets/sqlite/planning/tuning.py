@@ -17,7 +17,8 @@ MEMORY_FOR_TEMPORARY: Final = 1.1
 """Bytes of memory that a temporary database takes for each byte on disk."""
 _SHARE_FOR_TEMPORARY: Final = 0.4  # of the memory available: two at once still leave some to others
 _SHARE_FOR_CHANGES: Final = 1 / 16
-_MOST_CHANGES: Final = {Operation.REINDEX: 64 << 20, Operation.VACUUM: 16 << 20}
+_MOST_CHANGES: Final = {Operation.REINDEX: 64 << 20, Operation.VACUUM: 64 << 20}
+_PARTS: Final = 8  # a database is written back in: in fewer, its progress would be told in jumps
 _FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
 _SORTERS: Final = 2  # helper threads; more of them made nothing faster
 _MOST_AT_ONCE: Final = 4
@@ -65,7 +66,7 @@ def tuning(
     """
     return Tuning(
         temporary=_temporary(used_bytes, memory) if operation is Operation.VACUUM else 0,
-        changes=_changes(_MOST_CHANGES.get(operation, 0), memory),
+        changes=_changes(min(_MOST_CHANGES.get(operation, 0), used_bytes // _PARTS), memory),
         threads=_SORTERS if operation is Operation.REINDEX and processors > 1 else 0,
         mapped=size if local and operation in _MAPPED else 0,
         read_ahead=whole and operation in _READ_AHEAD,

@@ -39,7 +39,7 @@ def choose(
 
 def test_temporary_files_of_a_vacuum_are_in_memory_where_they_fit_with_room_to_spare() -> None:
     fits = choose(Operation.VACUUM, used_bytes=GB, memory=3 * GB)
-    assert pragmas(fits) == ("PRAGMA temp_store = MEMORY", "PRAGMA main.cache_spill = -16384")
+    assert pragmas(fits) == ("PRAGMA temp_store = MEMORY", "PRAGMA main.cache_spill = -65536")
     assert in_words(fits).startswith("temporary files in memory (1.10 GB of 3.00 GB available), ")
 
 
