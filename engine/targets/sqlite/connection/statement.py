@@ -136,6 +136,10 @@ async def in_transaction(
         if connection.in_transaction:  # some errors, and an interrupt, have rolled back already
             await short(connection, "ROLLBACK")
         raise
+    finally:
+        if cancel.is_set():  # an interrupt that came too late would hit the next statement
+            with contextlib.suppress(sqlite3.Error):
+                await short(connection, "SELECT 1")
 
 
 async def nobody_else_uses(connection: aiosqlite.Connection) -> None:
