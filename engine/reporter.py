@@ -65,7 +65,7 @@ class Reporter:
     def tell(self, number: int, progress: StepProgress) -> None:
         """A running step is so far."""
         self._running[number] = progress
-        self._has_progress()
+        self._has_news()
 
     def end_step(self, number: int, result: StepResult) -> None:
         """A step that was begun is over."""
@@ -77,12 +77,12 @@ class Reporter:
         del self._running[number]
         self._over.add(number)
         self._finishing = False
-        self._has_progress()
+        self._has_news()
 
     def goes_on(self) -> None:
         """What was asked to stop does not, so far."""
         self._finishing = True
-        self._has_progress()
+        self._has_news()
 
     def log(self, level: LogLevel, message: str) -> None:
         """Add a line to the child's log. Of very many lines the middle is left out, and so of a very long line."""
@@ -102,14 +102,15 @@ class Reporter:
         return self._unsent()
 
     def _unsent(self) -> Report:
+        self._progress = self._progress_now()
         return Report(progress=self._progress, steps=tuple(self._steps.values()), log=tuple(self._log.values()))
 
-    def _has_progress(self) -> None:
+    def _progress_now(self) -> Progress:
+        """Only reports ask for it: it looks at every step, and thousands may come between two reports."""
         progress = overall(self._planned, self._over, self._running, at_once=self._at_once)
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         progress = replace(progress, fraction=max(known, default=None))  # nobody wants to see a bar go back
-        self._progress = replace(progress, phase=FINISHING) if self._finishing else progress
-        self._has_news()
+        return replace(progress, phase=FINISHING) if self._finishing else progress
 
     def _has_news(self) -> None:
         self._news.set()

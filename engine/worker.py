@@ -61,14 +61,12 @@ class DatabaseMaintenanceWorker:
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
                 return await _run(session, claim, plan, before, reporter, cancel)
-        except TargetError as error:
+        except (TargetError, UsageError) as error:
             if claim.recovering is not None:
                 return lost(claim, str(error))
-            return Outcome(status=Status.FAILED, reason=error.reason, error=str(error))
-        except UsageError as error:  # what the request names may be gone by now
-            if claim.recovering is not None:
-                return lost(claim, str(error))
-            return Outcome(status=Status.FAILED, reason=Reason.INVALID, error=str(error))
+            # What the request names may be gone by now.
+            reason = error.reason if isinstance(error, TargetError) else Reason.INVALID
+            return Outcome(status=Status.FAILED, reason=reason, error=str(error))
         except _CancelledBeforehandError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
 
@@ -105,12 +103,14 @@ async def _run(
 
     async def run_some() -> None:
         for number, step in waiting:
+            if not step.completes_previous:
+                if not cancel.is_set():
+                    results[number] = await run_step(session, number, step, reporter, cancel)
+                continue
             done = [plan.steps[n - 1].command for n, r in results.items() if r.status is Status.COMPLETED]
-            completes = step.completes_previous and (bool(done) or is_owed(step, claim))
-            if completes or not (cancel.is_set() or step.completes_previous):
-                results[number] = await run_step(
-                    session, number, step, reporter, cancel, done=done or commands_done(claim.earlier)
-                )
+            if done or is_owed(step, claim):
+                done = done or commands_done(claim.earlier)
+                results[number] = await run_step(session, number, step, reporter, cancel, done=done)
             elif not cancel.is_set():
                 results[number] = StepResult(status=Status.SKIPPED)
 
