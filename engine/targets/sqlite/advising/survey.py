@@ -14,8 +14,8 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_interrupt
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.reading.shape import read_tables
-from engine.targets.sqlite.reading.virtual import made_with
+from engine.targets.sqlite.reading.full_text import fts5_segments
+from engine.targets.sqlite.reading.shape import read_tables, set_after
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.mounts import lies_on_this_machine
 
@@ -29,7 +29,6 @@ Read = Callable[[str], Awaitable[list[Any]]]
 LEAVES: Final = """
 SELECT count(*), sum(ncell), sum(unused) FROM dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
 """
-STATISTICS: Final = "SELECT tbl, idx FROM main.sqlite_stat1"
 MAPPED: Final = 2**31 - 2**16
 """Bytes of the file that are read as memory: SQLite's usual limit."""
 BYTES_A_SECOND: Final = 8_000_000_000
@@ -54,7 +53,7 @@ async def survey(
     ((pages, page_size, free_pages, journal_mode, auto_vacuum, *_),) = await read(catalog.SUMMARY)
     tables = await read_tables(read)
     known = await _known_indexes(read)
-    segments = await _segments(read)
+    segments = await fts5_segments(read, await read(catalog.VIRTUAL_TABLES))
     has_dbstat = bool(await read(catalog.HAS_DBSTAT))
     dear = Dear(connection, budget)
     async with _as_memory(connection, path):
@@ -73,7 +72,7 @@ async def survey(
         unseen=unseen,
         statistics=tuple(statistics),
         indexes=frozenset(index.name for table in tables for index in table.indexes),
-        segments=segments,
+        segments={name: known.number for name, known in segments.items() if known is not None},
     )
 
 
@@ -95,17 +94,13 @@ class Dear:
         left = self.left(share)
         if left is not None and left <= 0:
             return None
-        out_of_time = asyncio.Event()
-        timer = None if left is None else asyncio.get_running_loop().call_later(left, out_of_time.set)
-        try:
-            return await statement.fetch_all(self._connection, sql, out_of_time)
-        except sqlite3.OperationalError as error:
-            if is_interrupt(error):
-                return None
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
+        with set_after(left) as out_of_time:
+            try:
+                return await statement.fetch_all(self._connection, sql, out_of_time)
+            except sqlite3.OperationalError as error:
+                if is_interrupt(error):
+                    return None
+                raise
 
 
 async def _statistics(dear: Dear, table: Table, known: set[tuple[str, str]]) -> Statistics | None:
@@ -135,8 +130,8 @@ async def _statistics(dear: Dear, table: Table, known: set[tuple[str, str]]) -> 
 async def _known_indexes(read: Read) -> set[tuple[str, str]]:
     if not await read(catalog.HAS_STATISTICS):
         return set()
-    rows = await read(STATISTICS)
-    return {(folded(str(table)), folded(str(index))) for table, index in rows if index is not None}
+    rows = await read(catalog.STATISTICS)
+    return {(folded(str(table)), folded(str(index))) for table, index, _ in rows if index is not None}
 
 
 async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
@@ -151,25 +146,6 @@ async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Lea
     if rows is None:
         return None, f"not done within {dear.budget:g} s"
     return tuple(Leaves(pages=pages, cells=cells, unused=unused) for pages, cells, unused in rows), ""
-
-
-async def _segments(read: Read) -> dict[str, int]:
-    """How many segments each FTS5 table has: stepping from one to the next, however long they are.
-
-    One that cannot be read is left out: a check tells why.
-    """
-    segments: dict[str, int] = {}
-    for table, _ in made_with(frozenset({"fts5"}), await read(catalog.VIRTUAL_TABLES)):
-        shadow = f"main.{quote(table + '_idx')}"
-        with contextlib.suppress(sqlite3.Error):
-            ((segments[table],),) = await read(
-                f"""WITH RECURSIVE segment(id) AS (
-                    SELECT min(segid) FROM {shadow}
-                    UNION ALL
-                    SELECT (SELECT min(segid) FROM {shadow} WHERE segid > id) FROM segment WHERE id IS NOT NULL
-                ) SELECT count(id) FROM segment"""
-            )
-    return segments
 
 
 @contextlib.asynccontextmanager

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, reading_error
-from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
-from engine.targets.sqlite.reading.virtual import made_with
+from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.holders import in_use
 from engine.targets.sqlite.system.page_cache import is_cold
@@ -85,17 +83,8 @@ class Reader:
 
     async def fts_segments(self) -> dict[str, Segments | None]:
         """The segments of each full-text index (FTS5); None of one whose tables cannot be read."""
-        segments: dict[str, Segments | None] = {}
-        for name, _ in made_with(frozenset({"fts5"}), await self.rows(catalog.VIRTUAL_TABLES)):
-            segments[name] = None
-            with contextlib.suppress(sqlite3.Error):
-                ((number, pages),) = await statement.short(
-                    self.connection,
-                    "SELECT count(*), coalesce(sum(pages), 0) FROM "
-                    f"(SELECT max(pgno >> 1) AS pages FROM main.{quote(name + '_idx')} GROUP BY segid)",
-                )
-                segments[name] = Segments(number=number, pages=pages)
-        return segments
+        virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
+        return await fts5_segments(lambda sql: statement.short(self.connection, sql), virtual_tables)
 
     async def names_that_are_no_text(self) -> frozenset[str]:
         """Tables and indexes that no statement from here can name, as they are shown."""

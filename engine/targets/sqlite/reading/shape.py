@@ -83,13 +83,17 @@ async def known_rows(read: Read) -> dict[str, int]:
 async def with_rows(connection: aiosqlite.Connection, tables: Sequence[Table], budget: float = COUNTING) -> list[Table]:
     """The tables with their rows: counted while the budget (seconds) lasts, then as the statistics or a few samples
     say. What cannot be read, or not in time, has none."""
-    with _set_after(budget) as no_counting, _set_after(budget + SAMPLING) as no_sampling:
+    with set_after(budget) as no_counting, set_after(budget + SAMPLING) as no_sampling:
         return [_having(table, await _rows(connection, table, no_counting, no_sampling)) for table in tables]
 
 
 @contextmanager
-def _set_after(seconds: float) -> Iterator[asyncio.Event]:
+def set_after(seconds: float | None) -> Iterator[asyncio.Event]:
+    """An event that is set when so many seconds have gone by, while inside; None: never."""
     event = asyncio.Event()
+    if seconds is None:
+        yield event
+        return
     if seconds <= 0:
         event.set()
     timer = asyncio.get_running_loop().call_later(seconds, event.set)
