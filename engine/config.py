@@ -81,6 +81,9 @@ class ConsoleConfig:
     theme: str | None = None
     refresh: float = 0.25
     """Seconds between two looks at the progress of running jobs."""
+    mouse: bool = True
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Other keys for actions, by their ids: `{"retry": "R"}`. What they mean, the console knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +184,17 @@ def _defaults(table: _Table) -> Defaults:
 
 
 def _console(table: _Table) -> ConsoleConfig:
-    table.only("theme", "refresh")
+    table.only("theme", "refresh", "mouse", "keys")
     refresh = table.seconds("refresh")
     if refresh is not None and refresh < 0.05:
         table.wrong("refresh", "must be at least 0.05 seconds", "0.25 suits most terminals")
-    return ConsoleConfig(theme=table.text("theme"), refresh=ConsoleConfig().refresh if refresh is None else refresh)
+    mouse = table.flag("mouse")
+    return ConsoleConfig(
+        theme=table.text("theme"),
+        refresh=ConsoleConfig().refresh if refresh is None else refresh,
+        mouse=mouse is not False,
+        keys=table.table("keys").texts(),
+    )
 
 
 def _retention(table: _Table) -> Retention:
@@ -229,6 +238,10 @@ class _Table:
         if value is not None and not isinstance(value, str):
             self.wrong(key, "must be text", f'such as {key} = "..."')
         return value
+
+    def texts(self) -> dict[str, str]:
+        """The whole table, each value a text."""
+        return {key: self.text(key) or "" for key in self._values}
 
     def seconds(self, key: str) -> float | None:
         value = self._values.get(key)
@@ -296,6 +309,15 @@ def _syntax_error(message: str, text: str) -> tuple[str, int]:
     if not found:
         return message, 1
     return message[: found.start()], int(found[1]) if found[1] else max(1, len(text.splitlines()))
+
+
+def place_of(file: Path, *key: str) -> str:
+    """Where in the file a key is, for an error: `config.toml, line 7`; the file alone where that cannot be told."""
+    try:
+        line = _line_of(key, file.read_text())
+    except (OSError, UnicodeDecodeError):
+        line = None
+    return f"{file}, line {line}" if line else str(file)
 
 
 def _line_of(path: Sequence[str], text: str) -> int | None:

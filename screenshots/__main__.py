@@ -109,7 +109,7 @@ async def visit_all(engine: Engine, targets: Sequence[TargetEntry], camera: Came
         await press(pilot, "escape", "question_mark")
         await camera.take(pilot, "help")
     async with console(engine, targets, SMALL) as pilot:
-        await press(pilot, "3", "space", "down", "down", "down", "down", "down", "space", "down")
+        await press(pilot, "3", "z", "down", "down", "down", "down", "down", "z", "down")
         await camera.take(pilot, "main-80x24")
 
 

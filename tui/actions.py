@@ -1,4 +1,7 @@
-"""Every action of the console, once: bindings, footer and help are all made from this table."""
+"""Every action of the console, once: bindings, footer, help and the list of commands are made from this table.
+
+Which keys an action has in the end, the config file may say: tui/keymap.py.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,12 @@ class Place(StrEnum):
     """Where an action can be taken, in the words of the help."""
 
     MAIN = "On the main screen"
+    OPERATIONS = "On an operation"
     JOBS = "On a job"
+    ROWS = "In a list of jobs"
+    TREE = "In the tree of jobs"
     PLAN = "In a plan"
+    PALETTE = "In the list of commands"
     QUESTION = "Asked whether to"
     TYPED = "Asked to type which one"
     LIST = "In every list and page"
@@ -32,67 +39,96 @@ class Action:
     label: str
     """For the footer; empty where the footer never names it."""
     help: str
+    same_key_as: str = ""
+    """The action whose key this one has, where a key does the one thing or the other as things are."""
 
-    @property
-    def shown_keys(self) -> list[str]:
-        """The keys as they are printed: `esc`, `?`, `↓`."""
-        return [SHOWN.get(key, key) for key in self.keys.split(",")]
-
-
-SHOWN: Final = {
-    "plus": "+",
-    "question_mark": "?",
-    "escape": "esc",
-    "pagedown": "pgdn",
-    "pageup": "pgup",
-    "down": "↓",
-    "up": "↑",
-    "left": "←",
-    "right": "→",
-}
 
 ACTIONS: Final = (
     Action("run", Place.MAIN, "r", "plan", "run", "The plan of the chosen operations; enter there runs it"),
     Action("plan", Place.MAIN, "p", "plan", "plan", "Show exactly what the chosen operations would do"),
-    Action("choose", Place.MAIN, "space", "screen.choose", "choose", "Take the operation under the cursor in or out"),
-    Action("history", Place.MAIN, "h", "history", "history", "Every job that ever was"),
     Action("zoom", Place.MAIN, "plus", "zoom", "zoom", "The focused pane over the whole screen, and back"),
     Action("pane-1", Place.MAIN, "1", "pane('targets')", "", "To the targets; the one under the cursor is current"),
     Action("pane-2", Place.MAIN, "2", "pane('operations')", "", "To the operations"),
     Action("pane-3", Place.MAIN, "3", "pane('jobs')", "", "To the jobs"),
     Action("pane-4", Place.MAIN, "4", "pane('detail')", "", "To the detail"),
-    Action("open", Place.JOBS, "enter", "open", "open", "Every step with its SQL, the errors and the log"),
-    Action("fold", Place.JOBS, "space", "fold", "fold", "Show or hide the operations of the job"),
-    Action("unfold", Place.JOBS, "right,l", "fold(False)", "", "Show the operations of the job"),
-    Action("fold-away", Place.JOBS, "left", "fold(True)", "", "Hide them again"),
+    Action("next-pane", Place.MAIN, "tab", "next_pane(1)", "", "To the next pane"),
+    Action("previous-pane", Place.MAIN, "shift+tab", "next_pane(-1)", "", "To the pane before"),
+    Action("choose", Place.OPERATIONS, "space", "screen.choose", "choose", "Take the operation in or out"),
+    Action("open", Place.ROWS, "enter", "open", "open", "Every step with its SQL, the errors and the log"),
+    Action("mark", Place.ROWS, "space", "mark", "mark", "Mark it: the next action is for all that are marked"),
     Action("cancel", Place.JOBS, "c", "cancel", "cancel", "Cancel it, or the operation under the cursor (asks first)"),
     Action("retry", Place.JOBS, "t", "retry", "retry", "Run a request that is over once more (asks first)"),
     Action("pin", Place.JOBS, "m", "pin", "pin", "Pin the job: it stays when old history is removed"),
-    Action("unpin", Place.JOBS, "m", "pin", "unpin", "Unpin it: it goes with old history again"),
+    Action("unpin", Place.JOBS, "m", "pin", "unpin", "Unpin it: it goes with old history again", same_key_as="pin"),
+    Action("fold", Place.TREE, "z", "fold", "fold", "Show or hide the operations of the job"),
+    Action("unfold", Place.TREE, "right,l", "fold(False)", "", "Show the operations of the job"),
+    Action("fold-away", Place.TREE, "left", "fold(True)", "", "Hide them again"),
     Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown"),
+    Action("next-command", Place.PALETTE, "down,ctrl+n", "move(1)", "", "To the next one"),
+    Action("previous-command", Place.PALETTE, "up,ctrl+p", "move(-1)", "", "To the one before"),
+    Action("do-command", Place.PALETTE, "enter", "do", "do it", "Do what is under the cursor"),
+    Action("close-commands", Place.PALETTE, "escape", "close", "back", "Back, and nothing is done"),
     Action("yes", Place.QUESTION, "y", "yes", "yes", "Do it"),
     Action("no", Place.QUESTION, "enter,n,escape,q", "no", "no", "Leave it as it is"),
     Action("confirm", Place.TYPED, "enter", "confirm", "do it", "Do it, if what was asked for has been typed"),
     Action("leave", Place.TYPED, "escape", "leave", "leave it", "Leave it as it is"),
     Action("down", Place.LIST, "down,j", "move(1)", "", "Down"),
     Action("up", Place.LIST, "up,k", "move(-1)", "", "Up"),
-    Action("page-down", Place.LIST, "pagedown", "page(1)", "", "A page down"),
-    Action("page-up", Place.LIST, "pageup", "page(-1)", "", "A page up"),
+    Action("page-down", Place.LIST, "pagedown,ctrl+f", "page(1)", "", "A page down"),
+    Action("page-up", Place.LIST, "pageup,ctrl+u", "page(-1)", "", "A page up"),
     Action("first", Place.LIST, "g,home", "first", "", "To the beginning"),
     Action("last", Place.LIST, "G,end", "last", "", "To the end"),
-    Action("next-pane", Place.MAIN, "tab", "next_pane(1)", "", "To the next pane"),
-    Action("previous-pane", Place.MAIN, "shift+tab", "next_pane(-1)", "", "To the pane before"),
+    Action("palette", Place.EVERYWHERE, "colon", "app.palette", "command", "Every command that works here, by name"),
+    Action("history", Place.EVERYWHERE, "h", "app.history", "history", "Every job that ever was"),
     Action("workers", Place.EVERYWHERE, "w", "app.workers", "workers", "The processes that carry out jobs"),
     Action("pause", Place.EVERYWHERE, "P", "app.pause", "pause", "Let nothing new start, in any process (asks first)"),
-    Action("resume", Place.EVERYWHERE, "P", "app.pause", "resume", "Let jobs start again"),
+    Action("resume", Place.EVERYWHERE, "P", "app.pause", "resume", "Let jobs start again", same_key_as="pause"),
+    Action("doctor", Place.EVERYWHERE, "i", "app.doctor", "doctor", "Versions, paths, limits; what is wrong"),
+    Action("copy", Place.EVERYWHERE, "y", "copy", "copy", "Copy the row, the error or the SQL to the clipboard"),
+    Action("theme", Place.EVERYWHERE, "ctrl+t", "app.palette('theme ')", "", "Choose other colours"),
+    Action(
+        "faster",
+        Place.EVERYWHERE,
+        "greater_than_sign",
+        "app.refresh_by(0.5)",
+        "",
+        "Look twice as often",
+    ),
+    Action("slower", Place.EVERYWHERE, "less_than_sign", "app.refresh_by(2)", "", "Look half as often"),
     Action("help", Place.EVERYWHERE, "question_mark,f1", "app.help", "help", "This page"),
+    Action("suspend", Place.EVERYWHERE, "ctrl+z", "app.suspend_process", "", "To the shell; fg comes back"),
     Action("back", Place.EVERYWHERE, "escape", "back", "back", "Back"),
     Action("quit", Place.EVERYWHERE, "q", "quit", "quit", "Back, and from the main screen out; jobs go on"),
+    Action("leave-console", Place.EVERYWHERE, "ctrl+c", "app.leave", "", "Out of the console; jobs go on"),
 )
 
 BY_ID: Final = {action.id: action for action in ACTIONS}
 
+_ALWAYS: Final = frozenset({Place.LIST, Place.EVERYWHERE})
+_SITUATIONS: Final = (
+    _ALWAYS | {Place.MAIN, Place.JOBS, Place.OPERATIONS},
+    _ALWAYS | {Place.MAIN, Place.JOBS, Place.ROWS, Place.TREE},
+    _ALWAYS | {Place.JOBS, Place.ROWS},
+    _ALWAYS | {Place.PLAN},
+    frozenset({Place.PALETTE}),
+    frozenset({Place.QUESTION}),
+    frozenset({Place.TYPED}),
+)
+"""Where one can be: actions of which places can be taken at the same moment."""
+
+
+def may_meet(one: Place, other: Place) -> bool:
+    """Whether actions of both places can be taken at the same moment, so that each must have keys of its own."""
+    return any({one, other} <= situation for situation in _SITUATIONS)
+
+
+_NEVER_TYPED: Final = frozenset({"leave-console", "suspend"})
+"""What works even where keys are text."""
+
 
 def bindings(*ids: str) -> list[BindingType]:
     """The bindings of these actions, for a screen's or a widget's BINDINGS."""
-    return [Binding(a.keys, a.call, a.label or a.help, id=a.id, show=False) for a in (BY_ID[name] for name in ids)]
+    return [
+        Binding(a.keys, a.call, a.label or a.help, id=a.id, show=False, priority=a.id in _NEVER_TYPED)
+        for a in (BY_ID[name] for name in ids)
+    ]

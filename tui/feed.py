@@ -61,7 +61,8 @@ class JobFeed:
         self._engine = engine
         self._publish = publish
         self._failed = failed
-        self._refresh = refresh
+        self.refresh = refresh
+        """Seconds between two looks at the progress of running jobs."""
         self._dirty: set[int] = set()
         self._pause_is_known = False
         self._wake = asyncio.Event()
@@ -87,7 +88,7 @@ class JobFeed:
         """Seconds to the next look; the more jobs run, the more: a slow line has to carry their rows."""
         running = len(self._running)
         if running:
-            return self._refresh * max(running * 0.75, 1)
+            return self.refresh * max(running * 0.75, 1)
         return WORKERS_EVERY if self.ticking else None
 
     @property

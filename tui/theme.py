@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from rich.style import Style
 from textual.app import App
 from textual.color import Color
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
+from engine.errors import UsageError
 from tui.views.line import Role
 
 DBTEND: Final = Theme(
@@ -28,6 +29,44 @@ DBTEND: Final = Theme(
     dark=True,
     variables={"dim": "#7f8b98", "line": "#3a4450", "cursor": "#2b3b49", "cursor-blurred": "#1f2830"},
 )
+LIGHT: Final = Theme(
+    name="dbtend-light",
+    primary="#14657a",
+    secondary="#4d5d70",
+    accent="#8a5a00",
+    success="#2c6b35",
+    warning="#8a5a00",
+    error="#b3272b",
+    foreground="#1c232b",
+    background="#fbfbf8",
+    surface="#fbfbf8",
+    panel="#e6e8ea",
+    dark=False,
+    variables={"dim": "#59636e", "line": "#b9c0c7", "cursor": "#cfe1e8", "cursor-blurred": "#e6ecef"},
+)
+HIGH_CONTRAST: Final = Theme(
+    name="high-contrast",
+    primary="#5cf0ff",
+    secondary="#d8d8d8",
+    accent="#ffe14d",
+    success="#6cff7a",
+    warning="#ffe14d",
+    error="#ff8080",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#262626",
+    dark=True,
+    variables={"dim": "#d8d8d8", "line": "#ffffff", "cursor": "#0047b3", "cursor-blurred": "#3d3d3d"},
+)
+# Textual's own has blue, which cannot be read on the black of many terminals.
+ANSI_DARK: Final = replace(BUILTIN_THEMES["ansi-dark"], primary="ansi_cyan")
+ANSI_LIGHT: Final = BUILTIN_THEMES["ansi-light"]
+
+THEMES: Final = {theme.name: theme for theme in (DBTEND, LIGHT, HIGH_CONTRAST, ANSI_DARK, ANSI_LIGHT)}
+ANSI_THEMES: Final = (ANSI_DARK.name, ANSI_LIGHT.name)
+"""Those that take their colours, sixteen at most, from the terminal."""
+
 ANSI_VARIABLES: Final = {
     "dim": "ansi_default",
     "line": "ansi_default",
@@ -35,7 +74,6 @@ ANSI_VARIABLES: Final = {
     "cursor-blurred": "ansi_default",
 }
 """The same variables for the themes that take their colours from the terminal."""
-ANSI_THEMES: Final = ("ansi-dark", "ansi-light")
 
 _ROLES: Final = {
     Role.TEXT: ("foreground", False),
@@ -89,10 +127,20 @@ def looks_of(app: App[Any]) -> Looks:
     return _LOOKS[app.theme]
 
 
-def suitable_theme(environ: Mapping[str, str]) -> str:
-    """Our own theme where the terminal shows all colours, else its own sixteen, which always fit.
+def offered_themes(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What can be chosen: without colours only what the terminal draws itself, as Textual greys the others."""
+    return ANSI_THEMES if "NO_COLOR" in environ else tuple(THEMES)
 
-    With NO_COLOR too: Textual takes the colours out of an ANSI theme, but only greys another one.
+
+def suitable_theme(wanted: str | None, environ: Mapping[str, str]) -> str:
+    """What the user wants, where it can be had; else our own where the terminal shows all colours.
+
+    The terminal's own sixteen always fit. Raises UsageError where no theme is called like that.
     """
+    if wanted is not None and wanted not in THEMES:
+        hint = f"there are {', '.join(THEMES)}"
+        raise UsageError("console.theme", f"{wanted!r} is no theme", hint)
+    if wanted in offered_themes(environ):
+        return str(wanted)
     shows_all = environ.get("COLORTERM", "").lower() in {"truecolor", "24bit"}
-    return DBTEND.name if shows_all and "NO_COLOR" not in environ else "ansi-dark"
+    return DBTEND.name if shows_all and "NO_COLOR" not in environ else ANSI_DARK.name

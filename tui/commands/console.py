@@ -10,14 +10,18 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import Engine
-from engine.config import ConsoleConfig, TargetEntry
-from engine.errors import UsageError
+from engine.config import ConsoleConfig, TargetEntry, place_of
+from engine.errors import ConfigError, UsageError
 from tui.commands.arguments import COMMANDS
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, target_entries
 from tui.worker_process import DetachedWorker
+
+if TYPE_CHECKING:
+    from tui.examination import Check
 
 
 def console(args: argparse.Namespace, settings: Settings) -> int:
@@ -25,7 +29,8 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
     targets = target_entries(args.words or [entry.name for entry in config.targets], config)
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
-    open_console(settings.store, targets, config.console, worker, mouse=not args.no_mouse)
+    mouse = config.console.mouse and not args.no_mouse
+    open_console(settings, targets, config.console, worker, mouse=mouse)
     return OK
 
 
@@ -42,9 +47,9 @@ def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> Non
 
 
 def open_console(
-    store: Path, targets: Sequence[TargetEntry], config: ConsoleConfig, worker: DetachedWorker, *, mouse: bool
+    settings: Settings, targets: Sequence[TargetEntry], config: ConsoleConfig, worker: DetachedWorker, *, mouse: bool
 ) -> None:
-    """Raises UsageError where there is no terminal that could show it."""
+    """Raises UsageError where there is no terminal that could show it, ConfigError for keys that cannot be."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("console", "needs a terminal", "without one use dbtend run, plan, history; see dbtend --help")
     if os.environ.get("TERM", "dumb") == "dumb":
@@ -54,10 +59,37 @@ def open_console(
 
     gc.freeze()
     gc.enable()
+    _check(config, settings.config_path)
 
     async def run() -> None:
-        async with Engine.open(store) as engine:
-            app = DbtendApp(engine, targets, ensure_worker=worker.ensure, config=config)
+        async with Engine.open(settings.store) as engine:
+            app = DbtendApp(
+                engine,
+                targets,
+                ensure_worker=worker.ensure,
+                config=config,
+                examine=lambda: _examine(settings, targets),
+                copies=settings.store.with_name("copied.txt"),
+            )
             await app.run_async(mouse=mouse)
 
     asyncio.run(run())
+
+
+def _check(config: ConsoleConfig, file: Path) -> None:
+    """Raise ConfigError where the theme or a key cannot be."""
+    from tui import keymap
+    from tui.theme import suitable_theme
+
+    try:
+        keymap.use(config.keys)
+        suitable_theme(config.theme, os.environ)
+    except UsageError as error:
+        place = place_of(file, *error.what.split("."))
+        raise ConfigError(place, f"{error.what} {error.why}", error.hint) from None
+
+
+async def _examine(settings: Settings, targets: Sequence[TargetEntry]) -> list[Check]:
+    from tui.examination import examine
+
+    return await examine(settings, lambda _: targets)

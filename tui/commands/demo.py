@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from engine import Request, look
@@ -47,7 +48,7 @@ def _demo(directory: Path, args: argparse.Namespace, settings: Settings) -> int:
         target = TargetEntry(name=DATABASE, url=str(database))
         worker = DetachedWorker(store, grace=0)
         try:
-            open_console(store, [target], Config().console, worker, mouse=not args.no_mouse)
+            open_console(replace(settings, store=store), [target], Config().console, worker, mouse=not args.no_mouse)
         finally:
             worker.stop()  # what it works on is a sample, and may be removed now
         return OK

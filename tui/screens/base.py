@@ -31,10 +31,10 @@ STEPS_EVERY: Final = 1_000_000
 class ConsoleScreen(Screen[Result]):
     """A whole screen of the console."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings("back", "quit")
+    BINDINGS: ClassVar[list[BindingType]] = bindings("copy", "back", "quit")
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012 - declared by Textual
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-low"), (30, "-high")]  # noqa: RUF012
-    FOOTER: ClassVar[tuple[str, ...]] = ("back", "help")
+    FOOTER: ClassVar[tuple[str, ...]] = ("back", "palette", "help")
     """Which actions the footer names, in order, as far as they can be taken now."""
 
     def __init__(self) -> None:
@@ -76,6 +76,8 @@ class ConsoleScreen(Screen[Result]):
         """Whether an action of the footer can be taken now."""
         if action_id in {"pause", "resume"}:
             return (action_id == "resume") == (self.console_app.feed.pause is not None)
+        if action_id == "copy":
+            return self.copied() is not None
         return True
 
     def refresh_footer(self) -> None:
@@ -91,6 +93,14 @@ class ConsoleScreen(Screen[Result]):
 
     def say_error(self, error: DbtendError) -> None:
         self.say(self.console_app.in_words(error), Role.FAILED)
+
+    def copied(self) -> tuple[str, str] | None:
+        """What there is to copy: what it is, in words, and the text of it; None where there is nothing."""
+        return None
+
+    async def action_copy(self) -> None:
+        found = self.copied()
+        self.say("Nothing to copy here." if found is None else await self.console_app.copy(*found))
 
     def on_key(self, event: events.Key) -> None:
         self.say("")

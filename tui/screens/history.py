@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from engine import JobId, ParentJob
 from engine.errors import DbtendError
+from tui.keymap import with_keys
 from tui.screens.job import JobScreen
 from tui.screens.job_actions import JobActions
 from tui.text import counted
@@ -46,7 +47,7 @@ class HistoryScreen(JobActions[None]):
         self._list.border_subtitle = counted(number, "job")
         self.refresh_footer()
         if not number:
-            self.say("No job yet: go back with esc, choose operations and press r.")
+            self.say(with_keys("No job yet: go back with {back}, choose operations and press {run}."))
 
     @on(HistoryList.PageNeeded)
     def _read_page(self, message: HistoryList.PageNeeded) -> None:

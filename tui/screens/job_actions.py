@@ -14,8 +14,10 @@ from tui.actions import bindings
 from tui.screens.base import ConsoleScreen, Result
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.typed_confirm import TypedConfirmScreen
+from tui.text import counted
 from tui.views.after_a_cancel import after_a_cancel
 from tui.views.line import Role
+from tui.views.many_jobs import Jobs, left_out, named, unfinished
 from tui.views.status import child_of, is_cancelling, operations, status_in_words
 
 NOBODY_LOOKS = (
@@ -34,21 +36,33 @@ class JobActions(ConsoleScreen[Result]):
         """A parent, and which of its children is meant, if not all of it; None where there is none."""
         raise NotImplementedError
 
+    @property
+    def marked_jobs(self) -> Jobs:
+        """The jobs that are marked: an action is for all of them, then."""
+        return ()
+
+    def clear_marks(self) -> None:
+        """What was to be done to the marked jobs has been done."""
+
     def job_made(self, parent: ParentJob) -> None:
         """A job was made that asks for the same again: show it, or say so."""
         raise NotImplementedError
 
     def can(self, action_id: str) -> bool:
-        parent = self.job_at_hand[0] if self.job_at_hand else None
+        at_hand = [self.job_at_hand] if self.job_at_hand else []
+        parents = [parent for parent, _ in self.marked_jobs or at_hand]
         if action_id == "cancel":
-            return parent is not None and not parent.status.is_final
+            return any(not parent.status.is_final for parent in parents)
         if action_id == "retry":
-            return parent is not None and parent.status.is_final
+            return any(parent.status.is_final for parent in parents)
         if action_id in {"pin", "unpin"}:
-            return parent is not None and parent.pinned == (action_id == "unpin")
+            return bool(parents) and all(parent.pinned for parent in parents) == (action_id == "unpin")
         return super().can(action_id)
 
     async def action_cancel(self) -> None:
+        if self.marked_jobs:
+            self._cancel_all(self.marked_jobs)
+            return
         if self.job_at_hand is None:
             self.say("Nothing to cancel: put the cursor on a job that is not over.", Role.WARNING)
             return
@@ -74,6 +88,24 @@ class JobActions(ConsoleScreen[Result]):
         self._ask(
             f"Cancel #{job} {what}?",
             after_a_cancel(unfinished, self.console_app.clock()),
+            cancel,
+        )
+
+    def _cancel_all(self, marked: Jobs) -> None:
+        jobs = [(parent, job) for parent, job in marked if unfinished(parent, job)]
+        if not jobs:
+            self.say(f"Nothing to cancel: all {len(marked)} marked are over.", Role.WARNING)
+            return
+
+        async def cancel() -> None:
+            for _, job in jobs:
+                await self.console_app.engine.cancel(job)
+            self.clear_marks()
+
+        children = [child for parent, job in jobs for child in unfinished(parent, job)]
+        self._ask(
+            f"Cancel {counted(len(jobs), 'marked job')}?\n{named(jobs, self.console_app.name_of)}",
+            after_a_cancel(children, self.console_app.clock()) + left_out(len(marked), len(jobs), "are over already"),
             cancel,
         )
 
@@ -105,6 +137,9 @@ class JobActions(ConsoleScreen[Result]):
         self.app.push_screen(asking, self._if_yes(end))
 
     def action_retry(self) -> None:
+        if self.marked_jobs:
+            self._retry_all(self.marked_jobs)
+            return
         parent = self.job_at_hand[0] if self.job_at_hand else None
         if parent is None or not parent.status.is_final:
             still = (
@@ -121,7 +156,47 @@ class JobActions(ConsoleScreen[Result]):
         name = self.console_app.name_of(parent.target)
         self._ask(f"Run #{parent.id} on {name} once more?", f"{operations(parent)}, as a new job.", retry)
 
+    def _retry_all(self, marked: Jobs) -> None:
+        parents = {parent.id: parent for parent, _ in marked if parent.status.is_final}
+        if not parents:
+            self.say(f"Nothing to retry: none of the {len(marked)} marked is over.", Role.WARNING)
+            return
+
+        async def retry() -> None:
+            refused: list[DbtendError] = []
+            for parent_id in sorted(parents):
+                try:
+                    self.job_made(await self.console_app.engine.retry(parent_id))
+                except DbtendError as error:  # such as one that is under way again already
+                    refused.append(error)
+            self.clear_marks()
+            self.console_app.see_to_a_worker()
+            if refused:
+                self.say(f"{len(refused)} of {len(parents)} not: {self.console_app.in_words(refused[0])}", Role.FAILED)
+
+        jobs = [(parent, JobId(parent.id)) for parent in parents.values()]
+        self._ask(
+            f"Run {counted(len(jobs), 'marked job')} once more?\n{named(jobs, self.console_app.name_of)}",
+            "Each as a new job." + left_out(len({p.id for p, _ in marked}), len(jobs), "are not over"),
+            retry,
+        )
+
+    async def _pin_all(self, marked: Jobs) -> None:
+        pinned = self.can("pin")
+        parents = {parent.id for parent, _ in marked}
+        try:
+            for parent_id in parents:
+                self.console_app.feed.look_at((await self.console_app.engine.pin(parent_id, pinned=pinned)).id)
+        except DbtendError as error:
+            self.say_error(error)
+            return
+        self.clear_marks()
+        self.say(f"{counted(len(parents), 'job')} {'pinned' if pinned else 'no longer pinned'}.")
+
     async def action_pin(self) -> None:
+        if self.marked_jobs:
+            await self._pin_all(self.marked_jobs)
+            return
         if self.job_at_hand is None:
             self.say("Nothing to pin: put the cursor on a job.", Role.WARNING)
             return

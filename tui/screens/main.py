@@ -17,15 +17,16 @@ from engine import JobId, Operation, ParentJob, Request
 from engine.errors import DbtendError, DuplicateRequestError, TargetBusyError
 from tui.actions import bindings
 from tui.screens.base import STEPS_EVERY
-from tui.screens.history import HistoryScreen
 from tui.screens.job import JobScreen
 from tui.screens.job_actions import JobActions
 from tui.screens.plan import PlanScreen
 from tui.target_board import TargetBoard
+from tui.views.copied import copied_job
 from tui.views.header import header_line
 from tui.views.hints import no_target, target_trouble
 from tui.views.line import Role
 from tui.views.lists import operation_rows, target_rows
+from tui.views.many_jobs import Jobs
 from tui.widgets.detail_pane import DetailPane
 from tui.widgets.item_list import ItemList
 from tui.widgets.job_tree import JobTree
@@ -47,12 +48,12 @@ PANES = ("targets", "operations", "jobs", "detail")
 
 class MainScreen(JobActions[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("run", "plan", "history", "zoom"),
+        *bindings("run", "plan", "zoom"),
         *bindings("pane-1", "pane-2", "pane-3", "pane-4", "next-pane", "previous-pane"),
     ]
     FOOTER = (
-        *("resume", "run", "plan", "choose", "cancel", "retry", "open", "fold"),
-        *("history", "zoom", "workers", "help", "quit"),
+        *("resume", "run", "plan", "choose", "cancel", "retry", "open", "mark", "fold"),
+        *("history", "palette", "zoom", "workers", "help", "quit"),
     )
     AUTO_FOCUS = "#operations"
 
@@ -221,6 +222,21 @@ class MainScreen(JobActions[None]):
         parent, job = self._jobs.parent_job, self._jobs.job
         return (parent, job) if parent is not None and job is not None else None
 
+    @property
+    def marked_jobs(self) -> Jobs:
+        return self._jobs.marked_jobs
+
+    def clear_marks(self) -> None:
+        self._jobs.clear_marks()
+
+    def copied(self) -> tuple[str, str] | None:
+        row = self.focused.row if isinstance(self.focused, ItemList) else ""
+        if self.focused is self._targets and self._board.state is not None:
+            return "where this database is", self._board.state.entry.url
+        if self.focused in {self._jobs, self._detail} and self._detail.job is not None:
+            return copied_job(*self._detail.job, row)
+        return ("this row", row) if row else None
+
     def job_made(self, parent: ParentJob) -> None:
         self._jobs.unfold(parent.id)
         self._jobs.put([parent])
@@ -234,7 +250,7 @@ class MainScreen(JobActions[None]):
             return self._board.request() is not None
         if action_id == "choose":
             return self.focused is self._operations and self._operations.key is not None
-        if action_id in {"open", "fold"}:
+        if action_id in {"open", "mark", "fold"}:
             return self.job_at_hand is not None and self.focused is self._jobs
         return super().can(action_id)
 
@@ -272,14 +288,13 @@ class MainScreen(JobActions[None]):
     def _open_job(self, message: JobTree.Opened) -> None:
         self.app.push_screen(JobScreen(message.job))
 
-    def action_history(self) -> None:
-        self.app.push_screen(HistoryScreen())
-
     def action_quit(self) -> None:
         self.console_app.action_leave()
 
     def action_back(self) -> None:
-        if self.has_class("-zoomed"):
+        if self._jobs.marks:
+            self.clear_marks()
+        elif self.has_class("-zoomed"):
             self.action_zoom()
 
     # Panes

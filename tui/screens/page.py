@@ -28,6 +28,10 @@ class PageScreen(ConsoleScreen[Result]):
     def document(self, width: int) -> list[Line]:
         raise NotImplementedError
 
+    def copied(self) -> tuple[str, str] | None:
+        text = "\n".join(part.text.rstrip() for part in self.document(self.page.columns))
+        return ("this page", text + "\n") if text else None
+
     def refresh_page(self) -> None:
         self.page.show(self.document(self.page.columns))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from engine import ChildJob, Status, remaining
 from engine.jobs import CANNOT_STOP, WRITING_BACK
+from tui.keymap import key_of
 from tui.text import time_left
 
 
@@ -29,4 +30,5 @@ def _goes_on(child: ChildJob, now: int, *, name_it: bool) -> str:
     does = "is writing back" if child.progress.phase == WRITING_BACK else "is finishing"
     left = time_left(remaining(child, now))
     how_long = f", about {left}" if left else ""
-    return f"{which} {does}, which cannot be interrupted{how_long}: it will complete. c again ends it by force."
+    again = f"{key_of('cancel')} again ends it by force"
+    return f"{which} {does}, which cannot be interrupted{how_long}: it will complete. {again}."

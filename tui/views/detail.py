@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
 from tui.effects import effect, steps_taken
 from tui.facts import changes, table
+from tui.keymap import with_keys
 from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, line, wrapped
 from tui.views.remarks import earlier_attempt, remarks
@@ -30,7 +31,7 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     lines = [line(*head, fit(_in_short(child, now, room), room))]
     lines += remarks(parent, child, width)
     if child.reason is Reason.OPERATION_ERROR:
-        lines += wrapped("Press enter for every step and its error, t to try again.", width)
+        lines += wrapped(with_keys("Press {open} for every step and its error, {retry} to try again."), width)
     if again := earlier_attempt(child, now):
         lines += wrapped(again, width, Role.DIM)
     step = current_step(child)

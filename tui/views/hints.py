@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from tui.keymap import key_of, with_keys
 from tui.text import counted
 from tui.views.line import Line, Role, wrapped
 from tui.views.lists import TargetState
+
+_GIVE_ONE: Final = "Leave with {quit} and give a path: dbtend FILE. Or look around with dbtend demo."
+_RUN_ONE: Final = "Choose operations at the left, then press {run} to see what they would do."
 
 
 def no_target(width: int) -> list[Line]:
     return [
         *wrapped("No target yet.", width),
-        *wrapped("Leave with q and give a path: dbtend FILE. Or look around with dbtend demo.", width, Role.DIM),
+        *wrapped(
+            with_keys(_GIVE_ONE),
+            width,
+            Role.DIM,
+        ),
     ]
 
 
@@ -33,12 +43,12 @@ def go_on_question(number: int) -> tuple[str, str]:
     return (
         f"{counted(number, 'job')} {are} left from earlier and no worker is up. Go on with {them} now?",
         f"No leaves {them} waiting: {they_start} with the next job that is run here. "
-        "Cancel with c what should not run.",
+        f"Cancel with {key_of('cancel')} what should not run.",
     )
 
 
 def no_jobs(width: int) -> list[Line]:
     return [
         *wrapped("No job yet.", width),
-        *wrapped("Choose operations at the left, then press r to see what they would do.", width, Role.DIM),
+        *wrapped(with_keys(_RUN_ONE), width, Role.DIM),
     ]

@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from tui.actions import ACTIONS, BY_ID, Place
+from tui.keymap import key_of, shown_keys
 from tui.views.line import Line, Role, Span, line, wrapped
 
 
 def footer_line(ids: Sequence[str], width: int) -> Line:
     """The keys of these actions. Where they do not fit, those before the last two give way from the right."""
     actions = [BY_ID[name] for name in ids]
-    while len(actions) > 2 and sum(len(a.shown_keys[0]) + len(a.label) + 3 for a in actions) > width:
+    while len(actions) > 2 and sum(len(key_of(a.id)) + len(a.label) + 3 for a in actions) > width:
         del actions[-3]
     spans: list[Span] = []
     for action in actions:
-        spans += [(f" {action.shown_keys[0]}", Role.KEY), (f" {action.label} ", Role.TEXT)]
+        spans += [(f" {key_of(action.id)}", Role.KEY), (f" {action.label} ", Role.TEXT)]
     return Line(tuple(spans))
+
+
+_ID_FROM: Final = 100
+"""The width from which on the help also names the ids of actions, which the config file takes."""
 
 
 def help_document(width: int) -> list[Line]:
     """All actions, grouped by where they work."""
     lines: list[Line] = []
-    key_width = max(len(" ".join(action.shown_keys)) for action in ACTIONS)
+    key_width = max(len(" ".join(shown_keys(action.id))) for action in ACTIONS)
+    id_width = max(len(action.id) for action in ACTIONS) + 2 if width >= _ID_FROM else 0
     for place in Place:
         lines += [line((place.value, Role.HEADING))]
         for action in ACTIONS:
             if action.place is place:
-                keys = f"  {' '.join(action.shown_keys):<{key_width}}  "
-                text = wrapped(action.help, width - len(keys))
-                lines += [line((keys, Role.KEY), *text[0].spans)]
-                lines += [line(" " * len(keys), *more.spans) for more in text[1:]]
+                keys = f"  {' '.join(shown_keys(action.id)):<{key_width}}  "
+                name = f"{action.id:<{id_width}}" if id_width else ""
+                indent = len(keys) + len(name)
+                text = wrapped(action.help, width - indent)
+                lines += [line((keys, Role.KEY), (name, Role.DIM), *text[0].spans)]
+                lines += [line(" " * indent, *more.spans) for more in text[1:]]
         lines.append(line())
     return lines + [
         text
         for sentence in (
             "Jobs are done by a worker process of their own: leaving the console, or losing the line, stops nothing.",
             "A job is written #42, its second operation #42.2.",
+            'Other keys: in the config file, below [console.keys], such as retry = "R". '
+            f"{key_of('palette')} names what can be given another key.",
         )
         for text in wrapped(sentence, width, Role.DIM)
     ]

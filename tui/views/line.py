@@ -60,6 +60,15 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(text, width - 1) + "…"
 
 
+MARK = "●"
+
+
+def marked(row: Line, at: int) -> Line:
+    """The row with a mark in place of the character at `at` of its first piece."""
+    (text, role), *rest = row.spans
+    return Line(((text[:at], role), (MARK, Role.WARNING), (text[at + 1 :], role), *rest), row.key)
+
+
 def right(text: str, width: int) -> str:
     """`text` at the right end of `width` cells."""
     return " " * (width - cell_len(text)) + text if cell_len(text) < width else fit(text, width)

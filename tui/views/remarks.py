@@ -5,17 +5,18 @@ from __future__ import annotations
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
 from engine.jobs import FINISHING
 from tui.force import was_ended_by_force
+from tui.keymap import key_of, with_keys
 from tui.views.line import Line, Role, wrapped
 from tui.views.status import is_cancelling, reason_in_words
 from tui.views.times import moment
 
 WHAT_TO_DO = {
-    Reason.TARGET_BUSY: "Another connection held a lock. Press t to try again, or raise the lock timeout.",
-    Reason.REFUSED: "Nothing was touched. Put right what the message names, then press t.",
-    Reason.OWNER_LOST: "Its worker died, and it was not to be tried once more. Press t to try again.",
-    Reason.PREVIOUS_FAILED: "An earlier operation failed, and the request says to stop then. Press t to try all again.",
-    Reason.SHUTDOWN: "Its worker was stopped. Press t to run it again.",
-    Reason.TIME_LIMIT: "The time limit of its job had passed. Press t to ask for it again.",
+    Reason.TARGET_BUSY: "Another connection held a lock. Press {retry} to try again, or raise the lock timeout.",
+    Reason.REFUSED: "Nothing was touched. Put right what the message names, then press {retry}.",
+    Reason.OWNER_LOST: "Its worker died, and it was not to be tried once more. Press {retry} to try again.",
+    Reason.PREVIOUS_FAILED: "An earlier operation failed, and the request says to stop. Press {retry} to try again.",
+    Reason.SHUTDOWN: "Its worker was stopped. Press {retry} to run it again.",
+    Reason.TIME_LIMIT: "The time limit of its job had passed. Press {retry} to ask for it again.",
 }
 
 
@@ -29,7 +30,7 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) 
         said = f"Cancel was requested; it {child.status.value} all the same."
         lines += wrapped(said, width, Role.CANCELLED, indent=indent)
     if child.reason in WHAT_TO_DO:
-        lines += wrapped(WHAT_TO_DO[child.reason], width, indent=indent)
+        lines += wrapped(with_keys(WHAT_TO_DO[child.reason]), width, indent=indent)
     elif child.reason is not None and not child.error:
         lines += wrapped(reason_in_words(child.reason), width, Role.DIM, indent=indent)
     return lines
@@ -38,10 +39,10 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) 
 def _cancelling(parent: ParentJob, child: ChildJob) -> str:
     lost = "Its process was ended by force." if child.force_requested_at is not None else "Its process died."
     if child.recovering and child.status is Status.PENDING:
-        return f"{lost} The next worker looks after the database; press c again not to wait for that."
+        return f"{lost} The next worker looks after the database; press {key_of('cancel')} again not to wait for that."
     if child.recovering:
         return f"{lost} What it left unfinished is undone, and the database is checked for damage."
-    by_force = "Press c again to end it by force."
+    by_force = with_keys("Press {cancel} again to end it by force.")
     if child.progress.phase == FINISHING:
         return f"Cancelling ({FINISHING}): it will probably complete. {by_force}"
     if _was_stopped_by_limit(parent, child):

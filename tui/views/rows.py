@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
@@ -9,7 +11,7 @@ from rich.cells import cell_len
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.jobs import CANNOT_STOP, FINISHING
 from tui.text import percent, plain, time_left
-from tui.views.line import Line, Role, Span, fit, right
+from tui.views.line import Line, Role, Span, fit, marked, right
 from tui.views.status import (
     STATUS_WIDTH,
     WHOLE,
@@ -42,13 +44,23 @@ class FoldedKey:
     parent_id: int
 
 
-def tree_rows(parent: ParentJob, name: str, *, expanded: bool, show_all: bool, now: int, width: int) -> list[Line]:
+def tree_rows(
+    parent: ParentJob,
+    name: str,
+    *,
+    expanded: bool,
+    show_all: bool,
+    now: int,
+    width: int,
+    marks: Collection[JobId] = (),
+) -> list[Line]:
     """A parent's row and, when it is expanded, those of its children.
 
     Args:
         name: what the user calls the target.
         show_all: show every child, even if there are many.
         now: microseconds, for the time that running jobs have taken.
+        marks: the jobs that are marked.
     """
     rows = [parent_row(parent, name, expanded=expanded, now=now, width=width)]
     if expanded:
@@ -57,7 +69,20 @@ def tree_rows(parent: ParentJob, name: str, *, expanded: bool, show_all: bool, n
         rows += [child_row(child, parent.target, now=now, width=width, names=names) for child in shown]
         if len(shown) < len(parent.children):
             rows.append(_folded_row(parent, shown, width))
-    return rows
+    return [_with_mark(row) if row.key in marks else row for row in rows]
+
+
+def _with_mark(row: Line) -> Line:
+    is_child = isinstance(row.key, JobId) and row.key.ordinal is not None
+    return marked(row, NUMBER_WIDTH - 1 if is_child else 1)
+
+
+def summary(parents: Iterable[ParentJob]) -> str:
+    """How many jobs there are of each status, those that need an eye first: `2 running, 1 failed, 12 completed`."""
+    seen = Counter(parent.status for parent in parents)
+    order = (Status.RUNNING, Status.PENDING, Status.FAILED, Status.CANCELLED, Status.COMPLETED)
+    words = {Status.PENDING: "waiting"}
+    return ", ".join(f"{seen[status]} {words.get(status, status.value)}" for status in order if seen[status])
 
 
 def children_to_show(parent: ParentJob) -> tuple[ChildJob, ...]:

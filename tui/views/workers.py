@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Pause, WorkerProcess
+from tui.keymap import key_of
 from tui.text import plain
 from tui.views.line import Line, Role, fit, line, wrapped
 from tui.views.status import child_of
@@ -46,7 +47,7 @@ def workers_document(
 def _paused(pause: Pause | None, now: int, width: int) -> list[Line]:
     if pause is None:
         return []
-    said = f"Paused since {moment(pause.at, now)} by {pause.by}: nothing new starts. P resumes."
+    said = f"Paused since {moment(pause.at, now)} by {pause.by}: nothing new starts. {key_of('resume')} resumes."
     return [*wrapped(said, width, Role.WARNING), line()]
 
 

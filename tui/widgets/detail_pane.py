@@ -22,6 +22,11 @@ class DetailPane(Page):
         self._job: JobId | None = None
         self._whole: ParentJob | None = None
 
+    @property
+    def job(self) -> tuple[ParentJob, JobId] | None:
+        """What it shows, with the steps that are known."""
+        return (self._whole, self._job) if self._whole is not None and self._job is not None else None
+
     def put(self, parent: ParentJob | None, job: JobId | None) -> None:
         """Show this job; a parent that comes without steps keeps those that were shown before."""
         if parent is not None and self._whole is not None and parent.id == self._whole.id:

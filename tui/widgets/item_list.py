@@ -44,6 +44,11 @@ class ItemList(LineView):
         """The key of the item under the cursor, None where there is none."""
         return self._lines[self.cursor].key if self.cursor < len(self._lines) else None
 
+    @property
+    def row(self) -> str:
+        """The text of the item under the cursor."""
+        return "\n".join(text.text.rstrip() for text in self._lines if text.key is not None and text.key == self.key)
+
     def is_under_cursor(self, index: int) -> bool:
         key = self._lines[index].key
         return self.HAS_CURSOR and key is not None and key == self.key

@@ -12,7 +12,7 @@ from engine import JobId, ParentJob, Status
 from tui.actions import bindings
 from tui.views.hints import no_jobs
 from tui.views.line import Line
-from tui.views.rows import FoldedKey, tree_rows
+from tui.views.rows import FoldedKey, summary, tree_rows
 from tui.widgets.item_list import ItemList
 
 
@@ -22,7 +22,7 @@ class JobTree(ItemList):
     Not the one the cursor is on; and whatever the user folds or unfolds, stays so.
     """
 
-    BINDINGS = bindings("open", "fold", "unfold", "fold-away")
+    BINDINGS = bindings("open", "mark", "fold", "unfold", "fold-away")
 
     @dataclass
     class Opened(Message):
@@ -51,6 +51,8 @@ class JobTree(ItemList):
         self._everything: set[int] = set()
         self._rows: dict[int, list[Line]] = {}
         self._loaded = False
+        self.marks: frozenset[JobId] = frozenset()
+        """The jobs that the next action is for."""
 
     @property
     def job(self) -> JobId | None:
@@ -100,11 +102,42 @@ class JobTree(ItemList):
             show_all=parent.id in self._everything,
             now=self._clock(),
             width=self.columns,
+            marks=self.marks,
         )
 
     def _show_rows(self) -> None:
         rows = [row for parent_id in sorted(self._rows, reverse=True) for row in self._rows[parent_id]]
         self.show(rows or (no_jobs(self.columns) if self._loaded else []))
+        marks = f"{len(self.marks)} marked, " if self.marks else ""
+        self.border_subtitle = marks + summary(self._parents.values())
+
+    @property
+    def marked_jobs(self) -> list[tuple[ParentJob, JobId]]:
+        """What is marked, the newest first; of a job that is marked as a whole not its operations besides."""
+        jobs = [job for job in self.marks if job.ordinal is None or JobId(job.parent) not in self.marks]
+        return [
+            (self._parents[job.parent], job)
+            for job in sorted(jobs, key=lambda job: (-job.parent, job.ordinal or 0))
+            if job.parent in self._parents
+        ]
+
+    def action_mark(self) -> None:
+        """Mark the job under the cursor, or take its mark away, and go on to the next one."""
+        if self.job is None:
+            return
+        self._mark(self.marks ^ {self.job})
+        self.action_move(1)
+
+    def clear_marks(self) -> None:
+        self._mark(frozenset())
+
+    def _mark(self, marks: frozenset[JobId]) -> None:
+        changed = {job.parent for job in self.marks ^ marks}
+        self.marks = marks
+        for parent_id in changed & self._parents.keys():
+            self._make_rows(self._parents[parent_id])
+        self._show_rows()
+        self.post_message(self.CursorMoved(self))
 
     def action_open(self) -> None:
         if isinstance(self.key, FoldedKey):

@@ -186,7 +186,7 @@ async def test_a_parent_unfolds_when_it_starts_and_folds_by_hand(sales: Path, se
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await add_running_job(seeded.store, seeded.owner, clock)
         await console.until(lambda: len(console.lines()) == 5)
-        await console.press("3", "down", "down", "space")
+        await console.press("3", "down", "down", "z")
         assert len(console.lines()) == 1
         assert console.tree.job == JobId(1)
         await console.press("l")
@@ -312,7 +312,7 @@ async def test_a_store_that_breaks_is_a_sentence(sales: Path, seeded: Seeded, cl
             db.execute("PRAGMA foreign_keys = OFF")
             db.execute("ALTER TABLE step RENAME TO lost")
             db.commit()
-        await console.press("3", "space", "down", "enter")
+        await console.press("3", "z", "down", "enter")
         assert console.screen_name == "JobScreen"
         await console.until(lambda: console.lines("#page"))
         said = "".join("".join(console.lines("#page")).split())  # wherever the lines were wrapped

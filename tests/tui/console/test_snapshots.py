@@ -44,7 +44,7 @@ async def test_main_with_jobs_that_are_over(
     await add_failed_job(seeded.store, seeded.owner, clock)
     await add_completed_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
-        await console.press("3", "space", "down", "down", "down", "down", "down", "space", "down")
+        await console.press("3", "z", "down", "down", "down", "down", "down", "z", "down")
         assert looks_right(console.app)
 
 
@@ -241,7 +241,7 @@ async def test_main_with_a_job_that_met_its_time_limit(
 ) -> None:
     await add_limited_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
-        await console.press("3", "space", "down", "down", "down")
+        await console.press("3", "z", "down", "down", "down")
         assert looks_right(console.app)
 
 
@@ -254,7 +254,7 @@ async def test_main_with_jobs_of_which_something_was_skipped(
         await seeded.store.submit([late], OnDuplicate.REFUSE)
         await seeded.store.enforce_time_limits()
     async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
-        await console.press("3", "space")
+        await console.press("3", "z")
         assert looks_right(console.app)
 
 

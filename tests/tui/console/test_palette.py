@@ -1,0 +1,112 @@
+"""The list of commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine import JobId
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import Clock, add_completed_job, add_failed_job, entry, open_console
+from tui.actions import ACTIONS
+from tui.screens.palette import PaletteScreen
+from tui.views.palette import Command, Kind, commands, matching, palette_rows
+
+
+def everything() -> list[Command]:
+    bound = {action.id for action in ACTIONS}
+    return commands(bound, lambda _: True, themes=("dbtend", "ansi-dark"), theme="dbtend", refresh=0.25)
+
+
+def names(typed: str) -> list[str]:
+    return [command.name for command in matching(everything(), typed)]
+
+
+def test_what_cannot_be_done_is_not_offered() -> None:
+    offered = commands({"cancel", "retry", "pin"}, lambda name: name != "cancel", themes=(), theme="", refresh=1)
+    assert [c.name for c in offered if c.kind is Kind.ACTION] == ["retry", "pin", "unpin"]
+
+
+def test_names_come_before_explanations() -> None:
+    assert names("the")[:3] == ["theme", "theme dbtend", "theme ansi-dark"]
+    assert names("old history") == ["pin", "unpin"]
+    assert names("ansi") == ["theme ansi-dark"]
+    assert names("nothing like it") == []
+
+
+@pytest.mark.parametrize("typed", ["42.1", "#42.1", " 42.1 "])
+def test_a_number_is_a_job(typed: str) -> None:
+    assert matching(everything(), typed)[0] == Command(Kind.JOB, "42.1", "#42.1", "Open this job")
+
+
+@pytest.mark.parametrize("width", [40, 58, 72])
+def test_rows_fit(width: int) -> None:
+    assert all(len(row.text) <= width for row in palette_rows(everything(), width))
+    assert palette_rows([], width)[0].text == "No such command here."
+
+
+async def test_a_command_is_done_where_it_was_asked_for(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("3", "colon", *"zoo", "enter")
+        assert console.app.screen.has_class("-zoomed")
+        await console.press("plus", "colon", *"ret", "enter")
+        assert console.lines("#text")[0] == "Run #1 on app.db once more?"
+        await console.press("n", "colon", *"fold", "enter")
+        assert len(console.lines()) == 2
+
+
+async def test_moving_in_the_list_and_leaving_it(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("colon", *"theme ", "down", "ctrl+n", "ctrl+p", "down", "down", "enter")
+        assert console.app.theme == "high-contrast"
+        assert 'theme = "high-contrast"' in console.message
+        await console.press("colon", "escape")
+        assert console.screen_name == "MainScreen"
+        await console.press("colon", *"xyz", "enter")
+        assert isinstance(console.app.screen, PaletteScreen)
+
+
+async def test_a_job_is_opened_by_its_number(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("colon", *"1.2", "enter")
+        assert console.screen_name == "JobScreen"
+        assert console.app.screen.job_at_hand[1] == JobId(1)  # type: ignore[attr-defined]
+        await console.press("escape", "colon", *"77", "enter")
+        assert "there is no such job" in console.lines("#page")[0]
+
+
+async def test_the_pace_of_looks(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("less_than_sign")
+        assert console.app.feed.refresh == 0.5
+        assert console.message == "Looks at running jobs every 0.5 s."
+        await console.press("greater_than_sign", "greater_than_sign")
+        assert console.app.feed.refresh == 0.25
+        await console.press("colon", *"refresh 5", "enter")
+        assert console.app.feed.refresh == 5
+
+
+async def test_only_the_terminals_own_colours_where_none_are_wanted(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        assert console.app.theme == "ansi-dark"
+        await console.press("ctrl+t")
+        assert [line.split()[0:2] for line in console.lines("#commands")] == [
+            ["theme", "Choose"],
+            ["theme", "ansi-dark"],
+            ["theme", "ansi-light"],
+        ]
+
+
+async def test_places_that_are_open_are_gone_back_to(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("h")
+        await console.until(lambda: not any("…" in line for line in console.lines("#history")))
+        await console.press("enter", "w", "h")
+        assert [type(screen).__name__ for screen in console.app.screen_stack] == ["MainScreen", "HistoryScreen"]

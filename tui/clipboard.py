@@ -1,0 +1,61 @@
+"""The user's clipboard, which is at the other end of the SSH line: reached through the terminal, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+MOST: Final = 74_994
+"""Bytes of an OSC 52 sequence that common terminals still take (xterm's limit)."""
+_PATIENCE: Final = 2.0
+"""Seconds that tmux may take."""
+_WITHOUT: Final = frozenset({"linux", "dumb", "vt100", "vt220"})
+"""Terminals (TERM) that have no clipboard."""
+
+
+def osc52(text: str) -> str | None:
+    """The sequence that asks a terminal to take `text` into the clipboard; None where it is too long for that."""
+    encoded = base64.b64encode(text.encode(errors="replace")).decode()
+    sequence = f"\x1b]52;c;{encoded}\a"
+    return sequence if len(sequence) <= MOST else None
+
+
+def is_reachable(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal may have a clipboard."""
+    return environ.get("TERM", "") not in _WITHOUT
+
+
+async def through_tmux(text: str, environ: Mapping[str, str]) -> bool:
+    """Let tmux pass it on: by default it does not take the sequence from a program, but knows how to send its own."""
+    if not environ.get("TMUX"):
+        return False
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "tmux", "load-buffer", "-w", "-",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError:
+        return False
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await process.communicate(text.encode(errors="replace"))
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        return False
+    return process.returncode == 0
+
+
+def into_file(path: Path, text: str) -> None:
+    """Write `text` whole into a file that only its user may read. Raises OSError."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+    new.replace(path)

@@ -1,0 +1,137 @@
+"""What the doctor looks at: versions, paths, permissions, limits, targets; what is wrong, and the fix."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from engine import Engine, WorkerProcess, look
+from engine.config import Config, TargetEntry
+from engine.errors import ConfigError, DbtendError
+from tui.commands import values
+from tui.commands.settings import Settings
+from tui.commands.waiting import paused
+from tui.text import counted, size
+
+_LITTLE_SPACE = 100_000_000
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `fix` says what to do where it is not ok."""
+
+    level: Level
+    what: str
+    found: str
+    fix: str = ""
+
+
+async def examine(settings: Settings, targets: Callable[[Config], Sequence[TargetEntry]]) -> list[Check]:
+    """Look at everything. `targets`: those to look at, by the config."""
+    config, config_check = _config(settings)
+    return [
+        *_versions(),
+        config_check,
+        *store_files(settings.store),
+        *(await _store(settings.store) if settings.store.exists() else []),
+        *[await _target(entry) for entry in targets(config)],
+    ]
+
+
+def _versions() -> Iterator[Check]:
+    yield Check(Level.OK, "dbtend", values.version())
+    yield Check(Level.OK, "python", platform.python_version())
+    yield Check(Level.OK, "sqlite", sqlite3.sqlite_version)
+    try:
+        yield Check(Level.OK, "textual", importlib.metadata.version("textual"))
+    except importlib.metadata.PackageNotFoundError:
+        yield Check(Level.WARN, "textual", "is not installed: there is no console", "pip install textual")
+
+
+def _config(settings: Settings) -> tuple[Config, Check]:
+    path = str(settings.config_path)
+    try:
+        config = settings.config()
+    except ConfigError as error:
+        return Config(), Check(Level.PROBLEM, "config", f"{error.what}: {error.why}", error.hint)
+    if not settings.config_path.exists():
+        return config, Check(Level.OK, "config", f"{path}: none, everything is at its default")
+    return config, Check(Level.OK, "config", f"{path}: {counted(len(config.targets), 'target')}")
+
+
+def store_files(store: Path) -> Iterator[Check]:
+    """Places and permissions: the store must be writable, and is nobody else's business."""
+    directory = next(place for place in (store.parent, *store.parent.parents) if place.exists())
+    if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
+        yield Check(Level.PROBLEM, "store", f"{directory} cannot be written", "allow it, or give another --store")
+        return
+    free = shutil.disk_usage(directory).free
+    level = Level.OK if free >= _LITTLE_SPACE else Level.WARN
+    yield Check(level, "disk space", f"{size(free)} free beside the store", "" if level is Level.OK else "make room")
+    if not store.exists():
+        yield Check(Level.OK, "store", f"{store}: none yet, the first run creates it")
+        return
+    for path, wanted in ((store.parent, 0o700), (store, 0o600)):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            yield Check(Level.WARN, "permissions", f"{path} is open to others ({mode:04o})", f"chmod {wanted:o} {path}")
+    if not store.stat().st_mode & 0o222 or not os.access(store, os.W_OK):
+        yield Check(Level.PROBLEM, "permissions", f"{store} cannot be written", f"chmod 600 {store}")
+
+
+async def _store(store: Path) -> list[Check]:
+    try:
+        async with Engine.open(store) as engine:
+            jobs, open_jobs, pause = len(await engine.history_ids()), await engine.open_jobs(), await engine.paused()
+            alive = [process for process in await engine.workers() if process.alive]
+    except DbtendError as error:
+        return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
+    found = f"{store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
+    checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs))]
+    checks += [_stalled(process) for process in alive if process.stalled]
+    if pause is not None:
+        checks.append(Check(Level.WARN, "paused", f"{paused(pause)}: nothing new starts", "dbtend resume"))
+    return checks
+
+
+def _workers(alive: Sequence[WorkerProcess], open_jobs: int) -> Check:
+    if open_jobs and not alive:
+        found = f"none alive, and {counted(open_jobs, 'job')} waiting"
+        return Check(Level.WARN, "workers", found, "start one: dbtend worker")
+    of_runs = sum(not process.serves_all for process in alive)
+    found = f"{counted(len(alive), 'process')} alive" + (f", {of_runs} of them for one run only" if of_runs else "")
+    return Check(Level.OK, "workers", found)
+
+
+def _stalled(process: WorkerProcess) -> Check:
+    found = f"process {process.pid} on {process.host} lives, and does not move: it was stopped, or hangs"
+    fix = (
+        f"kill -CONT {process.pid} lets it go on; kill -KILL {process.pid} ends it,"
+        " and its job is run again if an attempt is left"
+    )
+    return Check(Level.WARN, "stalled", found, fix)
+
+
+async def _target(entry: TargetEntry) -> Check:
+    try:
+        info = await look.inspect(entry.url)
+    except DbtendError as error:
+        return Check(Level.PROBLEM, entry.name, f"{error.what}: {error.why}", error.hint)
+    bytes_used = info.facts.get("size")
+    shown = size(bytes_used) if isinstance(bytes_used, int | float) else "?"
+    found = "; ".join([f"{info.engine} {info.version}, {shown}, can be maintained", *info.remarks])
+    return Check(Level.OK, entry.name, found)

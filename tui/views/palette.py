@@ -1,0 +1,127 @@
+"""The list of commands: what can be done here and now, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from rich.cells import cell_len
+
+from engine import JobId
+from tui.actions import ACTIONS, BY_ID, Action, Place
+from tui.keymap import shown_keys
+from tui.text import cells
+from tui.views.line import Line, Role, fit, line, wrapped
+
+
+class Kind(StrEnum):
+    """What a command does."""
+
+    ACTION = "action"
+    THEME = "theme"
+    REFRESH = "refresh"
+    JOB = "job"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something that can be chosen; `value` is an action's id, a theme, seconds, or a job."""
+
+    kind: Kind
+    value: str
+    name: str
+    help: str
+    keys: str = ""
+
+
+REFRESH_RATES: Final = (0.25, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between two looks at running jobs."""
+_UNNAMED: Final = frozenset({Place.LIST, Place.PALETTE, Place.QUESTION, Place.TYPED})
+"""Where keys only move, or only answer."""
+
+
+def commands(
+    bound: Collection[str], can: Callable[[str], bool], *, themes: Iterable[str], theme: str, refresh: float
+) -> list[Command]:
+    """All that can be done now: what the footer names first, in the order of the help.
+
+    Args:
+        bound: the ids of the actions that have a key here.
+        can: whether one of them can be taken as things are.
+        theme: the one in force; `refresh` likewise, in seconds.
+    """
+    actions = [
+        Command(Kind.ACTION, action.id, action.id, action.help, " ".join(shown_keys(action.id)))
+        for action in ACTIONS
+        if _is_offered(action, bound) and can(action.id)
+    ]
+    looks = [Command(Kind.THEME, name, f"theme {name}", _in_force(name == theme)) for name in themes]
+    rates = [
+        Command(Kind.REFRESH, str(rate), f"refresh {rate:g} s", _in_force(rate == refresh) or _EVERY.format(rate))
+        for rate in REFRESH_RATES
+    ]
+    return [*sorted(actions, key=lambda command: not BY_ID[command.value].label), *looks, *rates]
+
+
+_EVERY: Final = "Look at running jobs every {:g} s"
+
+
+def _in_force(is_so: bool) -> str:
+    return "in force" if is_so else ""
+
+
+def _is_offered(action: Action, bound: Collection[str]) -> bool:
+    return (action.same_key_as or action.id) in bound and action.place not in _UNNAMED and action.id != "palette"
+
+
+def matching(known: Sequence[Command], typed: str) -> list[Command]:
+    """Those whose name holds every word that was typed, or else name and explanation; a job by its number."""
+    words = typed.lower().split()
+    ranked = [(rank, command) for command in known if (rank := _rank(command, words)) is not None]
+    by_name = [one for one in ranked if one[0] < _BY_HELP] or ranked
+    found = [command for _, command in sorted(by_name, key=lambda one: one[0])]
+    if job := _job(typed):
+        found.insert(0, Command(Kind.JOB, str(job), f"#{job}", "Open this job"))
+    return found
+
+
+_BY_HELP: Final = 2
+
+
+def _rank(command: Command, words: Sequence[str]) -> int | None:
+    """0 where the name begins so, 1 where it holds all words, 2 with the help; None where one is missing."""
+    name, said = command.name.lower(), f"{command.name} {command.help}".lower()
+    if name.startswith(" ".join(words)):
+        return 0
+    if all(word in name for word in words):
+        return 1
+    return _BY_HELP if all(word in said for word in words) else None
+
+
+def _job(typed: str) -> JobId | None:
+    try:
+        return JobId.parse(typed.strip())
+    except ValueError:
+        return None
+
+
+def palette_rows(found: Sequence[Command], width: int) -> list[Line]:
+    """Name, what it does, its keys at the right."""
+    if not found:
+        return wrapped("No such command here.", width, Role.DIM)
+    name_width = min(max(cells(command.name) for command in found), 24)
+    rows = []
+    for command in found:
+        keys = f" {command.keys}" if command.keys else ""
+        room = width - name_width - 2 - cell_len(keys)
+        rows.append(
+            line(
+                (fit(command.name, name_width) + "  ", Role.STRONG),
+                (fit(command.help, room), Role.DIM),
+                (keys, Role.KEY),
+                key=(command.kind, command.value),
+            )
+        )
+    return rows
