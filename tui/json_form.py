@@ -196,6 +196,7 @@ def _planned_step(step: PlannedStep) -> Json:
         "lock": step.lock,
         "after_cancel": step.after_cancel or None,
         "disk_needed": step.disk_needed,
+        "disk_free": step.disk_free,
         "estimate": step.estimate,
     }
 

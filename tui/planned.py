@@ -18,7 +18,7 @@ class StepNotes:
     lock: str
     after_cancel: str
     needs: str
-    """With its verb: `needs 12.0 MB of free disk space, takes about 7 s`."""
+    """With its verb: `needs 12.0 MB of disk space (1.20 GB free), takes about 7 s`."""
 
 
 def verdict(operation: OperationPlan) -> str:
@@ -83,5 +83,6 @@ def step_notes(steps: Sequence[PlannedStep]) -> Iterator[tuple[PlannedStep, Step
 
 
 def _needs(step: PlannedStep) -> str:
-    space = f"needs {size(step.disk_needed)} of free disk space" if step.disk_needed is not None else ""
+    space = f"needs {size(step.disk_needed)} of disk space" if step.disk_needed is not None else ""
+    space += f" ({size(step.disk_free)} free)" if space and step.disk_free is not None else ""
     return ", ".join(filter(None, (space, f"takes {about(step.estimate)}" if step.estimate is not None else "")))

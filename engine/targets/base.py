@@ -48,6 +48,8 @@ class PlannedStep:
     """What a cancel while it runs leaves behind."""
     disk_needed: int | None = None
     """Bytes of free disk space the step needs while it runs; None where it needs none worth naming."""
+    disk_free: int | None = None
+    """Bytes that are free there now; None where it needs none worth naming, or that cannot be told."""
     estimate: float | None = None
     """Seconds it is expected to take; None where nothing is known."""
     completes_previous: bool = False

@@ -224,6 +224,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
                 "lock": "blocks everyone",
                 "after_cancel": "the file stays as it was",
                 "disk_needed": 2_000_000,
+                "disk_free": None,
                 "estimate": 3,
             }
         ],

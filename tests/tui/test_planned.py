@@ -38,7 +38,7 @@ def test_a_plan_says_why_what_whom_it_blocks_and_what_a_cancel_leaves() -> None:
         "    why     31% free",
         "    lock    blocks everyone",
         "    cancel  the file stays as it was",
-        "    needs   2.00 MB of free disk space, takes about 3 s",
+        "    needs   2.00 MB of disk space, takes about 3 s",
     ]
 
 
@@ -55,7 +55,7 @@ def test_the_page_of_a_plan_says_the_same() -> None:
         "    31% free",
         "    blocks everyone",
         "    cancel: the file stays as it was",
-        "    needs 2.00 MB of free disk space, takes about 3 s",
+        "    needs 2.00 MB of disk space, takes about 3 s",
     ]
 
 
@@ -109,7 +109,7 @@ def test_what_is_the_same_for_forty_indexes_is_said_once() -> None:
         for words in ("index of table item", "blocks writers", "the index stays as it was"):
             assert text.count(words) == 1
         assert text.count("REINDEX") == 40
-        assert "40.0 MB of free disk space, takes about 40 s" in text
+        assert "40.0 MB of disk space, takes about 40 s" in text
 
 
 def test_a_sentence_that_changes_is_said_again() -> None:
@@ -125,7 +125,7 @@ def test_what_steps_need_is_said_of_each_also_where_it_is_the_same() -> None:
     first, second = reindex(2).steps
     steps = (first, replace(second, disk_needed=first.disk_needed, estimate=first.estimate))
     lines = plan_lines(plan(OperationPlan(operation=Operation.REINDEX, steps=steps)))
-    assert lines.count("    needs   1.00 MB of free disk space, takes about 1 s") == 2
+    assert lines.count("    needs   1.00 MB of disk space, takes about 1 s") == 2
 
 
 def test_what_needs_no_room_takes_only_time() -> None:

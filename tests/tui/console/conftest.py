@@ -14,6 +14,7 @@ from textual.app import App
 
 from engine.store.sqlite import SqliteStore
 from engine.targets.sqlite.planning import planning
+from engine.targets.sqlite.system import space
 from tests.tui.console.harness import Clock, worker_process
 
 
@@ -23,6 +24,7 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(planning, "available_memory", lambda: 8_000_000_000)
     monkeypatch.setattr(planning, "processors", lambda: 2)
+    monkeypatch.setattr(space, "free_bytes", lambda _: 20_000_000_000)
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setattr(sqlite3, "sqlite_version", "3.46.0")
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
 from engine.targets.sqlite.system.mounts import lies_on_this_machine
-from engine.targets.sqlite.system.space import shortfalls
+from engine.targets.sqlite.system.space import least_free, shortfalls
 from engine.targets.sqlite.system.unfinished import directory_for
 
 if TYPE_CHECKING:
@@ -229,12 +230,21 @@ def _with_settings(plan: OperationPlan, chosen: Tuning) -> OperationPlan:
 def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
     """The plan, refused where the disk has no room for it; with `force` that is a warning."""
     problems = [problem for step in plan.steps for problem in space_problems(step)]
+    plan = replace(plan, steps=tuple(map(_with_free_space, plan.steps)))
     if not problems:
         return plan
     if options.force:
         return replace(plan, warnings=(*plan.warnings, *problems))
     hint = "Free some space, or go on with --force: a full disk does the data no harm"
     return replace(plan, steps=(), refused=f"{'; '.join(problems)}. {hint}")
+
+
+def _with_free_space(step: PlannedStep) -> PlannedStep:
+    if not isinstance(step, SqliteStep) or step.disk_needed is None:
+        return step
+    with suppress(OSError):  # a directory is gone: the step itself tells
+        return replace(step, disk_free=least_free(step.needs))
+    return step
 
 
 def space_problems(step: PlannedStep) -> list[str]:

@@ -47,6 +47,15 @@ def room_in(directory: str) -> Room:
     return Room(Path(directory).stat().st_dev, free_bytes(directory))
 
 
+def least_free(needs: Iterable[Need], room: Callable[[str], Room] = room_in) -> int | None:
+    """Bytes free on the file system that has the least room of those that are needed; None where none says.
+
+    Raises OSError if there is no such directory.
+    """
+    found = [room(need.directory).free for need in needs if need.bytes > 0]
+    return min((free for free in found if free is not None), default=None)
+
+
 def shortfalls(needs: Iterable[Need], room: Callable[[str], Room] = room_in) -> list[str]:
     """A sentence for each file system that is too small for all `needs` that lie on it together.
 

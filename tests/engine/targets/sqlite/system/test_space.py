@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.targets.sqlite.system.space import Need, Room, free_bytes, room_in, shortfalls, with_margin
+from engine.targets.sqlite.system.space import Need, Room, free_bytes, least_free, room_in, shortfalls, with_margin
 
 MB = 1_000_000
 JOURNAL = Need("/srv", 138 * MB, "the database's journal")
@@ -69,3 +69,11 @@ def test_a_real_file_system_is_asked(tmp_path: Path) -> None:
 def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         shortfalls([Need(str(tmp_path / "nowhere"), 1, "a byte")])
+
+
+def test_the_least_room_counts() -> None:
+    rooms = {"/srv": Room(1, 7_000), "/var/tmp": Room(2, 5_000)}  # noqa: S108
+    assert least_free([JOURNAL, TEMPORARY], rooms.__getitem__) == 5_000
+    assert least_free([JOURNAL], rooms.__getitem__) == 7_000
+    assert least_free([], rooms.__getitem__) is None
+    assert least_free([JOURNAL], lambda _: Room(1, None)) is None
