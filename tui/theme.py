@@ -57,7 +57,7 @@ HIGH_CONTRAST: Final = Theme(
     surface="#000000",
     panel="#262626",
     dark=True,
-    variables={"dim": "#d8d8d8", "line": "#ffffff", "cursor": "#0047b3", "cursor-blurred": "#3d3d3d"},
+    variables={"dim": "#d8d8d8", "line": "#ffffff", "cursor": "#00306e", "cursor-blurred": "#3d3d3d"},
 )
 # Textual's own has blue, which cannot be read on the black of many terminals.
 ANSI_DARK: Final = replace(BUILTIN_THEMES["ansi-dark"], primary="ansi_cyan")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual.worker import Worker
+
 from engine import JobId, ParentJob
 from engine.errors import DbtendError
 from tui.screens.base import STEPS_EVERY
@@ -35,12 +37,15 @@ class JobScreen(PageScreen[None], JobActions[None]):
         self._job = job
         self.page.border_title = f"Job #{job.parent}"
         self.page.start_at(0)
-        self.run_worker(self._load(), exclusive=True)
+        self._read()
 
     def hear(self, news: News) -> None:
         mine = any(parent.id == self._job.parent for parent in news.parents)
         if mine and (self._job.parent in news.changed or self.console_app.clock() - self._read_at >= STEPS_EVERY):
-            self.run_worker(self._load(), exclusive=True)
+            self._read()
+
+    def _read(self) -> None:
+        _: Worker[None] = self.run_worker(self._load, exclusive=True)
 
     async def _load(self) -> None:
         first = self._whole is None or self._whole.id != self._job.parent

@@ -12,6 +12,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widget import Widget
+from textual.worker import Worker
 
 from engine import JobId, Operation, ParentJob, Request
 from engine.errors import DbtendError, DuplicateRequestError, TargetBusyError
@@ -206,7 +207,8 @@ class MainScreen(JobActions[None]):
         self.refresh_footer()
         if read_steps and self._jobs.parent_job is not None:
             self._steps_read_at = self.console_app.clock()
-            self.run_worker(self._read_steps(self._jobs.parent_job.id), group="detail", exclusive=True)
+            reading = partial(self._read_steps, self._jobs.parent_job.id)
+            _: Worker[None] = self.run_worker(reading, group="detail", exclusive=True)
 
     async def _read_steps(self, parent_id: int) -> None:
         try:

@@ -1,0 +1,81 @@
+"""Colours: which there are, which suit a terminal, and that they can be changed while the console is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from textual.app import App
+from textual.color import Color
+
+from engine.errors import UsageError
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import Clock, add_failed_job, entry, open_console
+from tui.theme import ANSI_THEMES, THEMES, looks_of, offered_themes, suitable_theme
+from tui.views.line import Role
+
+TRUECOLOR = {"COLORTERM": "truecolor"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "environ", "theme"),
+    [
+        (None, TRUECOLOR, "dbtend"),
+        (None, {}, "ansi-dark"),
+        (None, TRUECOLOR | {"NO_COLOR": "1"}, "ansi-dark"),
+        ("high-contrast", {}, "high-contrast"),
+        ("high-contrast", {"NO_COLOR": "1"}, "ansi-dark"),
+        ("ansi-light", {"NO_COLOR": "1"}, "ansi-light"),
+    ],
+)
+def test_the_theme_that_suits(wanted: str | None, environ: Mapping[str, str], theme: str) -> None:
+    assert suitable_theme(wanted, environ) == theme
+    assert theme in offered_themes(environ)
+
+
+def test_a_theme_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(UsageError) as refused:
+        suitable_theme("solarized", {})
+    assert refused.value.why == "'solarized' is no theme"
+    assert all(name in refused.value.hint for name in THEMES)
+
+
+@pytest.mark.parametrize("name", [name for name in THEMES if name not in ANSI_THEMES])
+async def test_everything_can_be_read(name: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
+    """Contrast as WCAG counts it: 4.5 on the background, 3 under the cursor; 7 and 4.5 where it is to be high."""
+    async with open_console(seeded.path, entry(), clock=clock, theme=name) as console:
+        looks = looks_of(console.app)
+        background = Color.parse(console.app.theme_variables["background"])
+        cursor = looks.cursor.bgcolor
+        assert cursor is not None
+        for role in Role:
+            text = Color.from_rich_color(looks.roles[role].color)
+            least = 7 if name == "high-contrast" else 4.5
+            assert contrast(text, background) >= least, role
+            assert contrast(text, Color.from_rich_color(cursor)) >= (4.5 if name == "high-contrast" else 3), role
+
+
+def contrast(one: Color, other: Color) -> float:
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(color: Color) -> float:
+    def linear(part: float) -> float:
+        return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+
+    red, green, blue = (linear(part) for part in color.normalized)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("name", THEMES)
+async def test_theme(
+    name: str, sales: Path, seeded: Seeded, clock: Clock, looks_right: Callable[[App[None]], bool]
+) -> None:
+    """Chosen while the console is open, so that everything must be drawn anew."""
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(label="PROD"), clock=clock) as console:
+        await console.press("3", "l", "down", "colon", *f"theme {name}", "enter", "down")
+        assert console.app.theme == name
+        assert looks_right(console.app)
