@@ -113,6 +113,8 @@ class DbtendApp(App[None]):
             # Textual itself would die on them and leave the terminal as it is.
             with suppress(NotImplementedError, RuntimeError, ValueError):
                 asyncio.get_running_loop().add_signal_handler(number, self.exit)
+        # Suspended and brought back in a window of the same size, Textual would draw nothing anew.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True), immediate=True)
 
     def follow_jobs(self) -> None:
         """Start to tell the screens of what happens to jobs, and see to it that those that are open go on."""
