@@ -14,6 +14,8 @@ RECENT = 50
 """How many of the newest parents are shown beside those that are open."""
 SETTLE = 0.05
 """Seconds between two readings, at least."""
+SLOWEST = 2.0
+"""Seconds between two looks at running jobs, at most, unless the user wants more: what is not in view costs little."""
 WORKERS_EVERY = 2.0
 """Seconds between two looks at the workers while a job is open: of one that comes or stalls no change tells."""
 RETRY_AFTER = 2.0
@@ -88,7 +90,7 @@ class JobFeed:
         """Seconds to the next look; the more jobs run, the more: a slow line has to carry their rows."""
         running = len(self._running)
         if running:
-            return self.refresh * max(running * 0.75, 1)
+            return max(self.refresh, min(self.refresh * running * 0.75, SLOWEST))
         return WORKERS_EVERY if self.ticking else None
 
     @property

@@ -121,9 +121,9 @@ _LOOKS: Final[dict[str, Looks]] = {}
 
 
 def looks_of(app: App[Any]) -> Looks:
-    """The looks of the app's theme."""
+    """The looks of the app's theme; not by `theme_variables`, which are still the old ones just after a change."""
     if app.theme not in _LOOKS:
-        _LOOKS[app.theme] = looks(app.theme_variables, ansi=app.native_ansi_color)
+        _LOOKS[app.theme] = looks(app.get_css_variables(), ansi=app.current_theme.ansi)
     return _LOOKS[app.theme]
 
 

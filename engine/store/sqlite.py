@@ -132,7 +132,7 @@ class SqliteStore:
     async def owner_died(self) -> None:
         while True:
             seen = self.last_change()
-            owners = list(await self._read(queries.OWNERS_OF_RUNNING))
+            owners = set(await self._read(queries.OWNERS_OF_RUNNING))  # one may run a thousand
             while all(liveness.is_alive(self.path, *owner) for owner in owners):
                 if not owners:
                     await self.next_change(seen)

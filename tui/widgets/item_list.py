@@ -92,10 +92,10 @@ class ItemList(LineView):
                 return
 
     def watch_cursor(self, old: int, new: int) -> None:
-        keys = {self._lines[i].key for i in (old, new) if i < len(self._lines)}
-        for number, text in enumerate(self._lines):
-            if text.key in keys:
-                self.refresh_line(number)
+        for at in (old, new):
+            if at < len(self._lines):
+                for number in range(self._first_line_of_item(at), self._last_line_of_item(at) + 1):
+                    self.refresh_line(number)
         self.show_line(self._last_line_of_item(new))
         self.show_line(new)
         self.post_message(self.CursorMoved(self))
@@ -110,17 +110,31 @@ class ItemList(LineView):
         for number in range(self.cursor, self._last_line_of_item(self.cursor) + 1):
             self.refresh_line(number)
 
+    def _first_line_of_item(self, index: int) -> int:
+        while index and self._lines[index - 1].key == self._lines[index].key:
+            index -= 1
+        return index
+
     def _last_line_of_item(self, index: int) -> int:
         while index + 1 < len(self._lines) and self._lines[index + 1].key == self._lines[index].key:
             index += 1
         return index
 
     def action_move(self, by: int) -> None:
-        starts = [
-            n
-            for n, text in enumerate(self._lines)
-            if text.key is not None and (not n or text.key != self._lines[n - 1].key)
-        ]
-        if starts:
-            at = max((n for n, start in enumerate(starts) if start <= self.cursor), default=0)
-            self.cursor = starts[max(0, min(at + by, len(starts) - 1))]
+        at = self.cursor
+        for _ in range(abs(by)):
+            following = self._next_item(at, 1 if by > 0 else -1)
+            if following is None:
+                break
+            at = following
+        self.cursor = at
+
+    def _next_item(self, at: int, direction: int) -> int | None:
+        """The first line of the item before or after the one at a line; None where there is none."""
+        if not self._lines:
+            return None
+        key = self._lines[at].key
+        while 0 <= (at := at + direction) < len(self._lines):
+            if self._lines[at].key not in {None, key}:
+                return self._first_line_of_item(at)
+        return None
