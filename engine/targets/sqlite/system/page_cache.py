@@ -15,7 +15,7 @@ from threading import Event
 from typing import Final
 
 _SAMPLES: Final = 64
-# Plain reads, as only they tell how far it is; the disk is asked for the chunks to come meanwhile, so that it never waits.
+# Plain reads, as only they tell how far it is. The disk is asked for what comes next meanwhile, so that it never waits.
 _CHUNK: Final = 4 << 20
 _ASKED_FOR: Final = 2 * _CHUNK
 _WORTH_FROM: Final = 16_000_000  # bytes; below, the statement has read the file before a thread could
