@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -26,6 +26,7 @@ from engine.jobs import CheckLevel, ChildJob
 from engine.look import operations, plan
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.running.writing_behind import written_behind
 from engine.targets.sqlite.system.machine import field
 
 SHELL: Final = "/usr/bin/sqlite3"
@@ -162,16 +163,13 @@ async def _plain(database: Path, work: str) -> Run:
     operation, options = _WORK[work]
     planned = await plan(Request(target=str(database), operations=(operation,), options=options))
     (only,) = planned.operations
+    steps = [step for step in only.steps if isinstance(step, SqliteStep)]
     waiting: SimpleQueue[SqliteStep] = SimpleQueue()
-    for step in only.steps:
-        assert isinstance(step, SqliteStep)
+    for step in steps:
         waiting.put(step)
-    threads = [threading.Thread(target=_execute, args=(database, waiting)) for _ in range(only.parallel)]
     begin = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    async with written_behind(str(database)) if steps[0].write_behind else nullcontext():
+        await asyncio.gather(*(asyncio.to_thread(_execute, database, waiting) for _ in range(only.parallel)))
     seconds = time.perf_counter() - begin
     return Run(seconds=seconds, whole=seconds)
 

@@ -19,7 +19,7 @@ from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage,
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning import offer, planning, plans
-from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.planning.steps import WRITING, Method, SqliteStep
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.running import execution
 from engine.targets.sqlite.running.checking import Findings, findings_of
@@ -27,6 +27,7 @@ from engine.targets.sqlite.running.courtesy import Company, Courtesy, company
 from engine.targets.sqlite.running.effects import Effects, summary_facts
 from engine.targets.sqlite.running.execution import Work
 from engine.targets.sqlite.running.warming import ReadingAhead
+from engine.targets.sqlite.running.writing_behind import written_behind
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
 from engine.targets.sqlite.system.holders import blocking_writers, holders, in_use, in_words
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from engine.advice import Advice, Past
     from engine.targets.base import PlannedStep
 
-WRITING: Final = frozenset({Method.TRANSACTION, Method.VACUUM, Method.INCREMENTAL, Method.MERGE})
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 
 PATIENCE_TO_COMPLETE: Final = 60.0
@@ -163,8 +163,10 @@ class SqliteSession:
                         await self._ahead.done(context)
                 if step.method in WRITING and self._courtesy.waited_in_vain:
                     await statement.nobody_else_uses(connection.aio)
+                behind = written_behind(self._path) if step.write_behind else contextlib.nullcontext()
                 with self._courtesy.holding(self._keeps_others_from_writing(step)):
-                    return await self._carry_out(step, connection, context, patience)
+                    async with behind:
+                        return await self._carry_out(step, connection, context, patience)
         except TargetError as error:
             return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
         except sqlite3.Error as error:

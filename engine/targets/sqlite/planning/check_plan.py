@@ -71,7 +71,7 @@ def check_steps(
         return [replace(whole, command="PRAGMA main.integrity_check", reason=reason), foreign_keys]
     parts = [
         replace(
-            _costing(step, costs.full_check([table])),
+            _costing(step, costs.full_check([table], _pages_of(table, tables, summary))),
             object=table.name,
             command=f"PRAGMA main.integrity_check({literal(table.name)})",
             reason=_checked(table, level),
@@ -83,6 +83,16 @@ def check_steps(
 
 def _costing(step: SqliteStep, cost: Cost) -> SqliteStep:
     return replace(step, estimate=cost.seconds, course=cost.course)
+
+
+def _pages_of(table: Table, tables: Sequence[Table], summary: Summary) -> int:
+    """How many pages a table has with its indexes, about: its share of all cells."""
+    cells = sum(map(_cells, tables))
+    return round((summary.pages - summary.free_pages) * _cells(table) / cells) if cells else 0
+
+
+def _cells(table: Table) -> int:
+    return (table.rows or 0) * (table.columns + sum(index.columns for index in table.indexes))
 
 
 def _longest_first(steps: Sequence[SqliteStep]) -> list[SqliteStep]:

@@ -13,7 +13,7 @@ from engine.jobs import Operation, Options
 from engine.targets.base import OperationPlan
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import backup_plan, check_plan, plans, preflight
-from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.planning.steps import WRITING, Method, SqliteStep
 from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
@@ -219,7 +219,12 @@ def _with_settings(plan: OperationPlan, chosen: Tuning) -> OperationPlan:
         return plan
     settings = pragmas(chosen)
     steps = [
-        replace(step, settings=(*settings, *step.settings), read_ahead=chosen.read_ahead and number == 0)
+        replace(
+            step,
+            settings=(*settings, *step.settings),
+            read_ahead=chosen.read_ahead and number == 0,
+            write_behind=chosen.write_behind and step.method in WRITING,
+        )
         for number, step in enumerate(plan.steps)
         if isinstance(step, SqliteStep)
     ]

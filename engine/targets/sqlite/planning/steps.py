@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.targets.base import PlannedStep
 
@@ -29,6 +29,9 @@ class Method(StrEnum):
     COPY_CHECK = "copy_check"
 
 
+WRITING: Final = frozenset({Method.TRANSACTION, Method.VACUUM, Method.INCREMENTAL, Method.MERGE})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqliteStep(PlannedStep):
     """A planned step, with what its execution goes by."""
@@ -38,6 +41,8 @@ class SqliteStep(PlannedStep):
     """Commands that prepare the connection."""
     read_ahead: bool = False
     """Whether the file is worth reading into memory, where it is not there yet."""
+    write_behind: bool = False
+    """Whether what is written is to go to the disk meanwhile."""
     needs: tuple[Need, ...] = ()
     """The space it needs while it runs."""
     course: tuple[tuple[float, float], ...] = ()

@@ -17,13 +17,14 @@ MEMORY_FOR_TEMPORARY: Final = 1.1
 """Bytes of memory that a temporary database takes for each byte on disk."""
 _SHARE_FOR_TEMPORARY: Final = 0.4  # of the memory available: two at once still leave some to others
 _SHARE_FOR_CHANGES: Final = 1 / 16
-_MOST_CHANGES: Final = {Operation.REINDEX: 64 << 20, Operation.VACUUM: 64 << 20}
+_MOST_CHANGES: Final = {Operation.REINDEX: 64 << 20, Operation.VACUUM: 16 << 20}
 _PARTS: Final = 8  # a database is written back in: in fewer, its progress would be told in jumps
 _FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
 _SORTERS: Final = 2  # helper threads; more of them made nothing faster
 _MOST_AT_ONCE: Final = 4
 _MAPPED: Final = frozenset({Operation.CHECK, Operation.ANALYZE, Operation.REINDEX})
 _READ_AHEAD: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
+_WRITTEN_BEHIND: Final = frozenset({Operation.VACUUM})  # REINDEX changes pages again: on a busy disk it took longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,8 @@ class Tuning:
     """Bytes of the file that are mapped into memory, and need no copying to be read."""
     read_ahead: bool = False
     """Whether it pays to read the whole file first, in order, where it is not in the page cache."""
+    write_behind: bool = False
+    """Whether what is written goes to the disk meanwhile, so that there is less to wait for at the end."""
     parallel: int = 1
     """How many objects at once, on a connection each."""
     memory: int | None = None
@@ -70,6 +73,7 @@ def tuning(
         threads=_SORTERS if operation is Operation.REINDEX and processors > 1 else 0,
         mapped=size if local and operation in _MAPPED else 0,
         read_ahead=whole and operation in _READ_AHEAD,
+        write_behind=local and operation in _WRITTEN_BEHIND,
         parallel=min(_MOST_AT_ONCE, processors) if operation is Operation.CHECK else 1,
         memory=memory,
     )
@@ -108,6 +112,8 @@ def in_words(chosen: Tuning) -> str:
         parts.append(f"up to {size(chosen.changes)} of changed pages in memory")
     if chosen.mapped:
         parts.append("the file mapped into memory")
+    if chosen.write_behind:
+        parts.append("writing to the disk meanwhile")
     if chosen.parallel > 1:
         parts.append(f"{chosen.parallel} tables at once")
     return ", ".join(parts)

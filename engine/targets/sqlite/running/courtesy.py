@@ -10,7 +10,9 @@ from enum import Enum
 from typing import Final
 
 from engine.targets.sqlite.system.holders import holders
-from engine.targets.sqlite.system.openers import openers
+from engine.targets.sqlite.system.mounts import lies_in_one_place
+from engine.targets.sqlite.system.openers import nobody_else_has_open, openers
+from engine.targets.sqlite.system.page_cache import descriptors
 
 PAUSE: Final = 0.1
 """Seconds: as long as SQLite lets another connection sleep between two tries for a lock."""
@@ -26,7 +28,9 @@ class Company(Enum):
 
 
 def company(path: str) -> Company:
-    """Look who else has the database open: a few milliseconds."""
+    """Look who else has the database open, which this process has: a few milliseconds at most."""
+    if _is_alone(path):
+        return Company.NOBODY
     if holders(path):
         return Company.OTHERS
     try:
@@ -36,6 +40,12 @@ def company(path: str) -> Company:
     if others is None or not (others.pids or others.complete):
         return Company.UNKNOWN
     return Company.OTHERS if others.pids else Company.NOBODY
+
+
+def _is_alone(path: str) -> bool:
+    """Elsewhere, or in a layer of a container, there may be others of whom the kernel of this machine knows nothing."""
+    ours = descriptors(path)
+    return len(ours) == 1 and lies_in_one_place(path) and nobody_else_has_open(ours[0])
 
 
 class Courtesy:

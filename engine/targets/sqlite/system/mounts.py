@@ -11,6 +11,7 @@ from typing import Final
 
 _LINE: Final = re.compile(r"\d+ \d+ (\d+):(\d+) (\S+) (\S+) .*? - (\S+) \S+ (\S+)")
 _OF_OTHER_MACHINES: Final = re.compile(r"nfs.*|cifs|smb.*|fuse.*|9p|ceph|afs|glusterfs|lustre|gfs2|ocfs2|virtiofs")
+_LAYERED: Final = re.compile(r"overlay|aufs|unionfs|ecryptfs")
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 
@@ -44,11 +45,22 @@ def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
 
 def lies_on_this_machine(path: str) -> bool:
     """Whether the file is surely on a disk, or in the memory, of this machine: where others cannot change it unseen."""
+    kind = _kind(path)
+    return kind is not None and _OF_OTHER_MACHINES.fullmatch(kind) is None
+
+
+def lies_in_one_place(path: str) -> bool:
+    """Whether it does, and is no layer that may be reached another way: its kernel knows all who have the file open."""
+    return lies_on_this_machine(path) and _LAYERED.fullmatch(_kind(path) or "") is None
+
+
+def _kind(path: str) -> str | None:
+    """Of the file system."""
     try:
         mount = mount_of(path, mounts())
     except OSError:
-        return False
-    return mount is not None and _OF_OTHER_MACHINES.fullmatch(mount.kind) is None
+        return None
+    return None if mount is None else mount.kind
 
 
 def _plain(escaped: str) -> str:

@@ -156,6 +156,17 @@ def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_th
     assert commands(CheckLevel.QUICK, named=True) == ["quick_check('a')", "quick_check('b')"]
 
 
+def test_a_table_is_checked_with_the_structure_of_its_share_of_the_pages() -> None:
+    index = Index(name="i", table="a", rows=12_000)
+    tables = [Table(name=name, columns=3, rows=12_000, indexes=(index,)) for name in ("a", "c")]
+    parts = check_plan.check_steps(tables, SUMMARY, CheckLevel.FULL, named=False, in_parts=True)[:2]
+    (first, second), rows = parts, costs.full_check(tables[:1])
+    assert first.course == second.course
+    pages, _ = first.course[1]
+    assert first.course[-1][0] == pages + rows.course[-1][0]
+    assert 2 * pages == SUMMARY.pages - SUMMARY.free_pages
+
+
 def test_a_copy_is_checked_before_it_gets_its_name() -> None:
     copy, check = backup_plan.backup_steps(SUMMARY, "/backups/o'clock.db", "/backups/o'clock.db.unfinished", tables=[A])
     assert copy.command == "VACUUM main INTO '/backups/o''clock.db.unfinished/copy'"

@@ -39,7 +39,7 @@ def choose(
 
 def test_temporary_files_of_a_vacuum_are_in_memory_where_they_fit_with_room_to_spare() -> None:
     fits = choose(Operation.VACUUM, used_bytes=GB, memory=3 * GB)
-    assert pragmas(fits) == ("PRAGMA temp_store = MEMORY", "PRAGMA main.cache_spill = -65536")
+    assert pragmas(fits) == ("PRAGMA temp_store = MEMORY", "PRAGMA main.cache_spill = -16384")
     assert in_words(fits).startswith("temporary files in memory (1.10 GB of 3.00 GB available), ")
 
 
@@ -59,9 +59,8 @@ def test_reindex_sorts_with_helpers_and_keeps_changed_pages_back() -> None:
         "PRAGMA threads = 2",
         "PRAGMA main.mmap_size = 1500000000",
     )
-    assert (
-        in_words(chosen)
-        == "2 helper threads to sort, up to 67.1 MB of changed pages in memory, the file mapped into memory"
+    assert in_words(chosen) == (
+        "2 helper threads to sort, up to 67.1 MB of changed pages in memory, the file mapped into memory"
     )
 
 
@@ -82,6 +81,11 @@ def test_a_file_that_another_machine_may_change_is_not_mapped() -> None:
 def test_only_what_reads_the_whole_file_reads_it_ahead() -> None:
     assert {o for o in Operation if choose(o).read_ahead} == {Operation.CHECK, Operation.ANALYZE}
     assert not any(choose(operation, whole=False).read_ahead for operation in Operation)
+
+
+def test_what_writes_each_page_once_writes_to_a_disk_of_this_machine_meanwhile() -> None:
+    assert {o for o in Operation if choose(o).write_behind} == {Operation.VACUUM}
+    assert not any(choose(operation, local=False).write_behind for operation in Operation)
 
 
 @pytest.mark.parametrize("operation", Operation)

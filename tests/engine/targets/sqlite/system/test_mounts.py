@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from engine.targets.sqlite.system.mounts import Mount, mount_of, parse_mounts
+from engine.targets.sqlite.system.mounts import Mount, lies_in_one_place, lies_on_this_machine, mount_of, parse_mounts
 
 TEXT = r"""
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
@@ -40,6 +40,19 @@ def test_a_path_lies_on_the_nearest_mount_above_and_the_last_where_two_are_the_s
     mount = mount_of(path, list(parse_mounts(TEXT)))
     assert mount is not None
     assert mount.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "here", "in_one_place"),
+    [("ext4", True, True), ("overlay", True, False), ("nfs4", False, False), ("fuse.sshfs", False, False)],
+)
+def test_where_a_file_lies_tells_who_may_use_it_unseen(
+    monkeypatch: pytest.MonkeyPatch, kind: str, here: bool, in_one_place: bool
+) -> None:
+    mount = Mount(device=1, root="/", point="/", kind=kind, options=frozenset())
+    monkeypatch.setattr("engine.targets.sqlite.system.mounts.mounts", lambda: (mount,))
+    assert lies_on_this_machine("/a.db") is here
+    assert lies_in_one_place("/a.db") is in_one_place
 
 
 def test_without_mounts_nothing_is_known() -> None:

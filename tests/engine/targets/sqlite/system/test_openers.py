@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from contextlib import closing, suppress
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.targets.sqlite.system.openers import openers
+from engine.targets.sqlite.system.holders import is_locked
+from engine.targets.sqlite.system.openers import nobody_else_has_open, openers
+from engine.targets.sqlite.system.page_cache import descriptors
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import make_database
 
@@ -63,6 +66,31 @@ def _can_look_into(process: Path) -> bool:
     except OSError:  # it has ended
         return True
     return True
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+def test_the_kernel_vouches_for_nobody_else_and_our_locks_stay(tmp_path: Path, journal_mode: str) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode=journal_mode)
+    with closing(sqlite3.connect(path, isolation_level=None)) as ours:
+        ours.execute("SELECT count(*) FROM item").fetchall()
+        (descriptor,) = descriptors(str(path))
+        assert nobody_else_has_open(descriptor)
+        with another_process(path, "SELECT count(*) FROM item"):
+            assert not nobody_else_has_open(descriptor)
+        ours.execute("BEGIN IMMEDIATE")
+        assert nobody_else_has_open(descriptor)
+        assert is_locked(str(path))
+        with closing(sqlite3.connect(path)) as another:
+            another.execute("SELECT count(*) FROM item").fetchall()
+            assert not nobody_else_has_open(descriptor)
+
+
+def test_what_is_no_open_file_is_vouched_for_by_nobody() -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+    assert not nobody_else_has_open(reading)
+    assert not nobody_else_has_open(writing)
+    os.close(reading)
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

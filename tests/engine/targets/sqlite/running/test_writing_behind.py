@@ -1,0 +1,33 @@
+"""Writing to the disk beside the statements that write much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from engine.jobs import Operation, Options, Status
+from engine.targets.sqlite.running import writing_behind
+from tests.engine.targets.sqlite.a_session import connected, execute
+from tests.sqlite_files import make_database
+
+
+@pytest.mark.parametrize(
+    ("operation", "behind"), [(Operation.VACUUM, True), (Operation.REINDEX, False), (Operation.ANALYZE, False)]
+)
+async def test_it_goes_on_for_as_long_as_the_step_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, behind: bool
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    told: list[list[str]] = []
+
+    def until_stopped(paths: list[str], stop: Event) -> None:
+        stop.wait()
+        told.append(paths)
+
+    monkeypatch.setattr(writing_behind, "keep_writing", until_stopped)
+    async with connected(path) as (session, _):
+        step = (await session.plan(operation, Options())).steps[0]
+        assert (await execute(session, step)).status is Status.COMPLETED
+        assert told == ([[str(path), f"{path}-journal", f"{path}-wal"]] if behind else [])
