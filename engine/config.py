@@ -81,6 +81,8 @@ class ConsoleConfig:
     theme: str | None = None
     refresh: float = 0.25
     """Seconds between two looks at the progress of running jobs."""
+    read_only: bool = False
+    """Whether the console looks at everything and changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +183,15 @@ def _defaults(table: _Table) -> Defaults:
 
 
 def _console(table: _Table) -> ConsoleConfig:
-    table.only("theme", "refresh")
+    table.only("theme", "refresh", "read_only")
     refresh = table.seconds("refresh")
     if refresh is not None and refresh < 0.05:
         table.wrong("refresh", "must be at least 0.05 seconds", "0.25 suits most terminals")
-    return ConsoleConfig(theme=table.text("theme"), refresh=ConsoleConfig().refresh if refresh is None else refresh)
+    return ConsoleConfig(
+        theme=table.text("theme"),
+        refresh=ConsoleConfig().refresh if refresh is None else refresh,
+        read_only=bool(table.flag("read_only")),
+    )
 
 
 def _retention(table: _Table) -> Retention:

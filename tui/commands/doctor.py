@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from engine import Engine, WorkerProcess, look
+from engine import WorkerProcess, look
 from engine.config import Config, TargetEntry
 from engine.errors import ConfigError, DbtendError
 from tui.commands import output, values
@@ -62,8 +62,8 @@ async def _examine(words: Sequence[str], settings: Settings, *, has_store: bool)
         *_versions(),
         config_check,
         *store_files(settings.store),
-        *(await _store(settings.store) if has_store else []),
-        *[await _target(entry) for entry in entries],
+        *(await _store(settings) if has_store else []),
+        *[await _target(entry, read_only=settings.read_only) for entry in entries],
     ]
 
 
@@ -108,14 +108,14 @@ def store_files(store: Path) -> Iterator[Check]:
         yield Check(Level.PROBLEM, "permissions", f"{store} cannot be written", f"chmod 600 {store}")
 
 
-async def _store(store: Path) -> list[Check]:
+async def _store(settings: Settings) -> list[Check]:
     try:
-        async with Engine.open(store) as engine:
+        async with settings.engine() as engine:
             jobs, open_jobs, pause = len(await engine.history_ids()), await engine.open_jobs(), await engine.paused()
             alive = [process for process in await engine.workers() if process.alive]
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
-    found = f"{store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
+    found = f"{settings.store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
     checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs))]
     checks += [_stalled(process) for process in alive if process.stalled]
     if pause is not None:
@@ -141,9 +141,9 @@ def _stalled(process: WorkerProcess) -> Check:
     return Check(Level.WARN, "stalled", found, fix)
 
 
-async def _target(entry: TargetEntry) -> Check:
+async def _target(entry: TargetEntry, *, read_only: bool) -> Check:
     try:
-        info = await look.inspect(entry.url)
+        info = await look.inspect(entry.url, read_only=read_only)
     except DbtendError as error:
         return Check(Level.PROBLEM, entry.name, f"{error.what}: {error.why}", error.hint)
     bytes_used = info.facts.get("size")
