@@ -32,6 +32,8 @@ class Action:
     label: str
     """For the footer; empty where the footer never names it."""
     help: str
+    writes: bool = False
+    """Whether it changes something: a console that is read-only does not do it."""
 
     @property
     def shown_keys(self) -> list[str]:
@@ -52,7 +54,7 @@ SHOWN: Final = {
 }
 
 ACTIONS: Final = (
-    Action("run", Place.MAIN, "r", "plan", "run", "The plan of the chosen operations; enter there runs it"),
+    Action("run", Place.MAIN, "r", "run", "run", "The plan of the chosen operations; enter there runs it", writes=True),
     Action("plan", Place.MAIN, "p", "plan", "plan", "Show exactly what the chosen operations would do"),
     Action("choose", Place.MAIN, "space", "screen.choose", "choose", "Take the operation under the cursor in or out"),
     Action("history", Place.MAIN, "h", "history", "history", "Every job that ever was"),
@@ -65,11 +67,21 @@ ACTIONS: Final = (
     Action("fold", Place.JOBS, "space", "fold", "fold", "Show or hide the operations of the job"),
     Action("unfold", Place.JOBS, "right,l", "fold(False)", "", "Show the operations of the job"),
     Action("fold-away", Place.JOBS, "left", "fold(True)", "", "Hide them again"),
-    Action("cancel", Place.JOBS, "c", "cancel", "cancel", "Cancel it, or the operation under the cursor (asks first)"),
-    Action("retry", Place.JOBS, "t", "retry", "retry", "Run a request that is over once more (asks first)"),
-    Action("pin", Place.JOBS, "m", "pin", "pin", "Pin the job: it stays when old history is removed"),
-    Action("unpin", Place.JOBS, "m", "pin", "unpin", "Unpin it: it goes with old history again"),
-    Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown"),
+    Action(
+        "cancel",
+        Place.JOBS,
+        "c",
+        "cancel",
+        "cancel",
+        "Cancel it, or the operation under the cursor (asks first)",
+        writes=True,
+    ),
+    Action(
+        "retry", Place.JOBS, "t", "retry", "retry", "Run a request that is over once more (asks first)", writes=True
+    ),
+    Action("pin", Place.JOBS, "m", "pin", "pin", "Pin the job: it stays when old history is removed", writes=True),
+    Action("unpin", Place.JOBS, "m", "pin", "unpin", "Unpin it: it goes with old history again", writes=True),
+    Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown", writes=True),
     Action("yes", Place.QUESTION, "y", "yes", "yes", "Do it"),
     Action("no", Place.QUESTION, "enter,n,escape,q", "no", "no", "Leave it as it is"),
     Action("confirm", Place.TYPED, "enter", "confirm", "do it", "Do it, if what was asked for has been typed"),
@@ -83,16 +95,35 @@ ACTIONS: Final = (
     Action("next-pane", Place.MAIN, "tab", "next_pane(1)", "", "To the next pane"),
     Action("previous-pane", Place.MAIN, "shift+tab", "next_pane(-1)", "", "To the pane before"),
     Action("workers", Place.EVERYWHERE, "w", "app.workers", "workers", "The processes that carry out jobs"),
-    Action("pause", Place.EVERYWHERE, "P", "app.pause", "pause", "Let nothing new start, in any process (asks first)"),
-    Action("resume", Place.EVERYWHERE, "P", "app.pause", "resume", "Let jobs start again"),
+    Action(
+        "pause",
+        Place.EVERYWHERE,
+        "P",
+        "app.pause",
+        "pause",
+        "Let nothing new start, in any process (asks first)",
+        writes=True,
+    ),
+    Action("resume", Place.EVERYWHERE, "P", "app.pause", "resume", "Let jobs start again", writes=True),
     Action("help", Place.EVERYWHERE, "question_mark,f1", "app.help", "help", "This page"),
     Action("back", Place.EVERYWHERE, "escape", "back", "back", "Back"),
     Action("quit", Place.EVERYWHERE, "q", "quit", "quit", "Back, and from the main screen out; jobs go on"),
 )
 
+VERBS: Final = {"submit": "run", "run": "run anything"}
+"""What an action does, where its label would not say it in a sentence."""
 BY_ID: Final = {action.id: action for action in ACTIONS}
 
 
 def bindings(*ids: str) -> list[BindingType]:
     """The bindings of these actions, for a screen's or a widget's BINDINGS."""
     return [Binding(a.keys, a.call, a.label or a.help, id=a.id, show=False) for a in (BY_ID[name] for name in ids)]
+
+
+def barred(action_id: str) -> str:
+    """Why a console that is read-only does not do it, in a sentence."""
+    action = BY_ID[action_id]
+    instead = f" {BY_ID['plan'].shown_keys[0]} shows what it would do." if action_id == "run" else ""
+    return (
+        f"This console is read-only: it looks at everything and does not {VERBS.get(action_id, action.label)}.{instead}"
+    )

@@ -21,9 +21,10 @@ from engine import Engine
 from engine.clock import now
 from engine.config import ConsoleConfig, TargetEntry
 from engine.errors import DbtendError
-from tui.actions import bindings
+from tui.actions import BY_ID, bindings
 from tui.feed import JobFeed, News, left_over
 from tui.person import user_at_host
+from tui.screens.base import ConsoleScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
@@ -100,8 +101,14 @@ class DbtendApp(App[None]):
         self.run_worker(self.feed.run(), name="feed")
         self.run_worker(self._resume(), name="resume")
 
+    def is_barred(self, action_id: str) -> bool:
+        """Whether this console is read-only, and an action is not."""
+        return self.engine.read_only and BY_ID[action_id].writes
+
     async def _resume(self) -> None:
         """Ask whether jobs from earlier go on: to open a console is not to start anything."""
+        if self.engine.read_only:
+            return
         try:
             left = left_over(await self.engine.open_jobs(), await self.engine.workers())
         except DbtendError as error:
@@ -155,6 +162,8 @@ class DbtendApp(App[None]):
 
     async def action_pause(self) -> None:
         """Ask before nothing starts any more; let jobs start again at once."""
+        if isinstance(self.screen, ConsoleScreen) and self.screen.refuses("resume" if self.feed.pause else "pause"):
+            return
         if self.feed.pause is not None:
             await self._or_tell(self.engine.resume)
             return

@@ -169,3 +169,10 @@ def in_words(path: Path, error: sqlite3.Error) -> StoreError:
     if code == sqlite3.SQLITE_CORRUPT:
         return StoreError(str(path), "is damaged", "move it away to start a new one, or restore it from a backup")
     return StoreError(str(path), f"cannot be opened: {error}", "give another path with --store")
+
+
+def reading_in_words(path: Path, error: sqlite3.Error) -> StoreError:
+    """What it means that a store that is open could not be read."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE}:
+        return StoreError(str(path), f"cannot be read: {error}", "run `dbtend doctor`")
+    return in_words(path, error)

@@ -312,7 +312,7 @@ class SqliteStore:
         try:
             return await self._reader.execute_fetchall(sql, values)
         except sqlite3.Error as error:
-            raise connections.in_words(self.path, error) from error
+            raise connections.reading_in_words(self.path, error) from error
 
 
 def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -> ChangeWatch:

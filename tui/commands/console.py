@@ -25,7 +25,8 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
     targets = target_entries(args.words or [entry.name for entry in config.targets], config)
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
-    open_console(settings.store, targets, config.console, worker, mouse=not args.no_mouse)
+    read_only = settings.read_only or config.console.read_only
+    open_console(settings.store, targets, config.console, worker, mouse=not args.no_mouse, read_only=read_only)
     return OK
 
 
@@ -42,7 +43,13 @@ def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> Non
 
 
 def open_console(
-    store: Path, targets: Sequence[TargetEntry], config: ConsoleConfig, worker: DetachedWorker, *, mouse: bool
+    store: Path,
+    targets: Sequence[TargetEntry],
+    config: ConsoleConfig,
+    worker: DetachedWorker,
+    *,
+    mouse: bool,
+    read_only: bool = False,
 ) -> None:
     """Raises UsageError where there is no terminal that could show it."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -56,7 +63,7 @@ def open_console(
     gc.enable()
 
     async def run() -> None:
-        async with Engine.open(store) as engine:
+        async with Engine.open(store, read_only=read_only) as engine:
             app = DbtendApp(engine, targets, ensure_worker=worker.ensure, config=config)
             await app.run_async(mouse=mouse)
 

@@ -12,7 +12,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from engine.errors import DbtendError
-from tui.actions import bindings
+from tui.actions import barred, bindings
 from tui.views.keys import footer_line
 from tui.views.line import Role, line, wrapped
 from tui.widgets.one_line import OneLine
@@ -74,9 +74,18 @@ class ConsoleScreen(Screen[Result]):
 
     def can(self, action_id: str) -> bool:
         """Whether an action of the footer can be taken now."""
+        if self.console_app.is_barred(action_id):
+            return False
         if action_id in {"pause", "resume"}:
             return (action_id == "resume") == (self.console_app.feed.pause is not None)
         return True
+
+    def refuses(self, action_id: str) -> bool:
+        """Whether this console does not do it, whatever it is on; then it says why."""
+        if self.console_app.is_barred(action_id):
+            self.say(barred(action_id), Role.WARNING)
+            return True
+        return False
 
     def refresh_footer(self) -> None:
         ids = [action_id for action_id in self.FOOTER if self.can(action_id)]

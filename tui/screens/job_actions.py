@@ -39,6 +39,8 @@ class JobActions(ConsoleScreen[Result]):
         raise NotImplementedError
 
     def can(self, action_id: str) -> bool:
+        if self.console_app.is_barred(action_id):
+            return False
         parent = self.job_at_hand[0] if self.job_at_hand else None
         if action_id == "cancel":
             return parent is not None and not parent.status.is_final
@@ -49,6 +51,8 @@ class JobActions(ConsoleScreen[Result]):
         return super().can(action_id)
 
     async def action_cancel(self) -> None:
+        if self.refuses("cancel"):
+            return
         if self.job_at_hand is None:
             self.say("Nothing to cancel: put the cursor on a job that is not over.", Role.WARNING)
             return
@@ -105,6 +109,8 @@ class JobActions(ConsoleScreen[Result]):
         self.app.push_screen(asking, self._if_yes(end))
 
     def action_retry(self) -> None:
+        if self.refuses("retry"):
+            return
         parent = self.job_at_hand[0] if self.job_at_hand else None
         if parent is None or not parent.status.is_final:
             still = (
@@ -123,9 +129,12 @@ class JobActions(ConsoleScreen[Result]):
 
     async def action_pin(self) -> None:
         if self.job_at_hand is None:
-            self.say("Nothing to pin: put the cursor on a job.", Role.WARNING)
+            if not self.refuses("pin"):
+                self.say("Nothing to pin: put the cursor on a job.", Role.WARNING)
             return
         parent, _ = self.job_at_hand
+        if self.refuses("unpin" if parent.pinned else "pin"):
+            return
         try:
             after = await self.console_app.engine.pin(parent.id, pinned=not parent.pinned)
         except DbtendError as error:

@@ -22,7 +22,7 @@ from tui.screens.job import JobScreen
 from tui.screens.job_actions import JobActions
 from tui.screens.plan import PlanScreen
 from tui.target_board import TargetBoard
-from tui.views.header import header_line
+from tui.views.header import header_line, work
 from tui.views.hints import no_target, target_trouble
 from tui.views.line import Role
 from tui.views.lists import operation_rows, target_rows
@@ -160,8 +160,10 @@ class MainScreen(JobActions[None]):
         self.refresh_footer()
 
     def _show_header(self) -> None:
-        feed = self.console_app.feed
-        self._header.show(partial(header_line, self._board.state, tuple(feed.open.values()), feed.workers, feed.pause))
+        app = self.console_app
+        feed = app.feed
+        said = work(feed.open.values(), feed.workers, feed.pause)
+        self._header.show(partial(header_line, self._board.state, said, read_only=app.engine.read_only))
 
     @on(ItemList.CursorMoved, "#targets")
     def _choose_target(self) -> None:
@@ -230,6 +232,8 @@ class MainScreen(JobActions[None]):
     # Actions
 
     def can(self, action_id: str) -> bool:
+        if self.console_app.is_barred(action_id):
+            return False
         if action_id in {"run", "plan"}:
             return self._board.request() is not None
         if action_id == "choose":
@@ -237,6 +241,10 @@ class MainScreen(JobActions[None]):
         if action_id in {"open", "fold"}:
             return self.job_at_hand is not None and self.focused is self._jobs
         return super().can(action_id)
+
+    def action_run(self) -> None:
+        if not self.refuses("run"):
+            self.action_plan()
 
     def action_plan(self) -> None:
         self._choose_target()

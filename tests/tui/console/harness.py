@@ -107,8 +107,9 @@ async def open_console(
     workers: int = 0,
     theme: str | None = "dbtend",
     ensure_worker: Callable[[], None] = lambda: None,
+    read_only: bool = False,
 ) -> AsyncIterator[Console]:
-    async with Engine.open(store, workers=workers, clock=clock) as engine:
+    async with Engine.open(store, workers=workers, clock=clock, read_only=read_only) as engine:
         app = DbtendApp(
             engine,
             targets,
