@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from engine import ending_by_force, estimates, look
 from engine.clock import now
@@ -17,6 +17,7 @@ from engine.processor import JobProcessor
 from engine.retention import Retention, prune, pruning
 from engine.store.connections import PATIENCE
 from engine.store.sqlite import SqliteStore
+from engine.store.writer import BUSY_PATIENCE
 from engine.targets import resolve
 from engine.tending import tending
 from engine.watching import Change, HistoryFilter, Lagged, Pause, WorkerProcess
@@ -42,6 +43,9 @@ class Engine:
     Use it as `async with Engine.open(path, workers=2) as engine:`. Any number of engines, in any number of
     processes, may share one store. An engine with `workers=0` executes nothing itself.
     """
+
+    STORE_PATIENCE: ClassVar = BUSY_PATIENCE
+    """Seconds that a write waits while others keep the store locked."""
 
     def __init__(
         self,
@@ -130,6 +134,10 @@ class Engine:
     def lost(self) -> StoreError | None:
         """Why what is known of jobs is no longer kept in step, for good; None as long as it is."""
         return self._store.lost
+
+    def store_locked_by(self) -> str:
+        """Which other processes keep the store from being written now, in words; "" where that cannot be told."""
+        return look.locked_by(self._store.path)
 
     def _must_write(self, what: str) -> None:
         """To be asked before anything is touched. Raises ReadOnlyError."""

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from engine.advice import Advice, Past
 from engine.jobs import Operation, Options, Request
-from engine.targets import resolve
+from engine.targets import resolve, sqlite
 from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
 from engine.validation import validated
 
@@ -70,3 +71,8 @@ async def advise(target: str, past: Past, *, budget: float | None, read_only: bo
     """
     async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False, read_only=read_only) as session:
         return await session.advise(past, budget=budget)
+
+
+def locked_by(store: Path) -> str:
+    """Which other processes keep the file of a store locked, in words; "" where that cannot be told."""
+    return sqlite.locked_by(str(store))

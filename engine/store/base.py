@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from engine.errors import StoreError
@@ -35,6 +36,9 @@ class Store(Protocol):
 
     One that was opened to be looked at only raises ReadOnlyError from every writing method.
     """
+
+    path: Path
+    """Where it lies."""
 
     @property
     def is_there(self) -> bool:

@@ -7,13 +7,14 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack
 from difflib import get_close_matches
 from pathlib import Path
 
 from engine import Engine
 from engine.config import ConsoleConfig, TargetEntry
-from engine.errors import UsageError
+from engine.errors import StoreBusyError, UsageError
 from tui.commands.arguments import COMMANDS
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, target_entries
@@ -42,6 +43,10 @@ def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> Non
             raise UsageError(repr(word), "is no command, no file and no target of the config file", hint)
 
 
+FIRST_PATIENCE = 0.3
+"""Seconds to wait for a store that is locked, until that is shown."""
+
+
 def open_console(
     store: Path,
     targets: Sequence[TargetEntry],
@@ -63,8 +68,32 @@ def open_console(
     gc.enable()
 
     async def run() -> None:
-        async with Engine.open(store, read_only=read_only) as engine:
+        async with AsyncExitStack() as stack:
+
+            async def attempt() -> Engine:
+                opening = Engine.open(store, read_only=read_only, patience=FIRST_PATIENCE)
+                return await stack.enter_async_context(opening)
+
+            engine = await _opened(store, attempt, config, mouse=mouse)
+            if engine is None:
+                return
             app = DbtendApp(engine, targets, ensure_worker=worker.ensure, config=config)
             await app.run_async(mouse=mouse)
 
     asyncio.run(run())
+
+
+async def _opened(
+    store: Path, attempt: Callable[[], Awaitable[Engine]], config: ConsoleConfig, *, mouse: bool
+) -> Engine | None:
+    """The engine, as soon as it can be had; None where somebody did not want to wait. Raises StoreError."""
+    try:
+        return await attempt()
+    except StoreBusyError:
+        from tui.waiting_app import WaitingApp
+
+        waiting = WaitingApp(store, attempt, theme=config.theme)
+        engine = await waiting.run_async(mouse=mouse)
+        if waiting.error is not None:
+            raise waiting.error from None
+        return engine

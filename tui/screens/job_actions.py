@@ -127,7 +127,7 @@ class JobActions(ConsoleScreen[Result]):
         name = self.console_app.name_of(parent.target)
         self._ask(f"Run #{parent.id} on {name} once more?", f"{operations(parent)}, as a new job.", retry)
 
-    async def action_pin(self) -> None:
+    def action_pin(self) -> None:
         if self.job_at_hand is None:
             if not self.refuses("pin"):
                 self.say("Nothing to pin: put the cursor on a job.", Role.WARNING)
@@ -135,27 +135,24 @@ class JobActions(ConsoleScreen[Result]):
         parent, _ = self.job_at_hand
         if self.refuses("unpin" if parent.pinned else "pin"):
             return
-        try:
+
+        async def pin() -> None:
             after = await self.console_app.engine.pin(parent.id, pinned=not parent.pinned)
-        except DbtendError as error:
-            self.say_error(error)
-            return
-        self.console_app.feed.look_at(after.id)
-        self.say(
-            f"#{after.id} is pinned: it stays, however old it gets."
-            if after.pinned
-            else f"#{after.id} is no longer pinned: it goes when old history is removed."
-        )
+            self.console_app.feed.look_at(after.id)
+            self.say(
+                f"#{after.id} is pinned: it stays, however old it gets."
+                if after.pinned
+                else f"#{after.id} is no longer pinned: it goes when old history is removed."
+            )
+
+        self.console_app.write(pin)
 
     def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
         self.app.push_screen(ConfirmScreen(question, consequence), self._if_yes(do))
 
-    def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], Awaitable[None]]:
-        async def decided(yes: bool | None) -> None:
+    def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], None]:
+        def decided(yes: bool | None) -> None:
             if yes:
-                try:
-                    await do()
-                except DbtendError as error:
-                    self.say_error(error)
+                self.console_app.write(do)
 
         return decided

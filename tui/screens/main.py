@@ -257,9 +257,9 @@ class MainScreen(JobActions[None]):
             self.say("Nothing to run: choose a target that can be opened, and at least one operation.", Role.WARNING)
             return
 
-        async def decided(run: bool | None) -> None:
+        def decided(run: bool | None) -> None:
             if run:
-                await self._submit(request)
+                self.console_app.write(partial(self._submit, request))
 
         self.app.push_screen(PlanScreen(request, self._board.state.entry.name), decided)
 
@@ -268,8 +268,6 @@ class MainScreen(JobActions[None]):
             (parent,) = await self.console_app.engine.submit([request])
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
-            self.say_error(error)
-        except DbtendError as error:
             self.say_error(error)
         else:
             self._board.forget_choice()

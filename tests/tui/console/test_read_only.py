@@ -22,9 +22,7 @@ both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24"
 
 
 @both_sizes
-async def test_main(
-    size: tuple[int, int], sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight
-) -> None:
+async def test_main(size: tuple[int, int], sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
     await add_failed_job(seeded.store, seeded.owner, clock)
     await add_running_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, entry(), clock=clock, size=size, read_only=True) as console:
