@@ -89,6 +89,8 @@ class DbtendApp(App[None]):
         self._no_worker: DbtendError | None = None
         self.is_writing = False
         """Whether something is being stored: one thing at a time."""
+        self._silent_for = 0
+        """How many of the words on a store that is locked are left out now."""
         self._names = {entry.url: entry.name for entry in targets}
         self.register_theme(DBTEND)
         self.theme = theme
@@ -214,6 +216,7 @@ class DbtendApp(App[None]):
         """
         if self.is_writing:
             self._say("A moment: what was asked for before is not stored yet. This was not done.", Role.WARNING)
+            self._silent_for = 3  # so that it can be read
         else:
             self.is_writing = True
             self.run_worker(self._write(do), name="write")
@@ -225,7 +228,9 @@ class DbtendApp(App[None]):
             while not (await asyncio.wait({writing}, timeout=SAY_EVERY))[0]:
                 waited += 1
                 left = max(round(Engine.STORE_PATIENCE - waited * SAY_EVERY), 1)
-                if locked_by := self.engine.store_locked_by():
+                if self._silent_for:
+                    self._silent_for -= 1
+                elif locked_by := self.engine.store_locked_by():
                     self._say(waiting_for_the_store(locked_by, left), Role.WARNING)
             await writing
         except StoreBusyError as error:

@@ -125,7 +125,7 @@ class ConsoleScreen(Screen[Result]):
 
 def _show_lines(page: Page, lines: list[Line]) -> None:
     """As many rows of the screen as there are lines."""
-    page.display = bool(lines)
+    page.set_class(bool(lines), "-shown")
     page.styles.height = len(lines)
     page.show(lines)
 

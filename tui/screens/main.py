@@ -59,7 +59,7 @@ class MainScreen(JobActions[None]):
     def __init__(self, app: DbtendApp) -> None:
         super().__init__()
         self._board = TargetBoard(app.targets)
-        self._jobs = JobTree(app.clock, app.name_of, id="jobs")
+        self._jobs = JobTree(app.clock, app.name_of, read_only=app.engine.read_only, id="jobs")
         self._detail = DetailPane(app.clock, app.name_of, id="detail")
         self._targets = ItemList(id="targets")
         self._operations = OperationList(id="operations")

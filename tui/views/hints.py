@@ -37,8 +37,13 @@ def go_on_question(number: int) -> tuple[str, str]:
     )
 
 
-def no_jobs(width: int) -> list[Line]:
+def no_jobs(width: int, *, read_only: bool) -> list[Line]:
+    key = "p" if read_only else "r"
     return [
         *wrapped("No job yet.", width),
-        *wrapped("Choose operations at the left, then press r to see what they would do.", width, Role.DIM),
+        *wrapped(f"Choose operations at the left, then press {key} to see what they would do.", width, Role.DIM),
     ]
+
+
+def no_history(*, read_only: bool) -> str:
+    return "No job yet." if read_only else "No job yet: go back with esc, choose operations and press r."
