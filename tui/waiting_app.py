@@ -23,6 +23,8 @@ from tui.views.locked_store import locked_store_document, pause_before
 from tui.widgets.one_line import OneLine
 from tui.widgets.page import Page
 
+SECOND = 1.0
+
 
 class WaitingApp(App[Engine]):
     """Ends with the engine once the store could be opened, or with nothing where somebody has had enough.
@@ -66,7 +68,7 @@ class WaitingApp(App[Engine]):
             for seconds_left in range(pause_before(self._tries), -1, -1):
                 self._seconds_left = seconds_left
                 self._show()
-                await asyncio.sleep(1 if seconds_left else 0)
+                await asyncio.sleep(SECOND if seconds_left else 0)
             try:
                 engine = await self._attempt()
             except StoreBusyError:

@@ -44,13 +44,17 @@ def create_file(path: Path) -> Path:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        if path.is_dir():
-            raise StoreError(str(path), "is a directory", "give the path of a file with --store") from None
+        _refuse_directory(path)
         if not path.parent.is_dir():
             raise StoreError(str(path.parent), "is not a directory", "give another path with --store") from None
     except OSError as error:
         raise StoreError(str(path), f"cannot be created: {error.strerror}", "give another path with --store") from error
     return path
+
+
+def _refuse_directory(path: Path) -> None:
+    if path.is_dir():
+        raise StoreError(str(path), "is a directory", "give the path of a file with --store") from None
 
 
 def connect_writer(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:
@@ -84,6 +88,7 @@ def connect_looking(path: Path, patience: float = PATIENCE) -> sqlite3.Connectio
 
     Never with immutable=1: others may write.
     """
+    _refuse_directory(path)
     try:
         connection = sqlite3.connect(uri(path, writing=False), uri=True, isolation_level=None, timeout=patience)
         try:

@@ -72,8 +72,8 @@ class ConsoleScreen(Screen[Result]):
         app = self.console_app
         app.news.subscribe(self, self.hear)
         app.trouble.subscribe(self, self.say_error)
-        app.standing_changed.subscribe(self, self._show_standing)
-        self._show_standing(app.standing)
+        app.standing_changed.subscribe(self, self.show_standing)
+        self.show_standing(app.standing)
         self.refresh_footer()
 
     def hear(self, news: News) -> None:
@@ -102,13 +102,14 @@ class ConsoleScreen(Screen[Result]):
         """Show a sentence above the footer until the next key; nothing takes it away."""
         _show_lines(self._message, wrapped(sentence, self.size.width, role, indent=1) if sentence else [])
 
-    def _show_standing(self, standing: Standing) -> None:
+    def show_standing(self, standing: Standing) -> None:
+        """Show what is so for longer than a moment."""
         _show_lines(self._standing, standing_lines(standing, self.size.width))
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
         self._too_small.show(lambda _: line(f" Too small: {width} x {height}. dbtend needs 60 x 15."))
-        self._show_standing(self.console_app.standing)
+        self.show_standing(self.console_app.standing)
 
     def say_error(self, error: DbtendError) -> None:
         self.say(self.console_app.in_words(error), Role.FAILED)

@@ -22,7 +22,7 @@ from tui.screens.job import JobScreen
 from tui.screens.job_actions import JobActions
 from tui.screens.plan import PlanScreen
 from tui.target_board import TargetBoard
-from tui.views.header import header_line, work
+from tui.views.header import OUT_OF_STEP, header_line, work
 from tui.views.hints import no_target, target_trouble
 from tui.views.line import Role
 from tui.views.lists import operation_rows, target_rows
@@ -35,6 +35,7 @@ from tui.widgets.operation_list import OperationList
 if TYPE_CHECKING:
     from tui.app import DbtendApp
     from tui.feed import News
+    from tui.views.standing import Standing
 
 FIRST_LOOK = 0.1
 """Seconds that the first frame waits for the first look at the targets, at most."""
@@ -159,10 +160,17 @@ class MainScreen(JobActions[None]):
         self._show_header()
         self.refresh_footer()
 
+    def show_standing(self, standing: Standing) -> None:
+        super().show_standing(standing)
+        self._show_header()
+
     def _show_header(self) -> None:
         app = self.console_app
         feed = app.feed
+        about = app.standing
         said = work(feed.open.values(), feed.workers, feed.pause)
+        if about.unread or (about.lost and about.has_store):
+            said = OUT_OF_STEP
         self._header.show(partial(header_line, self._board.state, said, read_only=app.engine.read_only))
 
     @on(ItemList.CursorMoved, "#targets")

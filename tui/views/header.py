@@ -36,6 +36,8 @@ def header_line(
 
 
 READ_ONLY: Final[Span] = ("read-only", Role.WARNING)
+OUT_OF_STEP: Final[Span] = ("out of step", Role.FAILED)
+"""In place of `work`, where nobody can know."""
 _LEAST_TELLING = ("journal", "engine", "free", "size", "dbtend")
 
 

@@ -23,4 +23,4 @@ def locked_store_document(store: Path, locked_by: str, seconds_left: int, tries:
 
 def pause_before(tries: int) -> int:
     """Seconds to wait after so many tries in vain: ever longer, up to ten."""
-    return min(1 << (tries - 1), 10)
+    return min(1 << min(tries - 1, 4), 10)
