@@ -128,8 +128,8 @@ def refuse_writes(connection: sqlite3.Connection) -> None:
 
 def _not_readable(path: Path, error: sqlite3.Error) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    nothing_beside = not os.access(path.parent, os.W_OK | os.X_OK) and os.access(path, os.R_OK)
-    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN} and nothing_beside:
+    may_be_read = code == sqlite3.SQLITE_READONLY or (code == sqlite3.SQLITE_CANTOPEN and os.access(path, os.R_OK))
+    if may_be_read and not os.access(path.parent, os.W_OK | os.X_OK):
         why = "cannot be read: nothing can be written beside it, as is needed while no other process has it open"
         return StoreError(str(path), why, "open it where its directory can be written, or copy it there")
     return in_words(path, error)

@@ -61,7 +61,7 @@ async def _examine(words: Sequence[str], settings: Settings, *, has_store: bool)
     return [
         *_versions(),
         config_check,
-        *store_files(settings.store),
+        *store_files(settings.store, read_only=settings.read_only),
         *(await _store(settings) if has_store else []),
         *[await _target(entry, read_only=settings.read_only) for entry in entries],
     ]
@@ -88,10 +88,10 @@ def _config(settings: Settings) -> tuple[Config, Check]:
     return config, Check(Level.OK, "config", f"{path}: {counted(len(config.targets), 'target')}")
 
 
-def store_files(store: Path) -> Iterator[Check]:
-    """Places and permissions: the store must be writable, and is nobody else's business."""
+def store_files(store: Path, *, read_only: bool = False) -> Iterator[Check]:
+    """Places and permissions: the store must be writable, if it is to be, and is nobody else's business."""
     directory = next(place for place in (store.parent, *store.parent.parents) if place.exists())
-    if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
+    if not directory.is_dir() or not (read_only or os.access(directory, os.W_OK | os.X_OK)):
         yield Check(Level.PROBLEM, "store", f"{directory} cannot be written", "allow it, or give another --store")
         return
     free = shutil.disk_usage(directory).free
@@ -104,7 +104,7 @@ def store_files(store: Path) -> Iterator[Check]:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             yield Check(Level.WARN, "permissions", f"{path} is open to others ({mode:04o})", f"chmod {wanted:o} {path}")
-    if not store.stat().st_mode & 0o222 or not os.access(store, os.W_OK):
+    if not read_only and (not store.stat().st_mode & 0o222 or not os.access(store, os.W_OK)):
         yield Check(Level.PROBLEM, "permissions", f"{store} cannot be written", f"chmod 600 {store}")
 
 
