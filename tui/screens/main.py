@@ -23,7 +23,7 @@ from tui.screens.job_actions import JobActions
 from tui.screens.plan import PlanScreen
 from tui.target_board import TargetBoard
 from tui.views.header import OUT_OF_STEP, header_line, work
-from tui.views.hints import no_target, target_trouble
+from tui.views.hints import no_target, nothing_to_run, target_trouble
 from tui.views.line import Role
 from tui.views.lists import operation_rows, target_rows
 from tui.widgets.detail_pane import DetailPane
@@ -262,7 +262,7 @@ class MainScreen(JobActions[None]):
                 self._plan_awaited = self._board.current
                 self.say("A moment: it is being looked at.")
                 return
-            self.say("Nothing to run: choose a target that can be opened, and at least one operation.", Role.WARNING)
+            self.say(nothing_to_run(self._board.state), Role.WARNING)
             return
 
         def decided(run: bool | None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tui.text import counted
+from engine.errors import TargetBusyError
+from tui.text import counted, plain
 from tui.views.line import Line, Role, wrapped
 from tui.views.lists import TargetState
 
@@ -24,7 +25,15 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
     return [
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
         *(wrapped(error.hint, width) if error.hint else []),
+        *(wrapped("It is looked at again by itself.", width, Role.DIM) if isinstance(error, TargetBusyError) else []),
     ]
+
+
+def nothing_to_run(state: TargetState | None) -> str:
+    """Why there is no plan to show."""
+    if state is not None and isinstance(state.error, TargetBusyError):
+        return f"{plain(state.entry.name)} is locked: it is looked at again by itself, until it is free."
+    return "Nothing to run: choose a target that can be opened, and at least one operation."
 
 
 def go_on_question(number: int) -> tuple[str, str]:

@@ -226,3 +226,13 @@ async def test_a_full_disk_is_said_and_the_console_goes_on_when_there_is_room(
             filler.unlink()
             await console.press("3", "c", "y")
             await console.until(lambda: "cancelled" in console.lines()[0])
+
+
+async def test_a_target_that_is_locked(sales: Path, clock: Clock) -> None:
+    with another_process(sales, "BEGIN EXCLUSIVE") as pid:
+        async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
+            said = " ".join(line.strip() for line in console.lines("#operations"))
+            assert f"process {pid} (python" in said
+            assert said.endswith("It is looked at again by itself.")
+            await console.press("r")
+            assert console.message == "sales.db is locked: it is looked at again by itself, until it is free."
