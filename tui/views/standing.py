@@ -41,7 +41,7 @@ def _sentences(about: Standing) -> list[tuple[str, Role]]:
     if about.unread:
         said.append((f"{about.unread}. What is shown is as it was last read; trying again.", Role.FAILED))
     if about.no_worker:
-        said.append((f"No worker: {about.no_worker}.", Role.FAILED))
+        said.append((f"No worker: {str(about.no_worker).removeprefix('worker: ')}.", Role.FAILED))
     if about.waiting:
         wait = "waits" if about.waiting == 1 else "wait"
         or_else = "" if about.read_only else ", and so does the next job that is run here"
