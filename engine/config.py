@@ -84,6 +84,8 @@ class ConsoleConfig:
     mouse: bool = True
     keys: Mapping[str, str] = field(default_factory=dict)
     """Other keys for actions, by their ids: `{"retry": "R"}`. What they mean, the console knows."""
+    read_only: bool = False
+    """Whether the console looks at everything and changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +186,7 @@ def _defaults(table: _Table) -> Defaults:
 
 
 def _console(table: _Table) -> ConsoleConfig:
-    table.only("theme", "refresh", "mouse", "keys")
+    table.only("theme", "refresh", "mouse", "read_only", "keys")
     refresh = table.seconds("refresh")
     if refresh is not None and refresh < 0.05:
         table.wrong("refresh", "must be at least 0.05 seconds", "0.25 suits most terminals")
@@ -193,6 +195,7 @@ def _console(table: _Table) -> ConsoleConfig:
         theme=table.text("theme"),
         refresh=ConsoleConfig().refresh if refresh is None else refresh,
         mouse=mouse is not False,
+        read_only=bool(table.flag("read_only")),
         keys=table.table("keys").texts(),
     )
 

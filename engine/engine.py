@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from engine import ending_by_force, estimates, look
 from engine.clock import now
+from engine.errors import ReadOnlyError
 from engine.jobs import JobId, JobType, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.manager import DatabaseMaintenanceManager
 from engine.orchestrator import ParentJobOrchestrator
 from engine.past import past_of
 from engine.processor import JobProcessor
 from engine.retention import Retention, prune, pruning
+from engine.store.connections import PATIENCE
 from engine.store.sqlite import SqliteStore
+from engine.store.writer import BUSY_PATIENCE
 from engine.targets import resolve
 from engine.tending import tending
 from engine.watching import Change, HistoryFilter, Lagged, Pause, WorkerProcess
@@ -27,8 +30,11 @@ if TYPE_CHECKING:
 
     from engine.advice import Advice
     from engine.ending_by_force import ForceCancel
+    from engine.errors import StoreError
     from engine.store.base import Store
     from engine.targets.base import Plan, TargetInfo
+
+_WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
 
 
 class Engine:
@@ -38,6 +44,9 @@ class Engine:
     processes, may share one store. An engine with `workers=0` executes nothing itself.
     """
 
+    STORE_PATIENCE: ClassVar = BUSY_PATIENCE
+    """Seconds that a write waits while others keep the store locked."""
+
     def __init__(
         self,
         store: Store,
@@ -45,7 +54,10 @@ class Engine:
         orchestrator: ParentJobOrchestrator,
         processor: JobProcessor | None,
         clock: Callable[[], Micros],
+        *,
+        read_only: bool = False,
     ) -> None:
+        self.read_only = read_only
         self._store = store
         self._manager = manager
         self._orchestrator = orchestrator
@@ -61,6 +73,8 @@ class Engine:
         workers: int = 0,
         own_jobs_only: bool = False,
         retention: Retention | None = None,
+        read_only: bool = False,
+        patience: float = PATIENCE,
         clock: Callable[[], Micros] = now,
     ) -> AsyncIterator[Self]:
         """Open the store, creating it where there is none, and start `workers` workers.
@@ -70,19 +84,32 @@ class Engine:
             workers: how many targets this engine works on at once.
             own_jobs_only: execute only what is submitted through this engine.
             retention: remove old history by these rules, now and every hour; None leaves that to others.
+            read_only: look at everything, and change nothing: what would write to the store or cause a job raises
+                ReadOnlyError, and no store is created, upgraded or tended. Where there is none it is as an empty one.
+            patience: seconds to wait for a store that another process keeps locked.
             clock: microseconds since the epoch, UTC.
 
         Raises:
-            StoreError: the store cannot be opened, or comes from a newer version.
+            StoreError: the store cannot be opened, or comes from a newer version; StoreBusyError, which is one, where
+                others keep it locked.
+            ReadOnlyError: it would have to be upgraded first, or workers or retention are asked for all the same.
 
         On the way out, running operations are asked to stop safely and are handed back to the store; to let
         them end first, `drain`.
         """
         async with AsyncExitStack() as stack:
-            store = await stack.enter_async_context(SqliteStore.open(store_path, clock=clock))
-            await stack.enter_async_context(tending(store))
-            await stack.enter_async_context(pruning(store, retention, clock))
-            manager = DatabaseMaintenanceManager(store, resolve, own_key=resolve(str(store_path)).key, clock=clock)
+            if read_only:
+                if workers or retention is not None:
+                    raise ReadOnlyError("engine", "cannot carry out jobs or prune where it only looks", _WITHOUT)
+                looking = SqliteStore.look(store_path, clock=clock, patience=patience)
+            else:
+                looking = SqliteStore.open(store_path, clock=clock, patience=patience)
+            store = await stack.enter_async_context(looking)
+            if not read_only:
+                await stack.enter_async_context(tending(store))
+                await stack.enter_async_context(pruning(store, retention, clock))
+            own_key = resolve(str(store_path)).key if store.is_there else None
+            manager = DatabaseMaintenanceManager(store, resolve, own_key=own_key, clock=clock)
             orchestrator = ParentJobOrchestrator(store)
             processor = None
             if workers:
@@ -96,7 +123,26 @@ class Engine:
                     clock=clock,
                 )
                 await stack.enter_async_context(processor.running())
-            yield cls(store, manager, orchestrator, processor, clock)
+            yield cls(store, manager, orchestrator, processor, clock, read_only=read_only)
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store at all; one that only looks makes none."""
+        return self._store.is_there
+
+    @property
+    def lost(self) -> StoreError | None:
+        """Why what is known of jobs is no longer kept in step, for good; None as long as it is."""
+        return self._store.lost
+
+    def store_locked_by(self) -> str:
+        """Which other processes keep the store from being written now, in words; "" where that cannot be told."""
+        return look.locked_by(self._store.path)
+
+    def _must_write(self, what: str) -> None:
+        """To be asked before anything is touched. Raises ReadOnlyError."""
+        if self.read_only:
+            raise ReadOnlyError(what, "would change something, and this is read-only", _WITHOUT)
 
     async def submit(
         self, requests: Sequence[Request], *, on_duplicate: OnDuplicate = OnDuplicate.REFUSE
@@ -110,6 +156,7 @@ class Engine:
             DuplicateRequestError: an open parent already does the same, and `on_duplicate` is REFUSE;
                 with MERGE that parent is returned instead of a new one.
         """
+        self._must_write("submit")
         ids = await self._manager.submit(requests, on_duplicate)
         if self._processor is not None:
             self._processor.adopt(ids)
@@ -122,13 +169,13 @@ class Engine:
         are known to be damaged.
         """
         past = await past_of(self._store, look.canonical_url(request.target), self._clock())
-        plan = await look.plan(request, past)
+        plan = await look.plan(request, past, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
         return estimates.with_estimates(plan, jobs, request.options)
 
     async def inspect(self, target: str) -> TargetInfo:
         """What a database is and what can be done with it. Raises TargetError."""
-        return await look.inspect(target)
+        return await look.inspect(target, read_only=self.read_only)
 
     async def advise(self, target: str, *, budget: float | None = 0.5) -> tuple[Advice, ...]:
         """What a database needs and why: one for each operation, in the order in which they are best run.
@@ -137,7 +184,7 @@ class Engine:
         engine.advice for what of a request this calls for. Raises TargetError.
         """
         past = await past_of(self._store, look.canonical_url(target), self._clock())
-        return await look.advise(target, past, budget=budget)
+        return await look.advise(target, past, budget=budget, read_only=self.read_only)
 
     async def cancel(self, job: JobId, *, force: bool = False, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
         """Ask for the end of a child, or of all open children of a parent.
@@ -150,6 +197,7 @@ class Engine:
 
         Raises JobNotFoundError; with `force` also UsageError: nothing runs, or not where it could be killed from here.
         """
+        self._must_write("cancel")
         if force:
             await ending_by_force.end(self._store, job, reason)
         else:
@@ -166,6 +214,7 @@ class Engine:
         `only_incomplete`: only the operations that did not complete. Raises JobNotFoundError, UsageError
         (it is still open, or nothing is left to repeat), and what `submit` raises.
         """
+        self._must_write("retry")
         new_id = await self._manager.retry(await self.job(parent_id), only_incomplete=only_incomplete)
         if self._processor is not None:
             self._processor.adopt([new_id])
@@ -178,10 +227,12 @@ class Engine:
 
     async def pause(self, by: str) -> None:
         """Let no job start, in any process, until `resume`; what runs goes on. `by` tells who wants it."""
+        self._must_write("pause")
         await self._store.pause(by)
 
     async def resume(self) -> None:
         """Let jobs start again."""
+        self._must_write("resume")
         await self._store.resume()
 
     async def paused(self) -> Pause | None:
@@ -190,6 +241,7 @@ class Engine:
 
     async def pin(self, parent_id: int, *, pinned: bool = True) -> ParentJob:
         """Keep a job from retention, or with `pinned=False` no longer. Raises JobNotFoundError."""
+        self._must_write("pin" if pinned else "unpin")
         await self._store.pin(parent_id, pinned)
         return await self.job(parent_id)
 
@@ -198,6 +250,8 @@ class Engine:
 
         `dry_run`: remove nothing, only count.
         """
+        if not dry_run:
+            self._must_write("prune")
         return await prune(self._store, retention, self._clock(), dry_run=dry_run)
 
     async def job(self, parent_id: int) -> ParentJob:

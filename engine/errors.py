@@ -16,6 +16,7 @@ class ErrorKind(StrEnum):
     REFUSED = "refused"
     BUSY = "busy"
     STORE = "store"
+    READ_ONLY = "read_only"
     NOT_FOUND = "not_found"
     NOT_AVAILABLE = "not_available"
     DUPLICATE = "duplicate"
@@ -47,6 +48,20 @@ class StoreError(DbtendError):
     """The store of jobs cannot be opened, read or written."""
 
     kind = ErrorKind.STORE
+
+
+class StoreBusyError(StoreError):
+    """Another process keeps the store locked: it may be well the next time."""
+
+
+class StoreLostError(StoreError):
+    """The file of the store is no longer the one that was opened: nothing more is read from it, or written to it."""
+
+
+class ReadOnlyError(StoreError):
+    """It would change something, and that was ruled out beforehand: nothing was touched."""
+
+    kind = ErrorKind.READ_ONLY
 
 
 class JobNotFoundError(DbtendError):

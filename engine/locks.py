@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -30,7 +31,7 @@ def is_held(path: str | Path, *, shared: bool = False) -> bool:
     `shared`: those that hold it do so together.
     """
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        lock = _opened(path)
     except FileNotFoundError:
         return False
     except PermissionError:
@@ -45,6 +46,16 @@ def is_held(path: str | Path, *, shared: bool = False) -> bool:
         return True
     finally:
         os.close(lock)
+
+
+def _opened(path: str | Path) -> int:
+    """To be asked for its lock, which needs no more than to read it."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _can_lock(lock: int, how: int) -> bool:

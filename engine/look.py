@@ -1,12 +1,16 @@
-"""Looks at a database that need no store of jobs, and change nothing."""
+"""Looks at a database that need no store of jobs, and change nothing.
+
+`read_only`: not even what an earlier crash has left half done is put in order, as any other look does.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from engine.advice import Advice, Past
 from engine.jobs import Operation, Options, Request
-from engine.targets import resolve
+from engine.targets import resolve, sqlite
 from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
 from engine.validation import validated
 
@@ -29,7 +33,7 @@ def operations(target: str) -> tuple[Operation, ...]:
     return tuple(resolve(target).operations)
 
 
-async def plan(request: Request, past: Past | None = None) -> Plan:
+async def plan(request: Request, past: Past | None = None, *, read_only: bool = False) -> Plan:
     """The exact steps `request` would execute now, with what is known of the past of the database.
 
     Raises UsageError and TargetError, as submitting it would.
@@ -37,7 +41,8 @@ async def plan(request: Request, past: Past | None = None) -> Plan:
     target = resolve(request.target)
     request = validated(request, target)
     writing = any(map(target.writes, request.children))
-    async with target.connect(lock_timeout=request.options.lock_timeout, writing=writing) as session:
+    lock_timeout = request.options.lock_timeout
+    async with target.connect(lock_timeout=lock_timeout, writing=writing, read_only=read_only) as session:
         return Plan(
             target=target.url,
             engine=target.engine,
@@ -53,16 +58,21 @@ async def _planned(session: Session, operation: Operation, options: Options) -> 
     return replace(planned, warnings=(*planned.warnings, waiting)) if waiting else planned
 
 
-async def inspect(target: str) -> TargetInfo:
+async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
     """What a database is and what can be done with it. Raises TargetError where it cannot be maintained."""
-    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False) as session:
+    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False, read_only=read_only) as session:
         return await session.info()
 
 
-async def advise(target: str, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
+async def advise(target: str, past: Past, *, budget: float | None, read_only: bool = False) -> tuple[Advice, ...]:
     """What a database needs and why, given what is known of its past. `budget`: see `Session.advise`.
 
     Raises TargetError where it cannot be looked at.
     """
-    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False) as session:
+    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False, read_only=read_only) as session:
         return await session.advise(past, budget=budget)
+
+
+def locked_by(store: Path) -> str:
+    """Which other processes keep the file of a store locked, in words; "" where that cannot be told."""
+    return sqlite.locked_by(str(store))

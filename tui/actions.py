@@ -42,9 +42,17 @@ class Action:
     same_key_as: str = ""
     """The action whose key this one has, where a key does the one thing or the other as things are."""
 
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something: a console that is read-only does not do it."""
+        return self.id in _WRITES
+
+
+_WRITES: Final = frozenset({"run", "submit", "cancel", "retry", "pin", "unpin", "pause", "resume"})
+
 
 ACTIONS: Final = (
-    Action("run", Place.MAIN, "r", "plan", "run", "The plan of the chosen operations; enter there runs it"),
+    Action("run", Place.MAIN, "r", "run", "run", "The plan of the chosen operations; enter there runs it"),
     Action("plan", Place.MAIN, "p", "plan", "plan", "Show exactly what the chosen operations would do"),
     Action("zoom", Place.MAIN, "plus", "zoom", "zoom", "The focused pane over the whole screen, and back"),
     Action("pane-1", Place.MAIN, "1", "pane('targets')", "", "To the targets; the one under the cursor is current"),
@@ -86,14 +94,7 @@ ACTIONS: Final = (
     Action("doctor", Place.EVERYWHERE, "i", "app.doctor", "doctor", "Versions, paths, limits; what is wrong"),
     Action("copy", Place.EVERYWHERE, "y", "copy", "copy", "Copy the row, the error or the SQL to the clipboard"),
     Action("theme", Place.EVERYWHERE, "ctrl+t", "app.palette('theme ')", "", "Choose other colours"),
-    Action(
-        "faster",
-        Place.EVERYWHERE,
-        "greater_than_sign",
-        "app.refresh_by(0.5)",
-        "",
-        "Look twice as often",
-    ),
+    Action("faster", Place.EVERYWHERE, "greater_than_sign", "app.refresh_by(0.5)", "", "Look twice as often"),
     Action("slower", Place.EVERYWHERE, "less_than_sign", "app.refresh_by(2)", "", "Look half as often"),
     Action("help", Place.EVERYWHERE, "question_mark,f1", "app.help", "help", "This page"),
     Action("suspend", Place.EVERYWHERE, "ctrl+z", "app.suspend_process", "", "To the shell; fg comes back"),
@@ -102,6 +103,8 @@ ACTIONS: Final = (
     Action("leave-console", Place.EVERYWHERE, "ctrl+c", "app.leave", "", "Out of the console; jobs go on"),
 )
 
+VERBS: Final = {"submit": "run", "run": "run anything"}
+"""What an action does, where its label would not say it in a sentence."""
 BY_ID: Final = {action.id: action for action in ACTIONS}
 
 _ALWAYS: Final = frozenset({Place.LIST, Place.EVERYWHERE})
@@ -132,3 +135,10 @@ def bindings(*ids: str) -> list[BindingType]:
         Binding(a.keys, a.call, a.label or a.help, id=a.id, show=False, priority=a.id in _NEVER_TYPED)
         for a in (BY_ID[name] for name in ids)
     ]
+
+
+def barred(action_id: str) -> str:
+    """Why a console that is read-only does not do it, in a sentence that names keys in braces."""
+    instead = " {plan} shows what it would do." if action_id == "run" else ""
+    verb = VERBS.get(action_id, BY_ID[action_id].label)
+    return f"This console is read-only: it looks at everything and does not {verb}.{instead}"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -21,10 +19,9 @@ from textual.signal import Signal
 from engine import Engine, JobId
 from engine.clock import now
 from engine.config import ConsoleConfig, TargetEntry
-from engine.errors import DbtendError
-from tui import keymap
+from engine.errors import DbtendError, StoreBusyError
+from tui import clipboard, keymap
 from tui.actions import BY_ID, bindings
-from tui.clipboard import into_file, is_reachable, osc52, through_tmux
 from tui.feed import JobFeed, News, left_over
 from tui.person import user_at_host
 from tui.screens.base import ConsoleScreen
@@ -35,14 +32,19 @@ from tui.screens.job import JobScreen
 from tui.screens.main import MainScreen
 from tui.screens.palette import PaletteScreen
 from tui.screens.workers import WorkersScreen
-from tui.terminal import Terminal
-from tui.text import counted, size
+from tui.terminal import Terminal, end_on_signals
+from tui.text import counted
 from tui.theme import ANSI_THEMES, ANSI_VARIABLES, THEMES, offered_themes, suitable_theme
 from tui.views.hints import go_on_question
+from tui.views.line import Role
 from tui.views.palette import REFRESH_RATES, Command, Kind, commands
+from tui.views.standing import Standing, not_stored, waiting_for_the_store
 
 if TYPE_CHECKING:
     from tui.examination import Check
+
+SAY_EVERY = 1.0
+"""Seconds between two words on a store that is locked."""
 
 
 class DbtendApp(App[None]):
@@ -93,9 +95,17 @@ class DbtendApp(App[None]):
         self.animation_level = "none"
         self.news: Signal[News] = Signal(self, "news")
         self.trouble: Signal[DbtendError] = Signal(self, "trouble")
-        self.feed = JobFeed(engine, self.news.publish, self.trouble.publish, refresh=self.config.refresh)
+        self.standing_changed: Signal[Standing] = Signal(self, "standing")
+        self.feed = JobFeed(engine, self._tell, lambda error: self._tell_standing(), refresh=self.config.refresh)
         self._tends = False
         """Whether a worker is to be there while jobs are open: not before somebody has said so."""
+        self._is_asked = not engine.read_only
+        """Whether it is still open if there is to be one."""
+        self._no_worker: DbtendError | None = None
+        self.is_writing = False
+        """Whether something is being stored: one thing at a time."""
+        self._silent_for = 0
+        """How many of the words on a store that is locked are left out now."""
         self._names = {entry.url: entry.name for entry in targets}
         for known in THEMES.values():
             self.register_theme(known)
@@ -109,42 +119,71 @@ class DbtendApp(App[None]):
         return MainScreen(self)
 
     def on_mount(self) -> None:
-        for number in (signal.SIGHUP, signal.SIGTERM):
-            # Textual itself would die on them and leave the terminal as it is.
-            with suppress(NotImplementedError, RuntimeError, ValueError):
-                asyncio.get_running_loop().add_signal_handler(number, self.exit)
         # Suspended and brought back in a window of the same size, Textual would draw nothing anew.
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True), immediate=True)
+        end_on_signals(self)
+
+    def _tell(self, news: News) -> None:
+        if not self.feed.open or any(worker.alive and worker.serves_all for worker in self.feed.workers):
+            self._no_worker = None
+        self.news.publish(news)
+        self._tell_standing()
+
+    def _tell_standing(self) -> None:
+        self.standing_changed.publish(self.standing)
+
+    @property
+    def standing(self) -> Standing:
+        """What is to be said for as long as it is so."""
+        feed, lost = self.feed, self.engine.lost
+        nobody = not (self._tends or self._is_asked or feed.pause)
+        return Standing(
+            lost=lost,
+            unread=feed.trouble if lost is None else None,
+            no_worker=self._no_worker,
+            waiting=len(left_over(feed.open.values(), feed.workers)) if nobody else 0,
+            has_store=self.engine.has_store,
+            read_only=self.engine.read_only,
+        )
 
     def follow_jobs(self) -> None:
         """Start to tell the screens of what happens to jobs, and see to it that those that are open go on."""
         self.run_worker(self.feed.run(), name="feed")
         self.run_worker(self._resume(), name="resume")
 
+    def is_barred(self, action_id: str) -> bool:
+        """Whether this console is read-only, and an action is not."""
+        return self.engine.read_only and BY_ID[action_id].writes
+
     async def _resume(self) -> None:
         """Ask whether jobs from earlier go on: to open a console is not to start anything."""
+        if self.engine.read_only:
+            return
         try:
             left = left_over(await self.engine.open_jobs(), await self.engine.workers())
         except DbtendError as error:
             self.trouble.publish(error)
             return
         if self._tends or not left:
-            self._tends = True
+            self._tends, self._is_asked = True, False
             return
 
         def decided(yes: bool | None) -> None:
+            self._is_asked = False
             if yes:
                 self.see_to_a_worker()
+            self._tell_standing()
 
         self.push_screen(ConfirmScreen(*go_on_question(len(left))), decided)
 
     def see_to_a_worker(self) -> None:
         """Somebody wants jobs to be carried out: from now on there is a worker for as long as any are open."""
-        self._tends = True
+        self._tends, self._is_asked = True, False
         try:
             self.ensure_worker()
         except DbtendError as error:
-            self.trouble.publish(error)
+            self._no_worker = error
+            self._tell_standing()
 
     def replace_worker(self) -> None:
         """See to another worker where jobs are to go on and the one there was has died."""
@@ -232,45 +271,61 @@ class DbtendApp(App[None]):
         self.feed.refresh = seconds
         self._say(f"Looks at running jobs every {seconds:g} s.")
 
-    def _say(self, sentence: str) -> None:
-        if isinstance(self.screen, ConsoleScreen):
-            self.screen.say(sentence)
-
     async def copy(self, what: str, text: str) -> str:
         """Bring `text` to the user's clipboard, or else into a file; what became of it, in a sentence."""
-        size_in_words = size(len(text.encode(errors="replace")))
-        sequence = osc52(text)
-        if sequence is not None and is_reachable(os.environ):
-            if not await through_tmux(text, os.environ) and self._driver is not None:
-                self._driver.write(sequence)
-            return f"Copied {what} ({size_in_words})."
-        why = "no clipboard can be reached from here" if sequence is not None else "too long for a clipboard"
-        if self._copies is None:
-            return f"Not copied: {what} ({size_in_words}) is {why}."
-        try:
-            into_file(self._copies, text)
-        except OSError as error:
-            return f"Not copied, as {self._copies} cannot be written: {error.strerror}."
-        return f"Written to {self._copies}, as {why}: {what} ({size_in_words})."
+        send = self._driver.write if self._driver is not None else lambda _: None
+        return await clipboard.copy(what, text, send, self._copies, os.environ)
 
-    async def action_pause(self) -> None:
+    def action_pause(self) -> None:
         """Ask before nothing starts any more; let jobs start again at once."""
+        if isinstance(self.screen, ConsoleScreen) and self.screen.refuses("resume" if self.feed.pause else "pause"):
+            return
         if self.feed.pause is not None:
-            await self._or_tell(self.engine.resume)
+            self.write(self.engine.resume)
             return
 
-        async def decided(yes: bool | None) -> None:
+        def decided(yes: bool | None) -> None:
             if yes:
-                await self._or_tell(partial(self.engine.pause, by=self._person or user_at_host()))
+                self.write(partial(self.engine.pause, by=self._person or user_at_host()))
 
         consequence = "Nothing new starts, in any process, until somebody resumes. What runs goes on."
         self.push_screen(ConfirmScreen("Pause all work on this store?", consequence), decided)
 
-    async def _or_tell(self, do: Callable[[], Awaitable[None]]) -> None:
+    def write(self, do: Callable[[], Awaitable[None]]) -> None:
+        """Change something in the store. While others keep it locked, it is said who, until it is done or in vain.
+
+        One thing at a time: what is asked for meanwhile is not done, and that is said.
+        """
+        if self.is_writing:
+            self._say("A moment: what was asked for before is not stored yet. This was not done.", Role.WARNING)
+            self._silent_for = 3  # so that it can be read
+        else:
+            self.is_writing = True
+            self.run_worker(self._write(do), name="write")
+
+    async def _write(self, do: Callable[[], Awaitable[None]]) -> None:
+        writing = asyncio.ensure_future(do())
+        waited = 0
         try:
-            await do()
+            while not (await asyncio.wait({writing}, timeout=SAY_EVERY))[0]:
+                waited += 1
+                left = max(round(Engine.STORE_PATIENCE - waited * SAY_EVERY), 1)
+                if self._silent_for:
+                    self._silent_for -= 1
+                elif locked_by := self.engine.store_locked_by():
+                    self._say(waiting_for_the_store(locked_by, left), Role.WARNING)
+            await writing
+        except StoreBusyError as error:
+            self._say(not_stored(error, self.engine.store_locked_by()), Role.FAILED)
         except DbtendError as error:
             self.trouble.publish(error)
+        finally:
+            writing.cancel()
+            self.is_writing = False
+
+    def _say(self, sentence: str, role: Role = Role.TEXT) -> None:
+        if isinstance(self.screen, ConsoleScreen):
+            self.screen.say(sentence, role)
 
     def action_leave(self) -> None:
         """End the console; jobs go on, and it says so on stderr when the screen is gone."""

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
-from engine.errors import DbtendError, InternalError, UsageError
+from engine.errors import DbtendError, InternalError, ReadOnlyError, UsageError
 from tui.commands import output
 from tui.commands.arguments import parse
 from tui.commands.exit_codes import CANCELLED, FAILED, OK, error_code
@@ -66,7 +66,10 @@ def main(argv: Sequence[str]) -> int:
         args = parse(argv)
         if args.words and args.command in _WITHOUT_WORDS:
             raise UsageError(repr(args.words[0]), f"dbtend {args.command} takes no such word", "see its --help")
-        code = _command(args.command or "console")(args, settings(args, os.environ))
+        chosen = settings(args, os.environ)
+        if chosen.read_only:
+            _refuse_to_change(args)
+        code = _command(args.command or "console")(args, chosen)
         return FAILED if output.lost and args.command in _ONLY_TELL and code == OK else code
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
@@ -83,6 +86,15 @@ def main(argv: Sequence[str]) -> int:
         why = plain(f"{type(error).__name__}: {error}")
         output.error(InternalError("internal error", why, "repeat with --debug for details"), as_json=as_json)
         return FAILED
+
+
+def _refuse_to_change(args: argparse.Namespace) -> None:
+    """Raise ReadOnlyError where the command would change something: it does not even begin."""
+    only_tells = args.command is None or args.command in _ONLY_TELL
+    if only_tells or (args.command == "prune" and args.dry_run):
+        return
+    why = "would change something, and this is read-only"
+    raise ReadOnlyError(f"dbtend {args.command}", why, "leave out --read-only, and unset DBTEND_READ_ONLY")
 
 
 def _command(name: str) -> Command:

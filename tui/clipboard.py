@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from tui.text import size
 
 MOST: Final = 74_994
 """Bytes of an OSC 52 sequence that common terminals still take (xterm's limit)."""
@@ -16,6 +18,32 @@ _PATIENCE: Final = 2.0
 """Seconds that tmux may take."""
 _WITHOUT: Final = frozenset({"linux", "dumb", "vt100", "vt220"})
 """Terminals (TERM) that have no clipboard."""
+
+
+async def copy(
+    what: str, text: str, send: Callable[[str], object], file: Path | None, environ: Mapping[str, str]
+) -> str:
+    """Bring `text` to the clipboard, or else into a file; what became of it, in a sentence.
+
+    Args:
+        what: it is, in words.
+        send: takes what the terminal is to obey.
+        file: for what is too long, or where no clipboard is in reach.
+    """
+    its_size = size(len(text.encode(errors="replace")))
+    sequence = osc52(text)
+    if sequence is not None and is_reachable(environ):
+        if not await through_tmux(text, environ):
+            send(sequence)
+        return f"Copied {what} ({its_size})."
+    why = "no clipboard can be reached from here" if sequence is not None else "it is too long for a clipboard"
+    if file is None:
+        return f"Not copied: {what} ({its_size}), as {why}."
+    try:
+        into_file(file, text)
+    except OSError as error:
+        return f"Not copied, as {file} cannot be written: {error.strerror}."
+    return f"Written to {file}, as {why}: {what} ({its_size})."
 
 
 def osc52(text: str) -> str | None:

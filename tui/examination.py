@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from engine import Engine, WorkerProcess, look
+from engine import WorkerProcess, look
 from engine.config import Config, TargetEntry
 from engine.errors import ConfigError, DbtendError
 from tui.commands import values
@@ -46,9 +46,9 @@ async def examine(settings: Settings, targets: Callable[[Config], Sequence[Targe
     return [
         *_versions(),
         config_check,
-        *store_files(settings.store),
-        *(await _store(settings.store) if settings.store.exists() else []),
-        *[await _target(entry) for entry in targets(config)],
+        *store_files(settings.store, read_only=settings.read_only),
+        *(await _store(settings) if settings.store.exists() else []),
+        *[await _target(entry, read_only=settings.read_only) for entry in targets(config)],
     ]
 
 
@@ -73,10 +73,10 @@ def _config(settings: Settings) -> tuple[Config, Check]:
     return config, Check(Level.OK, "config", f"{path}: {counted(len(config.targets), 'target')}")
 
 
-def store_files(store: Path) -> Iterator[Check]:
-    """Places and permissions: the store must be writable, and is nobody else's business."""
+def store_files(store: Path, *, read_only: bool = False) -> Iterator[Check]:
+    """Places and permissions: the store must be writable, if it is to be, and is nobody else's business."""
     directory = next(place for place in (store.parent, *store.parent.parents) if place.exists())
-    if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
+    if not directory.is_dir() or not (read_only or os.access(directory, os.W_OK | os.X_OK)):
         yield Check(Level.PROBLEM, "store", f"{directory} cannot be written", "allow it, or give another --store")
         return
     free = shutil.disk_usage(directory).free
@@ -89,18 +89,18 @@ def store_files(store: Path) -> Iterator[Check]:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             yield Check(Level.WARN, "permissions", f"{path} is open to others ({mode:04o})", f"chmod {wanted:o} {path}")
-    if not store.stat().st_mode & 0o222 or not os.access(store, os.W_OK):
+    if not read_only and (not store.stat().st_mode & 0o222 or not os.access(store, os.W_OK)):
         yield Check(Level.PROBLEM, "permissions", f"{store} cannot be written", f"chmod 600 {store}")
 
 
-async def _store(store: Path) -> list[Check]:
+async def _store(settings: Settings) -> list[Check]:
     try:
-        async with Engine.open(store) as engine:
+        async with settings.engine() as engine:
             jobs, open_jobs, pause = len(await engine.history_ids()), await engine.open_jobs(), await engine.paused()
             alive = [process for process in await engine.workers() if process.alive]
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
-    found = f"{store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
+    found = f"{settings.store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
     checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs))]
     checks += [_stalled(process) for process in alive if process.stalled]
     if pause is not None:
@@ -126,9 +126,9 @@ def _stalled(process: WorkerProcess) -> Check:
     return Check(Level.WARN, "stalled", found, fix)
 
 
-async def _target(entry: TargetEntry) -> Check:
+async def _target(entry: TargetEntry, *, read_only: bool) -> Check:
     try:
-        info = await look.inspect(entry.url)
+        info = await look.inspect(entry.url, read_only=read_only)
     except DbtendError as error:
         return Check(Level.PROBLEM, entry.name, f"{error.what}: {error.why}", error.hint)
     bytes_used = info.facts.get("size")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from engine import Change, ChangeKind, Engine, Lagged, ParentJob, Pause, Status, WorkerProcess
-from engine.errors import DbtendError
+from engine.errors import DbtendError, StoreLostError
 
 RECENT = 50
 """How many of the newest parents are shown beside those that are open."""
@@ -72,6 +72,8 @@ class JobFeed:
         """The parents that are not over, as last read."""
         self.workers: tuple[WorkerProcess, ...] = ()
         """The processes that execute children; looked at only while a job is open."""
+        self.trouble: DbtendError | None = None
+        """Why the store could not be read the last time; None where it could."""
         self.pause: Pause | None = None
         """Since when nothing starts; None where jobs do start."""
 
@@ -98,12 +100,15 @@ class JobFeed:
         return {parent.id for parent in self.open.values() if parent.status is Status.RUNNING}
 
     async def run(self) -> None:
-        """Publish what there is, then everything that is new, for ever."""
+        """Publish what there is, then everything that is new, for as long as the store is there."""
         while True:
             try:
                 await self._follow()
             except DbtendError as error:
+                self.trouble = error
                 self._failed(error)
+                if isinstance(error, StoreLostError):  # for good
+                    return
             await asyncio.sleep(RETRY_AFTER)
 
     async def _follow(self) -> None:
@@ -158,4 +163,5 @@ class JobFeed:
         if not self._pause_is_known:
             self._pause_is_known = True
             self.pause = await self._engine.paused()
+        self.trouble = None
         self._publish(News(news, frozenset(changed)))

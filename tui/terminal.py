@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import select
+import signal
 from contextlib import suppress
 from typing import IO, Any
 
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
+
+
+def end_on_signals(app: App[Any]) -> None:
+    """End an app in good order on those signals on which Textual would die and leave the terminal as it is."""
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        with suppress(NotImplementedError, RuntimeError, ValueError):
+            asyncio.get_running_loop().add_signal_handler(number, app.exit)
 
 
 class Terminal(LinuxDriver):

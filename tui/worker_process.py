@@ -62,7 +62,9 @@ class DetachedWorker:
         try:
             self._process = _start(self._store, self._options)
         except OSError as error:
-            raise StoreError("worker", f"cannot be started: {error}", "run dbtend worker, or dbtend doctor") from error
+            what = f": {error.filename}" if error.filename else ""
+            hint = "mend that, or run dbtend worker at a terminal"
+            raise StoreError("worker", f"cannot be started: {error.strerror}{what}", hint) from error
         self._started_at = time.monotonic()
 
     def stop(self) -> None:

@@ -6,8 +6,10 @@ from array import array
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
+from engine.errors import StoreError
 from engine.execution import Claim, Outcome, Report
 from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Status
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess
@@ -30,7 +32,23 @@ class NewJob:
 
 
 class Store(Protocol):
-    """The durable record of jobs, shared by any number of processes."""
+    """The durable record of jobs, shared by any number of processes.
+
+    One that was opened to be looked at only raises ReadOnlyError from every writing method.
+    """
+
+    path: Path
+    """Where it lies."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is one at all: where it is only looked at, none is made."""
+        ...
+
+    @property
+    def lost(self) -> StoreError | None:
+        """Why nothing is read or written any more, where it was taken away while it was open."""
+        ...
 
     async def submit(self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate) -> list[int]:
         """Store parents and children, all or none; the parents' ids, in order.

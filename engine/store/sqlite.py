@@ -9,21 +9,23 @@ import sqlite3
 import uuid
 from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import aiosqlite
 
 from engine.clock import now
-from engine.errors import StoreError
+from engine.errors import ReadOnlyError, StoreError
 from engine.execution import Claim, Outcome, Report
 from engine.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Status
 from engine.store import connections, interventions, liveness, queries, transactions, upkeep
 from engine.store.base import NewJob
+from engine.store.identity import Identity
 from engine.store.rows import Row, decode_change, decode_jobs
 from engine.store.watch import ChangeWatch
 from engine.store.writer import Writer
+from engine.traces import leaving_no_traces
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 
 OWNER_CHECK_INTERVAL = 0.05
@@ -38,29 +40,32 @@ class SqliteStore:
     def __init__(
         self,
         path: Path,
-        writer: Writer,
+        writer: Writer | None,
         reader: aiosqlite.Connection,
         watch: ChangeWatch,
         clock: Callable[[], Micros],
     ) -> None:
         self.path = path
-        self._writer = writer
+        self._may_write = writer
         self._reader = reader
         self._watch = watch
         self._clock = clock
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path, *, clock: Callable[[], Micros] = now) -> AsyncIterator[Self]:
-        """Open the store, creating or upgrading the file.
+    async def open(
+        cls, path: Path, *, clock: Callable[[], Micros] = now, patience: float = connections.PATIENCE
+    ) -> AsyncIterator[Self]:
+        """Open the store, creating or upgrading the file. `patience`: seconds to wait where others keep it locked.
 
         Raises StoreError where that is not possible, or the file is not a store, or a newer version's.
         """
         path = connections.create_file(path)
-        writer = Writer(lambda: connections.connect_writer(path))
+        identity = Identity(path)
+        writer = Writer(lambda: connections.connect_writer(path, patience), check=identity.check)
         await writer.open()
         try:
-            watch = ChangeWatch(connections.connect_watch(path))
+            watch = _following(path, connections.connect_watch(path), identity)
             writer.on_commit = watch.look
             try:
                 async with aiosqlite.connect(connections.uri(path), uri=True, isolation_level=None) as reader:
@@ -70,6 +75,48 @@ class SqliteStore:
                 await watch.close()
         finally:
             await writer.close()
+
+    @classmethod
+    @asynccontextmanager
+    async def look(
+        cls, path: Path, *, clock: Callable[[], Micros] = now, patience: float = connections.PATIENCE
+    ) -> AsyncIterator[Self]:
+        """Open the store so that nothing of it can be written; where there is none, it is as an empty one.
+
+        Raises StoreError where it cannot be read as it is.
+        """
+        path = connections.real_path(path)
+        identity = Identity(path)
+        async with AsyncExitStack() as stack:
+            if identity.is_there:
+                stack.enter_context(leaving_no_traces(path))
+                connection = connections.connect_looking(path, patience)
+                uri = connections.uri(path, writing=False)
+            else:
+                uri = f"file:{uuid.uuid4().hex}?mode=memory&cache=shared"
+                connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0)
+                connections.empty_store(connection)
+            watch = _following(path, connection, identity)
+            stack.push_async_callback(watch.close)
+            reader = await stack.enter_async_context(aiosqlite.connect(uri, uri=True, isolation_level=None))
+            await reader.executescript(connections.READER_PRAGMAS)
+            yield cls(path, None, reader, watch, clock)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there was a file as it was opened."""
+        return self._watch.identity.is_there
+
+    @property
+    def lost(self) -> StoreError | None:
+        """Why nothing is read or written any more, where the file is not the one that was opened."""
+        return self._watch.lost
+
+    @property
+    def _writer(self) -> Writer:
+        if self._may_write is None:
+            raise ReadOnlyError(str(self.path), "was opened to be looked at only", "open it without --read-only")
+        return self._may_write
 
     # Writes: one transaction each.
 
@@ -260,7 +307,17 @@ class SqliteStore:
         return array("q", (row[0] for row in rows))
 
     async def _read(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> Iterable[Row]:
+        if self._watch.lost is not None:
+            raise self._watch.lost.with_traceback(None)
         try:
             return await self._reader.execute_fetchall(sql, values)
         except sqlite3.Error as error:
-            raise StoreError(str(self.path), f"cannot be read: {error}", "run `dbtend doctor`") from error
+            raise connections.reading_in_words(self.path, error) from error
+
+
+def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -> ChangeWatch:
+    try:
+        return ChangeWatch(connection, identity)
+    except sqlite3.Error as error:
+        connection.close()
+        raise connections.in_words(path, error) from error

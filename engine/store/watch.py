@@ -6,6 +6,8 @@ import asyncio
 import sqlite3
 from contextlib import suppress
 
+from engine.errors import StoreLostError
+from engine.store.identity import Identity
 from engine.store.queries import LAST_CHANGE
 
 INTERVAL = 0.05
@@ -19,10 +21,13 @@ class ChangeWatch:
     memory in a microsecond, a fiftieth of what a hop to another thread costs.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, identity: Identity) -> None:
         self._connection = connection
+        self.identity = identity
         self._data_version = 0
         self._waiting: set[asyncio.Future[None]] = set()
+        self.lost: StoreLostError | None = None
+        """Why there will be no more changes, where that is so."""
         self.last_change = self._read_last_change()
         self._poll = asyncio.create_task(self._look_for_other_processes(), name="dbtend-watch")
 
@@ -47,8 +52,10 @@ class ChangeWatch:
                 waiter.set_result(None)
 
     async def beyond(self, seq: int) -> None:
-        """Wait until there is a change after `seq`."""
+        """Wait until there is a change after `seq`. Raises StoreLostError where there will be none."""
         while self.last_change <= seq:
+            if self.lost is not None:
+                raise self.lost.with_traceback(None)
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.add(waiter)
             try:
@@ -57,13 +64,24 @@ class ChangeWatch:
                 self._waiting.discard(waiter)
 
     async def _look_for_other_processes(self) -> None:
-        while True:
+        while self.lost is None:
             await asyncio.sleep(INTERVAL)
+            self._see_whether_it_is_lost()
             with suppress(sqlite3.Error):
                 version = self._connection.execute("PRAGMA data_version").fetchone()[0]
                 if version != self._data_version:
                     self._data_version = version
                     self.look()
+
+    def _see_whether_it_is_lost(self) -> None:
+        """As cheap as the other look: no file is opened."""
+        try:
+            self.identity.check()
+        except StoreLostError as error:
+            self.lost = error
+            for waiter in self._waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def _read_last_change(self) -> int:
         row = self._connection.execute(LAST_CHANGE).fetchone()

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from engine.errors import StoreError
+from engine.errors import StoreBusyError, StoreError
 
 T = TypeVar("T")
 Transaction = Callable[[sqlite3.Connection], T]
@@ -32,7 +32,9 @@ BREATH = 0.0005
 class Writer:
     """Runs transactions on a thread of its own, on a connection of its own."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], *, check: Callable[[], None] = lambda: None) -> None:
+        """`check`: raises where nothing may be written now; asked before each commit, and after it, too."""
+        self._check = check
         self.on_commit: Callable[[], None] = lambda: None
         """Called on the event loop after each commit that changed something."""
         self._connect = connect
@@ -90,7 +92,7 @@ class Writer:
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
         before = connection.total_changes
-        results = _run_together(connection, [transaction for transaction, _ in group])
+        results = _run_together(connection, [transaction for transaction, _ in group], self._check)
         changed = connection.total_changes != before
         futures = [future for _, future in group]
         self._loop.call_soon_threadsafe(self._deliver, list(zip(futures, results, strict=True)), changed)
@@ -107,15 +109,19 @@ class Writer:
             self.on_commit()
 
 
-def _run_together(connection: sqlite3.Connection, transactions: list[Transaction[Any]]) -> list[_Result]:
+def _run_together(
+    connection: sqlite3.Connection, transactions: list[Transaction[Any]], check: Callable[[], None]
+) -> list[_Result]:
     """Run them in one commit; where one of them fails, which is rare, each in a commit of its own.
 
     A savepoint around each would spare the second run, and costs more than the transaction itself.
     """
     try:
+        check()
         begin_immediate(connection)
         values = [transaction(connection) for transaction in transactions]
         connection.execute("COMMIT")
+        check()
     except Exception as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -123,17 +129,17 @@ def _run_together(connection: sqlite3.Connection, transactions: list[Transaction
             return [(None, _in_words(error))]
     else:
         return [(value, None) for value in values]
-    return [result for transaction in transactions for result in _run_together(connection, [transaction])]
+    return [result for transaction in transactions for result in _run_together(connection, [transaction], check)]
 
 
-def begin_immediate(connection: sqlite3.Connection) -> None:
+def begin_immediate(connection: sqlite3.Connection, patience: float | None = None) -> None:
     """BEGIN IMMEDIATE, with retries of our own: SQLite's busy handler is starved by a busy neighbour."""
-    retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
+    retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"), patience)
 
 
-def retry_while_busy(attempt: Callable[[], object]) -> None:
-    """Call `attempt` until SQLite no longer answers BUSY, for BUSY_PATIENCE seconds at most."""
-    give_up = time.monotonic() + BUSY_PATIENCE
+def retry_while_busy(attempt: Callable[[], object], patience: float | None = None) -> None:
+    """Call `attempt` until SQLite no longer answers BUSY, for so many seconds at most; None: BUSY_PATIENCE."""
+    give_up = time.monotonic() + (BUSY_PATIENCE if patience is None else patience)
     while True:
         try:
             attempt()
@@ -150,7 +156,7 @@ def _in_words(error: Exception) -> Exception:
         return error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_BUSY:
-        return StoreError(
+        return StoreBusyError(
             "the store of jobs",
             f"another process has kept it locked for {BUSY_PATIENCE:.0f} s",
             "end that process, or try again",

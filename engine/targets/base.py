@@ -237,11 +237,14 @@ class Target(Protocol):
         """Whether the database must be writable for it."""
         ...
 
-    def connect(self, *, lock_timeout: float, writing: bool = True) -> AbstractAsyncContextManager[Session]:
+    def connect(
+        self, *, lock_timeout: float, writing: bool = True, read_only: bool = False
+    ) -> AbstractAsyncContextManager[Session]:
         """Open a session that can maintain this database, or with `writing=False` at least look at it.
 
-        `lock_timeout`: seconds that a step, and opening itself, waits for a lock. Raises TargetError, in plain
-        words, if maintenance cannot or must not be started at all.
+        `read_only`: through it nothing can be written, whatever `writing` says, not even to put in order what a crash
+        has left half done. `lock_timeout`: seconds that a step, and opening itself, waits for a lock.
+        Raises TargetError, in plain words, if maintenance cannot or must not be started at all.
         """
         ...
 

@@ -177,3 +177,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'theme = "\xe9"')
     with pytest.raises(ConfigError, match="is not UTF-8 text"):
         load_config(tmp_path / "latin.toml", required=False)
+
+
+def test_a_console_may_be_read_only() -> None:
+    assert parse_config("[console]\nread_only = true", "config.toml").console.read_only
+    assert not parse_config("[console]\nrefresh = 1", "config.toml").console.read_only
+    with pytest.raises(ConfigError, match="must be true or false"):
+        parse_config('[console]\nread_only = "yes"', "config.toml")

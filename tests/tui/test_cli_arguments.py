@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import CheckLevel, JobId, OnFailure, Operation, Status
-from engine.errors import DbtendError, NotAvailableError, UsageError
+from engine.errors import DbtendError, UsageError
 from tui.commands import values
 from tui.commands.arguments import overview, parse, parser_of
 from tui.commands.command_table import COMMANDS
@@ -111,15 +111,9 @@ def test_wrong_usage_says_what_to_type_instead(line: str, said: str) -> None:
         parse(line.split())
 
 
-def test_what_comes_later_says_so() -> None:
-    with pytest.raises(NotAvailableError, match="is not available yet"):
-        parse(["x", "--read-only"])
-
-
 def test_help_shows_every_command_and_only_what_works() -> None:
     shown = overview() + "".join(parser_of(name).format_help() for name in (None, *COMMANDS))
     assert all(f"dbtend {name}" in shown for name in COMMANDS)
-    assert "--read-only" not in shown
     assert max(map(len, overview().splitlines())) < 80
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Request, Status
-from tests.tui.command_line import CommandLine
+from tests.tui.command_line import CommandLine, out_line, wait_until, write_locked
 
 
 def test_the_demo_runs_everything_without_a_terminal(dbtend: CommandLine, tmp_path: Path) -> None:
@@ -95,3 +95,23 @@ def test_version_and_help(dbtend: CommandLine) -> None:
     assert dbtend("--version").out.startswith("dbtend 0.")
     assert dbtend("run", "--help").out.startswith("usage: dbtend run TARGET...")
     assert dbtend("--help").out == dbtend("-h").out
+
+
+def test_a_worker_whose_store_is_taken_away_ends_and_begins_no_new_one(dbtend: CommandLine) -> None:
+    with dbtend.start("worker", "--workers", "2") as worker:
+        wait_until(lambda: dbtend.store.exists() and len(dbtend("workers", "--json").json["workers"]) == 2)
+        dbtend.store.rename(dbtend.store.with_name("moved.db"))
+        _, err = worker.communicate(timeout=30)
+    assert "was removed while it was in use" in err
+    assert not dbtend.store.exists()
+
+
+def test_a_run_whose_store_is_taken_away_says_so(dbtend: CommandLine, sales: Path) -> None:
+    with write_locked(sales), dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600") as process:
+        out_line(process)
+        dbtend.store.rename(dbtend.store.with_name("moved.db"))
+        _, err = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "was removed while it was in use" in err
+    assert "Traceback" not in err
+    assert not dbtend.store.exists()

@@ -9,7 +9,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 from engine import Advice, Level, look
@@ -30,7 +29,7 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
     if not args.words:
         raise UsageError("advise", "no TARGET was given", "such as: dbtend advise sales.db")
     targets = [entry.url for entry in target_entries(args.words, settings.config())]
-    advice = asyncio.run(_advice(targets, settings.store, None if args.thorough else BUDGET))
+    advice = asyncio.run(_advice(targets, settings, None if args.thorough else BUDGET))
     if args.json:
         output.document({"advice": [json_form.advice(url, one) for url, found in advice for one in found]})
     else:
@@ -42,8 +41,10 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-async def _advice(targets: Sequence[str], store: Path, budget: float | None) -> list[tuple[str, tuple[Advice, ...]]]:
-    async with adviser(store) as looking:
+async def _advice(
+    targets: Sequence[str], settings: Settings, budget: float | None
+) -> list[tuple[str, tuple[Advice, ...]]]:
+    async with adviser(settings) as looking:
         return [(look.canonical_url(target), await looking.advise(target, budget=budget)) for target in targets]
 
 

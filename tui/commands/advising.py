@@ -14,6 +14,7 @@ from engine.advice import needed
 from engine.clock import now
 from engine.errors import StoreError
 from tui.commands import output
+from tui.commands.settings import Settings
 from tui.text import plain, target_name
 
 NEEDED_BUDGET: Final = 3.0
@@ -23,45 +24,48 @@ NEEDED_BUDGET: Final = 3.0
 class Adviser:
     """Looks at targets, with what the history says of them."""
 
-    def __init__(self, engine: Engine | None) -> None:
+    def __init__(self, engine: Engine | None, *, read_only: bool) -> None:
         self._engine = engine
+        self._read_only = read_only
 
     async def advise(self, target: str, *, budget: float | None) -> tuple[Advice, ...]:
         """Raises TargetError."""
         if self._engine is None:
-            return await look.advise(target, Past(now=now()), budget=budget)
+            return await look.advise(target, Past(now=now()), budget=budget, read_only=self._read_only)
         return await self._engine.advise(target, budget=budget)
 
     async def plan(self, request: Request) -> Plan:
         """Raises UsageError, TargetError."""
-        return await (look.plan(request) if self._engine is None else self._engine.plan(request))
+        if self._engine is None:
+            return await look.plan(request, read_only=self._read_only)
+        return await self._engine.plan(request)
 
 
 @asynccontextmanager
-async def adviser(store: Path) -> AsyncIterator[Adviser]:
+async def adviser(settings: Settings) -> AsyncIterator[Adviser]:
     """An adviser that does without the history where that cannot be read, and says so."""
     async with AsyncExitStack() as stack:
         engine = None
-        if _is_there(store):
+        if _is_there(settings.store):
             try:
-                engine = await stack.enter_async_context(Engine.open(store))
+                engine = await stack.enter_async_context(settings.engine())
             except StoreError as error:
                 output.notice(f"goes on without the history: {plain(str(error))}")
-        yield Adviser(engine)
+        yield Adviser(engine, read_only=settings.read_only)
 
 
 def _is_there(store: Path) -> bool:
     return store.exists()
 
 
-def to_run(asked: Sequence[Request], args: argparse.Namespace, store: Path) -> Sequence[Request]:
+def to_run(asked: Sequence[Request], args: argparse.Namespace, settings: Settings) -> Sequence[Request]:
     """The requests; with `--needed`, and without `--op`, only what of them is called for.
 
     A target that needs nothing is told: where that is all there is to tell, as the result.
     """
     if not args.needed or args.operations:
         return asked
-    requests, said = asyncio.run(_only_needed(asked, store))
+    requests, said = asyncio.run(_only_needed(asked, settings))
     for summary, *reasons in said:
         if args.json or requests:
             output.notice(summary)
@@ -70,10 +74,10 @@ def to_run(asked: Sequence[Request], args: argparse.Namespace, store: Path) -> S
     return requests
 
 
-async def _only_needed(asked: Sequence[Request], store: Path) -> tuple[list[Request], list[list[str]]]:
+async def _only_needed(asked: Sequence[Request], settings: Settings) -> tuple[list[Request], list[list[str]]]:
     """What of the requests is needed; and of each target that needs nothing, the lines that say so."""
     requests, said = [], []
-    async with adviser(store) as looking:
+    async with adviser(settings) as looking:
         for request in asked:
             advice = await looking.advise(request.target, budget=NEEDED_BUDGET)
             if (narrowed := needed(request, advice)) is not None:

@@ -69,6 +69,9 @@ def parser_of(name: str | None) -> argparse.ArgumentParser:
     command.add_options(parser)
     parser.add_argument("--store", type=values.path, metavar="PATH", help="another store of jobs (also DBTEND_STORE)")
     parser.add_argument("--config", type=values.path, metavar="PATH", help="another config file (also DBTEND_CONFIG)")
+    parser.add_argument(
+        "--read-only", action="store_true", help="look at everything, change nothing (also DBTEND_READ_ONLY=1)"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version")
     return parser
@@ -97,6 +100,7 @@ commands:
 options, before or after the command:
   --store PATH   another store of jobs (also DBTEND_STORE)
   --config PATH  another config file (also DBTEND_CONFIG)
+  --read-only    look at everything, change nothing (also DBTEND_READ_ONLY=1)
   --no-mouse     leave the mouse to the terminal (console)
   --debug        show the traceback of an error
   --version      show the version

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Final
 
-from engine.errors import NotAvailableError
 from tui.commands import values
 
 TARGET_HELP: Final = "TARGET: a path, sqlite:PATH, or a name from the config file."
@@ -22,15 +21,6 @@ class Command:
     add_options: Callable[[argparse.ArgumentParser], None]
     example: str
     notes: str = ""
-
-
-def not_available(what: str) -> NotAvailableError:
-    return NotAvailableError(what, "is not available yet", "see dbtend --help for what is")
-
-
-class _NotYet(argparse.Action):
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> NoReturn:
-        raise not_available(option_string or "")
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +112,6 @@ def _json_option(parser: argparse.ArgumentParser) -> None:
 
 def _console_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
-    parser.add_argument("--read-only", action=_NotYet, nargs=0, help=argparse.SUPPRESS)
 
 
 def _advise_options(parser: argparse.ArgumentParser) -> None:

@@ -7,14 +7,16 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import Engine
 from engine.config import ConsoleConfig, TargetEntry, place_of
-from engine.errors import ConfigError, UsageError
+from engine.errors import ConfigError, StoreBusyError, UsageError
 from tui.commands.arguments import COMMANDS
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, target_entries
@@ -29,6 +31,7 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
     targets = target_entries(args.words or [entry.name for entry in config.targets], config)
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
+    settings = replace(settings, read_only=settings.read_only or config.console.read_only)
     mouse = config.console.mouse and not args.no_mouse
     open_console(settings, targets, config.console, worker, mouse=mouse)
     return OK
@@ -44,6 +47,10 @@ def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> Non
             meant = [f"dbtend {name}" if name in COMMANDS else name for name in close]
             hint = f"did you mean {meant[0]}?" if meant else "give a path, or see dbtend --help for the commands"
             raise UsageError(repr(word), "is no command, no file and no target of the config file", hint)
+
+
+FIRST_PATIENCE = 0.3
+"""Seconds to wait for a store that is locked, until that is shown."""
 
 
 def open_console(
@@ -62,7 +69,15 @@ def open_console(
     _check(config, settings.config_path)
 
     async def run() -> None:
-        async with Engine.open(settings.store) as engine:
+        async with AsyncExitStack() as stack:
+
+            async def attempt() -> Engine:
+                opening = Engine.open(settings.store, read_only=settings.read_only, patience=FIRST_PATIENCE)
+                return await stack.enter_async_context(opening)
+
+            engine = await _opened(settings.store, attempt, config, mouse=mouse)
+            if engine is None:
+                return
             app = DbtendApp(
                 engine,
                 targets,
@@ -93,3 +108,19 @@ async def _examine(settings: Settings, targets: Sequence[TargetEntry]) -> list[C
     from tui.examination import examine
 
     return await examine(settings, lambda _: targets)
+
+
+async def _opened(
+    store: Path, attempt: Callable[[], Awaitable[Engine]], config: ConsoleConfig, *, mouse: bool
+) -> Engine | None:
+    """The engine, as soon as it can be had; None where somebody did not want to wait. Raises StoreError."""
+    try:
+        return await attempt()
+    except StoreBusyError:
+        from tui.waiting_app import WaitingApp
+
+        waiting = WaitingApp(store, attempt, theme=config.theme)
+        engine = await waiting.run_async(mouse=mouse)
+        if waiting.error is not None:
+            raise waiting.error from None
+        return engine

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from engine import Engine, HistoryFilter, JobId, ParentJob, look
+from engine import HistoryFilter, JobId, ParentJob, look
 from engine.clock import now
 from engine.errors import JobNotFoundError
 from tui import json_form
@@ -29,7 +29,7 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
     jobs: list[ParentJob] = []
     said: list[str] = []
     if settings.store.exists():
-        jobs, said = asyncio.run(_page(settings.store, _filter(args, settings), args, with_steps=args.json))
+        jobs, said = asyncio.run(_page(settings, _filter(args, settings), args, with_steps=args.json))
     if args.json:
         output.document({"jobs": [json_form.job(job) for job in jobs]})
     elif jobs:
@@ -59,9 +59,9 @@ def _filter(args: argparse.Namespace, settings: Settings) -> HistoryFilter:
 
 
 async def _page(
-    store: Path, where: HistoryFilter, args: argparse.Namespace, *, with_steps: bool
+    settings: Settings, where: HistoryFilter, args: argparse.Namespace, *, with_steps: bool
 ) -> tuple[list[ParentJob], list[str]]:
-    async with Engine.open(store) as engine:
+    async with settings.engine() as engine:
         jobs = await engine.history(where, before=args.before, limit=args.limit)
         whole = [await engine.job(job.id) for job in jobs] if with_steps else jobs
         return whole, await notices(engine)
@@ -69,7 +69,8 @@ async def _page(
 
 def show(args: argparse.Namespace, settings: Settings) -> int:
     wanted = values.job_id(one_job(args))
-    job, said = asyncio.run(_job(existing_store(settings.store, wanted), wanted))
+    existing_store(settings.store, wanted)
+    job, said = asyncio.run(_job(settings, wanted))
     if args.json:
         form = json_form.job(job, with_log=True)
         if wanted.ordinal is not None:
@@ -83,8 +84,8 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-async def _job(store: Path, wanted: JobId) -> tuple[ParentJob, list[str]]:
-    async with Engine.open(store) as engine:
+async def _job(settings: Settings, wanted: JobId) -> tuple[ParentJob, list[str]]:
+    async with settings.engine() as engine:
         job = await engine.job(wanted.parent)
         said = [] if job.status.is_final else await notices(engine)
     if wanted.ordinal is not None and wanted not in {child.id for child in job.children}:

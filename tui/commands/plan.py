@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 from engine import Plan, Request
 from engine.clock import now
@@ -19,8 +18,8 @@ from tui.commands.settings import Settings, requests
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
-    asked = to_run(requests(args, settings.config()), args, settings.store)
-    plans = asyncio.run(_plans(asked, settings.store))
+    asked = to_run(requests(args, settings.config()), args, settings)
+    plans = asyncio.run(_plans(asked, settings))
     if args.json:
         output.document({"jobs": [json_form.plan(plan) for plan in plans]})
     elif plans:
@@ -32,8 +31,8 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     return REFUSED if refused else OK
 
 
-async def _plans(asked: Sequence[Request], store: Path) -> list[Plan]:
-    async with adviser(store) as looking:
+async def _plans(asked: Sequence[Request], settings: Settings) -> list[Plan]:
+    async with adviser(settings) as looking:
         plans = [await looking.plan(request) for request in asked]
     urls = [plan.target for plan in plans]
     for url in urls:

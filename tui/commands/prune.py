@@ -20,7 +20,7 @@ def prune(args: argparse.Namespace, settings: Settings) -> int:
     retention = settings.config().retention
     removed: Mapping[Status, int] = {}
     if settings.store.exists():
-        removed = asyncio.run(_prune(settings.store, retention, dry_run=args.dry_run))
+        removed = asyncio.run(_prune(settings, retention, dry_run=args.dry_run))
     numbers = {status.value: removed.get(status, 0) for status in retention.ages}
     if args.json:
         output.document({"removed": numbers, "dry_run": args.dry_run})
@@ -31,8 +31,8 @@ def prune(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-async def _prune(store: Path, retention: Retention, *, dry_run: bool) -> Mapping[Status, int]:
-    async with Engine.open(store) as engine:
+async def _prune(settings: Settings, retention: Retention, *, dry_run: bool) -> Mapping[Status, int]:
+    async with settings.engine() as engine:
         return await engine.prune(retention, dry_run=dry_run)
 
 

@@ -23,7 +23,7 @@ from tui.worker_process import DetachedWorker
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    asked = to_run(requests(args, settings.config()), args, settings.store)
+    asked = to_run(requests(args, settings.config()), args, settings)
     if not asked:
         if args.json:
             output.document({"jobs": []})

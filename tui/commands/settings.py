@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from engine import Operation, Options, Request, look
+from engine import Engine, Operation, Options, Request, look
 from engine.config import Config, TargetEntry, default_config_path, default_store_path, load_config
 from engine.errors import UsageError
 from tui.commands import values
@@ -23,6 +24,12 @@ class Settings:
     store: Path
     config_path: Path
     config_required: bool
+    read_only: bool = False
+    """Whether nothing may be changed, whatever is asked for."""
+
+    def engine(self) -> AbstractAsyncContextManager[Engine]:
+        """The engine of a command that only tells: it is as read-only as was asked for."""
+        return Engine.open(self.store, read_only=self.read_only)
 
     @property
     def given_config(self) -> Path | None:
@@ -38,7 +45,11 @@ def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
     """An option beats the environment, which beats the default."""
     store = args.store or (values.path(given) if (given := environ.get("DBTEND_STORE")) else default_store_path())
     config = args.config or (values.path(given) if (given := environ.get("DBTEND_CONFIG")) else None)
-    return Settings(store, config or default_config_path(), config is not None)
+    try:
+        read_only = args.read_only or values.flag(environ.get("DBTEND_READ_ONLY", ""))
+    except UsageError as error:
+        raise UsageError(f"DBTEND_READ_ONLY={error.what}", error.why, error.hint) from None
+    return Settings(store, config or default_config_path(), config is not None, read_only)
 
 
 def target_entries(words: Iterable[str], config: Config) -> list[TargetEntry]:

@@ -37,6 +37,15 @@ def path(typed: str) -> Path:
     return Path(text(typed)).expanduser().absolute()
 
 
+def flag(typed: str) -> bool:
+    """What an environment variable says that is on or off."""
+    if (word := typed.strip().lower()) in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"", "0", "false", "no", "off"}:
+        return False
+    raise UsageError(repr(typed), "is neither on nor off", "give 1 or 0")
+
+
 def operation(typed: str) -> Operation:
     return _one_of(typed, Operation, "operation")
 

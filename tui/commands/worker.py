@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from engine import Engine, Retention
-from engine.errors import DbtendError
+from engine.errors import DbtendError, StoreLostError
 from tui.commands import output
 from tui.commands.exit_codes import CANCELLED, FAILED, OK
 from tui.commands.settings import Settings
@@ -51,6 +51,9 @@ async def _look_into(store: Path) -> None:
 def _begin(host: _Host, number: int, lifeline: int) -> None:
     try:
         was_asked = asyncio.run(host.work(number, lifeline))
+    except StoreLostError as error:
+        log.error("%s", error)
+        sys.exit(STOPPED)  # another process in its place would begin a new store, in the way of the one that is missed
     except DbtendError as error:
         output.notice(plain(str(error)))
         sys.exit(FAILED)

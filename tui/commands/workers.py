@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from engine import Engine, JobId, ParentJob, WorkerProcess
+from engine import JobId, ParentJob, WorkerProcess
 from tui import json_form
 from tui.commands import output
 from tui.commands.exit_codes import OK
@@ -18,7 +17,7 @@ from tui.text import local_time, plain, target_name
 
 
 def workers(args: argparse.Namespace, settings: Settings) -> int:
-    alive, jobs, said = asyncio.run(_alive(settings.store)) if settings.store.exists() else ([], {}, [])
+    alive, jobs, said = asyncio.run(_alive(settings)) if settings.store.exists() else ([], {}, [])
     if args.json:
         output.document({"workers": [json_form.worker(process) for process in alive]})
     elif alive:
@@ -30,8 +29,8 @@ def workers(args: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
-async def _alive(store: Path) -> tuple[Sequence[WorkerProcess], Mapping[int, ParentJob], Sequence[str]]:
-    async with Engine.open(store) as engine:
+async def _alive(settings: Settings) -> tuple[Sequence[WorkerProcess], Mapping[int, ParentJob], Sequence[str]]:
+    async with settings.engine() as engine:
         alive = [process for process in await engine.workers() if process.alive]
         jobs = await engine.jobs({job.parent for process in alive for job in process.running})
         return alive, {job.id: job for job in jobs}, await notices(engine)

@@ -12,9 +12,11 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from engine.errors import DbtendError
-from tui.actions import bindings
+from tui.actions import barred, bindings
+from tui.keymap import with_keys
 from tui.views.keys import footer_line
-from tui.views.line import Role, line, wrapped
+from tui.views.line import Line, Role, line, wrapped
+from tui.views.standing import Standing, standing_lines
 from tui.widgets.one_line import OneLine
 from tui.widgets.page import Page
 
@@ -41,7 +43,10 @@ class ConsoleScreen(Screen[Result]):
         super().__init__()
         self._message = Page(id="message")
         self._message.can_focus = False
+        self._standing = Page(id="standing")
+        self._standing.can_focus = False
         self._footer = OneLine(id="footer")
+        self._too_small = OneLine(id="too-small")
 
     @property
     def console_app(self) -> DbtendApp:
@@ -56,9 +61,10 @@ class ConsoleScreen(Screen[Result]):
         width, height = self.app.size
         self.add_class(_class_for(width, self.HORIZONTAL_BREAKPOINTS), _class_for(height, self.VERTICAL_BREAKPOINTS))
         yield from self.compose_body()
+        yield self._standing
         yield self._message
         yield self._footer
-        yield OneLine(lambda width: line(" dbtend needs at least 60 x 15 characters."), id="too-small")
+        yield self._too_small
 
     def compose_body(self) -> Iterator[Widget]:
         raise NotImplementedError
@@ -67,6 +73,8 @@ class ConsoleScreen(Screen[Result]):
         app = self.console_app
         app.news.subscribe(self, self.hear)
         app.trouble.subscribe(self, self.say_error)
+        app.standing_changed.subscribe(self, self.show_standing)
+        self.show_standing(app.standing)
         self.refresh_footer()
 
     def hear(self, news: News) -> None:
@@ -74,11 +82,20 @@ class ConsoleScreen(Screen[Result]):
 
     def can(self, action_id: str) -> bool:
         """Whether an action of the footer can be taken now."""
+        if self.console_app.is_barred(action_id):
+            return False
         if action_id in {"pause", "resume"}:
             return (action_id == "resume") == (self.console_app.feed.pause is not None)
         if action_id == "copy":
             return self.copied() is not None
         return True
+
+    def refuses(self, action_id: str) -> bool:
+        """Whether this console does not do it, whatever it is on; then it says why."""
+        if self.console_app.is_barred(action_id):
+            self.say(with_keys(barred(action_id)), Role.WARNING)
+            return True
+        return False
 
     def refresh_footer(self) -> None:
         ids = [action_id for action_id in self.FOOTER if self.can(action_id)]
@@ -86,10 +103,16 @@ class ConsoleScreen(Screen[Result]):
 
     def say(self, sentence: str, role: Role = Role.TEXT) -> None:
         """Show a sentence above the footer until the next key; nothing takes it away."""
-        lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
-        self._message.display = bool(lines)
-        self._message.styles.height = len(lines)
-        self._message.show(lines)
+        _show_lines(self._message, wrapped(sentence, self.size.width, role, indent=1) if sentence else [])
+
+    def show_standing(self, standing: Standing) -> None:
+        """Show what is so for longer than a moment."""
+        _show_lines(self._standing, standing_lines(standing, self.size.width))
+
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        self._too_small.show(lambda _: line(f" Too small: {width} x {height}. dbtend needs 60 x 15."))
+        self.show_standing(self.console_app.standing)
 
     def say_error(self, error: DbtendError) -> None:
         self.say(self.console_app.in_words(error), Role.FAILED)
@@ -110,6 +133,13 @@ class ConsoleScreen(Screen[Result]):
 
     def action_quit(self) -> None:
         self.action_back()
+
+
+def _show_lines(page: Page, lines: list[Line]) -> None:
+    """As many rows of the screen as there are lines."""
+    page.set_class(bool(lines), "-shown")
+    page.styles.height = len(lines)
+    page.show(lines)
 
 
 def _class_for(cells: int, breakpoints: Sequence[tuple[int, str]]) -> str:

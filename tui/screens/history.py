@@ -10,10 +10,10 @@ from textual.widget import Widget
 
 from engine import JobId, ParentJob
 from engine.errors import DbtendError
-from tui.keymap import with_keys
 from tui.screens.job import JobScreen
 from tui.screens.job_actions import JobActions
 from tui.text import counted
+from tui.views.hints import no_history
 from tui.widgets.history_list import HistoryList
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class HistoryScreen(JobActions[None]):
         self._list.border_subtitle = counted(number, "job")
         self.refresh_footer()
         if not number:
-            self.say(with_keys("No job yet: go back with {back}, choose operations and press {run}."))
+            self.say(no_history(read_only=self.console_app.engine.read_only))
 
     @on(HistoryList.PageNeeded)
     def _read_page(self, message: HistoryList.PageNeeded) -> None:

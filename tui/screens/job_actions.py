@@ -49,6 +49,8 @@ class JobActions(ConsoleScreen[Result]):
         raise NotImplementedError
 
     def can(self, action_id: str) -> bool:
+        if self.console_app.is_barred(action_id):
+            return False
         at_hand = [self.job_at_hand] if self.job_at_hand else []
         parents = [parent for parent, _ in self.marked_jobs or at_hand]
         if action_id == "cancel":
@@ -60,6 +62,8 @@ class JobActions(ConsoleScreen[Result]):
         return super().can(action_id)
 
     async def action_cancel(self) -> None:
+        if self.refuses("cancel"):
+            return
         if self.marked_jobs:
             self._cancel_all(self.marked_jobs)
             return
@@ -137,6 +141,8 @@ class JobActions(ConsoleScreen[Result]):
         self.app.push_screen(asking, self._if_yes(end))
 
     def action_retry(self) -> None:
+        if self.refuses("retry"):
+            return
         if self.marked_jobs:
             self._retry_all(self.marked_jobs)
             return
@@ -181,47 +187,47 @@ class JobActions(ConsoleScreen[Result]):
             retry,
         )
 
-    async def _pin_all(self, marked: Jobs) -> None:
+    def _pin_all(self, marked: Jobs) -> None:
         pinned = self.can("pin")
         parents = {parent.id for parent, _ in marked}
-        try:
+
+        async def pin() -> None:
             for parent_id in parents:
                 self.console_app.feed.look_at((await self.console_app.engine.pin(parent_id, pinned=pinned)).id)
-        except DbtendError as error:
-            self.say_error(error)
-            return
-        self.clear_marks()
-        self.say(f"{counted(len(parents), 'job')} {'pinned' if pinned else 'no longer pinned'}.")
+            self.clear_marks()
+            self.say(f"{counted(len(parents), 'job')} {'pinned' if pinned else 'no longer pinned'}.")
 
-    async def action_pin(self) -> None:
-        if self.marked_jobs:
-            await self._pin_all(self.marked_jobs)
+        self.console_app.write(pin)
+
+    def action_pin(self) -> None:
+        if self.marked_jobs and not self.refuses("pin"):
+            self._pin_all(self.marked_jobs)
             return
         if self.job_at_hand is None:
-            self.say("Nothing to pin: put the cursor on a job.", Role.WARNING)
+            if not self.refuses("pin"):
+                self.say("Nothing to pin: put the cursor on a job.", Role.WARNING)
             return
         parent, _ = self.job_at_hand
-        try:
-            after = await self.console_app.engine.pin(parent.id, pinned=not parent.pinned)
-        except DbtendError as error:
-            self.say_error(error)
+        if self.refuses("unpin" if parent.pinned else "pin"):
             return
-        self.console_app.feed.look_at(after.id)
-        self.say(
-            f"#{after.id} is pinned: it stays, however old it gets."
-            if after.pinned
-            else f"#{after.id} is no longer pinned: it goes when old history is removed."
-        )
+
+        async def pin() -> None:
+            after = await self.console_app.engine.pin(parent.id, pinned=not parent.pinned)
+            self.console_app.feed.look_at(after.id)
+            self.say(
+                f"#{after.id} is pinned: it stays, however old it gets."
+                if after.pinned
+                else f"#{after.id} is no longer pinned: it goes when old history is removed."
+            )
+
+        self.console_app.write(pin)
 
     def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
         self.app.push_screen(ConfirmScreen(question, consequence), self._if_yes(do))
 
-    def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], Awaitable[None]]:
-        async def decided(yes: bool | None) -> None:
+    def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], None]:
+        def decided(yes: bool | None) -> None:
             if yes:
-                try:
-                    await do()
-                except DbtendError as error:
-                    self.say_error(error)
+                self.console_app.write(do)
 
         return decided

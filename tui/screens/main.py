@@ -23,8 +23,8 @@ from tui.screens.job_actions import JobActions
 from tui.screens.plan import PlanScreen
 from tui.target_board import TargetBoard
 from tui.views.copied import copied_job
-from tui.views.header import header_line
-from tui.views.hints import no_target, target_trouble
+from tui.views.header import OUT_OF_STEP, header_line, work
+from tui.views.hints import no_target, nothing_to_run, target_trouble
 from tui.views.line import Role
 from tui.views.lists import operation_rows, target_rows
 from tui.views.many_jobs import Jobs
@@ -37,6 +37,7 @@ from tui.widgets.operation_list import OperationList
 if TYPE_CHECKING:
     from tui.app import DbtendApp
     from tui.feed import News
+    from tui.views.standing import Standing
 
 FIRST_LOOK = 0.1
 """Seconds that the first frame waits for the first look at the targets, at most."""
@@ -61,7 +62,7 @@ class MainScreen(JobActions[None]):
     def __init__(self, app: DbtendApp) -> None:
         super().__init__()
         self._board = TargetBoard(app.targets)
-        self._jobs = JobTree(app.clock, app.name_of, id="jobs")
+        self._jobs = JobTree(app.clock, app.name_of, read_only=app.engine.read_only, id="jobs")
         self._detail = DetailPane(app.clock, app.name_of, id="detail")
         self._targets = ItemList(id="targets")
         self._operations = OperationList(id="operations")
@@ -161,9 +162,18 @@ class MainScreen(JobActions[None]):
         self._show_header()
         self.refresh_footer()
 
+    def show_standing(self, standing: Standing) -> None:
+        super().show_standing(standing)
+        self._show_header()
+
     def _show_header(self) -> None:
-        feed = self.console_app.feed
-        self._header.show(partial(header_line, self._board.state, tuple(feed.open.values()), feed.workers, feed.pause))
+        app = self.console_app
+        feed = app.feed
+        about = app.standing
+        said = work(feed.open.values(), feed.workers, feed.pause)
+        if about.unread or (about.lost and about.has_store):
+            said = OUT_OF_STEP
+        self._header.show(partial(header_line, self._board.state, said, read_only=app.engine.read_only))
 
     @on(ItemList.CursorMoved, "#targets")
     def _choose_target(self) -> None:
@@ -248,6 +258,8 @@ class MainScreen(JobActions[None]):
     # Actions
 
     def can(self, action_id: str) -> bool:
+        if self.console_app.is_barred(action_id):
+            return False
         if action_id in {"run", "plan"}:
             return self._board.request() is not None
         if action_id == "choose":
@@ -255,6 +267,10 @@ class MainScreen(JobActions[None]):
         if action_id in {"open", "mark", "fold"}:
             return self.job_at_hand is not None and self.focused is self._jobs
         return super().can(action_id)
+
+    def action_run(self) -> None:
+        if not self.refuses("run"):
+            self.action_plan()
 
     def action_plan(self) -> None:
         self._choose_target()
@@ -264,12 +280,12 @@ class MainScreen(JobActions[None]):
                 self._plan_awaited = self._board.current
                 self.say("A moment: it is being looked at.")
                 return
-            self.say("Nothing to run: choose a target that can be opened, and at least one operation.", Role.WARNING)
+            self.say(nothing_to_run(self._board.state), Role.WARNING)
             return
 
-        async def decided(run: bool | None) -> None:
+        def decided(run: bool | None) -> None:
             if run:
-                await self._submit(request)
+                self.console_app.write(partial(self._submit, request))
 
         self.app.push_screen(PlanScreen(request, self._board.state.entry.name), decided)
 
@@ -278,8 +294,6 @@ class MainScreen(JobActions[None]):
             (parent,) = await self.console_app.engine.submit([request])
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
-            self.say_error(error)
-        except DbtendError as error:
             self.say_error(error)
         else:
             self._board.forget_choice()

@@ -44,10 +44,12 @@ class PlanScreen(PageScreen[bool]):
         return plan_document(self._plan, self._target_name, width)
 
     def can(self, action_id: str) -> bool:
-        return action_id != "submit" or (self._plan is not None and any(o.steps for o in self._plan.operations))
+        if action_id != "submit" or self.console_app.is_barred(action_id):
+            return super().can(action_id)
+        return self._plan is not None and any(o.steps for o in self._plan.operations)
 
     def action_submit(self) -> None:
-        if self.can("submit"):
+        if not self.refuses("submit") and self.can("submit"):
             self.dismiss(True)
 
     def action_back(self) -> None:

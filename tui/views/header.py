@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from rich.cells import cell_len
 
@@ -15,13 +16,18 @@ from tui.views.lists import TargetState
 
 def header_line(
     state: TargetState | None,
-    jobs: Collection[ParentJob],
-    workers: Collection[WorkerProcess],
-    pause: Pause | None,
+    said: Span,
     width: int,
+    *,
+    read_only: bool = False,
 ) -> Line:
-    """Where it gets narrow, whole parts give way, the least telling first; the target's name is cut last."""
-    right_end: tuple[Span, ...] = (("  ", Role.TEXT), work(jobs, workers, pause), (" ", Role.TEXT))
+    """`said`: see `work`. Where it gets narrow, whole parts give way, the least telling first; the name is cut last."""
+    right_end: tuple[Span, ...] = (
+        ("  ", Role.TEXT),
+        *((READ_ONLY, ("  ", Role.TEXT)) * read_only),
+        said,
+        (" ", Role.TEXT),
+    )
     room = width - _length(right_end)
     dropped = 0
     while _length(left := _about_target(state, dropped)) > room and dropped < len(_LEAST_TELLING):
@@ -29,6 +35,9 @@ def header_line(
     return both_ends(left, right_end, width)
 
 
+READ_ONLY: Final[Span] = ("read-only", Role.WARNING)
+OUT_OF_STEP: Final[Span] = ("out of step", Role.FAILED)
+"""In place of `work`, where nobody can know."""
 _LEAST_TELLING = ("journal", "engine", "free", "size", "dbtend")
 
 

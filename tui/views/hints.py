@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.errors import TargetBusyError
 from tui.keymap import key_of, with_keys
-from tui.text import counted
+from tui.text import counted, plain
 from tui.views.line import Line, Role, wrapped
 from tui.views.lists import TargetState
 
 _GIVE_ONE: Final = "Leave with {quit} and give a path: dbtend FILE. Or look around with dbtend demo."
-_RUN_ONE: Final = "Choose operations at the left, then press {run} to see what they would do."
+_RUN_FIRST: Final = "No job yet: go back with {back}, choose operations and press {run}."
 
 
 def no_target(width: int) -> list[Line]:
@@ -34,7 +35,15 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
     return [
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
         *(wrapped(error.hint, width) if error.hint else []),
+        *(wrapped("It is looked at again by itself.", width, Role.DIM) if isinstance(error, TargetBusyError) else []),
     ]
+
+
+def nothing_to_run(state: TargetState | None) -> str:
+    """Why there is no plan to show."""
+    if state is not None and isinstance(state.error, TargetBusyError):
+        return f"{plain(state.entry.name)} is locked: it is looked at again by itself, until it is free."
+    return "Nothing to run: choose a target that can be opened, and at least one operation."
 
 
 def go_on_question(number: int) -> tuple[str, str]:
@@ -47,8 +56,13 @@ def go_on_question(number: int) -> tuple[str, str]:
     )
 
 
-def no_jobs(width: int) -> list[Line]:
+def no_jobs(width: int, *, read_only: bool) -> list[Line]:
+    key = key_of("plan" if read_only else "run")
     return [
         *wrapped("No job yet.", width),
-        *wrapped(with_keys(_RUN_ONE), width, Role.DIM),
+        *wrapped(f"Choose operations at the left, then press {key} to see what they would do.", width, Role.DIM),
     ]
+
+
+def no_history(*, read_only: bool) -> str:
+    return "No job yet." if read_only else with_keys(_RUN_FIRST)

@@ -35,16 +35,19 @@ class JobTree(ItemList):
         clock: Callable[[], int],
         name_of: Callable[[str], str],
         *,
+        read_only: bool = False,
         id: str | None = None,  # noqa: A002 - Textual's name
     ) -> None:
         """
         Args:
             clock: microseconds, for the time that running jobs have taken.
             name_of: what the user calls the target with this URL.
+            read_only: no job can be made here.
         """
         super().__init__(id=id)
         self._clock = clock
         self._name_of = name_of
+        self._read_only = read_only
         self._parents: dict[int, ParentJob] = {}
         self._expanded: dict[int, bool] = {}
         self._unfolded_by_itself: set[int] = set()
@@ -107,7 +110,7 @@ class JobTree(ItemList):
 
     def _show_rows(self) -> None:
         rows = [row for parent_id in sorted(self._rows, reverse=True) for row in self._rows[parent_id]]
-        self.show(rows or (no_jobs(self.columns) if self._loaded else []))
+        self.show(rows or (no_jobs(self.columns, read_only=self._read_only) if self._loaded else []))
         marks = f"{len(self.marks)} marked, " if self.marks else ""
         self.border_subtitle = marks + summary(self._parents.values())
 

@@ -17,6 +17,7 @@ from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system import files, hot_journal
 from engine.targets.sqlite.system.holders import in_use
+from engine.traces import leaving_no_traces
 
 
 class SqliteTarget:
@@ -57,15 +58,26 @@ class SqliteTarget:
         return offer.OFFERS[operation].writes
 
     @asynccontextmanager
-    async def connect(self, *, lock_timeout: float, writing: bool = True) -> AsyncIterator[SqliteSession]:
+    async def connect(
+        self, *, lock_timeout: float, writing: bool = True, read_only: bool = False
+    ) -> AsyncIterator[SqliteSession]:
         files.check_readable(self.path)
         if writing:
             self._check_writable()
+        if read_only:
+            with leaving_no_traces(self.path):
+                async with self._session(lock_timeout, writing=False) as session:
+                    yield session
+            return
         # Also for a mere look, where that can be: an earlier crash may have to be rolled back before.
-        may_write = writing or files.may_be_written(self.path)
+        async with self._session(lock_timeout, writing=writing or files.may_be_written(self.path)) as session:
+            yield session
+
+    @asynccontextmanager
+    async def _session(self, lock_timeout: float, *, writing: bool) -> AsyncIterator[SqliteSession]:
         left_over = hot_journal.is_left_over(self.path)
         try:
-            connection = await self._open(lock_timeout, writing=may_write)
+            connection = await self._open(lock_timeout, writing=writing)
         except sqlite3.Error as error:
             raise opening_error(self.path, error, lock_timeout, in_use(self.path)) from error
         async with AsyncExitStack() as stack:

@@ -172,9 +172,9 @@ def test_r28_an_upgrade_waits_for_a_write_of_another_process(
 ) -> None:
     tries, upgraded = threading.Event(), threading.Event()
 
-    def try_to_begin(connection: sqlite3.Connection) -> None:
+    def try_to_begin(connection: sqlite3.Connection, patience: float) -> None:
         tries.set()
-        begin_immediate(connection)
+        begin_immediate(connection, patience)
 
     def upgrade() -> None:
         connections.connect_writer(store_path).close()
@@ -192,14 +192,11 @@ def test_r28_an_upgrade_waits_for_a_write_of_another_process(
 
 
 def test_r28_an_upgrade_that_another_process_never_lets_through_is_an_error_in_words(
-    store_path: Path, old: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    store_path: Path, old: sqlite3.Connection
 ) -> None:
-    connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **options: connect(*a, **{**options, "timeout": 0}))
-    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0)
     old.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="is kept locked by another process"):
-        connections.connect_writer(store_path)
+        connections.connect_writer(store_path, patience=0)
     old.execute("COMMIT")
     assert version(old) == 1
 

@@ -57,11 +57,12 @@ class Console:
 
     async def settle(self) -> None:
         """Until everything that was begun by the last key is done."""
+        await self.pilot.pause()
         while begun := [w for w in self.app.workers if w.name != "feed" and not w.is_finished]:
             # One that a newer one has made superfluous ends as cancelled.
             with suppress(WorkerCancelled):
                 await self.app.workers.wait_for_complete(begun)
-        await self.pilot.pause()
+            await self.pilot.pause()
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Until something is so; fails after PATIENCE."""
@@ -86,6 +87,11 @@ class Console:
         return " ".join(line.strip() for line in self.lines("#message"))
 
     @property
+    def standing(self) -> str:
+        """What is said above that for as long as it is so."""
+        return " ".join(line.strip() for line in self.lines("#standing"))
+
+    @property
     def tree(self) -> JobTree:
         return self.app.screen_stack[0].query_one(JobTree)
 
@@ -107,8 +113,9 @@ async def open_console(
     workers: int = 0,
     theme: str | None = "dbtend",
     ensure_worker: Callable[[], None] = lambda: None,
+    read_only: bool = False,
 ) -> AsyncIterator[Console]:
-    async with Engine.open(store, workers=workers, clock=clock) as engine:
+    async with Engine.open(store, workers=workers, clock=clock, read_only=read_only) as engine:
         app = DbtendApp(
             engine,
             targets,

@@ -372,7 +372,9 @@ async def test_leaving_says_how_many_jobs_go_on(
     assert "1 job goes on: dbtend history" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("keys", "focused"), [(("h",), "history"), (("?",), "page"), (("3",), "jobs")])
+@pytest.mark.parametrize(
+    ("keys", "focused"), [(("h",), "history"), (("?",), "page"), (("3",), "jobs"), (("3", "enter"), "page")]
+)
 async def test_a_window_that_was_too_small_for_a_moment_keeps_the_focus(
     keys: tuple[str, ...], focused: str, seeded: Seeded, clock: Clock
 ) -> None:

@@ -98,7 +98,7 @@ async def test_what_is_too_long_goes_into_a_file_for_its_user_only(
         file = tmp_path / "copied.txt"
         console.app._copies = file
         said = await console.app.copy("this page", "long " * 20_000)
-        assert said == f"Written to {file}, as too long for a clipboard: this page (100 kB)."
+        assert said == f"Written to {file}, as it is too long for a clipboard: this page (100 kB)."
         assert file.read_text() == "long " * 20_000
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert not [data for data in sent if "\x1b]52" in data]

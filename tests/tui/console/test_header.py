@@ -66,13 +66,22 @@ def test_the_workers_at_a_glance(
     ],
 )
 def test_whole_parts_give_way_the_least_telling_first(width: int, left: str) -> None:
-    shown = header_line(state(label="PROD"), [RUNNING], [WORKER], None, width).text
+    shown = header_line(state(label="PROD"), work([RUNNING], [WORKER], None), width).text
     assert shown == left.ljust(width - 21) + "worker up, 1 running "
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_header_is_exactly_as_wide_as_the_screen(width: int) -> None:
-    shown = header_line(state("日本語\x1b" * 30, "PROD"), [RUNNING, WAITING], [STALLED, WORKER], PAUSE, width).text
+    said = work([RUNNING, WAITING], [STALLED, WORKER], PAUSE)
+    shown = header_line(state("日本語\x1b" * 30, "PROD"), said, width).text
     assert cell_len(shown) == width
     assert shown.endswith("paused, 1 of 2 workers stalled, 1 running, 1 waiting ")
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_that_it_is_read_only_is_said_at_every_width(width: int) -> None:
+    shown = header_line(state("a" * 100), work([RUNNING], [WORKER], None), width, read_only=True)
+    assert cell_len(shown.text) == width
+    assert shown.text.endswith("  read-only  worker up, 1 running ")
+    assert ("read-only", Role.WARNING) in shown.spans

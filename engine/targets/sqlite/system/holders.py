@@ -119,6 +119,11 @@ def in_use(path: str) -> str:
     return in_words(holders(path) or ())
 
 
+def locked_by(path: str) -> str:
+    """Which others keep a database in WAL mode from being written, in words; "" for nobody, or nobody knows."""
+    return in_words(tuple(blocking_writers(holders(path) or (), wal=True)))
+
+
 def in_words(holders: Sequence[Holder]) -> str:
     """`process 4711 (python3 app.py) reads it and process 12 (sqlite3) has it open`; "" for nobody."""
     named = [_sentence(holder) for holder in holders[:_NAMED_HOLDERS]]

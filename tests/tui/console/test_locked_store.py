@@ -1,0 +1,96 @@
+"""A store that others keep locked as the console is to be opened."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+
+import pytest
+from textual.app import App
+
+from engine import Engine
+from engine.store.sqlite import SqliteStore
+from tests.engine.targets.sqlite.another_process import another_process
+from tui import waiting_app
+from tui.views.locked_store import locked_store_document, pause_before
+from tui.waiting_app import WaitingApp
+
+LOCKS = ("PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> Path:
+    async with SqliteStore.open(tmp_path / "jobs.db"):
+        pass
+    return tmp_path / "jobs.db"
+
+
+def attempt(stack: AsyncExitStack, store: Path, *, read_only: bool) -> Callable[[], asyncio.Future[Engine]]:
+    return lambda: asyncio.ensure_future(stack.enter_async_context(Engine.open(store, patience=0, read_only=read_only)))
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_it_says_who_and_goes_on_when_the_store_is_free(
+    store: Path, read_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_app, "SECOND", 0.02)
+    async with AsyncExitStack() as stack, asyncio.timeout(30):
+        app = WaitingApp(store, attempt(stack, store, read_only=read_only))
+        async with app.run_test() as pilot:
+            with another_process(store, *LOCKS) as pid:
+                while app._tries < 3:
+                    await pilot.pause(0.01)
+                said = " ".join(app._page.line_at(n).text.strip() for n in range(app._page.line_count))
+                assert f"process {pid} (python" in said
+                assert "after" in said
+            while app.return_value is None:
+                await pilot.pause(0.01)
+        assert await app.return_value.history() == []
+
+
+async def test_what_else_is_wrong_by_then_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting_app, "SECOND", 0.02)
+    with closing(sqlite3.connect(store)) as file:
+        file.execute("PRAGMA user_version = 99")
+        file.commit()
+    async with AsyncExitStack() as stack, asyncio.timeout(30):
+        app = WaitingApp(store, attempt(stack, store, read_only=False))
+        async with app.run_test() as pilot:
+            while app.error is None:
+                await pilot.pause(0.01)
+    assert "was written by a newer dbtend (store version 99" in str(app.error)
+
+
+async def test_who_has_had_enough_leaves(store: Path) -> None:
+    async with AsyncExitStack() as stack:
+        app = WaitingApp(store, attempt(stack, store, read_only=False))
+        with another_process(store, *LOCKS):
+            async with app.run_test() as pilot:
+                await pilot.press("q")
+        assert (app.return_value, app.error) == (None, None)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+async def test_how_it_looks(
+    size: tuple[int, int], store: Path, looks_right: Callable[[App[Engine]], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_app, "SECOND", 3600)
+    async with AsyncExitStack() as stack:
+        app = WaitingApp(Path("/srv/jobs.db"), attempt(stack, store, read_only=False), theme="dbtend")
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            assert looks_right(app)
+
+
+def test_the_words() -> None:
+    lines = locked_store_document(Path("/srv/jobs\x1b.db"), "process 7 (cp) reads it", 4, 3, 100)
+    assert [line.text for line in lines] == [
+        "The store of jobs is locked.",
+        "/srv/jobs\\x1b.db: process 7 (cp) reads it.",
+        "",
+        "Next try in 4 s, after 3 in vain. The console opens as soon as the store is free.",
+    ]
+    assert [pause_before(tries) for tries in range(1, 8)] == [1, 2, 4, 8, 10, 10, 10]

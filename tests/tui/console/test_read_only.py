@@ -1,0 +1,89 @@
+"""A console that is read-only: it shows everything, says so, and does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.app import App
+
+from engine import OnDuplicate, Operation
+from tests.building import new_job
+from tests.engine.processes import python
+from tests.engine.test_read_only import RUNS, everything_below
+from tests.sqlite_files import make_database
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import Clock, add_failed_job, add_running_job, entry, open_console
+from tui.actions import ACTIONS
+
+LooksRight = Callable[[App[None]], bool]
+both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+
+
+@both_sizes
+async def test_main(size: tuple[int, int], sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock, size=size, read_only=True) as console:
+        await console.press("3", "down")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_without_a_store(size: tuple[int, int], sales: Path, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(Path("jobs.db"), entry(), clock=clock, size=size, read_only=True) as console:
+        assert looks_right(console.app)
+    assert everything_below(sales.parent).keys() == {str(sales)}
+
+
+def not_done() -> None:
+    raise AssertionError("a worker was started")
+
+
+async def test_each_key_that_would_change_something_says_why_it_does_not(
+    sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    await add_running_job(seeded.store, seeded.owner, clock)
+    last = seeded.store.last_change()
+    async with open_console(seeded.path, entry(), clock=clock, read_only=True, ensure_worker=not_done) as console:
+        assert "read-only" in console.text("#header")
+        said = {}
+        for key in ("c", "t", "m", "P", "r"):
+            await console.press("3", key)
+            assert console.screen_name == "MainScreen"
+            said[key] = console.message
+        assert said["c"] == "This console is read-only: it looks at everything and does not cancel."
+        assert said["r"].endswith("does not run anything. p shows what it would do.")
+        assert all(sentence.startswith("This console is read-only") for sentence in said.values())
+        writing = {action.label for action in ACTIONS if action.writes}
+        for keys in (["3"], ["h"], ["enter"], ["escape", "escape", "w"], ["escape", "p"]):
+            await console.press(*keys)
+            shown = console.text("#footer")
+            assert not {f" {label} " for label in writing if f" {label} " in f"{shown} "}
+        assert console.screen_name == "PlanScreen"
+        await console.press("enter")
+        assert console.screen_name == "PlanScreen"
+        assert console.message == "This console is read-only: it looks at everything and does not run."
+    assert seeded.store.last_change() == last
+
+
+async def test_jobs_that_were_left_are_not_asked_about(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await seeded.store.submit([new_job("app")], OnDuplicate.REFUSE)
+    await seeded.store._writer.run(lambda c: c.execute("DELETE FROM worker"))
+    async with open_console(seeded.path, entry(), clock=clock, read_only=True, ensure_worker=not_done) as console:
+        await console.until(lambda: "no worker, 1 waiting" in console.text("#header"))
+        assert console.screen_name == "MainScreen"
+
+
+async def test_the_jobs_of_another_process_are_seen_to_move(tmp_path: Path, clock: Clock) -> None:
+    path = make_database(tmp_path / "sales.db", rows=50)
+    with python(RUNS, tmp_path / "jobs.db", path) as process:
+        process.tell()
+        assert await process.says() == "completed"
+        target = entry(operations=(Operation.ANALYZE,))
+        async with open_console(tmp_path / "jobs.db", target, clock=clock, read_only=True) as console:
+            assert "✓ completed" in console.lines()[0]
+            process.tell()
+            await console.until(lambda: "#2" in console.lines()[0] and "✓ completed" in console.lines()[0])

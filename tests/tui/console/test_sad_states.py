@@ -1,0 +1,238 @@
+"""What goes wrong around the console, with its real causes: it says so, does nothing twice, and goes on when it can."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from textual.app import App
+
+from engine import OnDuplicate, Operation, Request
+from engine.errors import StoreLostError
+from engine.store import writer
+from engine.store.sqlite import SqliteStore
+from tests.building import new_job
+from tests.engine.targets.sqlite.another_process import another_process
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import Clock, Console, add_failed_job, add_running_job, chosen, entry, open_console
+from tui import app as console_app
+from tui import feed
+from tui.worker_process import DetachedWorker
+
+LooksRight = Callable[[App[None]], bool]
+both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+Size = tuple[int, int]
+
+
+async def words(console: Console, condition: Callable[[], object]) -> None:
+    """Until something is so, while something is being stored."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await console.pilot.pause(0.01)
+
+
+@pytest.fixture
+def _speaks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_app, "SAY_EVERY", 0.3)
+
+
+@pytest.mark.usefixtures("_speaks_at_once")
+async def test_a_job_is_stored_once_when_the_store_is_free_again(sales: Path, clock: Clock) -> None:
+    async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
+        with another_process(sales.with_name("jobs.db"), "BEGIN EXCLUSIVE") as pid:
+            await console.press("r")
+            await console.pilot.press("enter")
+            await words(console, lambda: "Trying again" in console.message)
+            assert f"process {pid} (python" in console.message
+            assert "is writing it" in console.message
+            await console.pilot.press("r")
+            await words(console, lambda: console.screen_name == "PlanScreen" and "run" in console.text("#footer"))
+            await console.pilot.press("enter")
+            await words(console, lambda: "This was not done." in console.message)
+        await words(console, lambda: "#1" in console.lines()[0])
+        await console.settle()
+        assert [job.id for job in await console.engine.history()] == [1]
+
+
+@pytest.mark.usefixtures("_speaks_at_once")
+async def test_a_job_that_could_not_be_stored_leaves_the_choice_as_it_was(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
+        monkeypatch.setattr(writer, "BUSY_PATIENCE", 0.2)
+        await console.press("2", "space")
+        choice = chosen(console)
+        with another_process(sales.with_name("jobs.db"), "BEGIN EXCLUSIVE") as pid:
+            await console.press("r", "enter")
+            assert console.message.startswith("Nothing was stored: another process has kept it locked")
+            assert f"process {pid} (python" in console.message
+            assert chosen(console) == choice
+        await console.press("r", "enter")
+        await console.until(lambda: "#1" in console.lines()[0])
+
+
+@both_sizes
+async def test_a_store_that_is_taken_away(
+    size: Size, sales: Path, seeded: Seeded, clock: Clock, looks_right: LooksRight
+) -> None:
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(Path("jobs.db"), entry(), clock=clock, size=size) as console:
+        seeded.path.unlink()
+        await console.until(lambda: "was removed while it was in use" in console.standing)
+        assert "What is shown is as it was last read." in console.standing
+        await console.press("down", "h", "escape")
+        assert "was removed" in console.standing
+        await console.press("2", "r", "enter")
+        assert "was removed" in " ".join(console.lines("#page"))
+        await console.press("escape")
+        hide_the_path(console, seeded.path)
+        await console.settle()
+        assert looks_right(console.app)
+    assert not seeded.path.exists()
+
+
+def hide_the_path(console: Console, path: Path) -> None:
+    """No frame shows where the tests run."""
+    lost = console.engine.lost
+    assert lost is not None
+    lost.args = (str(lost).replace(str(path.parent), "/srv"),)
+    console.app.standing_changed.publish(console.app.standing)
+
+
+async def test_a_store_that_is_replaced(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        other = seeded.path.with_name("other.db")
+        async with SqliteStore.open(other):
+            pass
+        other.replace(seeded.path)
+        await console.until(lambda: "was replaced by another file" in console.standing)
+        with pytest.raises(StoreLostError):
+            await console.engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
+    async with SqliteStore.open(seeded.path) as store:
+        assert await store.open_jobs() == []
+
+
+@both_sizes
+async def test_jobs_wait_and_nobody_was_asked_to_do_them(
+    size: Size, sales: Path, clock: Clock, looks_right: LooksRight
+) -> None:
+    async with SqliteStore.open(Path("jobs.db"), clock=clock) as store:
+        await store.submit([new_job("sales"), new_job("app")], OnDuplicate.REFUSE)
+    async with open_console(Path("jobs.db"), entry(), clock=clock, size=size) as console:
+        await console.until(lambda: console.screen_name == "ConfirmScreen")
+        await console.press("n")
+        assert console.standing.startswith("2 jobs wait, and no worker is up: dbtend worker starts one")
+        assert looks_right(console.app)
+
+
+@pytest.fixture
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "WORKERS_EVERY", 0.02)
+
+
+@pytest.mark.usefixtures("_looks_often")
+@pytest.mark.parametrize("cause", ["no python", "no log", "no directory"])
+async def test_a_worker_that_cannot_be_started(
+    cause: str, sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = sales.with_name("jobs.db")
+    directory = sales.with_name("jobs.db.d")
+    match cause:
+        case "no python":
+            monkeypatch.setattr(sys, "executable", "/nowhere/python")
+            said = "cannot be started: No such file or directory: /nowhere/python"
+        case "no log":
+            (directory / "worker.log").mkdir(parents=True)
+            said = f"cannot be started: Is a directory: {directory}/worker.log"
+        case _:
+            directory.write_text("")
+            said = f"{directory}: cannot be used"
+    worker = DetachedWorker(store)
+    async with open_console(store, entry(), clock=clock, ensure_worker=worker.ensure) as console:
+        await console.press("r", "enter")
+        await console.until(lambda: console.standing)
+        assert console.standing.startswith("No worker: ")
+        assert said.replace(" ", "") in console.standing.replace(" ", "")
+        await console.press("down")
+        assert console.standing.startswith("No worker: ")
+
+
+async def test_nothing_is_said_while_all_is_well(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        assert (console.standing, console.message) == ("", "")
+
+
+async def test_a_message_does_not_show_in_a_window_that_is_too_small(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        seeded.path.unlink()
+        await console.until(lambda: console.standing)
+        await console.press("c")
+        await console.pilot.resize_terminal(58, 12)
+        await console.until(lambda: console.text("#too-small") == "Too small: 58 x 12. dbtend needs 60 x 15.")
+        shown = {widget.id for widget in console.app.screen.children if widget.display}
+        assert shown == {"too-small"}
+
+
+@contextmanager
+def small_disk(directory: Path) -> Iterator[None]:
+    """A file system of one megabyte at `directory`, seen by this process only where it may mount."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(directory)], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(directory)], check=True)
+
+
+def can_mount_here(directory: Path) -> bool:
+    try:
+        with small_disk(directory):
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def fill(path: Path) -> None:
+    """Until nothing more can be written."""
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+async def test_a_full_disk_is_said_and_the_console_goes_on_when_there_is_room(
+    sales: Path, tmp_path: Path, clock: Clock
+) -> None:
+    disk = tmp_path / "small"
+    disk.mkdir()
+    if not can_mount_here(disk):
+        pytest.skip("no file system can be mounted here")
+    with small_disk(disk):
+        async with open_console(disk / "jobs.db", entry(), clock=clock) as console:
+            await console.press("r", "enter")
+            await console.until(lambda: "pending" in console.lines()[0])
+            filler = disk / "filler"
+            fill(filler)
+            refused = []
+            for keys in (("2", "space", "r", "enter"), ("3", "c", "y"), ("3", "m")):
+                await console.press(*keys)
+                refused.append("the disk is full (make room on its file system)" in console.message)
+            assert all(refused)
+            assert [job.id for job in await console.engine.open_jobs()] == [1]
+            filler.unlink()
+            await console.press("3", "c", "y")
+            await console.until(lambda: "cancelled" in console.lines()[0])
+
+
+async def test_a_target_that_is_locked(sales: Path, clock: Clock) -> None:
+    with another_process(sales, "BEGIN EXCLUSIVE") as pid:
+        async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
+            said = " ".join(line.strip() for line in console.lines("#operations"))
+            assert f"process {pid} (python" in said
+            assert said.endswith("It is looked at again by itself.")
+            await console.press("r")
+            assert console.message == "sales.db is locked: it is looked at again by itself, until it is free."

@@ -1,0 +1,77 @@
+"""What is said for as long as it is so, as plain functions."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import StoreBusyError, StoreError, StoreLostError
+from tui.actions import ACTIONS, barred
+from tui.views.line import Role
+from tui.views.standing import Standing, not_stored, standing_lines, waiting_for_the_store
+
+LOST = StoreLostError("/srv/jobs.db", "was removed while it was in use", "put it back")
+UNREAD = StoreError("/srv/jobs.db", "is damaged", "restore it")
+NO_WORKER = StoreError("worker", "it ended as soon as it was started", "see /srv/jobs.db.d/worker.log")
+
+
+@pytest.mark.parametrize(
+    ("about", "said", "role"),
+    [
+        (
+            Standing(lost=LOST, unread=UNREAD, no_worker=NO_WORKER),
+            "/srv/jobs.db: was removed while it was in use (put it back). What is shown is as it was last read.",
+            Role.FAILED,
+        ),
+        (Standing(lost=LOST, has_store=False), f"{LOST}.", Role.WARNING),
+        (
+            Standing(unread=UNREAD, waiting=1),
+            "/srv/jobs.db: is damaged (restore it). What is shown is as it was last read; trying again.",
+            Role.FAILED,
+        ),
+        (
+            Standing(no_worker=NO_WORKER, waiting=2),
+            "No worker: it ended as soon as it was started (see /srv/jobs.db.d/worker.log).",
+            Role.FAILED,
+        ),
+        (
+            Standing(waiting=1),
+            "1 job waits, and no worker is up: dbtend worker starts one, and so does the next job that is run here.",
+            Role.WARNING,
+        ),
+        (
+            Standing(waiting=2, read_only=True),
+            "2 jobs wait, and no worker is up: dbtend worker starts one.",
+            Role.WARNING,
+        ),
+        (
+            Standing(has_store=False, read_only=True),
+            "There is no store of jobs yet: nothing has run, and a look makes none.",
+            Role.DIM,
+        ),
+    ],
+)
+def test_what_weighs_most_is_said(about: Standing, said: str, role: Role) -> None:
+    (line,) = standing_lines(about, 200)
+    assert line.text.strip() == said
+    assert {span_role for text, span_role in line.spans if text.strip()} == {role}
+
+
+def test_nothing_is_said_where_all_is_well() -> None:
+    assert standing_lines(Standing(), 80) == []
+
+
+def test_words_on_a_store_that_is_locked() -> None:
+    assert waiting_for_the_store("", 3) == (
+        "The store of jobs is busy: another process has locked it. Trying again, for 3 s more."
+    )
+    error = StoreBusyError("the store", "another process has kept it locked for 10 s", "end that process, or try again")
+    assert not_stored(error, "") == (
+        "Nothing was stored: another process has kept it locked for 10 s (end that process, or try again)."
+    )
+    assert "for 10 s; process 7 (cp) reads it (end" in not_stored(error, "process 7 (cp) reads it")
+
+
+def test_every_action_that_is_barred_has_a_sentence() -> None:
+    for action in ACTIONS:
+        if action.writes:
+            assert barred(action.id).startswith("This console is read-only: it looks at everything and does not ")

@@ -1,0 +1,79 @@
+"""`--read-only`: commands that only tell work, all others refuse before they begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.test_read_only import everything_below
+from tests.tui.command_line import CommandLine
+from tui.commands.arguments import COMMANDS
+
+TELL = ("history", "show 1", "plan sales.db", "advise sales.db", "doctor sales.db", "workers", "prune --dry-run")
+CHANGE = (
+    "run sales.db",
+    "run sales.db --detach",
+    "cancel 1",
+    "cancel 1 --force --confirm 1.1",
+    "retry 1",
+    "pin 1",
+    "unpin 1",
+    "prune",
+    "pause",
+    "resume",
+    "worker --idle-exit 0",
+    "demo",
+)
+
+
+@pytest.fixture
+def home(dbtend: CommandLine, sales: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where everything lies, after a job."""
+    monkeypatch.chdir(sales.parent)
+    assert dbtend("run", sales, "--op", "analyze").code == 0
+    return sales.parent
+
+
+def test_every_command_either_tells_or_changes_something() -> None:
+    assert {line.split()[0] for line in (*TELL, *CHANGE)} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("line", CHANGE)
+def test_what_would_change_something_is_refused_in_a_line(line: str, home: Path, dbtend: CommandLine) -> None:
+    before = everything_below(home)
+    refused = dbtend(*line.split(), "--read-only")
+    assert (refused.code, refused.out) == (2, "")
+    command = line.split()[0]
+    assert refused.err == (
+        f"dbtend: dbtend {command}: would change something, and this is read-only"
+        " (leave out --read-only, and unset DBTEND_READ_ONLY)\n"
+    )
+    assert everything_below(home) == before
+
+
+@pytest.mark.parametrize("line", TELL)
+def test_what_only_tells_says_the_same_and_leaves_no_trace(line: str, home: Path, dbtend: CommandLine) -> None:
+    usual = dbtend(*line.split())
+    before = everything_below(home)
+    shown = dbtend("--read-only", *line.split())
+    assert (shown.code, shown.out, shown.err) == (usual.code, usual.out, usual.err)
+    assert everything_below(home) == before
+
+
+def test_by_the_environment(home: Path, dbtend: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBTEND_READ_ONLY", "1")
+    assert dbtend("pause").code == 2
+    assert dbtend("pause", "--json").json["error"]["kind"] == "read_only"
+    assert dbtend("history").code == 0
+    monkeypatch.setenv("DBTEND_READ_ONLY", "0")
+    assert dbtend("pause").code == 0
+    monkeypatch.setenv("DBTEND_READ_ONLY", "maybe")
+    assert dbtend("pause").err == "dbtend: DBTEND_READ_ONLY='maybe': is neither on nor off (give 1 or 0)\n"
+
+
+def test_without_a_store_none_is_made(dbtend: CommandLine, sales: Path) -> None:
+    assert "there is no store yet" in dbtend("history", "--read-only").err
+    assert dbtend("advise", sales, "--read-only").code == 0
+    assert dbtend("plan", sales, "--read-only").code == 0
+    assert not dbtend.store.exists()
