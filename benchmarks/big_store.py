@@ -53,7 +53,8 @@ PARENT = """INSERT INTO parent_job (id, target, target_key, engine, operations, 
 CHILD = """INSERT INTO child_job (parent_id, ordinal, target_key, operation, status, reason, error, warnings, attempt,
     changed_at, started_at, finished_at, fraction, object, steps_done, steps_total, before, after)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'main', 1, 1, ?, ?)"""
-STEPS = """INSERT INTO step (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error)
+STEPS = """INSERT INTO step
+    (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error)
     SELECT parent_id, ordinal, 1, 1, 'main', upper(operation), status, started_at, finished_at, error FROM child_job
     WHERE parent_id > :after AND started_at IS NOT NULL"""
 LOG = """INSERT INTO log SELECT parent_id, ordinal, 1, 1, started_at, 'info', 'main begun' FROM child_job
@@ -92,11 +93,9 @@ def _fill(store: sqlite3.Connection, parents: int) -> None:
     chance = random.Random(parents)
     sizes = [10 ** chance.uniform(7, 11) for _ in range(TARGETS)]
     for first in range(1, parents + 1, 10_000):
-        rows: list[Row] = []
         children: list[Row] = []
-        for number in range(first, min(first + 10_000, parents + 1)):
-            rows.append(_job(number, parents, chance, sizes, children))
-        store.executemany(PARENT, rows)
+        numbers = range(first, min(first + 10_000, parents + 1))
+        store.executemany(PARENT, [_job(number, parents, chance, sizes, children) for number in numbers])
         store.executemany(CHILD, children)
     for sql in (STEPS, LOG):
         store.execute(sql, {"after": parents - STEPS_OF_NEWEST})
@@ -132,7 +131,20 @@ def _children(
         elif place == ends_at and status == "cancelled":
             ended, reason = "cancelled", "cancelled_by_user"
         elif operation is Operation.FTS_OPTIMIZE:
-            yield operation, "skipped", "not_needed", "there is no full-text index (FTS5)", "[]", 0, now, None, now, None, None, None
+            yield (
+                operation,
+                "skipped",
+                "not_needed",
+                "there is no full-text index (FTS5)",
+                "[]",
+                0,
+                now,
+                None,
+                now,
+                None,
+                None,
+                None,
+            )
             continue
         elif chance.random() < 0.02:
             warnings = WARNING

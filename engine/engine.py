@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Self
@@ -21,7 +22,6 @@ from engine.watching import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.worker import DatabaseMaintenanceWorker
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Callable
     from pathlib import Path
 
@@ -218,9 +218,24 @@ class Engine:
         """A page of parents, newest first, without steps and logs; `before` is the last id of the page above."""
         return await self._store.history(where or HistoryFilter(), before=before, limit=limit)
 
+    def search(self, where: HistoryFilter | None = None) -> AsyncIterator[array[int]]:
+        """The ids of all matching parents, newest first, bit by bit: for a screen that pages by itself.
+
+        The first come at once, however many there are; a bit in which nothing matches is empty. Jobs that are made or
+        change meanwhile are told by `changes`, and belong there if `HistoryFilter.matches`.
+        """
+        return self._store.search(where or HistoryFilter())
+
     async def history_ids(self, where: HistoryFilter | None = None) -> array[int]:
-        """The ids of all matching parents, newest first: 8 bytes each, for a screen that pages by itself."""
-        return await self._store.history_ids(where or HistoryFilter())
+        """The ids of all matching parents, newest first: 8 bytes each."""
+        found: array[int] = array("q")
+        async for ids in self.search(where):
+            found += ids
+        return found
+
+    async def count(self) -> int:
+        """How many parents there are."""
+        return await self._store.count()
 
     def changes(self, after: int | None = None) -> AsyncIterator[Change | Lagged]:
         """Everything that happens to jobs from now on, in commit order and without a gap.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -163,4 +163,10 @@ class Store(Protocol):
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]: ...
 
-    async def history_ids(self, where: HistoryFilter) -> array[int]: ...
+    def search(self, where: HistoryFilter, *, before: int | None = None) -> AsyncIterator[array[int]]:
+        """The ids of all parents that match, newest first, bit by bit; a bit in which there are none is empty."""
+        ...
+
+    async def count(self) -> int:
+        """How many parents there are."""
+        ...

@@ -111,7 +111,7 @@ def store_files(store: Path) -> Iterator[Check]:
 async def _store(store: Path) -> list[Check]:
     try:
         async with Engine.open(store) as engine:
-            jobs, open_jobs, pause = len(await engine.history_ids()), await engine.open_jobs(), await engine.paused()
+            jobs, open_jobs, pause = await engine.count(), await engine.open_jobs(), await engine.paused()
             alive = [process for process in await engine.workers() if process.alive]
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]

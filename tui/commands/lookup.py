@@ -54,7 +54,7 @@ def _filter(args: argparse.Namespace, settings: Settings) -> HistoryFilter:
         operation=args.operation,
         since=args.since,
         until=args.until,
-        error_text=args.grep,
+        error_words=(args.grep,) if args.grep else (),
     )
 
 
