@@ -14,9 +14,12 @@ class Place(StrEnum):
 
     MAIN = "On the main screen"
     JOBS = "On a job"
+    HISTORY = "In the history"
+    PAGE = "In a page"
     PLAN = "In a plan"
     QUESTION = "Asked whether to"
     TYPED = "Asked to type which one"
+    ENTRY = "Typing what to look for"
     LIST = "In every list and page"
     EVERYWHERE = "Everywhere"
 
@@ -42,6 +45,7 @@ class Action:
 SHOWN: Final = {
     "plus": "+",
     "question_mark": "?",
+    "slash": "/",
     "escape": "esc",
     "pagedown": "pgdn",
     "pageup": "pgup",
@@ -69,11 +73,19 @@ ACTIONS: Final = (
     Action("retry", Place.JOBS, "t", "retry", "retry", "Run a request that is over once more (asks first)"),
     Action("pin", Place.JOBS, "m", "pin", "pin", "Pin the job: it stays when old history is removed"),
     Action("unpin", Place.JOBS, "m", "pin", "unpin", "Unpin it: it goes with old history again"),
+    Action(
+        "filter", Place.HISTORY, "slash", "filter", "filter", "Only some: target: status: op: since: until: or text"
+    ),
+    Action("find", Place.PAGE, "slash", "find", "find", "Find a text on the page"),
+    Action("find-next", Place.PAGE, "n", "find_next(1)", "next", "To the next place where it stands"),
+    Action("find-previous", Place.PAGE, "N", "find_next(-1)", "previous", "To the one before"),
     Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown"),
     Action("yes", Place.QUESTION, "y", "yes", "yes", "Do it"),
     Action("no", Place.QUESTION, "enter,n,escape,q", "no", "no", "Leave it as it is"),
     Action("confirm", Place.TYPED, "enter", "confirm", "do it", "Do it, if what was asked for has been typed"),
     Action("leave", Place.TYPED, "escape", "leave", "leave it", "Leave it as it is"),
+    Action("keep", Place.ENTRY, "enter", "submit", "keep", "Keep it, and go on to what was found"),
+    Action("clear", Place.ENTRY, "escape", "screen.back", "clear", "Leave it, and show everything again"),
     Action("down", Place.LIST, "down,j", "move(1)", "", "Down"),
     Action("up", Place.LIST, "up,k", "move(-1)", "", "Up"),
     Action("page-down", Place.LIST, "pagedown", "page(1)", "", "A page down"),

@@ -75,6 +75,23 @@ def history_filter(words: Iterable[Word], *, called: Callable[[str], frozenset[s
     )
 
 
+def unfinished(line: str) -> str:
+    """What may follow where a line ends in the beginning of what is known, such as `sta` or `status:fai`; else empty.
+
+    While it is typed such a word is neither text nor wrong.
+    """
+    words = words_of(line)
+    if not words or words[-1].quoted or line[-1:].isspace():
+        return ""
+    name, colon, value = words[-1].text.partition(":")
+    if not colon:
+        return "  ".join(f"{known}: {KNOWN[known]}" for known in KNOWN if known.startswith(name))
+    choices: list[str] = [*Status] if name == "status" else [*Operation] if name == "op" else []
+    begins = any(choice.startswith(value.lower()) and choice != value.lower() for choice in choices)
+    is_date = name in {"since", "until"} and re.fullmatch(r"[0-9]{1,6}|[0-9]{4}-[-0-9T:]*", value) is not None
+    return f"{name}: {KNOWN[name]}" if name in KNOWN and (not value or begins or is_date) else ""
+
+
 def has_part(name: str, part: str) -> bool:
     """Whether a target that is called `name` is meant by `target:PART`."""
     return part.casefold() in name.casefold()

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 class JobScreen(PageScreen[None], JobActions[None]):
     """Opens at the child where `job` names one; what is done here is done to the whole job."""
 
-    FOOTER = ("cancel", "retry", "pin", "unpin", "back", "help")
+    FOOTER = (
+        *("keep", "clear", "cancel", "retry", "pin", "unpin"),
+        *("find", "find-next", "find-previous", "back", "help"),
+    )
 
     def __init__(self, job: JobId) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ class PlanScreen(PageScreen[bool]):
 
     PAGE_TITLE = "Plan"
     BINDINGS = bindings("submit")
-    FOOTER = ("submit", "back", "help")
+    FOOTER = ("keep", "clear", "submit", "find", "find-next", "find-previous", "back", "help")
 
     def __init__(self, request: Request, name: str) -> None:
         """`name`: what the user calls the target."""
@@ -44,11 +44,12 @@ class PlanScreen(PageScreen[bool]):
         return plan_document(self._plan, self._target_name, width)
 
     def can(self, action_id: str) -> bool:
-        return action_id != "submit" or (self._plan is not None and any(o.steps for o in self._plan.operations))
+        can_submit = self._plan is not None and any(o.steps for o in self._plan.operations)
+        return super().can(action_id) and (action_id != "submit" or can_submit)
 
     def action_submit(self) -> None:
         if self.can("submit"):
             self.dismiss(True)
 
-    def action_back(self) -> None:
+    def leave(self) -> None:
         self.dismiss(False)

@@ -42,3 +42,16 @@ def no_jobs(width: int) -> list[Line]:
         *wrapped("No job yet.", width),
         *wrapped("Choose operations at the left, then press r to see what they would do.", width, Role.DIM),
     ]
+
+
+def no_history(words: str, width: int) -> list[Line]:
+    """In place of the history where nothing is found; `words`: the filter in force."""
+    if not words:
+        return [
+            *wrapped("No job yet.", width),
+            *wrapped("Go back with esc, choose operations and press r.", width, Role.DIM),
+        ]
+    return [
+        *wrapped(f"No job matches {words}", width),
+        *wrapped("Change the filter with /, or clear it with esc.", width, Role.DIM),
+    ]
