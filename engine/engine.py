@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
-from engine import ending_by_force, estimates, look
+from engine import ending_by_force, estimates, look, trend
 from engine.clock import now
 from engine.jobs import JobId, JobType, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.manager import DatabaseMaintenanceManager
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from engine.advice import Advice
     from engine.ending_by_force import ForceCancel
+    from engine.jobs import Operation
     from engine.store.base import Store
     from engine.targets.base import Plan, TargetInfo
+    from engine.trend import Trend
 
 
 class Engine:
@@ -232,6 +234,17 @@ class Engine:
         async for ids in self.search(where):
             found += ids
         return found
+
+    async def trend(self, job: ParentJob) -> tuple[Trend, ...]:
+        """For each operation of a job how it went on this database before, up to and with this job."""
+        operations = dict.fromkeys(child.operation for child in job.children)
+        return tuple([await self._trend(job, operation) for operation in operations])
+
+    async def _trend(self, job: ParentJob, operation: Operation) -> Trend:
+        runs = await self._store.past_runs(
+            job.target, operation, newest=job.id, jobs=trend.JOBS_LOOKED_AT, runs=trend.RUNS_READ
+        )
+        return trend.trend_of(operation, job.request.options, runs)
 
     async def count(self) -> int:
         """How many parents there are."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from engine.execution import Claim, Outcome, Report
 from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Status
+from engine.trend import PastRun
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess
 
 MAX_ATTEMPTS = 2
@@ -165,6 +166,13 @@ class Store(Protocol):
 
     def search(self, where: HistoryFilter, *, before: int | None = None) -> AsyncIterator[array[int]]:
         """The ids of all parents that match, newest first, bit by bit; a bit in which there are none is empty."""
+        ...
+
+    async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
+        """The newest runs of an operation that are over, newest first, in jobs on a target up to this one.
+
+        `jobs`: in so many jobs at most; `runs`: so many at most.
+        """
         ...
 
     async def count(self) -> int:

@@ -63,6 +63,16 @@ WHERE status = :status AND finished_at IS NOT NULL AND id > :after AND finished_
     )) >= :keep_last
 ORDER BY id LIMIT :limit"""
 
+PAST_RUNS = """SELECT c.parent_id, c.ordinal, c.status, c.started_at, c.finished_at,
+    coalesce(json_extract(c.after, '$.size'), json_extract(c.before, '$.size')), p.options
+FROM parent_job AS p INDEXED BY parent_job_target
+CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = :operation AND c.parent_id = p.id
+WHERE p.target = :target AND p.id <= :newest AND p.id >= coalesce((
+        SELECT id FROM parent_job WHERE target = :target AND id <= :newest ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
+    AND c.started_at IS NOT NULL AND c.finished_at IS NOT NULL
+ORDER BY p.id DESC LIMIT :runs"""
+"""The newest runs of an operation on a target, up to one job, in so many of its jobs at most."""
+
 
 def jobs(ids: Collection[int]) -> Query:
     """These parents with their children, in no order."""

@@ -18,12 +18,13 @@ import aiosqlite
 from engine.clock import now
 from engine.errors import StoreError
 from engine.execution import Claim, Outcome, Report
-from engine.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Status
+from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Status
 from engine.store import connections, interventions, liveness, queries, searching, transactions, upkeep
 from engine.store.base import NewJob
-from engine.store.rows import Row, decode_change, decode_jobs
+from engine.store.rows import Row, decode_change, decode_jobs, decode_run
 from engine.store.watch import ChangeWatch
 from engine.store.writer import Writer
+from engine.trend import PastRun
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 
 OWNER_CHECK_INTERVAL = 0.05
@@ -281,6 +282,10 @@ class SqliteStore:
         )
         meant = [target for target in known if where.means(target)]
         return None if where.target is None and len(meant) == len(known) else meant
+
+    async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
+        values = {"target": target, "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
+        return [decode_run(row) for row in await self._read(queries.PAST_RUNS, values)]
 
     async def count(self) -> int:
         ((number,),) = await self._read(searching.COUNT)

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from engine import Engine, HistoryFilter, JobId, ParentJob, look
+from engine import Engine, HistoryFilter, JobId, ParentJob, Trend, look
 from engine.clock import now
 from engine.errors import DbtendError, JobNotFoundError, UsageError
 from tui import json_form
@@ -93,7 +93,7 @@ async def _page(
 
 def show(args: argparse.Namespace, settings: Settings) -> int:
     wanted = values.job_id(one_job(args))
-    job, said = asyncio.run(_job(existing_store(settings.store, wanted), wanted))
+    job, trends, said = asyncio.run(_job(existing_store(settings.store, wanted), wanted, with_trends=not args.json))
     if args.json:
         form = json_form.job(job, with_log=True)
         if wanted.ordinal is not None:
@@ -101,19 +101,21 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
         output.document({"jobs": [form]})
     else:
         only = wanted if wanted.ordinal is not None else None
-        output.write("".join(f"{line}\n" for line in job_report.job_lines(job, now(), only)))
+        lines = [*job_report.job_lines(job, now(), only), *job_report.trend_lines(trends, only, job)]
+        output.write("".join(f"{line}\n" for line in lines))
     for sentence in said:
         output.notice(sentence)
     return OK
 
 
-async def _job(store: Path, wanted: JobId) -> tuple[ParentJob, list[str]]:
+async def _job(store: Path, wanted: JobId, *, with_trends: bool) -> tuple[ParentJob, tuple[Trend, ...], list[str]]:
     async with Engine.open(store) as engine:
         job = await engine.job(wanted.parent)
+        trends = await engine.trend(job) if with_trends else ()
         said = [] if job.status.is_final else await notices(engine)
     if wanted.ordinal is not None and wanted not in {child.id for child in job.children}:
         last = job.children[-1].id
         raise JobNotFoundError(
             f"job #{wanted}", "does not exist", f"the operations of this job are {job.id}.1 to {last}"
         )
-    return job, said
+    return job, trends, said
