@@ -87,9 +87,18 @@ def unfinished(line: str) -> str:
     if not colon:
         return "  ".join(f"{known}: {KNOWN[known]}" for known in KNOWN if known.startswith(name))
     choices: list[str] = [*Status] if name == "status" else [*Operation] if name == "op" else []
-    begins = any(choice.startswith(value.lower()) and choice != value.lower() for choice in choices)
-    is_date = name in {"since", "until"} and re.fullmatch(r"[0-9]{1,6}|[0-9]{4}-[-0-9T:]*", value) is not None
-    return f"{name}: {KNOWN[name]}" if name in KNOWN and (not value or begins or is_date) else ""
+    begins = value.lower() not in choices and any(choice.startswith(value.lower()) for choice in choices)
+    if name in {"since", "until"}:
+        begins = re.fullmatch(r"[-0-9T:]+", value) is not None and not _is_date(value)
+    return f"{name}: {KNOWN[name]}" if name in KNOWN and (not value or begins) else ""
+
+
+def _is_date(typed: str) -> bool:
+    try:
+        values.since(typed)
+    except UsageError:
+        return False
+    return True
 
 
 def has_part(name: str, part: str) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine import HistoryFilter, Operation, Status
 from engine.errors import UsageError
-from tui.history_filter import history_filter, words_of
+from tui.history_filter import history_filter, unfinished, words_of
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = 86_400 * 1_000_000
@@ -91,3 +91,39 @@ def test_every_line_means_something_or_is_an_error_for_a_person(line: str) -> No
 def test_a_quoted_word_is_text_whatever_it_looks_like(texts: list[str]) -> None:
     line = " ".join(f'"{text}"' for text in texts)
     assert meant(line).error_words == tuple(texts)
+
+
+@pytest.mark.parametrize(
+    ("line", "begins"),
+    [
+        ("s", "status: pending"),
+        ("op:vacuum sta", "status: pending"),
+        ("status:", "status: pending"),
+        ("status:f", "status: pending"),
+        ("op:chec", "op: vacuum"),
+        ("since:2026-11", "since: a date"),
+        ("since:7", "since: a date"),
+        ("target:", "target: a part"),
+    ],
+)
+def test_the_beginning_of_what_is_known_says_what_may_follow(line: str, begins: str) -> None:
+    assert unfinished(line).startswith(begins)
+
+
+WHOLE = [
+    "",
+    "status ",
+    "x",
+    '"sta',
+    "status:failed",
+    "status:x",
+    "op:check",
+    "since:2026-11-01",
+    "until:7d",
+    "target:s",
+]
+
+
+@pytest.mark.parametrize("line", WHOLE)
+def test_what_is_whole_or_unknown_is_looked_for(line: str) -> None:
+    assert unfinished(line) == ""

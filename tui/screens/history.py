@@ -106,26 +106,22 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
         self.run_worker(self._search(words, where), group="search", exclusive=True)
 
     async def _search(self, words: str, where: HistoryFilter) -> None:
-        """Show the first that match at once. The others follow, twice as many each time, so that little is drawn."""
+        """Show the first that match at once; the others follow."""
         begun = False
-        waiting: array[int] = array("q")
+        hint = partial(no_history, words)
         try:
             async for ids in self.console_app.engine.search(where):
-                waiting += ids
-                if not begun and waiting:
+                if begun:
+                    self._list.extend(ids)
+                elif ids:
                     if not words:
-                        self._newest = max(self._newest, waiting[0])
-                    first = await self.console_app.engine.jobs(waiting[:READ_AT_ONCE])
-                    self._list.begin(waiting, first, partial(no_history, words))
-                elif not begun or len(waiting) < self._list.line_count:
-                    continue
-                else:
-                    self._list.extend(waiting, complete=False)
-                begun, waiting = True, array("q")
-                self._count()
+                        self._newest = max(self._newest, ids[0])
+                    self._list.begin(ids, await self.console_app.engine.jobs(ids[:READ_AT_ONCE]), hint)
+                    begun = True
+                    self._count()
             if not begun:
-                self._list.begin(waiting, [], partial(no_history, words))
-            self._list.extend(waiting, complete=True)
+                self._list.begin(array("q"), [], hint)
+            self._list.end()
             self._total = await self.console_app.engine.count()
         except DbtendError as error:
             self.say_error(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import neg
 from typing import Final
@@ -19,7 +19,7 @@ from tui.views.line import Line
 from tui.widgets.line_view import LineView
 
 PAGE: Final = 128
-KEPT_JOBS: Final = 8 * PAGE
+KEPT_JOBS: Final = 4 * PAGE
 
 
 class HistoryList(LineView):
@@ -100,19 +100,24 @@ class HistoryList(LineView):
         self.post_message(self.CursorMoved(self))
         self.refresh()
 
-    def extend(self, ids: Sequence[int], *, complete: bool) -> None:
-        """These older ones match as well; `complete`: they were the last."""
-        before = len(self._ids)
+    def extend(self, ids: Iterable[int]) -> None:
+        """These older ones match as well. They are counted on the screen when they are twice as many as before."""
         self._ids.extend(ids)
-        self.complete = complete
-        if ids:
-            self.count_changed()
-            for index in range(before, min(len(self._ids), self.scroll_offset.y + self.size.height)):
-                self.refresh_line(index)
-        elif not self._ids:
-            self.refresh()
-        if complete and self._to_the_end:
+        if len(self._ids) >= 2 * self.virtual_size.height:
+            self._show_more()
+
+    def end(self) -> None:
+        """No more match."""
+        self.complete = True
+        self._show_more()
+        if self._to_the_end:
             self.cursor = self.line_count
+
+    def _show_more(self) -> None:
+        before = self.virtual_size.height
+        self.count_changed()
+        for index in range(before, self.scroll_offset.y + self.size.height):
+            self.refresh_line(index)
 
     def put(self, parents: Iterable[ParentJob]) -> None:
         """These jobs, which match, were read or have changed; new ones are put in, the cursor stays on its job.
