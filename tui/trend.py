@@ -79,10 +79,10 @@ def _plot(
 
 
 def _packed(what: str, facts: Sequence[str], width: int) -> Iterator[str]:
-    """Facts beside each other as far as they fit, each on one line as a whole."""
+    """Two facts beside each other where they fit, each on one line as a whole."""
     beside: list[str] = []
     for fact in facts:
-        if beside and cells(what + ", ".join([*beside, fact])) > width:
+        if len(beside) == 2 or (beside and cells(what + ", ".join([*beside, fact])) > width):
             yield what + ", ".join(beside)
             what, beside = " " * cells(what), []
         beside.append(fact)
