@@ -16,7 +16,7 @@ from engine.watching import HistoryFilter
 
 FIRST_RANGE: Final = 2_048
 """Ids: enough for a first page of what is not rare."""
-LARGEST_RANGE: Final = 16_384
+LARGEST_RANGE: Final = 8_192
 
 Query = tuple[str, dict[str, Any]]
 

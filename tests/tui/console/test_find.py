@@ -88,11 +88,11 @@ async def test_find_with_keys_in_a_job(seeded: Seeded, clock: Clock) -> None:
     await add_completed_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, clock=clock, size=(100, 60)) as console:
         await console.press("3", "enter", "slash", *"analyze")
-        assert border(console).endswith("of 3  analyze")
+        assert border(console).endswith("of 4  analyze")
         assert console.text("#footer") == "enter keep  esc clear"
         first = marked(console)
         assert first.count("ANALYZE") == 1
-        assert first.count("analyze") == 2
+        assert first.count("analyze") == 3
         await console.press("enter")
         assert "n next" in console.text("#footer")
         at = border(console)
