@@ -32,6 +32,7 @@ from engine.jobs import (
 )
 from engine.retention import Retention
 from engine.targets.base import OperationInfo, OperationPlan, Plan, PlannedStep, TargetInfo, Verdict
+from engine.trend import PastRun, Trend
 from engine.watching import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "Options",
     "ParentJob",
     "Past",
+    "PastRun",
     "Pause",
     "Plan",
     "PlannedStep",
@@ -68,6 +70,7 @@ __all__ = [
     "Status",
     "Step",
     "TargetInfo",
+    "Trend",
     "Verdict",
     "WorkerProcess",
     "parent_progress",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from engine import ending_by_force, estimates, look
+from engine import ending_by_force, estimates, look, trend
 from engine.clock import now
 from engine.errors import ReadOnlyError
 from engine.jobs import JobId, JobType, Micros, OnDuplicate, ParentJob, Reason, Request, Status
@@ -24,15 +25,16 @@ from engine.watching import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.worker import DatabaseMaintenanceWorker
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Callable
     from pathlib import Path
 
     from engine.advice import Advice
     from engine.ending_by_force import ForceCancel
     from engine.errors import StoreError
+    from engine.jobs import Operation
     from engine.store.base import Store
     from engine.targets.base import Plan, TargetInfo
+    from engine.trend import Trend
 
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
 
@@ -272,9 +274,35 @@ class Engine:
         """A page of parents, newest first, without steps and logs; `before` is the last id of the page above."""
         return await self._store.history(where or HistoryFilter(), before=before, limit=limit)
 
+    def search(self, where: HistoryFilter | None = None) -> AsyncIterator[array[int]]:
+        """The ids of all matching parents, newest first, bit by bit: for a screen that pages by itself.
+
+        The first come at once, however many there are; a bit in which nothing matches is empty. Jobs that are made or
+        change meanwhile are told by `changes`, and belong there if `HistoryFilter.matches`.
+        """
+        return self._store.search(where or HistoryFilter())
+
     async def history_ids(self, where: HistoryFilter | None = None) -> array[int]:
-        """The ids of all matching parents, newest first: 8 bytes each, for a screen that pages by itself."""
-        return await self._store.history_ids(where or HistoryFilter())
+        """The ids of all matching parents, newest first: 8 bytes each."""
+        found: array[int] = array("q")
+        async for ids in self.search(where):
+            found += ids
+        return found
+
+    async def trend(self, job: ParentJob) -> tuple[Trend, ...]:
+        """For each operation of a job how it went on this database before, up to and with this job."""
+        operations = dict.fromkeys(child.operation for child in job.children)
+        return tuple([await self._trend(job, operation) for operation in operations])
+
+    async def _trend(self, job: ParentJob, operation: Operation) -> Trend:
+        runs = await self._store.past_runs(
+            job.target, operation, newest=job.id, jobs=trend.JOBS_LOOKED_AT, runs=trend.RUNS_READ
+        )
+        return trend.trend_of(operation, job.request.options, runs)
+
+    async def count(self) -> int:
+        """How many parents there are."""
+        return await self._store.count()
 
     def changes(self, after: int | None = None) -> AsyncIterator[Change | Lagged]:
         """Everything that happens to jobs from now on, in commit order and without a gap.

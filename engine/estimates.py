@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from engine.extent import extent
 from engine.jobs import ChildJob, Facts, Operation, Options, ParentJob, Status, run_duration
 from engine.targets.base import OperationPlan, Plan
 
@@ -39,25 +40,12 @@ def _median(values: Sequence[float]) -> float:  # the module `statistics` would 
 
 def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> Iterator[ChildJob]:
     """Those that completed, of the same extent, the newest first."""
-    wanted = _extent(operation, options)
+    wanted = extent(operation, options)
     for job in jobs:
-        if _extent(operation, job.request.options) == wanted:
+        if extent(operation, job.request.options) == wanted:
             for child in reversed(job.children):
                 if child.operation is operation and child.status is Status.COMPLETED:
                     yield child
-
-
-def _extent(operation: Operation, options: Options) -> tuple[object, ...]:
-    """What of the options makes an operation longer or shorter."""
-    match operation:
-        case Operation.CHECK:
-            return options.objects, options.check_level
-        case Operation.ANALYZE:
-            return options.objects, options.analysis_limit
-        case Operation.REINDEX | Operation.FTS_OPTIMIZE:
-            return (options.objects,)
-        case _:
-            return ()
 
 
 def _scaled(child: ChildJob, before: Facts) -> float | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import unquote
 
-from engine.jobs import JobId, Micros, Operation, Status
+from engine.jobs import JobId, Micros, Operation, ParentJob, Status
 
 
 class ChangeKind(StrEnum):
@@ -43,17 +45,61 @@ class Lagged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFilter:
-    """Which parent jobs to list; what is None does not restrict. Dates are microseconds.
+    """Which parent jobs to list; what is None or empty does not restrict. Dates are microseconds.
 
     `status` skipped: those of which an operation was skipped.
     """
 
     target: str | None = None
+    """A canonical URL."""
+    target_part: str | None = None
+    """What a canonical URL contains, in whatever case."""
+    or_targets: frozenset[str] = frozenset()
+    """Canonical URLs that will do as well where `target_part` is given: those that the user calls by such a name."""
     status: Status | None = None
     operation: Operation | None = None
     since: Micros | None = None
     until: Micros | None = None
-    error_text: str | None = None
+    error_words: tuple[str, ...] = ()
+    """Texts, in whatever case of ASCII letters, that one error contains all of."""
+
+    @property
+    def has_target(self) -> bool:
+        return self.target is not None or self.target_part is not None
+
+    def means(self, target: str) -> bool:
+        """Whether jobs on this target, a canonical URL, are among those to list."""
+        if self.target is not None and target != self.target:
+            return False
+        part = self.target_part
+        return part is None or target in self.or_targets or part.casefold() in unquote(target).casefold()
+
+    def matches(self, parent: ParentJob) -> bool:
+        """Whether a job is among those to list, as the search in the store finds it."""
+        if self.status is Status.SKIPPED:
+            has_status = any(child.status is Status.SKIPPED for child in parent.children)
+        else:
+            has_status = self.status is None or parent.status is self.status
+        return (
+            has_status
+            and self.means(parent.target)
+            and (self.operation is None or any(child.operation is self.operation for child in parent.children))
+            and (self.since is None or parent.created_at >= self.since)
+            and (self.until is None or parent.created_at <= self.until)
+            and (not self.error_words or any(_has_all(child.error, self.error_words) for child in parent.children))
+        )
+
+
+def _has_all(error: str | None, words: Iterable[str]) -> bool:
+    if error is None:
+        return False
+    text = _lower(error)
+    return all(_lower(word) in text for word in words)
+
+
+def _lower(text: str) -> bytes:
+    """SQLite's LIKE takes only ASCII letters for the same in both cases; so do bytes."""
+    return text.encode("utf-8", "surrogatepass").lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,10 +20,13 @@ class Place(StrEnum):
     JOBS = "On a job"
     ROWS = "In a list of jobs"
     TREE = "In the tree of jobs"
+    HISTORY = "In the history"
+    PAGE = "In a page"
     PLAN = "In a plan"
     PALETTE = "In the list of commands"
     QUESTION = "Asked whether to"
     TYPED = "Asked to type which one"
+    ENTRY = "Typing what to look for"
     LIST = "In every list and page"
     EVERYWHERE = "Everywhere"
 
@@ -71,6 +74,10 @@ ACTIONS: Final = (
     Action("fold", Place.TREE, "z", "fold", "fold", "Show or hide the operations of the job"),
     Action("unfold", Place.TREE, "right,l", "fold(False)", "", "Show the operations of the job"),
     Action("fold-away", Place.TREE, "left", "fold(True)", "", "Hide them again"),
+    Action("filter", Place.HISTORY, "slash", "filter", "filter", "Only some: by target, status, op, date or text"),
+    Action("find", Place.PAGE, "slash", "find", "find", "Find a text on the page"),
+    Action("find-next", Place.PAGE, "n", "find_next(1)", "next", "To the next place where it stands"),
+    Action("find-previous", Place.PAGE, "N", "find_next(-1)", "previous", "To the one before"),
     Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown"),
     Action("next-command", Place.PALETTE, "down,ctrl+n", "move(1)", "", "To the next one"),
     Action("previous-command", Place.PALETTE, "up,ctrl+p", "move(-1)", "", "To the one before"),
@@ -80,6 +87,8 @@ ACTIONS: Final = (
     Action("no", Place.QUESTION, "enter,n,escape,q", "no", "no", "Leave it as it is"),
     Action("confirm", Place.TYPED, "enter", "confirm", "do it", "Do it, if what was asked for has been typed"),
     Action("leave", Place.TYPED, "escape", "leave", "leave it", "Leave it as it is"),
+    Action("keep", Place.ENTRY, "enter", "submit", "keep", "Keep it, and go on to what was found"),
+    Action("clear", Place.ENTRY, "escape", "screen.back", "clear", "Leave it, and show everything again"),
     Action("down", Place.LIST, "down,j", "move(1)", "", "Down"),
     Action("up", Place.LIST, "up,k", "move(-1)", "", "Up"),
     Action("page-down", Place.LIST, "pagedown,ctrl+f", "page(1)", "", "A page down"),
@@ -111,11 +120,13 @@ _ALWAYS: Final = frozenset({Place.LIST, Place.EVERYWHERE})
 _SITUATIONS: Final = (
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.OPERATIONS},
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.ROWS, Place.TREE},
-    _ALWAYS | {Place.JOBS, Place.ROWS},
-    _ALWAYS | {Place.PLAN},
+    _ALWAYS | {Place.HISTORY, Place.JOBS, Place.ROWS},
+    _ALWAYS | {Place.PAGE, Place.JOBS},
+    _ALWAYS | {Place.PAGE, Place.PLAN},
     frozenset({Place.PALETTE}),
     frozenset({Place.QUESTION}),
     frozenset({Place.TYPED}),
+    frozenset({Place.ENTRY}),
 )
 """Where one can be: actions of which places can be taken at the same moment."""
 

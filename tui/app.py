@@ -23,6 +23,7 @@ from engine.errors import DbtendError, StoreBusyError
 from tui import clipboard, keymap
 from tui.actions import BY_ID, bindings
 from tui.feed import JobFeed, News, left_over
+from tui.history_filter import has_part
 from tui.person import user_at_host
 from tui.screens.base import ConsoleScreen
 from tui.screens.confirm import ConfirmScreen
@@ -200,6 +201,10 @@ class DbtendApp(App[None]):
     def name_of(self, url: str) -> str:
         """What the user calls the target with this URL; the file's name where it has no other."""
         return self._names.get(url) or unquote(url.rstrip("/").rsplit("/", 1)[-1]) or url
+
+    def targets_called(self, part: str) -> frozenset[str]:
+        """The URLs of the targets that the user calls by a name with this part."""
+        return frozenset(url for url, name in self._names.items() if has_part(name, part))
 
     def in_words(self, error: DbtendError) -> str:
         """An error, with the target named as the user calls it."""

@@ -41,7 +41,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "doctor": "doctor",
 }
 _ONLY_TELL: Final = frozenset({"plan", "advise", "history", "show", "workers", "doctor"})
-_WITHOUT_WORDS: Final = frozenset({"history", "prune", "worker", "workers", "pause", "resume"})
+_WITHOUT_WORDS: Final = frozenset({"prune", "worker", "workers", "pause", "resume"})
 
 
 def entry() -> None:

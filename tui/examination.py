@@ -96,7 +96,7 @@ def store_files(store: Path, *, read_only: bool = False) -> Iterator[Check]:
 async def _store(settings: Settings) -> list[Check]:
     try:
         async with settings.engine() as engine:
-            jobs, open_jobs, pause = len(await engine.history_ids()), await engine.open_jobs(), await engine.paused()
+            jobs, open_jobs, pause = await engine.count(), await engine.open_jobs(), await engine.paused()
             alive = [process for process in await engine.workers() if process.alive]
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]

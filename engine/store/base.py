@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Protocol
 from engine.errors import StoreError
 from engine.execution import Claim, Outcome, Report
 from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Status
+from engine.trend import PastRun
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess
 
 MAX_ATTEMPTS = 2
@@ -181,4 +182,17 @@ class Store(Protocol):
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]: ...
 
-    async def history_ids(self, where: HistoryFilter) -> array[int]: ...
+    def search(self, where: HistoryFilter, *, before: int | None = None) -> AsyncIterator[array[int]]:
+        """The ids of all parents that match, newest first, bit by bit; a bit in which there are none is empty."""
+        ...
+
+    async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
+        """The newest runs of an operation that are over, newest first, in jobs on a target up to this one.
+
+        `jobs`: in so many jobs at most; `runs`: so many at most.
+        """
+        ...
+
+    async def count(self) -> int:
+        """How many parents there are."""
+        ...

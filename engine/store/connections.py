@@ -11,9 +11,10 @@ from engine.errors import ReadOnlyError, StoreBusyError, StoreError
 from engine.store.schema import is_current, migrate
 from engine.store.writer import begin_immediate, retry_while_busy
 
+# A larger cache than this only repeats what the system caches anyway, in every process that looks at the history.
 READER_PRAGMAS = """
 PRAGMA query_only = ON;
-PRAGMA cache_size = -16384;
+PRAGMA cache_size = -2048;
 PRAGMA temp_store = MEMORY;
 PRAGMA trusted_schema = OFF;
 """

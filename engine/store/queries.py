@@ -1,4 +1,7 @@
-"""The reads: SQL for each question the engine and the console ask. Each is one statement, so one snapshot."""
+"""The reads: SQL for each question the engine and the console ask. Each is one statement, so one snapshot.
+
+The search of the history is in searching.py.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from engine.jobs import Status
 from engine.store.rows import JOB_COLUMNS
-from engine.watching import HistoryFilter
 
 Query = tuple[str, dict[str, Any]]
 
@@ -31,7 +32,6 @@ ONE_JOB = f"""SELECT {JOB_COLUMNS}, {ATTEMPTS}, {STEPS}, {LOG}
 FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"""
 
 # The index is named where old statistics, of a day with everything open, would lead through the whole history.
-OPEN = "id IN (SELECT id FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL)"
 OPEN_JOBS = f"""SELECT {JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_open
 JOIN child_job AS c ON c.parent_id = p.id WHERE p.finished_at IS NULL"""
 
@@ -63,66 +63,17 @@ WHERE status = :status AND finished_at IS NOT NULL AND id > :after AND finished_
     )) >= :keep_last
 ORDER BY id LIMIT :limit"""
 
+PAST_RUNS = """SELECT c.parent_id, c.ordinal, c.status, c.started_at, c.finished_at,
+    coalesce(json_extract(c.after, '$.size'), json_extract(c.before, '$.size')), p.options
+FROM parent_job AS p INDEXED BY parent_job_target
+CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = :operation AND c.parent_id = p.id
+WHERE p.target = :target AND p.id <= :newest AND p.id >= coalesce((
+        SELECT id FROM parent_job WHERE target = :target AND id <= :newest ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
+    AND c.started_at IS NOT NULL AND c.finished_at IS NOT NULL
+ORDER BY p.id DESC LIMIT :runs"""
+"""The newest runs of an operation on a target, up to one job, in so many of its jobs at most."""
+
 
 def jobs(ids: Collection[int]) -> Query:
     """These parents with their children, in no order."""
     return f"{JOB} WHERE p.id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(sorted(ids))}
-
-
-def history(where: HistoryFilter, *, before: int | None, limit: int) -> Query:
-    """A keyset page of parents with their children, in no order: the newest that match, below `before`."""
-    conditions, values = _conditions(where)
-    if before is not None:
-        conditions.append("id < :before")
-        values["before"] = before
-    values["limit"] = limit
-    page = f"SELECT id FROM parent_job {_where(conditions)} ORDER BY id DESC LIMIT :limit"
-    return f"{JOB} WHERE p.id IN ({page})", values
-
-
-def history_ids(where: HistoryFilter) -> Query:
-    """The ids of all parents that match, newest first."""
-    conditions, values = _conditions(where)
-    return f"SELECT id FROM parent_job {_where(conditions)} ORDER BY id DESC", values
-
-
-def _where(conditions: list[str]) -> str:
-    return "WHERE " + " AND ".join(conditions) if conditions else ""
-
-
-def _conditions(where: HistoryFilter) -> tuple[list[str], dict[str, Any]]:
-    """Equalities that an index serves, and dates as ranges of ids: ids are in time order."""
-    conditions: list[str] = []
-    values: dict[str, Any] = {}
-    if where.target is not None:
-        conditions.append("target = :target")
-        values["target"] = where.target
-    if where.status is Status.SKIPPED:  # which is never a parent's own
-        conditions.append("id IN (SELECT parent_id FROM child_job WHERE status = 'skipped')")
-    elif where.status is not None:
-        conditions.append("status = :status")
-        conditions.append("finished_at IS NOT NULL" if where.status.is_final else OPEN)
-        values["status"] = where.status.value
-    if where.since is not None:
-        conditions.append(
-            "id >= (SELECT id FROM parent_job WHERE created_at >= :since ORDER BY created_at, id LIMIT 1)"
-        )
-        values["since"] = where.since
-    if where.until is not None:
-        conditions.append(
-            "id <= (SELECT id FROM parent_job WHERE created_at <= :until ORDER BY created_at DESC, id DESC LIMIT 1)"
-        )
-        values["until"] = where.until
-    if where.operation is not None:
-        conditions.append("EXISTS (SELECT 1 FROM child_job WHERE parent_id = parent_job.id AND operation = :operation)")
-        values["operation"] = where.operation.value
-    if where.error_text is not None:
-        conditions.append(
-            "id IN (SELECT parent_id FROM child_job WHERE error IS NOT NULL AND error LIKE :error ESCAPE '\\')"
-        )
-        values["error"] = f"%{_escaped(where.error_text)}%"
-    return conditions, values
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

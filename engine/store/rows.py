@@ -26,6 +26,7 @@ from engine.jobs import (
     Status,
     Step,
 )
+from engine.trend import PastRun
 from engine.watching import Change, ChangeKind
 
 PARENT_COLUMNS = (
@@ -228,4 +229,17 @@ def decode_change(row: Row) -> Change:
         old=Status(old) if old else None,
         new=Status(new) if new else None,
         attempt=attempt,
+    )
+
+
+def decode_run(row: Row) -> PastRun:
+    """A row of `queries.PAST_RUNS`."""
+    parent_id, ordinal, status, started_at, finished_at, size, options = row
+    return PastRun(
+        job=JobId(parent_id, ordinal),
+        status=Status(status),
+        at=finished_at,
+        seconds=(finished_at - started_at) / 1e6,
+        size=float(size) if isinstance(size, int | float) else None,
+        options=decode_options(options) or Options(),
     )

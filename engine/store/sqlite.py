@@ -18,14 +18,15 @@ import aiosqlite
 from engine.clock import now
 from engine.errors import ReadOnlyError, StoreError
 from engine.execution import Claim, Outcome, Report
-from engine.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Status
-from engine.store import connections, interventions, liveness, queries, transactions, upkeep
+from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Status
+from engine.store import connections, interventions, liveness, queries, searching, transactions, upkeep
 from engine.store.base import NewJob
 from engine.store.identity import Identity
-from engine.store.rows import Row, decode_change, decode_jobs
+from engine.store.rows import Row, decode_change, decode_jobs, decode_run
 from engine.store.watch import ChangeWatch
 from engine.store.writer import Writer
 from engine.traces import leaving_no_traces
+from engine.trend import PastRun
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 
 OWNER_CHECK_INTERVAL = 0.05
@@ -299,12 +300,43 @@ class SqliteStore:
         return [found[parent_id] for parent_id in sorted(found)]
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
-        found = decode_jobs(await self._read(*queries.history(where, before=before, limit=limit)))
-        return [found[parent_id] for parent_id in sorted(found, reverse=True)]
+        found: array[int] = array("q")
+        async for ids in self.search(where, before=before):
+            found += ids
+            if len(found) >= limit:
+                break
+        return await self.jobs(found[:limit])
 
-    async def history_ids(self, where: HistoryFilter) -> array[int]:
-        rows = await self._read(*queries.history_ids(where))
-        return array("q", (row[0] for row in rows))
+    async def search(self, where: HistoryFilter, *, before: int | None = None) -> AsyncIterator[array[int]]:
+        ((oldest, newest),) = await self._read(*searching.bounds(where.since, where.until))
+        if oldest is None or newest is None:
+            return
+        targets = await self._targets(where) if where.has_target else None
+        if targets == []:
+            return
+        high = newest if before is None else min(newest, before - 1)
+        size = searching.FIRST_RANGE
+        while high >= oldest:
+            low = max(high - size + 1, oldest)
+            rows = await self._read(*searching.ids_in_range(where, targets, low=low, high=high))
+            yield array("q", sorted({parent_id for (parent_id,) in rows}, reverse=True))
+            high, size = low - 1, min(size * 4, searching.LARGEST_RANGE)
+
+    async def _targets(self, where: HistoryFilter) -> list[str] | None:
+        """Those that a filter means, of all that ever had a job; None where it means them all."""
+        known = (
+            [target for (target,) in await self._read(searching.TARGETS)] if where.target is None else [where.target]
+        )
+        meant = [target for target in known if where.means(target)]
+        return None if where.target is None and len(meant) == len(known) else meant
+
+    async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
+        values = {"target": target, "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
+        return [decode_run(row) for row in await self._read(queries.PAST_RUNS, values)]
+
+    async def count(self) -> int:
+        ((number,),) = await self._read(searching.COUNT)
+        return int(number)
 
     async def _read(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> Iterable[Row]:
         if self._watch.lost is not None:

@@ -35,6 +35,14 @@ def three_jobs(dbtend: CommandLine, sales: Path, tmp_path: Path) -> CommandLine:
         (["--grep", "no such error"], []),
         (["--target", "SALES"], [3, 1]),
         (["--target", "shop"], [3, 1]),
+        (["target:SHO"], [3, 1]),
+        (["target:other"], [2]),
+        (["target:nowhere"], []),
+        (["op:vacuum", "--target", "shop"], [3]),
+        (["status:completed", "op:optimize", "since:1d"], [2]),
+        (["status:failed"], []),
+        (["until:2000-01-01"], []),
+        (["no such", "error"], []),
     ],
 )
 def test_filters(three_jobs: CommandLine, sales: Path, filters: list[str], ids: list[int]) -> None:
@@ -43,6 +51,22 @@ def test_filters(three_jobs: CommandLine, sales: Path, filters: list[str], ids: 
     result = three_jobs("history", *words, "--json")
     assert result.code == 0
     assert [job["id"] for job in result.json["jobs"]] == ids
+
+
+def test_words_and_grep_find_the_same_errors(three_jobs: CommandLine, sales: Path) -> None:
+    with write_locked(sales):
+        three_jobs("run", sales, "--op", "reindex", "--lock-timeout", "0")
+    (job,) = three_jobs("show", "4", "--json").json["jobs"]
+    error = job["children"][0]["error"]
+    first, *_, last = error.split()
+
+    def found(*words: str) -> list[int]:
+        return [job["id"] for job in three_jobs("history", *words, "--json").json["jobs"]]
+
+    for words in (["--grep", error], [error.upper()], [last, first], ["status:failed", "op:reindex", first]):
+        assert found(*words) == [4]
+    assert found(f"{last} {first}") == []
+    assert found("--grep", first, "no such thing") == []
 
 
 def test_the_history_for_a_person(three_jobs: CommandLine) -> None:
@@ -69,7 +93,8 @@ def test_one_job_and_one_of_its_operations(three_jobs: CommandLine) -> None:
         (["cancel", "99"], "job 99"),
         (["retry", "99"], "job 99"),
         (["retry", "1.1"], "give the job itself: 1"),
-        (["history", "x"], "takes no such word"),
+        (["history", "status:faild"], "status:faild: is no status (did you mean failed?"),
+        (["history", "op:vacuum", "--op", "check"], "--op: there is also op: among the words (leave one of them out)"),
     ],
 )
 def test_what_is_not_there(three_jobs: CommandLine, words: list[str], said: str) -> None:

@@ -189,7 +189,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "history": Command(
         "[FILTERS]", "all jobs that ever ran, newest first", _history_options,
-        "dbtend history --status failed --since 7d",
+        "dbtend history status:failed op:vacuum since:7d disk full",
+        "FILTERS are the options below, or words as in the filter line of the console: target:PART of a\n"
+        "name, status:, op:, since:, until:; all other words are text of one error, each of which it holds.",
     ),
     "show": Command("JOB", "one job (42 or 42.2): steps, log, effects", _json_option, "dbtend show 42"),
     "cancel": Command(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from engine import Attempt, ChildJob, JobId, ParentJob, Reason, Status, Step
+from engine import Attempt, ChildJob, JobId, ParentJob, Reason, Status, Step, Trend
 from tui.commands.report import ending, how_far, limit, state, summary
 from tui.effects import findings, is_finding, step_effect
 from tui.facts import changes, number, table
 from tui.force import was_ended_by_force
 from tui.text import GLYPH, counted, local_time, options_in_words, padded, plain, precise_duration
+from tui.trend import headline, plots
+
+WIDTH: Final = 80
 
 
 def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
@@ -49,6 +53,17 @@ def _child_lines(child: ChildJob, at: int) -> Iterator[str]:
             if step.attempt == attempt:
                 yield from _step_lines(step)
         yield from _log_lines(child, attempt)
+
+
+def trend_lines(trends: Sequence[Trend], only: JobId | None, job: ParentJob) -> Iterator[str]:
+    """How the operations of a job, or one of them, went on this database up to then."""
+    wanted = {child.operation for child in job.children if only is None or only == child.id}
+    for trend in (trend for trend in trends if trend.operation in wanted):
+        yield ""
+        yield f"trend  {headline(trend)}"
+        for plot in plots(trend, WIDTH - 2):
+            yield from (f"  {text}" for text in plot.said)
+            yield from (f"  {label}{bars}".rstrip() for label, bars in plot.rows)
 
 
 def finding_lines(child: ChildJob, most: int | None = None) -> Iterator[str]:

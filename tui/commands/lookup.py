@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from engine import HistoryFilter, JobId, ParentJob, look
+from engine import HistoryFilter, JobId, ParentJob, Trend, look
 from engine.clock import now
-from engine.errors import JobNotFoundError
+from engine.errors import DbtendError, JobNotFoundError, UsageError
 from tui import json_form
 from tui.commands import job_report, output, report, values
 from tui.commands.exit_codes import OK
 from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job, target_entries
+from tui.history_filter import Word, has_part, history_filter
 
 
 def existing_store(store: Path, wanted: object) -> Path:
@@ -28,8 +33,9 @@ def existing_store(store: Path, wanted: object) -> Path:
 def history(args: argparse.Namespace, settings: Settings) -> int:
     jobs: list[ParentJob] = []
     said: list[str] = []
+    where = _filter(args, settings)
     if settings.store.exists():
-        jobs, said = asyncio.run(_page(settings, _filter(args, settings), args, with_steps=args.json))
+        jobs, said = asyncio.run(_page(settings, where, args, with_steps=args.json))
     if args.json:
         output.document({"jobs": [json_form.job(job) for job in jobs]})
     elif jobs:
@@ -44,18 +50,36 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _filter(args: argparse.Namespace, settings: Settings) -> HistoryFilter:
+    """What the words and the options ask for; both may not say the same thing twice. Raises UsageError."""
+    words = [Word(word) for word in args.words]
+    found = history_filter(words, called=partial(_called, settings), now=datetime.now().astimezone())
+    options = {"target": args.target, "status": args.status, "op": args.operation, "since": args.since}
+    for name, option in {**options, "until": args.until}.items():
+        if option is not None and any(word.text.startswith(f"{name}:") for word in words):
+            raise UsageError(f"--{name}", f"there is also {name}: among the words", "leave one of them out")
     target: str | None = args.target
     if target is not None:
         (entry,) = target_entries([target], settings.config())
         target = look.canonical_url(entry.url)
-    return HistoryFilter(
+    return replace(
+        found,
         target=target,
-        status=args.status,
-        operation=args.operation,
-        since=args.since,
-        until=args.until,
-        error_text=args.grep,
+        status=args.status or found.status,
+        operation=args.operation or found.operation,
+        since=found.since if args.since is None else args.since,
+        until=found.until if args.until is None else args.until,
+        error_words=(*([args.grep] if args.grep else []), *found.error_words),
     )
+
+
+def _called(settings: Settings, part: str) -> frozenset[str]:
+    """The targets of the config file with such a name; those that cannot be looked for never had a job."""
+    urls = set()
+    for entry in settings.config().targets:
+        if has_part(entry.name, part):
+            with suppress(DbtendError):
+                urls.add(look.canonical_url(entry.url))
+    return frozenset(urls)
 
 
 async def _page(
@@ -70,7 +94,7 @@ async def _page(
 def show(args: argparse.Namespace, settings: Settings) -> int:
     wanted = values.job_id(one_job(args))
     existing_store(settings.store, wanted)
-    job, said = asyncio.run(_job(settings, wanted))
+    job, trends, said = asyncio.run(_job(settings, wanted, with_trends=not args.json))
     if args.json:
         form = json_form.job(job, with_log=True)
         if wanted.ordinal is not None:
@@ -78,19 +102,23 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
         output.document({"jobs": [form]})
     else:
         only = wanted if wanted.ordinal is not None else None
-        output.write("".join(f"{line}\n" for line in job_report.job_lines(job, now(), only)))
+        lines = [*job_report.job_lines(job, now(), only), *job_report.trend_lines(trends, only, job)]
+        output.write("".join(f"{line}\n" for line in lines))
     for sentence in said:
         output.notice(sentence)
     return OK
 
 
-async def _job(settings: Settings, wanted: JobId) -> tuple[ParentJob, list[str]]:
+async def _job(
+    settings: Settings, wanted: JobId, *, with_trends: bool
+) -> tuple[ParentJob, tuple[Trend, ...], list[str]]:
     async with settings.engine() as engine:
         job = await engine.job(wanted.parent)
+        trends = await engine.trend(job) if with_trends else ()
         said = [] if job.status.is_final else await notices(engine)
     if wanted.ordinal is not None and wanted not in {child.id for child in job.children}:
         last = job.children[-1].id
         raise JobNotFoundError(
             f"job #{wanted}", "does not exist", f"the operations of this job are {job.id}.1 to {last}"
         )
-    return job, said
+    return job, trends, said

@@ -116,13 +116,13 @@ def parent_id(typed: str) -> int:
     return job.parent
 
 
-def since(typed: str) -> int:
-    return _micros(moment(typed, datetime.now().astimezone()))
+def since(typed: str, now: datetime | None = None) -> int:
+    return _micros(moment(typed, now or datetime.now().astimezone()))
 
 
-def until(typed: str) -> int:
+def until(typed: str, now: datetime | None = None) -> int:
     """A bare date means its last moment."""
-    end = moment(typed, datetime.now().astimezone())
+    end = moment(typed, now or datetime.now().astimezone())
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", typed):
         end += timedelta(days=1, microseconds=-1)
     return _micros(end)

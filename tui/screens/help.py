@@ -11,7 +11,7 @@ class HelpScreen(PageScreen[None]):
     """Every key and what it does."""
 
     PAGE_TITLE = "Help"
-    FOOTER = ("back",)
+    FOOTER = ("keep", "clear", "find", "find-next", "find-previous", "back")
 
     def document(self, width: int) -> list[Line]:
         return help_document(width)

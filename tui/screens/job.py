@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.worker import Worker
 
-from engine import JobId, ParentJob
+from engine import JobId, ParentJob, Trend
 from engine.errors import DbtendError
 from tui.screens.base import STEPS_EVERY
 from tui.screens.job_actions import JobActions
@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 class JobScreen(PageScreen[None], JobActions[None]):
     """Opens at the child where `job` names one; what is done here is done to the whole job."""
 
-    FOOTER = ("cancel", "retry", "pin", "unpin", "back", "help")
+    FOOTER = (
+        *("keep", "clear", "cancel", "retry", "pin", "unpin"),
+        *("find", "find-next", "find-previous", "copy", "back", "palette", "help"),
+    )
 
     def __init__(self, job: JobId) -> None:
         super().__init__()
         self._job = job
         self._whole: ParentJob | None = None
+        self._trends: tuple[Trend, ...] = ()
+        self._trends_of: tuple[int, int] | None = None
+        """Of which job, and of how many of its operations that are over, the trends were read."""
         self._read_at = 0
         self._error: DbtendError | None = None
 
@@ -52,12 +58,18 @@ class JobScreen(PageScreen[None], JobActions[None]):
         self._read_at = self.console_app.clock()
         try:
             self._whole = await self.console_app.engine.job(self._job.parent)
+            await self._read_trends(self._whole)
         except DbtendError as error:
             self._error = error
         self.refresh_page()
         self.refresh_footer()
         if first and self._whole is not None and self._job.ordinal is not None:
             self.page.start_at(child_start(self.document(self.page.columns), self._job.ordinal))
+
+    async def _read_trends(self, job: ParentJob) -> None:
+        """Once, and again when another operation is over."""
+        if self._trends_of != (job.id, job.done):
+            self._trends_of, self._trends = (job.id, job.done), await self.console_app.engine.trend(job)
 
     @property
     def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
@@ -70,5 +82,5 @@ class JobScreen(PageScreen[None], JobActions[None]):
         app = self.console_app
         if self._whole is not None:
             name = app.name_of(self._whole.target)
-            return job_document(self._whole, name, now=app.clock(), width=width)
+            return job_document(self._whole, name, now=app.clock(), width=width, trends=self._trends)
         return wrapped(str(self._error), width, Role.FAILED) if self._error else []

@@ -1,26 +1,37 @@
-"""A screen that is one page to read."""
+"""A screen that is one page to read, and to find something in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from textual import on
+from textual.binding import BindingType
+from textual.content import Content
 from textual.widget import Widget
+from textual.widgets import Input
 
-from tui.screens.base import ConsoleScreen, Result
+from tui.actions import bindings
+from tui.screens.base import Result
+from tui.screens.entry import EntryScreen
+from tui.text import plain
+from tui.views.find import found_in_words
 from tui.views.line import Line
 from tui.widgets.item_list import ItemList
 from tui.widgets.page import Page
 
 
-class PageScreen(ConsoleScreen[Result]):
+class PageScreen(EntryScreen[Result]):
     """Shows what `document` says, and says it anew for another width."""
 
     PAGE_TITLE = ""
+    BINDINGS: ClassVar[list[BindingType]] = bindings("find", "find-next", "find-previous")
 
     def __init__(self) -> None:
         super().__init__()
         self.page = Page(id="page").titled(self.PAGE_TITLE)
+        self._text = ""
+        """What is looked for."""
 
     def compose_body(self) -> Iterator[Widget]:
         yield self.page
@@ -34,7 +45,43 @@ class PageScreen(ConsoleScreen[Result]):
 
     def refresh_page(self) -> None:
         self.page.show(self.document(self.page.columns))
+        self._tell()
 
     @on(ItemList.Resized, "#page")
     def _lay_out(self) -> None:
         self.refresh_page()
+
+    async def action_find(self) -> None:
+        await self.open_entry(self._text)
+
+    @on(Input.Changed, "#typed")
+    def _text_changed(self, message: Input.Changed) -> None:
+        self._find(message.value)
+
+    @on(Input.Submitted, "#typed")
+    async def _keep_text(self) -> None:
+        await self.close_entry()
+
+    def action_find_next(self, by: int) -> None:
+        self.page.find_next(by)
+        self._tell()
+
+    def take_back(self) -> bool:
+        looked_for = bool(self._text)
+        self._find("")
+        return looked_for
+
+    def can(self, action_id: str) -> bool:
+        finding = action_id not in {"find-next", "find-previous"} or bool(self.page.found)
+        return finding and super().can(action_id)
+
+    def _find(self, text: str) -> None:
+        self._text = text
+        self.page.find(text)
+        self._tell()
+        self.refresh_footer()
+
+    def _tell(self) -> None:
+        """Say how many there are, in the border of the page."""
+        said = found_in_words(len(self.page.found), self.page.found_at, plain(self._text)) if self._text else ""
+        self.page.border_subtitle = Content(said)

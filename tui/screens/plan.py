@@ -15,7 +15,7 @@ class PlanScreen(PageScreen[bool]):
 
     PAGE_TITLE = "Plan"
     BINDINGS = bindings("submit")
-    FOOTER = ("submit", "back", "help")
+    FOOTER = ("keep", "clear", "submit", "find", "find-next", "find-previous", "copy", "back", "palette", "help")
 
     def __init__(self, request: Request, name: str) -> None:
         """`name`: what the user calls the target."""
@@ -52,5 +52,5 @@ class PlanScreen(PageScreen[bool]):
         if not self.refuses("submit") and self.can("submit"):
             self.dismiss(True)
 
-    def action_back(self) -> None:
+    def leave(self) -> None:
         self.dismiss(False)

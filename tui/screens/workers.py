@@ -19,7 +19,19 @@ class WorkersScreen(PageScreen[None]):
     """Looks at them itself, for as long as it is open: that one comes, goes or stalls is no news of a job."""
 
     PAGE_TITLE = "Workers"
-    FOOTER = ("pause", "resume", "back", "help")
+    FOOTER = (
+        "keep",
+        "clear",
+        "pause",
+        "resume",
+        "find",
+        "find-next",
+        "find-previous",
+        "copy",
+        "back",
+        "palette",
+        "help",
+    )
 
     def __init__(self) -> None:
         super().__init__()

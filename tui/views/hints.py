@@ -11,7 +11,7 @@ from tui.views.line import Line, Role, wrapped
 from tui.views.lists import TargetState
 
 _GIVE_ONE: Final = "Leave with {quit} and give a path: dbtend FILE. Or look around with dbtend demo."
-_RUN_FIRST: Final = "No job yet: go back with {back}, choose operations and press {run}."
+_RUN_FIRST: Final = "Go back with {back}, choose operations and press {run}."
 
 
 def no_target(width: int) -> list[Line]:
@@ -64,5 +64,14 @@ def no_jobs(width: int, *, read_only: bool) -> list[Line]:
     ]
 
 
-def no_history(*, read_only: bool) -> str:
-    return "No job yet." if read_only else with_keys(_RUN_FIRST)
+def no_history(words: str, width: int, *, read_only: bool) -> list[Line]:
+    """In place of the history where nothing is found; `words`: the filter in force."""
+    if words:
+        return [
+            *wrapped(f"No job matches {words}", width),
+            *wrapped(with_keys("Change the filter with {filter}, or clear it with {back}."), width, Role.DIM),
+        ]
+    return [
+        *wrapped("No job yet.", width),
+        *([] if read_only else wrapped(with_keys(_RUN_FIRST), width, Role.DIM)),
+    ]

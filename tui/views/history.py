@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import JobId, ParentJob
-from tui.text import local_time, plain
+from tui.text import counted, local_time, plain
 from tui.views.line import Line, Role, fit, right
 from tui.views.status import STATUS_WIDTH, operations, status_span, time_taken
 
@@ -36,3 +36,12 @@ def history_row(parent: ParentJob, name: str, *, now: int, width: int) -> Line:
 def placeholder_row(job_id: int) -> Line:
     """What stands in for a row that has not been read yet."""
     return Line(((f"#{job_id} …", Role.DIM),), JobId(job_id))
+
+
+def found_in_words(found: int, total: int | None, words: str, *, complete: bool) -> str:
+    """`1,204 of 1,000,000 jobs  status:failed`; `words`: the filter in force."""
+    so_far = "" if complete else " so far"
+    if not words:
+        return counted(found, "job") + so_far
+    of = f"{found:,} of {counted(total, 'job')}" if total is not None else counted(found, "job")
+    return f"{of}{so_far}  {plain(words)}"

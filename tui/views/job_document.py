@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step
+from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step, Trend
 from tui.effects import effect, findings, is_finding, step_effect, steps_taken
 from tui.facts import number
 from tui.text import GLYPH, counted, local_time, plain, precise_duration
@@ -13,10 +13,11 @@ from tui.views.line import Line, Role, line, wrapped
 from tui.views.remarks import how_it_ended, remarks
 from tui.views.status import operations, status_span, time_taken, warnings
 from tui.views.times import moment, times
+from tui.views.trend import trend_lines
 
 
-def job_document(parent: ParentJob, name: str, *, now: int, width: int) -> list[Line]:
-    """A parent with its children, their attempts, steps and logs."""
+def job_document(parent: ParentJob, name: str, *, now: int, width: int, trends: Sequence[Trend] = ()) -> list[Line]:
+    """A parent with its children, their attempts, steps and logs; then how its operations went over time."""
     took = time_taken(parent, now)
     lines = [
         line((f"#{parent.id} ", Role.DIM), (plain(name) + "  ", Role.STRONG), status_span(parent, 13), took),
@@ -26,7 +27,7 @@ def job_document(parent: ParentJob, name: str, *, now: int, width: int) -> list[
     ]
     for child in parent.children:
         lines += [line(), *_child(parent, child, now, width)]
-    return lines
+    return [*lines, line(), *trend_lines(trends, width)] if trends else lines
 
 
 def child_start(lines: list[Line], ordinal: int) -> int:

@@ -1,4 +1,4 @@
-"""The history: every parent job, of which only those that are looked at are ever read."""
+"""The history: every parent job that matches, of which only those that are looked at are ever read."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from typing import Final
 from textual.cache import LRUCache
 from textual.message import Message
 
-from engine import ParentJob
+from engine import JobId, ParentJob
 from tui.actions import bindings
 from tui.views.history import history_row, placeholder_row
-from tui.views.line import Line
+from tui.views.line import Line, marked
 from tui.widgets.line_view import LineView
 
 PAGE: Final = 128
-KEPT_JOBS: Final = 64 * PAGE
+KEPT_JOBS: Final = 4 * PAGE
 
 
 class HistoryList(LineView):
-    """Holds the ids of all jobs, 8 bytes each, and asks for the jobs of a page when one of its lines is drawn."""
+    """Holds the ids of all jobs that were found, 8 bytes each, and asks for the jobs of a page when one of its lines is
+    drawn."""
 
-    BINDINGS = bindings("open")
+    BINDINGS = bindings("open", "mark")
 
     @dataclass
     class PageNeeded(Message):
@@ -46,6 +47,12 @@ class HistoryList(LineView):
         self._ids: array[int] = array("q")
         self._jobs: LRUCache[int, ParentJob] = LRUCache(KEPT_JOBS)
         self._asked: set[int] = set()
+        self._marked: dict[int, ParentJob] = {}
+        self._hint: Callable[[int], list[Line]] = lambda width: []
+        self._to_the_end = False
+        """Whether the end was asked for before all was there."""
+        self.complete = False
+        """Whether all that match are there; more may follow at the end."""
 
     @property
     def line_count(self) -> int:
@@ -67,7 +74,12 @@ class HistoryList(LineView):
         if parent is None:
             self._ask_for_page_of(index)
             return placeholder_row(parent_id)
-        return history_row(parent, self._name_of(parent.target), now=self._clock(), width=self.columns)
+        row = history_row(parent, self._name_of(parent.target), now=self._clock(), width=self.columns)
+        return marked(row, len(row.spans[0][0]) - 1) if parent_id in self._marked else row
+
+    def line_below(self, index: int) -> Line:
+        hint = self._hint(self.columns) if self.complete and not self._ids else []
+        return hint[index] if index < len(hint) else Line()
 
     def _ask_for_page_of(self, index: int) -> None:
         start = index - index % PAGE
@@ -76,38 +88,108 @@ class HistoryList(LineView):
             self._asked.update(ids)
             self.post_message(self.PageNeeded(ids))
 
-    def show_ids(self, ids: array[int]) -> None:
-        """Show these jobs; newest, that is highest, first."""
-        self._ids = ids
+    def begin(self, ids: array[int], parents: Iterable[ParentJob], hint: Callable[[int], list[Line]]) -> None:
+        """Show these jobs instead, newest first, of which some are known; more may follow.
+
+        `hint`: what to say where in the end there is none.
+        """
+        self._ids, self._hint, self.complete, self._to_the_end = array("q", ids), hint, False, False
+        for parent in parents:
+            self._keep(parent)
         self.count_changed()
+        self.set_reactive(HistoryList.cursor, 0)
+        self.scroll_to(y=0, animate=False, immediate=True)
+        self.post_message(self.CursorMoved(self))
         self.refresh()
+
+    def extend(self, ids: Iterable[int]) -> None:
+        """These older ones match as well. They are counted on the screen when they are twice as many as before."""
+        self._ids.extend(ids)
+        if len(self._ids) >= 2 * self.virtual_size.height:
+            self._show_more()
+
+    def end(self) -> None:
+        """No more match."""
+        self.complete = True
+        self._show_more()
+        if self._to_the_end:
+            self.cursor = self.line_count
+
+    def _show_more(self) -> None:
+        before = self.virtual_size.height
+        self.count_changed()
+        for index in range(before, self.scroll_offset.y + self.size.height):
+            self.refresh_line(index)
 
     def put(self, parents: Iterable[ParentJob]) -> None:
-        """These jobs were read or have changed; new ones are put in at the top, the cursor stays on its job."""
+        """These jobs, which match, were read or have changed; new ones are put in, the cursor stays on its job.
+
+        What is older than all that has been found so far is yet to be found.
+        """
         for parent in parents:
-            self._jobs.discard(parent.id)  # the cache keeps the first value of a key that it has
-            self._jobs[parent.id] = parent
-            self._asked.discard(parent.id)
-            index = bisect_left(self._ids, -parent.id, key=neg)
+            index = self._place_of(parent.id)
             if index < len(self._ids) and self._ids[index] == parent.id:
+                self._keep(parent)
                 self.refresh_line(index)
-            else:
+            elif index < len(self._ids) or self.complete:
+                self._keep(parent)
                 self._insert(index, parent.id)
 
-    def forget(self, ids: Iterable[int]) -> None:
-        """These are no longer kept: the cursor stays on its job, or comes to the next older one."""
-        gone = frozenset(ids)
-        if not gone:
-            return
-        newer = sum(i in gone for i in self._ids[: self.cursor])
-        self._ids = array("q", (i for i in self._ids if i not in gone))
-        self.count_changed()
-        self.cursor -= newer
-        self.refresh()
+    def forget(self, ids: Iterable[int]) -> int:
+        """These match no longer, or are not kept: the cursor stays on its job, or comes to the next older one.
+
+        How many of them were there.
+        """
+        removed = 0
+        for parent_id in ids:
+            index = self._place_of(parent_id)
+            if index < len(self._ids) and self._ids[index] == parent_id:
+                del self._ids[index]
+                removed += 1
+                if index < self.cursor:
+                    self.set_reactive(HistoryList.cursor, self.cursor - 1)
+        if removed:
+            self.count_changed()
+            self.set_reactive(HistoryList.cursor, self.validate_cursor(self.cursor))
+            self.show_line(self.cursor)
+            self.post_message(self.CursorMoved(self))
+            self.refresh()
+        return removed
 
     def give_up(self, ids: Iterable[int]) -> None:
         """These could not be read; they are asked for again when they are drawn again."""
         self._asked.difference_update(ids)
+
+    def _place_of(self, parent_id: int) -> int:
+        return bisect_left(self._ids, -parent_id, key=neg)
+
+    @property
+    def marked_jobs(self) -> list[tuple[ParentJob, JobId]]:
+        """The jobs that the next action is for, newest first; also those that the filter does not show."""
+        return [(self._marked[number], JobId(number)) for number in sorted(self._marked, reverse=True)]
+
+    def action_mark(self) -> None:
+        """Mark the job under the cursor, or take its mark away, and go on to the next one."""
+        parent = self.parent_job
+        if parent is None:
+            return
+        if self._marked.pop(parent.id, None) is None:
+            self._marked[parent.id] = parent
+        self.refresh_line(self.cursor)
+        self.action_move(1)
+        self.post_message(self.CursorMoved(self))
+
+    def clear_marks(self) -> None:
+        self._marked.clear()
+        self.refresh()
+        self.post_message(self.CursorMoved(self))
+
+    def _keep(self, parent: ParentJob) -> None:
+        if parent.id in self._marked:
+            self._marked[parent.id] = parent
+        self._jobs.discard(parent.id)  # the cache keeps the first value of a key that it has
+        self._jobs[parent.id] = parent
+        self._asked.discard(parent.id)
 
     def _insert(self, index: int, parent_id: int) -> None:
         self._ids.insert(index, parent_id)
@@ -116,6 +198,14 @@ class HistoryList(LineView):
             self.set_reactive(HistoryList.cursor, self.cursor + 1)
             self.show_line(self.cursor)
         self.refresh()
+
+    def action_last(self) -> None:
+        super().action_last()
+        self._to_the_end = not self.complete
+
+    def action_move(self, by: int) -> None:
+        self._to_the_end = False
+        super().action_move(by)
 
     def action_open(self) -> None:
         if self.parent_id is not None:

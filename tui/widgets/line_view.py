@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -17,7 +18,7 @@ from textual.strip import Strip
 
 from tui.actions import bindings
 from tui.theme import looks_of
-from tui.views.line import Line
+from tui.views.line import Line, Span
 
 
 class LineView(ScrollView, can_focus=True):
@@ -51,6 +52,10 @@ class LineView(ScrollView, can_focus=True):
     def line_at(self, index: int) -> Line:
         raise NotImplementedError
 
+    def line_below(self, index: int) -> Line:
+        """What stands at a place below the last line."""
+        return Line()
+
     def is_under_cursor(self, index: int) -> bool:
         return self.HAS_CURSOR and index == self.cursor
 
@@ -67,14 +72,21 @@ class LineView(ScrollView, can_focus=True):
         index = y + self.scroll_offset.y
         base = self.rich_style
         width = self.size.width
-        if index >= self.line_count:
-            return Strip.blank(width, base)
         looks = looks_of(self.app)
         over = Style.null()
-        if self.is_under_cursor(index):
-            over = looks.cursor if self.has_focus else looks.cursor_blurred
-        segments = [Segment(text, base + looks.roles[role] + over) for text, role in self.line_at(index).spans]
+        if index >= self.line_count:
+            shown = self.line_below(index)
+        else:
+            shown = self.line_at(index)
+            if self.is_under_cursor(index):
+                over = looks.cursor if self.has_focus else looks.cursor_blurred
+        segments = [Segment(text, base + style + over) for text, style in self.styled(index, shown.spans)]
         return Strip(segments).simplify().adjust_cell_length(width, base + over)
+
+    def styled(self, index: int, spans: Sequence[Span]) -> Iterator[tuple[str, Style]]:
+        """The spans of a line with how they look."""
+        roles = looks_of(self.app).roles
+        return ((text, roles[role]) for text, role in spans)
 
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, self.line_count - 1))

@@ -1,4 +1,4 @@
-"""Every question the engine and the console ask is answered through an index, and pages do not shift."""
+"""Every question the engine and the console ask is answered through an index."""
 
 from __future__ import annotations
 
@@ -6,33 +6,20 @@ import json
 import re
 import sqlite3
 from contextlib import closing
-from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.execution import Report
-from engine.jobs import JobId, OnDuplicate, Operation, Status
+from engine.jobs import JobId, OnDuplicate
 from engine.store import connections, interventions, queries, transactions, upkeep
-from engine.watching import HistoryFilter
-from tests.building import COMPLETED, FAILED, new_job
+from tests.building import COMPLETED, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from engine.store.sqlite import SqliteStore
-
-FILTERS = [
-    HistoryFilter(target=target, status=status, operation=operation, since=since, until=until)
-    for target, status, operation, since, until in product(
-        (None, "sqlite:///sales.db"),
-        (None, Status.FAILED, Status.RUNNING, Status.SKIPPED),
-        (None, Operation.VACUUM),
-        (None, 5),
-        (None, 9),
-    )
-]
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +39,9 @@ def plan_of(file: sqlite3.Connection, sql: str, values: dict[str, object] | Sequ
 
 
 def is_through_an_index(line: str) -> bool:
-    """A SEARCH, a walk along the primary key that the LIMIT ends, or one through the few open or skipped."""
+    """A SEARCH, or a walk through the few that are open."""
     words = ("SEARCH", "LIST SUBQUERY", "CORRELATED", "SCALAR", "REUSE LIST", "SCAN json_each", "CO-ROUTINE")
-    walks = ("SCAN parent_job", "SCAN parent_job USING INDEX parent_job_open", "SCAN p USING INDEX parent_job_open")
-    few = "SCAN child_job USING COVERING INDEX child_job_skipped"
-    return line.startswith((*words, "SCAN (subquery")) or line in walks or line == few
-
-
-@pytest.mark.parametrize("where", FILTERS, ids=str)
-def test_a_page_of_history_needs_no_sort_and_no_scan_of_children(
-    file: sqlite3.Connection, where: HistoryFilter
-) -> None:
-    plan = plan_of(file, *queries.history(where, before=150, limit=50))
-    assert not [line for line in plan if "TEMP B-TREE" in line]
-    assert all(is_through_an_index(line) for line in plan), plan
+    return line.startswith((*words, "SCAN (subquery")) or line == "SCAN p USING INDEX parent_job_open"
 
 
 @pytest.mark.parametrize(
@@ -168,17 +144,6 @@ def test_what_tells_of_processes_sorts_no_more_than_there_are_processes(any_stor
         assert all(line == "SCAN worker" or "INDEX child_job_owner (owner>?)" in line for line in tables), tables
 
 
-async def test_r24_paging_shows_each_job_once_while_new_ones_arrive(store: SqliteStore) -> None:
-    await store.submit([new_job(f"db{number}") for number in range(25)], OnDuplicate.REFUSE)
-    seen: list[int] = []
-    before: int | None = None
-    while page := await store.history(HistoryFilter(), before=before, limit=10):
-        seen += [job.id for job in page]
-        before = page[-1].id
-        await store.submit([new_job(f"new{len(seen)}")], OnDuplicate.REFUSE)
-    assert seen == list(range(25, 0, -1))
-
-
 async def test_r24_ids_are_in_time_order_even_where_the_clock_is_set_back(store_path: Path) -> None:
     connections.create_file(store_path)
     file = connections.connect_writer(store_path)
@@ -186,30 +151,6 @@ async def test_r24_ids_are_in_time_order_even_where_the_clock_is_set_back(store_
         transactions.submit(file, [new_job(f"db{at}")], OnDuplicate.REFUSE, at)
     assert [row[0] for row in file.execute("SELECT created_at FROM parent_job ORDER BY id")] == [100, 100, 120]
     file.close()
-
-
-async def test_history_filters(store: SqliteStore) -> None:
-    await store.submit([new_job("sales", Operation.VACUUM), new_job("stock", Operation.ANALYZE)], OnDuplicate.REFUSE)
-    for outcome in (COMPLETED, FAILED):
-        claim = await store.claim("me")
-        assert claim is not None
-        await store.finish(claim, outcome, Report())
-    created = [(await store.job(n)).created_at for n in (1, 2)]
-
-    async def found(where: HistoryFilter) -> list[int]:
-        ids = [job.id for job in await store.history(where, before=None, limit=9)]
-        assert ids == list(await store.history_ids(where))
-        return ids
-
-    assert await found(HistoryFilter()) == [2, 1]
-    assert await found(HistoryFilter(target="sqlite:///sales.db")) == [1]
-    assert await found(HistoryFilter(status=Status.FAILED)) == [2]
-    assert await found(HistoryFilter(operation=Operation.ANALYZE)) == [2]
-    assert await found(HistoryFilter(error_text="IT BROKE")) == [2]
-    assert await found(HistoryFilter(error_text="it%broke")) == []
-    assert await found(HistoryFilter(since=created[0])) == [2, 1]
-    assert await found(HistoryFilter(since=created[1] + 1)) == []
-    assert await found(HistoryFilter(until=created[0] - 1)) == []
 
 
 async def test_jobs_come_in_the_order_asked_for_and_unknown_ones_are_left_out(store: SqliteStore) -> None:

@@ -331,7 +331,7 @@ async def test_many_jobs_in_the_history_are_read_by_the_page(seeded: Seeded, clo
         await console.until(lambda: "#1 " in view.render_line(view.size.height - 1).text)
         await console.until(lambda: "cancelled" in view.render_line(view.size.height - 1).text)
         known = view._jobs
-        assert 128 <= len(known) <= 3 * 128
+        assert 64 <= len(known) <= 3 * 128
 
 
 async def test_jobs_that_retention_removed_leave_the_history(seeded: Seeded, clock: Clock) -> None:

@@ -1,0 +1,18 @@
+"""How much an operation has to do: what runs must have in common to be compared."""
+
+from __future__ import annotations
+
+from engine.jobs import Operation, Options
+
+
+def extent(operation: Operation, options: Options) -> tuple[object, ...]:
+    """What of the options makes an operation longer or shorter."""
+    match operation:
+        case Operation.CHECK:
+            return options.objects, options.check_level
+        case Operation.ANALYZE:
+            return options.objects, options.analysis_limit
+        case Operation.REINDEX | Operation.FTS_OPTIMIZE:
+            return (options.objects,)
+        case _:
+            return ()

@@ -1,0 +1,90 @@
+"""How an operation went on one database over time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine import Engine, Operation, Options, Status
+from engine.execution import Outcome, Report
+from engine.jobs import CheckLevel, JobId, OnDuplicate
+from engine.store import queries
+from engine.trend import RUNS, PastRun, trend_of
+from tests.building import CANCELLED, FAILED, new_job
+from tests.engine.store.test_queries import any_store as any_store
+from tests.engine.store.test_queries import plan_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from engine.store.sqlite import SqliteStore
+
+SECOND = 1_000_000
+
+
+def run(number: int, status: Status = Status.COMPLETED, options: Options | None = None) -> PastRun:
+    return PastRun(
+        job=JobId(number, 1), status=status, at=number * SECOND, seconds=number, size=None, options=options or Options()
+    )
+
+
+def test_the_newest_that_completed_are_told_oldest_first_and_the_others_between_them_counted() -> None:
+    runs = [run(n, Status.FAILED if n % 10 == 0 else Status.CANCELLED if n % 10 == 5 else Status.COMPLETED)
+            for n in range(100, 0, -1)]  # fmt: skip
+    trend = trend_of(Operation.VACUUM, Options(), runs)
+    assert len(trend.runs) == RUNS
+    assert [trend.runs[0].seconds, trend.runs[-1].seconds] == [26, 99]
+    assert (trend.failed, trend.cancelled) == (8, 7)
+
+
+def test_only_runs_that_had_as_much_to_do_are_compared() -> None:
+    quick, one = Options(check=CheckLevel.QUICK), Options(objects=("orders",))
+    runs = [run(4), run(3, options=quick), run(2, options=one), run(1)]
+    assert [r.seconds for r in trend_of(Operation.CHECK, Options(), runs).runs] == [1, 4]
+    assert [r.seconds for r in trend_of(Operation.CHECK, quick, runs).runs] == [3]
+    assert [r.seconds for r in trend_of(Operation.VACUUM, Options(), runs).runs] == [1, 2, 3, 4]
+    assert trend_of(Operation.CHECK, replace(quick, objects=("x",)), runs).runs == ()
+
+
+def test_past_runs_are_found_along_the_jobs_of_the_target(any_store: sqlite3.Connection) -> None:
+    values = {"target": "sqlite:///db1.db", "operation": "vacuum", "newest": 150, "jobs": 60, "runs": 9}
+    plan = plan_of(any_store, queries.PAST_RUNS, values)
+    assert [line for line in plan if "parent_job" in line or line.startswith(("SCAN", "SEARCH"))] == [
+        "SEARCH p USING INDEX parent_job_target (target=? AND id>? AND id<?)",
+        "SEARCH parent_job USING COVERING INDEX parent_job_target (target=? AND id<?)",
+        "SEARCH c USING INDEX child_job_operation (operation=? AND parent_id=?)",
+    ]
+    assert not [line for line in plan if "TEMP B-TREE" in line]
+
+
+async def test_the_trend_of_a_job_is_of_its_target_up_to_then(store: SqliteStore, store_path: Path) -> None:
+    outcomes = [
+        Outcome(status=Status.COMPLETED, before={"size": 90}, after={"size": 70}),
+        FAILED,
+        Outcome(status=Status.COMPLETED, before={"size": 80}),
+        CANCELLED,
+        Outcome(status=Status.COMPLETED),
+    ]
+    jobs = []
+    for outcome in outcomes:
+        for target in ("sales", "other"):
+            ids = await store.submit([new_job(target, Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.REFUSE)
+            while claim := await store.claim("me", ids):
+                await store.finish(claim, outcome, Report())
+            jobs += ids if target == "sales" else []
+    async with Engine.open(store_path) as engine:
+        vacuum, analyze = await engine.trend(await engine.job(jobs[3]))
+        (last, _) = await engine.trend(await engine.job(jobs[4]))
+    assert (vacuum.operation, analyze.operation) == (Operation.VACUUM, Operation.ANALYZE)
+    assert [(r.job, r.size) for r in vacuum.runs] == [(JobId(jobs[0], 1), 70), (JobId(jobs[2], 1), 80)]
+    assert (vacuum.failed, vacuum.cancelled) == (1, 1)
+    assert [r.size for r in last.runs] == [70, 80, None]
+
+
+async def test_what_has_not_begun_or_still_runs_is_no_past_run(store: SqliteStore, store_path: Path) -> None:
+    (parent_id,) = await store.submit([new_job("sales", Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.REFUSE)
+    await store.claim("me")
+    async with Engine.open(store_path) as engine:
+        trends = await engine.trend(await engine.job(parent_id))
+    assert [trend.runs for trend in trends] == [(), ()]

@@ -1,0 +1,195 @@
+"""The history: its filter line, and how its rows follow what happens."""
+
+from __future__ import annotations
+
+import pytest
+from textual.content import Content
+
+from engine import JobId, OnDuplicate, Operation
+from engine.execution import Outcome, Report
+from engine.jobs import Status
+from engine.store import searching
+from tests.building import new_job
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import (
+    Clock,
+    Console,
+    add_completed_job,
+    add_failed_job,
+    add_running_job,
+    finish_job,
+    open_console,
+)
+from tui.widgets.history_list import HistoryList
+
+
+async def some_jobs(seeded: Seeded, clock: Clock) -> None:
+    """#1 failed on app, #2 completed on sales, #3 failed on stock; a day between them."""
+    await add_failed_job(seeded.store, seeded.owner, clock, "app")
+    clock.forward(86_400)
+    await add_completed_job(seeded.store, seeded.owner, clock, "sales")
+    clock.forward(86_400)
+    await add_failed_job(seeded.store, seeded.owner, clock, "stock")
+
+
+def ids(console: Console) -> list[int]:
+    view = console.app.screen.query_one(HistoryList)
+    return list(view._ids)
+
+
+def border(console: Console) -> str:
+    return Content.from_markup(console.app.screen.query_one(HistoryList).border_subtitle or "").plain
+
+
+async def type_filter(console: Console, text: str) -> None:
+    await console.press("slash")
+    await console.press(*("space" if char == " " else char for char in text))
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("target:sales", [2]),
+        ("target:SHOP", [2]),
+        ("status:failed", [3, 1]),
+        ("status:failed since:1d", [3]),
+        ("op:vacuum", [2]),
+        ("unique failed", [3, 1]),
+        ("unique target:app", [1]),
+        ('"failed unique"', []),
+    ],
+)
+async def test_the_filter_takes_effect_while_it_is_typed(
+    seeded: Seeded, clock: Clock, words: str, found: list[int]
+) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        console.app.name_target("sqlite:///sales.db", "shop")
+        await console.press("h")
+        assert (ids(console), border(console)) == ([3, 2, 1], "3 jobs")
+        await type_filter(console, words)
+        await console.until(lambda: ids(console) == found)
+        assert border(console) == f"{len(found)} of 3 jobs  {words}"
+
+
+async def test_enter_keeps_the_filter_and_esc_first_clears_it_and_then_goes_back(seeded: Seeded, clock: Clock) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await type_filter(console, "target:sales")
+        assert console.text("#footer") == "enter keep  esc clear"
+        await console.press("enter")
+        assert ids(console) == [2]
+        assert console.app.focused is console.app.screen.query_one(HistoryList)
+        assert "/ filter" in console.text("#footer")
+        await console.press("slash", "backspace", "enter")
+        assert border(console) == "1 of 3 jobs  target:sale"
+        await console.press("escape")
+        assert (console.screen_name, ids(console), border(console)) == ("HistoryScreen", [3, 2, 1], "3 jobs")
+        await console.press("escape")
+        assert console.screen_name == "MainScreen"
+
+
+async def test_esc_in_the_line_clears_it_and_q_leaves_with_a_filter_in_force(seeded: Seeded, clock: Clock) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await type_filter(console, "status:failed")
+        await console.press("escape")
+        assert (ids(console), console.screen_name) == ([3, 2, 1], "HistoryScreen")
+        assert not console.app.screen.query("#entry")
+        await type_filter(console, "status:failed")
+        await console.press("enter", "q")
+        assert console.screen_name == "MainScreen"
+
+
+async def test_an_error_is_said_while_typing_and_what_was_found_stays(seeded: Seeded, clock: Clock) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await type_filter(console, "target:sales status:faild")
+        assert console.message.startswith("status:faild: is no status (did you mean failed?")
+        assert ids(console) == [2]
+        await console.press("enter")
+        assert console.app.screen.query("#entry")  # it is not kept
+        await console.press("backspace", "backspace", "l", "e", "d", "enter")
+        assert (ids(console), console.message) == ([], "")
+
+
+async def test_the_beginning_of_what_is_known_is_neither_text_nor_wrong(seeded: Seeded, clock: Clock) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        for typed, hint in (
+            ("target:sales st", "status: pending, running"),
+            ("target:sales status:", "status: pending, running"),
+            ("target:sales status:compl", "status: pending, running"),
+            ("target:sales op:", "op: vacuum, analyze"),
+            ("target:sales since:7", "since: a date such as"),
+        ):
+            await type_filter(console, typed)
+            assert console.message.startswith(hint)
+            assert ids(console) == [2]
+            await console.press("escape")
+
+
+async def test_nothing_found_says_what_to_do(seeded: Seeded, clock: Clock) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await type_filter(console, "op:backup")
+        view = console.app.screen.query_one(HistoryList)
+        await console.until(lambda: "No job matches op:backup" in view.render_line(0).text)
+        assert "clear it with esc" in view.render_line(1).text
+
+
+async def test_rows_come_and_go_under_a_filter_as_jobs_change(seeded: Seeded, clock: Clock) -> None:
+    running = await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await type_filter(console, "status:running")
+        await console.press("enter")
+        await console.until(lambda: ids(console) == [running])
+        (another,) = await seeded.store.submit([new_job("app", Operation.VACUUM)], OnDuplicate.REFUSE)
+        claim = await seeded.store.claim(seeded.owner, [another])
+        await console.until(lambda: ids(console) == [another, running])
+        await finish_job(seeded.store, seeded.owner, clock, running)
+        await console.until(lambda: ids(console) == [another])
+        assert border(console) == "1 of 2 jobs  status:running"
+        await console.press("escape")
+        await type_filter(console, "full")
+        await console.until(lambda: ids(console) == [])
+        assert claim is not None
+        await seeded.store.finish(claim, Outcome(status=Status.FAILED, error="disk is full"), Report())
+        await console.until(lambda: ids(console) == [another])
+
+
+async def test_the_cursor_stays_on_its_job_while_newer_ones_stop_matching(seeded: Seeded, clock: Clock) -> None:
+    made = await seeded.store.submit([new_job(f"db{n}", Operation.VACUUM) for n in range(4)], OnDuplicate.REFUSE)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await type_filter(console, "status:pending")
+        await console.press("enter", "down", "down")
+        view = console.app.screen.query_one(HistoryList)
+        assert view.parent_id == made[1]
+        await seeded.store.request_cancel(JobId(made[3]))
+        await console.until(lambda: ids(console) == [made[2], made[1], made[0]])
+        assert view.parent_id == made[1]
+        await seeded.store.request_cancel(JobId(made[1]))
+        await console.until(lambda: ids(console) == [made[2], made[0]])
+        assert view.parent_id == made[0]
+
+
+async def test_the_end_is_reached_even_where_it_is_asked_for_before_all_was_read(
+    seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "FIRST_RANGE", 16)
+    monkeypatch.setattr(searching, "LARGEST_RANGE", 16)
+    await seeded.store.submit([new_job(f"db{n}", Operation.VACUUM) for n in range(300)], OnDuplicate.REFUSE)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.pilot.press("h")
+        await console.pilot.press("G")
+        view = console.app.screen.query_one(HistoryList)
+        await console.until(lambda: view.complete)
+        assert (view.line_count, view.parent_id) == (300, 1)
+        await console.until(lambda: "#1 " in view.render_line(view.size.height - 1).text)

@@ -1,0 +1,108 @@
+"""The trend of an operation as text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import JobId, Operation, Options, PastRun, Status, Trend
+from tui.text import cells
+from tui.trend import ROWS, bars, headline, plots
+from tui.views.trend import trend_lines
+
+DAY = 86_400 * 1_000_000
+START = 1_795_000_000 * 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def trend(seconds: Sequence[float], sizes: Sequence[float | None] = (), **more: int) -> Trend:
+    runs = tuple(
+        PastRun(
+            job=JobId(n + 1, 1), status=Status.COMPLETED, at=START + n * DAY, seconds=took,
+            size=sizes[n] if sizes else None, options=Options(),
+        )
+        for n, took in enumerate(seconds)
+    )  # fmt: skip
+    return Trend(Operation.VACUUM, runs, **more)
+
+
+def lines(of: Trend, width: int = 76) -> list[str]:
+    return [line.text.rstrip() for line in trend_lines([of], width)]
+
+
+def test_durations_and_sizes_are_plotted_with_what_stands_out() -> None:
+    of = trend([1, 2, 4, 8, 3], [1e9, 2e9, None, 4e9, 3e9], failed=2, cancelled=1)
+    assert lines(of) == [
+        "Trend on this database",
+        "  vacuum  5 runs from 2026-11-18 to 2026-11-22, not counting 2 failed and 1",
+        "  cancelled",
+        "    duration  last 3.00 s on 2026-11-22, median 3.00 s",
+        "              min 1.00 s on 2026-11-18, max 8.00 s on 2026-11-21",
+        "        8.00 s    █",
+        "                 ▄█▁",
+        "             0 ▃▆███",
+        "    size  last 3.00 GB on 2026-11-22, median 2.50 GB",
+        "          min 1.00 GB on 2026-11-18, max 4.00 GB on 2026-11-21",
+        "       4.00 GB   █▂",
+        "                ▄██",
+        "             0 ▆███",
+    ]
+
+
+def test_where_there_is_room_they_stand_beside_each_other() -> None:
+    shown = lines(trend([1, 2, 4], [1e9, 2e9, 4e9]), 154)
+    assert len(shown) == 2 + 5
+    assert "duration  last 4.00 s on 2026-11-20" in shown[2]
+    assert shown[2].index("size  last 4.00 GB on 2026-11-20") == 4 + 75
+
+
+def test_fewer_than_three_runs_are_said_and_not_drawn() -> None:
+    assert lines(trend([1, 2], [1, 2], failed=4)) == [
+        "Trend on this database",
+        "  vacuum  2 completed runs here: a trend is shown from 3 on, not counting 4",
+        "  failed",
+    ]
+    assert headline(trend([])).startswith("vacuum  0 completed runs")
+    assert len(plots(trend([1, 2, 3], [5, None, 7]), 76)) == 1  # of the sizes there are too few
+
+
+def test_sizes_that_hardly_differ_are_said_and_not_drawn() -> None:
+    _, sizes = plots(trend([1, 2, 3], [100e9, 101e9, 99e9]), 76)
+    assert sizes.rows == ()
+    assert "min 99.0 GB" in " ".join(sizes.said)
+
+
+def test_without_operations_there_is_nothing() -> None:
+    assert trend_lines([], 76) == []
+
+
+@given(
+    st.lists(st.floats(0, 1e7), min_size=3, max_size=60),
+    st.floats(0, 1e15),
+    st.integers(56, 160),
+)
+def test_it_fits_whatever_the_figures(seconds: list[float], size: float, width: int) -> None:
+    of = trend(seconds, [size * second for second in seconds])
+    assert max(cells(text) for text in lines(of, width)) <= width
+
+
+@given(st.lists(st.floats(0, 1e12), min_size=1, max_size=60))
+def test_each_value_has_a_bar_and_the_largest_is_the_highest(values: list[float]) -> None:
+    rows = bars(values, ROWS)
+    assert {len(row) for row in rows} == {len(values)}
+    assert " " not in rows[-1]
+    heights = ["".join(row[n] for row in rows) for n in range(len(values))]
+    if max(values) > 0:
+        assert heights[values.index(max(values))] == "█" * ROWS
