@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import ClassVar
-from urllib.parse import unquote
 
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -28,6 +27,7 @@ from tui.screens.confirm import ConfirmScreen
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
 from tui.screens.workers import WorkersScreen
+from tui.target_names import TargetNames
 from tui.terminal import Terminal
 from tui.text import counted
 from tui.theme import ANSI_THEMES, ANSI_VARIABLES, DBTEND, suitable_theme
@@ -79,7 +79,7 @@ class DbtendApp(App[None]):
         self.feed = JobFeed(engine, self.news.publish, self.trouble.publish, refresh=self.config.refresh)
         self._tends = False
         """Whether a worker is to be there while jobs are open: not before somebody has said so."""
-        self._names = {entry.url: entry.name for entry in targets}
+        self.names = TargetNames(targets)
         self.register_theme(DBTEND)
         self.theme = theme
 
@@ -133,17 +133,13 @@ class DbtendApp(App[None]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return dict(ANSI_VARIABLES)
 
-    def name_target(self, url: str, name: str) -> None:
-        """From now on the target with this URL goes by this name."""
-        self._names[url] = name
-
     def name_of(self, url: str) -> str:
-        """What the user calls the target with this URL; the file's name where it has no other."""
-        return self._names.get(url) or unquote(url.rstrip("/").rsplit("/", 1)[-1]) or url
+        """What the user calls the target with this URL, with its label."""
+        return self.names.of(url)
 
     def in_words(self, error: DbtendError) -> str:
         """An error, with the target named as the user calls it."""
-        return str(error).replace(error.what, self._names.get(error.what, error.what), 1)
+        return str(error).replace(error.what, self.names.given(error.what) or error.what, 1)
 
     def action_help(self) -> None:
         if not isinstance(self.screen, HelpScreen):

@@ -26,13 +26,20 @@ DBTEND: Final = Theme(
     surface="#14181d",
     panel="#1f262e",
     dark=True,
-    variables={"dim": "#7f8b98", "line": "#3a4450", "cursor": "#2b3b49", "cursor-blurred": "#1f2830"},
+    variables={
+        "dim": "#7f8b98",
+        "line": "#3a4450",
+        "cursor": "#2b3b49",
+        "cursor-blurred": "#1f2830",
+        "label": "#d99adf",
+    },
 )
 ANSI_VARIABLES: Final = {
     "dim": "ansi_default",
     "line": "ansi_default",
     "cursor": "ansi_default",
     "cursor-blurred": "ansi_default",
+    "label": "ansi_magenta",
 }
 """The same variables for the themes that take their colours from the terminal."""
 ANSI_THEMES: Final = ("ansi-dark", "ansi-light")
@@ -46,6 +53,7 @@ _ROLES: Final = {
     Role.KEY: ("primary", True),
     Role.BAR: ("primary", False),
     Role.WARNING: ("warning", True),
+    Role.LABEL: ("label", True),
     Role.PENDING: ("dim", False),
     Role.RUNNING: ("primary", True),
     Role.COMPLETED: ("success", False),

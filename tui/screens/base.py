@@ -14,7 +14,7 @@ from textual.widget import Widget
 from engine.errors import DbtendError
 from tui.actions import bindings
 from tui.views.keys import footer_line
-from tui.views.line import Role, line, wrapped
+from tui.views.line import Role, line, with_labels, wrapped
 from tui.widgets.one_line import OneLine
 from tui.widgets.page import Page
 
@@ -85,6 +85,7 @@ class ConsoleScreen(Screen[Result]):
     def say(self, sentence: str, role: Role = Role.TEXT) -> None:
         """Show a sentence above the footer until the next key; nothing takes it away."""
         lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
+        lines = with_labels(lines, self.console_app.names.tags)
         self._message.display = bool(lines)
         self._message.styles.height = len(lines)
         self._message.show(lines)

@@ -100,7 +100,6 @@ class MainScreen(JobActions[None]):
                 self._board.give_up(number, error)
             else:
                 self._board.learn(number, info)
-                app.name_target(info.url, entry.name)
             self._show_targets()
         self.run_worker(self._advise_on(numbers), group="advice")
 

@@ -6,13 +6,16 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rich.cells import cell_len
+
 from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.advice import worst
 from engine.config import TargetEntry
 from engine.errors import DbtendError, TargetBusyError
 from tui.facts import number
+from tui.target_names import TargetName
 from tui.text import GLYPH, plain, size
-from tui.views.line import Line, Role, Span, both_ends, fit, wrapped
+from tui.views.line import Line, Role, Span, both_ends, fit, named, wrapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,11 @@ def target_rows(states: Collection[TargetState], current: int, width: int) -> li
     rows: list[Line] = []
     for at, state in enumerate(states):
         here = at == current
-        label = f" {plain(state.entry.label)}" if state.entry.label else ""
-        left: tuple[Span, ...] = (
-            ("> " if here else "  ", Role.STRONG),
-            (plain(state.entry.name), Role.STRONG if here else Role.TEXT),
-            (label, Role.WARNING),
-        )
-        rows.append(Line(both_ends(left, _target_word(state), width).spans, at))
+        word = _target_word(state)
+        room = width - 2 - sum(cell_len(text) for text, _ in word)
+        name = named(TargetName.of(state.entry), room, Role.STRONG if here else Role.TEXT)
+        left: tuple[Span, ...] = (("> " if here else "  ", Role.STRONG), *name)
+        rows.append(Line(both_ends(left, word, width).spans, at))
         if state.error:
             rows += [Line(((fit(f"  {plain(state.error.why)}", width), Role.DIM),), at)]
     return rows
