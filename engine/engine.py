@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Self
@@ -129,6 +130,10 @@ class Engine:
     async def inspect(self, target: str) -> TargetInfo:
         """What a database is and what can be done with it. Raises TargetError."""
         return await look.inspect(target)
+
+    async def presence(self, target: str) -> str:
+        """The same for as long as the same database is there and may be read. Raises TargetError where it is not."""
+        return await asyncio.to_thread(look.presence, target)  # a disk that does not answer stops nobody else
 
     async def advise(self, target: str, *, budget: float | None = 0.5) -> tuple[Advice, ...]:
         """What a database needs and why: one for each operation, in the order in which they are best run.

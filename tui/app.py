@@ -23,6 +23,7 @@ from engine.errors import DbtendError
 from tui.actions import bindings
 from tui.feed import JobFeed, News, left_over
 from tui.person import user_at_host
+from tui.saved_targets import SavedTargets
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.help import HelpScreen
 from tui.screens.main import MainScreen
@@ -52,6 +53,7 @@ class DbtendApp(App[None]):
         targets: Sequence[TargetEntry],
         *,
         ensure_worker: Callable[[], None],
+        saved: SavedTargets | None = None,
         config: ConsoleConfig | None = None,
         clock: Callable[[], int] = now,
         person: str | None = None,
@@ -61,6 +63,7 @@ class DbtendApp(App[None]):
             engine: open, and open for as long as the app runs.
             targets: the databases to show.
             ensure_worker: is called after each submit, and sees to it that a worker process is there.
+            saved: the targets of the config file; None where nothing is to be kept.
             clock: microseconds since the epoch, UTC.
             person: who sits here, for others to know; None: `user@host`.
         """
@@ -79,7 +82,8 @@ class DbtendApp(App[None]):
         self.feed = JobFeed(engine, self.news.publish, self.trouble.publish, refresh=self.config.refresh)
         self._tends = False
         """Whether a worker is to be there while jobs are open: not before somebody has said so."""
-        self.names = TargetNames(targets)
+        self.saved = saved
+        self.names = TargetNames(saved.entries if saved is not None else (), targets)
         self.register_theme(DBTEND)
         self.theme = theme
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote
 
@@ -43,17 +44,17 @@ class TargetNames:
         """`sources`: a later one names what an earlier one named, too, but does not take a label away."""
         self._names: dict[str, TargetName] = {}
         for entries in sources:
-            self.learn(entries)
+            for entry in entries:
+                known = self._names.get(_canonical(entry.url))
+                self.learn(entry if entry.label or not known else replace(entry, label=known.tag[1:-1] or None))
 
-    def learn(self, entries: Iterable[TargetEntry]) -> None:
-        for entry in entries:
-            try:
-                url = look.canonical_url(entry.url)
-            except DbtendError:
-                url = entry.url
-            known = self._names.get(url)
-            self._names[url] = TargetName(entry.name, entry.label or (known and known.tag[1:-1]))
-            self._names[entry.url] = self._names[url]
+    def learn(self, entry: TargetEntry) -> None:
+        """From now on it goes by this name, and this label."""
+        self._names[_canonical(entry.url)] = self._names[entry.url] = TargetName.of(entry)
+
+    def forget(self, entry: TargetEntry) -> None:
+        for url in (_canonical(entry.url), entry.url):
+            self._names.pop(url, None)
 
     def of(self, url: str) -> TargetName:
         """The file's name where it has no other."""
@@ -67,3 +68,10 @@ class TargetNames:
     def tags(self) -> frozenset[str]:
         """All labels, as they are shown."""
         return frozenset(name.tag for name in self._names.values() if name.tag)
+
+
+def _canonical(url: str) -> str:
+    try:
+        return look.canonical_url(url)
+    except DbtendError:
+        return url  # it names no database that we know of, but it may have a name

@@ -62,7 +62,7 @@ def test_a_label_is_shown_in_every_row_that_names_its_target() -> None:
         history_row(job, name, now=0, width=78),
         detail_lines(job, JobId(42), name, now=0, width=52)[0],
         job_document(job, name, now=0, width=78)[0],
-        target_rows([TargetState(replace(PROD, name="a very long name " * 3))], 0, 27)[0],
+        target_rows({0: TargetState(replace(PROD, name="a very long name " * 3))}, 0, 27)[0],
     ):
         assert ("[PROD]", Role.LABEL) in {(text.strip(), role) for text, role in first.spans}, first.text
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 from engine import Engine
 from engine.config import ConsoleConfig, TargetEntry
+from engine.config_file import ConfigFile
 from engine.errors import UsageError
 from tui.commands.arguments import COMMANDS
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, target_entries
+from tui.saved_targets import SavedTargets
 from tui.worker_process import DetachedWorker
 
 
@@ -25,7 +27,8 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     refuse_mistyped_command(args.words, {entry.name for entry in config.targets})
     targets = target_entries(args.words or [entry.name for entry in config.targets], config)
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
-    open_console(settings.store, targets, config.console, worker, mouse=not args.no_mouse)
+    saved = SavedTargets(ConfigFile(settings.config_path), config)
+    open_console(settings.store, targets, config.console, worker, mouse=not args.no_mouse, saved=saved)
     return OK
 
 
@@ -42,9 +45,18 @@ def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> Non
 
 
 def open_console(
-    store: Path, targets: Sequence[TargetEntry], config: ConsoleConfig, worker: DetachedWorker, *, mouse: bool
+    store: Path,
+    targets: Sequence[TargetEntry],
+    config: ConsoleConfig,
+    worker: DetachedWorker,
+    *,
+    mouse: bool,
+    saved: SavedTargets | None = None,
 ) -> None:
-    """Raises UsageError where there is no terminal that could show it."""
+    """`saved`: the targets of the config file; None where nothing is to be kept.
+
+    Raises UsageError where there is no terminal that could show it.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("console", "needs a terminal", "without one use dbtend run, plan, history; see dbtend --help")
     if os.environ.get("TERM", "dumb") == "dumb":
@@ -57,7 +69,7 @@ def open_console(
 
     async def run() -> None:
         async with Engine.open(store) as engine:
-            app = DbtendApp(engine, targets, ensure_worker=worker.ensure, config=config)
+            app = DbtendApp(engine, targets, ensure_worker=worker.ensure, saved=saved, config=config)
             await app.run_async(mouse=mouse)
 
     asyncio.run(run())
