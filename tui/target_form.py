@@ -67,11 +67,14 @@ def _names_a_server(text: str) -> bool:
     return False
 
 
-def about_url(text: str, others: Collection[TargetEntry], directory: Path) -> Said:
-    """`others`: the other targets of the config file."""
+def about_url(text: str, url: str, others: Collection[TargetEntry]) -> Said:
+    """
+    Args:
+        url: what is saved of the text.
+        others: the other targets of the config file.
+    """
     if not text.strip():
         return Said("name a file, such as ~/data/sales.db", is_wrong=True, is_unfinished=True)
-    url = url_as_saved(text, directory)
     try:
         canonical = look.canonical_url(expanded(url))
     except DbtendError as error:
@@ -121,11 +124,8 @@ def about_label(label: str) -> Said:
     return FINE if label else Said("such as PROD: shown wherever the target is named")
 
 
-def entry_of(filled: Filled, was: TargetEntry | None, directory: Path) -> TargetEntry:
+def entry_of(filled: Filled, url: str, was: TargetEntry | None) -> TargetEntry:
     """What is saved. The operations keep the order that they had; new ones come in the engine's."""
-    url = url_as_saved(filled.url, directory)
-    if was is not None and expanded(url) == was.url:
-        url = was.url
     before = (was.operations if was else None) or ()
     kept = [operation for operation in before if operation in filled.operations]
     new = [operation for operation in offered(url, before) if operation in filled.operations - set(kept)]

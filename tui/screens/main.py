@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
+from textual.worker import Worker
 
 from engine import JobId, ParentJob, Request
 from engine.errors import DbtendError, DuplicateRequestError
@@ -102,7 +104,9 @@ class MainScreen(TargetActions):
         self.refresh_footer()
         if read_steps and self._jobs.parent_job is not None:
             self._steps_read_at = self.console_app.clock()
-            self.run_worker(self._read_steps(self._jobs.parent_job.id), group="detail", exclusive=True)
+            shown = self._jobs.parent_job.id
+            # Not a coroutine yet: one that another takes the place of before it begins, would never be awaited.
+            _: Worker[None] = self.run_worker(partial(self._read_steps, shown), group="detail", exclusive=True)
 
     async def _read_steps(self, parent_id: int) -> None:
         try:

@@ -72,7 +72,7 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
                     yield self._inputs[name]
                 yield self._below[name]
             yield self._choice
-            yield OneLine(lambda width: line((f"Saved in {plain(str(self._saved.path))}"[:width], Role.DIM)))
+            yield OneLine(lambda width: line((f"Will be saved in {plain(str(self._saved.path))}"[:width], Role.DIM)))
             yield self._tested
 
     def on_mount(self) -> None:
@@ -88,7 +88,7 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
         for name, said in self._said().items():
             page = self._below[name]
             page.show(said_line(said, page.columns, submitted=self._submitted))
-            page.styles.height = min(page.line_count, 2)
+            page.styles.height = min(page.line_count, 3)
         width = max(self._choice.columns, 20)
         self._choice.show(choice_rows(self._offered, self._operations, width))
         self.refresh_footer()
@@ -96,15 +96,21 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
     def _said(self) -> dict[str, Said]:
         url, name = self._filled.url, self._filled.name
         return {
-            "url": about_url(url, self._others, self._directory),
+            "url": about_url(url, self._url, self._others),
             "name": about_name(name, url, self._others),
             "label": about_label(self._filled.label),
         }
 
     @property
+    def _url(self) -> str:
+        """What is saved of the path or URL: where nothing was typed, what there was."""
+        typed = self._filled.url
+        return typed if self._was is not None and typed == self._was.url else url_as_saved(typed, self._directory)
+
+    @property
     def _offered(self) -> tuple[Operation, ...]:
         besides = (self._was.operations if self._was else None) or ()
-        return offered(url_as_saved(self._filled.url, self._directory), besides)
+        return offered(self._url, besides)
 
     def can(self, action_id: str) -> bool:
         return self.focused is self._choice if action_id == "tick" else super().can(action_id)
@@ -122,7 +128,7 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
         if wrong is not None:
             self._inputs[wrong].focus()
             return
-        self.run_worker(self._save(entry_of(self._filled, self._was, self._directory)), group="save", exclusive=True)
+        self.run_worker(self._save(entry_of(self._filled, self._url, self._was)), group="save", exclusive=True)
 
     async def _save(self, entry: TargetEntry) -> None:
         try:
@@ -138,8 +144,7 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
             self._submitted = True
             self._check()
             return
-        url = expanded(url_as_saved(self._filled.url, self._directory))
-        self.run_worker(self._test(url), group="test", exclusive=True)
+        self.run_worker(self._test(expanded(self._url)), group="test", exclusive=True)
 
     async def _test(self, url: str) -> None:
         self._tell_test("Testing the connection ...", Role.DIM)

@@ -15,7 +15,6 @@ from engine import Operation
 from engine.errors import DbtendError, TargetBusyError
 from tui.screens.job_actions import JobActions
 from tui.target_board import TargetBoard
-from tui.text import counted
 from tui.views.header import header_line
 from tui.views.hints import no_target, target_trouble, welcome
 from tui.views.lists import operation_rows, target_rows
@@ -149,12 +148,12 @@ class Targets(JobActions[None]):
         self._targets.show(target_rows(board.states, board.current, width, board.marked) or no_target(width))
         marked = len(board.marked)
         self._targets.titled(f"1 Targets ({marked} marked)" if marked else "1 Targets")
-        self._targets.border_subtitle = "not in the config: e saves" if board.state and not board.state.saved else ""
+        self._targets.border_subtitle = "unsaved: e saves it" if board.state and not board.state.saved else ""
         self._show_operations()
 
     def _show_operations(self) -> None:
         board, state, width = self._board, self._board.state, self._operations.columns
-        for_all = f" of {counted(len(board.marked), 'target')}" if board.marked else ""
+        for_all = f" (all {len(board.marked)})" if board.marked else ""
         self._operations.titled(f"2 Operations{for_all}")
         if state is None:
             self._operations.show(welcome(width))
