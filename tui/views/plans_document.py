@@ -78,7 +78,7 @@ def _summary(looked: Sequence[Looked], width: int) -> list[Line]:
     counts = (
         f"{counted(len(plans), 'target')}, {counted(len(operations), 'operation')}",
         f"{size(needs)} of free disk space" if needs else "no free disk space worth naming",
-        f"{took} if one after another" if took else "",
+        f"{took} in all" if took else "",
     )
     words, role = _WORDS[worst]
     return [
