@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from textual import on
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Input
@@ -40,7 +40,12 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
     """Ends with the entry as it is in the file, when it is there."""
 
     CSS_PATH = "../styles/target_form.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("save", "test-form", "next-field", "previous-field")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("save", "test-form", "next-field", "previous-field"),
+        # At once: what was typed right after them, as over a slow line, is for the next field already.
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+    ]
     FOOTER = ("save", "test-form", "tick", "back", "help")
     AUTO_FOCUS = "#url"
 

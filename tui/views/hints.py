@@ -9,11 +9,13 @@ from tui.views.lists import TargetState
 
 
 def no_target(width: int) -> list[Line]:
-    return wrapped("None yet.", width, Role.DIM)
+    return wrapped("None yet.", width, Role.DIM) if width else []
 
 
 def welcome(width: int) -> list[Line]:
     """In place of the operations where there is no target at all: what to do first."""
+    if not width:  # not laid out yet
+        return []
     lines = [*wrapped("Welcome! There is no database to tend yet.", width), Line()]
     for key, does in (
         ("A", "add a database of yours"),

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from engine import Engine, Operation, TargetInfo
@@ -85,6 +86,15 @@ async def test_a_name_that_is_not_typed_is_the_files(sales: Path, clock: Clock) 
         assert said(console, "name") == "nothing typed: sales"
         await console.press("enter")
         assert list(in_config()) == ["sales"]
+
+
+async def test_what_is_typed_ahead_comes_to_its_field(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        await console.press("A")
+        for key in (*"ab", "tab", *"cd", "tab", *"ef", "enter"):
+            console.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await console.until(lambda: CONFIG.exists())
+        assert [(one.name, Path(one.url).name, one.label) for one in in_config().values()] == [("cd", "ab", "ef")]
 
 
 async def test_what_is_wrong_is_said_at_its_field(sales: Path, clock: Clock) -> None:
