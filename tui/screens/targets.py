@@ -147,8 +147,10 @@ class Targets(JobActions[None]):
         board, width = self._board, self._targets.columns
         self._targets.show(target_rows(board.states, board.current, width, board.marked) or no_target(width))
         marked = len(board.marked)
-        self._targets.titled(f"1 Targets ({marked} marked)" if marked else "1 Targets")
-        self._targets.border_subtitle = "unsaved: e saves it" if board.state and not board.state.saved else ""
+        self._targets.titled(
+            f"1 Targets ({marked} marked)" if marked else "1 Targets",
+            "unsaved: e saves it" if board.state and not board.state.saved else "",
+        )
         self._show_operations()
 
     def _show_operations(self) -> None:

@@ -312,12 +312,11 @@ async def test_a_console_where_nothing_changes_writes_nothing(
 ) -> None:
     """Also where a database is gone; and looks at it less and less often."""
     async with open_console(STORE, entry(), entry("gone.db"), clock=clock) as console:
-        screen, driver = console.app.screen, console.app._driver
+        screen = console.app.screen
         assert isinstance(screen, targets.Targets)
-        assert driver is not None
         await glance(console)
-        written: list[str] = []
-        monkeypatch.setattr(driver, "write", written.append)
+        painted = []
+        monkeypatch.setattr(console.app, "_display", lambda _, what: painted.append(what))
         waits = []
         for _ in range(6):
             assert screen._another_look is not None
@@ -327,7 +326,9 @@ async def test_a_console_where_nothing_changes_writes_nothing(
             await console.settle()
             await glance(console)
         assert waits == [3.0, 6.0, 12.0, 24.0, 48.0, 60.0]
-        assert written == []
+        assert painted == []
+        await console.press("1")
+        assert painted
 
 
 # Marked
