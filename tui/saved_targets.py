@@ -8,7 +8,6 @@ from pathlib import Path
 
 from engine import look
 from engine.config import Config, TargetEntry
-from engine.config_edit import with_target, without_target
 from engine.config_file import ConfigFile
 from engine.errors import DbtendError
 
@@ -46,12 +45,16 @@ class SavedTargets:
 
     async def put(self, entry: TargetEntry, *, was: TargetEntry | None) -> TargetEntry:
         """Save a target, a new one or in place of one that it `was`; what is saved. Raises ConfigError."""
+        from engine.config_edit import with_target  # it takes a while to import, and few sessions change anything
+
         edit = partial(with_target, entry=entry, was=was, file=str(self.path))
         self._config = await asyncio.to_thread(self._file.change, edit)
         return next(saved for saved in self.entries if saved.name == entry.name)
 
     async def remove(self, was: TargetEntry) -> None:
         """Raises ConfigError."""
+        from engine.config_edit import without_target
+
         edit = partial(without_target, was=was, file=str(self.path))
         self._config = await asyncio.to_thread(self._file.change, edit)
 

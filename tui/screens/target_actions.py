@@ -15,7 +15,6 @@ from engine.errors import DbtendError, UsageError
 from tui import connection
 from tui.actions import bindings
 from tui.screens.confirm import ConfirmScreen
-from tui.screens.target_form import TargetFormScreen
 from tui.screens.targets import Targets
 from tui.target_names import TargetName
 from tui.views.line import Role
@@ -48,6 +47,8 @@ class TargetActions(Targets):
 
     async def _fill_in(self, number: int | None) -> None:
         """Open the form: of a new target, or of one that is here, as it stands in the config file by now."""
+        from tui.screens.target_form import TargetFormScreen  # few sessions need it, and all start up
+
         saved = self.console_app.saved
         if saved is None:
             self.say(NOT_KEPT, Role.WARNING)

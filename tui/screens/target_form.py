@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -69,7 +70,7 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
 
     def compose_body(self) -> Iterator[Widget]:
         form = Vertical(id="form")
-        form.border_title = f"Change {plain(self._was.name)}" if self._was else "Add a database"
+        form.border_title = Content(f"Change {plain(self._was.name)}" if self._was else "Add a database")
         with form:
             for name, words in FIELDS.items():
                 with Horizontal(classes="field"):

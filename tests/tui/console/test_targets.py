@@ -132,6 +132,17 @@ async def test_a_target_is_changed_in_place(sales: Path, clock: Clock) -> None:
         assert console.app.name_of(f"sqlite://{sales}") == "shop"
 
 
+async def test_a_name_is_no_markup(sales: Path, clock: Clock) -> None:
+    file = saved(SALES.replace(".sales]", '."[red]x[/nonsense]"]'))
+    async with open_console(STORE, *file.entries, clock=clock, saved=file) as console:
+        await console.press("1", "e")
+        title = console.app.screen.query_one("#form")._border_title
+        assert title is not None
+        assert title.plain == "Change [red]x[/nonsense]"
+        await console.press("escape", "D")
+        assert console.lines("#text")[0] == "Remove [red]x[/nonsense] [PROD]?"
+
+
 async def test_another_place_for_a_target_is_looked_at(sales: Path, clock: Clock, tmp_path: Path) -> None:
     make_database(tmp_path / "other.db")
     file = saved(SALES)
