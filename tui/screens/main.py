@@ -22,7 +22,6 @@ from tui.screens.job import JobScreen
 from tui.screens.plan import PlanScreen
 from tui.screens.plans import PlansScreen
 from tui.screens.target_actions import TargetActions
-from tui.screens.targets import WATCH_EVERY
 from tui.target_names import TargetName
 from tui.views.hints import why_nothing
 from tui.views.line import Role
@@ -77,7 +76,7 @@ class MainScreen(TargetActions):
         # A moment's wait makes the first frame a useful one; what takes longer comes when it comes.
         await asyncio.wait({asyncio.ensure_future(looking.wait())}, timeout=FIRST_LOOK)
         self.call_next(self.console_app.follow_jobs)
-        self.set_interval(WATCH_EVERY, self._watch)
+        self.begin_to_watch()
 
     # Jobs
 

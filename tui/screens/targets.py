@@ -110,6 +110,9 @@ class Targets(JobActions[None]):
         self._show_targets()
         self.run_worker(self._look_at(numbers), group="targets")
 
+    def begin_to_watch(self) -> None:
+        self.set_interval(WATCH_EVERY, self._watch)
+
     def _watch(self) -> None:
         self.run_worker(self.watch_presence(), group="watch")
 

@@ -309,6 +309,17 @@ async def test_a_database_that_goes_is_told_and_found_again(sales: Path, clock: 
         assert console.lines("#operations") == before
 
 
+async def test_databases_are_glanced_at_by_the_clock(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "WATCH_EVERY", 0.05)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        sales.unlink()
+        await console.until(lambda: "no access" in console.lines("#targets")[0])
+        make_database(sales)
+        await console.until(lambda: "soon" in console.lines("#targets")[0])
+
+
 async def test_another_database_in_the_same_place_is_looked_at(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(), clock=clock) as console:
         await glance(console)
