@@ -32,7 +32,7 @@ class TargetActions(Targets):
         if action_id == "add":
             return here or not some
         if action_id == "sample":
-            return not some
+            return not some and not self._being_built
         return super().can(action_id)
 
     # In the config file
@@ -137,19 +137,27 @@ class TargetActions(Targets):
     # Without any
 
     def action_sample(self) -> None:
-        if self._board.state is None:
-            self.run_worker(self._build_sample(), group="sample", exclusive=True)
-
-    async def _build_sample(self) -> None:
+        if not self.can("sample"):
+            return
         try:
             path = Path(tempfile.mkdtemp(prefix="dbtend-demo-")) / DATABASE
-            self.say(f"Building a sample database, {path} ...")
-            await asyncio.to_thread(build_demo_database, path)
         except OSError as error:
             self.say_error(UsageError("sample", f"no place for it: {error.strerror}", "set TMPDIR to another"))
+            return
+        self._being_built = str(path)
+        self._show_targets()
+        self.run_worker(self._build_sample(path), group="sample")
+
+    async def _build_sample(self, path: Path) -> None:
+        try:
+            await asyncio.to_thread(build_demo_database, path)
         except DbtendError as error:
             self.say_error(error)
         else:
             at = self._board.add(TargetEntry(name=DATABASE, url=str(path)), saved=False)
             self.look_anew([at])
+            self._targets.go_to(at)
             self.say(f"Try things out on the sample {path}: r shows what would run. It stays until you remove it.")
+        finally:
+            self._being_built = ""
+            self._show_targets()

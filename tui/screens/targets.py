@@ -16,7 +16,7 @@ from engine.errors import DbtendError, TargetBusyError
 from tui.screens.job_actions import JobActions
 from tui.target_board import TargetBoard
 from tui.views.header import header_line
-from tui.views.hints import no_target, target_trouble, welcome
+from tui.views.hints import building, no_target, target_trouble, welcome
 from tui.views.lists import operation_rows, target_rows
 from tui.widgets.item_list import ItemList
 from tui.widgets.one_line import OneLine
@@ -50,6 +50,8 @@ class Targets(JobActions[None]):
         self._header = OneLine(id="header")
         self._another_look: Timer | None = None
         self._look_again_in = LOOK_AGAIN
+        self._being_built = ""
+        """Where a sample is being built; empty where none is."""
         self._presence: dict[int, str | None] = {}
         """Which database was there when it was last glanced at; None: none that could be read."""
         self._glanced_at: set[int] = set()
@@ -161,7 +163,7 @@ class Targets(JobActions[None]):
         for_all = f" (all {len(board.marked)})" if board.marked else ""
         self._operations.titled(f"2 Operations{for_all}")
         if state is None:
-            self._operations.show(welcome(width))
+            self._operations.show(building(self._being_built, width) if self._being_built else welcome(width))
         elif state.info is None:
             self._operations.show(target_trouble(state, width))
         else:

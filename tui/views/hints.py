@@ -28,6 +28,11 @@ def welcome(width: int) -> list[Line]:
     return [*lines, Line(), *wrapped("Nothing is changed before you have seen what would run.", width, Role.DIM)]
 
 
+def building(path: str, width: int) -> list[Line]:
+    """In the same place while a sample is built, which takes seconds."""
+    return [*wrapped("Building a sample database ...", width), Line(), *wrapped(path, width, Role.DIM)]
+
+
 def target_trouble(state: TargetState | None, width: int) -> list[Line]:
     """In place of the operations of a target that is not there, not looked at yet, or cannot be opened."""
     if state is None:

@@ -419,7 +419,11 @@ async def test_a_sample_is_built_for_this_session(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     async with open_console(STORE, clock=clock, saved=saved(), size=(120, 40)) as console:
-        await console.press("d")
+        await console.pilot.press("d", "d")
+        await console.pilot.pause()
+        assert console.lines("#operations")[0] == "Building a sample database ..."
+        assert "sample" not in console.text("#footer")
+        await console.settle()
         (sample,) = tmp_path.glob("dbtend-demo-*/sample.db")
         assert str(sample) in console.message.replace(" ", "")
         assert row(console) == [">", "sample.db", "unsaved", "soon"]
