@@ -426,8 +426,8 @@ async def test_a_sample_is_built_for_this_session(
         await console.settle()
         (sample,) = tmp_path.glob("dbtend-demo-*/sample.db")
         assert str(sample) in console.message.replace(" ", "")
-        assert row(console) == [">", "sample.db", "unsaved", "soon"]
-        assert "vacuum" in chosen(console)
+        assert row(console)[:3] == [">", "sample.db", "unsaved"]
+        assert "analyze" in chosen(console)  # how much is worth a VACUUM may take longer to find out than there is time
         assert not CONFIG.exists()
         await console.press("d")
         assert len(list(tmp_path.glob("dbtend-demo-*"))) == 1
