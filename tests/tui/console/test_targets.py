@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,14 @@ from textual.widgets import Input
 from engine import Engine, Operation, TargetInfo
 from engine.config import TargetEntry
 from engine.config_file import ConfigFile
+from engine.demo import build_demo_database
 from tests.sqlite_files import make_database
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, chosen, entry, open_console
 from tests.tui.console.test_snapshots import LooksRight, Size, both_sizes
 from tui import connection
 from tui.saved_targets import SavedTargets
-from tui.screens import targets
+from tui.screens import target_actions, targets
 from tui.screens.target_actions import NOT_KEPT
 
 STORE = Path("jobs.db")
@@ -418,11 +420,19 @@ async def test_a_sample_is_built_for_this_session(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    build, may_begin = build_demo_database, threading.Event()
+
+    def when_it_may(path: Path) -> None:
+        may_begin.wait()
+        build(path)
+
+    monkeypatch.setattr(target_actions, "build_demo_database", when_it_may)
     async with open_console(STORE, clock=clock, saved=saved(), size=(120, 40)) as console:
         await console.pilot.press("d", "d")
         await console.pilot.pause()
         assert console.lines("#operations")[0] == "Building a sample database ..."
         assert "sample" not in console.text("#footer")
+        may_begin.set()
         await console.settle()
         (sample,) = tmp_path.glob("dbtend-demo-*/sample.db")
         assert str(sample) in console.message.replace(" ", "")
