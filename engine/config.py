@@ -154,7 +154,7 @@ def _target(entry: _Table) -> TargetEntry:
         entry.wrong("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
     return TargetEntry(
         name=entry.path[-1],
-        url=str(Path(url).expanduser()) if url.startswith("~") else url,
+        url=_expanded(url, entry),
         label=entry.text("label"),
         operations=entry.operations("operations"),
         on_failure=entry.choice("on_failure", OnFailure),
@@ -164,6 +164,18 @@ def _target(entry: _Table) -> TargetEntry:
         jobs=entry.count("jobs", MAX_JOBS),
         analysis_limit=entry.count("analysis_limit", MAX_ANALYSIS_LIMIT, least=0),
     )
+
+
+def _expanded(url: str, entry: _Table) -> str:
+    try:
+        return expanded(url)
+    except RuntimeError:
+        entry.wrong("url", f"begins with {url.partition('/')[0]}, which is no home", "give the whole path")
+
+
+def expanded(url: str) -> str:
+    """What a path that begins with ~ means. Raises RuntimeError where that is no one's home."""
+    return str(Path(url).expanduser()) if url.startswith("~") else url
 
 
 def _defaults(table: _Table) -> Defaults:

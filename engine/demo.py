@@ -11,6 +11,9 @@ from typing import Final
 
 from engine.errors import UsageError
 
+DATABASE: Final = "sample.db"
+"""What the sample is called."""
+
 _CUSTOMERS: Final = 20_000
 _ORDERS: Final = 90_000
 _EVENTS: Final = 250_000
@@ -57,6 +60,9 @@ def build_demo_database(path: Path) -> None:
         raise UsageError(str(path), f"the sample cannot be created: {reason}", "choose another place") from None
     try:
         _fill(path)
+    except sqlite3.Error as error:
+        path.unlink()
+        raise UsageError(str(path), f"the sample cannot be written: {error}", "choose another place") from None
     except BaseException:
         path.unlink()
         raise

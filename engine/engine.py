@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -178,6 +179,10 @@ class Engine:
     async def inspect(self, target: str) -> TargetInfo:
         """What a database is and what can be done with it. Raises TargetError."""
         return await look.inspect(target, read_only=self.read_only)
+
+    async def presence(self, target: str) -> str:
+        """The same for as long as the same database is there and may be read. Raises TargetError where it is not."""
+        return await asyncio.to_thread(look.presence, target)  # a disk that does not answer stops nobody else
 
     async def advise(self, target: str, *, budget: float | None = 0.5) -> tuple[Advice, ...]:
         """What a database needs and why: one for each operation, in the order in which they are best run.

@@ -64,6 +64,14 @@ async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
         return await session.info()
 
 
+def presence(target: str) -> str:
+    """The same for as long as the same database is there and may be read. Cheap: it is not opened.
+
+    Raises UsageError; TargetUnavailableError where it is not there.
+    """
+    return resolve(target).presence()
+
+
 async def advise(target: str, past: Past, *, budget: float | None, read_only: bool = False) -> tuple[Advice, ...]:
     """What a database needs and why, given what is known of its past. `budget`: see `Session.advise`.
 

@@ -16,6 +16,7 @@ class Place(StrEnum):
     """Where an action can be taken, in the words of the help."""
 
     MAIN = "On the main screen"
+    TARGETS = "On a target"
     OPERATIONS = "On an operation"
     JOBS = "On a job"
     ROWS = "In a list of jobs"
@@ -23,6 +24,7 @@ class Place(StrEnum):
     HISTORY = "In the history"
     PAGE = "In a page"
     PLAN = "In a plan"
+    FORM = "In the form of a target"
     PALETTE = "In the list of commands"
     QUESTION = "Asked whether to"
     TYPED = "Asked to type which one"
@@ -51,12 +53,15 @@ class Action:
         return self.id in _WRITES
 
 
-_WRITES: Final = frozenset({"run", "submit", "cancel", "retry", "pin", "unpin", "pause", "resume"})
+_WRITES: Final = frozenset({"run", "submit", "cancel", "retry", "pin", "unpin", "pause", "resume"}) | {
+    *("add", "sample", "edit", "remove")
+}
 
 
 ACTIONS: Final = (
     Action("run", Place.MAIN, "r", "run", "run", "The plan of the chosen operations; enter there runs it"),
     Action("plan", Place.MAIN, "p", "plan", "plan", "Show exactly what the chosen operations would do"),
+    Action("look", Place.MAIN, "a", "look", "look", "Look again at the target, or at all that are marked"),
     Action("zoom", Place.MAIN, "plus", "zoom", "zoom", "The focused pane over the whole screen, and back"),
     Action("pane-1", Place.MAIN, "1", "pane('targets')", "", "To the targets; the one under the cursor is current"),
     Action("pane-2", Place.MAIN, "2", "pane('operations')", "", "To the operations"),
@@ -64,6 +69,12 @@ ACTIONS: Final = (
     Action("pane-4", Place.MAIN, "4", "pane('detail')", "", "To the detail"),
     Action("next-pane", Place.MAIN, "tab", "next_pane(1)", "", "To the next pane"),
     Action("previous-pane", Place.MAIN, "shift+tab", "next_pane(-1)", "", "To the pane before"),
+    Action("add", Place.TARGETS, "A", "add", "add", "Add a database; it is kept in the config file"),
+    Action("sample", Place.TARGETS, "d", "sample", "sample", "Without any: build a sample, for this session only"),
+    Action("mark-target", Place.TARGETS, "space", "screen.mark", "mark", "Mark it: run and plan are for all marked"),
+    Action("edit", Place.TARGETS, "e", "screen.edit", "edit", "Change it in the config file, or save it there"),
+    Action("remove", Place.TARGETS, "D", "screen.remove", "remove", "Take it out of the config file (asks first)"),
+    Action("test", Place.TARGETS, "T", "screen.test", "test", "Test the connection: version, size, writable or not"),
     Action("choose", Place.OPERATIONS, "space", "screen.choose", "choose", "Take the operation in or out"),
     Action("open", Place.ROWS, "enter", "open", "open", "Every step with its SQL, the errors and the log"),
     Action("mark", Place.ROWS, "space", "mark", "mark", "Mark it: the next action is for all that are marked"),
@@ -79,6 +90,11 @@ ACTIONS: Final = (
     Action("find-next", Place.PAGE, "n", "find_next(1)", "next", "To the next place where it stands"),
     Action("find-previous", Place.PAGE, "N", "find_next(-1)", "previous", "To the one before"),
     Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown"),
+    Action("save", Place.FORM, "enter", "save", "save", "Save what is filled in"),
+    Action("tick", Place.FORM, "space", "screen.tick", "choose", "Take the operation under the cursor in or out"),
+    Action("test-form", Place.FORM, "ctrl+t,T", "test", "test", "Test the connection, before anything is saved"),
+    Action("next-field", Place.FORM, "down", "app.focus_next", "", "To the next field, as with tab"),
+    Action("previous-field", Place.FORM, "up", "app.focus_previous", "", "To the field before, as with shift+tab"),
     Action("next-command", Place.PALETTE, "down,ctrl+n", "move(1)", "", "To the next one"),
     Action("previous-command", Place.PALETTE, "up,ctrl+p", "move(-1)", "", "To the one before"),
     Action("do-command", Place.PALETTE, "enter", "do", "do it", "Do what is under the cursor"),
@@ -102,7 +118,7 @@ ACTIONS: Final = (
     Action("resume", Place.EVERYWHERE, "P", "app.pause", "resume", "Let jobs start again", same_key_as="pause"),
     Action("doctor", Place.EVERYWHERE, "i", "app.doctor", "doctor", "Versions, paths, limits; what is wrong"),
     Action("copy", Place.EVERYWHERE, "y", "copy", "copy", "Copy the row, the error or the SQL to the clipboard"),
-    Action("theme", Place.EVERYWHERE, "ctrl+t", "app.palette('theme ')", "", "Choose other colours"),
+    Action("theme", Place.EVERYWHERE, "C", "app.palette('theme ')", "", "Choose other colours"),
     Action("faster", Place.EVERYWHERE, "greater_than_sign", "app.refresh_by(0.5)", "", "Look twice as often"),
     Action("slower", Place.EVERYWHERE, "less_than_sign", "app.refresh_by(2)", "", "Look half as often"),
     Action("help", Place.EVERYWHERE, "question_mark,f1", "app.help", "help", "This page"),
@@ -118,11 +134,13 @@ BY_ID: Final = {action.id: action for action in ACTIONS}
 
 _ALWAYS: Final = frozenset({Place.LIST, Place.EVERYWHERE})
 _SITUATIONS: Final = (
+    _ALWAYS | {Place.MAIN, Place.JOBS, Place.TARGETS},
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.OPERATIONS},
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.ROWS, Place.TREE},
     _ALWAYS | {Place.HISTORY, Place.JOBS, Place.ROWS},
     _ALWAYS | {Place.PAGE, Place.JOBS},
     _ALWAYS | {Place.PAGE, Place.PLAN},
+    frozenset({Place.FORM, Place.EVERYWHERE}),
     frozenset({Place.PALETTE}),
     frozenset({Place.QUESTION}),
     frozenset({Place.TYPED}),

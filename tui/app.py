@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import unquote
 
 from textual.app import App
 from textual.binding import BindingType
@@ -23,8 +22,8 @@ from engine.errors import DbtendError, StoreBusyError
 from tui import clipboard, keymap
 from tui.actions import BY_ID, bindings
 from tui.feed import JobFeed, News, left_over
-from tui.history_filter import has_part
 from tui.person import user_at_host
+from tui.saved_targets import SavedTargets
 from tui.screens.base import ConsoleScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.help import HelpScreen
@@ -33,6 +32,7 @@ from tui.screens.job import JobScreen
 from tui.screens.main import MainScreen
 from tui.screens.palette import PaletteScreen
 from tui.screens.workers import WorkersScreen
+from tui.target_names import TargetNames
 from tui.terminal import Terminal, end_on_signals
 from tui.text import counted
 from tui.theme import ANSI_THEMES, ANSI_VARIABLES, THEMES, offered_themes, suitable_theme
@@ -66,6 +66,7 @@ class DbtendApp(App[None]):
         targets: Sequence[TargetEntry],
         *,
         ensure_worker: Callable[[], None],
+        saved: SavedTargets | None = None,
         config: ConsoleConfig | None = None,
         clock: Callable[[], int] = now,
         person: str | None = None,
@@ -77,6 +78,7 @@ class DbtendApp(App[None]):
             engine: open, and open for as long as the app runs.
             targets: the databases to show.
             ensure_worker: is called after each submit, and sees to it that a worker process is there.
+            saved: the targets of the config file; None where nothing is to be kept.
             clock: microseconds since the epoch, UTC.
             person: who sits here, for others to know; None: `user@host`.
             examine: what the doctor looks at.
@@ -107,7 +109,8 @@ class DbtendApp(App[None]):
         """Whether something is being stored: one thing at a time."""
         self._silent_for = 0
         """How many of the words on a store that is locked are left out now."""
-        self._names = {entry.url: entry.name for entry in targets}
+        self.saved = saved
+        self.names = TargetNames(saved.entries if saved is not None else (), targets)
         for known in THEMES.values():
             self.register_theme(known)
         self.theme = theme
@@ -194,21 +197,17 @@ class DbtendApp(App[None]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return dict(ANSI_VARIABLES)
 
-    def name_target(self, url: str, name: str) -> None:
-        """From now on the target with this URL goes by this name."""
-        self._names[url] = name
-
     def name_of(self, url: str) -> str:
-        """What the user calls the target with this URL; the file's name where it has no other."""
-        return self._names.get(url) or unquote(url.rstrip("/").rsplit("/", 1)[-1]) or url
+        """What the user calls the target with this URL, with its label."""
+        return self.names.of(url)
 
     def targets_called(self, part: str) -> frozenset[str]:
         """The URLs of the targets that the user calls by a name with this part."""
-        return frozenset(url for url, name in self._names.items() if has_part(name, part))
+        return self.names.called(part)
 
     def in_words(self, error: DbtendError) -> str:
         """An error, with the target named as the user calls it."""
-        return str(error).replace(error.what, self._names.get(error.what, error.what), 1)
+        return str(error).replace(error.what, self.names.given(error.what) or error.what, 1)
 
     def action_help(self) -> None:
         self._go_to(HelpScreen())

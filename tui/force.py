@@ -6,8 +6,9 @@ from engine import Attempt, ChildJob, ForceCancel, JobId, Reason
 from tui.text import target_name
 
 
-def question(found: ForceCancel) -> str:
-    return f"End #{found.job} {found.operation} on {target_name(found.target)} by force?"
+def question(found: ForceCancel, name: str | None = None) -> str:
+    """`name`: what the user calls the target."""
+    return f"End #{found.job} {found.operation} on {name or target_name(found.target)} by force?"
 
 
 def consequences(found: ForceCancel, asked: JobId) -> str:

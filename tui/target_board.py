@@ -1,8 +1,8 @@
-"""What the main screen knows of its targets: how they are, which one is current, what is chosen on it."""
+"""What the main screen knows of its targets: how they are, which one is current, which are marked, what is chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from engine import Advice, CheckLevel, Operation, Request, TargetInfo, look
@@ -13,33 +13,91 @@ from tui.views.lists import TargetState
 
 
 class TargetBoard:
-    """What is needed starts out chosen, or what the config file names for a target; then what the user says."""
+    """What is needed starts out chosen, or what the config file names for a target; then what the user says.
 
-    def __init__(self, entries: Sequence[TargetEntry]) -> None:
-        self.states = [TargetState(entry) for entry in entries]
+    A target keeps its number for as long as it is here; what comes to be known of one that has gone is let go.
+    """
+
+    def __init__(self, entries: Iterable[TargetEntry]) -> None:
+        self._states: dict[int, TargetState] = {}
+        self._next = 0
         self.current = 0
+        self._marked: set[int] = set()
         self._said: dict[int, frozenset[Operation]] = {}
         self._check_said: set[int] = set()
         """The targets on which the user has said whether there is to be a check."""
         self._unsettled: set[int] = set()
+        for entry in entries:
+            self.add(entry)
+
+    # Which targets there are
+
+    @property
+    def states(self) -> Mapping[int, TargetState]:
+        """All targets by number, in order."""
+        return self._states
 
     @property
     def state(self) -> TargetState | None:
         """The current target; None where there is none at all."""
-        return self.states[self.current] if self.states else None
+        return self._states.get(self.current)
+
+    def add(self, entry: TargetEntry, *, saved: bool = True) -> int:
+        """Put a target at the end; its number. `saved`: whether the config file has it."""
+        number, self._next = self._next, self._next + 1
+        self._states[number] = TargetState(entry, saved=saved)
+        if len(self._states) == 1:
+            self.current = number
+        return number
+
+    def change(self, number: int, entry: TargetEntry) -> int:
+        """It is saved as this; its number, which is another where it is another database."""
+        old = self._states[number]
+        if old.entry.url == entry.url:
+            self._states[number] = replace(old, entry=entry, saved=True)
+            return number
+        new = self.add(entry)
+        state = self._states.pop(new)
+        self._states = {new if n == number else n: state if n == number else s for n, s in self._states.items()}
+        self.current = new if self.current == number else self.current
+        self._forget(number)
+        return new
+
+    def remove(self, number: int) -> None:
+        """It is gone; if it was the current one, the one below is, or the last."""
+        numbers = list(self._states)
+        at = numbers.index(number)
+        del self._states[number]
+        self._forget(number)
+        if self.current == number and self._states:
+            self.current = list(self._states)[min(at, len(self._states) - 1)]
+
+    def _forget(self, number: int) -> None:
+        self._marked.discard(number)
+        self._unsettled.discard(number)
+        self.forget_choice([number])
+
+    # Marks
 
     @property
-    def chosen(self) -> frozenset[Operation]:
-        """The operations that are chosen on the current target."""
-        return self._said.get(self.current, self._proposed)
+    def marked(self) -> list[int]:
+        """The marked targets, in order."""
+        return [number for number in self._states if number in self._marked]
 
     @property
-    def check_level(self) -> CheckLevel | None:
-        """How thorough a check of the current target is: as it is advised, as long as it is chosen by the advice."""
-        if self.state is None:
-            return None
-        options = self.state.entry.options
-        return options.check or self._advised_check or options.check_level
+    def at_hand(self) -> list[int]:
+        """What an action is for: the marked targets, or the current one where none is marked."""
+        return self.marked or [number for number in (self.current,) if number in self._states]
+
+    def mark(self) -> None:
+        """Mark the current target, or take its mark away."""
+        if self.current in self._states:
+            self._marked ^= {self.current}
+
+    def unmark(self) -> None:
+        self._marked.clear()
+
+    # What is known of them
 
     @property
     def unsettled(self) -> list[int]:
@@ -53,81 +111,113 @@ class TargetBoard:
             return False
         return self.state.info is None or self.state.advice is None
 
-    @property
-    def _proposed(self) -> frozenset[Operation]:
-        if self.state is None or self.state.info is None:
-            return frozenset()
-        if self.state.entry.operations:
-            return frozenset(self.state.entry.operations) & frozenset(self._offered)
-        request = self._needed()
-        return frozenset() if request is None else frozenset(request.operations)
-
-    @property
-    def _offered(self) -> tuple[Operation, ...]:
-        info = self.state and self.state.info
-        return tuple(offer.operation for offer in info.operations) if info else ()
+    def look(self, numbers: Iterable[int]) -> None:
+        """Somebody wants these to be looked at anew."""
+        for number in numbers:
+            self._learn(number, is_looked_at=True)
 
     def learn(self, number: int, info: TargetInfo) -> None:
         """A target was looked at."""
-        self.states[number] = replace(self.states[number], info=info, error=None)
+        self._learn(number, info=info, error=None)
 
     def heed(self, number: int, advice: tuple[Advice, ...]) -> None:
         """It is known what a target needs; no advice: it cannot be known."""
-        self.states[number] = replace(self.states[number], advice=advice)
+        self._learn(number, advice=advice, is_looked_at=False)
         self._unsettled.discard(number)
 
     def leave_unadvised(self, number: int, *, is_busy: bool) -> None:
         """What a target needs cannot be found out just now; what the last look said stands, if there was one."""
-        self.heed(number, self.states[number].advice or ())
-        if is_busy:
-            self._unsettled.add(number)
+        if number in self._states:
+            self.heed(number, self._states[number].advice or ())
+            self._unsettled |= {number} if is_busy else set()
 
     def give_up(self, number: int, error: DbtendError) -> None:
         """A target cannot be opened."""
-        self.states[number] = replace(self.states[number], info=None, error=error, advice=None)
-        self._unsettled.add(number)
+        if number in self._states:
+            was_there = self._states[number].was_there or self._states[number].info is not None
+            self._learn(number, info=None, error=error, advice=None, is_looked_at=False, was_there=was_there)
+            self._unsettled.add(number)
 
-    def toggle(self, operation: Operation) -> None:
-        """Take an operation of the current target in, or out."""
-        self._said[self.current] = self.chosen ^ {operation}
-        if operation is Operation.CHECK:
-            self._check_said.add(self.current)
+    def _learn(self, number: int, **news: object) -> None:
+        if number in self._states:
+            self._states[number] = replace(self._states[number], **news)  # type: ignore[arg-type]
 
-    def forget_choice(self) -> None:
-        """What was chosen on the current target is under way: from now on what is needed is chosen again."""
-        self._said.pop(self.current, None)
-        self._check_said.discard(self.current)
-
-    def request(self) -> Request | None:
-        """What is chosen, in the engine's order, or as it is advised; None where nothing is chosen or can be."""
-        if self.state is None or not self.chosen:
-            return None
-        entry = self.state.entry
-        if self.current not in self._said and not entry.operations:
-            return self._needed()
-        operations = tuple(operation for operation in self._offered if operation in self.chosen)
-        options = entry.options
-        if Operation.CHECK in operations:
-            options = replace(options, check=options.check or self._advised_check)
-        return Request(target=entry.url, operations=operations, options=options)
+    # What is chosen on them
 
     @property
-    def _advised_check(self) -> CheckLevel | None:
-        """How thorough a check is advised; None where there is to be none, or the user or the config asked for one."""
-        if self.state is None or self.state.entry.operations or self.current in self._check_said:
-            return None
-        request = self._needed()
-        return request.options.check if request is not None and Operation.CHECK in request.operations else None
+    def chosen(self) -> frozenset[Operation]:
+        """The operations that are chosen on the current target."""
+        return self._chosen_on(self.current)
 
-    def _needed(self) -> Request | None:
-        """All that the advice calls for on the current target; what is usual where it cannot be advised on."""
+    @property
+    def check_level(self) -> CheckLevel | None:
+        """How thorough a check of the current target is: as it is advised, as long as it is chosen by the advice."""
         if self.state is None:
             return None
-        entry, advice = self.state.entry, self.state.advice
+        options = self.state.entry.options
+        return options.check or self._advised_check(self.current) or options.check_level
+
+    def toggle(self, operation: Operation) -> None:
+        """Take an operation in or out, on the current target and on all that are marked."""
+        wanted = self.chosen ^ {operation}
+        for number in {self.current, *self._marked}:
+            self._said[number] = wanted
+            if operation is Operation.CHECK:
+                self._check_said.add(number)
+
+    def forget_choice(self, numbers: Collection[int]) -> None:
+        """What was chosen on these is under way: from now on what is needed is chosen again."""
+        for number in numbers:
+            self._said.pop(number, None)
+            self._check_said.discard(number)
+
+    def request(self, number: int | None = None) -> Request | None:
+        """What is chosen, in the engine's order, or as it is advised; None where nothing is chosen or can be.
+
+        `number`: of which target; None: of the current one.
+        """
+        number = self.current if number is None else number
+        chosen = self._chosen_on(number)
+        if not chosen:
+            return None
+        entry = self._states[number].entry
+        if number not in self._said and not entry.operations:
+            return self._needed_by(number)
+        operations = tuple(operation for operation in self._offered_by(number) if operation in chosen)
+        options = entry.options
+        if Operation.CHECK in operations:
+            options = replace(options, check=options.check or self._advised_check(number))
+        return Request(target=entry.url, operations=operations, options=options)
+
+    def _chosen_on(self, number: int) -> frozenset[Operation]:
+        state, offered = self._states.get(number), frozenset(self._offered_by(number))
+        if state is None or not offered:
+            return frozenset()
+        if number in self._said:
+            return self._said[number] & offered
+        if state.entry.operations:
+            return frozenset(state.entry.operations) & offered
+        request = self._needed_by(number)
+        return frozenset() if request is None else frozenset(request.operations)
+
+    def _offered_by(self, number: int) -> tuple[Operation, ...]:
+        state = self._states.get(number)
+        return tuple(offer.operation for offer in state.info.operations) if state and state.info else ()
+
+    def _advised_check(self, number: int) -> CheckLevel | None:
+        """How thorough a check is advised; None where there is to be none, or the user or the config asked for one."""
+        if self._states[number].entry.operations or number in self._check_said:
+            return None
+        request = self._needed_by(number)
+        return request.options.check if request is not None and Operation.CHECK in request.operations else None
+
+    def _needed_by(self, number: int) -> Request | None:
+        """All that the advice calls for on a target; what is usual where it cannot be advised on."""
+        entry, advice, offered = self._states[number].entry, self._states[number].advice, self._offered_by(number)
         if advice is None:
             return None
-        everything = Request(target=entry.url, operations=self._offered, options=entry.options)
+        everything = Request(target=entry.url, operations=offered, options=entry.options)
         if not advice:
             usual = frozenset(look.default_operations(entry.url))
-            return replace(everything, operations=tuple(o for o in self._offered if o in usual))
+            return replace(everything, operations=tuple(o for o in offered if o in usual))
         return needed(everything, advice)

@@ -27,7 +27,13 @@ DBTEND: Final = Theme(
     surface="#14181d",
     panel="#1f262e",
     dark=True,
-    variables={"dim": "#7f8b98", "line": "#3a4450", "cursor": "#2b3b49", "cursor-blurred": "#1f2830"},
+    variables={
+        "dim": "#7f8b98",
+        "line": "#3a4450",
+        "cursor": "#2b3b49",
+        "cursor-blurred": "#1f2830",
+        "label": "#d99adf",
+    },
 )
 LIGHT: Final = Theme(
     name="dbtend-light",
@@ -42,7 +48,13 @@ LIGHT: Final = Theme(
     surface="#fbfbf8",
     panel="#e6e8ea",
     dark=False,
-    variables={"dim": "#59636e", "line": "#b9c0c7", "cursor": "#cfe1e8", "cursor-blurred": "#e6ecef"},
+    variables={
+        "dim": "#59636e",
+        "line": "#b9c0c7",
+        "cursor": "#cfe1e8",
+        "cursor-blurred": "#e6ecef",
+        "label": "#8a2c93",
+    },
 )
 HIGH_CONTRAST: Final = Theme(
     name="high-contrast",
@@ -57,7 +69,13 @@ HIGH_CONTRAST: Final = Theme(
     surface="#000000",
     panel="#262626",
     dark=True,
-    variables={"dim": "#d8d8d8", "line": "#ffffff", "cursor": "#00306e", "cursor-blurred": "#3d3d3d"},
+    variables={
+        "dim": "#d8d8d8",
+        "line": "#ffffff",
+        "cursor": "#00306e",
+        "cursor-blurred": "#3d3d3d",
+        "label": "#ff9dff",
+    },
 )
 # Textual's own has blue, which cannot be read on the black of many terminals.
 ANSI_DARK: Final = replace(BUILTIN_THEMES["ansi-dark"], primary="ansi_cyan")
@@ -72,6 +90,7 @@ ANSI_VARIABLES: Final = {
     "line": "ansi_default",
     "cursor": "ansi_default",
     "cursor-blurred": "ansi_default",
+    "label": "ansi_magenta",
 }
 """The same variables for the themes that take their colours from the terminal."""
 
@@ -84,6 +103,7 @@ _ROLES: Final = {
     Role.KEY: ("primary", True),
     Role.BAR: ("primary", False),
     Role.WARNING: ("warning", True),
+    Role.LABEL: ("label", True),
     Role.PENDING: ("dim", False),
     Role.RUNNING: ("primary", True),
     Role.COMPLETED: ("success", False),

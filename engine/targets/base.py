@@ -107,6 +107,8 @@ class TargetInfo:
     operations: tuple[OperationInfo, ...]
     remarks: tuple[str, ...] = ()
     """What has happened to it as it was looked at."""
+    read_only: str = ""
+    """Why nothing can be written to it; empty where it can be maintained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +229,13 @@ class Target(Protocol):
     @property
     def default_operations(self) -> Sequence[Operation]:
         """What runs when nothing else is asked for, in the order that suits the engine."""
+        ...
+
+    def presence(self) -> str:
+        """The same for as long as the same database is there and may be read. Cheap: it is not opened.
+
+        Raises TargetUnavailableError where it is not.
+        """
         ...
 
     def is_repeatable(self, operation: Operation) -> bool:

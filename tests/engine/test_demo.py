@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -74,3 +76,18 @@ def test_a_place_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be created: No such file or directory"):
         build_demo_database(tmp_path / "nowhere" / "demo.db")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_it_has_no_room_that_is_a_sentence_and_nothing_is_left(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from pathlib import Path; from engine.demo import build_demo_database\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
+        "try: build_demo_database(Path(sys.argv[1]))\n"
+        "except Exception as error: sys.exit(f'{type(error).__name__}: {error}')"
+    )
+    path = tmp_path / "demo.db"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
+    assert ran.stderr.startswith(f"UsageError: {path}: the sample cannot be written: ")
+    assert not path.exists()

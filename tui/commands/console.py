@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from engine import Engine
 from engine.config import ConsoleConfig, TargetEntry, place_of
+from engine.config_file import ConfigFile
 from engine.errors import ConfigError, StoreBusyError, UsageError
 from tui.commands.arguments import COMMANDS
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, target_entries
+from tui.saved_targets import SavedTargets
 from tui.worker_process import DetachedWorker
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
     settings = replace(settings, read_only=settings.read_only or config.console.read_only)
     mouse = config.console.mouse and not args.no_mouse
-    open_console(settings, targets, config.console, worker, mouse=mouse)
+    saved = SavedTargets(ConfigFile(settings.config_path), config)
+    open_console(settings, targets, config.console, worker, mouse=mouse, saved=saved)
     return OK
 
 
@@ -54,9 +57,18 @@ FIRST_PATIENCE = 0.3
 
 
 def open_console(
-    settings: Settings, targets: Sequence[TargetEntry], config: ConsoleConfig, worker: DetachedWorker, *, mouse: bool
+    settings: Settings,
+    targets: Sequence[TargetEntry],
+    config: ConsoleConfig,
+    worker: DetachedWorker,
+    *,
+    mouse: bool,
+    saved: SavedTargets | None = None,
 ) -> None:
-    """Raises UsageError where there is no terminal that could show it, ConfigError for keys that cannot be."""
+    """`saved`: the targets of the config file; None where nothing is to be kept.
+
+    Raises UsageError where there is no terminal that could show it, ConfigError for keys or a theme that cannot be.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("console", "needs a terminal", "without one use dbtend run, plan, history; see dbtend --help")
     if os.environ.get("TERM", "dumb") == "dumb":
@@ -82,6 +94,7 @@ def open_console(
                 engine,
                 targets,
                 ensure_worker=worker.ensure,
+                saved=saved,
                 config=config,
                 examine=lambda: _examine(settings, targets),
                 copies=settings.store.with_name("copied.txt"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine import Request, look
 from engine.config import Config, TargetEntry
-from engine.demo import build_demo_database
+from engine.demo import DATABASE, build_demo_database
 from engine.errors import UsageError
 from tui.commands import output
 from tui.commands.console import open_console
@@ -36,9 +36,6 @@ def demo(args: argparse.Namespace, settings: Settings) -> int:
     except OSError as error:
         raise UsageError(str(args.keep), f"cannot be created: {error.strerror}", "give another directory") from None
     return _demo(args.keep, args, settings)
-
-
-DATABASE = "sample.db"
 
 
 def _demo(directory: Path, args: argparse.Namespace, settings: Settings) -> int:

@@ -15,7 +15,7 @@ from engine.errors import DbtendError
 from tui.actions import barred, bindings
 from tui.keymap import with_keys
 from tui.views.keys import footer_line
-from tui.views.line import Line, Role, line, wrapped
+from tui.views.line import Line, Role, line, with_labels, wrapped
 from tui.views.standing import Standing, standing_lines
 from tui.widgets.one_line import OneLine
 from tui.widgets.page import Page
@@ -103,7 +103,8 @@ class ConsoleScreen(Screen[Result]):
 
     def say(self, sentence: str, role: Role = Role.TEXT) -> None:
         """Show a sentence above the footer until the next key; nothing takes it away."""
-        _show_lines(self._message, wrapped(sentence, self.size.width, role, indent=1) if sentence else [])
+        lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
+        _show_lines(self._message, with_labels(lines, self.console_app.names.tags))
 
     def show_standing(self, standing: Standing) -> None:
         """Show what is so for longer than a moment."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from textual.app import App
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
@@ -12,10 +13,17 @@ from textual.widget import Widget
 
 from tui.actions import bindings
 from tui.views.keys import footer_line
-from tui.views.line import Line, wrapped
+from tui.views.line import Line, with_labels, wrapped
 from tui.widgets.page import Page
 
 WIDTH = 54
+
+
+def tags_of(app: App[Any]) -> frozenset[str]:
+    """The labels of targets that a question may name."""
+    from tui.app import DbtendApp
+
+    return app.names.tags if isinstance(app, DbtendApp) else frozenset()
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -36,7 +44,7 @@ class ConfirmScreen(ModalScreen[bool]):
     def compose(self) -> Iterator[Widget]:
         with Vertical(id="question"):
             page = Page(id="text")
-            page.show(self._lines)
+            page.show(with_labels(self._lines, tags_of(self.app)))
             page.styles.height = len(self._lines) + 2
             yield page
 

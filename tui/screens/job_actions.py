@@ -137,7 +137,8 @@ class JobActions(ConsoleScreen[Result]):
             await engine.cancel(job, force=True)
             self.console_app.see_to_a_worker()
 
-        asking = TypedConfirmScreen(force.question(found), force.consequences(found, job), str(found.job))
+        question = force.question(found, self.console_app.name_of(found.target))
+        asking = TypedConfirmScreen(question, force.consequences(found, job), str(found.job))
         self.app.push_screen(asking, self._if_yes(end))
 
     def action_retry(self) -> None:

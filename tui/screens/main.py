@@ -3,73 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.timer import Timer
 from textual.widget import Widget
 from textual.worker import Worker
 
-from engine import JobId, Operation, ParentJob, Request
-from engine.errors import DbtendError, DuplicateRequestError, TargetBusyError
+from engine import JobId, ParentJob, Request
+from engine.errors import DbtendError, DuplicateRequestError
 from tui.actions import bindings
 from tui.screens.base import STEPS_EVERY
 from tui.screens.job import JobScreen
-from tui.screens.job_actions import JobActions
 from tui.screens.plan import PlanScreen
-from tui.target_board import TargetBoard
+from tui.screens.plans import PlansScreen
+from tui.screens.target_actions import TargetActions
+from tui.target_names import TargetName
 from tui.views.copied import copied_job
-from tui.views.header import OUT_OF_STEP, header_line, work
-from tui.views.hints import no_target, nothing_to_run, target_trouble
+from tui.views.hints import nothing_to_run, why_nothing
 from tui.views.line import Role
-from tui.views.lists import operation_rows, target_rows
 from tui.views.many_jobs import Jobs
+from tui.views.plans_document import Wanted
 from tui.widgets.detail_pane import DetailPane
 from tui.widgets.item_list import ItemList
 from tui.widgets.job_tree import JobTree
-from tui.widgets.one_line import OneLine
-from tui.widgets.operation_list import OperationList
 
 if TYPE_CHECKING:
     from tui.app import DbtendApp
     from tui.feed import News
-    from tui.views.standing import Standing
 
 FIRST_LOOK = 0.1
 """Seconds that the first frame waits for the first look at the targets, at most."""
-ADVICE_BUDGET = 0.2
-"""Seconds for each target that the advice may spend on facts which are dear to get."""
-LOOK_AGAIN = 3.0
-"""Seconds to another look at targets that were locked, or not there."""
 PANES = ("targets", "operations", "jobs", "detail")
 
 
-class MainScreen(JobActions[None]):
+class MainScreen(TargetActions):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("run", "plan", "zoom"),
         *bindings("pane-1", "pane-2", "pane-3", "pane-4", "next-pane", "previous-pane"),
     ]
     FOOTER = (
-        *("resume", "run", "plan", "choose", "cancel", "retry", "open", "mark", "fold"),
+        *("resume", "mark-target", "run", "plan", "choose", "look", "add", "sample", "edit", "test", "remove"),
+        *("cancel", "retry", "open", "mark", "fold"),
         *("history", "palette", "zoom", "workers", "help", "quit"),
     )
     AUTO_FOCUS = "#operations"
 
     def __init__(self, app: DbtendApp) -> None:
-        super().__init__()
-        self._board = TargetBoard(app.targets)
+        super().__init__(app)
         self._jobs = JobTree(app.clock, app.name_of, read_only=app.engine.read_only, id="jobs")
         self._detail = DetailPane(app.clock, app.name_of, id="detail")
-        self._targets = ItemList(id="targets")
-        self._operations = OperationList(id="operations")
         self._operations.add_class("-front")
-        self._header = OneLine(id="header")
         self._steps_read_at = 0
-        self._another_look: Timer | None = None
         self._plan_awaited: int | None = None
         """The target whose plan is wanted as soon as it is known what it needs."""
 
@@ -77,8 +65,8 @@ class MainScreen(JobActions[None]):
         yield self._header
         with Horizontal(id="panes"):
             with Vertical(id="left", classes="-front"):
-                yield self._targets.titled("1 Targets")
-                yield self._operations.titled("2 Operations")
+                yield self._targets
+                yield self._operations
             with Vertical(id="right"):
                 yield self._jobs.titled("3 Jobs")
                 yield self._detail.titled("4 Detail")
@@ -86,111 +74,11 @@ class MainScreen(JobActions[None]):
     @on(events.Mount)
     async def _begin(self) -> None:
         self._show_targets()
-        looking = self.run_worker(self._look_at(range(len(self._board.states))), group="targets")
+        looking = self.run_worker(self._look_at(list(self._board.states)), group="targets")
         # A moment's wait makes the first frame a useful one; what takes longer comes when it comes.
         await asyncio.wait({asyncio.ensure_future(looking.wait())}, timeout=FIRST_LOOK)
         self.call_next(self.console_app.follow_jobs)
-
-    # Targets and operations
-
-    async def _look_at(self, numbers: Iterable[int]) -> None:
-        app = self.console_app
-        for number in numbers:
-            entry = self._board.states[number].entry
-            try:
-                info = await app.engine.inspect(entry.url)
-            except DbtendError as error:
-                self._board.give_up(number, error)
-            else:
-                self._board.learn(number, info)
-                app.name_target(info.url, entry.name)
-            self._show_targets()
-        self.run_worker(self._advise_on(numbers), group="advice")
-
-    async def _advise_on(self, numbers: Iterable[int]) -> None:
-        for number in numbers:
-            state = self._board.states[number]
-            if state.info is None:
-                continue
-            try:
-                advice = await self.console_app.engine.advise(state.entry.url, budget=ADVICE_BUDGET)
-            except DbtendError as error:
-                self._board.leave_unadvised(number, is_busy=isinstance(error, TargetBusyError))
-            else:
-                self._board.heed(number, advice)
-            self._show_targets()
-            if number == self._plan_awaited == self._board.current and self.is_current:
-                self.say("")
-                self.action_plan()
-        if self._board.unsettled and self._another_look is None:
-            self._another_look = self.set_timer(LOOK_AGAIN, self._look_again)
-
-    @property
-    def looks_again(self) -> bool:
-        """Whether targets are to be looked at once more by itself: there is a timer only then."""
-        return self._another_look is not None
-
-    def _look_again(self) -> None:
-        self._another_look = None
-        self.run_worker(self._look_at(self._board.unsettled), group="targets")
-
-    @on(ItemList.Resized, "#targets, #operations")
-    def _show_targets(self) -> None:
-        board = self._board
-        self._targets.show(
-            target_rows(board.states, board.current, self._targets.columns) or no_target(self._targets.columns)
-        )
-        self._show_operations()
-
-    def _show_operations(self) -> None:
-        state, width = self._board.state, self._operations.columns
-        if state is None or state.info is None:
-            self._operations.show(target_trouble(state, width))
-        else:
-            height = self._operations.scrollable_content_region.height
-            self._operations.show(
-                operation_rows(
-                    state.info.operations,
-                    state.advice or (),
-                    self._board.chosen,
-                    self._operations.key,
-                    width=width,
-                    height=height,
-                    check=self._board.check_level,
-                )
-            )
-        self._show_header()
-        self.refresh_footer()
-
-    def show_standing(self, standing: Standing) -> None:
-        super().show_standing(standing)
-        self._show_header()
-
-    def _show_header(self) -> None:
-        app = self.console_app
-        feed = app.feed
-        about = app.standing
-        said = work(feed.open.values(), feed.workers, feed.pause)
-        if about.unread or (about.lost and about.has_store):
-            said = OUT_OF_STEP
-        self._header.show(partial(header_line, self._board.state, said, read_only=app.engine.read_only))
-
-    @on(ItemList.CursorMoved, "#targets")
-    def _choose_target(self) -> None:
-        if isinstance(self._targets.key, int) and self._targets.key != self._board.current:
-            self._board.current = self._targets.key
-            self._show_targets()
-
-    @on(ItemList.CursorMoved, "#operations")
-    def _describe_operation(self) -> None:
-        self._show_operations()
-
-    def action_choose(self) -> None:
-        # At once, and on the target under the cursor: the next key, which runs it, may have been typed already.
-        self._choose_target()
-        if isinstance(self._operations.key, Operation):
-            self._board.toggle(self._operations.key)
-            self._show_operations()
+        self.begin_to_watch()
 
     # Jobs
 
@@ -204,7 +92,7 @@ class MainScreen(JobActions[None]):
             due = self.console_app.clock() - self._steps_read_at >= STEPS_EVERY
             self._show_detail(read_steps=due or shown.id in news.changed)
         over = {parent.target for parent in news.parents if parent.id in news.changed and parent.status.is_final}
-        stale = [n for n, state in enumerate(self._board.states) if state.info and state.info.url in over]
+        stale = [n for n, state in self._board.states.items() if state.info and state.info.url in over]
         if stale:
             self.run_worker(self._look_at(stale), group="targets")
 
@@ -217,8 +105,9 @@ class MainScreen(JobActions[None]):
         self.refresh_footer()
         if read_steps and self._jobs.parent_job is not None:
             self._steps_read_at = self.console_app.clock()
-            reading = partial(self._read_steps, self._jobs.parent_job.id)
-            _: Worker[None] = self.run_worker(reading, group="detail", exclusive=True)
+            shown = self._jobs.parent_job.id
+            # Not a coroutine yet: one that another takes the place of before it begins, would never be awaited.
+            _: Worker[None] = self.run_worker(partial(self._read_steps, shown), group="detail", exclusive=True)
 
     async def _read_steps(self, parent_id: int) -> None:
         try:
@@ -261,7 +150,7 @@ class MainScreen(JobActions[None]):
         if self.console_app.is_barred(action_id):
             return False
         if action_id in {"run", "plan"}:
-            return self._board.request() is not None
+            return len(self._board.marked) > 1 or any(map(self._board.request, self._board.at_hand))
         if action_id == "choose":
             return self.focused is self._operations and self._operations.key is not None
         if action_id in {"open", "mark", "fold"}:
@@ -272,10 +161,20 @@ class MainScreen(JobActions[None]):
         if not self.refuses("run"):
             self.action_plan()
 
+    def plan_if_awaited(self, number: int) -> None:
+        if number == self._plan_awaited == self._board.current and self.is_current:
+            self.say("")
+            self.action_plan()
+
     def action_plan(self) -> None:
         self._choose_target()
-        request, self._plan_awaited = self._board.request(), None
-        if request is None or self._board.state is None:
+        self._plan_awaited = None
+        if len(self._board.marked) > 1:
+            self.app.push_screen(PlansScreen(self._wanted()), self._run_if_any)
+            return
+        (number,) = self._board.at_hand or (None,)
+        request = self._board.request(number)
+        if number is None or request is None:
             if self._board.is_being_looked_at:
                 self._plan_awaited = self._board.current
                 self.say("A moment: it is being looked at.")
@@ -285,19 +184,36 @@ class MainScreen(JobActions[None]):
 
         def decided(run: bool | None) -> None:
             if run:
-                self.console_app.write(partial(self._submit, request))
+                self.console_app.write(partial(self._submit, [request]))
 
-        self.app.push_screen(PlanScreen(request, self._board.state.entry.name), decided)
+        name = TargetName.of(self._board.states[number].entry)
+        self.app.push_screen(PlanScreen(request, name), decided)
 
-    async def _submit(self, request: Request) -> None:
+    def _wanted(self) -> list[Wanted]:
+        """What is to run on each of the marked targets."""
+        states = self._board.states
+        return [
+            Wanted(TargetName.of(states[n].entry), self._board.request(n), why_nothing(states[n]))
+            for n in self._board.marked
+        ]
+
+    def _run_if_any(self, requests: list[Request] | None) -> None:
+        if requests:
+            self.console_app.write(partial(self._submit, requests))
+
+    async def _submit(self, requests: list[Request]) -> None:
         try:
-            (parent,) = await self.console_app.engine.submit([request])
+            first, *_ = made = await self.console_app.engine.submit(requests)
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
             self.say_error(error)
         else:
-            self._board.forget_choice()
-            self.job_made(parent)
+            urls = {request.target for request in requests}
+            self._board.forget_choice([n for n, state in self._board.states.items() if state.entry.url in urls])
+            self._board.unmark()
+            self._jobs.put(made)
+            self.job_made(first)
+            self._show_targets()
             self.console_app.see_to_a_worker()
 
     @on(JobTree.Opened)
@@ -310,6 +226,8 @@ class MainScreen(JobActions[None]):
     def action_back(self) -> None:
         if self._jobs.marks:
             self.clear_marks()
+        elif self._board.marked:
+            super().action_back()
         elif self.has_class("-zoomed"):
             self.action_zoom()
 

@@ -13,9 +13,9 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.actions import bindings
-from tui.screens.confirm import WIDTH
+from tui.screens.confirm import WIDTH, tags_of
 from tui.views.keys import footer_line
-from tui.views.line import Line, wrapped
+from tui.views.line import Line, with_labels, wrapped
 from tui.widgets.page import Page
 
 
@@ -38,7 +38,7 @@ class TypedConfirmScreen(ModalScreen[bool]):
 
     def compose(self) -> Iterator[Widget]:
         with Vertical(id="question"), Vertical(id="box"):
-            yield _page("text", self._lines)
+            yield _page("text", with_labels(self._lines, tags_of(self.app)))
             typed = Input(id="typed", compact=True)
             typed.cursor_blink = False
             yield typed

@@ -8,7 +8,7 @@ from engine import WorkerProcess
 from engine.errors import DbtendError
 from tui.feed import WORKERS_EVERY
 from tui.screens.page import PageScreen
-from tui.views.line import Line, Role, wrapped
+from tui.views.line import Line, Role, with_labels, wrapped
 from tui.views.workers import Surroundings, workers_document
 
 if TYPE_CHECKING:
@@ -63,4 +63,4 @@ class WorkersScreen(PageScreen[None]):
         if self._workers is None:
             return []
         about = Surroundings(app.feed.open, app.name_of, app.clock())
-        return workers_document(self._workers, app.feed.pause, about, width)
+        return with_labels(workers_document(self._workers, app.feed.pause, about, width), app.names.tags)

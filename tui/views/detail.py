@@ -9,7 +9,7 @@ from tui.effects import effect, steps_taken
 from tui.facts import changes, table
 from tui.keymap import with_keys
 from tui.text import percent, plain, time_left
-from tui.views.line import Line, Role, Span, fit, line, wrapped
+from tui.views.line import Line, Role, Span, fit, line, named, wrapped
 from tui.views.remarks import earlier_attempt, remarks
 from tui.views.status import WHOLE, child_of, is_cancelling, operations, status_span, time_taken, warnings
 from tui.views.times import limit, times
@@ -83,7 +83,7 @@ def before_and_after(child: ChildJob, width: int) -> list[Line]:
 
 
 def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
-    first: list[Span] = [(f"#{parent.id} ", Role.DIM), (plain(name) + "  ", Role.STRONG), status_span(parent, 13)]
+    first: list[Span] = [(f"#{parent.id} ", Role.DIM), *named(name), ("  ", Role.STRONG), status_span(parent, 13)]
     counts = [
         f"{number} {status.value}"
         for status in Status

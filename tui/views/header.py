@@ -9,8 +9,9 @@ from rich.cells import cell_len
 
 from engine import Facts, ParentJob, Pause, Status, WorkerProcess
 from tui.facts import number, text
+from tui.target_names import TargetName
 from tui.text import plain, size
-from tui.views.line import Line, Role, Span, both_ends
+from tui.views.line import Line, Role, Span, both_ends, named
 from tui.views.lists import TargetState
 
 
@@ -30,7 +31,7 @@ def header_line(
     )
     room = width - _length(right_end)
     dropped = 0
-    while _length(left := _about_target(state, dropped)) > room and dropped < len(_LEAST_TELLING):
+    while _length(left := _about_target(state, dropped, room)) > room and dropped < len(_LEAST_TELLING):
         dropped += 1
     return both_ends(left, right_end, width)
 
@@ -41,12 +42,11 @@ OUT_OF_STEP: Final[Span] = ("out of step", Role.FAILED)
 _LEAST_TELLING = ("journal", "engine", "free", "size", "dbtend")
 
 
-def _about_target(state: TargetState | None, dropped: int) -> tuple[Span, ...]:
+def _about_target(state: TargetState | None, dropped: int, room: int) -> tuple[Span, ...]:
     spans: dict[str, Span] = {"dbtend": (" dbtend ", Role.HEADING)}
     if state is not None:
-        spans["name"] = f" {plain(state.entry.name)}", Role.STRONG
-        if state.entry.label:
-            spans["label"] = f" {plain(state.entry.label)}", Role.WARNING
+        (name, role), *label = named(TargetName.of(state.entry), room - 2)
+        spans |= {"name": (f" {name}", role), **({"label": label[0]} if label else {})}
         if state.info is not None:
             known = {"engine": f"{state.info.engine.value} {state.info.version}", **_facts(state.info.facts)}
             spans |= {part: (f"  {plain(words)}", Role.DIM) for part, words in known.items()}

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.errors import TargetBusyError
+from engine.errors import TargetBusyError, TargetUnavailableError
 from tui.keymap import key_of, with_keys
 from tui.text import counted, plain
-from tui.views.line import Line, Role, wrapped
+from tui.views.line import Line, Role, line, wrapped
 from tui.views.lists import TargetState
 
-_GIVE_ONE: Final = "Leave with {quit} and give a path: dbtend FILE. Or look around with dbtend demo."
+_SEEN_AGAIN: Final = "Once it can be opened, that is seen here by itself."
+_LOOKED_AT_AGAIN: Final = "It is looked at again by itself."
 _RUN_FIRST: Final = "Go back with {back}, choose operations and press {run}."
 
 
 def no_target(width: int) -> list[Line]:
-    return [
-        *wrapped("No target yet.", width),
-        *wrapped(
-            with_keys(_GIVE_ONE),
-            width,
-            Role.DIM,
-        ),
-    ]
+    return wrapped("None yet.", width, Role.DIM) if width else []
+
+
+def welcome(width: int) -> list[Line]:
+    """In place of the operations where there is no target at all: what to do first."""
+    if not width:  # not laid out yet
+        return []
+    lines = [*wrapped("Welcome! There is no database to tend yet.", width), Line()]
+    for key, does in (
+        (key_of("add"), "add a database of yours"),
+        (key_of("sample"), "build a sample database and try things out on it, for this session only"),
+        (key_of("quit"), "leave, and name a database: dbtend FILE"),
+    ):
+        first, *more = wrapped(does, width - 4)
+        lines += [line((f" {key}  ", Role.KEY), *first.spans)]
+        lines += [line("    ", *one.spans) for one in more]
+    return [*lines, Line(), *wrapped("Nothing is changed before you have seen what would run.", width, Role.DIM)]
+
+
+def building(path: str, width: int) -> list[Line]:
+    """In the same place while a sample is built, which takes seconds."""
+    return [*wrapped("Building a sample database ...", width), Line(), *wrapped(path, width, Role.DIM)]
 
 
 def target_trouble(state: TargetState | None, width: int) -> list[Line]:
@@ -32,10 +47,12 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
     if state.error is None:
         return wrapped("Looking at it ...", width, Role.DIM)
     error = state.error
+    is_gone = state.was_there and isinstance(error, TargetUnavailableError)
     return [
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
-        *(wrapped(error.hint, width) if error.hint else []),
-        *(wrapped("It is looked at again by itself.", width, Role.DIM) if isinstance(error, TargetBusyError) else []),
+        *(wrapped(f"{error.hint[0].upper()}{error.hint[1:]}.", width) if error.hint else []),
+        *(wrapped("It was there before: was it moved, or its disk unmounted?", width) if is_gone else []),
+        *wrapped(_SEEN_AGAIN if not isinstance(error, TargetBusyError) else _LOOKED_AT_AGAIN, width, Role.DIM),
     ]
 
 
@@ -44,6 +61,15 @@ def nothing_to_run(state: TargetState | None) -> str:
     if state is not None and isinstance(state.error, TargetBusyError):
         return f"{plain(state.entry.name)} is locked: it is looked at again by itself, until it is free."
     return "Nothing to run: choose a target that can be opened, and at least one operation."
+
+
+def why_nothing(state: TargetState) -> str:
+    """Why nothing is to run on a target of which nothing is chosen."""
+    if state.error is not None:
+        return f"{state.error.why} ({state.error.hint})" if state.error.hint else state.error.why
+    if state.info is None or state.advice is None:
+        return "it has not been looked at yet: go back and come again in a moment"
+    return "nothing is needed, and nothing was chosen"
 
 
 def go_on_question(number: int) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine import JobId, ParentJob
 from tui.text import counted, local_time, plain
-from tui.views.line import Line, Role, fit, right
+from tui.views.line import Line, Role, fit, named_column, right
 from tui.views.status import STATUS_WIDTH, operations, status_span, time_taken
 
 
@@ -21,7 +21,7 @@ def history_row(parent: ParentJob, name: str, *, now: int, width: int) -> Line:
         (
             (number + " ", Role.DIM),
             (when + "  ", Role.DIM),
-            (fit(plain(name), name_width), Role.STRONG),
+            *named_column(name, name_width),
             (asked, Role.DIM),
             (pinned, Role.STRONG),
             ("  ", Role.TEXT),

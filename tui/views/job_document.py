@@ -9,7 +9,7 @@ from tui.effects import effect, findings, is_finding, step_effect, steps_taken
 from tui.facts import number
 from tui.text import GLYPH, counted, local_time, plain, precise_duration
 from tui.views.detail import before_and_after, how_far
-from tui.views.line import Line, Role, line, wrapped
+from tui.views.line import Line, Role, line, named, wrapped
 from tui.views.remarks import how_it_ended, remarks
 from tui.views.status import operations, status_span, time_taken, warnings
 from tui.views.times import moment, times
@@ -20,7 +20,7 @@ def job_document(parent: ParentJob, name: str, *, now: int, width: int, trends: 
     """A parent with its children, their attempts, steps and logs; then how its operations went over time."""
     took = time_taken(parent, now)
     lines = [
-        line((f"#{parent.id} ", Role.DIM), (plain(name) + "  ", Role.STRONG), status_span(parent, 13), took),
+        line((f"#{parent.id} ", Role.DIM), *named(name), ("  ", Role.STRONG), status_span(parent, 13), took),
         *wrapped(parent.target, width, Role.DIM),
         *wrapped(operations(parent), width),
         *times(parent, width),

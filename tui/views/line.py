@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from rich.cells import cell_len, set_cell_size
 
-from tui.text import plain
+from tui.target_names import TargetName
+from tui.text import plain, shortened
 
 
 class Role(StrEnum):
@@ -23,6 +25,7 @@ class Role(StrEnum):
     KEY = "key"
     BAR = "bar"
     WARNING = "warning"
+    LABEL = "label"
     PENDING = "pending"
     RUNNING = "running"
     COMPLETED = "completed"
@@ -93,3 +96,34 @@ def both_ends(left: tuple[Span, ...], right_end: tuple[Span, ...], width: int) -
             spans.append((fit(text, taken), role))
             room -= taken
     return Line((*spans, (" " * max(room, 0), Role.TEXT), *right_end))
+
+
+def named(name: str, most: int | None = None, role: Role = Role.STRONG) -> tuple[Span, ...]:
+    """What a target is called, and its label; in at most so many cells, of which the label gets its own first."""
+    bare, tag = (name.name, f" {name.tag}") if isinstance(name, TargetName) and name.tag else (name, "")
+    bare = plain(bare)
+    if most is not None and most - cell_len(tag) < 2:
+        tag = ""
+    if most is not None:
+        bare = shortened(bare, most - cell_len(tag))
+    return ((bare, role), (tag, Role.LABEL)) if tag else ((bare, role),)
+
+
+def named_column(name: str, width: int) -> tuple[Span, ...]:
+    """The same in exactly `width` cells."""
+    spans = named(name, width)
+    text, role = spans[-1]
+    room = width - sum(cell_len(text) for text, _ in spans[:-1])
+    return (*spans[:-1], (fit(text, room), role))
+
+
+def with_labels(lines: Iterable[Line], tags: Collection[str]) -> list[Line]:
+    """Sentences with the labels in them shown as such."""
+    if not tags:
+        return list(lines)
+    any_tag = re.compile("|".join(map(re.escape, sorted(tags, key=len, reverse=True))).join("()"))
+
+    def parts(span: Span) -> list[Span]:
+        return [(part, Role.LABEL if part in tags else span[1]) for part in any_tag.split(span[0]) if part]
+
+    return [Line(tuple(part for span in one.spans for part in parts(span)), one.key) for one in lines]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from rich.cells import cell_len
 
 from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.advice import worst
 from engine.config import TargetEntry
 from engine.errors import DbtendError, TargetBusyError
 from tui.facts import number
+from tui.target_names import TargetName
 from tui.text import GLYPH, plain, size
-from tui.views.line import Line, Role, Span, both_ends, fit, wrapped
+from tui.views.line import Line, Role, Span, both_ends, fit, named, wrapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +27,43 @@ class TargetState:
     error: DbtendError | None = None
     advice: tuple[Advice, ...] | None = None
     """What it needs; None while that is not known yet, nothing where it cannot be known."""
+    is_looked_at: bool = False
+    """Whether somebody wants it to be looked at anew, and that is not done yet."""
+    was_there: bool = False
+    """Whether it could be looked at before."""
+    saved: bool = True
+    """Whether it is in the config file, or need not be."""
 
 
+_UNSAVED: Final = " unsaved"
 _WORDS: Final = {Level.NOW: "now", Level.SOON: "soon", Level.NONE: "ok"}
 _ROLES: Final = {Level.NOW: Role.FAILED, Level.SOON: Role.WARNING, Level.NONE: Role.DIM}
 
 
-def target_rows(states: Collection[TargetState], current: int, width: int) -> list[Line]:
-    """A line for each target; for one that cannot be opened a second line says why."""
+def target_rows(
+    states: Mapping[int, TargetState], current: int, width: int, marked: Collection[int] = ()
+) -> list[Line]:
+    """A line for each target, with a star where it is marked; for one that cannot be opened a second line says why."""
     rows: list[Line] = []
-    for at, state in enumerate(states):
+    for at, state in states.items():
         here = at == current
-        label = f" {plain(state.entry.label)}" if state.entry.label else ""
-        left: tuple[Span, ...] = (
-            ("> " if here else "  ", Role.STRONG),
-            (plain(state.entry.name), Role.STRONG if here else Role.TEXT),
-            (label, Role.WARNING),
-        )
-        rows.append(Line(both_ends(left, _target_word(state), width).spans, at))
+        word = _target_word(state)
+        room = width - 2 - sum(cell_len(text) for text, _ in word)
+        name = named(TargetName.of(state.entry), room, Role.STRONG if here else Role.TEXT)
+        left: list[Span] = [("> " if here else "  ", Role.STRONG), *name]
+        if at in marked:
+            left[:1] = [(">" if here else " ", Role.STRONG), ("*", Role.KEY)]
+        if not state.saved and cell_len(_UNSAVED) + sum(cell_len(text) for text, _ in name) <= room:
+            left.append((_UNSAVED, Role.DIM))
+        rows.append(Line(both_ends(tuple(left), word, width).spans, at))
         if state.error:
             rows += [Line(((fit(f"  {plain(state.error.why)}", width), Role.DIM),), at)]
     return rows
 
 
 def _target_word(state: TargetState) -> tuple[Span, ...]:
+    if state.is_looked_at:
+        return ((" looking …", Role.DIM),)
     if isinstance(state.error, TargetBusyError):
         return ((" locked", Role.WARNING),)
     if state.error is not None:

@@ -6,7 +6,7 @@ from engine import OperationPlan, Plan, Verdict
 from tui.planned import StepNotes, extent, step_notes, verdict, whole_extent
 from tui.text import plain
 from tui.views.header import facts_in_words
-from tui.views.line import Line, Role, line, wrapped
+from tui.views.line import Line, Role, line, named, wrapped
 
 _ROLES = {Verdict.OK: Role.COMPLETED, Verdict.WARN: Role.WARNING, Verdict.REFUSE: Role.FAILED}
 
@@ -14,7 +14,7 @@ _ROLES = {Verdict.OK: Role.COMPLETED, Verdict.WARN: Role.WARNING, Verdict.REFUSE
 def plan_document(plan: Plan, name: str, width: int) -> list[Line]:
     """Every command that would run, in order, with why, whom it blocks, what it needs and what a cancel leaves."""
     lines = [
-        line((plain(name), Role.STRONG), ("  " + "  ".join(map(plain, facts_in_words(plan.before))), Role.DIM)),
+        line(*named(name), ("  " + "  ".join(map(plain, facts_in_words(plan.before))), Role.DIM)),
         *wrapped(f"{whole_extent(plan.operations)}; nothing has run yet.", width),
     ]
     for warning in plan.warnings:

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.jobs import CANNOT_STOP, FINISHING
 from tui.text import percent, plain, time_left
-from tui.views.line import Line, Role, Span, fit, marked, right
+from tui.views.line import Line, Role, Span, fit, marked, named_column, right
 from tui.views.status import (
     STATUS_WIDTH,
     WHOLE,
@@ -105,7 +105,7 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     room = width - len(number) - 1 - STATUS_WIDTH - 4 - 1 - ELAPSED_WIDTH
     asked = operations(parent)
     name_width = room if room < 30 else max(room - len(asked) - 2, 14)
-    spans: list[Span] = [(number, Role.DIM), (fit(plain(name), name_width), Role.STRONG)]
+    spans: list[Span] = [(number, Role.DIM), *named_column(name, name_width)]
     if name_width < room:
         spans.append((fit("  " + asked, room - name_width), Role.DIM))
     return Line((*spans, (" ", Role.TEXT), *tail), JobId(parent.id))

@@ -93,7 +93,7 @@ class HistoryList(LineView):
 
         `hint`: what to say where in the end there is none.
         """
-        self._ids, self._hint, self.complete, self._to_the_end = array("q", ids), hint, False, False
+        self._ids, self._hint, self.complete = array("q", ids), hint, False
         for parent in parents:
             self._keep(parent)
         self.count_changed()
@@ -113,6 +113,7 @@ class HistoryList(LineView):
         self.complete = True
         self._show_more()
         if self._to_the_end:
+            self._to_the_end = False
             self.cursor = self.line_count
 
     def _show_more(self) -> None:

@@ -141,7 +141,10 @@ class LineView(ScrollView, can_focus=True):
         if self.HAS_CURSOR and (at := event.get_content_offset(self)) is not None:
             self.cursor = at.y + self.scroll_offset.y
 
-    def titled(self, title: str) -> Self:
-        """The same view with a title in its border."""
-        self.border_title = title
+    def titled(self, title: str, subtitle: str = "") -> Self:
+        """The same view with a title in its border, which is painted anew only for other words."""
+        if title != self.border_title:
+            self.border_title = title
+        if subtitle != (self.border_subtitle or ""):
+            self.border_subtitle = subtitle
         return self

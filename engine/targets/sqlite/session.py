@@ -29,7 +29,7 @@ from engine.targets.sqlite.running.execution import Work
 from engine.targets.sqlite.running.warming import ReadingAhead
 from engine.targets.sqlite.running.writing_behind import written_behind
 from engine.targets.sqlite.system import copying
-from engine.targets.sqlite.system.files import check_writable, file_size, last_change
+from engine.targets.sqlite.system.files import check_writable, file_size, last_change, why_read_only
 from engine.targets.sqlite.system.holders import blocking_writers, holders, in_use, in_words
 from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 
@@ -90,6 +90,7 @@ class SqliteSession:
             facts=summary_facts(summary),
             operations=offer.operation_infos(wal=summary.is_wal),
             remarks=self._as_opened,
+            read_only=why_read_only(self._path),
         )
 
     async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:

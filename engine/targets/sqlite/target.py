@@ -39,6 +39,10 @@ class SqliteTarget:
         status = files.status_of(self.path)
         return f"sqlite:{status.st_dev:x}:{status.st_ino:x}"
 
+    def presence(self) -> str:
+        files.check_readable(self.path)
+        return self.key
+
     @property
     def engine(self) -> EngineName:
         return EngineName.SQLITE

@@ -16,12 +16,14 @@ from engine.store.sqlite import SqliteStore
 from engine.targets.sqlite.planning import planning
 from engine.targets.sqlite.system import space
 from tests.tui.console.harness import Clock, worker_process
+from tui.screens import targets
 
 
 @pytest.fixture(autouse=True)
 def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A place, a time zone, a machine and a version of SQLite that every frame can show."""
+    """A place, a time zone, a machine and a version of SQLite that every frame can show; no glance by the clock."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(targets, "WATCH_EVERY", 3600.0)
     monkeypatch.setattr(planning, "available_memory", lambda: 8_000_000_000)
     monkeypatch.setattr(planning, "processors", lambda: 2)
     monkeypatch.setattr(space, "free_bytes", lambda _: 20_000_000_000)

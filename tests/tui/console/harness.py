@@ -20,6 +20,7 @@ from engine.store import liveness, upkeep
 from engine.store.sqlite import SqliteStore
 from tests.building import new_job
 from tui.app import DbtendApp
+from tui.saved_targets import SavedTargets
 from tui.widgets.detail_pane import DetailPane
 from tui.widgets.job_tree import JobTree
 from tui.widgets.line_view import LineView
@@ -114,12 +115,14 @@ async def open_console(
     theme: str | None = "dbtend",
     ensure_worker: Callable[[], None] = lambda: None,
     read_only: bool = False,
+    saved: SavedTargets | None = None,
 ) -> AsyncIterator[Console]:
     async with Engine.open(store, workers=workers, clock=clock, read_only=read_only) as engine:
         app = DbtendApp(
             engine,
             targets,
             ensure_worker=ensure_worker,
+            saved=saved,
             config=ConsoleConfig(theme=theme),
             clock=clock,
             person="dba@desk",

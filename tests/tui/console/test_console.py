@@ -30,7 +30,7 @@ from tests.tui.console.harness import (
 )
 from tui.actions import ACTIONS
 from tui.app import DbtendApp
-from tui.screens import main
+from tui.screens import main, targets
 from tui.widgets.history_list import HistoryList
 from tui.widgets.item_list import ItemList
 from tui.widgets.operation_list import OperationList
@@ -447,7 +447,7 @@ def type_at_once(console: Console, *keys: str) -> None:
 async def test_a_target_that_was_locked_is_looked_at_again(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "LOOK_AGAIN", 0.2)
+    monkeypatch.setattr(targets, "LOOK_AGAIN", 0.2)
     with closing(sqlite3.connect(sales, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         async with Engine.open(STORE, clock=clock) as engine:

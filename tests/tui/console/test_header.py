@@ -57,12 +57,12 @@ def test_the_workers_at_a_glance(
 @pytest.mark.parametrize(
     ("width", "left"),
     [
-        (100, " dbtend  sales.db PROD  sqlite 3.46.0  528 kB  journal delete  29% free"),
-        (80, " dbtend  sales.db PROD  sqlite 3.46.0  528 kB  29% free"),
-        (70, " dbtend  sales.db PROD  528 kB  29% free"),
-        (60, " dbtend  sales.db PROD  528 kB"),
-        (50, " dbtend  sales.db PROD"),
-        (44, " sales.db PROD"),
+        (100, " dbtend  sales.db [PROD]  sqlite 3.46.0  528 kB  journal delete  29% free"),
+        (80, " dbtend  sales.db [PROD]  sqlite 3.46.0  528 kB  29% free"),
+        (70, " dbtend  sales.db [PROD]  528 kB  29% free"),
+        (60, " dbtend  sales.db [PROD]  528 kB"),
+        (50, " dbtend  sales.db [PROD]"),
+        (44, " sales.db [PROD]"),
     ],
 )
 def test_whole_parts_give_way_the_least_telling_first(width: int, left: str) -> None:

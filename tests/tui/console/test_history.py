@@ -6,6 +6,7 @@ import pytest
 from textual.content import Content
 
 from engine import JobId, OnDuplicate, Operation
+from engine.config import TargetEntry
 from engine.execution import Outcome, Report
 from engine.jobs import Status
 from engine.store import searching
@@ -64,7 +65,7 @@ async def test_the_filter_takes_effect_while_it_is_typed(
 ) -> None:
     await some_jobs(seeded, clock)
     async with open_console(seeded.path, clock=clock) as console:
-        console.app.name_target("sqlite:///sales.db", "shop")
+        console.app.names.learn(TargetEntry(name="shop", url="sqlite:///sales.db"))
         await console.press("h")
         assert (ids(console), border(console)) == ([3, 2, 1], "3 jobs")
         await type_filter(console, words)

@@ -34,7 +34,7 @@ def texts(*, width: int = 32, height: int = 100, at: Operation = Operation.ANALY
 
 
 def word_of(state: TargetState) -> tuple[str, Role]:
-    (row,) = target_rows([state], 0, 24)
+    (row,) = target_rows({0: state}, 0, 24)
     text, role = row.spans[-1]
     return text.strip(), role
 
@@ -94,14 +94,14 @@ def test_how_urgent_a_target_is() -> None:
 
 def test_a_target_that_cannot_be_opened_says_why() -> None:
     error = TargetUnavailableError("sales.db", "there is no such file", "check the path")
-    first, second = target_rows([TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)], 0, 30)
+    first, second = target_rows({0: TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)}, 0, 30)
     assert first.text.endswith("no access")
     assert second.text.strip() == "there is no such file"
 
 
 def test_a_target_that_is_busy_is_locked_rather_than_out_of_reach() -> None:
     error = TargetBusyError("sales.db", "the lock could not be had in 1 s")
-    first, _ = target_rows([TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)], 0, 30)
+    first, _ = target_rows({0: TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)}, 0, 30)
     assert first.spans[-1] == (" locked", Role.WARNING)
 
 

@@ -95,7 +95,7 @@ async def test_only_the_terminals_own_colours_where_none_are_wanted(
     monkeypatch.setenv("NO_COLOR", "1")
     async with open_console(seeded.path, entry(), clock=clock) as console:
         assert console.app.theme == "ansi-dark"
-        await console.press("ctrl+t")
+        await console.press("C")
         assert [line.split()[0:2] for line in console.lines("#commands")] == [
             ["theme", "Choose"],
             ["theme", "ansi-dark"],

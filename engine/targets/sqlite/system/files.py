@@ -61,11 +61,16 @@ def check_writable(path: str) -> None:
 
 def may_be_written(path: str) -> bool:
     """Whether `check_writable` has no objection."""
+    return not why_read_only(path)
+
+
+def why_read_only(path: str) -> str:
+    """The objection of `check_writable`; empty where it has none."""
     try:
         check_writable(path)
-    except (TargetRefusedError, TargetUnavailableError):
-        return False
-    return True
+    except (TargetRefusedError, TargetUnavailableError) as error:
+        return error.why
+    return ""
 
 
 def may_be_written_beside(path: str) -> bool:

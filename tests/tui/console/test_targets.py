@@ -1,0 +1,512 @@
+"""Targets in the console: added, changed, removed, tested, marked; all of it kept in the config file."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+from textual import events
+from textual.widgets import Input
+
+from engine import Engine, Operation, TargetInfo
+from engine.config import TargetEntry
+from engine.config_file import ConfigFile
+from engine.demo import build_demo_database
+from tests.sqlite_files import make_database
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import Clock, Console, add_completed_job, chosen, entry, open_console
+from tests.tui.console.test_snapshots import LooksRight, Size, both_sizes
+from tui import connection
+from tui.saved_targets import SavedTargets
+from tui.screens import target_actions, targets
+from tui.screens.target_actions import NOT_KEPT
+
+STORE = Path("jobs.db")
+CONFIG = Path("config.toml")
+
+
+def saved(text: str = "") -> SavedTargets:
+    """The config file in the current directory, with this text; there is none without any."""
+    if text:
+        CONFIG.write_text(text)
+    file = ConfigFile(CONFIG)
+    return SavedTargets(file, file.load())
+
+
+def in_config() -> dict[str, TargetEntry]:
+    return {one.name: one for one in ConfigFile(CONFIG).load().targets}
+
+
+async def fill_in(console: Console, **fields: str) -> None:
+    for name, value in fields.items():
+        console.app.screen.query_one(f"#{name}", Input).value = value
+    await console.settle()
+
+
+def said(console: Console, field: str) -> str:
+    """What is said below a field; a long path may be broken anywhere."""
+    lines = [line.strip() for line in console.lines(f"#{field}-said")]
+    return ("" if "saved as" in lines[0] else " ").join(lines)
+
+
+def row(console: Console, number: int = 0) -> list[str]:
+    return [line for line in console.lines("#targets") if line[2:3].strip()][number].split()
+
+
+SALES = '# ours\n\n[targets.sales]\nurl = "sales.db"  # here\nlabel = "PROD"\njobs = 2\n'
+
+
+# Added, changed, removed
+
+
+async def test_a_target_is_added_by_keys_alone(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        await console.press("A")
+        assert console.screen_name == "TargetFormScreen"
+        assert not any(field.cursor_blink for field in console.app.screen.query(Input))
+        await console.press(*"sales.db", "tab", *"Q3 shop", "tab", *"PROD", "tab", "space", "down", "down", "space")
+        assert said(console, "url") == f"saved as {sales}"
+        await console.press("enter")
+        assert console.screen_name == "MainScreen"
+        assert in_config() == {
+            "Q3 shop": TargetEntry(
+                name="Q3 shop", url=str(sales), label="PROD", operations=(Operation.VACUUM, Operation.REINDEX)
+            )
+        }
+        assert CONFIG.stat().st_mode & 0o777 == 0o600
+        assert row(console) == [">", "Q3", "shop", "[PROD]", "soon"]
+        assert console.message == "Saved in config.toml."
+        assert chosen(console) == ["vacuum", "reindex"]
+        assert "Q3 shop [PROD]" in console.text("#header")
+
+
+async def test_a_name_that_is_not_typed_is_the_files(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        await console.press("A", *"sales.db")
+        assert said(console, "name") == "nothing typed: sales"
+        await console.press("enter")
+        assert list(in_config()) == ["sales"]
+
+
+async def test_what_is_typed_ahead_comes_to_its_field(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        await console.press("A")
+        for key in (*"ab", "tab", *"cd", "tab", *"ef", "enter"):
+            console.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await console.until(lambda: CONFIG.exists())
+        assert [(one.name, Path(one.url).name, one.label) for one in in_config().values()] == [("cd", "ab", "ef")]
+
+
+async def test_what_is_wrong_is_said_at_its_field(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved(SALES)) as console:
+        await console.press("A")
+        assert said(console, "url") == ""
+        await console.press("enter")
+        assert said(console, "url") == "name a file, such as ~/data/sales.db"
+        assert console.app.focused is console.app.screen.query_one("#url")
+
+        await fill_in(console, url="postgresql://dba:secret@db1/shop")
+        assert said(console, "url").startswith("a password must not be part of a target (put it where")
+        await fill_in(console, url="other.db", name="sales")
+        assert said(console, "name") == "sales is the name of another target"
+        await console.press("enter")
+        assert console.app.focused is console.app.screen.query_one("#name")
+        await fill_in(console, name="run")
+        assert said(console, "name") == "is a command of dbtend: dbtend run would not open it"
+        await fill_in(console, url="sales.db")
+        assert said(console, "url") == "the same database as sales"
+        await console.press("escape")
+        assert console.screen_name == "MainScreen"
+        assert CONFIG.read_text() == SALES
+
+
+async def test_a_target_is_changed_in_place(sales: Path, clock: Clock) -> None:
+    file = saved(SALES)
+    async with open_console(STORE, file.whole(file.entries[0]), clock=clock, saved=file) as console:
+        await console.press("1", "e")
+        assert console.app.screen.query_one("#label", Input).value == "PROD"
+        await fill_in(console, name="shop", label="")
+        await console.press("enter")
+        assert CONFIG.read_text() == SALES.replace(".sales]", ".shop]").replace('label = "PROD"\n', "")
+        assert row(console) == [">", "shop", "soon"]
+        assert console.app.name_of(f"sqlite://{sales}") == "shop"
+
+
+async def test_a_name_is_no_markup(sales: Path, clock: Clock) -> None:
+    file = saved(SALES.replace(".sales]", '."[red]x[/nonsense]"]'))
+    async with open_console(STORE, *file.entries, clock=clock, saved=file) as console:
+        await console.press("1", "e")
+        title = console.app.screen.query_one("#form")._border_title
+        assert title is not None
+        assert title.plain == "Change [red]x[/nonsense]"
+        await console.press("escape", "D")
+        assert console.lines("#text")[0] == "Remove [red]x[/nonsense] [PROD]?"
+
+
+async def test_another_place_for_a_target_is_looked_at(sales: Path, clock: Clock, tmp_path: Path) -> None:
+    make_database(tmp_path / "other.db")
+    file = saved(SALES)
+    async with open_console(STORE, *file.entries, clock=clock, saved=file) as console:
+        await console.press("1", "e")
+        await fill_in(console, url="other.db")
+        await console.press("enter")
+        assert in_config()["sales"].url == str(tmp_path / "other.db")
+        assert "sales [PROD]" in console.text("#header")
+        assert "no access" not in console.lines("#targets")[0]
+
+
+async def test_what_was_given_on_the_command_line_is_saved_with_e(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock, saved=saved(), size=(120, 40)) as console:
+        assert row(console) == [">", "sales.db", "unsaved", "soon"]
+        await console.press("1", "e")
+        assert console.app.screen.query_one("#url", Input).value == "sales.db"
+        await console.press("enter")
+        assert in_config()["sales.db"].url == str(sales)
+        assert row(console) == [">", "sales.db", "soon"]
+
+
+async def test_a_label_of_the_config_holds_for_a_path_on_the_command_line(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(str(sales)), clock=clock, saved=saved(SALES)) as console:
+        assert "[PROD]" in console.lines("#targets")[0]
+        assert "[PROD]" in console.text("#header")
+
+
+async def test_remove_asks_and_no_is_the_default(sales: Path, seeded: Seeded, clock: Clock, tmp_path: Path) -> None:
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    file = saved(SALES + '\n[targets.app]\nurl = "app.db"\n')
+    async with open_console(seeded.path, *file.entries, clock=clock, saved=file) as console:
+        await console.press("1", "D")
+        assert console.lines("#text")[0] == "Remove sales [PROD]?"
+        assert "Its history stays" in " ".join(console.lines("#text"))
+        await console.press("enter")
+        assert list(in_config()) == ["sales", "app"]
+        await console.press("D", "y")
+        assert list(in_config()) == ["app"]
+        assert row(console)[:2] == [">", "app"]
+        assert console.message == "sales [PROD] is removed. Its history is still there."
+        assert len(await console.engine.history()) == 1
+        await console.press("D", "y")
+        assert console.lines("#targets") == ["None yet."]
+
+
+async def test_a_config_that_is_wrong_is_shown_and_not_touched(sales: Path, clock: Clock) -> None:
+    file = saved(SALES)
+    async with open_console(STORE, *file.entries, clock=clock, saved=file) as console:
+        CONFIG.write_text("[targets\n")
+        await console.press("1", "e")
+        assert console.screen_name == "MainScreen"
+        assert console.message.startswith("config.toml, line 1: Expected ']'")
+        await console.press("D", "y")
+        assert console.message.startswith("config.toml, line 1: Expected ']'")
+        assert CONFIG.read_text() == "[targets\n"
+        assert row(console)[1] == "sales"
+
+
+async def test_what_somebody_else_changed_meanwhile_is_said_in_the_form(sales: Path, clock: Clock) -> None:
+    file = saved(SALES)
+    async with open_console(STORE, *file.entries, clock=clock, saved=file) as console:
+        await console.press("1", "e")
+        CONFIG.write_text(SALES.replace("PROD", "TEST"))
+        await fill_in(console, label="QA")
+        await console.press("enter")
+        assert console.screen_name == "TargetFormScreen"
+        assert console.message.startswith("sales: has been changed in config.toml meanwhile")
+
+
+async def test_a_demo_keeps_nothing(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.press("1", "A")
+        assert console.message == NOT_KEPT
+
+
+# Tested
+
+
+async def test_the_connection_is_tested_from_the_list_and_from_the_form(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock, saved=saved()) as console:
+        await console.press("1", "T")
+        assert console.message == "sales.db: sqlite 3.46.0, 516 kB, journal delete, 29% free, writable."
+        await console.press("A", *"sales.db", "ctrl+t")
+        assert console.lines("#tested") == ["It answers: sqlite 3.46.0, 516 kB, journal delete, 29% free, writable."]
+        await fill_in(console, url="gone.db")
+        await console.press("tab", "tab", "tab", "T")
+        assert console.lines("#tested")[0].startswith("No connection: there is no such file (check the path")
+        sales.chmod(0o444)
+        await fill_in(console, url="sales.db")
+        await console.press("T")
+        assert "only to be read: the file is read-only" in " ".join(map(str.strip, console.lines("#tested")))
+        assert not CONFIG.exists()
+
+
+async def test_a_test_that_is_not_answered_ends(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(self: Engine, target: str) -> TargetInfo:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with open_console(STORE, entry(), clock=clock) as console:
+        monkeypatch.setattr(Engine, "inspect", never)
+        monkeypatch.setattr(connection, "PATIENCE", 0.05)
+        await console.press("1", "T")
+        assert console.message == "sales.db: no answer in 0.05 s (is its disk still there?)"
+
+
+# Looked at again
+
+
+async def test_a_looks_again_and_says_so(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    inspect, may_answer = Engine.inspect, asyncio.Event()
+
+    async def when_it_may(self: Engine, target: str) -> TargetInfo:
+        await may_answer.wait()
+        return await inspect(self, target)
+
+    async with open_console(STORE, entry(), clock=clock) as console:
+        monkeypatch.setattr(Engine, "inspect", when_it_may)
+        await console.pilot.press("1", "a")
+        await console.pilot.pause()
+        assert row(console)[2:] == ["looking", "…"]
+        may_answer.set()
+        await console.settle()
+        assert row(console)[2:] == ["soon"]
+
+
+# Gone and back
+
+
+async def glance(console: Console) -> None:
+    """What the timer does every few seconds."""
+    screen = console.app.screen_stack[0]
+    assert isinstance(screen, targets.Targets)
+    await screen.watch_presence()
+    await console.settle()
+
+
+async def test_a_database_that_goes_is_told_and_found_again(sales: Path, clock: Clock) -> None:
+    elsewhere = sales.with_name("elsewhere.db")
+    async with open_console(STORE, entry(), clock=clock) as console:
+        before = console.lines("#operations")
+        await glance(console)
+        sales.rename(elsewhere)
+        await glance(console)
+        assert row(console)[2:] == ["×", "no", "access"]
+        shown = " ".join(console.lines("#operations"))
+        assert shown.startswith("sales.db: there is no such file Check the path")
+        assert "It was there before: was it moved, or its disk unmounted?" in shown
+        sales.mkdir()
+        await glance(console)
+        await console.press("1", "a")
+        assert "this is a directory" in console.lines("#targets")[1]
+        sales.rmdir()
+        elsewhere.rename(sales)
+        await glance(console)
+        assert console.lines("#operations") == before
+
+        sales.chmod(0)
+        await glance(console)
+        assert "no permission to read it" in console.lines("#targets")[1]
+        sales.chmod(0o644)
+        await glance(console)
+        assert console.lines("#operations") == before
+
+
+async def test_databases_are_glanced_at_by_the_clock(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "WATCH_EVERY", 0.05)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        sales.unlink()
+        await console.until(lambda: "no access" in console.lines("#targets")[0])
+        make_database(sales)
+        await console.until(lambda: "soon" in console.lines("#targets")[0])
+
+
+async def test_another_database_in_the_same_place_is_looked_at(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await glance(console)
+        before = console.text("#header")
+        make_database(sales.with_name("new.db")).rename(sales)
+        await glance(console)
+        assert console.text("#header") != before
+
+
+async def test_a_console_where_nothing_changes_writes_nothing(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a database is gone; and looks at it less and less often."""
+    async with open_console(STORE, entry(), entry("gone.db"), clock=clock) as console:
+        screen = console.app.screen
+        assert isinstance(screen, targets.Targets)
+        await glance(console)
+        painted = []
+        monkeypatch.setattr(console.app, "_display", lambda _, what: painted.append(what))
+        waits = []
+        for _ in range(6):
+            assert screen._another_look is not None
+            waits.append(screen._another_look._interval)
+            screen._another_look.stop()
+            screen._look_again()
+            await console.settle()
+            await glance(console)
+        assert waits == [3.0, 6.0, 12.0, 24.0, 48.0, 60.0]
+        assert painted == []
+        await console.press("1")
+        assert painted
+
+
+# Marked
+
+
+@pytest.fixture
+def three(sales: Path) -> list[TargetEntry]:
+    for name in ("app.db", "web.db"):
+        make_database(sales.with_name(name))
+    return [entry(), entry("app.db"), entry("web.db", label="PROD")]
+
+
+async def test_marked_targets_are_run_in_one_go(three: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *three, entry("gone.db"), clock=clock, workers=2) as console:
+        await console.press("1", "space", "down", "down", "space", "down", "space")
+        assert [line[:3] for line in console.lines("#targets")[:4]] == [" *s", "  a", " *w", ">*g"]
+        assert console.app.screen.query_one("#targets").border_title == "1 Targets (3 marked)"
+        await console.press("p")
+        assert console.screen_name == "PlansScreen"
+        page = console.lines("#page")
+        assert page[0].startswith("2 targets, ")
+        assert "gone.db  left out" in page
+        assert "  there is no such file (check the path; dbtend never creates a database)" in page
+        await console.press("enter")
+        done = await console.engine.wait([1, 2])
+        assert [job.target.rpartition("/")[2] for job in done] == ["sales.db", "web.db"]
+        assert done[0].request.operations == (Operation.ANALYZE, Operation.CHECK)
+        assert console.app.screen.query_one("#targets").border_title == "1 Targets"
+        await console.until(lambda: sum("✓ completed" in line and "#" in line for line in console.lines()) == 2)
+
+
+async def test_a_choice_is_for_all_that_are_marked(three: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *three, clock=clock) as console:
+        await console.press("1", "space", "down", "space", "2")
+        assert console.app.screen.query_one("#operations").border_title == "2 Operations (all 2)"
+        wanted = set(chosen(console)) ^ {"vacuum"}
+        await console.press("space", "r")
+        await console.press("enter")
+        jobs = await console.engine.history()
+        assert [set(map(str, job.request.operations)) for job in jobs] == [wanted] * 2
+
+
+async def test_escape_takes_the_marks_away_before_it_goes_back(three: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *three, clock=clock) as console:
+        await console.press("1", "plus", "space", "escape")
+        assert not any("*" in line[:2] for line in console.lines("#targets"))
+        assert console.app.screen.has_class("-zoomed")
+        await console.press("escape")
+        assert not console.app.screen.has_class("-zoomed")
+
+
+async def test_all_that_are_marked_are_run_or_none(three: list[TargetEntry], clock: Clock) -> None:
+    async with open_console(STORE, *three, clock=clock) as console:
+        await console.press("1", "r", "enter")
+        assert len(await console.engine.history()) == 1
+        await console.press("1", "space", "down", "space", "r", "enter")
+        assert console.message.startswith("sales.db: job #1 already does exactly this")
+        assert len(await console.engine.history()) == 1
+
+
+# The first start
+
+
+async def test_a_sample_is_built_for_this_session(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    build, may_begin = build_demo_database, threading.Event()
+
+    def when_it_may(path: Path) -> None:
+        may_begin.wait()
+        build(path)
+
+    monkeypatch.setattr(target_actions, "build_demo_database", when_it_may)
+    async with open_console(STORE, clock=clock, saved=saved(), size=(120, 40)) as console:
+        await console.pilot.press("d", "d")
+        await console.pilot.pause()
+        assert console.lines("#operations")[0] == "Building a sample database ..."
+        assert "sample" not in console.text("#footer")
+        may_begin.set()
+        await console.settle()
+        (sample,) = tmp_path.glob("dbtend-demo-*/sample.db")
+        assert str(sample) in console.message.replace(" ", "")
+        assert row(console)[:3] == [">", "sample.db", "unsaved"]
+        assert "analyze" in chosen(console)  # how much is worth a VACUUM may take longer to find out than there is time
+        assert not CONFIG.exists()
+        await console.press("d")
+        assert len(list(tmp_path.glob("dbtend-demo-*"))) == 1
+
+
+async def test_no_place_for_a_sample_is_a_sentence(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere/at/all")
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        await console.press("d")
+        assert console.message == "sample: no place for it: No such file or directory (set TMPDIR to another)"
+
+
+# What it looks like
+
+
+@both_sizes
+async def test_form_empty(size: Size, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(STORE, clock=clock, size=size, saved=saved()) as console:
+        await console.press("A")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_form_with_errors(size: Size, sales: Path, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(STORE, clock=clock, size=size, saved=saved(SALES)) as console:
+        await console.press("A", "enter")
+        await fill_in(console, url="postgresql://dba:x@db1/shop", name="sales", label="PROD\x07")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_form_with_the_result_of_a_test(size: Size, sales: Path, clock: Clock, looks_right: LooksRight) -> None:
+    file = saved(SALES + 'operations = ["vacuum", "check"]\n')
+    async with open_console(STORE, *file.entries, clock=clock, size=size, saved=file) as console:
+        await console.press("1", "e", "ctrl+t", "tab", "tab", "tab")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_question_before_a_target_is_removed(
+    size: Size, sales: Path, clock: Clock, looks_right: LooksRight
+) -> None:
+    file = saved(SALES)
+    async with open_console(STORE, *file.entries, clock=clock, size=size, saved=file) as console:
+        await console.press("1", "D")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_marks(size: Size, three: list[TargetEntry], clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(STORE, *three, clock=clock, size=size, saved=saved(SALES)) as console:
+        await console.press("1", "space", "down", "down", "space")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_plans_of_several_targets(size: Size, sales: Path, clock: Clock, looks_right: LooksRight) -> None:
+    shop = TargetEntry(name="shop", url="shop.db", label="PROD", operations=(Operation.VACUUM,))
+    three = [entry(), entry("gone.db"), shop]
+    sales.with_name("shop.db").write_bytes(sales.read_bytes())
+    async with open_console(STORE, *three, clock=clock, size=size) as console:
+        await console.press("1", "space", "down", "space", "down", "space", "p")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_a_database_that_is_gone(size: Size, sales: Path, clock: Clock, looks_right: LooksRight) -> None:
+    async with open_console(STORE, entry(label="PROD"), clock=clock, size=size) as console:
+        await glance(console)
+        sales.unlink()
+        await glance(console)
+        assert looks_right(console.app)

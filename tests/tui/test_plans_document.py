@@ -1,0 +1,65 @@
+"""The plans of several targets on one page."""
+
+from __future__ import annotations
+
+from engine import EngineName, OperationPlan, Plan, PlannedStep, Request
+from engine.errors import TargetUnavailableError
+from engine.jobs import Operation
+from tui.target_names import TargetName
+from tui.views.line import Role
+from tui.views.plans_document import Looked, Wanted, disk_needed, plans_document
+
+REQUEST = Request(target="a", operations=(Operation.VACUUM,))
+
+
+def operation(
+    *, needs: int | None = None, estimate: float | None = 2.0, warnings: tuple[str, ...] = ()
+) -> OperationPlan:
+    step = PlannedStep(object="main", command="VACUUM", reason="", lock="", disk_needed=needs, estimate=estimate)
+    return OperationPlan(operation=Operation.VACUUM, steps=(step,), warnings=warnings)
+
+
+def looked(name: str, *operations: OperationPlan, label: str | None = None) -> Looked:
+    plan = Plan(target=name, engine=EngineName.SQLITE, before={}, operations=operations)
+    return Looked(Wanted(TargetName(name, label), REQUEST), plan)
+
+
+def texts(*all_looked: Looked) -> list[str]:
+    return [line.text for line in plans_document(all_looked, 120)]
+
+
+REFUSED = OperationPlan(operation=Operation.VACUUM, refused="no room")
+
+
+def test_the_top_says_what_all_of_it_comes_to() -> None:
+    both = looked("a", operation(needs=3_000_000), operation(needs=2_000_000)), looked("b", operation(needs=10**6))
+    assert texts(*both)[:2] == [
+        "2 targets, 3 operations, 4.00 MB of free disk space, about 6 s in all; nothing has run yet.",
+        "worst: nothing speaks against it",
+    ]
+    assert both[0].plan is not None
+    assert disk_needed(both[0].plan) == 3_000_000  # its steps come one after another
+
+
+def test_the_worst_is_told() -> None:
+    warned = looked("a", operation(warnings=("odd",)))
+    assert texts(warned)[1] == "worst: with warnings"
+    assert texts(warned, looked("b", REFUSED))[1] == "worst: something would be refused"
+    assert texts(warned, looked("b", REFUSED))[0].startswith("1 target, 1 operation, no free disk space worth naming")
+
+
+def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
+    gone = Looked(Wanted(TargetName("b", "PROD"), REQUEST), error=TargetUnavailableError("b", "there is no such file"))
+    well = Looked(Wanted(TargetName("c"), None, "nothing is needed"))
+    shown = plans_document([looked("a", operation()), gone, well], 120)
+    said = [line.text for line in shown]
+    assert said[2:6] == ["b [PROD]  left out", "  b: there is no such file", "c  left out", "  nothing is needed"]
+    assert (" [PROD]", Role.LABEL) in shown[2].spans
+    assert "a" in said[8].split()
+    assert "worst" not in " ".join(texts(gone, well))
+
+
+def test_what_is_still_looked_at_says_so() -> None:
+    waiting = Looked(Wanted(TargetName("b"), REQUEST))
+    assert waiting.is_open
+    assert texts(looked("a", operation()), waiting)[-1] == "Looking at b ..."

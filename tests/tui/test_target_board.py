@@ -1,0 +1,106 @@
+"""What the main screen knows of its targets: a plain value."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine import Advice, EngineName, Level, Operation, OperationInfo, TargetInfo
+from engine.config import TargetEntry
+from engine.errors import TargetUnavailableError
+from tui.target_board import TargetBoard
+
+OPERATIONS = (Operation.VACUUM, Operation.ANALYZE, Operation.CHECK)
+
+
+def info(*operations: Operation) -> TargetInfo:
+    offered = tuple(OperationInfo(operation=operation, summary="", lock="") for operation in operations)
+    return TargetInfo(url="sqlite:///a", engine=EngineName.SQLITE, version="3", facts={}, operations=offered)
+
+
+def advice(operation: Operation) -> tuple[Advice, ...]:
+    return (Advice(operation=operation, level=Level.SOON, reason=""),)
+
+
+@pytest.fixture
+def board() -> TargetBoard:
+    """Three that are well, of which each needs something else."""
+    made = TargetBoard(TargetEntry(name=name, url=f"{name}.db") for name in "abc")
+    for number, operation in enumerate(OPERATIONS):
+        made.learn(number, info(*OPERATIONS))
+        made.heed(number, advice(operation))
+    return made
+
+
+def names(board: TargetBoard) -> str:
+    return "".join(state.entry.name for state in board.states.values())
+
+
+def test_one_that_goes_leaves_the_cursor_on_its_neighbour(board: TargetBoard) -> None:
+    board.current = 1
+    board.remove(1)
+    assert (names(board), board.current) == ("ac", 2)
+    board.remove(2)
+    assert (names(board), board.current) == ("a", 0)
+    board.remove(0)
+    assert board.state is None
+    board.mark()
+    assert board.at_hand == []
+    number = board.add(TargetEntry(name="d", url="d.db"))
+    assert board.current == number
+
+
+def test_what_is_found_out_of_one_that_has_gone_is_let_go(board: TargetBoard) -> None:
+    board.remove(1)
+    board.learn(1, info())
+    board.heed(1, ())
+    board.give_up(1, TargetUnavailableError("b", "gone"))
+    board.leave_unadvised(1, is_busy=True)
+    board.look([1])
+    assert names(board) == "ac"
+    assert board.unsettled == []
+
+
+def test_another_name_keeps_what_is_known_and_another_database_does_not(board: TargetBoard) -> None:
+    board.current = 1
+    board.mark()
+    entry = board.states[1].entry
+    assert board.change(1, replace(entry, name="x")) == 1
+    assert (names(board), board.marked, board.states[1].info is None) == ("axc", [1], False)
+    number = board.change(1, replace(entry, name="x", url="x.db"))
+    assert (names(board), board.current, board.marked) == ("axc", number, [])
+    assert board.states[number].info is None
+
+
+def test_an_action_is_for_the_marked_or_the_current_one(board: TargetBoard) -> None:
+    assert board.at_hand == [0]
+    for board.current in (2, 1):
+        board.mark()
+    assert board.at_hand == [1, 2]
+    board.mark()
+    assert board.at_hand == [2]
+    board.unmark()
+    assert board.at_hand == [1]
+
+
+def test_each_runs_what_it_needs_itself_until_somebody_chooses(board: TargetBoard) -> None:
+    def wanted() -> list[tuple[Operation, ...]]:
+        return [request.operations if (request := board.request(n)) else () for n in board.states]
+
+    assert wanted() == [(operation,) for operation in OPERATIONS]
+    for board.current in (0, 1):
+        board.mark()
+    board.toggle(Operation.CHECK)
+    assert wanted() == [(Operation.ANALYZE, Operation.CHECK)] * 2 + [(Operation.CHECK,)]
+    board.learn(0, info(Operation.CHECK))  # which does not offer the other
+    assert wanted()[0] == (Operation.CHECK,)
+    board.forget_choice([0, 1])
+    assert wanted()[1] == (Operation.ANALYZE,)
+
+
+def test_one_that_was_there_is_known_to_have_gone(board: TargetBoard) -> None:
+    board.add(TargetEntry(name="d", url="d.db"))
+    for number in (0, 3, 0):
+        board.give_up(number, TargetUnavailableError("x", "gone"))
+    assert [board.states[n].was_there for n in (0, 3)] == [True, False]

@@ -1,0 +1,129 @@
+"""What is filled in for a target: pure functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine import Operation
+from engine.config import TargetEntry
+from tui.target_form import (
+    FINE,
+    Filled,
+    Said,
+    about_label,
+    about_name,
+    about_url,
+    entry_of,
+    offered,
+    proposed_name,
+    url_as_saved,
+)
+
+HERE = Path("/srv/data")
+SALES = TargetEntry(name="sales", url="/srv/data/sales.db")
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("sales.db", "/srv/data/sales.db"),
+        (" ./sales.db ", "/srv/data/sales.db"),
+        ("../sales.db", "/srv/data/../sales.db"),
+        ("sqlite:sales.db", "/srv/data/sales.db"),
+        ("sqlite:/srv/sales.db", "/srv/sales.db"),
+        ("sqlite:///srv/sales.db", "sqlite:///srv/sales.db"),
+        ("~/sales.db", "~/sales.db"),
+        ("sqlite:~/sales.db", "~/sales.db"),
+        ("postgresql://db1/shop", "postgresql://db1/shop"),
+        ("host=db1 dbname=shop", "host=db1 dbname=shop"),
+        ("sqlite:", "sqlite:"),
+        ("", ""),
+    ],
+)
+def test_a_path_is_saved_so_that_it_means_the_same_from_anywhere(typed: str, url: str) -> None:
+    assert url_as_saved(typed, HERE) == url
+
+
+def about(typed: str, *others: TargetEntry) -> Said:
+    return about_url(typed, url_as_saved(typed, HERE), others)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["postgresql://dba:x@db1/shop", "mysql://a:b@h/d", "host=db1 password=x", "postgresql://db1/shop?password=x"],
+)
+def test_a_password_is_refused_at_once_and_not_repeated(secret: str) -> None:
+    said = about(secret)
+    assert said.is_wrong
+    assert not said.is_unfinished
+    assert said.text.startswith("a password must not be part of a target (put it where")
+    assert "x@" not in said.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ("postgresql://db1/shop", "PostgreSQL targets are not available yet"),
+        ("oracle://db1", "this kind of database is unknown"),
+        ("sqlite://sales.db", "a SQLite URL has three slashes"),
+        ("~nobody-at-all/sales.db", "~nobody-at-all is no home: give the whole path"),
+    ],
+)
+def test_what_names_no_database_is_said(typed: str, text: str) -> None:
+    assert about(typed).is_wrong
+    assert about(typed).text.startswith(text)
+
+
+def test_what_is_not_typed_yet_is_not_held_against_anybody() -> None:
+    assert about("").is_unfinished
+    assert about_name("", "", []).is_unfinished
+
+
+def test_a_database_that_is_there_twice_is_told_but_may_be() -> None:
+    assert about("sales.db", SALES) == Said("the same database as sales")
+    assert about("/srv/data/other.db", SALES) == FINE
+    assert about("other.db", SALES) == Said("saved as /srv/data/other.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [("/srv/sales.db", "sales"), ("~/a.sqlite3", "a"), ("x", "x"), ("sqlite:///a%20b.sqlite", "a b"), (".db", ".db")],
+)
+def test_a_name_is_proposed(url: str, name: str) -> None:
+    assert proposed_name(url) == name
+    assert about_name("", url, []) == Said(f"nothing typed: {name}")
+
+
+@pytest.mark.parametrize("name", ["run", "doctor", "-x", "a\x07b", "sales"])
+def test_a_name_that_could_not_be_used_is_refused(name: str) -> None:
+    assert about_name(name, "", [SALES]).is_wrong
+
+
+@pytest.mark.parametrize("name", ["Q3 shop", "a.b", "ü", "🐘", '"', "[x]"])
+def test_any_other_name_is_fine(name: str) -> None:
+    assert about_name(name, "", [SALES]) == FINE
+
+
+def test_a_label_is_what_a_terminal_can_show() -> None:
+    assert about_label("PROD") == FINE
+    assert about_label("PROD\x1b[2J").is_wrong
+    assert about_label("a label that is far too long").text.startswith("is cut to 16 cells")
+
+
+def test_operations_keep_their_order() -> None:
+    was = TargetEntry(name="sales", url="sales.db", operations=(Operation.REINDEX, Operation.VACUUM, Operation.CHECK))
+    filled = Filled(url="sales.db", operations=frozenset({Operation.VACUUM, Operation.REINDEX, Operation.ANALYZE}))
+    entry = entry_of(filled, "/srv/sales.db", was)
+    assert entry.operations == (Operation.REINDEX, Operation.VACUUM, Operation.ANALYZE)
+    assert entry_of(Filled(url="a.db"), "/a.db", None) == TargetEntry(name="a", url="/a.db")
+
+
+def test_a_file_whose_name_is_no_text_is_saved_as_a_url() -> None:
+    assert entry_of(Filled(), "/srv/\udcff.db", None).url == "sqlite:///srv/%FF.db"
+
+
+def test_operations_are_offered_before_it_is_known_of_what() -> None:
+    assert offered("~nobody/x") == offered("oracle://db1") == offered("a.db")
+    assert Operation.VACUUM in offered("")

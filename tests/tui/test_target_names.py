@@ -1,0 +1,72 @@
+"""What targets are called, and that a label is seen wherever one is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from engine import JobId
+from engine.config import TargetEntry
+from tests.tui.jobs import parent
+from tui.target_names import TargetName, TargetNames
+from tui.views.detail import detail_lines
+from tui.views.history import history_row
+from tui.views.job_document import job_document
+from tui.views.line import Line, Role, line, named, named_column, with_labels
+from tui.views.lists import TargetState, target_rows
+from tui.views.rows import tree_rows
+
+PROD = TargetEntry(name="sales", url="/srv/sales.db", label="PROD")
+
+
+def test_a_target_goes_by_the_name_and_the_label_of_the_config_wherever_its_url_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "sales.db")
+    config = replace(PROD, url=str(tmp_path / "sales.db"))
+    given = TargetEntry(name="link.db", url=str(tmp_path / "link.db"))
+    names = TargetNames([config], [given])
+    assert names.of(f"sqlite://{tmp_path}/sales.db") == "link.db [PROD]"
+    assert names.of(given.url) == "link.db [PROD]"
+    assert names.of("sqlite:///srv/an%20other.db") == "an other.db"
+    assert names.given("sqlite:///srv/an%20other.db") is None
+    assert names.tags == {"[PROD]"}
+
+
+def test_what_names_no_database_keeps_its_name() -> None:
+    odd = TargetEntry(name="pg", url="postgresql://db1/x", label="QA")
+    assert TargetNames([odd]).of(odd.url) == "pg [QA]"
+
+
+def test_a_label_is_harmless_short_and_in_one_piece() -> None:
+    assert TargetName("a", "x\x1b[2J").tag == r"[x\x1b[2J]"
+    assert cell_len(TargetName("a", "PROD" * 30).tag) == 18
+    assert TargetName("a", "EU WEST").tag.split() == ["[EU", "WEST]"]
+    assert TargetName("a", "EU WEST") == "a [EU\N{NO-BREAK SPACE}WEST]"
+    assert with_labels([Line()], frozenset()) == [Line()]
+
+
+@pytest.mark.parametrize(("width", "text"), [(20, "sales [PROD]        "), (10, "sa… [PROD]"), (8, "sales   ")])
+def test_the_name_gives_way_before_the_label(width: int, text: str) -> None:
+    shown = named_column(TargetName.of(PROD), width)
+    assert "".join(part for part, _ in shown) == text
+    assert named(TargetName.of(PROD)) == (("sales", Role.STRONG), (" [PROD]", Role.LABEL))
+    assert named("sales") == (("sales", Role.STRONG),)
+
+
+def test_a_label_is_shown_in_every_row_that_names_its_target() -> None:
+    job, name = parent(), TargetName.of(PROD)
+    for first in (
+        tree_rows(job, name, expanded=False, show_all=False, now=0, width=52)[0],
+        history_row(job, name, now=0, width=78),
+        detail_lines(job, JobId(42), name, now=0, width=52)[0],
+        job_document(job, name, now=0, width=78)[0],
+        target_rows({0: TargetState(replace(PROD, name="a very long name " * 3))}, 0, 27)[0],
+    ):
+        assert ("[PROD]", Role.LABEL) in {(text.strip(), role) for text, role in first.spans}, first.text
+
+
+def test_a_label_in_a_sentence_is_shown_as_one() -> None:
+    (shown,) = with_labels([line("Cancel #4 on sales [PROD] and all?", key=3)], {"[PROD]", "[QA]"})
+    assert shown == Line((("Cancel #4 on sales ", Role.TEXT), ("[PROD]", Role.LABEL), (" and all?", Role.TEXT)), 3)

@@ -1,0 +1,66 @@
+"""The targets of the config file, as they were when it was last read or written here."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+from engine import look
+from engine.config import Config, TargetEntry
+from engine.config_file import ConfigFile
+from engine.errors import DbtendError
+
+
+class SavedTargets:
+    """Reads and writes off the event loop: a home directory may be on a disk that is slow."""
+
+    def __init__(self, file: ConfigFile, config: Config) -> None:
+        """`config`: what the file says now."""
+        self._file = file
+        self._config = config
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
+    @property
+    def entries(self) -> tuple[TargetEntry, ...]:
+        """As they stand there, without what is said for all of them."""
+        return self._config.targets
+
+    def whole(self, entry: TargetEntry) -> TargetEntry:
+        """With what the file says for all targets."""
+        return entry.with_defaults(self._config.defaults)
+
+    def entry_of(self, entry: TargetEntry) -> TargetEntry | None:
+        """The entry for the same database, whatever it is called; None where the file has none."""
+        url = _canonical(entry.url)
+        same = [saved for saved in self.entries if _canonical(saved.url) == url]
+        return next((saved for saved in same if saved.name == entry.name), same[0] if same else None)
+
+    async def read(self) -> None:
+        """Look at the file again. Raises ConfigError."""
+        self._config = await asyncio.to_thread(self._file.load)
+
+    async def put(self, entry: TargetEntry, *, was: TargetEntry | None) -> TargetEntry:
+        """Save a target, a new one or in place of one that it `was`; what is saved. Raises ConfigError."""
+        from engine.config_edit import with_target  # it takes a while to import, and few sessions change anything
+
+        edit = partial(with_target, entry=entry, was=was, file=str(self.path))
+        self._config = await asyncio.to_thread(self._file.change, edit)
+        return next(saved for saved in self.entries if saved.name == entry.name)
+
+    async def remove(self, was: TargetEntry) -> None:
+        """Raises ConfigError."""
+        from engine.config_edit import without_target
+
+        edit = partial(without_target, was=was, file=str(self.path))
+        self._config = await asyncio.to_thread(self._file.change, edit)
+
+
+def _canonical(url: str) -> str:
+    try:
+        return look.canonical_url(url)
+    except DbtendError:
+        return url

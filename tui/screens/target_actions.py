@@ -1,0 +1,173 @@
+"""What can be done with targets: add, change, remove, test, mark, look at again."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import ClassVar, Final
+
+from textual.binding import BindingType
+
+from engine.config import TargetEntry
+from engine.demo import DATABASE, build_demo_database
+from engine.errors import DbtendError, UsageError
+from tui import connection
+from tui.actions import bindings
+from tui.keymap import key_of
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.targets import Targets
+from tui.target_names import TargetName
+from tui.views.line import Role
+
+NOT_KEPT: Final = "Nothing is kept of this session on a sample: leave it, and start dbtend for databases of yours."
+
+
+class TargetActions(Targets):
+    BINDINGS: ClassVar[list[BindingType]] = bindings("add", "sample", "look")
+
+    def can(self, action_id: str) -> bool:
+        if self.console_app.is_barred(action_id):
+            return False
+        here, some = self.focused is self._targets, self._board.state is not None
+        if action_id in {"mark-target", "look", "edit", "remove", "test"}:
+            return here and some
+        if action_id == "add":
+            return here or not some
+        if action_id == "sample":
+            return not some and not self._being_built
+        return super().can(action_id)
+
+    # In the config file
+
+    def action_add(self) -> None:
+        if self.refuses("add"):
+            return
+        self.run_worker(self._fill_in(None), group="form", exclusive=True)
+
+    def action_edit(self) -> None:
+        if self.refuses("edit"):
+            return
+        self._choose_target()
+        if self._board.state is not None:
+            self.run_worker(self._fill_in(self._board.current), group="form", exclusive=True)
+
+    async def _fill_in(self, number: int | None) -> None:
+        """Open the form: of a new target, or of one that is here, as it stands in the config file by now."""
+        from tui.screens.target_form import TargetFormScreen  # few sessions need it, and all start up
+
+        saved = self.console_app.saved
+        if saved is None:
+            self.say(NOT_KEPT, Role.WARNING)
+            return
+        try:
+            await saved.read()
+        except DbtendError as error:
+            self.say_error(error)
+            return
+        entry = self._board.states[number].entry if number is not None else None
+        was = saved.entry_of(entry) if entry is not None else None
+
+        def decided(kept: TargetEntry | None) -> None:
+            if kept is None:
+                return
+            whole = saved.whole(kept)
+            if entry is not None:
+                self.console_app.names.forget(entry)
+            self.console_app.names.learn(whole)
+            at = self._board.add(whole) if number is None else self._board.change(number, whole)
+            self._show_targets()
+            self._targets.go_to(at)
+            self._choose_target()
+            self.look_anew([at])
+            self.say(f"Saved in {saved.path}.")
+
+        self.app.push_screen(TargetFormScreen(saved, was or entry, was=was), decided)
+
+    def action_remove(self) -> None:
+        if self.refuses("remove"):
+            return
+        self._choose_target()
+        state, number, saved = self._board.state, self._board.current, self.console_app.saved
+        if state is None:
+            return
+        was = saved.entry_of(state.entry) if saved is not None else None
+        name = TargetName.of(state.entry)
+        where = f"the config file {saved.path}" if saved is not None and was is not None else "this session"
+
+        async def decided(yes: bool | None) -> None:
+            if not yes:
+                return
+            if saved is not None and was is not None:
+                try:
+                    await saved.remove(was)
+                except DbtendError as error:
+                    self.say_error(error)
+                    return
+            self.console_app.names.forget(state.entry)
+            self._board.remove(number)
+            self._show_targets()
+            self._targets.go_to(self._board.current)
+            self.say(f"{name} is removed. Its history is still there.")
+
+        consequence = f"It goes from {where}. Its history stays, jobs on it go on, and the database is not touched."
+        self.app.push_screen(ConfirmScreen(f"Remove {name}?", consequence), decided)
+
+    # Looks
+
+    def action_test(self) -> None:
+        self._choose_target()
+        if self._board.state is not None:
+            self.run_worker(self._test(self._board.state.entry), group="test", exclusive=True)
+
+    async def _test(self, entry: TargetEntry) -> None:
+        name = TargetName.of(entry)
+        self.say(f"Testing the connection to {name} ...")
+        try:
+            info = await connection.answer_of(self.console_app.engine, entry.url)
+        except DbtendError as error:
+            self.say_error(error)
+        else:
+            self.say(f"{name}: {connection.in_words(info)}.")
+
+    def action_look(self) -> None:
+        self._choose_target()
+        self.look_anew(self._board.at_hand)
+
+    def action_mark(self) -> None:
+        self._choose_target()
+        self._board.mark()
+        self._show_targets()
+
+    def action_back(self) -> None:
+        self._board.unmark()
+        self._show_targets()
+
+    # Without any
+
+    def action_sample(self) -> None:
+        if self.refuses("sample") or not self.can("sample"):
+            return
+        try:
+            path = Path(tempfile.mkdtemp(prefix="dbtend-demo-")) / DATABASE
+        except OSError as error:
+            self.say_error(UsageError("sample", f"no place for it: {error.strerror}", "set TMPDIR to another"))
+            return
+        self._being_built = str(path)
+        self._show_targets()
+        self.run_worker(self._build_sample(path), group="sample")
+
+    async def _build_sample(self, path: Path) -> None:
+        try:
+            await asyncio.to_thread(build_demo_database, path)
+        except DbtendError as error:
+            self.say_error(error)
+        else:
+            at = self._board.add(TargetEntry(name=DATABASE, url=str(path)), saved=False)
+            self.look_anew([at])
+            self._targets.go_to(at)
+            runs = f"{key_of('run')} shows what would run"
+            self.say(f"Try things out on the sample {path}: {runs}. It stays until you remove it.")
+        finally:
+            self._being_built = ""
+            self._show_targets()

@@ -1,0 +1,180 @@
+"""The form of a target in the config file: a new one, or one that is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Final
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input
+
+from engine import Operation
+from engine.config import TargetEntry, expanded
+from engine.errors import DbtendError
+from tui import connection
+from tui.actions import bindings
+from tui.saved_targets import SavedTargets
+from tui.screens.base import ConsoleScreen
+from tui.target_form import Filled, Said, about_label, about_name, about_url, entry_of, offered, url_as_saved
+from tui.text import plain
+from tui.views.line import Role, line, wrapped
+from tui.views.target_form import choice_rows, said_line
+from tui.widgets.item_list import ItemList
+from tui.widgets.one_line import OneLine
+from tui.widgets.page import Page
+
+FIELDS: Final = {"url": "Path or URL", "name": "Name", "label": "Label"}
+
+
+class Choice(ItemList):
+    """The operations that are chosen when the target is looked at."""
+
+    BINDINGS = bindings("tick")
+
+
+class TargetFormScreen(ConsoleScreen[TargetEntry]):
+    """Ends with the entry as it is in the file, when it is there."""
+
+    CSS_PATH = "../styles/target_form.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("save", "test-form", "next-field", "previous-field"),
+        # At once: what was typed right after them, as over a slow line, is for the next field already.
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+    ]
+    FOOTER = ("save", "test-form", "tick", "back", "help")
+    AUTO_FOCUS = "#url"
+
+    def __init__(self, saved: SavedTargets, entry: TargetEntry | None, *, was: TargetEntry | None) -> None:
+        """
+        Args:
+            entry: what the fields begin with.
+            was: the entry of the file that is to be changed; None: a new one comes of it.
+        """
+        super().__init__()
+        self._saved, self._was = saved, was
+        self._filled = Filled.of(entry)
+        self._operations = self._filled.operations
+        self._others = tuple(other for other in saved.entries if other != was)
+        self._directory = Path.cwd()
+        self._submitted = False
+        self._choice = Choice(id="choice").titled("Chosen when it is opened (none: what it needs)")
+        self._tested = _text("tested")
+        self._inputs = {name: _input(name, getattr(self._filled, name)) for name in FIELDS}
+        self._below = {name: _text(f"{name}-said") for name in FIELDS}
+
+    def compose_body(self) -> Iterator[Widget]:
+        form = Vertical(id="form")
+        form.border_title = Content(f"Change {plain(self._was.name)}" if self._was else "Add a database")
+        with form:
+            for name, words in FIELDS.items():
+                with Horizontal(classes="field"):
+                    yield _text(f"{name}-name", words)
+                    yield self._inputs[name]
+                yield self._below[name]
+            yield self._choice
+            yield OneLine(lambda width: line((f"Will be saved in {plain(str(self._saved.path))}"[:width], Role.DIM)))
+            yield self._tested
+
+    def on_mount(self) -> None:
+        self._check()
+
+    @on(ItemList.Resized)
+    def _lay_out(self) -> None:
+        self._check()
+
+    @on(Input.Changed)
+    def _check(self) -> None:
+        self._filled = Filled(**{name: i.value for name, i in self._inputs.items()}, operations=self._operations)
+        for name, said in self._said().items():
+            page = self._below[name]
+            page.show(said_line(said, page.columns, submitted=self._submitted))
+            page.styles.height = min(page.line_count, 3)
+        width = max(self._choice.columns, 20)
+        self._choice.show(choice_rows(self._offered, self._operations, width))
+        self.refresh_footer()
+
+    def _said(self) -> dict[str, Said]:
+        url, name = self._filled.url, self._filled.name
+        return {
+            "url": about_url(url, self._url, self._others),
+            "name": about_name(name, url, self._others),
+            "label": about_label(self._filled.label),
+        }
+
+    @property
+    def _url(self) -> str:
+        """What is saved of the path or URL: where nothing was typed, what there was."""
+        typed = self._filled.url
+        return typed if self._was is not None and typed == self._was.url else url_as_saved(typed, self._directory)
+
+    @property
+    def _offered(self) -> tuple[Operation, ...]:
+        besides = (self._was.operations if self._was else None) or ()
+        return offered(self._url, besides)
+
+    def can(self, action_id: str) -> bool:
+        return self.focused is self._choice if action_id == "tick" else super().can(action_id)
+
+    def action_tick(self) -> None:
+        if isinstance(self._choice.key, Operation):
+            self._operations ^= {self._choice.key}
+            self._check()
+
+    @on(Input.Submitted)
+    def action_save(self) -> None:
+        self._submitted = True
+        self._check()
+        wrong = next((name for name, said in self._said().items() if said.is_wrong), None)
+        if wrong is not None:
+            self._inputs[wrong].focus()
+            return
+        self.run_worker(self._save(entry_of(self._filled, self._url, self._was)), group="save", exclusive=True)
+
+    async def _save(self, entry: TargetEntry) -> None:
+        try:
+            kept = await self._saved.put(entry, was=self._was)
+        except DbtendError as error:
+            self.say_error(error)
+        else:
+            self.dismiss(kept)
+
+    def action_test(self) -> None:
+        said = self._said()["url"]
+        if said.is_wrong:
+            self._submitted = True
+            self._check()
+            return
+        self.run_worker(self._test(expanded(self._url)), group="test", exclusive=True)
+
+    async def _test(self, url: str) -> None:
+        self._tell_test("Testing the connection ...", Role.DIM)
+        try:
+            info = await connection.answer_of(self.console_app.engine, url)
+        except DbtendError as error:
+            self._tell_test(f"No connection: {error.why}" + (f" ({error.hint})" if error.hint else ""), Role.FAILED)
+        else:
+            self._tell_test(f"It answers: {connection.in_words(info)}.", Role.COMPLETED)
+
+    def _tell_test(self, sentence: str, role: Role) -> None:
+        lines = wrapped(sentence, self._tested.columns, role)
+        self._tested.styles.height = min(len(lines), 3)
+        self._tested.show(lines)
+
+
+def _input(name: str, value: str) -> Input:
+    made = Input(value, id=name, compact=True, select_on_focus=False)
+    made.cursor_blink = False
+    return made
+
+
+def _text(name: str, words: str = "") -> Page:
+    page = Page(id=name)
+    page.can_focus = False
+    page.show([line((words, Role.DIM))])
+    return page

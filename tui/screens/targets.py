@@ -1,0 +1,216 @@
+"""The left side of the main screen: the targets, looked at again when there is reason to, and their operations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from textual import on
+from textual.timer import Timer
+
+from engine import Operation
+from engine.errors import DbtendError, TargetBusyError
+from tui.keymap import key_of
+from tui.screens.job_actions import JobActions
+from tui.target_board import TargetBoard
+from tui.views.header import OUT_OF_STEP, header_line, work
+from tui.views.hints import building, no_target, target_trouble, welcome
+from tui.views.lists import operation_rows, target_rows
+from tui.views.standing import Standing
+from tui.widgets.item_list import ItemList
+from tui.widgets.one_line import OneLine
+from tui.widgets.operation_list import OperationList
+from tui.widgets.target_list import TargetList
+
+if TYPE_CHECKING:
+    from tui.app import DbtendApp
+
+ADVICE_BUDGET: Final = 0.2
+"""Seconds for each target that the advice may spend on facts which are dear to get."""
+LOOK_AGAIN = 3.0
+"""Seconds to another look at targets that were locked, or not there; twice as long each time that is in vain."""
+LOOK_AGAIN_AT_MOST: Final = 60.0
+WATCH_EVERY = 5.0
+"""Seconds between two glances at whether the databases are still there, which open nothing."""
+
+
+class Targets(JobActions[None]):
+    """Shows what the board knows, and finds out what it is to know."""
+
+    def __init__(self, app: DbtendApp) -> None:
+        super().__init__()
+        self._board = TargetBoard([])
+        for entry in app.targets:
+            known = app.saved.entry_of(entry) if app.saved is not None else None
+            labelled = entry if entry.label or known is None else replace(entry, label=known.label)
+            self._board.add(labelled, saved=app.saved is None or known is not None)
+        self._targets = TargetList(id="targets").titled("1 Targets")
+        self._operations = OperationList(id="operations").titled("2 Operations")
+        self._header = OneLine(id="header")
+        self._another_look: Timer | None = None
+        self._look_again_in = LOOK_AGAIN
+        self._being_built = ""
+        """Where a sample is being built; empty where none is."""
+        self._presence: dict[int, str | None] = {}
+        """Which database was there when it was last glanced at; None: none that could be read."""
+        self._glanced_at: set[int] = set()
+        """Those whose answer is still awaited."""
+
+    def plan_if_awaited(self, number: int) -> None:
+        """It is known now what a target needs."""
+
+    # Looks
+
+    async def _look_at(self, numbers: Iterable[int]) -> None:
+        numbers = list(numbers)
+        for number in numbers:
+            state = self._board.states.get(number)
+            if state is None:
+                continue
+            try:
+                info = await self.console_app.engine.inspect(state.entry.url)
+            except DbtendError as error:
+                self._board.give_up(number, error)
+            else:
+                self._board.learn(number, info)
+            self._show_targets()
+        self.run_worker(self._advise_on(numbers), group="advice")
+
+    async def _advise_on(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            state = self._board.states.get(number)
+            if state is None or state.info is None:
+                continue
+            try:
+                advice = await self.console_app.engine.advise(state.entry.url, budget=ADVICE_BUDGET)
+            except DbtendError as error:
+                self._board.leave_unadvised(number, is_busy=isinstance(error, TargetBusyError))
+            else:
+                self._board.heed(number, advice)
+            self._show_targets()
+            self.plan_if_awaited(number)
+        if not self._board.unsettled:
+            self._look_again_in = LOOK_AGAIN
+        elif self._another_look is None:
+            self._another_look = self.set_timer(self._look_again_in, self._look_again)
+            self._look_again_in = min(self._look_again_in * 2, LOOK_AGAIN_AT_MOST)
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether targets are to be looked at once more by itself: there is a timer only then."""
+        return self._another_look is not None
+
+    def _look_again(self) -> None:
+        self._another_look = None
+        self.run_worker(self._look_at(self._board.unsettled), group="targets")
+
+    def look_anew(self, numbers: Iterable[int]) -> None:
+        """Look at these because somebody wants to know."""
+        self._board.look(numbers)
+        self._look_again_in = LOOK_AGAIN
+        self._show_targets()
+        self.run_worker(self._look_at(numbers), group="targets")
+
+    def begin_to_watch(self) -> None:
+        self.set_interval(WATCH_EVERY, self._watch)
+
+    def _watch(self) -> None:
+        self.run_worker(self.watch_presence(), group="watch")
+
+    async def watch_presence(self) -> None:
+        """Look at those that are no longer what they were: gone, back, or another database in the same place."""
+        asked = [number for number in self._board.states if number not in self._glanced_at]
+        self._glanced_at.update(asked)
+        found = await asyncio.gather(*map(self._presence_of, asked))
+        changed = []
+        for number, presence in zip(asked, found, strict=True):
+            state = self._board.states.get(number)
+            if state is None:
+                continue
+            if number in self._presence:
+                is_another = presence != self._presence[number]
+            else:
+                is_another = (presence is None) != (state.info is None)
+            self._presence[number] = presence
+            changed += [number] if is_another else []
+        if changed:
+            await self._look_at(changed)
+
+    async def _presence_of(self, number: int) -> str | None:
+        try:
+            return await self.console_app.engine.presence(self._board.states[number].entry.url)
+        except DbtendError:
+            return None
+        finally:
+            self._glanced_at.discard(number)
+
+    # What is shown
+
+    @on(ItemList.Resized, "#targets, #operations")
+    def _show_targets(self) -> None:
+        board, width = self._board, self._targets.columns
+        self._targets.show(target_rows(board.states, board.current, width, board.marked) or no_target(width))
+        marked = len(board.marked)
+        self._targets.titled(
+            f"1 Targets ({marked} marked)" if marked else "1 Targets",
+            f"unsaved: {key_of('edit')} saves it" if board.state and not board.state.saved else "",
+        )
+        self._show_operations()
+
+    def _show_operations(self) -> None:
+        board, state, width = self._board, self._board.state, self._operations.columns
+        for_all = f" (all {len(board.marked)})" if board.marked else ""
+        self._operations.titled(f"2 Operations{for_all}")
+        if state is None:
+            self._operations.show(building(self._being_built, width) if self._being_built else welcome(width))
+        elif state.info is None:
+            self._operations.show(target_trouble(state, width))
+        else:
+            height = self._operations.scrollable_content_region.height
+            self._operations.show(
+                operation_rows(
+                    state.info.operations,
+                    state.advice or (),
+                    board.chosen,
+                    self._operations.key,
+                    width=width,
+                    height=height,
+                    check=board.check_level,
+                )
+            )
+        self._show_header()
+        self.refresh_footer()
+
+    def show_standing(self, standing: Standing) -> None:
+        super().show_standing(standing)
+        self._show_header()
+
+    def _show_header(self) -> None:
+        app = self.console_app
+        feed = app.feed
+        about = app.standing
+        said = work(feed.open.values(), feed.workers, feed.pause)
+        if about.unread or (about.lost and about.has_store):
+            said = OUT_OF_STEP
+        self._header.show(partial(header_line, self._board.state, said, read_only=app.engine.read_only))
+
+    @on(ItemList.CursorMoved, "#targets")
+    def _choose_target(self) -> None:
+        key = self._targets.key
+        if isinstance(key, int) and key != self._board.current and key in self._board.states:
+            self._board.current = key
+            self._show_targets()
+
+    @on(ItemList.CursorMoved, "#operations")
+    def _describe_operation(self) -> None:
+        self._show_operations()
+
+    def action_choose(self) -> None:
+        # At once, and on the target under the cursor: the next key, which runs it, may have been typed already.
+        self._choose_target()
+        if isinstance(self._operations.key, Operation):
+            self._board.toggle(self._operations.key)
+            self._show_operations()

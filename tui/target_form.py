@@ -1,0 +1,155 @@
+"""What is filled in for a target: whether it can be saved like this, and what is saved then."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from engine import Operation, look
+from engine.config import TargetEntry, expanded
+from engine.errors import DbtendError
+from tui.commands.command_table import COMMANDS
+from tui.target_names import LABEL_WIDTH
+from tui.text import cells, plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """The fields as they were typed."""
+
+    url: str = ""
+    name: str = ""
+    """What it is called; nothing: as `proposed_name` has it."""
+    label: str = ""
+    operations: frozenset[Operation] = frozenset()
+
+    @classmethod
+    def of(cls, entry: TargetEntry | None) -> Filled:
+        if entry is None:
+            return cls()
+        operations = frozenset(entry.operations or ())
+        return cls(url=entry.url, name=entry.name, label=entry.label or "", operations=operations)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is said below a field."""
+
+    text: str = ""
+    is_wrong: bool = False
+    is_unfinished: bool = False
+    """Wrong, but not worth a word while it is being typed."""
+
+
+FINE: Final = Said()
+
+
+def url_as_saved(text: str, directory: Path) -> str:
+    """A path that is meant from `directory` on is saved whole: the config file is read from anywhere."""
+    text = text.strip()
+    if "://" in text:
+        return text
+    path = text.removeprefix("sqlite:")
+    if not path or path.startswith(("/", "~")) or _names_a_server(text):
+        return path if path != text and path else text
+    return str(directory / path)
+
+
+def _names_a_server(text: str) -> bool:
+    """Whether it is no path, such as `host=db1 dbname=shop`."""
+    try:
+        look.canonical_url(text)
+    except DbtendError:
+        return True
+    return False
+
+
+def about_url(text: str, url: str, others: Collection[TargetEntry]) -> Said:
+    """
+    Args:
+        url: what is saved of the text.
+        others: the other targets of the config file.
+    """
+    if not text.strip():
+        return Said("name a file, such as ~/data/sales.db", is_wrong=True, is_unfinished=True)
+    try:
+        canonical = look.canonical_url(expanded(url))
+    except DbtendError as error:
+        return Said(f"{error.why} ({error.hint})" if error.hint else error.why, is_wrong=True)
+    except RuntimeError:
+        return Said(f"{url.partition('/')[0]} is no home: give the whole path", is_wrong=True)
+    for other in others:
+        if _is(other, canonical):
+            return Said(f"the same database as {other.name}")
+    return FINE if url == text.strip() else Said(f"saved as {url}")
+
+
+def _is(other: TargetEntry, canonical: str) -> bool:
+    try:
+        return look.canonical_url(other.url) == canonical
+    except DbtendError:
+        return False
+
+
+def proposed_name(url: str) -> str:
+    """The file's name without what every such file ends with."""
+    name = plain(unquote(url.strip().rstrip("/").rpartition("/")[2]).removeprefix("sqlite:"))
+    return name.removesuffix(".db").removesuffix(".sqlite").removesuffix(".sqlite3") or name
+
+
+def about_name(name: str, url: str, others: Collection[TargetEntry]) -> Said:
+    meant = name.strip() or proposed_name(url)
+    if not meant:
+        return Said("give it a name, such as sales", is_wrong=True, is_unfinished=True)
+    if plain(meant) != meant:
+        return Said("has a character that a terminal does not show", is_wrong=True)
+    if meant.startswith("-"):
+        return Said("begins like an option: dbtend could not be given it", is_wrong=True)
+    if meant in COMMANDS:
+        return Said(f"is a command of dbtend: dbtend {meant} would not open it", is_wrong=True)
+    if any(other.name == meant for other in others):
+        return Said(f"{meant} is the name of another target", is_wrong=True)
+    return FINE if name.strip() else Said(f"nothing typed: {meant}")
+
+
+def about_label(label: str) -> Said:
+    label = label.strip()
+    if plain(label) != label:
+        return Said("has a character that a terminal does not show", is_wrong=True)
+    if cells(label) > LABEL_WIDTH:
+        return Said(f"is cut to {LABEL_WIDTH} cells where it is shown")
+    return FINE if label else Said("such as PROD: shown wherever the target is named")
+
+
+def entry_of(filled: Filled, url: str, was: TargetEntry | None) -> TargetEntry:
+    """What is saved. The operations keep the order that they had; new ones come in the engine's."""
+    before = (was.operations if was else None) or ()
+    kept = [operation for operation in before if operation in filled.operations]
+    new = [operation for operation in offered(url, before) if operation in filled.operations - set(kept)]
+    return TargetEntry(
+        name=filled.name.strip() or proposed_name(url),
+        url=_as_text(url),
+        label=filled.label.strip() or None,
+        operations=(*kept, *new) or None,
+    )
+
+
+def _as_text(url: str) -> str:
+    """A file's name may hold bytes that are no text: a URL can say them."""
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        return look.canonical_url(url)
+    return url
+
+
+def offered(url: str, besides: Collection[Operation] = ()) -> tuple[Operation, ...]:
+    """The operations to choose from, in the engine's order: those of SQLite where the URL does not say yet."""
+    try:
+        of_engine = look.operations(expanded(url))
+    except (DbtendError, RuntimeError):
+        of_engine = look.operations("sqlite:of-any-name")
+    return (*of_engine, *(operation for operation in besides if operation not in of_engine))

@@ -1,0 +1,92 @@
+"""The page of the plans of several targets: what all of it comes to, then one plan after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine import Plan, Request, Verdict
+from engine.errors import DbtendError
+from tui.planned import duration_of
+from tui.target_names import TargetName
+from tui.text import counted, size
+from tui.views.line import Line, Role, line, named, wrapped
+from tui.views.plan_document import plan_document
+
+_WORDS = {
+    Verdict.OK: ("nothing speaks against it", Role.COMPLETED),
+    Verdict.WARN: ("with warnings", Role.WARNING),
+    Verdict.REFUSE: ("something would be refused", Role.FAILED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to run on a target."""
+
+    name: TargetName
+    request: Request | None
+    """None: nothing."""
+    why_nothing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A target and what would run on it: None while that is being found out."""
+
+    wanted: Wanted
+    plan: Plan | None = None
+    error: DbtendError | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.wanted.request is not None and self.plan is None and self.error is None
+
+    @property
+    def runs(self) -> bool:
+        return self.plan is not None and any(operation.steps for operation in self.plan.operations)
+
+    @property
+    def why_not(self) -> str:
+        return str(self.error) if self.error is not None else self.wanted.why_nothing
+
+
+def plans_document(looked: Sequence[Looked], width: int) -> list[Line]:
+    """Targets of which nothing runs say why, above the plans of those of which something does."""
+    lines = _summary(looked, width)
+    for one in looked:
+        if not one.is_open and one.plan is None:
+            (name, *label) = named(one.wanted.name)
+            lines += [line(name, *label, ("  left out", Role.WARNING))]
+            lines += wrapped(one.why_not, width, Role.FAILED if one.error else Role.DIM, indent=2)
+    for one in looked:
+        if one.is_open:
+            lines += [line(), *wrapped(f"Looking at {one.wanted.name} ...", width, Role.DIM)]
+        elif one.plan is not None:
+            lines += [line(), line(("─" * width, Role.DIM)), *plan_document(one.plan, one.wanted.name, width)]
+    return lines
+
+
+def _summary(looked: Sequence[Looked], width: int) -> list[Line]:
+    plans = [one.plan for one in looked if one.plan is not None and one.runs]
+    operations = [operation for plan in plans for operation in plan.operations if operation.steps]
+    refused = any(o.verdict is Verdict.REFUSE for one in looked if one.plan for o in one.plan.operations)
+    warned = any(o.verdict is Verdict.WARN for o in operations) or any(plan.warnings for plan in plans)
+    worst = Verdict.REFUSE if refused else Verdict.WARN if warned else Verdict.OK
+    needs = sum(disk_needed(plan) for plan in plans)
+    took = duration_of(operations)
+    counts = (
+        f"{counted(len(plans), 'target')}, {counted(len(operations), 'operation')}",
+        f"{size(needs)} of free disk space" if needs else "no free disk space worth naming",
+        f"{took} in all" if took else "",
+    )
+    words, role = _WORDS[worst]
+    return [
+        *wrapped(f"{', '.join(filter(None, counts))}; nothing has run yet.", width, Role.STRONG),
+        line(("worst: ", Role.DIM), (words, role)) if plans else line(),
+    ]
+
+
+def disk_needed(plan: Plan) -> int:
+    """Bytes that are needed at once: the steps on one database come one after another."""
+    return max((step.disk_needed or 0 for operation in plan.operations for step in operation.steps), default=0)
