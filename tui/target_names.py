@@ -24,13 +24,15 @@ class TargetName(str):
     """Without the label."""
     tag: str
     """The label as it is shown, such as `[PROD]`; empty where there is none."""
+    label: str
+    """The same as it was given."""
 
     def __new__(cls, name: str, label: str | None = None) -> TargetName:
         # A sentence that is wrapped must not take the label apart.
         shown = shortened(plain(label), LABEL_WIDTH).replace(" ", "\N{NO-BREAK SPACE}") if label else ""
         tag = f"[{shown}]" if shown else ""
         self = super().__new__(cls, f"{name} {tag}" if tag else name)
-        self.name, self.tag = name, tag
+        self.name, self.tag, self.label = name, tag, label or ""
         return self
 
     @classmethod
@@ -47,7 +49,7 @@ class TargetNames:
         for entries in sources:
             for entry in entries:
                 known = self._names.get(_canonical(entry.url))
-                self.learn(entry if entry.label or not known else replace(entry, label=known.tag[1:-1] or None))
+                self.learn(entry if entry.label or not known else replace(entry, label=known.label or None))
 
     def learn(self, entry: TargetEntry) -> None:
         """From now on it goes by this name, and this label."""

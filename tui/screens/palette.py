@@ -19,11 +19,17 @@ from tui.widgets.item_list import ItemList
 from tui.widgets.one_line import OneLine
 
 
+class _Typed(Input):
+    """Up and down are for the list below."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("next-command", "previous-command")
+
+
 class PaletteScreen(ModalScreen[Command | None]):
     """Ends with the command to do, or None."""
 
     CSS_PATH = "../styles/palette.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("next-command", "previous-command", "do-command", "close-commands")
+    BINDINGS: ClassVar[list[BindingType]] = bindings("do-command", "close-commands")
     AUTO_FOCUS = "#typed"
 
     def __init__(self, known: Sequence[Command], typed: str = "") -> None:
@@ -33,7 +39,7 @@ class PaletteScreen(ModalScreen[Command | None]):
         self._found = matching(known, typed)
         self._list = ItemList(id="commands")
         self._list.can_focus = False
-        self._typed = Input(typed, id="typed", compact=True, select_on_focus=False)
+        self._typed = _Typed(typed, id="typed", compact=True, select_on_focus=False)
         self._typed.cursor_blink = False
 
     def compose(self) -> Iterator[Widget]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine import Plan, Request
 from engine.errors import DbtendError
-from tui.actions import bindings
-from tui.screens.page import PageScreen
+from tui.screens.submitting import SubmittingScreen
+from tui.target_names import TargetName
 from tui.views.line import Line, Role, wrapped
 from tui.views.plan_document import plan_document
 
 
-class PlanScreen(PageScreen[bool]):
+class PlanScreen(SubmittingScreen[bool]):
     """Ends with True if the plan is to be run."""
 
     PAGE_TITLE = "Plan"
-    BINDINGS = bindings("submit")
-    FOOTER = ("keep", "clear", "submit", "find", "find-next", "find-previous", "copy", "back", "palette", "help")
 
-    def __init__(self, request: Request, name: str) -> None:
+    def __init__(self, request: Request, name: TargetName) -> None:
         """`name`: what the user calls the target."""
         super().__init__()
         self._request = request
@@ -43,14 +43,13 @@ class PlanScreen(PageScreen[bool]):
             return wrapped(f"Looking at {self._target_name} ...", width, Role.DIM)
         return plan_document(self._plan, self._target_name, width)
 
-    def can(self, action_id: str) -> bool:
-        if action_id != "submit" or self.console_app.is_barred(action_id):
-            return super().can(action_id)
-        return self._plan is not None and any(o.steps for o in self._plan.operations)
+    @property
+    def to_run(self) -> Sequence[tuple[TargetName, Plan]]:
+        runs = self._plan is not None and any(operation.steps for operation in self._plan.operations)
+        return [(self._target_name, self._plan)] if self._plan is not None and runs else []
 
-    def action_submit(self) -> None:
-        if not self.refuses("submit") and self.can("submit"):
-            self.dismiss(True)
+    def answer(self) -> bool:
+        return True
 
     def leave(self) -> None:
         self.dismiss(False)

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine import Request
+from engine import Plan, Request
 from engine.errors import DbtendError
-from tui.actions import bindings
-from tui.screens.page import PageScreen
+from tui.screens.submitting import SubmittingScreen
+from tui.target_names import TargetName
 from tui.views.line import Line
 from tui.views.plans_document import Looked, Wanted, plans_document
 
 
-class PlansScreen(PageScreen[list[Request]]):
+class PlansScreen(SubmittingScreen[list[Request]]):
     """Ends with the requests that are to run, none where it is left."""
 
     PAGE_TITLE = "Plans"
-    BINDINGS = bindings("submit")
-    FOOTER = ("submit", "back", "help")
 
     def __init__(self, wanted: Sequence[Wanted]) -> None:
         super().__init__()
@@ -41,14 +39,14 @@ class PlansScreen(PageScreen[list[Request]]):
     def document(self, width: int) -> list[Line]:
         return plans_document(self._looked, width)
 
-    def can(self, action_id: str) -> bool:
-        if action_id != "submit":
-            return super().can(action_id)
-        return not any(one.is_open for one in self._looked) and any(one.runs for one in self._looked)
+    @property
+    def to_run(self) -> Sequence[tuple[TargetName, Plan]]:
+        if any(one.is_open for one in self._looked):
+            return []
+        return [(one.wanted.name, one.plan) for one in self._looked if one.plan is not None and one.runs]
 
-    def action_submit(self) -> None:
-        if self.can("submit"):
-            self.dismiss([one.wanted.request for one in self._looked if one.wanted.request is not None and one.runs])
+    def answer(self) -> list[Request]:
+        return [one.wanted.request for one in self._looked if one.wanted.request is not None and one.runs]
 
-    def action_back(self) -> None:
+    def leave(self) -> None:
         self.dismiss([])

@@ -26,6 +26,8 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(targets, "WATCH_EVERY", 3600.0)
     monkeypatch.setattr(planning, "available_memory", lambda: 8_000_000_000)
     monkeypatch.setattr(planning, "processors", lambda: 2)
+    # A loaded machine has as much time for advice as another one.
+    monkeypatch.setattr(targets, "ADVICE_BUDGET", 60.0)
     monkeypatch.setattr(space, "free_bytes", lambda _: 20_000_000_000)
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setattr(sqlite3, "sqlite_version", "3.46.0")

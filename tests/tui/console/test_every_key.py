@@ -1,0 +1,112 @@
+"""Every key reaches its action where that can be taken; and every screen has its picture without colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from textual.app import App
+from textual.screen import Screen
+
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import Clock, Console, add_completed_job, add_failed_job, entry, open_console
+from tui import keymap
+from tui.actions import ACTIONS, Action, Place
+
+WAY: dict[Place, Sequence[str]] = {
+    Place.MAIN: (),
+    Place.TARGETS: ("1",),
+    Place.OPERATIONS: ("2",),
+    Place.JOBS: ("3",),
+    Place.ROWS: ("3",),
+    Place.TREE: ("3",),
+    Place.HISTORY: ("h",),
+    Place.PAGE: ("3", "enter"),
+    Place.PLAN: ("r",),
+    Place.FORM: ("1", "A", "tab", "tab", "tab"),
+    Place.PALETTE: ("colon",),
+    Place.QUESTION: ("P",),
+    Place.ENTRY: ("h", "slash"),
+    Place.LIST: ("3",),
+    Place.EVERYWHERE: ("3",),
+}
+"""Which keys lead to each place."""
+ELSEWHERE = {
+    "sample": "only without any target",
+    "confirm": "Textual's own, in an input",
+    "keep": "the same",
+    "do-command": "the same",
+}
+
+
+@pytest.mark.parametrize("action", [a for a in ACTIONS if a.place is not Place.TYPED], ids=lambda action: action.id)
+async def test_key(action: Action, sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock, saved=None) as console:
+        await go_to(console, action.place)
+        bound = console.app.screen.active_bindings
+        for key in keymap.keys_of(action.id):
+            if action.id in ELSEWHERE:
+                continue
+            found = bound[key].binding
+            assert found.id == (action.same_key_as or action.id), key
+            assert found.action.rpartition(".")[2] == action.call.rpartition(".")[2]
+
+
+async def go_to(console: Console, place: Place) -> None:
+    if place is Place.FORM:
+        pytest.skip("the form has tests of its own: without a config file there is none")
+    await console.press(*WAY[place])
+    await console.until(lambda: console.app.screen is not None)
+
+
+def test_every_place_is_gone_to() -> None:
+    assert set(WAY) == set(Place) - {Place.TYPED}
+
+
+SCREENS = {
+    "main": (),
+    "jobs": ("3", "l", "down"),
+    "plan": ("r",),
+    "job": ("3", "G", "enter"),
+    "history": ("h",),
+    "history with a filter": ("h", "slash", *"status:failed"),
+    "find": ("3", "G", "enter", "slash", *"REINDEX", "enter"),
+    "workers": ("w",),
+    "help": ("question_mark",),
+    "commands": ("colon", *"theme"),
+    "question": ("3", "g", "t"),
+    "marks": ("3", "space", "space"),
+    "zoomed": ("3", "plus"),
+}
+
+
+@pytest.mark.parametrize("name", SCREENS)
+async def test_without_colours(
+    name: str,
+    sales: Path,
+    seeded: Seeded,
+    clock: Clock,
+    looks_right: Callable[[App[None]], bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(label="PROD"), clock=clock, theme=None) as console:
+        await console.press(*SCREENS[name])
+        if name.startswith("history"):
+            await console.until(lambda: not any("…" in line for line in console.lines("#history")))
+        assert has_no_colour(console.app.screen)
+        assert looks_right(console.app)
+
+
+def has_no_colour(screen: Screen[object]) -> bool:
+    """Whether nothing that is drawn has a colour of its own, after what the app filters out."""
+    size = screen.size
+    for strip in screen._compositor.render_strips():
+        for _, style, _ in strip.crop(0, size.width):
+            if style is not None and any(c is not None and not c.is_default for c in (style.color, style.bgcolor)):
+                return False
+    return True

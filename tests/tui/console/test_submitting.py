@@ -1,0 +1,96 @@
+"""Running what a plan shows: at the press of a key, or once the target has been typed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.app import App
+
+from engine import Operation
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import Clock, Console, entry, open_console
+
+both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+VACUUM = (Operation.VACUUM,)
+
+
+async def jobs(console: Console) -> list[str]:
+    return [job.target.rpartition("/")[2] for job in await console.engine.history()]
+
+
+async def test_what_blocks_everyone_in_production_is_run_once_its_name_was_typed(
+    sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    async with open_console(seeded.path, entry(label="PROD", operations=VACUUM), clock=clock) as console:
+        await console.press("r", "enter")
+        assert console.screen_name == "TypedConfirmScreen"
+        assert console.lines("#text")[:2] == ["Run this on sales.db [PROD]?", "PROD: vacuum blocks everyone meanwhile."]
+        await console.press(*"app.db", "enter")
+        assert console.screen_name == "PlanScreen"
+        await console.press("enter", "escape")
+        assert await jobs(console) == []
+        await console.press("enter", *"sales.db", "enter")
+        assert console.screen_name == "MainScreen"
+        assert await jobs(console) == ["sales.db"]
+
+
+@pytest.mark.parametrize(
+    ("label", "operations"), [("dev", VACUUM), (None, VACUUM), ("PROD", (Operation.CHECK,))], ids=str
+)
+async def test_a_key_is_enough_elsewhere(
+    label: str | None, operations: tuple[Operation, ...], sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    async with open_console(seeded.path, entry(label=label, operations=operations), clock=clock) as console:
+        await console.press("r", "enter")
+        assert console.screen_name == "MainScreen"
+        assert await jobs(console) == ["sales.db"]
+
+
+async def test_of_several_targets_their_label_is_typed(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    Path("app.db").write_bytes(sales.read_bytes())
+    targets = [entry(label="PROD", operations=VACUUM), entry("app.db", operations=VACUUM)]
+    async with open_console(seeded.path, *targets, clock=clock) as console:
+        await console.press("1", "space", "down", "space", "r")
+        await console.until(lambda: console.app.screen.can("submit"))  # type: ignore[attr-defined]
+        await console.press("enter")
+        assert console.lines("#text")[0] == "Run this on 2 targets?"
+        await console.press(*"PROD", "enter")
+        assert sorted(await jobs(console)) == ["app.db", "sales.db"]
+
+
+async def test_a_plan_is_copied_as_a_script(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("TMUX", raising=False)
+    async with open_console(seeded.path, entry(operations=VACUUM), clock=clock) as console:
+        driver, sent = console.app._driver, list[str]()
+        assert driver is not None
+        monkeypatch.setattr(driver, "write", sent.append)
+        await console.press("r", "y")
+        (sequence,) = [data for data in sent if data.startswith("\x1b]52;c;")]
+        script = base64.b64decode(sequence[len("\x1b]52;c;") : -1]).decode().splitlines()
+        assert script[0].startswith("-- sqlite:///")
+        assert script[1] == "-- vacuum"
+        assert script[-1] == "VACUUM;"
+
+
+async def test_the_plans_of_several_targets_have_a_find_line(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    Path("app.db").write_bytes(sales.read_bytes())
+    async with open_console(seeded.path, entry(), entry("app.db"), clock=clock) as console:
+        await console.press("1", "space", "down", "space", "p", "slash", *"ANALYZE", "escape")
+        assert console.screen_name == "PlansScreen"
+        await console.press("escape")
+        assert console.screen_name == "MainScreen"
+
+
+@both_sizes
+async def test_question_before_production_is_blocked(
+    size: tuple[int, int], sales: Path, seeded: Seeded, clock: Clock, looks_right: Callable[[App[None]], bool]
+) -> None:
+    async with open_console(seeded.path, entry(label="PROD", operations=VACUUM), clock=clock, size=size) as console:
+        await console.press("r", "enter")
+        assert looks_right(console.app)
