@@ -1,7 +1,9 @@
-"""What the console costs, beside a minimal Textual app in the same run: python -m benchmarks.console
+"""What the console costs, beside a minimal Textual app in the same run: python -m benchmarks.console [--store PATH]
 
-Both start in turn in a pseudo-terminal of 80x24. Medians, and for start, CPU and memory the ratio or difference of
-each pair. `idle` is what is sent in a quiet while; `live` with four running children that report four times a second.
+The store of jobs has a million parents and four million children (benchmarks/big_store.py), and is made where none is
+given; what its history costs, benchmarks/history.py tells. Both start in turn in a pseudo-terminal of 80x24. Medians,
+and for start, CPU and memory the ratio or difference of each pair. `idle` is what is sent in a quiet while; `live`
+with four running children that report four times a second.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import big_store
 from benchmarks.terminal import Terminal
 from engine.demo import build_demo_database
 from engine.execution import Claim, Report
@@ -108,15 +111,19 @@ def _read_live(command: list[str], seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--store", type=Path, help="one that benchmarks.big_store has made")
+    parser.add_argument("--parents", type=int, default=big_store.PARENTS)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--idle", type=float, default=5.0, help="seconds")
     parser.add_argument("--live", type=float, default=10.0, help="seconds")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
-        database, store = Path(directory) / "sales.db", Path(directory) / "state" / "jobs.db"
+        database, store = Path(directory) / "sales.db", options.store or Path(directory) / "jobs.db"
         build_demo_database(database)
+        if not store.exists():
+            big_store.build(store, options.parents)
         console = [sys.executable, "-m", "tui.cli", "--store", str(store), str(database)]
-        measure(console, "sales.db", 0.1)  # warm the file cache, create the store
+        measure(console, "sales.db", 0.1)  # warm the file cache
         ours, theirs = [], []
         for _ in range(options.rounds):
             theirs.append(measure(MINIMAL, "database 0", options.idle))

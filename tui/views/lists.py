@@ -15,7 +15,7 @@ from engine.errors import DbtendError, TargetBusyError
 from tui.facts import number
 from tui.target_names import TargetName
 from tui.text import GLYPH, plain, size
-from tui.views.line import Line, Role, Span, both_ends, fit, named, wrapped
+from tui.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def target_rows(
         name = named(TargetName.of(state.entry), room, Role.STRONG if here else Role.TEXT)
         left: list[Span] = [("> " if here else "  ", Role.STRONG), *name]
         if at in marked:
-            left[:1] = [(">" if here else " ", Role.STRONG), ("*", Role.KEY)]
+            left[:1] = [(">" if here else " ", Role.STRONG), (MARK, Role.WARNING)]
         if not state.saved and cell_len(_UNSAVED) + sum(cell_len(text) for text, _ in name) <= room:
             left.append((_UNSAVED, Role.DIM))
         rows.append(Line(both_ends(tuple(left), word, width).spans, at))

@@ -32,12 +32,8 @@ WAY: dict[Place, Sequence[str]] = {
     Place.EVERYWHERE: ("3",),
 }
 """Which keys lead to each place."""
-ELSEWHERE = {
-    "sample": "only without any target",
-    "confirm": "Textual's own, in an input",
-    "keep": "the same",
-    "do-command": "the same",
-}
+ELSEWHERE = {"sample", "confirm", "keep", "do-command"}
+"""Only without any target; and enter in an input, which is Textual's own."""
 
 
 @pytest.mark.parametrize("action", [a for a in ACTIONS if a.place is not Place.TYPED], ids=lambda action: action.id)

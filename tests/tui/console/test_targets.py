@@ -368,7 +368,7 @@ def three(sales: Path) -> list[TargetEntry]:
 async def test_marked_targets_are_run_in_one_go(three: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *three, entry("gone.db"), clock=clock, workers=2) as console:
         await console.press("1", "space", "down", "down", "space", "down", "space")
-        assert [line[:3] for line in console.lines("#targets")[:4]] == [" *s", "  a", " *w", ">*g"]
+        assert [line[:3] for line in console.lines("#targets")[:4]] == [" ●s", "  a", " ●w", ">●g"]
         assert console.app.screen.query_one("#targets").border_title == "1 Targets (3 marked)"
         await console.press("p")
         assert console.screen_name == "PlansScreen"
