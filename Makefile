@@ -46,9 +46,9 @@ $(BIN)/python:
 	@"$(PYTHON)" -m venv .venv
 
 $(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
-	@$(INSTALL) .
+	@$(INSTALL) '.[postgres]'
 	@touch $@
 
 $(DEV): $(BIN)/python pyproject.toml constraints.txt
-	@$(INSTALL) '.[dev,bench,screenshots]'
+	@$(INSTALL) '.[postgres,dev,bench,screenshots]'
 	@touch $@ $(RUNTIME)
