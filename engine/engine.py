@@ -18,7 +18,7 @@ from engine.store.sqlite import SqliteStore
 from engine.targets import resolve
 from engine.tending import tending
 from engine.watching import Change, HistoryFilter, Lagged, Pause, WorkerProcess
-from engine.worker import DatabaseMaintenanceWorker
+from engine.worker import DatabaseMaintenanceWorker, mark_of
 
 if TYPE_CHECKING:
     from array import array
@@ -82,14 +82,16 @@ class Engine:
             store = await stack.enter_async_context(SqliteStore.open(store_path, clock=clock))
             await stack.enter_async_context(tending(store))
             await stack.enter_async_context(pruning(store, retention, clock))
-            manager = DatabaseMaintenanceManager(store, resolve, own_key=resolve(str(store_path)).key, clock=clock)
+            manager = DatabaseMaintenanceManager(
+                store, resolve, own_key=await resolve(str(store_path)).identify(), clock=clock
+            )
             orchestrator = ParentJobOrchestrator(store)
             processor = None
             if workers:
                 owner = await stack.enter_async_context(store.hosting_workers(serves_all=not own_jobs_only))
                 processor = JobProcessor(
                     store,
-                    {JobType.OPERATION: DatabaseMaintenanceWorker(resolve)},
+                    {JobType.OPERATION: DatabaseMaintenanceWorker(resolve, store=mark_of(store_path))},
                     owner=owner,
                     concurrency=workers,
                     own_jobs_only=own_jobs_only,

@@ -16,15 +16,15 @@ for name in [name for name in os.environ if name.startswith("PG") and not name.s
     del os.environ[name]
 
 
-def _majors() -> list[int]:
+def _majors() -> list[int | None]:
     """The newest, or what PGTEST_MAJORS says: `14,18`, or `all`. Each test that asks for a server runs on them."""
-    found, wanted = servers_found(), os.environ.get("PGTEST_MAJORS", "")
+    found, wanted = sorted(servers_found()), os.environ.get("PGTEST_MAJORS", "")
     if wanted == "all":
-        return sorted(found)
-    return [int(major) for major in wanted.split(",")] if wanted else sorted(found)[-1:]
+        return list[int | None](found)
+    return [int(major) for major in wanted.split(",")] if wanted else [found[-1] if found else None]
 
 
-@pytest.fixture(scope="session", params=_majors() or [None], ids=lambda major: f"pg{major}")
+@pytest.fixture(scope="session", params=_majors(), ids=lambda major: f"pg{major}")
 def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """A server for all tests of this process; each has databases of its own."""
     if request.param is None:

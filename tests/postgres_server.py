@@ -48,10 +48,10 @@ def _places() -> Iterator[Path]:
 
 
 class PostgresServer:
-    """A server of its own below /tmp, as the path of a unix socket must be short. Nothing else on the disk is touched."""
+    """A server below /tmp, as the path of a unix socket must be short. Nothing else on the disk is touched."""
 
     def __init__(self, binaries: Path, settings: Sequence[str] = ()) -> None:
-        self.base = Path(tempfile.mkdtemp(prefix="dbtend-pg-", dir="/tmp"))  # noqa: S108
+        self.base = Path(tempfile.mkdtemp(prefix="dbtend-pg-", dir="/tmp"))
         self._settings = (*FAST, f"unix_socket_directories='{self.base}'", *settings)
         self._as_user: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from engine.advice import Advice, Past
-from engine.jobs import EngineName, Facts, Operation, Options, Reason, Status
+from engine.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step
 
 
 class Verdict(StrEnum):
@@ -55,6 +55,10 @@ class PlannedStep:
     cancel came in between, and only then."""
     if_undone: str = ""
     """What is wrong until it has run, where its lack does harm."""
+    conflict: str = ""
+    """Of steps that run at once no two have the same; an empty one gets on with all."""
+    weight: float | None = None
+    """How much of the whole it is, beside the other steps, where nothing is known of seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,18 @@ class StepResult:
     """What it did, in numbers."""
     findings: tuple[str, ...] = ()
     """What a check found, one sentence each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """How a database was found after a process died that worked on it."""
+
+    unfinished: str
+    """What became of what was not finished: `was rolled back`."""
+    found: str
+    """`a quick check found nothing wrong`, or what is wrong, or why nobody could look."""
+    is_well: bool
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +208,15 @@ class Session(Protocol):
         """
         ...
 
-    async def recover(self, options: Options, context: StepContext) -> StepResult:
+    async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
+        """After a process died here, before anything else: end what still runs for it, and remove what its steps left.
+
+        `earlier`: those steps, as far as they were told. What was done, in words. Raises TargetError where something
+        of it goes on: then nothing may be begun.
+        """
+        ...
+
+    async def recover(self, options: Options, context: StepContext) -> Recovery:
         """After a process died in the middle of an operation with these options: undo what it left half done, and look
         for damage."""
         ...
@@ -206,11 +230,10 @@ class Target(Protocol):
         """The canonical URL, such as `sqlite:///srv/sales.db`. Never holds a password."""
         ...
 
-    @property
-    def key(self) -> str:
+    async def identify(self) -> str:
         """The same for every name of the same database: what mutual exclusion goes by.
 
-        Raises TargetUnavailableError where there is no such database.
+        Raises TargetError where there is no such database, or it does not tell.
         """
         ...
 
@@ -227,6 +250,19 @@ class Target(Protocol):
         """What runs when nothing else is asked for, in the order that suits the engine."""
         ...
 
+    @property
+    def by_object(self) -> Sequence[Operation]:
+        """The operations that can be done to some tables and indexes only."""
+        ...
+
+    def validate(self, request: Request) -> None:
+        """Raise UsageError for options that mean nothing to this engine."""
+        ...
+
+    def needs_yes(self, operation: Operation, options: Options) -> str:
+        """What somebody has to say yes to before it runs, such as `locks its tables for everybody`; "" for nothing."""
+        ...
+
     def is_repeatable(self, operation: Operation) -> bool:
         """Whether it may simply be run again after the process that ran it died."""
         ...
@@ -235,14 +271,17 @@ class Target(Protocol):
         """Whether the database must be writable for it."""
         ...
 
-    def connect(self, *, lock_timeout: float, writing: bool = True) -> AbstractAsyncContextManager[Session]:
+    def connect(
+        self, *, lock_timeout: float, writing: bool = True, name: str = ""
+    ) -> AbstractAsyncContextManager[Session]:
         """Open a session that can maintain this database, or with `writing=False` at least look at it.
 
-        `lock_timeout`: seconds that a step, and opening itself, waits for a lock. Raises TargetError, in plain
+        `lock_timeout`: seconds that a step, and opening itself, waits for a lock. `name`: what a server is told of who
+        connects; what comes before the last space is the same for all jobs of a store. Raises TargetError, in plain
         words, if maintenance cannot or must not be started at all.
         """
         ...
 
-    async def preflight(self, *, lock_timeout: float, writing: bool = True, objects: Sequence[str] = ()) -> None:
+    async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
         """Raise what `connect` would raise, and UsageError for an object that the database does not have."""
         ...

@@ -31,13 +31,13 @@ def test_all_forms_name_the_same_file(text: str) -> None:
     )
 
 
-def test_a_relative_path_and_a_link_become_the_real_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_relative_path_and_a_link_become_the_real_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "real.db").touch()
     (tmp_path / "link.db").symlink_to("real.db")
     monkeypatch.chdir(tmp_path)
     real = f"sqlite://{tmp_path.resolve()}/real.db"
     assert resolve("real.db").url == resolve("sqlite:real.db").url == resolve("./link.db").url == real
-    assert resolve("link.db").key == resolve(real).key
+    assert await resolve("link.db").identify() == await resolve(real).identify()
 
 
 def test_a_relative_path_in_a_directory_that_was_deleted_is_refused(
@@ -50,11 +50,11 @@ def test_a_relative_path_in_a_directory_that_was_deleted_is_refused(
         resolve("a.db")
 
 
-def test_the_key_is_the_file_and_not_its_name(tmp_path: Path) -> None:
+async def test_the_key_is_the_file_and_not_its_name(tmp_path: Path) -> None:
     (tmp_path / "a.db").touch()
     (tmp_path / "b.db").touch()
     os.link(tmp_path / "a.db", tmp_path / "same.db")
-    key = {name: resolve(str(tmp_path / name)).key for name in ("a.db", "b.db", "same.db")}
+    key = {name: await resolve(str(tmp_path / name)).identify() for name in ("a.db", "b.db", "same.db")}
     assert key["a.db"] == key["same.db"] != key["b.db"]
     status = (tmp_path / "a.db").stat()
     assert key["a.db"] == f"sqlite:{status.st_dev:x}:{status.st_ino:x}"

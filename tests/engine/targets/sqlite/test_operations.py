@@ -16,6 +16,7 @@ from engine.jobs import Operation, Options, Reason, Status
 from engine.targets import resolve
 from engine.targets.base import Verdict
 from engine.targets.sqlite import SqliteTarget
+from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import (
@@ -198,7 +199,7 @@ async def test_optimize_collects_missing_statistics(tmp_path: Path) -> None:
         assert db.execute("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'item'").fetchone() == (6,)
 
 
-@pytest.mark.parametrize("operation", list(Operation))
+@pytest.mark.parametrize("operation", list(SQLITE_OPERATIONS))
 async def test_a_database_without_tables_completes_or_needs_nothing(tmp_path: Path, operation: Operation) -> None:
     path = tmp_path / "a.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -327,7 +328,7 @@ def overwrite_at_random(path: Path, seed: int) -> None:
 async def test_whatever_the_damage_everything_ends_in_words(tmp_path: Path, seed: int) -> None:
     path = make_database(tmp_path / "a.db", rows=100, journal_mode=("delete", "wal")[seed % 2])
     overwrite_at_random(path, seed)
-    for operation in Operation:
+    for operation in SQLITE_OPERATIONS:
         with contextlib.suppress(TargetError):
             target = resolve(str(path))
             async with target.connect(lock_timeout=0, writing=target.writes(operation)) as session:

@@ -20,6 +20,7 @@ from engine.advice import Past
 from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.base import StepContext, Verdict
+from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import (
@@ -144,7 +145,7 @@ async def test_trap_a_vacuum_completes_on_the_connection_that_has_looked_before(
         await session.facts(Operation.VACUUM)
         await session.info()
         await session.advise(Past(now=0), budget=None)
-        for operation in Operation:
+        for operation in SQLITE_OPERATIONS:
             planned = await session.plan(operation, Options())
         planned = await session.plan(Operation.VACUUM, Options())
         for step in planned.steps:
@@ -246,7 +247,7 @@ async def test_trap_nothing_that_a_session_does_drops_the_locks_of_its_process(
             await session.remarks([*Operation])
             await session.info()
             await session.advise(Past(now=0), budget=None)
-            for operation in Operation:
+            for operation in SQLITE_OPERATIONS:
                 await session.facts(operation)
                 for step in (await session.plan(operation, Options(jobs=2))).steps:
                     await session.execute(step, StepContext())

@@ -1,0 +1,252 @@
+"""The connections to one PostgreSQL database: look, plan, execute."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
+from engine.jobs import WAITING, EngineName, Facts, Operation, Options, Status, Step
+from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult, TargetInfo
+from engine.targets.postgres.connection.connecting import GONE_AFTER, Connection, Server, connect
+from engine.targets.postgres.connection.errors import explain
+from engine.targets.postgres.connection.naming import Address
+from engine.targets.postgres.planning import offer, planning
+from engine.targets.postgres.planning.steps import Method, PgStep, Subject
+from engine.targets.postgres.reading import horizon
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.running import leftovers, statement
+from engine.targets.postgres.running.effects import Totals, effects, with_sizes
+from engine.targets.postgres.running.leftovers import Leftover
+from engine.targets.postgres.running.monitor import Monitor, Watched
+from engine.targets.postgres.running.outcome import outcome
+from engine.targets.postgres.running.progress import Progress
+
+if TYPE_CHECKING:
+    from engine.advice import Advice, Past
+    from engine.targets.base import PlannedStep
+
+BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between the tries to get a connection, where the server restarts."""
+ENDS_WITHIN: Final = 30.0
+"""Seconds in which a backend is gone that was told to end."""
+
+_SIZES: Final = """
+SELECT pg_total_relation_size(c.oid)::int8, coalesce(pg_stat_get_dead_tuples(c.oid)::float8
+    / nullif(pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid), 0), 0)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE (n.nspname, c.relname) = (%s, %s)
+"""
+_OF_DEAD_PROCESSES: Final = """
+SELECT pid, left(query, 200) FROM pg_stat_activity
+WHERE datname = current_database() AND starts_with(application_name, %s) AND application_name <> %s
+    AND backend_type = 'client backend'
+"""
+_END: Final = "SELECT pg_terminate_backend(%s)"
+
+
+class PostgresSession:
+    """The `Session` of a PostgreSQL database; see engine.targets.base."""
+
+    def __init__(self, address: Address, reader: Reader, name: str, lock_timeout: float) -> None:
+        """`name`: what the server is told of who connects."""
+        self._address = address
+        self._reader = reader
+        self._name = name
+        self._lock_timeout = lock_timeout
+        self._monitor = Monitor(reader)
+        self._idle: list[tuple[Connection, Server]] = []
+        self._totals = Totals()
+
+    async def close(self) -> None:
+        await self._monitor.end()
+        for connection, _ in self._idle:
+            await connection.close()
+
+    async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
+        return {**await self._reader.facts(), **self._totals.facts()}
+
+    async def info(self) -> TargetInfo:
+        server = self._reader.server
+        remarks = ("it is a standby: it can only be looked at",) if server.is_standby else ()
+        return TargetInfo(
+            url=self._address.url,
+            engine=EngineName.POSTGRESQL,
+            version=server.version_text.partition(" ")[0],
+            facts=await self._reader.facts(),
+            operations=offer.operation_infos(),
+            remarks=remarks,
+        )
+
+    async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
+        raise NotImplementedError
+
+    async def require(self, options: Options) -> None:
+        """Raise UsageError for an object or schema that the database does not have."""
+        await self._reader.require(options.objects, options.server.schemas)
+
+    async def plan(self, operation: Operation, options: Options) -> OperationPlan:
+        return await planning.plan(self._reader, operation, options)
+
+    async def remarks(self, operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
+        return offer.remarks(operations)
+
+    async def in_the_way(self, operation: Operation) -> str:
+        return ""
+
+    async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
+        assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug of ours
+        try:
+            async with self._a_connection(context) as (connection, server):
+                if context.cancel.is_set():
+                    return StepResult(status=Status.CANCELLED)
+                return await self._carry_out(step, connection, server, context)
+        except TargetError as error:
+            if context.cancel.is_set():
+                return StepResult(status=Status.CANCELLED)
+            return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
+        except psycopg.Error as error:
+            sentence = explain(error, is_closed=True, waited=self._lock_timeout)
+            return StepResult(status=Status.FAILED, error=sentence)
+
+    async def _carry_out(
+        self, step: PgStep, connection: Connection, server: Server, context: StepContext
+    ) -> StepResult:
+        subject = step.subject
+        before, dead_share = await self._size(subject)
+        there = await self._leftovers(step)
+        watched = Watched(
+            Progress(step.model, subject or Subject(oid=0, schema="", name="", table=""), dead_share=dead_share),
+            context.report,
+        )
+        async with _set(connection, step.settings):
+            with self._monitor.watching(server.backend, watched):
+                answer = await statement.run(connection, step.command, context.cancel)
+        after, _ = await self._size(subject)
+        effect = with_sizes(effects(answer.notices), before, after)
+        result = outcome(
+            step,
+            answer,
+            effect,
+            is_closed=connection.closed,
+            waited=self._lock_timeout,
+            blockers=watched.blockers,
+            held_by=await self._held_by() if effect.get("rows_kept") else "",
+        )
+        self._totals.add(result)
+        if step.method is Method.REINDEX_CONCURRENTLY and result.status is not Status.COMPLETED:
+            told = await self._remove_own_leftovers(step, keep={leftover.oid for leftover in there})
+            result = replace(result, warnings=(*result.warnings, *told))
+        return result
+
+    async def _size(self, subject: Subject | None) -> tuple[int | None, float]:
+        """What it takes with all that belongs to it, where that can be known now; and how much of it is dead."""
+        if subject is not None:
+            with contextlib.suppress(psycopg.Error, TargetError):
+                for size, dead_share in await self._reader.rows_or_error(_SIZES, [subject.schema, subject.name]):
+                    return size, dead_share
+        return None, 0.0
+
+    async def _held_by(self) -> str:
+        with contextlib.suppress(TargetError):
+            holders = (await horizon.read(self._reader)).holders
+            return holders[0].words if holders else ""
+        return ""
+
+    async def _leftovers(self, step: PgStep) -> list[Leftover]:
+        if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
+            return []
+        return await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
+
+    async def _remove_own_leftovers(self, step: PgStep, keep: set[int]) -> list[str]:
+        """What this step left is removed, whatever happened to the connection that it ran on."""
+        try:
+            async with self._a_connection(StepContext()) as (connection, _):
+                return await leftovers.drop(connection, await self._leftovers(step), keep)
+        except (TargetError, psycopg.Error) as error:
+            return [leftovers.could_not(f"of {step.object}", str(error))]
+
+    @contextlib.asynccontextmanager
+    async def _a_connection(self, context: StepContext) -> AsyncIterator[tuple[Connection, Server]]:
+        """One that no other step uses, and that answers."""
+        connection, server = await self._idle_connection() or await self._connected(context)
+        try:
+            yield connection, server
+        finally:
+            if not connection.closed:
+                self._idle.append((connection, server))
+
+    async def _idle_connection(self) -> tuple[Connection, Server] | None:
+        while self._idle:
+            connection, server = self._idle.pop()
+            with contextlib.suppress(psycopg.Error):  # it may have been ended while it was idle
+                await connection.execute("SELECT 1")
+                return connection, server
+            await connection.close()
+        return None
+
+    async def _connected(self, context: StepContext) -> tuple[Connection, Server]:
+        """A new connection; where the server restarts, or has none left, after some tries. Raises TargetError."""
+        for pause in (*BACKOFF, None):
+            try:
+                return await connect(self._address, name=self._name, lock_timeout=self._lock_timeout)
+            except (TargetBusyError, TargetUnavailableError) as error:
+                if pause is None or context.cancel.is_set():
+                    raise
+                context.report(StepProgress(phase=f"{WAITING}: {error.why}, next try in {pause:g} s"))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(context.cancel.wait(), pause)
+        raise AssertionError("unreachable")
+
+    async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
+        ended = await self._end_what_still_runs()
+        unfinished = [(step.object, step.command) for step in earlier if step.status is not Status.COMPLETED]
+        names = set(leftovers.reindexed_concurrently(unfinished))
+        return *ended, *(await self._drop_leftovers_of(names) if names else ())
+
+    async def _end_what_still_runs(self) -> list[str]:
+        """The server notices by itself that a process is gone, after a while; what still runs then is ended."""
+        query = [f"{self._name.rpartition(' ')[0]} ", self._name]
+        give_up, patience = time.monotonic() + ENDS_WITHIN, time.monotonic() + GONE_AFTER + 1
+        told: dict[int, str] = {}
+        while running := await self._reader.rows(_OF_DEAD_PROCESSES, query):
+            for pid, command in running:
+                if pid not in told and time.monotonic() > patience:
+                    await self._reader.rows(_END, [pid])
+                    told[pid] = f"pid {pid} of the process that died still ran, and was ended: {command}"
+            if time.monotonic() > give_up:
+                pids = ", ".join(str(pid) for pid, _ in running)
+                why = f"what an earlier attempt had begun still runs there, and does not end: pid {pids}"
+                raise TargetBusyError(self._address.url, why, "look at pg_stat_activity, then try again")
+            await asyncio.sleep(0.1)
+        return list(told.values())
+
+    async def _drop_leftovers_of(self, names: set[str]) -> list[str]:
+        indexes = [index for index in await self._reader.indexes() if index.shown in names]
+        done: list[str] = []
+        async with self._a_connection(StepContext()) as (connection, _):
+            for index in indexes:
+                found = await leftovers.left_by(self._reader, index.schema, index.name)
+                done += await leftovers.drop(connection, found)
+        return done
+
+    async def recover(self, options: Options, context: StepContext) -> Recovery:
+        return Recovery(unfinished="was ended on the server", found="nothing of it runs any more", is_well=True)
+
+
+@contextlib.asynccontextmanager
+async def _set(connection: Connection, settings: Sequence[tuple[str, str]]) -> AsyncIterator[None]:
+    """These settings meanwhile."""
+    for name, value in settings:
+        await connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(psycopg.Error):
+            for name, _ in settings:
+                await connection.execute(f"RESET {name}")
