@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.postgres_databases import Database, new_database
 from tests.postgres_server import NO_SERVER, PostgresServer, servers_found
 
 # With it a process never has output left that it cannot write any more, as it has everywhere else.
@@ -35,3 +36,10 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
         yield server
     finally:
         server.discard()
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[Database]:
+    """An empty database on it."""
+    with new_database(postgres) as made:
+        yield made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,9 @@ import psycopg
 from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
 from engine.jobs import WAITING, EngineName, Facts, Operation, Options, Status, Step
 from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult, TargetInfo
+from engine.targets.postgres.advising.advice import advise
+from engine.targets.postgres.advising.needs import Need, needs
+from engine.targets.postgres.advising.survey import survey
 from engine.targets.postgres.connection.connecting import GONE_AFTER, Connection, Server, connect
 from engine.targets.postgres.connection.errors import explain
 from engine.targets.postgres.connection.naming import Address
@@ -84,14 +87,24 @@ class PostgresSession:
         )
 
     async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
-        raise NotImplementedError
+        condition = await survey(self._reader, thorough=budget is None)
+        return advise(condition, needs(condition, frozenset(past.damaged_indexes)), past)
 
     async def require(self, options: Options) -> None:
         """Raise UsageError for an object or schema that the database does not have."""
         await self._reader.require(options.objects, options.server.schemas)
 
     async def plan(self, operation: Operation, options: Options) -> OperationPlan:
-        return await planning.plan(self._reader, operation, options)
+        if operation is not Operation.OPTIMIZE:
+            return await planning.plan(self._reader, operation, options)
+        needed = needs(await survey(self._reader))
+        return await planning.plan_needed(
+            self._reader,
+            options,
+            vacuum=_reasons(needed.vacuum),
+            analyze=_reasons(needed.analyze),
+            reindex=_reasons(needed.reindex),
+        )
 
     async def remarks(self, operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
         return offer.remarks(operations)
@@ -237,6 +250,10 @@ class PostgresSession:
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:
         return Recovery(unfinished="was ended on the server", found="nothing of it runs any more", is_well=True)
+
+
+def _reasons(needed: Mapping[int, Need]) -> dict[int, str]:
+    return {oid: need.reason for oid, need in needed.items()}
 
 
 @contextlib.asynccontextmanager

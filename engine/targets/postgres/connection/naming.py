@@ -47,6 +47,8 @@ def parameters_of(text: str) -> dict[str, str]:
     if SECRETS & given.keys():
         hint = "put it into ~/.pgpass or a service file (pg_service.conf), which libpq looks into by itself"
         raise UsageError("target", "a password must not be part of a target", hint)
+    if not all(port.isdigit() for port in given.get("port", "").split(",") if port):
+        raise UsageError("target", "its port is no number", FORMS)
     parameters = {name: value for name, value in given.items() if name not in _NOT_OURS}
     if "service" not in parameters and not set(_LOCATION) & parameters.keys() and os.environ.get("PGSERVICE"):
         parameters["service"] = os.environ["PGSERVICE"]

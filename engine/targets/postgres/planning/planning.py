@@ -42,15 +42,46 @@ async def plan(reader: Reader, operation: Operation, options: Options) -> Operat
     if problem := plans.not_offered(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
     tables, indexes = await reader.tables(), await reader.indexes()
-    children: dict[int, list[int]] = {}
-    for parent, child in await reader.rows(PARTITIONS):
-        children.setdefault(parent, []).append(child)
     await reader.require((), options.server.schemas)
-    found = scope(operation, options, tables, indexes, children)
+    found = scope(operation, options, tables, indexes, await _partitions(reader))
     planned = await _planned(reader, operation, options, found, {table.oid: table for table in tables})
     if not planned.steps:
         return planned
     return await _in_parallel(reader, planned, options)
+
+
+async def plan_needed(
+    reader: Reader, options: Options, *, vacuum: dict[int, str], analyze: dict[int, str], reindex: dict[int, str]
+) -> OperationPlan:
+    """What the advice calls for, each with its reason: tables and indexes by oid."""
+    version, role = reader.server.version, reader.server.user
+    tables, indexes = await reader.tables(), await reader.indexes()
+    found = scope(Operation.OPTIMIZE, options, tables, indexes, await _partitions(reader))
+    of_tables, tables_left_out = _allowed([t for t in found.tables if t.oid in vacuum.keys() | analyze.keys()])
+    of_indexes, indexes_left_out = _allowed(
+        [index for index in found.indexes if index.oid in reindex and not index.is_exclusion]
+    )
+    leftovers, _ = _allowed(_leftovers(found.indexes))
+    both = replace(options, server=replace(options.server, analyze=True))
+    dirty = [table for table in of_tables if table.oid in vacuum]
+    steps = [
+        *plans.drop_steps(leftovers),
+        *plans.vacuum_steps([table for table in dirty if table.oid in analyze], both, version, vacuum),
+        *plans.vacuum_steps([table for table in dirty if table.oid not in analyze], options, version, vacuum),
+        *plans.analyze_steps([t for t in of_tables if t.oid not in vacuum], options, version, analyze),
+        *plans.reindex_steps(of_indexes, {table.oid: table for table in tables}, options, reindex),
+    ]
+    rights = _rights([*tables_left_out, *indexes_left_out], role, version)
+    planned = _of(Operation.OPTIMIZE, steps, rights, found, "nothing is needed")
+    return await _in_parallel(reader, planned, options) if planned.steps else planned
+
+
+async def _partitions(reader: Reader) -> dict[int, list[int]]:
+    """Of every table the oids of its direct children."""
+    children: dict[int, list[int]] = {}
+    for parent, child in await reader.rows(PARTITIONS):
+        children.setdefault(parent, []).append(child)
+    return children
 
 
 async def _planned(
@@ -99,7 +130,11 @@ def _reindex(
     mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
     mine = [index for index in mine if index.is_valid or found.is_named]
     wanted, left_out = _allowed(mine)
-    warnings = _rights(left_out, role, version)
+    warnings = _rights([index for index in left_out if not index.of_toast], role, version)
+    toast = [index for index in left_out if index.of_toast and tables[index.table_oid].may_be_maintained]
+    if toast:
+        names = listed([index.table_shown for index in toast])
+        warnings.append(f"the TOAST indexes of {names} are left out: only the owner may rebuild them")
     if not options.server.offline and (exclusive := [index for index in wanted if index.is_exclusion]):
         wanted = [index for index in wanted if not index.is_exclusion]
         names = listed([index.shown for index in exclusive])

@@ -12,7 +12,7 @@ from engine.errors import UsageError
 from engine.jobs import Facts
 from engine.targets.postgres.connection.connecting import Connection, Server
 from engine.targets.postgres.connection.errors import reading_error
-from engine.targets.postgres.reading.relations import Index, Table, indexes_of, indexes_query, tables_of, tables_query
+from engine.targets.postgres.reading.relations import Index, Table, indexes_query, tables_query
 from engine.words import listed
 
 Reopen = Callable[[], Awaitable[tuple[Connection, Server]]]
@@ -58,10 +58,10 @@ class Reader:
         return {"size": size, "tables": tables, "dead_rows": dead_rows, "xid_age": xid_age}
 
     async def tables(self) -> list[Table]:
-        return tables_of(await self.rows(tables_query(self.server.version)))
+        return [Table(*row) for row in await self.rows(tables_query(self.server.version))]
 
     async def indexes(self) -> list[Index]:
-        return indexes_of(await self.rows(indexes_query(self.server.version)))
+        return [Index(*row) for row in await self.rows(indexes_query(self.server.version))]
 
     async def require(self, objects: Sequence[str], schemas: Sequence[str] = ()) -> None:
         """Raise UsageError for a name that is no table, index or schema of the database, or means several."""

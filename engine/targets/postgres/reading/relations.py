@@ -11,7 +11,7 @@ LEFTOVER: Final = r"_cc(new|old)[0-9]*$"
 """How the names end of what REINDEX CONCURRENTLY leaves behind where it fails."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table, a materialized view, or a partitioned table, which has no rows of its own."""
 
@@ -44,7 +44,7 @@ class Table:
         return self.kind == "p"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Index:
     """An index of a table or of its TOAST table."""
 
@@ -115,20 +115,10 @@ def tables_query(version: int) -> str:
 
 
 def indexes_query(version: int) -> str:
-    query = _INDEXES_OF.replace("{may}", _may(version, "main")).replace("{leftover}", LEFTOVER)
+    query = _INDEXES_OF.replace("{may}", _may(version, "t")).replace("{leftover}", LEFTOVER)
     halves = (query.replace("{main}", main) for main in (_OF_TABLES, _OF_TOAST))
     return " UNION ALL ".join(halves) + " ORDER BY 5, 6, 12, 3"
 
 
 def _may(version: int, alias: str) -> str:
     return (_MAY if version >= 170_000 else _MAY_BEFORE_17).replace("{}", alias)
-
-
-def tables_of(rows: list[tuple[object, ...]]) -> list[Table]:
-    names = Table.__slots__
-    return [Table(**dict(zip(names, row, strict=True))) for row in rows]  # type: ignore[arg-type]
-
-
-def indexes_of(rows: list[tuple[object, ...]]) -> list[Index]:
-    names = Index.__slots__
-    return [Index(**dict(zip(names, row, strict=True))) for row in rows]  # type: ignore[arg-type]

@@ -30,6 +30,8 @@ def effects(notices: Sequence[Notice]) -> dict[str, int]:
     def add(name: str, number: str | int) -> None:
         found[name] = found.get(name, 0) + int(number)
 
+    # From PostgreSQL 15 on pages are told twice.
+    tells_pages = any(_PAGES.search(notice.message) for notice in notices)
     for notice in notices:
         if not notice.is_info:
             continue
@@ -46,7 +48,7 @@ def effects(notices: Sequence[Notice]) -> dict[str, int]:
             add("rows_removed", match[1])
             if kept := _KEPT.search(notice.detail):
                 add("rows_kept", kept[1])
-        if match := _TRUNCATED.search(text):
+        if not tells_pages and (match := _TRUNCATED.search(text)):
             add("pages_removed", int(match[1]) - int(match[2]))
         if match := _SAMPLED.search(text):
             add("rows_sampled", match[1])
@@ -57,7 +59,7 @@ def with_sizes(effect: Mapping[str, int], before: int | None, after: int | None)
     """With what the object took before, and what it takes now, where both are known."""
     if before is None or after is None:
         return dict(effect)
-    return {**effect, "size_before": before, "size_after": after}
+    return {**effect, "size": after, "size_before": before}
 
 
 class Totals:
@@ -71,9 +73,9 @@ class Totals:
         for name in ("rows_removed", "rows_kept", "pages_removed", "findings"):
             if isinstance(number := effect.get(name), int):
                 self._add(name, number)
-        before, after = effect.get("size_before"), effect.get("size_after")
+        before, after = effect.get("size_before"), effect.get("size")
         if isinstance(before, int) and isinstance(after, int):
-            self._add("bytes_back", before - after)
+            self._add("back_bytes", before - after)
         self._add(f"steps_{result.status}", 1)
 
     def _add(self, name: str, number: int) -> None:

@@ -19,12 +19,12 @@ from engine.targets.postgres.running.progress import VIEWS, Progress
 INTERVAL: Final = 0.2
 AFTER_A_LOSS: Final = 1.0
 
-_BLOCKERS: Final = """
+_SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_change END, b.xact_start, b.state_change)"
+_BLOCKERS: Final = f"""
 CASE WHEN a.wait_event_type = 'Lock' THEN (
     SELECT string_agg('pid ' || b.pid || ' (' || concat_ws(', ', nullif(b.application_name, ''),
-        coalesce(b.state, b.backend_type) || coalesce(' for ' || date_trunc('second', clock_timestamp() - coalesce(
-            CASE WHEN b.state LIKE 'idle%' THEN b.state_change END, b.xact_start, b.state_change))::text, '')) || ')',
-        ', ')
+        coalesce(b.state, b.backend_type)
+            || coalesce(' for ' || date_trunc('second', clock_timestamp() - {_SINCE})::text, '')) || ')', ', ')
     FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(a.pid))) END
 """
 AVAILABLE: Final = "SELECT viewname FROM pg_catalog.pg_views WHERE viewname ~ '^pg_stat_progress_'"
@@ -92,8 +92,8 @@ class Monitor:
 
 def poll_query(views: list[str]) -> str:
     """One row for each backend, whatever columns the views have in this version."""
-    columns = "".join(f", '{view}', to_jsonb({view})" for view in views)
-    joins = " ".join(f"LEFT JOIN pg_stat_progress_{view} AS {view} ON {view}.pid = a.pid" for view in views)
+    columns = "".join(f", '{view}', to_jsonb(p_{view})" for view in views)
+    joins = " ".join(f"LEFT JOIN pg_stat_progress_{view} AS p_{view} ON p_{view}.pid = a.pid" for view in views)
     return (
         "SELECT jsonb_build_object('pid', a.pid, 'state', a.state, 'wait_event_type', a.wait_event_type,"
         f" 'blockers', {_BLOCKERS}{columns}) FROM pg_stat_activity AS a {joins} WHERE a.pid = ANY (%s)"
