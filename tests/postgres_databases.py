@@ -16,7 +16,9 @@ NUMBERS = itertools.count(1)
 # An index on it is being built as long as somebody wants, wherever 13 is among the rows.
 SLOW = """
 CREATE FUNCTION public.slow(number int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
-    IF number = 13 AND current_setting('dbtend_test.fast', true) IS NULL THEN PERFORM pg_catalog.pg_sleep(600); END IF;
+    IF number = 13 AND coalesce(current_setting('dbtend_test.fast', true), '') = '' THEN
+        PERFORM pg_catalog.pg_sleep(600);
+    END IF;
     RETURN number;
 END $$
 """
@@ -27,7 +29,21 @@ class Database:
 
     def __init__(self, server: PostgresServer, name: str) -> None:
         self.server, self.name = server, name
-        self.admin = psycopg.connect(self.url, autocommit=True, application_name="test")
+        self.admin = self._connected()
+
+    def reconnect(self) -> None:
+        """After the server was away."""
+        self.admin.close()
+        self.admin = self._connected()
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        give_up = time.monotonic() + 30
+        while True:
+            try:
+                return psycopg.connect(self.url, autocommit=True, application_name="test")
+            except psycopg.OperationalError:
+                assert time.monotonic() < give_up, "the server does not come back"
+                time.sleep(0.05)
 
     @property
     def url(self) -> str:

@@ -137,9 +137,13 @@ class PostgresSession:
             Progress(step.model, subject or Subject(oid=0, schema="", name="", table=""), dead_share=dead_share),
             context.report,
         )
-        async with _set(connection, step.settings):
-            with self._monitor.watching(server.backend, watched):
-                answer = await statement.run(connection, step.command, context.cancel)
+        try:
+            async with _set(connection, step.settings):
+                with self._monitor.watching(server.backend, watched):
+                    answer = await statement.run(connection, step.command, context.cancel)
+        except asyncio.CancelledError:
+            await self._remove_own_leftovers(step, keep={leftover.oid for leftover in there})
+            raise
         after, _ = await self._size(subject)
         effect = with_sizes(effects(answer.notices), before, after)
         result = outcome(
@@ -152,7 +156,7 @@ class PostgresSession:
             held_by=await self._held_by() if effect.get("rows_kept") else "",
         )
         self._totals.add(result)
-        if step.method is Method.REINDEX_CONCURRENTLY and result.status is not Status.COMPLETED:
+        if result.status is not Status.COMPLETED:
             told = await self._remove_own_leftovers(step, keep={leftover.oid for leftover in there})
             result = replace(result, warnings=(*result.warnings, *told))
         return result
@@ -178,6 +182,8 @@ class PostgresSession:
 
     async def _remove_own_leftovers(self, step: PgStep, keep: set[int]) -> list[str]:
         """What this step left is removed, whatever happened to the connection that it ran on."""
+        if step.method is not Method.REINDEX_CONCURRENTLY:
+            return []
         try:
             async with self._a_connection(StepContext()) as (connection, _):
                 return await leftovers.drop(connection, await self._leftovers(step), keep)

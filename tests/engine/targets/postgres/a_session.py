@@ -54,9 +54,13 @@ class Told:
 
     def __init__(self) -> None:
         self.all: list[StepProgress] = []
+        self.something = asyncio.Event()
+        """Set with the first phase."""
 
     def __call__(self, progress: StepProgress) -> None:
         self.all.append(progress)
+        if progress.phase:
+            self.something.set()
 
     @property
     def phases(self) -> list[str]:

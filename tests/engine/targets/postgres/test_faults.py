@@ -1,0 +1,142 @@
+"""Servers and connections that fail: a step ends in the truth, and the next one goes on where it can."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from engine.jobs import Operation, Options, Status
+from engine.targets.base import Session, StepContext, StepResult
+from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.engine.targets.postgres.test_cancel import a_step
+from tests.postgres_databases import SLEEPS, Database, new_database
+from tests.postgres_server import PostgresServer, servers_found
+
+
+@pytest.fixture
+def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """A server that only this test has."""
+    server = PostgresServer(servers_found()[max(servers_found())])
+    try:
+        server.start()
+        yield server
+    finally:
+        server.discard()
+
+
+@asynccontextmanager
+async def running(session: Session, database: Database) -> AsyncIterator[asyncio.Task[StepResult]]:
+    step = await a_step(session, Operation.VACUUM_FULL)
+    task = asyncio.create_task(session.execute(step, StepContext()))
+    await until(database, SLEEPS)
+    yield task
+
+
+async def test_a_connection_that_was_ended_fails_its_step_and_no_other(database: Database) -> None:
+    database.make_slow()
+    async with connected(database.url, 60) as session, running(session, database) as task:
+        database(f"SELECT pg_terminate_backend({database.ours()[0][0]})")
+        result = await task
+        assert (result.status, result.error) == (
+            Status.FAILED,
+            "an administrator ended the connection, or the server was shut down",
+        )
+        database.set_fast()
+        step = await a_step(session, Operation.VACUUM_FULL)
+        assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+
+
+async def test_trap_a_connection_that_was_ended_while_it_was_idle_fails_no_step(database: Database) -> None:
+    database("CREATE TABLE item (id int)")
+    async with connected(database.url) as session:
+        step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
+        for _ in range(2):
+            assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+            database(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name ~ '^dbtend' AND datname = current_database()"
+            )
+
+
+async def test_a_lost_monitor_fails_no_step_and_comes_back(database: Database) -> None:
+    database.make_slow()
+    async with connected(database.url, 60) as session:
+        step, told, cancel = await a_step(session, Operation.VACUUM_FULL), Told(), asyncio.Event()
+        task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel, report=told)))
+        await until(database, SLEEPS)
+        database(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name ~ '^dbtend'"
+            " AND datname = current_database() AND coalesce(wait_event, '') <> 'PgSleep'"
+        )
+        told.something.clear()
+        await asyncio.wait_for(told.something.wait(), 30)
+        assert not task.done()
+        cancel.set()
+        assert (await task).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+async def test_a_server_that_is_stopped_ends_the_step_and_the_next_waits_for_it(
+    own: PostgresServer, how: signal.Signals
+) -> None:
+    with new_database(own) as database:
+        database.make_slow()
+        database.set_fast()
+        async with connected(database.url, 60) as session:
+            next_step = await a_step(session, Operation.VACUUM_FULL)
+        database(f"ALTER DATABASE {database.name} RESET dbtend_test.fast")
+        async with connected(database.url, 60) as session, running(session, database) as task:
+            await asyncio.to_thread(own.stop, how)
+            result = await task
+            assert result.status is Status.FAILED
+            assert "the server" in str(result.error)
+            told = Told()
+            following = asyncio.create_task(session.execute(next_step, StepContext(report=told)))
+            await asyncio.wait_for(told.something.wait(), 30)
+            assert "no server answers there, next try in" in told.phases[0]
+            own.start()
+            database.reconnect()
+            database.set_fast()
+            await until(database, "SELECT true")
+            following.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await following
+        async with connected(database.url) as session:
+            assert (await session.execute(next_step, StepContext())).status is Status.COMPLETED
+
+
+async def test_a_crash_of_the_server_is_told_as_that(own: PostgresServer) -> None:
+    with new_database(own) as database:
+        database.make_slow()
+        async with connected(database.url, 60) as session, running(session, database) as task:
+            pid = database.ours()[0][0]
+            os.kill(pid, signal.SIGKILL)
+            result = await task
+            assert result.status is Status.FAILED
+            assert "the connection was lost" in str(result.error)
+        database.reconnect()
+
+
+async def test_a_server_that_does_not_come_back_is_waited_for_only_so_long(
+    own: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.targets.postgres.session.BACKOFF", (0.01, 0.01))
+    with new_database(own) as database:
+        database("CREATE TABLE item (id int)")
+        async with connected(database.url) as session:
+            step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
+            await asyncio.to_thread(own.stop)
+            told = Told()
+            result = await session.execute(step, StepContext(report=told))
+            assert (result.status, result.error) == (Status.FAILED, "no server answers there")
+            assert len(told.phases) == 2
+            stopped = asyncio.Event()
+            stopped.set()
+            assert (await session.execute(step, StepContext(cancel=stopped))).status is Status.CANCELLED
+        own.start()
+        database.reconnect()
