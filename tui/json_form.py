@@ -6,6 +6,7 @@ Times are RFC 3339 UTC, sizes bytes, durations seconds. Scripts rely on these na
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from engine import (
@@ -93,6 +94,7 @@ def plan(plan: Plan) -> Json:
                 "not_needed": operation.not_needed,
                 "settings": list(operation.settings),
                 "tuned": operation.tuned or None,
+                "needs_yes": operation.needs_yes or None,
                 "parallel": operation.parallel,
                 "estimate": estimate(operation),
                 "estimated_from": operation.estimated_from or None,
@@ -148,6 +150,8 @@ def _options(options: Options) -> Json:
         "objects": list(options.objects),
         "analysis_limit": options.analysis_limit,
         "backup_to": options.backup_to,
+        "confirmed": options.confirmed,
+        "server": {**asdict(options.server), "schemas": list(options.server.schemas)},
     }
 
 

@@ -143,6 +143,8 @@ class OperationPlan:
     """How many of the steps run at once."""
     estimated_from: str = ""
     """What the estimates of the steps go by, where that is more than the size of things."""
+    needs_yes: str = ""
+    """What somebody has to say yes to before it runs."""
 
     @property
     def verdict(self) -> Verdict:

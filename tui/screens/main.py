@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widget import Widget
 
-from engine import JobId, Operation, ParentJob, Request
+from engine import JobId, Operation, ParentJob, Request, look
 from engine.errors import DbtendError, DuplicateRequestError, TargetBusyError
 from tui.actions import bindings
 from tui.screens.base import STEPS_EVERY
@@ -21,7 +22,9 @@ from tui.screens.history import HistoryScreen
 from tui.screens.job import JobScreen
 from tui.screens.job_actions import JobActions
 from tui.screens.plan import PlanScreen
+from tui.screens.typed_confirm import TypedConfirmScreen
 from tui.target_board import TargetBoard
+from tui.text import target_name
 from tui.views.header import header_line
 from tui.views.hints import no_target, target_trouble
 from tui.views.line import Role
@@ -250,10 +253,24 @@ class MainScreen(JobActions[None]):
             return
 
         async def decided(run: bool | None) -> None:
-            if run:
+            if run and (needs := look.needs_yes(request)) and not request.options.confirmed:
+                self._ask_for_a_yes(request, needs)
+            elif run:
                 await self._submit(request)
 
         self.app.push_screen(PlanScreen(request, self._board.state.entry.name), decided)
+
+    def _ask_for_a_yes(self, request: Request, needs: list[tuple[Operation, str]]) -> None:
+        name = target_name(request.target)
+        said = "; ".join(f"{operation} {what}" for operation, what in needs)
+
+        async def answered(yes: bool | None) -> None:
+            if yes:
+                await self._submit(replace(request, options=replace(request.options, confirmed=True)))
+            else:
+                self.say("Nothing was done.")
+
+        self.app.push_screen(TypedConfirmScreen(f"Really, on {name}?", f"{said}.", name), answered)
 
     async def _submit(self, request: Request) -> None:
         try:

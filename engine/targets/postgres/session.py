@@ -155,7 +155,8 @@ class PostgresSession:
             blockers=watched.blockers,
             held_by=await self._held_by() if effect.get("rows_kept") else "",
         )
-        self._totals.add(result)
+        if step.method is not Method.STATISTICS:
+            self._totals.add(result)
         if result.status is not Status.COMPLETED:
             told = await self._remove_own_leftovers(step, keep={leftover.oid for leftover in there})
             result = replace(result, warnings=(*result.warnings, *told))

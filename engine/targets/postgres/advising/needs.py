@@ -90,7 +90,11 @@ def _age(age: int, limit: int, what: str, setting: str) -> Need | None:
 def analyze_need(table: Activity, kind: str) -> Need | None:
     if not table.has_statistics and kind == "p":
         return Need(Level.SOON, "partitioned, without statistics: autovacuum never collects them")
-    if not table.has_statistics and (table.pages or table.rows or table.modified):
+    if (
+        not table.has_statistics
+        and kind != "p"
+        and (table.rows > 0 or table.modified or (table.pages and table.rows < 0))
+    ):
         return Need(Level.NOW, "it has no statistics")
     if table.modified > table.modified_limit:
         level = Level.NOW if table.modified > MUCH * table.modified_limit else Level.SOON

@@ -33,6 +33,7 @@ class Activity:
     has_statistics: bool
     """Whether the planner has any: true also where the counters were reset."""
     rows: float
+    """By the last look at it; -1 where nobody has looked yet."""
     pages: int
 
 
@@ -120,7 +121,7 @@ SELECT c.oid::int8, coalesce(s.n_dead_tup, 0), least({_limit("vacuum")},
     CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(mxid_age(c.relminmxid), mxid_age(toast.relminmxid)) END,
     current_setting('autovacuum_multixact_freeze_max_age')::int8,
     coalesce((opt ->> 'autovacuum_enabled')::bool, true),
-    {{has_statistics}}, greatest(c.reltuples, 0)::float8, c.relpages::int8
+    CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 ELSE {{has_statistics}} END, c.reltuples::float8, c.relpages::int8
 FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 LEFT JOIN pg_stat_all_tables AS s ON s.relid = c.oid
 CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
