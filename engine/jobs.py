@@ -188,6 +188,12 @@ class ServerOptions:
     offline: bool = False
     """REINDEX without CONCURRENTLY: faster, and nobody can write meanwhile."""
     speed: Speed = Speed.FULL
+    max_lag: int | None = None
+    """Bytes that a standby may be behind; as long as it is more, no step begins."""
+    pause_while: str | None = None
+    """A query; as long as it gives true, or a number above 0, no step begins."""
+    yield_after: float | None = None
+    """Seconds that others may wait behind a step; then it gives way."""
 
 
 NO_SERVER_OPTIONS: Final = ServerOptions()
@@ -269,7 +275,9 @@ CANNOT_STOP = frozenset({FINISHING, WRITING_BACK})
 
 
 WAITING = "waiting for its lock"
-"""How the phase of a step begins that waits for others."""
+"""How the phase of a step begins that waits for others,"""
+PAUSED = "paused"
+"""and of one that spares them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -423,7 +431,7 @@ def remaining(child: ChildJob, now: Micros) -> float | None:
     """
     elapsed, fraction = run_duration(child, now), child.progress.fraction
     stops = child.cancel_requested_at is not None and child.progress.phase not in CANNOT_STOP
-    waits = (child.progress.phase or "").startswith(WAITING)
+    waits = (child.progress.phase or "").startswith((WAITING, PAUSED))
     if child.status is not Status.RUNNING or stops or waits or elapsed is None:
         return None
     if fraction is None or fraction < REMAINING_FROM or elapsed < REMAINING_AFTER:

@@ -44,6 +44,22 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         "--speed", type=_speed, metavar="gentle|normal|full", help="vacuum, analyze: pauses in between (default: full)"
     )
     group.add_argument(
+        "--max-lag",
+        type=_lag,
+        metavar="SIZE",
+        help="pause between steps while a standby is further behind, such as 64MB",
+    )
+    group.add_argument(
+        "--pause-while",
+        type=values.text,
+        metavar="QUERY",
+        help="pause between steps while this query gives true or > 0",
+    )
+    group.add_argument(
+        "--yield-after", type=values.seconds, metavar="SECONDS",
+        help="end a step, and go on with the next, where others have waited behind it for so long",
+    )  # fmt: skip
+    group.add_argument(
         "--yes", dest="confirmed", action="store_true", default=None,
         help="yes to operations that lock everybody out, so that nothing is asked",
     )  # fmt: skip
@@ -80,6 +96,13 @@ def _kilobytes(typed: str) -> int:
     if not 128 <= size <= _MOST_BUFFERS:
         raise UsageError(repr(typed), "is no buffer usage limit", "give a size from 128kB to 16GB")
     return size
+
+
+def _lag(typed: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,9}) ?(kB|MB|GB)", typed, re.IGNORECASE)
+    if not found:
+        raise UsageError(repr(typed), "is no size", "give one such as 64MB")
+    return int(found[1]) * _KILOBYTES[found[2].lower()] * 1024
 
 
 def _speed(typed: str) -> Speed:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
-from engine.jobs import WAITING, EngineName, Facts, Operation, Options, Status, Step
+from engine.jobs import NO_SERVER_OPTIONS, WAITING, EngineName, Facts, Operation, Options, Status, Step
 from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult, TargetInfo
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.needs import Need, needs
@@ -24,7 +24,7 @@ from engine.targets.postgres.planning import offer, planning
 from engine.targets.postgres.planning.steps import Method, PgStep, Subject
 from engine.targets.postgres.reading import horizon
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running import leftovers, statement
+from engine.targets.postgres.running import courtesy, leftovers, statement
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
 from engine.targets.postgres.running.leftovers import Leftover
 from engine.targets.postgres.running.monitor import Monitor, Watched
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries to get a connection, where the server restarts."""
+GAVE_WAY: Final = "others waited behind it, so it gave way"
 ENDS_WITHIN: Final = 30.0
 """Seconds in which a backend is gone that was told to end."""
 
@@ -65,6 +66,8 @@ class PostgresSession:
         self._monitor = Monitor(reader)
         self._idle: list[tuple[Connection, Server]] = []
         self._totals = Totals()
+        self._options = NO_SERVER_OPTIONS
+        """Of the operation that was planned last."""
 
     async def close(self) -> None:
         await self._monitor.end()
@@ -95,6 +98,9 @@ class PostgresSession:
         await self._reader.require(options.objects, options.server.schemas)
 
     async def plan(self, operation: Operation, options: Options) -> OperationPlan:
+        self._options = options.server
+        if problem := await courtesy.problem_with(self._reader, options.server):
+            return OperationPlan(operation=operation, refused=problem)
         if operation is not Operation.OPTIMIZE:
             return await planning.plan(self._reader, operation, options)
         needed = needs(await survey(self._reader))
@@ -115,6 +121,7 @@ class PostgresSession:
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug of ours
         try:
+            await courtesy.may_go_on(self._reader, self._options, context.cancel, context.report)
             async with self._a_connection(context) as (connection, server):
                 if context.cancel.is_set():
                     return StepResult(status=Status.CANCELLED)
@@ -136,11 +143,13 @@ class PostgresSession:
         watched = Watched(
             Progress(step.model, subject or Subject(oid=0, schema="", name="", table=""), dead_share=dead_share),
             context.report,
+            yield_after=self._options.yield_after,
         )
         try:
             async with _set(connection, step.settings):
                 with self._monitor.watching(server.backend, watched):
-                    answer = await statement.run(connection, step.command, context.cancel)
+                    async with _either(context.cancel, watched.gives_way) as stop:
+                        answer = await statement.run(connection, step.command, stop)
         except asyncio.CancelledError:
             await self._remove_own_leftovers(step, keep={leftover.oid for leftover in there})
             raise
@@ -155,6 +164,8 @@ class PostgresSession:
             blockers=watched.blockers,
             held_by=await self._held_by() if effect.get("rows_kept") else "",
         )
+        if result.status is Status.CANCELLED and watched.gives_way.is_set() and not context.cancel.is_set():
+            result = replace(result, status=Status.SKIPPED, error=GAVE_WAY, warnings=(f"{step.object}: {GAVE_WAY}",))
         if step.method is not Method.STATISTICS:
             self._totals.add(result)
         if result.status is not Status.COMPLETED:
@@ -261,6 +272,23 @@ class PostgresSession:
 
 def _reasons(needed: Mapping[int, Need]) -> dict[int, str]:
     return {oid: need.reason for oid, need in needed.items()}
+
+
+@contextlib.asynccontextmanager
+async def _either(*events: asyncio.Event) -> AsyncIterator[asyncio.Event]:
+    """Set as soon as one of these is."""
+    any_of_them = asyncio.Event()
+
+    async def follow(event: asyncio.Event) -> None:
+        await event.wait()
+        any_of_them.set()
+
+    following = [asyncio.create_task(follow(event)) for event in events]
+    try:
+        yield any_of_them
+    finally:
+        for task in following:
+            task.cancel()
 
 
 @contextlib.asynccontextmanager

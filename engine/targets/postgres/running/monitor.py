@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import psycopg
@@ -27,6 +27,11 @@ CASE WHEN a.wait_event_type = 'Lock' THEN (
             || coalesce(' for ' || date_trunc('second', clock_timestamp() - {_SINCE})::text, '')) || ')', ', ')
     FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(a.pid))) END
 """
+# Who waits for us; to find that out is not free, so only where somebody wants to know.
+_QUEUED: Final = """
+, 'queued', CASE WHEN a.pid = ANY (%s) THEN (SELECT count(*) FROM pg_stat_activity AS w
+    WHERE w.wait_event_type = 'Lock' AND a.pid = ANY (pg_blocking_pids(w.pid))) END
+"""
 AVAILABLE: Final = "SELECT viewname FROM pg_catalog.pg_views WHERE viewname ~ '^pg_stat_progress_'"
 
 
@@ -38,6 +43,11 @@ class Watched:
     report: Callable[[StepProgress], None]
     blockers: str = ""
     """Who it waited for the last time that it waited, in words."""
+    yield_after: float | None = None
+    """Seconds after which it is to give way to those that wait behind it."""
+    gives_way: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is to do that."""
+    waited_behind_since: float | None = None
 
 
 class Monitor:
@@ -80,14 +90,25 @@ class Monitor:
         if not self._query:
             names = {name for (name,) in await self._reader.rows_or_error(AVAILABLE)}
             self._query = poll_query([view for view in VIEWS if f"pg_stat_progress_{view}" in names])
-        for (row,) in await self._reader.rows_or_error(self._query, [list(self._watched)]):
+        yielding = [backend for backend, watched in self._watched.items() if watched.yield_after is not None]
+        for (row,) in await self._reader.rows_or_error(self._query, [yielding, list(self._watched)]):
             watched = self._watched.get(int(row["pid"]))
             if watched is not None and row["state"] == "active":
                 self._tell(watched, row)
 
     def _tell(self, watched: Watched, row: dict[str, Any]) -> None:
         watched.blockers = row.get("blockers") or watched.blockers
-        watched.report(watched.progress.update(row, time.monotonic()))
+        now = time.monotonic()
+        self._give_way(watched, int(row.get("queued") or 0), now)
+        watched.report(watched.progress.update(row, now))
+
+    def _give_way(self, watched: Watched, queued: int, now: float) -> None:
+        if not queued or watched.yield_after is None:
+            watched.waited_behind_since = None
+            return
+        watched.waited_behind_since = watched.waited_behind_since or now
+        if now - watched.waited_behind_since >= watched.yield_after:
+            watched.gives_way.set()
 
 
 def poll_query(views: list[str]) -> str:
@@ -96,5 +117,5 @@ def poll_query(views: list[str]) -> str:
     joins = " ".join(f"LEFT JOIN pg_stat_progress_{view} AS p_{view} ON p_{view}.pid = a.pid" for view in views)
     return (
         "SELECT jsonb_build_object('pid', a.pid, 'state', a.state, 'wait_event_type', a.wait_event_type,"
-        f" 'blockers', {_BLOCKERS}{columns}) FROM pg_stat_activity AS a {joins} WHERE a.pid = ANY (%s)"
+        f" 'blockers', {_BLOCKERS}{_QUEUED}{columns}) FROM pg_stat_activity AS a {joins} WHERE a.pid = ANY (%s)"
     )

@@ -123,7 +123,7 @@ async def test_the_query_of_any_version_runs(database: Database) -> None:
     """Columns come and go; the views that there are are asked as a whole."""
     there = {name for (name,) in database("SELECT viewname FROM pg_views")}
     names = [view for view in VIEWS if f"pg_stat_progress_{view}" in there]
-    rows = database.admin.execute(poll_query(names), [[database.admin.info.backend_pid]]).fetchall()
+    rows = database.admin.execute(poll_query(names), [[], [database.admin.info.backend_pid]]).fetchall()
     assert rows[0][0]["state"] == "active"
     assert {"vacuum", "analyze", "cluster", "create_index"} <= rows[0][0].keys()
 
