@@ -55,7 +55,7 @@ class PostgresServer:
         self._settings = (*FAST, f"unix_socket_directories='{self.base}'", *settings)
         self._as_user: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._binaries = binaries
+        self.binaries = self._binaries = binaries
         if os.geteuid() == 0:
             self._become_unprivileged()
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-D", self._data)
@@ -120,7 +120,7 @@ class PostgresServer:
 
     def _is_ready(self) -> bool:
         try:
-            return (self._data / "postmaster.pid").read_text().splitlines()[7].strip() == "ready"
+            return (self._data / "postmaster.pid").read_text().splitlines()[7].strip() in {"ready", "standby"}
         except (OSError, IndexError):
             return False
 
@@ -134,6 +134,12 @@ class PostgresServer:
                 self._process.send_signal(signal.SIGQUIT)
                 self._process.wait(20)
             self._process = None
+
+    def become_standby(self) -> None:
+        """Of nobody: it can be read, and not written."""
+        self.stop()
+        (self._data / "standby.signal").touch()
+        self.start()
 
     def discard(self) -> None:
         self.stop(signal.SIGQUIT)

@@ -21,10 +21,12 @@ from engine import (
     Plan,
     PlannedStep,
     Progress,
+    ServerOptions,
     Step,
     WorkerProcess,
 )
 from engine.errors import DbtendError
+from engine.jobs import NO_SERVER_OPTIONS
 from tui.effects import findings
 from tui.planned import estimate
 from tui.text import rfc3339
@@ -151,8 +153,13 @@ def _options(options: Options) -> Json:
         "analysis_limit": options.analysis_limit,
         "backup_to": options.backup_to,
         "confirmed": options.confirmed,
-        "server": {**asdict(options.server), "schemas": list(options.server.schemas)},
+        "server": _server(options.server),
     }
+
+
+def _server(options: ServerOptions) -> Json:
+    """What differs from what is usual."""
+    return {name: value for name, value in asdict(options).items() if value != getattr(NO_SERVER_OPTIONS, name)}
 
 
 def _progress(progress: Progress) -> Json:

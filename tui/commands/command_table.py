@@ -11,7 +11,7 @@ from engine.errors import NotAvailableError
 from tui.commands import values
 from tui.commands.server_options import add_server_options
 
-TARGET_HELP: Final = "TARGET: a path, sqlite:PATH, postgresql://..., service=NAME, or a name from the config file."
+TARGET_HELP: Final = "TARGET: a path, postgresql://..., service=NAME, or a name from the config file."
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from engine.targets.postgres.reading import horizon
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, statement
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
-from engine.targets.postgres.running.leftovers import Leftover
+from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.outcome import outcome
 from engine.targets.postgres.running.progress import Progress
@@ -38,14 +38,11 @@ if TYPE_CHECKING:
 BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries to get a connection, where the server restarts."""
 GAVE_WAY: Final = "others waited behind it, so it gave way"
+SURELY_ALIVE: Final = 0.02
+"""Seconds after its use in which nobody asks a connection whether it is still there."""
 ENDS_WITHIN: Final = 30.0
 """Seconds in which a backend is gone that was told to end."""
 
-_SIZES: Final = """
-SELECT pg_total_relation_size(c.oid)::int8, coalesce(pg_stat_get_dead_tuples(c.oid)::float8
-    / nullif(pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid), 0), 0)
-FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE (n.nspname, c.relname) = (%s, %s)
-"""
 _OF_DEAD_PROCESSES: Final = """
 SELECT pid, left(query, 200) FROM pg_stat_activity
 WHERE datname = current_database() AND starts_with(application_name, %s) AND application_name <> %s
@@ -64,14 +61,17 @@ class PostgresSession:
         self._name = name
         self._lock_timeout = lock_timeout
         self._monitor = Monitor(reader)
-        self._idle: list[tuple[Connection, Server]] = []
+        self._idle: list[tuple[Connection, Server, float]] = []
+        """With when each was used the last time."""
+        self._measured = Measured(reader)
+        self._leftovers_before: set[int] | None = None
         self._totals = Totals()
         self._options = NO_SERVER_OPTIONS
         """Of the operation that was planned last."""
 
     async def close(self) -> None:
         await self._monitor.end()
-        for connection, _ in self._idle:
+        for connection, *_ in self._idle:
             await connection.close()
 
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
@@ -101,6 +101,11 @@ class PostgresSession:
         self._options = options.server
         if problem := await courtesy.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
+        planned = await self._planned(operation, options)
+        self._measured.expect([step for step in planned.steps if isinstance(step, PgStep)])
+        return planned
+
+    async def _planned(self, operation: Operation, options: Options) -> OperationPlan:
         if operation is not Operation.OPTIMIZE:
             return await planning.plan(self._reader, operation, options)
         needed = needs(await survey(self._reader))
@@ -138,8 +143,9 @@ class PostgresSession:
         self, step: PgStep, connection: Connection, server: Server, context: StepContext
     ) -> StepResult:
         subject = step.subject
-        before, dead_share = await self._size(subject)
-        there = await self._leftovers(step)
+        before, dead_share = await self._measured.before(subject)
+        if step.method is Method.REINDEX_CONCURRENTLY and self._leftovers_before is None:
+            self._leftovers_before = await leftovers.all_there(self._reader)
         watched = Watched(
             Progress(step.model, subject or Subject(oid=0, schema="", name="", table=""), dead_share=dead_share),
             context.report,
@@ -151,9 +157,9 @@ class PostgresSession:
                     async with _either(context.cancel, watched.gives_way) as stop:
                         answer = await statement.run(connection, step.command, stop)
         except asyncio.CancelledError:
-            await self._remove_own_leftovers(step, keep={leftover.oid for leftover in there})
+            await self._remove_own_leftovers(step)
             raise
-        after, _ = await self._size(subject)
+        after = await self._measured.after(subject)
         effect = with_sizes(effects(answer.notices), before, after)
         result = outcome(
             step,
@@ -169,17 +175,9 @@ class PostgresSession:
         if step.method is not Method.STATISTICS:
             self._totals.add(result)
         if result.status is not Status.COMPLETED:
-            told = await self._remove_own_leftovers(step, keep={leftover.oid for leftover in there})
+            told = await self._remove_own_leftovers(step)
             result = replace(result, warnings=(*result.warnings, *told))
         return result
-
-    async def _size(self, subject: Subject | None) -> tuple[int | None, float]:
-        """What it takes with all that belongs to it, where that can be known now; and how much of it is dead."""
-        if subject is not None:
-            with contextlib.suppress(psycopg.Error, TargetError):
-                for size, dead_share in await self._reader.rows_or_error(_SIZES, [subject.schema, subject.name]):
-                    return size, dead_share
-        return None, 0.0
 
     async def _held_by(self) -> str:
         with contextlib.suppress(TargetError):
@@ -187,18 +185,14 @@ class PostgresSession:
             return holders[0].words if holders else ""
         return ""
 
-    async def _leftovers(self, step: PgStep) -> list[Leftover]:
-        if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
-            return []
-        return await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
-
-    async def _remove_own_leftovers(self, step: PgStep, keep: set[int]) -> list[str]:
+    async def _remove_own_leftovers(self, step: PgStep) -> list[str]:
         """What this step left is removed, whatever happened to the connection that it ran on."""
-        if step.method is not Method.REINDEX_CONCURRENTLY:
+        if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
             return []
         try:
             async with self._a_connection(StepContext()) as (connection, _):
-                return await leftovers.drop(connection, await self._leftovers(step), keep)
+                found = await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
+                return await leftovers.drop(connection, found, self._leftovers_before or ())
         except (TargetError, psycopg.Error) as error:
             return [leftovers.could_not(f"of {step.object}", str(error))]
 
@@ -210,11 +204,13 @@ class PostgresSession:
             yield connection, server
         finally:
             if not connection.closed:
-                self._idle.append((connection, server))
+                self._idle.append((connection, server, time.monotonic()))
 
     async def _idle_connection(self) -> tuple[Connection, Server] | None:
         while self._idle:
-            connection, server = self._idle.pop()
+            connection, server, used_at = self._idle.pop()
+            if time.monotonic() - used_at < SURELY_ALIVE and not connection.closed:
+                return connection, server
             with contextlib.suppress(psycopg.Error):  # it may have been ended while it was idle
                 await connection.execute("SELECT 1")
                 return connection, server

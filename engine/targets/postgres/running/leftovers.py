@@ -27,6 +27,10 @@ WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}' AND x.indrelid = ANY (
         JOIN pg_namespace AS m ON m.oid = j.relnamespace WHERE (m.nspname, j.relname) = (%s, %s))
     AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS p WHERE p.relid = x.indrelid)
 """
+_ALL_INVALID: Final = f"""
+SELECT x.indexrelid::int8 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}'
+"""
 _IDENTIFIER_BYTES: Final = 63
 
 
@@ -40,6 +44,11 @@ class Leftover:
     @property
     def shown(self) -> str:
         return shown(self.schema, self.name)
+
+
+async def all_there(reader: Reader) -> set[int]:
+    """By oid, of all indexes: what is there before a step is not of it. Raises TargetError."""
+    return {oid for (oid,) in await reader.rows(_ALL_INVALID)}
 
 
 async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:

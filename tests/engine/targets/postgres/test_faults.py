@@ -10,18 +10,20 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from engine.advice import Past
+from engine.errors import TargetRefusedError
 from engine.jobs import Operation, Options, Status
 from engine.targets.base import Session, StepContext, StepResult
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.postgres_databases import SLEEPS, Database, new_database
-from tests.postgres_server import PostgresServer, servers_found
+from tests.postgres_server import PostgresServer
 
 
 @pytest.fixture
 def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
     """A server that only this test has."""
-    server = PostgresServer(servers_found()[max(servers_found())])
+    server = PostgresServer(postgres.binaries)
     try:
         server.start()
         yield server
@@ -140,3 +142,13 @@ async def test_a_server_that_does_not_come_back_is_waited_for_only_so_long(
             assert (await session.execute(step, StepContext(cancel=stopped))).status is Status.CANCELLED
         own.start()
         database.reconnect()
+
+
+async def test_a_standby_is_refused_and_can_be_looked_at(own: PostgresServer) -> None:
+    await asyncio.to_thread(own.become_standby)
+    with pytest.raises(TargetRefusedError, match="it is a standby, which cannot be maintained"):
+        async with connected(own.url()):
+            pass
+    async with connected(own.url(), writing=False) as session:
+        assert (await session.info()).remarks == ("it is a standby: it can only be looked at",)
+        assert {one.level for one in await session.advise(Past(now=0), budget=0.5)}

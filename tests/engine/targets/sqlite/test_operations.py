@@ -58,7 +58,7 @@ async def test_every_operation_completes_and_leaves_the_content_alone(
 
 def test_what_is_offered_is_every_operation_and_by_default_the_usual_four() -> None:
     target = SqliteTarget("/a.db")
-    assert set(target.operations) == set(Operation)
+    assert set(target.operations) == set(SQLITE_OPERATIONS)
     assert [*map(str, target.default_operations)] == ["vacuum", "analyze", "reindex", "optimize"]
     assert [*filter(target.writes, target.operations)] == [
         operation for operation in target.operations if operation not in {Operation.CHECK, Operation.BACKUP}
@@ -310,7 +310,7 @@ async def test_a_name_that_is_no_utf8_stands_in_the_way_of_nothing(tmp_path: Pat
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         set_schema_sql(db, "my-index", b"CREATE INDEX [my\xffindex] ON item(price)")
         rename_in_schema(db, "my-index", b"my\xffindex")
-    for operation in set(Operation) - {Operation.CHECKPOINT, Operation.INCREMENTAL_VACUUM}:
+    for operation in set(SQLITE_OPERATIONS) - {Operation.CHECKPOINT, Operation.INCREMENTAL_VACUUM}:
         assert statuses(await run(path, operation)) == {Status.COMPLETED}
 
 

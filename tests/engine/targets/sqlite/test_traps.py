@@ -185,7 +185,7 @@ async def test_trap_what_vacuum_would_drop_in_silence_is_refused_by_name(tmp_pat
     assert (planned.verdict, planned.steps) == (Verdict.REFUSE, ())
     assert "VACUUM would silently drop 'group'" in str(planned.refused)
     assert (await plan(path, operation, force=True)).verdict is Verdict.REFUSE  # it would harm the data
-    for other in set(Operation) - {Operation.VACUUM, Operation.BACKUP}:
+    for other in set(SQLITE_OPERATIONS) - {Operation.VACUUM, Operation.BACKUP}:
         assert (await plan(path, other)).verdict is Verdict.OK
 
 
@@ -244,7 +244,7 @@ async def test_trap_nothing_that_a_session_does_drops_the_locks_of_its_process(
         db.execute("DELETE FROM item WHERE rowid = 150")
         target = resolve(str(path))
         async with target.connect(lock_timeout=0) as session:
-            await session.remarks([*Operation])
+            await session.remarks(SQLITE_OPERATIONS)
             await session.info()
             await session.advise(Past(now=0), budget=None)
             for operation in SQLITE_OPERATIONS:

@@ -97,7 +97,7 @@ def test_what_is_as_sqlite_has_it_needs_no_command_and_no_word() -> None:
 
 
 @given(
-    operation=st.sampled_from(Operation),
+    operation=st.sampled_from(SQLITE_OPERATIONS),
     used_bytes=st.integers(0, 1 << 50),
     memory=st.integers(0, 1 << 50),
     processors=st.integers(1, 1024),
