@@ -78,9 +78,7 @@ async def connect(
     parameters, what = address.parameters, address.url
     asked: dict[str, Any] = {**{key: value for key, value in _KEEPALIVE.items() if key not in parameters}, **parameters}
     try:
-        connection = await psycopg.AsyncConnection.connect(
-            autocommit=True, application_name=name, prepare_threshold=None, **asked
-        )
+        connection = await psycopg.AsyncConnection.connect(autocommit=True, application_name=name, **asked)
     except (psycopg.Error, OSError) as error:
         raise connecting_error(what, error) from None
     try:

@@ -27,6 +27,8 @@ _USER_INFO: Final = re.compile(r"(\w://[^:/@\s]*):[^@\s]*@")
 
 def redacted(text: str) -> str:
     """Words of a driver or a server without what may be a password."""
+    if not ("password" in text.lower() or "://" in text or os.environ.get("PGPASSWORD")):
+        return text
     text = _USER_INFO.sub(r"\1:***@", _PASSWORD.sub(r"\1***", text))
     known = os.environ.get("PGPASSWORD")
     return text.replace(known, "***") if known else text

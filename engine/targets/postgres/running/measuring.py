@@ -9,6 +9,7 @@ from typing import Final
 import psycopg
 
 from engine.errors import TargetError
+from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.planning.steps import PgStep, Subject
 from engine.targets.postgres.reading.reader import Reader
 
@@ -19,10 +20,7 @@ SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8, coalesce(pg_stat_get_de
 FROM pg_class AS c WHERE c.oid = ANY (%s::oid[])
 """
 # By name: a rebuild that is concurrent makes another index of the same name.
-_SIZE_NOW: Final = """
-SELECT pg_total_relation_size(c.oid)::int8
-FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE (n.nspname, c.relname) = (%s, %s)
-"""
+_SIZE_NOW: Final = "SELECT pg_total_relation_size(to_regclass(%s))::int8"
 
 
 class Measured:
@@ -58,6 +56,7 @@ class Measured:
     async def after(self, subject: Subject | None) -> int | None:
         if subject is not None:
             with contextlib.suppress(psycopg.Error, TargetError):
-                for (size,) in await self._reader.rows_or_error(_SIZE_NOW, [subject.schema, subject.name]):
-                    return int(size)
+                name = qualified(subject.schema, subject.name)
+                ((size,),) = await self._reader.rows_or_error(_SIZE_NOW, [name])
+                return None if size is None else int(size)
         return None
