@@ -95,22 +95,34 @@ class PostgresServer:
         subprocess.run(["chmod", "-R", "a+rX", self.base / package.name], check=True)
         self._binaries = copy / "bin"
 
+    def on_a_small_disk(self, place: Path, size: str) -> Sequence[str | Path]:
+        """The command of a server for which `place` is a file system of this size, as root; nobody else sees it."""
+        user = self._as_user["user"]
+        mount = f"mount -t tmpfs -o size={size},uid={user},mode=700 none {place}"
+        as_user = f"exec setpriv --reuid {user} --regid {self._as_user['group']} --clear-groups"
+        server = f"{self._binaries / 'postgres'} -D {self._data}"
+        return ["unshare", "--mount", "sh", "-c", f"{mount} && {as_user} {server}"]
+
     def _run(self, program: str, *arguments: str | Path) -> None:
         command = [self._binaries / program, *arguments]
         subprocess.run(command, cwd="/", env=self.environment, capture_output=True, check=True, **self._as_user)
 
-    def start(self) -> None:
+    def start(self, *, small_disk: tuple[Path, str] | None = None) -> None:
+        """`small_disk`: a directory, and what fits into it, such as `20m`; only root can do that."""
         (self._data / "postgresql.auto.conf").write_text("\n".join(self._settings) + "\n")
+        command: Sequence[str | Path] = [self._binaries / "postgres", "-D", self._data]
+        if small_disk is not None:
+            command = self.on_a_small_disk(*small_disk)
         with (self.base / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", self._data],
+                command,
                 cwd="/",
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **self._as_user,
+                **({} if small_disk else self._as_user),
             )
         give_up = time.monotonic() + 60
         while not self._is_ready():

@@ -107,6 +107,10 @@ def test_what_could_not_be_had_is_a_sentence_and_an_exit_code(dbtend: CommandLin
 def test_doctor_says_what_is_wrong_with_a_target(dbtend: CommandLine, shop: Database) -> None:
     checks = {check["what"]: check for check in dbtend("doctor", shop.url, "--json").json["checks"]}
     assert checks[shop.name]["found"].startswith("postgresql ")
+    shop("CREATE ROLE joe LOGIN")
+    found = dbtend("doctor", shop.as_user("joe")).out
+    assert "joe may not maintain public.item" in found
+    assert ("GRANT MAINTAIN ON TABLE public.item" in found) == (shop.major >= 17)
     result = dbtend("doctor", shop.server.url("nowhere"))
     assert result.code == 1
     assert "there is no such database" in result.out

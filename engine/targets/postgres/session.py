@@ -21,6 +21,7 @@ from engine.targets.postgres.connection.connecting import GONE_AFTER, Connection
 from engine.targets.postgres.connection.errors import explain
 from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
+from engine.targets.postgres.planning.scope import grant, without_right
 from engine.targets.postgres.planning.steps import Method, PgStep, Subject
 from engine.targets.postgres.reading import horizon
 from engine.targets.postgres.reading.reader import Reader
@@ -79,14 +80,16 @@ class PostgresSession:
 
     async def info(self) -> TargetInfo:
         server = self._reader.server
-        remarks = ("it is a standby: it can only be looked at",) if server.is_standby else ()
+        missing = without_right(await self._reader.tables())
+        remarks = ["it is a standby: it can only be looked at"] if server.is_standby else []
+        remarks += [grant(missing, server.user, server.version)] if missing else []
         return TargetInfo(
             url=self._address.url,
             engine=EngineName.POSTGRESQL,
             version=server.version_text.partition(" ")[0],
             facts=await self._reader.facts(),
             operations=offer.operation_infos(),
-            remarks=remarks,
+            remarks=tuple(remarks),
         )
 
     async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +18,13 @@ from engine.advice import Past
 from engine.errors import TargetRefusedError
 from engine.jobs import Operation, Options, Status
 from engine.targets.base import Session, StepContext, StepResult
-from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.engine.targets.postgres.a_session import Told, connected, run, until
 from tests.engine.targets.postgres.test_cancel import a_step
+from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer
+
+GONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name ~ '^dbtend' AND datname = current_database()"
 
 
 @pytest.fixture
@@ -152,3 +159,62 @@ async def test_a_standby_is_refused_and_can_be_looked_at(own: PostgresServer) ->
     async with connected(own.url(), writing=False) as session:
         assert (await session.info()).remarks == ("it is a standby: it can only be looked at",)
         assert {one.level for one in await session.advise(Past(now=0), budget=0.5)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not can_mount(), reason="only root may mount a small file system")
+async def test_a_disk_that_is_full_fails_the_step_in_words_and_gives_its_space_back(postgres: PostgresServer) -> None:
+    server = PostgresServer(postgres.binaries)
+    try:
+        small = server.base / "small"
+        small.mkdir()
+        server.start(small_disk=(small, "24m"))
+        with new_database(server) as database:
+            database(
+                f"CREATE TABLESPACE small LOCATION '{small}'",
+                "CREATE TABLE item (id int, note text) TABLESPACE small",
+                "INSERT INTO item SELECT g, repeat('x', 200) FROM generate_series(1, 60000) AS g",
+                "CREATE TABLE other (id int PRIMARY KEY)",
+            )
+            results = await run(database.url, Operation.VACUUM_FULL)
+            full, other = results["public.item"], results["public.other"]
+            assert (full.status, other.status) == (Status.FAILED, Status.COMPLETED)
+            assert str(full.error).startswith(
+                "the disk of the server is full: what this step had written is given back"
+            )
+            database("DROP TABLE item", "DROP TABLESPACE small")
+    finally:
+        server.discard()
+
+
+async def test_a_network_that_breaks_ends_the_step_here_and_on_the_server(database: Database) -> None:
+    database.make_slow()
+    through: list[asyncio.StreamWriter] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_side = await asyncio.open_unix_connection(database.server.base / ".s.PGSQL.5432")
+        through.extend([writer, server_side[1]])
+        await asyncio.gather(_copy(reader, server_side[1]), _copy(server_side[0], writer))
+
+    between = Path(tempfile.mkdtemp(prefix="dbtend-net-", dir="/tmp"))
+    network = await asyncio.start_unix_server(pass_on, between / ".s.PGSQL.5432")
+    try:
+        url = f"postgresql://postgres@:5432/{database.name}?host={between}"
+        async with connected(url, 60) as session, running(session, database) as task:
+            network.close()
+            for writer in through:
+                writer.transport.abort()
+            result = await task
+            assert result.status is Status.FAILED
+            assert "the connection was lost" in str(result.error)
+            await until(database, GONE)
+    finally:
+        network.close()
+        shutil.rmtree(between)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
