@@ -125,3 +125,20 @@ def test_no_secret_gets_anywhere(dbtend: CommandLine, monkeypatch: pytest.Monkey
     assert "s3cret" not in refused.out + refused.err
     assert "hunter2" not in json.dumps(result.json) + result.err
     assert b"hunter2" not in dbtend.store.read_bytes()
+
+
+def test_a_check_that_found_damage_is_remembered_by_advice(dbtend: CommandLine, shop: Database) -> None:
+    shop(
+        "CREATE EXTENSION amcheck",
+        "CREATE FUNCTION public.upside(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'",
+        "CREATE INDEX item_upside ON item (public.upside(id))",
+        "CREATE OR REPLACE FUNCTION public.upside(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1'",
+    )
+    result = dbtend("run", shop.url, "--op", "check", "--schema", "public")
+    assert result.code == 1
+    assert "1 finding" in result.out
+    advice = {one["operation"]: one for one in dbtend("advise", shop.url, "--json").json["advice"]}
+    assert advice["reindex"]["reason"] == "public.item_upside: the last check found it damaged"
+    assert dbtend("run", shop.url, "--op", "reindex", "--object", "item_upside").code == 0
+    assert "no findings" in dbtend("run", shop.url, "--op", "check", "--schema", "public").out
+    assert dbtend("advise", shop.url, "--json").json["advice"][2]["level"] == "none"

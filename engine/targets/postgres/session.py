@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
-from engine.jobs import NO_SERVER_OPTIONS, WAITING, EngineName, Facts, Operation, Options, Status, Step
+from engine.jobs import NO_SERVER_OPTIONS, WAITING, CheckLevel, EngineName, Facts, Operation, Options, Status, Step
 from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult, TargetInfo
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.needs import Need, needs
@@ -67,6 +67,7 @@ class PostgresSession:
         self._measured = Measured(reader)
         self._leftovers_before: set[int] | None = None
         self._totals = Totals()
+        self._check_level = CheckLevel.FULL
         self._options = NO_SERVER_OPTIONS
         """Of the operation that was planned last."""
 
@@ -101,7 +102,7 @@ class PostgresSession:
         await self._reader.require(options.objects, options.server.schemas)
 
     async def plan(self, operation: Operation, options: Options) -> OperationPlan:
-        self._options = options.server
+        self._options, self._check_level = options.server, options.check_level
         if problem := await courtesy.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
         planned = await self._planned(operation, options)
@@ -175,6 +176,9 @@ class PostgresSession:
         )
         if result.status is Status.CANCELLED and watched.gives_way.is_set() and not context.cancel.is_set():
             result = replace(result, status=Status.SKIPPED, error=GAVE_WAY, warnings=(f"{step.object}: {GAVE_WAY}",))
+        if step.method is Method.CHECK and result.status in {Status.COMPLETED, Status.FAILED}:
+            is_index = "bt_index_check" in step.command
+            self._totals.add_check(step.object, result, self._check_level, is_index=is_index)
         if step.method is not Method.STATISTICS:
             self._totals.add(result)
         if result.status is not Status.COMPLETED:

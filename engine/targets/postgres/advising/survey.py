@@ -36,6 +36,7 @@ async def survey(reader: Reader, *, thorough: bool = False) -> Condition:
     density: dict[int, float] = {}
     free: dict[int, float] = {}
     if thorough and "pgstattuple" in extensions:
+        await reader.rows("SELECT set_config('statement_timeout', '0', false)")  # it takes the time it takes
         schema = quote(extensions["pgstattuple"])
         density = await _densities(reader, schema, trees)
         free = await _free_shares(reader, schema, tables)

@@ -14,7 +14,7 @@ from engine.targets.postgres.connection.naming import Address
 Connection = psycopg.AsyncConnection[Any]
 
 PROGRAM: Final = "dbtend"
-LOOKING_TIMEOUT: Final = 10.0
+LOOKING_TIMEOUT: Final = 60.0
 """Seconds that a query of the catalog may take."""
 GONE_AFTER: Final = 2
 """Seconds after which the server notices that we are gone, and ends what runs for us."""

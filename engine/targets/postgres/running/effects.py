@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from engine.jobs import Facts
+from engine.jobs import CheckLevel, Facts
 from engine.targets.base import StepResult
 from engine.targets.postgres.running.statement import Notice
 
@@ -67,6 +67,16 @@ class Totals:
 
     def __init__(self) -> None:
         self._sums: dict[str, int] = {}
+        self._checked: dict[str, int | str | list[str]] = {}
+
+    def add_check(self, name: str, result: StepResult, level: CheckLevel, *, is_index: bool) -> None:
+        """What a check of one table or index found, as our history remembers it."""
+        damaged = self._checked.setdefault("damaged_indexes", [])
+        self._checked = {"findings": 0, "level": level.value, **self._checked}
+        if result.findings and is_index and isinstance(damaged, list):
+            damaged.append(name)
+        elif result.findings:
+            self._checked.setdefault("damage", f"{name}: {result.findings[0]}")
 
     def add(self, result: StepResult) -> None:
         effect = result.effect or {}
@@ -83,4 +93,4 @@ class Totals:
 
     def facts(self) -> Facts:
         """None before the first step has ended."""
-        return dict(self._sums)
+        return {**self._checked, **self._sums}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import UsageError
-from engine.jobs import CheckLevel, Operation, Reason, ServerOptions, Speed, Status
+from engine.jobs import CheckLevel, Operation, Options, Reason, ServerOptions, Speed, Status
 from engine.targets.base import StepContext
 from tests.engine.targets.postgres.a_session import connected, first_step, plan, run, statuses
 from tests.postgres_databases import Database
@@ -282,7 +282,12 @@ async def test_a_check_needs_amcheck_and_finds_damage(database: Database) -> Non
         "CREATE INDEX item_upside ON item (public.upside(id))",
         "CREATE OR REPLACE FUNCTION public.upside(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1'",
     )
-    results = await run(database.url, Operation.CHECK, objects=("item",))
+    async with connected(database.url) as session:
+        results = {}
+        for planned_step in (await session.plan(Operation.CHECK, Options(objects=("item",)))).steps:
+            results[planned_step.object] = await session.execute(planned_step, StepContext())
+        facts = await session.facts(Operation.CHECK)
+    assert (facts["findings"], facts["level"], facts["damaged_indexes"]) == (1, "full", ["public.item_upside"])
     failed = {name: result for name, result in results.items() if result.status is Status.FAILED}
     assert list(failed) == ["public.item_upside"]
     assert failed["public.item_upside"].findings
