@@ -158,7 +158,8 @@ class PostgresSession:
         try:
             async with _set(connection, step.settings):
                 with self._monitor.watching(server.backend, watched):
-                    async with _either(context.cancel, watched.gives_way) as stop:
+                    events = [context.cancel] if watched.yield_after is None else [context.cancel, watched.gives_way]
+                    async with _either(*events) as stop:
                         answer = await statement.run(connection, step.command, stop)
         except asyncio.CancelledError:
             await self._remove_own_leftovers(step)
@@ -280,6 +281,9 @@ def _reasons(needed: Mapping[int, Need]) -> dict[int, str]:
 @contextlib.asynccontextmanager
 async def _either(*events: asyncio.Event) -> AsyncIterator[asyncio.Event]:
     """Set as soon as one of these is."""
+    if len(events) == 1:
+        yield events[0]
+        return
     any_of_them = asyncio.Event()
 
     async def follow(event: asyncio.Event) -> None:
