@@ -23,7 +23,7 @@ from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
 from engine.targets.postgres.planning.scope import grant, without_right
 from engine.targets.postgres.planning.steps import Method, PgStep, Subject
-from engine.targets.postgres.reading import horizon
+from engine.targets.postgres.reading import horizon, locks
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, statement
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
@@ -67,6 +67,7 @@ class PostgresSession:
         self._measured = Measured(reader)
         self._leftovers_before: set[int] | None = None
         self._totals = Totals()
+        self._planned_tables: set[int] = set()
         self._check_level = CheckLevel.FULL
         self._options = NO_SERVER_OPTIONS
         """Of the operation that was planned last."""
@@ -106,6 +107,9 @@ class PostgresSession:
         if problem := await courtesy.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
         planned = await self._planned(operation, options)
+        self._planned_tables = {
+            step.subject.lockable for step in planned.steps if isinstance(step, PgStep) and step.subject is not None
+        }
         self._measured.expect([step for step in planned.steps if isinstance(step, PgStep)])
         return planned
 
@@ -125,7 +129,10 @@ class PostgresSession:
         return offer.remarks(operations)
 
     async def in_the_way(self, operation: Operation) -> str:
-        return ""
+        if not self._planned_tables:
+            return ""
+        blocking = await locks.holders(self._reader, offer.keeps_out(operation, self._options), self._planned_tables)
+        return f"it would have to wait: {blocking}" if blocking else ""
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug of ours

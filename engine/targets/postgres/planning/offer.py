@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from engine.jobs import Operation
+from engine.jobs import Operation, ServerOptions
 from engine.targets.base import OperationInfo
 
 BLOCKS_MAINTENANCE: Final = "blocks no reader and no writer; other maintenance of the table waits"
@@ -83,6 +83,13 @@ def operation_infos() -> tuple[OperationInfo, ...]:
         OperationInfo(operation=operation, summary=offer.summary, lock=offer.lock)
         for operation, offer in OFFERS.items()
     )
+
+
+def keeps_out(operation: Operation, options: ServerOptions) -> str:
+    """Whom an operation cannot go on beside: a key of `reading.locks.CONFLICTS`."""
+    if operation is Operation.REINDEX and options.offline:
+        return "writers"
+    return "everybody" if OFFERS[operation].lock == BLOCKS_EVERYONE else "maintenance"
 
 
 def remarks(operations: Sequence[Operation]) -> tuple[str, ...]:

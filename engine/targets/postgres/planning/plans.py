@@ -261,6 +261,7 @@ def _index(index: Index, of: Table | None = None) -> Subject:
         index_pages=index.pages,
         indexes=1,
         rows=of.rows if of is not None else 0,
+        table_oid=index.table_oid,
     )
 
 

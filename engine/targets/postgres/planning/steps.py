@@ -47,6 +47,13 @@ class Subject:
     index_pages: int = 0
     indexes: int = 0
     rows: float = 0
+    table_oid: int = 0
+    """Of an index, the table that it belongs to."""
+
+    @property
+    def lockable(self) -> int:
+        """The table whose lock the step takes."""
+        return self.table_oid or self.oid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

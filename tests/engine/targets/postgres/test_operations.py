@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from engine import look
 from engine.errors import UsageError
-from engine.jobs import CheckLevel, Operation, Options, Reason, ServerOptions, Speed, Status
+from engine.jobs import CheckLevel, Operation, Options, Reason, Request, ServerOptions, Speed, Status
 from engine.targets.base import StepContext
 from tests.engine.targets.postgres.a_session import connected, first_step, plan, run, statuses
 from tests.postgres_databases import Database
@@ -304,3 +305,26 @@ async def test_facts_tell_what_was_done(database: Database) -> None:
         after = await session.facts(Operation.VACUUM)
     assert after["rows_removed"] == 10_000
     assert int(str(after["back_bytes"])) > 100_000
+
+
+@pytest.mark.parametrize(
+    ("mode", "in_the_way_of"),
+    [
+        ("ACCESS SHARE", {Operation.VACUUM_FULL}),
+        ("ROW EXCLUSIVE", {Operation.VACUUM_FULL}),
+        ("SHARE UPDATE EXCLUSIVE", {Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL}),
+    ],
+)
+async def test_a_plan_says_who_would_be_waited_for(
+    database: Database, mode: str, in_the_way_of: set[Operation]
+) -> None:
+    database(*ITEMS, "CREATE TABLE other (id int)")
+    with database.session(f"LOCK TABLE item IN {mode} MODE", "LOCK TABLE other IN ACCESS SHARE MODE") as session:
+        expected = f"it would have to wait: pid {session.info.backend_pid} (somebody, idle in transaction) holds a lock"
+        for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
+            options = Options(objects=("item",), confirmed=True)
+            request = Request(target=database.url, operations=(operation,), options=options)
+            (planned,) = (await look.plan(request)).operations
+            assert [warning for warning in planned.warnings if warning.startswith("it would")] == (
+                [f"{expected} on public.item"] if operation in in_the_way_of else []
+            )
