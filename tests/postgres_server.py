@@ -147,6 +147,13 @@ class PostgresServer:
                 self._process.wait(20)
             self._process = None
 
+    def ask_for_a_password(self, user: str) -> None:
+        """From now on, of this user."""
+        self.stop()
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"local all {user} scram-sha-256\n{rules.read_text()}")
+        self.start()
+
     def become_standby(self) -> None:
         """Of nobody: it can be read, and not written."""
         self.stop()

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from engine.advice import Past
-from engine.errors import TargetRefusedError
+from engine.errors import TargetRefusedError, TargetUnavailableError
 from engine.jobs import Operation, Options, Status
+from engine.targets import resolve
 from engine.targets.base import Session, StepContext, StepResult
 from tests.engine.targets.postgres.a_session import Told, connected, run, until
 from tests.engine.targets.postgres.test_cancel import a_step
@@ -218,3 +219,25 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     writer.close()
+
+
+async def test_a_password_comes_from_the_pass_file_and_its_lack_is_told(
+    own: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords = tmp_path / "pgpass"
+    passwords.write_text("*:*:*:joe:s3cret\n")
+    with new_database(own) as database:
+        database("CREATE ROLE joe LOGIN PASSWORD 's3cret'")
+        own.ask_for_a_password("joe")
+        database.reconnect()
+        target = resolve(database.as_user("joe"))
+        for mode, wrong in ((0o600, False), (0o644, True)):  # which libpq ignores
+            passwords.chmod(mode)
+            monkeypatch.setenv("PGPASSFILE", str(passwords))
+            if wrong:
+                with pytest.raises(TargetUnavailableError, match="the password is missing or wrong") as caught:
+                    await target.identify()
+                assert "pgpass" in caught.value.hint
+                assert "s3cret" not in str(caught.value)
+            else:
+                assert await target.identify() == await resolve(database.url).identify()

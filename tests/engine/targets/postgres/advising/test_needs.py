@@ -154,6 +154,17 @@ async def test_duplicates_and_invalid_indexes_are_told(database: Database) -> No
     assert "it is invalid" in found[Operation.REINDEX].reason
 
 
+async def test_trap_a_leftover_that_a_rewrite_has_made_valid_is_told_as_a_duplicate(database: Database) -> None:
+    database.make_slow()
+    leave_something_behind(database)
+    database("SET dbtend_test.fast = on", "VACUUM FULL slow")
+    assert database.invalid_indexes() == []
+    found = await advice(database.url)
+    assert found[Operation.CLEAN_LEFTOVERS].reason.startswith(
+        "drop what you do not need: slow_number_ccnew does the same as slow_number"
+    )
+
+
 async def test_an_index_whose_collation_has_changed_is_to_be_rebuilt_now(database: Database) -> None:
     database(
         'CREATE TABLE item (name text COLLATE "POSIX")',
