@@ -17,7 +17,7 @@ from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgre
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.needs import Need, needs
 from engine.targets.postgres.advising.survey import survey
-from engine.targets.postgres.connection.connecting import GONE_AFTER, Connection, Server, connect
+from engine.targets.postgres.connection.connecting import Connection, Server, connect
 from engine.targets.postgres.connection.errors import explain
 from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
@@ -25,8 +25,9 @@ from engine.targets.postgres.planning.scope import grant, without_right
 from engine.targets.postgres.planning.steps import Method, PgStep, Subject
 from engine.targets.postgres.reading import horizon, locks
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running import courtesy, leftovers, statement
+from engine.targets.postgres.running import courtesy, leftovers, settling, statement
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
+from engine.targets.postgres.running.meanwhile import either, with_settings
 from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.outcome import outcome
@@ -41,15 +42,6 @@ BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 GAVE_WAY: Final = "others waited behind it, so it gave way"
 SURELY_ALIVE: Final = 0.02
 """Seconds after its use in which nobody asks a connection whether it is still there."""
-ENDS_WITHIN: Final = 30.0
-"""Seconds in which a backend is gone that was told to end."""
-
-_OF_DEAD_PROCESSES: Final = """
-SELECT pid, left(query, 200) FROM pg_stat_activity
-WHERE datname = current_database() AND starts_with(application_name, %s) AND application_name <> %s
-    AND backend_type = 'client backend'
-"""
-_END: Final = "SELECT pg_terminate_backend(%s)"
 
 
 class PostgresSession:
@@ -163,10 +155,10 @@ class PostgresSession:
             yield_after=self._options.yield_after,
         )
         try:
-            async with _set(connection, step.settings):
+            async with with_settings(connection, step.settings):
                 with self._monitor.watching(server.backend, watched):
                     events = [context.cancel] if watched.yield_after is None else [context.cancel, watched.gives_way]
-                    async with _either(*events) as stop:
+                    async with either(*events) as stop:
                         answer = await statement.run(connection, step.command, stop)
         except asyncio.CancelledError:
             await self._remove_own_leftovers(step)
@@ -246,27 +238,10 @@ class PostgresSession:
         raise AssertionError("unreachable")
 
     async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
-        ended = await self._end_what_still_runs()
+        ended = await settling.end_what_still_runs(self._reader, self._name)
         unfinished = [(step.object, step.command) for step in earlier if step.status is not Status.COMPLETED]
         names = set(leftovers.reindexed_concurrently(unfinished))
         return *ended, *(await self._drop_leftovers_of(names) if names else ())
-
-    async def _end_what_still_runs(self) -> list[str]:
-        """The server notices by itself that a process is gone, after a while; what still runs then is ended."""
-        query = [f"{self._name.rpartition(' ')[0]} ", self._name]
-        give_up, patience = time.monotonic() + ENDS_WITHIN, time.monotonic() + GONE_AFTER + 1
-        told: dict[int, str] = {}
-        while running := await self._reader.rows(_OF_DEAD_PROCESSES, query):
-            for pid, command in running:
-                if pid not in told and time.monotonic() > patience:
-                    await self._reader.rows(_END, [pid])
-                    told[pid] = f"pid {pid} of the process that died still ran, and was ended: {command}"
-            if time.monotonic() > give_up:
-                pids = ", ".join(str(pid) for pid, _ in running)
-                why = f"what an earlier attempt had begun still runs there, and does not end: pid {pids}"
-                raise TargetBusyError(self._address.url, why, "look at pg_stat_activity, then try again")
-            await asyncio.sleep(0.1)
-        return list(told.values())
 
     async def _drop_leftovers_of(self, names: set[str]) -> list[str]:
         indexes = [index for index in await self._reader.indexes() if index.shown in names]
@@ -283,36 +258,3 @@ class PostgresSession:
 
 def _reasons(needed: Mapping[int, Need]) -> dict[int, str]:
     return {oid: need.reason for oid, need in needed.items()}
-
-
-@contextlib.asynccontextmanager
-async def _either(*events: asyncio.Event) -> AsyncIterator[asyncio.Event]:
-    """Set as soon as one of these is."""
-    if len(events) == 1:
-        yield events[0]
-        return
-    any_of_them = asyncio.Event()
-
-    async def follow(event: asyncio.Event) -> None:
-        await event.wait()
-        any_of_them.set()
-
-    following = [asyncio.create_task(follow(event)) for event in events]
-    try:
-        yield any_of_them
-    finally:
-        for task in following:
-            task.cancel()
-
-
-@contextlib.asynccontextmanager
-async def _set(connection: Connection, settings: Sequence[tuple[str, str]]) -> AsyncIterator[None]:
-    """These settings meanwhile."""
-    for name, value in settings:
-        await connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(psycopg.Error):
-            for name, _ in settings:
-                await connection.execute(f"RESET {name}")

@@ -21,7 +21,7 @@ SELECT 'pid ' || pid, age(backend_xmin)::int8, extract(epoch FROM clock_timestam
     concat_ws(', ', coalesce(usename, backend_type), state, nullif(application_name, ''))
 FROM pg_stat_activity AS a
 WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type <> 'walsender'
-    AND (datname = current_database() OR datname IS NULL) AND application_name !~ '^dbtend '
+    AND (datname = current_database() OR datname IS NULL) AND coalesce(application_name, '') !~ '^dbtend '
     AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum AS v WHERE v.pid = a.pid)
 UNION ALL
 SELECT 'prepared transaction ' || quote_literal(gid), age(transaction)::int8,

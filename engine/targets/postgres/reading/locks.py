@@ -25,13 +25,14 @@ CONFLICTS: Final = {
 }
 """The modes that a lock waits for, by whom the operation keeps out."""
 _HOLDERS: Final = """
-SELECT DISTINCT ON (a.pid) a.pid, concat_ws(', ', nullif(a.application_name, ''), coalesce(a.state, a.backend_type)),
+SELECT DISTINCT ON (a.pid) a.pid,
+    concat_ws(', ', nullif(a.application_name, ''), coalesce(a.state, a.backend_type, 'of another role')),
     n.nspname, c.relname, count(*) OVER (PARTITION BY a.pid)
 FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid JOIN pg_class AS c ON c.oid = l.relation
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE l.locktype = 'relation' AND l.granted AND l.mode = ANY (%s) AND l.relation = ANY (%s::oid[])
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND a.pid <> pg_backend_pid() AND a.application_name !~ '^dbtend '
+    AND a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') !~ '^dbtend '
 ORDER BY a.pid LIMIT 4
 """
 

@@ -23,7 +23,7 @@ _SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_ch
 _BLOCKERS: Final = f"""
 CASE WHEN a.wait_event_type = 'Lock' THEN (
     SELECT string_agg('pid ' || b.pid || ' (' || concat_ws(', ', nullif(b.application_name, ''),
-        coalesce(b.state, b.backend_type)
+        coalesce(b.state, b.backend_type, 'of another role')
             || coalesce(' for ' || date_trunc('second', clock_timestamp() - {_SINCE})::text, '')) || ')', ', ')
     FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(a.pid))) END
 """

@@ -328,3 +328,16 @@ async def test_a_plan_says_who_would_be_waited_for(
             assert [warning for warning in planned.warnings if warning.startswith("it would")] == (
                 [f"{expected} on public.item"] if operation in in_the_way_of else []
             )
+
+
+async def test_who_may_not_see_other_sessions_is_told_their_numbers_all_the_same(database: Database) -> None:
+    database("CREATE ROLE joe LOGIN", "CREATE TABLE item (id int)", "ALTER TABLE item OWNER TO joe")
+    with database.session("LOCK TABLE item IN ACCESS SHARE MODE") as session:
+        pid = session.info.backend_pid
+        options = Options(objects=("item",), confirmed=True)
+        request = Request(target=database.as_user("joe"), operations=(Operation.VACUUM_FULL,), options=options)
+        (planned,) = (await look.plan(request)).operations
+        assert planned.warnings[0].startswith(f"it would have to wait: pid {pid} (")
+        result = (await run(database.as_user("joe"), Operation.VACUUM_FULL, objects=("item",)))["public.item"]
+    assert str(result.error).startswith(f"it waited 1 s for a lock held by pid {pid} (")
+    assert "()" not in f"{result.error} {planned.warnings}"
