@@ -17,6 +17,8 @@ from engine.words import size
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks whether it may go on."""
+LONGEST_ANSWER: Final = 40
+"""Characters of what a load query says that are repeated."""
 _LAG: Final = """
 SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 FROM pg_stat_replication
 """
@@ -44,7 +46,8 @@ async def held_up_by(reader: Reader, options: ServerOptions) -> str:
     if options.pause_while is not None:
         rows = await reader.rows_or_error(options.pause_while)
         if rows and rows[0] and rows[0][0]:
-            return f"the load query says {rows[0][0]}"
+            said_so = "".join(filter(str.isprintable, str(rows[0][0])))[:LONGEST_ANSWER]
+            return f"the load query says {said_so}"
     return ""
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 from engine.jobs import PAUSED, Operation, Options, ServerOptions, Status
 from engine.targets.base import StepContext
+from engine.targets.postgres.running.courtesy import held_up_by
 from tests.engine.targets.postgres.a_session import Told, connected, plan, until
 from tests.engine.targets.postgres.test_cancel import OFFLINE
 from tests.postgres_databases import SLEEPS, Database
@@ -58,3 +59,10 @@ async def test_a_step_gives_way_to_those_who_wait_behind_it(database: Database) 
             await waiting
     assert (result.status, result.error) == (Status.SKIPPED, "others waited behind it, so it gave way")
     assert result.warnings == ("public.slow_number: others waited behind it, so it gave way",)
+
+
+async def test_what_a_load_query_says_is_harmless_to_a_terminal(database: Database) -> None:
+    query = "SELECT E'\\x1b[31mred\\n' || repeat('x', 99)"
+    async with connected(database.url) as session:
+        said = await held_up_by(session._reader, ServerOptions(pause_while=query))  # type: ignore[attr-defined]
+    assert said == "the load query says [31mred" + "x" * 33
