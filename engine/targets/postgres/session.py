@@ -102,20 +102,25 @@ class PostgresSession:
         self._planned_tables = {
             step.subject.lockable for step in planned.steps if isinstance(step, PgStep) and step.subject is not None
         }
+        if any(isinstance(step, PgStep) and step.method is Method.REINDEX_CONCURRENTLY for step in planned.steps):
+            # Before the first begins: later, what those leave that run at once could not be told from it.
+            self._leftovers_before = await leftovers.all_there(self._reader)
         self._measured.expect([step for step in planned.steps if isinstance(step, PgStep)])
         return planned
 
     async def _planned(self, operation: Operation, options: Options) -> OperationPlan:
         if operation is not Operation.OPTIMIZE:
             return await planning.plan(self._reader, operation, options)
-        needed = needs(await survey(self._reader))
-        return await planning.plan_needed(
-            self._reader,
-            options,
-            vacuum=_reasons(needed.vacuum),
-            analyze=_reasons(needed.analyze),
-            reindex=_reasons(needed.reindex),
+        condition = await survey(self._reader)
+        found = needs(condition)
+        needed = planning.Needed(
+            tables=condition.tables,
+            indexes=condition.indexes,
+            vacuum=_reasons(found.vacuum),
+            analyze=_reasons(found.analyze),
+            reindex=_reasons(found.reindex),
         )
+        return await planning.plan_needed(self._reader, options, needed)
 
     async def remarks(self, operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
         return offer.remarks(operations)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from engine.errors import UsageError
@@ -50,12 +50,27 @@ async def plan(reader: Reader, operation: Operation, options: Options) -> Operat
     return await _in_parallel(reader, planned, options)
 
 
-async def plan_needed(
-    reader: Reader, options: Options, *, vacuum: dict[int, str], analyze: dict[int, str], reindex: dict[int, str]
-) -> OperationPlan:
-    """What the advice calls for, each with its reason: tables and indexes by oid."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What is to be done to tables and indexes, by oid, each with its reason."""
+
+    tables: Sequence[Table]
+    """All that there are, as are the indexes."""
+    indexes: Sequence[Index]
+    vacuum: Mapping[int, str]
+    analyze: Mapping[int, str]
+    reindex: Mapping[int, str]
+
+
+async def plan_needed(reader: Reader, options: Options, needed: Needed) -> OperationPlan:
+    """What the advice calls for."""
     version, role = reader.server.version, reader.server.user
-    tables, indexes = await reader.tables(), await reader.indexes()
+    tables, indexes = needed.tables, needed.indexes
+    vacuum, analyze, reindex = needed.vacuum, needed.analyze, needed.reindex
+    problem = plans.not_offered(options.server, version) or (plans.unsafe(options.server, version) if reindex else "")
+    if problem:
+        return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
+    await reader.require((), options.server.schemas)
     found = scope(Operation.OPTIMIZE, options, tables, indexes, await _partitions(reader))
     of_tables, tables_left_out = _allowed([t for t in found.tables if t.oid in vacuum.keys() | analyze.keys()])
     of_indexes, indexes_left_out = _allowed(
@@ -124,9 +139,8 @@ def _reindex(
     operation: Operation, options: Options, found: Scope, tables: dict[int, Table], reader: Reader
 ) -> OperationPlan:
     version, role = reader.server.version, reader.server.user
-    if not options.server.offline and 140_000 <= version < 140_004:
-        why = "REINDEX CONCURRENTLY of PostgreSQL 14.0 to 14.3 can damage indexes: upgrade first, or use --offline"
-        return OperationPlan(operation=operation, refused=why)
+    if problem := plans.unsafe(options.server, version):
+        return OperationPlan(operation=operation, refused=problem)
     mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
     mine = [index for index in mine if index.is_valid or found.is_named]
     wanted, left_out = _allowed(mine)

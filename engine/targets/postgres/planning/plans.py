@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from engine.jobs import Operation, Options, ServerOptions
@@ -25,7 +25,14 @@ def not_offered(options: ServerOptions, version: int) -> str:
     return ""
 
 
-def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reasons: dict[int, str]) -> list[PgStep]:
+def unsafe(options: ServerOptions, version: int) -> str:
+    """Why indexes must not be rebuilt by this server as it is asked for; "" for no reason."""
+    if not options.offline and 140_000 <= version < 140_004:
+        return "REINDEX CONCURRENTLY of PostgreSQL 14.0 to 14.3 can damage indexes: upgrade first, or use --offline"
+    return ""
+
+
+def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
     """`reasons`: why a table needs it, by oid, where that is known."""
     offer, asked = OFFERS[Operation.VACUUM], options.server
     words = ["VERBOSE", *_vacuum_words(asked, version)]
@@ -92,7 +99,7 @@ def _only(table: Table, version: int) -> str:
 
 
 def analyze_steps(
-    tables: Sequence[Table], options: Options, version: int, reasons: dict[int, str], *, named: bool = False
+    tables: Sequence[Table], options: Options, version: int, reasons: Mapping[int, str], *, named: bool = False
 ) -> list[PgStep]:
     """`named`: these tables were asked for: then partitions are not left to their parents."""
     offer = OFFERS[Operation.ANALYZE]
@@ -134,7 +141,7 @@ def _analyze_reason(table: Table) -> str:
 
 
 def reindex_steps(
-    indexes: Iterable[Index], tables: dict[int, Table], options: Options, reasons: dict[int, str]
+    indexes: Iterable[Index], tables: dict[int, Table], options: Options, reasons: Mapping[int, str]
 ) -> list[PgStep]:
     """One for each index. Two at once on one table would deadlock where they are concurrent."""
     offer, offline = OFFERS[Operation.REINDEX], options.server.offline
@@ -158,7 +165,7 @@ def reindex_steps(
     return _longest_first(steps)
 
 
-def rewrite_steps(operation: Operation, tables: Iterable[Table], reasons: dict[int, str]) -> list[PgStep]:
+def rewrite_steps(operation: Operation, tables: Iterable[Table], reasons: Mapping[int, str]) -> list[PgStep]:
     """VACUUM FULL, or CLUSTER of tables that have an index to go by."""
     offer = OFFERS[operation]
     steps = [

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from engine import Engine, Operation, Options, Request, ServerOptions, Status
-from tests.engine.targets.postgres.a_session import plan
-from tests.postgres_databases import Database
+from engine.targets.base import StepContext
+from tests.engine.targets.postgres.a_session import connected, plan, until
+from tests.postgres_databases import SLEEPS, Database
 
 PUBLIC = ServerOptions(schemas=("public",))
 
@@ -59,3 +61,25 @@ async def test_there_are_never_more_at_once_than_the_server_has_connections_for(
 async def test_one_at_a_time_unless_more_are_asked_for(database: Database, jobs: int | None) -> None:
     database("CREATE TABLE a (a int)", "CREATE TABLE b (a int)")
     assert (await plan(database.url, Operation.VACUUM, PUBLIC, jobs=jobs)).parallel == 1
+
+
+async def test_what_is_left_by_rebuilds_that_ran_at_once_is_dropped_by_each(database: Database) -> None:
+    database.make_slow()
+    database("CREATE TABLE public.slow2 (LIKE public.slow)", "SET dbtend_test.fast = on")
+    database("CREATE INDEX slow2_number ON public.slow2 (public.slow(number))", "INSERT INTO slow2 TABLE slow")
+    async with connected(database.url, 60) as session:
+        steps = (await session.plan(Operation.REINDEX, Options(server=PUBLIC))).steps
+        cancel = asyncio.Event()
+        running = [
+            asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+            for step in steps
+            if step.object.endswith("_number")
+        ]
+        await until(database, SLEEPS.replace("> 0", "= 2"))
+        cancel.set()
+        results = await asyncio.gather(*running)
+    assert sorted(result.warnings for result in results) == [
+        ("the unfinished copy public.slow2_number_ccnew was dropped",),
+        ("the unfinished copy public.slow_number_ccnew was dropped",),
+    ]
+    assert database.invalid_indexes() == []
