@@ -32,6 +32,8 @@ class Advice:
     """The numbers, by name."""
     covered_by: Operation | None = None
     """The operation that is needed and does this one's work, too: where it does not run, this one is needed."""
+    covers: tuple[Operation, ...] = ()
+    """Where it is needed and runs, it does all that is needed of these, too."""
     objects: tuple[str, ...] = ()
     """What it is needed for; none: the whole database."""
     check: CheckLevel | None = None
@@ -80,7 +82,11 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
     wanted = [one for one in advice if one.operation in request.operations and _is_called_for(one, request)]
     if not wanted:
         return None
+    covered = {operation for one in wanted for operation in one.covers}
+    wanted = [one for one in wanted if one.operation not in covered]
     operations, options = [one.operation for one in wanted], request.options
+    if len(wanted) == 1 and not options.objects:
+        options = replace(options, objects=wanted[0].objects)
     if not options.objects and not _OF_WHATEVER_OBJECTS & set(operations):
         options = replace(options, objects=tuple(name for one in wanted for name in one.objects))
     if options.check is None:

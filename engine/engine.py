@@ -23,7 +23,7 @@ from engine.store.writer import BUSY_PATIENCE
 from engine.targets import resolve
 from engine.tending import tending
 from engine.watching import Change, HistoryFilter, Lagged, Pause, WorkerProcess
-from engine.worker import DatabaseMaintenanceWorker
+from engine.worker import DatabaseMaintenanceWorker, mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,7 @@ class Engine:
             if not read_only:
                 await stack.enter_async_context(tending(store))
                 await stack.enter_async_context(pruning(store, retention, clock))
-            own_key = resolve(str(store_path)).key if store.is_there else None
+            own_key = await resolve(str(store_path)).identify() if store.is_there else None
             manager = DatabaseMaintenanceManager(store, resolve, own_key=own_key, clock=clock)
             orchestrator = ParentJobOrchestrator(store)
             processor = None
@@ -119,7 +119,7 @@ class Engine:
                 owner = await stack.enter_async_context(store.hosting_workers(serves_all=not own_jobs_only))
                 processor = JobProcessor(
                     store,
-                    {JobType.OPERATION: DatabaseMaintenanceWorker(resolve)},
+                    {JobType.OPERATION: DatabaseMaintenanceWorker(resolve, store=mark_of(store_path))},
                     owner=owner,
                     concurrency=workers,
                     own_jobs_only=own_jobs_only,

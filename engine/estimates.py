@@ -60,9 +60,10 @@ def _estimated(plan: OperationPlan, seconds: float | None) -> OperationPlan:
     """The estimates of the steps stretched so that they come to `seconds` together."""
     if seconds is None or not plan.steps:
         return plan
-    known = [step.estimate for step in plan.steps if step.estimate]
+    given = [step.weight if step.estimate is None else step.estimate for step in plan.steps]
+    known = [share for share in given if share]
     usual = sum(known) / len(known) if known else 1.0
-    shares = [usual if step.estimate is None else step.estimate for step in plan.steps]
+    shares = [usual if share is None else share for share in given]
     whole = max(sum(shares) / plan.parallel, *shares)
     if not whole:
         return plan

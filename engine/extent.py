@@ -9,10 +9,8 @@ def extent(operation: Operation, options: Options) -> tuple[object, ...]:
     """What of the options makes an operation longer or shorter."""
     match operation:
         case Operation.CHECK:
-            return options.objects, options.check_level
+            return options.objects, options.server, options.check_level
         case Operation.ANALYZE:
-            return options.objects, options.analysis_limit
-        case Operation.REINDEX | Operation.FTS_OPTIMIZE:
-            return (options.objects,)
+            return options.objects, options.server, options.analysis_limit
         case _:
-            return ()
+            return options.objects, options.server

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 Micros = int
 Facts = Mapping[str, int | float | str | Sequence[str] | None]
@@ -27,6 +27,7 @@ class EngineName(StrEnum):
     """The database engines that dbtend can maintain."""
 
     SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
 
 
 class Operation(StrEnum):
@@ -41,6 +42,9 @@ class Operation(StrEnum):
     INCREMENTAL_VACUUM = "incremental-vacuum"
     FTS_OPTIMIZE = "fts-optimize"
     BACKUP = "backup"
+    VACUUM_FULL = "vacuum-full"
+    CLUSTER = "cluster"
+    CLEAN_LEFTOVERS = "clean-leftovers"
 
 
 class Status(StrEnum):
@@ -88,6 +92,14 @@ class CheckLevel(StrEnum):
     """How thorough a check is: `full` also compares every index with its table."""
 
     QUICK = "quick"
+    FULL = "full"
+
+
+class Speed(StrEnum):
+    """How much of a server's time an operation takes."""
+
+    GENTLE = "gentle"
+    NORMAL = "normal"
     FULL = "full"
 
 
@@ -151,6 +163,43 @@ class JobId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How operations on a database server do their work. None leaves it to the server."""
+
+    schemas: tuple[str, ...] = ()
+    """The schemas that the operations are for; none: all."""
+    analyze: bool = False
+    """Whether VACUUM also collects statistics."""
+    freeze: bool = False
+    index_cleanup: str | None = None
+    """`auto`, `on` or `off`."""
+    truncate: bool | None = None
+    """Whether VACUUM gives empty pages at the end of a table back, which needs an exclusive lock for a moment."""
+    parallel_workers: int | None = None
+    """Processes of the server that VACUUM takes for the indexes of one table."""
+    skip_locked: bool = False
+    """Leave out what is locked, instead of waiting for it."""
+    buffer_usage_limit: int | None = None
+    """Kilobytes of shared buffers that VACUUM and ANALYZE use."""
+    missing_only: bool = False
+    """ANALYZE only what has no statistics."""
+    in_stages: bool = False
+    """ANALYZE three times, each time more thoroughly, so that there are some statistics soon."""
+    offline: bool = False
+    """REINDEX without CONCURRENTLY: faster, and nobody can write meanwhile."""
+    speed: Speed = Speed.FULL
+    max_lag: int | None = None
+    """Bytes that a standby may be behind; as long as it is more, no step begins."""
+    pause_while: str | None = None
+    """A query; as long as it gives true, or a number above 0, no step begins."""
+    yield_after: float | None = None
+    """Seconds that others may wait behind a step; then it gives way."""
+
+
+NO_SERVER_OPTIONS: Final = ServerOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How a request wants to be carried out."""
 
@@ -177,10 +226,16 @@ class Options:
     """How thorough a check is; None: full where it was asked for, quick around other operations (`verify`)."""
     backup_to: str | None = None
     """The new file of a backup, or the directory where it goes; None: beside the database."""
+    confirmed: bool = False
+    """Whether somebody has said yes to operations that lock everybody out of a table."""
+    server: ServerOptions = NO_SERVER_OPTIONS
 
     @property
     def check_level(self) -> CheckLevel:
         return self.check or (CheckLevel.QUICK if self.verify else CheckLevel.FULL)
+
+
+AS_USUAL: Final = Options()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +275,9 @@ CANNOT_STOP = frozenset({FINISHING, WRITING_BACK})
 
 
 WAITING = "waiting for its lock"
-"""How the phase of a step begins that waits for others."""
+"""How the phase of a step begins that waits for others,"""
+PAUSED = "paused"
+"""and of one that spares them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,7 +431,7 @@ def remaining(child: ChildJob, now: Micros) -> float | None:
     """
     elapsed, fraction = run_duration(child, now), child.progress.fraction
     stops = child.cancel_requested_at is not None and child.progress.phase not in CANNOT_STOP
-    waits = (child.progress.phase or "").startswith(WAITING)
+    waits = (child.progress.phase or "").startswith((WAITING, PAUSED))
     if child.status is not Status.RUNNING or stops or waits or elapsed is None:
         return None
     if fraction is None or fraction < REMAINING_FROM or elapsed < REMAINING_AFTER:

@@ -33,6 +33,13 @@ def operations(target: str) -> tuple[Operation, ...]:
     return tuple(resolve(target).operations)
 
 
+def needs_yes(request: Request) -> list[tuple[Operation, str]]:
+    """The operations that somebody has to say yes to, and why."""
+    target = resolve(request.target)
+    found = ((operation, target.needs_yes(operation, request.options)) for operation in request.children)
+    return [(operation, what) for operation, what in found if what]
+
+
 async def plan(request: Request, past: Past | None = None, *, read_only: bool = False) -> Plan:
     """The exact steps `request` would execute now, with what is known of the past of the database.
 
@@ -47,7 +54,15 @@ async def plan(request: Request, past: Past | None = None, *, read_only: bool = 
             target=target.url,
             engine=target.engine,
             before=await session.facts(),
-            operations=tuple([await _planned(session, operation, request.options) for operation in request.children]),
+            operations=tuple(
+                [
+                    replace(
+                        await _planned(session, operation, request.options),
+                        needs_yes=target.needs_yes(operation, request.options),
+                    )
+                    for operation in request.children
+                ]
+            ),
             warnings=await session.remarks(request.operations, past.damaged_indexes if past else ()),
         )
 

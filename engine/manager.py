@@ -47,14 +47,16 @@ class DatabaseMaintenanceManager:
         request = validated(request, target)
         with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
             await target.preflight(
-                lock_timeout=0, writing=any(map(target.writes, request.children)), objects=request.options.objects
+                lock_timeout=0, writing=any(map(target.writes, request.children)), options=request.options
             )
-        if target.key == self._own_key:
+        _refuse_unconfirmed(request, target)
+        key = await target.identify()
+        if key == self._own_key:
             raise UsageError(target.url, "is the store of jobs itself", "it needs no maintenance by hand")
         return NewJob(
             request=replace(request, target=target.url),
             engine=target.engine,
-            target_key=target.key,
+            target_key=key,
             retry_of=retry_of,
             deadline_at=limits.deadline(request.options, self._clock()),
             max_attempts={name: 1 for name in request.children if not target.is_repeatable(name)},
@@ -69,6 +71,12 @@ class DatabaseMaintenanceManager:
             raise UsageError(f"job {parent.id}", "all of it is completed", "repeat all of it without --failed")
         (new_id,) = await self.submit([request], OnDuplicate.REFUSE, retry_of=parent.id)
         return new_id
+
+
+def _refuse_unconfirmed(request: Request, target: Target) -> None:
+    for operation in request.operations:
+        if (what := target.needs_yes(operation, request.options)) and not request.options.confirmed:
+            raise UsageError(f"operation {operation}", what, "say that you want it: --yes")
 
 
 def _incomplete(parent: ParentJob) -> Request | None:

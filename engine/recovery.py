@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import TargetError, UsageError
 from engine.execution import Claim, Outcome
-from engine.jobs import Facts, Operation, Options, Reason, Status, Step
+from engine.jobs import Facts, LogLevel, Operation, Options, Reason, Status, Step
 from engine.one_step import run_step, undone
 from engine.targets.base import StepContext
 from engine.words import died, listed
@@ -23,14 +23,16 @@ async def recover(
     session: Session, claim: Claim, options: Options, reporter: Reporter, cancel: asyncio.Event, *, writes: bool
 ) -> Outcome:
     """Look after the database of an operation that is not run again. `writes`: whether it may have changed anything."""
+    settled = await session.settle(claim.earlier)
+    for line in settled:
+        reporter.log(LogLevel.INFO, line)
     looked = await session.recover(options, StepContext(cancel=cancel))
-    warnings = [] if looked.status is Status.COMPLETED else [looked.error or "the database could not be checked"]
+    warnings = [] if looked.is_well else [looked.found]
     kept = commands_done(claim.earlier) if writes else []
     undone = f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
-    found = f"but {warnings[0]}" if warnings else "and a quick check found nothing wrong"
-    said = [f"{undone} was rolled back, {found}"]
+    said = [f"{undone} {looked.unfinished}, {'and' if looked.is_well else 'but'} {looked.found}", *settled]
     if writes:
-        followed, missing = await _finish(session, claim, options, reporter, kept, damaged=bool(looked.findings))
+        followed, missing = await _finish(session, claim, options, reporter, kept, damaged=looked.is_damaged)
         said += [f"{listed(followed)} has run since"] if followed else []
         said, warnings = [*said, *missing], [*warnings, *missing]
     return replace(lost(claim, "; ".join(said)), warnings=tuple(warnings), after=await _facts(session))

@@ -174,10 +174,11 @@ def _duration(weights: Iterable[float], at_once: int) -> float:
 
 
 def _weights(steps: Sequence[PlannedStep]) -> list[float]:
-    """The estimates; a step without one weighs as much as the others on average."""
-    known = [step.estimate for step in steps if step.estimate is not None]
+    """The estimates, or what the engine says instead; a step with neither weighs as much as the others on average."""
+    given = [step.weight if step.estimate is None else step.estimate for step in steps]
+    known = [weight for weight in given if weight is not None]
     usual = sum(known) / len(known) if sum(known) else 1.0
-    return [max(usual if step.estimate is None else step.estimate, usual / 1000) for step in steps]
+    return [max(usual if weight is None else weight, usual / 1000) for weight in given]
 
 
 def _shortened(message: str) -> str:

@@ -14,8 +14,6 @@ from engine.targets.base import Target
 
 LONGEST_LOCK_TIMEOUT = 24 * 3600.0
 MOST_JOBS = 64
-BY_OBJECT = (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK)
-"""The operations that can be done to some tables and indexes only."""
 
 
 def validated(request: Request, target: Target) -> Request:
@@ -37,7 +35,8 @@ def validated(request: Request, target: Target) -> Request:
     if options.analysis_limit is not None and options.analysis_limit < 1:
         hint = "give 1 or more rows, or no limit"
         raise UsageError(f"analysis limit {options.analysis_limit}", "is not possible", hint)
-    _validate_objects(request)
+    _validate_objects(request, target)
+    target.validate(request)
     _validate_backup(request)
     if options.verify and options.check is None and Operation.CHECK in request.operations:
         options = replace(options, check=CheckLevel.FULL)  # as whoever asks for a check means it
@@ -67,11 +66,11 @@ def _validate_limits(options: Options) -> None:
         raise UsageError("stop at limit", "there is no limit", "give a time limit, or a time of day")
 
 
-def _validate_objects(request: Request) -> None:
+def _validate_objects(request: Request, target: Target) -> None:
     objects = request.options.objects
-    whole = [operation for operation in request.operations if operation not in BY_OBJECT]
+    whole = [operation for operation in request.operations if operation not in target.by_object]
     if objects and whole:
-        hint = f"only {', '.join(BY_OBJECT)} can be done to some tables or indexes"
+        hint = f"only {', '.join(target.by_object)} can be done to some tables or indexes"
         raise UsageError(f"operation {whole[0]}", "is always for the whole database", hint)
     _distinct("object", objects)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from engine.errors import TargetError, UsageError
@@ -14,6 +17,7 @@ from engine.one_step import run_step
 from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
 from engine.targets.base import OperationPlan, PlannedStep, Session, StepResult, Target
+from engine.turns import Turns
 from engine.words import listed
 
 T = TypeVar("T")
@@ -35,8 +39,10 @@ class JobWorker(Protocol):
 class DatabaseMaintenanceWorker:
     """Executes exactly one operation: opens the target, runs the planned steps, tells what really happened."""
 
-    def __init__(self, resolve: Callable[[str], Target]) -> None:
+    def __init__(self, resolve: Callable[[str], Target], *, store: str = "") -> None:
+        """`store`: by which a server tells our connections from those of other stores."""
         self._resolve = resolve
+        self._store = store
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         """Run the steps of the plan, in order; one that fails does not stop the others."""
@@ -47,13 +53,19 @@ class DatabaseMaintenanceWorker:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
                 connecting = stack.enter_async_context(
-                    target.connect(lock_timeout=options.lock_timeout, writing=target.writes(operation))
+                    target.connect(
+                        lock_timeout=options.lock_timeout,
+                        writing=target.writes(operation),
+                        name=f"{self._store} {claim.job}/{claim.attempt}",
+                    )
                 )
                 if claim.recovering is not None:
                     return await recover(
                         await connecting, claim, options, reporter, cancel, writes=target.writes(operation)
                     )
                 session = await _unless(cancel, connecting)
+                for line in await session.settle(claim.earlier) if claim.died else ():
+                    reporter.log(LogLevel.WARNING, line)
                 before = await _unless(cancel, session.facts(operation))
                 plan = await _unless(cancel, session.plan(operation, options))
                 if plan.refused is not None:
@@ -69,6 +81,11 @@ class DatabaseMaintenanceWorker:
             return Outcome(status=Status.FAILED, reason=reason, error=str(error))
         except _CancelledBeforehandError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
+
+
+def mark_of(store: Path) -> str:
+    """A short word for a store on this machine, which no other store has."""
+    return hashlib.sha256(f"{socket.gethostname()}:{store.resolve()}".encode()).hexdigest()[:8]
 
 
 class _CancelledBeforehandError(Exception):
@@ -99,10 +116,10 @@ async def _run(
         reporter.log(LogLevel.WARNING, warning)
     reporter.begin(plan.steps, at_once=plan.parallel)
     results: dict[int, StepResult] = {}
-    waiting = iter(enumerate(plan.steps, 1))
+    turns = Turns(plan.steps)
 
     async def run_some() -> None:
-        for number, step in waiting:
+        async for number, step in turns:
             if not step.completes_previous:
                 if not cancel.is_set():
                     results[number] = await run_step(session, number, step, reporter, cancel)

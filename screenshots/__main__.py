@@ -16,28 +16,35 @@ import resvg_py
 from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
-from engine import Engine, Options, Request, look
+from engine import Engine, Operation, Options, Request, look
 from engine.config import ConsoleConfig, TargetEntry
 from engine.demo import build_demo_database
 from tui.app import DbtendApp
+from tui.screens.confirm import ConfirmScreen
 from tui.theme import DBTEND
 from tui.widgets.job_tree import JobTree
+from tui.worker_process import DetachedWorker
 
 FONT = "Source Code Pro"
 LARGE, SMALL = (120, 40), (80, 24)
 
 
 class Camera:
-    """Writes what a console shows as SVG, and as PNG in the font that a browser would load for it."""
+    """Keeps what a console shows: to draw it takes a second, and jobs go on meanwhile."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
 
     async def take(self, pilot: Pilot[None], name: str) -> None:
         await pilot.pause()
-        svg = without_web_font(pilot.app.export_screenshot(title="dbtend"))
-        (self._directory / f"{name}.svg").write_text(svg, encoding="utf-8")
-        (self._directory / f"{name}.png").write_bytes(as_png(svg))
+        self._taken[name] = pilot.app.export_screenshot(title="dbtend")
+
+    def develop(self, directory: Path) -> None:
+        """Write all pictures as SVG, and as PNG in the font that a browser would load for it."""
+        for name, taken in self._taken.items():
+            svg = without_web_font(taken)
+            (directory / f"{name}.svg").write_text(svg, encoding="utf-8")
+            (directory / f"{name}.png").write_bytes(as_png(svg))
 
 
 def without_web_font(svg: str) -> str:
@@ -55,67 +62,103 @@ def as_png(svg: str) -> bytes:
 
 
 async def photograph(directory: Path) -> None:
-    """Run real jobs on three sample databases, and look at every screen."""
+    """A DBA's evening on three sample databases: real jobs, and a look at every screen."""
     with tempfile.TemporaryDirectory(prefix="dbtend-") as home:
-        names = ("sales.db", "app.db", "archive.db")
-        targets = [TargetEntry(name=name, url=str(Path(home, name)), lock_timeout=0.2) for name in names]
-        for target in targets:
+        sales, app, archive = (
+            TargetEntry(name=name, url=str(Path(home, f"{name}.db")), label=label, lock_timeout=0.2)
+            for name, label in (("sales", "PROD"), ("app", None), ("archive", None))
+        )
+        for target in (sales, app, archive):
             build_demo_database(Path(target.url))
-        make_larger(Path(targets[0].url))
+        make_larger(Path(sales.url))
         store = Path(home, "jobs.db")
-        await run_earlier_jobs(store, targets[1:])
-        async with Engine.open(store, workers=2) as engine:
-            await visit_all(engine, targets, Camera(directory))
+        await grow_and_tend(store, app)
+        await fail_on_a_lock(store, archive)
+        camera, worker = Camera(), DetachedWorker(store, grace=0)
+        async with Engine.open(store) as engine:
+            try:
+                await tell_the_story(engine, (sales, app, archive), camera, worker.ensure)
+            finally:
+                await asyncio.to_thread(worker.stop)
+        camera.develop(directory)
 
 
 def make_larger(path: Path) -> None:
     """So large that a run takes some seconds."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        (columns,) = db.execute("SELECT group_concat(name) FROM pragma_table_info('events') WHERE NOT pk").fetchone()
         for _ in range(5):
-            db.execute(f"INSERT INTO events({columns}) SELECT {columns} FROM events")
-        db.execute("DELETE FROM events WHERE rowid % 3 = 0")
+            insert_events_again(db)
+        db.execute("DELETE FROM events WHERE rowid % 100000 < 36000")
 
 
-async def run_earlier_jobs(store: Path, targets: Sequence[TargetEntry]) -> None:
-    """One job that completes, and one that fails because somebody has locked its database."""
+def insert_events_again(db: sqlite3.Connection, limit: int = -1) -> None:
+    (columns,) = db.execute("SELECT group_concat(name) FROM pragma_table_info('events') WHERE NOT pk").fetchone()
+    db.execute(f"INSERT INTO events({columns}) SELECT {columns} FROM events LIMIT {limit}")
+
+
+async def grow_and_tend(store: Path, target: TargetEntry) -> None:
+    """Run after run while the database grows: what a trend is made of."""
+    async with Engine.open(store, workers=1) as engine:
+        for _ in range(14):
+            with closing(sqlite3.connect(target.url, isolation_level=None)) as db:
+                insert_events_again(db, 12_000)
+            (job,) = await engine.submit([Request(target=target.url, operations=(Operation.VACUUM, Operation.ANALYZE))])
+            await engine.wait([job.id])
+
+
+async def fail_on_a_lock(store: Path, target: TargetEntry) -> None:
+    """A job that fails, because somebody has locked its database."""
     async with Engine.open(store) as engine:
-        operations = look.default_operations(targets[0].url)
-        requests = [
-            Request(target=target.url, operations=operations, options=Options(lock_timeout=0.2)) for target in targets
-        ]
-        jobs = await engine.submit(requests)
-        with closing(sqlite3.connect(targets[-1].url, isolation_level=None)) as db:
+        operations = look.default_operations(target.url)
+        asked = Request(target=target.url, operations=operations, options=Options(lock_timeout=0.2))
+        (job,) = await engine.submit([asked])
+        with closing(sqlite3.connect(target.url, isolation_level=None)) as db:
             db.execute("BEGIN EXCLUSIVE")
             async with Engine.open(store, workers=2) as working:
-                await working.wait([job.id for job in jobs])
+                await working.wait([job.id])
 
 
-async def visit_all(engine: Engine, targets: Sequence[TargetEntry], camera: Camera) -> None:
-    async with console(engine, targets, LARGE) as pilot:
-        await press(pilot, "space", "down", "down", "space")  # vacuum and reindex, besides what is needed
+async def tell_the_story(
+    engine: Engine, targets: Sequence[TargetEntry], camera: Camera, ensure_worker: Callable[[], None]
+) -> None:
+    async with console(engine, targets, LARGE, ensure_worker) as pilot:
+        await camera.take(pilot, "advice")
+        await press(pilot, "down", "down", "space")  # reindex, besides what is needed
         await press(pilot, "r")
         await camera.take(pilot, "plan")
         await pilot.press("enter")
+        await settle(pilot)
+        await camera.take(pilot, "confirm")
+        await press(pilot, *"sales", "enter")
         await until(pilot, lambda: any("reindex" in row and "%" in row for row in rows(pilot)))
         await camera.take(pilot, "running")
-        await until(pilot, lambda: "completed" in rows(pilot)[0])
-        await press(pilot, "g", "down")
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await camera.take(pilot, "cancel")
+        await press(pilot, "y")
+        await until(pilot, lambda: "cancelled" in rows(pilot)[0])
+        await press(pilot, "g", "l")
         await camera.take(pilot, "main-120x40")
-        await press(pilot, "enter")
-        await camera.take(pilot, "job")
-        await press(pilot, "escape", "h")
+        await press(pilot, "colon", *"re")
+        await camera.take(pilot, "commands")
+        await press(pilot, "escape", "h", "down", "enter")
+        await camera.take(pilot, "failure")
+        await press(pilot, "escape", "slash", *"target:app op:vacuum", "enter")
         await camera.take(pilot, "history")
+        await press(pilot, "enter", "G")
+        await camera.take(pilot, "trend")
         await press(pilot, "escape", "question_mark")
         await camera.take(pilot, "help")
-    async with console(engine, targets, SMALL) as pilot:
-        await press(pilot, "3", "z", "down", "down", "down", "down", "down", "z", "down")
+    async with console(engine, targets, SMALL, ensure_worker) as pilot:
+        await press(pilot, "3", "l", "down")
         await camera.take(pilot, "main-80x24")
 
 
 @asynccontextmanager
-async def console(engine: Engine, targets: Sequence[TargetEntry], size: tuple[int, int]) -> AsyncIterator[Pilot[None]]:
-    app = DbtendApp(engine, targets, ensure_worker=lambda: None, config=ConsoleConfig(theme=DBTEND.name))
+async def console(
+    engine: Engine, targets: Sequence[TargetEntry], size: tuple[int, int], ensure_worker: Callable[[], None]
+) -> AsyncIterator[Pilot[None]]:
+    app = DbtendApp(engine, targets, ensure_worker=ensure_worker, config=ConsoleConfig(theme=DBTEND.name))
     async with app.run_test(size=size) as pilot:
         await press(pilot)
         await until(pilot, lambda: rows(pilot))

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from engine.execution import Outcome
 from engine.jobs import EngineName, OnFailure, Operation, Options, Request, Status
 from engine.store.base import NewJob
+from engine.targets import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ALL_FOUR = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
+SQLITE_OPERATIONS = tuple(resolve("/sales.db").operations)
+"""All that can be asked for on a SQLite file."""
 COMPLETED = Outcome(status=Status.COMPLETED)
 FAILED = Outcome(status=Status.FAILED, error="it broke")
 CANCELLED = Outcome(status=Status.CANCELLED)

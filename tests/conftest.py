@@ -3,6 +3,43 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres_databases import Database, new_database
+from tests.postgres_server import NO_SERVER, PostgresServer, servers_found
 
 # With it a process never has output left that it cannot write any more, as it has everywhere else.
 os.environ.pop("PYTHONUNBUFFERED", None)
+# What the user says to libpq is for the user's servers.
+for name in [name for name in os.environ if name.startswith("PG") and not name.startswith("PGTEST_")]:
+    del os.environ[name]
+
+
+def _majors() -> list[int | None]:
+    """The newest, or what PGTEST_MAJORS says: `14,18`, or `all`. Each test that asks for a server runs on them."""
+    found, wanted = sorted(servers_found()), os.environ.get("PGTEST_MAJORS", "")
+    if wanted == "all":
+        return list[int | None](found)
+    return [int(major) for major in wanted.split(",")] if wanted else [found[-1] if found else None]
+
+
+@pytest.fixture(scope="session", params=_majors(), ids=lambda major: f"pg{major}")
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """A server for all tests of this process; each has databases of its own."""
+    if request.param is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_SERVER)
+    server = PostgresServer(servers_found()[request.param])
+    try:
+        server.start()
+        yield server
+    finally:
+        server.discard()
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[Database]:
+    """An empty database on it."""
+    with new_database(postgres) as made:
+        yield made

@@ -9,6 +9,7 @@ from typing import Final
 from engine import ChildJob, Facts, LogLine, Operation, Reason, Status
 from engine.jobs import LogLevel
 from tui.facts import number, stated, text
+from tui.server_effects import is_of_a_server, phrases, step_phrase
 from tui.text import cells, counted, size, size_change
 
 Phrases = Sequence[str]
@@ -20,9 +21,15 @@ def effect(child: ChildJob, width: int | None = None) -> str:
     """What a child has done; where `width` cells are all there is the shorter of its phrasings, which may not fit."""
     if not child.status.is_final or child.status is Status.SKIPPED:
         return ""
-    phrases = _PHRASES[child.operation](child)
-    fitting = (phrase for phrase in phrases if width is None or cells(phrase) <= width)
-    return next(fitting, phrases[-1] if phrases else "")
+    said = _phrases(child)
+    fitting = (phrase for phrase in said if width is None or cells(phrase) <= width)
+    return next(fitting, said[-1] if said else "")
+
+
+def _phrases(child: ChildJob) -> Phrases:
+    if is_of_a_server(child):
+        return phrases(child)
+    return _PHRASES[child.operation](child) if child.operation in _PHRASES else ()
 
 
 def found_damage(child: ChildJob, width: int | None = None) -> str:
@@ -33,6 +40,8 @@ def found_damage(child: ChildJob, width: int | None = None) -> str:
 
 def step_effect(facts: Facts | None) -> str:
     """`freed 1,000 pages`; what has no words of its own as it is: `moved pages 12`."""
+    if facts and ("size_before" in facts or "rows_removed" in facts):
+        return step_phrase(facts)
     return ", ".join(filter(None, (_step_fact(name, facts) for name in facts))) if facts else ""
 
 

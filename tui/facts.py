@@ -9,8 +9,11 @@ from engine import Facts
 from tui.text import cells, padded, plain, size
 
 Value = int | float | str | Sequence[str] | None
-_BYTES = ("size", "bytes", "unused")
-_TOLD = frozenset({"findings", "damage", "broken_rule", "level", "backup", "backup_size", "changed_stat_rows"})
+_BYTES = ("size", "bytes", "unused", "size_before")
+_TOLD = frozenset({"findings", "damage", "broken_rule", "level", "backup", "backup_size", "changed_stat_rows"}) | {
+    *("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped"),
+    *("rows_removed", "rows_kept", "pages_removed", "back_bytes"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Times are RFC 3339 UTC, sizes bytes, durations seconds. Scripts rely on these na
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from engine import (
@@ -20,10 +21,12 @@ from engine import (
     Plan,
     PlannedStep,
     Progress,
+    ServerOptions,
     Step,
     WorkerProcess,
 )
 from engine.errors import DbtendError
+from engine.jobs import NO_SERVER_OPTIONS
 from tui.effects import findings
 from tui.planned import estimate
 from tui.text import rfc3339
@@ -93,6 +96,7 @@ def plan(plan: Plan) -> Json:
                 "not_needed": operation.not_needed,
                 "settings": list(operation.settings),
                 "tuned": operation.tuned or None,
+                "needs_yes": operation.needs_yes or None,
                 "parallel": operation.parallel,
                 "estimate": estimate(operation),
                 "estimated_from": operation.estimated_from or None,
@@ -148,7 +152,14 @@ def _options(options: Options) -> Json:
         "objects": list(options.objects),
         "analysis_limit": options.analysis_limit,
         "backup_to": options.backup_to,
+        "confirmed": options.confirmed,
+        "server": _server(options.server),
     }
+
+
+def _server(options: ServerOptions) -> Json:
+    """What differs from what is usual."""
+    return {name: value for name, value in asdict(options).items() if value != getattr(NO_SERVER_OPTIONS, name)}
 
 
 def _progress(progress: Progress) -> Json:

@@ -61,10 +61,9 @@ def url_as_saved(text: str, directory: Path) -> str:
 def _names_a_server(text: str) -> bool:
     """Whether it is no path, such as `host=db1 dbname=shop`."""
     try:
-        look.canonical_url(text)
+        return not look.canonical_url(text).startswith("sqlite:")
     except DbtendError:
         return True
-    return False
 
 
 def about_url(text: str, url: str, others: Collection[TargetEntry]) -> Said:

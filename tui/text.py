@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine import Options, Status
+from engine.jobs import NO_SERVER_OPTIONS, ServerOptions
 from engine.words import counted as counted
 from engine.words import size as size
 from engine.words import span
@@ -118,7 +120,18 @@ def padded(text: str, width: int) -> str:
 
 def target_name(url: str) -> str:
     """What a target is called in a line: the file's name, harmless to a terminal."""
+    if url.startswith("postgresql://"):
+        return _server_database_name(url)
     return plain(unquote(url.rstrip("/").rpartition("/")[2]) or url)
+
+
+def _server_database_name(url: str) -> str:
+    """`shop@db1`, or `shop` where that is on this machine; of a service its name."""
+    place = urlsplit(url)
+    asked = parse_qs(place.query)
+    database, host = unquote(place.path.lstrip("/")), place.hostname
+    name = database or asked.get("service", [url])[0]
+    return plain(f"{name}@{host}" if host else name)
 
 
 def options_in_words(options: Options) -> list[str]:
@@ -136,7 +149,19 @@ def options_in_words(options: Options) -> list[str]:
         said.append(f"analysis limit {counted(options.analysis_limit, 'row')}")
     if options.backup_to is not None:
         said.append(f"backup to {options.backup_to}")
+    said += _server_options_in_words(options.server)
     return [*said, "forced"] if options.force else said
+
+
+def _server_options_in_words(options: ServerOptions) -> list[str]:
+    """Those that are not as usual, as they are typed."""
+    said = []
+    for name, value in asdict(options).items():
+        if value != getattr(NO_SERVER_OPTIONS, name):
+            option = name.replace("_", " ")
+            shown = " and ".join(value) if isinstance(value, tuple) else str(value)
+            said.append(option if value is True else f"no {option}" if value is False else f"{option} {shown}")
+    return said
 
 
 def size_change(before: float | None, after: float | None) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from engine.jobs import (
+    NO_SERVER_OPTIONS,
     Attempt,
     CheckLevel,
     ChildJob,
@@ -23,6 +24,8 @@ from engine.jobs import (
     Progress,
     Reason,
     Request,
+    ServerOptions,
+    Speed,
     Status,
     Step,
 )
@@ -52,12 +55,14 @@ def encode_options(options: Options) -> str:
         given["time_limit"] = options.time_limit
     if options.until is not None:
         given["until"] = options.until
-    given |= {name: True for name in ("stop_at_limit", "force", "verify") if getattr(options, name)}
+    given |= {name: True for name in ("stop_at_limit", "force", "verify", "confirmed") if getattr(options, name)}
     for name in ("jobs", "analysis_limit", "check", "backup_to"):
         if (value := getattr(options, name)) is not None:
             given[name] = value
     if options.objects:
         given["objects"] = options.objects
+    if server := _encode_server(options.server):
+        given["server"] = server
     return json.dumps(given, sort_keys=True)
 
 
@@ -78,9 +83,20 @@ def decode_options(text: str) -> Options | None:
             analysis_limit=stored.get("analysis_limit"),
             check=CheckLevel(stored["check"]) if "check" in stored else None,
             backup_to=stored.get("backup_to"),
+            confirmed=bool(stored.get("confirmed")),
+            server=_decode_server(stored.get("server", {})),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _encode_server(options: ServerOptions) -> dict[str, Any]:
+    return {name: value for name, value in asdict(options).items() if value != getattr(NO_SERVER_OPTIONS, name)}
+
+
+def _decode_server(stored: Mapping[str, Any]) -> ServerOptions:
+    typed = {"schemas": tuple, "speed": Speed}
+    return ServerOptions(**{name: typed[name](value) if name in typed else value for name, value in stored.items()})
 
 
 def encode_operations(operations: Iterable[Operation]) -> str:

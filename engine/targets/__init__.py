@@ -17,12 +17,11 @@ _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGN
 _LIBPQ: Final = re.compile(r"\s*(service|host|hostaddr|port|dbname|user|password|passfile|sslmode)\s*=")
 _PASSWORD_SETTING: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
 _PLANNED: Final = {
-    "postgresql": "PostgreSQL",
-    "postgres": "PostgreSQL",
     "mysql": "MySQL",
     "mariadb": "MariaDB",
 }
-_FORMS: Final = "give a path, sqlite:PATH or sqlite:///PATH"
+_POSTGRES: Final = frozenset({"postgresql", "postgres"})
+_FORMS: Final = "give a path, sqlite:PATH or sqlite:///PATH, or postgresql://USER@HOST/DATABASE"
 
 
 def resolve(text: str) -> Target:
@@ -38,7 +37,7 @@ def resolve(text: str) -> Target:
         return _resolve_url(url["scheme"].lower(), url["rest"])
     if _LIBPQ.match(text):
         _refuse_password("service=... or host=...", has_password=bool(_PASSWORD_SETTING.search(text)))
-        raise _not_available("service=... or host=...", "PostgreSQL")
+        return _postgres(text)
     return _sqlite(text.removeprefix("sqlite:"))
 
 
@@ -54,6 +53,8 @@ def _resolve_url(scheme: str, rest: str) -> Target:
         return _sqlite(os.fsdecode(unquote_to_bytes(_encoded(path))))
     user_info, at, _ = rest.rpartition("@")
     _refuse_password(shown, has_password=bool(at and ":" in user_info) or bool(_PASSWORD_SETTING.search(rest)))
+    if scheme in _POSTGRES:
+        return _postgres(f"postgresql://{rest}")
     if scheme in _PLANNED:
         raise _not_available(shown, _PLANNED[scheme])
     if scheme == "sqlite":
@@ -70,6 +71,20 @@ def _sqlite(path: str) -> Target:
         return SqliteTarget(os.fsdecode(_encoded(path)))
     except FileNotFoundError as error:
         raise UsageError("target", "the current directory no longer exists", "give an absolute path") from error
+
+
+def _postgres(text: str) -> Target:
+    try:
+        from engine.targets.postgres import PostgresTarget  # only who has such a target needs the driver
+    except ImportError as error:
+        if (error.name or "").startswith("engine"):
+            raise
+        hint = "pip install 'dbtend[postgres]'"
+        why = "the driver for PostgreSQL, psycopg, is not installed"
+        raise NotAvailableError("postgresql://...", why, hint) from None
+    if "\0" in text:
+        raise UsageError("target", "it cannot contain a NUL character", _FORMS)
+    return PostgresTarget(text)
 
 
 def _encoded(path: str) -> bytes:
@@ -89,4 +104,4 @@ def _refuse_password(shown: str, *, has_password: bool) -> None:
 
 
 def _not_available(shown: str, product: str) -> NotAvailableError:
-    return NotAvailableError(shown, f"{product} targets are not available yet", "SQLite files are: " + _FORMS)
+    return NotAvailableError(shown, f"{product} targets are not available yet", "SQLite and PostgreSQL are: " + _FORMS)

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from engine.advice import Advice, Past
-from engine.jobs import EngineName, Facts, Operation, Options, Reason, Status
+from engine.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step
 
 
 class Verdict(StrEnum):
@@ -57,6 +57,10 @@ class PlannedStep:
     cancel came in between, and only then."""
     if_undone: str = ""
     """What is wrong until it has run, where its lack does harm."""
+    conflict: str = ""
+    """Of steps that run at once no two have the same; an empty one gets on with all."""
+    weight: float | None = None
+    """How much of the whole it is, beside the other steps, where nothing is known of seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,18 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """How a database was found after a process died that worked on it."""
+
+    unfinished: str
+    """What became of what was not finished: `was rolled back`."""
+    found: str
+    """`a quick check found nothing wrong`, or what is wrong, or why nobody could look."""
+    is_well: bool
+    is_damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetInfo:
     """A look at a database: what it is, and what can be done with it."""
 
@@ -131,6 +147,8 @@ class OperationPlan:
     """How many of the steps run at once."""
     estimated_from: str = ""
     """What the estimates of the steps go by, where that is more than the size of things."""
+    needs_yes: str = ""
+    """What somebody has to say yes to before it runs."""
 
     @property
     def verdict(self) -> Verdict:
@@ -196,7 +214,15 @@ class Session(Protocol):
         """
         ...
 
-    async def recover(self, options: Options, context: StepContext) -> StepResult:
+    async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
+        """After a process died here, before anything else: end what still runs for it, and remove what its steps left.
+
+        `earlier`: those steps, as far as they were told. What was done, in words. Raises TargetError where something
+        of it goes on: then nothing may be begun.
+        """
+        ...
+
+    async def recover(self, options: Options, context: StepContext) -> Recovery:
         """After a process died in the middle of an operation with these options: undo what it left half done, and look
         for damage."""
         ...
@@ -210,11 +236,10 @@ class Target(Protocol):
         """The canonical URL, such as `sqlite:///srv/sales.db`. Never holds a password."""
         ...
 
-    @property
-    def key(self) -> str:
+    async def identify(self) -> str:
         """The same for every name of the same database: what mutual exclusion goes by.
 
-        Raises TargetUnavailableError where there is no such database.
+        Raises TargetError where there is no such database, or it does not tell.
         """
         ...
 
@@ -238,6 +263,19 @@ class Target(Protocol):
         """
         ...
 
+    @property
+    def by_object(self) -> Sequence[Operation]:
+        """The operations that can be done to some tables and indexes only."""
+        ...
+
+    def validate(self, request: Request) -> None:
+        """Raise UsageError for options that mean nothing to this engine."""
+        ...
+
+    def needs_yes(self, operation: Operation, options: Options) -> str:
+        """What somebody has to say yes to before it runs, such as `locks its tables for everybody`; "" for nothing."""
+        ...
+
     def is_repeatable(self, operation: Operation) -> bool:
         """Whether it may simply be run again after the process that ran it died."""
         ...
@@ -247,16 +285,17 @@ class Target(Protocol):
         ...
 
     def connect(
-        self, *, lock_timeout: float, writing: bool = True, read_only: bool = False
+        self, *, lock_timeout: float, writing: bool = True, read_only: bool = False, name: str = ""
     ) -> AbstractAsyncContextManager[Session]:
         """Open a session that can maintain this database, or with `writing=False` at least look at it.
 
         `read_only`: through it nothing can be written, whatever `writing` says, not even to put in order what a crash
-        has left half done. `lock_timeout`: seconds that a step, and opening itself, waits for a lock.
-        Raises TargetError, in plain words, if maintenance cannot or must not be started at all.
+        has left half done. `lock_timeout`: seconds that a step, and opening itself, waits for a lock. `name`: what a
+        server is told of who connects; what comes before the last space is the same for all jobs of a store. Raises
+        TargetError, in plain words, if maintenance cannot or must not be started at all.
         """
         ...
 
-    async def preflight(self, *, lock_timeout: float, writing: bool = True, objects: Sequence[str] = ()) -> None:
+    async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
         """Raise what `connect` would raise, and UsageError for an object that the database does not have."""
         ...

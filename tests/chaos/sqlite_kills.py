@@ -14,6 +14,7 @@ from typing import Final
 
 from engine import Engine
 from engine.jobs import Operation, ParentJob, Reason, Request, Status, run_duration
+from tests.building import SQLITE_OPERATIONS
 from tests.chaos.checker import check
 from tests.chaos.processes import Processes, processes
 from tests.chaos.trace import Trace, What
@@ -38,7 +39,7 @@ Kind = tuple[Operation, str]
 """An operation, and the journal mode of the database."""
 KINDS: Final[tuple[Kind, ...]] = tuple(
     (operation, mode)
-    for operation in Operation
+    for operation in SQLITE_OPERATIONS
     for mode in MODES
     if (operation, mode) != (Operation.CHECKPOINT, "delete")  # which has no log to write back
 )

@@ -12,8 +12,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from engine import Engine, JobId, OnDuplicate, OnFailure, Operation, Options, Request
+from engine import Engine, JobId, OnDuplicate, OnFailure, Options, Request
 from engine.errors import UsageError
+from tests.building import SQLITE_OPERATIONS
 from tests.chaos.instruments import DIRECTORY
 from tests.chaos.trace import Trace, What
 
@@ -46,7 +47,7 @@ async def _end_by_force(engine: Engine, chance: random.Random) -> None:
 
 
 def _request(databases: list[str], chance: random.Random) -> Request:
-    operations = chance.sample(list(Operation), chance.randint(1, 4))
+    operations = chance.sample(list(SQLITE_OPERATIONS), chance.randint(1, 4))
     # Long enough for what is stopped for a moment while it holds a lock.
     options = Options(on_failure=chance.choice(list(OnFailure)), lock_timeout=60.0)
     return Request(target=chance.choice(databases), operations=tuple(operations), options=options)

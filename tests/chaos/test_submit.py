@@ -7,17 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine import Engine, Operation, Status
+from engine import Engine, Status
+from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database
 
 SUBMIT_AND_DIE = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from engine import Engine, Operation, Request
+from engine import Engine, Request
+from tests.building import SQLITE_OPERATIONS
 
 async def main(store, target):
     async with Engine.open(Path(store)) as engine:
-        (job,) = await engine.submit([Request(target=target, operations=tuple(Operation))])
+        (job,) = await engine.submit([Request(target=target, operations=SQLITE_OPERATIONS)])
         os.write(1, str(job.id).encode())
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -34,4 +36,4 @@ async def test_a_job_is_there_after_kill_9_right_after_its_submit(tmp_path: Path
     async with Engine.open(store) as engine:
         job = await engine.job(int(submitter.stdout))
         assert job.status is Status.PENDING
-        assert tuple(child.operation for child in job.children) == job.request.operations == tuple(Operation)
+        assert tuple(child.operation for child in job.children) == job.request.operations == SQLITE_OPERATIONS

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from engine import Engine
-from engine.jobs import Operation
+from tests.building import SQLITE_OPERATIONS
 from tests.corpus.accepted import ACCEPTED
 from tests.corpus.judge import complaints_about
 from tests.corpus.registry import GROUPS
@@ -22,7 +22,7 @@ async def main(groups: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="dbtend-corpus-") as name:
             directory = Path(name)
             async with Engine.open(directory / "jobs.db", workers=2) as engine:
-                wanted = [(case, operation) for case in GROUPS[group] for operation in Operation]
+                wanted = [(case, operation) for case in GROUPS[group] for operation in SQLITE_OPERATIONS]
                 trials = await tried(engine, directory, wanted)
             found = {trial.name: list(complaints_about(trial)) for trial in trials if not _is_accepted(trial)}
         for name, complaints in found.items():

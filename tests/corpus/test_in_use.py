@@ -11,6 +11,7 @@ import pytest
 
 from engine import Engine
 from engine.jobs import ChildJob, Operation, Options, Reason, Request, Status
+from tests.building import SQLITE_OPERATIONS
 from tests.corpus.case import script
 from tests.corpus.fingerprint import scratch
 from tests.corpus.oracle import connect, verdict
@@ -60,7 +61,7 @@ async def test_what_is_busy_to_sqlite_ends_as_busy_and_names_who_holds_it(holder
         path = database(directory, mode)
         with another_process(path, *HOLDERS[holder]) as pid:
             async with Engine.open(directory / "jobs.db", workers=1) as engine:
-                for operation in Operation:
+                for operation in SQLITE_OPERATIONS:
                     child = await ended(engine, path, operation)
                     fits = child.reason is not Reason.TARGET_BUSY and child.status is not Status.FAILED
                     if is_busy(path, operation) and child.reason is not Reason.NOT_NEEDED:

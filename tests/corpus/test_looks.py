@@ -12,6 +12,7 @@ from engine.advice import Past
 from engine.clock import now
 from engine.errors import DbtendError
 from engine.jobs import Operation, Options, Request
+from tests.building import SQLITE_OPERATIONS
 from tests.corpus.case import Case, Trouble
 from tests.corpus.fingerprint import scratch
 from tests.corpus.judge import NOT_FOR_USERS, State, what_sqlite_does
@@ -21,7 +22,7 @@ from tests.corpus.trial import LOCK_TIMEOUT, Files, files_in
 
 async def _plan(path: Path) -> None:
     options = Options(lock_timeout=LOCK_TIMEOUT)
-    await look.plan(Request(target=str(path), operations=tuple(Operation), options=options))
+    await look.plan(Request(target=str(path), operations=SQLITE_OPERATIONS, options=options))
 
 
 async def _advise(path: Path) -> None:

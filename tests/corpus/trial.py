@@ -10,6 +10,7 @@ from pathlib import Path
 from engine import Engine
 from engine.errors import DbtendError
 from engine.jobs import ChildJob, Operation, Options, Reason, Request, Status
+from tests.building import SQLITE_OPERATIONS
 from tests.corpus.case import Case
 
 Files = dict[Path, bytes]
@@ -117,7 +118,7 @@ def files_in(directory: Path) -> Files:
 
 def some_of(cases: Collection[Case], each: int) -> Iterator[tuple[Case, Operation]]:
     """Every case with `each` operations, in turn, so that all operations come equally often."""
-    operations = list(Operation)
+    operations = list(SQLITE_OPERATIONS)
     for number, case in enumerate(cases):
         for turn in range(each):
             yield case, operations[(number * each + turn + number // len(operations)) % len(operations)]

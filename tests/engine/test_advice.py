@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from engine.advice import Advice, Level, needed, worst
 from engine.jobs import CheckLevel, Operation, Options, Request
+from tests.building import SQLITE_OPERATIONS
 
-EVERYTHING = Request(target="sales.db", operations=tuple(Operation))
+EVERYTHING = Request(target="sales.db", operations=SQLITE_OPERATIONS)
 
 
 def advice(operation: Operation, level: Level = Level.SOON, **more: object) -> Advice:
@@ -72,7 +73,7 @@ def test_all_indexes_are_rebuilt_where_another_operation_has_objects_of_its_own(
 
 def test_options_that_were_asked_for_stay() -> None:
     options = Options(objects=("orders",), check=CheckLevel.FULL, lock_timeout=9.0)
-    request = Request(target="sales.db", operations=tuple(Operation), options=options)
+    request = Request(target="sales.db", operations=SQLITE_OPERATIONS, options=options)
     given_advice = [
         advice(Operation.REINDEX, Level.NOW, objects=("by price",)),
         advice(Operation.CHECK, check=CheckLevel.QUICK),
@@ -83,7 +84,7 @@ def test_options_that_were_asked_for_stay() -> None:
 
 
 def test_a_check_that_is_due_is_not_repeated_where_checks_were_asked_for_anyway() -> None:
-    request = Request(target="sales.db", operations=tuple(Operation), options=Options(verify=True))
+    request = Request(target="sales.db", operations=SQLITE_OPERATIONS, options=Options(verify=True))
     check = advice(Operation.CHECK, check=CheckLevel.FULL)
     both = needed(request, [advice(Operation.VACUUM), check])
     assert both is not None

@@ -12,6 +12,7 @@ import pytest
 from engine import Advice, Engine, Level, Operation, Options, ParentJob, Request, Status
 from engine.advice import needed
 from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
+from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import files_beside, make_database, remove_index_entries, transaction
 
 
@@ -41,7 +42,7 @@ async def of(engine: Engine, path: Path, operation: Operation) -> Advice:
 
 
 async def test_what_is_needed_is_run_until_nothing_is(engine: Engine, sales: Path) -> None:
-    everything = Request(target=str(sales), operations=tuple(Operation))
+    everything = Request(target=str(sales), operations=SQLITE_OPERATIONS)
     ran: list[Operation] = []
     while (request := needed(everything, await engine.advise(str(sales), budget=None))) is not None:
         done = await carried_out(engine, request)
@@ -134,7 +135,7 @@ async def test_advice_writes_nothing(engine: Engine, sales: Path) -> None:
 
 async def test_advice_on_a_database_that_may_only_be_read(engine: Engine, sales: Path) -> None:
     sales.chmod(0o444)
-    assert len(await engine.advise(str(sales))) == len(Operation)
+    assert len(await engine.advise(str(sales))) == len(SQLITE_OPERATIONS)
 
 
 async def test_what_cannot_be_looked_at(engine: Engine, tmp_path: Path, sales: Path) -> None:

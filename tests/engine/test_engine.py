@@ -10,7 +10,7 @@ import pytest
 
 from engine import Change, Engine, JobId, OnDuplicate, OnFailure, Operation, Options, Reason, Request, Status
 from engine.errors import DuplicateRequestError, JobNotFoundError, TargetError, TargetRefusedError, UsageError
-from tests.building import ALL_FOUR
+from tests.building import ALL_FOUR, SQLITE_OPERATIONS
 from tests.sqlite_files import (
     AUTOMATIC_INDEX,
     HOSTILE_INDEX_NAMES,
@@ -115,7 +115,7 @@ async def test_r1_every_operation_completes_on_an_empty_database(engine: Engine,
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 1")
     db.close()
-    (submitted,) = await engine.submit([request(path, *Operation)])
+    (submitted,) = await engine.submit([request(path, *SQLITE_OPERATIONS)])
     (parent,) = await engine.wait([submitted.id])
     assert parent.status is Status.COMPLETED
     assert {child.operation: child.reason for child in parent.children if child.status is not Status.COMPLETED} == {

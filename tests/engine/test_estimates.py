@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.estimates import EARLIER_RUNS, seconds_expected, with_estimates
-from engine.jobs import CheckLevel, ChildJob, EngineName, Operation, Options, ParentJob, Request, Status
+from engine.jobs import CheckLevel, ChildJob, EngineName, Operation, Options, ParentJob, Request, ServerOptions, Status
 from engine.targets.base import OperationPlan, Plan, PlannedStep
 
 MB = 1_000_000
@@ -57,6 +57,12 @@ def test_in_proportion_to_the_size() -> None:
 @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.SKIPPED])
 def test_what_did_not_complete_tells_nothing(status: Status) -> None:
     assert expected(job(1, status=status), job(7)) == 7
+
+
+def test_a_run_on_some_tables_says_nothing_of_one_on_all() -> None:
+    some, schema = Options(objects=("item",)), Options(server=ServerOptions(schemas=("public",)))
+    runs = [job(1, options=some), job(3, options=schema), job(9)]
+    assert [expected(*runs, options=options) for options in (some, schema, None)] == [1, 3, 9]
 
 
 def test_only_runs_of_the_same_extent_are_compared() -> None:

@@ -15,7 +15,7 @@ from engine.store import connections
 from engine.store.sqlite import SqliteStore
 from engine.targets import resolve
 from engine.watching import STALLED_AFTER
-from tests.building import new_job
+from tests.building import SQLITE_OPERATIONS, new_job
 from tests.engine.processes import python
 from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database
@@ -42,11 +42,12 @@ WORKS_UNTIL_KILLED = """
         return connection
 
     sqlite3.connect = traced  # the store's connections, and those to the databases
-    from engine import Engine, Operation, Request
+    from engine import Engine, Request
+    from tests.building import SQLITE_OPERATIONS
 
     async def main():
         async with Engine.open(Path(sys.argv[2]), workers=2) as engine:
-            requests = [Request(target=path, operations=tuple(Operation)) for path in sys.argv[3:]]
+            requests = [Request(target=path, operations=SQLITE_OPERATIONS) for path in sys.argv[3:]]
             jobs = await engine.submit(requests)
             print(*(job.id for job in jobs), flush=True)
             await engine.wait([job.id for job in jobs])
@@ -69,11 +70,12 @@ OWNER = """
     asyncio.run(main())
 """
 SUBMITS_AND_DIES = """
-    from engine import Engine, Operation, Request
+    from engine import Engine, Request
+    from tests.building import SQLITE_OPERATIONS
 
     async def main():
         async with Engine.open(Path(sys.argv[1])) as engine:
-            (job,) = await engine.submit([Request(target=sys.argv[2], operations=tuple(Operation))])
+            (job,) = await engine.submit([Request(target=sys.argv[2], operations=SQLITE_OPERATIONS)])
             os.write(1, f"{job.id}\\n".encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -111,7 +113,7 @@ async def test_r7_killed_at_any_statement_everything_is_carried_out_by_the_next_
             assert [worker.alive for worker in await engine.workers()] == [True]
         for parent in parents:
             assert parent.status is Status.COMPLETED
-            assert [child.operation for child in parent.children] == list(Operation)
+            assert [child.operation for child in parent.children] == list(SQLITE_OPERATIONS)
             for child in parent.children:
                 assert_ran_to_its_end(child)
                 taken_over += child.attempt > 1
@@ -130,7 +132,7 @@ async def test_r7_two_processes_that_die_over_one_child_end_it_as_failed_and_its
     (tmp_path / "databases").mkdir()
     path = make_database(tmp_path / "databases" / "sales.db", rows=200)
     target, job = resolve(str(path)), new_job("sales", Operation.VACUUM)
-    job = replace(job, request=replace(job.request, target=target.url), target_key=target.key)
+    job = replace(job, request=replace(job.request, target=target.url), target_key=await target.identify())
     await store.submit([job], OnDuplicate.REFUSE)
     for _ in range(2):
         with python(OWNER, store.path) as owner:
@@ -188,8 +190,8 @@ async def test_what_was_submitted_is_there_where_the_process_died_right_after(tm
             assert await process.ended() == -signal.SIGKILL
         async with SqliteStore.open(store_path) as store:
             job = await store.job(number)
-            assert (job.status, tuple(child.operation for child in job.children)) == (Status.PENDING, tuple(Operation))
-            of_each = 1 + len(Operation)
+            assert (job.status, tuple(child.operation for child in job.children)) == (Status.PENDING, SQLITE_OPERATIONS)
+            of_each = 1 + len(SQLITE_OPERATIONS)
             assert [(change.job, change.new) for change in await store.changes(of_each * (number - 1), 99)] == [
                 (JobId(number), Status.PENDING),
                 *((JobId(number, ordinal), Status.PENDING) for ordinal in range(1, of_each)),

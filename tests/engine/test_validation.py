@@ -9,6 +9,7 @@ import pytest
 from engine import Engine, Operation, Options, Request
 from engine.errors import UsageError
 from engine.jobs import CheckLevel
+from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ async def test_r11_what_is_not_possible_is_refused(
         ((ANALYZE, Operation.REINDEX, CHECK), Options(objects=("item", "order"))),
         ((CHECK,), Options(verify=True, check=CheckLevel.QUICK)),
         ((VACUUM,), Options(force=True, verify=True)),
-        (tuple(Operation), Options(backup_to="/backups")),
+        (SQLITE_OPERATIONS, Options(backup_to="/backups")),
     ],
 )
 async def test_what_is_possible_is_stored_as_it_was_asked(
@@ -87,8 +88,8 @@ async def test_a_check_that_is_asked_for_is_full_although_those_around_are_quick
 
 
 async def test_all_operations_are_offered_and_more_than_run_by_default(engine: Engine, sales: Path) -> None:
-    (parent,) = await engine.submit([Request(target=str(sales), operations=tuple(Operation))])
-    assert [child.operation for child in parent.children] == list(Operation)
+    (parent,) = await engine.submit([Request(target=str(sales), operations=SQLITE_OPERATIONS)])
+    assert [child.operation for child in parent.children] == list(SQLITE_OPERATIONS)
 
 
 async def test_what_only_reads_may_be_asked_of_a_database_that_cannot_be_written(engine: Engine, sales: Path) -> None:

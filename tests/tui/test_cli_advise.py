@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine import Advice, Level, Operation
+from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database, remove_index_entries, transaction
 from tests.tui.command_line import CommandLine
 from tui.commands.advise import advice_lines
@@ -34,7 +35,7 @@ def operations(jobs: dict[str, Any]) -> list[list[str]]:
 def test_advice_as_json(dbtend: CommandLine, shop: Path) -> None:
     result = dbtend("advise", shop, "--json")
     assert (result.code, result.err) == (0, "")
-    assert [one.keys() for one in result.json["advice"]] == [FIELDS] * len(Operation)
+    assert [one.keys() for one in result.json["advice"]] == [FIELDS] * len(SQLITE_OPERATIONS)
     assert {one["target"] for one in result.json["advice"]} == {f"sqlite://{shop}"}
     found = levels(result.json)
     assert found.pop("analyze") == "soon"

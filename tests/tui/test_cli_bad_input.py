@@ -82,7 +82,7 @@ def test_targets(dbtend: CommandLine, sales: Path, command: str) -> None:
     refused(dbtend(command), 2, "no TARGET was given")
     refused(dbtend(command, ""), 2, "empty")
     refused(dbtend(command, sales, f"sqlite:{sales}"), 2, str(sales))
-    refused(dbtend(command, "postgresql://prod/shop"), 2, "not available yet")
+    refused(dbtend(command, "mysql://prod/shop"), 2, "not available yet")
     secret = dbtend(command, "postgresql://me:hunter2@prod/shop")
     refused(secret, 2, "password")
     assert "hunter2" not in secret.err

@@ -93,6 +93,8 @@ def test_limits_and_pins_are_told() -> None:
         "objects": [],
         "analysis_limit": None,
         "backup_to": None,
+        "confirmed": False,
+        "server": {},
     }
     assert (form["deadline_at"], form["pinned"]) == ("2023-11-14T22:13:20.000000Z", True)
     plain = json_form.job(parent(child()))
@@ -213,6 +215,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
         "not_needed": None,
         "settings": ["PRAGMA x=1"],
         "tuned": "there is room",
+        "needs_yes": None,
         "parallel": 1,
         "estimate": 3.0,
         "estimated_from": None,

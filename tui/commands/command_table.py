@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tui.commands import values
+from tui.commands.server_options import add_server_options
 
-TARGET_HELP: Final = "TARGET: a path, sqlite:PATH, or a name from the config file."
+TARGET_HELP: Final = "TARGET: a path, postgresql://..., service=NAME, or a name from the config file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=values.time_of_day, metavar="HH:MM", help="from then on no operation starts")
     parser.add_argument("--stop-at-limit", action="store_true", help="at the limit, also ask what runs to stop safely")
     _how_options(parser)
+    add_server_options(parser)
 
 
 def _how_options(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +73,7 @@ def _how_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--object", dest="objects", action="append", type=values.text, metavar="NAME",
-        help="analyze, reindex, check: only this table or index; repeatable",
+        help="only this table or index, where the operation can do that; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--analysis-limit", type=values.analysis_limit, metavar="N",

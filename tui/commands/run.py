@@ -16,6 +16,7 @@ from tui.commands.advising import to_run
 from tui.commands.exit_codes import OK
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
+from tui.commands.saying_yes import confirmed
 from tui.commands.settings import Settings, one_job, requests
 from tui.commands.views import SilentView, View, view_for_stdout
 from tui.commands.waiting import nothing_starts
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if args.json:
             output.document({"jobs": []})
         return OK
-    return _carried_out(_submitting(asked), args, settings)
+    return _carried_out(_submitting(confirmed(asked)), args, settings)
 
 
 def retry(args: argparse.Namespace, settings: Settings) -> int:

@@ -14,6 +14,7 @@ from engine import Engine, Operation, Options, Request, look
 from engine.config import Config, TargetEntry, default_config_path, default_store_path, load_config
 from engine.errors import UsageError
 from tui.commands import values
+from tui.commands.server_options import server_options
 from tui.text import target_name
 
 
@@ -92,7 +93,7 @@ def _request(entry: TargetEntry, args: argparse.Namespace) -> Request:
 
 
 def _options(usual: Options, args: argparse.Namespace) -> Options:
-    names = [field.name for field in fields(Options)]
+    names = [field.name for field in fields(Options) if field.name != "server"]
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
     if args.objects is not None:
         given["objects"] = tuple(dict.fromkeys(args.objects))
@@ -100,7 +101,7 @@ def _options(usual: Options, args: argparse.Namespace) -> Options:
         given["analysis_limit"] = args.analysis_limit or None
     if args.backup_to is not None:
         given["backup_to"] = str(args.backup_to)
-    return replace(usual, **given)
+    return replace(usual, **given, server=server_options(usual.server, args))
 
 
 def _refuse_idle_options(args: argparse.Namespace, operations: Collection[Operation]) -> None:

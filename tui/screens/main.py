@@ -182,12 +182,8 @@ class MainScreen(TargetActions):
             self.say(nothing_to_run(self._board.state), Role.WARNING)
             return
 
-        def decided(run: bool | None) -> None:
-            if run:
-                self.console_app.write(partial(self._submit, [request]))
-
         name = TargetName.of(self._board.states[number].entry)
-        self.app.push_screen(PlanScreen(request, name), decided)
+        self.app.push_screen(PlanScreen(request, name), self._run_if_any)
 
     def _wanted(self) -> list[Wanted]:
         """What is to run on each of the marked targets."""

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from engine import Plan, Request
 from engine.errors import DbtendError
-from tui.screens.submitting import SubmittingScreen
+from tui.screens.submitting import Ready, SubmittingScreen
 from tui.target_names import TargetName
 from tui.views.line import Line, Role, wrapped
 from tui.views.plan_document import plan_document
 
 
-class PlanScreen(SubmittingScreen[bool]):
-    """Ends with True if the plan is to be run."""
+class PlanScreen(SubmittingScreen):
+    """The plan of one request."""
 
     PAGE_TITLE = "Plan"
 
@@ -44,12 +44,8 @@ class PlanScreen(SubmittingScreen[bool]):
         return plan_document(self._plan, self._target_name, width)
 
     @property
-    def to_run(self) -> Sequence[tuple[TargetName, Plan]]:
-        runs = self._plan is not None and any(operation.steps for operation in self._plan.operations)
-        return [(self._target_name, self._plan)] if self._plan is not None and runs else []
-
-    def answer(self) -> bool:
-        return True
-
-    def leave(self) -> None:
-        self.dismiss(False)
+    def ready(self) -> Sequence[Ready]:
+        plan = self._plan
+        if plan is None or not any(operation.steps for operation in plan.operations):
+            return []
+        return [Ready(self._target_name, self._request, plan)]

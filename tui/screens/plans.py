@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine import Plan, Request
 from engine.errors import DbtendError
-from tui.screens.submitting import SubmittingScreen
-from tui.target_names import TargetName
+from tui.screens.submitting import Ready, SubmittingScreen
 from tui.views.line import Line
 from tui.views.plans_document import Looked, Wanted, plans_document
 
 
-class PlansScreen(SubmittingScreen[list[Request]]):
-    """Ends with the requests that are to run, none where it is left."""
+class PlansScreen(SubmittingScreen):
+    """The plans of several requests; those of which nothing runs are left out."""
 
     PAGE_TITLE = "Plans"
 
@@ -40,13 +38,11 @@ class PlansScreen(SubmittingScreen[list[Request]]):
         return plans_document(self._looked, width)
 
     @property
-    def to_run(self) -> Sequence[tuple[TargetName, Plan]]:
+    def ready(self) -> Sequence[Ready]:
         if any(one.is_open for one in self._looked):
             return []
-        return [(one.wanted.name, one.plan) for one in self._looked if one.plan is not None and one.runs]
-
-    def answer(self) -> list[Request]:
-        return [one.wanted.request for one in self._looked if one.wanted.request is not None and one.runs]
-
-    def leave(self) -> None:
-        self.dismiss([])
+        return [
+            Ready(one.wanted.name, one.wanted.request, one.plan)
+            for one in self._looked
+            if one.plan is not None and one.wanted.request is not None and one.runs
+        ]

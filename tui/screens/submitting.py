@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual.binding import BindingType
 
-from engine import Plan
+from engine import Plan, Request
 from tui.actions import bindings
 from tui.risk import risks, word_to_type
-from tui.screens.base import Result
 from tui.screens.page import PageScreen
 from tui.screens.typed_confirm import TypedConfirmScreen
 from tui.target_names import TargetName
@@ -18,35 +18,50 @@ from tui.text import counted
 from tui.views.copied import copied_plan
 
 
-class SubmittingScreen(PageScreen[Result]):
-    """Where the risk asks for it, enter is not enough: what is to be maintained must be typed."""
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A request of which something would run, and the plan of that."""
+
+    name: TargetName
+    request: Request
+    plan: Plan
+
+    @property
+    def confirmed(self) -> Request:
+        """The same, with the yes that some of its operations need."""
+        if not any(operation.needs_yes for operation in self.plan.operations):
+            return self.request
+        return replace(self.request, options=replace(self.request.options, confirmed=True))
+
+
+class SubmittingScreen(PageScreen[list[Request]]):
+    """Ends with the requests that are to run, none where it is left.
+
+    Where the risk asks for it, enter is not enough: what is to be maintained must be typed.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("submit")
     FOOTER = ("keep", "clear", "submit", "find", "find-next", "find-previous", "copy", "back", "palette", "help")
 
     @property
-    def to_run(self) -> Sequence[tuple[TargetName, Plan]]:
-        """What enter would run; nothing where nothing can."""
-        raise NotImplementedError
-
-    def answer(self) -> Result:
-        """What the screen ends with where it is to run."""
+    def ready(self) -> Sequence[Ready]:
+        """What enter would run; nothing where nothing can, or not all is known yet."""
         raise NotImplementedError
 
     def can(self, action_id: str) -> bool:
-        return super().can(action_id) and (action_id != "submit" or bool(self.to_run))
+        return super().can(action_id) and (action_id != "submit" or bool(self.ready))
 
     def copied(self) -> tuple[str, str] | None:
-        return ("the SQL", copied_plan(plan for _, plan in self.to_run)) if self.to_run else super().copied()
+        return ("the SQL", copied_plan(one.plan for one in self.ready)) if self.ready else super().copied()
 
     def action_submit(self) -> None:
         if self.refuses("submit") or not self.can("submit"):
             return
-        why = [sentence for name, plan in self.to_run for sentence in risks(plan, name.label)]
+        why = [sentence for one in self.ready for sentence in risks(one.plan, one.name.label)]
         if not why:
-            self.dismiss(self.answer())
+            self.dismiss([one.request for one in self.ready])
             return
-        names = [name for name, _ in self.to_run]
+        names = [one.name for one in self.ready]
         what = str(names[0]) if len(names) == 1 else counted(len(names), "target")
         word = word_to_type([name.name for name in names], next((name.label for name in names if name.label), None))
         asking = TypedConfirmScreen(f"Run this on {what}?", " ".join(dict.fromkeys(why)), word)
@@ -54,4 +69,7 @@ class SubmittingScreen(PageScreen[Result]):
 
     def _decided(self, yes: bool | None) -> None:
         if yes:
-            self.dismiss(self.answer())
+            self.dismiss([one.confirmed for one in self.ready])
+
+    def leave(self) -> None:
+        self.dismiss([])

@@ -37,6 +37,8 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
         lines += wrapped(why, width, role, indent=2) if why is not None else []
     for warning in operation.warnings:
         lines += wrapped(warning, width, Role.WARNING, indent=2)
+    if operation.needs_yes:
+        lines += wrapped(f"{operation.needs_yes}: you are asked once more", width, Role.WARNING, indent=2)
     if operation.settings:
         lines += wrapped("; ".join(operation.settings), width, Role.SQL, indent=2)
     if operation.tuned:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetError
-from engine.jobs import EngineName, Facts, Operation, Options, Reason, Status
-from engine.targets.base import OperationPlan, StepContext, StepResult, TargetInfo
+from engine.jobs import EngineName, Facts, Operation, Options, Reason, Status, Step
+from engine.targets.base import OperationPlan, Recovery, StepContext, StepResult, TargetInfo
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.survey import survey
 from engine.targets.sqlite.connection import statement
@@ -42,6 +42,7 @@ CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 PATIENCE_TO_COMPLETE: Final = 60.0
 """Seconds that a step whose lack does harm waits for its lock at least."""
 
+UNFINISHED: Final = "was rolled back"
 ROLLED_BACK: Final = "what an earlier crash had left half done was rolled back as the database was opened"
 
 
@@ -256,7 +257,10 @@ class SqliteSession:
         finally:
             self._idle.append(connection)
 
-    async def recover(self, options: Options, context: StepContext) -> StepResult:
+    async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
+        return ()  # what died with its process was rolled back as the database was opened
+
+    async def recover(self, options: Options, context: StepContext) -> Recovery:
         await asyncio.to_thread(copying.remove_leftovers, self._path, options.backup_to)
         try:
             rows = await statement.patiently(
@@ -265,9 +269,9 @@ class SqliteSession:
                 context.cancel,
             )
         except sqlite3.Error as error:
-            return StepResult(status=Status.FAILED, error=explain(error, self._lock_timeout, in_use(self._path)))
+            why = explain(error, self._lock_timeout, in_use(self._path))
+            return Recovery(unfinished=UNFINISHED, found=why, is_well=False)
         await self._tidy_log()
         found = findings_of(rows).sentences
-        if not found:
-            return StepResult(status=Status.COMPLETED)
-        return StepResult(status=Status.FAILED, error=f"a quick check found damage: {found[0]}", findings=found)
+        said = f"a quick check found damage: {found[0]}" if found else "a quick check found nothing wrong"
+        return Recovery(unfinished=UNFINISHED, found=said, is_well=not found, is_damaged=bool(found))

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from engine.errors import TargetRefusedError, TargetUnavailableError
-from engine.jobs import EngineName, Operation
+from engine.errors import TargetRefusedError, TargetUnavailableError, UsageError
+from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options, Request
 from engine.targets.sqlite.connection.errors import is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
@@ -43,6 +43,9 @@ class SqliteTarget:
         files.check_readable(self.path)
         return self.key
 
+    async def identify(self) -> str:
+        return self.key
+
     @property
     def engine(self) -> EngineName:
         return EngineName.SQLITE
@@ -55,6 +58,18 @@ class SqliteTarget:
     def default_operations(self) -> Sequence[Operation]:
         return offer.DEFAULT_OPERATIONS
 
+    @property
+    def by_object(self) -> Sequence[Operation]:
+        return offer.BY_OBJECT
+
+    def validate(self, request: Request) -> None:
+        if request.options.server != NO_SERVER_OPTIONS:
+            hint = "leave out what is for database servers, such as --schema or --freeze"
+            raise UsageError(self.url, "a SQLite file is no database server", hint)
+
+    def needs_yes(self, operation: Operation, options: Options) -> str:
+        return ""  # whoever has the file open waits, for seconds
+
     def is_repeatable(self, operation: Operation) -> bool:
         return True  # what dies with its process is rolled back at the next open
 
@@ -63,7 +78,7 @@ class SqliteTarget:
 
     @asynccontextmanager
     async def connect(
-        self, *, lock_timeout: float, writing: bool = True, read_only: bool = False
+        self, *, lock_timeout: float, writing: bool = True, read_only: bool = False, name: str = ""
     ) -> AsyncIterator[SqliteSession]:
         files.check_readable(self.path)
         if writing:
@@ -109,8 +124,8 @@ class SqliteTarget:
             raise TargetUnavailableError(self.path, why, "open it once where its directory can be written")
         return await MeteredConnection.open(connection_uri(self.path, writing=False, immutable=True), lock_timeout)
 
-    async def preflight(self, *, lock_timeout: float, writing: bool = True, objects: Sequence[str] = ()) -> None:
-        if not objects and files.may_be_written(self.path) and hot_journal.is_left_over(self.path):
+    async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
+        if not options.objects and files.may_be_written(self.path) and hot_journal.is_left_over(self.path):
             return  # the job that rolls it back tells of it in its log
         async with self.connect(lock_timeout=lock_timeout, writing=writing) as session:
-            await session.require(objects)
+            await session.require(options.objects)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,13 +33,13 @@ def test_all_forms_name_the_same_file(text: str) -> None:
     )
 
 
-def test_a_relative_path_and_a_link_become_the_real_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_relative_path_and_a_link_become_the_real_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "real.db").touch()
     (tmp_path / "link.db").symlink_to("real.db")
     monkeypatch.chdir(tmp_path)
     real = f"sqlite://{tmp_path.resolve()}/real.db"
     assert resolve("real.db").url == resolve("sqlite:real.db").url == resolve("./link.db").url == real
-    assert resolve("link.db").key == resolve(real).key
+    assert await resolve("link.db").identify() == await resolve(real).identify()
 
 
 def test_a_relative_path_in_a_directory_that_was_deleted_is_refused(
@@ -50,11 +52,11 @@ def test_a_relative_path_in_a_directory_that_was_deleted_is_refused(
         resolve("a.db")
 
 
-def test_the_key_is_the_file_and_not_its_name(tmp_path: Path) -> None:
+async def test_the_key_is_the_file_and_not_its_name(tmp_path: Path) -> None:
     (tmp_path / "a.db").touch()
     (tmp_path / "b.db").touch()
     os.link(tmp_path / "a.db", tmp_path / "same.db")
-    key = {name: resolve(str(tmp_path / name)).key for name in ("a.db", "b.db", "same.db")}
+    key = {name: await resolve(str(tmp_path / name)).identify() for name in ("a.db", "b.db", "same.db")}
     assert key["a.db"] == key["same.db"] != key["b.db"]
     status = (tmp_path / "a.db").stat()
     assert key["a.db"] == f"sqlite:{status.st_dev:x}:{status.st_ino:x}"
@@ -93,11 +95,6 @@ def test_unknown_kinds_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "product"),
     [
-        ("postgresql://host/db", "PostgreSQL"),
-        ("postgres://ann@host/db", "PostgreSQL"),
-        ("POSTGRES://host/db", "PostgreSQL"),
-        ("service=prod", "PostgreSQL"),
-        ("host=db.example.com dbname=shop", "PostgreSQL"),
         ("mysql://host/db", "MySQL"),
         ("mariadb://host/db", "MariaDB"),
     ],
@@ -131,4 +128,18 @@ def test_a_password_is_refused_and_never_repeated(text: str) -> None:
 @given(st.text())
 def test_any_text_resolves_or_is_refused_in_words(text: str) -> None:
     with contextlib.suppress(UsageError, NotAvailableError):
-        assert resolve(text).url.startswith("sqlite:///")
+        assert resolve(text).url.startswith(("sqlite:///", "postgresql://"))
+
+
+def test_without_the_driver_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("psycopg", "engine.targets.postgres"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(NotAvailableError, match="psycopg, is not installed") as caught:
+        resolve("postgresql://ann@host/db")
+    assert caught.value.hint == "pip install 'dbtend[postgres]'"
+
+
+def test_the_driver_is_imported_only_where_it_is_used() -> None:
+    script = "import sys, engine, tui.cli; engine.look.canonical_url('/a.db'); sys.exit('psycopg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 from engine import Advice, CheckLevel, EngineName, Level, Operation, OperationInfo, TargetInfo
 from engine.config import TargetEntry
 from engine.errors import TargetBusyError, TargetUnavailableError
+from tests.building import SQLITE_OPERATIONS
 from tui.views.line import Role
 from tui.views.lists import TargetState, operation_rows, target_rows
 
 OFFERED = tuple(
     OperationInfo(operation=operation, summary=f"what {operation} is for", lock="blocks writers")
-    for operation in Operation
+    for operation in SQLITE_OPERATIONS
 )
 INFO = TargetInfo(
     url="sqlite:///sales.db", engine=EngineName.SQLITE, version="3.46.0", facts={"size": 24_100_000}, operations=OFFERED

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
 from engine.jobs import FINISHING, parent_status
+from tests.building import SQLITE_OPERATIONS
 from tui.views.detail import detail_lines
 from tui.views.history import history_row
 from tui.views.job_document import job_document
@@ -44,7 +45,7 @@ def parent(*children: ChildJob) -> ParentJob:
     return ParentJob(
         id=42,
         engine=EngineName.SQLITE,
-        request=Request(target=TARGET, operations=tuple(Operation)),
+        request=Request(target=TARGET, operations=SQLITE_OPERATIONS),
         status=parent_status((c.status, c.started_at is not None) for c in children),
         created_at=NOW - 60 * SECOND,
         started_at=NOW - 41 * SECOND,

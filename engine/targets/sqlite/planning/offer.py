@@ -89,6 +89,7 @@ OFFERS: Final[Mapping[Operation, Offer]] = {
         writes=False,
     ),
 }
+BY_OBJECT: Final = (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK)
 DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
 
 

@@ -15,11 +15,12 @@ from engine.targets.base import StepResult
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.connection.statement import fetch_all, open_connection
 from engine.targets.sqlite.planning.steps import Method
+from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import ENDLESS, commands_of, connected, endless, execute, when_running
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
 
-STOPPABLE = [operation for operation in Operation if operation is not Operation.CHECKPOINT]
+STOPPABLE = [operation for operation in SQLITE_OPERATIONS if operation is not Operation.CHECKPOINT]
 
 
 def assert_ended(threads: set[threading.Thread]) -> None:

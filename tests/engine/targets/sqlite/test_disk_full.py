@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.jobs import Operation, Reason, Status
+from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.small_disks import Ending, can_mount, endings
 from tests.sqlite_files import make_database
 
@@ -73,8 +74,8 @@ def test_where_memory_is_enough_no_disk_is_needed_for_temporary_files(tmp_path: 
 def test_on_a_disk_without_any_room_everything_ends_in_words(tmp_path: Path) -> None:
     database = template(tmp_path, "delete")
     size = database.stat().st_size
-    ended = endings(tmp_path, database, list(Operation), disk=size, temporary=4096, in_memory=True)
-    assert {ending.operation for ending in ended} == set(Operation)
+    ended = endings(tmp_path, database, list(SQLITE_OPERATIONS), disk=size, temporary=4096, in_memory=True)
+    assert {ending.operation for ending in ended} == set(SQLITE_OPERATIONS)
     for ending in ended:
         assert ending.unharmed, ending
         assert ending.left == (), ending

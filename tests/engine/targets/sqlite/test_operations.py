@@ -16,6 +16,7 @@ from engine.jobs import Operation, Options, Reason, Status
 from engine.targets import resolve
 from engine.targets.base import Verdict
 from engine.targets.sqlite import SqliteTarget
+from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import (
@@ -57,7 +58,7 @@ async def test_every_operation_completes_and_leaves_the_content_alone(
 
 def test_what_is_offered_is_every_operation_and_by_default_the_usual_four() -> None:
     target = SqliteTarget("/a.db")
-    assert set(target.operations) == set(Operation)
+    assert set(target.operations) == set(SQLITE_OPERATIONS)
     assert [*map(str, target.default_operations)] == ["vacuum", "analyze", "reindex", "optimize"]
     assert [*filter(target.writes, target.operations)] == [
         operation for operation in target.operations if operation not in {Operation.CHECK, Operation.BACKUP}
@@ -198,7 +199,7 @@ async def test_optimize_collects_missing_statistics(tmp_path: Path) -> None:
         assert db.execute("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'item'").fetchone() == (6,)
 
 
-@pytest.mark.parametrize("operation", list(Operation))
+@pytest.mark.parametrize("operation", list(SQLITE_OPERATIONS))
 async def test_a_database_without_tables_completes_or_needs_nothing(tmp_path: Path, operation: Operation) -> None:
     path = tmp_path / "a.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -309,7 +310,7 @@ async def test_a_name_that_is_no_utf8_stands_in_the_way_of_nothing(tmp_path: Pat
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         set_schema_sql(db, "my-index", b"CREATE INDEX [my\xffindex] ON item(price)")
         rename_in_schema(db, "my-index", b"my\xffindex")
-    for operation in set(Operation) - {Operation.CHECKPOINT, Operation.INCREMENTAL_VACUUM}:
+    for operation in set(SQLITE_OPERATIONS) - {Operation.CHECKPOINT, Operation.INCREMENTAL_VACUUM}:
         assert statuses(await run(path, operation)) == {Status.COMPLETED}
 
 
@@ -327,7 +328,7 @@ def overwrite_at_random(path: Path, seed: int) -> None:
 async def test_whatever_the_damage_everything_ends_in_words(tmp_path: Path, seed: int) -> None:
     path = make_database(tmp_path / "a.db", rows=100, journal_mode=("delete", "wal")[seed % 2])
     overwrite_at_random(path, seed)
-    for operation in Operation:
+    for operation in SQLITE_OPERATIONS:
         with contextlib.suppress(TargetError):
             target = resolve(str(path))
             async with target.connect(lock_timeout=0, writing=target.writes(operation)) as session:

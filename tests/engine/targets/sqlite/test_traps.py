@@ -20,6 +20,7 @@ from engine.advice import Past
 from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.base import StepContext, Verdict
+from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import (
@@ -144,7 +145,7 @@ async def test_trap_a_vacuum_completes_on_the_connection_that_has_looked_before(
         await session.facts(Operation.VACUUM)
         await session.info()
         await session.advise(Past(now=0), budget=None)
-        for operation in Operation:
+        for operation in SQLITE_OPERATIONS:
             planned = await session.plan(operation, Options())
         planned = await session.plan(Operation.VACUUM, Options())
         for step in planned.steps:
@@ -184,7 +185,7 @@ async def test_trap_what_vacuum_would_drop_in_silence_is_refused_by_name(tmp_pat
     assert (planned.verdict, planned.steps) == (Verdict.REFUSE, ())
     assert "VACUUM would silently drop 'group'" in str(planned.refused)
     assert (await plan(path, operation, force=True)).verdict is Verdict.REFUSE  # it would harm the data
-    for other in set(Operation) - {Operation.VACUUM, Operation.BACKUP}:
+    for other in set(SQLITE_OPERATIONS) - {Operation.VACUUM, Operation.BACKUP}:
         assert (await plan(path, other)).verdict is Verdict.OK
 
 
@@ -243,10 +244,10 @@ async def test_trap_nothing_that_a_session_does_drops_the_locks_of_its_process(
         db.execute("DELETE FROM item WHERE rowid = 150")
         target = resolve(str(path))
         async with target.connect(lock_timeout=0) as session:
-            await session.remarks([*Operation])
+            await session.remarks(SQLITE_OPERATIONS)
             await session.info()
             await session.advise(Past(now=0), budget=None)
-            for operation in Operation:
+            for operation in SQLITE_OPERATIONS:
                 await session.facts(operation)
                 for step in (await session.plan(operation, Options(jobs=2))).steps:
                     await session.execute(step, StepContext())

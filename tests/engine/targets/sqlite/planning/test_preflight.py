@@ -16,6 +16,7 @@ from engine.errors import TargetBusyError, TargetError, TargetRefusedError, Targ
 from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.sqlite import SqliteTarget
+from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, run, statuses
 from tests.sqlite_files import content, files_beside, make_database, rename_in_schema, transaction
 
@@ -171,7 +172,7 @@ async def test_a_path_through_a_file_and_a_name_too_long_are_unavailable(path: P
     assert "too long" in str(await refusal(path.parent / ("x" * 300)))
     assert "no such file" in str(await refusal(path.parent / "nowhere" / "b.db"))
     with pytest.raises(TargetUnavailableError, match="no such file"):
-        _ = resolve(str(path.parent / "b.db")).key
+        await resolve(str(path.parent / "b.db")).identify()
 
 
 def _read_only(path: Path) -> None:
@@ -233,7 +234,7 @@ async def test_a_hot_journal_is_rolled_back(path: Path) -> None:
     assert content(crashed) == before
 
 
-@pytest.mark.parametrize("operation", [op for op in Operation if SqliteTarget("/a.db").writes(op)])
+@pytest.mark.parametrize("operation", [op for op in SQLITE_OPERATIONS if SqliteTarget("/a.db").writes(op)])
 async def test_a_database_that_only_a_newer_sqlite_may_write_fails_in_words(path: Path, operation: Operation) -> None:
     patched(path, 18, b"\3")
     async with resolve(str(path)).connect(lock_timeout=1) as session:

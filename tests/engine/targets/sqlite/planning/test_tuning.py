@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engine.jobs import Operation
 from engine.targets.sqlite.planning.tuning import MEMORY_FOR_TEMPORARY, Tuning, in_words, pragmas, tuning
+from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database
 
 GB = 1_000_000_000
@@ -49,7 +50,7 @@ def test_temporary_files_stay_files_where_memory_is_short_or_unknown(memory: int
 
 
 def test_only_a_vacuum_has_its_temporary_files_in_memory() -> None:
-    assert {operation for operation in Operation if choose(operation).temporary} == {Operation.VACUUM}
+    assert {operation for operation in SQLITE_OPERATIONS if choose(operation).temporary} == {Operation.VACUUM}
 
 
 def test_reindex_sorts_with_helpers_and_keeps_changed_pages_back() -> None:
@@ -75,12 +76,12 @@ def test_a_check_goes_over_several_tables_at_once_but_not_over_very_many() -> No
 
 
 def test_a_file_that_another_machine_may_change_is_not_mapped() -> None:
-    assert not any(choose(operation, local=False).mapped for operation in Operation)
+    assert not any(choose(operation, local=False).mapped for operation in SQLITE_OPERATIONS)
 
 
 def test_only_what_reads_the_whole_file_reads_it_ahead() -> None:
-    assert {o for o in Operation if choose(o).read_ahead} == {Operation.CHECK, Operation.ANALYZE}
-    assert not any(choose(operation, whole=False).read_ahead for operation in Operation)
+    assert {o for o in SQLITE_OPERATIONS if choose(o).read_ahead} == {Operation.CHECK, Operation.ANALYZE}
+    assert not any(choose(operation, whole=False).read_ahead for operation in SQLITE_OPERATIONS)
 
 
 def test_what_writes_each_page_once_writes_to_a_disk_of_this_machine_meanwhile() -> None:
@@ -100,7 +101,7 @@ def test_what_is_as_sqlite_has_it_needs_no_command_and_no_word() -> None:
 
 
 @given(
-    operation=st.sampled_from(Operation),
+    operation=st.sampled_from(SQLITE_OPERATIONS),
     used_bytes=st.integers(0, 1 << 50),
     memory=st.integers(0, 1 << 50),
     processors=st.integers(1, 1024),

@@ -19,6 +19,7 @@ from engine.targets import resolve
 from engine.targets.base import StepContext, StepProgress, Verdict
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.system.space import Need
+from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, set_schema_sql
@@ -349,7 +350,7 @@ async def test_a_directory_that_is_gone_since_the_plan_is_told_in_words(tmp_path
 
 
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
-@pytest.mark.parametrize("operation", Operation)
+@pytest.mark.parametrize("operation", SQLITE_OPERATIONS)
 async def test_a_file_that_is_moved_after_the_plan_makes_no_step_fail_but_in_words(
     tmp_path: Path, operation: Operation, journal_mode: str
 ) -> None:

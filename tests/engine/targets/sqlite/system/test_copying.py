@@ -346,7 +346,7 @@ async def test_a_recovery_and_another_backup_leave_a_copy_alone_that_is_being_ma
     async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
         assert (await execute(session, copy)).status is Status.COMPLETED
         async with connected(path) as (another, _):
-            assert (await another.recover(Options(), StepContext())).status is Status.COMPLETED
+            assert (await another.recover(Options(), StepContext())).is_well
         assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
         assert (await execute(session, check)).status is Status.COMPLETED
     assert files_beside(path) == {"sales.db", todays_backup(path).name, todays_backup(path, ".2").name}
@@ -458,7 +458,7 @@ async def test_what_killed_attempts_left_is_removed_by_a_recovery_and_nothing_el
     for name in others - files_beside(path):
         path.with_name(name).write_text("of others")
     async with connected(path) as (session, _):
-        assert (await session.recover(Options(), StepContext())).status is Status.COMPLETED
+        assert (await session.recover(Options(), StepContext())).is_well
     assert files_beside(path) == {"sales.db", *others}
 
 
@@ -467,13 +467,13 @@ async def test_a_directory_that_cannot_be_read_or_is_gone_keeps_no_recovery_from
 ) -> None:
     async with connected(path) as (session, _):
         gone = Options(backup_to=str(path.parent / "gone" / "copy.db"))
-        assert (await session.recover(gone, StepContext())).status is Status.COMPLETED
+        assert (await session.recover(gone, StepContext())).is_well
 
         def refuse(*_: object) -> None:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(os, "scandir", refuse)  # a real one would not keep root out
-        assert (await session.recover(Options(), StepContext())).status is Status.COMPLETED
+        assert (await session.recover(Options(), StepContext())).is_well
 
 
 def test_what_was_discarded_can_be_discarded_again(path: Path) -> None:

@@ -1,0 +1,1 @@
+-- PostgreSQL: its name and its operations, which the triggers learn.

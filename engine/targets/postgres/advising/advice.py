@@ -1,0 +1,150 @@
+"""What a database needs, in a line for each operation: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from engine.advice import Advice, Level, Past, worst
+from engine.jobs import CheckLevel, Facts, Operation
+from engine.targets.postgres.advising.needs import Need, Needs
+from engine.targets.postgres.reading.condition import Condition
+from engine.targets.postgres.reading.horizon import Holder
+from engine.words import counted, listed, size, span
+
+COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
+"""What optimize does where it is needed."""
+
+
+def advise(condition: Condition, needs: Needs, past: Past) -> tuple[Advice, ...]:
+    """One for each operation that there is advice on, in the order in which they are best run."""
+    needy = needs.vacuum.keys() | needs.analyze.keys() | needs.reindex.keys() | needs.rewrite.keys()
+    names = {table.oid: table.shown for table in condition.tables if table.oid in needy}
+    names |= {index.oid: index.shown for index in condition.indexes if index.oid in needy}
+    single = [
+        _vacuum(condition, needs, names),
+        _analyze(condition, needs, names),
+        _reindex(needs, names),
+        _leftovers(condition, needs),
+    ]
+    return (*single, _optimize(single), _check(condition, past), _vacuum_full(needs, names))
+
+
+def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str]) -> Advice:
+    oldest = max((table.xid_age for table in condition.activity), default=0)
+    facts: dict[str, int] = {
+        "tables": len(needs.vacuum),
+        "dead_rows": sum(table.dead for table in condition.activity),
+        "oldest_xid_age": oldest,
+    }
+    reason = (
+        _reason(needs.vacuum, names, "table") or f"no table has more dead rows than usual{_counted_since(condition)}"
+    )
+    if needs.vacuum and (holder := _old_holder(condition)):
+        reason += f"; dead rows are kept as long as there is {holder.words}"
+    return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names)
+
+
+def _old_holder(condition: Condition) -> Holder | None:
+    return next((holder for holder in condition.horizon.holders if holder.is_old), None)
+
+
+def _counted_since(condition: Condition) -> str:
+    """After a crash a server knows nothing of what was before: that is no proof that there is nothing to do."""
+    if not condition.counters_young:
+        return ""
+    since = condition.counters_reset_at
+    return f", as far as the server has counted since {since:%Y-%m-%d %H:%M}" if since else ", counted since its start"
+
+
+def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str]) -> Advice:
+    nothing = f"statistics are as young as usual{_counted_since(condition)}"
+    reason = _reason(needs.analyze, names, "table") or nothing
+    return _advice(Operation.ANALYZE, needs.analyze, reason, {"tables": len(needs.analyze)}, names)
+
+
+def _reindex(needs: Needs, names: Mapping[int, str]) -> Advice:
+    wasted = sum(need.gain for need in needs.reindex.values())
+    reason = _reason(needs.reindex, names, "index") or "no index is invalid, in doubt, or much larger than it must be"
+    facts = {"indexes": len(needs.reindex), "wasted_bytes": wasted}
+    return _advice(Operation.REINDEX, needs.reindex, reason, facts, names, gain=wasted)
+
+
+def _leftovers(condition: Condition, needs: Needs) -> Advice:
+    left = [index.shown for index in needs.leftovers]
+    duplicates = [f"{one.name} does the same as {one.same_as} ({size(one.bytes)})" for one in condition.duplicates]
+    said = [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
+    said += [f"drop what you do not need: {listed(duplicates, 3)}"] if duplicates else []
+    return Advice(
+        operation=Operation.CLEAN_LEFTOVERS,
+        level=Level.SOON if left else Level.NONE,
+        reason="; ".join(said) or "nothing is left over",
+        facts={"leftovers": len(left), "duplicate_indexes": len(duplicates)},
+        objects=tuple(left),
+    )
+
+
+def _optimize(single: list[Advice]) -> Advice:
+    needed = [one for one in single if one.is_needed]
+    said = [f"{one.operation} of {counted(len(one.objects), _noun(one.operation))}" for one in needed]
+    return Advice(
+        operation=Operation.OPTIMIZE,
+        level=worst(needed) if needed else Level.NONE,
+        reason=f"does exactly what is needed: {', '.join(said)}" if said else "nothing is needed",
+        covers=COVERED,
+    )
+
+
+def _noun(operation: Operation) -> str:
+    return "index" if operation in {Operation.REINDEX, Operation.CLEAN_LEFTOVERS} else "table"
+
+
+def _check(condition: Condition, past: Past) -> Advice:
+    checked = past.checked_at.get(CheckLevel.FULL) or past.checked_at.get(CheckLevel.QUICK)
+    if not condition.has_amcheck:
+        reason = "the extension amcheck is not installed: CREATE EXTENSION amcheck"
+    elif past.damage is not None:
+        reason = f"the last check found: {past.damage}"
+    elif checked is not None:
+        reason = f"found nothing {span((past.now - checked) / 1e6)} ago"
+    else:
+        reason = "not checked yet; worth it after a crash, a copy, or an upgrade of the operating system"
+    return Advice(operation=Operation.CHECK, level=Level.NONE, reason=reason, check=CheckLevel.FULL)
+
+
+def _vacuum_full(needs: Needs, names: Mapping[int, str]) -> Advice:
+    wasted = sum(need.gain for need in needs.rewrite.values())
+    reason = _reason(needs.rewrite, names, "table")
+    if reason:
+        reason += "; it locks everybody out, so choose the tables and the time yourself"
+    return Advice(
+        operation=Operation.VACUUM_FULL,
+        level=Level.NONE,
+        reason=reason or "no table is much larger than it must be",
+        gain=f"about {size(wasted)}" if wasted else "",
+        facts={"tables": len(needs.rewrite), "wasted_bytes": wasted},
+    )
+
+
+def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str) -> str:
+    """The most urgent in full, of the others how many there are."""
+    if not needs:
+        return ""
+    ranked = sorted(needs.items(), key=lambda item: (list(Level).index(item[1].level), -item[1].gain, names[item[0]]))
+    (oid, first), *others = ranked
+    more = f"; {counted(len(others), noun)} more" if others else ""
+    return f"{names[oid]}: {first.reason}{more}"
+
+
+def _advice(
+    operation: Operation, needs: Mapping[int, Need], reason: str, facts: Facts, names: Mapping[int, str], gain: int = 0
+) -> Advice:
+    levels = {need.level for need in needs.values()}
+    return Advice(
+        operation=operation,
+        level=next((level for level in Level if level in levels), Level.NONE),
+        reason=reason,
+        gain=f"about {size(gain)}" if gain else "",
+        facts=facts,
+        objects=tuple(names[oid] for oid in needs),
+    )

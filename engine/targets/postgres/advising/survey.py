@@ -1,0 +1,84 @@
+"""Finding out the condition of a database: seven queries, and exact looks only where they are wanted."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Final
+
+import psycopg
+
+from engine.errors import TargetError
+from engine.targets.postgres.advising.bloat import table_share, tree_share
+from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.reading import condition as queries
+from engine.targets.postgres.reading import horizon
+from engine.targets.postgres.reading.condition import Activity, Condition, Duplicate, TableShape, TreeShape
+from engine.targets.postgres.reading.reader import Reader
+
+SUSPICIOUS: Final = 0.2
+"""An estimate from which on it is worth to measure."""
+_EXTENSIONS: Final = """
+SELECT e.extname, n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+WHERE e.extname IN ('amcheck', 'pgstattuple')
+"""
+
+
+async def survey(reader: Reader, *, thorough: bool = False) -> Condition:
+    """`thorough`: measure what looks bloated with pgstattuple, where it is installed; it reads those whole.
+
+    Raises TargetError.
+    """
+    ((sees_all,),) = await reader.rows(queries.READS_STATISTICS)
+    ((reset_at, young),) = await reader.rows(queries.COUNTERS)
+    extensions = dict(await reader.rows(_EXTENSIONS))
+    tables = [TableShape(*row) for row in await _shapes(reader, queries.TABLE_SHAPES, sees_all)]
+    trees = [TreeShape(*row) for row in await _shapes(reader, queries.TREE_SHAPES, sees_all)]
+    density: dict[int, float] = {}
+    free: dict[int, float] = {}
+    if thorough and "pgstattuple" in extensions:
+        await reader.rows("SELECT set_config('statement_timeout', '0', false)")  # it takes the time it takes
+        schema = quote(extensions["pgstattuple"])
+        density = await _densities(reader, schema, trees)
+        free = await _free_shares(reader, schema, tables)
+    return Condition(
+        tables=await reader.tables(),
+        indexes=await reader.indexes(),
+        activity=[Activity(*row) for row in await reader.rows(queries.activity_query(reads_statistics=sees_all))],
+        horizon=await horizon.read(reader),
+        table_shapes=tables,
+        tree_shapes=trees,
+        duplicates=[Duplicate(*row) for row in await reader.rows(queries.DUPLICATES)],
+        drifted=frozenset(oid for (oid,) in await reader.rows(queries.drifted_query(reader.server.version))),
+        density=density,
+        free_share=free,
+        has_amcheck="amcheck" in extensions,
+        counters_reset_at=reset_at,
+        counters_young=young,
+    )
+
+
+async def _shapes(reader: Reader, query: str, sees_all: bool) -> list[tuple[Any, ...]]:
+    return await reader.rows(queries.shapes_query(query, reads_statistics=sees_all))
+
+
+async def _densities(reader: Reader, schema: str, trees: list[TreeShape]) -> dict[int, float]:
+    found = {}
+    for tree in trees:
+        if (tree_share(tree) or 0.0) >= SUSPICIOUS:
+            query = f"SELECT avg_leaf_density FROM {schema}.pgstatindex({tree.oid}::oid::regclass)"
+            with contextlib.suppress(psycopg.Error, TargetError):  # one that may not be read stays estimated
+                found[tree.oid] = float((await reader.rows_or_error(query))[0][0])
+    return found
+
+
+async def _free_shares(reader: Reader, schema: str, tables: list[TableShape]) -> dict[int, float]:
+    found = {}
+    for table in tables:
+        if table_share(table) >= SUSPICIOUS:
+            query = (
+                "SELECT (dead_tuple_percent + approx_free_percent) / 100"
+                f" FROM {schema}.pgstattuple_approx({table.oid}::oid::regclass)"
+            )
+            with contextlib.suppress(psycopg.Error, TargetError):
+                found[table.oid] = float((await reader.rows_or_error(query))[0][0])
+    return found

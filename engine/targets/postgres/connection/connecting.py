@@ -1,0 +1,140 @@
+"""Opening a connection that is fit for maintenance: what it is set to, read back, and who answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+
+from engine.errors import TargetUnavailableError
+from engine.targets.postgres.connection.errors import connecting_error
+from engine.targets.postgres.connection.naming import Address
+
+Connection = psycopg.AsyncConnection[Any]
+
+PROGRAM: Final = "dbtend"
+LOOKING_TIMEOUT: Final = 60.0
+"""Seconds that a query of the catalog may take."""
+GONE_AFTER: Final = 2
+"""Seconds after which the server notices that we are gone, and ends what runs for us."""
+_KEEPALIVE: Final = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+    "connect_timeout": "10",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Who answers on a connection."""
+
+    version: int
+    """As server_version_num: 170010."""
+    version_text: str
+    backend: int
+    """The process of the server that serves this connection; behind a pooler libpq is told another one."""
+    database: str
+    database_oid: int
+    system: str
+    """The identifier of the cluster, the same under whatever address."""
+    user: str
+    is_superuser: bool
+    is_standby: bool
+    reads_only: bool
+    may_signal: bool
+
+    @property
+    def major(self) -> int:
+        return self.version // 10_000
+
+    @property
+    def key(self) -> str:
+        return f"postgresql:{self.system}:{self.database_oid}"
+
+
+_WHO: Final = """
+SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_backend_pid(),
+    current_database(), (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
+    (SELECT system_identifier::text FROM pg_control_system()), current_user,
+    (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), pg_is_in_recovery(),
+    current_setting('default_transaction_read_only') = 'on', pg_has_role(current_user, 'pg_signal_backend', 'USAGE')
+"""
+_READ_BACK: Final = """
+SELECT pg_backend_pid(), current_setting('statement_timeout'), current_setting('lock_timeout'),
+    current_setting('search_path'), current_setting('application_name')
+"""
+
+
+async def connect(
+    address: Address, *, name: str, lock_timeout: float, statement_timeout: float = 0, read_only: bool = False
+) -> tuple[Connection, Server]:
+    """A connection with everything set that could end our work too soon, or let it go on for ever.
+
+    Args:
+        name: what the server is told that we are.
+        read_only: let the server refuse whatever would change something.
+
+    Raises TargetError.
+    """
+    parameters, what = address.parameters, address.url
+    asked: dict[str, Any] = {**{key: value for key, value in _KEEPALIVE.items() if key not in parameters}, **parameters}
+    try:
+        connection = await psycopg.AsyncConnection.connect(autocommit=True, application_name=name, **asked)
+    except (psycopg.Error, OSError) as error:
+        raise connecting_error(what, error) from None
+    try:
+        server = await _set_up(connection, name, lock_timeout, statement_timeout, what)
+        if read_only:
+            await connection.execute("SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false)")
+    except BaseException as error:
+        await connection.close()
+        if isinstance(error, psycopg.Error):
+            raise connecting_error(what, error) from None
+        raise
+    return connection, server
+
+
+async def _set_up(
+    connection: Connection, name: str, lock_timeout: float, statement_timeout: float, what: str
+) -> Server:
+    version = connection.info.server_version
+    milliseconds = max(round(lock_timeout * 1000), 1)  # 0 would mean to wait for ever
+    settings = {
+        "statement_timeout": f"{round(statement_timeout * 1000)}",
+        "lock_timeout": f"{milliseconds}",
+        "idle_in_transaction_session_timeout": "0",
+        "search_path": "",
+        "client_min_messages": "notice",
+        "application_name": name,
+        "tcp_keepalives_idle": "30",
+        "tcp_keepalives_interval": "10",
+        "tcp_keepalives_count": "3",
+    }
+    if version >= 140_000:
+        settings["idle_session_timeout"] = "0"
+    if version >= 170_000:
+        settings["transaction_timeout"] = "0"
+    calls = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(settings))
+    await connection.execute(f"SELECT {calls}", [word for pair in settings.items() for word in pair])
+    # English words, where we may ask for them; and some servers cannot watch their clients.
+    for setting, value in (("lc_messages", "C"), ("client_connection_check_interval", f"{GONE_AFTER}s")):
+        if setting == "lc_messages" or version >= 140_000:
+            try:
+                await connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (setting, value))
+            except psycopg.errors.Error as error:
+                if connection.closed:
+                    raise error from None
+    server = Server(*await _one(connection, _WHO))
+    backend, timeout, locks, path, _ = await _one(connection, _READ_BACK)
+    kept = (backend, path, timeout == "0" or statement_timeout > 0, locks != "0")
+    if kept != (server.backend, "", True, True):
+        why = "does not keep what a session is set to: it seems to go through a pooler"
+        raise TargetUnavailableError(what, why, "give the address of the server itself, or a pool in session mode")
+    return server
+
+
+async def _one(connection: Connection, query: str) -> Any:
+    return await (await connection.execute(query)).fetchone()

@@ -1,0 +1,147 @@
+"""What PostgreSQL says when something fails, as a sentence that says what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import psycopg
+
+from engine.errors import TargetBusyError, TargetError, TargetRefusedError, TargetUnavailableError
+from engine.jobs import Reason
+
+LOCK_TIMEOUT: Final = "55P03"
+CANCELLED: Final = "57014"
+DEADLOCK: Final = "40P01"
+NO_RIGHT: Final = "42501"
+NO_TABLE: Final = "42P01"
+READ_ONLY: Final = "25006"
+DISK_FULL: Final = "53100"
+TERMINATED: Final = "57P01"
+
+_PASSWORD: Final = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
+_USER_INFO: Final = re.compile(r"(\w://[^:/@\s]*):[^@\s]*@")
+
+
+def redacted(text: str) -> str:
+    """Words of a driver or a server without what may be a password."""
+    if not ("password" in text.lower() or "://" in text or os.environ.get("PGPASSWORD")):
+        return text
+    text = _USER_INFO.sub(r"\1:***@", _PASSWORD.sub(r"\1***", text))
+    known = os.environ.get("PGPASSWORD")
+    return text.replace(known, "***") if known else text
+
+
+def said(error: BaseException) -> str:
+    """The first line of what an error says, redacted."""
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    lines = (primary or str(error)).strip().splitlines()
+    return redacted(lines[0] if lines else type(error).__name__)
+
+
+# A refused connection has no SQLSTATE, only words; where they are in another language, they are passed on as they are.
+_REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
+    (
+        r"too many clients|too many connections|remaining connection slots",
+        TargetBusyError, "the server has no connection left", "end some, or raise max_connections",
+    ),
+    (
+        r"password authentication failed|no password supplied|fe_sendauth",
+        TargetUnavailableError, "the password is missing or wrong",
+        "put it into ~/.pgpass (mode 0600) or a service file, or set PGPASSFILE",
+    ),
+    (r'role "[^"]*" does not exist', TargetUnavailableError, "there is no such role", "check the user in the target"),
+    (
+        r'database "[^"]*" does not exist', TargetUnavailableError, "there is no such database",
+        "list them with psql -l",
+    ),
+    (
+        r"no pg_hba\.conf entry", TargetUnavailableError, "the server lets nobody in like this",
+        "allow the host, user and database in its pg_hba.conf",
+    ),
+    (
+        r"definition of service .* not found|service file .* not found", TargetUnavailableError,
+        "there is no such service", "name it in ~/.pg_service.conf, or in the file that PGSERVICEFILE names",
+    ),
+    (
+        r"starting up|shutting down|recovery mode|not yet accepting", TargetBusyError, "the server is not up yet",
+        "try again in a moment",
+    ),
+    (
+        r"Connection refused|No such file or directory|could not translate host|Name or service|No route to host",
+        TargetUnavailableError, "no server answers there", "check host and port, and whether it runs",
+    ),
+    (r"timeout expired|timed out", TargetUnavailableError, "the server does not answer", "check host and network"),
+    (
+        r"permission denied for database", TargetUnavailableError, "the role must not connect to it",
+        "GRANT CONNECT ON DATABASE ... TO ...",
+    ),
+)  # fmt: skip
+
+
+def connecting_error(what: str, error: BaseException) -> TargetError:
+    """Why a connection cannot be had."""
+    words = redacted(str(error))
+    for pattern, kind, why, hint in _REFUSALS:
+        if re.search(pattern, words):
+            return kind(what, why, hint)
+    return TargetUnavailableError(what, f"cannot be connected to: {said(error)}", "")
+
+
+def reading_error(what: str, error: psycopg.Error) -> TargetError:
+    """Why the catalog could not be read."""
+    state = error.sqlstate
+    if state == LOCK_TIMEOUT:
+        return TargetBusyError(what, "its catalog is locked by somebody", "try again later")
+    if state is None or state.startswith(("57P", "08")):
+        return TargetUnavailableError(what, "the connection was lost", "check the server, then try again")
+    if state == NO_RIGHT:
+        return TargetRefusedError(what, said(error), "connect as a role that may read the catalog")
+    return TargetError(what, f"cannot be looked at: {said(error)}", "")
+
+
+_SENTENCES: Final[Mapping[str, str]] = {
+    DEADLOCK: "it was in a deadlock with another session, and gave way. Try again",
+    READ_ONLY: "the server or the role allows no change: it is a standby, or default_transaction_read_only is on",
+    DISK_FULL: "the disk of the server is full: what this step had written is given back. Make room, then try again",
+    "53300": "the server has no connection left. End some, or use fewer --jobs",
+    "53200": "the server is out of memory. Lower maintenance_work_mem, or use fewer --jobs",
+    TERMINATED: "an administrator ended the connection, or the server was shut down",
+    "57P02": "another process of the server crashed, and it restarts. What was not finished is rolled back",
+    "57P03": "the server is starting or stopping. Try again in a moment",
+    "XX001": "a page of it is damaged: look at its disk, and at the backups, before anything else",
+    "XX002": "an index of it is damaged: REINDEX it, and look at the disk",
+    "42P01": "it is gone: somebody has dropped it meanwhile",
+    "42704": "it is gone: somebody has dropped it meanwhile",
+    "55006": "it is in use. Try again later",
+}
+
+
+def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: str = "") -> str:
+    """Why a step failed. `blockers`: who held the lock that it waited for, in words."""
+    state = error.sqlstate
+    if state == LOCK_TIMEOUT:
+        who = f" held by {blockers}" if blockers else " that somebody else holds"
+        return f"it waited {waited:g} s for a lock{who}. Try again, or with a longer --lock-timeout"
+    if state == CANCELLED:
+        return f"somebody else cancelled it: {said(error)}"
+    if state in _SENTENCES:
+        return _SENTENCES[state or ""]
+    if state is None and is_closed:
+        return "the connection was lost: the server crashed or was shut down at once, or the network failed"
+    return said(error)
+
+
+def reason_of(error: psycopg.Error) -> Reason | None:
+    """Why, where it is other than an error of the operation."""
+    match error.sqlstate:
+        case "55P03" | "53300" | "57P03" | "55006":
+            return Reason.TARGET_BUSY
+        case "42501" | "25006":
+            return Reason.REFUSED
+        case "0A000":
+            return Reason.NOT_SUPPORTED
+        case _:
+            return None

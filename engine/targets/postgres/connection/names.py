@@ -1,0 +1,22 @@
+"""Names of relations: quoted for SQL, and as people write them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_SIMPLE: Final = re.compile(r"[a-z_][a-z0-9_$]*")
+
+
+def quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def qualified(schema: str, name: str) -> str:
+    """As SQL takes it, whatever the search path is."""
+    return f"{quote(schema)}.{quote(name)}"
+
+
+def shown(schema: str, name: str) -> str:
+    """As a DBA would type it: quoted only where it must be."""
+    return ".".join(part if _SIMPLE.fullmatch(part) else quote(part) for part in (schema, name))

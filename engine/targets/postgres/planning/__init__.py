@@ -1,0 +1,1 @@
+"""What would be done: steps, and what preflight says."""

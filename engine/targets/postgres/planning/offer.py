@@ -1,0 +1,103 @@
+"""What is offered for PostgreSQL, in words a DBA reads before choosing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine.jobs import Operation, ServerOptions
+from engine.targets.base import OperationInfo
+
+BLOCKS_MAINTENANCE: Final = "blocks no reader and no writer; other maintenance of the table waits"
+BLOCKS_WRITERS: Final = "blocks writers of the table, and nearly all its readers"
+BLOCKS_EVERYONE: Final = "blocks everyone from the table"
+BLOCKS_NOBODY: Final = "blocks nobody"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An operation: what it is for, whom it blocks, and what a cancel leaves."""
+
+    summary: str
+    lock: str
+    after_cancel: str
+    writes: bool = True
+    is_repeatable: bool = True
+    needs_yes: str = ""
+
+
+OFFERS: Final[Mapping[Operation, Offer]] = {
+    Operation.VACUUM: Offer(
+        summary="removes dead rows, and keeps transaction ids from running out",
+        lock=BLOCKS_MAINTENANCE,
+        after_cancel="the pages done so far stay clean",
+    ),
+    Operation.ANALYZE: Offer(
+        summary="collects statistics for the query planner",
+        lock=BLOCKS_MAINTENANCE,
+        after_cancel="the old statistics stay",
+    ),
+    Operation.REINDEX: Offer(
+        summary="rebuilds every index, one by one, concurrently",
+        lock=BLOCKS_MAINTENANCE,
+        after_cancel="the index stays as it was; the unfinished copy is dropped",
+    ),
+    Operation.OPTIMIZE: Offer(
+        summary="does exactly what the advice calls for: VACUUM, ANALYZE, REINDEX, leftovers",
+        lock=BLOCKS_MAINTENANCE,
+        after_cancel="what was done stays done",
+    ),
+    Operation.CHECK: Offer(
+        summary="looks for damage in tables and B-trees (amcheck)",
+        lock=BLOCKS_NOBODY,
+        after_cancel="nothing is ever changed",
+        writes=False,
+    ),
+    Operation.CLEAN_LEFTOVERS: Offer(
+        summary="drops invalid indexes that an interrupted REINDEX CONCURRENTLY left behind",
+        lock=BLOCKS_MAINTENANCE,
+        after_cancel="the index stays, invalid as it was",
+    ),
+    Operation.VACUUM_FULL: Offer(
+        summary="rewrites tables without their dead space, and all their indexes",
+        lock=BLOCKS_EVERYONE,
+        after_cancel="nothing changed",
+        is_repeatable=False,
+        needs_yes="locks everybody out of each table while it is rewritten",
+    ),
+    Operation.CLUSTER: Offer(
+        summary="rewrites tables in the order of the index they are clustered on",
+        lock=BLOCKS_EVERYONE,
+        after_cancel="nothing changed",
+        is_repeatable=False,
+        needs_yes="locks everybody out of each table while it is rewritten",
+    ),
+}
+DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
+OFFLINE_REINDEX: Final = "with --offline keeps writers, and nearly all readers, off each table meanwhile"
+
+
+def operation_infos() -> tuple[OperationInfo, ...]:
+    return tuple(
+        OperationInfo(operation=operation, summary=offer.summary, lock=offer.lock)
+        for operation, offer in OFFERS.items()
+    )
+
+
+def keeps_out(operation: Operation, options: ServerOptions) -> str:
+    """Whom an operation cannot go on beside: a key of `reading.locks.CONFLICTS`."""
+    if operation is Operation.REINDEX and options.offline:
+        return "writers"
+    return "everybody" if OFFERS[operation].lock == BLOCKS_EVERYONE else "maintenance"
+
+
+def remarks(operations: Sequence[Operation]) -> tuple[str, ...]:
+    """What is odd about doing these operations in this order."""
+    said = []
+    rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER}]
+    if rewrites and Operation.REINDEX in operations:
+        said.append(f"{rewrites[0]} rebuilds the indexes of its tables, too: reindex repeats that")
+    if rewrites and Operation.ANALYZE in operations[: operations.index(rewrites[0])]:
+        said.append(f"analyze is of more use after {rewrites[0]}")
+    return tuple(said)

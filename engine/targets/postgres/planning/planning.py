@@ -1,0 +1,227 @@
+"""The plan of an operation: what has to be looked at for it, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from engine.errors import UsageError
+from engine.jobs import CheckLevel, Operation, Options
+from engine.targets.base import OperationPlan
+from engine.targets.postgres.planning import plans
+from engine.targets.postgres.planning.scope import Scope, grant, scope, without_right
+from engine.targets.postgres.planning.steps import PgStep
+from engine.targets.postgres.reading import horizon
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.relations import Index, Table
+from engine.words import listed
+
+_Relation = TypeVar("_Relation", Table, Index)
+
+KEPT_FREE: Final = 3
+"""Connections of the server that are left to others."""
+PARTITIONS: Final = "SELECT inhparent::int8, inhrelid::int8 FROM pg_inherits"
+FREE_CONNECTIONS: Final = """
+SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int
+"""
+AMCHECK: Final = """
+SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'
+"""
+ANALYZED: Final = "SELECT DISTINCT starelid::int8 FROM pg_statistic"
+ANALYZED_AS_SEEN: Final = """
+SELECT DISTINCT c.oid::int8 FROM pg_stats AS s JOIN pg_namespace AS n ON n.nspname = s.schemaname
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = s.tablename
+"""
+
+
+async def plan(reader: Reader, operation: Operation, options: Options) -> OperationPlan:
+    """See `Session.plan`."""
+    version = reader.server.version
+    if problem := plans.not_offered(options.server, version):
+        return OperationPlan(operation=operation, refused=problem)
+    tables, indexes = await reader.tables(), await reader.indexes()
+    await reader.require((), options.server.schemas)
+    found = scope(operation, options, tables, indexes, await _partitions(reader))
+    planned = await _planned(reader, operation, options, found, {table.oid: table for table in tables})
+    if not planned.steps:
+        return planned
+    return await _in_parallel(reader, planned, options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What is to be done to tables and indexes, by oid, each with its reason."""
+
+    tables: Sequence[Table]
+    """All that there are, as are the indexes."""
+    indexes: Sequence[Index]
+    vacuum: Mapping[int, str]
+    analyze: Mapping[int, str]
+    reindex: Mapping[int, str]
+
+
+async def plan_needed(reader: Reader, options: Options, needed: Needed) -> OperationPlan:
+    """What the advice calls for."""
+    version, role = reader.server.version, reader.server.user
+    tables, indexes = needed.tables, needed.indexes
+    vacuum, analyze, reindex = needed.vacuum, needed.analyze, needed.reindex
+    problem = plans.not_offered(options.server, version) or (plans.unsafe(options.server, version) if reindex else "")
+    if problem:
+        return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
+    await reader.require((), options.server.schemas)
+    found = scope(Operation.OPTIMIZE, options, tables, indexes, await _partitions(reader))
+    of_tables, tables_left_out = _allowed([t for t in found.tables if t.oid in vacuum.keys() | analyze.keys()])
+    of_indexes, indexes_left_out = _allowed(
+        [index for index in found.indexes if index.oid in reindex and not index.is_exclusion]
+    )
+    leftovers, _ = _allowed(_leftovers(found.indexes))
+    both = replace(options, server=replace(options.server, analyze=True))
+    dirty = [table for table in of_tables if table.oid in vacuum]
+    steps = [
+        *plans.drop_steps(leftovers),
+        *plans.vacuum_steps([table for table in dirty if table.oid in analyze], both, version, vacuum),
+        *plans.vacuum_steps([table for table in dirty if table.oid not in analyze], options, version, vacuum),
+        *plans.analyze_steps([t for t in of_tables if t.oid not in vacuum], options, version, analyze),
+        *plans.reindex_steps(of_indexes, {table.oid: table for table in tables}, options, reindex),
+    ]
+    rights = _rights([*tables_left_out, *indexes_left_out], role, version)
+    planned = _of(Operation.OPTIMIZE, steps, rights, found, "nothing is needed")
+    return await _in_parallel(reader, planned, options) if planned.steps else planned
+
+
+async def _partitions(reader: Reader) -> dict[int, list[int]]:
+    """Of every table the oids of its direct children."""
+    children: dict[int, list[int]] = {}
+    for parent, child in await reader.rows(PARTITIONS):
+        children.setdefault(parent, []).append(child)
+    return children
+
+
+async def _planned(
+    reader: Reader, operation: Operation, options: Options, found: Scope, tables: dict[int, Table]
+) -> OperationPlan:
+    version, role = reader.server.version, reader.server.user
+    match operation:
+        case Operation.VACUUM:
+            wanted, left_out = _allowed([table for table in found.tables if not table.is_partitioned])
+            steps = plans.vacuum_steps(wanted, options, version, {})
+            if steps and not found.is_named:
+                steps += plans.database_statistics(version)
+            held = horizon.warnings(await horizon.read(reader))
+            return _of(operation, steps, [*_rights(left_out, role, version), *held], found)
+        case Operation.ANALYZE:
+            wanted, left_out = _allowed(found.tables)
+            if options.server.missing_only:
+                analyzed = await _analyzed(reader)
+                wanted = [table for table in wanted if table.oid not in analyzed]
+                if not wanted:
+                    return OperationPlan(operation=operation, not_needed="every table has statistics")
+            named = found.is_named or options.server.missing_only
+            steps = plans.analyze_steps(wanted, options, version, {}, named=named)
+            return _of(operation, steps, _rights(left_out, role, version), found)
+        case Operation.REINDEX:
+            return _reindex(operation, options, found, tables, reader)
+        case Operation.VACUUM_FULL | Operation.CLUSTER:
+            return _rewrite(operation, found, role, version)
+        case Operation.CLEAN_LEFTOVERS:
+            leftovers, not_ours = _allowed(_leftovers(found.indexes))
+            steps = plans.drop_steps(leftovers)
+            return _of(operation, steps, _rights(not_ours, role, version), found, "no index is left over")
+        case Operation.CHECK:
+            return await _check(reader, options, found)
+        case _:
+            raise UsageError(str(operation), "PostgreSQL has no such operation")
+
+
+def _reindex(
+    operation: Operation, options: Options, found: Scope, tables: dict[int, Table], reader: Reader
+) -> OperationPlan:
+    version, role = reader.server.version, reader.server.user
+    if problem := plans.unsafe(options.server, version):
+        return OperationPlan(operation=operation, refused=problem)
+    mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
+    mine = [index for index in mine if index.is_valid or found.is_named]
+    wanted, left_out = _allowed(mine)
+    warnings = _rights([index for index in left_out if not index.of_toast], role, version)
+    toast = [index for index in left_out if index.of_toast and tables[index.table_oid].may_be_maintained]
+    if toast:
+        names = listed([index.table_shown for index in toast])
+        warnings.append(f"the TOAST indexes of {names} are left out: only the owner may rebuild them")
+    if not options.server.offline and (exclusive := [index for index in wanted if index.is_exclusion]):
+        wanted = [index for index in wanted if not index.is_exclusion]
+        names = listed([index.shown for index in exclusive])
+        warnings = [*warnings, f"left out, as exclusion constraints cannot be rebuilt concurrently: {names}"]
+    if leftovers := _leftovers(found.indexes):
+        names = listed([index.shown for index in leftovers])
+        warnings = [*warnings, f"left out, as they are leftovers that clean-leftovers drops: {names}"]
+    return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, found)
+
+
+def _rewrite(operation: Operation, found: Scope, role: str, version: int) -> OperationPlan:
+    wanted, left_out = _allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
+    if operation is Operation.CLUSTER:
+        without = [table for table in wanted if table.clustered_by is None]
+        if found.is_named and without:
+            name = without[0].shown
+            why = f"{name} has no index to go by: ALTER TABLE {name} CLUSTER ON index_name"
+            return OperationPlan(operation=operation, refused=why)
+        wanted = [table for table in wanted if table.clustered_by is not None]
+    steps = plans.rewrite_steps(operation, wanted, {})
+    return _of(operation, steps, _rights(left_out, role, version), found, "no table is clustered on an index")
+
+
+async def _check(reader: Reader, options: Options, found: Scope) -> OperationPlan:
+    extension = await reader.rows(AMCHECK)
+    if not extension:
+        why = "the extension amcheck is not installed in this database: CREATE EXTENSION amcheck; as a superuser"
+        return OperationPlan(operation=Operation.CHECK, refused=why)
+    indexes = [index for index in found.indexes if index.is_valid]
+    full = options.check_level is CheckLevel.FULL
+    steps = plans.check_steps(indexes, found.tables, extension[0][0], reader.server.version, full=full)
+    return _of(Operation.CHECK, steps, [], found)
+
+
+async def _analyzed(reader: Reader) -> set[int]:
+    query = ANALYZED if reader.server.is_superuser else ANALYZED_AS_SEEN
+    return {oid for (oid,) in await reader.rows(query)}
+
+
+def _leftovers(indexes: Sequence[Index]) -> list[Index]:
+    return [index for index in indexes if index.is_leftover and not index.is_valid]
+
+
+def _allowed(relations: Sequence[_Relation]) -> tuple[list[_Relation], list[_Relation]]:
+    """Those that the role may maintain, and the others."""
+    may = [relation for relation in relations if relation.may_be_maintained]
+    return may, [relation for relation in relations if not relation.may_be_maintained]
+
+
+def _rights(left_out: Sequence[Table | Index], role: str, version: int) -> list[str]:
+    missing = without_right(left_out)
+    return [f"left out: {grant(missing, role, version)}"] if missing else []
+
+
+def _of(
+    operation: Operation, steps: Sequence[PgStep], warnings: Sequence[str], found: Scope, nothing: str = ""
+) -> OperationPlan:
+    """Refused where nothing is left of what was asked for, as the role may do none of it."""
+    if not steps and warnings and warnings[0].startswith("left out: "):
+        return OperationPlan(operation=operation, refused=warnings[0].removeprefix("left out: "))
+    if not steps:
+        return OperationPlan(operation=operation, not_needed=nothing or "there is nothing that it could be done to")
+    return OperationPlan(operation=operation, steps=tuple(steps), warnings=tuple(warnings))
+
+
+async def _in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:
+    """As many at once as were asked for, as far as the server has connections for them."""
+    wanted = min(options.jobs or 1, len(planned.steps))
+    if wanted == 1:
+        return planned
+    ((free,),) = await reader.rows(FREE_CONNECTIONS)
+    most = max(free - KEPT_FREE, 1)
+    if most >= wanted:
+        return replace(planned, parallel=wanted)
+    why = f"{most} at once instead of {wanted}: the server has {free} connections left, and {KEPT_FREE} are kept free"
+    return replace(planned, parallel=most, warnings=(*planned.warnings, why))

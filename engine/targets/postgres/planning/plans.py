@@ -1,0 +1,283 @@
+"""The steps of each operation, from what the catalog says: pure functions. The longest come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from engine.jobs import Operation, Options, ServerOptions
+from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.planning.offer import BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
+from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
+from engine.targets.postgres.reading.relations import Index, Table
+
+PAGE: Final = 8192
+STAGES: Final = (1, 10, 100)
+"""The statistics targets of an ANALYZE in stages."""
+_OPTIONS_SINCE: Final = {"buffer_usage_limit": 16}
+
+
+def not_offered(options: ServerOptions, version: int) -> str:
+    """The option that this server does not have, and since when others do; "" for none."""
+    for name, since in _OPTIONS_SINCE.items():
+        if getattr(options, name) is not None and version < since * 10_000:
+            return f"--{name.replace('_', '-')} needs PostgreSQL {since} or newer, this one is {version // 10_000}"
+    return ""
+
+
+def unsafe(options: ServerOptions, version: int) -> str:
+    """Why indexes must not be rebuilt by this server as it is asked for; "" for no reason."""
+    if not options.offline and 140_000 <= version < 140_004:
+        return "REINDEX CONCURRENTLY of PostgreSQL 14.0 to 14.3 can damage indexes: upgrade first, or use --offline"
+    return ""
+
+
+def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
+    """`reasons`: why a table needs it, by oid, where that is known."""
+    offer, asked = OFFERS[Operation.VACUUM], options.server
+    words = ["VERBOSE", *_vacuum_words(asked, version)]
+    steps = [
+        PgStep(
+            object=table.shown,
+            command=f"VACUUM ({', '.join(words)}) {_only(table, version)}{table.sql}",
+            reason=reasons.get(table.oid, "removes what nobody can see any more"),
+            lock=offer.lock,
+            after_cancel=offer.after_cancel,
+            conflict=table.shown,
+            weight=float(table.pages + 2 * table.index_pages + 1),
+            method=Method.VACUUM,
+            model=Model.VACUUM,
+            settings=_speed(options),
+            subject=_table(table),
+        )
+        for table in tables
+        if not table.is_partitioned
+    ]
+    return _longest_first(steps)
+
+
+def _vacuum_words(asked: ServerOptions, version: int) -> list[str]:
+    words = ["FREEZE"] if asked.freeze else []
+    words += ["ANALYZE"] if asked.analyze else []
+    words += ["SKIP_LOCKED"] if asked.skip_locked else []
+    if asked.index_cleanup is not None and (asked.index_cleanup != "auto" or version >= 140_000):
+        words.append(f"INDEX_CLEANUP {asked.index_cleanup.upper()}")
+    if asked.truncate is not None:
+        words.append(f"TRUNCATE {'ON' if asked.truncate else 'OFF'}")
+    if asked.parallel_workers is not None:
+        words.append(f"PARALLEL {asked.parallel_workers}")
+    if version >= 160_000:
+        words += _buffers(asked)
+        words.append("SKIP_DATABASE_STATS")
+    return words
+
+
+def _buffers(asked: ServerOptions) -> list[str]:
+    return [] if asked.buffer_usage_limit is None else [f"BUFFER_USAGE_LIMIT '{asked.buffer_usage_limit} kB'"]
+
+
+def database_statistics(version: int) -> list[PgStep]:
+    """What comes once after many VACUUMs; before PostgreSQL 16 each does it itself."""
+    if version < 160_000:
+        return []
+    return [
+        PgStep(
+            object="database",
+            command="VACUUM (ONLY_DATABASE_STATS)",
+            reason="renews the age of the whole database, once after all tables",
+            lock=BLOCKS_NOBODY,
+            completes_previous=True,
+            weight=1.0,
+            method=Method.STATISTICS,
+        )
+    ]
+
+
+def _only(table: Table, version: int) -> str:
+    """From PostgreSQL 18 on a table's children would be done with it, and again as themselves."""
+    return "ONLY " if version >= 180_000 and table.has_children else ""
+
+
+def analyze_steps(
+    tables: Sequence[Table], options: Options, version: int, reasons: Mapping[int, str], *, named: bool = False
+) -> list[PgStep]:
+    """`named`: these tables were asked for: then partitions are not left to their parents."""
+    offer = OFFERS[Operation.ANALYZE]
+    words = ", ".join(["VERBOSE", *(["SKIP_LOCKED"] if options.server.skip_locked else []),
+                       *(_buffers(options.server) if version >= 160_000 else [])])  # fmt: skip
+    # Before 18 there is no ONLY: a partitioned table takes its partitions along.
+    with_their_parents = version < 180_000 and not named and not reasons
+    wanted = [table for table in tables if not (with_their_parents and table.is_partition)]
+    steps = []
+    for stage in STAGES if options.server.in_stages else (0,):
+        of_stage = [
+            PgStep(
+                object=table.shown,
+                command=f"ANALYZE ({words}) {_only(table, version)}{table.sql}",
+                reason=_stage_reason(stage) or reasons.get(table.oid, _analyze_reason(table)),
+                lock=offer.lock,
+                after_cancel=offer.after_cancel,
+                conflict=table.shown,
+                weight=float(min(table.pages, 30_000 * max(stage, 100) // 100) + 1),
+                method=Method.VACUUM,
+                model=Model.ANALYZE,
+                settings=(*_speed(options), *([("default_statistics_target", str(stage))] if stage else [])),
+                subject=_table(table),
+            )
+            for table in wanted
+        ]
+        steps += _longest_first(of_stage)
+    return steps
+
+
+def _stage_reason(stage: int) -> str:
+    return f"statistics with target {stage}" if stage else ""
+
+
+def _analyze_reason(table: Table) -> str:
+    if table.is_partitioned:
+        return "nobody else does it: autovacuum leaves partitioned tables out"
+    return "statistics as the table is now"
+
+
+def reindex_steps(
+    indexes: Iterable[Index], tables: dict[int, Table], options: Options, reasons: Mapping[int, str]
+) -> list[PgStep]:
+    """One for each index. Two at once on one table would deadlock where they are concurrent."""
+    offer, offline = OFFERS[Operation.REINDEX], options.server.offline
+    steps = [
+        PgStep(
+            object=index.shown,
+            command=f"REINDEX INDEX {'' if offline else 'CONCURRENTLY '}{index.sql}",
+            reason=reasons.get(index.oid)
+            or (f"TOAST of {index.table_shown}" if index.of_toast else "rebuilt as it is"),
+            lock=BLOCKS_WRITERS if offline else offer.lock,
+            after_cancel="nothing changed" if offline else offer.after_cancel,
+            disk_needed=index.pages * PAGE,
+            conflict=index.table_shown,
+            weight=float(4 * index.pages + index.table_pages + 1),
+            method=Method.REBUILD if offline else Method.REINDEX_CONCURRENTLY,
+            model=Model.REINDEX,
+            subject=_index(index, tables.get(index.table_oid)),
+        )
+        for index in indexes
+    ]
+    return _longest_first(steps)
+
+
+def rewrite_steps(operation: Operation, tables: Iterable[Table], reasons: Mapping[int, str]) -> list[PgStep]:
+    """VACUUM FULL, or CLUSTER of tables that have an index to go by."""
+    offer = OFFERS[operation]
+    steps = [
+        PgStep(
+            object=table.shown,
+            command=f"VACUUM (FULL, VERBOSE) {table.sql}"
+            if operation is Operation.VACUUM_FULL
+            else f"CLUSTER {table.sql} USING {quote(table.clustered_by or '')}",
+            reason=reasons.get(table.oid, "rewritten as it was asked for"),
+            lock=offer.lock,
+            after_cancel=offer.after_cancel,
+            disk_needed=(table.pages + table.index_pages) * PAGE,
+            conflict=table.shown,
+            weight=float(2 * table.pages + 6 * table.index_pages + 1),
+            method=Method.REBUILD,
+            model=Model.REWRITE,
+            subject=_table(table),
+        )
+        for table in tables
+        if not table.is_partitioned
+    ]
+    return _longest_first(steps)
+
+
+def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
+    offer = OFFERS[Operation.CLEAN_LEFTOVERS]
+    return [
+        PgStep(
+            object=index.shown,
+            command=f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql}",
+            reason=f"an interrupted REINDEX CONCURRENTLY of {index.table_shown} left it: it only costs",
+            lock=offer.lock,
+            after_cancel=offer.after_cancel,
+            conflict=index.table_shown,
+            weight=1.0,
+            method=Method.DROP_LEFTOVER,
+            subject=_index(index),
+        )
+        for index in leftovers
+    ]
+
+
+def check_steps(
+    indexes: Iterable[Index], tables: Iterable[Table], extension_schema: str, version: int, *, full: bool
+) -> list[PgStep]:
+    """Each B-tree, in full also whether it holds every row of its table; and each table, from PostgreSQL 14 on."""
+    offer, check = OFFERS[Operation.CHECK], quote(extension_schema)
+    steps = [
+        PgStep(
+            object=index.shown,
+            command=f"SELECT {check}.bt_index_check({index.oid}::oid::regclass, {str(full).lower()})",
+            reason="every row of its table is looked for in it" if full else "its order and structure",
+            lock=offer.lock,
+            after_cancel=offer.after_cancel,
+            weight=float(index.pages + (index.table_pages if full else 0) + 1),
+            method=Method.CHECK,
+            subject=_index(index),
+        )
+        for index in indexes
+        if index.method == "btree"
+    ]
+    if version >= 140_000:
+        steps += [
+            PgStep(
+                object=table.shown,
+                command=f"SELECT blkno, offnum, msg FROM {check}.verify_heapam({table.oid}::oid::regclass)",
+                reason="its pages and rows, and what they say of their TOAST",
+                lock=offer.lock,
+                after_cancel=offer.after_cancel,
+                weight=float(table.pages + 1),
+                method=Method.CHECK,
+                subject=_table(table),
+            )
+            for table in tables
+            if not table.is_partitioned
+        ]
+    return _longest_first(steps)
+
+
+def _table(table: Table) -> Subject:
+    return Subject(
+        oid=table.oid,
+        schema=table.schema,
+        name=table.name,
+        table=table.shown,
+        table_pages=table.pages,
+        index_pages=table.index_pages,
+        indexes=table.indexes,
+        rows=table.rows,
+    )
+
+
+def _index(index: Index, of: Table | None = None) -> Subject:
+    return Subject(
+        oid=index.oid,
+        schema=index.schema,
+        name=index.name,
+        table=index.table_shown,
+        table_pages=index.table_pages,
+        index_pages=index.pages,
+        indexes=1,
+        rows=of.rows if of is not None else 0,
+        table_oid=index.table_oid,
+    )
+
+
+def _speed(options: Options) -> tuple[tuple[str, str], ...]:
+    """Manual VACUUM goes at full speed unless it is told to pause now and then."""
+    delay = {"gentle": "10", "normal": "2"}.get(options.server.speed)
+    limit = {"gentle": "200", "normal": "400"}.get(options.server.speed)
+    return (("vacuum_cost_delay", f"{delay}ms"), ("vacuum_cost_limit", str(limit))) if delay else ()
+
+
+def _longest_first(steps: list[PgStep]) -> list[PgStep]:
+    return sorted(steps, key=lambda step: (-(step.weight or 0), step.object))

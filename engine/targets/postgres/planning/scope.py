@@ -1,0 +1,83 @@
+"""Which tables and indexes a request is for: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine.errors import UsageError
+from engine.jobs import Operation, Options
+from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.reading.reader import chosen
+from engine.targets.postgres.reading.relations import Index, Table
+from engine.words import counted, listed
+
+_OF_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL, Operation.CLUSTER})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What an operation is to work on."""
+
+    tables: Sequence[Table]
+    indexes: Sequence[Index]
+    is_named: bool
+    """Whether these were asked for by name."""
+
+
+def scope(
+    operation: Operation,
+    options: Options,
+    tables: Sequence[Table],
+    indexes: Sequence[Index],
+    partitions: Mapping[int, Sequence[int]],
+) -> Scope:
+    """`partitions`: of every table the oids of its direct children. Raises UsageError."""
+    schemas = set(options.server.schemas)
+    if not options.objects:
+        return Scope(
+            tables=[table for table in tables if not schemas or table.schema in schemas],
+            indexes=[index for index in indexes if not schemas or index.table_schema in schemas],
+            is_named=False,
+        )
+    named = chosen(options.objects, [*tables, *indexes])
+    if operation in _OF_TABLES:
+        for relation in named:
+            if isinstance(relation, Index):
+                raise UsageError(f"object {relation.shown}", "is an index", f"name its table: {relation.table_shown}")
+    wanted = {table.oid for table in named if isinstance(table, Table)}
+    if operation is not Operation.ANALYZE:  # which takes the partitions along, or is asked for the parent's statistics
+        wanted = _with_partitions(wanted, partitions)
+    by_name = {index.oid for index in named if isinstance(index, Index)}
+    return Scope(
+        tables=[table for table in tables if table.oid in wanted],
+        indexes=[index for index in indexes if index.oid in by_name or index.table_oid in wanted],
+        is_named=True,
+    )
+
+
+def _with_partitions(oids: set[int], partitions: Mapping[int, Sequence[int]]) -> set[int]:
+    found, waiting = set(oids), list(oids)
+    while waiting:
+        new = [child for child in partitions.get(waiting.pop(), ()) if child not in found]
+        found.update(new)
+        waiting += new
+    return found
+
+
+def without_right(relations: Iterable[Table | Index]) -> list[Table | Index]:
+    """Those that the role may not maintain; of the system's own nobody expects it to."""
+    return [relation for relation in relations if not relation.may_be_maintained and not relation.in_catalog]
+
+
+def grant(relations: Sequence[Table | Index], role: str, version: int) -> str:
+    """Why they are left out, and what to run so that they are not."""
+    tables = {r.shown if isinstance(r, Table) else r.table_shown: r for r in relations}
+    names = list(tables)
+    said = f"{role} may not maintain {listed(names)}"
+    if version < 170_000:
+        return f"{said}: connect as the owner, as the owner of the database, or as a superuser"
+    if len(names) > 3:
+        return f"{said}. As a superuser: GRANT pg_maintain TO {quote(role)}; (for all {counted(len(names), 'table')})"
+    return f"{said}. As the owner: " + " ".join(f"GRANT MAINTAIN ON TABLE {name} TO {quote(role)};" for name in names)

@@ -1,0 +1,68 @@
+"""Steps as the session executes them: what a plan shows, and what its execution goes by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.targets.base import PlannedStep
+
+
+class Method(StrEnum):
+    """The ways in which a command is carried out."""
+
+    VACUUM = "vacuum"
+    """VACUUM and ANALYZE: what they leave out they only warn of."""
+    REBUILD = "rebuild"
+    """VACUUM FULL, CLUSTER, plain REINDEX: rolled back where they do not get through."""
+    REINDEX_CONCURRENTLY = "reindex_concurrently"
+    """Leaves an invalid index behind where it does not get through."""
+    DROP_LEFTOVER = "drop_leftover"
+    CHECK = "check"
+    STATISTICS = "statistics"
+    """What many VACUUMs left to be done once."""
+
+
+class Model(StrEnum):
+    """How the progress of a command is told."""
+
+    VACUUM = "vacuum"
+    ANALYZE = "analyze"
+    REWRITE = "rewrite"
+    """VACUUM FULL and CLUSTER."""
+    REINDEX = "reindex"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The table or index that a step works on, and how large it is, by which its progress is reckoned."""
+
+    oid: int
+    schema: str
+    name: str
+    table: str
+    """As people know it: of an index, of a TOAST table, the table they belong to."""
+    table_pages: int = 0
+    index_pages: int = 0
+    indexes: int = 0
+    rows: float = 0
+    table_oid: int = 0
+    """Of an index, the table that it belongs to."""
+
+    @property
+    def lockable(self) -> int:
+        """The table whose lock the step takes."""
+        return self.table_oid or self.oid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PgStep(PlannedStep):
+    """A planned step, with what its execution goes by."""
+
+    method: Method
+    model: Model = Model.NONE
+    subject: Subject | None = None
+    """None: the whole database."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """What is set on the connection meanwhile."""

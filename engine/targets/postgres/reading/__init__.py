@@ -1,0 +1,1 @@
+"""Queries of the catalog, and their rows as values."""

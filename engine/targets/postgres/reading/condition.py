@@ -1,0 +1,240 @@
+"""The condition of a database, from its catalog and statistics alone: no table is read, no extension is needed.
+
+A query gives numbers; what they mean is said in `advising`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from engine.targets.postgres.reading.horizon import Horizon
+from engine.targets.postgres.reading.relations import LEFTOVER, Index, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What has happened to a table since it was looked after, and how much may."""
+
+    oid: int
+    dead: int
+    dead_limit: float
+    inserted: int
+    inserted_limit: float
+    modified: int
+    modified_limit: float
+    xid_age: int
+    xid_limit: int
+    multixact_age: int
+    multixact_limit: int
+    has_autovacuum: bool
+    has_statistics: bool
+    """Whether the planner has any: true also where the counters were reset."""
+    rows: float
+    """By the last look at it; -1 where nobody has looked yet."""
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """What an estimate of a table's dead space goes by."""
+
+    oid: int
+    pages: int
+    rows: float
+    width: float
+    columns: int
+    has_nulls: bool
+    fill_factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class TreeShape:
+    """What an estimate of a B-tree's dead space goes by."""
+
+    oid: int
+    pages: int
+    rows: float
+    width: float
+    has_nulls: bool
+    null_share: float
+    """Of a single column."""
+    distinct: float
+    fill_factor: float
+    deduplicates: bool
+    is_known: bool
+    """Whether every column has statistics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """An index that does the same as another."""
+
+    schema: str
+    name: str
+    same_as: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """All of it."""
+
+    tables: Sequence[Table]
+    indexes: Sequence[Index]
+    activity: Sequence[Activity]
+    horizon: Horizon
+    table_shapes: Sequence[TableShape] = ()
+    tree_shapes: Sequence[TreeShape] = ()
+    duplicates: Sequence[Duplicate] = ()
+    drifted: frozenset[int] = frozenset()
+    """Indexes in an order that the operating system has changed since."""
+    density: dict[int, float] = field(default_factory=dict)
+    """Of a B-tree, how full its leaf pages really are, where that was measured."""
+    free_share: dict[int, float] = field(default_factory=dict)
+    """Of a table, how much of it is free or dead, where that was measured."""
+    has_amcheck: bool = False
+    counters_reset_at: datetime | None = None
+    counters_young: bool = False
+    """Whether the server counts anew since less than a day."""
+
+
+_SETTING: Final = "coalesce((opt ->> '{0}')::float8, current_setting('{0}')::float8)"
+
+
+def _limit(what: str) -> str:
+    threshold, factor = (_SETTING.replace("{0}", f"autovacuum_{what}_{part}") for part in ("threshold", "scale_factor"))
+    return f"{threshold} + {factor} * greatest(c.reltuples, 0)"
+
+
+# `least` leaves NULL out: before PostgreSQL 18 there is no greatest limit, and -1 means none.
+ACTIVITY: Final = f"""
+SELECT c.oid::int8, coalesce(s.n_dead_tup, 0), least({_limit("vacuum")},
+        nullif(coalesce((opt ->> 'autovacuum_vacuum_max_threshold')::float8,
+            nullif(current_setting('autovacuum_vacuum_max_threshold', true), '')::float8), -1)),
+    coalesce(s.n_ins_since_vacuum, 0), {_limit("vacuum_insert")}, coalesce(s.n_mod_since_analyze, 0),
+    {_limit("analyze")},
+    CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(age(c.relfrozenxid), age(toast.relfrozenxid)) END,
+    least(current_setting('autovacuum_freeze_max_age')::int8, (opt ->> 'autovacuum_freeze_max_age')::int8),
+    CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(mxid_age(c.relminmxid), mxid_age(toast.relminmxid)) END,
+    current_setting('autovacuum_multixact_freeze_max_age')::int8,
+    coalesce((opt ->> 'autovacuum_enabled')::bool, true),
+    CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 ELSE {{has_statistics}} END, c.reltuples::float8, c.relpages::int8
+FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
+LEFT JOIN pg_stat_all_tables AS s ON s.relid = c.oid
+CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
+    SELECT jsonb_object_agg(split_part(o, '=', 1), split_part(o, '=', 2)) FROM unnest(c.reloptions) AS o) END
+) AS own (opt)
+WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
+"""
+_STATISTICS: Final = "EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid = c.oid)"
+# Who may not read pg_statistic sees in pg_stats what the role may read; of the rest it is not said that it has none.
+_STATISTICS_AS_SEEN: Final = """(s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL
+    OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
+        SELECT FROM pg_stats AS st
+        WHERE st.schemaname = c.relnamespace::regnamespace::name AND st.tablename = c.relname))"""
+
+_COLUMNS: Final = """
+SELECT starelid, staattnum, stanullfrac, stawidth, stadistinct FROM pg_statistic WHERE NOT stainherit
+"""
+_COLUMNS_AS_SEEN: Final = """
+SELECT sc.oid AS starelid, a.attnum AS staattnum, s.null_frac AS stanullfrac, s.avg_width AS stawidth,
+    s.n_distinct AS stadistinct
+FROM pg_stats AS s JOIN pg_namespace AS sn ON sn.nspname = s.schemaname
+JOIN pg_class AS sc ON sc.relnamespace = sn.oid AND sc.relname = s.tablename
+JOIN pg_attribute AS a ON a.attrelid = sc.oid AND a.attname = s.attname WHERE NOT s.inherited
+"""
+_FILL_FACTOR: Final = """coalesce((SELECT split_part(o, '=', 2)::float8 FROM unnest({0}.reloptions) AS o
+    WHERE starts_with(o, 'fillfactor=')), {1}) / 100"""
+
+TABLE_SHAPES: Final = f"""
+WITH columns AS ({{columns}}), known AS (
+    SELECT starelid, sum((1 - stanullfrac) * stawidth) AS width, bool_or(stanullfrac > 0) AS has_nulls
+    FROM columns GROUP BY 1)
+SELECT c.oid::int8, c.relpages::int8, c.reltuples::float8, known.width::float8, c.relnatts::int4, known.has_nulls,
+    {_FILL_FACTOR.format("c", 100)}
+FROM pg_class AS c JOIN known ON known.starelid = c.oid
+WHERE c.relkind IN ('r', 'm') AND c.reltuples > 0 AND c.relpages >= {{least}}
+"""
+TREE_SHAPES: Final = f"""
+WITH columns AS ({{columns}}), keys AS (
+    SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number
+    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS key (number, place)
+    WHERE x.indisvalid AND x.indpred IS NULL AND i.relpages >= {{least}} AND i.reltuples > 0),
+known AS (
+    SELECT k.indexrelid, bool_or(k.indisunique) AS is_unique,
+        sum(coalesce(own.stawidth, made.stawidth, 8)) AS width,
+        coalesce(bool_or(coalesce(own.stanullfrac, made.stanullfrac) > 0), false) AS has_nulls,
+        CASE WHEN count(*) = 1 THEN coalesce(max(coalesce(own.stanullfrac, made.stanullfrac)), 0) ELSE 0 END AS nulls,
+        bool_and(own.starelid IS NOT NULL OR made.starelid IS NOT NULL) AS is_known,
+        sum(ln(greatest(1, CASE
+            WHEN coalesce(own.stadistinct, made.stadistinct) < 0
+                THEN -coalesce(own.stadistinct, made.stadistinct) * greatest(t.reltuples, 1)
+            WHEN coalesce(own.stadistinct, made.stadistinct) > 0 THEN coalesce(own.stadistinct, made.stadistinct)
+            ELSE greatest(t.reltuples, 1) END::float8))) AS log_distinct
+    FROM keys AS k JOIN pg_class AS t ON t.oid = k.indrelid
+    LEFT JOIN columns AS own ON own.starelid = k.indrelid AND own.staattnum = k.number AND k.number <> 0
+    LEFT JOIN columns AS made ON made.starelid = k.indexrelid AND made.staattnum = k.place AND k.number = 0
+    GROUP BY 1)
+SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, known.width::float8, known.has_nulls, known.nulls::float8,
+    exp(least(known.log_distinct, 60))::float8, {_FILL_FACTOR.format("i", 90)},
+    NOT known.is_unique AND NOT EXISTS (
+        SELECT FROM unnest(i.reloptions) AS o WHERE o IN ('deduplicate_items=off', 'deduplicate_items=false')),
+    known.is_known
+FROM known JOIN pg_class AS i ON i.oid = known.indexrelid JOIN pg_am AS am ON am.oid = i.relam
+WHERE am.amname = 'btree'
+"""
+
+DUPLICATES: Final = rf"""
+WITH each AS (
+    SELECT x.indexrelid, first_value(x.indexrelid) OVER same AS kept
+    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    LEFT JOIN pg_constraint AS k
+        ON k.conindid = x.indexrelid AND k.conrelid = x.indrelid AND k.contype IN ('p', 'u', 'x')
+    WHERE x.indisvalid AND i.relkind = 'i'
+    WINDOW same AS (
+        PARTITION BY x.indrelid, i.relam, x.indkey::text, x.indclass::text, x.indcollation::text, x.indoption::text,
+            x.indnkeyatts, coalesce(pg_get_expr(x.indexprs, x.indrelid), ''),
+            coalesce(pg_get_expr(x.indpred, x.indrelid), '')
+        ORDER BY k.oid IS NOT NULL DESC, x.indisreplident DESC, x.indisunique DESC,
+            i.relname ~ '{LEFTOVER}', x.indexrelid))
+SELECT n.nspname, i.relname, kept.relname, i.relpages::int8 * current_setting('block_size')::int8
+FROM each JOIN pg_class AS i ON i.oid = each.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
+JOIN pg_class AS kept ON kept.oid = each.kept
+WHERE each.kept <> each.indexrelid AND n.nspname !~ '^(pg_|information_schema$)' ORDER BY 4 DESC, 1, 2
+"""
+
+_DRIFTED: Final = """
+SELECT DISTINCT x.indexrelid::int8 FROM pg_index AS x CROSS JOIN LATERAL unnest(x.indcollation) AS used (oid)
+JOIN pg_collation AS c ON c.oid = used.oid
+WHERE c.collversion IS DISTINCT FROM pg_collation_actual_version(c.oid) AND c.collversion IS NOT NULL
+"""
+_DRIFTED_DATABASE: Final = """
+UNION SELECT DISTINCT x.indexrelid::int8
+FROM pg_index AS x CROSS JOIN LATERAL unnest(x.indcollation) AS used (oid)
+JOIN pg_collation AS c ON c.oid = used.oid AND c.collprovider = 'd'
+JOIN pg_database AS d ON d.datname = current_database() AND d.datcollversion IS NOT NULL
+    AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid)
+"""
+COUNTERS: Final = """
+SELECT stats_reset, coalesce(stats_reset, pg_postmaster_start_time()) > clock_timestamp() - interval '1 day'
+FROM pg_stat_database WHERE datname = current_database()
+"""
+READS_STATISTICS: Final = "SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')"
+LEAST_PAGES: Final = 128
+"""What is smaller (1 MB) is not worth an estimate."""
+
+
+def activity_query(*, reads_statistics: bool) -> str:
+    return ACTIVITY.replace("{has_statistics}", _STATISTICS if reads_statistics else _STATISTICS_AS_SEEN)
+
+
+def shapes_query(query: str, *, reads_statistics: bool, least: int = LEAST_PAGES) -> str:
+    return query.replace("{columns}", _COLUMNS if reads_statistics else _COLUMNS_AS_SEEN).replace("{least}", str(least))
+
+
+def drifted_query(version: int) -> str:
+    return _DRIFTED + (_DRIFTED_DATABASE if version >= 150_000 else "")

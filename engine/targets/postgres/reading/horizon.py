@@ -1,0 +1,83 @@
+"""What keeps dead rows from being removed: who may still see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from engine.words import span
+
+if TYPE_CHECKING:
+    from engine.targets.postgres.reading.reader import Reader
+
+OLD_AFTER: Final = 300.0
+"""Seconds from which on a transaction is worth a word,"""
+OLD_AGE: Final = 100_000
+"""and transactions that have begun since."""
+
+HORIZON: Final = """
+SELECT 'pid ' || pid, age(backend_xmin)::int8, extract(epoch FROM clock_timestamp() - xact_start)::float8,
+    concat_ws(', ', coalesce(usename, backend_type), state, nullif(application_name, ''))
+FROM pg_stat_activity AS a
+WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type <> 'walsender'
+    AND (datname = current_database() OR datname IS NULL) AND coalesce(application_name, '') !~ '^dbtend '
+    AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum AS v WHERE v.pid = a.pid)
+UNION ALL
+SELECT 'prepared transaction ' || quote_literal(gid), age(transaction)::int8,
+    extract(epoch FROM clock_timestamp() - prepared)::float8, 'end it by COMMIT PREPARED or ROLLBACK PREPARED'
+FROM pg_prepared_xacts WHERE database = current_database()
+UNION ALL
+SELECT 'replication slot ' || slot_name, greatest(age(xmin), age(catalog_xmin))::int8, NULL,
+    CASE WHEN active THEN 'active' ELSE 'inactive: drop it if nobody needs it' END
+FROM pg_replication_slots WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
+UNION ALL
+SELECT 'standby ' || coalesce(nullif(application_name, ''), client_addr::text, '?'), age(backend_xmin)::int8, NULL,
+    'hot_standby_feedback'
+FROM pg_stat_replication WHERE backend_xmin IS NOT NULL
+ORDER BY 2 DESC NULLS LAST LIMIT 20
+"""
+ALL_SEEN: Final = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Somebody for whom dead rows are kept."""
+
+    who: str
+    age: int
+    """Transactions that have begun since."""
+    seconds: float | None
+    what: str
+
+    @property
+    def is_old(self) -> bool:
+        return self.age >= OLD_AGE or (self.seconds or 0) >= OLD_AFTER or self.seconds is None
+
+    @property
+    def words(self) -> str:
+        since = f" for {span(self.seconds)}" if self.seconds is not None else ""
+        return f"{self.who} ({self.what}{since})"
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    holders: Sequence[Holder]
+    """The oldest first."""
+    is_complete: bool
+    """Whether the role sees what others do."""
+
+
+async def read(reader: Reader) -> Horizon:
+    ((sees_all,),) = await reader.rows(ALL_SEEN)
+    return Horizon([Holder(*row) for row in await reader.rows(HORIZON)], sees_all)
+
+
+def warnings(horizon: Horizon) -> list[str]:
+    """What a plan of VACUUM should say."""
+    old = [holder for holder in horizon.holders if holder.is_old]
+    if not old:
+        return []
+    more = f" and {len(old) - 1} more" if len(old) > 1 else ""
+    unsure = "" if horizon.is_complete else "; of other roles it cannot be seen"
+    return [f"rows that died since cannot be removed as long as there is {old[0].words}{more}{unsure}"]

@@ -1,0 +1,98 @@
+"""Reading the catalog on a connection of its own, one query at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import psycopg
+
+from engine.errors import UsageError
+from engine.jobs import Facts
+from engine.targets.postgres.connection.connecting import Connection, Server
+from engine.targets.postgres.connection.errors import reading_error
+from engine.targets.postgres.reading.relations import Index, Table, indexes_query, tables_query
+from engine.words import listed
+
+Reopen = Callable[[], Awaitable[tuple[Connection, Server]]]
+
+FACTS: Final = """
+SELECT pg_database_size(current_database()) AS size,
+    (SELECT count(*) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^(pg_|information_schema$)') AS tables,
+    (SELECT coalesce(sum(n_dead_tup), 0)::int8 FROM pg_stat_user_tables) AS dead_rows,
+    (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()) AS xid_age
+"""
+
+
+class Reader:
+    """The catalog of one database."""
+
+    def __init__(self, connection: Connection, server: Server, what: str, reopen: Reopen) -> None:
+        """`reopen`: makes another connection, where this one is lost."""
+        self.connection, self.server, self.what = connection, server, what
+        self._reopen = reopen
+        self._turn = asyncio.Lock()
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+    async def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Raises TargetError."""
+        try:
+            return await self.rows_or_error(query, parameters)
+        except psycopg.Error as error:
+            raise reading_error(self.what, error) from None
+
+    async def rows_or_error(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Raises psycopg.Error, and TargetError where the connection was lost and no other can be had."""
+        async with self._turn:
+            if self.connection.closed:
+                self.connection, self.server = await self._reopen()
+            cursor = await self.connection.execute(query, parameters or None)
+            return await cursor.fetchall()
+
+    async def facts(self) -> Facts:
+        ((size, tables, dead_rows, xid_age),) = await self.rows(FACTS)
+        return {"size": size, "tables": tables, "dead_rows": dead_rows, "xid_age": xid_age}
+
+    async def tables(self) -> list[Table]:
+        return [Table(*row) for row in await self.rows(tables_query(self.server.version))]
+
+    async def indexes(self) -> list[Index]:
+        return [Index(*row) for row in await self.rows(indexes_query(self.server.version))]
+
+    async def require(self, objects: Sequence[str], schemas: Sequence[str] = ()) -> None:
+        """Raise UsageError for a name that is no table, index or schema of the database, or means several."""
+        if objects:
+            chosen(objects, [*await self.tables(), *await self.indexes()])
+        if schemas:
+            known = {name for (name,) in await self.rows("SELECT nspname FROM pg_namespace")}
+            for schema in schemas:
+                if schema not in known:
+                    raise UsageError(
+                        f"schema {schema}", f"is not in {self.server.database}", "list them with psql's \\dn"
+                    )
+
+
+Relation = Table | Index
+
+
+def chosen(objects: Sequence[str], relations: Sequence[Relation]) -> list[Relation]:
+    """The relations that these names mean: `orders`, `shop.orders`, quoted or not. Raises UsageError."""
+    by_name: dict[str, dict[int, Relation]] = {}
+    for relation in relations:
+        plainly = f"{relation.schema}.{relation.name}"
+        for name in (relation.name, plainly, relation.shown, relation.sql):
+            by_name.setdefault(name, {})[relation.oid] = relation
+    found: dict[int, Relation] = {}
+    for name in objects:
+        meant = list(by_name.get(name, {}).values())
+        if not meant:
+            raise UsageError(f"object {name}", "is no table or index of the database", "give SCHEMA.NAME, as it is")
+        if len(meant) > 1:
+            names = listed([relation.shown for relation in meant])
+            raise UsageError(f"object {name}", f"may mean {names}", "give SCHEMA.NAME")
+        found[meant[0].oid] = meant[0]
+    return list(found.values())

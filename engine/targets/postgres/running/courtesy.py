@@ -1,0 +1,60 @@
+"""Consideration for others: no step begins while the server has enough to do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+
+from engine.jobs import PAUSED, ServerOptions
+from engine.targets.base import StepProgress
+from engine.targets.postgres.connection.errors import said
+from engine.targets.postgres.reading.reader import Reader
+from engine.words import size
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks whether it may go on."""
+LONGEST_ANSWER: Final = 40
+"""Characters of what a load query says that are repeated."""
+_LAG: Final = """
+SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 FROM pg_stat_replication
+"""
+
+
+async def may_go_on(
+    reader: Reader, options: ServerOptions, cancel: asyncio.Event, report: Callable[[StepProgress], None]
+) -> None:
+    """Wait, and say why, as long as a limit is exceeded; a cancel ends that, too.
+
+    Raises TargetError, and psycopg.Error where the load cannot be asked for.
+    """
+    while not cancel.is_set() and (why := await held_up_by(reader, options)):
+        report(StepProgress(phase=f"{PAUSED}: {why}"))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(cancel.wait(), LOOK_EVERY)
+
+
+async def held_up_by(reader: Reader, options: ServerOptions) -> str:
+    """Why nothing is to begin now; "" where it may."""
+    if options.max_lag is not None:
+        ((lag,),) = await reader.rows_or_error(_LAG)
+        if lag > options.max_lag:
+            return f"a standby is {size(lag)} behind, {size(options.max_lag)} are allowed"
+    if options.pause_while is not None:
+        rows = await reader.rows_or_error(options.pause_while)
+        if rows and rows[0] and rows[0][0]:
+            said_so = "".join(filter(str.isprintable, str(rows[0][0])))[:LONGEST_ANSWER]
+            return f"the load query says {said_so}"
+    return ""
+
+
+async def problem_with(reader: Reader, options: ServerOptions) -> str:
+    """What is wrong with a limit that somebody has set; "" for nothing."""
+    try:
+        await held_up_by(reader, options)
+    except psycopg.Error as error:
+        return f"the load query, or that of the lag, fails: {said(error)}"
+    return ""

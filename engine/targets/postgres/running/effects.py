@@ -1,0 +1,96 @@
+"""What a step did, read from what the server said of it: pure functions. Only English is understood."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from engine.jobs import CheckLevel, Facts
+from engine.targets.base import StepResult
+from engine.targets.postgres.running.statement import Notice
+
+_VACUUMED: Final = re.compile(r"^tuples: (\d+) removed, \d+ remain, (\d+) are dead but not yet removable", re.MULTILINE)
+_PAGES: Final = re.compile(r"^pages: (\d+) removed, \d+ remain", re.MULTILINE)
+_SCANS: Final = re.compile(r": index scans: (\d+)$", re.MULTILINE)
+# VACUUM before PostgreSQL 15, and VACUUM FULL.
+_FOUND: Final = re.compile(r": found (\d+) removable, \d+ nonremovable row versions in \d+ (?:out of \d+ )?pages$")
+_KEPT: Final = re.compile(r"^(\d+) dead row versions cannot be removed yet")
+_TRUNCATED: Final = re.compile(r": truncated (\d+) to (\d+) pages$")
+_SAMPLED: Final = re.compile(r"; (\d+) rows in sample, (\d+) estimated total rows$")
+
+
+def effects(notices: Sequence[Notice]) -> dict[str, int]:
+    """`rows_removed`, `rows_kept` (dead, and not removable yet), `pages_removed`, `index_scans`, `rows_sampled`.
+
+    Over a table and its TOAST table together; what was not said is not there.
+    """
+    found: dict[str, int] = {}
+
+    def add(name: str, number: str | int) -> None:
+        found[name] = found.get(name, 0) + int(number)
+
+    # From PostgreSQL 15 on pages are told twice.
+    tells_pages = any(_PAGES.search(notice.message) for notice in notices)
+    for notice in notices:
+        if not notice.is_info:
+            continue
+        # Of the first line only the end is looked at: a table may have any name.
+        text = notice.message
+        if match := _VACUUMED.search(text):
+            add("rows_removed", match[1])
+            add("rows_kept", match[2])
+        if match := _PAGES.search(text):
+            add("pages_removed", match[1])
+        if match := _SCANS.search(text):
+            add("index_scans", match[1])
+        if match := _FOUND.search(text):
+            add("rows_removed", match[1])
+            if kept := _KEPT.search(notice.detail):
+                add("rows_kept", kept[1])
+        if not tells_pages and (match := _TRUNCATED.search(text)):
+            add("pages_removed", int(match[1]) - int(match[2]))
+        if match := _SAMPLED.search(text):
+            add("rows_sampled", match[1])
+    return found
+
+
+def with_sizes(effect: Mapping[str, int], before: int | None, after: int | None) -> dict[str, int]:
+    """With what the object took before, and what it takes now, where both are known."""
+    if before is None or after is None:
+        return dict(effect)
+    return {**effect, "size": after, "size_before": before}
+
+
+class Totals:
+    """What the steps of an operation did together."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, int] = {}
+        self._checked: dict[str, int | str | list[str]] = {}
+
+    def add_check(self, name: str, result: StepResult, level: CheckLevel, *, is_index: bool) -> None:
+        """What a check of one table or index found, as our history remembers it."""
+        damaged = self._checked.setdefault("damaged_indexes", [])
+        self._checked = {"findings": 0, "level": level.value, **self._checked}
+        if result.findings and is_index and isinstance(damaged, list):
+            damaged.append(name)
+        elif result.findings:
+            self._checked.setdefault("damage", f"{name}: {result.findings[0]}")
+
+    def add(self, result: StepResult) -> None:
+        effect = result.effect or {}
+        for name in ("rows_removed", "rows_kept", "pages_removed", "findings"):
+            if isinstance(number := effect.get(name), int):
+                self._add(name, number)
+        before, after = effect.get("size_before"), effect.get("size")
+        if isinstance(before, int) and isinstance(after, int):
+            self._add("back_bytes", before - after)
+        self._add(f"steps_{result.status}", 1)
+
+    def _add(self, name: str, number: int) -> None:
+        self._sums[name] = self._sums.get(name, 0) + number
+
+    def facts(self) -> Facts:
+        """None before the first step has ended."""
+        return {**self._checked, **self._sums}

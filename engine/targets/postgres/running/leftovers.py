@@ -1,0 +1,86 @@
+"""What an interrupted REINDEX CONCURRENTLY leaves behind, and its removal.
+
+It matters at once: a later REINDEX TABLE or VACUUM FULL would make the invalid copy valid, and nobody would notice it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+
+from engine.targets.postgres.connection.connecting import Connection
+from engine.targets.postgres.connection.errors import said
+from engine.targets.postgres.connection.names import qualified, shown
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.relations import LEFTOVER
+
+# What is being built just now looks the same.
+_INVALID: Final = f"""
+SELECT i.oid::int8, n.nspname, i.relname, x.indrelid::int8
+FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
+WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}' AND x.indrelid = ANY (
+        SELECT y.indrelid FROM pg_index AS y JOIN pg_class AS j ON j.oid = y.indexrelid
+        JOIN pg_namespace AS m ON m.oid = j.relnamespace WHERE (m.nspname, j.relname) = (%s, %s))
+    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS p WHERE p.relid = x.indrelid)
+"""
+_ALL_INVALID: Final = f"""
+SELECT x.indexrelid::int8 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}'
+"""
+_IDENTIFIER_BYTES: Final = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    oid: int
+    schema: str
+    name: str
+    table_oid: int
+
+    @property
+    def shown(self) -> str:
+        return shown(self.schema, self.name)
+
+
+async def all_there(reader: Reader) -> set[int]:
+    """By oid, of all indexes: what is there before a step is not of it. Raises TargetError."""
+    return {oid for (oid,) in await reader.rows(_ALL_INVALID)}
+
+
+async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:
+    """The invalid copies of this index. Raises TargetError."""
+    found = [Leftover(*row) for row in await reader.rows(_INVALID, [schema, index])]
+    return [leftover for leftover in found if is_copy_of(leftover.name, index)]
+
+
+def is_copy_of(name: str, index: str) -> bool:
+    """Whether `name` is what PostgreSQL calls an unfinished copy of `index`, whose name it shortens if it must."""
+    base = re.sub(LEFTOVER, "", name)
+    return index == base or (len(name.encode()) >= _IDENTIFIER_BYTES - 4 and bool(base) and index.startswith(base))
+
+
+async def drop(connection: Connection, leftovers: Iterable[Leftover], keep: Collection[int] = ()) -> list[str]:
+    """Drop those that are not to be kept; what happened to each, in words."""
+    done = []
+    for leftover in leftovers:
+        if leftover.oid in keep:
+            continue
+        try:
+            await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(leftover.schema, leftover.name)}")
+            done.append(f"the unfinished copy {leftover.shown} was dropped")
+        except psycopg.Error as error:
+            done.append(could_not(leftover.shown, said(error)))
+    return done
+
+
+def could_not(name: str, why: str) -> str:
+    return f"the unfinished copy {name} is left over and could not be dropped: {why}. Run clean-leftovers later"
+
+
+def reindexed_concurrently(commands: Sequence[tuple[str, str]]) -> list[str]:
+    """The objects of those (object, command) that rebuild concurrently."""
+    return [name for name, command in commands if command.startswith("REINDEX INDEX CONCURRENTLY ")]

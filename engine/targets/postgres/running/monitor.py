@@ -1,0 +1,121 @@
+"""One look at all that our connections do, several times a second, while something runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+
+from engine.errors import TargetError
+from engine.targets.base import StepProgress
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.running.progress import VIEWS, Progress
+
+INTERVAL: Final = 0.2
+AFTER_A_LOSS: Final = 1.0
+
+_SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_change END, b.xact_start, b.state_change)"
+_BLOCKERS: Final = f"""
+CASE WHEN a.wait_event_type = 'Lock' THEN (
+    SELECT string_agg('pid ' || b.pid || ' (' || concat_ws(', ', nullif(b.application_name, ''),
+        coalesce(b.state, b.backend_type, 'of another role')
+            || coalesce(' for ' || date_trunc('second', clock_timestamp() - {_SINCE})::text, '')) || ')', ', ')
+    FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(a.pid))) END
+"""
+# Who waits for us; to find that out is not free, so only where somebody wants to know.
+_QUEUED: Final = """
+, 'queued', CASE WHEN a.pid = ANY (%s) THEN (SELECT count(*) FROM pg_stat_activity AS w
+    WHERE w.wait_event_type = 'Lock' AND a.pid = ANY (pg_blocking_pids(w.pid))) END
+"""
+AVAILABLE: Final = "SELECT viewname FROM pg_catalog.pg_views WHERE viewname ~ '^pg_stat_progress_'"
+
+
+@dataclass(slots=True)
+class Watched:
+    """A statement that runs."""
+
+    progress: Progress
+    report: Callable[[StepProgress], None]
+    blockers: str = ""
+    """Who it waited for the last time that it waited, in words."""
+    yield_after: float | None = None
+    """Seconds after which it is to give way to those that wait behind it."""
+    gives_way: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is to do that."""
+    waited_behind_since: float | None = None
+
+
+class Monitor:
+    """Reads how far the statements are on connections of ours. That it fails makes no statement fail."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._watched: dict[int, Watched] = {}
+        self._polling: asyncio.Task[None] | None = None
+        self._query = ""
+
+    @contextlib.contextmanager
+    def watching(self, backend: int, watched: Watched) -> Iterator[None]:
+        """Report on what this backend does meanwhile."""
+        self._watched[backend] = watched
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll(), name="dbtend-postgres-progress")
+        try:
+            yield
+        finally:
+            self._watched.pop(backend, None)
+
+    async def end(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait({self._polling})
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            if not self._watched:
+                continue
+            try:
+                await self.look()
+            except (psycopg.Error, TargetError, OSError):
+                await asyncio.sleep(AFTER_A_LOSS)
+
+    async def look(self) -> None:
+        """Read once, and report. Raises psycopg.Error, TargetError."""
+        if not self._query:
+            names = {name for (name,) in await self._reader.rows_or_error(AVAILABLE)}
+            self._query = poll_query([view for view in VIEWS if f"pg_stat_progress_{view}" in names])
+        yielding = [backend for backend, watched in self._watched.items() if watched.yield_after is not None]
+        for (row,) in await self._reader.rows_or_error(self._query, [yielding, list(self._watched)]):
+            watched = self._watched.get(int(row["pid"]))
+            if watched is not None and row["state"] == "active":
+                self._tell(watched, row)
+
+    def _tell(self, watched: Watched, row: dict[str, Any]) -> None:
+        watched.blockers = row.get("blockers") or watched.blockers
+        now = time.monotonic()
+        self._give_way(watched, int(row.get("queued") or 0), now)
+        watched.report(watched.progress.update(row, now))
+
+    def _give_way(self, watched: Watched, queued: int, now: float) -> None:
+        if not queued or watched.yield_after is None:
+            watched.waited_behind_since = None
+            return
+        watched.waited_behind_since = watched.waited_behind_since or now
+        if now - watched.waited_behind_since >= watched.yield_after:
+            watched.gives_way.set()
+
+
+def poll_query(views: list[str]) -> str:
+    """One row for each backend, whatever columns the views have in this version."""
+    columns = "".join(f", '{view}', to_jsonb(p_{view})" for view in views)
+    joins = " ".join(f"LEFT JOIN pg_stat_progress_{view} AS p_{view} ON p_{view}.pid = a.pid" for view in views)
+    return (
+        "SELECT jsonb_build_object('pid', a.pid, 'state', a.state, 'wait_event_type', a.wait_event_type,"
+        f" 'blockers', {_BLOCKERS}{_QUEUED}{columns}) FROM pg_stat_activity AS a {joins} WHERE a.pid = ANY (%s)"
+    )

@@ -1,0 +1,72 @@
+"""How a step ended, from the answer of the server: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import psycopg
+
+from engine.jobs import Reason, Status
+from engine.targets.base import StepResult
+from engine.targets.postgres.connection import errors
+from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.running.statement import Answer
+from engine.words import listed
+
+MOST_FINDINGS = 100
+
+
+def outcome(
+    step: PgStep,
+    answer: Answer,
+    effect: Mapping[str, int],
+    *,
+    is_closed: bool,
+    waited: float,
+    blockers: str = "",
+    held_by: str = "",
+) -> StepResult:
+    """`blockers`: whom it waited for. `held_by`: for whom dead rows are kept. Both in words."""
+    if answer.was_stopped:
+        return StepResult(status=Status.CANCELLED, effect=effect or None)
+    if answer.error is not None:
+        return _failure(step, answer.error, effect, is_closed=is_closed, waited=waited, blockers=blockers)
+    if step.method is Method.CHECK and answer.rows and len(answer.rows[0]) == 3:
+        return _findings(answer)
+    warnings = [notice.message for notice in answer.notices if notice.is_warning]
+    if step.method is Method.VACUUM and warnings and not any(notice.is_info for notice in answer.notices):
+        # The server says OK all the same; where it had done anything it would have told so.
+        return StepResult(status=Status.SKIPPED, error=warnings[0], warnings=(f"{step.object}: {warnings[0]}",))
+    if kept := effect.get("rows_kept"):
+        who = f" as long as there is {held_by}" if held_by else ": somebody may still see them"
+        warnings.append(f"{step.object}: {kept:,} dead rows cannot be removed{who}")
+    return StepResult(status=Status.COMPLETED, effect=effect or None, warnings=tuple(warnings))
+
+
+def _failure(
+    step: PgStep,
+    error: psycopg.Error,
+    effect: Mapping[str, int],
+    *,
+    is_closed: bool,
+    waited: float,
+    blockers: str,
+) -> StepResult:
+    if error.sqlstate in {errors.NO_TABLE, "42704"} and step.method is not Method.CHECK:
+        return StepResult(status=Status.SKIPPED, error="it is gone: somebody has dropped it meanwhile")
+    sentence = errors.explain(error, is_closed=is_closed, waited=waited, blockers=blockers)
+    if step.method is Method.CHECK and error.sqlstate in {"XX001", "XX002"}:
+        found = f"{step.object}: {errors.said(error)}"
+        return StepResult(status=Status.FAILED, error=errors.said(error), findings=(found,), effect={"findings": 1})
+    return StepResult(status=Status.FAILED, error=sentence, reason=errors.reason_of(error), effect=effect or None)
+
+
+def _findings(answer: Answer) -> StepResult:
+    found = tuple(f"block {block}, row {row}: {message}" for block, row, message in answer.rows[:MOST_FINDINGS])
+    return StepResult(
+        status=Status.FAILED,
+        error=listed(found, 1),
+        reason=Reason.OPERATION_ERROR,
+        findings=found,
+        effect={"findings": len(answer.rows)},
+    )

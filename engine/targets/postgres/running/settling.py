@@ -1,0 +1,42 @@
+"""After a process of ours died: what still runs for it on the server is found by its name, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from engine.errors import TargetBusyError
+from engine.targets.postgres.connection.connecting import GONE_AFTER
+from engine.targets.postgres.reading.reader import Reader
+
+ENDS_WITHIN: Final = 30.0
+"""Seconds in which a backend is gone that was told to end."""
+_OF_DEAD_PROCESSES: Final = """
+SELECT pid, left(query, 200) FROM pg_stat_activity
+WHERE datname = current_database() AND starts_with(application_name, %s) AND application_name <> %s
+    AND backend_type = 'client backend'
+"""
+_END: Final = "SELECT pg_terminate_backend(%s)"
+
+
+async def end_what_still_runs(reader: Reader, name: str) -> list[str]:
+    """The server notices by itself that a process is gone, after a while; what still runs then is ended, and told.
+
+    `name`: of who asks; what comes before its last space is the same for all of ours. Raises TargetError where
+    something does not end.
+    """
+    query = [f"{name.rpartition(' ')[0]} ", name]
+    give_up, patience = time.monotonic() + ENDS_WITHIN, time.monotonic() + GONE_AFTER + 1
+    told: dict[int, str] = {}
+    while running := await reader.rows(_OF_DEAD_PROCESSES, query):
+        for pid, command in running:
+            if pid not in told and time.monotonic() > patience:
+                await reader.rows(_END, [pid])
+                told[pid] = f"pid {pid} of the process that died still ran, and was ended: {command}"
+        if time.monotonic() > give_up:
+            pids = ", ".join(str(pid) for pid, _ in running)
+            why = f"what an earlier attempt had begun still runs there, and does not end: pid {pids}"
+            raise TargetBusyError(reader.what, why, "look at pg_stat_activity, then try again")
+        await asyncio.sleep(0.1)
+    return list(told.values())

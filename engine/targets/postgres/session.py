@@ -1,0 +1,265 @@
+"""The connections to one PostgreSQL database: look, plan, execute."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
+from engine.jobs import NO_SERVER_OPTIONS, WAITING, CheckLevel, EngineName, Facts, Operation, Options, Status, Step
+from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult, TargetInfo
+from engine.targets.postgres.advising.advice import advise
+from engine.targets.postgres.advising.needs import Need, needs
+from engine.targets.postgres.advising.survey import survey
+from engine.targets.postgres.connection.connecting import Connection, Server, connect
+from engine.targets.postgres.connection.errors import explain
+from engine.targets.postgres.connection.naming import Address
+from engine.targets.postgres.planning import offer, planning
+from engine.targets.postgres.planning.scope import grant, without_right
+from engine.targets.postgres.planning.steps import Method, PgStep, Subject
+from engine.targets.postgres.reading import horizon, locks
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.running import courtesy, leftovers, settling, statement
+from engine.targets.postgres.running.effects import Totals, effects, with_sizes
+from engine.targets.postgres.running.meanwhile import either, with_settings
+from engine.targets.postgres.running.measuring import Measured
+from engine.targets.postgres.running.monitor import Monitor, Watched
+from engine.targets.postgres.running.outcome import outcome
+from engine.targets.postgres.running.progress import Progress
+
+if TYPE_CHECKING:
+    from engine.advice import Advice, Past
+    from engine.targets.base import PlannedStep
+
+BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between the tries to get a connection, where the server restarts."""
+GAVE_WAY: Final = "others waited behind it, so it gave way"
+SURELY_ALIVE: Final = 0.02
+"""Seconds after its use in which nobody asks a connection whether it is still there."""
+
+
+class PostgresSession:
+    """The `Session` of a PostgreSQL database; see engine.targets.base."""
+
+    def __init__(self, address: Address, reader: Reader, name: str, lock_timeout: float) -> None:
+        """`name`: what the server is told of who connects."""
+        self._address = address
+        self._reader = reader
+        self._name = name
+        self._lock_timeout = lock_timeout
+        self._monitor = Monitor(reader)
+        self._idle: list[tuple[Connection, Server, float]] = []
+        """With when each was used the last time."""
+        self._measured = Measured(reader)
+        self._leftovers_before: set[int] | None = None
+        self._totals = Totals()
+        self._planned_tables: set[int] = set()
+        self._check_level = CheckLevel.FULL
+        self._options = NO_SERVER_OPTIONS
+        """Of the operation that was planned last."""
+
+    async def close(self) -> None:
+        await self._monitor.end()
+        for connection, *_ in self._idle:
+            await connection.close()
+
+    async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
+        return {**await self._reader.facts(), **self._totals.facts()}
+
+    async def info(self) -> TargetInfo:
+        server = self._reader.server
+        missing = without_right(await self._reader.tables())
+        remarks = ["it is a standby: it can only be looked at"] if server.is_standby else []
+        remarks += [grant(missing, server.user, server.version)] if missing else []
+        return TargetInfo(
+            url=self._address.url,
+            engine=EngineName.POSTGRESQL,
+            version=server.version_text.partition(" ")[0],
+            facts=await self._reader.facts(),
+            operations=offer.operation_infos(),
+            remarks=tuple(remarks),
+        )
+
+    async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
+        condition = await survey(self._reader, thorough=budget is None)
+        return advise(condition, needs(condition, frozenset(past.damaged_indexes)), past)
+
+    async def require(self, options: Options) -> None:
+        """Raise UsageError for an object or schema that the database does not have."""
+        await self._reader.require(options.objects, options.server.schemas)
+
+    async def plan(self, operation: Operation, options: Options) -> OperationPlan:
+        self._options, self._check_level = options.server, options.check_level
+        if problem := await courtesy.problem_with(self._reader, options.server):
+            return OperationPlan(operation=operation, refused=problem)
+        planned = await self._planned(operation, options)
+        self._planned_tables = {
+            step.subject.lockable for step in planned.steps if isinstance(step, PgStep) and step.subject is not None
+        }
+        if any(isinstance(step, PgStep) and step.method is Method.REINDEX_CONCURRENTLY for step in planned.steps):
+            # Before the first begins: later, what those leave that run at once could not be told from it.
+            self._leftovers_before = await leftovers.all_there(self._reader)
+        self._measured.expect([step for step in planned.steps if isinstance(step, PgStep)])
+        return planned
+
+    async def _planned(self, operation: Operation, options: Options) -> OperationPlan:
+        if operation is not Operation.OPTIMIZE:
+            return await planning.plan(self._reader, operation, options)
+        condition = await survey(self._reader)
+        found = needs(condition)
+        needed = planning.Needed(
+            tables=condition.tables,
+            indexes=condition.indexes,
+            vacuum=_reasons(found.vacuum),
+            analyze=_reasons(found.analyze),
+            reindex=_reasons(found.reindex),
+        )
+        return await planning.plan_needed(self._reader, options, needed)
+
+    async def remarks(self, operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
+        return offer.remarks(operations)
+
+    async def in_the_way(self, operation: Operation) -> str:
+        if not self._planned_tables:
+            return ""
+        blocking = await locks.holders(self._reader, offer.keeps_out(operation, self._options), self._planned_tables)
+        return f"it would have to wait: {blocking}" if blocking else ""
+
+    async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
+        assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug of ours
+        try:
+            await courtesy.may_go_on(self._reader, self._options, context.cancel, context.report)
+            async with self._a_connection(context) as (connection, server):
+                if context.cancel.is_set():
+                    return StepResult(status=Status.CANCELLED)
+                return await self._carry_out(step, connection, server, context)
+        except TargetError as error:
+            if context.cancel.is_set():
+                return StepResult(status=Status.CANCELLED)
+            return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
+        except psycopg.Error as error:
+            sentence = explain(error, is_closed=True, waited=self._lock_timeout)
+            return StepResult(status=Status.FAILED, error=sentence)
+
+    async def _carry_out(
+        self, step: PgStep, connection: Connection, server: Server, context: StepContext
+    ) -> StepResult:
+        subject = step.subject
+        before, dead_share = await self._measured.before(subject)
+        if step.method is Method.REINDEX_CONCURRENTLY and self._leftovers_before is None:
+            self._leftovers_before = await leftovers.all_there(self._reader)
+        watched = Watched(
+            Progress(step.model, subject or Subject(oid=0, schema="", name="", table=""), dead_share=dead_share),
+            context.report,
+            yield_after=self._options.yield_after,
+        )
+        try:
+            async with with_settings(connection, step.settings):
+                with self._monitor.watching(server.backend, watched):
+                    events = [context.cancel] if watched.yield_after is None else [context.cancel, watched.gives_way]
+                    async with either(*events) as stop:
+                        answer = await statement.run(connection, step.command, stop)
+        except asyncio.CancelledError:
+            await self._remove_own_leftovers(step)
+            raise
+        after = await self._measured.after(subject)
+        effect = with_sizes(effects(answer.notices), before, after)
+        result = outcome(
+            step,
+            answer,
+            effect,
+            is_closed=connection.closed,
+            waited=self._lock_timeout,
+            blockers=watched.blockers,
+            held_by=await self._held_by() if effect.get("rows_kept") else "",
+        )
+        if result.status is Status.CANCELLED and watched.gives_way.is_set() and not context.cancel.is_set():
+            result = replace(result, status=Status.SKIPPED, error=GAVE_WAY, warnings=(f"{step.object}: {GAVE_WAY}",))
+        if step.method is Method.CHECK and result.status in {Status.COMPLETED, Status.FAILED}:
+            is_index = "bt_index_check" in step.command
+            self._totals.add_check(step.object, result, self._check_level, is_index=is_index)
+        if step.method is not Method.STATISTICS:
+            self._totals.add(result)
+        if result.status is not Status.COMPLETED:
+            told = await self._remove_own_leftovers(step)
+            result = replace(result, warnings=(*result.warnings, *told))
+        return result
+
+    async def _held_by(self) -> str:
+        with contextlib.suppress(TargetError):
+            holders = (await horizon.read(self._reader)).holders
+            return holders[0].words if holders else ""
+        return ""
+
+    async def _remove_own_leftovers(self, step: PgStep) -> list[str]:
+        """What this step left is removed, whatever happened to the connection that it ran on."""
+        if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
+            return []
+        try:
+            async with self._a_connection(StepContext()) as (connection, _):
+                found = await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
+                return await leftovers.drop(connection, found, self._leftovers_before or ())
+        except (TargetError, psycopg.Error) as error:
+            return [leftovers.could_not(f"of {step.object}", str(error))]
+
+    @contextlib.asynccontextmanager
+    async def _a_connection(self, context: StepContext) -> AsyncIterator[tuple[Connection, Server]]:
+        """One that no other step uses, and that answers."""
+        connection, server = await self._idle_connection() or await self._connected(context)
+        try:
+            yield connection, server
+        finally:
+            if not connection.closed:
+                self._idle.append((connection, server, time.monotonic()))
+
+    async def _idle_connection(self) -> tuple[Connection, Server] | None:
+        while self._idle:
+            connection, server, used_at = self._idle.pop()
+            if time.monotonic() - used_at < SURELY_ALIVE and not connection.closed:
+                return connection, server
+            with contextlib.suppress(psycopg.Error):  # it may have been ended while it was idle
+                await connection.execute("SELECT 1")
+                return connection, server
+            await connection.close()
+        return None
+
+    async def _connected(self, context: StepContext) -> tuple[Connection, Server]:
+        """A new connection; where the server restarts, or has none left, after some tries. Raises TargetError."""
+        for pause in (*BACKOFF, None):
+            try:
+                return await connect(self._address, name=self._name, lock_timeout=self._lock_timeout)
+            except (TargetBusyError, TargetUnavailableError) as error:
+                if pause is None or context.cancel.is_set():
+                    raise
+                context.report(StepProgress(phase=f"{WAITING}: {error.why}, next try in {pause:g} s"))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(context.cancel.wait(), pause)
+        raise AssertionError("unreachable")
+
+    async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
+        ended = await settling.end_what_still_runs(self._reader, self._name)
+        unfinished = [(step.object, step.command) for step in earlier if step.status is not Status.COMPLETED]
+        names = set(leftovers.reindexed_concurrently(unfinished))
+        return *ended, *(await self._drop_leftovers_of(names) if names else ())
+
+    async def _drop_leftovers_of(self, names: set[str]) -> list[str]:
+        indexes = [index for index in await self._reader.indexes() if index.shown in names]
+        done: list[str] = []
+        async with self._a_connection(StepContext()) as (connection, _):
+            for index in indexes:
+                found = await leftovers.left_by(self._reader, index.schema, index.name)
+                done += await leftovers.drop(connection, found)
+        return done
+
+    async def recover(self, options: Options, context: StepContext) -> Recovery:
+        return Recovery(unfinished="was ended on the server", found="nothing of it runs any more", is_well=True)
+
+
+def _reasons(needed: Mapping[int, Need]) -> dict[int, str]:
+    return {oid: need.reason for oid, need in needed.items()}

@@ -1,0 +1,117 @@
+"""A PostgreSQL database as a target."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from engine.errors import TargetRefusedError, UsageError
+from engine.jobs import AS_USUAL, EngineName, Operation, Options, Request
+from engine.targets.postgres.connection.connecting import LOOKING_TIMEOUT, PROGRAM, Connection, Server, connect
+from engine.targets.postgres.connection.naming import address
+from engine.targets.postgres.planning import offer
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.session import PostgresSession
+
+LOOKING_LOCK_TIMEOUT: Final = 1.0
+
+
+class PostgresTarget:
+    """The database that `text` names: a URL, key=value as libpq reads it, or service=NAME."""
+
+    def __init__(self, text: str) -> None:
+        self._address: Final = address(text)
+
+    def __repr__(self) -> str:
+        return f"PostgresTarget({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        return self._address.url
+
+    def presence(self) -> str:
+        return self.url  # to ask a server is no cheap glance: a look at it tells
+
+    async def identify(self) -> str:
+        connection, server = await self._look("")
+        await connection.close()
+        return server.key
+
+    @property
+    def engine(self) -> EngineName:
+        return EngineName.POSTGRESQL
+
+    @property
+    def operations(self) -> Sequence[Operation]:
+        return tuple(offer.OFFERS)
+
+    @property
+    def default_operations(self) -> Sequence[Operation]:
+        return offer.DEFAULT_OPERATIONS
+
+    @property
+    def by_object(self) -> Sequence[Operation]:
+        return tuple(offer.OFFERS)
+
+    def validate(self, request: Request) -> None:
+        """Raise UsageError for what means something to SQLite only, or contradicts itself."""
+        options, server = request.options, request.options.server
+        if options.analysis_limit is not None:
+            hint = "leave it out: default_statistics_target says how much ANALYZE reads"
+            raise UsageError("analysis limit", "PostgreSQL has none", hint)
+        if server.in_stages and server.missing_only:
+            raise UsageError("missing only", "does not go with stages", "leave one of them out")
+        if server.index_cleanup not in {None, "auto", "on", "off"}:
+            raise UsageError(f"index cleanup {server.index_cleanup!r}", "is unknown", "choose from auto, on, off")
+
+    def needs_yes(self, operation: Operation, options: Options) -> str:
+        if operation is Operation.REINDEX and options.server.offline:
+            return offer.OFFLINE_REINDEX
+        return offer.OFFERS[operation].needs_yes
+
+    def is_repeatable(self, operation: Operation) -> bool:
+        return offer.OFFERS[operation].is_repeatable
+
+    def writes(self, operation: Operation) -> bool:
+        return offer.OFFERS[operation].writes
+
+    @asynccontextmanager
+    async def connect(
+        self, *, lock_timeout: float, writing: bool = True, read_only: bool = False, name: str = ""
+    ) -> AsyncIterator[PostgresSession]:
+        async with AsyncExitStack() as stack:
+            connection, server = await self._look(name, read_only=read_only)
+            reader = Reader(connection, server, self.url, lambda: self._look(name, read_only=read_only))
+            stack.push_async_callback(reader.close)
+            if writing and not read_only:
+                self._check_writable(server)
+            session = PostgresSession(self._address, reader, _told(name), lock_timeout)
+            stack.push_async_callback(session.close)
+            yield session
+
+    async def _look(self, name: str, *, read_only: bool = False) -> tuple[Connection, Server]:
+        """A connection that reads the catalog, and waits for nobody."""
+        return await connect(
+            self._address,
+            name=_told(name),
+            lock_timeout=LOOKING_LOCK_TIMEOUT,
+            statement_timeout=LOOKING_TIMEOUT,
+            read_only=read_only,
+        )
+
+    def _check_writable(self, server: Server) -> None:
+        if server.is_standby:
+            why, hint = "it is a standby, which cannot be maintained", "give the primary; advise works here"
+            raise TargetRefusedError(self.url, why, hint)
+        if server.reads_only:
+            why = f"{server.user} may only read there: default_transaction_read_only is on"
+            raise TargetRefusedError(self.url, why, "connect as a role that may write")
+
+    async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
+        async with self.connect(lock_timeout=lock_timeout, writing=writing) as session:
+            await session.require(options)
+
+
+def _told(name: str) -> str:
+    return f"{PROGRAM} {name}".strip()

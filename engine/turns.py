@@ -1,0 +1,47 @@
+"""Whose turn it is among the steps of a plan that run at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.targets.base import PlannedStep
+
+
+class Turns:
+    """Gives each step, with its number from 1, to one of those who iterate over it at once.
+
+    In their order, but for what has to wait: a step while another of the same `conflict` runs, and one that completes
+    those before it until they are all over. Who asks for the next step is done with the one it had.
+    """
+
+    def __init__(self, steps: Sequence[PlannedStep]) -> None:
+        self._waiting = dict(enumerate(steps, 1))
+        self._running: dict[int, PlannedStep] = {}
+        self._somebody_is_done = asyncio.Condition()
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, PlannedStep]]:
+        while True:
+            async with self._somebody_is_done:
+                await self._somebody_is_done.wait_for(lambda: not self._waiting or self._next() is not None)
+                number = self._next()
+                if number is None:
+                    return
+                step = self._running[number] = self._waiting.pop(number)
+            try:
+                yield number, step
+            finally:
+                async with self._somebody_is_done:
+                    del self._running[number]
+                    self._somebody_is_done.notify_all()
+
+    def _next(self) -> int | None:
+        busy = {step.conflict for step in self._running.values()} - {""}
+        for number, step in self._waiting.items():
+            if step.completes_previous:
+                return None if self._running or number != next(iter(self._waiting)) else number
+            if step.conflict not in busy:
+                return number
+        return None

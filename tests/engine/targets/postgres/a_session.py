@@ -1,0 +1,67 @@
+"""Operations on real databases, planned and executed as a worker does it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from engine.jobs import Operation, Options, ServerOptions, Status
+from engine.targets import resolve
+from engine.targets.base import OperationPlan, PlannedStep, Session, StepContext, StepProgress, StepResult
+from tests.postgres_databases import Database
+
+
+@asynccontextmanager
+async def connected(
+    url: str, lock_timeout: float = 1, *, name: str = "test 1/1", writing: bool = True
+) -> AsyncIterator[Session]:
+    async with resolve(url).connect(lock_timeout=lock_timeout, writing=writing, name=name) as session:
+        yield session
+
+
+async def plan(url: str, operation: Operation, server: ServerOptions | None = None, **options: Any) -> OperationPlan:
+    async with connected(url) as session:
+        return await session.plan(operation, Options(server=server or ServerOptions(), **options))
+
+
+async def run(
+    url: str, operation: Operation, server: ServerOptions | None = None, lock_timeout: float = 1, **options: Any
+) -> dict[str, StepResult]:
+    """Plan and execute, step by step; the results by object."""
+    async with connected(url, lock_timeout) as session:
+        planned = await session.plan(operation, Options(server=server or ServerOptions(), **options))
+        assert (planned.refused, planned.not_needed) == (None, None)
+        return {step.object: await session.execute(step, StepContext()) for step in planned.steps}
+
+
+async def first_step(session: Session, operation: Operation, *objects: str) -> PlannedStep:
+    return (await session.plan(operation, Options(objects=objects))).steps[0]
+
+
+async def until(database: Database, query: str) -> None:
+    """Let everything go on until this is true on the server."""
+    await asyncio.to_thread(database.wait_for, query)
+
+
+def statuses(results: dict[str, StepResult]) -> set[Status]:
+    return {result.status for result in results.values()}
+
+
+class Told:
+    """What a step reported."""
+
+    def __init__(self) -> None:
+        self.all: list[StepProgress] = []
+        self.something = asyncio.Event()
+        """Set with the first phase."""
+
+    def __call__(self, progress: StepProgress) -> None:
+        self.all.append(progress)
+        if progress.phase:
+            self.something.set()
+
+    @property
+    def phases(self) -> list[str]:
+        return [progress.phase for progress in self.all if progress.phase]

@@ -1,0 +1,75 @@
+"""Estimates of dead space: by numbers, and against what a rewrite really gives back."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.targets.postgres.advising.bloat import table_share, tree_share
+from engine.targets.postgres.advising.survey import survey
+from engine.targets.postgres.reading import condition as queries
+from engine.targets.postgres.reading.condition import TableShape, TreeShape
+from tests.engine.targets.postgres.a_session import connected
+from tests.postgres_databases import Database
+
+FULL_TREE = TreeShape(1, 2745, 1_000_000, 4, False, 0.0, 1_000_000, 0.9, False, True)
+
+
+def test_a_tree_that_is_as_small_as_it_can_be_has_no_dead_space() -> None:
+    assert tree_share(FULL_TREE) == pytest.approx(0, abs=0.02)
+
+
+def test_trap_a_tree_with_many_equal_keys_is_known_to_be_small() -> None:
+    """Without deduplication it would be taken for one that is far too small."""
+    few = TreeShape(1, 1700, 1_000_000, 4, False, 0.0, 10, 0.9, True, True)
+    assert tree_share(few) == pytest.approx(0.5, abs=0.05)
+
+
+def test_nothing_is_said_of_a_tree_without_statistics() -> None:
+    assert tree_share(TreeShape(1, 9000, 1000, 4, False, 0.0, 10, 0.9, True, False)) is None
+
+
+def test_a_share_is_never_below_nothing() -> None:
+    assert table_share(TableShape(1, 10, 1_000_000, 100, 3, False, 1.0)) == 0
+    assert tree_share(TreeShape(1, 10, 1_000_000, 4, False, 0.0, 1_000_000, 0.9, False, True)) == 0
+
+
+async def test_estimates_come_close_to_what_a_rewrite_gives_back(database: Database) -> None:
+    database(
+        "CREATE TABLE item (id int PRIMARY KEY, kind int, name text, gone int)",
+        "INSERT INTO item SELECT g, g % 50, 'name ' || g, NULLIF(g % 2, 0) FROM generate_series(1, 300000) AS g",
+        "CREATE INDEX item_kind ON item (kind)",
+        "CREATE INDEX item_name ON item (name)",
+        "CREATE INDEX item_gone ON item (gone)",
+        "DELETE FROM item WHERE id % 3 <> 0",
+        "VACUUM ANALYZE item",
+    )
+    async with connected(database.url) as session:
+        condition = await survey(session._reader)  # type: ignore[attr-defined]
+    said = {tree.oid: tree_share(tree) for tree in condition.tree_shapes}
+    (table,) = (table_share(shape) for shape in condition.table_shapes if shape.pages > 500)
+    query = "SELECT oid::int8, relname::text, relpages::float8 FROM pg_class WHERE relname ~ '^item' ORDER BY 2"
+    before = {name: (oid, pages) for oid, name, pages in database(query)}
+    database("VACUUM FULL item")
+    for _, name, pages in database(query):
+        oid, pages_before = before[name]
+        real = 1 - pages / pages_before
+        estimate = table if name == "item" else said.get(oid)
+        assert estimate == pytest.approx(real, abs=0.12), (name, real)
+
+
+async def test_who_may_not_read_pg_statistic_gets_the_same_estimates(database: Database) -> None:
+    database(
+        "CREATE ROLE joe LOGIN",
+        "CREATE TABLE item (id int PRIMARY KEY, name text)",
+        "INSERT INTO item SELECT g, 'name ' || g FROM generate_series(1, 80000) AS g",
+        "GRANT SELECT ON item TO joe",
+        "ANALYZE item",
+    )
+    shapes = []
+    for url in (database.url, database.as_user("joe")):
+        async with connected(url) as session:
+            condition = await survey(session._reader)  # type: ignore[attr-defined]
+            known = {tree.oid: tree for tree in condition.tree_shapes}
+            shapes.append([known[oid] for (oid,) in database("SELECT 'item_pkey'::regclass::oid::int8")])
+    assert shapes[0] == shapes[1]
+    assert queries.LEAST_PAGES < 200

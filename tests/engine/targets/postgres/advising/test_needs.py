@@ -1,0 +1,212 @@
+"""What tables and indexes need: by numbers, and found on real databases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from engine.advice import Advice, Level, Past, needed
+from engine.jobs import Operation, Options, Request, Status
+from engine.targets.base import StepContext
+from engine.targets.postgres.advising.needs import analyze_need, vacuum_need
+from engine.targets.postgres.reading.condition import Activity
+from tests.engine.targets.postgres.a_session import connected, plan, run
+from tests.engine.targets.postgres.test_cancel import leave_something_behind
+from tests.postgres_databases import Database
+
+QUIET = Activity(
+    oid=1, dead=0, dead_limit=1000, inserted=0, inserted_limit=1000, modified=0, modified_limit=500, xid_age=1000,
+    xid_limit=200_000_000, multixact_age=0, multixact_limit=400_000_000, has_autovacuum=True, has_statistics=True,
+    rows=5000, pages=50,
+)  # fmt: skip
+
+
+OFF = ", and autovacuum is off for it"
+XIDS = "its oldest transaction ids are {} old, {} of autovacuum_freeze_max_age"
+MULTIXACTS = "its oldest multixacts are {} old, {} of autovacuum_multixact_freeze_max_age"
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "reason"),
+    [
+        ({}, None, ""),
+        ({"dead": 1000}, None, ""),
+        ({"dead": 1001}, Level.SOON, "1,001 dead rows, 1,000 are usual"),
+        ({"dead": 5001}, Level.NOW, "5,001 dead rows, 1,000 are usual"),
+        ({"dead": 1001, "has_autovacuum": False}, Level.SOON, "1,001 dead rows, 1,000 are usual" + OFF),
+        ({"inserted": 1001}, Level.SOON, "1,001 rows inserted since, 1,000 are usual"),
+        ({"xid_age": 100_000_000}, None, ""),
+        ({"xid_age": 190_000_000}, Level.SOON, XIDS.format("190,000,000", "95%")),
+        ({"xid_age": 500_000_000, "dead": 9999}, Level.NOW, XIDS.format("500,000,000", "250%")),
+        ({"xid_age": 1_100_000_000, "xid_limit": 1_200_000_000}, Level.NOW, XIDS.format("1,100,000,000", "92%")),
+        ({"multixact_age": 390_000_000}, Level.SOON, MULTIXACTS.format("390,000,000", "98%")),
+    ],
+)  # fmt: skip
+def test_what_vacuum_is_needed_for(change: dict[str, Any], level: Level | None, reason: str) -> None:
+    need = vacuum_need(replace(QUIET, **change))
+    assert (need and need.level, need.reason if need else "") == (level, reason)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "level"),
+    [
+        ({}, "r", None),
+        ({"modified": 501}, "r", Level.SOON),
+        ({"modified": 2501}, "r", Level.NOW),
+        ({"has_statistics": False}, "r", Level.NOW),
+        ({"has_statistics": False, "rows": 0, "pages": 1}, "r", None),
+        ({"has_statistics": False, "rows": -1, "pages": 0}, "r", None),
+        ({"has_statistics": False, "rows": -1, "pages": 0, "modified": 3}, "r", Level.NOW),
+        ({"has_statistics": False}, "p", Level.SOON),
+    ],
+)
+def test_what_analyze_is_needed_for(change: dict[str, Any], kind: str, level: Level | None) -> None:
+    need = analyze_need(replace(QUIET, **change), kind)
+    assert (need and need.level) == level
+
+
+async def advice(url: str, *, thorough: bool = False, past: Past | None = None) -> dict[Operation, Advice]:
+    async with connected(url, writing=False) as session:
+        found = await session.advise(past or Past(now=0), budget=None if thorough else 0.5)
+    return {one.operation: one for one in found}
+
+
+async def test_dead_rows_are_held_against_each_tables_own_threshold(database: Database) -> None:
+    for name, options in {"usual": "", "patient": "WITH (autovacuum_vacuum_scale_factor = 0.9)"}.items():
+        database(
+            f"CREATE TABLE {name} (id int) {options}",
+            f"INSERT INTO {name} SELECT generate_series(1, 1000)",
+            f"VACUUM ANALYZE {name}",
+            f"DELETE FROM {name} WHERE id <= 400",
+        )
+    database.wait_for("SELECT sum(n_dead_tup) = 800 FROM pg_stat_user_tables")
+    found = await advice(database.url)
+    assert found[Operation.VACUUM].objects == ("public.usual",)
+    assert found[Operation.VACUUM].reason == "public.usual: 400 dead rows, 250 are usual"
+    assert found[Operation.VACUUM].level is Level.SOON
+
+
+async def test_optimize_does_exactly_what_is_needed_and_then_nothing_is(database: Database) -> None:
+    database.make_slow()
+    leave_something_behind(database)
+    database.set_fast()
+    database("SET dbtend_test.fast = on", "ANALYZE slow", "CREATE TABLE fresh AS SELECT generate_series(1, 100) AS a")
+    database(
+        "CREATE TABLE parts (a int) PARTITION BY RANGE (a)",
+        "CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (10)",
+        "CREATE TABLE dirty AS SELECT generate_series(1, 1000) AS a",
+        "VACUUM ANALYZE dirty",
+        "DELETE FROM dirty WHERE a > 500",
+    )
+    database.wait_for("SELECT n_dead_tup = 500 FROM pg_stat_user_tables WHERE relname = 'dirty'")
+    planned = await plan(database.url, Operation.OPTIMIZE)
+    assert {step.object: step.command.partition(" ")[0] for step in planned.steps} == {
+        "public.slow_number_ccnew": "DROP",
+        "public.dirty": "VACUUM",
+        "public.fresh": "ANALYZE",
+        "public.parts": "ANALYZE",
+    }
+    results = await run(database.url, Operation.OPTIMIZE)
+    assert {result.status for result in results.values()} == {Status.COMPLETED}
+    database.wait_for("SELECT n_dead_tup = 0 FROM pg_stat_user_tables WHERE relname = 'dirty'")
+    assert (await plan(database.url, Operation.OPTIMIZE)).not_needed == "nothing is needed"
+    assert {one.level for one in (await advice(database.url)).values()} == {Level.NONE}
+
+
+async def test_what_is_needed_of_a_request_is_optimize_alone(database: Database) -> None:
+    database("CREATE TABLE fresh AS SELECT generate_series(1, 100) AS a")
+    database.wait_for("SELECT n_mod_since_analyze > 0 FROM pg_stat_user_tables")
+    found = tuple((await advice(database.url)).values())
+    everything = Request(target=database.url, operations=tuple(one.operation for one in found))
+    wanted = needed(everything, found)
+    assert wanted is not None
+    assert (wanted.operations, wanted.options) == ((Operation.OPTIMIZE,), Options())
+    alone = needed(replace(everything, operations=(Operation.VACUUM, Operation.ANALYZE)), found)
+    assert alone is not None
+    assert (alone.operations, alone.options.objects) == ((Operation.ANALYZE,), ("public.fresh",))
+
+
+async def test_a_bloated_index_is_estimated_and_measured_on_request(database: Database) -> None:
+    database(
+        "CREATE EXTENSION pgstattuple",
+        "CREATE TABLE item (id int PRIMARY KEY)",
+        "INSERT INTO item SELECT generate_series(1, 1000000)",
+        "DELETE FROM item WHERE id % 4 <> 0",
+        "VACUUM ANALYZE item",
+    )
+    estimated, measured = await advice(database.url), await advice(database.url, thorough=True)
+    assert estimated[Operation.REINDEX].reason.startswith("public.item_pkey: about 7")
+    assert measured[Operation.REINDEX].reason.startswith("public.item_pkey: 7")
+    assert measured[Operation.REINDEX].gain.endswith("MB")
+
+
+async def test_duplicates_and_invalid_indexes_are_told(database: Database) -> None:
+    database("CREATE TABLE item (id int)", "CREATE INDEX one ON item (id)", "CREATE INDEX two ON item (id)")
+    found = await advice(database.url)
+    assert found[Operation.CLEAN_LEFTOVERS].reason == "drop what you do not need: two does the same as one (8.19 kB)"
+    assert found[Operation.CLEAN_LEFTOVERS].level is Level.NONE
+    database("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'one'::regclass")
+    found = await advice(database.url)
+    assert found[Operation.REINDEX].objects == ("public.one",)
+    assert "it is invalid" in found[Operation.REINDEX].reason
+
+
+async def test_trap_a_leftover_that_a_rewrite_has_made_valid_is_told_as_a_duplicate(database: Database) -> None:
+    database.make_slow()
+    leave_something_behind(database)
+    database("SET dbtend_test.fast = on", "VACUUM FULL slow")
+    assert database.invalid_indexes() == []
+    found = await advice(database.url)
+    assert found[Operation.CLEAN_LEFTOVERS].reason.startswith(
+        "drop what you do not need: slow_number_ccnew does the same as slow_number"
+    )
+
+
+async def test_an_index_whose_collation_has_changed_is_to_be_rebuilt_now(database: Database) -> None:
+    database(
+        'CREATE TABLE item (name text COLLATE "POSIX")',
+        "CREATE INDEX item_name ON item (name)",
+        "UPDATE pg_collation SET collversion = '1' WHERE collname = 'POSIX'",
+    )
+    if database.value("SELECT pg_collation_actual_version(oid) FROM pg_collation WHERE collname = 'POSIX'") == "1":
+        pytest.skip("this server's collations have that very version")
+    found = await advice(database.url)
+    assert (found[Operation.REINDEX].level, found[Operation.REINDEX].objects) == (Level.NOW, ("public.item_name",))
+
+
+async def test_who_holds_the_horizon_is_told_with_the_dead_rows(database: Database) -> None:
+    database("CREATE TABLE item AS SELECT generate_series(1, 1000) AS a", "ANALYZE item")
+    with database.session("SELECT txid_current()", "PREPARE TRANSACTION 'forgotten'"):
+        pass
+    database("BEGIN", "SELECT txid_current()", "PREPARE TRANSACTION 'lost'")
+    database("DELETE FROM item WHERE a > 100")
+    database.wait_for("SELECT n_dead_tup = 900 FROM pg_stat_user_tables WHERE relname = 'item'")
+    try:
+        async with connected(database.url) as session:
+            step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
+            result = await session.execute(step, StepContext())
+        assert "prepared transaction" in result.warnings[0]
+    finally:
+        database("ROLLBACK PREPARED 'lost'", "ROLLBACK PREPARED 'forgotten'")
+
+
+async def test_trap_after_a_reset_of_its_counters_nobody_says_never_analyzed(database: Database) -> None:
+    database("CREATE TABLE item AS SELECT generate_series(1, 1000) AS a", "ANALYZE item", "SELECT pg_stat_reset()")
+    database.wait_for("SELECT stats_reset IS NOT NULL FROM pg_stat_database WHERE datname = current_database()")
+    found = await advice(database.url)
+    assert found[Operation.ANALYZE].level is Level.NONE
+    today = datetime.now(UTC).astimezone().year
+    assert f"as far as the server has counted since {today}" in found[Operation.ANALYZE].reason
+
+
+async def test_what_a_check_found_damaged_is_rebuilt_first(database: Database) -> None:
+    database("CREATE TABLE item (id int PRIMARY KEY)")
+    past = Past(now=0, damaged_indexes=("public.item_pkey",))
+    found = await advice(database.url, past=past)
+    assert (found[Operation.REINDEX].level, found[Operation.REINDEX].reason) == (
+        Level.NOW,
+        "public.item_pkey: the last check found it damaged",
+    )

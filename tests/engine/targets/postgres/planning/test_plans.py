@@ -1,0 +1,65 @@
+"""What of a request a server cannot do, or must not."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.jobs import Options, ServerOptions, Speed
+from engine.targets.postgres.planning.plans import analyze_steps, not_offered, reindex_steps, unsafe, vacuum_steps
+from engine.targets.postgres.reading.relations import Index, Table
+
+ITEM = Table(1, "public", "item", "r", 100, 5000.0, 40, 2, False, False, False, True, None)
+PART = Table(2, "public", "part", "r", 900, 9000.0, 40, 2, False, True, False, True, None)
+WHOLE = Table(3, "public", "whole", "p", 0, 0.0, 0, 0, False, False, True, True, None)
+KEY = Index(4, "public", "item_pkey", 1, "public", "item", 30, 100, "btree", True, False, False, False, False, True)
+
+
+@pytest.mark.parametrize(
+    ("version", "offline", "refused"),
+    [(140_003, False, True), (140_003, True, False), (140_004, False, False), (130_000, False, False)],
+)
+def test_trap_a_server_that_damages_indexes_is_not_asked_to_rebuild_them(
+    version: int, offline: bool, refused: bool
+) -> None:
+    assert bool(unsafe(ServerOptions(offline=offline), version)) is refused
+
+
+def test_what_a_version_does_not_have_is_said() -> None:
+    limited = ServerOptions(buffer_usage_limit=1024)
+    assert not_offered(limited, 150_000) == "--buffer-usage-limit needs PostgreSQL 16 or newer, this one is 15"
+    assert not_offered(limited, 160_000) == ""
+
+
+@pytest.mark.parametrize(
+    ("version", "commands"),
+    [
+        (150_000, ['ANALYZE (VERBOSE) "public"."item"', 'ANALYZE (VERBOSE) "public"."whole"']),
+        (
+            180_000,
+            [
+                'ANALYZE (VERBOSE) "public"."part"',
+                'ANALYZE (VERBOSE) "public"."item"',
+                'ANALYZE (VERBOSE) ONLY "public"."whole"',
+            ],
+        ),
+    ],
+)
+def test_partitions_are_analyzed_once(version: int, commands: list[str]) -> None:
+    steps = analyze_steps([ITEM, PART, WHOLE], Options(), version, {})
+    assert [step.command for step in steps] == commands
+
+
+def test_the_longest_comes_first_and_each_table_is_its_own_conflict() -> None:
+    steps = vacuum_steps([ITEM, PART, WHOLE], Options(), 170_000, {})
+    assert [(step.object, step.conflict) for step in steps] == [("public.part",) * 2, ("public.item",) * 2]
+    assert not any(step.settings for step in steps)
+    gentle = vacuum_steps([ITEM], Options(server=ServerOptions(speed=Speed.GENTLE)), 170_000, {})
+    assert dict(gentle[0].settings) == {"vacuum_cost_delay": "10ms", "vacuum_cost_limit": "200"}
+
+
+def test_a_rebuild_needs_room_for_another_copy() -> None:
+    (step,) = reindex_steps([KEY], {1: ITEM}, Options(), {})
+    assert (step.disk_needed, step.after_cancel) == (
+        30 * 8192,
+        "the index stays as it was; the unfinished copy is dropped",
+    )

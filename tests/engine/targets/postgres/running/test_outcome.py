@@ -1,0 +1,85 @@
+"""How a step ended, by severities and codes and never by words, which may be in any language."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from engine.jobs import Reason, Status
+from engine.targets.base import StepResult
+from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.running.outcome import outcome
+from engine.targets.postgres.running.statement import Answer, Notice
+
+NO_RIGHT = Notice("WARNING", "keine Berechtigung, um »item« zu vacuumen, wird übersprungen")
+STARTED = Notice("INFO", "Vacuum von »public.item«")
+
+
+def ended(answer: Answer, method: Method = Method.VACUUM, *, is_closed: bool = False, **effect: int) -> StepResult:
+    step = PgStep(object="public.item", command="VACUUM item", reason="", lock="", method=method)
+    return outcome(
+        step, answer, effect, is_closed=is_closed, waited=5, blockers="pid 4711 (psql)", held_by="pid 5 (app)"
+    )
+
+
+def test_trap_only_a_warning_is_no_success_whatever_its_language() -> None:
+    result = ended(Answer(notices=[NO_RIGHT]))
+    assert (result.status, result.error) == (Status.SKIPPED, NO_RIGHT.message)
+
+
+def test_a_warning_beside_work_is_a_warning() -> None:
+    result = ended(Answer(notices=[STARTED, NO_RIGHT]))
+    assert (result.status, result.warnings) == (Status.COMPLETED, (NO_RIGHT.message,))
+
+
+def test_of_a_rebuild_a_warning_is_a_warning() -> None:
+    assert ended(Answer(notices=[NO_RIGHT]), Method.REBUILD).status is Status.COMPLETED
+
+
+def test_rows_that_are_kept_are_told_with_the_reason() -> None:
+    result = ended(Answer(notices=[STARTED]), rows_kept=1_234)
+    assert result.warnings == ("public.item: 1,234 dead rows cannot be removed as long as there is pid 5 (app)",)
+
+
+def test_cancelled_is_only_what_was_asked_to_stop() -> None:
+    assert ended(Answer(error=errors.QueryCanceled("x"), was_asked_to_stop=True)).status is Status.CANCELLED
+    assert ended(Answer(error=errors.QueryCanceled("x"))).status is Status.FAILED
+    assert ended(Answer(error=errors.LockNotAvailable("x"), was_asked_to_stop=True)).status is Status.FAILED
+    assert ended(Answer(notices=[STARTED], was_asked_to_stop=True)).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("error", "closed", "reason", "said"),
+    [
+        (errors.LockNotAvailable("x"), False, Reason.TARGET_BUSY, "it waited 5 s for a lock held by pid 4711 (psql)"),
+        (errors.DeadlockDetected("x"), False, None, "deadlock"),
+        (errors.ReadOnlySqlTransaction("x"), False, Reason.REFUSED, "it is a standby, or default_transaction"),
+        (errors.DiskFull("x"), False, None, "the disk of the server is full"),
+        (errors.TooManyConnections("x"), False, Reason.TARGET_BUSY, "no connection left"),
+        (errors.AdminShutdown("x"), True, None, "an administrator ended the connection"),
+        (errors.InsufficientPrivilege("must be owner of item"), False, Reason.REFUSED, "must be owner of item"),
+        (errors.FeatureNotSupported("not here"), False, Reason.NOT_SUPPORTED, "not here"),
+        (psycopg.OperationalError("server closed the connection"), True, None, "the connection was lost"),
+        (errors.IndexCorrupted("x"), False, None, "an index of it is damaged"),
+        (errors.DataCorrupted("x"), False, None, "a page of it is damaged"),
+        (errors.SyntaxError("password=s3cret"), False, None, "password=***"),
+    ],
+)
+def test_every_failure_is_a_sentence(error: psycopg.Error, closed: bool, reason: Reason | None, said: str) -> None:
+    result = ended(Answer(error=error), Method.REBUILD, is_closed=closed)
+    assert (result.status, result.reason) == (Status.FAILED, reason)
+    assert said in str(result.error)
+
+
+@pytest.mark.parametrize("error", [errors.UndefinedTable("x"), errors.UndefinedObject("x")])
+def test_what_is_gone_is_skipped(error: psycopg.Error) -> None:
+    assert ended(Answer(error=error)).status is Status.SKIPPED
+
+
+def test_what_a_check_finds_is_listed() -> None:
+    result = ended(Answer(rows=[(7, 3, "xmin is too new"), (8, None, "line pointer")]), Method.CHECK)
+    assert (result.status, result.effect) == (Status.FAILED, {"findings": 2})
+    assert result.findings[0] == "block 7, row 3: xmin is too new"
+    broken = ended(Answer(error=errors.IndexCorrupted("item order invariant violated")), Method.CHECK)
+    assert broken.findings == ("public.item: item order invariant violated",)

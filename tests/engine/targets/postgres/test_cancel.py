@@ -1,0 +1,153 @@
+"""A cancel is asked of the server, its answer decides, and nothing of ours is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+
+from engine.jobs import WAITING, Operation, Options, ServerOptions, Status
+from engine.targets.base import PlannedStep, Session, StepContext
+from tests.engine.targets.postgres.a_session import Told, connected, first_step, plan, run, statuses, until
+from tests.postgres_databases import SLEEPS, WAITS, Database
+
+OFFLINE = ServerOptions(offline=True)
+
+
+async def a_step(session: Session, operation: Operation, *, offline: bool = False) -> PlannedStep:
+    """One that goes on for ever on the table `slow`."""
+    options = Options(objects=("slow",), server=OFFLINE if offline else ServerOptions())
+    steps = (await session.plan(operation, options)).steps
+    return next(step for step in steps if "slow" in step.object)
+
+
+@pytest.mark.parametrize(
+    ("operation", "offline"),
+    [
+        (Operation.ANALYZE, False),
+        (Operation.REINDEX, False),
+        (Operation.REINDEX, True),
+        (Operation.VACUUM_FULL, False),
+        (Operation.CLUSTER, False),
+    ],
+)
+@pytest.mark.parametrize("by_task", [False, True])
+async def test_a_running_step_is_stopped_and_leaves_nothing(
+    database: Database, operation: Operation, offline: bool, by_task: bool
+) -> None:
+    database.make_slow()
+    database("ALTER TABLE slow CLUSTER ON slow_number")
+    node = database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'")
+    async with connected(database.url, 60) as session:
+        step, cancel = await a_step(session, operation, offline=offline), asyncio.Event()
+        task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+        await until(database, SLEEPS)
+        if by_task:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            cancel.set()
+            result = await task
+            assert result.status is Status.CANCELLED
+            if operation is Operation.REINDEX and not offline:
+                assert result.warnings == ("the unfinished copy public.slow_number_ccnew was dropped",)
+        assert database.ours() == []
+        assert database.invalid_indexes() == []
+        assert database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'") == node
+        database.set_fast()
+    async with connected(database.url) as session:  # whose sessions know of it
+        assert (await session.execute(await a_step(session, operation, offline=offline), StepContext())).status is (
+            Status.COMPLETED
+        )
+
+
+async def test_what_waits_for_its_lock_says_for_whom_and_is_stopped(database: Database) -> None:
+    database("CREATE TABLE item (id int)")
+    with database.session("LOCK TABLE item IN ACCESS SHARE MODE") as other:
+        async with connected(database.url, 60) as session:
+            told, cancel = Told(), asyncio.Event()
+            step = await first_step(session, Operation.VACUUM_FULL, "item")
+            task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel, report=told)))
+            await until(database, WAITS)
+            await asyncio.wait_for(told.something.wait(), 30)
+            assert told.phases[-1].startswith(f"{WAITING}: pid {other.info.backend_pid} (somebody, idle in transaction")
+            cancel.set()
+            assert (await task).status is Status.CANCELLED
+
+
+async def test_trap_a_cancel_that_comes_too_late_changes_no_result(database: Database) -> None:
+    database("CREATE TABLE item (id int)")
+    async with connected(database.url) as session:
+        step, cancel = await first_step(session, Operation.ANALYZE, "item"), asyncio.Event()
+        assert (await session.execute(step, StepContext(cancel=cancel))).status is Status.COMPLETED
+        cancel.set()
+        assert (await session.execute(step, StepContext(cancel=cancel))).status is Status.CANCELLED
+
+
+async def test_trap_cancelled_by_somebody_else_is_a_failure(database: Database) -> None:
+    database.make_slow()
+    async with connected(database.url, 60) as session:
+        step = await a_step(session, Operation.VACUUM_FULL)
+        task = asyncio.create_task(session.execute(step, StepContext()))
+        await until(database, SLEEPS)
+        database(f"SELECT pg_cancel_backend({database.ours()[0][0]})")
+        result = await task
+    assert result.status is Status.FAILED
+    assert str(result.error).startswith("somebody else cancelled it")
+
+
+async def test_trap_a_leftover_of_somebody_else_is_not_dropped_by_our_step(database: Database) -> None:
+    """Only what came with the step goes with it."""
+    database.make_slow()
+    leave_something_behind(database)
+    async with connected(database.url, 60) as session:
+        step = await a_step(session, Operation.REINDEX)
+        task = asyncio.create_task(session.execute(step, StepContext()))
+        await until(database, SLEEPS)
+        database(f"SELECT pg_terminate_backend({database.ours()[0][0]})")
+        result = await task
+        assert result.status is Status.FAILED
+        assert "an administrator ended the connection" in str(result.error)
+        assert result.warnings == ("the unfinished copy public.slow_number_ccnew1 was dropped",)
+        assert database.invalid_indexes() == ["slow_number_ccnew"]
+
+
+def leave_something_behind(database: Database) -> None:
+    database("SET statement_timeout = 200")
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        database("REINDEX INDEX CONCURRENTLY slow_number")
+    database("RESET statement_timeout")
+    assert database.invalid_indexes() == ["slow_number_ccnew"]
+
+
+async def test_leftovers_are_left_out_of_a_rebuild_and_cleaned_on_request(database: Database) -> None:
+    database.make_slow()
+    leave_something_behind(database)
+    planned = await plan(database.url, Operation.REINDEX, OFFLINE)
+    assert [step.object for step in planned.steps] == ["public.slow_number"]
+    assert planned.warnings == ("left out, as they are leftovers that clean-leftovers drops: public.slow_number_ccnew",)
+    assert statuses(await run(database.url, Operation.CLEAN_LEFTOVERS)) == {Status.COMPLETED}
+    assert database.invalid_indexes() == []
+
+
+async def test_trap_a_reader_that_stays_makes_a_concurrent_rebuild_leave_something_that_is_told_and_cleaned(
+    database: Database,
+) -> None:
+    database("CREATE TABLE item (id int PRIMARY KEY)", "INSERT INTO item SELECT generate_series(1, 100)")
+    with database.session("LOCK TABLE item IN ROW EXCLUSIVE MODE"):
+        async with connected(database.url) as session:
+            result = await session.execute(await first_step(session, Operation.REINDEX, "item"), StepContext())
+        assert result.status is Status.FAILED
+        assert "it waited 1 s for a lock held by pid" in str(result.error)
+        (told,) = result.warnings
+    if "could not be dropped" in told:
+        assert database.invalid_indexes()
+        async with connected(database.url) as session:
+            planned = await session.plan(Operation.CLEAN_LEFTOVERS, Options())
+            assert [step.command for step in planned.steps] == [
+                'DROP INDEX CONCURRENTLY IF EXISTS "public"."item_pkey_ccnew"'
+            ]
+            assert (await session.execute(planned.steps[0], StepContext())).status is Status.COMPLETED
+    assert database.invalid_indexes() == []

@@ -1,0 +1,120 @@
+"""Processes killed in the middle of their work: the server stops, what is left is cleaned, and history tells it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from engine import Engine, JobId, Operation, Reason, Status
+from tests.engine.processes import python
+from tests.engine.targets.postgres.a_session import connected, until
+from tests.postgres_databases import SLEEPS, Database
+
+if TYPE_CHECKING:
+    from engine import ChildJob
+
+WORKS = """
+    from engine import Engine, Operation, Options, Request
+
+    async def main():
+        async with Engine.open(Path(sys.argv[1]), workers=1) as engine:
+            options = Options(objects=(sys.argv[4],), lock_timeout=60, confirmed=True)
+            (job,) = await engine.submit(
+                [Request(target=sys.argv[2], operations=(Operation(sys.argv[3]),), options=options)])
+            print(job.id, flush=True)
+            await engine.wait([job.id])
+
+    asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.db"
+
+
+async def killed_in(database: Database, store: Path, operation: Operation, named: str) -> int:
+    """The job of a process that was killed while this goes on."""
+    with python(WORKS, store, database.url, operation, named) as process:
+        number = int(await process.says())
+        await until(database, SLEEPS)
+        process.kill()
+    return number
+
+
+async def over(store: Path, number: int) -> ChildJob:
+    """The child, when another process has seen to it."""
+    async with Engine.open(store, workers=1) as engine, asyncio.timeout(60):
+        (job,) = await engine.wait([number])
+    return job.children[0]
+
+
+async def test_killed_in_vacuum_full_nothing_runs_any_more_and_it_is_told(database: Database, store_path: Path) -> None:
+    database.make_slow()
+    node = database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'")
+    number = await killed_in(database, store_path, Operation.VACUUM_FULL, "slow")
+    child = await over(store_path, number)
+    assert database.ours() == []
+    assert database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'") == node
+    assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
+    assert child.error == (
+        "the process that ran it died: what it had not finished was ended on the server,"
+        " and nothing of it runs any more"
+    )
+
+
+async def test_killed_in_reindex_concurrently_its_leftover_is_dropped_and_it_is_run_again(
+    database: Database, store_path: Path
+) -> None:
+    database.make_slow()
+    number = await killed_in(database, store_path, Operation.REINDEX, "slow_number")
+    database.set_fast()
+    child = await over(store_path, number)
+    assert (child.status, child.attempt) == (Status.COMPLETED, 2)
+    assert "the unfinished copy public.slow_number_ccnew was dropped" in [line.message for line in child.log]
+    assert [(step.attempt, step.status) for step in child.steps] == [(1, Status.FAILED), (2, Status.COMPLETED)]
+    assert database.invalid_indexes() == []
+
+
+async def test_cancelled_by_force_what_runs_on_the_server_is_ended_and_cleaned(
+    database: Database, store_path: Path
+) -> None:
+    database.make_slow()
+    with python(WORKS, store_path, database.url, Operation.REINDEX, "slow_number") as process:
+        number = int(await process.says())
+        await until(database, SLEEPS)
+        async with Engine.open(store_path) as engine:
+            await engine.cancel(JobId(number), force=True)
+        assert await process.ended() < 0
+    child = await over(store_path, number)
+    assert (child.status, child.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
+    assert "it was ended by force" in str(child.error)
+    assert "the unfinished copy public.slow_number_ccnew was dropped" in str(child.error)
+    assert (database.ours(), database.invalid_indexes()) == ([], [])
+
+
+async def test_what_does_not_notice_that_its_client_is_gone_is_ended(database: Database) -> None:
+    async with await psycopg.AsyncConnection.connect(
+        database.url, autocommit=True, application_name="dbtend test 1/1"
+    ) as old:
+        pid = old.info.backend_pid
+        running = asyncio.create_task(old.execute("SELECT pg_sleep(600)"))
+        await until(database, SLEEPS)
+        async with connected(database.url, name="test 1/2") as session:
+            (told,) = await session.settle(())
+        assert told == (f"pid {pid} of the process that died still ran, and was ended: SELECT pg_sleep(600)")
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            await running
+
+
+async def test_what_another_store_runs_is_left_alone(database: Database) -> None:
+    async with await psycopg.AsyncConnection.connect(
+        database.url, autocommit=True, application_name="dbtend other 1/1"
+    ) as other:
+        async with connected(database.url, name="test 1/2") as session:
+            assert await session.settle(()) == ()
+        await other.execute("SELECT 1")

@@ -1,0 +1,343 @@
+"""What each operation does to a real database, and what it says of that."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine import look
+from engine.errors import UsageError
+from engine.jobs import CheckLevel, Operation, Options, Reason, Request, ServerOptions, Speed, Status
+from engine.targets.base import StepContext
+from tests.engine.targets.postgres.a_session import connected, first_step, plan, run, statuses
+from tests.postgres_databases import Database
+
+NASTY = (
+    "order",
+    'a"b',
+    "a b",
+    "per%cent %s",
+    "línea",
+    "snow☃",
+    "x" * 63,
+    "new\nline",
+    "semi;--",
+    "'quoted'",
+    "a.b",
+    "{}",
+)
+ITEMS = (
+    "CREATE TABLE item (id int PRIMARY KEY, name text, note text)",
+    "INSERT INTO item SELECT g, 'name ' || g, repeat('x', 50) FROM generate_series(1, 20000) AS g",
+    "CREATE INDEX item_name ON item (name)",
+    "ANALYZE item",
+)
+
+
+async def test_vacuum_tells_what_it_removed_and_what_the_table_takes(database: Database) -> None:
+    database(*ITEMS, "DELETE FROM item WHERE id > 10000")
+    result = (await run(database.url, Operation.VACUUM, objects=("item",)))["public.item"]
+    assert result.status is Status.COMPLETED
+    assert result.effect is not None
+    assert result.effect["rows_removed"] == 10_000
+    assert result.effect["rows_kept"] == 0
+    assert result.effect["pages_removed"] == pytest.approx(123, abs=30)
+    assert int(str(result.effect["size"])) < int(str(result.effect["size_before"]))
+
+
+async def test_trap_dead_rows_that_somebody_may_still_see_are_a_warning_with_who_it_is(database: Database) -> None:
+    database(*ITEMS)
+    look = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 1 FROM item")
+    with database.session(*look) as other:
+        database("DELETE FROM item WHERE id <= 5000")
+        result = (await run(database.url, Operation.VACUUM, objects=("item",)))["public.item"]
+        assert result.status is Status.COMPLETED
+        assert result.effect is not None
+        assert result.effect["rows_kept"] == 5_000
+        (warning,) = result.warnings
+        assert warning.startswith("public.item: 5,000 dead rows cannot be removed as long as there is pid")
+        assert f"pid {other.info.backend_pid} (postgres, idle in transaction, somebody" in warning
+
+
+@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.ANALYZE])
+async def test_trap_what_the_server_only_warns_of_is_skipped_and_no_success(
+    database: Database, operation: Operation
+) -> None:
+    database(*ITEMS, "CREATE ROLE joe LOGIN")
+    async with connected(database.url) as session:
+        step = await first_step(session, operation, "item")
+    async with connected(database.as_user("joe")) as session:
+        result = await session.execute(step, StepContext())
+    assert result.status is Status.SKIPPED
+    assert result.error is not None
+    assert "item" in result.error
+    assert result.warnings == (f"public.item: {result.error}",)
+
+
+async def test_trap_what_is_locked_and_left_out_is_skipped(database: Database) -> None:
+    database(*ITEMS)
+    with database.session("LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE"):
+        wanted = ServerOptions(skip_locked=True)
+        assert statuses(await run(database.url, Operation.VACUUM, wanted, objects=("item",))) == {Status.SKIPPED}
+
+
+async def test_trap_a_lock_that_is_not_had_in_time_names_who_has_it(database: Database) -> None:
+    database(*ITEMS)
+    with database.session("LOCK TABLE item IN ACCESS SHARE MODE") as other:
+        pid = other.info.backend_pid
+        result = (await run(database.url, Operation.VACUUM_FULL, objects=("item",)))["public.item"]
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert result.error is not None
+    assert result.error.startswith(f"it waited 1 s for a lock held by pid {pid} (somebody, idle in")
+
+
+async def test_what_is_gone_is_skipped(database: Database) -> None:
+    database(*ITEMS)
+    async with connected(database.url) as session:
+        for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX):
+            database("DROP TABLE IF EXISTS item", *ITEMS)
+            step = await first_step(session, operation, "item")
+            database("DROP TABLE item")
+            assert (await session.execute(step, StepContext())).status is Status.SKIPPED
+
+
+async def test_without_the_right_it_is_refused_with_what_to_grant(database: Database) -> None:
+    database(*ITEMS, "CREATE ROLE joe LOGIN")
+    planned = await plan(database.as_user("joe"), Operation.VACUUM, objects=("item",))
+    assert planned.refused is not None
+    if database.major < 17:
+        assert "connect as the owner" in planned.refused
+        return
+    _, _, command = planned.refused.partition("As the owner: ")
+    assert command == 'GRANT MAINTAIN ON TABLE public.item TO "joe";'
+    database(command)
+    for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
+        assert statuses(await run(database.as_user("joe"), operation, objects=("item",))) == {Status.COMPLETED}
+
+
+async def test_of_a_whole_database_what_the_role_may_not_do_is_left_out_and_told(database: Database) -> None:
+    database(*ITEMS, "CREATE ROLE joe LOGIN", "CREATE TABLE mine (a int)", "ALTER TABLE mine OWNER TO joe")
+    planned = await plan(database.as_user("joe"), Operation.ANALYZE)
+    assert [step.object for step in planned.steps] == ["public.mine"]
+    assert planned.warnings[0].startswith("left out: joe may not maintain public.item")
+
+
+async def test_reindex_goes_index_by_index_with_toast_and_never_two_of_a_table_at_once(database: Database) -> None:
+    database(*ITEMS)
+    planned = await plan(database.url, Operation.REINDEX, jobs=4)
+    toast = database.value("SELECT reltoastrelid::regclass::text FROM pg_class WHERE relname = 'item'")
+    assert {step.object for step in planned.steps} == {"public.item_pkey", "public.item_name", f"{toast}_index"}
+    assert {step.conflict for step in planned.steps} == {"public.item"}
+    assert all(step.command.startswith("REINDEX INDEX CONCURRENTLY ") for step in planned.steps)
+    files = "SELECT sum(relfilenode::int8) FROM pg_class WHERE relkind = 'i' AND relname ~ '^item'"
+    before = database.value(files)
+    assert statuses(await run(database.url, Operation.REINDEX)) == {Status.COMPLETED}
+    assert (
+        database.value("SELECT sum(relfilenode::int8) FROM pg_class WHERE relkind = 'i' AND relname ~ '^item'")
+        != before
+    )
+    assert database.invalid_indexes() == []
+
+
+async def test_reindex_offline_is_plain(database: Database) -> None:
+    database(*ITEMS)
+    planned = await plan(database.url, Operation.REINDEX, ServerOptions(offline=True), objects=("item_name",))
+    assert [step.command for step in planned.steps] == ['REINDEX INDEX "public"."item_name"']
+    assert "blocks writers" in planned.steps[0].lock
+    assert statuses(await run(database.url, Operation.REINDEX, ServerOptions(offline=True))) == {Status.COMPLETED}
+
+
+async def test_an_exclusion_constraint_cannot_be_rebuilt_concurrently_and_is_told(database: Database) -> None:
+    database("CREATE TABLE booked (room int4range, EXCLUDE USING gist (room WITH &&))")
+    planned = await plan(database.url, Operation.REINDEX)
+    assert planned.warnings == (
+        "left out, as exclusion constraints cannot be rebuilt concurrently: public.booked_room_excl",
+    )
+    assert "public.booked_room_excl" in await run(database.url, Operation.REINDEX, ServerOptions(offline=True))
+
+
+async def test_vacuum_full_and_cluster_rewrite(database: Database) -> None:
+    database(*ITEMS, "DELETE FROM item WHERE id % 2 = 0", "CLUSTER item USING item_name")
+    database("DELETE FROM item WHERE id % 4 = 1")
+    for operation in (Operation.CLUSTER, Operation.VACUUM_FULL):
+        node = database.value("SELECT relfilenode FROM pg_class WHERE relname = 'item'")
+        results = await run(database.url, operation)
+        assert statuses(results) == {Status.COMPLETED}
+        assert list(results) == ["public.item"]
+        assert database.value("SELECT relfilenode FROM pg_class WHERE relname = 'item'") != node
+    effect = results["public.item"].effect
+    assert effect is not None
+    assert effect["size"]
+
+
+async def test_a_table_without_an_index_to_go_by_is_not_clustered(database: Database) -> None:
+    database("CREATE TABLE item (id int)")
+    assert (await plan(database.url, Operation.CLUSTER)).not_needed
+    assert "CLUSTER ON" in str((await plan(database.url, Operation.CLUSTER, objects=("item",))).refused)
+
+
+async def test_a_partitioned_table_is_vacuumed_by_its_partitions_and_analyzed_itself(database: Database) -> None:
+    database(
+        "CREATE TABLE sale (day int, amount int) PARTITION BY RANGE (day)",
+        "CREATE TABLE sale_1 PARTITION OF sale FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (amount)",
+        "CREATE TABLE sale_1a PARTITION OF sale_1 FOR VALUES FROM (0) TO (1000)",
+        "CREATE TABLE sale_2 PARTITION OF sale FOR VALUES FROM (10) TO (20)",
+        "INSERT INTO sale SELECT g % 20, g FROM generate_series(1, 900) AS g",
+    )
+    assert set(await run(database.url, Operation.VACUUM, objects=("sale",))) == {"public.sale_1a", "public.sale_2"}
+    results = await run(database.url, Operation.ANALYZE, ServerOptions(schemas=("public",)))
+    assert statuses(results) == {Status.COMPLETED}
+    if database.major < 18:
+        assert list(results) == ["public.sale"]
+    analyzed = database(
+        "SELECT DISTINCT relname::text FROM pg_statistic JOIN pg_class ON oid = starelid"
+        " WHERE relname ~ '^sale' ORDER BY 1"
+    )
+    assert [name for (name,) in analyzed] == ["sale", "sale_1", "sale_1a", "sale_2"]
+
+
+async def test_analyze_only_what_has_no_statistics_and_in_stages(database: Database) -> None:
+    database(*ITEMS, "CREATE TABLE fresh AS SELECT generate_series(1, 100) AS a")
+    missing = ServerOptions(missing_only=True, schemas=("public",))
+    assert list(await run(database.url, Operation.ANALYZE, missing)) == ["public.fresh"]
+    assert (await plan(database.url, Operation.ANALYZE, missing)).not_needed == "every table has statistics"
+    staged = await plan(database.url, Operation.ANALYZE, ServerOptions(in_stages=True), objects=("item",))
+    assert [step.reason for step in staged.steps] == [f"statistics with target {n}" for n in (1, 10, 100)]
+    async with connected(database.url) as session:
+        for step, buckets in zip(staged.steps, (2, 11, 101), strict=True):
+            assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+            query = "SELECT array_length(histogram_bounds, 1) FROM pg_stats WHERE tablename = 'item' AND attname = 'id'"
+            assert database.value(query) == buckets
+
+
+async def test_options_of_vacuum_are_as_the_server_has_them(database: Database) -> None:
+    database(*ITEMS)
+    asked = ServerOptions(
+        analyze=True, freeze=True, index_cleanup="off", truncate=False, parallel_workers=0, speed=Speed.GENTLE
+    )
+    planned = await plan(database.url, Operation.VACUUM, asked, objects=("item",))
+    command = planned.steps[0].command
+    for word in ("VERBOSE", "FREEZE", "ANALYZE", "INDEX_CLEANUP OFF", "TRUNCATE OFF", "PARALLEL 0"):
+        assert word in command
+    assert ("SKIP_DATABASE_STATS" in command) == (database.major >= 16)
+    assert statuses(await run(database.url, Operation.VACUUM, asked, objects=("item",))) == {Status.COMPLETED}
+    limited = ServerOptions(buffer_usage_limit=1024)
+    planned = await plan(database.url, Operation.VACUUM, limited, objects=("item",))
+    if database.major < 16:
+        assert planned.refused == f"--buffer-usage-limit needs PostgreSQL 16 or newer, this one is {database.major}"
+    else:
+        assert statuses(await run(database.url, Operation.VACUUM, limited, objects=("item",))) == {Status.COMPLETED}
+
+
+async def test_a_vacuum_of_everything_renews_the_age_of_the_database_once(database: Database) -> None:
+    database(*ITEMS)
+    results = await run(database.url, Operation.VACUUM)
+    assert statuses(results) == {Status.COMPLETED}
+    assert "pg_catalog.pg_class" in results
+    assert ("database" in results) == (database.major >= 16)
+
+
+async def test_temporary_tables_of_others_are_left_alone(database: Database) -> None:
+    database("CREATE TEMPORARY TABLE scratch (a int PRIMARY KEY)")
+    for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX):
+        assert not [step for step in (await plan(database.url, operation)).steps if "scratch" in step.object]
+
+
+async def test_any_name_is_maintained(database: Database) -> None:
+    for name in NASTY:
+        quoted = '"' + name.replace('"', '""') + '"'
+        database(f"CREATE SCHEMA {quoted}", f"CREATE TABLE {quoted}.{quoted} (a int PRIMARY KEY)")
+    for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
+        results = await run(database.url, operation, ServerOptions(schemas=NASTY))
+        assert len(results) >= len(NASTY)
+        assert statuses(results) == {Status.COMPLETED}
+
+
+async def test_objects_are_named_as_people_name_them(database: Database) -> None:
+    database(
+        "CREATE SCHEMA a", "CREATE TABLE a.item (id int)", "CREATE TABLE item (id int)", 'CREATE TABLE "My" (id int)'
+    )
+    for name in ("a.item", "public.item", '"public"."item"', "My", 'public."My"'):
+        assert len((await plan(database.url, Operation.VACUUM, objects=(name,))).steps) == 1
+    for name, why in {"item": "may mean", "nothing": "is no table or index", "my": "is no table"}.items():
+        with pytest.raises(UsageError, match=why):
+            await plan(database.url, Operation.VACUUM, objects=(name,))
+    with pytest.raises(UsageError, match="is not in"):
+        await plan(database.url, Operation.VACUUM, ServerOptions(schemas=("nowhere",)))
+
+
+async def test_an_index_is_no_table_to_vacuum(database: Database) -> None:
+    database(*ITEMS)
+    with pytest.raises(UsageError, match="name its table"):
+        await plan(database.url, Operation.VACUUM, objects=("item_name",))
+
+
+async def test_a_check_needs_amcheck_and_finds_damage(database: Database) -> None:
+    database(*ITEMS)
+    assert "CREATE EXTENSION amcheck" in str((await plan(database.url, Operation.CHECK)).refused)
+    database("CREATE EXTENSION amcheck", "CREATE EXTENSION pageinspect")
+    for level in CheckLevel:
+        assert statuses(await run(database.url, Operation.CHECK, check=level)) == {Status.COMPLETED}
+    # The order of the index is no longer that of its column.
+    database(
+        "CREATE FUNCTION public.upside(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'",
+        "CREATE INDEX item_upside ON item (public.upside(id))",
+        "CREATE OR REPLACE FUNCTION public.upside(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1'",
+    )
+    async with connected(database.url) as session:
+        results = {}
+        for planned_step in (await session.plan(Operation.CHECK, Options(objects=("item",)))).steps:
+            results[planned_step.object] = await session.execute(planned_step, StepContext())
+        facts = await session.facts(Operation.CHECK)
+    assert (facts["findings"], facts["level"], facts["damaged_indexes"]) == (1, "full", ["public.item_upside"])
+    failed = {name: result for name, result in results.items() if result.status is Status.FAILED}
+    assert list(failed) == ["public.item_upside"]
+    assert failed["public.item_upside"].findings
+
+
+async def test_facts_tell_what_was_done(database: Database) -> None:
+    database(*ITEMS, "DELETE FROM item WHERE id > 10000")
+    async with connected(database.url) as session:
+        before = await session.facts(Operation.VACUUM)
+        assert before.keys() == {"size", "tables", "dead_rows", "xid_age"}
+        assert before["tables"] == 1
+        step = await first_step(session, Operation.VACUUM, "item")
+        await session.execute(step, StepContext())
+        after = await session.facts(Operation.VACUUM)
+    assert after["rows_removed"] == 10_000
+    assert int(str(after["back_bytes"])) > 100_000
+
+
+@pytest.mark.parametrize(
+    ("mode", "in_the_way_of"),
+    [
+        ("ACCESS SHARE", {Operation.VACUUM_FULL}),
+        ("ROW EXCLUSIVE", {Operation.VACUUM_FULL}),
+        ("SHARE UPDATE EXCLUSIVE", {Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL}),
+    ],
+)
+async def test_a_plan_says_who_would_be_waited_for(
+    database: Database, mode: str, in_the_way_of: set[Operation]
+) -> None:
+    database(*ITEMS, "CREATE TABLE other (id int)")
+    with database.session(f"LOCK TABLE item IN {mode} MODE", "LOCK TABLE other IN ACCESS SHARE MODE") as session:
+        expected = f"it would have to wait: pid {session.info.backend_pid} (somebody, idle in transaction) holds a lock"
+        for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
+            options = Options(objects=("item",), confirmed=True)
+            request = Request(target=database.url, operations=(operation,), options=options)
+            (planned,) = (await look.plan(request)).operations
+            assert [warning for warning in planned.warnings if warning.startswith("it would")] == (
+                [f"{expected} on public.item"] if operation in in_the_way_of else []
+            )
+
+
+async def test_who_may_not_see_other_sessions_is_told_their_numbers_all_the_same(database: Database) -> None:
+    database("CREATE ROLE joe LOGIN", "CREATE TABLE item (id int)", "ALTER TABLE item OWNER TO joe")
+    with database.session("LOCK TABLE item IN ACCESS SHARE MODE") as session:
+        pid = session.info.backend_pid
+        options = Options(objects=("item",), confirmed=True)
+        request = Request(target=database.as_user("joe"), operations=(Operation.VACUUM_FULL,), options=options)
+        (planned,) = (await look.plan(request)).operations
+        assert planned.warnings[0].startswith(f"it would have to wait: pid {pid} (")
+        result = (await run(database.as_user("joe"), Operation.VACUUM_FULL, objects=("item",)))["public.item"]
+    assert str(result.error).startswith(f"it waited 1 s for a lock held by pid {pid} (")
+    assert "()" not in f"{result.error} {planned.warnings}"

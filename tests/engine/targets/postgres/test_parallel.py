@@ -1,0 +1,85 @@
+"""Several objects at once inside one operation, each with its own outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Options, Request, ServerOptions, Status
+from engine.targets.base import StepContext
+from tests.engine.targets.postgres.a_session import connected, plan, until
+from tests.postgres_databases import SLEEPS, Database
+
+PUBLIC = ServerOptions(schemas=("public",))
+
+
+async def test_many_at_once_are_all_done_and_two_indexes_of_a_table_never_deadlock(
+    database: Database, tmp_path: Path
+) -> None:
+    for number in range(6):
+        database(f"CREATE TABLE t{number} (a int PRIMARY KEY, b int, c text)")
+        database(f"CREATE INDEX ON t{number} (b)", f"CREATE INDEX ON t{number} (c)")
+        database(f"INSERT INTO t{number} SELECT g, g, g FROM generate_series(1, 2000) AS g")
+    options = Options(jobs=4, server=PUBLIC)
+    request = Request(target=database.url, operations=(Operation.VACUUM, Operation.REINDEX), options=options)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        (job,) = await engine.submit([request])
+        (job,) = await engine.wait([job.id])
+    assert [(child.status, child.error) for child in job.children] == [(Status.COMPLETED, None)] * 2
+    assert len(job.children[1].steps) == 6 * 4
+    assert database.invalid_indexes() == []
+
+
+async def test_one_that_fails_does_not_stop_the_rest(database: Database, tmp_path: Path) -> None:
+    for number in range(5):
+        database(f"CREATE TABLE t{number} (a int)")
+    options = Options(jobs=2, lock_timeout=0.5, confirmed=True, server=PUBLIC)
+    request = Request(target=database.url, operations=(Operation.VACUUM_FULL,), options=options)
+    with database.session("LOCK TABLE t2 IN ACCESS SHARE MODE"):
+        async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+            (job,) = await engine.submit([request])
+            (job,) = await engine.wait([job.id])
+    (child,) = job.children
+    assert child.status is Status.FAILED
+    assert str(child.error).startswith("1 of 5 steps failed: public.t2: it waited 0.5 s for a lock")
+    assert {step.object: step.status for step in child.steps} == {
+        f"public.t{number}": Status.FAILED if number == 2 else Status.COMPLETED for number in range(5)
+    }
+
+
+async def test_there_are_never_more_at_once_than_the_server_has_connections_for(database: Database) -> None:
+    for number in range(60):
+        database(f"CREATE TABLE t{number} (a int)")
+    planned = await plan(database.url, Operation.VACUUM, PUBLIC, jobs=60)
+    assert 1 < planned.parallel < 40
+    assert planned.warnings[0].startswith(f"{planned.parallel} at once instead of 60: the server has ")
+
+
+@pytest.mark.parametrize("jobs", [None, 1])
+async def test_one_at_a_time_unless_more_are_asked_for(database: Database, jobs: int | None) -> None:
+    database("CREATE TABLE a (a int)", "CREATE TABLE b (a int)")
+    assert (await plan(database.url, Operation.VACUUM, PUBLIC, jobs=jobs)).parallel == 1
+
+
+async def test_what_is_left_by_rebuilds_that_ran_at_once_is_dropped_by_each(database: Database) -> None:
+    database.make_slow()
+    database("CREATE TABLE public.slow2 (LIKE public.slow)", "SET dbtend_test.fast = on")
+    database("CREATE INDEX slow2_number ON public.slow2 (public.slow(number))", "INSERT INTO slow2 TABLE slow")
+    async with connected(database.url, 60) as session:
+        steps = (await session.plan(Operation.REINDEX, Options(server=PUBLIC))).steps
+        cancel = asyncio.Event()
+        running = [
+            asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+            for step in steps
+            if step.object.endswith("_number")
+        ]
+        await until(database, SLEEPS.replace("> 0", "= 2"))
+        cancel.set()
+        results = await asyncio.gather(*running)
+    assert sorted(result.warnings for result in results) == [
+        ("the unfinished copy public.slow2_number_ccnew was dropped",),
+        ("the unfinished copy public.slow_number_ccnew was dropped",),
+    ]
+    assert database.invalid_indexes() == []

@@ -1,0 +1,130 @@
+"""Databases on a real server, and other sessions that are in the way."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from tests.postgres_server import PostgresServer
+
+NUMBERS = itertools.count(1)
+# An index on it is being built as long as somebody wants, wherever 13 is among the rows.
+SLOW = """
+CREATE FUNCTION public.slow(number int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+    IF number = 13 AND coalesce(current_setting('dbtend_test.fast', true), '') = '' THEN
+        PERFORM pg_catalog.pg_sleep(600);
+    END IF;
+    RETURN number;
+END $$
+"""
+
+
+class Database:
+    """One database, and a connection to it that the test itself uses."""
+
+    def __init__(self, server: PostgresServer, name: str) -> None:
+        self.server, self.name = server, name
+        self.admin = self._connected()
+
+    def reconnect(self) -> None:
+        """After the server was away."""
+        self.admin.close()
+        self.admin = self._connected()
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        give_up = time.monotonic() + 30
+        while True:
+            try:
+                return psycopg.connect(self.url, autocommit=True, application_name="test")
+            except psycopg.OperationalError:
+                assert time.monotonic() < give_up, "the server does not come back"
+                time.sleep(0.05)
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.name)
+
+    @property
+    def major(self) -> int:
+        return self.admin.info.server_version // 10_000
+
+    def as_user(self, user: str) -> str:
+        return self.server.url(self.name, user)
+
+    def __call__(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run them one by one; the rows of the last."""
+        rows: list[tuple[Any, ...]] = []
+        for statement in statements:
+            cursor = self.admin.execute(statement)
+            rows = cursor.fetchall() if cursor.description is not None else []
+        return rows
+
+    def value(self, query: str) -> Any:
+        return self(query)[0][0]
+
+    @contextmanager
+    def session(self, *statements: str, user: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
+        """Another session in the middle of a transaction."""
+        with psycopg.connect(self.as_user(user), application_name="somebody") as other:
+            for statement in statements:
+                other.execute(statement)
+            yield other
+            if not other.closed:
+                other.rollback()
+
+    def invalid_indexes(self) -> list[str]:
+        query = "SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE NOT indisvalid ORDER BY 1"
+        return [name for (name,) in self(query)]
+
+    def ours(self) -> list[tuple[Any, ...]]:
+        """What dbtend has running there: pid, application_name, wait_event, query."""
+        return self(
+            "SELECT pid, application_name, wait_event, query FROM pg_stat_activity"
+            " WHERE application_name ~ '^dbtend' AND datname = current_database() AND state = 'active'"
+        )
+
+    def wait_for(self, query: str) -> None:
+        """Ask again and again until it is true, for half a minute at most."""
+        give_up = time.monotonic() + 30
+        while not self.value(query):
+            assert time.monotonic() < give_up, f"it does not come true: {query}"
+            time.sleep(0.01)
+
+    def make_slow(self) -> None:
+        """A table `slow` whose index `slow_number` is not built to its end, and takes the others with it."""
+        self(
+            SLOW,
+            "CREATE TABLE public.slow (number int)",
+            "SET dbtend_test.fast = on",
+            "CREATE INDEX slow_number ON public.slow (public.slow(number))",
+            "INSERT INTO public.slow SELECT generate_series(1, 20)",
+            "RESET dbtend_test.fast",
+        )
+
+    def set_fast(self) -> None:
+        self(f"ALTER DATABASE {self.name} SET dbtend_test.fast = 'on'")
+
+
+SLEEPS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND application_name ~ '^dbtend'"
+WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ '^dbtend'"
+
+
+@contextmanager
+def new_database(server: PostgresServer) -> Iterator[Database]:
+    name = f"shop{next(NUMBERS)}"
+    with psycopg.connect(server.url(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    database = Database(server, name)
+    try:
+        yield database
+    finally:
+        database.admin.close()
+        with psycopg.connect(server.url(), autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            for (role,) in admin.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^joe'").fetchall():
+                admin.execute(f"DROP ROLE {role}")

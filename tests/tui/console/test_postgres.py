@@ -1,0 +1,42 @@
+"""The console on a PostgreSQL database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.config import TargetEntry
+from tests.postgres_databases import Database
+from tests.tui.console.harness import Clock, open_console
+
+
+async def test_what_is_needed_is_chosen_and_run(database: Database, tmp_path: Path, clock: Clock) -> None:
+    database("CREATE TABLE fresh AS SELECT generate_series(1, 100) AS a")
+    database.wait_for("SELECT n_mod_since_analyze > 0 FROM pg_stat_user_tables")
+    shop = TargetEntry(name="shop", url=database.url)
+    async with open_console(tmp_path / "jobs.db", shop, clock=clock, size=(120, 40), workers=1) as console:
+        await console.until(lambda: any("[x] optimize" in line for line in console.lines("#operations")))
+        assert sum("[x]" in line for line in console.lines("#operations")) == 1
+        assert f"postgresql {database.major}." in console.text("#header")
+        await console.press("r")
+        assert any('ANALYZE (VERBOSE) "public"."fresh"' in line for line in console.lines("#page"))
+        await console.press("enter")
+        await console.until(lambda: any("1 step done" in line for line in console.lines("#jobs")))
+
+
+async def test_what_locks_everybody_out_is_asked_for_by_name(database: Database, tmp_path: Path, clock: Clock) -> None:
+    database("CREATE TABLE item (id int)")
+    shop = TargetEntry(name="shop", url=database.url)
+    async with open_console(tmp_path / "jobs.db", shop, clock=clock, size=(120, 40), workers=1) as console:
+        await console.until(lambda: any("vacuum-full" in line for line in console.lines("#operations")))
+        await console.until(lambda: not any("looking" in line for line in console.lines("#operations")))
+        await console.press("2", "G", "k")
+        while "[x] vacuum-full" not in "\n".join(console.lines("#operations")):
+            await console.press("space")
+            if "[x] vacuum-full" not in "\n".join(console.lines("#operations")):
+                await console.press("space", "k")
+        await console.press("r", "enter")
+        assert console.screen_name == "TypedConfirmScreen"
+        await console.press("n", "o", "enter")
+        assert console.screen_name == "PlanScreen"
+        await console.press("enter", *"shop", "enter")
+        await console.until(lambda: any("1 table rewritten" in line for line in console.lines("#jobs")))

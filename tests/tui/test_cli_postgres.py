@@ -1,0 +1,144 @@
+"""The commands on a PostgreSQL database."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.postgres_databases import Database
+from tests.tui.command_line import CommandLine
+
+ITEMS = (
+    "CREATE TABLE item (id int PRIMARY KEY, name text)",
+    "INSERT INTO item SELECT g, 'name ' || g FROM generate_series(1, 5000) AS g",
+    "CREATE INDEX item_name ON item (name)",
+    "VACUUM ANALYZE item",
+    "DELETE FROM item WHERE id > 1000",
+)
+
+
+@pytest.fixture
+def shop(database: Database) -> Database:
+    database(*ITEMS)
+    database.wait_for("SELECT n_dead_tup = 4000 FROM pg_stat_user_tables")
+    return database
+
+
+def test_plan_shows_what_would_run_and_changes_nothing(dbtend: CommandLine, shop: Database) -> None:
+    result = dbtend("plan", shop.url, "--op", "vacuum", "--op", "reindex", "--schema", "public", "--json")
+    assert result.code == 0
+    vacuum, reindex = result.json["jobs"][0]["children"]
+    assert vacuum["steps"][0]["object"] == "public.item"
+    assert vacuum["steps"][0]["lock"] == "blocks no reader and no writer; other maintenance of the table waits"
+    assert reindex["steps"][0]["command"] == 'REINDEX INDEX CONCURRENTLY "public"."item_name"'
+    assert shop.value("SELECT n_dead_tup FROM pg_stat_user_tables") == 4000
+    text = dbtend("plan", shop.url, "--op", "vacuum", "--object", "item").out
+    assert '"public"."item"' in text
+    assert "removes what nobody can see any more" in text
+
+
+def test_run_tells_what_was_done_and_show_tells_it_again(dbtend: CommandLine, shop: Database) -> None:
+    result = dbtend("run", shop.url, "--op", "vacuum", "--op", "reindex", "--object", "item", "--jobs", "2", "--json")
+    assert result.code == 0
+    vacuum, reindex = result.json["jobs"][0]["children"]
+    assert vacuum["after"]["rows_removed"] == 4000
+    assert vacuum["steps"][0]["effect"]["rows_removed"] == 4000
+    assert {child["status"] for child in (vacuum, reindex)} == {"completed"}
+    assert result.json["jobs"][0]["engine"] == "postgresql"
+    shown = dbtend("show", "1").out
+    assert "1 table vacuumed, 4,000 dead rows removed" in shown
+    assert "3 indexes rebuilt" in shown
+    assert f"{shop.name}" in dbtend("history").out
+
+
+def test_run_needed_does_what_advise_calls_for(dbtend: CommandLine, shop: Database) -> None:
+    advice = {one["operation"]: one for one in dbtend("advise", shop.url, "--json").json["advice"]}
+    assert advice["vacuum"]["level"] == "soon"
+    assert advice["vacuum"]["reason"].startswith("public.item: 4,000 dead rows, 1,050 are usual")
+    result = dbtend("run", shop.url, "--needed", "--json")
+    assert result.code == 0
+    (child,) = result.json["jobs"][0]["children"]
+    assert child["operation"] == "optimize"
+    shop.wait_for("SELECT n_dead_tup = 0 FROM pg_stat_user_tables")
+    assert "needs nothing" in dbtend("run", shop.url, "--needed").out
+
+
+def test_what_locks_everybody_out_needs_a_yes(dbtend: CommandLine, shop: Database) -> None:
+    result = dbtend("run", shop.url, "--op", "vacuum-full", "--object", "item")
+    assert result.code == 2
+    assert result.err.startswith("dbtend: operation vacuum-full: locks everybody out")
+    assert "--yes" in result.err
+    assert "run asks first, or give --yes" in dbtend("plan", shop.url, "--op", "vacuum-full").out
+    assert dbtend("run", shop.url, "--op", "vacuum-full", "--object", "item", "--yes").code == 0
+    assert dbtend("run", shop.url, "--op", "reindex", "--offline").code == 2
+    assert dbtend("retry", "1").code == 0
+
+
+def test_options_are_stored_shown_and_refused_where_they_mean_nothing(
+    dbtend: CommandLine, shop: Database, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    options = ("--freeze", "--no-truncate", "--index-cleanup", "off", "--speed", "gentle", "--schema", "public")
+    result = dbtend("run", shop.url, "--op", "vacuum", *options, "--json")
+    assert result.code == 0
+    stored = result.json["jobs"][0]["options"]["server"]
+    assert (stored["freeze"], stored["truncate"], stored["schemas"]) == (True, False, ["public"])
+    assert "freeze, index cleanup off, no truncate, speed gentle" in dbtend("show", "1").out
+    sqlite = tmp_path_factory.mktemp("sqlite") / "a.db"
+    sqlite.touch()
+    refused = dbtend("run", sqlite, "--freeze")
+    assert (refused.code, "is no database server" in refused.err) == (2, True)
+    for wrong in (("--speed", "warp"), ("--index-cleanup", "maybe"), ("--buffer-usage-limit", "2 bananas")):
+        assert dbtend("run", shop.url, *wrong).code == 2
+
+
+def test_what_could_not_be_had_is_a_sentence_and_an_exit_code(dbtend: CommandLine, shop: Database) -> None:
+    with shop.session("LOCK TABLE item IN ACCESS SHARE MODE") as other:
+        pid = other.info.backend_pid
+        result = dbtend("run", shop.url, "--op", "vacuum-full", "--object", "item", "--yes", "--lock-timeout", "1")
+    assert result.code == 1
+    assert f"it waited 1 s for a lock held by pid {pid} (somebody, idle in transaction" in result.out
+    shop("CREATE ROLE joe LOGIN")
+    result = dbtend("run", shop.as_user("joe"), "--op", "analyze", "--object", "item")
+    assert result.code == 4
+    assert "joe may not maintain public.item" in result.out
+
+
+def test_doctor_says_what_is_wrong_with_a_target(dbtend: CommandLine, shop: Database) -> None:
+    checks = {check["what"]: check for check in dbtend("doctor", shop.url, "--json").json["checks"]}
+    assert checks[shop.name]["found"].startswith("postgresql ")
+    shop("CREATE ROLE joe LOGIN")
+    found = dbtend("doctor", shop.as_user("joe")).out
+    assert "joe may not maintain public.item" in found
+    assert ("GRANT MAINTAIN ON TABLE public.item" in found) == (shop.major >= 17)
+    result = dbtend("doctor", shop.server.url("nowhere"))
+    assert result.code == 1
+    assert "there is no such database" in result.out
+
+
+def test_no_secret_gets_anywhere(dbtend: CommandLine, monkeypatch: pytest.MonkeyPatch, shop: Database) -> None:
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    result = dbtend("run", shop.url, "--op", "analyze", "--object", "item", "--json")
+    assert result.code == 0
+    refused = dbtend("run", "postgresql://ann:s3cret@h/db", "--json")
+    assert refused.code == 2
+    assert "s3cret" not in refused.out + refused.err
+    assert "hunter2" not in json.dumps(result.json) + result.err
+    assert b"hunter2" not in dbtend.store.read_bytes()
+
+
+def test_a_check_that_found_damage_is_remembered_by_advice(dbtend: CommandLine, shop: Database) -> None:
+    shop(
+        "CREATE EXTENSION amcheck",
+        "CREATE FUNCTION public.upside(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'",
+        "CREATE INDEX item_upside ON item (public.upside(id))",
+        "CREATE OR REPLACE FUNCTION public.upside(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1'",
+    )
+    result = dbtend("run", shop.url, "--op", "check", "--schema", "public")
+    assert result.code == 1
+    assert "1 finding" in result.out
+    advice = {one["operation"]: one for one in dbtend("advise", shop.url, "--json").json["advice"]}
+    assert advice["reindex"]["reason"] == "public.item_upside: the last check found it damaged"
+    assert dbtend("run", shop.url, "--op", "reindex", "--object", "item_upside").code == 0
+    assert "no findings" in dbtend("run", shop.url, "--op", "check", "--schema", "public").out
+    assert dbtend("advise", shop.url, "--json").json["advice"][2]["level"] == "none"
