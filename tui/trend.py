@@ -31,13 +31,22 @@ class Plot:
 
 
 def headline(trend: Trend) -> str:
-    """`vacuum  60 runs from 2026-08-01 to 2026-11-24, 2 failed and 1 cancelled between them are not shown`."""
-    if len(trend.runs) < FEWEST:
-        have = counted(len(trend.runs), "completed run")
-        return f"{trend.operation}  {have} here: a trend is shown from {FEWEST} on{_left_out(trend)}"
+    """`vacuum  60 runs from 2026-08-01 to 2026-11-24, not counting 2 failed and 1 cancelled`."""
     first, last = _day(trend.runs[0]), _day(trend.runs[-1])
     days = f"on {first}" if first == last else f"from {first} to {last}"
     return f"{trend.operation}  {counted(len(trend.runs), 'run')} {days}{_left_out(trend)}"
+
+
+def in_two(trends: Sequence[Trend]) -> tuple[list[Trend], list[Trend]]:
+    """Those with enough runs for a trend, and the others."""
+    enough = [trend for trend in trends if len(trend.runs) >= FEWEST]
+    return enough, [trend for trend in trends if trend not in enough]
+
+
+def too_few(trends: Sequence[Trend]) -> str:
+    """`vacuum, analyze: fewer than 3 completed runs here so far`; empty where there are none such."""
+    names = ", ".join(trend.operation for trend in trends)
+    return f"{names}: fewer than {FEWEST} completed runs here so far" if names else ""
 
 
 def plots(trend: Trend, width: int) -> list[Plot]:

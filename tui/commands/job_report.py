@@ -11,7 +11,7 @@ from tui.effects import findings, is_finding, step_effect
 from tui.facts import changes, number, table
 from tui.force import was_ended_by_force
 from tui.text import GLYPH, counted, local_time, options_in_words, padded, plain, precise_duration
-from tui.trend import headline, plots
+from tui.trend import headline, in_two, plots, too_few
 
 WIDTH: Final = 80
 
@@ -58,12 +58,16 @@ def _child_lines(child: ChildJob, at: int) -> Iterator[str]:
 def trend_lines(trends: Sequence[Trend], only: JobId | None, job: ParentJob) -> Iterator[str]:
     """How the operations of a job, or one of them, went on this database up to then."""
     wanted = {child.operation for child in job.children if only is None or only == child.id}
-    for trend in (trend for trend in trends if trend.operation in wanted):
+    enough, others = in_two([trend for trend in trends if trend.operation in wanted])
+    for trend in enough:
         yield ""
         yield f"trend  {headline(trend)}"
         for plot in plots(trend, WIDTH - 2):
             yield from (f"  {text}" for text in plot.said)
             yield from (f"  {label}{bars}".rstrip() for label, bars in plot.rows)
+    if others:
+        yield ""
+        yield f"trend  {too_few(others)}"
 
 
 def finding_lines(child: ChildJob, most: int | None = None) -> Iterator[str]:

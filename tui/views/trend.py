@@ -9,7 +9,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from engine import Trend
-from tui.trend import Plot, headline, plots
+from tui.trend import Plot, headline, in_two, plots, too_few
 from tui.views.line import Line, Role, Span, line, wrapped
 
 BESIDE: Final = 74
@@ -20,13 +20,14 @@ INDENT: Final = 4
 def trend_lines(trends: Sequence[Trend], width: int) -> list[Line]:
     """A heading, and for each operation what it took and how large the database was; nothing without operations."""
     lines = [line(("Trend on this database", Role.HEADING))] if trends else []
-    for trend in trends:
+    enough, others = in_two(trends)
+    for trend in enough:
         lines += wrapped(headline(trend), width, indent=2)
         room = width - INDENT
         beside = room >= 2 * BESIDE
         shown = [_plot_lines(plot) for plot in plots(trend, room // 2 if beside else room)]
         lines += _beside(shown, room // 2) if beside else [_indented(spans) for plot in shown for spans in plot]
-    return lines
+    return lines + (wrapped(too_few(others), width, Role.DIM, indent=2) if others else [])
 
 
 def _plot_lines(plot: Plot) -> list[tuple[Span, ...]]:
