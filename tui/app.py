@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import App
 from textual.binding import BindingType
 from textual.driver import Driver
 from textual.screen import Screen
@@ -22,17 +21,14 @@ from engine.errors import DbtendError, StoreBusyError
 from tui import clipboard, keymap
 from tui.actions import BY_ID, bindings
 from tui.feed import JobFeed, News, left_over
+from tui.keys_in_turn import KeysInTurn
 from tui.person import user_at_host
 from tui.saved_targets import SavedTargets
+from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen
 from tui.screens.confirm import ConfirmScreen
-from tui.screens.help import HelpScreen
-from tui.screens.history import HistoryScreen
-from tui.screens.job import JobScreen
 from tui.screens.main import MainScreen
-from tui.screens.palette import PaletteScreen
-from tui.screens.workers import WorkersScreen
-from tui.target_names import TargetNames
+from tui.target_names import TargetName, TargetNames
 from tui.terminal import Terminal, end_on_signals
 from tui.text import counted
 from tui.theme import ANSI_THEMES, ANSI_VARIABLES, THEMES, offered_themes, suitable_theme
@@ -48,7 +44,7 @@ SAY_EVERY = 1.0
 """Seconds between two words on a store that is locked."""
 
 
-class DbtendApp(App[None]):
+class DbtendApp(KeysInTurn):
     """What `dbtend` opens."""
 
     TITLE = "dbtend"
@@ -197,7 +193,7 @@ class DbtendApp(App[None]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return dict(ANSI_VARIABLES)
 
-    def name_of(self, url: str) -> str:
+    def name_of(self, url: str) -> TargetName:
         """What the user calls the target with this URL, with its label."""
         return self.names.of(url)
 
@@ -210,19 +206,17 @@ class DbtendApp(App[None]):
         return str(error).replace(error.what, self.names.given(error.what) or error.what, 1)
 
     def action_help(self) -> None:
-        self._go_to(HelpScreen())
+        self._go_to(on_demand.help_screen())
 
     def action_workers(self) -> None:
-        self._go_to(WorkersScreen())
+        self._go_to(on_demand.workers_screen())
 
     def action_history(self) -> None:
-        self._go_to(HistoryScreen())
+        self._go_to(on_demand.history_screen(self.clock, self.name_of))
 
     def action_doctor(self) -> None:
-        from tui.screens.doctor import DoctorScreen  # with what only the doctor needs, which is slow to import
-
         if self._examine is not None:
-            self._go_to(DoctorScreen(self._examine))
+            self._go_to(on_demand.doctor_screen(self._examine))
 
     def _go_to(self, screen: Screen[None]) -> None:
         """Show this screen; where one of its kind is open already go back to that."""
@@ -257,9 +251,9 @@ class DbtendApp(App[None]):
                 case Kind.REFRESH:
                     self._look_every(float(command.value))
                 case Kind.JOB:
-                    self.push_screen(JobScreen(JobId.parse(command.value)))
+                    self.push_screen(on_demand.job_screen(JobId.parse(command.value)))
 
-        self.push_screen(PaletteScreen(known, typed), do)
+        self.push_screen(on_demand.palette_screen(known, typed), do)
 
     def choose_theme(self, name: str) -> None:
         """Take on other colours, for as long as the console is open."""
@@ -328,8 +322,11 @@ class DbtendApp(App[None]):
             self.is_writing = False
 
     def _say(self, sentence: str, role: Role = Role.TEXT) -> None:
-        if isinstance(self.screen, ConsoleScreen):
-            self.screen.say(sentence, role)
+        """On the uppermost screen that can: below a question it is read once that is answered."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, ConsoleScreen):
+                screen.say(sentence, role)
+                return
 
     def action_leave(self) -> None:
         """End the console; jobs go on, and it says so on stderr when the screen is gone."""

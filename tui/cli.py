@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import traceback
@@ -98,7 +99,11 @@ def _refuse_to_change(args: argparse.Namespace) -> None:
 
 
 def _command(name: str) -> Command:
-    command: Command = getattr(import_module(f"tui.commands.{_MODULES[name]}"), name)
+    gc.disable()  # it would look again and again at what an import makes, which stays
+    module = import_module(f"tui.commands.{_MODULES[name]}")
+    gc.freeze()
+    gc.enable()
+    command: Command = getattr(module, name)
     return command
 
 

@@ -46,10 +46,25 @@ async def examine(settings: Settings, targets: Callable[[Config], Sequence[Targe
     return [
         *_versions(),
         config_check,
-        *store_files(settings.store, read_only=settings.read_only),
-        *(await _store(settings) if settings.store.exists() else []),
+        *_files(settings),
+        *(await _store(settings) if _is_there(settings.store) else []),
         *[await _target(entry, read_only=settings.read_only) for entry in targets(config)],
     ]
+
+
+def _files(settings: Settings) -> list[Check]:
+    try:
+        return list(store_files(settings.store, read_only=settings.read_only))
+    except OSError as error:
+        found = f"{settings.store} cannot be looked at: {error.strerror}"
+        return [Check(Level.PROBLEM, "store", found, "see to its disk")]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _versions() -> Iterator[Check]:
@@ -66,6 +81,10 @@ def _config(settings: Settings) -> tuple[Config, Check]:
     path = str(settings.config_path)
     try:
         config = settings.config()
+        if config.console.theme is not None or config.console.keys:
+            from tui.console_settings import take_on  # with what only a console needs
+
+            take_on(config.console, settings.config_path)
     except ConfigError as error:
         return Config(), Check(Level.PROBLEM, "config", f"{error.what}: {error.why}", error.hint)
     if not settings.config_path.exists():

@@ -130,6 +130,11 @@ class JobFeed:
         self._pause_is_known = False
         parents = {parent.id: parent for parent in await self._engine.history(limit=RECENT)}
         parents |= {parent.id: parent for parent in await self._engine.open_jobs()}
+        # Those that were open when they were last read may be over, or gone, by now.
+        known = await self._engine.jobs(self.open.keys() - parents.keys())
+        parents |= {parent.id: parent for parent in known}
+        for gone in self.open.keys() - parents.keys():
+            del self.open[gone]
         await self._tell(parents.values(), parents if changed is None else changed)
 
     async def _listen(self, changes: AsyncIterator[Change | Lagged]) -> None:

@@ -24,7 +24,7 @@ def risks(plan: Plan, label: str | None) -> list[str]:
     blocking = [o.operation.value for o in plan.operations if is_production(label) and _locks_everyone(o)]
     if blocking:
         said.append(f"{label}: {listed(blocking)} {'blocks' if len(blocking) == 1 else 'block'} everyone meanwhile.")
-    said += [f"{o.operation.value} {o.needs_yes}." for o in plan.operations if o.needs_yes and o.steps]
+    said += [f"{o.operation.value} {o.needs_yes}." for o in plan.operations if o.needs_yes]
     return said
 
 

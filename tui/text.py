@@ -127,7 +127,10 @@ def target_name(url: str) -> str:
 
 def _server_database_name(url: str) -> str:
     """`shop@db1`, or `shop` where that is on this machine; of a service its name."""
-    place = urlsplit(url)
+    try:
+        place = urlsplit(url)
+    except ValueError:  # it names no host: to resolve it says why
+        return plain(url.partition("://")[0])
     asked = parse_qs(place.query)
     database, host = unquote(place.path.lstrip("/")), place.hostname
     name = database or asked.get("service", [url])[0]

@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.tui.command_line import CommandLine, out_line, write_locked
 
 
@@ -87,3 +89,15 @@ def test_targets_come_from_the_config(dbtend: CommandLine, sales: Path) -> None:
     dbtend.configure(f'[targets.shop]\nurl = "{sales}"')
     _, found = checks(dbtend)
     assert found[-1]["what"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("said", "found"), [('theme = "pink"', "'pink' is no theme"), ('keys = { retry = "c" }', "also the key of cancel")]
+)
+def test_what_the_console_would_refuse_is_found(dbtend: CommandLine, said: str, found: str) -> None:
+    dbtend.configure(f"[console]\n{said}")
+    code, checked = checks(dbtend)
+    (problem,) = [check for check in checked if check["what"] == "config"]
+    assert (code, problem["level"]) == (1, "problem")
+    assert found in problem["found"]
+    assert "line 2" in problem["found"]

@@ -106,3 +106,7 @@ def test_options_in_words_say_only_what_was_asked_for() -> None:
 def test_times_and_counts() -> None:
     assert rfc3339(1_700_000_000_123_456) == "2023-11-14T22:13:20.123456Z"
     assert (counted(1, "step"), counted(2, "index"), counted(2_000, "step")) == ("1 step", "2 indexes", "2,000 steps")
+
+
+def test_a_url_that_is_none_has_a_name_all_the_same() -> None:
+    assert target_name("postgresql://[") == "postgresql"

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import Engine
-from engine.config import ConsoleConfig, TargetEntry, place_of
+from engine.config import ConsoleConfig, TargetEntry
 from engine.config_file import ConfigFile
-from engine.errors import ConfigError, StoreBusyError, UsageError
+from engine.errors import StoreBusyError, UsageError
 from tui.commands.arguments import COMMANDS
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, target_entries
@@ -75,10 +75,11 @@ def open_console(
         raise UsageError("console", "this terminal cannot show it (TERM=dumb)", "use dbtend run, plan, history instead")
     gc.disable()  # it would look again and again at what an import makes, which stays
     from tui.app import DbtendApp
+    from tui.console_settings import take_on
 
     gc.freeze()
     gc.enable()
-    _check(config, settings.config_path)
+    take_on(config, settings.config_path)
 
     async def run() -> None:
         async with AsyncExitStack() as stack:
@@ -102,19 +103,6 @@ def open_console(
             await app.run_async(mouse=mouse)
 
     asyncio.run(run())
-
-
-def _check(config: ConsoleConfig, file: Path) -> None:
-    """Raise ConfigError where the theme or a key cannot be."""
-    from tui import keymap
-    from tui.theme import suitable_theme
-
-    try:
-        keymap.use(config.keys)
-        suitable_theme(config.theme, os.environ)
-    except UsageError as error:
-        place = place_of(file, *error.what.split("."))
-        raise ConfigError(place, f"{error.what} {error.why}", error.hint) from None
 
 
 async def _examine(settings: Settings, targets: Sequence[TargetEntry]) -> list[Check]:

@@ -12,7 +12,7 @@ from tui.views.line import Line, Role, wrapped
 
 class DoctorScreen(PageScreen[None]):
     PAGE_TITLE = "Doctor"
-    FOOTER = ("copy", "back", "palette", "help")
+    FOOTER = ("keep", "clear", "find", "find-next", "find-previous", "copy", "back", "palette", "help")
 
     def __init__(self, examine: Callable[[], Awaitable[list[Check]]]) -> None:
         super().__init__()

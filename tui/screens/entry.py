@@ -24,6 +24,8 @@ class EntryScreen(ConsoleScreen[Result]):
         if not self.is_typing:
             self._typed_from = self.focused
             await self.mount(EntryLine(value, self.PLACEHOLDER), before="#message")
+            # At once: what is typed next is for this line already.
+            self.set_focus(self.query_one("#typed"), scroll_visible=False)
             self.refresh_footer()
 
     async def close_entry(self) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.binding import BindingType
-from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input
 from textual.worker import Worker
@@ -41,8 +40,9 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     PLACEHOLDER = "target: status: op: since: until: or words of an error"
     FOOTER = ("keep", "clear", "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int], name_of: Callable[[str], str]) -> None:
         super().__init__()
+        self._list = HistoryList(clock, name_of, id="history").titled("History")
         self._words = ""
         """The filter in force, as it was typed."""
         self._where = HistoryFilter()
@@ -53,12 +53,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
         """What changed while a search went on: it may have read what was before."""
 
     def compose_body(self) -> Iterator[Widget]:
-        app = self.console_app
-        yield HistoryList(app.clock, app.name_of, id="history").titled("History")
-
-    @property
-    def _list(self) -> HistoryList:
-        return self.query_one("#history", HistoryList)
+        yield self._list
 
     def on_mount(self) -> None:
         self._look_for("", HistoryFilter())
@@ -130,6 +125,9 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
             self._list.end()
             self._total = await self.console_app.engine.count()
         except DbtendError as error:
+            if not begun:  # what was found before does not match what is asked for now
+                self._list.begin(array("q"), [], hint)
+            self._list.end()
             self.say_error(error)
         self._searching = False
         heard, self._heard = self._heard, {}
@@ -138,7 +136,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     def _count(self) -> None:
         found = found_in_words(self._list.line_count, self._total, self._words, complete=self._list.complete)
         marks = f"{len(self.marked_jobs)} marked, " if self.marked_jobs else ""
-        self._list.border_subtitle = Content(marks + found)
+        self._list.subtitled(marks + found)
         self.refresh_footer()
 
     @on(HistoryList.PageNeeded)

@@ -34,13 +34,16 @@ class JobScreen(PageScreen[None], JobActions[None]):
         self._trends_of: tuple[int, int] | None = None
         """Of which job, and of how many of its operations that are over, the trends were read."""
         self._read_at = 0
+        self._goes_to: int | None = None
+        """The operation to scroll to as soon as it has been read."""
         self._error: DbtendError | None = None
 
     def on_mount(self) -> None:
         self._show(self._job)
 
     def _show(self, job: JobId) -> None:
-        self._job = job
+        self._job, self._goes_to = job, job.ordinal
+        self._whole, self._error, self._trends, self._trends_of = None, None, (), None
         self.page.border_title = f"Job #{job.parent}"
         self.page.start_at(0)
         self._read()
@@ -54,17 +57,19 @@ class JobScreen(PageScreen[None], JobActions[None]):
         _: Worker[None] = self.run_worker(self._load, exclusive=True)
 
     async def _load(self) -> None:
-        first = self._whole is None or self._whole.id != self._job.parent
         self._read_at = self.console_app.clock()
         try:
             self._whole = await self.console_app.engine.job(self._job.parent)
+            self._error = None
             await self._read_trends(self._whole)
         except DbtendError as error:
             self._error = error
+            self.say_error(error)
         self.refresh_page()
         self.refresh_footer()
-        if first and self._whole is not None and self._job.ordinal is not None:
-            self.page.start_at(child_start(self.document(self.page.columns), self._job.ordinal))
+        if self._whole is not None and self._goes_to is not None:
+            self.page.start_at(child_start(self.document(self.page.columns), self._goes_to))
+            self._goes_to = None
 
     async def _read_trends(self, job: ParentJob) -> None:
         """Once, and again when another operation is over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -11,9 +11,10 @@ from engine import ChildJob, JobId, ParentJob, Status
 from engine.errors import DbtendError
 from tui import force
 from tui.actions import bindings
+from tui.risk import is_production, word_to_type
+from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen, Result
 from tui.screens.confirm import ConfirmScreen
-from tui.screens.typed_confirm import TypedConfirmScreen
 from tui.text import counted
 from tui.views.after_a_cancel import after_a_cancel
 from tui.views.line import Role
@@ -138,7 +139,7 @@ class JobActions(ConsoleScreen[Result]):
             self.console_app.see_to_a_worker()
 
         question = force.question(found, self.console_app.name_of(found.target))
-        asking = TypedConfirmScreen(question, force.consequences(found, job), str(found.job))
+        asking = on_demand.typed_confirm_screen(question, force.consequences(found, job), str(found.job))
         self.app.push_screen(asking, self._if_yes(end))
 
     def action_retry(self) -> None:
@@ -160,8 +161,8 @@ class JobActions(ConsoleScreen[Result]):
             self.job_made(made)
             self.console_app.see_to_a_worker()
 
-        name = self.console_app.name_of(parent.target)
-        self._ask(f"Run #{parent.id} on {name} once more?", f"{operations(parent)}, as a new job.", retry)
+        question = f"Run #{parent.id} on {self.console_app.name_of(parent.target)} once more?"
+        self._ask_about(question, f"{operations(parent)}, as a new job.", retry, [parent.target])
 
     def _retry_all(self, marked: Jobs) -> None:
         parents = {parent.id: parent for parent, _ in marked if parent.status.is_final}
@@ -182,10 +183,11 @@ class JobActions(ConsoleScreen[Result]):
                 self.say(f"{len(refused)} of {len(parents)} not: {self.console_app.in_words(refused[0])}", Role.FAILED)
 
         jobs = [(parent, JobId(parent.id)) for parent in parents.values()]
-        self._ask(
+        self._ask_about(
             f"Run {counted(len(jobs), 'marked job')} once more?\n{named(jobs, self.console_app.name_of)}",
             "Each as a new job." + left_out(len({p.id for p, _ in marked}), len(jobs), "are not over"),
             retry,
+            [parent.target for parent in parents.values()],
         )
 
     def _pin_all(self, marked: Jobs) -> None:
@@ -222,6 +224,19 @@ class JobActions(ConsoleScreen[Result]):
             )
 
         self.console_app.write(pin)
+
+    def _ask_about(
+        self, question: str, consequence: str, do: Callable[[], Awaitable[None]], targets: Iterable[str]
+    ) -> None:
+        """Ask before something runs on these targets: of production by its name."""
+        names = {url: self.console_app.name_of(url) for url in targets}
+        labels = [name.label for name in names.values() if is_production(name.label)]
+        if not labels:
+            self._ask(question, consequence, do)
+            return
+        word = word_to_type([name.name for name in names.values()], labels[0])
+        asking = on_demand.typed_confirm_screen(question, consequence, word)
+        self.app.push_screen(asking, self._if_yes(do))
 
     def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
         self.app.push_screen(ConfirmScreen(question, consequence), self._if_yes(do))

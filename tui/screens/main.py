@@ -16,17 +16,14 @@ from textual.worker import Worker
 from engine import JobId, ParentJob, Request
 from engine.errors import DbtendError, DuplicateRequestError
 from tui.actions import bindings
+from tui.screens import on_demand
 from tui.screens.base import STEPS_EVERY
-from tui.screens.job import JobScreen
-from tui.screens.plan import PlanScreen
-from tui.screens.plans import PlansScreen
 from tui.screens.target_actions import TargetActions
 from tui.target_names import TargetName
 from tui.views.copied import copied_job
 from tui.views.hints import nothing_to_run, why_nothing
 from tui.views.line import Role
 from tui.views.many_jobs import Jobs
-from tui.views.plans_document import Wanted
 from tui.widgets.detail_pane import DetailPane
 from tui.widgets.item_list import ItemList
 from tui.widgets.job_tree import JobTree
@@ -34,6 +31,7 @@ from tui.widgets.job_tree import JobTree
 if TYPE_CHECKING:
     from tui.app import DbtendApp
     from tui.feed import News
+    from tui.views.plans_document import Wanted
 
 FIRST_LOOK = 0.1
 """Seconds that the first frame waits for the first look at the targets, at most."""
@@ -170,7 +168,7 @@ class MainScreen(TargetActions):
         self._choose_target()
         self._plan_awaited = None
         if len(self._board.marked) > 1:
-            self.app.push_screen(PlansScreen(self._wanted()), self._run_if_any)
+            self.app.push_screen(on_demand.plans_screen(self._wanted()), self._run_if_any)
             return
         (number,) = self._board.at_hand or (None,)
         request = self._board.request(number)
@@ -183,10 +181,12 @@ class MainScreen(TargetActions):
             return
 
         name = TargetName.of(self._board.states[number].entry)
-        self.app.push_screen(PlanScreen(request, name), self._run_if_any)
+        self.app.push_screen(on_demand.plan_screen(request, name), self._run_if_any)
 
     def _wanted(self) -> list[Wanted]:
         """What is to run on each of the marked targets."""
+        from tui.views.plans_document import Wanted
+
         states = self._board.states
         return [
             Wanted(TargetName.of(states[n].entry), self._board.request(n), why_nothing(states[n]))
@@ -214,7 +214,7 @@ class MainScreen(TargetActions):
 
     @on(JobTree.Opened)
     def _open_job(self, message: JobTree.Opened) -> None:
-        self.app.push_screen(JobScreen(message.job))
+        self.app.push_screen(on_demand.job_screen(message.job))
 
     def action_quit(self) -> None:
         self.console_app.action_leave()

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from textual import on
 from textual.binding import BindingType
-from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -84,4 +83,4 @@ class PageScreen(EntryScreen[Result]):
     def _tell(self) -> None:
         """Say how many there are, in the border of the page."""
         said = found_in_words(len(self.page.found), self.page.found_at, plain(self._text)) if self._text else ""
-        self.page.border_subtitle = Content(said)
+        self.page.subtitled(said)

@@ -70,6 +70,8 @@ class SubmittingScreen(PageScreen[list[Request]]):
     def _decided(self, yes: bool | None) -> None:
         if yes:
             self.dismiss([one.confirmed for one in self.ready])
+        else:
+            self.say("Nothing was done.")
 
     def leave(self) -> None:
         self.dismiss([])

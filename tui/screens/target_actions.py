@@ -12,7 +12,6 @@ from textual.binding import BindingType
 from engine.config import TargetEntry
 from engine.demo import DATABASE, build_demo_database
 from engine.errors import DbtendError, UsageError
-from tui import connection
 from tui.actions import bindings
 from tui.keymap import key_of
 from tui.screens.confirm import ConfirmScreen
@@ -40,17 +39,17 @@ class TargetActions(Targets):
 
     # In the config file
 
-    def action_add(self) -> None:
-        if self.refuses("add"):
-            return
-        self.run_worker(self._fill_in(None), group="form", exclusive=True)
+    async def action_add(self) -> None:
+        # To the end, and no worker: what is typed next is for the form.
+        if not self.refuses("add"):
+            await self._fill_in(None)
 
-    def action_edit(self) -> None:
+    async def action_edit(self) -> None:
         if self.refuses("edit"):
             return
         self._choose_target()
         if self._board.state is not None:
-            self.run_worker(self._fill_in(self._board.current), group="form", exclusive=True)
+            await self._fill_in(self._board.current)
 
     async def _fill_in(self, number: int | None) -> None:
         """Open the form: of a new target, or of one that is here, as it stands in the config file by now."""
@@ -121,6 +120,8 @@ class TargetActions(Targets):
             self.run_worker(self._test(self._board.state.entry), group="test", exclusive=True)
 
     async def _test(self, entry: TargetEntry) -> None:
+        from tui import connection
+
         name = TargetName.of(entry)
         self.say(f"Testing the connection to {name} ...")
         try:
@@ -167,7 +168,7 @@ class TargetActions(Targets):
             self.look_anew([at])
             self._targets.go_to(at)
             runs = f"{key_of('run')} shows what would run"
-            self.say(f"Try things out on the sample {path}: {runs}. It stays until you remove it.")
+            self.say(f"Try things out on the sample {path}: {runs}. The file stays until you remove it.")
         finally:
             self._being_built = ""
             self._show_targets()

@@ -141,7 +141,8 @@ class Targets(JobActions[None]):
 
     async def _presence_of(self, number: int) -> str | None:
         try:
-            return await self.console_app.engine.presence(self._board.states[number].entry.url)
+            state = self._board.states.get(number)
+            return await self.console_app.engine.presence(state.entry.url) if state is not None else None
         except DbtendError:
             return None
         finally:

@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from tui.actions import bindings
 from tui.screens.confirm import WIDTH, tags_of
+from tui.text import plain
 from tui.views.keys import footer_line
 from tui.views.line import Line, with_labels, wrapped
 from tui.widgets.page import Page
@@ -28,7 +29,7 @@ class TypedConfirmScreen(ModalScreen[bool]):
 
     def __init__(self, question: str, consequence: str, word: str) -> None:
         super().__init__()
-        self._word = word
+        self._word = word = plain(word).strip()  # what is shown is what must be typed
         self._lines = [
             *wrapped(question, WIDTH),
             *wrapped(consequence, WIDTH),
@@ -47,9 +48,9 @@ class TypedConfirmScreen(ModalScreen[bool]):
     @on(Input.Submitted)
     def _decide(self, message: Input.Submitted) -> None:
         """Nothing typed is no answer yet."""
-        typed = message.value.strip().removeprefix("#")
+        typed = message.value.strip()
         if typed:
-            self.dismiss(typed == self._word)
+            self.dismiss(typed in {self._word, f"#{self._word}"})
 
     def action_leave(self) -> None:
         self.dismiss(False)

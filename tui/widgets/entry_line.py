@@ -32,6 +32,3 @@ class EntryLine(Horizontal):
     def compose(self) -> Iterator[Widget]:
         yield OneLine(lambda width: line((" /", Role.KEY)))
         yield self._typed
-
-    def on_mount(self) -> None:
-        self._typed.focus()

@@ -112,7 +112,7 @@ class JobTree(ItemList):
         rows = [row for parent_id in sorted(self._rows, reverse=True) for row in self._rows[parent_id]]
         self.show(rows or (no_jobs(self.columns, read_only=self._read_only) if self._loaded else []))
         marks = f"{len(self.marks)} marked, " if self.marks else ""
-        self.border_subtitle = marks + summary(self._parents.values())
+        self.subtitled(marks + summary(self._parents.values()))
 
     @property
     def marked_jobs(self) -> list[tuple[ParentJob, JobId]]:

@@ -10,6 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
+from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -34,6 +35,7 @@ class LineView(ScrollView, can_focus=True):
     """The line the cursor is on."""
 
     _focus_when_shown = False
+    _subtitle = ""
 
     @dataclass
     class CursorMoved(Message):
@@ -145,6 +147,11 @@ class LineView(ScrollView, can_focus=True):
         """The same view with a title in its border, which is painted anew only for other words."""
         if title != self.border_title:
             self.border_title = title
-        if subtitle != (self.border_subtitle or ""):
-            self.border_subtitle = subtitle
+        return self.subtitled(subtitle)
+
+    def subtitled(self, text: str) -> Self:
+        """The same view with this text, which may be untrusted, in the lower border."""
+        if text != self._subtitle:
+            self._subtitle = text
+            self.border_subtitle = Content(text)  # no markup
         return self

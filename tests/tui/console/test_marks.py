@@ -38,7 +38,7 @@ async def test_a_mark_is_set_and_taken_away_and_the_cursor_goes_on(sales: Path, 
         await console.press("3", "space")
         assert console.lines()[0].startswith(f"►{MARK}#2")
         assert console.tree.job == JobId(1)
-        assert console.tree.border_subtitle == "1 marked, 1 failed, 1 completed"
+        assert str(console.tree.border_subtitle) == "1 marked, 1 failed, 1 completed"
         await console.press("up", "space")
         assert console.lines()[0].startswith("► #2")
         await console.press("l", "down", "space", "space")

@@ -38,5 +38,6 @@ async def test_what_locks_everybody_out_is_asked_for_by_name(database: Database,
         assert console.screen_name == "TypedConfirmScreen"
         await console.press("n", "o", "enter")
         assert console.screen_name == "PlanScreen"
+        assert console.message == "Nothing was done."
         await console.press("enter", *"shop", "enter")
         await console.until(lambda: any("1 table rewritten" in line for line in console.lines("#jobs")))

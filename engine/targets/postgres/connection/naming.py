@@ -42,7 +42,7 @@ def parameters_of(text: str) -> dict[str, str]:
     """
     try:
         given = {name: str(value) for name, value in conninfo_to_dict(text).items()}
-    except psycopg.Error:
+    except (psycopg.Error, UnicodeDecodeError):
         raise UsageError("target", "libpq does not understand it", FORMS) from None
     if SECRETS & given.keys():
         hint = "put it into ~/.pgpass or a service file (pg_service.conf), which libpq looks into by itself"

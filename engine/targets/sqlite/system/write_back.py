@@ -7,7 +7,6 @@ opened: none is opened or closed.
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from collections.abc import Sequence
 from threading import Event
@@ -23,6 +22,8 @@ def begin_to_write(descriptor: int) -> bool:
     """Let all that is changed of a file begin its way to the disk; False where that cannot be had."""
     if sys.platform != "linux":
         return False
+    import ctypes  # only where something is written, and not at every start
+
     start, to_the_end = ctypes.c_int64(0), ctypes.c_int64(0)
     answer: int = ctypes.CDLL(None).sync_file_range(ctypes.c_int(descriptor), start, to_the_end, ctypes.c_uint(_WRITE))
     return answer == 0
