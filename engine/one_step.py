@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,15 +28,17 @@ async def run_step(
     cancel: asyncio.Event,
     *,
     done: Sequence[str] = (),
+    over: Callable[[], None] = lambda: None,
 ) -> StepResult:
     """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
 
-    `done`: the commands before it that were completed.
+    `done`: the commands before it that were completed. `over`: see StepContext.
     """
     reporter.begin_step(number)
     context = StepContext(
         cancel=asyncio.Event() if step.completes_previous else cancel,
         report=lambda progress: reporter.tell(number, progress),
+        over=over,
     )
     async with _telling_when_it_goes_on(reporter, cancel):
         result = await session.execute(step, context)

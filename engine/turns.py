@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,12 +15,15 @@ class Turns:
     """Gives each step, with its number from 1, to one of those who iterate over it at once.
 
     In their order, but for what has to wait: a step while another of the same `conflict` runs, and one that completes
-    those before it until they are all over. Who asks for the next step is done with the one it had.
+    those before it until they are all over. Who asks for the next step is done with the one it had, unless somebody
+    is still holding that.
     """
 
     def __init__(self, steps: Sequence[PlannedStep]) -> None:
         self._waiting = dict(enumerate(steps, 1))
         self._running: dict[int, PlannedStep] = {}
+        self._holders: dict[int, int] = {}
+        """How many have still to do with a step that runs."""
         self._somebody_is_done = asyncio.Condition()
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, PlannedStep]]:
@@ -30,10 +34,19 @@ class Turns:
                 if number is None:
                     return
                 step = self._running[number] = self._waiting.pop(number)
-            try:
+            async with self.holding(number):
                 yield number, step
-            finally:
-                async with self._somebody_is_done:
+
+    @asynccontextmanager
+    async def holding(self, number: int) -> AsyncIterator[None]:
+        """Meanwhile this step, which has had its turn, is not over."""
+        self._holders[number] = self._holders.get(number, 0) + 1
+        try:
+            yield
+        finally:
+            async with self._somebody_is_done:
+                self._holders[number] -= 1
+                if not self._holders[number]:
                     del self._running[number]
                     self._somebody_is_done.notify_all()
 

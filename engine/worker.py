@@ -118,11 +118,20 @@ async def _run(
     results: dict[int, StepResult] = {}
     turns = Turns(plan.steps)
 
+    async def see_to_its_end(number: int, step: PlannedStep, over: asyncio.Event) -> None:
+        try:
+            async with turns.holding(number):
+                results[number] = await run_step(session, number, step, reporter, cancel, over=over.set)
+        finally:
+            over.set()
+
     async def run_some() -> None:
         async for number, step in turns:
             if not step.completes_previous:
                 if not cancel.is_set():
-                    results[number] = await run_step(session, number, step, reporter, cancel)
+                    over = asyncio.Event()
+                    running.create_task(see_to_its_end(number, step, over))
+                    await over.wait()
                 continue
             done = [plan.steps[n - 1].command for n, r in results.items() if r.status is Status.COMPLETED]
             if done or is_owed(step, claim):

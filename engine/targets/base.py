@@ -79,6 +79,8 @@ class StepContext:
     """Set when the step is to stop as soon as it is safe."""
     report: Callable[[StepProgress], None] = lambda _: None
     """Takes how far it is, as often as there is news."""
+    over: Callable[[], None] = lambda: None
+    """To be called where the command is over, and only looks at what it did are left: another step may begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

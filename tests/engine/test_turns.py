@@ -71,3 +71,28 @@ async def test_one_that_fails_lets_the_others_go_on() -> None:
     results = await asyncio.gather(first(), second(), return_exceptions=True)
     assert isinstance(results[0], ValueError)
     assert seen == [1, 2]
+
+
+async def test_a_step_that_somebody_holds_is_not_over_though_the_next_has_begun() -> None:
+    turns, let_go, holds, seen = Turns([step("a"), step("a"), step("b")]), asyncio.Event(), asyncio.Event(), list[int]()
+
+    async def hold(number: int) -> None:
+        async with turns.holding(number):
+            holds.set()
+            await let_go.wait()
+
+    async def some() -> None:
+        async for number, _ in turns:
+            seen.append(number)
+            if number == 1:
+                holding.append(asyncio.create_task(hold(number)))
+                await holds.wait()
+
+    holding: list[asyncio.Task[None]] = []
+    running = asyncio.create_task(some())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert seen == [1, 3]
+    let_go.set()
+    await running
+    assert seen == [1, 3, 2]

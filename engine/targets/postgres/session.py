@@ -66,6 +66,7 @@ class PostgresSession:
 
     async def close(self) -> None:
         await self._monitor.end()
+        await self._measured.end()
         for connection, *_ in self._idle:
             await connection.close()
 
@@ -138,7 +139,10 @@ class PostgresSession:
             async with self._a_connection(context) as (connection, server):
                 if context.cancel.is_set():
                     return StepResult(status=Status.CANCELLED)
-                return await self._carry_out(step, connection, server, context)
+                before, watched, answer = await self._carry_out(step, connection, server, context)
+            if answer.error is None:
+                context.over()
+            return await self._result(step, before, watched, answer, context, is_closed=connection.closed)
         except TargetError as error:
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED)
@@ -149,7 +153,8 @@ class PostgresSession:
 
     async def _carry_out(
         self, step: PgStep, connection: Connection, server: Server, context: StepContext
-    ) -> StepResult:
+    ) -> tuple[int | None, Watched, statement.Answer]:
+        """What its object took before, and how its command went."""
         subject = step.subject
         before, dead_share = await self._measured.before(subject)
         if step.method is Method.REINDEX_CONCURRENTLY and self._leftovers_before is None:
@@ -168,13 +173,25 @@ class PostgresSession:
         except asyncio.CancelledError:
             await self._remove_own_leftovers(step)
             raise
-        after = await self._measured.after(subject)
+        return before, watched, answer
+
+    async def _result(
+        self,
+        step: PgStep,
+        before: int | None,
+        watched: Watched,
+        answer: statement.Answer,
+        context: StepContext,
+        *,
+        is_closed: bool,
+    ) -> StepResult:
+        after = await self._measured.after(step.subject)
         effect = with_sizes(effects(answer.notices), before, after)
         result = outcome(
             step,
             answer,
             effect,
-            is_closed=connection.closed,
+            is_closed=is_closed,
             waited=self._lock_timeout,
             blockers=watched.blockers,
             held_by=await self._held_by() if effect.get("rows_kept") else "",

@@ -1,10 +1,14 @@
-"""What tables and indexes take, before a step and after it: many are measured at once, as each look takes its time."""
+"""What tables and indexes take, before a step and after it: many are measured at once, as each look takes its time.
+
+That is done while other steps run, as far as it can be.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, TypeVar
 
 import psycopg
 
@@ -13,14 +17,20 @@ from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.planning.steps import PgStep, Subject
 from engine.targets.postgres.reading.reader import Reader
 
+_T = TypeVar("_T")
+
 AT_ONCE: Final = 200
+FIRST: Final = 4
+"""So many are measured before the first step begins, which is the longest; the others while it runs."""
+GATHERED_FOR: Final = 0.005
+"""Seconds in which those gather that are measured together after their steps."""
 _SIZES: Final = """
 SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8, coalesce(pg_stat_get_dead_tuples(c.oid)::float8
     / nullif(pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid), 0), 0)
 FROM pg_class AS c WHERE c.oid = ANY (%s::oid[])
 """
 # By name: a rebuild that is concurrent makes another index of the same name.
-_SIZE_NOW: Final = "SELECT pg_total_relation_size(to_regclass(%s))::int8"
+_SIZES_NOW: Final = "SELECT name, pg_total_relation_size(to_regclass(name))::int8 FROM unnest(%s::text[]) AS name"
 
 
 class Measured:
@@ -30,6 +40,17 @@ class Measured:
         self._reader = reader
         self._coming: list[int] = []
         self._known: dict[int, tuple[int, float]] = {}
+        self._ahead: asyncio.Task[None] | None = None
+        """Measures those that come next."""
+        self._gathered: list[str] = []
+        self._gathering: asyncio.Task[dict[str, int]] | None = None
+        """Is going to measure those that have gathered."""
+        self._looks: set[asyncio.Task[Any]] = set()
+
+    async def end(self) -> None:
+        for look in self._looks:
+            look.cancel()
+        await asyncio.gather(*self._looks, return_exceptions=True)
 
     def expect(self, steps: Sequence[PgStep]) -> None:
         """These are going to be asked for, in about this order."""
@@ -40,13 +61,30 @@ class Measured:
         """What it takes, where that can be known now; and the share of its rows that is dead."""
         if subject is None:
             return None, 0.0
-        if subject.oid not in self._known:
-            wanted = [subject.oid, *self._coming[:AT_ONCE]]
-            del self._coming[:AT_ONCE]
-            await self._measure(wanted)
-            if subject.oid not in self._known:  # one that is locked spoils it for all
+        ahead = self._ahead or self._look_ahead(FIRST)
+        while subject.oid not in self._known:
+            if not ahead.done():
+                await asyncio.shield(ahead)
+            elif subject.oid in self._coming:
+                ahead = self._look_ahead(AT_ONCE)
+            else:  # one that is locked spoils it for all
                 await self._measure([subject.oid])
-        return self._known.pop(subject.oid, (None, 0.0))
+                break
+        found = self._known.pop(subject.oid, (None, 0.0))
+        if self._coming and len(self._known) < FIRST and (self._ahead is None or self._ahead.done()):
+            self._look_ahead(AT_ONCE)
+        return found
+
+    def _look_ahead(self, number: int) -> asyncio.Task[None]:
+        wanted, self._coming = self._coming[:number], self._coming[number:]
+        self._ahead = self._begun(self._measure(wanted))
+        return self._ahead
+
+    def _begun(self, look: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.create_task(look)
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+        return task
 
     async def _measure(self, oids: Sequence[int]) -> None:
         with contextlib.suppress(psycopg.Error, TargetError):
@@ -54,9 +92,27 @@ class Measured:
                 self._known[oid] = size, dead_share
 
     async def after(self, subject: Subject | None) -> int | None:
-        if subject is not None:
+        """What it takes now, where that can be known: asked for together with those that are over at about the time."""
+        if subject is None:
+            return None
+        name = qualified(subject.schema, subject.name)
+        self._gathered.append(name)
+        if self._gathering is None:
+            self._gathering = self._begun(self._measure_gathered())
+        sizes = await asyncio.shield(self._gathering)
+        return sizes.get(name)
+
+    async def _measure_gathered(self) -> dict[str, int]:
+        await asyncio.sleep(GATHERED_FOR)
+        names, self._gathered, self._gathering = self._gathered, [], None
+        with contextlib.suppress(psycopg.Error, TargetError):
+            return await self._sizes_now(names)
+        sizes: dict[str, int] = {}
+        for name in names if len(names) > 1 else ():  # one that is locked spoils it for all
             with contextlib.suppress(psycopg.Error, TargetError):
-                name = qualified(subject.schema, subject.name)
-                ((size,),) = await self._reader.rows_or_error(_SIZE_NOW, [name])
-                return None if size is None else int(size)
-        return None
+                sizes.update(await self._sizes_now([name]))
+        return sizes
+
+    async def _sizes_now(self, names: Sequence[str]) -> dict[str, int]:
+        rows = await self._reader.rows_or_error(_SIZES_NOW, [list(names)])
+        return {name: size for name, size in rows if size is not None}

@@ -17,6 +17,8 @@ from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
 
 INTERVAL: Final = 0.2
+WORTH_A_LOOK: Final = 0.1
+"""Seconds that a statement has run before anybody looks how far it is: most are over by then, and looks cost."""
 AFTER_A_LOSS: Final = 1.0
 
 _SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_change END, b.xact_start, b.state_change)"
@@ -48,6 +50,7 @@ class Watched:
     gives_way: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when it is to do that."""
     waited_behind_since: float | None = None
+    began: float = field(default_factory=time.monotonic)
 
 
 class Monitor:
@@ -76,10 +79,13 @@ class Monitor:
             await asyncio.wait({self._polling})
 
     async def _poll(self) -> None:
+        pause = INTERVAL
         while True:
-            await asyncio.sleep(INTERVAL)
-            if not self._watched:
+            await asyncio.sleep(pause)
+            if all(time.monotonic() - watched.began < WORTH_A_LOOK for watched in self._watched.values()):
+                pause = WORTH_A_LOOK / 5
                 continue
+            pause = INTERVAL
             try:
                 await self.look()
             except (psycopg.Error, TargetError, OSError):

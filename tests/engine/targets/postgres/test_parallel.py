@@ -32,6 +32,50 @@ async def test_many_at_once_are_all_done_and_two_indexes_of_a_table_never_deadlo
     assert database.invalid_indexes() == []
 
 
+@pytest.mark.parametrize("jobs", [1, 4])
+async def test_what_each_takes_before_and_after_is_told_where_many_are_measured_together(
+    database: Database, tmp_path: Path, jobs: int
+) -> None:
+    for number in range(20):
+        database(f"CREATE TABLE t{number} (a int)", f"INSERT INTO t{number} SELECT generate_series(1, 4000)")
+        database(f"DELETE FROM t{number} WHERE a > 2000")
+
+    def sizes() -> dict[str, int]:
+        query = (
+            "SELECT 'public.' || relname, pg_total_relation_size(oid)::int8 FROM pg_class WHERE relname ~ '^t[0-9]+$'"
+        )
+        return dict(database(query))
+
+    before = sizes()
+    request = Request(target=database.url, operations=(Operation.VACUUM,), options=Options(jobs=jobs, server=PUBLIC))
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        (job,) = await engine.submit([request])
+        (job,) = await engine.wait([job.id])
+    effects = {step.object: step.effect or {} for step in job.children[0].steps}
+    after = sizes()
+    assert len(after) == 20
+    for name, size in after.items():
+        effect = effects[name]
+        assert (effect["size_before"], effect["size"], effect["rows_removed"]) == (before[name], size, 2000)
+        assert size < before[name]
+
+
+async def test_another_may_begin_before_a_step_is_measured_but_not_before_one_that_failed_is_put_in_order(
+    database: Database,
+) -> None:
+    database("CREATE TABLE item (a int)", "INSERT INTO item VALUES (1)")
+    over = asyncio.Event()
+    async with connected(database.url, 0.2) as session:
+        planned = await session.plan(Operation.VACUUM, Options(objects=("item",)))
+        with database.session("LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE"):
+            result = await session.execute(planned.steps[0], StepContext(over=over.set))
+            assert (result.status, over.is_set()) == (Status.FAILED, False)
+        ending = asyncio.create_task(session.execute(planned.steps[0], StepContext(over=over.set)))
+        await over.wait()
+        assert not ending.done()
+        assert (await ending).effect is not None
+
+
 async def test_one_that_fails_does_not_stop_the_rest(database: Database, tmp_path: Path) -> None:
     for number in range(5):
         database(f"CREATE TABLE t{number} (a int)")
