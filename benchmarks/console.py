@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks import big_store
 from benchmarks.terminal import Terminal
 from engine.demo import build_demo_database
-from engine.execution import Claim, Report
+from engine.execution import Claim, Outcome, Report
 from engine.jobs import EngineName, OnDuplicate, Operation, Progress, Request, Status, Step
 from engine.store.base import NewJob
 from engine.store.sqlite import SqliteStore
@@ -69,10 +69,14 @@ async def report_four_children(store_path: Path) -> None:
             await store.submit(jobs, OnDuplicate.REFUSE)
             claims = [claim for _ in jobs if (claim := await store.claim(owner))]
             beat = 0
-            while True:
-                beat += 1
-                await asyncio.gather(*[store.report(claim, progress_at(claim, beat)) for claim in claims])
-                await asyncio.sleep(0.25)
+            try:
+                while True:
+                    beat += 1
+                    await asyncio.gather(*[store.report(claim, progress_at(claim, beat)) for claim in claims])
+                    await asyncio.sleep(0.25)
+            finally:  # the store may be measured again
+                for claim in claims:
+                    await store.finish(claim, Outcome(status=Status.COMPLETED), Report())
 
 
 def progress_at(claim: Claim, beat: int) -> Report:
