@@ -6,10 +6,9 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
-from engine import look
 from engine.config import Config, TargetEntry
 from engine.config_file import ConfigFile
-from engine.errors import DbtendError
+from tui.target_names import canonical
 
 
 class SavedTargets:
@@ -35,8 +34,8 @@ class SavedTargets:
 
     def entry_of(self, entry: TargetEntry) -> TargetEntry | None:
         """The entry for the same database, whatever it is called; None where the file has none."""
-        url = _canonical(entry.url)
-        same = [saved for saved in self.entries if _canonical(saved.url) == url]
+        url = canonical(entry.url)
+        same = [saved for saved in self.entries if canonical(saved.url) == url]
         return next((saved for saved in same if saved.name == entry.name), same[0] if same else None)
 
     async def read(self) -> None:
@@ -57,10 +56,3 @@ class SavedTargets:
 
         edit = partial(without_target, was=was, file=str(self.path))
         self._config = await asyncio.to_thread(self._file.change, edit)
-
-
-def _canonical(url: str) -> str:
-    try:
-        return look.canonical_url(url)
-    except DbtendError:
-        return url

@@ -48,15 +48,15 @@ class TargetNames:
         self._names: dict[str, TargetName] = {}
         for entries in sources:
             for entry in entries:
-                known = self._names.get(_canonical(entry.url))
+                known = self._names.get(canonical(entry.url))
                 self.learn(entry if entry.label or not known else replace(entry, label=known.label or None))
 
     def learn(self, entry: TargetEntry) -> None:
         """From now on it goes by this name, and this label."""
-        self._names[_canonical(entry.url)] = self._names[entry.url] = TargetName.of(entry)
+        self._names[canonical(entry.url)] = self._names[entry.url] = TargetName.of(entry)
 
     def forget(self, entry: TargetEntry) -> None:
-        for url in (_canonical(entry.url), entry.url):
+        for url in (canonical(entry.url), entry.url):
             self._names.pop(url, None)
 
     def of(self, url: str) -> TargetName:
@@ -77,7 +77,7 @@ class TargetNames:
         return frozenset(name.tag for name in self._names.values() if name.tag)
 
 
-def _canonical(url: str) -> str:
+def canonical(url: str) -> str:
     try:
         return look.canonical_url(url)
     except DbtendError:
