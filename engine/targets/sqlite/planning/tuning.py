@@ -17,14 +17,14 @@ MEMORY_FOR_TEMPORARY: Final = 1.1
 """Bytes of memory that a temporary database takes for each byte on disk."""
 _SHARE_FOR_TEMPORARY: Final = 0.4  # of the memory available: two at once still leave some to others
 _SHARE_FOR_CHANGES: Final = 1 / 16
-_MOST_CHANGES: Final = {Operation.REINDEX: 64 << 20, Operation.VACUUM: 16 << 20}
+_MOST_CHANGES: Final = {Operation.REINDEX: 256 << 20, Operation.VACUUM: 16 << 20}  # REINDEX: all of an index, or none
 _PARTS: Final = 8  # a database is written back in: in fewer, its progress would be told in jumps
 _FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
-_SORTERS: Final = 2  # helper threads; more of them made nothing faster
+_SORTERS: Final = 3  # helper threads; more of them made nothing faster
 _MOST_AT_ONCE: Final = 4
 _MAPPED: Final = frozenset({Operation.CHECK, Operation.ANALYZE, Operation.REINDEX})
 _READ_AHEAD: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
-_WRITTEN_BEHIND: Final = frozenset({Operation.VACUUM})  # REINDEX changes pages again: on a busy disk it took longer
+_WRITTEN_BEHIND: Final = frozenset({Operation.VACUUM, Operation.REINDEX})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

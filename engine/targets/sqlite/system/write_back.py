@@ -14,7 +14,7 @@ from typing import Final
 
 from engine.targets.sqlite.system.page_cache import descriptors
 
-_INTERVAL: Final = 0.1
+_INTERVAL: Final = 0.25
 _WRITE: Final = 2  # SYNC_FILE_RANGE_WRITE: what is changed, and not on its way to the disk yet
 
 

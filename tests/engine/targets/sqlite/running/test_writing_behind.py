@@ -14,7 +14,7 @@ from tests.sqlite_files import make_database
 
 
 @pytest.mark.parametrize(
-    ("operation", "behind"), [(Operation.VACUUM, True), (Operation.REINDEX, False), (Operation.ANALYZE, False)]
+    ("operation", "behind"), [(Operation.VACUUM, True), (Operation.REINDEX, True), (Operation.ANALYZE, False)]
 )
 async def test_it_goes_on_for_as_long_as_the_step_and_no_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, behind: bool
