@@ -59,6 +59,8 @@ class PlannedStep:
     """What is wrong until it has run, where its lack does harm."""
     conflict: str = ""
     """Of steps that run at once no two have the same; an empty one gets on with all."""
+    by_advice: bool = False
+    """Whether what the advice says of the operation is its reason, where there is advice."""
     weight: float | None = None
     """How much of the whole it is, beside the other steps, where nothing is known of seconds."""
 
