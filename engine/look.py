@@ -45,6 +45,11 @@ def needs_yes(request: Request) -> list[tuple[Operation, str]]:
     return [(operation, what) for operation, what in found if what]
 
 
+def after_cancel(target: str, operation: Operation) -> str:
+    """What a cancel while it runs leaves behind, in words."""
+    return resolve(target).after_cancel(operation)
+
+
 async def plan(
     request: Request, past: Past | None = None, *, advice: Sequence[Advice] = (), read_only: bool = False
 ) -> Plan:

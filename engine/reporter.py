@@ -71,8 +71,9 @@ class Reporter:
         """A step that was begun is over."""
         begun = self._begun.pop(number)
         ended_at = max(self._clock(), begun.started_at)  # the clock may have been set back
+        effect = {**(result.effect or {}), "left": result.left} if result.left else result.effect
         self._steps[number] = replace(
-            begun, status=result.status, error=result.error, effect=result.effect, finished_at=ended_at
+            begun, status=result.status, error=result.error, effect=effect, finished_at=ended_at
         )
         del self._running[number]
         self._over.add(number)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+NOT_BEGUN: Final = "it had not begun"
+"""What there is to say of what ended before it did anything."""
 _SPAN: Final = re.compile("".join(f"(?:([0-9]{{1,6}}){unit})?" for unit in _SECONDS))
 
 

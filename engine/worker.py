@@ -18,7 +18,7 @@ from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
 from engine.targets.base import OperationPlan, PlannedStep, Session, StepResult, Target
 from engine.turns import Turns
-from engine.words import listed
+from engine.words import NOT_BEGUN, listed
 
 T = TypeVar("T")
 StepOutcome = tuple[PlannedStep, StepResult]
@@ -80,7 +80,7 @@ class DatabaseMaintenanceWorker:
             reason = error.reason if isinstance(error, TargetError) else Reason.INVALID
             return Outcome(status=Status.FAILED, reason=reason, error=str(error))
         except _CancelledBeforehandError:
-            return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
+            return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
 
 
 def mark_of(store: Path) -> str:
@@ -177,9 +177,8 @@ def outcome_of(
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
         error = failure_list(failed, planned)
     elif stopped:
-        done = sum(result.status is Status.COMPLETED for _, result in results)
         status, reason = Status.CANCELLED, Reason.CANCELLED_BY_USER
-        error = f"stopped after {done} of {planned} steps; what was done stays done" if done else None
+        error = what_is_left(results, planned)
     return Outcome(
         status=status,
         reason=reason,
@@ -188,6 +187,20 @@ def outcome_of(
         before=before,
         after=after,
     )
+
+
+def what_is_left(results: Sequence[StepOutcome], planned: int) -> str | None:
+    """What there is of a child that was stopped; None where its engine does not tell."""
+    done = [step for step, result in results if result.status is Status.COMPLETED]
+    how_far = f"stopped after {len(done)} of {planned} steps"
+    if not all(step.lost_without_next for step in done):
+        return f"{how_far}; what was done stays done"
+    left = {result.left: None for _, result in results if result.status is Status.CANCELLED}
+    if said := "; ".join(filter(None, left)):
+        return said
+    if done:
+        return f"{how_far}; nothing of it stays"
+    return None if left else NOT_BEGUN
 
 
 def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:

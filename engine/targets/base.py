@@ -55,6 +55,8 @@ class PlannedStep:
     completes_previous: bool = False
     """Without it those before have only half their effect: it runs to its end if one of them completed, even where a
     cancel came in between, and only then."""
+    lost_without_next: bool = False
+    """Whether what it did does not stay where the next one does not complete."""
     if_undone: str = ""
     """What is wrong until it has run, where its lack does harm."""
     conflict: str = ""
@@ -102,6 +104,8 @@ class StepResult:
     """What it did, in numbers."""
     findings: tuple[str, ...] = ()
     """What a check found, one sentence each."""
+    left: str = ""
+    """What there is of it where it was cancelled or has failed, in words, by what was seen: `nothing changed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +282,10 @@ class Target(Protocol):
 
     def needs_yes(self, operation: Operation, options: Options) -> str:
         """What somebody has to say yes to before it runs, such as `locks its tables for everybody`; "" for nothing."""
+        ...
+
+    def after_cancel(self, operation: Operation) -> str:
+        """What a cancel while it runs leaves behind, in words: `nothing changed`."""
         ...
 
     def is_repeatable(self, operation: Operation) -> bool:

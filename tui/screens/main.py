@@ -44,7 +44,20 @@ class MainScreen(TargetActions):
         *bindings("pane-1", "pane-2", "pane-3", "pane-4", "next-pane", "previous-pane"),
     ]
     FOOTER = (
-        *("resume", "mark-target", "run", "plan", "choose", "look", "add", "sample", "edit", "test", "remove"),
+        *(
+            "resume",
+            "mark-target",
+            "run",
+            "plan",
+            "choose",
+            "look",
+            "examine",
+            "add",
+            "sample",
+            "edit",
+            "test",
+            "remove",
+        ),
         *("cancel", "retry", "open", "mark", "fold"),
         *("history", "palette", "zoom", "workers", "help", "quit"),
     )
@@ -180,8 +193,9 @@ class MainScreen(TargetActions):
             self.say(nothing_to_run(self._board.state), Role.WARNING)
             return
 
-        name = TargetName.of(self._board.states[number].entry)
-        self.app.push_screen(on_demand.plan_screen(request, name), self._run_if_any)
+        state = self._board.states[number]
+        name = TargetName.of(state.entry)
+        self.app.push_screen(on_demand.plan_screen(request, name, state.advice or ()), self._run_if_any)
 
     def _wanted(self) -> list[Wanted]:
         """What is to run on each of the marked targets."""
@@ -189,7 +203,9 @@ class MainScreen(TargetActions):
 
         states = self._board.states
         return [
-            Wanted(TargetName.of(states[n].entry), self._board.request(n), why_nothing(states[n]))
+            Wanted(
+                TargetName.of(states[n].entry), self._board.request(n), why_nothing(states[n]), states[n].advice or ()
+            )
             for n in self._board.marked
         ]
 

@@ -70,6 +70,9 @@ class PostgresTarget:
             return offer.OFFLINE_REINDEX
         return offer.OFFERS[operation].needs_yes
 
+    def after_cancel(self, operation: Operation) -> str:
+        return offer.OFFERS[operation].after_cancel
+
     def is_repeatable(self, operation: Operation) -> bool:
         return offer.OFFERS[operation].is_repeatable
 
