@@ -122,7 +122,8 @@ def target_name(url: str) -> str:
     """What a target is called in a line: the file's name, harmless to a terminal."""
     if url.startswith("postgresql://"):
         return _server_database_name(url)
-    return plain(unquote(url.rstrip("/").rpartition("/")[2]) or url)
+    name = url.rstrip("/").rpartition("/")[2]
+    return plain((unquote(name) if "://" in url else name) or url)
 
 
 def _server_database_name(url: str) -> str:

@@ -350,6 +350,14 @@ def test_what_was_cancelled_before_it_began_says_so() -> None:
     assert report.ending(over) == "cancelled: it had not begun"
 
 
+def test_what_failed_tells_its_effect_apart_from_what_to_do() -> None:
+    statistics = {"stat_rows": 1, "changed_stat_rows": 0}
+    failed = replace(
+        child(1, Status.FAILED), operation=Operation.ANALYZE, error="try a longer lock timeout", after=statistics
+    )
+    assert report.ending(failed).endswith(": try a longer lock timeout; statistics unchanged")
+
+
 def test_a_step_says_what_it_left() -> None:
     step = Step(
         number=1, attempt=1, object="main", command="VACUUM", status=Status.CANCELLED,

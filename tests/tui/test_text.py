@@ -62,6 +62,8 @@ def test_size_change(before: float | None, after: float | None, shown: str) -> N
         ("sqlite:///srv/sales.db", "sales.db"),
         ("sqlite:///srv/my%20shop%23.db", "my shop#.db"),
         ("/srv/sales.db", "sales.db"),
+        ("/srv/100%41.db", "100%41.db"),
+        ("sqlite:///srv/100%2541.db", "100%41.db"),
         ("sqlite:///srv/evil%1b%5b2J.db", "evil\\x1b[2J.db"),
     ],
 )

@@ -90,7 +90,7 @@ def ending(child: ChildJob, width: int | None = None) -> str:
         did = effect(child, None if width is None else width - cells(phrase) - 2)
         if not did and child.status is Status.COMPLETED:
             did = steps_taken(child)
-        phrase += f", {did}" if did else ""
+        phrase += f"{';' if child.error else ','} {did}" if did else ""
     if child.warnings:
         phrase += f", {counted(len(child.warnings), 'warning')}: {plain('; '.join(child.warnings))}"
     return phrase

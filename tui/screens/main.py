@@ -44,20 +44,7 @@ class MainScreen(TargetActions):
         *bindings("pane-1", "pane-2", "pane-3", "pane-4", "next-pane", "previous-pane"),
     ]
     FOOTER = (
-        *(
-            "resume",
-            "mark-target",
-            "run",
-            "plan",
-            "choose",
-            "look",
-            "examine",
-            "add",
-            "sample",
-            "edit",
-            "test",
-            "remove",
-        ),
+        *("resume", "mark-target", "run", "plan", "choose", "look", "add", "sample", "edit", "test", "remove"),
         *("cancel", "retry", "open", "mark", "fold"),
         *("history", "palette", "zoom", "workers", "help", "quit"),
     )

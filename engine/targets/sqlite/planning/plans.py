@@ -217,7 +217,7 @@ def checkpoint_steps(summary: Summary) -> list[SqliteStep]:
             method=Method.CHECKPOINT,
             object="main",
             command=CHECKPOINT,
-            reason=f"the write-ahead log is {size(summary.wal_size)} long",
+            reason=f"the write-ahead log is {f'{size(summary.wal_size)} long' if summary.wal_size else 'empty'}",
             lock=BLOCKS_WRITERS,
             after_cancel=OFFERS[Operation.CHECKPOINT].after_cancel,
         )
