@@ -238,7 +238,7 @@ async def incremental(work: Work) -> StepResult:
         before, free = free, await _free_pages(work)
         if free >= before:
             break
-        work.done = f"{counted(max(at_first - free, 0), 'page')} were given back, and stay so; {free:,} are free still"
+        work.done = f"what was given back stays so; {counted(free, 'page')} free still"
         work.context.report(StepProgress(fraction=1 - free / at_first))
         await asyncio.sleep(PAUSE_BETWEEN_CHUNKS)
     status = Status.CANCELLED if free and work.cancel.is_set() else Status.COMPLETED

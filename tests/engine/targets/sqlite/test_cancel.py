@@ -142,7 +142,8 @@ async def test_what_was_given_back_before_a_cancel_is_told(tmp_path: Path) -> No
         result = await session.execute(step, StepContext(cancel=cancel, report=stop_after_the_first_chunk))
         ((free,),) = await connection.execute_fetchall("PRAGMA freelist_count")
     assert result.status is Status.CANCELLED
-    assert result.left == f"1,000 pages were given back, and stay so; {free:,} are free still"
+    assert result.effect == {"freed_pages": 1000}
+    assert result.left == f"what was given back stays so; {free:,} pages free still"
 
 
 async def test_a_copy_that_was_not_checked_yet_is_removed_and_that_is_told(tmp_path: Path) -> None:
