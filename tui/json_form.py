@@ -141,6 +141,7 @@ def worker(process: WorkerProcess) -> Json:
 def _options(options: Options) -> Json:
     return {
         "on_failure": options.on_failure.value,
+        "on_step_failure": options.on_step_failure.value,
         "lock_timeout": options.lock_timeout,
         "time_limit": options.time_limit,
         "until": options.until,

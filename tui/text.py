@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine import Options, Status
-from engine.jobs import NO_SERVER_OPTIONS, ServerOptions
+from engine.jobs import NO_SERVER_OPTIONS, OnFailure, ServerOptions
 from engine.words import counted as counted
 from engine.words import size as size
 from engine.words import span
@@ -140,6 +140,8 @@ def _server_database_name(url: str) -> str:
 def options_in_words(options: Options) -> list[str]:
     """How a request is to be carried out, apart from its time limits: what is as usual only where it matters."""
     said = [f"on failure {options.on_failure}", f"lock timeout {options.lock_timeout:g} s"]
+    if options.on_step_failure is not OnFailure.CONTINUE:
+        said.append("stop at the first step that fails")
     if options.verify:
         said.append(f"verified by {options.check_level} checks")
     elif options.check is not None:

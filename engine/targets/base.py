@@ -100,6 +100,8 @@ class StepResult:
     """What it did, in numbers."""
     findings: tuple[str, ...] = ()
     """What a check found, one sentence each."""
+    again: bool = False
+    """Whether it is to have another turn, once the others have had theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

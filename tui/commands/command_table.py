@@ -51,6 +51,10 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--on-failure", type=values.on_failure, metavar="continue|stop", help="what follows a failed operation"
     )
+    parser.add_argument(
+        "--on-step-failure", type=values.on_step_failure, metavar="continue|stop",
+        help="what follows, inside one operation, a table or index that failed (default: continue)",
+    )  # fmt: skip
     parser.add_argument("--lock-timeout", type=values.seconds, metavar="SECONDS", help="how long to wait for a lock")
     parser.add_argument(
         "--time-limit", type=values.time_limit, metavar="DURATION", help="30m, 2h: after it no operation starts"
