@@ -64,6 +64,7 @@ async def plan(request: Request, past: Past | None = None, *, read_only: bool = 
                 ]
             ),
             warnings=await session.remarks(request.operations, past.damaged_indexes if past else ()),
+            options=request.options,
         )
 
 

@@ -87,6 +87,7 @@ def plan(plan: Plan) -> Json:
         "engine": plan.engine.value,
         "before": _facts(plan.before),
         "warnings": list(plan.warnings),
+        "options": _options(plan.options),
         "children": [
             {
                 "operation": operation.operation.value,

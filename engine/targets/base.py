@@ -171,6 +171,8 @@ class Plan:
     operations: tuple[OperationPlan, ...]
     warnings: tuple[str, ...] = ()
     """What is odd about the request as a whole."""
+    options: Options = AS_USUAL
+    """How it would be carried out."""
 
 
 class Session(Protocol):
