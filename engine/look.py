@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.advice import Advice, Past
+from engine.errors import PasswordNeededError, TargetBusyError
 from engine.jobs import Operation, Options, Request
-from engine.targets import resolve, sqlite
+from engine.targets import names_server, resolve, sqlite
 from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
 from engine.validation import validated
 
@@ -72,6 +73,22 @@ async def _planned(session: Session, operation: Operation, options: Options) -> 
     planned = await session.plan(operation, options)
     waiting = await session.in_the_way(operation) if planned.steps else ""
     return replace(planned, warnings=(*planned.warnings, waiting)) if waiting else planned
+
+
+async def password_needed(target: str) -> PasswordNeededError | None:
+    """What is to be said where its server asks for a password that nobody has; None where it does not.
+
+    Nothing but databases on servers is looked at. Raises UsageError and TargetError where it cannot be connected to
+    for another reason.
+    """
+    if names_server(target):
+        try:
+            await resolve(target).identify()
+        except PasswordNeededError as error:
+            return error
+        except TargetBusyError:
+            return None
+    return None
 
 
 async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:

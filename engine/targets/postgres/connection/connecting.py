@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
+from engine import passwords
 from engine.errors import TargetUnavailableError
 from engine.targets.postgres.connection.errors import connecting_error
 from engine.targets.postgres.connection.naming import Address
@@ -80,11 +81,14 @@ async def connect(
     Raises TargetError.
     """
     parameters, what = address.parameters, address.url
+    password = passwords.typed_for(address.url)
     asked: dict[str, Any] = {**{key: value for key, value in _KEEPALIVE.items() if key not in parameters}, **parameters}
+    if password is not None:
+        asked["password"] = password
     try:
         connection = await psycopg.AsyncConnection.connect(autocommit=True, application_name=name, **asked)
     except (psycopg.Error, OSError) as error:
-        raise connecting_error(what, error) from None
+        raise connecting_error(what, error, typed=password is not None) from None
     try:
         server = await _set_up(connection, name, lock_timeout, statement_timeout, what)
         if read_only:

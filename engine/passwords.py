@@ -1,0 +1,28 @@
+"""Passwords that somebody typed: in the memory of this process, and nowhere else.
+
+Each is for the canonical URL of one target. Other processes have none of it, unless they are handed `typed()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_typed: dict[str, str] = {}
+
+
+def remember(url: str, password: str) -> None:
+    """Use it for this target from now on, for as long as this process lives."""
+    _typed[url] = password
+
+
+def typed_for(url: str) -> str | None:
+    return _typed.get(url)
+
+
+def typed() -> Mapping[str, str]:
+    """All of them, by URL."""
+    return dict(_typed)
+
+
+def forget() -> None:
+    _typed.clear()
