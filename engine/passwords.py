@@ -24,5 +24,11 @@ def typed() -> Mapping[str, str]:
     return dict(_typed)
 
 
+def drop(url: str) -> None:
+    """It is wrong: to try it again and again might lock its role out."""
+    _typed.pop(url, None)
+
+
 def forget() -> None:
+    """All of them."""
     _typed.clear()

@@ -62,6 +62,7 @@ class DbtendApp(KeysInTurn):
         targets: Sequence[TargetEntry],
         *,
         ensure_worker: Callable[[], None],
+        worker_knows_password_of: Callable[[str], bool] = lambda _: True,
         saved: SavedTargets | None = None,
         config: ConsoleConfig | None = None,
         clock: Callable[[], int] = now,
@@ -74,6 +75,8 @@ class DbtendApp(KeysInTurn):
             engine: open, and open for as long as the app runs.
             targets: the databases to show.
             ensure_worker: is called after each submit, and sees to it that a worker process is there.
+            worker_knows_password_of: whether the worker process that takes on the next job has the password that was
+                typed here for this URL, where one was.
             saved: the targets of the config file; None where nothing is to be kept.
             clock: microseconds since the epoch, UTC.
             person: who sits here, for others to know; None: `user@host`.
@@ -87,6 +90,7 @@ class DbtendApp(KeysInTurn):
         self.engine = engine
         self.targets = tuple(targets)
         self.ensure_worker = ensure_worker
+        self.worker_knows_password_of = worker_knows_password_of
         self.clock = clock
         self._person = person
         self._examine = examine

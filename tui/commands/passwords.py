@@ -30,7 +30,7 @@ def ask_for_missing(targets: Iterable[str]) -> None:
             if problem is None:
                 break
             url = look.canonical_url(target)
-            if passwords.typed_for(url) is not None:
+            if tries_left < TRIES:
                 output.notice(f"{plain(url)}: {problem.why}")
             typed = _typed(f"Password for {plain(url)}: ") if tries_left else ""
             if not typed:

@@ -14,14 +14,14 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from engine import JobId, ParentJob, Request
-from engine.errors import DbtendError, DuplicateRequestError
+from engine.errors import DbtendError, DuplicateRequestError, PasswordNeededError
 from tui.actions import bindings
 from tui.screens import on_demand
 from tui.screens.base import STEPS_EVERY
 from tui.screens.target_actions import TargetActions
 from tui.target_names import TargetName
 from tui.views.copied import copied_job
-from tui.views.hints import nothing_to_run, why_nothing
+from tui.views.hints import not_told, nothing_to_run, why_nothing
 from tui.views.line import Role
 from tui.views.many_jobs import Jobs
 from tui.widgets.detail_pane import DetailPane
@@ -177,7 +177,11 @@ class MainScreen(TargetActions):
                 self._plan_awaited = self._board.current
                 self.say("A moment: it is being looked at.")
                 return
-            self.say(nothing_to_run(self._board.state), Role.WARNING)
+            state = self._board.state
+            if state is not None and isinstance(state.error, PasswordNeededError):
+                self.ask_for_password_of(state.entry, state.error)
+            else:
+                self.say(nothing_to_run(state), Role.WARNING)
             return
 
         name = TargetName.of(self._board.states[number].entry)
@@ -198,6 +202,10 @@ class MainScreen(TargetActions):
             self.console_app.write(partial(self._submit, requests))
 
     async def _submit(self, requests: list[Request]) -> None:
+        untold = [r.target for r in requests if not self.console_app.worker_knows_password_of(r.target)]
+        if untold:
+            self.say(not_told(self.console_app.name_of(untold[0])), Role.WARNING)
+            return
         try:
             first, *_ = made = await self.console_app.engine.submit(requests)
         except DuplicateRequestError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.errors import TargetBusyError, TargetUnavailableError
+from engine.errors import PasswordNeededError, TargetBusyError, TargetUnavailableError
 from tui.keymap import key_of, with_keys
 from tui.text import counted, plain
 from tui.views.line import Line, Role, line, wrapped
@@ -51,6 +51,7 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
     return [
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
         *(wrapped(f"{error.hint[0].upper()}{error.hint[1:]}.", width) if error.hint else []),
+        *(wrapped(with_keys("Or press {test} to type it."), width) if isinstance(error, PasswordNeededError) else []),
         *(wrapped("It was there before: was it moved, or its disk unmounted?", width) if is_gone else []),
         *wrapped(_SEEN_AGAIN if not isinstance(error, TargetBusyError) else _LOOKED_AT_AGAIN, width, Role.DIM),
     ]
@@ -61,6 +62,14 @@ def nothing_to_run(state: TargetState | None) -> str:
     if state is not None and isinstance(state.error, TargetBusyError):
         return f"{plain(state.entry.name)} is locked: it is looked at again by itself, until it is free."
     return "Nothing to run: choose a target that can be opened, and at least one operation."
+
+
+def not_told(name: str) -> str:
+    """Why nothing was submitted on a target whose password was typed after the worker process was started."""
+    return (
+        f"Nothing was run: the worker process that is up does not know the password of {name}, which was typed later. "
+        "Put it into ~/.pgpass (mode 0600), or run this a minute after the last job, when that process has left."
+    )
 
 
 def why_nothing(state: TargetState) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 
 from engine import passwords
-from engine.errors import TargetUnavailableError
+from engine.errors import PasswordNeededError, TargetUnavailableError
 from engine.targets.postgres.connection.errors import connecting_error
 from engine.targets.postgres.connection.naming import Address
 
@@ -88,7 +88,10 @@ async def connect(
     try:
         connection = await psycopg.AsyncConnection.connect(autocommit=True, application_name=name, **asked)
     except (psycopg.Error, OSError) as error:
-        raise connecting_error(what, error, typed=password is not None) from None
+        problem = connecting_error(what, error, typed=password is not None)
+        if isinstance(problem, PasswordNeededError):
+            passwords.drop(what)
+        raise problem from None
     try:
         server = await _set_up(connection, name, lock_timeout, statement_timeout, what)
         if read_only:

@@ -55,7 +55,7 @@ def said(error: BaseException) -> str:
     return redacted(lines[0] if lines else type(error).__name__)
 
 
-NO_PASSWORD: Final = "it asks for a password, and none was found"
+NONE_FOUND: Final = "it asks for a password, and none was found"
 WHERE_PASSWORDS_ARE: Final = (
     "put it into ~/.pgpass (mode 0600) or a service file; one that is typed at a terminal is only known there"
 )
@@ -66,7 +66,7 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
         r"too many clients|too many connections|remaining connection slots",
         TargetBusyError, "the server has no connection left", "end some, or raise max_connections",
     ),
-    (r"no password supplied|fe_sendauth", PasswordNeededError, NO_PASSWORD, WHERE_PASSWORDS_ARE),
+    (r"no password supplied|fe_sendauth", PasswordNeededError, NONE_FOUND, WHERE_PASSWORDS_ARE),
     (
         r"password authentication failed", TargetUnavailableError, "the password is wrong", WHERE_PASSWORDS_ARE,
     ),
@@ -103,7 +103,7 @@ def connecting_error(what: str, error: BaseException, *, typed: bool = False) ->
     """Why a connection cannot be had. `typed`: whether it was tried with a password that somebody had typed."""
     words = str(error)
     if isinstance(error, psycopg.Error) and error.pgconn is not None and error.pgconn.needs_password:
-        return PasswordNeededError(what, NO_PASSWORD, WHERE_PASSWORDS_ARE)
+        return PasswordNeededError(what, NONE_FOUND, WHERE_PASSWORDS_ARE)
     if typed and "password authentication failed" in words:
         return PasswordNeededError(what, "the password that was typed is wrong", WHERE_PASSWORDS_ARE)
     for pattern, kind, why, hint in _REFUSALS:
