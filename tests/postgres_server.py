@@ -50,7 +50,8 @@ def _places() -> Iterator[Path]:
 class PostgresServer:
     """A server below /tmp, as the path of a unix socket must be short. Nothing else on the disk is touched."""
 
-    def __init__(self, binaries: Path, settings: Sequence[str] = ()) -> None:
+    def __init__(self, binaries: Path, settings: Sequence[str] = (), *, copy_of: PostgresServer | None = None) -> None:
+        """`copy_of`: a server that runs, of which this is to be a streaming replica."""
         self.base = Path(tempfile.mkdtemp(prefix="dbtend-pg-", dir="/tmp"))
         self._settings = (*FAST, f"unix_socket_directories='{self.base}'", *settings)
         self._as_user: dict[str, Any] = {}
@@ -58,6 +59,10 @@ class PostgresServer:
         self.binaries = self._binaries = binaries
         if os.geteuid() == 0:
             self._become_unprivileged()
+        if copy_of is not None:
+            fast = ("--checkpoint", "fast", "--no-sync", "--write-recovery-conf")
+            self._run("pg_basebackup", "-U", "postgres", "-h", copy_of.base, *fast, "-D", self._data)
+            return
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-D", self._data)
 
     @property
@@ -109,7 +114,9 @@ class PostgresServer:
 
     def start(self, *, small_disk: tuple[Path, str] | None = None) -> None:
         """`small_disk`: a directory, and what fits into it, such as `20m`; only root can do that."""
-        (self._data / "postgresql.auto.conf").write_text("\n".join(self._settings) + "\n")
+        configured = self._data / "postgresql.auto.conf"
+        upstream = [line for line in configured.read_text().splitlines() if line.startswith("primary_conninfo")]
+        configured.write_text("\n".join((*self._settings, *upstream)) + "\n")
         command: Sequence[str | Path] = [self._binaries / "postgres", "-D", self._data]
         if small_disk is not None:
             command = self.on_a_small_disk(*small_disk)

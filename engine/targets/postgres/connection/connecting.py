@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -93,7 +94,7 @@ async def connect(
             passwords.drop(what)
         raise problem from None
     try:
-        server = await _set_up(connection, name, lock_timeout, statement_timeout, what)
+        server = await _set_up(connection, name, lock_timeout, statement_timeout, what, asked)
         if read_only:
             await connection.execute("SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false)")
     except BaseException as error:
@@ -105,7 +106,12 @@ async def connect(
 
 
 async def _set_up(
-    connection: Connection, name: str, lock_timeout: float, statement_timeout: float, what: str
+    connection: Connection,
+    name: str,
+    lock_timeout: float,
+    statement_timeout: float,
+    what: str,
+    asked: Mapping[str, str],
 ) -> Server:
     version = connection.info.server_version
     milliseconds = max(round(lock_timeout * 1000), 1)  # 0 would mean to wait for ever
@@ -116,9 +122,11 @@ async def _set_up(
         "search_path": "",
         "client_min_messages": "notice",
         "application_name": name,
-        "tcp_keepalives_idle": "30",
-        "tcp_keepalives_interval": "10",
-        "tcp_keepalives_count": "3",
+        # The server gives a network up that drops everything after as long as we do.
+        "tcp_keepalives_idle": asked["keepalives_idle"],
+        "tcp_keepalives_interval": asked["keepalives_interval"],
+        "tcp_keepalives_count": asked["keepalives_count"],
+        "tcp_user_timeout": asked["tcp_user_timeout"],
     }
     if version >= 140_000:
         settings["idle_session_timeout"] = "0"
