@@ -54,6 +54,7 @@ class PostgresServer:
         """`copy_of`: a server that runs, of which this is to be a streaming replica."""
         self.base = Path(tempfile.mkdtemp(prefix="dbtend-pg-", dir="/tmp"))
         self._settings = (*FAST, f"unix_socket_directories='{self.base}'", *settings)
+        self.tcp_port = 0
         self._as_user: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self.binaries = self._binaries = binaries
@@ -75,7 +76,12 @@ class PostgresServer:
         return {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C.UTF-8"}
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
-        return f"postgresql://{user}@:5432/{database}?host={self.base}"
+        return f"postgresql://{user}@:{self.tcp_port or 5432}/{database}?host={self.base}"
+
+    def listen(self, port: int) -> None:
+        """From the next start on, also at this port of the loopback interface."""
+        self.tcp_port = port
+        self._settings = (*self._settings, "listen_addresses='127.0.0.1'", f"port={port}")
 
     def _become_unprivileged(self) -> None:
         """PostgreSQL refuses to run as root; a user that cannot reach the binaries gets a copy of them."""
