@@ -176,6 +176,13 @@ def _target(entry: ConfigTable) -> TargetEntry:
     )
 
 
+def means_nothing(entry: TargetEntry) -> str:
+    """What is said of a target that means nothing to a database of its kind; "" for nothing of it."""
+    if names_server(entry.url):
+        return next((key for key in _FOR_FILES if getattr(entry, key) is not None), "")
+    return next((key for key in SERVER_KEYS if getattr(entry.server, key) is not None), "")
+
+
 def _refuse_of_another_kind(entry: ConfigTable, *, is_server: bool) -> None:
     """Raise ConfigError for what means nothing to a database of this kind."""
     for key in _FOR_FILES if is_server else SERVER_KEYS:

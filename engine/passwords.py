@@ -7,15 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_typed: dict[str, str] = {}
+
+class Secret(str):
+    """A text that no traceback shows, though it shows the values of variables."""
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+_typed: dict[str, Secret] = {}
 
 
 def remember(url: str, password: str) -> None:
     """Use it for this target from now on, for as long as this process lives."""
-    _typed[url] = password
+    _typed[url] = Secret(password)
 
 
-def typed_for(url: str) -> str | None:
+def typed_for(url: str) -> Secret | None:
     return _typed.get(url)
 
 

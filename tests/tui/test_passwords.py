@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from rich.pretty import pretty_repr
 
 from engine import Engine, Operation, Options, Request, ServerOptions, Status, passwords
 from tests.postgres_databases import WAITS, Database, new_database
@@ -241,3 +242,10 @@ def test_a_worker_that_is_handed_nonsense_says_so(dbtend: CommandLine, given: st
     result = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, timeout=60)
     assert result.returncode == 2
     assert "what is on standard input is no JSON object" in result.stderr
+
+
+def test_what_shows_variables_does_not_show_it() -> None:
+    passwords.remember("postgresql:///shop", SECRET)
+    assert SECRET not in repr((passwords.typed(), passwords.typed_for("postgresql:///shop")))
+    assert SECRET not in pretty_repr({"asked": {"password": passwords.typed_for("postgresql:///shop")}})
+    assert passwords.typed_for("postgresql:///shop") == SECRET

@@ -54,7 +54,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--yield-after", type=values.seconds, metavar="SECONDS",
-        help="end a step, and go on with the next, where others have waited behind it for so long",
+        help="end a step behind which others have waited for so long: it comes again after the others, 3 times at most",
     )  # fmt: skip
     group.add_argument(
         "--yes", dest="confirmed", action="store_true", default=None,
