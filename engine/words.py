@@ -70,7 +70,7 @@ def memory(value: int) -> str:
 
 def bytes_of(memory: str) -> int:
     """The bytes in `128kB`, `64MB` or `1 GB`, as a database server counts. Raises ValueError for anything else."""
-    found = re.fullmatch(r"([0-9]{1,9}) ?(kB|MB|GB)", memory, re.IGNORECASE)
+    found = re.fullmatch(r"([0-9]{1,12}) ?(kB|MB|GB)", memory, re.IGNORECASE)
     if not found:
         raise ValueError(f"{memory!r} is no size such as 64MB")
     return int(found[1]) * {unit.lower(): length for unit, length in _MEMORY.items()}[found[2].lower()]

@@ -128,10 +128,12 @@ async def _run(
     async def see_to_its_end(number: int, step: PlannedStep, over: asyncio.Event) -> None:
         try:
             async with turns.holding(number):
-                results[number] = await run_step(session, number, step, reporter, cancel, over=over.set)
-                if results[number].again:
-                    reporter.log(LogLevel.INFO, f"{step.object}: {results[number].error}")
+                result = await run_step(session, number, step, reporter, cancel, over=over.set)
+                if result.again:
+                    reporter.log(LogLevel.INFO, f"{step.object}: {result.error}")
                     turns.repeat(number)
+                else:
+                    results[number] = result
         finally:
             over.set()
 

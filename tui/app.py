@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,7 +17,7 @@ from textual.signal import Signal
 from engine import Engine, JobId
 from engine.clock import now
 from engine.config import ConsoleConfig, TargetEntry
-from engine.errors import DbtendError, StoreBusyError
+from engine.errors import DbtendError, StoreBusyError, UsageError
 from tui import clipboard, keymap
 from tui.actions import BY_ID, bindings
 from tui.feed import JobFeed, News, left_over
@@ -188,6 +188,14 @@ class DbtendApp(KeysInTurn):
         except DbtendError as error:
             self._no_worker = error
             self._tell_standing()
+
+    def refuse_what_no_worker_can_open(self, targets: Iterable[str]) -> None:
+        """Raise UsageError for a target whose password was typed here after the worker process was started."""
+        for target in targets:
+            if not self.worker_knows_password_of(target):
+                why = "the worker process that is up does not know its password, which was typed later"
+                hint = "put it into ~/.pgpass (mode 0600), or come back when no job has run for a minute"
+                raise UsageError(target, why, hint)
 
     def replace_worker(self) -> None:
         """See to another worker where jobs are to go on and the one there was has died."""

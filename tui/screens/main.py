@@ -21,7 +21,7 @@ from tui.screens.base import STEPS_EVERY
 from tui.screens.target_actions import TargetActions
 from tui.target_names import TargetName
 from tui.views.copied import copied_job
-from tui.views.hints import not_told, nothing_to_run, why_nothing
+from tui.views.hints import nothing_to_run, why_nothing
 from tui.views.line import Role
 from tui.views.many_jobs import Jobs
 from tui.widgets.detail_pane import DetailPane
@@ -202,10 +202,7 @@ class MainScreen(TargetActions):
             self.console_app.write(partial(self._submit, requests))
 
     async def _submit(self, requests: list[Request]) -> None:
-        untold = [r.target for r in requests if not self.console_app.worker_knows_password_of(r.target)]
-        if untold:
-            self.say(not_told(self.console_app.name_of(untold[0])), Role.WARNING)
-            return
+        self.console_app.refuse_what_no_worker_can_open(request.target for request in requests)
         try:
             first, *_ = made = await self.console_app.engine.submit(requests)
         except DuplicateRequestError as error:

@@ -64,14 +64,6 @@ def nothing_to_run(state: TargetState | None) -> str:
     return "Nothing to run: choose a target that can be opened, and at least one operation."
 
 
-def not_told(name: str) -> str:
-    """Why nothing was submitted on a target whose password was typed after the worker process was started."""
-    return (
-        f"Nothing was run: the worker process that is up does not know the password of {name}, which was typed later. "
-        "Put it into ~/.pgpass (mode 0600), or run this a minute after the last job, when that process has left."
-    )
-
-
 def why_nothing(state: TargetState) -> str:
     """Why nothing is to run on a target of which nothing is chosen."""
     if state.error is not None:

@@ -109,7 +109,8 @@ async def test_nothing_is_run_where_the_worker_that_is_up_cannot_know_it(
         console.app.worker_knows_password_of = lambda url: False
         await console.until(lambda: any("[x]" in line for line in console.lines("#operations")))
         await console.press("r", "enter")
-        await console.until(lambda: "does not know the password of shop" in console.message)
+        why = "shop: the worker process that is up does not know its password, which was typed later"
+        await console.until(lambda: why in console.message)
         assert await console.engine.history() == []
 
 
