@@ -21,7 +21,7 @@ ITEMS = (
 
 @pytest.fixture
 def shop(database: Database) -> Database:
-    database("VACUUM pg_catalog.pg_database", *ITEMS)  # all databases share it, and tests make and drop many
+    database(*ITEMS)
     database.wait_for("SELECT n_dead_tup = 4000 FROM pg_stat_user_tables")
     return database
 
