@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.advice import Advice, Past
-from engine.errors import TargetError
+from engine.errors import PasswordNeededError, TargetBusyError, TargetError
 from engine.jobs import Operation, Options, Request
-from engine.targets import resolve, sqlite
+from engine.targets import names_server, resolve, sqlite
 from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
 from engine.validation import validated
 
@@ -81,6 +81,7 @@ async def plan(
             before=await session.facts(),
             operations=tuple(_explained(operation, advice) for operation in operations),
             warnings=await session.remarks(request.operations, past.damaged_indexes if past else ()),
+            options=request.options,
         )
 
 
@@ -96,6 +97,22 @@ def _explained(plan: OperationPlan, advice: Sequence[Advice]) -> OperationPlan:
     if reason is None:
         return plan
     return replace(plan, steps=tuple(replace(s, reason=reason) if s.by_advice else s for s in plan.steps))
+
+
+async def password_needed(target: str) -> PasswordNeededError | None:
+    """What is to be said where its server asks for a password that nobody has; None where it does not.
+
+    Nothing but databases on servers is looked at. Raises UsageError and TargetError where it cannot be connected to
+    for another reason.
+    """
+    if names_server(target):
+        try:
+            await resolve(target).identify()
+        except PasswordNeededError as error:
+            return error
+        except TargetBusyError:
+            return None
+    return None
 
 
 async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:

@@ -60,6 +60,7 @@ class Reporter:
             started_at=self._clock(),
         )
         self._begun[number] = self._steps[number]
+        self._over.discard(number)  # it may have been begun before
         self.tell(number, StepProgress())
 
     def tell(self, number: int, progress: StepProgress) -> None:

@@ -106,6 +106,8 @@ class StepResult:
     """What a check found, one sentence each."""
     left: str = ""
     """What there is of it where it was cancelled or has failed, in words, by what was seen: `nothing changed`."""
+    again: bool = False
+    """Whether it is to have another turn, once the others have had theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,8 @@ class Plan:
     operations: tuple[OperationPlan, ...]
     warnings: tuple[str, ...] = ()
     """What is odd about the request as a whole."""
+    options: Options = AS_USUAL
+    """How it would be carried out."""
 
 
 class Session(Protocol):

@@ -17,6 +17,7 @@ from tui import json_form
 from tui.commands import output
 from tui.commands.advising import adviser
 from tui.commands.exit_codes import OK
+from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, target_entries
 from tui.text import plain
 
@@ -30,6 +31,7 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
     if not args.words:
         raise UsageError("advise", "no TARGET was given", "such as: dbtend advise sales.db")
     targets = [entry.url for entry in target_entries(args.words, settings.config())]
+    ask_for_missing(targets)
     advice = asyncio.run(_advice(targets, settings, None if args.thorough else look.BUDGET))
     if args.json:
         output.document({"advice": [json_form.advice(url, one) for url, found in advice for one in found]})

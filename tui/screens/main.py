@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from engine import JobId, ParentJob, Request
-from engine.errors import DbtendError, DuplicateRequestError
+from engine.errors import DbtendError, DuplicateRequestError, PasswordNeededError
 from tui.actions import bindings
 from tui.screens import on_demand
 from tui.screens.base import STEPS_EVERY
@@ -177,7 +177,11 @@ class MainScreen(TargetActions):
                 self._plan_awaited = self._board.current
                 self.say("A moment: it is being looked at.")
                 return
-            self.say(nothing_to_run(self._board.state), Role.WARNING)
+            state = self._board.state
+            if state is not None and isinstance(state.error, PasswordNeededError):
+                self.ask_for_password_of(state.entry, state.error)
+            else:
+                self.say(nothing_to_run(state), Role.WARNING)
             return
 
         state = self._board.states[number]
@@ -201,6 +205,7 @@ class MainScreen(TargetActions):
             self.console_app.write(partial(self._submit, requests))
 
     async def _submit(self, requests: list[Request]) -> None:
+        self.console_app.refuse_what_no_worker_can_open(request.target for request in requests)
         try:
             first, *_ = made = await self.console_app.engine.submit(requests)
         except DuplicateRequestError as error:

@@ -11,7 +11,7 @@ from textual.binding import BindingType
 
 from engine.config import TargetEntry
 from engine.demo import DATABASE, build_demo_database
-from engine.errors import DbtendError, UsageError
+from engine.errors import DbtendError, PasswordNeededError, UsageError
 from tui.actions import bindings
 from tui.keymap import key_of
 from tui.screens.confirm import ConfirmScreen
@@ -129,10 +129,23 @@ class TargetActions(Targets):
         self.say(f"Testing the connection to {name} ...")
         try:
             info = await connection.answer_of(self.console_app.engine, entry.url)
+        except PasswordNeededError as error:
+            self.ask_for_password_of(entry, error)
         except DbtendError as error:
             self.say_error(error)
         else:
             self.say(f"{name}: {connection.in_words(info)}.")
+            states = self._board.states.items()
+            self.look_anew([n for n, state in states if state.entry.url == entry.url and state.error is not None])
+
+    def ask_for_password_of(self, entry: TargetEntry, problem: PasswordNeededError) -> None:
+        """Ask, and then test whether it is right."""
+        from tui.screens.password import ask_for_password  # few sessions need it, and all start up
+
+        def test() -> None:
+            self.run_worker(self._test(entry), group="test", exclusive=True)
+
+        ask_for_password(self, TargetName.of(entry), entry.url, problem, test)
 
     def action_look(self) -> None:
         self._choose_target()

@@ -6,7 +6,7 @@ from typing import Final
 
 from engine import Level
 from engine.advice import worst
-from engine.errors import TargetBusyError, TargetUnavailableError
+from engine.errors import PasswordNeededError, TargetBusyError, TargetUnavailableError
 from tui.keymap import key_of, with_keys
 from tui.text import counted, plain
 from tui.views.line import Line, Role, line, wrapped
@@ -53,6 +53,7 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
     return [
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
         *(wrapped(f"{error.hint[0].upper()}{error.hint[1:]}.", width) if error.hint else []),
+        *(wrapped(with_keys("Or press {test} to type it."), width) if isinstance(error, PasswordNeededError) else []),
         *(wrapped("It was there before: was it moved, or its disk unmounted?", width) if is_gone else []),
         *wrapped(_SEEN_AGAIN if not isinstance(error, TargetBusyError) else _LOOKED_AT_AGAIN, width, Role.DIM),
     ]

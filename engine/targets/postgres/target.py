@@ -66,7 +66,7 @@ class PostgresTarget:
             raise UsageError(f"index cleanup {server.index_cleanup!r}", "is unknown", "choose from auto, on, off")
 
     def needs_yes(self, operation: Operation, options: Options) -> str:
-        if operation is Operation.REINDEX and options.server.offline:
+        if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:
             return offer.OFFLINE_REINDEX
         return offer.OFFERS[operation].needs_yes
 
