@@ -259,7 +259,7 @@ class DbtendApp(KeysInTurn):
         """Take on other colours, for as long as the console is open."""
         self.ansi_color = None
         self.theme = name
-        self._say(f'Colours of {name}. To keep them: theme = "{name}" below [console] in the config file.')
+        self.tell(f'Colours of {name}. To keep them: theme = "{name}" below [console] in the config file.')
 
     def action_refresh_by(self, factor: float) -> None:
         rates = REFRESH_RATES
@@ -267,7 +267,7 @@ class DbtendApp(KeysInTurn):
 
     def _look_every(self, seconds: float) -> None:
         self.feed.refresh = seconds
-        self._say(f"Looks at running jobs every {seconds:g} s.")
+        self.tell(f"Looks at running jobs every {seconds:g} s.")
 
     async def copy(self, what: str, text: str) -> str:
         """Bring `text` to the user's clipboard, or else into a file; what became of it, in a sentence."""
@@ -295,7 +295,7 @@ class DbtendApp(KeysInTurn):
         One thing at a time: what is asked for meanwhile is not done, and that is said.
         """
         if self.is_writing:
-            self._say("A moment: what was asked for before is not stored yet. This was not done.", Role.WARNING)
+            self.tell("A moment: what was asked for before is not stored yet. This was not done.", Role.WARNING)
             self._silent_for = 3  # so that it can be read
         else:
             self.is_writing = True
@@ -311,22 +311,25 @@ class DbtendApp(KeysInTurn):
                 if self._silent_for:
                     self._silent_for -= 1
                 elif locked_by := self.engine.store_locked_by():
-                    self._say(waiting_for_the_store(locked_by, left), Role.WARNING)
+                    self.tell(waiting_for_the_store(locked_by, left), Role.WARNING)
             await writing
         except StoreBusyError as error:
-            self._say(not_stored(error, self.engine.store_locked_by()), Role.FAILED)
+            self.tell(not_stored(error, self.engine.store_locked_by()), Role.FAILED)
         except DbtendError as error:
             self.trouble.publish(error)
         finally:
             writing.cancel()
             self.is_writing = False
 
-    def _say(self, sentence: str, role: Role = Role.TEXT) -> None:
-        """On the uppermost screen that can: below a question it is read once that is answered."""
+    def tell(self, sentence: str, role: Role = Role.TEXT) -> None:
+        """Say it on the uppermost screen that can: below a question it is read once that is answered."""
         for screen in reversed(self.screen_stack):
             if isinstance(screen, ConsoleScreen):
                 screen.say(sentence, role)
                 return
+
+    def tell_error(self, error: DbtendError) -> None:
+        self.tell(self.in_words(error), Role.FAILED)
 
     def action_leave(self) -> None:
         """End the console; jobs go on, and it says so on stderr when the screen is gone."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -37,8 +37,8 @@ class Choice(ItemList):
     BINDINGS = bindings("tick")
 
 
-class TargetFormScreen(ConsoleScreen[TargetEntry]):
-    """Ends with the entry as it is in the file, when it is there."""
+class TargetFormScreen(ConsoleScreen[None]):
+    """Closes when what was filled in is in the file. Left before, what is being saved is saved all the same."""
 
     CSS_PATH = "../styles/target_form.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -50,13 +50,23 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
     FOOTER = ("save", "test-form", "tick", "back", "help")
     AUTO_FOCUS = "#url"
 
-    def __init__(self, saved: SavedTargets, entry: TargetEntry | None, *, was: TargetEntry | None) -> None:
+    def __init__(
+        self,
+        saved: SavedTargets,
+        entry: TargetEntry | None,
+        *,
+        was: TargetEntry | None,
+        kept: Callable[[TargetEntry], None],
+    ) -> None:
         """
         Args:
             entry: what the fields begin with.
             was: the entry of the file that is to be changed; None: a new one comes of it.
+            kept: is told what is in the file now.
         """
         super().__init__()
+        self._kept = kept
+        self._is_saving = self._is_saved = False
         self._saved, self._was = saved, was
         self._filled = Filled.of(entry)
         self._operations = self._filled.operations
@@ -128,21 +138,40 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
 
     @on(Input.Submitted)
     def action_save(self) -> None:
+        if self._is_saving:
+            return
         self._submitted = True
         self._check()
         wrong = next((name for name, said in self._said().items() if said.is_wrong), None)
         if wrong is not None:
             self._inputs[wrong].focus()
             return
-        self.run_worker(self._save(entry_of(self._filled, self._url, self._was)), group="save", exclusive=True)
+        self._is_saving = True
+        # Of the app: it goes on where this screen is left meanwhile.
+        self.app.run_worker(self._save(entry_of(self._filled, self._url, self._was)), name="save")
 
     async def _save(self, entry: TargetEntry) -> None:
         try:
-            kept = await self._saved.put(entry, was=self._was)
+            new = await self._saved.put(entry, was=self._was)
         except DbtendError as error:
-            self.say_error(error)
+            self.console_app.tell_error(error)
         else:
-            self.dismiss(kept)
+            self._is_saved = True
+            self._close_if_saved()
+            self._kept(new)
+        finally:
+            self._is_saving = False
+
+    @on(events.ScreenResume)
+    def _close_if_saved(self) -> None:
+        if self._is_saved and self.is_current:
+            self._is_saved = False  # a screen may be told twice that it is shown again
+            self.dismiss()
+
+    def action_back(self) -> None:
+        super().action_back()
+        if self._is_saving:
+            self.console_app.tell("It is still being saved; that is told here.")
 
     def action_test(self) -> None:
         said = self._said()["url"]

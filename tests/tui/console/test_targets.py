@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from textual import events
 from textual.widgets import Input
 
-from engine import Engine, Operation, TargetInfo
+from engine import Engine, Operation, TargetInfo, config_file
 from engine.config import TargetEntry
 from engine.config_file import ConfigFile
 from engine.demo import build_demo_database
@@ -198,7 +200,7 @@ async def test_a_config_that_is_wrong_is_shown_and_not_touched(sales: Path, cloc
         await console.press("1", "e")
         assert console.screen_name == "MainScreen"
         assert console.message.startswith("config.toml, line 1: Expected ']'")
-        await console.press("D", "y")
+        await console.press("D")
         assert console.message.startswith("config.toml, line 1: Expected ']'")
         assert CONFIG.read_text() == "[targets\n"
         assert row(console)[1] == "sales"
@@ -213,6 +215,72 @@ async def test_what_somebody_else_changed_meanwhile_is_said_in_the_form(sales: P
         await console.press("enter")
         assert console.screen_name == "TargetFormScreen"
         assert console.message.startswith("sales: has been changed in config.toml meanwhile")
+
+
+@pytest.mark.parametrize("now", [SALES.replace("PROD", "TEST"), "# nothing any more\n"], ids=["changed", "gone"])
+async def test_what_somebody_else_changed_does_not_keep_a_target(now: str, sales: Path, clock: Clock) -> None:
+    file = saved(SALES)
+    async with open_console(STORE, *file.entries, clock=clock, saved=file) as console:
+        CONFIG.write_text(now)
+        await console.press("1", "D")
+        where = "the config file" if "sales" in now else "this session"
+        assert f"It goes from {where}" in " ".join(console.lines("#text"))
+        await console.press("y")
+        assert console.message.startswith("sales [PROD] is removed.")
+        assert in_config() == {}
+        assert console.lines("#targets") == ["None yet."]
+
+
+async def test_esc_while_it_is_saved_leaves_nothing_half_done(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        with nobody_else_writes():
+            await console.press("A", *"sales.db")
+            await console.pilot.press("enter")
+            await console.pilot.press("escape")
+            await console.pilot.pause()
+            assert console.screen_name == "MainScreen"
+            assert console.message == "It is still being saved; that is told here."
+        await console.until(lambda: "None yet." not in console.lines("#targets"))
+        assert console.message == "Saved in config.toml."
+        assert list(in_config()) == ["sales"]
+        assert row(console)[:2] == [">", "sales"]
+        await console.press("1", "D", "y")
+        assert in_config() == {}
+
+
+async def test_a_form_that_is_saved_below_another_screen_closes_alone(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        with nobody_else_writes():
+            await console.press("A", *"sales.db", "tab", "tab", "tab")
+            await console.pilot.press("enter", "h")
+            await console.pilot.pause()
+            assert console.screen_name == "HistoryScreen"
+        await console.settle()
+        assert list(in_config()) == ["sales"]
+        assert console.screen_name == "HistoryScreen"
+        await console.press("escape")
+        assert console.screen_name == "MainScreen"
+        assert row(console)[:2] == [">", "sales"]
+
+
+async def test_a_save_that_fails_after_its_form_was_left_is_told(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        with nobody_else_writes():
+            await console.press("A", *"sales.db")
+            await console.pilot.press("enter")
+            await console.pilot.press("escape")
+            await console.pilot.pause()
+            CONFIG.write_text("[targets\n")
+        await console.settle()
+        assert console.message.startswith("config.toml, line 1: Expected ']'")
+        assert console.lines("#targets") == ["None yet."]
+
+
+@contextmanager
+def nobody_else_writes() -> Iterator[None]:
+    """As another dbtend does while it changes the config file."""
+    with config_file._alone_in(Path.cwd()):
+        yield
 
 
 async def test_a_demo_keeps_nothing(sales: Path, clock: Clock) -> None:
