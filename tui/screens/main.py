@@ -160,7 +160,7 @@ class MainScreen(TargetActions):
             self.action_plan()
 
     def plan_if_awaited(self, number: int) -> None:
-        if number == self._plan_awaited == self._board.current and self.is_current:
+        if number == self._plan_awaited == self._board.current and self.is_active:
             self.say("")
             self.action_plan()
 

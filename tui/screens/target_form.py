@@ -164,7 +164,7 @@ class TargetFormScreen(ConsoleScreen[None]):
 
     @on(events.ScreenResume)
     def _close_if_saved(self) -> None:
-        if self._is_saved and self.is_current:
+        if self._is_saved and self.is_active:
             self._is_saved = False  # a screen may be told twice that it is shown again
             self.dismiss()
 
