@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
@@ -35,11 +35,13 @@ class Word:
     text: str
     quoted: bool = False
     """Then it is text, whatever it looks like."""
+    at: int = field(default=0, compare=False)
+    """Where in the line it begins, quotes included."""
 
 
 def words_of(line: str) -> list[Word]:
     """The words of a line: separated by blanks, save between double quotes; the last of these may be missing."""
-    found = [Word(word.replace('"', ""), word.startswith('"')) for word in _WORD.findall(line)]
+    found = [Word(it[0].replace('"', ""), it[0].startswith('"'), it.start()) for it in _WORD.finditer(line)]
     return [word for word in found if word.text]
 
 

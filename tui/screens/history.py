@@ -67,7 +67,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     def _filter_changed(self, message: Input.Changed) -> None:
         line = message.value
         hint = unfinished(line)
-        if self._filter_by(line[: -len(words_of(line)[-1].text)] if hint else line):
+        if self._filter_by(line[: words_of(line)[-1].at] if hint else line):
             self.say(hint, Role.DIM)
 
     def _filter_by(self, line: str) -> bool:
@@ -79,7 +79,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
             self.say(str(error), Role.WARNING)
             return False
         self.say("")
-        words = " ".join(line.split())
+        words = line.strip()
         if words != self._words:
             self._look_for(words, where)
         return True
