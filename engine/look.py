@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.advice import Advice, Past
-from engine.jobs import Operation, Options, Request
 from engine.targets import resolve, sqlite
-from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
 from engine.validation import validated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.advice import Advice, Past
+    from engine.jobs import Operation, Options, Request
+    from engine.targets.base import OperationPlan, Plan, Session
+    from engine.targets.info import TargetInfo
 
 LOCK_TIMEOUT = 1.0
 """Seconds that a mere look waits for a lock."""
@@ -45,6 +50,8 @@ async def plan(request: Request, past: Past | None = None, *, read_only: bool = 
 
     Raises UsageError and TargetError, as submitting it would.
     """
+    from engine.targets.base import Plan  # not before something is planned
+
     target = resolve(request.target)
     request = validated(request, target)
     writing = any(map(target.writes, request.children))
@@ -75,8 +82,8 @@ async def _planned(session: Session, operation: Operation, options: Options) -> 
 
 async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
     """What a database is and what can be done with it. Raises TargetError where it cannot be maintained."""
-    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False, read_only=read_only) as session:
-        return await session.info()
+    async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+        return await look.info()
 
 
 def presence(target: str) -> str:
@@ -92,8 +99,8 @@ async def advise(target: str, past: Past, *, budget: float | None, read_only: bo
 
     Raises TargetError where it cannot be looked at.
     """
-    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False, read_only=read_only) as session:
-        return await session.advise(past, budget=budget)
+    async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+        return await look.advise(past, budget=budget)
 
 
 def locked_by(store: Path) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
-from textual.driver import Driver
 from textual.screen import Screen
 from textual.signal import Signal
 
@@ -26,12 +25,11 @@ from tui.person import user_at_host
 from tui.saved_targets import SavedTargets
 from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen
-from tui.screens.confirm import ConfirmScreen
 from tui.screens.main import MainScreen
 from tui.target_names import TargetName, TargetNames
-from tui.terminal import Terminal, end_on_signals
+from tui.terminal import end_on_signals
 from tui.text import counted
-from tui.theme import ANSI_THEMES, ANSI_VARIABLES, THEMES, offered_themes, suitable_theme
+from tui.theme import offered_themes
 from tui.views.hints import go_on_question
 from tui.views.line import Role
 from tui.views.palette import REFRESH_RATES, Command, Kind, commands
@@ -50,7 +48,6 @@ class DbtendApp(KeysInTurn):
     TITLE = "dbtend"
     # Textual does not load the style sheet of a default screen itself.
     CSS_PATH: ClassVar = ["styles/app.tcss", "styles/main.tcss"]
-    ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("palette", "history", "workers", "pause", "doctor", "theme", "faster", "slower", "help"),
         *bindings("suspend", "leave-console"),
@@ -81,9 +78,7 @@ class DbtendApp(KeysInTurn):
             copies: the file for what is copied where no clipboard is in reach, or where it is too long for one.
         """
         self.config = config or ConsoleConfig()
-        theme = suitable_theme(self.config.theme, os.environ)
-        # Textual decides here, before it knows of the theme, whether NO_COLOR takes colours out or greys them.
-        super().__init__(ansi_color=True if theme in ANSI_THEMES else None)
+        super().__init__(self.config.theme)
         self.engine = engine
         self.targets = tuple(targets)
         self.ensure_worker = ensure_worker
@@ -91,7 +86,6 @@ class DbtendApp(KeysInTurn):
         self._person = person
         self._examine = examine
         self._copies = copies
-        self.animation_level = "none"
         self.news: Signal[News] = Signal(self, "news")
         self.trouble: Signal[DbtendError] = Signal(self, "trouble")
         self.standing_changed: Signal[Standing] = Signal(self, "standing")
@@ -107,13 +101,7 @@ class DbtendApp(KeysInTurn):
         """How many of the words on a store that is locked are left out now."""
         self.saved = saved
         self.names = TargetNames(saved.entries if saved is not None else (), targets)
-        for known in THEMES.values():
-            self.register_theme(known)
-        self.theme = theme
         self.set_keymap(keymap.remapped())
-
-    def get_driver_class(self) -> type[Driver]:
-        return Terminal
 
     def get_default_screen(self) -> Screen[None]:
         return MainScreen(self)
@@ -174,7 +162,7 @@ class DbtendApp(KeysInTurn):
                 self.see_to_a_worker()
             self._tell_standing()
 
-        self.push_screen(ConfirmScreen(*go_on_question(len(left))), decided)
+        self.push_screen(on_demand.confirm_screen(*go_on_question(len(left))), decided)
 
     def see_to_a_worker(self) -> None:
         """Somebody wants jobs to be carried out: from now on there is a worker for as long as any are open."""
@@ -189,9 +177,6 @@ class DbtendApp(KeysInTurn):
         """See to another worker where jobs are to go on and the one there was has died."""
         if self._tends and left_over(self.feed.open.values(), self.feed.workers):
             self.see_to_a_worker()
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        return dict(ANSI_VARIABLES)
 
     def name_of(self, url: str) -> TargetName:
         """What the user calls the target with this URL, with its label."""
@@ -287,7 +272,7 @@ class DbtendApp(KeysInTurn):
                 self.write(partial(self.engine.pause, by=self._person or user_at_host()))
 
         consequence = "Nothing new starts, in any process, until somebody resumes. What runs goes on."
-        self.push_screen(ConfirmScreen("Pause all work on this store?", consequence), decided)
+        self.push_screen(on_demand.confirm_screen("Pause all work on this store?", consequence), decided)
 
     def write(self, do: Callable[[], Awaitable[None]]) -> None:
         """Change something in the store. While others keep it locked, it is said who, until it is done or in vain.

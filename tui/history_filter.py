@@ -103,11 +103,6 @@ def _is_date(typed: str) -> bool:
     return True
 
 
-def has_part(name: str, part: str) -> bool:
-    """Whether a target that is called `name` is meant by `target:PART`."""
-    return part.casefold() in name.casefold()
-
-
 def _split(word: Word) -> tuple[str | None, str]:
     """Name and value; no name where the word is text. Raises UsageError where a name is nearly one that is known."""
     named = None if word.quoted else _NAMED.fullmatch(word.text)

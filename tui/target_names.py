@@ -10,7 +10,6 @@ from urllib.parse import unquote
 from engine import look
 from engine.config import TargetEntry
 from engine.errors import DbtendError
-from tui.history_filter import has_part
 from tui.text import plain, shortened
 
 LABEL_WIDTH: Final = 16
@@ -82,3 +81,8 @@ def canonical(url: str) -> str:
         return look.canonical_url(url)
     except DbtendError:
         return url  # it names no database that we know of, but it may have a name
+
+
+def has_part(name: str, part: str) -> bool:
+    """Whether a target that is called `name` is meant by `target:PART`."""
+    return part.casefold() in name.casefold()

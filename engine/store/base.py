@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import StoreError
-from engine.execution import Claim, Outcome, Report
 from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Status
 from engine.trend import PastRun
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess
+
+if TYPE_CHECKING:
+    from engine.execution import Claim, Outcome, Report
 
 MAX_ATTEMPTS = 2
 """How often a child is begun, where processes die under it, unless its operation must not be repeated."""

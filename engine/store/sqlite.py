@@ -11,13 +11,12 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import aiosqlite
 
 from engine.clock import now
 from engine.errors import ReadOnlyError, StoreError
-from engine.execution import Claim, Outcome, Report
 from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Status
 from engine.store import connections, interventions, liveness, queries, searching, transactions, upkeep
 from engine.store.base import NewJob
@@ -28,6 +27,9 @@ from engine.store.writer import Writer
 from engine.traces import leaving_no_traces
 from engine.trend import PastRun
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
+
+if TYPE_CHECKING:
+    from engine.execution import Claim, Outcome, Report
 
 OWNER_CHECK_INTERVAL = 0.05
 """Seconds between two looks whether the owners of running children live."""

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from engine.advice import Advice, Past
 from engine.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step
+from engine.targets.info import TargetInfo
 
 
 class Verdict(StrEnum):
@@ -24,16 +25,6 @@ class Verdict(StrEnum):
     OK = "ok"
     WARN = "warn"
     REFUSE = "refuse"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationInfo:
-    """What an engine says of an operation it offers, in words a DBA reads before choosing it."""
-
-    operation: Operation
-    summary: str
-    lock: str
-    """Whom it blocks while it runs, for the database as it is now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,21 +106,6 @@ class Recovery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TargetInfo:
-    """A look at a database: what it is, and what can be done with it."""
-
-    url: str
-    engine: EngineName
-    version: str
-    facts: Facts
-    operations: tuple[OperationInfo, ...]
-    remarks: tuple[str, ...] = ()
-    """What has happened to it as it was looked at."""
-    read_only: str = ""
-    """Why nothing can be written to it; empty where it can be maintained."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OperationPlan:
     """The steps that one child job would execute now: none where it would be refused or has nothing to do."""
 
@@ -171,15 +147,8 @@ class Plan:
     """What is odd about the request as a whole."""
 
 
-class Session(Protocol):
-    """One connection to a database."""
-
-    async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
-        """Sizes and counts as they are now; cheap (milliseconds). With what `operation` changes, where one is named.
-
-        Waits for no lock once `cancel` is set, nor where a step has waited for one in vain. Raises TargetError.
-        """
-        ...
+class Look(Protocol):
+    """One connection to a database, to look at it."""
 
     async def info(self) -> TargetInfo: ...
 
@@ -187,6 +156,17 @@ class Session(Protocol):
         """What needs which operation, and why: one for each operation that the engine offers advice on.
 
         `budget`: seconds that facts which are dear to get may take; None takes the time it needs.
+        """
+        ...
+
+
+class Session(Look, Protocol):
+    """One connection to a database, to plan and carry out operations."""
+
+    async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
+        """Sizes and counts as they are now; cheap (milliseconds). With what `operation` changes, where one is named.
+
+        Waits for no lock once `cancel` is set, nor where a step has waited for one in vain. Raises TargetError.
         """
         ...
 
@@ -296,6 +276,10 @@ class Target(Protocol):
         server is told of who connects; what comes before the last space is the same for all jobs of a store. Raises
         TargetError, in plain words, if maintenance cannot or must not be started at all.
         """
+        ...
+
+    def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[Look]:
+        """The same with `writing=False`, where nothing is to be planned or carried out."""
         ...
 
     async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:

@@ -14,7 +14,6 @@ from tui.actions import bindings
 from tui.risk import is_production, word_to_type
 from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen, Result
-from tui.screens.confirm import ConfirmScreen
 from tui.text import counted
 from tui.views.after_a_cancel import after_a_cancel
 from tui.views.line import Role
@@ -239,7 +238,7 @@ class JobActions(ConsoleScreen[Result]):
         self.app.push_screen(asking, self._if_yes(do))
 
     def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
-        self.app.push_screen(ConfirmScreen(question, consequence), self._if_yes(do))
+        self.app.push_screen(on_demand.confirm_screen(question, consequence), self._if_yes(do))
 
     def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], None]:
         def decided(yes: bool | None) -> None:

@@ -15,7 +15,7 @@ from engine.errors import DbtendError, UsageError
 from tui.actions import bindings
 from tui.keymap import key_of
 from tui.saved_targets import SavedTargets
-from tui.screens.confirm import ConfirmScreen
+from tui.screens import on_demand
 from tui.screens.targets import Targets
 from tui.target_names import TargetName
 from tui.views.line import Role
@@ -116,7 +116,7 @@ class TargetActions(Targets):
             self.say(f"{name} is removed. Its history is still there.")
 
         consequence = f"It goes from {where}. Its history stays, jobs on it go on, and the database is not touched."
-        self.app.push_screen(ConfirmScreen(f"Remove {name}?", consequence), decided)
+        self.app.push_screen(on_demand.confirm_screen(f"Remove {name}?", consequence), decided)
 
     # Looks
 

@@ -69,6 +69,9 @@ class LineView(ScrollView, can_focus=True):
     def count_changed(self) -> None:
         """To be called when `line_count` is another one."""
         self.virtual_size = Size(0, self.line_count)
+        if self.container_size:
+            # Textual would find out only as it lays out, whether there is a scroll bar now, and lay out once more.
+            self._scroll_update(self.virtual_size)
 
     def render_line(self, y: int) -> Strip:
         index = y + self.scroll_offset.y

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.jobs import Operation, ServerOptions
-from engine.targets.base import OperationInfo
+from engine.targets.info import OperationInfo
 
 BLOCKS_MAINTENANCE: Final = "blocks no reader and no writer; other maintenance of the table waits"
 BLOCKS_WRITERS: Final = "blocks writers of the table, and nearly all its readers"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.jobs import Operation
-from engine.targets.base import OperationInfo
+from engine.targets.info import OperationInfo
 from engine.words import listed
 
 BLOCKS_NOBODY: Final = "blocks nobody"

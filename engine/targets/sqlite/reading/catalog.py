@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
+from engine.jobs import Facts
 from engine.targets.sqlite.connection.names import literal
 
 SUMMARY: Final = r"""
@@ -119,6 +120,11 @@ class Summary:
     def used(self) -> int:
         """Bytes in pages that are not free."""
         return (self.pages - self.free_pages) * self.page_size
+
+    @property
+    def facts(self) -> Facts:
+        """The same as it is told and stored."""
+        return {name: value for name, value in asdict(self).items() if name != "auto_vacuum"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

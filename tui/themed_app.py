@@ -1,0 +1,37 @@
+"""What the console and its waiting room have in common as programs on a terminal: their colours, and how they end."""
+
+from __future__ import annotations
+
+import os
+
+from textual.app import App, ReturnType
+from textual.driver import Driver
+from textual.theme import Theme
+
+from tui.terminal import Terminal
+from tui.theme import ANSI_THEMES, ANSI_VARIABLES, THEMES, suitable_theme
+
+
+class ThemedApp(App[ReturnType]):
+    """An app in the colours that the user wants, on a terminal that may go away."""
+
+    ENABLE_COMMAND_PALETTE = False
+
+    def __init__(self, wanted_theme: str | None) -> None:
+        """Raises UsageError where no theme is called like that."""
+        theme = suitable_theme(wanted_theme, os.environ)
+        # Chosen only afterwards, it would have the style sheet parsed once more.
+        self.set_reactive(App.theme, theme)
+        # Textual decides here whether NO_COLOR takes colours out or greys them.
+        super().__init__(ansi_color=True if theme in ANSI_THEMES else None)
+        self.animation_level = "none"
+
+    @property
+    def available_themes(self) -> dict[str, Theme]:
+        return THEMES
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return dict(ANSI_VARIABLES)
+
+    def get_driver_class(self) -> type[Driver]:
+        return Terminal
