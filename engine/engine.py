@@ -166,7 +166,8 @@ class Engine:
         How long they take is estimated from how long they took before, where they did. It is warned of indexes that
         are known to be damaged.
         """
-        past = await past_of(self._store, look.canonical_url(request.target), self._clock())
+        url = await asyncio.to_thread(look.canonical_url, request.target)  # links are on disks, which may be slow
+        past = await past_of(self._store, url, self._clock())
         plan = await look.plan(request, past, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
         return estimates.with_estimates(plan, jobs, request.options)
@@ -185,7 +186,8 @@ class Engine:
         `budget`: seconds that facts which are dear to get may take; None takes the time it needs. See `needed` in
         engine.advice for what of a request this calls for. Raises TargetError.
         """
-        past = await past_of(self._store, look.canonical_url(target), self._clock())
+        url = await asyncio.to_thread(look.canonical_url, target)
+        past = await past_of(self._store, url, self._clock())
         return await look.advise(target, past, budget=budget, read_only=self.read_only)
 
     async def cancel(self, job: JobId, *, force: bool = False, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.advice import Advice, Past
-    from engine.jobs import Operation, Options, Request
+    from engine.jobs import EngineName, Operation, Options, Request
     from engine.targets.base import OperationPlan, Plan, Session
     from engine.targets.info import TargetInfo
 
@@ -26,6 +26,11 @@ LOCK_TIMEOUT = 1.0
 def canonical_url(target: str) -> str:
     """How jobs on this target name it, whether it exists or not. Raises UsageError, NotAvailableError."""
     return resolve(target).url
+
+
+def engine_of(target: str) -> EngineName:
+    """What kind of database this names; no disk is touched. Raises as `canonical_url`."""
+    return resolve(target).engine
 
 
 def default_operations(target: str) -> tuple[Operation, ...]:

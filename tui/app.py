@@ -19,6 +19,7 @@ from engine.config import ConsoleConfig, TargetEntry
 from engine.errors import DbtendError, StoreBusyError
 from tui import clipboard, keymap
 from tui.actions import BY_ID, bindings
+from tui.canonical_urls import CanonicalUrls
 from tui.feed import JobFeed, News, left_over
 from tui.keys_in_turn import KeysInTurn
 from tui.person import user_at_host
@@ -100,7 +101,8 @@ class DbtendApp(KeysInTurn):
         self._silent_for = 0
         """How many of the words on a store that is locked are left out now."""
         self.saved = saved
-        self.names = TargetNames(saved.entries if saved is not None else (), targets)
+        urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())
+        self.names = TargetNames(urls, kept, targets)
         self.set_keymap(keymap.remapped())
 
     def get_default_screen(self) -> Screen[None]:

@@ -6,6 +6,8 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetRefusedError, TargetUnavailableError, UsageError
@@ -24,11 +26,17 @@ if TYPE_CHECKING:
 
 
 class SqliteTarget:
-    """The database file at `path`, which does not have to exist. Symbolic links are followed once, here."""
+    """The database file at `path`, which does not have to exist."""
 
     def __init__(self, path: str) -> None:
+        """Touches no disk. Raises FileNotFoundError where the path is relative to a directory that is gone."""
+        self._given: Final = path if path.startswith("/") else Path.cwd() / path
+
+    @cached_property
+    def path(self) -> str:
+        """Symbolic links are followed once, here."""
         # POSIX lets two leading slashes mean something else; nothing we run on does.
-        self.path: Final = "/" + os.path.realpath(path).lstrip("/")
+        return "/" + os.path.realpath(self._given).lstrip("/")
 
     def __repr__(self) -> str:
         return f"SqliteTarget({self.path!r})"

@@ -97,7 +97,8 @@ async def test_what_is_typed_ahead_comes_to_its_field(sales: Path, clock: Clock)
         await console.press("A")
         for key in (*"ab", "tab", *"cd", "tab", *"ef", "enter"):
             console.app.post_message(events.Key(key, key if len(key) == 1 else None))
-        await console.until(lambda: CONFIG.exists())
+        await console.until(lambda: console.screen_name == "ConfirmScreen")
+        await console.press("y")
         assert [(one.name, Path(one.url).name, one.label) for one in in_config().values()] == [("cd", "ab", "ef")]
 
 
@@ -122,6 +123,24 @@ async def test_what_is_wrong_is_said_at_its_field(sales: Path, clock: Clock) -> 
         await console.press("escape")
         assert console.screen_name == "MainScreen"
         assert CONFIG.read_text() == SALES
+
+
+async def test_a_file_that_is_not_there_is_saved_once_somebody_says_so(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved(), size=(120, 40)) as console:
+        await console.press("A", *"sale.db")
+        assert said(console, "url") == f"saved as {sales.with_name('sale.db')}"
+        await console.press("tab")
+        assert said(console, "url").replace(" ", "").endswith("sale.db;thereisnosuchfile")
+        await console.press("enter")
+        assert console.lines("#text")[0] == "Save what cannot be read?"
+        assert "sale.db: there is no such file." in " ".join(console.lines("#text"))
+        await console.press("enter")
+        assert not CONFIG.exists()
+        assert console.app.focused is console.app.screen.query_one("#url")
+        await console.press("enter", "y")
+        assert list(in_config()) == ["sale"]
+        await console.press("1", "e", "tab", "tab", *"QA", "enter")
+        assert in_config()["sale"].label == "QA"
 
 
 async def test_a_target_is_changed_in_place(sales: Path, clock: Clock) -> None:
