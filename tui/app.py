@@ -113,6 +113,11 @@ class DbtendApp(KeysInTurn):
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True), immediate=True)
         end_on_signals(self)
 
+    def on_app_focus(self) -> None:
+        main = self.screen_stack[0] if self.screen_stack else None
+        if isinstance(main, MainScreen):
+            main.glance_if_due()
+
     def _tell(self, news: News) -> None:
         if not self.feed.open or any(worker.alive and worker.serves_all for worker in self.feed.workers):
             self._no_worker = None

@@ -76,12 +76,12 @@ class MainScreen(TargetActions):
         # A moment's wait makes the first frame a useful one; what takes longer comes when it comes.
         await asyncio.wait({asyncio.ensure_future(looking.wait())}, timeout=FIRST_LOOK)
         self.call_next(self.console_app.follow_jobs)
-        self.begin_to_watch()
 
     # Jobs
 
     def hear(self, news: News) -> None:
         self.console_app.replace_worker()
+        self.glance_if_due()
         self._jobs.put(news.parents)
         self._show_header()
         self.refresh_footer()

@@ -398,15 +398,65 @@ async def test_a_database_that_goes_is_told_and_found_again(sales: Path, clock: 
         assert console.lines("#operations") == before
 
 
-async def test_databases_are_glanced_at_by_the_clock(
+@pytest.mark.parametrize("sign", ["key", "focus", "screen", "job"])
+async def test_databases_are_glanced_at_when_somebody_is_here_or_a_job_moves(
+    sign: str, sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await glance(console)
+        if sign == "screen":
+            await console.press("question_mark")
+        sales.unlink()
+        monkeypatch.setattr(targets, "GLANCE_EVERY", 0.0)
+        match sign:
+            case "key":
+                await console.press("down")
+            case "focus":
+                console.app.post_message(events.AppFocus())
+            case "screen":
+                await console.press("escape")
+            case _:
+                await add_completed_job(seeded.store, seeded.owner, clock, "other")
+        await console.until(lambda: "no access" in console.lines("#targets")[0])
+
+
+async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "WATCH_EVERY", 0.05)
-    async with open_console(STORE, entry(), clock=clock) as console:
-        sales.unlink()
-        await console.until(lambda: "no access" in console.lines("#targets")[0])
-        make_database(sales)
-        await console.until(lambda: "soon" in console.lines("#targets")[0])
+    """Neither as it is looked at, nor as it is seen whether it is still there."""
+    inspect, presence, answers = Engine.inspect, Engine.presence, asyncio.Event()
+
+    async def inspect_when_it_may(self: Engine, target: str) -> TargetInfo:
+        if target == "slow.db":
+            await answers.wait()
+        return await inspect(self, target)
+
+    async def presence_when_it_may(self: Engine, target: str) -> str:
+        if target == "slow.db":
+            await answers.wait()
+        return await presence(self, target)
+
+    make_database(sales.with_name("slow.db"))
+    async with open_console(STORE, entry("slow.db"), entry(), clock=clock) as console:
+        await glance(console)
+        monkeypatch.setattr(Engine, "inspect", inspect_when_it_may)
+        monkeypatch.setattr(Engine, "presence", presence_when_it_may)
+        screen = console.app.screen
+        assert isinstance(screen, targets.Targets)
+        screen.look_anew([0, 1])
+        assert [row(console, number)[-2:] for number in (0, 1)] == [["looking", "…"]] * 2
+        async with asyncio.timeout(20):
+            while row(console, 1)[-1] != "soon":
+                await console.pilot.pause(0.01)
+            sales.unlink()
+            screen._last_glance = 0
+            monkeypatch.setattr(targets, "GLANCE_EVERY", 0.0)
+            screen.glance_if_due()
+            while "no access" not in console.lines("#targets")[1]:
+                await console.pilot.pause(0.01)
+        assert row(console, 0)[-2:] == ["looking", "…"]
+        answers.set()
+        await console.settle()
 
 
 async def test_another_database_in_the_same_place_is_looked_at(sales: Path, clock: Clock) -> None:
