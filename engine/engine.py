@@ -133,9 +133,9 @@ class Engine:
         """Why what is known of jobs is no longer kept in step, for good; None as long as it is."""
         return self._store.lost
 
-    def store_locked_by(self) -> str:
+    async def store_locked_by(self) -> str:
         """Which other processes keep the store from being written now, in words; "" where that cannot be told."""
-        return look.locked_by(self._store.path)
+        return await self._store.locked_by()
 
     def _must_write(self, what: str) -> None:
         """To be asked before anything is touched. Raises ReadOnlyError."""
@@ -287,13 +287,6 @@ class Engine:
         change meanwhile are told by `changes`, and belong there if `HistoryFilter.matches`.
         """
         return self._store.search(where or HistoryFilter())
-
-    async def history_ids(self, where: HistoryFilter | None = None) -> array[int]:
-        """The ids of all matching parents, newest first: 8 bytes each."""
-        found: array[int] = array("q")
-        async for ids in self.search(where):
-            found += ids
-        return found
 
     async def trend(self, job: ParentJob) -> tuple[Trend, ...]:
         """For each operation of a job how it went on this database before, up to and with this job."""

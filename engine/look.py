@@ -8,12 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.targets import resolve, sqlite
+from engine.targets import resolve
 from engine.validation import validated
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.advice import Advice, Past
     from engine.jobs import EngineName, Operation, Options, Request
     from engine.targets.base import OperationPlan, Plan, Session
@@ -106,8 +104,3 @@ async def advise(target: str, past: Past, *, budget: float | None, read_only: bo
     """
     async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
         return await look.advise(past, budget=budget)
-
-
-def locked_by(store: Path) -> str:
-    """Which other processes keep the file of a store locked, in words; "" where that cannot be told."""
-    return sqlite.locked_by(str(store))

@@ -302,11 +302,11 @@ class DbtendApp(KeysInTurn):
                 left = max(round(Engine.STORE_PATIENCE - waited * SAY_EVERY), 1)
                 if self._silent_for:
                     self._silent_for -= 1
-                elif locked_by := self.engine.store_locked_by():
+                elif locked_by := await self.engine.store_locked_by():
                     self.tell(waiting_for_the_store(locked_by, left), Role.WARNING)
             await writing
         except StoreBusyError as error:
-            self.tell(not_stored(error, self.engine.store_locked_by()), Role.FAILED)
+            self.tell(not_stored(error, await self.engine.store_locked_by()), Role.FAILED)
         except DbtendError as error:
             self.trouble.publish(error)
         finally:

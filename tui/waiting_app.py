@@ -10,8 +10,9 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from engine import Engine, look
+from engine import Engine
 from engine.errors import StoreBusyError
+from engine.holders import locked_by
 from tui import keymap
 from tui.actions import bindings
 from tui.terminal import end_on_signals
@@ -40,6 +41,7 @@ class WaitingApp(ThemedApp[Engine]):
         self._store, self._attempt = store, attempt
         self.error: Exception | None = None
         self._tries, self._seconds_left = 1, 0
+        self._locked_by = ""
         self._page = Page(id="page").titled("dbtend")
         self.set_keymap(keymap.remapped())
 
@@ -55,6 +57,7 @@ class WaitingApp(ThemedApp[Engine]):
         while True:
             for seconds_left in range(pause_before(self._tries), -1, -1):
                 self._seconds_left = seconds_left
+                self._locked_by = await asyncio.to_thread(locked_by, str(self._store))
                 self._show()
                 await asyncio.sleep(SECOND if seconds_left else 0)
             try:
@@ -70,9 +73,7 @@ class WaitingApp(ThemedApp[Engine]):
                 return
 
     def _show(self) -> None:
-        about = locked_store_document(
-            self._store, look.locked_by(self._store), self._seconds_left, self._tries, self._page.columns
-        )
+        about = locked_store_document(self._store, self._locked_by, self._seconds_left, self._tries, self._page.columns)
         self._page.show(about)
 
     def on_item_list_resized(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetError
+from engine.holders import blocking_writers, holders, in_use, in_words
 from engine.jobs import Facts, Operation, Options, Reason, Status, Step
 from engine.targets.base import OperationPlan, Recovery, StepContext, StepResult
 from engine.targets.sqlite.connection import statement
@@ -26,7 +27,6 @@ from engine.targets.sqlite.running.warming import ReadingAhead
 from engine.targets.sqlite.running.writing_behind import written_behind
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
-from engine.targets.sqlite.system.holders import blocking_writers, holders, in_use, in_words
 from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 
 if TYPE_CHECKING:

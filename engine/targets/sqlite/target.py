@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetRefusedError, TargetUnavailableError, UsageError
+from engine.holders import in_use
 from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options, Request
 from engine.targets.sqlite.connection.errors import is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
@@ -18,7 +19,6 @@ from engine.targets.sqlite.connection.names import connection_uri, target_url
 from engine.targets.sqlite.looking import SqliteLook
 from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.system import files, hot_journal
-from engine.targets.sqlite.system.holders import in_use
 from engine.traces import leaving_no_traces
 
 if TYPE_CHECKING:
