@@ -17,7 +17,7 @@ from engine import Engine, JobId
 from engine.clock import now
 from engine.config import ConsoleConfig, TargetEntry
 from engine.errors import DbtendError, StoreBusyError
-from tui import clipboard, keymap
+from tui import clipboard
 from tui.actions import BY_ID, bindings
 from tui.canonical_urls import CanonicalUrls
 from tui.feed import JobFeed, News, left_over
@@ -28,7 +28,6 @@ from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen
 from tui.screens.main import MainScreen
 from tui.target_names import TargetName, TargetNames
-from tui.terminal import end_on_signals
 from tui.text import counted
 from tui.theme import offered_themes
 from tui.views.hints import go_on_question
@@ -103,15 +102,9 @@ class DbtendApp(KeysInTurn):
         self.saved = saved
         urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())
         self.names = TargetNames(urls, kept, targets)
-        self.set_keymap(keymap.remapped())
 
     def get_default_screen(self) -> Screen[None]:
         return MainScreen(self)
-
-    def on_mount(self) -> None:
-        # Suspended and brought back in a window of the same size, Textual would draw nothing anew.
-        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True), immediate=True)
-        end_on_signals(self)
 
     def on_app_focus(self) -> None:
         main = self.screen_stack[0] if self.screen_stack else None

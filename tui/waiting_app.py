@@ -13,9 +13,7 @@ from textual.widget import Widget
 from engine import Engine
 from engine.errors import StoreBusyError
 from engine.holders import locked_by
-from tui import keymap
 from tui.actions import bindings
-from tui.terminal import end_on_signals
 from tui.themed_app import ThemedApp
 from tui.views.keys import footer_line
 from tui.views.locked_store import locked_store_document, pause_before
@@ -33,7 +31,10 @@ class WaitingApp(ThemedApp[Engine]):
 
     TITLE = "dbtend"
     CSS_PATH: ClassVar = ["styles/app.tcss"]
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("quit"), Binding("ctrl+c", "quit", "quit", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("quit", "suspend"),
+        Binding("ctrl+c", "quit", "quit", show=False),
+    ]
 
     def __init__(self, store: Path, attempt: Callable[[], Awaitable[Engine]], *, theme: str | None = None) -> None:
         """`attempt`: tries to open the store; raises StoreBusyError while that is in vain."""
@@ -43,14 +44,12 @@ class WaitingApp(ThemedApp[Engine]):
         self._tries, self._seconds_left = 1, 0
         self._locked_by = ""
         self._page = Page(id="page").titled("dbtend")
-        self.set_keymap(keymap.remapped())
 
     def compose(self) -> Iterator[Widget]:
         yield self._page
         yield OneLine(lambda width: footer_line(["quit"], width), id="footer")
 
     def on_mount(self) -> None:
-        end_on_signals(self)
         self.run_worker(self._try_again(), name="try again")
 
     async def _try_again(self) -> None:
