@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final
 
 from engine.jobs import CheckLevel, Facts, Micros, Operation, Request
+from engine.values import frozen
 
 
 class Level(StrEnum):
@@ -18,7 +19,7 @@ class Level(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Advice:
     """Whether a database needs an operation."""
 
@@ -44,7 +45,7 @@ class Advice:
         return self.level is not Level.NONE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Past:
     """What our own history says of a database."""
 

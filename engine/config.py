@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
@@ -16,12 +16,13 @@ from platformdirs import user_config_path, user_state_path
 from engine.errors import ConfigError
 from engine.jobs import CheckLevel, OnFailure, Operation, Options
 from engine.retention import Retention
+from engine.values import frozen
 from engine.words import seconds_of
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TargetEntry:
     """A database the user named in the config file, or gave on the command line."""
 
@@ -63,7 +64,7 @@ _SHARED: Final = ("on_failure", "lock_timeout", "verify", "check", "jobs", "anal
 """What can be said of one target, and of all in [defaults]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Defaults:
     on_failure: OnFailure = OnFailure.CONTINUE
     lock_timeout: float = 5.0
@@ -76,7 +77,7 @@ class Defaults:
     """Seconds that what runs may go on for when its process is asked to end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ConsoleConfig:
     theme: str | None = None
     refresh: float = 0.25
@@ -88,7 +89,7 @@ class ConsoleConfig:
     """Whether the console looks at everything and changes nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Config:
     targets: tuple[TargetEntry, ...] = ()
     defaults: Defaults = field(default_factory=Defaults)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from engine import Change, ChangeKind, Engine, Lagged, ParentJob, Pause, Status, WorkerProcess
 from engine.errors import DbtendError, StoreLostError
+from engine.values import frozen
 
 RECENT = 50
 """How many of the newest parents are shown beside those that are open."""
@@ -22,7 +22,7 @@ RETRY_AFTER = 2.0
 """Seconds to the next try where the store cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class News:
     """Parents that are new or changed; what there is besides, the feed knows itself."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
 from engine import HistoryFilter, Operation, Status
 from engine.errors import UsageError
+from engine.values import frozen
 from tui.commands import values
 
 DATES: Final = "a date such as 2026-11-24, or an age such as 30m, 12h, 7d, 2w"
@@ -30,12 +30,12 @@ _WORD: Final = re.compile(r'(?:[^\s"]+|"[^"]*"?)+')
 _NAMED: Final = re.compile(r"([a-z]+):(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Word:
     text: str
     quoted: bool = False
     """Then it is text, whatever it looks like."""
-    at: int = field(default=0, compare=False)
+    at: int = 0
     """Where in the line it begins, quotes included."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -11,13 +10,14 @@ from urllib.parse import unquote
 from engine import EngineName, Operation, look
 from engine.config import TargetEntry, expanded
 from engine.errors import DbtendError, TargetError
+from engine.values import frozen
 from tui.canonical_urls import CanonicalUrls
 from tui.commands.command_table import COMMANDS
 from tui.target_names import LABEL_WIDTH
 from tui.text import cells, plain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Filled:
     """The fields as they were typed."""
 
@@ -35,7 +35,7 @@ class Filled:
         return cls(url=entry.url, name=entry.name, label=entry.label or "", operations=operations)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What is said below a field."""
 
@@ -82,7 +82,7 @@ def about_url(text: str, url: str) -> Said:
     return FINE if url == text.strip() else Said(f"saved as {url}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """What is where a URL leads to."""
 

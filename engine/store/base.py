@@ -5,13 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import StoreError
 from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Status
 from engine.trend import PastRun
+from engine.values import frozen
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MAX_ATTEMPTS = 2
 """How often a child is begun, where processes die under it, unless its operation must not be repeated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NewJob:
     """A validated request, ready to be stored; `request.target` is the canonical URL."""
 

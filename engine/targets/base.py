@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
 from engine.advice import Advice, Past
 from engine.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step
 from engine.targets.info import TargetInfo
+from engine.values import frozen
 
 
 class Verdict(StrEnum):
@@ -27,7 +28,7 @@ class Verdict(StrEnum):
     REFUSE = "refuse"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PlannedStep:
     """One SQL command that would run now."""
 
@@ -54,7 +55,7 @@ class PlannedStep:
     """How much of the whole it is, beside the other steps, where nothing is known of seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StepProgress:
     """How far a running step is; `fraction` is from 0 to 1, None while nothing honest can be said."""
 
@@ -62,7 +63,7 @@ class StepProgress:
     phase: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StepContext:
     """What a step is given while it runs."""
 
@@ -74,7 +75,7 @@ class StepContext:
     """To be called where the command is over, and only looks at what it did are left: another step may begin."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StepResult:
     """What really happened to a step.
 
@@ -93,7 +94,7 @@ class StepResult:
     """What a check found, one sentence each."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Recovery:
     """How a database was found after a process died that worked on it."""
 
@@ -105,7 +106,7 @@ class Recovery:
     is_damaged: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OperationPlan:
     """The steps that one child job would execute now: none where it would be refused or has nothing to do."""
 
@@ -135,7 +136,7 @@ class OperationPlan:
         return Verdict.WARN if self.warnings else Verdict.OK
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Plan:
     """Exactly what a request would do now, operation by operation."""
 

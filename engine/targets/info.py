@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from engine.jobs import EngineName, Facts, Operation
+from engine.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OperationInfo:
     """What an engine says of an operation it offers, in words a DBA reads before choosing it."""
 
@@ -17,7 +16,7 @@ class OperationInfo:
     """Whom it blocks while it runs, for the database as it is now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TargetInfo:
     """A look at a database: what it is, and what can be done with it."""
 

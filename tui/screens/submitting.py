@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import BindingType
 
 from engine import Plan, Request
+from engine.values import frozen
 from tui.actions import bindings
 from tui.risk import risks, word_to_type
 from tui.screens.page import PageScreen
@@ -18,7 +19,7 @@ from tui.text import counted
 from tui.views.copied import copied_plan
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ready:
     """A request of which something would run, and the plan of that."""
 

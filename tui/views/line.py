@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Collection, Hashable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from rich.cells import cell_len, set_cell_size
 
+from engine.values import frozen
 from tui.target_names import TargetName
 from tui.text import plain, shortened
 
@@ -37,7 +37,7 @@ class Role(StrEnum):
 Span = tuple[str, Role]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One line on the screen. Lines with the same key belong to one item, which the cursor moves over."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from engine import Plan, Request, Verdict
 from engine.errors import DbtendError
+from engine.values import frozen
 from tui.planned import duration_of
 from tui.target_names import TargetName
 from tui.text import counted, size
@@ -20,7 +20,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wanted:
     """What is to run on a target."""
 
@@ -30,7 +30,7 @@ class Wanted:
     why_nothing: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Looked:
     """A target and what would run on it: None while that is being found out."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.jobs import CANNOT_STOP, FINISHING
+from engine.values import frozen
 from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, marked, named_column, right
 from tui.views.status import (
@@ -37,7 +38,7 @@ LEFT_WIDTH = 11
 """Cells of `23h59m left`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoldedKey:
     """The key of the line that counts the children which are not shown."""
 

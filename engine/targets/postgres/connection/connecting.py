@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
@@ -10,6 +9,7 @@ import psycopg
 from engine.errors import TargetUnavailableError
 from engine.targets.postgres.connection.errors import connecting_error
 from engine.targets.postgres.connection.naming import Address
+from engine.values import frozen
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -27,7 +27,7 @@ _KEEPALIVE: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Server:
     """Who answers on a connection."""
 

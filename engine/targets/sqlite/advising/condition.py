@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from engine.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Leaves:
     """The leaf pages of a table or an index."""
 
@@ -17,7 +19,7 @@ class Leaves:
     """Bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Statistics:
     """What the query planner knows of a table that has indexes or had statistics collected, and what is true."""
 
@@ -30,7 +32,7 @@ class Statistics:
     """The indexes that the statistics do not know, where the table is known to be big enough to matter."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Condition:
     """A database as it is. Sizes are bytes."""
 

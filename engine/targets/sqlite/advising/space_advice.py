@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from engine.advice import Advice, Level
 from engine.jobs import Facts, Operation
 from engine.targets.sqlite.advising import thresholds
+from engine.values import frozen
 from engine.words import size
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ PAGE_HEADER: Final = 8
 """Bytes of a leaf page that no row can have."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waste:
     """Bytes that a database takes without need."""
 
