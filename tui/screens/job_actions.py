@@ -135,7 +135,7 @@ class JobActions(ConsoleScreen[Result]):
                 self.say("Nothing was done: something has changed since it was asked for.", Role.WARNING)
                 return
             await engine.cancel(job, force=True)
-            self.console_app.see_to_a_worker()
+            self.console_app.tending.see_to_a_worker()
 
         question = force.question(found, self.console_app.name_of(found.target))
         asking = on_demand.typed_confirm_screen(question, force.consequences(found, job), str(found.job))
@@ -158,7 +158,7 @@ class JobActions(ConsoleScreen[Result]):
         async def retry() -> None:
             made = await self.console_app.engine.retry(parent.id)
             self.job_made(made)
-            self.console_app.see_to_a_worker()
+            self.console_app.tending.see_to_a_worker()
 
         question = f"Run #{parent.id} on {self.console_app.name_of(parent.target)} once more?"
         self._ask_about(question, f"{operations(parent)}, as a new job.", retry, [parent.target])
@@ -177,7 +177,7 @@ class JobActions(ConsoleScreen[Result]):
                 except DbtendError as error:  # such as one that is under way again already
                     refused.append(error)
             self.clear_marks()
-            self.console_app.see_to_a_worker()
+            self.console_app.tending.see_to_a_worker()
             if refused:
                 self.say(f"{len(refused)} of {len(parents)} not: {self.console_app.in_words(refused[0])}", Role.FAILED)
 

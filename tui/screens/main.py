@@ -80,7 +80,7 @@ class MainScreen(TargetActions):
     # Jobs
 
     def hear(self, news: News) -> None:
-        self.console_app.replace_worker()
+        self.console_app.tending.replace_worker()
         self.glance_if_due()
         self._jobs.put(news.parents)
         self._show_header()
@@ -210,7 +210,7 @@ class MainScreen(TargetActions):
             self._jobs.put(made)
             self.job_made(first)
             self._show_targets()
-            self.console_app.see_to_a_worker()
+            self.console_app.tending.see_to_a_worker()
 
     @on(JobTree.Opened)
     def _open_job(self, message: JobTree.Opened) -> None:
