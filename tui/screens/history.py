@@ -25,7 +25,7 @@ from tui.views.copied import copied_job
 from tui.views.hints import no_history
 from tui.views.history import found_in_words
 from tui.views.line import Role
-from tui.views.many_jobs import Jobs
+from tui.views.many_jobs import Jobs, runs_once_more
 from tui.widgets.history_list import HistoryList
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
 
     def job_made(self, parent: ParentJob) -> None:
         self._sort_in([parent])
-        self.say(f"Runs once more as #{parent.id}.")
+        self.say(runs_once_more(parent))
 
     def can(self, action_id: str) -> bool:
         return super().can(action_id) and (action_id not in {"open", "mark"} or bool(self._list.line_count))

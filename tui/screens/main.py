@@ -202,7 +202,7 @@ class MainScreen(TargetActions):
             first, *_ = made = await self.console_app.engine.submit(requests)
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
-            self.say_error(error)
+            self.console_app.tell_error(error)
         else:
             urls = {request.target for request in requests}
             self._board.forget_choice([n for n, state in self._board.states.items() if state.entry.url in urls])
