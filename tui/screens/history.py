@@ -18,7 +18,7 @@ from engine import HistoryFilter, JobId, ParentJob
 from engine.errors import DbtendError, UsageError
 from tui.actions import bindings
 from tui.history_filter import history_filter, unfinished, words_of
-from tui.screens.entry import EntryScreen
+from tui.screens.entry import TYPING, EntryScreen
 from tui.screens.job import JobScreen
 from tui.screens.job_actions import JobActions
 from tui.views.copied import copied_job
@@ -38,7 +38,7 @@ READ_AT_ONCE: Final = 64
 class HistoryScreen(EntryScreen[None], JobActions[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("filter")
     PLACEHOLDER = "target: status: op: since: until: or words of an error"
-    FOOTER = ("keep", "clear", "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
+    FOOTER = (*TYPING, "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
 
     def __init__(self, clock: Callable[[], int], name_of: Callable[[str], str]) -> None:
         super().__init__()
