@@ -14,8 +14,9 @@ from engine.advice import needed
 from engine.clock import now
 from engine.errors import StoreError
 from tui.commands import output
+from tui.commands.naming import named
 from tui.commands.settings import Settings
-from tui.text import plain, target_name
+from tui.text import plain
 
 NEEDED_BUDGET: Final = 3.0
 """Seconds for each target that finding out what is needed may take, besides the looks that take no time."""
@@ -92,4 +93,4 @@ def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
     wanted = [one for one in advice if one.operation in request.operations]
     width = max((len(one.operation) for one in wanted), default=0)
     reasons = [f"  {one.operation:{width}}  {plain(one.reason)}" for one in wanted]
-    return [f"{target_name(request.target)} needs nothing", *reasons]
+    return [f"{named(request.target)} needs nothing", *reasons]
