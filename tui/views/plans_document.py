@@ -14,9 +14,9 @@ from tui.views.line import Line, Role, line, named, wrapped
 from tui.views.plan_document import plan_document
 
 _WORDS = {
-    Verdict.OK: ("nothing speaks against it", Role.COMPLETED),
-    Verdict.WARN: ("with warnings", Role.WARNING),
-    Verdict.REFUSE: ("something would be refused", Role.FAILED),
+    Verdict.OK: ("no warnings", Role.COMPLETED),
+    Verdict.WARN: ("with warnings, which are said below", Role.WARNING),
+    Verdict.REFUSE: ("some of it would be refused: why is said below", Role.FAILED),
 }
 
 
@@ -83,7 +83,7 @@ def _summary(looked: Sequence[Looked], width: int) -> list[Line]:
     words, role = _WORDS[worst]
     return [
         *wrapped(f"{', '.join(filter(None, counts))}; nothing has run yet.", width, Role.STRONG),
-        line(("worst: ", Role.DIM), (words, role)) if plans else line(),
+        line((words, role)) if plans else line(),
     ]
 
 
