@@ -26,6 +26,8 @@ class ThemedApp(App[ReturnType]):
         # Textual decides here whether NO_COLOR takes colours out or greys them.
         super().__init__(ansi_color=True if theme in ANSI_THEMES else None)
         self.animation_level = "none"
+        # What there is to say has its lines on the screen; the widgets for these would be mounted all the same.
+        self._disable_notifications = self._disable_tooltips = True
         self.set_keymap(keymap.remapped())
 
     def on_mount(self) -> None:
