@@ -64,7 +64,6 @@ class JobScreen(PageScreen[None], JobActions[None]):
             self._error = error
             self.say_error(error)
         self.refresh_page()
-        self.refresh_footer()
         if self._whole is not None and self._goes_to is not None:
             self.page.start_at(child_start(self.document(self.page.columns), self._goes_to))
             self._goes_to = None

@@ -50,6 +50,7 @@ class PageScreen(EntryScreen[Result]):
     def refresh_page(self) -> None:
         self.page.show(self.document(self.page.columns))
         self._tell()
+        self.refresh_footer()  # what there is to copy, or to run, is on the page
 
     @on(ItemList.Resized, "#page")
     def _lay_out(self) -> None:
