@@ -74,8 +74,8 @@ class Console:
 
     def lines(self, selector: str = "#jobs") -> list[str]:
         """What a list or a page says, whether it is in view or not."""
-        view = self.app.screen.query_one(selector, LineView)
-        return [view.line_at(number).text.rstrip() for number in range(view.line_count)]
+        found = list(self.app.screen.query(selector).results(LineView))  # none on a screen that is not drawn yet
+        return [view.line_at(number).text.rstrip() for view in found for number in range(view.line_count)]
 
     def text(self, selector: str) -> str:
         """What the header or the footer says."""
