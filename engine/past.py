@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.advice import Past
 from engine.jobs import CheckLevel, ChildJob, Facts, JobId, Micros, Operation, ParentJob, Status
+from engine.values import frozen
 from engine.watching import HistoryFilter
 from engine.words import counted
 
@@ -44,7 +44,7 @@ async def past_of(store: Store, target: str, now: Micros) -> Past:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """What the checks of a database have said up to now."""
 

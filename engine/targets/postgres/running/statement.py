@@ -11,13 +11,14 @@ import psycopg
 
 from engine.targets.postgres.connection.connecting import Connection
 from engine.targets.postgres.connection.errors import CANCELLED, redacted
+from engine.values import frozen
 
 ASK_AGAIN: Final = 2.0
 """Seconds after which the server is asked to stop once more: the first time may have been too early."""
 ASKING_TAKES: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """What the server said while a statement ran."""
 
