@@ -54,7 +54,7 @@ class MainScreen(TargetActions):
         super().__init__(app)
         self._jobs = JobTree(app.clock, app.name_of, read_only=app.engine.read_only, id="jobs")
         self._detail = DetailPane(app.clock, app.name_of, id="detail")
-        self._operations.add_class("-front")
+        self._operations.add_class("-front", update=False)
         self._steps_read_at = 0
         self._plan_awaited: int | None = None
         """The target whose plan is wanted as soon as it is known what it needs."""
