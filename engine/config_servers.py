@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from engine.config_table import Table
 from engine.jobs import NO_SERVER_OPTIONS, ServerOptions, Speed
+from engine.values import frozen
 
 KB: Final = 1024
 LEAST_BUFFERS: Final = 128 * KB
@@ -15,7 +16,7 @@ MOST_LAG: Final = 1024 * KB * KB * KB
 MOST_PARALLEL_WORKERS: Final = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ServerSettings:
     """Those of `ServerOptions` that make sense every time; None where nothing is said."""
 

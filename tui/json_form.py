@@ -13,6 +13,7 @@ from engine import (
     Advice,
     Attempt,
     ChildJob,
+    Level,
     LogLine,
     Operation,
     Options,
@@ -109,13 +110,15 @@ def plan(plan: Plan) -> Json:
 
 
 def advice(target: str, advice: Advice) -> Json:
+    """Of three levels: where too little was looked at to know, `none`, and the fact `is_known` is false."""
+    is_known = advice.level is not Level.UNKNOWN
     return {
         "target": target,
         "operation": advice.operation.value,
-        "level": advice.level.value,
+        "level": (advice.level if is_known else Level.NONE).value,
         "reason": advice.reason,
         "gain": advice.gain,
-        "facts": _facts(advice.facts),
+        "facts": dict(advice.facts) if is_known else {**advice.facts, "is_known": False},
     }
 
 

@@ -263,3 +263,6 @@ def test_advice_says_what_the_contract_names() -> None:
         "gain": "about 480 MB back",
         "facts": {"size": 1_580_000_000, "damaged_indexes": ["a", "b"]},
     }
+    form = json_form.advice("sqlite:///srv/sales.db", replace(advice, level=Level.UNKNOWN))
+    assert form["level"] == "none"
+    assert form["facts"]["is_known"] is False
