@@ -16,6 +16,8 @@ class Level(StrEnum):
 
     NOW = "now"
     SOON = "soon"
+    UNKNOWN = "unknown"
+    """What would tell was not looked at."""
     NONE = "none"
 
 
@@ -42,7 +44,8 @@ class Advice:
 
     @property
     def is_needed(self) -> bool:
-        return self.level is not Level.NONE
+        """Whether it is known to be."""
+        return self.level in {Level.NOW, Level.SOON}
 
 
 @frozen(kw_only=True)

@@ -133,9 +133,9 @@ class Engine:
         """Why what is known of jobs is no longer kept in step, for good; None as long as it is."""
         return self._store.lost
 
-    def store_locked_by(self) -> str:
+    async def store_locked_by(self) -> str:
         """Which other processes keep the store from being written now, in words; "" where that cannot be told."""
-        return look.locked_by(self._store.path)
+        return await self._store.locked_by()
 
     def _must_write(self, what: str) -> None:
         """To be asked before anything is touched. Raises ReadOnlyError."""
@@ -160,14 +160,15 @@ class Engine:
             self._processor.adopt(ids)
         return tuple(await self._store.jobs(ids))
 
-    async def plan(self, request: Request) -> Plan:
+    async def plan(self, request: Request, *, advice: Sequence[Advice] = ()) -> Plan:
         """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does.
 
         How long they take is estimated from how long they took before, where they did. It is warned of indexes that
-        are known to be damaged.
+        are known to be damaged. `advice`: see `look.plan`.
         """
-        past = await past_of(self._store, look.canonical_url(request.target), self._clock())
-        plan = await look.plan(request, past, read_only=self.read_only)
+        url = await asyncio.to_thread(look.canonical_url, request.target)  # links are on disks, which may be slow
+        past = await past_of(self._store, url, self._clock())
+        plan = await look.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
         return estimates.with_estimates(plan, jobs, request.options)
 
@@ -185,7 +186,8 @@ class Engine:
         `budget`: seconds that facts which are dear to get may take; None takes the time it needs. See `needed` in
         engine.advice for what of a request this calls for. Raises TargetError.
         """
-        past = await past_of(self._store, look.canonical_url(target), self._clock())
+        url = await asyncio.to_thread(look.canonical_url, target)
+        past = await past_of(self._store, url, self._clock())
         return await look.advise(target, past, budget=budget, read_only=self.read_only)
 
     async def cancel(self, job: JobId, *, force: bool = False, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
@@ -285,13 +287,6 @@ class Engine:
         change meanwhile are told by `changes`, and belong there if `HistoryFilter.matches`.
         """
         return self._store.search(where or HistoryFilter())
-
-    async def history_ids(self, where: HistoryFilter | None = None) -> array[int]:
-        """The ids of all matching parents, newest first: 8 bytes each."""
-        found: array[int] = array("q")
-        async for ids in self.search(where):
-            found += ids
-        return found
 
     async def trend(self, job: ParentJob) -> tuple[Trend, ...]:
         """For each operation of a job how it went on this database before, up to and with this job."""

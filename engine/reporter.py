@@ -60,6 +60,7 @@ class Reporter:
             started_at=self._clock(),
         )
         self._begun[number] = self._steps[number]
+        self._over.discard(number)  # it may have been begun before
         self.tell(number, StepProgress())
 
     def tell(self, number: int, progress: StepProgress) -> None:
@@ -71,8 +72,9 @@ class Reporter:
         """A step that was begun is over."""
         begun = self._begun.pop(number)
         ended_at = max(self._clock(), begun.started_at)  # the clock may have been set back
+        effect = {**(result.effect or {}), "left": result.left} if result.left else result.effect
         self._steps[number] = replace(
-            begun, status=result.status, error=result.error, effect=result.effect, finished_at=ended_at
+            begun, status=result.status, error=result.error, effect=effect, finished_at=ended_at
         )
         del self._running[number]
         self._over.add(number)

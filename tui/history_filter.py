@@ -35,11 +35,13 @@ class Word:
     text: str
     quoted: bool = False
     """Then it is text, whatever it looks like."""
+    at: int = 0
+    """Where in the line it begins, quotes included."""
 
 
 def words_of(line: str) -> list[Word]:
     """The words of a line: separated by blanks, save between double quotes; the last of these may be missing."""
-    found = [Word(word.replace('"', ""), word.startswith('"')) for word in _WORD.findall(line)]
+    found = [Word(it[0].replace('"', ""), it[0].startswith('"'), it.start()) for it in _WORD.finditer(line)]
     return [word for word in found if word.text]
 
 

@@ -1,4 +1,4 @@
-"""What the console and its waiting room have in common as programs on a terminal: their colours, and how they end."""
+"""What the console and its waiting room share as programs on a terminal: colours, keys, coming back, and their end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from textual.app import App, ReturnType
 from textual.driver import Driver
 from textual.theme import Theme
 
-from tui.terminal import Terminal
+from tui import keymap
+from tui.terminal import Terminal, end_on_signals
 from tui.theme import ANSI_THEMES, ANSI_VARIABLES, THEMES, suitable_theme
 
 
@@ -27,6 +28,12 @@ class ThemedApp(App[ReturnType]):
         self.animation_level = "none"
         # What there is to say has its lines on the screen; the widgets for these would be mounted all the same.
         self._disable_notifications = self._disable_tooltips = True
+        self.set_keymap(keymap.remapped())
+
+    def on_mount(self) -> None:
+        # Suspended and brought back in a window of the same size, Textual would draw nothing anew.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True), immediate=True)
+        end_on_signals(self)
 
     @property
     def available_themes(self) -> dict[str, Theme]:

@@ -10,11 +10,10 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from engine import Engine, look
+from engine import Engine
 from engine.errors import StoreBusyError
-from tui import keymap
+from engine.holders import locked_by
 from tui.actions import bindings
-from tui.terminal import end_on_signals
 from tui.themed_app import ThemedApp
 from tui.views.keys import footer_line
 from tui.views.locked_store import locked_store_document, pause_before
@@ -32,7 +31,10 @@ class WaitingApp(ThemedApp[Engine]):
 
     TITLE = "dbtend"
     CSS_PATH: ClassVar = ["styles/app.tcss"]
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("quit"), Binding("ctrl+c", "quit", "quit", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("quit", "suspend"),
+        Binding("ctrl+c", "quit", "quit", show=False),
+    ]
 
     def __init__(self, store: Path, attempt: Callable[[], Awaitable[Engine]], *, theme: str | None = None) -> None:
         """`attempt`: tries to open the store; raises StoreBusyError while that is in vain."""
@@ -40,21 +42,21 @@ class WaitingApp(ThemedApp[Engine]):
         self._store, self._attempt = store, attempt
         self.error: Exception | None = None
         self._tries, self._seconds_left = 1, 0
+        self._locked_by = ""
         self._page = Page(id="page").titled("dbtend")
-        self.set_keymap(keymap.remapped())
 
     def compose(self) -> Iterator[Widget]:
         yield self._page
         yield OneLine(lambda width: footer_line(["quit"], width), id="footer")
 
     def on_mount(self) -> None:
-        end_on_signals(self)
         self.run_worker(self._try_again(), name="try again")
 
     async def _try_again(self) -> None:
         while True:
             for seconds_left in range(pause_before(self._tries), -1, -1):
                 self._seconds_left = seconds_left
+                self._locked_by = await asyncio.to_thread(locked_by, str(self._store))
                 self._show()
                 await asyncio.sleep(SECOND if seconds_left else 0)
             try:
@@ -70,9 +72,7 @@ class WaitingApp(ThemedApp[Engine]):
                 return
 
     def _show(self) -> None:
-        about = locked_store_document(
-            self._store, look.locked_by(self._store), self._seconds_left, self._tries, self._page.columns
-        )
+        about = locked_store_document(self._store, self._locked_by, self._seconds_left, self._tries, self._page.columns)
         self._page.show(about)
 
     def on_item_list_resized(self) -> None:

@@ -54,6 +54,10 @@ class Store(Protocol):
         """Why nothing is read or written any more, where it was taken away while it was open."""
         ...
 
+    async def locked_by(self) -> str:
+        """Who keeps it from being written now, in words; "" where nobody does, or it cannot be told."""
+        ...
+
     async def submit(self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate) -> list[int]:
         """Store parents and children, all or none; the parents' ids, in order.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import aiosqlite
 
+from engine import holders
 from engine.clock import now
 from engine.errors import ReadOnlyError, StoreError
 from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Status
@@ -88,12 +89,12 @@ class SqliteStore:
 
         Raises StoreError where it cannot be read as it is.
         """
-        path = connections.real_path(path)
+        path = await asyncio.to_thread(connections.real_path, path)
         identity = Identity(path)
         async with AsyncExitStack() as stack:
             if identity.is_there:
-                stack.enter_context(leaving_no_traces(path))
-                connection = connections.connect_looking(path, patience)
+                # Others may keep it locked for as long as `patience`.
+                connection = await asyncio.to_thread(_connected, stack, path, patience)
                 uri = connections.uri(path, writing=False)
             else:
                 uri = f"file:{uuid.uuid4().hex}?mode=memory&cache=shared"
@@ -114,6 +115,9 @@ class SqliteStore:
     def lost(self) -> StoreError | None:
         """Why nothing is read or written any more, where the file is not the one that was opened."""
         return self._watch.lost
+
+    async def locked_by(self) -> str:
+        return await asyncio.to_thread(holders.locked_by, str(self.path))
 
     @property
     def _writer(self) -> Writer:
@@ -347,6 +351,11 @@ class SqliteStore:
             return await self._reader.execute_fetchall(sql, values)
         except sqlite3.Error as error:
             raise connections.reading_in_words(self.path, error) from error
+
+
+def _connected(stack: AsyncExitStack, path: Path, patience: float) -> sqlite3.Connection:
+    stack.enter_context(leaving_no_traces(path))
+    return connections.connect_looking(path, patience)
 
 
 def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -> ChangeWatch:

@@ -41,6 +41,12 @@ def resolve(text: str) -> Target:
     return _sqlite(text.removeprefix("sqlite:"))
 
 
+def names_server(text: str) -> bool:
+    """Whether it means a database on a server rather than a file, if it means any."""
+    url = _URL.fullmatch(text)
+    return url["scheme"].lower() in _POSTGRES if url else bool(_LIBPQ.match(text))
+
+
 def _resolve_url(scheme: str, rest: str) -> Target:
     # What follows the scheme may hold a password, so no message repeats it.
     shown = f"{scheme}://..."
@@ -79,7 +85,7 @@ def _postgres(text: str) -> Target:
     except ImportError as error:
         if (error.name or "").startswith("engine"):
             raise
-        hint = "pip install 'dbtend[postgres]'"
+        hint = "pip install '.[postgres]' in the directory of its source"
         why = "the driver for PostgreSQL, psycopg, is not installed"
         raise NotAvailableError("postgresql://...", why, hint) from None
     if "\0" in text:

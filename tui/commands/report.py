@@ -11,10 +11,13 @@ from engine import (
     ParentJob,
     Reason,
     Status,
+    look,
     remaining,
     run_duration,
 )
-from engine.words import span
+from engine.jobs import CANNOT_STOP, WRITING_BACK
+from engine.words import NOT_BEGUN, span
+from tui.commands.naming import named
 from tui.effects import effect, found_damage, steps_taken
 from tui.facts import number
 from tui.text import (
@@ -29,7 +32,6 @@ from tui.text import (
     precise_duration,
     shortened,
     size_change,
-    target_name,
     time_left,
 )
 
@@ -39,7 +41,7 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
     for child in job.children:
         before = seen.get(child.id)
         was = before.status if before else Status.PENDING
-        name = f"#{child.id} {target_name(job.target)} {child.operation}"
+        name = f"#{child.id} {named(job.target)} {child.operation}"
         if child.status == was:
             if before and state(child) != state(before):
                 yield f"{name} {state(child)}"
@@ -54,7 +56,7 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
 
 def halfway(job: ParentJob, child: ChildJob, at: int) -> str:
     """`#42.1 sales.db vacuum 50%  copying  0:31  about 0:32 left`."""
-    return f"#{child.id} {target_name(job.target)} {child.operation} {how_far(child, at)}"
+    return f"#{child.id} {named(job.target)} {child.operation} {how_far(child, at)}"
 
 
 def how_far(child: ChildJob, at: int) -> str:
@@ -77,6 +79,8 @@ def ending(child: ChildJob, width: int | None = None) -> str:
     seconds = run_duration(child, child.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if seconds is not None and child.status is not Status.SKIPPED else ""
     phrase = child.status.value + took
+    if child.status is Status.CANCELLED and child.started_at is None and not child.error:
+        return f"{phrase}: {NOT_BEGUN}"
     if found := found_damage(child):
         phrase += f": {found}"
     else:
@@ -86,7 +90,7 @@ def ending(child: ChildJob, width: int | None = None) -> str:
         did = effect(child, None if width is None else width - cells(phrase) - 2)
         if not did and child.status is Status.COMPLETED:
             did = steps_taken(child)
-        phrase += f", {did}" if did else ""
+        phrase += f"{';' if child.error else ','} {did}" if did else ""
     if child.warnings:
         phrase += f", {counted(len(child.warnings), 'warning')}: {plain('; '.join(child.warnings))}"
     return phrase
@@ -97,7 +101,7 @@ def summary(job: ParentJob) -> str:
     seconds = run_duration(job, job.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if job.status.is_final and seconds is not None else ""
     said = ", ".join(filter(None, (job_effect(job), caveats(job))))
-    return f"#{job.id} {target_name(job.target)} {job.status}{took}" + (f"  {said}" if said else "")
+    return f"#{job.id} {named(job.target)} {job.status}{took}" + (f"  {said}" if said else "")
 
 
 def caveats(job: ParentJob) -> str:
@@ -128,7 +132,7 @@ def history_table(jobs: Sequence[ParentJob]) -> list[str]:
         (
             f"#{job.id}",
             local_time(job.created_at),
-            target_name(job.target),
+            named(job.target),
             " ".join(child.operation for child in job.children),
             f"{GLYPH[job.status]} {job.status}" + (", pinned" if job.pinned else ""),
             precise_duration(run_duration(job, job.finished_at) if job.finished_at else None),
@@ -158,23 +162,39 @@ def state(child: ChildJob) -> str:
     return "cancelling" + (f" ({child.progress.phase})" if child.progress.phase else "")
 
 
-def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId) -> Iterator[str]:
-    """What became of a wish to cancel a job, or one child of it."""
+def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId, at: int) -> Iterator[str]:
+    """What becomes of a job, or one child of it, that was asked to end; `at`: the time now."""
     if asked.ordinal is None and before.status.is_final:
-        yield f"#{before.id} {target_name(before.target)} {_over_already(before)}"
+        yield f"#{before.id} {named(before.target)} {_over_already(before)}"
         return
+    goes_on = False
     for was, child in zip(before.children, after.children, strict=True):
         if asked.ordinal is not None and child.id != asked:
             continue
-        name = f"#{child.id} {target_name(after.target)} {child.operation}"
+        name = f"#{child.id} {named(after.target)} {child.operation}"
         if was.status.is_final:
             yield f"{name} {_over_already(was)}"
         elif child.status.is_final:
-            yield f"{name} {child.status}" + (f": {child.error}" if child.error else "")
-        elif was.cancel_requested_at is not None:
-            yield f"{name} {child.status}, cancel was requested already at {local_time(was.cancel_requested_at)}"
+            yield f"{name} {child.status}: {plain(child.error) if child.error else NOT_BEGUN}"
         else:
-            yield f"{name} {child.status}, cancel requested"
+            goes_on = True
+            already = f" already at {local_time(was.cancel_requested_at)}" if was.cancel_requested_at else ""
+            yield f"{name} {child.status}, cancel {'was requested' if already else 'requested'}{already}"
+            yield from _what_follows(child, after.target, at)
+    if goes_on:
+        yield f"what really happened: dbtend show {asked}"
+
+
+def _what_follows(child: ChildJob, target: str, at: int) -> Iterator[str]:
+    by_force = f"dbtend cancel {child.id} --force ends it all the same"
+    if child.progress.phase in CANNOT_STOP:
+        does = "writing back" if child.progress.phase == WRITING_BACK else "finishing"
+        left = time_left(remaining(child, at))
+        yield f"  it is {does}, which cannot be interrupted: it will complete" + (f", about {left}" if left else "")
+        yield f"  {by_force}"
+    else:
+        yield "  it ends as soon as that is safe for the data"
+        yield f"  leaves: {look.after_cancel(target, child.operation)}"
 
 
 def _over_already(job: ChildJob | ParentJob) -> str:

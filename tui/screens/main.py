@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from engine import JobId, ParentJob, Request
-from engine.errors import DbtendError, DuplicateRequestError
+from engine.errors import DbtendError, DuplicateRequestError, PasswordNeededError
 from tui.actions import bindings
 from tui.screens import on_demand
 from tui.screens.base import STEPS_EVERY
@@ -76,12 +76,12 @@ class MainScreen(TargetActions):
         # A moment's wait makes the first frame a useful one; what takes longer comes when it comes.
         await asyncio.wait({asyncio.ensure_future(looking.wait())}, timeout=FIRST_LOOK)
         self.call_next(self.console_app.follow_jobs)
-        self.begin_to_watch()
 
     # Jobs
 
     def hear(self, news: News) -> None:
-        self.console_app.replace_worker()
+        self.console_app.tending.replace_worker()
+        self.glance_if_due()
         self._jobs.put(news.parents)
         self._show_header()
         self.refresh_footer()
@@ -160,7 +160,7 @@ class MainScreen(TargetActions):
             self.action_plan()
 
     def plan_if_awaited(self, number: int) -> None:
-        if number == self._plan_awaited == self._board.current and self.is_current:
+        if number == self._plan_awaited == self._board.current and self.is_active:
             self.say("")
             self.action_plan()
 
@@ -177,11 +177,16 @@ class MainScreen(TargetActions):
                 self._plan_awaited = self._board.current
                 self.say("A moment: it is being looked at.")
                 return
-            self.say(nothing_to_run(self._board.state), Role.WARNING)
+            state = self._board.state
+            if state is not None and isinstance(state.error, PasswordNeededError):
+                self.ask_for_password_of(state.entry, state.error)
+            else:
+                self.say(nothing_to_run(state), Role.WARNING)
             return
 
-        name = TargetName.of(self._board.states[number].entry)
-        self.app.push_screen(on_demand.plan_screen(request, name), self._run_if_any)
+        state = self._board.states[number]
+        name = TargetName.of(state.entry)
+        self.app.push_screen(on_demand.plan_screen(request, name, state.advice or ()), self._run_if_any)
 
     def _wanted(self) -> list[Wanted]:
         """What is to run on each of the marked targets."""
@@ -189,7 +194,9 @@ class MainScreen(TargetActions):
 
         states = self._board.states
         return [
-            Wanted(TargetName.of(states[n].entry), self._board.request(n), why_nothing(states[n]))
+            Wanted(
+                TargetName.of(states[n].entry), self._board.request(n), why_nothing(states[n]), states[n].advice or ()
+            )
             for n in self._board.marked
         ]
 
@@ -198,11 +205,12 @@ class MainScreen(TargetActions):
             self.console_app.write(partial(self._submit, requests))
 
     async def _submit(self, requests: list[Request]) -> None:
+        self.console_app.tending.refuse_what_no_worker_can_open(request.target for request in requests)
         try:
             first, *_ = made = await self.console_app.engine.submit(requests)
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
-            self.say_error(error)
+            self.console_app.tell_error(error)
         else:
             urls = {request.target for request in requests}
             self._board.forget_choice([n for n, state in self._board.states.items() if state.entry.url in urls])
@@ -210,7 +218,7 @@ class MainScreen(TargetActions):
             self._jobs.put(made)
             self.job_made(first)
             self._show_targets()
-            self.console_app.see_to_a_worker()
+            self.console_app.tending.see_to_a_worker()
 
     @on(JobTree.Opened)
     def _open_job(self, message: JobTree.Opened) -> None:

@@ -11,19 +11,21 @@ from textual.binding import BindingType
 
 from engine.config import TargetEntry
 from engine.demo import DATABASE, build_demo_database
-from engine.errors import DbtendError, UsageError
+from engine.errors import DbtendError, PasswordNeededError, UsageError
 from tui.actions import bindings
 from tui.keymap import key_of
+from tui.saved_targets import SavedTargets
 from tui.screens import on_demand
 from tui.screens.targets import Targets
 from tui.target_names import TargetName
+from tui.views.hints import examining
 from tui.views.line import Role
 
 NOT_KEPT: Final = "Nothing is kept of this session on a sample: leave it, and start dbtend for databases of yours."
 
 
 class TargetActions(Targets):
-    BINDINGS: ClassVar[list[BindingType]] = bindings("add", "sample", "look")
+    BINDINGS: ClassVar[list[BindingType]] = bindings("add", "sample", "look", "examine")
 
     def can(self, action_id: str) -> bool:
         if self.console_app.is_barred(action_id):
@@ -31,6 +33,8 @@ class TargetActions(Targets):
         here, some = self.focused is self._targets, self._board.state is not None
         if action_id in {"mark-target", "look", "edit", "remove", "test"}:
             return here and some
+        if action_id == "examine":
+            return some and (here or self.focused is self._operations)
         if action_id == "add":
             return here or not some
         if action_id == "sample":
@@ -59,18 +63,13 @@ class TargetActions(Targets):
         if saved is None:
             self.say(NOT_KEPT, Role.WARNING)
             return
-        try:
-            await saved.read()
-        except DbtendError as error:
-            self.say_error(error)
+        if not await self._has_read(saved):
             return
         entry = self._board.states[number].entry if number is not None else None
         was = saved.entry_of(entry) if entry is not None else None
 
-        def decided(kept: TargetEntry | None) -> None:
-            if kept is None:
-                return
-            whole = saved.whole(kept)
+        def kept(new: TargetEntry) -> None:
+            whole = saved.whole(new)
             if entry is not None:
                 self.console_app.names.forget(entry)
             self.console_app.names.learn(whole)
@@ -81,14 +80,24 @@ class TargetActions(Targets):
             self.look_anew([at])
             self.say(f"Saved in {saved.path}.")
 
-        self.app.push_screen(TargetFormScreen(saved, was or entry, was=was), decided)
+        self.app.push_screen(TargetFormScreen(saved, was or entry, was=was, kept=kept))
 
-    def action_remove(self) -> None:
+    async def _has_read(self, saved: SavedTargets | None) -> bool:
+        """Look at the config file as it is by now; False, and why is said, where it is wrong."""
+        try:
+            if saved is not None:
+                await saved.read()
+        except DbtendError as error:
+            self.say_error(error)
+            return False
+        return True
+
+    async def action_remove(self) -> None:
         if self.refuses("remove"):
             return
         self._choose_target()
         state, number, saved = self._board.state, self._board.current, self.console_app.saved
-        if state is None:
+        if state is None or not await self._has_read(saved):
             return
         was = saved.entry_of(state.entry) if saved is not None else None
         name = TargetName.of(state.entry)
@@ -126,14 +135,40 @@ class TargetActions(Targets):
         self.say(f"Testing the connection to {name} ...")
         try:
             info = await connection.answer_of(self.console_app.engine, entry.url)
+        except PasswordNeededError as error:
+            self.ask_for_password_of(entry, error)
         except DbtendError as error:
             self.say_error(error)
         else:
             self.say(f"{name}: {connection.in_words(info)}.")
+            states = self._board.states.items()
+            self.look_anew([n for n, state in states if state.entry.url == entry.url and state.error is not None])
+
+    def ask_for_password_of(self, entry: TargetEntry, problem: PasswordNeededError) -> None:
+        """Ask, and then test whether it is right."""
+        from tui.screens.password import ask_for_password  # few sessions need it, and all start up
+
+        def test() -> None:
+            self.run_worker(self._test(entry), group="test", exclusive=True)
+
+        ask_for_password(self, TargetName.of(entry), entry.url, problem, test)
 
     def action_look(self) -> None:
         self._choose_target()
         self.look_anew(self._board.at_hand)
+
+    def action_examine(self) -> None:
+        if not self.can("examine"):
+            return
+        self._choose_target()
+        if self.ends_examination():
+            self.look_anew(self._board.at_hand)
+            self.say("It was not looked at as a whole.")
+            return
+        numbers = [number for number in self._board.at_hand if self._board.states[number].info is not None]
+        if numbers:
+            self.say(examining(self._board.states[numbers[0]], len(numbers)))
+            self.examine(numbers)
 
     def action_mark(self) -> None:
         self._choose_target()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine import Plan, Request, Verdict
+from engine import Advice, Plan, Request, Verdict
 from engine.errors import DbtendError
 from engine.values import frozen
 from tui.planned import duration_of
@@ -14,9 +14,9 @@ from tui.views.line import Line, Role, line, named, wrapped
 from tui.views.plan_document import plan_document
 
 _WORDS = {
-    Verdict.OK: ("nothing speaks against it", Role.COMPLETED),
-    Verdict.WARN: ("with warnings", Role.WARNING),
-    Verdict.REFUSE: ("something would be refused", Role.FAILED),
+    Verdict.OK: ("no warnings", Role.COMPLETED),
+    Verdict.WARN: ("with warnings, which are said below", Role.WARNING),
+    Verdict.REFUSE: ("some of it would be refused: why is said below", Role.FAILED),
 }
 
 
@@ -28,6 +28,8 @@ class Wanted:
     request: Request | None
     """None: nothing."""
     why_nothing: str = ""
+    advice: Sequence[Advice] = ()
+    """What is known of what it needs."""
 
 
 @frozen
@@ -83,7 +85,7 @@ def _summary(looked: Sequence[Looked], width: int) -> list[Line]:
     words, role = _WORDS[worst]
     return [
         *wrapped(f"{', '.join(filter(None, counts))}; nothing has run yet.", width, Role.STRONG),
-        line(("worst: ", Role.DIM), (words, role)) if plans else line(),
+        line((words, role)) if plans else line(),
     ]
 
 

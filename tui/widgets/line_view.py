@@ -87,7 +87,8 @@ class LineView(ScrollView, can_focus=True):
             shown = self.line_at(index)
             if self.is_under_cursor(index):
                 over = looks.cursor if self.has_focus else looks.cursor_blurred
-        segments = [Segment(text, base + style + over) for text, style in self.styled(index, shown.spans)]
+        # Textual drops pieces without text from some lines that it draws, and not from others: one line, one picture.
+        segments = [Segment(text, base + style + over) for text, style in self.styled(index, shown.spans) if text]
         return Strip(segments).simplify().adjust_cell_length(width, base + over)
 
     def styled(self, index: int, spans: Sequence[Span]) -> Iterator[tuple[str, Style]]:

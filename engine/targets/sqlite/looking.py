@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from engine.holders import in_use
 from engine.jobs import EngineName, Operation
 from engine.targets.info import TargetInfo
 from engine.targets.sqlite.connection.errors import reading_error
@@ -13,7 +14,6 @@ from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.system.files import why_read_only
-from engine.targets.sqlite.system.holders import in_use
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past

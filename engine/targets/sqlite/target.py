@@ -6,9 +6,12 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetRefusedError, TargetUnavailableError, UsageError
+from engine.holders import in_use
 from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options, Request
 from engine.targets.sqlite.connection.errors import is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
@@ -16,7 +19,6 @@ from engine.targets.sqlite.connection.names import connection_uri, target_url
 from engine.targets.sqlite.looking import SqliteLook
 from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.system import files, hot_journal
-from engine.targets.sqlite.system.holders import in_use
 from engine.traces import leaving_no_traces
 
 if TYPE_CHECKING:
@@ -24,11 +26,17 @@ if TYPE_CHECKING:
 
 
 class SqliteTarget:
-    """The database file at `path`, which does not have to exist. Symbolic links are followed once, here."""
+    """The database file at `path`, which does not have to exist."""
 
     def __init__(self, path: str) -> None:
+        """Touches no disk. Raises FileNotFoundError where the path is relative to a directory that is gone."""
+        self._given: Final = path if path.startswith("/") else Path.cwd() / path
+
+    @cached_property
+    def path(self) -> str:
+        """Symbolic links are followed once, here."""
         # POSIX lets two leading slashes mean something else; nothing we run on does.
-        self.path: Final = "/" + os.path.realpath(path).lstrip("/")
+        return "/" + os.path.realpath(self._given).lstrip("/")
 
     def __repr__(self) -> str:
         return f"SqliteTarget({self.path!r})"
@@ -72,6 +80,9 @@ class SqliteTarget:
 
     def needs_yes(self, operation: Operation, options: Options) -> str:
         return ""  # whoever has the file open waits, for seconds
+
+    def after_cancel(self, operation: Operation) -> str:
+        return offer.OFFERS[operation].after_cancel
 
     def is_repeatable(self, operation: Operation) -> bool:
         return True  # what dies with its process is rolled back at the next open

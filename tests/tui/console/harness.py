@@ -114,6 +114,7 @@ async def open_console(
     workers: int = 0,
     theme: str | None = "dbtend",
     ensure_worker: Callable[[], None] = lambda: None,
+    worker_knows_password_of: Callable[[str], bool] = lambda _: True,
     read_only: bool = False,
     saved: SavedTargets | None = None,
 ) -> AsyncIterator[Console]:
@@ -122,6 +123,7 @@ async def open_console(
             engine,
             targets,
             ensure_worker=ensure_worker,
+            worker_knows_password_of=worker_knows_password_of,
             saved=saved,
             config=ConsoleConfig(theme=theme),
             clock=clock,

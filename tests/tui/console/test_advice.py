@@ -14,6 +14,8 @@ from engine import CheckLevel, Engine, Operation
 from tests.sqlite_files import transaction
 from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
 from tui.app import DbtendApp
+from tui.screens import targets
+from tui.screens.main import MainScreen
 from tui.target_board import TargetBoard
 
 STORE = Path("jobs.db")
@@ -21,7 +23,7 @@ STORE = Path("jobs.db")
 
 def levels(console: Console) -> dict[str, str]:
     lines = (line[4:].split() for line in console.lines("#operations") if line.startswith("["))
-    return {words[0]: words[-1] for words in lines if words[-1] in {"now", "soon", "ok"}}
+    return {words[0]: words[-1] for words in lines if words[-1] in {"now", "soon", "unknown", "ok"}}
 
 
 def check_row(console: Console) -> str:
@@ -116,9 +118,49 @@ async def test_where_nothing_can_be_known_what_is_usual_is_chosen(
         assert "kB" in console.lines("#targets")[0]
 
 
-async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
+async def test_what_there_was_no_time_for_is_looked_at_where_somebody_wants_to_know(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(targets, "ADVICE_BUDGET", 0.0)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        assert levels(console)["analyze"] == "unknown"
+        await console.press("x")
+        assert levels(console)["analyze"] == "soon"
+
+
+async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    advise, ended = Engine.advise, asyncio.Event()
+
+    async def for_ever(self: Engine, target: str, *, budget: float | None) -> object:
+        if budget is not None:
+            return await advise(self, target, budget=budget)
+        try:
+            return await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(Engine, "advise", for_ever)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.pilot.press("x")
+        assert console.message.startswith("Looking at all of sales.db, however long that takes; x again ends it.")
+        assert "looking" in console.lines("#targets")[0]
+        await console.press("x")
+        assert ended.is_set()
+        assert console.lines("#targets")[0].split()[-1] == "soon"
+
+
+async def test_the_plan_gives_the_reason_that_stood_beside_the_operation(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(operations=(Operation.VACUUM,)), clock=clock, size=(120, 40)) as console:
+        await console.press("r")
+        (advice,) = [a for a in await console.engine.advise(str(sales)) if a.operation is Operation.VACUUM]
+        assert advice.reason in " ".join(line.strip() for line in console.lines("#page"))
+
+
+@pytest.mark.parametrize("goes_to", ["", "HistoryScreen"])
+async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
+    goes_to: str, sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But not over another screen, to which somebody has gone meanwhile."""
     advise, may_answer = Engine.advise, asyncio.Event()
 
     async def when_it_may(self: Engine, target: str, **more: Any) -> object:
@@ -136,8 +178,13 @@ async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
             await pilot.press("r")
             assert console.screen_name == "MainScreen"
             assert console.message == "A moment: it is being looked at."
+            if goes_to:
+                await pilot.press("h")
+            main = app.screen_stack[0]
+            assert isinstance(main, MainScreen)
             may_answer.set()
-            await console.until(lambda: console.screen_name == "PlanScreen")
+            await console.until(lambda: not main._board.is_being_looked_at)
+            assert console.screen_name == (goes_to or "PlanScreen")
 
 
 def test_a_board_without_targets() -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from engine.targets.sqlite.system.mounts import Mount, mount_of, mounts
+from engine.mounts import Mount, mount_of, mounts
 from engine.values import frozen
 
 
