@@ -80,6 +80,7 @@ def open_console(
     from tui.console_settings import take_on
 
     gc.freeze()
+    gc.set_threshold(10_000)  # a screen is made of thousands of small things that stay: usually it looks at each 700
     gc.enable()
     take_on(config, settings.config_path)
 

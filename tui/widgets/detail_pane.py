@@ -15,6 +15,8 @@ from tui.widgets.page import Page
 class DetailPane(Page):
     """Shows what is known of a job: at once without its steps, and with them when they have been read."""
 
+    KEEPS_HEIGHT = True
+
     def __init__(self, clock: Callable[[], int], name_of: Callable[[str], str], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock

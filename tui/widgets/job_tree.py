@@ -27,6 +27,7 @@ class JobTree(ItemList):
     """
 
     BINDINGS = bindings("open", "mark", "fold", "unfold", "fold-away")
+    KEEPS_HEIGHT = True
 
     @dataclass
     class Opened(Message):

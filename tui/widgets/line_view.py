@@ -30,6 +30,8 @@ class LineView(ScrollView, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("down", "up", "page-down", "page-up", "first", "last")
     HAS_CURSOR: ClassVar[bool] = True
+    KEEPS_HEIGHT: ClassVar[bool] = False
+    """Whether it is as high as before when it has more lines or fewer."""
 
     cursor: reactive[int] = reactive(0, repaint=False)
     """The line the cursor is on."""
@@ -69,7 +71,7 @@ class LineView(ScrollView, can_focus=True):
     def count_changed(self) -> None:
         """To be called when `line_count` is another one."""
         self.virtual_size = Size(0, self.line_count)
-        if self.container_size:
+        if self.KEEPS_HEIGHT and self.container_size:
             # Textual would find out only as it lays out, whether there is a scroll bar now, and lay out once more.
             self._scroll_update(self.virtual_size)
 
