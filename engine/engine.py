@@ -6,6 +6,7 @@ import asyncio
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from engine import ending_by_force, estimates, look, trend
@@ -14,7 +15,7 @@ from engine.errors import ReadOnlyError
 from engine.jobs import JobId, JobType, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.manager import DatabaseMaintenanceManager
 from engine.orchestrator import ParentJobOrchestrator
-from engine.past import past_of
+from engine.past import past_of, past_steps_of
 from engine.processor import JobProcessor
 from engine.retention import Retention, prune, pruning
 from engine.store.connections import PATIENCE
@@ -119,7 +120,11 @@ class Engine:
                 owner = await stack.enter_async_context(store.hosting_workers(serves_all=not own_jobs_only))
                 processor = JobProcessor(
                     store,
-                    {JobType.OPERATION: DatabaseMaintenanceWorker(resolve, store=mark_of(store_path))},
+                    {
+                        JobType.OPERATION: DatabaseMaintenanceWorker(
+                            resolve, store=mark_of(store_path), past_steps=partial(past_steps_of, store)
+                        )
+                    },
                     owner=owner,
                     concurrency=workers,
                     own_jobs_only=own_jobs_only,
@@ -174,7 +179,11 @@ class Engine:
         past = await past_of(self._store, look.canonical_url(request.target), self._clock())
         plan = await look.plan(request, past, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
-        return estimates.with_estimates(plan, jobs, request.options)
+        past_steps = {
+            operation.operation: await past_steps_of(self._store, plan.target, operation.operation)
+            for operation in plan.operations
+        }
+        return estimates.with_estimates(plan, jobs, request.options, past_steps)
 
     async def inspect(self, target: str) -> TargetInfo:
         """What a database is and what can be done with it. Raises TargetError."""

@@ -39,6 +39,8 @@ class Reporter:
         self._at_once = 1
         self._running: dict[int, StepProgress] = {}
         self._over: set[int] = set()
+        self._over_since: dict[int, Micros] = {}
+        """Those whose command is over, and nothing else."""
         self._finishing = False
         self._news = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
@@ -67,14 +69,24 @@ class Reporter:
         self._running[number] = progress
         self._has_news()
 
+    def command_is_over(self, number: int) -> None:
+        """What is left of a running step are looks at what it did: these take none of its time."""
+        if number in self._begun and number not in self._over_since:
+            self._over_since[number] = self._clock()
+            self._running.pop(number, None)
+            self._over.add(number)
+            if self._steps.get(number) is self._begun[number]:  # it was never seen to run
+                del self._steps[number]
+
     def end_step(self, number: int, result: StepResult) -> None:
         """A step that was begun is over."""
         begun = self._begun.pop(number)
-        ended_at = max(self._clock(), begun.started_at)  # the clock may have been set back
+        # The clock may have been set back.
+        ended_at = max(self._over_since.pop(number, 0) or self._clock(), begun.started_at)
         self._steps[number] = replace(
             begun, status=result.status, error=result.error, effect=result.effect, finished_at=ended_at
         )
-        del self._running[number]
+        self._running.pop(number, None)
         self._over.add(number)
         self._finishing = False
         self._has_news()

@@ -183,6 +183,23 @@ async def test_the_phase_of_a_step_ends_with_it(store: SqliteStore) -> None:
     assert (await store.job(1)).children[0].progress.phase is None
 
 
+async def test_looks_at_what_a_step_did_take_none_of_its_time() -> None:
+    clock = ticking_clock()
+    reporter = Reporter(CLAIM, refuse, clock)
+    reporter.begin([STEP, STEP])
+    reporter.begin_step(1)
+    reporter.command_is_over(1)
+    over_at = clock()
+    reporter.begin_step(2)
+    report = await reporter.stop()
+    assert [step.number for step in report.steps] == [2]  # nobody is shown that the first runs
+    assert report.progress.steps_done == 1
+    reporter.end_step(1, DONE)
+    report = await reporter.stop()
+    assert [(step.number, step.status) for step in report.steps] == [(2, Status.RUNNING), (1, Status.COMPLETED)]
+    assert (report.steps[1].finished_at or 0) < over_at
+
+
 def estimated(*seconds: float | None) -> list[PlannedStep]:
     return [replace(STEP, object=f"object {n}", estimate=estimate) for n, estimate in enumerate(seconds, 1)]
 
