@@ -58,6 +58,11 @@ def test_past_runs_are_found_along_the_jobs_of_the_target(any_store: sqlite3.Con
     assert not [line for line in plan if "TEMP B-TREE" in line]
 
 
+def test_steps_of_past_runs_are_found_without_a_walk_through_all(any_store: sqlite3.Connection) -> None:
+    values = {"target": "sqlite:///db1.db", "operation": "vacuum", "newest": 2**63 - 1, "jobs": 60, "runs": 5}
+    assert [line for line in plan_of(any_store, queries.PAST_STEPS, values) if line.startswith("SCAN")] == ["SCAN r"]
+
+
 async def test_what_the_steps_of_past_runs_took_is_known_by_their_commands(store: SqliteStore) -> None:
     def step(number: int, command: str, seconds: int, status: Status = Status.COMPLETED) -> Step:
         finished_at = 1 + seconds * 1_000_000
