@@ -25,8 +25,10 @@ FIRST: Final = 4
 """So many are measured before the first step begins, which is the longest; the others while it runs."""
 GATHERED_FOR: Final = 0.05
 """Seconds in which those gather at most that are measured together after their steps;"""
-GATHERED_FOR_OTHERS: Final = 0.005
-"""the same where another step of the same table may wait for that."""
+GATHERED_FOR_OTHERS: Final = 0.015
+"""the same where another step of the same table may wait for that;"""
+LARGE: Final = 1_000
+"""but with a table of so many pages nobody waits: its steps take so long that one look more is nothing beside them."""
 MOST_GATHERED: Final = 32
 _SIZES: Final = """
 SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8, coalesce(pg_stat_get_dead_tuples(c.oid)::float8
@@ -111,7 +113,8 @@ class Measured:
         if self._gathering is None:
             self._gathered_enough.clear()
             self._gathering = self._begun(self._measure_gathered())
-        if self._still_to_end <= 0 or len(self._gathered) >= MOST_GATHERED:
+        is_large = subject.table_pages >= LARGE
+        if is_large or self._still_to_end <= 0 or len(self._gathered) >= MOST_GATHERED:
             self._gathered_enough.set()
         elif self._tables[subject.lockable] > 1:
             asyncio.get_running_loop().call_later(GATHERED_FOR_OTHERS, self._gathered_enough.set)
