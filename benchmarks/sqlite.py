@@ -15,8 +15,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -72,11 +73,17 @@ def measure(case: Case, source: Path, pairs: int, *, overhead: bool) -> dict[str
         ways[_PLAIN] = lambda copy, _: by_plain_python(copy, case.work)
     runs: dict[str, list[Measured]] = {way: [] for way in ways}
     for number in range(pairs):
-        for way in list(ways) if number % 2 == 0 else reversed(list(ways)):
+        for way in _in_turn(ways, number):
             # With a store of its own, too, so that none learns from those before it.
             with tempfile.TemporaryDirectory(prefix="run-", dir=source.parent) as directory:
                 runs[way].append(measured(ways[way], source, Path(directory), cold=case.cold))
     return runs
+
+
+def _in_turn(ways: Iterable[str], number: int) -> tuple[str, ...]:
+    """All orders in turn: how fast one is depends a little on who was there before."""
+    orders = tuple(permutations(ways))
+    return orders[number % len(orders)]
 
 
 def measured(way: Callable[[Path, Path], Run], source: Path, directory: Path, *, cold: bool) -> Measured:
