@@ -80,8 +80,8 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
-                weighted = await self._weighted(claim, plan)
-                return await _run(session, claim, plan, weighted, before, reporter, cancel)
+                reporter.begin(await self._weighted(claim, plan), at_once=plan.parallel)
+                return await _run(session, claim, plan, before, reporter, cancel)
         except (TargetError, UsageError) as error:
             if claim.recovering is not None:
                 return lost(claim, str(error))
@@ -126,20 +126,12 @@ async def _unless(cancel: asyncio.Event, look: Coroutine[Any, Any, T]) -> T:
 
 
 async def _run(
-    session: Session,
-    claim: Claim,
-    plan: OperationPlan,
-    weighted: Sequence[PlannedStep],
-    before: Facts,
-    reporter: Reporter,
-    cancel: asyncio.Event,
+    session: Session, claim: Claim, plan: OperationPlan, before: Facts, reporter: Reporter, cancel: asyncio.Event
 ) -> Outcome:
-    """`weighted`: its steps as progress is reckoned by them."""
     for remark in filter(None, (*await session.remarks([plan.operation]), plan.tuned)):
         reporter.log(LogLevel.INFO, remark)
     for warning in plan.warnings:
         reporter.log(LogLevel.WARNING, warning)
-    reporter.begin(weighted, at_once=plan.parallel)
     results: dict[int, StepResult] = {}
     turns = Turns(plan.steps)
 
