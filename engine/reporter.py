@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from heapq import heapreplace
@@ -161,12 +161,13 @@ def overall(
     known = [progress.fraction for progress in running.values() if progress.fraction is not None]
     fraction = None
     if weights and (over or known):  # in the first step nothing is known yet
-        left = [
-            weight * (1.0 - (running[number].fraction or 0.0) if number in running else 1.0)
+        left = {
+            number: weight * (1.0 - (running[number].fraction or 0.0) if number in running else 1.0)
             for number, weight in enumerate(weights, 1)
             if number not in over
-        ]
-        fraction = max(1.0 - _duration(left, at_once) / _duration(weights, at_once), 0.0)
+        }
+        whole = _duration(steps, dict(enumerate(weights, 1)), at_once)
+        fraction = max(1.0 - _duration(steps, left, at_once) / whole, 0.0)
     shown = min(running, default=max(over, default=1))
     return Progress(
         fraction=fraction,
@@ -177,12 +178,16 @@ def overall(
     )
 
 
-def _duration(weights: Iterable[float], at_once: int) -> float:
-    """When the last is over, if each begins as soon as fewer than `at_once` are under way."""
+def _duration(steps: Sequence[PlannedStep], weights: Mapping[int, float], at_once: int) -> float:
+    """When the last is over, if each begins as soon as fewer than `at_once` are under way, and none beside another of
+    the same `conflict`. `weights`: of those that are left, by number."""
     ends = [0.0] * at_once
-    for weight in weights:
+    chains: dict[str, float] = {}
+    for number, weight in weights.items():
         heapreplace(ends, ends[0] + weight)
-    return max(ends)
+        if conflict := steps[number - 1].conflict:
+            chains[conflict] = chains.get(conflict, 0.0) + weight
+    return max(*ends, *chains.values(), 0.0)
 
 
 def _weights(steps: Sequence[PlannedStep]) -> list[float]:

@@ -225,6 +225,11 @@ def test_of_steps_that_run_at_once_the_longest_decides() -> None:
     assert overall(steps, {1}, {}, at_once=2).fraction == pytest.approx(1 - 3 / 8)
 
 
+def test_steps_that_must_not_run_at_once_take_the_time_of_them_all() -> None:
+    steps = [replace(step, conflict="a" if n < 3 else "") for n, step in enumerate(estimated(4, 4, 4, 1, 1))]
+    assert overall(steps, {1, 4, 5}, {}, at_once=2).fraction == pytest.approx(1 - 8 / 12)
+
+
 def test_in_the_first_step_nothing_is_known_until_it_tells() -> None:
     steps = estimated(1, 1)
     assert overall(steps, (), {1: StepProgress()}) == Progress(object="object 1", steps_total=2)
