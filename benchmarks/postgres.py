@@ -30,7 +30,7 @@ from unittest.mock import patch
 
 import psycopg
 
-from benchmarks.postgres_databases import MANY, MIXED, Content, fill, make_dirty
+from benchmarks.postgres_databases import LONG, MANY, MIXED, Content, fill, make_dirty
 from engine import Engine, Operation, Options, Request, ServerOptions, Status
 from engine.clock import now
 from engine.jobs import ChildJob
@@ -198,14 +198,17 @@ async def polling(bench: Bench) -> None:
 
 
 async def progress(bench: Bench, jobs: int) -> None:
-    """The first run knows sizes only, the second what each step took in the first."""
+    """The first run knows sizes only, the second what each step took in the first.
+
+    What is stored is a quarter of a second old: in shorter runs that alone would be many points.
+    """
     for name in ("vacuum", "reindex"):
         errors: tuple[list[float], list[float]] = [], []
         for _ in range(max(bench.rounds // 2, 1)):
             with tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
                 async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
                     for found in errors:
-                        with bench.a_copy(MIXED) as copy:
+                        with bench.a_copy(LONG) as copy:
                             run = await bench.run(engine, copy, CASES[name], jobs, watched=True)
                         found.append(_off(run))
         first, second = map(median, errors)

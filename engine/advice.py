@@ -15,6 +15,8 @@ class Level(StrEnum):
 
     NOW = "now"
     SOON = "soon"
+    UNKNOWN = "unknown"
+    """What would tell was not looked at."""
     NONE = "none"
 
 
@@ -41,7 +43,8 @@ class Advice:
 
     @property
     def is_needed(self) -> bool:
-        return self.level is not Level.NONE
+        """Whether it is known to be."""
+        return self.level in {Level.NOW, Level.SOON}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

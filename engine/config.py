@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Final
 
 from platformdirs import user_config_path, user_state_path
 
+from engine.config_servers import NOTHING_SAID, SERVER_KEYS, ServerSettings, server_settings
+from engine.config_table import ConfigTable
 from engine.errors import ConfigError
 from engine.jobs import CheckLevel, OnFailure, Operation, Options
 from engine.retention import Retention
-from engine.words import seconds_of
-
-_Choice = TypeVar("_Choice", bound=StrEnum)
+from engine.targets import names_server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +31,21 @@ class TargetEntry:
     """Such as PROD: shown as text and colour wherever the target is named."""
     operations: tuple[Operation, ...] | None = None
     on_failure: OnFailure | None = None
+    on_step_failure: OnFailure | None = None
     lock_timeout: float | None = None
     verify: bool | None = None
     check: CheckLevel | None = None
     jobs: int | None = None
     analysis_limit: int | None = None
     """As SQLite counts: 0 for all rows."""
+    server: ServerSettings = NOTHING_SAID
 
     def with_defaults(self, defaults: Defaults) -> TargetEntry:
-        """This entry, with what it leaves open as it is for all targets."""
-        missing = [name for name in _SHARED if getattr(self, name) is None]
-        return replace(self, **{name: getattr(defaults, name) for name in missing})
+        """This entry, with what it leaves open as it is for all targets of its kind."""
+        is_server = names_server(self.url)
+        missing = {name for name in _SHARED if getattr(self, name) is None} - (_FOR_FILES if is_server else set())
+        server = self.server.over(defaults.server) if is_server else self.server
+        return replace(self, server=server, **{name: getattr(defaults, name) for name in missing})
 
     @property
     def options(self) -> Options:
@@ -51,26 +53,32 @@ class TargetEntry:
         usual = Options()
         return Options(
             on_failure=self.on_failure or usual.on_failure,
+            on_step_failure=self.on_step_failure or usual.on_step_failure,
             lock_timeout=usual.lock_timeout if self.lock_timeout is None else self.lock_timeout,
             verify=bool(self.verify),
             check=self.check,
             jobs=self.jobs,
             analysis_limit=self.analysis_limit or None,
+            server=self.server.options,
         )
 
 
-_SHARED: Final = ("on_failure", "lock_timeout", "verify", "check", "jobs", "analysis_limit")
-"""What can be said of one target, and of all in [defaults]."""
+_SHARED: Final = ("on_failure", "on_step_failure", "lock_timeout", "verify", "check", "jobs", "analysis_limit")
+"""What can be said of one target, and of all in [defaults]; as can be what is for servers."""
+_FOR_FILES: Final = frozenset({"analysis_limit"})
+"""What means nothing to a database server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
     on_failure: OnFailure = OnFailure.CONTINUE
+    on_step_failure: OnFailure = OnFailure.CONTINUE
     lock_timeout: float = 5.0
     verify: bool = False
     check: CheckLevel | None = None
     jobs: int | None = None
     analysis_limit: int | None = None
+    server: ServerSettings = NOTHING_SAID
     workers: int = 2
     grace: float = 30.0
     """Seconds that what runs may go on for when its process is asked to end."""
@@ -97,7 +105,6 @@ class Config:
 
 
 MAX_KEEP_LAST: Final = 10_000
-FOREVER: Final = "forever"
 MAX_WORKERS: Final = 64
 MAX_JOBS: Final = 64
 MAX_ANALYSIS_LIMIT: Final = 1_000_000
@@ -137,7 +144,7 @@ def parse_config(text: str, file: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         why, line = _syntax_error(str(error), text)
         raise ConfigError(f"{file}, line {line}", why, "the file must be TOML") from None
-    root = _Table(document, (), text, file)
+    root = ConfigTable(document, (), text, file)
     root.only("targets", "defaults", "console", "retention")
     return Config(
         targets=tuple(_target(entry) for entry in root.table("targets").tables()),
@@ -147,26 +154,44 @@ def parse_config(text: str, file: str) -> Config:
     )
 
 
-def _target(entry: _Table) -> TargetEntry:
-    entry.only("url", "label", "operations", *_SHARED)
+def _target(entry: ConfigTable) -> TargetEntry:
+    entry.only("url", "label", "operations", *_SHARED, *SERVER_KEYS)
     url = entry.text("url")
     if not url:
         entry.wrong("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
+    _refuse_of_another_kind(entry, is_server=names_server(url))
     return TargetEntry(
         name=entry.path[-1],
         url=_expanded(url, entry),
         label=entry.text("label"),
         operations=entry.operations("operations"),
         on_failure=entry.choice("on_failure", OnFailure),
+        on_step_failure=entry.choice("on_step_failure", OnFailure),
         lock_timeout=entry.seconds("lock_timeout"),
         verify=entry.flag("verify"),
         check=entry.choice("check", CheckLevel),
         jobs=entry.count("jobs", MAX_JOBS),
         analysis_limit=entry.count("analysis_limit", MAX_ANALYSIS_LIMIT, least=0),
+        server=server_settings(entry),
     )
 
 
-def _expanded(url: str, entry: _Table) -> str:
+def means_nothing(entry: TargetEntry) -> str:
+    """What is said of a target that means nothing to a database of its kind; "" for nothing of it."""
+    if names_server(entry.url):
+        return next((key for key in _FOR_FILES if getattr(entry, key) is not None), "")
+    return next((key for key in SERVER_KEYS if getattr(entry.server, key) is not None), "")
+
+
+def _refuse_of_another_kind(entry: ConfigTable, *, is_server: bool) -> None:
+    """Raise ConfigError for what means nothing to a database of this kind."""
+    for key in _FOR_FILES if is_server else SERVER_KEYS:
+        if entry.has(key):
+            kind = "a database server" if is_server else "a SQLite file"
+            entry.wrong(key, f"means nothing to {kind}, as this target is", "leave it out here")
+
+
+def _expanded(url: str, entry: ConfigTable) -> str:
     try:
         return expanded(url)
     except RuntimeError:
@@ -178,26 +203,29 @@ def expanded(url: str) -> str:
     return str(Path(url).expanduser()) if url.startswith("~") else url
 
 
-def _defaults(table: _Table) -> Defaults:
-    table.only(*_SHARED, "workers", "grace")
+def _defaults(table: ConfigTable) -> Defaults:
+    table.only(*_SHARED, *SERVER_KEYS, "workers", "grace")
     given = Defaults()
     on_failure = table.choice("on_failure", OnFailure)
+    on_step_failure = table.choice("on_step_failure", OnFailure)
     lock_timeout = table.seconds("lock_timeout")
     workers = table.count("workers", MAX_WORKERS)
     grace = table.seconds("grace")
     return Defaults(
         on_failure=given.on_failure if on_failure is None else on_failure,
+        on_step_failure=given.on_step_failure if on_step_failure is None else on_step_failure,
         lock_timeout=given.lock_timeout if lock_timeout is None else lock_timeout,
         verify=bool(table.flag("verify")),
         check=table.choice("check", CheckLevel),
         jobs=table.count("jobs", MAX_JOBS),
         analysis_limit=table.count("analysis_limit", MAX_ANALYSIS_LIMIT, least=0),
+        server=server_settings(table),
         workers=given.workers if workers is None else workers,
         grace=given.grace if grace is None else grace,
     )
 
 
-def _console(table: _Table) -> ConsoleConfig:
+def _console(table: ConfigTable) -> ConsoleConfig:
     table.only("theme", "refresh", "mouse", "read_only", "keys")
     refresh = table.seconds("refresh")
     if refresh is not None and refresh < 0.05:
@@ -212,7 +240,7 @@ def _console(table: _Table) -> ConsoleConfig:
     )
 
 
-def _retention(table: _Table) -> Retention:
+def _retention(table: ConfigTable) -> Retention:
     table.only("completed", "failed", "cancelled", "keep_last")
     given = Retention()
     keep_last = table.count("keep_last", MAX_KEEP_LAST, least=0)
@@ -224,132 +252,9 @@ def _retention(table: _Table) -> Retention:
     )
 
 
-class _Table:
-    """One table of the file, read key by key; whatever is wrong is said with file, line and key."""
-
-    def __init__(self, values: Mapping[str, Any], path: tuple[str, ...], text: str, file: str) -> None:
-        self.path = path
-        self._values, self._text, self._file = values, text, file
-
-    def only(self, *known: str) -> None:
-        for key in self._values:
-            if key not in known:
-                close = get_close_matches(key, known, 1)
-                hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
-                self.wrong(key, "is no key that dbtend knows", hint)
-
-    def table(self, key: str) -> _Table:
-        value = self._values.get(key, {})
-        if not isinstance(value, dict):
-            self.wrong(key, "must be a table", f"write it as [{'.'.join((*self.path, key))}]")
-        return _Table(value, (*self.path, key), self._text, self._file)
-
-    def tables(self) -> Iterator[_Table]:
-        for key in self._values:
-            yield self.table(key)
-
-    def text(self, key: str) -> str | None:
-        value = self._values.get(key)
-        if value is not None and not isinstance(value, str):
-            self.wrong(key, "must be text", f'such as {key} = "..."')
-        return value
-
-    def texts(self) -> dict[str, str]:
-        """The whole table, each value a text."""
-        return {key: self.text(key) or "" for key in self._values}
-
-    def seconds(self, key: str) -> float | None:
-        value = self._values.get(key)
-        if value is None:
-            return None
-        # A bool is an int in Python; inf and nan are floats in TOML.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-            self.wrong(key, "must be a number of seconds, 0 or more", f"such as {key} = 5")
-        return float(value)
-
-    def count(self, key: str, most: int, *, least: int = 1) -> int | None:
-        value = self._values.get(key)
-        if value is not None and (type(value) is not int or not least <= value <= most):
-            self.wrong(key, f"must be a whole number from {least} to {most}", f"such as {key} = 2")
-        return value
-
-    def flag(self, key: str) -> bool | None:
-        value = self._values.get(key)
-        if value is not None and not isinstance(value, bool):
-            self.wrong(key, "must be true or false", f"such as {key} = true")
-        return value
-
-    def age(self, key: str, default: float | None) -> float | None:
-        """Seconds; None for ever."""
-        value = self.text(key)
-        if value is None:
-            return default
-        if value == FOREVER:
-            return None
-        try:
-            return seconds_of(value)
-        except ValueError:
-            self.wrong(key, f'must be an age, or "{FOREVER}"', f'such as {key} = "90d", "12w" or "36h"')
-
-    def choice(self, key: str, choices: type[_Choice]) -> _Choice | None:
-        value = self.text(key)
-        return None if value is None else self._one_of(key, value, choices)
-
-    def operations(self, key: str) -> tuple[Operation, ...] | None:
-        value = self._values.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, list) or not value:
-            self.wrong(key, "must be a list of operations", f'such as {key} = ["vacuum", "analyze"]')
-        names = tuple(self._one_of(key, name, Operation) for name in value)
-        if len(set(names)) < len(names):
-            self.wrong(key, "names an operation twice", "name each operation once")
-        return names
-
-    def wrong(self, key: str, why: str, hint: str) -> NoReturn:
-        path = (*self.path, key)
-        line = _line_of(path, self._text) or _line_of(self.path, self._text) or 1
-        raise ConfigError(f"{self._file}, line {line}", f"{'.'.join(path)} {why}", hint)
-
-    def _one_of(self, key: str, value: object, choices: type[_Choice]) -> _Choice:
-        try:
-            return choices(str(value))
-        except ValueError:
-            self.wrong(key, f"cannot be {value!r}", f"known: {', '.join(choices)}")
-
-
 def _syntax_error(message: str, text: str) -> tuple[str, int]:
     """tomllib's message without its position, and the line."""
     found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
     if not found:
         return message, 1
     return message[: found.start()], int(found[1]) if found[1] else max(1, len(text.splitlines()))
-
-
-def place_of(file: Path, *key: str) -> str:
-    """Where in the file a key is, for an error: `config.toml, line 7`; the file alone where that cannot be told."""
-    try:
-        line = _line_of(key, file.read_text())
-    except (OSError, UnicodeDecodeError):
-        line = None
-    return f"{file}, line {line}" if line else str(file)
-
-
-def _line_of(path: Sequence[str], text: str) -> int | None:
-    """The line where the statement begins that brings in the key at `path`.
-
-    tomllib tells no positions, so this reads ever longer beginnings of the file until the key is there.
-    """
-    lines = text.splitlines(keepends=True)
-    begin = 1
-    for end in range(1, len(lines) + 1):
-        try:
-            found: Any = tomllib.loads("".join(lines[:end]))
-        except tomllib.TOMLDecodeError:
-            continue
-        for key in path:
-            found = found.get(key) if isinstance(found, dict) else None
-        if found is not None:
-            return begin
-        begin = end + 1
-    return None

@@ -170,14 +170,14 @@ class Engine:
             self._processor.adopt(ids)
         return tuple(await self._store.jobs(ids))
 
-    async def plan(self, request: Request) -> Plan:
+    async def plan(self, request: Request, *, advice: Sequence[Advice] = ()) -> Plan:
         """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does.
 
         How long they take is estimated from how long they took before, where they did. It is warned of indexes that
-        are known to be damaged.
+        are known to be damaged. `advice`: see `look.plan`.
         """
         past = await past_of(self._store, look.canonical_url(request.target), self._clock())
-        plan = await look.plan(request, past, read_only=self.read_only)
+        plan = await look.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
         past_steps = {
             operation.operation: await past_steps_of(self._store, plan.target, operation.operation)

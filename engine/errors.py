@@ -101,6 +101,10 @@ class TargetUnavailableError(TargetError):
     reason = Reason.REFUSED
 
 
+class PasswordNeededError(TargetUnavailableError):
+    """Its server asks for a password, and the one that a person would have to type is missing or wrong."""
+
+
 class TargetRefusedError(TargetError):
     """Preflight: the target can be opened, but the operation must not run on it."""
 

@@ -82,7 +82,7 @@ class Reason(StrEnum):
 
 
 class OnFailure(StrEnum):
-    """What happens to the children after one that failed."""
+    """What happens to those that come after one that failed."""
 
     CONTINUE = "continue"
     STOP = "stop"
@@ -204,6 +204,9 @@ class Options:
     """How a request wants to be carried out."""
 
     on_failure: OnFailure = OnFailure.CONTINUE
+    """What follows an operation that failed."""
+    on_step_failure: OnFailure = OnFailure.CONTINUE
+    """What follows, inside one operation, a step that failed; what runs beside it goes on to its end."""
     lock_timeout: float = 5.0
     """Seconds to wait for a lock on the target before the step fails."""
     time_limit: float | None = None

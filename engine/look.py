@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from engine.advice import Advice, Past
+from engine.errors import PasswordNeededError, TargetBusyError, TargetError
 from engine.jobs import Operation, Options, Request
-from engine.targets import resolve, sqlite
+from engine.targets import names_server, resolve, sqlite
 from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
 from engine.validation import validated
 
 LOCK_TIMEOUT = 1.0
 """Seconds that a mere look waits for a lock."""
+BUDGET = 3.0
+"""Seconds for each target that facts which are dear to get may take, where somebody waits for advice or a plan."""
 
 
 def canonical_url(target: str) -> str:
@@ -40,8 +45,18 @@ def needs_yes(request: Request) -> list[tuple[Operation, str]]:
     return [(operation, what) for operation, what in found if what]
 
 
-async def plan(request: Request, past: Past | None = None, *, read_only: bool = False) -> Plan:
+def after_cancel(target: str, operation: Operation) -> str:
+    """What a cancel while it runs leaves behind, in words."""
+    return resolve(target).after_cancel(operation)
+
+
+async def plan(
+    request: Request, past: Past | None = None, *, advice: Sequence[Advice] = (), read_only: bool = False
+) -> Plan:
     """The exact steps `request` would execute now, with what is known of the past of the database.
+
+    `advice`: what is known of what it needs, so that the plan gives the same reasons; where there is none, it is looked
+    for as far as the plan has need of it.
 
     Raises UsageError and TargetError, as submitting it would.
     """
@@ -50,20 +65,23 @@ async def plan(request: Request, past: Past | None = None, *, read_only: bool = 
     writing = any(map(target.writes, request.children))
     lock_timeout = request.options.lock_timeout
     async with target.connect(lock_timeout=lock_timeout, writing=writing, read_only=read_only) as session:
+        operations = [
+            replace(
+                await _planned(session, operation, request.options),
+                needs_yes=target.needs_yes(operation, request.options),
+            )
+            for operation in request.children
+        ]
+        if not advice and any(step.by_advice for operation in operations for step in operation.steps):
+            with suppress(TargetError):  # it goes without
+                advice = await session.advise(past or Past(now=0), budget=BUDGET)
         return Plan(
             target=target.url,
             engine=target.engine,
             before=await session.facts(),
-            operations=tuple(
-                [
-                    replace(
-                        await _planned(session, operation, request.options),
-                        needs_yes=target.needs_yes(operation, request.options),
-                    )
-                    for operation in request.children
-                ]
-            ),
+            operations=tuple(_explained(operation, advice) for operation in operations),
             warnings=await session.remarks(request.operations, past.damaged_indexes if past else ()),
+            options=request.options,
         )
 
 
@@ -71,6 +89,30 @@ async def _planned(session: Session, operation: Operation, options: Options) -> 
     planned = await session.plan(operation, options)
     waiting = await session.in_the_way(operation) if planned.steps else ""
     return replace(planned, warnings=(*planned.warnings, waiting)) if waiting else planned
+
+
+def _explained(plan: OperationPlan, advice: Sequence[Advice]) -> OperationPlan:
+    """The plan, with the reasons that the advice gives."""
+    reason = next((one.reason for one in advice if one.operation is plan.operation), None)
+    if reason is None:
+        return plan
+    return replace(plan, steps=tuple(replace(s, reason=reason) if s.by_advice else s for s in plan.steps))
+
+
+async def password_needed(target: str) -> PasswordNeededError | None:
+    """What is to be said where its server asks for a password that nobody has; None where it does not.
+
+    Nothing but databases on servers is looked at. Raises UsageError and TargetError where it cannot be connected to
+    for another reason.
+    """
+    if names_server(target):
+        try:
+            await resolve(target).identify()
+        except PasswordNeededError as error:
+            return error
+        except TargetBusyError:
+            return None
+    return None
 
 
 async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.jobs import LogLevel, Status
-from engine.targets.base import StepContext
+from engine.targets.base import StepContext, StepResult
 from engine.words import listed
 
 if TYPE_CHECKING:
     from engine.reporter import Reporter
-    from engine.targets.base import PlannedStep, Session, StepResult
+    from engine.targets.base import PlannedStep, Session
 
 STOPS_WITHIN = 0.3
 """Seconds in which a step that can be interrupted has stopped."""
@@ -55,6 +55,14 @@ async def run_step(
         reporter.log(LogLevel.ERROR, finding)
     for warning in result.warnings:
         reporter.log(LogLevel.WARNING, warning)
+    return result
+
+
+def leave_out(number: int, reporter: Reporter, why: str) -> StepResult:
+    """Tell of a step that it is not begun."""
+    result = StepResult(status=Status.SKIPPED, error=why)
+    reporter.begin_step(number)
+    reporter.end_step(number, result)
     return result
 
 

@@ -62,6 +62,7 @@ class Reporter:
             started_at=self._clock(),
         )
         self._begun[number] = self._steps[number]
+        self._over.discard(number)  # it may have been begun before
         self.tell(number, StepProgress())
 
     def tell(self, number: int, progress: StepProgress) -> None:
@@ -83,8 +84,9 @@ class Reporter:
         begun = self._begun.pop(number)
         # The clock may have been set back.
         ended_at = max(self._over_since.pop(number, 0) or self._clock(), begun.started_at)
+        effect = {**(result.effect or {}), "left": result.left} if result.left else result.effect
         self._steps[number] = replace(
-            begun, status=result.status, error=result.error, effect=result.effect, finished_at=ended_at
+            begun, status=result.status, error=result.error, effect=effect, finished_at=ended_at
         )
         self._running.pop(number, None)
         self._over.add(number)

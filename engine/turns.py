@@ -24,6 +24,7 @@ class Turns:
         self._running: dict[int, PlannedStep] = {}
         self._holders: dict[int, int] = {}
         """How many have still to do with a step that runs."""
+        self._to_repeat: set[int] = set()
         self._somebody_is_done = asyncio.Condition()
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, PlannedStep]]:
@@ -47,8 +48,21 @@ class Turns:
             async with self._somebody_is_done:
                 self._holders[number] -= 1
                 if not self._holders[number]:
-                    del self._running[number]
+                    step = self._running.pop(number)
+                    if number in self._to_repeat:
+                        self._put_back(number, step)
                     self._somebody_is_done.notify_all()
+
+    def repeat(self, number: int) -> None:
+        """Give this step, which somebody still holds, another turn: after the others, and before what completes it."""
+        self._to_repeat.add(number)
+
+    def _put_back(self, number: int, step: PlannedStep) -> None:
+        self._to_repeat.remove(number)
+        later = [n for n, waiting in self._waiting.items() if waiting.completes_previous and n > number]
+        order = list(self._waiting)
+        order.insert(order.index(later[0]) if later else len(order), number)
+        self._waiting = {n: self._waiting.get(n, step) for n in order}
 
     def _next(self) -> int | None:
         busy = {step.conflict for step in self._running.values()} - {""}

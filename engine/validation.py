@@ -24,6 +24,7 @@ def validated(request: Request, target: Target) -> Request:
     _validate_operations(request, target)
     options = request.options
     _one_of("on failure", options.on_failure, OnFailure)
+    _one_of("on step failure", options.on_step_failure, OnFailure)
     if options.check is not None:
         _one_of("check", options.check, CheckLevel)
     _validate_limits(options)

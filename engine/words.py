@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+NOT_BEGUN: Final = "it had not begun"
+"""What there is to say of what ended before it did anything."""
+_MEMORY: Final = {"GB": 1024**3, "MB": 1024**2, "kB": 1024}
 _SPAN: Final = re.compile("".join(f"(?:([0-9]{{1,6}}){unit})?" for unit in _SECONDS))
 
 
@@ -59,3 +62,17 @@ def seconds_of(span: str) -> float:
         raise ValueError(f"{span!r} is no length of time such as 30m, 2h or 1h30m")
     numbers = (int(number or 0) for number in found.groups())
     return float(sum(number * length for number, length in zip(numbers, _SECONDS.values(), strict=True)))
+
+
+def memory(value: int) -> str:
+    """Bytes as a database server writes them, for which 1 MB is 1024 kB: `64MB`."""
+    unit = next((unit for unit, length in _MEMORY.items() if value >= length and value % length == 0), "kB")
+    return f"{value // _MEMORY[unit]}{unit}"
+
+
+def bytes_of(memory: str) -> int:
+    """The bytes in `128kB`, `64MB` or `1 GB`, as a database server counts. Raises ValueError for anything else."""
+    found = re.fullmatch(r"([0-9]{1,12}) ?(kB|MB|GB)", memory, re.IGNORECASE)
+    if not found:
+        raise ValueError(f"{memory!r} is no size such as 64MB")
+    return int(found[1]) * {unit.lower(): length for unit, length in _MEMORY.items()}[found[2].lower()]

@@ -13,13 +13,13 @@ from typing import Any, Protocol, TypeVar
 from engine.errors import StoreError, TargetError, UsageError
 from engine.estimates import with_past
 from engine.execution import Claim, Outcome
-from engine.jobs import Facts, LogLevel, Operation, Reason, Status
-from engine.one_step import run_step
+from engine.jobs import Facts, LogLevel, OnFailure, Operation, Options, Reason, Status
+from engine.one_step import leave_out, run_step
 from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
 from engine.targets.base import OperationPlan, PlannedStep, Session, StepResult, Target
 from engine.turns import Turns
-from engine.words import listed
+from engine.words import NOT_BEGUN, counted, listed
 
 T = TypeVar("T")
 PastSteps = Callable[[str, str], Awaitable[Mapping[str, float]]]
@@ -53,7 +53,7 @@ class DatabaseMaintenanceWorker:
         self._past_steps = past_steps
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
-        """Run the steps of the plan, in order; one that fails does not stop the others."""
+        """Run the steps of the plan, in order; one that fails does not stop the others, unless that was asked for."""
         if claim.operation not in list(Operation) or claim.options is None:
             return Outcome(status=Status.FAILED, reason=Reason.INVALID, error="the stored request cannot be read")
         operation, options = Operation(claim.operation), claim.options
@@ -81,7 +81,7 @@ class DatabaseMaintenanceWorker:
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
                 reporter.begin(await self._weighted(claim, plan), at_once=plan.parallel)
-                return await _run(session, claim, plan, before, reporter, cancel)
+                return await _run(session, claim, options, plan, before, reporter, cancel)
         except (TargetError, UsageError) as error:
             if claim.recovering is not None:
                 return lost(claim, str(error))
@@ -89,7 +89,7 @@ class DatabaseMaintenanceWorker:
             reason = error.reason if isinstance(error, TargetError) else Reason.INVALID
             return Outcome(status=Status.FAILED, reason=reason, error=str(error))
         except _CancelledBeforehandError:
-            return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
+            return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
 
     async def _weighted(self, claim: Claim, plan: OperationPlan) -> Sequence[PlannedStep]:
         """The steps, as their shares of the whole are known from history."""
@@ -126,7 +126,13 @@ async def _unless(cancel: asyncio.Event, look: Coroutine[Any, Any, T]) -> T:
 
 
 async def _run(
-    session: Session, claim: Claim, plan: OperationPlan, before: Facts, reporter: Reporter, cancel: asyncio.Event
+    session: Session,
+    claim: Claim,
+    options: Options,
+    plan: OperationPlan,
+    before: Facts,
+    reporter: Reporter,
+    cancel: asyncio.Event,
 ) -> Outcome:
     for remark in filter(None, (*await session.remarks([plan.operation]), plan.tuned)):
         reporter.log(LogLevel.INFO, remark)
@@ -134,18 +140,28 @@ async def _run(
         reporter.log(LogLevel.WARNING, warning)
     results: dict[int, StepResult] = {}
     turns = Turns(plan.steps)
+    not_begun: set[int] = set()
 
     async def see_to_its_end(number: int, step: PlannedStep, over: asyncio.Event) -> None:
         try:
             async with turns.holding(number):
-                results[number] = await run_step(session, number, step, reporter, cancel, over=over.set)
+                result = await run_step(session, number, step, reporter, cancel, over=over.set)
+                if result.again:
+                    reporter.log(LogLevel.INFO, f"{step.object}: {result.error}")
+                    turns.repeat(number)
+                else:
+                    results[number] = result
         finally:
             over.set()
 
     async def run_some() -> None:
         async for number, step in turns:
             if not step.completes_previous:
-                if not cancel.is_set():
+                failed = _failed_at(plan, results) if options.on_step_failure is OnFailure.STOP else ""
+                if failed and not cancel.is_set():
+                    not_begun.add(number)
+                    results[number] = leave_out(number, reporter, f"not begun, as {failed} failed")
+                elif not cancel.is_set():
                     over = asyncio.Event()
                     running.create_task(see_to_its_end(number, step, over))
                     await over.wait()
@@ -174,7 +190,14 @@ async def _run(
         before=before,
         after=after,
         warnings=plan.warnings,
+        not_begun=len(not_begun),
     )
+
+
+def _failed_at(plan: OperationPlan, results: Mapping[int, StepResult]) -> str:
+    """The object of the first step that failed; "" where none has."""
+    failed = [number for number, result in results.items() if result.status is Status.FAILED]
+    return plan.steps[failed[0] - 1].object if failed else ""
 
 
 def outcome_of(
@@ -184,8 +207,12 @@ def outcome_of(
     before: Facts,
     after: Facts | None,
     warnings: Sequence[str] = (),
+    not_begun: int = 0,
 ) -> Outcome:
-    """How a child ended, from what happened to its steps. One failure makes it failed, with the list."""
+    """How a child ended, from what happened to its steps. One failure makes it failed, with the list.
+
+    `not_begun`: how many were left out because another had failed.
+    """
     failed = [(step, result) for step, result in results if result.status is Status.FAILED]
     stopped = len(results) < planned or any(result.status is Status.CANCELLED for _, result in results)
     status, reason, error = Status.COMPLETED, None, None
@@ -193,10 +220,11 @@ def outcome_of(
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
         error = failure_list(failed, planned)
+        if not_begun:
+            error += f". After that {counted(not_begun, 'step')} of it {'was' if not_begun == 1 else 'were'} not begun"
     elif stopped:
-        done = sum(result.status is Status.COMPLETED for _, result in results)
         status, reason = Status.CANCELLED, Reason.CANCELLED_BY_USER
-        error = f"stopped after {done} of {planned} steps; what was done stays done" if done else None
+        error = what_is_left(results, planned)
     return Outcome(
         status=status,
         reason=reason,
@@ -205,6 +233,20 @@ def outcome_of(
         before=before,
         after=after,
     )
+
+
+def what_is_left(results: Sequence[StepOutcome], planned: int) -> str | None:
+    """What there is of a child that was stopped; None where its engine does not tell."""
+    done = [step for step, result in results if result.status is Status.COMPLETED]
+    how_far = f"stopped after {len(done)} of {planned} steps"
+    if not all(step.lost_without_next for step in done):
+        return f"{how_far}; what was done stays done"
+    left = {result.left: None for _, result in results if result.status is Status.CANCELLED}
+    if said := "; ".join(filter(None, left)):
+        return said
+    if done:
+        return f"{how_far}; nothing of it stays"
+    return None if left else NOT_BEGUN
 
 
 def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:

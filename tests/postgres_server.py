@@ -50,14 +50,20 @@ def _places() -> Iterator[Path]:
 class PostgresServer:
     """A server below /tmp, as the path of a unix socket must be short. Nothing else on the disk is touched."""
 
-    def __init__(self, binaries: Path, settings: Sequence[str] = ()) -> None:
+    def __init__(self, binaries: Path, settings: Sequence[str] = (), *, copy_of: PostgresServer | None = None) -> None:
+        """`copy_of`: a server that runs, of which this is to be a streaming replica."""
         self.base = Path(tempfile.mkdtemp(prefix="dbtend-pg-", dir="/tmp"))
         self._settings = (*FAST, f"unix_socket_directories='{self.base}'", *settings)
+        self.tcp_port = 0
         self._as_user: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self.binaries = self._binaries = binaries
         if os.geteuid() == 0:
             self._become_unprivileged()
+        if copy_of is not None:
+            fast = ("--checkpoint", "fast", "--no-sync", "--write-recovery-conf")
+            self._run("pg_basebackup", "-U", "postgres", "-h", copy_of.base, *fast, "-D", self._data)
+            return
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-D", self._data)
 
     @property
@@ -70,7 +76,12 @@ class PostgresServer:
         return {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C.UTF-8"}
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
-        return f"postgresql://{user}@:5432/{database}?host={self.base}"
+        return f"postgresql://{user}@:{self.tcp_port or 5432}/{database}?host={self.base}"
+
+    def listen(self, port: int) -> None:
+        """From the next start on, also at this port of the loopback interface."""
+        self.tcp_port = port
+        self._settings = (*self._settings, "listen_addresses='127.0.0.1'", f"port={port}")
 
     def _become_unprivileged(self) -> None:
         """PostgreSQL refuses to run as root; a user that cannot reach the binaries gets a copy of them."""
@@ -109,7 +120,9 @@ class PostgresServer:
 
     def start(self, *, small_disk: tuple[Path, str] | None = None) -> None:
         """`small_disk`: a directory, and what fits into it, such as `20m`; only root can do that."""
-        (self._data / "postgresql.auto.conf").write_text("\n".join(self._settings) + "\n")
+        configured = self._data / "postgresql.auto.conf"
+        upstream = [line for line in configured.read_text().splitlines() if line.startswith("primary_conninfo")]
+        configured.write_text("\n".join((*self._settings, *upstream)) + "\n")
         command: Sequence[str | Path] = [self._binaries / "postgres", "-D", self._data]
         if small_disk is not None:
             command = self.on_a_small_disk(*small_disk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,7 +17,7 @@ from textual.signal import Signal
 from engine import Engine, JobId
 from engine.clock import now
 from engine.config import ConsoleConfig, TargetEntry
-from engine.errors import DbtendError, StoreBusyError
+from engine.errors import DbtendError, StoreBusyError, UsageError
 from tui import clipboard, keymap
 from tui.actions import BY_ID, bindings
 from tui.feed import JobFeed, News, left_over
@@ -62,6 +62,7 @@ class DbtendApp(KeysInTurn):
         targets: Sequence[TargetEntry],
         *,
         ensure_worker: Callable[[], None],
+        worker_knows_password_of: Callable[[str], bool] = lambda _: True,
         saved: SavedTargets | None = None,
         config: ConsoleConfig | None = None,
         clock: Callable[[], int] = now,
@@ -74,6 +75,8 @@ class DbtendApp(KeysInTurn):
             engine: open, and open for as long as the app runs.
             targets: the databases to show.
             ensure_worker: is called after each submit, and sees to it that a worker process is there.
+            worker_knows_password_of: whether the worker process that takes on the next job has the password that was
+                typed here for this URL, where one was.
             saved: the targets of the config file; None where nothing is to be kept.
             clock: microseconds since the epoch, UTC.
             person: who sits here, for others to know; None: `user@host`.
@@ -87,6 +90,7 @@ class DbtendApp(KeysInTurn):
         self.engine = engine
         self.targets = tuple(targets)
         self.ensure_worker = ensure_worker
+        self.worker_knows_password_of = worker_knows_password_of
         self.clock = clock
         self._person = person
         self._examine = examine
@@ -184,6 +188,14 @@ class DbtendApp(KeysInTurn):
         except DbtendError as error:
             self._no_worker = error
             self._tell_standing()
+
+    def refuse_what_no_worker_can_open(self, targets: Iterable[str]) -> None:
+        """Raise UsageError for a target whose password was typed here after the worker process was started."""
+        for target in targets:
+            if not self.worker_knows_password_of(target):
+                why = "the worker process that is up does not know its password, which was typed later"
+                hint = "put it into ~/.pgpass (mode 0600), or come back when no job has run for a minute"
+                raise UsageError(target, why, hint)
 
     def replace_worker(self) -> None:
         """See to another worker where jobs are to go on and the one there was has died."""

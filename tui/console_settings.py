@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.config import ConsoleConfig, place_of
+from engine.config import ConsoleConfig
+from engine.config_table import place_of
 from engine.errors import ConfigError, UsageError
 from tui import keymap
 from tui.theme import suitable_theme

@@ -182,6 +182,8 @@ def _step_fact(name: str, facts: Facts) -> str:
         return _found(int(value))
     if value is not None and name == "written_back":
         return f"{size(value)} of log written back"
+    if name == "left":
+        return text(facts, name)
     if name == "backup":
         return f"complete as {text(facts, name)}"
     if value is not None and name == "backup_size":

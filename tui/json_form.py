@@ -87,6 +87,7 @@ def plan(plan: Plan) -> Json:
         "engine": plan.engine.value,
         "before": _facts(plan.before),
         "warnings": list(plan.warnings),
+        "options": _options(plan.options),
         "children": [
             {
                 "operation": operation.operation.value,
@@ -141,6 +142,7 @@ def worker(process: WorkerProcess) -> Json:
 def _options(options: Options) -> Json:
     return {
         "on_failure": options.on_failure.value,
+        "on_step_failure": options.on_step_failure.value,
         "lock_timeout": options.lock_timeout,
         "time_limit": options.time_limit,
         "until": options.until,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from engine import OperationPlan, PlannedStep, Verdict
+from engine import OperationPlan, Plan, PlannedStep, Verdict
+from engine.jobs import AS_USUAL
 from engine.words import span
-from tui.text import counted, size
+from tui.text import counted, options_in_words, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,12 @@ class StepNotes:
     after_cancel: str
     needs: str
     """With its verb: `needs 12.0 MB of disk space (1.20 GB free), takes about 7 s`."""
+
+
+def unusual(plan: Plan) -> str:
+    """`speed gentle, max lag 64MB`: what is not as usual in how it would be carried out; empty where all of it is."""
+    usual = options_in_words(AS_USUAL)
+    return ", ".join(said for said in options_in_words(plan.options) if said not in usual)
 
 
 def verdict(operation: OperationPlan) -> str:

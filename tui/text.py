@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine import Options, Status
-from engine.jobs import NO_SERVER_OPTIONS, ServerOptions
+from engine.jobs import NO_SERVER_OPTIONS, OnFailure, ServerOptions
 from engine.words import counted as counted
+from engine.words import memory, span
 from engine.words import size as size
-from engine.words import span
 
 GLYPH: Final[Mapping[Status, str]] = {
     Status.PENDING: "·",
@@ -122,7 +122,8 @@ def target_name(url: str) -> str:
     """What a target is called in a line: the file's name, harmless to a terminal."""
     if url.startswith("postgresql://"):
         return _server_database_name(url)
-    return plain(unquote(url.rstrip("/").rpartition("/")[2]) or url)
+    name = url.rstrip("/").rpartition("/")[2]
+    return plain((unquote(name) if "://" in url else name) or url)
 
 
 def _server_database_name(url: str) -> str:
@@ -140,6 +141,8 @@ def _server_database_name(url: str) -> str:
 def options_in_words(options: Options) -> list[str]:
     """How a request is to be carried out, apart from its time limits: what is as usual only where it matters."""
     said = [f"on failure {options.on_failure}", f"lock timeout {options.lock_timeout:g} s"]
+    if options.on_step_failure is not OnFailure.CONTINUE:
+        said.append("stop at the first step that fails")
     if options.verify:
         said.append(f"verified by {options.check_level} checks")
     elif options.check is not None:
@@ -162,9 +165,16 @@ def _server_options_in_words(options: ServerOptions) -> list[str]:
     for name, value in asdict(options).items():
         if value != getattr(NO_SERVER_OPTIONS, name):
             option = name.replace("_", " ")
-            shown = " and ".join(value) if isinstance(value, tuple) else str(value)
+            shown = " and ".join(value) if isinstance(value, tuple) else _SHOWN.get(name, str)(value)
             said.append(option if value is True else f"no {option}" if value is False else f"{option} {shown}")
     return said
+
+
+_SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
+    "max_lag": memory,
+    "buffer_usage_limit": lambda kilobytes: memory(kilobytes * 1024),
+    "yield_after": lambda seconds: f"{seconds:g} s",
+}
 
 
 def size_change(before: float | None, after: float | None) -> str:

@@ -7,19 +7,21 @@ for the lock after that. So no job is left lying between the two.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final
 
-from engine import locks
+from engine import locks, passwords
 from engine.errors import StoreError
 
 IDLE_EXIT_SECONDS: Final = 60
+PASSWORDS_FROM_STDIN: Final = "--passwords-from-stdin"
 _STARTING_SECONDS: Final = 10.0
 """A process this young may not hold the lock yet; one that is leaving is older than IDLE_EXIT_SECONDS.
 
@@ -52,6 +54,20 @@ class DetachedWorker:
         self._options = [text for name, value in options.items() if value is not None for text in (name, str(value))]
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
+        self._told: Mapping[str, str] = {}
+        """The passwords that the process was started with."""
+
+    def knows_password_of(self, url: str) -> bool:
+        """Whether the worker process that takes on the next job has what was typed here for this target, if it was.
+
+        One that runs already is told nothing any more; one that is still to be started is.
+        """
+        password = passwords.typed_for(url)
+        if password is None:
+            return True
+        if self._process is not None and self._process.poll() is None:
+            return self._told.get(url) == password
+        return not is_served(self._store)
 
     def ensure(self) -> None:
         """Start one unless there is one. Raises StoreError where that fails, or the last one failed at once."""
@@ -60,7 +76,8 @@ class DetachedWorker:
         if self._failed_at_once():
             raise StoreError("worker", "it ended as soon as it was started", f"see {_log(self._store)}")
         try:
-            self._process = _start(self._store, self._options)
+            self._told = passwords.typed()
+            self._process = _start(self._store, self._options, self._told)
         except OSError as error:
             what = f": {error.filename}" if error.filename else ""
             hint = "mend that, or run dbtend worker at a terminal"
@@ -97,23 +114,28 @@ def is_served(store: Path) -> bool:
     return locks.is_held(_directory(store) / "worker.lock", shared=True)
 
 
-def _start(store: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start(store: Path, options: Sequence[str], secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """`secrets` go through a pipe that nobody else can read, and are nowhere but in the memory of both processes."""
     idle_exit = str(IDLE_EXIT_SECONDS)
     # Without -P a directory `tui` where the user happens to be would be run instead of ours.
     command = [sys.executable, "-P", "-m", "tui.cli", "worker", "--idle-exit", idle_exit, "--store", str(store)]
     log = _open_log(_log(store))
     try:
         # A session of its own: a dropped terminal does not end it.
-        return subprocess.Popen(
-            [*command, *options],
+        process = subprocess.Popen(
+            [*command, *options, *([PASSWORDS_FROM_STDIN] if secrets else [])],
             cwd="/",
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if secrets else subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
             start_new_session=True,
         )
     finally:
         os.close(log)
+    if process.stdin is not None:
+        with suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(json.dumps(dict(secrets)).encode())
+    return process
 
 
 def _open_log(path: Path) -> int:

@@ -51,6 +51,8 @@ Row = Sequence[Any]
 def encode_options(options: Options) -> str:
     """Options as canonical JSON: equal options give equal text, and what was not asked for is not there."""
     given: dict[str, Any] = {"on_failure": options.on_failure, "lock_timeout": options.lock_timeout}
+    if options.on_step_failure is not OnFailure.CONTINUE:
+        given["on_step_failure"] = options.on_step_failure
     if options.time_limit is not None:
         given["time_limit"] = options.time_limit
     if options.until is not None:
@@ -72,6 +74,7 @@ def decode_options(text: str) -> Options | None:
         stored = json.loads(text)
         return Options(
             on_failure=OnFailure(stored["on_failure"]),
+            on_step_failure=OnFailure(stored.get("on_step_failure", OnFailure.CONTINUE)),
             lock_timeout=float(stored["lock_timeout"]),
             time_limit=None if stored.get("time_limit") is None else float(stored["time_limit"]),
             until=stored.get("until"),

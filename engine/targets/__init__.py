@@ -41,6 +41,12 @@ def resolve(text: str) -> Target:
     return _sqlite(text.removeprefix("sqlite:"))
 
 
+def names_server(text: str) -> bool:
+    """Whether it means a database on a server rather than a file, if it means any."""
+    url = _URL.fullmatch(text)
+    return url["scheme"].lower() in _POSTGRES if url else bool(_LIBPQ.match(text))
+
+
 def _resolve_url(scheme: str, rest: str) -> Target:
     # What follows the scheme may hold a password, so no message repeats it.
     shown = f"{scheme}://..."

@@ -55,10 +55,14 @@ class PlannedStep:
     completes_previous: bool = False
     """Without it those before have only half their effect: it runs to its end if one of them completed, even where a
     cancel came in between, and only then."""
+    lost_without_next: bool = False
+    """Whether what it did does not stay where the next one does not complete."""
     if_undone: str = ""
     """What is wrong until it has run, where its lack does harm."""
     conflict: str = ""
     """Of steps that run at once no two have the same; an empty one gets on with all."""
+    by_advice: bool = False
+    """Whether what the advice says of the operation is its reason, where there is advice."""
     weight: float | None = None
     """How much of the whole it is, beside the other steps, where nothing is known of seconds."""
 
@@ -100,6 +104,10 @@ class StepResult:
     """What it did, in numbers."""
     findings: tuple[str, ...] = ()
     """What a check found, one sentence each."""
+    left: str = ""
+    """What there is of it where it was cancelled or has failed, in words, by what was seen: `nothing changed`."""
+    again: bool = False
+    """Whether it is to have another turn, once the others have had theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +177,8 @@ class Plan:
     operations: tuple[OperationPlan, ...]
     warnings: tuple[str, ...] = ()
     """What is odd about the request as a whole."""
+    options: Options = AS_USUAL
+    """How it would be carried out."""
 
 
 class Session(Protocol):
@@ -276,6 +286,10 @@ class Target(Protocol):
 
     def needs_yes(self, operation: Operation, options: Options) -> str:
         """What somebody has to say yes to before it runs, such as `locks its tables for everybody`; "" for nothing."""
+        ...
+
+    def after_cancel(self, operation: Operation) -> str:
+        """What a cancel while it runs leaves behind, in words: `nothing changed`."""
         ...
 
     def is_repeatable(self, operation: Operation) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from engine.config import Config, ConsoleConfig, Defaults, TargetEntry, load_config, parse_config
 from engine.errors import ConfigError
-from engine.jobs import CheckLevel, OnFailure, Operation, Options
+from engine.jobs import CheckLevel, OnFailure, Operation, Options, ServerOptions, Speed
 from engine.retention import Retention
 
 EVERYTHING = """
@@ -97,6 +97,72 @@ def test_a_target_has_the_options_of_all_targets_where_it_names_none_itself() ->
         on_failure=OnFailure.STOP, lock_timeout=2.5, verify=True, check=CheckLevel.QUICK, jobs=2, analysis_limit=1000
     )
     assert TargetEntry(name="x", url="x").options == Options()
+
+
+SERVERS = """
+[targets.shop]
+url = "postgresql://dba@db1/shop"
+schemas = ["public", "shop", "public"]
+truncate = false
+speed = "gentle"
+max_lag = "64MB"
+on_step_failure = "stop"
+
+[targets.sales]
+url = "/srv/sales.db"
+
+[defaults]
+speed = "normal"
+pause_while = "SELECT count(*) > 50 FROM pg_stat_activity WHERE state = 'active'"
+yield_after = 2
+parallel_workers = 0
+skip_locked = true
+buffer_usage_limit = "2 MB"
+analysis_limit = 1000
+"""
+
+
+def test_what_is_for_servers_is_for_targets_on_servers_only() -> None:
+    config = parse_config(SERVERS, "f")
+    shop, sales = (entry.with_defaults(config.defaults) for entry in config.targets)
+    assert shop.options == Options(
+        on_step_failure=OnFailure.STOP,
+        server=ServerOptions(
+            schemas=("public", "shop"),
+            truncate=False,
+            parallel_workers=0,
+            skip_locked=True,
+            buffer_usage_limit=2048,
+            speed=Speed.GENTLE,
+            max_lag=64 * 1024 * 1024,
+            pause_while="SELECT count(*) > 50 FROM pg_stat_activity WHERE state = 'active'",
+            yield_after=2.0,
+        ),
+    )
+    assert sales.options == Options(analysis_limit=1000)
+
+
+@pytest.mark.parametrize(
+    ("said", "url", "wrong"),
+    [
+        ('speed = "warp"', "service=shop", "targets.a.speed cannot be 'warp' (known: gentle, normal, full)"),
+        ('max_lag = "64"', "service=shop", "targets.a.max_lag must be a size from 0kB to 1024GB (such as max_lag"),
+        ("max_lag = 64", "service=shop", "targets.a.max_lag must be text"),
+        ('buffer_usage_limit = "64kB"', "service=shop", "targets.a.buffer_usage_limit must be a size from 128kB to"),
+        ("schemas = []", "service=shop", 'targets.a.schemas must be a list of names (such as schemas = ["public"])'),
+        ("schemas = [1]", "service=shop", "targets.a.schemas must be a list of names"),
+        ("parallel_workers = 2000", "service=shop", "targets.a.parallel_workers must be a whole number from 0 to 1024"),
+        ("skip_locked = 1", "service=shop", "targets.a.skip_locked must be true or false"),
+        ("yield_after = -1", "service=shop", "targets.a.yield_after must be a number of seconds, 0 or more"),
+        ("offline = true", "service=shop", "targets.a.offline is no key that dbtend knows"),
+        ('speed = "full"', "/a.db", "targets.a.speed means nothing to a SQLite file, as this target is (leave it out"),
+        ("analysis_limit = 9", "postgresql:///a", "targets.a.analysis_limit means nothing to a database server, as"),
+    ],
+)
+def test_what_is_wrong_about_a_server_is_named(said: str, url: str, wrong: str) -> None:
+    with pytest.raises(ConfigError) as problem:
+        parse_config(f'[targets.a]\nurl = "{url}"\n{said}', "f")
+    assert str(problem.value).startswith(f"f, line 3: {wrong}")
 
 
 def test_a_home_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,3 +252,13 @@ def _opens(line: str, name: str | None) -> bool:
     except tomllib.TOMLDecodeError:
         return False
     return name is None or opened == {"targets": {name: {}}}
+
+
+def test_a_target_does_not_become_a_database_to_which_what_is_said_of_it_means_nothing() -> None:
+    text = '[targets.shop]\nurl = "postgresql:///shop"\nspeed = "gentle"\n'
+    (shop,) = parse_config(text, "f").targets
+    with pytest.raises(ConfigError, match="shop: f says speed of it, which means nothing to a database of this kind"):
+        with_target(text, replace(shop, url="/srv/shop.db"), was=shop, file="f")
+    assert 'url = "postgresql:///web"\nspeed = "gentle"' in with_target(
+        text, replace(shop, url="postgresql:///web"), was=shop, file="f"
+    )

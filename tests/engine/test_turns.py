@@ -56,6 +56,40 @@ async def test_what_completes_those_before_waits_for_them_all() -> None:
     assert seen.index("+4") >= seen.index("+3")
 
 
+async def test_one_that_is_to_be_repeated_comes_after_the_others_and_before_what_completes_it() -> None:
+    turns, seen = Turns([step("a"), step(), step(last=True), step()]), list[int]()
+    async for number, _ in turns:
+        seen.append(number)
+        if number == 1 and seen.count(1) < 3:
+            turns.repeat(number)
+    assert seen == [1, 2, 1, 1, 3, 4]
+
+
+async def test_one_that_is_to_be_repeated_has_no_turn_while_somebody_holds_it() -> None:
+    turns, seen, let_go = Turns([step("a"), step("a")]), list[int](), asyncio.Event()
+
+    async def hold(number: int) -> None:
+        async with turns.holding(number):
+            turns.repeat(number)
+            await let_go.wait()
+
+    async def some() -> None:
+        async for number, _ in turns:
+            seen.append(number)
+            if len(seen) == 1:
+                holding.append(asyncio.create_task(hold(number)))
+                await asyncio.sleep(0)
+
+    holding: list[asyncio.Task[None]] = []
+    running = asyncio.create_task(some())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert seen == [1]
+    let_go.set()
+    await running
+    assert seen == [1, 2, 1]
+
+
 async def test_one_that_fails_lets_the_others_go_on() -> None:
     turns, seen = Turns([step("a"), step("a")]), []
 

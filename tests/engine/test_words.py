@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.words import seconds_of, span
+from engine.words import bytes_of, memory, seconds_of, span
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,18 @@ def test_lengths_of_time_in_words() -> None:
     assert [span(s) for s in (0, 0.5, 59, 60, 5_400, 90 * 86_400, 86_461)] == [
         "0s", "0s", "59s", "1m", "1h30m", "90d", "1d1m1s",
     ]  # fmt: skip
+
+
+@given(st.integers(0, 2**40 // 1024))
+def test_a_size_of_memory_is_read_back(kilobytes: int) -> None:
+    assert bytes_of(memory(kilobytes * 1024)) == kilobytes * 1024
+
+
+def test_sizes_of_memory() -> None:
+    assert [memory(size) for size in (0, 1024, 64 * 1024**2, 1024**3, 1024**2 + 1024)] == [
+        "0kB", "1kB", "64MB", "1GB", "1025kB",
+    ]  # fmt: skip
+    assert (bytes_of("2 mb"), bytes_of("1GB")) == (2 * 1024**2, 1024**3)
+    for wrong in ("", "64", "MB", "-1MB", "1.5GB", "1TB", "64MB\n"):
+        with pytest.raises(ValueError, match="is no size"):
+            bytes_of(wrong)

@@ -117,6 +117,23 @@ async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
     assert (set(weighed) == {77.0}) is is_readable
 
 
+async def test_a_step_that_was_to_come_again_when_the_cancel_came_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_database(tmp_path / "sales.db")
+    cancel, execute = asyncio.Event(), SqliteSession.execute
+
+    async def gives_way_as_the_cancel_comes(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+        cancel.set()
+        return StepResult(status=Status.SKIPPED, error="it gave way", again=True)
+
+    monkeypatch.setattr(SqliteSession, "execute", gives_way_as_the_cancel_comes)
+    outcome, _ = await carried_out(path, Operation.VACUUM, cancel)
+    assert (outcome.status, outcome.reason) == (Status.CANCELLED, Reason.CANCELLED_BY_USER)
+    monkeypatch.setattr(SqliteSession, "execute", execute)
+    assert (await carried_out(path, Operation.VACUUM))[0].status is Status.COMPLETED
+
+
 async def test_r16_a_step_that_cannot_be_interrupted_says_so_and_ends_as_what_really_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

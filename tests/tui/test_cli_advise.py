@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from engine import Advice, Level, Operation
+from engine import Advice, Level, Operation, Request
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database, remove_index_entries, transaction
 from tests.tui.command_line import CommandLine
 from tui.commands.advise import advice_lines
+from tui.commands.advising import nothing_needed
 
 FIELDS = {"target", "operation", "level", "reason", "gain", "facts"}
 
@@ -123,6 +124,27 @@ def test_long_reasons_are_wrapped_and_untrusted_names_made_visible() -> None:
     assert rest
     assert all(line.startswith(" " * 17 + "index") or line.strip() == "(all)" for line in rest)
     assert all(len(line) < 60 for line in (first, *rest))
+
+
+def test_what_is_not_known_is_not_said_to_be_well() -> None:
+    vacuum = Advice(
+        operation=Operation.VACUUM, level=Level.UNKNOWN, reason="no page is free; half filled ones were not"
+    )
+    backup = Advice(operation=Operation.BACKUP, level=Level.NONE, reason="none was made here lately")
+    _, *lines = advice_lines("sqlite:///a.db", [vacuum, backup], width=None, coloured=False)
+    assert [line.split()[1] for line in lines] == ["unknown", "none"]
+    assert lines[0].index("no page") == lines[1].index("none was")
+    request = Request(target="/srv/a.db", operations=(Operation.VACUUM, Operation.BACKUP))
+    summary, *_ = nothing_needed(request, [vacuum, backup])
+    assert summary.startswith("a.db needs nothing that is known: vacuum unknown (dbtend advise --thorough")
+
+
+def test_a_plan_gives_the_reason_of_the_advice(dbtend: CommandLine, shop: Path) -> None:
+    advised = {one["operation"]: one["reason"] for one in dbtend("advise", shop, "--json").json["advice"]}
+    (job,) = dbtend("plan", shop, "--op", "vacuum", "--op", "optimize", "--json").json["jobs"]
+    planned = {child["operation"]: child["steps"][0]["reason"] for child in job["children"]}
+    assert planned == {operation: advised[operation] for operation in planned}
+    assert "half filled" in planned["vacuum"]
 
 
 # --needed

@@ -114,11 +114,14 @@ def test_cancel_of_what_waits_and_of_what_runs(dbtend: CommandLine, sales: Path)
     two = ("--op", "vacuum", "--op", "analyze", "--op", "optimize", "--lock-timeout", "600")
     with write_locked(sales), dbtend.start("run", sales, *two) as process:
         out_line(process)
-        assert dbtend("cancel", "1.2").out == "#1.2 sales.db analyze cancelled\n"
+        assert dbtend("cancel", "1.2").out == "#1.2 sales.db analyze cancelled: it had not begun\n"
         assert dbtend("cancel", "1").out.splitlines() == [
             "#1.1 sales.db vacuum running, cancel requested",
+            "  it ends as soon as that is safe for the data",
+            "  leaves: nothing changed, while it copies; once it writes back it can only finish",
             "#1.2 sales.db analyze is cancelled already: there was nothing to cancel",
-            "#1.3 sales.db optimize cancelled",
+            "#1.3 sales.db optimize cancelled: it had not begun",
+            "what really happened: dbtend show 1",
         ]
         assert process.wait(timeout=30) == 130
 

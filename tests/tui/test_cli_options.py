@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import CheckLevel, OnFailure, Operation, Options, Request
+from engine import CheckLevel, OnFailure, Operation, Options, Request, ServerOptions
 from engine.config import parse_config
 from engine.errors import UsageError
+from engine.jobs import Speed
 from tui.commands.arguments import parse
 from tui.commands.settings import requests
 
@@ -43,6 +44,23 @@ def test_the_command_line_beats_the_target_which_beats_the_defaults() -> None:
     assert (other.options.jobs, other.options.verify) == (2, False)
     (shop,) = asked("run shop --jobs 8 --no-verify --check full --analysis-limit 0 --on-failure continue")
     assert shop.options == Options(check=CheckLevel.FULL, jobs=8)
+
+
+SERVER = """
+[targets.shop]
+url = "postgresql://dba@db1/shop"
+speed = "gentle"
+max_lag = "64MB"
+lock_timeout = 2
+"""
+
+
+def test_the_command_line_beats_what_is_said_of_a_server() -> None:
+    (request,) = asked("run shop --op vacuum", config=SERVER)
+    assert request.options.server == ServerOptions(speed=Speed.GENTLE, max_lag=64 * 1024 * 1024)
+    (request,) = asked("run shop --op vacuum --speed full --schema a --on-step-failure stop", config=SERVER)
+    server = ServerOptions(max_lag=64 * 1024 * 1024, schemas=("a",))
+    assert request.options == Options(on_step_failure=OnFailure.STOP, lock_timeout=2, server=server)
 
 
 def test_everything_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

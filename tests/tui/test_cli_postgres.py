@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +91,26 @@ def test_options_are_stored_shown_and_refused_where_they_mean_nothing(
     assert (refused.code, "is no database server" in refused.err) == (2, True)
     for wrong in (("--speed", "warp"), ("--index-cleanup", "maybe"), ("--buffer-usage-limit", "2 bananas")):
         assert dbtend("run", shop.url, *wrong).code == 2
+
+
+def test_the_plan_shows_what_the_config_file_says_of_a_server(
+    dbtend: CommandLine, shop: Database, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'[targets.shop]\nurl = "{shop.url}"\nspeed = "gentle"\nmax_lag = "64MB"\njobs = 2\n')
+    options = ("--config", config, "--op", "vacuum", "--on-step-failure", "stop")
+    text = dbtend("plan", "shop", *options).out
+    assert "\noptions: stop at the first step that fails, 2 at once, speed gentle, max lag 64MB\n" in text
+    (job,) = dbtend("plan", "shop", *options, "--json").json["jobs"]
+    assert (job["options"]["on_step_failure"], job["options"]["jobs"]) == ("stop", 2)
+    assert job["options"]["server"] == {"speed": "gentle", "max_lag": 67_108_864}
+    assert "options: " not in dbtend("plan", shop.url, "--op", "vacuum").out
+    (job,) = dbtend("run", "shop", *options, "--json").json["jobs"]
+    assert job["options"]["server"] == {"speed": "gentle", "max_lag": 67_108_864}
+    config.write_text(f'[targets.shop]\nurl = "{shop.url}"\nspede = "gentle"\n')
+    refused = dbtend("plan", "shop", "--config", config)
+    assert refused.code == 2
+    assert "line 3: targets.shop.spede is no key that dbtend knows (did you mean speed?)" in refused.err
 
 
 def test_what_could_not_be_had_is_a_sentence_and_an_exit_code(dbtend: CommandLine, shop: Database) -> None:

@@ -17,7 +17,7 @@ from engine import (
     Status,
     Step,
 )
-from engine.jobs import FINISHING, LogLevel
+from engine.jobs import FINISHING, WRITING_BACK, LogLevel
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
 from tui.commands import job_report, live_lines, report
 from tui.commands.views import Milestones
@@ -309,16 +309,63 @@ def test_what_became_of_a_wish_to_cancel() -> None:
     running = child(1, Status.RUNNING)
     asked = replace(running, cancel_requested_at=START)
     open_job, over = parent(running, child(2)), parent(child(1), child(2))
-    assert list(report.cancel_lines(open_job, parent(asked, child(2)), JobId(42))) == [
+    what_follows = [
+        "  it ends as soon as that is safe for the data",
+        "  leaves: nothing changed, while it copies; once it writes back it can only finish",
+    ]
+    assert list(report.cancel_lines(open_job, parent(asked, child(2)), JobId(42), START)) == [
         "#42.1 sales.db vacuum running, cancel requested",
+        *what_follows,
         "#42.2 sales.db vacuum is completed already: there was nothing to cancel",
+        "what really happened: dbtend show 42",
     ]
-    assert list(report.cancel_lines(parent(asked), parent(asked), JobId(42, 1))) == [
-        f"#42.1 sales.db vacuum running, cancel was requested already at {local_time(START)}"
+    assert list(report.cancel_lines(parent(asked), parent(asked), JobId(42, 1), START)) == [
+        f"#42.1 sales.db vacuum running, cancel was requested already at {local_time(START)}",
+        *what_follows,
+        "what really happened: dbtend show 42.1",
     ]
-    assert list(report.cancel_lines(over, over, JobId(42))) == [
+    assert list(report.cancel_lines(over, over, JobId(42), START)) == [
         "#42 sales.db is completed already: there was nothing to cancel"
     ]
+
+
+def test_a_cancel_of_what_cannot_be_interrupted_says_so() -> None:
+    running = replace(
+        child(1, Status.RUNNING), started_at=START, progress=Progress(fraction=0.75, phase=WRITING_BACK, steps_total=1)
+    )
+    asked = replace(running, cancel_requested_at=START)
+    assert list(report.cancel_lines(parent(running), parent(asked), JobId(42), START + 30_000_000)) == [
+        "#42.1 sales.db vacuum running, cancel requested",
+        "  it is writing back, which cannot be interrupted: it will complete, about 0:10 left",
+        "  dbtend cancel 42.1 --force ends it all the same",
+        "what really happened: dbtend show 42",
+    ]
+
+
+def test_what_was_cancelled_before_it_began_says_so() -> None:
+    waits = replace(child(1, Status.PENDING), started_at=None)
+    over = replace(waits, status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
+    lines = list(report.cancel_lines(parent(waits), parent(over), JobId(42), START))
+    assert lines == ["#42.1 sales.db vacuum cancelled: it had not begun"]
+    assert report.ending(over) == "cancelled: it had not begun"
+
+
+def test_what_failed_tells_its_effect_apart_from_what_to_do() -> None:
+    statistics = {"stat_rows": 1, "changed_stat_rows": 0}
+    failed = replace(
+        child(1, Status.FAILED), operation=Operation.ANALYZE, error="try a longer lock timeout", after=statistics
+    )
+    assert report.ending(failed).endswith(": try a longer lock timeout; statistics unchanged")
+
+
+def test_a_step_says_what_it_left() -> None:
+    step = Step(
+        number=1, attempt=1, object="main", command="VACUUM", status=Status.CANCELLED,
+        started_at=START, finished_at=START + 1_500_000, effect={"left": "nothing changed"},
+    )  # fmt: skip
+    stopped = replace(child(1, Status.CANCELLED), error="nothing changed", steps=(step,))
+    lines = job_report.job_lines(parent(stopped), START)
+    assert any(line.endswith("VACUUM  (nothing changed)") for line in lines)
 
 
 def test_lines_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,5 +413,5 @@ def test_a_child_whose_process_died_for_good_is_told_as_recovering() -> None:
 def test_a_cancel_of_what_was_to_be_looked_after_tells_what_that_means() -> None:
     lost = replace(child(status=Status.RUNNING), status=Status.PENDING, recovering=True, cancel_requested_at=START)
     over = replace(lost, status=Status.CANCELLED, error="nobody has looked")
-    lines = list(report.cancel_lines(parent(lost), parent(over), JobId(42, 1)))
+    lines = list(report.cancel_lines(parent(lost), parent(over), JobId(42, 1), START))
     assert lines == ["#42.1 sales.db vacuum cancelled: nobody has looked"]

@@ -82,6 +82,7 @@ def test_limits_and_pins_are_told() -> None:
     form = json_form.job(job)
     assert form["options"] == {
         "on_failure": "continue",
+        "on_step_failure": "continue",
         "lock_timeout": 5.0,
         "time_limit": 5400.0,
         "until": "06:00",

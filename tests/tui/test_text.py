@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine import CheckLevel, Options
+from engine import CheckLevel, OnFailure, Options, ServerOptions
 from tui.text import (
     cells,
     counted,
@@ -62,6 +62,8 @@ def test_size_change(before: float | None, after: float | None, shown: str) -> N
         ("sqlite:///srv/sales.db", "sales.db"),
         ("sqlite:///srv/my%20shop%23.db", "my shop#.db"),
         ("/srv/sales.db", "sales.db"),
+        ("/srv/100%41.db", "100%41.db"),
+        ("sqlite:///srv/100%2541.db", "100%41.db"),
         ("sqlite:///srv/evil%1b%5b2J.db", "evil\\x1b[2J.db"),
     ],
 )
@@ -101,6 +103,11 @@ def test_options_in_words_say_only_what_was_asked_for() -> None:
     assert options_in_words(Options(check=CheckLevel.QUICK))[2:] == ["quick check"]
     assert options_in_words(Options(verify=True, check=CheckLevel.FULL))[2:] == ["verified by full checks"]
     assert options_in_words(Options(jobs=2, force=True))[2:] == ["2 at once", "forced"]
+    server = ServerOptions(max_lag=64 * 1024 * 1024, buffer_usage_limit=2048, yield_after=2.0, truncate=False)
+    assert options_in_words(Options(on_step_failure=OnFailure.STOP, server=server))[2:] == [
+        *("stop at the first step that fails", "no truncate", "buffer usage limit 2MB", "max lag 64MB"),
+        "yield after 2 s",
+    ]
 
 
 def test_times_and_counts() -> None:

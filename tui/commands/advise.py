@@ -17,19 +17,22 @@ from tui import json_form
 from tui.commands import output
 from tui.commands.advising import adviser
 from tui.commands.exit_codes import OK
+from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, target_entries
 from tui.text import plain
 
-BUDGET: Final = 0.5
-"""Seconds for each target that may be spent on facts which are dear to get, unless all of them are wanted."""
-_COLOUR: Final = {Level.NOW: "31", Level.SOON: "33", Level.NONE: "32"}
+_COLOUR: Final = {Level.NOW: "31", Level.SOON: "33", Level.UNKNOWN: "35", Level.NONE: "32"}
+
+
+NOT_ALL: Final = "unknown: not everything was looked at; dbtend advise --thorough takes all the time it needs"
 
 
 def advise(args: argparse.Namespace, settings: Settings) -> int:
     if not args.words:
         raise UsageError("advise", "no TARGET was given", "such as: dbtend advise sales.db")
     targets = [entry.url for entry in target_entries(args.words, settings.config())]
-    advice = asyncio.run(_advice(targets, settings, None if args.thorough else BUDGET))
+    ask_for_missing(targets)
+    advice = asyncio.run(_advice(targets, settings, None if args.thorough else look.BUDGET))
     if args.json:
         output.document({"advice": [json_form.advice(url, one) for url, found in advice for one in found]})
     else:
@@ -38,6 +41,8 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
         coloured = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         blocks = ["\n".join(advice_lines(url, found, width=width, coloured=coloured)) for url, found in advice]
         output.line("\n\n".join(blocks))
+        if any(one.level is Level.UNKNOWN for _, found in advice for one in found):
+            output.line(f"\n{NOT_ALL}")
     return OK
 
 
@@ -52,9 +57,12 @@ def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, colou
     """What one target needs: the operations below each other, their reasons wrapped at `width` (None: never)."""
     yield plain(url)
     names = max(len(one.operation) for one in advice)
-    indent = " " * (2 + names + 2 + 4 + 2)
+    levels = max(4, *(len(one.level) for one in advice))
+    indent = " " * (2 + names + 2 + levels + 2)
     for one in advice:
-        level = f"\x1b[{_COLOUR[one.level]}m{one.level:4}\x1b[0m" if coloured else f"{one.level:4}"
+        level = f"{one.level:{levels}}"
+        if coloured:
+            level = f"\x1b[{_COLOUR[one.level]}m{one.level}\x1b[0m" + level[len(one.level) :]
         text = plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else "")
         lines = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
         yield f"  {one.operation:{names}}  {level}  {lines[0]}"

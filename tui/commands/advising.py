@@ -7,18 +7,15 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
 
-from engine import Advice, Engine, Past, Plan, Request, look
+from engine import Advice, Engine, Level, Past, Plan, Request, look
 from engine.advice import needed
 from engine.clock import now
 from engine.errors import StoreError
+from engine.words import listed
 from tui.commands import output
 from tui.commands.settings import Settings
 from tui.text import plain, target_name
-
-NEEDED_BUDGET: Final = 3.0
-"""Seconds for each target that finding out what is needed may take, besides the looks that take no time."""
 
 
 class Adviser:
@@ -79,7 +76,7 @@ async def _only_needed(asked: Sequence[Request], settings: Settings) -> tuple[li
     requests, said = [], []
     async with adviser(settings) as looking:
         for request in asked:
-            advice = await looking.advise(request.target, budget=NEEDED_BUDGET)
+            advice = await looking.advise(request.target, budget=look.BUDGET)
             if (narrowed := needed(request, advice)) is not None:
                 requests.append(narrowed)
             else:
@@ -88,8 +85,12 @@ async def _only_needed(asked: Sequence[Request], settings: Settings) -> tuple[li
 
 
 def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
-    """`sales.db needs nothing`, and a line for each operation that says why not."""
+    """`sales.db needs nothing`, as far as that is known, and a line for each operation that says why not."""
     wanted = [one for one in advice if one.operation in request.operations]
     width = max((len(one.operation) for one in wanted), default=0)
     reasons = [f"  {one.operation:{width}}  {plain(one.reason)}" for one in wanted]
-    return [f"{target_name(request.target)} needs nothing", *reasons]
+    unsure = listed([one.operation for one in wanted if one.level is Level.UNKNOWN])
+    summary = f"{target_name(request.target)} needs nothing"
+    if unsure:
+        summary += f" that is known: {unsure} unknown (dbtend advise --thorough looks at everything)"
+    return [summary, *reasons]

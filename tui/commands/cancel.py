@@ -7,6 +7,7 @@ import asyncio
 from pathlib import Path
 
 from engine import Engine, JobId, ParentJob
+from engine.clock import now
 from engine.errors import UsageError
 from tui import json_form
 from tui.commands import output, report, values
@@ -27,7 +28,7 @@ def cancel(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         output.document({"jobs": [json_form.job(job)]})
     else:
-        for line in report.cancel_lines(before, job, wanted):
+        for line in report.cancel_lines(before, job, wanted, now()):
             output.line(line)
     return OK
 

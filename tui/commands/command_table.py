@@ -51,6 +51,10 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--on-failure", type=values.on_failure, metavar="continue|stop", help="what follows a failed operation"
     )
+    parser.add_argument(
+        "--on-step-failure", type=values.on_step_failure, metavar="continue|stop",
+        help="what follows, inside one operation, a table or index that failed (default: continue)",
+    )  # fmt: skip
     parser.add_argument("--lock-timeout", type=values.seconds, metavar="SECONDS", help="how long to wait for a lock")
     parser.add_argument(
         "--time-limit", type=values.time_limit, metavar="DURATION", help="30m, 2h: after it no operation starts"
@@ -156,6 +160,8 @@ def _cancel_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _worker_options(parser: argparse.ArgumentParser) -> None:
+    # How who starts a worker hands it what was typed; it is no option for people.
+    parser.add_argument("--passwords-from-stdin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--idle-exit", type=values.seconds, metavar="SECONDS", help="end after so long without work")
     _workers_option(parser)
     _grace_option(parser)

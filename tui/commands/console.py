@@ -22,6 +22,7 @@ from tui.commands.arguments import COMMANDS
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, target_entries
 from tui.saved_targets import SavedTargets
+from tui.target_names import canonical
 from tui.worker_process import DetachedWorker
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def open_console(
                 engine,
                 targets,
                 ensure_worker=worker.ensure,
+                worker_knows_password_of=lambda url: worker.knows_password_of(canonical(url)),
                 saved=saved,
                 config=config,
                 examine=lambda: _examine(settings, targets),

@@ -14,11 +14,14 @@ from tui import json_form
 from tui.commands import output, plan_report, report
 from tui.commands.advising import adviser, to_run
 from tui.commands.exit_codes import OK, REFUSED
+from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, requests
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
-    asked = to_run(requests(args, settings.config()), args, settings)
+    wanted = requests(args, settings.config())
+    ask_for_missing(request.target for request in wanted)
+    asked = to_run(wanted, args, settings)
     plans = asyncio.run(_plans(asked, settings))
     if args.json:
         output.document({"jobs": [json_form.plan(plan) for plan in plans]})

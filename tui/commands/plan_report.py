@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from engine import OperationPlan, Plan
 from tui.facts import number
-from tui.planned import extent, step_notes, verdict, whole_extent
+from tui.planned import extent, step_notes, unusual, verdict, whole_extent
 from tui.text import plain, size
 
 
@@ -15,6 +15,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [
         f"{plain(plan.target)}  {plan.engine}  {size(number(plan.before, 'size'))}",
         f"{whole_extent(plan.operations)}; nothing has run yet",
+        *([f"options: {plain(how)}"] if (how := unusual(plan)) else []),
         *(f"warning: {plain(warning)}" for warning in plan.warnings),
     ]
     for operation in plan.operations:

@@ -11,10 +11,12 @@ from engine import (
     ParentJob,
     Reason,
     Status,
+    look,
     remaining,
     run_duration,
 )
-from engine.words import span
+from engine.jobs import CANNOT_STOP, WRITING_BACK
+from engine.words import NOT_BEGUN, span
 from tui.effects import effect, found_damage, steps_taken
 from tui.facts import number
 from tui.text import (
@@ -77,6 +79,8 @@ def ending(child: ChildJob, width: int | None = None) -> str:
     seconds = run_duration(child, child.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if seconds is not None and child.status is not Status.SKIPPED else ""
     phrase = child.status.value + took
+    if child.status is Status.CANCELLED and child.started_at is None and not child.error:
+        return f"{phrase}: {NOT_BEGUN}"
     if found := found_damage(child):
         phrase += f": {found}"
     else:
@@ -86,7 +90,7 @@ def ending(child: ChildJob, width: int | None = None) -> str:
         did = effect(child, None if width is None else width - cells(phrase) - 2)
         if not did and child.status is Status.COMPLETED:
             did = steps_taken(child)
-        phrase += f", {did}" if did else ""
+        phrase += f"{';' if child.error else ','} {did}" if did else ""
     if child.warnings:
         phrase += f", {counted(len(child.warnings), 'warning')}: {plain('; '.join(child.warnings))}"
     return phrase
@@ -158,11 +162,12 @@ def state(child: ChildJob) -> str:
     return "cancelling" + (f" ({child.progress.phase})" if child.progress.phase else "")
 
 
-def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId) -> Iterator[str]:
-    """What became of a wish to cancel a job, or one child of it."""
+def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId, at: int) -> Iterator[str]:
+    """What becomes of a job, or one child of it, that was asked to end; `at`: the time now."""
     if asked.ordinal is None and before.status.is_final:
         yield f"#{before.id} {target_name(before.target)} {_over_already(before)}"
         return
+    goes_on = False
     for was, child in zip(before.children, after.children, strict=True):
         if asked.ordinal is not None and child.id != asked:
             continue
@@ -170,11 +175,26 @@ def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId) -> Iterator[
         if was.status.is_final:
             yield f"{name} {_over_already(was)}"
         elif child.status.is_final:
-            yield f"{name} {child.status}" + (f": {child.error}" if child.error else "")
-        elif was.cancel_requested_at is not None:
-            yield f"{name} {child.status}, cancel was requested already at {local_time(was.cancel_requested_at)}"
+            yield f"{name} {child.status}: {plain(child.error) if child.error else NOT_BEGUN}"
         else:
-            yield f"{name} {child.status}, cancel requested"
+            goes_on = True
+            already = f" already at {local_time(was.cancel_requested_at)}" if was.cancel_requested_at else ""
+            yield f"{name} {child.status}, cancel {'was requested' if already else 'requested'}{already}"
+            yield from _what_follows(child, after.target, at)
+    if goes_on:
+        yield f"what really happened: dbtend show {asked}"
+
+
+def _what_follows(child: ChildJob, target: str, at: int) -> Iterator[str]:
+    by_force = f"dbtend cancel {child.id} --force ends it all the same"
+    if child.progress.phase in CANNOT_STOP:
+        does = "writing back" if child.progress.phase == WRITING_BACK else "finishing"
+        left = time_left(remaining(child, at))
+        yield f"  it is {does}, which cannot be interrupted: it will complete" + (f", about {left}" if left else "")
+        yield f"  {by_force}"
+    else:
+        yield "  it ends as soon as that is safe for the data"
+        yield f"  leaves: {look.after_cancel(target, child.operation)}"
 
 
 def _over_already(job: ChildJob | ParentJob) -> str:

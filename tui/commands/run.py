@@ -7,15 +7,16 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine import Engine, OnDuplicate, ParentJob, Request
+from engine import Engine, OnDuplicate, ParentJob, Request, look
 from engine.clock import now
-from engine.errors import StoreError
+from engine.errors import StoreError, UsageError
 from tui import json_form
 from tui.commands import job_report, output, report, values
 from tui.commands.advising import to_run
 from tui.commands.exit_codes import OK
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
+from tui.commands.passwords import ask_for_missing
 from tui.commands.saying_yes import confirmed
 from tui.commands.settings import Settings, one_job, requests
 from tui.commands.views import SilentView, View, view_for_stdout
@@ -24,22 +25,31 @@ from tui.worker_process import DetachedWorker
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    asked = to_run(requests(args, settings.config()), args, settings)
+    wanted = requests(args, settings.config())
+    ask_for_missing(request.target for request in wanted)
+    asked = to_run(wanted, args, settings)
     if not asked:
         if args.json:
             output.document({"jobs": []})
         return OK
-    return _carried_out(_submitting(confirmed(asked)), args, settings)
+    return _carried_out(_submitting(confirmed(asked)), [request.target for request in asked], args, settings)
 
 
 def retry(args: argparse.Namespace, settings: Settings) -> int:
     job = values.parent_id(one_job(args))
     existing_store(settings.store, job)
+    target = asyncio.run(_target_of(settings, job))
+    ask_for_missing([target])
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         return [await engine.retry(job, only_incomplete=args.failed)]
 
-    return _carried_out(submit, args, settings)
+    return _carried_out(submit, [target], args, settings)
+
+
+async def _target_of(settings: Settings, job: int) -> str:
+    async with settings.engine() as engine:
+        return (await engine.job(job)).target
 
 
 def run_requests(store: Path, asked: Sequence[Request], *, as_json: bool = False) -> int:
@@ -54,12 +64,17 @@ def _submitting(asked: Sequence[Request]) -> Submit:
     return submit
 
 
-def _carried_out(submit: Submit, args: argparse.Namespace, settings: Settings) -> int:
+def _carried_out(submit: Submit, targets: Sequence[str], args: argparse.Namespace, settings: Settings) -> int:
     config = settings.config()
     if args.detach:
         worker = DetachedWorker(
             settings.store, workers=args.workers, config_path=settings.given_config, grace=args.grace
         )
+        for target in targets:
+            if not worker.knows_password_of(look.canonical_url(target)):
+                why = "its password was typed here, and the worker process that runs already is not told it"
+                hint = "put it into ~/.pgpass (mode 0600), or leave out --detach"
+                raise UsageError(look.canonical_url(target), why, hint)
         return asyncio.run(_detached(settings.store, submit, worker, as_json=args.json))
     how = Foreground(
         store=settings.store,

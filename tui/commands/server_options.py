@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import fields, replace
-from typing import Final
 
+from engine.config_servers import KB, LEAST_BUFFERS, MOST_BUFFERS, MOST_LAG, MOST_PARALLEL_WORKERS
 from engine.errors import UsageError
 from engine.jobs import ServerOptions, Speed
+from engine.words import bytes_of, memory
 from tui.commands import values
-
-_KILOBYTES: Final = {"kb": 1, "mb": 1024, "gb": 1024 * 1024}
-_MOST_BUFFERS: Final = 16 * 1024 * 1024
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +54,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--yield-after", type=values.seconds, metavar="SECONDS",
-        help="end a step, and go on with the next, where others have waited behind it for so long",
+        help="end a step behind which others have waited for so long: it comes again after the others, 3 times at most",
     )  # fmt: skip
     group.add_argument(
         "--yes", dest="confirmed", action="store_true", default=None,
@@ -85,24 +82,28 @@ def _index_cleanup(typed: str) -> str:
 
 
 def _parallel_workers(typed: str) -> int:
-    if not (typed.isascii() and typed.isdigit() and len(typed) < 5 and int(typed) <= 1024):
+    if not (typed.isascii() and typed.isdigit() and len(typed) < 5 and int(typed) <= MOST_PARALLEL_WORKERS):
         raise UsageError(repr(typed), "is no number of processes", "give a whole number from 0 to 1024")
     return int(typed)
 
 
 def _kilobytes(typed: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,9}) ?(kB|MB|GB)", typed, re.IGNORECASE)
-    size = int(found[1]) * _KILOBYTES[found[2].lower()] if found else 0
-    if not 128 <= size <= _MOST_BUFFERS:
-        raise UsageError(repr(typed), "is no buffer usage limit", "give a size from 128kB to 16GB")
-    return size
+    return _size(typed, "buffer usage limit", LEAST_BUFFERS, MOST_BUFFERS) // KB
 
 
 def _lag(typed: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,9}) ?(kB|MB|GB)", typed, re.IGNORECASE)
-    if not found:
-        raise UsageError(repr(typed), "is no size", "give one such as 64MB")
-    return int(found[1]) * _KILOBYTES[found[2].lower()] * 1024
+    return _size(typed, "lag", 0, MOST_LAG)
+
+
+def _size(typed: str, noun: str, least: int, most: int) -> int:
+    try:
+        value = bytes_of(typed)
+    except ValueError:
+        value = -1
+    if not least <= value <= most:
+        hint = f"give a size from {memory(least)} to {memory(most)}, such as 64MB"
+        raise UsageError(repr(typed), f"is no {noun}", hint)
+    return value
 
 
 def _speed(typed: str) -> Speed:

@@ -54,6 +54,10 @@ def on_failure(typed: str) -> OnFailure:
     return _one_of(typed, OnFailure, "value of --on-failure")
 
 
+def on_step_failure(typed: str) -> OnFailure:
+    return _one_of(typed, OnFailure, "value of --on-step-failure")
+
+
 def status(typed: str) -> Status:
     return _one_of(typed, Status, "status")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import signal
 import sys
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from engine import Engine, Retention
-from engine.errors import DbtendError, StoreLostError
+from engine import Engine, Retention, passwords
+from engine.errors import DbtendError, StoreLostError, UsageError
 from tui.commands import output
 from tui.commands.exit_codes import CANCELLED, FAILED, OK
 from tui.commands.settings import Settings
@@ -28,6 +29,8 @@ log = logging.getLogger("dbtend")
 
 
 def worker(args: argparse.Namespace, settings: Settings) -> int:
+    if args.passwords_from_stdin:
+        _take_passwords()
     config = settings.config()
     grace = config.defaults.grace if args.grace is None else args.grace
     host = _Host(settings.store, args.idle_exit, grace, config.retention)
@@ -40,6 +43,17 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     if pool.stopped_by_force:
         return CANCELLED
     return FAILED if pool.gave_up else OK
+
+
+def _take_passwords() -> None:
+    """Before the first process is forked, so that all of them have them, and those that take their place."""
+    try:
+        given = json.loads(sys.stdin.read())
+        for url, password in given.items():
+            passwords.remember(str(url), str(password))
+    except (ValueError, AttributeError):
+        why = "what is on standard input is no JSON object"
+        raise UsageError("--passwords-from-stdin", why, "leave it out") from None
 
 
 async def _look_into(store: Path) -> None:

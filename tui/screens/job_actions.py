@@ -157,6 +157,7 @@ class JobActions(ConsoleScreen[Result]):
             return
 
         async def retry() -> None:
+            self.console_app.refuse_what_no_worker_can_open([parent.target])
             made = await self.console_app.engine.retry(parent.id)
             self.job_made(made)
             self.console_app.see_to_a_worker()
@@ -174,6 +175,7 @@ class JobActions(ConsoleScreen[Result]):
             refused: list[DbtendError] = []
             for parent_id in sorted(parents):
                 try:
+                    self.console_app.refuse_what_no_worker_can_open([parents[parent_id].target])
                     self.job_made(await self.console_app.engine.retry(parent_id))
                 except DbtendError as error:  # such as one that is under way again already
                     refused.append(error)

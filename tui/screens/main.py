@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from engine import JobId, ParentJob, Request
-from engine.errors import DbtendError, DuplicateRequestError
+from engine.errors import DbtendError, DuplicateRequestError, PasswordNeededError
 from tui.actions import bindings
 from tui.screens import on_demand
 from tui.screens.base import STEPS_EVERY
@@ -177,11 +177,16 @@ class MainScreen(TargetActions):
                 self._plan_awaited = self._board.current
                 self.say("A moment: it is being looked at.")
                 return
-            self.say(nothing_to_run(self._board.state), Role.WARNING)
+            state = self._board.state
+            if state is not None and isinstance(state.error, PasswordNeededError):
+                self.ask_for_password_of(state.entry, state.error)
+            else:
+                self.say(nothing_to_run(state), Role.WARNING)
             return
 
-        name = TargetName.of(self._board.states[number].entry)
-        self.app.push_screen(on_demand.plan_screen(request, name), self._run_if_any)
+        state = self._board.states[number]
+        name = TargetName.of(state.entry)
+        self.app.push_screen(on_demand.plan_screen(request, name, state.advice or ()), self._run_if_any)
 
     def _wanted(self) -> list[Wanted]:
         """What is to run on each of the marked targets."""
@@ -189,7 +194,9 @@ class MainScreen(TargetActions):
 
         states = self._board.states
         return [
-            Wanted(TargetName.of(states[n].entry), self._board.request(n), why_nothing(states[n]))
+            Wanted(
+                TargetName.of(states[n].entry), self._board.request(n), why_nothing(states[n]), states[n].advice or ()
+            )
             for n in self._board.marked
         ]
 
@@ -198,6 +205,7 @@ class MainScreen(TargetActions):
             self.console_app.write(partial(self._submit, requests))
 
     async def _submit(self, requests: list[Request]) -> None:
+        self.console_app.refuse_what_no_worker_can_open(request.target for request in requests)
         try:
             first, *_ = made = await self.console_app.engine.submit(requests)
         except DuplicateRequestError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from textual.screen import ModalScreen, Screen
 
-    from engine import JobId, Request
+    from engine import Advice, JobId, Request
     from tui.examination import Check
     from tui.screens.submitting import SubmittingScreen
     from tui.target_names import TargetName
@@ -46,10 +46,10 @@ def job_screen(job: JobId) -> Screen[None]:
     return JobScreen(job)
 
 
-def plan_screen(request: Request, name: TargetName) -> SubmittingScreen:
+def plan_screen(request: Request, name: TargetName, advice: Sequence[Advice]) -> SubmittingScreen:
     from tui.screens.plan import PlanScreen
 
-    return PlanScreen(request, name)
+    return PlanScreen(request, name, advice)
 
 
 def plans_screen(wanted: Sequence[Wanted]) -> SubmittingScreen:

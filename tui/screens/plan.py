@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine import Plan, Request
+from engine import Advice, Plan, Request
 from engine.errors import DbtendError
 from tui.screens.submitting import Ready, SubmittingScreen
 from tui.target_names import TargetName
@@ -17,11 +17,12 @@ class PlanScreen(SubmittingScreen):
 
     PAGE_TITLE = "Plan"
 
-    def __init__(self, request: Request, name: TargetName) -> None:
-        """`name`: what the user calls the target."""
+    def __init__(self, request: Request, name: TargetName, advice: Sequence[Advice] = ()) -> None:
+        """`name`: what the user calls the target; `advice`: what is known of what it needs."""
         super().__init__()
         self._request = request
         self._target_name = name
+        self._advice = advice
         self._plan: Plan | None = None
         self._error: DbtendError | None = None
 
@@ -30,7 +31,7 @@ class PlanScreen(SubmittingScreen):
 
     async def _load(self) -> None:
         try:
-            self._plan = await self.console_app.engine.plan(self._request)
+            self._plan = await self.console_app.engine.plan(self._request, advice=self._advice)
         except DbtendError as error:
             self._error = error
         self.refresh_page()

@@ -27,8 +27,10 @@ class PlansScreen(SubmittingScreen):
         for number, one in enumerate(self._looked):
             if one.wanted.request is None:
                 continue
+            wanted = one.wanted
             try:
-                self._looked[number] = replace(one, plan=await self.console_app.engine.plan(one.wanted.request))
+                plan = await self.console_app.engine.plan(one.wanted.request, advice=wanted.advice)
+                self._looked[number] = replace(one, plan=plan)
             except DbtendError as error:
                 self._looked[number] = replace(one, error=error)
             self.refresh_page()

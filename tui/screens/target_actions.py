@@ -11,19 +11,20 @@ from textual.binding import BindingType
 
 from engine.config import TargetEntry
 from engine.demo import DATABASE, build_demo_database
-from engine.errors import DbtendError, UsageError
+from engine.errors import DbtendError, PasswordNeededError, UsageError
 from tui.actions import bindings
 from tui.keymap import key_of
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.targets import Targets
 from tui.target_names import TargetName
+from tui.views.hints import examining
 from tui.views.line import Role
 
 NOT_KEPT: Final = "Nothing is kept of this session on a sample: leave it, and start dbtend for databases of yours."
 
 
 class TargetActions(Targets):
-    BINDINGS: ClassVar[list[BindingType]] = bindings("add", "sample", "look")
+    BINDINGS: ClassVar[list[BindingType]] = bindings("add", "sample", "look", "examine")
 
     def can(self, action_id: str) -> bool:
         if self.console_app.is_barred(action_id):
@@ -31,6 +32,8 @@ class TargetActions(Targets):
         here, some = self.focused is self._targets, self._board.state is not None
         if action_id in {"mark-target", "look", "edit", "remove", "test"}:
             return here and some
+        if action_id == "examine":
+            return some and (here or self.focused is self._operations)
         if action_id == "add":
             return here or not some
         if action_id == "sample":
@@ -126,14 +129,40 @@ class TargetActions(Targets):
         self.say(f"Testing the connection to {name} ...")
         try:
             info = await connection.answer_of(self.console_app.engine, entry.url)
+        except PasswordNeededError as error:
+            self.ask_for_password_of(entry, error)
         except DbtendError as error:
             self.say_error(error)
         else:
             self.say(f"{name}: {connection.in_words(info)}.")
+            states = self._board.states.items()
+            self.look_anew([n for n, state in states if state.entry.url == entry.url and state.error is not None])
+
+    def ask_for_password_of(self, entry: TargetEntry, problem: PasswordNeededError) -> None:
+        """Ask, and then test whether it is right."""
+        from tui.screens.password import ask_for_password  # few sessions need it, and all start up
+
+        def test() -> None:
+            self.run_worker(self._test(entry), group="test", exclusive=True)
+
+        ask_for_password(self, TargetName.of(entry), entry.url, problem, test)
 
     def action_look(self) -> None:
         self._choose_target()
         self.look_anew(self._board.at_hand)
+
+    def action_examine(self) -> None:
+        if not self.can("examine"):
+            return
+        self._choose_target()
+        if self.ends_examination():
+            self.look_anew(self._board.at_hand)
+            self.say("It was not looked at as a whole.")
+            return
+        numbers = [number for number in self._board.at_hand if self._board.states[number].info is not None]
+        if numbers:
+            self.say(examining(self._board.states[numbers[0]], len(numbers)))
+            self.examine(numbers)
 
     def action_mark(self) -> None:
         self._choose_target()

@@ -15,11 +15,12 @@ from textual.widgets import Input
 
 from engine import Operation
 from engine.config import TargetEntry, expanded
-from engine.errors import DbtendError
+from engine.errors import DbtendError, PasswordNeededError
 from tui import connection
 from tui.actions import bindings
 from tui.saved_targets import SavedTargets
 from tui.screens.base import ConsoleScreen
+from tui.screens.password import ask_for_password
 from tui.target_form import Filled, Said, about_label, about_name, about_url, entry_of, offered, url_as_saved
 from tui.text import plain
 from tui.views.line import Role, line, wrapped
@@ -156,6 +157,9 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
         self._tell_test("Testing the connection ...", Role.DIM)
         try:
             info = await connection.answer_of(self.console_app.engine, url)
+        except PasswordNeededError as error:
+            ask_for_password(self, "It", url, error, self.action_test)
+            self._tell_test(f"No connection: {error.why}", Role.FAILED)
         except DbtendError as error:
             self._tell_test(f"No connection: {error.why}" + (f" ({error.hint})" if error.hint else ""), Role.FAILED)
         else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from textual import on
 from textual.timer import Timer
+from textual.worker import Worker
 
 from engine import Operation
 from engine.errors import DbtendError, TargetBusyError
@@ -51,6 +52,7 @@ class Targets(JobActions[None]):
         self._operations = OperationList(id="operations").titled("2 Operations")
         self._header = OneLine(id="header")
         self._another_look: Timer | None = None
+        self._examination: Worker[None] | None = None
         self._look_again_in = LOOK_AGAIN
         self._being_built = ""
         """Where a sample is being built; empty where none is."""
@@ -77,15 +79,15 @@ class Targets(JobActions[None]):
             else:
                 self._board.learn(number, info)
             self._show_targets()
-        self.run_worker(self._advise_on(numbers), group="advice")
+        self.run_worker(self._advise_on(numbers, ADVICE_BUDGET), group="advice")
 
-    async def _advise_on(self, numbers: Iterable[int]) -> None:
+    async def _advise_on(self, numbers: Iterable[int], budget: float | None) -> None:
         for number in numbers:
             state = self._board.states.get(number)
             if state is None or state.info is None:
                 continue
             try:
-                advice = await self.console_app.engine.advise(state.entry.url, budget=ADVICE_BUDGET)
+                advice = await self.console_app.engine.advise(state.entry.url, budget=budget)
             except DbtendError as error:
                 self._board.leave_unadvised(number, is_busy=isinstance(error, TargetBusyError))
             else:
@@ -113,6 +115,20 @@ class Targets(JobActions[None]):
         self._look_again_in = LOOK_AGAIN
         self._show_targets()
         self.run_worker(self._look_at(numbers), group="targets")
+
+    def examine(self, numbers: Iterable[int]) -> None:
+        """Look at all of these, however long that takes: because somebody wants to know, and can wait."""
+        self._board.look(numbers)
+        self._show_targets()
+        self._examination = self.run_worker(self._advise_on(numbers, budget=None), group="examination")
+
+    def ends_examination(self) -> bool:
+        """End it; whether there was one."""
+        running, self._examination = self._examination, None
+        if running is None or running.is_finished:
+            return False
+        running.cancel()
+        return True
 
     def begin_to_watch(self) -> None:
         self.set_interval(WATCH_EVERY, self._watch)

@@ -39,11 +39,11 @@ class TypedConfirmScreen(ModalScreen[bool]):
 
     def compose(self) -> Iterator[Widget]:
         with Vertical(id="question"), Vertical(id="box"):
-            yield _page("text", with_labels(self._lines, tags_of(self.app)))
+            yield unfocused_page("text", with_labels(self._lines, tags_of(self.app)))
             typed = Input(id="typed", compact=True)
             typed.cursor_blink = False
             yield typed
-            yield _page("keys", [Line(), footer_line(["confirm", "leave"], WIDTH)])
+            yield unfocused_page("keys", [Line(), footer_line(["confirm", "leave"], WIDTH)])
 
     @on(Input.Submitted)
     def _decide(self, message: Input.Submitted) -> None:
@@ -56,7 +56,8 @@ class TypedConfirmScreen(ModalScreen[bool]):
         self.dismiss(False)
 
 
-def _page(name: str, lines: list[Line]) -> Page:
+def unfocused_page(name: str, lines: list[Line]) -> Page:
+    """A few lines in a question, which are only to be read."""
     page = Page(id=name)
     page.can_focus = False
     page.show(lines)

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
 from tui.effects import effect, steps_taken
-from tui.facts import changes, table
+from tui.facts import changes, table, text
 from tui.keymap import with_keys
 from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, line, named, wrapped
@@ -39,6 +39,9 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
         lines += wrapped(plain(step.command), width, Role.SQL)
         if step.error and step.error != child.error:
             lines += wrapped(step.error, width, Role.FAILED)
+        left = text(step.effect, "left")
+        if left and left != child.error:
+            lines += wrapped(left, width, Role.DIM)
     for warning in child.warnings:
         lines += wrapped(warning, width, Role.WARNING)
     if not child.status.is_final and parent.deadline_at is not None:

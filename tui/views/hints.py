@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.errors import TargetBusyError, TargetUnavailableError
+from engine import Level
+from engine.advice import worst
+from engine.errors import PasswordNeededError, TargetBusyError, TargetUnavailableError
 from tui.keymap import key_of, with_keys
 from tui.text import counted, plain
 from tui.views.line import Line, Role, line, wrapped
@@ -51,6 +53,7 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
     return [
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
         *(wrapped(f"{error.hint[0].upper()}{error.hint[1:]}.", width) if error.hint else []),
+        *(wrapped(with_keys("Or press {test} to type it."), width) if isinstance(error, PasswordNeededError) else []),
         *(wrapped("It was there before: was it moved, or its disk unmounted?", width) if is_gone else []),
         *wrapped(_SEEN_AGAIN if not isinstance(error, TargetBusyError) else _LOOKED_AT_AGAIN, width, Role.DIM),
     ]
@@ -69,7 +72,8 @@ def why_nothing(state: TargetState) -> str:
         return f"{state.error.why} ({state.error.hint})" if state.error.hint else state.error.why
     if state.info is None or state.advice is None:
         return "it has not been looked at yet: go back and come again in a moment"
-    return "nothing is needed, and nothing was chosen"
+    known = "is known to be needed" if worst(state.advice) is Level.UNKNOWN else "is needed"
+    return f"nothing {known}, and nothing was chosen"
 
 
 def go_on_question(number: int) -> tuple[str, str]:
@@ -80,6 +84,14 @@ def go_on_question(number: int) -> tuple[str, str]:
         f"No leaves {them} waiting: {they_start} with the next job that is run here. "
         f"Cancel with {key_of('cancel')} what should not run.",
     )
+
+
+def examining(state: TargetState, number: int) -> str:
+    """What is said where somebody wants a look at everything; `number`: at so many targets."""
+    what = plain(state.entry.name) if number == 1 else counted(number, "target")
+    blocks = state.info is not None and state.info.facts.get("journal_mode", "wal") != "wal"
+    wait = " Who writes to it waits meanwhile." if blocks and number == 1 else ""
+    return f"Looking at all of {what}, however long that takes; {key_of('examine')} again ends it.{wait}"
 
 
 def no_jobs(width: int, *, read_only: bool) -> list[Line]:

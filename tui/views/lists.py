@@ -13,6 +13,7 @@ from engine.advice import worst
 from engine.config import TargetEntry
 from engine.errors import DbtendError, TargetBusyError
 from tui.facts import number
+from tui.keymap import key_of
 from tui.target_names import TargetName
 from tui.text import GLYPH, plain, size
 from tui.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
@@ -36,8 +37,13 @@ class TargetState:
 
 
 _UNSAVED: Final = " unsaved"
-_WORDS: Final = {Level.NOW: "now", Level.SOON: "soon", Level.NONE: "ok"}
-_ROLES: Final = {Level.NOW: Role.FAILED, Level.SOON: Role.WARNING, Level.NONE: Role.DIM}
+_WORDS: Final = {Level.NOW: "now", Level.SOON: "soon", Level.UNKNOWN: "unknown", Level.NONE: "ok"}
+_ROLES: Final = {
+    Level.NOW: Role.FAILED,
+    Level.SOON: Role.WARNING,
+    Level.UNKNOWN: Role.TEXT,
+    Level.NONE: Role.DIM,
+}
 
 
 def target_rows(
@@ -138,6 +144,8 @@ def _checkbox(name: Operation, words: str, advice: Advice | None, chosen: Collec
 
 def _why(advice: Advice, width: int, *, indent: int) -> list[Line]:
     text = f"{advice.reason} ({advice.gain})" if advice.gain else advice.reason
+    if advice.level is Level.UNKNOWN:
+        text += f"; {key_of('examine')} looks at everything"
     return wrapped(text, width, Role.TEXT, indent=indent, key=advice.operation)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import OperationPlan, Plan, Verdict
-from tui.planned import StepNotes, extent, step_notes, verdict, whole_extent
+from tui.planned import StepNotes, extent, step_notes, unusual, verdict, whole_extent
 from tui.text import plain
 from tui.views.header import facts_in_words
 from tui.views.line import Line, Role, line, named, wrapped
@@ -17,6 +17,7 @@ def plan_document(plan: Plan, name: str, width: int) -> list[Line]:
         line(*named(name), ("  " + "  ".join(map(plain, facts_in_words(plan.before))), Role.DIM)),
         *wrapped(f"{whole_extent(plan.operations)}; nothing has run yet.", width),
     ]
+    lines += wrapped(f"options: {plain(how)}", width, Role.DIM) if (how := unusual(plan)) else []
     for warning in plan.warnings:
         lines += wrapped(warning, width, Role.WARNING)
     for number, operation in enumerate(plan.operations, 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine import Plan, Request, Verdict
+from engine import Advice, Plan, Request, Verdict
 from engine.errors import DbtendError
 from tui.planned import duration_of
 from tui.target_names import TargetName
@@ -28,6 +28,8 @@ class Wanted:
     request: Request | None
     """None: nothing."""
     why_nothing: str = ""
+    advice: Sequence[Advice] = ()
+    """What is known of what it needs."""
 
 
 @dataclass(frozen=True, slots=True)

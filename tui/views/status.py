@@ -76,7 +76,7 @@ def _why(child: ChildJob, path: str, width: int) -> str:
     """Why it did not complete: its error, or where that would be cut what matters most of it."""
     reason = reason_in_words(child.reason) if child.reason else ""
     if not child.error:
-        return reason
+        return "not begun" if child.status is Status.CANCELLED and child.started_at is None else reason
     error = plain(child.error.removeprefix(f"{path}: ").splitlines()[0])
     if cell_len(error) <= width:
         return error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries to get a connection, where the server restarts."""
-GAVE_WAY: Final = "others waited behind it, so it gave way"
+MOST_TURNS: Final = 3
+"""How often a step is begun that gives way to others."""
 SURELY_ALIVE: Final = 0.02
 """Seconds after its use in which nobody asks a connection whether it is still there."""
 
@@ -58,6 +60,8 @@ class PostgresSession:
         """With when each was used the last time."""
         self._measured = Measured(reader)
         self._leftovers_before: set[int] | None = None
+        self._gave_way: Counter[PgStep] = Counter()
+        """How often each step did."""
         self._totals = Totals()
         self._planned_tables: set[int] = set()
         self._check_level = CheckLevel.FULL
@@ -197,16 +201,25 @@ class PostgresSession:
             held_by=await self._held_by() if effect.get("rows_kept") else "",
         )
         if result.status is Status.CANCELLED and watched.gives_way.is_set() and not context.cancel.is_set():
-            result = replace(result, status=Status.SKIPPED, error=GAVE_WAY, warnings=(f"{step.object}: {GAVE_WAY}",))
+            result = self._put_off(step, result)
         if step.method is Method.CHECK and result.status in {Status.COMPLETED, Status.FAILED}:
             is_index = "bt_index_check" in step.command
             self._totals.add_check(step.object, result, self._check_level, is_index=is_index)
-        if step.method is not Method.STATISTICS:
+        if step.method is not Method.STATISTICS and not result.again:
             self._totals.add(result)
         if result.status is not Status.COMPLETED:
             told = await self._remove_own_leftovers(step)
             result = replace(result, warnings=(*result.warnings, *told))
         return result
+
+    def _put_off(self, step: PgStep, result: StepResult) -> StepResult:
+        """It gave way: another time, but not for ever."""
+        self._gave_way[step] += 1
+        if self._gave_way[step] < MOST_TURNS:
+            why = "others waited behind it, so it gave way: it comes again after the others"
+            return replace(result, status=Status.SKIPPED, error=why, again=True)
+        why = f"others waited behind it each time, so it gave way {MOST_TURNS} times"
+        return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
 
     async def _held_by(self) -> str:
         with contextlib.suppress(TargetError):

@@ -66,9 +66,12 @@ class PostgresTarget:
             raise UsageError(f"index cleanup {server.index_cleanup!r}", "is unknown", "choose from auto, on, off")
 
     def needs_yes(self, operation: Operation, options: Options) -> str:
-        if operation is Operation.REINDEX and options.server.offline:
+        if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:
             return offer.OFFLINE_REINDEX
         return offer.OFFERS[operation].needs_yes
+
+    def after_cancel(self, operation: Operation) -> str:
+        return offer.OFFERS[operation].after_cancel
 
     def is_repeatable(self, operation: Operation) -> bool:
         return offer.OFFERS[operation].is_repeatable

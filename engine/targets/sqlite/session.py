@@ -26,12 +26,14 @@ from engine.targets.sqlite.running.checking import Findings, findings_of
 from engine.targets.sqlite.running.courtesy import Company, Courtesy, company
 from engine.targets.sqlite.running.effects import Effects, summary_facts
 from engine.targets.sqlite.running.execution import Work
+from engine.targets.sqlite.running.left import COPY_REMOVED, NOTHING_CHANGED, left_by
 from engine.targets.sqlite.running.warming import ReadingAhead
 from engine.targets.sqlite.running.writing_behind import written_behind
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change, why_read_only
 from engine.targets.sqlite.system.holders import blocking_writers, holders, in_use, in_words
 from engine.targets.sqlite.system.unfinished import UnfinishedCopy
+from engine.words import NOT_BEGUN
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
@@ -149,12 +151,15 @@ class SqliteSession:
         if self._damaged and step.method in WRITING:
             return StepResult(status=Status.SKIPPED, error="not done: nothing more is written to a damaged database")
         if not self._force and (problems := planning.space_problems(step)):
-            return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems))
+            return StepResult(
+                status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems), left=NOTHING_CHANGED
+            )
         patience = self._patience(step)
+        work: Work | None = None
         try:
             await self._courtesy.give_way(context.cancel)
             if context.cancel.is_set():
-                return StepResult(status=Status.CANCELLED)
+                return await self._with_what_is_left(StepResult(status=Status.CANCELLED), step, work)
             if step.method in WRITING:
                 check_writable(self._path)
             async with self._a_connection(context.cancel) as connection:
@@ -167,12 +172,26 @@ class SqliteSession:
                     await statement.nobody_else_uses(connection.aio)
                 behind = written_behind(self._path) if step.write_behind else contextlib.nullcontext()
                 with self._courtesy.holding(self._keeps_others_from_writing(step)):
+                    work = self._work(step, connection, context, patience)
                     async with behind:
-                        return await self._carry_out(step, connection, context, patience)
+                        result = await self._carry_out(work)
         except TargetError as error:
-            return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
+            result = StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
         except sqlite3.Error as error:
-            return await self._failure(error, step, context, patience)
+            result = await self._failure(error, step, context, patience)
+        return await self._with_what_is_left(result, step, work)
+
+    async def _with_what_is_left(self, result: StepResult, step: SqliteStep, work: Work | None) -> StepResult:
+        """The result of a step, with what there is of it where it did not complete.
+
+        `work`: None where it did not begin. What a check found is all there is to say of it.
+        """
+        if result.status not in {Status.CANCELLED, Status.FAILED} or result.findings:
+            return result
+        if work is None and step.method is Method.COPY_CHECK and self._copy is not None:
+            self._discard_copy()
+            return replace(result, left=COPY_REMOVED)
+        return replace(result, left=NOT_BEGUN if work is None else await left_by(work))
 
     def _keeps_others_from_writing(self, step: SqliteStep) -> bool:
         if step.method in WRITING:
@@ -180,10 +199,8 @@ class SqliteSession:
         # Of several readers at once one always goes on: a pause of another would be of use to nobody.
         return step.method in CHECKING and not self._is_wal and not self._reads_at_once
 
-    async def _carry_out(
-        self, step: SqliteStep, connection: MeteredConnection, context: StepContext, patience: float
-    ) -> StepResult:
-        work = Work(
+    def _work(self, step: SqliteStep, connection: MeteredConnection, context: StepContext, patience: float) -> Work:
+        return Work(
             connection=connection,
             path=self._path,
             step=step,
@@ -192,6 +209,9 @@ class SqliteSession:
             is_wal=self._is_wal,
             copy=self._copy,
         )
+
+    async def _carry_out(self, work: Work) -> StepResult:
+        step = work.step
         try:
             result = await execution.METHODS[step.method](work)
         finally:

@@ -70,6 +70,9 @@ class SqliteTarget:
     def needs_yes(self, operation: Operation, options: Options) -> str:
         return ""  # whoever has the file open waits, for seconds
 
+    def after_cancel(self, operation: Operation) -> str:
+        return offer.OFFERS[operation].after_cancel
+
     def is_repeatable(self, operation: Operation) -> bool:
         return True  # what dies with its process is rolled back at the next open
 

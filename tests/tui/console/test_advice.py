@@ -14,6 +14,7 @@ from engine import CheckLevel, Engine, Operation
 from tests.sqlite_files import transaction
 from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
 from tui.app import DbtendApp
+from tui.screens import targets
 from tui.target_board import TargetBoard
 
 STORE = Path("jobs.db")
@@ -21,7 +22,7 @@ STORE = Path("jobs.db")
 
 def levels(console: Console) -> dict[str, str]:
     lines = (line[4:].split() for line in console.lines("#operations") if line.startswith("["))
-    return {words[0]: words[-1] for words in lines if words[-1] in {"now", "soon", "ok"}}
+    return {words[0]: words[-1] for words in lines if words[-1] in {"now", "soon", "unknown", "ok"}}
 
 
 def check_row(console: Console) -> str:
@@ -114,6 +115,44 @@ async def test_where_nothing_can_be_known_what_is_usual_is_chosen(
         assert chosen(console) == ["vacuum", "analyze", "reindex", "optimize"]
         assert levels(console) == {}
         assert "kB" in console.lines("#targets")[0]
+
+
+async def test_what_there_was_no_time_for_is_looked_at_where_somebody_wants_to_know(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "ADVICE_BUDGET", 0.0)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        assert levels(console)["analyze"] == "unknown"
+        await console.press("x")
+        assert levels(console)["analyze"] == "soon"
+
+
+async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    advise, ended = Engine.advise, asyncio.Event()
+
+    async def for_ever(self: Engine, target: str, *, budget: float | None) -> object:
+        if budget is not None:
+            return await advise(self, target, budget=budget)
+        try:
+            return await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(Engine, "advise", for_ever)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.pilot.press("x")
+        assert console.message.startswith("Looking at all of sales.db, however long that takes; x again ends it.")
+        assert "looking" in console.lines("#targets")[0]
+        await console.press("x")
+        assert ended.is_set()
+        assert console.lines("#targets")[0].split()[-1] == "soon"
+
+
+async def test_the_plan_gives_the_reason_that_stood_beside_the_operation(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(operations=(Operation.VACUUM,)), clock=clock, size=(120, 40)) as console:
+        await console.press("r")
+        (advice,) = [a for a in await console.engine.advise(str(sales)) if a.operation is Operation.VACUUM]
+        assert advice.reason in " ".join(line.strip() for line in console.lines("#page"))
 
 
 async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(

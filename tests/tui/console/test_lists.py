@@ -6,6 +6,7 @@ from engine import Advice, CheckLevel, EngineName, Level, Operation, OperationIn
 from engine.config import TargetEntry
 from engine.errors import TargetBusyError, TargetUnavailableError
 from tests.building import SQLITE_OPERATIONS
+from tui.views.hints import why_nothing
 from tui.views.line import Role
 from tui.views.lists import TargetState, operation_rows, target_rows
 
@@ -81,6 +82,19 @@ def test_a_narrow_list_keeps_the_level() -> None:
     advice = [Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.SOON, reason="")]
     rows = operation_rows(OFFERED, advice, (), None, width=24, height=9)
     assert rows[6].text == "[ ] incremental-va… soon"
+
+
+def test_what_nobody_looked_at_is_not_said_to_be_well() -> None:
+    advice = (
+        Advice(operation=Operation.VACUUM, level=Level.UNKNOWN, reason="no page is free; half filled ones were not"),
+        Advice(operation=Operation.ANALYZE, level=Level.NONE, reason=""),
+    )
+    rows = [row.text.rstrip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=100)]
+    assert rows[0].split() == ["[", "]", "vacuum", "unknown"]
+    assert rows[1] == "    no page is free; half filled ones were not; x looks at everything"
+    state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=advice)
+    assert word_of(state) == ("unknown", Role.TEXT)
+    assert why_nothing(state) == "nothing is known to be needed, and nothing was chosen"
 
 
 def test_how_urgent_a_target_is() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.config import TargetEntry
+from engine.config import TargetEntry, parse_config
 from tests.postgres_databases import Database
 from tests.tui.console.harness import Clock, open_console
 
@@ -41,3 +41,28 @@ async def test_what_locks_everybody_out_is_asked_for_by_name(database: Database,
         assert console.message == "Nothing was done."
         await console.press("enter", *"shop", "enter")
         await console.until(lambda: any("1 table rewritten" in line for line in console.lines("#jobs")))
+
+
+async def test_what_the_config_file_says_of_a_server_is_in_the_plan_and_in_the_job(
+    database: Database, tmp_path: Path, clock: Clock
+) -> None:
+    database("CREATE TABLE item (id int)", "INSERT INTO item VALUES (1)")
+    text = f"""
+[targets.shop]
+url = "{database.url}"
+operations = ["vacuum"]
+schemas = ["public"]
+speed = "gentle"
+max_lag = "64MB"
+on_step_failure = "stop"
+"""
+    (shop,) = parse_config(text, "f").targets
+    async with open_console(tmp_path / "jobs.db", shop, clock=clock, size=(120, 40), workers=1) as console:
+        await console.until(lambda: any("[x] vacuum" in line for line in console.lines("#operations")))
+        await console.press("r")
+        said = "options: stop at the first step that fails, schemas public, speed gentle, max lag 64MB"
+        await console.until(lambda: any(said in line for line in console.lines("#page")))
+        await console.press("enter")
+        await console.until(lambda: any("1 table vacuumed" in line for line in console.lines("#jobs")))
+        (job,) = await console.engine.history()
+        assert job.request.options == shop.options

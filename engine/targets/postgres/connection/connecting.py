@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
-from engine.errors import TargetUnavailableError
+from engine import passwords
+from engine.errors import PasswordNeededError, TargetUnavailableError
 from engine.targets.postgres.connection.errors import connecting_error
 from engine.targets.postgres.connection.naming import Address
 
@@ -80,13 +82,19 @@ async def connect(
     Raises TargetError.
     """
     parameters, what = address.parameters, address.url
+    password = passwords.typed_for(address.url)
     asked: dict[str, Any] = {**{key: value for key, value in _KEEPALIVE.items() if key not in parameters}, **parameters}
+    if password is not None:
+        asked["password"] = password
     try:
         connection = await psycopg.AsyncConnection.connect(autocommit=True, application_name=name, **asked)
     except (psycopg.Error, OSError) as error:
-        raise connecting_error(what, error) from None
+        problem = connecting_error(what, error, typed=password is not None)
+        if isinstance(problem, PasswordNeededError):
+            passwords.drop(what)
+        raise problem from None
     try:
-        server = await _set_up(connection, name, lock_timeout, statement_timeout, what)
+        server = await _set_up(connection, name, lock_timeout, statement_timeout, what, asked)
         if read_only:
             await connection.execute("SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false)")
     except BaseException as error:
@@ -98,7 +106,12 @@ async def connect(
 
 
 async def _set_up(
-    connection: Connection, name: str, lock_timeout: float, statement_timeout: float, what: str
+    connection: Connection,
+    name: str,
+    lock_timeout: float,
+    statement_timeout: float,
+    what: str,
+    asked: Mapping[str, str],
 ) -> Server:
     version = connection.info.server_version
     milliseconds = max(round(lock_timeout * 1000), 1)  # 0 would mean to wait for ever
@@ -109,9 +122,11 @@ async def _set_up(
         "search_path": "",
         "client_min_messages": "notice",
         "application_name": name,
-        "tcp_keepalives_idle": "30",
-        "tcp_keepalives_interval": "10",
-        "tcp_keepalives_count": "3",
+        # The server gives a network up that drops everything after as long as we do.
+        "tcp_keepalives_idle": asked["keepalives_idle"],
+        "tcp_keepalives_interval": asked["keepalives_interval"],
+        "tcp_keepalives_count": asked["keepalives_count"],
+        "tcp_user_timeout": asked["tcp_user_timeout"],
     }
     if version >= 140_000:
         settings["idle_session_timeout"] = "0"

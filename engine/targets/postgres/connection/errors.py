@@ -9,7 +9,14 @@ from typing import Final
 
 import psycopg
 
-from engine.errors import TargetBusyError, TargetError, TargetRefusedError, TargetUnavailableError
+from engine import passwords
+from engine.errors import (
+    PasswordNeededError,
+    TargetBusyError,
+    TargetError,
+    TargetRefusedError,
+    TargetUnavailableError,
+)
 from engine.jobs import Reason
 
 LOCK_TIMEOUT: Final = "55P03"
@@ -25,13 +32,20 @@ _PASSWORD: Final = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r
 _USER_INFO: Final = re.compile(r"(\w://[^:/@\s]*):[^@\s]*@")
 
 
+TELLING: Final = 4
+"""Characters that a secret has at least: a shorter one is in every other word, and gives nothing away there."""
+
+
 def redacted(text: str) -> str:
     """Words of a driver or a server without what may be a password."""
-    if not ("password" in text.lower() or "://" in text or os.environ.get("PGPASSWORD")):
+    known = [*filter(None, (os.environ.get("PGPASSWORD"),)), *passwords.typed().values()]
+    if not (known or "password" in text.lower() or "://" in text):
         return text
     text = _USER_INFO.sub(r"\1:***@", _PASSWORD.sub(r"\1***", text))
-    known = os.environ.get("PGPASSWORD")
-    return text.replace(known, "***") if known else text
+    for secret in known:
+        if len(secret) >= TELLING:
+            text = text.replace(secret, "***")
+    return text
 
 
 def said(error: BaseException) -> str:
@@ -41,16 +55,20 @@ def said(error: BaseException) -> str:
     return redacted(lines[0] if lines else type(error).__name__)
 
 
+NONE_FOUND: Final = "it asks for a password, and none was found"
+WHERE_PASSWORDS_ARE: Final = (
+    "put it into ~/.pgpass (mode 0600) or a service file; one that is typed at a terminal is only known there"
+)
+
 # A refused connection has no SQLSTATE, only words; where they are in another language, they are passed on as they are.
 _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
     (
         r"too many clients|too many connections|remaining connection slots",
         TargetBusyError, "the server has no connection left", "end some, or raise max_connections",
     ),
+    (r"no password supplied|fe_sendauth", PasswordNeededError, NONE_FOUND, WHERE_PASSWORDS_ARE),
     (
-        r"password authentication failed|no password supplied|fe_sendauth",
-        TargetUnavailableError, "the password is missing or wrong",
-        "put it into ~/.pgpass (mode 0600) or a service file, or set PGPASSFILE",
+        r"password authentication failed", TargetUnavailableError, "the password is wrong", WHERE_PASSWORDS_ARE,
     ),
     (r'role "[^"]*" does not exist', TargetUnavailableError, "there is no such role", "check the user in the target"),
     (
@@ -81,9 +99,13 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
 )  # fmt: skip
 
 
-def connecting_error(what: str, error: BaseException) -> TargetError:
-    """Why a connection cannot be had."""
-    words = redacted(str(error))
+def connecting_error(what: str, error: BaseException, *, typed: bool = False) -> TargetError:
+    """Why a connection cannot be had. `typed`: whether it was tried with a password that somebody had typed."""
+    words = str(error)
+    if isinstance(error, psycopg.Error) and error.pgconn is not None and error.pgconn.needs_password:
+        return PasswordNeededError(what, NONE_FOUND, WHERE_PASSWORDS_ARE)
+    if typed and "password authentication failed" in words:
+        return PasswordNeededError(what, "the password that was typed is wrong", WHERE_PASSWORDS_ARE)
     for pattern, kind, why, hint in _REFUSALS:
         if re.search(pattern, words):
             return kind(what, why, hint)

@@ -87,7 +87,7 @@ def operation_infos() -> tuple[OperationInfo, ...]:
 
 def keeps_out(operation: Operation, options: ServerOptions) -> str:
     """Whom an operation cannot go on beside: a key of `reading.locks.CONFLICTS`."""
-    if operation is Operation.REINDEX and options.offline:
+    if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.offline:
         return "writers"
     return "everybody" if OFFERS[operation].lock == BLOCKS_EVERYONE else "maintenance"
 

@@ -10,7 +10,7 @@ from engine.errors import UsageError
 from engine.jobs import CheckLevel, Operation, Options
 from engine.targets.base import OperationPlan
 from engine.targets.postgres.planning import plans
-from engine.targets.postgres.planning.scope import Scope, grant, scope, without_right
+from engine.targets.postgres.planning.scope import Scope, grant, scope, taken_along, without_right
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading import horizon
 from engine.targets.postgres.reading.reader import Reader
@@ -43,8 +43,12 @@ async def plan(reader: Reader, operation: Operation, options: Options) -> Operat
         return OperationPlan(operation=operation, refused=problem)
     tables, indexes = await reader.tables(), await reader.indexes()
     await reader.require((), options.server.schemas)
-    found = scope(operation, options, tables, indexes, await _partitions(reader))
-    planned = await _planned(reader, operation, options, found, {table.oid: table for table in tables})
+    partitions = await _partitions(reader)
+    found = scope(operation, options, tables, indexes, partitions)
+    if operation is Operation.ANALYZE:
+        planned = await _analyze(reader, options, found, partitions)
+    else:
+        planned = await _planned(reader, operation, options, found, {table.oid: table for table in tables})
     if not planned.steps:
         return planned
     return await _in_parallel(reader, planned, options)
@@ -71,24 +75,40 @@ async def plan_needed(reader: Reader, options: Options, needed: Needed) -> Opera
     if problem:
         return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
     await reader.require((), options.server.schemas)
-    found = scope(Operation.OPTIMIZE, options, tables, indexes, await _partitions(reader))
+    partitions = await _partitions(reader)
+    found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions)
     of_tables, tables_left_out = _allowed([t for t in found.tables if t.oid in vacuum.keys() | analyze.keys()])
-    of_indexes, indexes_left_out = _allowed(
-        [index for index in found.indexes if index.oid in reindex and not index.is_exclusion]
-    )
+    of_indexes, indexes_left_out = _allowed([index for index in found.indexes if index.oid in reindex])
+    of_indexes, exclusive = _rebuildable(of_indexes, options)
     leftovers, _ = _allowed(_leftovers(found.indexes))
+    stale = [table for table in of_tables if table.oid in analyze]
+    along = {} if plans.has_only(version) else taken_along(stale, partitions)
+    stale = [table for table in stale if table.oid not in along]
+    with_statistics = {table.oid for table in stale if table.oid in vacuum}
     both = replace(options, server=replace(options.server, analyze=True))
     dirty = [table for table in of_tables if table.oid in vacuum]
     steps = [
         *plans.drop_steps(leftovers),
-        *plans.vacuum_steps([table for table in dirty if table.oid in analyze], both, version, vacuum),
-        *plans.vacuum_steps([table for table in dirty if table.oid not in analyze], options, version, vacuum),
-        *plans.analyze_steps([t for t in of_tables if t.oid not in vacuum], options, version, analyze),
+        *plans.vacuum_steps([table for table in dirty if table.oid in with_statistics], both, version, vacuum),
+        *[
+            replace(step, conflict=_conflict(step, along))
+            for step in plans.vacuum_steps(
+                [table for table in dirty if table.oid not in with_statistics], options, version, vacuum
+            )
+        ],
+        *plans.analyze_steps([table for table in stale if table.oid not in vacuum], options, version, analyze),
         *plans.reindex_steps(of_indexes, {table.oid: table for table in tables}, options, reindex),
     ]
     rights = _rights([*tables_left_out, *indexes_left_out], role, version)
-    planned = _of(Operation.OPTIMIZE, steps, rights, found, "nothing is needed")
+    nothing = exclusive[0] if exclusive else "nothing is needed"
+    planned = _of(Operation.OPTIMIZE, steps, [*rights, *exclusive], found, nothing)
     return await _in_parallel(reader, planned, options) if planned.steps else planned
+
+
+def _conflict(step: PgStep, along: Mapping[int, Table]) -> str:
+    """A partition is not vacuumed while the table that takes it along is analyzed: that would wait for its lock."""
+    root = along.get(step.subject.oid) if step.subject is not None else None
+    return step.conflict if root is None else root.shown
 
 
 async def _partitions(reader: Reader) -> dict[int, list[int]]:
@@ -111,16 +131,6 @@ async def _planned(
                 steps += plans.database_statistics(version)
             held = horizon.warnings(await horizon.read(reader))
             return _of(operation, steps, [*_rights(left_out, role, version), *held], found)
-        case Operation.ANALYZE:
-            wanted, left_out = _allowed(found.tables)
-            if options.server.missing_only:
-                analyzed = await _analyzed(reader)
-                wanted = [table for table in wanted if table.oid not in analyzed]
-                if not wanted:
-                    return OperationPlan(operation=operation, not_needed="every table has statistics")
-            named = found.is_named or options.server.missing_only
-            steps = plans.analyze_steps(wanted, options, version, {}, named=named)
-            return _of(operation, steps, _rights(left_out, role, version), found)
         case Operation.REINDEX:
             return _reindex(operation, options, found, tables, reader)
         case Operation.VACUUM_FULL | Operation.CLUSTER:
@@ -133,6 +143,21 @@ async def _planned(
             return await _check(reader, options, found)
         case _:
             raise UsageError(str(operation), "PostgreSQL has no such operation")
+
+
+async def _analyze(
+    reader: Reader, options: Options, found: Scope, partitions: Mapping[int, Sequence[int]]
+) -> OperationPlan:
+    version, role = reader.server.version, reader.server.user
+    wanted, left_out = _allowed(found.tables)
+    if options.server.missing_only:
+        analyzed = await _analyzed(reader)
+        wanted = [table for table in wanted if table.oid not in analyzed]
+        if not wanted:
+            return OperationPlan(operation=Operation.ANALYZE, not_needed="every table has statistics")
+    along = {} if plans.has_only(version) else taken_along(wanted, partitions)
+    steps = plans.analyze_steps([table for table in wanted if table.oid not in along], options, version, {})
+    return _of(Operation.ANALYZE, steps, _rights(left_out, role, version), found)
 
 
 def _reindex(
@@ -149,14 +174,23 @@ def _reindex(
     if toast:
         names = listed([index.table_shown for index in toast])
         warnings.append(f"the TOAST indexes of {names} are left out: only the owner may rebuild them")
-    if not options.server.offline and (exclusive := [index for index in wanted if index.is_exclusion]):
-        wanted = [index for index in wanted if not index.is_exclusion]
-        names = listed([index.shown for index in exclusive])
-        warnings = [*warnings, f"left out, as exclusion constraints cannot be rebuilt concurrently: {names}"]
+    wanted, exclusive = _rebuildable(wanted, options)
+    warnings += exclusive
     if leftovers := _leftovers(found.indexes):
         names = listed([index.shown for index in leftovers])
         warnings = [*warnings, f"left out, as they are leftovers that clean-leftovers drops: {names}"]
     return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, found)
+
+
+def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], list[str]]:
+    """Those that can be rebuilt as it is asked for; and a sentence about the others, if there are any."""
+    exclusive = [] if options.server.offline else [index for index in indexes if index.is_exclusion]
+    if not exclusive:
+        return list(indexes), []
+    names = listed([index.shown for index in exclusive])
+    why = f"left out, as exclusion constraints cannot be rebuilt concurrently: {names}"
+    others = [index for index in indexes if not index.is_exclusion]
+    return others, [f"{why}. reindex --offline --object NAME can do it, and blocks writers"]
 
 
 def _rewrite(operation: Operation, found: Scope, role: str, version: int) -> OperationPlan:

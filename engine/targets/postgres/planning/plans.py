@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from engine.jobs import Operation, Options, ServerOptions
@@ -93,22 +93,22 @@ def database_statistics(version: int) -> list[PgStep]:
     ]
 
 
+def has_only(version: int) -> bool:
+    """Whether a partitioned table can be analyzed without its partitions."""
+    return version >= 180_000
+
+
 def _only(table: Table, version: int) -> str:
     """From PostgreSQL 18 on a table's children would be done with it, and again as themselves."""
-    return "ONLY " if version >= 180_000 and table.has_children else ""
+    return "ONLY " if has_only(version) and table.has_children else ""
 
 
-def analyze_steps(
-    tables: Sequence[Table], options: Options, version: int, reasons: Mapping[int, str], *, named: bool = False
-) -> list[PgStep]:
-    """`named`: these tables were asked for: then partitions are not left to their parents."""
+def analyze_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
+    """`reasons`: why a table needs it, by oid, where that is known."""
     offer = OFFERS[Operation.ANALYZE]
     words = ", ".join(["VERBOSE", *(["SKIP_LOCKED"] if options.server.skip_locked else []),
                        *(_buffers(options.server) if version >= 160_000 else [])])  # fmt: skip
-    # Before 18 there is no ONLY: a partitioned table takes its partitions along.
-    with_their_parents = version < 180_000 and not named and not reasons
-    wanted = [table for table in tables if not (with_their_parents and table.is_partition)]
-    steps = []
+    wanted, steps = list(tables), []
     for stage in STAGES if options.server.in_stages else (0,):
         of_stage = [
             PgStep(

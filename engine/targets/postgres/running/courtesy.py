@@ -12,8 +12,9 @@ import psycopg
 from engine.jobs import PAUSED, ServerOptions
 from engine.targets.base import StepProgress
 from engine.targets.postgres.connection.errors import said
+from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading.reader import Reader
-from engine.words import size
+from engine.words import memory
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks whether it may go on."""
@@ -22,6 +23,8 @@ LONGEST_ANSWER: Final = 40
 _LAG: Final = """
 SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 FROM pg_stat_replication
 """
+# To a role without the right, a standby is there, and nothing of it is told.
+_HIDDEN: Final = "SELECT count(*) > 0 FROM pg_stat_replication WHERE state IS NULL"
 
 
 async def may_go_on(
@@ -42,7 +45,7 @@ async def held_up_by(reader: Reader, options: ServerOptions) -> str:
     if options.max_lag is not None:
         ((lag,),) = await reader.rows_or_error(_LAG)
         if lag > options.max_lag:
-            return f"a standby is {size(lag)} behind, {size(options.max_lag)} are allowed"
+            return f"a standby is {memory(_rounded(lag))} behind, {memory(options.max_lag)} are allowed"
     if options.pause_while is not None:
         rows = await reader.rows_or_error(options.pause_while)
         if rows and rows[0] and rows[0][0]:
@@ -51,9 +54,21 @@ async def held_up_by(reader: Reader, options: ServerOptions) -> str:
     return ""
 
 
+def _rounded(size: int) -> int:
+    """Up to whole MB, or kB where there are few."""
+    unit = 1024 if size < 10 * 1024**2 else 1024**2
+    return -(-size // unit) * unit
+
+
 async def problem_with(reader: Reader, options: ServerOptions) -> str:
     """What is wrong with a limit that somebody has set; "" for nothing."""
     try:
+        if options.max_lag is not None and (await reader.rows_or_error(_HIDDEN))[0][0]:
+            role = reader.server.user
+            return (
+                f"{role} may not see how far standbys are behind. As a superuser:"
+                f" GRANT pg_read_all_stats TO {quote(role)};"
+            )
         await held_up_by(reader, options)
     except psycopg.Error as error:
         return f"the load query, or that of the lag, fails: {said(error)}"

@@ -121,7 +121,8 @@ class Progress:
     def _rewriting(self, row: Row) -> tuple[str, float | None, str]:
         phase = str(row["phase"])
         if phase == "index scanning heap":  # blocks do not count in the order of an index
-            share = min(row["heap_tuples_written"] / self._subject.rows, 0.97) if self._subject.rows else None
+            written = row.get("heap_tuples_inserted", row.get("heap_tuples_written")) or 0  # as 19 calls it, and others
+            share = min(written / self._subject.rows, 0.97) if self._subject.rows else None
             return "copying", share, "copying rows in the order of the index"
         if phase == "seq scanning heap":
             return "copying", _share(row["heap_blks_scanned"], row["heap_blks_total"]), "copying rows"

@@ -81,6 +81,8 @@ def _checkpoint(condition: Condition, *, after_vacuum: bool) -> Advice:
     if not condition.is_wal:
         reason = "there is no write-ahead log: the database is not in WAL mode"
         return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts)
+    if not log:
+        return Advice(operation=operation, level=Level.NONE, reason="the write-ahead log is empty", facts=facts)
     found = f"the write-ahead log is {size(log)} long"
     limit = max(thresholds.LOG_SIZE, thresholds.LOG_SHARE * condition.size)
     if log <= limit:

@@ -15,6 +15,8 @@ class Leaves:
     """Rows, or entries, in them."""
     unused: int
     """Bytes."""
+    largest: int = 0
+    """Bytes of the largest row, or entry, as far as it is in its page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class Statistics:
     """None where they were not counted."""
     missing: tuple[str, ...] = ()
     """The indexes that the statistics do not know, where the table is known to be big enough to matter."""
+    unseen: bool = False
+    """Whether nobody had the time to find out how many rows there are, or whether there are enough to matter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

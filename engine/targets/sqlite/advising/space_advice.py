@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 PAGE_HEADER: Final = 8
 """Bytes of a leaf page that no row can have."""
+ALL_ALIKE: Final = 1.25
+"""Up to so many times the average of the largest row, they count as of one size."""
+LEAST_SHARE: Final = 0.01
+"""A smaller one is not told as a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,85 +28,95 @@ class Waste:
 
     free: int
     """In free pages."""
-    unusual: int
-    """In partly filled pages, beyond what is usual; 0 where nobody looked."""
     packable: int
-    """In partly filled pages, all that packing them gives back."""
+    """In partly filled pages, what packing them gives back; 0 where nobody looked."""
 
     @property
     def total(self) -> int:
-        return self.free + self.unusual
+        return self.free + self.packable
 
 
 def waste_of(condition: Condition) -> Waste:
     if condition.leaves is None:
-        return Waste(condition.free, 0, 0)
-    unusual = sum(leaves.unused for leaves in condition.leaves) - thresholds.USUALLY_UNUSED * condition.used
+        return Waste(condition.free, 0)
     packable = sum(_pages_to_spare(leaves, condition.page_size) for leaves in condition.leaves) * condition.page_size
-    return Waste(condition.free, max(0, min(round(unusual), packable)), packable)
+    return Waste(condition.free, packable)
 
 
 def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
-    """Rows are whole: of those that take more than half a page no two share one, however often VACUUM runs."""
+    """Rows are whole: of those that take more than half a page no two share one, however often VACUUM runs.
+
+    Of rows of one size as many are on a page as there is room for. Of rows of all sizes the next one does not fit into
+    what is left at the end, on average half of one.
+    """
     usable = page_size - PAGE_HEADER
     content = leaves.pages * usable - leaves.unused
     if not leaves.cells or content <= 0:
         return 0
-    on_a_page = max(1, int(usable * leaves.cells / content))
+    room = usable * leaves.cells / content
+    all_alike = leaves.largest <= ALL_ALIKE * content / leaves.cells
+    on_a_page = max(1.0, float(int(room)) if all_alike else room - 0.5)
     return max(0, leaves.pages - ceil(leaves.cells / on_a_page))
 
 
 def space_advice(condition: Condition) -> tuple[Advice, Advice]:
     """On incremental vacuum and on VACUUM; at most one of them is needed."""
     waste = waste_of(condition)
-    level, found = _level(waste.total, condition.size), _found(waste, condition)
+    level, reason = _level(waste, condition), _wasted(condition)
     facts: Facts = {
         "size": condition.size,
         "free_pages": condition.free_pages,
         "free_bytes": waste.free,
         "unused": None if condition.leaves is None else sum(leaves.unused for leaves in condition.leaves),
         "reclaimable_bytes": waste.total,
-        "expected_bytes": waste.free + waste.packable,
     }
-    page_by_page = Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=found, facts=facts)
-    at_once = Advice(operation=Operation.VACUUM, level=Level.NONE, reason=found, facts=facts)
+    page_by_page = Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=reason, facts=facts)
+    at_once = Advice(operation=Operation.VACUUM, level=level, reason=reason, facts=facts)
     if not condition.gives_pages_back:
         why = "auto_vacuum is not incremental here, so that only VACUUM gives space back"
         page_by_page = replace(page_by_page, reason=why)
     if level is Level.NONE:
         share, least = thresholds.VACUUM_SOON
-        why = f"{found}; VACUUM is worth it from {share:.0%} and {least // thresholds.MB} MB on"
-        return page_by_page, replace(at_once, reason=why if waste.total else found)
+        why = f"{reason}; VACUUM is worth it from {share:.0%} and {least // thresholds.MB} MB on"
+        return page_by_page, replace(at_once, reason=why if waste.total else reason)
+    if level is Level.UNKNOWN:
+        return page_by_page, at_once
     if condition.gives_pages_back and waste.free >= thresholds.MOSTLY_FREE_PAGES * waste.total:
-        why = f"{found}; incremental-vacuum gives nearly all of it back, page by page"
+        why = f"{reason}; incremental-vacuum gives nearly all of it back, page by page"
         return (
-            replace(page_by_page, level=level, gain=_about(waste.free)),
-            replace(at_once, reason=why, covered_by=Operation.INCREMENTAL_VACUUM),
+            replace(page_by_page, level=level, gain=f"about {size(waste.free)} back"),
+            replace(at_once, level=Level.NONE, reason=why, covered_by=Operation.INCREMENTAL_VACUUM),
         )
     if condition.gives_pages_back:
         page_by_page = replace(page_by_page, reason="most of it is in pages that only VACUUM can pack")
-    return page_by_page, replace(at_once, level=level, gain=_about(waste.free + waste.packable))
+    return page_by_page, replace(at_once, gain=f"{_more_or_less(condition)} {size(waste.total)} back")
 
 
-def _level(wasted: int, whole: int) -> Level:
+def _level(waste: Waste, condition: Condition) -> Level:
     for level, (share, least) in ((Level.NOW, thresholds.VACUUM_NOW), (Level.SOON, thresholds.VACUUM_SOON)):
-        if wasted >= share * whole and wasted >= least:
+        if waste.total >= share * condition.size and waste.total >= least:
             return level
-    return Level.NONE
+    _, least = thresholds.VACUUM_SOON
+    return Level.UNKNOWN if condition.leaves is None and condition.size >= least else Level.NONE
 
 
-def _found(waste: Waste, condition: Condition) -> str:
-    parts = [f"{size(waste.free)} in free pages"] if waste.free else []
-    parts += [f"{size(waste.unusual)} in half filled ones"] if waste.unusual else []
-    unseen = f"; half filled pages not looked at ({condition.unseen})" if condition.leaves is None else ""
-    if not parts:
+def _wasted(condition: Condition) -> str:
+    """How much is wasted, and where: `about 33% of the file is wasted: 1.00 MB in free pages and ...`."""
+    waste, unseen = waste_of(condition), ""
+    if condition.leaves is None:
+        unseen = f"; half filled ones were not looked at ({condition.unseen})"
+    if not waste.total:
         return f"no page is free{unseen or ', and the others are well filled'}"
-    return f"{_share(waste.total, condition.size)} of the file is wasted: {' and '.join(parts)}{unseen}"
+    parts = [f"{size(waste.free)} in free pages"] if waste.free else []
+    parts += [f"{size(waste.packable)} in half filled {'ones' if parts else 'pages'}"] if waste.packable else []
+    share = waste.total / condition.size
+    said = f"{_more_or_less(condition)} {share:.0%} of the file is wasted"
+    if share < LEAST_SHARE:
+        if unseen:
+            return f"{size(waste.free)} are in free pages{unseen}"
+        said = "less than 1% of the file is wasted"
+    return f"{said}: {' and '.join(parts)}{unseen}"
 
 
-def _share(part: int, whole: int) -> str:
-    return "less than 1%" if part < 0.01 * whole else f"{part / whole:.0%}"
-
-
-def _about(gain: int) -> str:
-    return f"about {size(gain)} back"
+def _more_or_less(condition: Condition) -> str:
+    return "at least" if condition.leaves is None else "about"

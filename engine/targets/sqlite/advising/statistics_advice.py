@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.advice import Advice, Level
@@ -22,15 +23,17 @@ def statistics_advice(condition: Condition) -> tuple[Advice, Advice]:
     """
     stale = sorted((s for s in condition.statistics if change(s) >= thresholds.STALE_FACTOR), key=change, reverse=True)
     missing = [s for s in condition.statistics if s.missing]
+    uncounted = sum(s.unseen for s in condition.statistics)
     facts: Facts = {
         "tables": len(condition.statistics),
-        "tables_not_counted": sum(s.known_rows is not None and s.rows is None for s in condition.statistics),
+        "tables_not_counted": uncounted,
         "tables_stale": len(stale),
         "indexes_without_statistics": sum(len(s.missing) for s in missing),
     }
     if not stale and not missing:
-        why = _in_order(condition)
-        return _none(Operation.ANALYZE, why, facts), _none(Operation.OPTIMIZE, why, facts)
+        level, why = Level.UNKNOWN if uncounted else Level.NONE, _in_order(condition, uncounted)
+        analyze = Advice(operation=Operation.ANALYZE, level=level, reason=why, facts=facts)
+        return analyze, replace(analyze, operation=Operation.OPTIMIZE)
     if stale:
         wrong = change(stale[0]) >= thresholds.WRONG_FACTOR
         why = "; ".join(filter(None, (_stale(stale), _missing(missing))))
@@ -67,10 +70,6 @@ def _one_for_both(needed: Operation, level: Level, why: str, instead: str, facts
     return advice[Operation.ANALYZE], advice[Operation.OPTIMIZE]
 
 
-def _none(operation: Operation, why: str, facts: Facts) -> Advice:
-    return Advice(operation=operation, level=Level.NONE, reason=why, facts=facts)
-
-
 def _stale(stale: Sequence[Statistics]) -> str:
     first = stale[0]
     more = f", and {counted(len(stale) - 1, 'table')} more" if len(stale) > 1 else ""
@@ -85,14 +84,10 @@ def _missing(missing: Sequence[Statistics]) -> str:
     return f"{counted(indexes, 'index')} of {where} without statistics"
 
 
-def _in_order(condition: Condition) -> str:
+def _in_order(condition: Condition, uncounted: int) -> str:
     if not condition.indexes:
         return "there is no index, so there is nothing to choose between"
-    known = [s for s in condition.statistics if s.known_rows is not None]
-    uncounted = sum(s.rows is None for s in known)
-    if not known:
-        return f"no indexed table has {thresholds.ROWS_THAT_MATTER:,} rows"
-    if uncounted == len(known):
-        return f"every index has statistics; the rows of {counted(uncounted, 'table')} were not counted"
-    unsure = f"; the rows of {counted(uncounted, 'table')} were not counted" if uncounted else ""
-    return f"the statistics fit the rows of {counted(len(known) - uncounted, 'table')}{unsure}"
+    fitting = sum(s.known_rows is not None and not s.unseen for s in condition.statistics)
+    said = [f"the statistics fit the rows of {counted(fitting, 'table')}"] if fitting else []
+    said += [f"the rows of {counted(uncounted, 'table')} were not counted"] if uncounted else []
+    return "; ".join(said) or f"no indexed table has {thresholds.ROWS_THAT_MATTER:,} rows"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Read = Callable[[str], Awaitable[list[Any]]]
 
 LEAVES: Final = """
-SELECT count(*), sum(ncell), sum(unused) FROM dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
+SELECT count(*), sum(ncell), sum(unused), max(mx_payload) FROM dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
 """
 MAPPED: Final = 2**31 - 2**16
 """Bytes of the file that are read as memory: SQLite's usual limit."""
@@ -114,17 +114,19 @@ async def _statistics(dear: Dear, table: Table, known: set[tuple[str, str]]) -> 
         if (folded(table.name), folded(index.name)) not in known
         and not (index.partial and table.known_rows is not None)
     )
-    name = f"main.{quote(table.name)}"
+    name, unseen = f"main.{quote(table.name)}", False
     try:
         if unknown:
             some = await dear.rows(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {ROWS_THAT_MATTER})", 0.5)
+            unseen = some is None
             if some is None or some[0][0] < ROWS_THAT_MATTER:
                 unknown = ()
         counted = None if table.known_rows is None else await dear.rows(f"SELECT count(*) FROM {name}", 0.5)
     except sqlite3.Error:
         return None
     rows = None if counted is None else int(counted[0][0])
-    return Statistics(table=table.name, known_rows=table.known_rows, rows=rows, missing=unknown)
+    unseen = unseen or (table.known_rows is not None and rows is None)
+    return Statistics(table=table.name, known_rows=table.known_rows, rows=rows, missing=unknown, unseen=unseen)
 
 
 async def _known_indexes(read: Read) -> set[tuple[str, str]]:
@@ -138,14 +140,16 @@ async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Lea
     """The leaf pages of everything, or why nobody looked."""
     left = dear.left()
     if left is not None and size > left * BYTES_A_SECOND:
-        return None, "it takes too long"
+        return None, "that takes too long"
     try:
         rows = await dear.rows(LEAVES)
     except sqlite3.Error as error:
         return None, explain(error, lock_timeout)
     if rows is None:
         return None, f"not done within {dear.budget:g} s"
-    return tuple(Leaves(pages=pages, cells=cells, unused=unused) for pages, cells, unused in rows), ""
+    return tuple(
+        Leaves(pages=pages, cells=cells, unused=unused, largest=largest) for pages, cells, unused, largest in rows
+    ), ""
 
 
 @contextlib.asynccontextmanager

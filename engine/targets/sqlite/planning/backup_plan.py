@@ -42,6 +42,7 @@ def backup_steps(
         destination=destination,
         numbered=numbered,
         unfinished=unfinished,
+        lost_without_next=True,
     )
     check = replace(
         copy,
@@ -54,6 +55,7 @@ def backup_steps(
         estimate=costs.copy_check(summary.used).seconds,
         needs=(),
         volume=0,
+        lost_without_next=False,
         course=costs.quick_check(tables, summary.used // summary.page_size).course,
     )
     return [copy, check]

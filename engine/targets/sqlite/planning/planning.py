@@ -241,7 +241,7 @@ def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
     if options.force:
         return replace(plan, warnings=(*plan.warnings, *problems))
     hint = "Free some space, or go on with --force: a full disk does the data no harm"
-    return replace(plan, steps=(), refused=f"{'; '.join(problems)}. {hint}")
+    return replace(plan, steps=(), settings=(), tuned="", refused=f"{'; '.join(problems)}. {hint}")
 
 
 def _with_free_space(step: PlannedStep) -> PlannedStep:

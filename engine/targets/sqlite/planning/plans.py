@@ -48,6 +48,7 @@ def vacuum_steps(
         object="main",
         command="VACUUM",
         reason=_free_pages(summary),
+        by_advice=True,
         lock=lock,
         after_cancel=OFFERS[Operation.VACUUM].after_cancel,
         disk_needed=sum(need.bytes for need in needs),
@@ -203,6 +204,7 @@ def optimize_steps(tables: Sequence[Table], *, wal: bool) -> list[SqliteStep]:
             object="main",
             command=OPTIMIZE,
             reason=f"{unknown:,} of {counted(len(tables), 'table')} without statistics; renews what is stale, too",
+            by_advice=True,
             lock=OFFERS[Operation.OPTIMIZE].lock(wal=wal),
             after_cancel=OFFERS[Operation.OPTIMIZE].after_cancel,
         )
@@ -215,7 +217,7 @@ def checkpoint_steps(summary: Summary) -> list[SqliteStep]:
             method=Method.CHECKPOINT,
             object="main",
             command=CHECKPOINT,
-            reason=f"the write-ahead log is {size(summary.wal_size)} long",
+            reason=f"the write-ahead log is {f'{size(summary.wal_size)} long' if summary.wal_size else 'empty'}",
             lock=BLOCKS_WRITERS,
             after_cancel=OFFERS[Operation.CHECKPOINT].after_cancel,
         )

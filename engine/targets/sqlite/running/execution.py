@@ -50,6 +50,12 @@ class Work:
     """What a check has found."""
     copy: UnfinishedCopy | None = None
     """What a backup has made and not yet checked."""
+    began_copy: bool = False
+    """Whether there was one, made in this step or before."""
+    schema_version: int | None = None
+    """That of the database as VACUUM began; None where it did not get that far."""
+    done: str = ""
+    """What of it is done for good, in words: of a step that gets on bit by bit."""
 
     @property
     def cancel(self) -> asyncio.Event:
@@ -85,6 +91,7 @@ class Work:
         lost = preflight.lossy_schema([name for (name,) in await self.rows(catalog.LOST_BY_VACUUM)])
         if lost is not None:
             raise TargetRefusedError(self.path, lost)
+        ((self.schema_version,),) = await self.rows("PRAGMA main.schema_version")
         return await self.rows(self.step.command)
 
     async def in_transaction(self, sql: str) -> None:
@@ -231,6 +238,7 @@ async def incremental(work: Work) -> StepResult:
         before, free = free, await _free_pages(work)
         if free >= before:
             break
+        work.done = f"what was given back stays so; {counted(free, 'page')} free still"
         work.context.report(StepProgress(fraction=1 - free / at_first))
         await asyncio.sleep(PAUSE_BETWEEN_CHUNKS)
     status = Status.CANCELLED if free and work.cancel.is_set() else Status.COMPLETED
@@ -253,14 +261,17 @@ async def _free_pages(work: Work) -> int:
 
 async def merge(work: Work) -> StepResult:
     """In chunks, so that others get their turn and a cancel needs not wait."""
-    connection, pages = work.connection.aio, 0
+    connection, pages, merges = work.connection.aio, 0, 0
     command, next_command = plans.merge_commands(work.step.object)
     while not work.cancel.is_set():
         before = connection.total_changes
         await work.in_transaction(command)
         if connection.total_changes - before < FEWEST_CHANGES:
             return StepResult(status=Status.COMPLETED)
-        pages += connection.total_changes - before
+        pages, merges = pages + connection.total_changes - before, merges + 1
+        work.done = (
+            f"{counted(merges, 'merge')} done, and {'stays' if merges == 1 else 'stay'} so; there are more to do"
+        )
         if work.step.volume:
             work.context.report(StepProgress(fraction=min(pages / work.step.volume, 0.99)))
         command = next_command
@@ -279,6 +290,7 @@ async def copy(work: Work) -> StepResult:
         begun = UnfinishedCopy.begin(step.unfinished)
     except OSError as error:
         return StepResult(status=Status.FAILED, error=f"the copy cannot be written: {error.strerror or error}")
+    work.began_copy = True
     try:
         async with progress_told(work.connection, work.path, step, work.context, is_wal=work.is_wal):
             await work.rows_of_whole_copy()
@@ -299,6 +311,7 @@ def _name_now(work: Work) -> str:
 async def copy_check(work: Work) -> StepResult:
     """The copy gets its name only when it has been checked, and is on the disk."""
     copied, work.copy = work.copy, None
+    work.began_copy = copied is not None
     if copied is None:
         return StepResult(status=Status.SKIPPED, error="there is no copy to check")
     try:

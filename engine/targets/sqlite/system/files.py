@@ -45,6 +45,8 @@ def check_readable(path: str) -> None:
 def check_writable(path: str) -> None:
     """Raises TargetRefusedError if maintenance, which writes the file and a journal beside it, must not start."""
     status = status_of(path)
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise TargetRefusedError(path, "its file system is mounted read-only", "remount it writable")
     if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
         raise TargetRefusedError(path, "the file is read-only", "chmod it, or run dbtend as a user who may write it")
     if not may_be_written_beside(path):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.advice import Past
-from engine.errors import TargetRefusedError, TargetUnavailableError
+from engine.errors import PasswordNeededError, TargetRefusedError
 from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.base import Session, StepContext, StepResult
@@ -236,7 +236,7 @@ async def test_a_password_comes_from_the_pass_file_and_its_lack_is_told(
             passwords.chmod(mode)
             monkeypatch.setenv("PGPASSFILE", str(passwords))
             if wrong:
-                with pytest.raises(TargetUnavailableError, match="the password is missing or wrong") as caught:
+                with pytest.raises(PasswordNeededError, match="it asks for a password, and none was found") as caught:
                     await target.identify()
                 assert "pgpass" in caught.value.hint
                 assert "s3cret" not in str(caught.value)

@@ -7,6 +7,7 @@ import pytest
 from engine import look
 from engine.errors import UsageError
 from engine.jobs import CheckLevel, Operation, Options, Reason, Request, ServerOptions, Speed, Status
+from engine.targets import resolve
 from engine.targets.base import StepContext
 from tests.engine.targets.postgres.a_session import connected, first_step, plan, run, statuses
 from tests.postgres_databases import Database
@@ -146,13 +147,36 @@ async def test_reindex_offline_is_plain(database: Database) -> None:
     assert statuses(await run(database.url, Operation.REINDEX, ServerOptions(offline=True))) == {Status.COMPLETED}
 
 
+EXCLUSIVE = (
+    "left out, as exclusion constraints cannot be rebuilt concurrently: public.booked_room_excl."
+    " reindex --offline --object NAME can do it, and blocks writers"
+)
+
+
 async def test_an_exclusion_constraint_cannot_be_rebuilt_concurrently_and_is_told(database: Database) -> None:
     database("CREATE TABLE booked (room int4range, EXCLUDE USING gist (room WITH &&))")
     planned = await plan(database.url, Operation.REINDEX)
-    assert planned.warnings == (
-        "left out, as exclusion constraints cannot be rebuilt concurrently: public.booked_room_excl",
-    )
+    assert planned.warnings == (EXCLUSIVE,)
     assert "public.booked_room_excl" in await run(database.url, Operation.REINDEX, ServerOptions(offline=True))
+
+
+async def test_optimize_tells_of_an_exclusion_constraint_that_it_leaves_out(database: Database) -> None:
+    database("CREATE TABLE booked (room int4range, EXCLUDE USING gist (room WITH &&))")
+    database("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'booked_room_excl'::regclass")
+    public = ("public",)
+    planned = await plan(database.url, Operation.OPTIMIZE, ServerOptions(schemas=public))
+    assert (planned.steps, planned.not_needed) == ((), EXCLUSIVE)
+    database("CREATE TABLE item (id int)", "INSERT INTO item VALUES (1)")
+    database.wait_for("SELECT count(*) = 1 FROM pg_stat_user_tables WHERE relname = 'item' AND n_live_tup = 1")
+    planned = await plan(database.url, Operation.OPTIMIZE, ServerOptions(schemas=public))
+    assert [step.object for step in planned.steps] == ["public.item"]
+    assert planned.warnings == (EXCLUSIVE,)
+    offline = ServerOptions(schemas=public, offline=True)
+    planned = await plan(database.url, Operation.OPTIMIZE, offline)
+    assert 'REINDEX INDEX "public"."booked_room_excl"' in [step.command for step in planned.steps]
+    needs_yes = resolve(database.url).needs_yes
+    assert needs_yes(Operation.OPTIMIZE, Options(server=offline)).startswith("with --offline keeps writers")
+    assert needs_yes(Operation.OPTIMIZE, Options()) == ""
 
 
 async def test_vacuum_full_and_cluster_rewrite(database: Database) -> None:
@@ -193,6 +217,56 @@ async def test_a_partitioned_table_is_vacuumed_by_its_partitions_and_analyzed_it
         " WHERE relname ~ '^sale' ORDER BY 1"
     )
     assert [name for (name,) in analyzed] == ["sale", "sale_1", "sale_1a", "sale_2"]
+
+
+SALES = (
+    "CREATE SCHEMA old",
+    "CREATE TABLE sale (day int, amount int) PARTITION BY RANGE (day)",
+    "CREATE TABLE sale_1 PARTITION OF sale FOR VALUES FROM (0) TO (10)",
+    "CREATE TABLE old.sale_2 PARTITION OF sale FOR VALUES FROM (10) TO (20)",
+    "INSERT INTO sale SELECT g % 20, g FROM generate_series(1, 9000) AS g",
+)
+
+
+@pytest.mark.parametrize(
+    ("operation", "asked", "objects"),
+    [
+        (Operation.ANALYZE, ServerOptions(), ()),
+        (Operation.ANALYZE, ServerOptions(missing_only=True, schemas=("public", "old")), ()),
+        (Operation.ANALYZE, ServerOptions(), ("sale", "sale_1", "old.sale_2")),
+        (Operation.OPTIMIZE, ServerOptions(schemas=("public", "old")), ()),
+    ],
+)
+async def test_each_partition_is_analyzed_once(
+    database: Database, operation: Operation, asked: ServerOptions, objects: tuple[str, ...]
+) -> None:
+    database(*SALES)
+    database.wait_for("SELECT count(*) = 2 FROM pg_stat_user_tables WHERE n_live_tup = 4500")
+    results = await run(database.url, operation, asked, objects=objects)
+    assert Status.COMPLETED in statuses(results)
+    counted = "SELECT count(*) = 2 FROM pg_stat_user_tables WHERE analyze_count = 1 AND relname ~ '^sale_'"
+    database.wait_for(counted)
+    assert database.value("SELECT count(*) FROM pg_statistic WHERE starelid = 'sale'::regclass") == 2
+
+
+async def test_a_partition_whose_parent_is_not_meant_is_analyzed(database: Database) -> None:
+    database(*SALES)
+    results = await run(database.url, Operation.ANALYZE, ServerOptions(schemas=("old",)))
+    assert list(results) == ["old.sale_2"]
+
+
+async def test_a_partition_is_not_vacuumed_while_the_table_that_takes_it_along_is_analyzed(database: Database) -> None:
+    database(*SALES, "DELETE FROM sale WHERE amount > 2000")
+    database.wait_for("SELECT count(*) = 2 FROM pg_stat_user_tables WHERE n_dead_tup = 3500")
+    planned = await plan(database.url, Operation.OPTIMIZE, ServerOptions(schemas=("public", "old")))
+    conflicts = {step.command: step.conflict for step in planned.steps}
+    vacuums = [command for command in conflicts if command.startswith("VACUUM") and "sale" in command]
+    assert len(vacuums) == 2
+    if database.major < 18:
+        assert {conflicts[command] for command in vacuums} == {"public.sale"}
+        assert not any("ANALYZE" in command for command in vacuums)
+    else:
+        assert {conflicts[command] for command in vacuums} == {"public.sale_1", "old.sale_2"}
 
 
 async def test_analyze_only_what_has_no_statistics_and_in_stages(database: Database) -> None:

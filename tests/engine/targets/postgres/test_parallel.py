@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Operation, Options, Request, ServerOptions, Status
+from engine import Engine, OnFailure, Operation, Options, Reason, Request, ServerOptions, Status
 from engine.targets.base import StepContext
 from tests.engine.targets.postgres.a_session import connected, plan, until
 from tests.postgres_databases import SLEEPS, Database
@@ -91,6 +91,57 @@ async def test_one_that_fails_does_not_stop_the_rest(database: Database, tmp_pat
     assert {step.object: step.status for step in child.steps} == {
         f"public.t{number}": Status.FAILED if number == 2 else Status.COMPLETED for number in range(5)
     }
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+async def test_one_that_fails_stops_what_has_not_begun_where_that_is_asked_for(
+    database: Database, tmp_path: Path, jobs: int
+) -> None:
+    for number in range(6):
+        database(f"CREATE TABLE t{number} (a int)")
+    options = Options(jobs=jobs, lock_timeout=0.5, confirmed=True, server=PUBLIC, on_step_failure=OnFailure.STOP)
+    request = Request(target=database.url, operations=(Operation.VACUUM_FULL, Operation.VACUUM), options=options)
+    with database.session("LOCK TABLE t0 IN ACCESS SHARE MODE", "LOCK TABLE t1 IN ACCESS SHARE MODE"):
+        async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+            (job,) = await engine.submit([request])
+            (job,) = await engine.wait([job.id])
+    full, vacuum = job.children
+    steps = {step.object: (step.status, step.error) for step in full.steps}
+    begun = {name: how for name, how in steps.items() if how[0] is not Status.SKIPPED}
+    # What ran beside the one that failed has gone on to its own end.
+    assert set(begun) == {f"public.t{number}" for number in range(jobs)}
+    assert {status for status, _ in begun.values()} == {Status.FAILED}
+    left_out = set(steps.values()) - set(begun.values())
+    assert len(left_out) == 1
+    assert str(left_out.pop()[1]) in {f"not begun, as public.t{number} failed" for number in range(jobs)}
+    assert (full.status, full.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert str(full.error).startswith(f"{jobs} of 6 steps failed: public.t0")
+    assert str(full.error).endswith(f". After that {6 - jobs} steps of it were not begun")
+    assert full.progress.steps_done == 6
+    # Other operations go on, and what completes others is done where anything was.
+    assert vacuum.status is Status.COMPLETED
+
+
+async def test_what_completes_the_others_is_done_though_one_failed_and_the_rest_was_left_out(
+    database: Database, tmp_path: Path
+) -> None:
+    if database.major < 16:
+        pytest.skip("before PostgreSQL 16 nothing completes the others")
+    for number in range(3):
+        database(f"CREATE TABLE t{number} (a int)", f"INSERT INTO t{number} SELECT generate_series(1, {9 - number}000)")
+    database("ANALYZE")  # the longest comes first
+    options = Options(lock_timeout=0.5, on_step_failure=OnFailure.STOP)
+    request = Request(target=database.url, operations=(Operation.VACUUM,), options=options)
+    with database.session("LOCK TABLE t1 IN ACCESS EXCLUSIVE MODE"):
+        async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+            (job,) = await engine.submit([request])
+            (job,) = await engine.wait([job.id])
+    steps = {step.object: step.status for step in job.children[0].steps}
+    assert steps["public.t0"] is Status.COMPLETED
+    assert (steps["public.t1"], steps["public.t2"], steps["database"]) == (
+        *(Status.FAILED, Status.SKIPPED),
+        Status.COMPLETED,
+    )
 
 
 async def test_there_are_never_more_at_once_than_the_server_has_connections_for(database: Database) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.jobs import Operation, Options, Status
-from engine.targets.base import StepResult
+from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.connection.statement import fetch_all, open_connection
 from engine.targets.sqlite.planning.steps import Method
@@ -20,6 +20,10 @@ from tests.engine.targets.sqlite.a_session import ENDLESS, commands_of, connecte
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
 
+LEFT = {
+    Operation.CHECK: "it did not get through; a check changes nothing",
+    Operation.BACKUP: "the unfinished copy was removed",
+}
 STOPPABLE = [operation for operation in SQLITE_OPERATIONS if operation is not Operation.CHECKPOINT]
 
 
@@ -47,7 +51,8 @@ async def test_a_running_operation_is_stopped_and_nothing_has_changed(
             connection._conn.interrupt()  # at once: what runs here is too short to wait for the task's turn
 
         await when_running(connection, stop, commands_of(step))
-        assert (await execute(session, step, cancel)).status is Status.CANCELLED
+        result = await execute(session, step, cancel)
+        assert (result.status, result.left) == (Status.CANCELLED, LEFT.get(operation, "nothing changed"))
         assert (content(path), path.stat().st_size) == (before, size)
         assert (await execute(session, step)).status is Status.COMPLETED
     assert files_beside(path) == {"a.db"}
@@ -116,8 +121,51 @@ async def test_a_cancel_before_the_start_runs_nothing(tmp_path: Path) -> None:
         cancel = asyncio.Event()
         cancel.set()
         (step,) = (await session.plan(Operation.VACUUM, Options())).steps
-        assert (await execute(session, step, cancel)).status is Status.CANCELLED
+        result = await execute(session, step, cancel)
+        assert (result.status, result.left) == (Status.CANCELLED, "it had not begun")
     assert path.stat().st_size == size
+
+
+async def test_what_was_given_back_before_a_cancel_is_told(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, auto_vacuum="incremental")
+    async with connected(path) as (session, connection):
+        await connection.executescript(
+            "CREATE TABLE big(b); INSERT INTO big VALUES (zeroblob(12000000)); DROP TABLE big"
+        )
+        step = (await session.plan(Operation.INCREMENTAL_VACUUM, Options())).steps[0]
+        cancel, told = asyncio.Event(), []
+
+        def stop_after_the_first_chunk(progress: StepProgress) -> None:
+            told.append(progress)
+            cancel.set()
+
+        result = await session.execute(step, StepContext(cancel=cancel, report=stop_after_the_first_chunk))
+        ((free,),) = await connection.execute_fetchall("PRAGMA freelist_count")
+    assert result.status is Status.CANCELLED
+    assert result.effect == {"freed_pages": 1000}
+    assert result.left == f"what was given back stays so; {free:,} pages free still"
+
+
+async def test_a_copy_that_was_not_checked_yet_is_removed_and_that_is_told(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    async with connected(path) as (session, _):
+        copy, check = (await session.plan(Operation.BACKUP, Options())).steps
+        assert (await execute(session, copy)).status is Status.COMPLETED
+        cancel = asyncio.Event()
+        cancel.set()
+        result = await execute(session, check, cancel)
+        assert (result.status, result.left) == (Status.CANCELLED, "the unfinished copy was removed")
+    assert files_beside(path) == {"a.db"}
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+async def test_what_failed_says_what_it_left(tmp_path: Path, journal_mode: str) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode=journal_mode)
+    async with connected(path, lock_timeout=0) as (session, _):
+        step = (await session.plan(Operation.VACUUM, Options())).steps[0]
+        with transaction(path, "IMMEDIATE"):
+            result = await execute(session, step)
+        assert (result.status, result.left) == (Status.FAILED, "nothing changed")
 
 
 @dataclass
@@ -168,7 +216,9 @@ async def test_a_vacuum_past_its_point_of_no_return_ends_completed(tmp_path: Pat
 
     async def cancelled_at(moment: int | None) -> tuple[Vacuum, Status]:
         vacuum = Vacuum(Path(shutil.copy(original, tmp_path / "a.db")))
-        status = (await vacuum.run(moment)).status
+        result = await vacuum.run(moment)
+        status = result.status
+        assert result.left == ("nothing changed" if status is Status.CANCELLED else "")
         assert content(vacuum.path) == before
         assert integrity(vacuum.path) == []
         assert (vacuum.path.stat().st_size < size) == (status is Status.COMPLETED)

@@ -70,6 +70,13 @@ def test_a_database_on_a_read_only_medium_is_checked_and_backed_up(
 
 
 @needs_mounts
+def test_what_writes_is_refused_for_what_it_is(tmp_path: Path, directory: Path) -> None:
+    path = make_database(directory / "a.db", rows=50)
+    (error,) = ended(path, Operation.VACUUM, tmp_path / "copy.db")
+    assert "its file system is mounted read-only (remount it writable" in error
+
+
+@needs_mounts
 def test_what_is_in_a_log_that_cannot_be_read_is_not_left_out(tmp_path: Path, directory: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=50, journal_mode="wal")
     with closing(sqlite3.connect(path)) as db:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from engine.errors import TargetBusyError, TargetError, TargetRefusedError, TargetUnavailableError
+from engine.errors import (
+    PasswordNeededError,
+    TargetBusyError,
+    TargetError,
+    TargetRefusedError,
+    TargetUnavailableError,
+)
 from engine.jobs import Operation
 from engine.targets import resolve
 from engine.targets.postgres.connection.connecting import connect
@@ -121,9 +127,9 @@ async def test_a_role_that_may_only_read_is_refused_but_may_look(database: Datab
         (
             'FATAL:  password authentication failed for user "ann"',
             TargetUnavailableError,
-            "password is missing",
+            "the password is wrong",
         ),
-        ("fe_sendauth: no password supplied", TargetUnavailableError, "password is missing"),
+        ("fe_sendauth: no password supplied", PasswordNeededError, "asks for a password"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', TargetUnavailableError, "lets nobody in"),
         ("FATAL:  the database system is starting up", TargetBusyError, "not up yet"),
         ("connection timeout expired", TargetUnavailableError, "does not answer"),

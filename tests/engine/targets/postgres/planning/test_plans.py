@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine.jobs import Options, ServerOptions, Speed
 from engine.targets.postgres.planning.plans import analyze_steps, not_offered, reindex_steps, unsafe, vacuum_steps
+from engine.targets.postgres.planning.scope import taken_along
 from engine.targets.postgres.reading.relations import Index, Table
 
 ITEM = Table(1, "public", "item", "r", 100, 5000.0, 40, 2, False, False, False, True, None)
@@ -30,23 +33,19 @@ def test_what_a_version_does_not_have_is_said() -> None:
     assert not_offered(limited, 160_000) == ""
 
 
-@pytest.mark.parametrize(
-    ("version", "commands"),
-    [
-        (150_000, ['ANALYZE (VERBOSE) "public"."item"', 'ANALYZE (VERBOSE) "public"."whole"']),
-        (
-            180_000,
-            [
-                'ANALYZE (VERBOSE) "public"."part"',
-                'ANALYZE (VERBOSE) "public"."item"',
-                'ANALYZE (VERBOSE) ONLY "public"."whole"',
-            ],
-        ),
-    ],
-)
-def test_partitions_are_analyzed_once(version: int, commands: list[str]) -> None:
-    steps = analyze_steps([ITEM, PART, WHOLE], Options(), version, {})
-    assert [step.command for step in steps] == commands
+def test_what_is_analyzed_with_the_table_it_is_part_of_is_known() -> None:
+    partitions = {3: [2, 5], 5: [6]}
+    deeper = replace(WHOLE, oid=5, name="deeper", is_partition=True)
+    deepest = replace(PART, oid=6, name="deepest")
+    assert taken_along([ITEM, PART, WHOLE, deeper, deepest], partitions) == {2: WHOLE, 5: WHOLE, 6: WHOLE}
+    assert taken_along([ITEM, PART], partitions) == {}
+    assert taken_along([deeper, deepest, PART], partitions) == {6: deeper}
+
+
+@pytest.mark.parametrize(("version", "only"), [(150_000, ""), (180_000, "ONLY ")])
+def test_a_partitioned_table_is_analyzed_alone_where_that_can_be(version: int, only: str) -> None:
+    (step,) = analyze_steps([WHOLE], Options(), version, {})
+    assert step.command == f'ANALYZE (VERBOSE) {only}"public"."whole"'
 
 
 def test_the_longest_comes_first_and_each_table_is_its_own_conflict() -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
-from engine.jobs import PAUSED, Operation, Options, ServerOptions, Status
+import pytest
+
+from engine import Engine
+from engine.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
 from engine.targets.base import StepContext
 from engine.targets.postgres.running.courtesy import held_up_by
+from engine.targets.postgres.session import MOST_TURNS
 from tests.engine.targets.postgres.a_session import Told, connected, plan, until
 from tests.engine.targets.postgres.test_cancel import OFFLINE
 from tests.postgres_databases import SLEEPS, Database
@@ -57,8 +62,49 @@ async def test_a_step_gives_way_to_those_who_wait_behind_it(database: Database) 
             waiting = asyncio.create_task(asyncio.to_thread(other.execute, "INSERT INTO public.slow VALUES (1)"))
             result = await asyncio.wait_for(task, 30)
             await waiting
-    assert (result.status, result.error) == (Status.SKIPPED, "others waited behind it, so it gave way")
-    assert result.warnings == ("public.slow_number: others waited behind it, so it gave way",)
+    assert (result.status, result.again, result.warnings) == (Status.SKIPPED, True, ())
+    assert result.error == "others waited behind it, so it gave way: it comes again after the others"
+
+
+@pytest.mark.parametrize(
+    ("statement", "turns"),
+    [("DELETE FROM public.slow WHERE number = 13", 2), ("INSERT INTO public.slow VALUES (1)", MOST_TURNS)],
+    ids=["done in the end", "left out in the end"],
+)
+async def test_what_gave_way_comes_again_after_the_others_but_not_for_ever(
+    database: Database, tmp_path: Path, statement: str, turns: int
+) -> None:
+    database.make_slow()
+    database("CREATE TABLE public.other (id int PRIMARY KEY)")
+    server = ServerOptions(yield_after=0.05, offline=True, schemas=("public",))
+    options = Options(lock_timeout=60, server=server, confirmed=True)
+    request = Request(target=database.url, operations=(Operation.REINDEX,), options=options)
+    is_done = turns < MOST_TURNS
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        (job,) = await engine.submit([request])
+        for _ in range(turns - is_done):
+            await until(database, SLEEPS)
+            with database.session() as other:
+                await asyncio.to_thread(other.execute, statement)  # waits until the rebuild has given way
+                if is_done:
+                    other.commit()
+        (job,) = await engine.wait([job.id])
+    (child,) = job.children
+    steps = {step.object: step for step in child.steps}
+    slow, other_key = steps["public.slow_number"], steps["public.other_pkey"]
+    assert other_key.status is Status.COMPLETED
+    assert slow.started_at > other_key.started_at
+    sentences = [line.message for line in child.log if "public.slow_number" in line.message]
+    comes_again = "public.slow_number: others waited behind it, so it gave way: it comes again after the others"
+    assert child.status is Status.COMPLETED
+    if is_done:
+        assert (slow.status, slow.error, child.warnings) == (Status.COMPLETED, None, ())
+        assert sentences == [comes_again]
+    else:
+        why = "others waited behind it each time, so it gave way 3 times"
+        assert (slow.status, slow.error, child.warnings) == (Status.SKIPPED, why, (f"public.slow_number: {why}",))
+        assert sentences == [comes_again, comes_again, f"public.slow_number: {why}"]
+    assert child.progress.steps_done == child.progress.steps_total == 2
 
 
 async def test_what_a_load_query_says_is_harmless_to_a_terminal(database: Database) -> None:

@@ -35,6 +35,13 @@ def rewrite(phase: str, scanned: int = 0, rebuilt: int = 0, written: int = 0) ->
     return {"cluster": {**row, "index_rebuild_count": rebuilt}}
 
 
+def repack(phase: str, scanned: int = 0, rebuilt: int = 0, inserted: int = 0) -> Mapping[str, Any]:
+    """As PostgreSQL 19 tells of VACUUM FULL and CLUSTER, in both views."""
+    row = {"phase": phase, "heap_blks_total": 1000, "heap_blks_scanned": scanned, "index_rebuild_count": rebuilt}
+    both = {"heap_tuples_inserted": inserted, "heap_tuples_updated": 0, "heap_tuples_deleted": 0}
+    return {"repack": {**row, **both}, "cluster": {**row, "heap_tuples_written": inserted}}
+
+
 def sample(phase: str, done: int = 0, children: tuple[int, int] = (0, 0)) -> Mapping[str, Any]:
     row = {"phase": phase, "sample_blks_scanned": done, "sample_blks_total": 100}
     return {"analyze": {**row, "child_tables_done": children[0], "child_tables_total": children[1]}}
@@ -71,6 +78,15 @@ COURSES = {
     ]),
     "cluster": (Model.REWRITE, [
         rewrite("index scanning heap", 1000, written=10), rewrite("rebuilding index", 1000, 0),
+    ]),
+    "vacuum full of 19": (Model.REWRITE, [
+        repack("initializing"), repack("seq scanning heap", 100), repack("seq scanning heap", 1000),
+        repack("swapping relation files", 1000), repack("rebuilding index", 1000, 0),
+        repack("rebuilding index", 1000, 1), repack("performing final cleanup", 1000, 2),
+    ]),
+    "cluster of 19": (Model.REWRITE, [
+        repack("index scanning heap", 0, inserted=10), repack("index scanning heap", 0, inserted=4000),
+        repack("catch-up", 1000), repack("swapping relation files", 1000), repack("rebuilding index", 1000, 0),
     ]),
     "analyze": (Model.ANALYZE, [
         sample("acquiring sample rows", 10), sample("acquiring sample rows", 100),

@@ -130,6 +130,11 @@ def test_a_long_log_is_to_be_written_back(size: int, log: int, level: Level) -> 
     assert of(Operation.CHECKPOINT, condition).level is level
 
 
+def test_an_empty_log_is_called_that() -> None:
+    condition = Condition(pages=100, page_size=1000, is_wal=True, leaves=())
+    assert of(Operation.CHECKPOINT, condition).reason == "the write-ahead log is empty"
+
+
 def test_a_vacuum_empties_the_log_too() -> None:
     condition = Condition(pages=100_000, page_size=1000, free_pages=40_000, is_wal=True, wal_size=70 * MB, leaves=())
     found = of(Operation.CHECKPOINT, condition)

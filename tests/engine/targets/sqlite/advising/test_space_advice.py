@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.advice import Level
 from engine.jobs import Operation
 from engine.targets.sqlite.advising.condition import Condition, Leaves
-from engine.targets.sqlite.advising.space_advice import space_advice, waste_of
+from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.thresholds import MB
 
 PAGE = 1000
@@ -44,19 +44,21 @@ def test_free_pages(pages: int, free_pages: int, level: Level) -> None:
     assert vacuum.facts["reclaimable_bytes"] == free_pages * PAGE
 
 
-def test_half_filled_pages_count_beyond_the_usual_tenth() -> None:
+def test_half_filled_pages_count_as_what_packing_them_gives_back() -> None:
     condition = freed(100_000, 0, leaves=(half_empty(100_000),))
     _, vacuum = space_advice(condition)
     assert vacuum.level is Level.SOON
     assert vacuum.facts["unused"] == 50 * MB
-    assert vacuum.facts["reclaimable_bytes"] == 40 * MB
-    assert vacuum.reason == "40% of the file is wasted: 40.0 MB in half filled ones"
-    assert vacuum.gain == "about 50.0 MB back"  # the usual tenth, too
+    assert vacuum.facts["reclaimable_bytes"] == 50 * MB
+    assert vacuum.reason == "about 50% of the file is wasted: 50.0 MB in half filled pages"
+    assert vacuum.gain == "about 50.0 MB back"
 
 
-def test_the_usual_tenth_is_one_of_the_pages_in_use() -> None:
-    condition = freed(100_000, 50_000, leaves=(half_empty(50_000, 0.2),))
-    assert waste_of(condition).unusual == 5 * MB
+def test_what_is_said_to_be_wasted_is_what_is_said_to_come_back() -> None:
+    condition = freed(100_000, 10_000, leaves=(half_empty(90_000, 0.2),))
+    _, vacuum = space_advice(condition)
+    assert vacuum.reason == "about 25% of the file is wasted: 10.0 MB in free pages and 15.0 MB in half filled ones"
+    assert vacuum.gain == "about 25.0 MB back"
 
 
 def test_rows_that_no_two_of_fit_on_a_page_leave_room_for_ever() -> None:
@@ -67,18 +69,42 @@ def test_rows_that_no_two_of_fit_on_a_page_leave_room_for_ever() -> None:
 
 
 def test_nobody_looked_into_the_pages() -> None:
-    _, vacuum = space_advice(freed(100_000, 30_000, leaves=None, unseen="it takes too long"))
+    _, vacuum = space_advice(freed(100_000, 30_000, leaves=None, unseen="that takes too long"))
     assert vacuum.level is Level.SOON
     assert vacuum.reason == (
-        "30% of the file is wasted: 30.0 MB in free pages; half filled pages not looked at (it takes too long)"
+        "at least 30% of the file is wasted: 30.0 MB in free pages; "
+        "half filled ones were not looked at (that takes too long)"
     )
+    assert vacuum.gain == "at least 30.0 MB back"
     assert vacuum.facts["unused"] is None
+
+
+@pytest.mark.parametrize(
+    ("pages", "free_pages", "reason"),
+    [
+        (100_000, 3_000, "at least 3% of the file is wasted: 3.00 MB in free pages; half filled ones"),
+        (100_000, 10, "10.0 kB are in free pages; half filled ones"),
+        (100_000, 0, "no page is free; half filled ones"),
+    ],
+)
+def test_what_nobody_looked_at_is_not_known_to_be_well(pages: int, free_pages: int, reason: str) -> None:
+    incremental, vacuum = space_advice(freed(pages, free_pages, leaves=None, unseen="that takes too long"))
+    assert (incremental.level, vacuum.level) == (Level.NONE, Level.UNKNOWN)
+    assert vacuum.reason.startswith(reason)
+    assert "worth it" not in vacuum.reason
+    assert vacuum.gain == ""
+
+
+def test_half_filled_pages_of_a_file_that_is_too_small_anyway_do_not_matter() -> None:
+    _, vacuum = space_advice(freed(15_999, 3_000, leaves=None, unseen="that takes too long"))
+    assert vacuum.level is Level.NONE
+    assert vacuum.reason.endswith("; VACUUM is worth it from 25% and 16 MB on")
 
 
 def test_why_it_is_not_worth_it() -> None:
     _, vacuum = space_advice(freed(100_000, 3_000))
     assert vacuum.reason == (
-        "3% of the file is wasted: 3.00 MB in free pages; VACUUM is worth it from 25% and 16 MB on"
+        "about 3% of the file is wasted: 3.00 MB in free pages; VACUUM is worth it from 25% and 16 MB on"
     )
     assert vacuum.gain == ""
 
@@ -93,7 +119,7 @@ def test_free_pages_are_given_back_page_by_page_where_that_is_possible() -> None
 @pytest.mark.parametrize(("free_pages", "by_pages"), [(40_000, True), (39_000, False)])
 def test_page_by_page_only_where_four_fifths_of_it_are_free_pages(free_pages: int, by_pages: bool) -> None:
     condition = freed(100_000, free_pages, gives_pages_back=True)
-    rest = Leaves(pages=60_000, cells=600_000, unused=10 * MB + condition.used // 10)
+    rest = Leaves(pages=60_000, cells=600_000, unused=10 * MB)
     incremental, vacuum = space_advice(replace(condition, leaves=(rest,)))
     assert incremental.is_needed is by_pages
     assert vacuum.is_needed is not by_pages
@@ -134,13 +160,14 @@ def test_whatever_the_numbers(condition: Condition) -> None:
     assert isinstance(gain, int)
     assert gain >= condition.free
     assert needed == (gain >= 0.25 * condition.size and gain >= 16 * MB)
+    assert (vacuum.level is Level.UNKNOWN) == (not needed and condition.leaves is None and condition.size >= 16 * MB)
     assert all("\n" not in one.reason and one.reason for one in (incremental, vacuum))
 
 
 @given(conditions, st.integers(1, 100_000))
 def test_more_free_pages_make_it_no_less_urgent(condition: Condition, more: int) -> None:
     more_free = replace(condition, pages=condition.pages + more, free_pages=condition.free_pages + more)
-    order = [Level.NONE, Level.SOON, Level.NOW]
+    order = [Level.NONE, Level.UNKNOWN, Level.SOON, Level.NOW]
     before, after = (
         max((one.level for one in space_advice(c)), key=order.index)
         for c in (replace(condition, leaves=None), replace(more_free, leaves=None))

@@ -20,7 +20,8 @@ def condition(*statistics: Statistics, size: int = 10 * MB) -> Condition:
 
 
 def orders(known: int | None, rows: int | None, *missing: str) -> Statistics:
-    return Statistics(table="orders", known_rows=known, rows=rows, missing=missing)
+    unseen = known is not None and rows is None
+    return Statistics(table="orders", known_rows=known, rows=rows, missing=missing, unseen=unseen)
 
 
 @pytest.mark.parametrize(
@@ -37,13 +38,13 @@ def orders(known: int | None, rows: int | None, *missing: str) -> Statistics:
         (1000, 0, Level.NOW),
         (0, 1000, Level.NOW),
         (1, 999, Level.NONE),  # too small to matter
-        (1000, None, Level.NONE),
+        (1000, None, Level.UNKNOWN),
     ],
 )
 def test_stale_statistics(known: int, rows: int | None, level: Level) -> None:
     analyze, optimize = statistics_advice(condition(orders(known, rows)))
     assert analyze.level is level
-    assert optimize.level is Level.NONE
+    assert optimize.level is (Level.UNKNOWN if level is Level.UNKNOWN else Level.NONE)
 
 
 def test_the_numbers_are_told_of_the_table_that_has_changed_most() -> None:

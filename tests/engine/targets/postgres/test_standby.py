@@ -1,0 +1,125 @@
+"""A real standby that falls behind: no step begins as long as that is so."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from engine import Engine
+from engine.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
+from engine.targets.base import StepContext
+from engine.targets.postgres.running.courtesy import held_up_by
+from tests.engine.targets.postgres.a_session import Told, connected, plan
+from tests.postgres_databases import Database, new_database
+from tests.postgres_server import PostgresServer
+
+MB = 1024 * 1024
+STREAMING = "SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn IS NOT NULL"
+
+
+class Pair:
+    """A primary, and its standby, which applies what it gets only when it is to."""
+
+    def __init__(self, primary: Database, standby: PostgresServer) -> None:
+        self.primary, self._standby = primary, standby
+
+    def stop_replay(self) -> None:
+        self._on_standby("SELECT pg_wal_replay_pause()")
+
+    def go_on_with_replay(self) -> None:
+        self._on_standby("SELECT pg_wal_replay_resume()")
+
+    def write(self, megabytes: int) -> None:
+        """So much has to be applied at least."""
+        self.primary(f"INSERT INTO public.log SELECT repeat('x', 1000) FROM generate_series(1, {megabytes} * 1100)")
+
+    def _on_standby(self, statement: str) -> None:
+        with psycopg.connect(self._standby.url(), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="module")
+def servers(postgres: PostgresServer) -> Iterator[tuple[PostgresServer, PostgresServer]]:
+    primary = PostgresServer(postgres.binaries)
+    try:
+        primary.start()
+        standby = PostgresServer(postgres.binaries, ["wal_receiver_status_interval=1"], copy_of=primary)
+        try:
+            standby.start()
+            yield primary, standby
+        finally:
+            standby.discard()
+    finally:
+        primary.discard()
+
+
+@pytest.fixture
+def pair(servers: tuple[PostgresServer, PostgresServer]) -> Iterator[Pair]:
+    primary, standby = servers
+    with new_database(primary) as database:
+        database("CREATE TABLE public.log (line text)", "CREATE TABLE public.item (id int)")
+        database.wait_for(STREAMING)
+        both = Pair(database, standby)
+        yield both
+        both.go_on_with_replay()
+
+
+async def test_no_step_begins_while_a_standby_is_behind_and_it_goes_on_by_itself(pair: Pair, tmp_path: Path) -> None:
+    database = pair.primary
+    pair.stop_replay()
+    options = Options(objects=("item",), server=ServerOptions(max_lag=MB))
+    request = Request(target=database.url, operations=(Operation.ANALYZE,), options=options)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        pair.write(2)
+        (job,) = await engine.submit([request])
+        phase = ""
+        async with asyncio.timeout(30):
+            while not phase.startswith(PAUSED):
+                (job,) = await engine.jobs([job.id])
+                phase = job.children[0].progress.phase or ""
+                await asyncio.sleep(0.01)
+        assert re.fullmatch(f"{PAUSED}: a standby is [0-9]+kB behind, 1MB are allowed", phase)
+        assert database.value("SELECT count(*) = 0 FROM pg_stat_user_tables WHERE analyze_count > 0")
+        pair.go_on_with_replay()
+        (job,) = await engine.wait([job.id])
+    assert job.children[0].status is Status.COMPLETED
+    assert [step.status for step in job.children[0].steps] == [Status.COMPLETED]
+
+
+async def test_a_standby_that_falls_behind_meanwhile_holds_up_the_next_step_only(pair: Pair) -> None:
+    database = pair.primary
+    server = ServerOptions(max_lag=MB, schemas=("public",))
+    async with connected(database.url) as session:
+        first, second = (await session.plan(Operation.VACUUM, Options(server=server))).steps[:2]
+        told = Told()
+        assert (await session.execute(first, StepContext())).status is Status.COMPLETED
+        pair.stop_replay()
+        pair.write(12)
+        waiting = asyncio.create_task(session.execute(second, StepContext(report=told)))
+        await asyncio.wait_for(told.something.wait(), 30)
+        assert "MB behind, 1MB are allowed" in told.phases[0]
+        pair.go_on_with_replay()
+        assert (await waiting).status is Status.COMPLETED
+
+
+async def test_a_role_that_cannot_see_the_lag_is_refused_rather_than_not_held_up(pair: Pair) -> None:
+    database = pair.primary
+    database("CREATE ROLE joe LOGIN", "ALTER TABLE public.item OWNER TO joe")
+    server = ServerOptions(max_lag=MB)
+    url = database.as_user("joe")
+    refused = (await plan(url, Operation.ANALYZE, server, objects=("item",))).refused
+    assert refused == ('joe may not see how far standbys are behind. As a superuser: GRANT pg_read_all_stats TO "joe";')
+    database('GRANT pg_read_all_stats TO "joe"')
+    assert (await plan(url, Operation.ANALYZE, server, objects=("item",))).steps
+
+
+async def test_a_standby_that_keeps_up_holds_nobody_up(pair: Pair) -> None:
+    pair.write(2)
+    pair.primary.wait_for("SELECT bool_and(replay_lsn = pg_current_wal_lsn()) FROM pg_stat_replication")
+    async with connected(pair.primary.url) as session:
+        assert await held_up_by(session._reader, ServerOptions(max_lag=MB)) == ""  # type: ignore[attr-defined]
