@@ -5,9 +5,9 @@ async with Engine.open(path, workers=2) as engine:
     (done,) = await engine.wait([job.id])
 """
 
-from engine.advice import Advice, Level, Past
-from engine.ending_by_force import ForceCancel
-from engine.engine import Engine
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from engine.jobs import (
     Attempt,
     CheckLevel,
@@ -31,10 +31,16 @@ from engine.jobs import (
     remaining,
     run_duration,
 )
-from engine.retention import Retention
-from engine.targets.base import OperationInfo, OperationPlan, Plan, PlannedStep, TargetInfo, Verdict
-from engine.trend import PastRun, Trend
-from engine.watching import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
+
+if TYPE_CHECKING:
+    from engine.advice import Advice, Level, Past
+    from engine.ending_by_force import ForceCancel
+    from engine.engine import Engine
+    from engine.retention import Retention
+    from engine.targets.base import OperationPlan, Plan, PlannedStep, Verdict
+    from engine.targets.info import OperationInfo, TargetInfo
+    from engine.trend import PastRun, Trend
+    from engine.watching import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
 
 __all__ = [
     "Advice",
@@ -79,3 +85,34 @@ __all__ = [
     "remaining",
     "run_duration",
 ]
+
+_HOMES: Final = {
+    "Advice": "engine.advice",
+    "Level": "engine.advice",
+    "Past": "engine.advice",
+    "ForceCancel": "engine.ending_by_force",
+    "Engine": "engine.engine",
+    "Retention": "engine.retention",
+    "OperationPlan": "engine.targets.base",
+    "Plan": "engine.targets.base",
+    "PlannedStep": "engine.targets.base",
+    "Verdict": "engine.targets.base",
+    "OperationInfo": "engine.targets.info",
+    "TargetInfo": "engine.targets.info",
+    "PastRun": "engine.trend",
+    "Trend": "engine.trend",
+    "Change": "engine.watching",
+    "ChangeKind": "engine.watching",
+    "HistoryFilter": "engine.watching",
+    "Lagged": "engine.watching",
+    "Pause": "engine.watching",
+    "WorkerProcess": "engine.watching",
+}
+"""Where the rest lives. It is imported when it is asked for: most users of the engine need a small part of it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(_HOMES[name]), name)
+    return found

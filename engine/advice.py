@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final
 
 from engine.jobs import CheckLevel, Facts, Micros, Operation, Request
+from engine.values import frozen
 
 
 class Level(StrEnum):
@@ -20,7 +21,7 @@ class Level(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Advice:
     """Whether a database needs an operation."""
 
@@ -47,7 +48,7 @@ class Advice:
         return self.level in {Level.NOW, Level.SOON}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Past:
     """What our own history says of a database."""
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Final
 
 from platformdirs import user_config_path, user_state_path
 
 from engine.config_servers import NOTHING_SAID, SERVER_KEYS, ServerSettings, server_settings
-from engine.config_table import ConfigTable
+from engine.config_table import Table, root_table
 from engine.errors import ConfigError
 from engine.jobs import CheckLevel, OnFailure, Operation, Options
 from engine.retention import Retention
 from engine.targets import names_server
+from engine.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TargetEntry:
     """A database the user named in the config file, or gave on the command line."""
 
@@ -69,7 +68,7 @@ _FOR_FILES: Final = frozenset({"analysis_limit"})
 """What means nothing to a database server."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Defaults:
     on_failure: OnFailure = OnFailure.CONTINUE
     on_step_failure: OnFailure = OnFailure.CONTINUE
@@ -84,7 +83,7 @@ class Defaults:
     """Seconds that what runs may go on for when its process is asked to end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ConsoleConfig:
     theme: str | None = None
     refresh: float = 0.25
@@ -96,7 +95,7 @@ class ConsoleConfig:
     """Whether the console looks at everything and changes nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Config:
     targets: tuple[TargetEntry, ...] = ()
     defaults: Defaults = field(default_factory=Defaults)
@@ -139,12 +138,7 @@ def load_config(path: Path, *, required: bool) -> Config:
 
 def parse_config(text: str, file: str) -> Config:
     """The config that `text` holds; `file` is what errors call it. Raises ConfigError."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        why, line = _syntax_error(str(error), text)
-        raise ConfigError(f"{file}, line {line}", why, "the file must be TOML") from None
-    root = ConfigTable(document, (), text, file)
+    root = root_table(text, file)
     root.only("targets", "defaults", "console", "retention")
     return Config(
         targets=tuple(_target(entry) for entry in root.table("targets").tables()),
@@ -154,7 +148,7 @@ def parse_config(text: str, file: str) -> Config:
     )
 
 
-def _target(entry: ConfigTable) -> TargetEntry:
+def _target(entry: Table) -> TargetEntry:
     entry.only("url", "label", "operations", *_SHARED, *SERVER_KEYS)
     url = entry.text("url")
     if not url:
@@ -183,7 +177,7 @@ def means_nothing(entry: TargetEntry) -> str:
     return next((key for key in SERVER_KEYS if getattr(entry.server, key) is not None), "")
 
 
-def _refuse_of_another_kind(entry: ConfigTable, *, is_server: bool) -> None:
+def _refuse_of_another_kind(entry: Table, *, is_server: bool) -> None:
     """Raise ConfigError for what means nothing to a database of this kind."""
     for key in _FOR_FILES if is_server else SERVER_KEYS:
         if entry.has(key):
@@ -191,7 +185,7 @@ def _refuse_of_another_kind(entry: ConfigTable, *, is_server: bool) -> None:
             entry.wrong(key, f"means nothing to {kind}, as this target is", "leave it out here")
 
 
-def _expanded(url: str, entry: ConfigTable) -> str:
+def _expanded(url: str, entry: Table) -> str:
     try:
         return expanded(url)
     except RuntimeError:
@@ -203,7 +197,7 @@ def expanded(url: str) -> str:
     return str(Path(url).expanduser()) if url.startswith("~") else url
 
 
-def _defaults(table: ConfigTable) -> Defaults:
+def _defaults(table: Table) -> Defaults:
     table.only(*_SHARED, *SERVER_KEYS, "workers", "grace")
     given = Defaults()
     on_failure = table.choice("on_failure", OnFailure)
@@ -225,7 +219,7 @@ def _defaults(table: ConfigTable) -> Defaults:
     )
 
 
-def _console(table: ConfigTable) -> ConsoleConfig:
+def _console(table: Table) -> ConsoleConfig:
     table.only("theme", "refresh", "mouse", "read_only", "keys")
     refresh = table.seconds("refresh")
     if refresh is not None and refresh < 0.05:
@@ -240,7 +234,7 @@ def _console(table: ConfigTable) -> ConsoleConfig:
     )
 
 
-def _retention(table: ConfigTable) -> Retention:
+def _retention(table: Table) -> Retention:
     table.only("completed", "failed", "cancelled", "keep_last")
     given = Retention()
     keep_last = table.count("keep_last", MAX_KEEP_LAST, least=0)
@@ -250,11 +244,3 @@ def _retention(table: ConfigTable) -> Retention:
         cancelled=table.age("cancelled", given.cancelled),
         keep_last=given.keep_last if keep_last is None else keep_last,
     )
-
-
-def _syntax_error(message: str, text: str) -> tuple[str, int]:
-    """tomllib's message without its position, and the line."""
-    found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
-    if not found:
-        return message, 1
-    return message[: found.start()], int(found[1]) if found[1] else max(1, len(text.splitlines()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import tomlkit
@@ -18,6 +18,7 @@ from tomlkit.items import SingleKey
 
 from engine.config import Config, TargetEntry, expanded, means_nothing, parse_config
 from engine.errors import ConfigError
+from engine.values import frozen
 
 EDITED: Final = ("url", "label", "operations")
 """What can be changed of a target beside its name; the rest of what is said of it stays."""
@@ -109,7 +110,7 @@ def _without_scattered(text: str, name: str) -> str:
         return text  # which will not be taken for what is meant
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Statement:
     """A few whole lines of the file."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from engine.config_table import ConfigTable
+from engine.config_table import Table
 from engine.jobs import NO_SERVER_OPTIONS, ServerOptions, Speed
 
 KB: Final = 1024
@@ -48,7 +48,7 @@ SERVER_KEYS: Final = tuple(field.name for field in fields(ServerSettings))
 NOTHING_SAID: Final = ServerSettings()
 
 
-def server_settings(table: ConfigTable) -> ServerSettings:
+def server_settings(table: Table) -> ServerSettings:
     """Raises ConfigError."""
     buffers = table.size("buffer_usage_limit", LEAST_BUFFERS, MOST_BUFFERS)
     return ServerSettings(

@@ -1,7 +1,8 @@
-"""One table of the config file, read key by key; and where in the file a key is."""
+"""A table of the config file, read key by key; what is wrong is said with file, line and key."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -17,8 +18,8 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 FOREVER: Final = "forever"
 
 
-class ConfigTable:
-    """One table of the file, read key by key; whatever is wrong is said with file, line and key."""
+class Table:
+    """Raises ConfigError where the value of a key is not as it must be; what is not there is None."""
 
     def __init__(self, values: Mapping[str, Any], path: tuple[str, ...], text: str, file: str) -> None:
         self.path = path
@@ -34,13 +35,13 @@ class ConfigTable:
     def has(self, key: str) -> bool:
         return key in self._values
 
-    def table(self, key: str) -> ConfigTable:
+    def table(self, key: str) -> Table:
         value = self._values.get(key, {})
         if not isinstance(value, dict):
             self.wrong(key, "must be a table", f"write it as [{'.'.join((*self.path, key))}]")
-        return ConfigTable(value, (*self.path, key), self._text, self._file)
+        return Table(value, (*self.path, key), self._text, self._file)
 
-    def tables(self) -> Iterator[ConfigTable]:
+    def tables(self) -> Iterator[Table]:
         for key in self._values:
             yield self.table(key)
 
@@ -134,6 +135,23 @@ class ConfigTable:
             return choices(str(value))
         except ValueError:
             self.wrong(key, f"cannot be {value!r}", f"known: {', '.join(choices)}")
+
+
+def root_table(text: str, file: str) -> Table:
+    """The whole of `text`; `file` is what errors call it. Raises ConfigError where it is no TOML."""
+    try:
+        return Table(tomllib.loads(text), (), text, file)
+    except tomllib.TOMLDecodeError as error:
+        why, line = _syntax_error(str(error), text)
+        raise ConfigError(f"{file}, line {line}", why, "the file must be TOML") from None
+
+
+def _syntax_error(message: str, text: str) -> tuple[str, int]:
+    """tomllib's message without its position, and the line."""
+    found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
+    if not found:
+        return message, 1
+    return message[: found.start()], int(found[1]) if found[1] else max(1, len(text.splitlines()))
 
 
 def place_of(file: Path, *key: str) -> str:

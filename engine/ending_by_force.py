@@ -6,16 +6,16 @@ import os
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from engine.errors import UsageError
 from engine.jobs import ChildJob, JobId, Operation, ParentJob, Reason, Status
 from engine.store.base import Store
 from engine.store.interventions import no_such_job
+from engine.values import frozen
 from engine.watching import WorkerProcess
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ForceCancel:
     """What it comes to, to end a child by force."""
 

@@ -6,17 +6,15 @@ import asyncio
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from engine import ending_by_force, estimates, look, trend
+from engine import estimates, look, trend
 from engine.clock import now
 from engine.errors import ReadOnlyError
-from engine.jobs import JobId, JobType, Micros, OnDuplicate, ParentJob, Reason, Request, Status
+from engine.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.manager import DatabaseMaintenanceManager
 from engine.orchestrator import ParentJobOrchestrator
 from engine.past import past_of, past_steps_of
-from engine.processor import JobProcessor
 from engine.retention import Retention, prune, pruning
 from engine.store.connections import PATIENCE
 from engine.store.sqlite import SqliteStore
@@ -24,7 +22,6 @@ from engine.store.writer import BUSY_PATIENCE
 from engine.targets import resolve
 from engine.tending import tending
 from engine.watching import Change, HistoryFilter, Lagged, Pause, WorkerProcess
-from engine.worker import DatabaseMaintenanceWorker, mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +31,10 @@ if TYPE_CHECKING:
     from engine.ending_by_force import ForceCancel
     from engine.errors import StoreError
     from engine.jobs import Operation
+    from engine.processor import JobProcessor
     from engine.store.base import Store
-    from engine.targets.base import Plan, TargetInfo
+    from engine.targets.base import Plan
+    from engine.targets.info import TargetInfo
     from engine.trend import Trend
 
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
@@ -117,20 +116,11 @@ class Engine:
             orchestrator = ParentJobOrchestrator(store)
             processor = None
             if workers:
-                owner = await stack.enter_async_context(store.hosting_workers(serves_all=not own_jobs_only))
-                processor = JobProcessor(
-                    store,
-                    {
-                        JobType.OPERATION: DatabaseMaintenanceWorker(
-                            resolve, store=mark_of(store_path), past_steps=partial(past_steps_of, store)
-                        )
-                    },
-                    owner=owner,
-                    concurrency=workers,
-                    own_jobs_only=own_jobs_only,
-                    clock=clock,
+                from engine.hosting import hosting  # the console and most commands host none
+
+                processor = await stack.enter_async_context(
+                    hosting(store, store_path, workers, own_jobs_only=own_jobs_only, clock=clock)
                 )
-                await stack.enter_async_context(processor.running())
             yield cls(store, manager, orchestrator, processor, clock, read_only=read_only)
 
     @property
@@ -143,9 +133,9 @@ class Engine:
         """Why what is known of jobs is no longer kept in step, for good; None as long as it is."""
         return self._store.lost
 
-    def store_locked_by(self) -> str:
+    async def store_locked_by(self) -> str:
         """Which other processes keep the store from being written now, in words; "" where that cannot be told."""
-        return look.locked_by(self._store.path)
+        return await self._store.locked_by()
 
     def _must_write(self, what: str) -> None:
         """To be asked before anything is touched. Raises ReadOnlyError."""
@@ -176,7 +166,8 @@ class Engine:
         How long they take is estimated from how long they took before, where they did. It is warned of indexes that
         are known to be damaged. `advice`: see `look.plan`.
         """
-        past = await past_of(self._store, look.canonical_url(request.target), self._clock())
+        url = await asyncio.to_thread(look.canonical_url, request.target)  # links are on disks, which may be slow
+        past = await past_of(self._store, url, self._clock())
         plan = await look.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
         past_steps = {
@@ -199,7 +190,8 @@ class Engine:
         `budget`: seconds that facts which are dear to get may take; None takes the time it needs. See `needed` in
         engine.advice for what of a request this calls for. Raises TargetError.
         """
-        past = await past_of(self._store, look.canonical_url(target), self._clock())
+        url = await asyncio.to_thread(look.canonical_url, target)
+        past = await past_of(self._store, url, self._clock())
         return await look.advise(target, past, budget=budget, read_only=self.read_only)
 
     async def cancel(self, job: JobId, *, force: bool = False, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
@@ -215,6 +207,8 @@ class Engine:
         """
         self._must_write("cancel")
         if force:
+            from engine import ending_by_force
+
             await ending_by_force.end(self._store, job, reason)
         else:
             await self._store.request_cancel(job, reason)
@@ -222,6 +216,8 @@ class Engine:
 
     async def force_cancel_of(self, job: JobId) -> ForceCancel:
         """What `cancel` with `force` would come to now. Raises as that does."""
+        from engine import ending_by_force  # a rare thing, with much to decide
+
         return await ending_by_force.look(self._store, job)
 
     async def retry(self, parent_id: int, *, only_incomplete: bool = False) -> ParentJob:
@@ -295,13 +291,6 @@ class Engine:
         change meanwhile are told by `changes`, and belong there if `HistoryFilter.matches`.
         """
         return self._store.search(where or HistoryFilter())
-
-    async def history_ids(self, where: HistoryFilter | None = None) -> array[int]:
-        """The ids of all matching parents, newest first: 8 bytes each."""
-        found: array[int] = array("q")
-        async for ids in self.search(where):
-            found += ids
-        return found
 
     async def trend(self, job: ParentJob) -> tuple[Trend, ...]:
         """For each operation of a job how it went on this database before, up to and with this job."""

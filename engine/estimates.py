@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.extent import extent
 from engine.jobs import ChildJob, Facts, Operation, Options, ParentJob, Status, run_duration
-from engine.targets.base import OperationPlan, Plan, PlannedStep
+
+if TYPE_CHECKING:
+    from engine.targets.base import OperationPlan, Plan, PlannedStep
 
 JOBS_LOOKED_AT: Final = 50
 """The newest that many of a target."""

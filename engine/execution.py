@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from engine.jobs import Facts, JobId, LogLine, Micros, Options, Progress, Reason, Status, Step
+from engine.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Claim:
     """A child that a process owns for one attempt: its authority to report and to finish it."""
 
@@ -30,7 +31,7 @@ class Claim:
     """Whether that process was ended by force, because somebody asked for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Outcome:
     """How one attempt at a child ended; when, where that is known better than by when it is stored."""
 
@@ -43,7 +44,7 @@ class Outcome:
     after: Facts | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Report:
     """What a running child has to tell since its last report: written as one transaction."""
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
 
+from engine.values import frozen
+
 Micros = int
 Facts = Mapping[str, int | float | str | Sequence[str] | None]
 """What an engine says of a database, JSON-able; `size` (bytes) is always there."""
@@ -162,7 +164,7 @@ class JobId:
         return str(self.parent) if self.ordinal is None else f"{self.parent}.{self.ordinal}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ServerOptions:
     """How operations on a database server do their work. None leaves it to the server."""
 
@@ -199,7 +201,7 @@ class ServerOptions:
 NO_SERVER_OPTIONS: Final = ServerOptions()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Options:
     """How a request wants to be carried out."""
 
@@ -241,7 +243,7 @@ class Options:
 AS_USUAL: Final = Options()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Request:
     """What a DBA asks for: operations, in order, on one target. Stored as asked, never changed."""
 
@@ -257,7 +259,7 @@ class Request:
         return self.operations
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Progress:
     """How far a running child is. `fraction` is None while nothing honest can be said."""
 
@@ -283,7 +285,7 @@ PAUSED = "paused"
 """and of one that spares them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Step:
     """One SQL command that a child executed on one object: an entry of the command log."""
 
@@ -313,7 +315,7 @@ LOG_LINE_LIMIT = 8_000
 """Characters of one line that are kept, from both its ends."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LogLine:
     """One line of a child's log; they are numbered from 1 in each attempt."""
 
@@ -324,7 +326,7 @@ class LogLine:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Attempt:
     """One execution of a child: by which process, from when to when, and how it ended.
 
@@ -341,7 +343,7 @@ class Attempt:
     reason: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ChildJob:
     """One operation of a parent job. `attempts`, `steps` and `log` come only where a whole job was asked for."""
 
@@ -377,7 +379,7 @@ class ChildJob:
         return JobId(self.parent_id, self.ordinal)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ParentJob:
     """One request on one target, with the children that carry it out."""
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.advice import Advice, Past
 from engine.errors import PasswordNeededError, TargetBusyError, TargetError
-from engine.jobs import Operation, Options, Request
-from engine.targets import names_server, resolve, sqlite
-from engine.targets.base import OperationPlan, Plan, Session, TargetInfo
+from engine.targets import names_server, resolve
 from engine.validation import validated
+
+if TYPE_CHECKING:
+    from engine.advice import Advice, Past
+    from engine.jobs import EngineName, Operation, Options, Request
+    from engine.targets.base import OperationPlan, Plan, Session
+    from engine.targets.info import TargetInfo
 
 LOCK_TIMEOUT = 1.0
 """Seconds that a mere look waits for a lock."""
@@ -26,6 +29,11 @@ BUDGET = 3.0
 def canonical_url(target: str) -> str:
     """How jobs on this target name it, whether it exists or not. Raises UsageError, NotAvailableError."""
     return resolve(target).url
+
+
+def engine_of(target: str) -> EngineName:
+    """What kind of database this names; no disk is touched. Raises as `canonical_url`."""
+    return resolve(target).engine
 
 
 def default_operations(target: str) -> tuple[Operation, ...]:
@@ -60,6 +68,9 @@ async def plan(
 
     Raises UsageError and TargetError, as submitting it would.
     """
+    from engine.advice import Past
+    from engine.targets.base import Plan  # not before something is planned
+
     target = resolve(request.target)
     request = validated(request, target)
     writing = any(map(target.writes, request.children))
@@ -117,8 +128,8 @@ async def password_needed(target: str) -> PasswordNeededError | None:
 
 async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
     """What a database is and what can be done with it. Raises TargetError where it cannot be maintained."""
-    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False, read_only=read_only) as session:
-        return await session.info()
+    async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+        return await look.info()
 
 
 def presence(target: str) -> str:
@@ -134,10 +145,5 @@ async def advise(target: str, past: Past, *, budget: float | None, read_only: bo
 
     Raises TargetError where it cannot be looked at.
     """
-    async with resolve(target).connect(lock_timeout=LOCK_TIMEOUT, writing=False, read_only=read_only) as session:
-        return await session.advise(past, budget=budget)
-
-
-def locked_by(store: Path) -> str:
-    """Which other processes keep the file of a store locked, in words; "" where that cannot be told."""
-    return sqlite.locked_by(str(store))
+    async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+        return await look.advise(past, budget=budget)

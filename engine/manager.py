@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from engine import limits
 from engine.clock import now
 from engine.errors import TargetBusyError, UsageError
 from engine.jobs import Micros, OnDuplicate, Operation, ParentJob, Request, Status
 from engine.store.base import NewJob, Store
-from engine.targets.base import Target
 from engine.validation import validated
+
+if TYPE_CHECKING:
+    from engine.targets.base import Target
 
 
 class DatabaseMaintenanceManager:

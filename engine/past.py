@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.advice import Past
 from engine.estimates import RUNS
 from engine.jobs import CheckLevel, ChildJob, Facts, JobId, Micros, Operation, ParentJob, Status
+from engine.values import frozen
 from engine.watching import HistoryFilter
 from engine.words import counted
 
@@ -50,7 +50,7 @@ async def past_steps_of(store: Store, target: str, operation: str) -> Mapping[st
     return await store.past_steps(target, operation, jobs=JOBS_LOOKED_AT, runs=RUNS)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """What the checks of a database have said up to now."""
 

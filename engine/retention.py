@@ -6,11 +6,11 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 
 from engine.errors import StoreError
 from engine.jobs import Micros, Status
 from engine.store.base import Store
+from engine.values import frozen
 
 DAY = 86_400.0
 BATCH = 50
@@ -23,7 +23,7 @@ CHANGES_KEPT = 7 * DAY
 """Seconds for which changes are kept, so that who was away can catch up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Retention:
     """For how long finished jobs are kept, in seconds by status; None for ever.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from engine.extent import extent
 from engine.jobs import JobId, Micros, Operation, Options, Status
+from engine.values import frozen
 
 RUNS: Final = 60
 """The newest that many that completed."""
@@ -17,7 +17,7 @@ JOBS_LOOKED_AT: Final = 3_000
 """Where a database has very many jobs and few of them with the operation, so many of the newest."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PastRun:
     """One execution that is over. `size`: of the database when it ended, in bytes, if that is known."""
 
@@ -29,7 +29,7 @@ class PastRun:
     options: Options
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trend:
     """The runs of one operation that completed, oldest first, and how many between them did not."""
 

@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from engine import limits
 from engine.errors import UsageError
 from engine.jobs import CheckLevel, OnFailure, Operation, Options, Request
-from engine.targets.base import Target
+
+if TYPE_CHECKING:
+    from engine.targets.base import Target
 
 LONGEST_LOCK_TIMEOUT = 24 * 3600.0
 MOST_JOBS = 64

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import unquote
 
 from engine.jobs import JobId, Micros, Operation, ParentJob, Status
+from engine.values import frozen
 
 
 class ChangeKind(StrEnum):
@@ -19,7 +19,7 @@ class ChangeKind(StrEnum):
     """A newer dbtend, which shares the store, knows what it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Change:
     """One thing that happened, in commit order. `old` is None where the job was created.
 
@@ -35,7 +35,7 @@ class Change:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lagged:
     """The changes after `after` and before `seq` are no longer kept: read the jobs again."""
 
@@ -43,7 +43,7 @@ class Lagged:
     seq: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class HistoryFilter:
     """Which parent jobs to list; what is None or empty does not restrict. Dates are microseconds.
 
@@ -102,7 +102,7 @@ def _lower(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass").lower()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Pause:
     """Since when, and at whose word, no job starts."""
 
@@ -110,7 +110,7 @@ class Pause:
     by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WorkerProcess:
     """A process that is registered in the store as one that executes children."""
 

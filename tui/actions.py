@@ -5,11 +5,12 @@ Which keys an action has in the end, the config file may say: tui/keymap.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from textual.binding import Binding, BindingType
+
+from engine.values import frozen
 
 
 class Place(StrEnum):
@@ -33,7 +34,7 @@ class Place(StrEnum):
     EVERYWHERE = "Everywhere"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Action:
     """Something a person can do. `id` is its name for good; `call` is the Textual action that does it."""
 

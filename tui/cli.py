@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import DbtendError, InternalError, ReadOnlyError, UsageError
-from tui.commands import output
+from tui.commands import naming, output
 from tui.commands.arguments import parse
 from tui.commands.exit_codes import CANCELLED, FAILED, OK, error_code
 from tui.commands.settings import Settings, settings
@@ -68,6 +68,7 @@ def main(argv: Sequence[str]) -> int:
         if args.words and args.command in _WITHOUT_WORDS:
             raise UsageError(repr(args.words[0]), f"dbtend {args.command} takes no such word", "see its --help")
         chosen = settings(args, os.environ)
+        naming.use(chosen.config)
         if chosen.read_only:
             _refuse_to_change(args)
         code = _command(args.command or "console")(args, chosen)

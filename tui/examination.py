@@ -9,13 +9,13 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from engine import WorkerProcess, look
 from engine.config import Config, TargetEntry
 from engine.errors import ConfigError, DbtendError
+from engine.values import frozen
 from tui.commands import values
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
@@ -30,7 +30,7 @@ class Level(StrEnum):
     PROBLEM = "problem"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One thing that was looked at; `fix` says what to do where it is not ok."""
 

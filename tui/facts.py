@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from engine import Facts
+from engine.values import frozen
 from tui.text import cells, padded, plain, size
 
 Value = int | float | str | Sequence[str] | None
@@ -16,7 +16,7 @@ _TOLD = frozenset({"findings", "damage", "broken_rule", "level", "backup", "back
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """A fact that is not what it was; empty where it was not there before, or is not any more."""
 

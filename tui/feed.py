@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from engine import Change, ChangeKind, Engine, Lagged, ParentJob, Pause, Status, WorkerProcess
 from engine.errors import DbtendError, StoreLostError
+from engine.values import frozen
 
 RECENT = 50
 """How many of the newest parents are shown beside those that are open."""
@@ -22,7 +22,7 @@ RETRY_AFTER = 2.0
 """Seconds to the next try where the store cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class News:
     """Parents that are new or changed; what there is besides, the feed knows itself."""
 
@@ -113,7 +113,8 @@ class JobFeed:
 
     async def _follow(self) -> None:
         changes = self._engine.changes()
-        await self._load(changed=())
+        # After a try that failed nobody knows what has changed since the last one that did not.
+        await self._load(changed=() if self.trouble is None else None)
         listening = asyncio.create_task(self._listen(changes))
         reading = asyncio.create_task(self._read())
         try:
@@ -154,7 +155,12 @@ class JobFeed:
                 await asyncio.wait_for(self._wake.wait(), self._pace)
             self._wake.clear()
             changed, self._dirty = frozenset(self._dirty), set()
-            await self._tell(await self._engine.jobs(changed | self._running), changed)
+            try:
+                await self._tell(await self._engine.jobs(changed | self._running), changed)
+            except BaseException:
+                self._dirty |= changed
+                self._wake.set()
+                raise
             # What happens in quick succession is read together.
             await asyncio.sleep(SETTLE)
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from engine import Attempt, ChildJob, ForceCancel, JobId, Reason
+from typing import TYPE_CHECKING
+
+from engine import Attempt, ChildJob, JobId, Reason
 from tui.text import target_name
+
+if TYPE_CHECKING:
+    from engine import ForceCancel
 
 
 def question(found: ForceCancel, name: str | None = None) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
 from engine import HistoryFilter, Operation, Status
 from engine.errors import UsageError
+from engine.values import frozen
 from tui.commands import values
 
 DATES: Final = "a date such as 2026-11-24, or an age such as 30m, 12h, 7d, 2w"
@@ -30,16 +30,18 @@ _WORD: Final = re.compile(r'(?:[^\s"]+|"[^"]*"?)+')
 _NAMED: Final = re.compile(r"([a-z]+):(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Word:
     text: str
     quoted: bool = False
     """Then it is text, whatever it looks like."""
+    at: int = 0
+    """Where in the line it begins, quotes included."""
 
 
 def words_of(line: str) -> list[Word]:
     """The words of a line: separated by blanks, save between double quotes; the last of these may be missing."""
-    found = [Word(word.replace('"', ""), word.startswith('"')) for word in _WORD.findall(line)]
+    found = [Word(it[0].replace('"', ""), it[0].startswith('"'), it.start()) for it in _WORD.finditer(line)]
     return [word for word in found if word.text]
 
 
@@ -99,11 +101,6 @@ def _is_date(typed: str) -> bool:
     except UsageError:
         return False
     return True
-
-
-def has_part(name: str, part: str) -> bool:
-    """Whether a target that is called `name` is meant by `target:PART`."""
-    return part.casefold() in name.casefold()
 
 
 def _split(word: Word) -> tuple[str | None, str]:

@@ -130,7 +130,7 @@ def _key(what: str, word: str) -> str:
 
 def _refuse_conflicts(said: Mapping[str, tuple[str, ...]]) -> None:
     for one, other in combinations([action for action in ACTIONS if not action.same_key_as], 2):
-        if not may_meet(one.place, other.place) or not (one.id in said or other.id in said):
+        if not (one.id in said or other.id in said) or not may_meet(one.place, other.place):
             continue
         shared = set(_keys_by(one, said)) & set(_keys_by(other, said))
         if shared:

@@ -10,11 +10,12 @@ from collections import deque
 from typing import Any, Final
 
 from textual import events, on
-from textual.app import App
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
+
+from tui.themed_app import ThemedApp
 
 PATIENCE: Final = 1.0
 """Seconds after which the next key is taken, whatever becomes of the one before."""
@@ -29,11 +30,11 @@ class KeyHandled(Message):
         self.number, self.screen = number, screen
 
 
-class KeysInTurn(App[None]):
+class KeysInTurn(ThemedApp[None]):
     """An app that takes one key at a time."""
 
-    def __init__(self, *, ansi_color: bool | None = None) -> None:
-        super().__init__(ansi_color=ansi_color)
+    def __init__(self, wanted_theme: str | None) -> None:
+        super().__init__(wanted_theme)
         self._keys: deque[events.Key] = deque()
         self._key_number = 0
         self._is_handling_a_key = False

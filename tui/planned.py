@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from engine import OperationPlan, Plan, PlannedStep, Verdict
 from engine.jobs import AS_USUAL
+from engine.values import frozen
 from engine.words import span
 from tui.text import counted, options_in_words, size
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepNotes:
     """What is to be said of a step. The sentences are empty where they are what was said of the step before."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from engine import OperationPlan, Plan
 from engine.words import listed
+
+if TYPE_CHECKING:
+    from engine import OperationPlan, Plan
 
 _PRODUCTION: Final = re.compile(r"\b(prod|production|live)\b", re.IGNORECASE)
 _BLOCKS_EVERYONE: Final = "blocks everyone"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from engine import Operation, look
+from engine import EngineName, Operation, look
 from engine.config import TargetEntry, expanded
-from engine.errors import DbtendError
+from engine.errors import DbtendError, TargetError
+from engine.values import frozen
+from tui.canonical_urls import CanonicalUrls
 from tui.commands.command_table import COMMANDS
 from tui.target_names import LABEL_WIDTH
 from tui.text import cells, plain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Filled:
     """The fields as they were typed."""
 
@@ -34,7 +35,7 @@ class Filled:
         return cls(url=entry.url, name=entry.name, label=entry.label or "", operations=operations)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What is said below a field."""
 
@@ -42,6 +43,8 @@ class Said:
     is_wrong: bool = False
     is_unfinished: bool = False
     """Wrong, but not worth a word while it is being typed."""
+    is_doubtful: bool = False
+    """It can be, but hardly is what was meant."""
 
 
 FINE: Final = Said()
@@ -61,36 +64,61 @@ def url_as_saved(text: str, directory: Path) -> str:
 def _names_a_server(text: str) -> bool:
     """Whether it is no path, such as `host=db1 dbname=shop`."""
     try:
-        return not look.canonical_url(text).startswith("sqlite:")
+        return look.engine_of(text) is not EngineName.SQLITE
     except DbtendError:
         return True
 
 
-def about_url(text: str, url: str, others: Collection[TargetEntry]) -> Said:
-    """
-    Args:
-        url: what is saved of the text.
-        others: the other targets of the config file.
-    """
+def about_url(text: str, url: str) -> Said:
+    """What can be said without looking at any disk. `url`: what is saved of the text."""
     if not text.strip():
         return Said("name a file, such as ~/data/sales.db", is_wrong=True, is_unfinished=True)
     try:
-        canonical = look.canonical_url(expanded(url))
+        look.engine_of(expanded(url))
     except DbtendError as error:
         return Said(f"{error.why} ({error.hint})" if error.hint else error.why, is_wrong=True)
     except RuntimeError:
         return Said(f"{url.partition('/')[0]} is no home: give the whole path", is_wrong=True)
-    for other in others:
-        if _is(other, canonical):
-            return Said(f"the same database as {other.name}")
     return FINE if url == text.strip() else Said(f"saved as {url}")
 
 
-def _is(other: TargetEntry, canonical: str) -> bool:
+@frozen
+class Place:
+    """What is where a URL leads to."""
+
+    url: str = ""
+    same_as: str = ""
+    """The name of another target that is the same database."""
+    trouble: str = ""
+    """Why there is no database that could be read."""
+
+
+def place_of(url: str, others: Collection[TargetEntry], urls: CanonicalUrls) -> Place:
+    """A look at the disk; not to be taken on the event loop. `others`: the other targets of the config file."""
+    same_as = ""
     try:
-        return look.canonical_url(other.url) == canonical
-    except DbtendError:
-        return False
+        meant = look.canonical_url(expanded(url))
+        same_as = next((other.name for other in others if urls.of(other.url) == meant), "")
+        look.presence(meant)
+    except TargetError as error:
+        return Place(url, same_as, error.why)
+    except (DbtendError, RuntimeError):
+        return Place(url)  # no place at all, as `about_url` says
+    return Place(url, same_as)
+
+
+def about_place(said: Said, place: Place, *, is_typed: bool) -> Said:
+    """What is said of a URL that is not wrong, now that its place has been looked at.
+
+    `is_typed`: it is still being typed; the beginning of a path leads nowhere.
+    """
+    if said.is_wrong:
+        return said
+    if place.same_as:
+        return Said(f"the same database as {place.same_as}")
+    if place.trouble and not is_typed:
+        return Said("; ".join(filter(None, (said.text, place.trouble))), is_doubtful=True)
+    return said
 
 
 def proposed_name(url: str) -> str:

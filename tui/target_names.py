@@ -7,10 +7,8 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote
 
-from engine import look
 from engine.config import TargetEntry
-from engine.errors import DbtendError
-from tui.history_filter import has_part
+from tui.canonical_urls import CanonicalUrls
 from tui.text import plain, shortened
 
 LABEL_WIDTH: Final = 16
@@ -43,20 +41,21 @@ class TargetName(str):
 class TargetNames:
     """Names and labels by URL: what jobs know of their target is its URL alone."""
 
-    def __init__(self, *sources: Iterable[TargetEntry]) -> None:
+    def __init__(self, urls: CanonicalUrls, *sources: Iterable[TargetEntry]) -> None:
         """`sources`: a later one names what an earlier one named, too, but does not take a label away."""
+        self._urls = urls
         self._names: dict[str, TargetName] = {}
         for entries in sources:
             for entry in entries:
-                known = self._names.get(canonical(entry.url))
+                known = self._names.get(self._urls.of(entry.url))
                 self.learn(entry if entry.label or not known else replace(entry, label=known.label or None))
 
     def learn(self, entry: TargetEntry) -> None:
         """From now on it goes by this name, and this label."""
-        self._names[canonical(entry.url)] = self._names[entry.url] = TargetName.of(entry)
+        self._names[self._urls.of(entry.url)] = self._names[entry.url] = TargetName.of(entry)
 
     def forget(self, entry: TargetEntry) -> None:
-        for url in (canonical(entry.url), entry.url):
+        for url in (self._urls.of(entry.url), entry.url):
             self._names.pop(url, None)
 
     def of(self, url: str) -> TargetName:
@@ -77,8 +76,6 @@ class TargetNames:
         return frozenset(name.tag for name in self._names.values() if name.tag)
 
 
-def canonical(url: str) -> str:
-    try:
-        return look.canonical_url(url)
-    except DbtendError:
-        return url  # it names no database that we know of, but it may have a name
+def has_part(name: str, part: str) -> bool:
+    """Whether a target that is called `name` is meant by `target:PART`."""
+    return part.casefold() in name.casefold()

@@ -75,6 +75,8 @@ def local_time(micros: int | None) -> str:
 
 def plain(untrusted: str) -> str:
     """Text from a database or a file name, with everything a terminal might obey made visible."""
+    if untrusted.isprintable():  # nearly always, and quickly told
+        return untrusted
     return "".join(c if _is_harmless(c) else _escaped(c) for c in untrusted)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from rich.style import Style
@@ -12,6 +12,7 @@ from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
 from engine.errors import UsageError
+from engine.values import frozen
 from tui.views.line import Role
 
 DBTEND: Final = Theme(
@@ -114,7 +115,7 @@ _ROLES: Final = {
 """For each role the variable of its colour, and whether it is bold."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Looks:
     """How roles and the cursor look. Component classes would say the same, at a quarter of the start-up time."""
 

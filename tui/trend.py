@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from engine import PastRun, Trend
+from engine.values import frozen
 from tui.text import cells, counted, local_time, precise_duration, size
 
 FEWEST: Final = 3
@@ -19,7 +19,7 @@ NEARLY: Final = 0.95
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plot:
     """What is said of some figures, and their bars, each row with its label; one column for each figure.
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.driver import Driver
 from textual.widget import Widget
 
-from engine import Engine, look
+from engine import Engine
 from engine.errors import StoreBusyError
-from tui import keymap
+from engine.holders import locked_by
 from tui.actions import bindings
-from tui.terminal import Terminal, end_on_signals
-from tui.theme import ANSI_THEMES, ANSI_VARIABLES, THEMES, suitable_theme
+from tui.themed_app import ThemedApp
 from tui.views.keys import footer_line
 from tui.views.locked_store import locked_store_document, pause_before
 from tui.widgets.one_line import OneLine
@@ -27,7 +23,7 @@ from tui.widgets.page import Page
 SECOND = 1.0
 
 
-class WaitingApp(App[Engine]):
+class WaitingApp(ThemedApp[Engine]):
     """Ends with the engine once the store could be opened, or with nothing where somebody has had enough.
 
     An error other than that it is locked ends it, too, and is `error` then.
@@ -35,41 +31,32 @@ class WaitingApp(App[Engine]):
 
     TITLE = "dbtend"
     CSS_PATH: ClassVar = ["styles/app.tcss"]
-    ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("quit"), Binding("ctrl+c", "quit", "quit", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("quit", "suspend"),
+        Binding("ctrl+c", "quit", "quit", show=False),
+    ]
 
     def __init__(self, store: Path, attempt: Callable[[], Awaitable[Engine]], *, theme: str | None = None) -> None:
         """`attempt`: tries to open the store; raises StoreBusyError while that is in vain."""
-        theme = suitable_theme(theme, os.environ)
-        super().__init__(ansi_color=True if theme in ANSI_THEMES else None)
+        super().__init__(theme)
         self._store, self._attempt = store, attempt
         self.error: Exception | None = None
         self._tries, self._seconds_left = 1, 0
+        self._locked_by = ""
         self._page = Page(id="page").titled("dbtend")
-        for known in THEMES.values():
-            self.register_theme(known)
-        self.set_keymap(keymap.remapped())
-        self.theme = theme
-        self.animation_level = "none"
-
-    def get_driver_class(self) -> type[Driver]:
-        return Terminal
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        return dict(ANSI_VARIABLES)
 
     def compose(self) -> Iterator[Widget]:
         yield self._page
         yield OneLine(lambda width: footer_line(["quit"], width), id="footer")
 
     def on_mount(self) -> None:
-        end_on_signals(self)
         self.run_worker(self._try_again(), name="try again")
 
     async def _try_again(self) -> None:
         while True:
             for seconds_left in range(pause_before(self._tries), -1, -1):
                 self._seconds_left = seconds_left
+                self._locked_by = await asyncio.to_thread(locked_by, str(self._store))
                 self._show()
                 await asyncio.sleep(SECOND if seconds_left else 0)
             try:
@@ -85,9 +72,7 @@ class WaitingApp(App[Engine]):
                 return
 
     def _show(self) -> None:
-        about = locked_store_document(
-            self._store, look.locked_by(self._store), self._seconds_left, self._tries, self._page.columns
-        )
+        about = locked_store_document(self._store, self._locked_by, self._seconds_left, self._tries, self._page.columns)
         self._page.show(about)
 
     def on_item_list_resized(self) -> None:

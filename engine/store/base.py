@@ -5,21 +5,24 @@ from __future__ import annotations
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import StoreError
-from engine.execution import Claim, Outcome, Report
 from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Status
 from engine.trend import PastRun
+from engine.values import frozen
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess
+
+if TYPE_CHECKING:
+    from engine.execution import Claim, Outcome, Report
 
 MAX_ATTEMPTS = 2
 """How often a child is begun, where processes die under it, unless its operation must not be repeated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NewJob:
     """A validated request, ready to be stored; `request.target` is the canonical URL."""
 
@@ -49,6 +52,10 @@ class Store(Protocol):
     @property
     def lost(self) -> StoreError | None:
         """Why nothing is read or written any more, where it was taken away while it was open."""
+        ...
+
+    async def locked_by(self) -> str:
+        """Who keeps it from being written now, in words; "" where nobody does, or it cannot be told."""
         ...
 
     async def submit(self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate) -> list[int]:

@@ -87,11 +87,13 @@ def connect_watch(path: Path) -> sqlite3.Connection:
 def connect_looking(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:
     """A connection to a store of this version through which SQLite itself lets nothing be written. Raises StoreError.
 
-    Never with immutable=1: others may write.
+    Never with immutable=1: others may write. It may go on to another thread.
     """
     _refuse_directory(path)
     try:
-        connection = sqlite3.connect(uri(path, writing=False), uri=True, isolation_level=None, timeout=patience)
+        connection = sqlite3.connect(
+            uri(path, writing=False), uri=True, isolation_level=None, timeout=patience, check_same_thread=False
+        )
         try:
             connection.executescript(READER_PRAGMAS)
             if not is_current(connection, str(path)):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.jobs import Micros, Status
+from engine.values import frozen
 from engine.watching import HistoryFilter
 
 FIRST_RANGE: Final = 2_048
@@ -39,7 +39,7 @@ SELECT target FROM known WHERE target IS NOT NULL"""
 COUNT: Final = "SELECT count(*) FROM parent_job"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Condition:
     """One condition in two forms: as the ids in a range that meet it, and as a question about `found.id`."""
 

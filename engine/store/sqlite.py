@@ -11,13 +11,13 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import aiosqlite
 
+from engine import holders
 from engine.clock import now
 from engine.errors import ReadOnlyError, StoreError
-from engine.execution import Claim, Outcome, Report
 from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Status
 from engine.store import connections, interventions, liveness, queries, searching, transactions, upkeep
 from engine.store.base import NewJob
@@ -28,6 +28,9 @@ from engine.store.writer import Writer
 from engine.traces import leaving_no_traces
 from engine.trend import PastRun
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
+
+if TYPE_CHECKING:
+    from engine.execution import Claim, Outcome, Report
 
 ANY_ID = 2**63 - 1
 OWNER_CHECK_INTERVAL = 0.05
@@ -87,12 +90,12 @@ class SqliteStore:
 
         Raises StoreError where it cannot be read as it is.
         """
-        path = connections.real_path(path)
+        path = await asyncio.to_thread(connections.real_path, path)
         identity = Identity(path)
         async with AsyncExitStack() as stack:
             if identity.is_there:
-                stack.enter_context(leaving_no_traces(path))
-                connection = connections.connect_looking(path, patience)
+                # Others may keep it locked for as long as `patience`.
+                connection = await asyncio.to_thread(_connected, stack, path, patience)
                 uri = connections.uri(path, writing=False)
             else:
                 uri = f"file:{uuid.uuid4().hex}?mode=memory&cache=shared"
@@ -113,6 +116,9 @@ class SqliteStore:
     def lost(self) -> StoreError | None:
         """Why nothing is read or written any more, where the file is not the one that was opened."""
         return self._watch.lost
+
+    async def locked_by(self) -> str:
+        return await asyncio.to_thread(holders.locked_by, str(self.path))
 
     @property
     def _writer(self) -> Writer:
@@ -350,6 +356,11 @@ class SqliteStore:
             return await self._reader.execute_fetchall(sql, values)
         except sqlite3.Error as error:
             raise connections.reading_in_words(self.path, error) from error
+
+
+def _connected(stack: AsyncExitStack, path: Path, patience: float) -> sqlite3.Connection:
+    stack.enter_context(leaving_no_traces(path))
+    return connections.connect_looking(path, patience)
 
 
 def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -> ChangeWatch:

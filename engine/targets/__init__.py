@@ -85,7 +85,7 @@ def _postgres(text: str) -> Target:
     except ImportError as error:
         if (error.name or "").startswith("engine"):
             raise
-        hint = "pip install 'dbtend[postgres]'"
+        hint = "pip install '.[postgres]' in the directory of its source"
         why = "the driver for PostgreSQL, psycopg, is not installed"
         raise NotAvailableError("postgresql://...", why, hint) from None
     if "\0" in text:

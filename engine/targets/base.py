@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
 from engine.advice import Advice, Past
 from engine.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step
+from engine.targets.info import TargetInfo
+from engine.values import frozen
 
 
 class Verdict(StrEnum):
@@ -26,17 +28,7 @@ class Verdict(StrEnum):
     REFUSE = "refuse"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationInfo:
-    """What an engine says of an operation it offers, in words a DBA reads before choosing it."""
-
-    operation: Operation
-    summary: str
-    lock: str
-    """Whom it blocks while it runs, for the database as it is now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PlannedStep:
     """One SQL command that would run now."""
 
@@ -67,7 +59,7 @@ class PlannedStep:
     """How much of the whole it is, beside the other steps, where nothing is known of seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StepProgress:
     """How far a running step is; `fraction` is from 0 to 1, None while nothing honest can be said."""
 
@@ -75,7 +67,7 @@ class StepProgress:
     phase: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StepContext:
     """What a step is given while it runs."""
 
@@ -87,7 +79,7 @@ class StepContext:
     """To be called where the command is over, and only looks at what it did are left: another step may begin."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StepResult:
     """What really happened to a step.
 
@@ -110,7 +102,7 @@ class StepResult:
     """Whether it is to have another turn, once the others have had theirs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Recovery:
     """How a database was found after a process died that worked on it."""
 
@@ -122,22 +114,7 @@ class Recovery:
     is_damaged: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetInfo:
-    """A look at a database: what it is, and what can be done with it."""
-
-    url: str
-    engine: EngineName
-    version: str
-    facts: Facts
-    operations: tuple[OperationInfo, ...]
-    remarks: tuple[str, ...] = ()
-    """What has happened to it as it was looked at."""
-    read_only: str = ""
-    """Why nothing can be written to it; empty where it can be maintained."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OperationPlan:
     """The steps that one child job would execute now: none where it would be refused or has nothing to do."""
 
@@ -167,7 +144,7 @@ class OperationPlan:
         return Verdict.WARN if self.warnings else Verdict.OK
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Plan:
     """Exactly what a request would do now, operation by operation."""
 
@@ -181,15 +158,8 @@ class Plan:
     """How it would be carried out."""
 
 
-class Session(Protocol):
-    """One connection to a database."""
-
-    async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
-        """Sizes and counts as they are now; cheap (milliseconds). With what `operation` changes, where one is named.
-
-        Waits for no lock once `cancel` is set, nor where a step has waited for one in vain. Raises TargetError.
-        """
-        ...
+class Look(Protocol):
+    """One connection to a database, to look at it."""
 
     async def info(self) -> TargetInfo: ...
 
@@ -197,6 +167,17 @@ class Session(Protocol):
         """What needs which operation, and why: one for each operation that the engine offers advice on.
 
         `budget`: seconds that facts which are dear to get may take; None takes the time it needs.
+        """
+        ...
+
+
+class Session(Look, Protocol):
+    """One connection to a database, to plan and carry out operations."""
+
+    async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
+        """Sizes and counts as they are now; cheap (milliseconds). With what `operation` changes, where one is named.
+
+        Waits for no lock once `cancel` is set, nor where a step has waited for one in vain. Raises TargetError.
         """
         ...
 
@@ -310,6 +291,10 @@ class Target(Protocol):
         server is told of who connects; what comes before the last space is the same for all jobs of a store. Raises
         TargetError, in plain words, if maintenance cannot or must not be started at all.
         """
+        ...
+
+    def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[Look]:
+        """The same with `writing=False`, where nothing is to be planned or carried out."""
         ...
 
     async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:

@@ -97,6 +97,20 @@ async def test_it_neither_works_nor_prunes(past: Path, how: dict[str, Any]) -> N
             pass
 
 
+async def test_a_store_that_is_locked_is_waited_for_off_the_event_loop(past: Path) -> None:
+    """Whoever waits goes on with other things: here, with what ends the lock."""
+
+    async def look() -> int:
+        async with SqliteStore.look(past) as store:
+            return await store.count()
+
+    with another_process(past, "PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"):
+        looking = asyncio.create_task(look())
+        await asyncio.sleep(0.05)
+        assert not looking.done()
+    assert await looking == 1
+
+
 async def test_every_writing_method_of_its_store_refuses(past: Path) -> None:
     async with SqliteStore.look(past) as store:
         for call in (store.rescue, store.enforce_time_limits):
@@ -119,7 +133,7 @@ async def test_all_looks_work_and_leave_every_file_as_it_was(past: Path, sales: 
         assert engine.read_only
         assert engine.has_store
         assert [job.status for job in await engine.history()] == [Status.COMPLETED]
-        assert list(await engine.history_ids()) == [1]
+        assert [list(ids) async for ids in engine.search()] == [[1]]
         assert (await engine.job(1)).children[0].steps
         assert (await engine.open_jobs(), await engine.workers(), await engine.paused()) == ([], [], None)
         assert (await engine.wait([1]))[0].id == 1

@@ -35,7 +35,7 @@ def test_the_top_says_what_all_of_it_comes_to() -> None:
     both = looked("a", operation(needs=3_000_000), operation(needs=2_000_000)), looked("b", operation(needs=10**6))
     assert texts(*both)[:2] == [
         "2 targets, 3 operations, 4.00 MB of free disk space, about 6 s in all; nothing has run yet.",
-        "worst: nothing speaks against it",
+        "no warnings",
     ]
     assert both[0].plan is not None
     assert disk_needed(both[0].plan) == 3_000_000  # its steps come one after another
@@ -43,8 +43,8 @@ def test_the_top_says_what_all_of_it_comes_to() -> None:
 
 def test_the_worst_is_told() -> None:
     warned = looked("a", operation(warnings=("odd",)))
-    assert texts(warned)[1] == "worst: with warnings"
-    assert texts(warned, looked("b", REFUSED))[1] == "worst: something would be refused"
+    assert texts(warned)[1] == "with warnings, which are said below"
+    assert texts(warned, looked("b", REFUSED))[1] == "some of it would be refused: why is said below"
     assert texts(warned, looked("b", REFUSED))[0].startswith("1 target, 1 operation, no free disk space worth naming")
 
 
@@ -56,7 +56,7 @@ def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
     assert said[2:6] == ["b [PROD]  left out", "  b: there is no such file", "c  left out", "  nothing is needed"]
     assert (" [PROD]", Role.LABEL) in shown[2].spans
     assert "a" in said[8].split()
-    assert "worst" not in " ".join(texts(gone, well))
+    assert "warnings" not in " ".join(texts(gone, well))
 
 
 def test_what_is_still_looked_at_says_so() -> None:

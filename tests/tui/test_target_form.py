@@ -8,15 +8,20 @@ import pytest
 
 from engine import Operation
 from engine.config import TargetEntry
+from tests.sqlite_files import make_database
+from tui.canonical_urls import CanonicalUrls
 from tui.target_form import (
     FINE,
     Filled,
+    Place,
     Said,
     about_label,
     about_name,
+    about_place,
     about_url,
     entry_of,
     offered,
+    place_of,
     proposed_name,
     url_as_saved,
 )
@@ -46,8 +51,8 @@ def test_a_path_is_saved_so_that_it_means_the_same_from_anywhere(typed: str, url
     assert url_as_saved(typed, HERE) == url
 
 
-def about(typed: str, *others: TargetEntry) -> Said:
-    return about_url(typed, url_as_saved(typed, HERE), others)
+def about(typed: str) -> Said:
+    return about_url(typed, url_as_saved(typed, HERE))
 
 
 @pytest.mark.parametrize(
@@ -81,10 +86,35 @@ def test_what_is_not_typed_yet_is_not_held_against_anybody() -> None:
     assert about_name("", "", []).is_unfinished
 
 
-def test_a_database_that_is_there_twice_is_told_but_may_be() -> None:
-    assert about("sales.db", SALES) == Said("the same database as sales")
-    assert about("/srv/data/other.db", SALES) == FINE
-    assert about("other.db", SALES) == Said("saved as /srv/data/other.db")
+def test_a_path_is_told_as_it_is_saved() -> None:
+    assert about("/srv/data/other.db") == FINE
+    assert about("other.db") == Said("saved as /srv/data/other.db")
+
+
+def test_a_database_that_is_there_twice_is_told_but_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "sales.db"
+    (tmp_path / "link.db").symlink_to(path)
+    other = TargetEntry(name="sales", url=str(path))
+    make_database(path)
+    place = place_of(str(tmp_path / "link.db"), [SALES, other], CanonicalUrls())
+    assert place == Place(str(tmp_path / "link.db"), same_as="sales")
+    assert about_place(FINE, place, is_typed=True) == Said("the same database as sales")
+    assert place_of(str(path), [SALES], CanonicalUrls()) == Place(str(path))
+
+
+def test_what_is_not_there_is_told_once_it_is_typed(tmp_path: Path) -> None:
+    place = place_of(str(tmp_path / "gone.db"), [], CanonicalUrls())
+    saved = Said("saved as it is")
+    assert about_place(saved, place, is_typed=True) == saved
+    assert about_place(saved, place, is_typed=False) == Said("saved as it is; there is no such file", is_doubtful=True)
+    assert about_place(FINE, place, is_typed=False) == Said("there is no such file", is_doubtful=True)
+    wrong = Said("no", is_wrong=True)
+    assert about_place(wrong, place, is_typed=False) == wrong
+
+
+@pytest.mark.parametrize("url", ["postgresql://db1/shop", "oracle://db1", "~nobody-at-all/x.db", ""])
+def test_what_is_no_file_has_no_place_on_a_disk(url: str) -> None:
+    assert place_of(url, [], CanonicalUrls()) == Place(url)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from engine import JobId
 from engine.config import TargetEntry
 from tests.tui.jobs import parent
+from tui.canonical_urls import CanonicalUrls
 from tui.target_names import TargetName, TargetNames
 from tui.views.detail import detail_lines
 from tui.views.history import history_row
@@ -26,7 +27,7 @@ def test_a_target_goes_by_the_name_and_the_label_of_the_config_wherever_its_url_
     (tmp_path / "link.db").symlink_to(tmp_path / "sales.db")
     config = replace(PROD, url=str(tmp_path / "sales.db"))
     given = TargetEntry(name="link.db", url=str(tmp_path / "link.db"))
-    names = TargetNames([config], [given])
+    names = TargetNames(CanonicalUrls(), [config], [given])
     assert names.of(f"sqlite://{tmp_path}/sales.db") == "link.db [PROD]"
     assert names.of(given.url) == "link.db [PROD]"
     assert names.of("sqlite:///srv/an%20other.db") == "an other.db"
@@ -36,7 +37,7 @@ def test_a_target_goes_by_the_name_and_the_label_of_the_config_wherever_its_url_
 
 def test_what_names_no_database_keeps_its_name() -> None:
     odd = TargetEntry(name="pg", url="postgresql://db1/x", label="QA")
-    assert TargetNames([odd]).of(odd.url) == "pg [QA]"
+    assert TargetNames(CanonicalUrls(), [odd]).of(odd.url) == "pg [QA]"
 
 
 def test_a_label_is_harmless_short_and_in_one_piece() -> None:

@@ -17,6 +17,7 @@ from tui import json_form
 from tui.commands import output
 from tui.commands.advising import adviser
 from tui.commands.exit_codes import OK
+from tui.commands.naming import labelled
 from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, target_entries
 from tui.text import plain
@@ -55,7 +56,7 @@ async def _advice(
 
 def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, coloured: bool) -> Iterator[str]:
     """What one target needs: the operations below each other, their reasons wrapped at `width` (None: never)."""
-    yield plain(url)
+    yield labelled(url)
     names = max(len(one.operation) for one in advice)
     levels = max(4, *(len(one.level) for one in advice))
     indent = " " * (2 + names + 2 + levels + 2)

@@ -14,8 +14,9 @@ from engine.clock import now
 from engine.errors import StoreError
 from engine.words import listed
 from tui.commands import output
+from tui.commands.naming import named
 from tui.commands.settings import Settings
-from tui.text import plain, target_name
+from tui.text import plain
 
 
 class Adviser:
@@ -90,7 +91,7 @@ def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
     width = max((len(one.operation) for one in wanted), default=0)
     reasons = [f"  {one.operation:{width}}  {plain(one.reason)}" for one in wanted]
     unsure = listed([one.operation for one in wanted if one.level is Level.UNKNOWN])
-    summary = f"{target_name(request.target)} needs nothing"
+    summary = f"{named(request.target)} needs nothing"
     if unsure:
         summary += f" that is known: {unsure} unknown (dbtend advise --thorough looks at everything)"
     return [summary, *reasons]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from engine.values import frozen
 from tui.commands import values
 from tui.commands.server_options import add_server_options
 
 TARGET_HELP: Final = "TARGET: a path, postgresql://..., service=NAME, or a name from the config file."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """One command: how it is called, and what it takes."""
 

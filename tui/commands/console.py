@@ -18,11 +18,11 @@ from engine import Engine
 from engine.config import ConsoleConfig, TargetEntry
 from engine.config_file import ConfigFile
 from engine.errors import StoreBusyError, UsageError
+from tui.canonical_urls import canonical
 from tui.commands.arguments import COMMANDS
 from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, target_entries
 from tui.saved_targets import SavedTargets
-from tui.target_names import canonical
 from tui.worker_process import DetachedWorker
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     settings = replace(settings, read_only=settings.read_only or config.console.read_only)
     mouse = config.console.mouse and not args.no_mouse
     saved = SavedTargets(ConfigFile(settings.config_path), config)
+    saved.urls.learn(entry.url for entry in targets)
     open_console(settings, targets, config.console, worker, mouse=mouse, saved=saved)
     return OK
 

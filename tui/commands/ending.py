@@ -14,9 +14,9 @@ from pathlib import Path
 
 from engine import Engine, JobId, ParentJob, Reason, Status
 from engine.errors import StoreError
+from tui.commands.naming import named
 from tui.commands.signals import Stop
 from tui.commands.tasks import first_of
-from tui.text import target_name
 from tui.worker_process import is_served
 
 Announce = Callable[[str], None]
@@ -66,7 +66,7 @@ async def hand_over(engine: Engine, store: Path, own: Collection[int], announce:
 async def _let_run(engine: Engine, ids: Collection[int], grace: float, announce: Announce) -> None:
     await engine.drain(0)
     running = [
-        f"#{child.id} {target_name(job.target)} {child.operation}"
+        f"#{child.id} {named(job.target)} {child.operation}"
         for job in await engine.jobs(ids)
         for child in job.children
         if child.status is Status.RUNNING and child.pid == os.getpid()
@@ -121,4 +121,4 @@ async def _left(engine: Engine, own: Collection[int]) -> list[ParentJob]:
 
 
 def _name(job: ParentJob) -> str:
-    return f"#{job.id} {target_name(job.target)}"
+    return f"#{job.id} {named(job.target)}"

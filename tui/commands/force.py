@@ -12,11 +12,11 @@ from engine.errors import UsageError
 from tui import json_form
 from tui.commands import output, report, values
 from tui.commands.exit_codes import CANCELLED, OK
+from tui.commands.naming import named
 from tui.commands.settings import Settings
 from tui.commands.tasks import first_of
 from tui.feed import left_over
 from tui.force import consequences, killed_with_it, question
-from tui.text import target_name
 from tui.worker_process import DetachedWorker
 
 REPLACED_WITHIN = 10.0
@@ -36,7 +36,7 @@ def cancel_by_force(wanted: JobId, store: Path, args: argparse.Namespace, settin
     if args.json:
         output.document({"jobs": [json_form.job(job)]})
     else:
-        output.line(f"#{child.id} {target_name(job.target)} {child.operation} {report.ending(child)}")
+        output.line(f"#{child.id} {named(job.target)} {child.operation} {report.ending(child)}")
     return OK
 
 
@@ -51,7 +51,7 @@ def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -
             why = f"is not what would be ended: that is {found.job}"
             raise UsageError(f"--confirm {confirmation}", why, f"give --confirm {found.job}")
         return True
-    output.notice(f"{question(found)} {consequences(found, wanted)}")
+    output.notice(f"{question(found, named(found.target))} {consequences(found, wanted)}")
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("--force", "there is no terminal to ask at", f"add --confirm {found.job}")
     print(f"Type {found.job} to end it by force: ", end="", file=sys.stderr, flush=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine import Change, Engine, Lagged, ParentJob, Retention
 from engine.clock import now
+from engine.values import frozen
 from tui.commands import report
 from tui.commands.ending import end_when_asked, hand_over
 from tui.commands.exit_codes import CANCELLED, exit_code
@@ -21,7 +21,7 @@ from tui.commands.waiting import Waiting
 Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Foreground:
     """How jobs are carried out here."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine import Attempt, ChildJob, JobId, ParentJob, Reason, Status, Step, Trend
+from tui.commands.naming import labelled
 from tui.commands.report import ending, how_far, limit, state, summary
 from tui.effects import findings, is_finding, step_effect
 from tui.facts import changes, number, table
@@ -20,7 +21,7 @@ def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
     """Everything about a job, or about one of its children; `at`: the time now, for what still runs."""
     lines = [
         summary(job),
-        f"  target   {plain(job.target)}",
+        f"  target   {labelled(job.target)}",
         f"  created  {local_time(job.created_at)}" + (f", retry of #{job.retry_of}" if job.retry_of else ""),
         f"  options  {plain(', '.join(options_in_words(job.request.options)))}",
     ]

@@ -8,7 +8,8 @@ from typing import Final
 
 from engine import ChildJob, ParentJob, Status, remaining, run_duration
 from tui.commands import report
-from tui.text import GLYPH, cells, duration, padded, percent, plain, shortened, target_name, time_left
+from tui.commands.naming import named
+from tui.text import GLYPH, cells, duration, padded, percent, plain, shortened, time_left
 
 _COLOUR: Final = {
     Status.RUNNING: "36",
@@ -35,7 +36,7 @@ def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
     names = max((len(child.operation) for job in jobs for child in job.children), default=0)
     for job in jobs:
         elapsed = duration(run_duration(job, at))
-        name = target_name(job.target)
+        name = named(job.target)
         lines.append(
             (
                 job.status,

@@ -18,7 +18,8 @@ from tui.commands import job_report, output, report, values
 from tui.commands.exit_codes import OK
 from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job, target_entries
-from tui.history_filter import Word, has_part, history_filter
+from tui.history_filter import Word, history_filter
+from tui.target_names import has_part
 
 
 def existing_store(store: Path, wanted: object) -> Path:

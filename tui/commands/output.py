@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any
 
 from engine.errors import DbtendError
-from tui import json_form
 from tui.text import plain
 
 lost = False
@@ -55,4 +54,6 @@ def notice(text: str) -> None:
 def error(problem: DbtendError, *, as_json: bool) -> None:
     notice(plain(str(problem)))
     if as_json:
+        from tui import json_form  # the forms of all documents, of which the console shows none
+
         document(json_form.error(problem))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine import OperationPlan, Plan
+from tui.commands.naming import labelled
 from tui.facts import number
 from tui.planned import extent, step_notes, unusual, verdict, whole_extent
 from tui.text import plain, size
@@ -13,7 +14,7 @@ from tui.text import plain, size
 def plan_lines(plan: Plan) -> list[str]:
     """What would run, with everything that is known before it does."""
     lines = [
-        f"{plain(plan.target)}  {plan.engine}  {size(number(plan.before, 'size'))}",
+        f"{labelled(plan.target)}  {plan.engine}  {size(number(plan.before, 'size'))}",
         f"{whole_extent(plan.operations)}; nothing has run yet",
         *([f"options: {plain(how)}"] if (how := unusual(plan)) else []),
         *(f"warning: {plain(warning)}" for warning in plan.warnings),

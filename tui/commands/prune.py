@@ -12,8 +12,9 @@ from tui import json_form
 from tui.commands import output, values
 from tui.commands.exit_codes import OK
 from tui.commands.lookup import existing_store
+from tui.commands.naming import named
 from tui.commands.settings import Settings, one_job
-from tui.text import counted, target_name
+from tui.text import counted
 
 
 def prune(args: argparse.Namespace, settings: Settings) -> int:
@@ -51,7 +52,7 @@ def _set_pinned(args: argparse.Namespace, settings: Settings, *, pinned: bool) -
         output.document({"jobs": [json_form.job(job)]})
     else:
         kept = "pinned: it is kept whatever its age" if pinned else "not pinned: it is kept as long as others"
-        output.line(f"#{job.id} {target_name(job.target)} is {kept}")
+        output.line(f"#{job.id} {named(job.target)} is {kept}")
     return OK
 
 

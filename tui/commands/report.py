@@ -17,6 +17,7 @@ from engine import (
 )
 from engine.jobs import CANNOT_STOP, WRITING_BACK
 from engine.words import NOT_BEGUN, span
+from tui.commands.naming import named
 from tui.effects import effect, found_damage, steps_taken
 from tui.facts import number
 from tui.text import (
@@ -31,7 +32,6 @@ from tui.text import (
     precise_duration,
     shortened,
     size_change,
-    target_name,
     time_left,
 )
 
@@ -41,7 +41,7 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
     for child in job.children:
         before = seen.get(child.id)
         was = before.status if before else Status.PENDING
-        name = f"#{child.id} {target_name(job.target)} {child.operation}"
+        name = f"#{child.id} {named(job.target)} {child.operation}"
         if child.status == was:
             if before and state(child) != state(before):
                 yield f"{name} {state(child)}"
@@ -56,7 +56,7 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
 
 def halfway(job: ParentJob, child: ChildJob, at: int) -> str:
     """`#42.1 sales.db vacuum 50%  copying  0:31  about 0:32 left`."""
-    return f"#{child.id} {target_name(job.target)} {child.operation} {how_far(child, at)}"
+    return f"#{child.id} {named(job.target)} {child.operation} {how_far(child, at)}"
 
 
 def how_far(child: ChildJob, at: int) -> str:
@@ -101,7 +101,7 @@ def summary(job: ParentJob) -> str:
     seconds = run_duration(job, job.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if job.status.is_final and seconds is not None else ""
     said = ", ".join(filter(None, (job_effect(job), caveats(job))))
-    return f"#{job.id} {target_name(job.target)} {job.status}{took}" + (f"  {said}" if said else "")
+    return f"#{job.id} {named(job.target)} {job.status}{took}" + (f"  {said}" if said else "")
 
 
 def caveats(job: ParentJob) -> str:
@@ -132,7 +132,7 @@ def history_table(jobs: Sequence[ParentJob]) -> list[str]:
         (
             f"#{job.id}",
             local_time(job.created_at),
-            target_name(job.target),
+            named(job.target),
             " ".join(child.operation for child in job.children),
             f"{GLYPH[job.status]} {job.status}" + (", pinned" if job.pinned else ""),
             precise_duration(run_duration(job, job.finished_at) if job.finished_at else None),
@@ -165,13 +165,13 @@ def state(child: ChildJob) -> str:
 def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId, at: int) -> Iterator[str]:
     """What becomes of a job, or one child of it, that was asked to end; `at`: the time now."""
     if asked.ordinal is None and before.status.is_final:
-        yield f"#{before.id} {target_name(before.target)} {_over_already(before)}"
+        yield f"#{before.id} {named(before.target)} {_over_already(before)}"
         return
     goes_on = False
     for was, child in zip(before.children, after.children, strict=True):
         if asked.ordinal is not None and child.id != asked:
             continue
-        name = f"#{child.id} {target_name(after.target)} {child.operation}"
+        name = f"#{child.id} {named(after.target)} {child.operation}"
         if was.status.is_final:
             yield f"{name} {_over_already(was)}"
         elif child.status.is_final:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from engine import Request, look
 from engine.errors import UsageError
 from tui.commands import output
+from tui.commands.naming import named
 from tui.text import plain, target_name
 
 
@@ -25,7 +26,7 @@ def _confirmed(request: Request) -> Request:
     said = "; ".join(f"{operation} {what}" for operation, what in needs)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"operation {needs[0][0]}", needs[0][1], "say that you want it: --yes")
-    output.notice(plain(f"on {name}, {said}"))
+    output.notice(f"on {named(request.target)}, {plain(said)}")
     print(f"Type {name} to go on: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != name:
         raise UsageError(f"operation {needs[0][0]}", "was not confirmed", "nothing was done")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -13,12 +13,13 @@ from typing import Final
 from engine import Engine, Operation, Options, Request, look
 from engine.config import Config, TargetEntry, default_config_path, default_store_path, load_config
 from engine.errors import UsageError
+from engine.values import frozen
 from tui.commands import values
 from tui.commands.server_options import server_options
 from tui.text import target_name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """Which files this call of dbtend works with."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine import Engine, ParentJob, Pause, Status
-from tui.text import local_time, plain, target_name
+from tui.commands.naming import named
+from tui.text import local_time, plain
 
 
 def paused(pause: Pause) -> str:
@@ -42,5 +43,5 @@ class Waiting:
         busy = {job.target: job.id for job in await self._engine.jobs(running)} if running else {}
         for job in waiting:
             if job.target in busy and busy[job.target] != job.id:
-                self._announce(f"{target_name(job.target)}: waits for job #{busy[job.target]}")
+                self._announce(f"{named(job.target)}: waits for job #{busy[job.target]}")
                 self._told.add(job.id)

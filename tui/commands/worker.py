@@ -10,12 +10,12 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from engine import Engine, Retention, passwords
 from engine.errors import DbtendError, StoreLostError, UsageError
+from engine.values import frozen
 from tui.commands import output
 from tui.commands.exit_codes import CANCELLED, FAILED, OK
 from tui.commands.settings import Settings
@@ -75,7 +75,7 @@ def _begin(host: _Host, number: int, lifeline: int) -> None:
         sys.exit(STOPPED)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Host:
     """One process of the pool: it carries out one job at a time, so that it can be ended by force at any time."""
 

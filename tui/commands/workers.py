@@ -10,10 +10,11 @@ from engine import JobId, ParentJob, WorkerProcess
 from tui import json_form
 from tui.commands import output
 from tui.commands.exit_codes import OK
+from tui.commands.naming import named
 from tui.commands.notices import notices
 from tui.commands.report import columns
 from tui.commands.settings import Settings
-from tui.text import local_time, plain, target_name
+from tui.text import local_time, plain
 
 
 def workers(args: argparse.Namespace, settings: Settings) -> int:
@@ -62,4 +63,4 @@ def _name(job: JobId, jobs: Mapping[int, ParentJob]) -> str:
     if parent is None:
         return f"#{job}"
     operation = next((child.operation for child in parent.children if child.id == job), "")
-    return f"#{job} {target_name(parent.target)} {operation}"
+    return f"#{job} {named(parent.target)} {operation}"

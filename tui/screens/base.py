@@ -59,7 +59,8 @@ class ConsoleScreen(Screen[Result]):
     def compose(self) -> Iterator[Widget]:
         # What the first resize would set anyway: so nothing is styled and laid out twice at the start.
         width, height = self.app.size
-        self.add_class(_class_for(width, self.HORIZONTAL_BREAKPOINTS), _class_for(height, self.VERTICAL_BREAKPOINTS))
+        classes = _class_for(width, self.HORIZONTAL_BREAKPOINTS), _class_for(height, self.VERTICAL_BREAKPOINTS)
+        self.add_class(*classes, update=False)
         yield from self.compose_body()
         yield self._standing
         yield self._message

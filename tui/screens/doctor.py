@@ -12,7 +12,6 @@ from tui.views.line import Line, Role, wrapped
 
 class DoctorScreen(PageScreen[None]):
     PAGE_TITLE = "Doctor"
-    FOOTER = ("keep", "clear", "find", "find-next", "find-previous", "copy", "back", "palette", "help")
 
     def __init__(self, examine: Callable[[], Awaitable[list[Check]]]) -> None:
         super().__init__()

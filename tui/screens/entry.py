@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.widget import Widget
 
 from tui.screens.base import ConsoleScreen, Result
 from tui.widgets.entry_line import EntryLine
+
+TYPING: Final = ("keep", "clear")
+"""What a footer names while something is typed; nothing else can be done then."""
 
 
 class EntryScreen(ConsoleScreen[Result]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tui.screens.page import PageScreen
+from tui.screens.entry import TYPING
+from tui.screens.page import FIND, PageScreen
 from tui.views.keys import help_document
 from tui.views.line import Line
 
@@ -11,7 +12,7 @@ class HelpScreen(PageScreen[None]):
     """Every key and what it does."""
 
     PAGE_TITLE = "Help"
-    FOOTER = ("keep", "clear", "find", "find-next", "find-previous", "back")
+    FOOTER = (*TYPING, *FIND, "back")
 
     def document(self, width: int) -> list[Line]:
         return help_document(width)

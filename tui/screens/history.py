@@ -18,14 +18,14 @@ from engine import HistoryFilter, JobId, ParentJob
 from engine.errors import DbtendError, UsageError
 from tui.actions import bindings
 from tui.history_filter import history_filter, unfinished, words_of
-from tui.screens.entry import EntryScreen
+from tui.screens.entry import TYPING, EntryScreen
 from tui.screens.job import JobScreen
 from tui.screens.job_actions import JobActions
 from tui.views.copied import copied_job
 from tui.views.hints import no_history
 from tui.views.history import found_in_words
 from tui.views.line import Role
-from tui.views.many_jobs import Jobs
+from tui.views.many_jobs import Jobs, runs_once_more
 from tui.widgets.history_list import HistoryList
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ READ_AT_ONCE: Final = 64
 class HistoryScreen(EntryScreen[None], JobActions[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("filter")
     PLACEHOLDER = "target: status: op: since: until: or words of an error"
-    FOOTER = ("keep", "clear", "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
+    FOOTER = (*TYPING, "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
 
     def __init__(self, clock: Callable[[], int], name_of: Callable[[str], str]) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     def _filter_changed(self, message: Input.Changed) -> None:
         line = message.value
         hint = unfinished(line)
-        if self._filter_by(line[: -len(words_of(line)[-1].text)] if hint else line):
+        if self._filter_by(line[: words_of(line)[-1].at] if hint else line):
             self.say(hint, Role.DIM)
 
     def _filter_by(self, line: str) -> bool:
@@ -79,7 +79,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
             self.say(str(error), Role.WARNING)
             return False
         self.say("")
-        words = " ".join(line.split())
+        words = line.strip()
         if words != self._words:
             self._look_for(words, where)
         return True
@@ -198,7 +198,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
 
     def job_made(self, parent: ParentJob) -> None:
         self._sort_in([parent])
-        self.say(f"Runs once more as #{parent.id}.")
+        self.say(runs_once_more(parent))
 
     def can(self, action_id: str) -> bool:
         return super().can(action_id) and (action_id not in {"open", "mark"} or bool(self._list.line_count))

@@ -9,8 +9,9 @@ from textual.worker import Worker
 from engine import JobId, ParentJob, Trend
 from engine.errors import DbtendError
 from tui.screens.base import STEPS_EVERY
+from tui.screens.entry import TYPING
 from tui.screens.job_actions import JobActions
-from tui.screens.page import PageScreen
+from tui.screens.page import ON_A_PAGE, PageScreen
 from tui.views.job_document import child_start, job_document
 from tui.views.line import Line, Role, wrapped
 
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 class JobScreen(PageScreen[None], JobActions[None]):
     """Opens at the child where `job` names one; what is done here is done to the whole job."""
 
-    FOOTER = (
-        *("keep", "clear", "cancel", "retry", "pin", "unpin"),
-        *("find", "find-next", "find-previous", "copy", "back", "palette", "help"),
-    )
+    FOOTER = (*TYPING, "cancel", "retry", "pin", "unpin", *ON_A_PAGE)
 
     def __init__(self, job: JobId) -> None:
         super().__init__()
@@ -66,7 +64,6 @@ class JobScreen(PageScreen[None], JobActions[None]):
             self._error = error
             self.say_error(error)
         self.refresh_page()
-        self.refresh_footer()
         if self._whole is not None and self._goes_to is not None:
             self.page.start_at(child_start(self.document(self.page.columns), self._goes_to))
             self._goes_to = None

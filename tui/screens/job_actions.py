@@ -14,11 +14,10 @@ from tui.actions import bindings
 from tui.risk import is_production, word_to_type
 from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen, Result
-from tui.screens.confirm import ConfirmScreen
 from tui.text import counted
 from tui.views.after_a_cancel import after_a_cancel
 from tui.views.line import Role
-from tui.views.many_jobs import Jobs, left_out, named, unfinished
+from tui.views.many_jobs import Jobs, left_out, named, runs_once_more, unfinished
 from tui.views.status import child_of, is_cancelling, operations, status_in_words
 
 NOBODY_LOOKS = (
@@ -48,6 +47,12 @@ class JobActions(ConsoleScreen[Result]):
     def job_made(self, parent: ParentJob) -> None:
         """A job was made that asks for the same again: show it, or say so."""
         raise NotImplementedError
+
+    def _made(self, parent: ParentJob) -> None:
+        if self in self.app.screen_stack:
+            self.job_made(parent)
+        else:  # it was left before that was stored
+            self.console_app.tell(runs_once_more(parent))
 
     def can(self, action_id: str) -> bool:
         if self.console_app.is_barred(action_id):
@@ -88,7 +93,7 @@ class JobActions(ConsoleScreen[Result]):
             after = await self.console_app.engine.cancel(job)
             ended = child_of(after, job) or after
             if ended.status.is_final and ended.status is not Status.CANCELLED:
-                self.say(f"#{job} was over before: {status_in_words(ended)[1]}.", Role.WARNING)
+                self.console_app.tell(f"#{job} was over before: {status_in_words(ended)[1]}.", Role.WARNING)
 
         self._ask(
             f"Cancel #{job} {what}?",
@@ -133,10 +138,10 @@ class JobActions(ConsoleScreen[Result]):
 
         async def end() -> None:
             if await engine.force_cancel_of(job) != found:
-                self.say("Nothing was done: something has changed since it was asked for.", Role.WARNING)
+                self.console_app.tell("Nothing was done: something has changed since it was asked for.", Role.WARNING)
                 return
             await engine.cancel(job, force=True)
-            self.console_app.see_to_a_worker()
+            self.console_app.tending.see_to_a_worker()
 
         question = force.question(found, self.console_app.name_of(found.target))
         asking = on_demand.typed_confirm_screen(question, force.consequences(found, job), str(found.job))
@@ -157,10 +162,9 @@ class JobActions(ConsoleScreen[Result]):
             return
 
         async def retry() -> None:
-            self.console_app.refuse_what_no_worker_can_open([parent.target])
-            made = await self.console_app.engine.retry(parent.id)
-            self.job_made(made)
-            self.console_app.see_to_a_worker()
+            self.console_app.tending.refuse_what_no_worker_can_open([parent.target])
+            self._made(await self.console_app.engine.retry(parent.id))
+            self.console_app.tending.see_to_a_worker()
 
         question = f"Run #{parent.id} on {self.console_app.name_of(parent.target)} once more?"
         self._ask_about(question, f"{operations(parent)}, as a new job.", retry, [parent.target])
@@ -175,14 +179,15 @@ class JobActions(ConsoleScreen[Result]):
             refused: list[DbtendError] = []
             for parent_id in sorted(parents):
                 try:
-                    self.console_app.refuse_what_no_worker_can_open([parents[parent_id].target])
-                    self.job_made(await self.console_app.engine.retry(parent_id))
+                    self.console_app.tending.refuse_what_no_worker_can_open([parents[parent_id].target])
+                    self._made(await self.console_app.engine.retry(parent_id))
                 except DbtendError as error:  # such as one that is under way again already
                     refused.append(error)
             self.clear_marks()
-            self.console_app.see_to_a_worker()
+            self.console_app.tending.see_to_a_worker()
             if refused:
-                self.say(f"{len(refused)} of {len(parents)} not: {self.console_app.in_words(refused[0])}", Role.FAILED)
+                why = self.console_app.in_words(refused[0])
+                self.console_app.tell(f"{len(refused)} of {len(parents)} not: {why}", Role.FAILED)
 
         jobs = [(parent, JobId(parent.id)) for parent in parents.values()]
         self._ask_about(
@@ -200,7 +205,7 @@ class JobActions(ConsoleScreen[Result]):
             for parent_id in parents:
                 self.console_app.feed.look_at((await self.console_app.engine.pin(parent_id, pinned=pinned)).id)
             self.clear_marks()
-            self.say(f"{counted(len(parents), 'job')} {'pinned' if pinned else 'no longer pinned'}.")
+            self.console_app.tell(f"{counted(len(parents), 'job')} {'pinned' if pinned else 'no longer pinned'}.")
 
         self.console_app.write(pin)
 
@@ -219,7 +224,7 @@ class JobActions(ConsoleScreen[Result]):
         async def pin() -> None:
             after = await self.console_app.engine.pin(parent.id, pinned=not parent.pinned)
             self.console_app.feed.look_at(after.id)
-            self.say(
+            self.console_app.tell(
                 f"#{after.id} is pinned: it stays, however old it gets."
                 if after.pinned
                 else f"#{after.id} is no longer pinned: it goes when old history is removed."
@@ -241,7 +246,7 @@ class JobActions(ConsoleScreen[Result]):
         self.app.push_screen(asking, self._if_yes(do))
 
     def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
-        self.app.push_screen(ConfirmScreen(question, consequence), self._if_yes(do))
+        self.app.push_screen(on_demand.confirm_screen(question, consequence), self._if_yes(do))
 
     def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], None]:
         def decided(yes: bool | None) -> None:

@@ -54,7 +54,7 @@ class MainScreen(TargetActions):
         super().__init__(app)
         self._jobs = JobTree(app.clock, app.name_of, read_only=app.engine.read_only, id="jobs")
         self._detail = DetailPane(app.clock, app.name_of, id="detail")
-        self._operations.add_class("-front")
+        self._operations.add_class("-front", update=False)
         self._steps_read_at = 0
         self._plan_awaited: int | None = None
         """The target whose plan is wanted as soon as it is known what it needs."""
@@ -76,12 +76,12 @@ class MainScreen(TargetActions):
         # A moment's wait makes the first frame a useful one; what takes longer comes when it comes.
         await asyncio.wait({asyncio.ensure_future(looking.wait())}, timeout=FIRST_LOOK)
         self.call_next(self.console_app.follow_jobs)
-        self.begin_to_watch()
 
     # Jobs
 
     def hear(self, news: News) -> None:
-        self.console_app.replace_worker()
+        self.console_app.tending.replace_worker()
+        self.glance_if_due()
         self._jobs.put(news.parents)
         self._show_header()
         self.refresh_footer()
@@ -160,7 +160,7 @@ class MainScreen(TargetActions):
             self.action_plan()
 
     def plan_if_awaited(self, number: int) -> None:
-        if number == self._plan_awaited == self._board.current and self.is_current:
+        if number == self._plan_awaited == self._board.current and self.is_active:
             self.say("")
             self.action_plan()
 
@@ -205,12 +205,12 @@ class MainScreen(TargetActions):
             self.console_app.write(partial(self._submit, requests))
 
     async def _submit(self, requests: list[Request]) -> None:
-        self.console_app.refuse_what_no_worker_can_open(request.target for request in requests)
+        self.console_app.tending.refuse_what_no_worker_can_open(request.target for request in requests)
         try:
             first, *_ = made = await self.console_app.engine.submit(requests)
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
-            self.say_error(error)
+            self.console_app.tell_error(error)
         else:
             urls = {request.target for request in requests}
             self._board.forget_choice([n for n, state in self._board.states.items() if state.entry.url in urls])
@@ -218,7 +218,7 @@ class MainScreen(TargetActions):
             self._jobs.put(made)
             self.job_made(first)
             self._show_targets()
-            self.console_app.see_to_a_worker()
+            self.console_app.tending.see_to_a_worker()
 
     @on(JobTree.Opened)
     def _open_job(self, message: JobTree.Opened) -> None:

@@ -64,6 +64,12 @@ def palette_screen(known: Sequence[Command], typed: str) -> ModalScreen[Command 
     return PaletteScreen(known, typed)
 
 
+def confirm_screen(question: str, consequence: str) -> ModalScreen[bool]:
+    from tui.screens.confirm import ConfirmScreen
+
+    return ConfirmScreen(question, consequence)
+
+
 def typed_confirm_screen(question: str, consequence: str, word: str) -> ModalScreen[bool]:
     from tui.screens.typed_confirm import TypedConfirmScreen
 

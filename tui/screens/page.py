@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.binding import BindingType
@@ -12,18 +12,23 @@ from textual.widgets import Input
 
 from tui.actions import bindings
 from tui.screens.base import Result
-from tui.screens.entry import EntryScreen
+from tui.screens.entry import TYPING, EntryScreen
 from tui.text import plain
 from tui.views.find import found_in_words
 from tui.views.line import Line
 from tui.widgets.item_list import ItemList
 from tui.widgets.page import Page
 
+FIND: Final = ("find", "find-next", "find-previous")
+ON_A_PAGE: Final = (*FIND, "copy", "back", "palette", "help")
+"""What the footer of every page names, behind what is its own."""
+
 
 class PageScreen(EntryScreen[Result]):
     """Shows what `document` says, and says it anew for another width."""
 
     PAGE_TITLE = ""
+    FOOTER: ClassVar[tuple[str, ...]] = (*TYPING, *ON_A_PAGE)
     BINDINGS: ClassVar[list[BindingType]] = bindings("find", "find-next", "find-previous")
 
     def __init__(self) -> None:
@@ -45,6 +50,7 @@ class PageScreen(EntryScreen[Result]):
     def refresh_page(self) -> None:
         self.page.show(self.document(self.page.columns))
         self._tell()
+        self.refresh_footer()  # what there is to copy, or to run, is on the page
 
     @on(ItemList.Resized, "#page")
     def _lay_out(self) -> None:

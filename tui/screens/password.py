@@ -14,9 +14,9 @@ from textual.widgets import Input
 
 from engine import passwords
 from tui.actions import bindings
+from tui.canonical_urls import canonical
 from tui.screens.confirm import WIDTH, tags_of
 from tui.screens.typed_confirm import unfocused_page
-from tui.target_names import canonical
 from tui.views.keys import footer_line
 from tui.views.line import Line, with_labels, wrapped
 

@@ -35,7 +35,6 @@ class PlanScreen(SubmittingScreen):
         except DbtendError as error:
             self._error = error
         self.refresh_page()
-        self.refresh_footer()
 
     def document(self, width: int) -> list[Line]:
         if self._error is not None:

@@ -34,7 +34,6 @@ class PlansScreen(SubmittingScreen):
             except DbtendError as error:
                 self._looked[number] = replace(one, error=error)
             self.refresh_page()
-        self.refresh_footer()
 
     def document(self, width: int) -> list[Line]:
         return plans_document(self._looked, width)

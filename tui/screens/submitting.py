@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import BindingType
 
 from engine import Plan, Request
+from engine.values import frozen
 from tui.actions import bindings
 from tui.risk import risks, word_to_type
-from tui.screens.page import PageScreen
+from tui.screens.entry import TYPING
+from tui.screens.page import ON_A_PAGE, PageScreen
 from tui.screens.typed_confirm import TypedConfirmScreen
 from tui.target_names import TargetName
 from tui.text import counted
 from tui.views.copied import copied_plan
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ready:
     """A request of which something would run, and the plan of that."""
 
@@ -41,7 +43,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("submit")
-    FOOTER = ("keep", "clear", "submit", "find", "find-next", "find-previous", "copy", "back", "palette", "help")
+    FOOTER = (*TYPING, "submit", *ON_A_PAGE)
 
     @property
     def ready(self) -> Sequence[Ready]:

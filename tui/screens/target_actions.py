@@ -14,7 +14,8 @@ from engine.demo import DATABASE, build_demo_database
 from engine.errors import DbtendError, PasswordNeededError, UsageError
 from tui.actions import bindings
 from tui.keymap import key_of
-from tui.screens.confirm import ConfirmScreen
+from tui.saved_targets import SavedTargets
+from tui.screens import on_demand
 from tui.screens.targets import Targets
 from tui.target_names import TargetName
 from tui.views.hints import examining
@@ -62,18 +63,13 @@ class TargetActions(Targets):
         if saved is None:
             self.say(NOT_KEPT, Role.WARNING)
             return
-        try:
-            await saved.read()
-        except DbtendError as error:
-            self.say_error(error)
+        if not await self._has_read(saved):
             return
         entry = self._board.states[number].entry if number is not None else None
         was = saved.entry_of(entry) if entry is not None else None
 
-        def decided(kept: TargetEntry | None) -> None:
-            if kept is None:
-                return
-            whole = saved.whole(kept)
+        def kept(new: TargetEntry) -> None:
+            whole = saved.whole(new)
             if entry is not None:
                 self.console_app.names.forget(entry)
             self.console_app.names.learn(whole)
@@ -84,14 +80,24 @@ class TargetActions(Targets):
             self.look_anew([at])
             self.say(f"Saved in {saved.path}.")
 
-        self.app.push_screen(TargetFormScreen(saved, was or entry, was=was), decided)
+        self.app.push_screen(TargetFormScreen(saved, was or entry, was=was, kept=kept))
 
-    def action_remove(self) -> None:
+    async def _has_read(self, saved: SavedTargets | None) -> bool:
+        """Look at the config file as it is by now; False, and why is said, where it is wrong."""
+        try:
+            if saved is not None:
+                await saved.read()
+        except DbtendError as error:
+            self.say_error(error)
+            return False
+        return True
+
+    async def action_remove(self) -> None:
         if self.refuses("remove"):
             return
         self._choose_target()
         state, number, saved = self._board.state, self._board.current, self.console_app.saved
-        if state is None:
+        if state is None or not await self._has_read(saved):
             return
         was = saved.entry_of(state.entry) if saved is not None else None
         name = TargetName.of(state.entry)
@@ -113,7 +119,7 @@ class TargetActions(Targets):
             self.say(f"{name} is removed. Its history is still there.")
 
         consequence = f"It goes from {where}. Its history stays, jobs on it go on, and the database is not touched."
-        self.app.push_screen(ConfirmScreen(f"Remove {name}?", consequence), decided)
+        self.app.push_screen(on_demand.confirm_screen(f"Remove {name}?", consequence), decided)
 
     # Looks
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -19,9 +20,22 @@ from engine.errors import DbtendError, PasswordNeededError
 from tui import connection
 from tui.actions import bindings
 from tui.saved_targets import SavedTargets
+from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen
 from tui.screens.password import ask_for_password
-from tui.target_form import Filled, Said, about_label, about_name, about_url, entry_of, offered, url_as_saved
+from tui.target_form import (
+    Filled,
+    Place,
+    Said,
+    about_label,
+    about_name,
+    about_place,
+    about_url,
+    entry_of,
+    offered,
+    place_of,
+    url_as_saved,
+)
 from tui.text import plain
 from tui.views.line import Role, line, wrapped
 from tui.views.target_form import choice_rows, said_line
@@ -31,6 +45,9 @@ from tui.widgets.page import Page
 
 FIELDS: Final = {"url": "Path or URL", "name": "Name", "label": "Label"}
 
+PATIENCE: Final = 5.0
+"""Seconds that a disk may take to tell what is there."""
+
 
 class Choice(ItemList):
     """The operations that are chosen when the target is looked at."""
@@ -38,8 +55,8 @@ class Choice(ItemList):
     BINDINGS = bindings("tick")
 
 
-class TargetFormScreen(ConsoleScreen[TargetEntry]):
-    """Ends with the entry as it is in the file, when it is there."""
+class TargetFormScreen(ConsoleScreen[None]):
+    """Closes when what was filled in is in the file. Left before, what is being saved is saved all the same."""
 
     CSS_PATH = "../styles/target_form.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -51,13 +68,24 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
     FOOTER = ("save", "test-form", "tick", "back", "help")
     AUTO_FOCUS = "#url"
 
-    def __init__(self, saved: SavedTargets, entry: TargetEntry | None, *, was: TargetEntry | None) -> None:
+    def __init__(
+        self,
+        saved: SavedTargets,
+        entry: TargetEntry | None,
+        *,
+        was: TargetEntry | None,
+        kept: Callable[[TargetEntry], None],
+    ) -> None:
         """
         Args:
             entry: what the fields begin with.
             was: the entry of the file that is to be changed; None: a new one comes of it.
+            kept: is told what is in the file now.
         """
         super().__init__()
+        self._kept = kept
+        self._place = Place()
+        self._is_looking = self._is_saving = self._is_saved = False
         self._saved, self._was = saved, was
         self._filled = Filled.of(entry)
         self._operations = self._filled.operations
@@ -90,6 +118,7 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
         self._check()
 
     @on(Input.Changed)
+    @on(events.DescendantBlur)
     def _check(self) -> None:
         self._filled = Filled(**{name: i.value for name, i in self._inputs.items()}, operations=self._operations)
         for name, said in self._said().items():
@@ -99,11 +128,32 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
         width = max(self._choice.columns, 20)
         self._choice.show(choice_rows(self._offered, self._operations, width))
         self.refresh_footer()
+        if self._place.url != self._url and not self._is_looking:
+            self._is_looking = True
+            self.run_worker(self._look_at_the_place(), group="place")
+
+    async def _look_at_the_place(self) -> None:
+        """One look at a time, however fast somebody types: on a disk that hangs each would keep a thread."""
+        try:
+            while self._place.url != (url := self._url):
+                self._place = await self._place_of(url)
+        finally:
+            self._is_looking = False
+        self._check()
+
+    async def _place_of(self, url: str) -> Place:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.to_thread(place_of, url, self._others, self._saved.urls)
+        except TimeoutError:
+            return Place(url, trouble="its disk does not answer")
 
     def _said(self) -> dict[str, Said]:
         url, name = self._filled.url, self._filled.name
+        place = self._place if self._place.url == self._url else Place()
+        is_typed = self.focused is self._inputs["url"] and not self._submitted
         return {
-            "url": about_url(url, self._url, self._others),
+            "url": about_place(about_url(url, self._url), place, is_typed=is_typed),
             "name": about_name(name, url, self._others),
             "label": about_label(self._filled.label),
         }
@@ -129,21 +179,60 @@ class TargetFormScreen(ConsoleScreen[TargetEntry]):
 
     @on(Input.Submitted)
     def action_save(self) -> None:
+        if self._is_saving:
+            return
         self._submitted = True
         self._check()
         wrong = next((name for name, said in self._said().items() if said.is_wrong), None)
         if wrong is not None:
             self._inputs[wrong].focus()
             return
-        self.run_worker(self._save(entry_of(self._filled, self._url, self._was)), group="save", exclusive=True)
+        self.run_worker(self._save_if_sure(), group="sure", exclusive=True)
+
+    async def _save_if_sure(self) -> None:
+        """Ask before something is saved that is not there, unless it was saved like that before."""
+        url = self._url
+        place = await self._place_of(url)
+        if not place.trouble or (self._was is not None and url == self._was.url):
+            self._keep()
+            return
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self._keep()
+            else:
+                self._inputs["url"].focus()
+
+        consequence = f"{url}: {place.trouble}. Saved all the same, it is looked at again by itself."
+        self.app.push_screen(on_demand.confirm_screen("Save what cannot be read?", consequence), decided)
+
+    def _keep(self) -> None:
+        self._is_saving = True
+        # Of the app: it goes on where this screen is left meanwhile.
+        self.app.run_worker(self._save(entry_of(self._filled, self._url, self._was)), name="save")
 
     async def _save(self, entry: TargetEntry) -> None:
         try:
-            kept = await self._saved.put(entry, was=self._was)
+            new = await self._saved.put(entry, was=self._was)
         except DbtendError as error:
-            self.say_error(error)
+            self.console_app.tell_error(error)
         else:
-            self.dismiss(kept)
+            self._is_saved = True
+            self._close_if_saved()
+            self._kept(new)
+        finally:
+            self._is_saving = False
+
+    @on(events.ScreenResume)
+    def _close_if_saved(self) -> None:
+        if self._is_saved and self.is_active:
+            self._is_saved = False  # a screen may be told twice that it is shown again
+            self.dismiss()
+
+    def action_back(self) -> None:
+        super().action_back()
+        if self._is_saving:
+            self.console_app.tell("It is still being saved; that is told here.")
 
     def action_test(self) -> None:
         said = self._said()["url"]

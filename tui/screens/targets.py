@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from textual import on
+from textual import events, on
 from textual.timer import Timer
 from textual.worker import Worker
 
@@ -31,11 +32,17 @@ if TYPE_CHECKING:
 
 ADVICE_BUDGET: Final = 0.2
 """Seconds for each target that the advice may spend on facts which are dear to get."""
+LOOKS_AT_ONCE: Final = 8
+"""Databases that are opened and looked at together: servers and disks that keep us waiting."""
+ADVICE_AT_ONCE: Final = 2
+"""Databases that advice is sought for together: it is work for this machine, too."""
+GLANCES_AT_ONCE: Final = 3
+"""Each takes a thread, and keeps it where a disk hangs."""
 LOOK_AGAIN = 3.0
 """Seconds to another look at targets that were locked, or not there; twice as long each time that is in vain."""
 LOOK_AGAIN_AT_MOST: Final = 60.0
-WATCH_EVERY = 5.0
-"""Seconds between two glances at whether the databases are still there, which open nothing."""
+GLANCE_EVERY = 5.0
+"""Seconds between two glances at whether the databases are still there, at least."""
 
 
 class Targets(JobActions[None]):
@@ -60,6 +67,10 @@ class Targets(JobActions[None]):
         """Which database was there when it was last glanced at; None: none that could be read."""
         self._glanced_at: set[int] = set()
         """Those whose answer is still awaited."""
+        self._last_glance = monotonic()
+        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._advising = asyncio.Semaphore(ADVICE_AT_ONCE)
+        self._glances = asyncio.Semaphore(GLANCES_AT_ONCE)
 
     def plan_if_awaited(self, number: int) -> None:
         """It is known now what a target needs."""
@@ -67,25 +78,30 @@ class Targets(JobActions[None]):
     # Looks
 
     async def _look_at(self, numbers: Iterable[int]) -> None:
-        numbers = list(numbers)
-        for number in numbers:
+        """Each is shown when it is known, and advised on then: one that does not answer keeps no other waiting."""
+        await asyncio.gather(*map(self._look_at_one, numbers))
+
+    async def _look_at_one(self, number: int) -> None:
+        async with self._looks:
             state = self._board.states.get(number)
             if state is None:
-                continue
+                return
             try:
                 info = await self.console_app.engine.inspect(state.entry.url)
             except DbtendError as error:
                 self._board.give_up(number, error)
             else:
                 self._board.learn(number, info)
-            self._show_targets()
-        self.run_worker(self._advise_on(numbers, ADVICE_BUDGET), group="advice")
+        self._show_targets()
+        self.run_worker(self._advise_in_turn(number), group="advice")
 
-    async def _advise_on(self, numbers: Iterable[int], budget: float | None) -> None:
-        for number in numbers:
-            state = self._board.states.get(number)
-            if state is None or state.info is None:
-                continue
+    async def _advise_in_turn(self, number: int) -> None:
+        async with self._advising:
+            await self._advise_on(number, ADVICE_BUDGET)
+
+    async def _advise_on(self, number: int, budget: float | None) -> None:
+        state = self._board.states.get(number)
+        if state is not None and state.info is not None:
             try:
                 advice = await self.console_app.engine.advise(state.entry.url, budget=budget)
             except DbtendError as error:
@@ -120,7 +136,11 @@ class Targets(JobActions[None]):
         """Look at all of these, however long that takes: because somebody wants to know, and can wait."""
         self._board.look(numbers)
         self._show_targets()
-        self._examination = self.run_worker(self._advise_on(numbers, budget=None), group="examination")
+        self._examination = self.run_worker(self._advise_on_all(numbers), group="examination")
+
+    async def _advise_on_all(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            await self._advise_on(number, budget=None)
 
     def ends_examination(self) -> bool:
         """End it; whether there was one."""
@@ -130,39 +150,49 @@ class Targets(JobActions[None]):
         running.cancel()
         return True
 
-    def begin_to_watch(self) -> None:
-        self.set_interval(WATCH_EVERY, self._watch)
+    def glance_if_due(self) -> None:
+        """Somebody is here, or jobs go on: see whether the databases are still there, which opens none.
 
-    def _watch(self) -> None:
-        self.run_worker(self.watch_presence(), group="watch")
+        There is no timer for it: nobody may be looking, and disks that are asleep would be kept awake.
+        """
+        if monotonic() - self._last_glance >= GLANCE_EVERY:
+            self._last_glance = monotonic()
+            self.run_worker(self.watch_presence(), group="watch")
+
+    @on(events.Key)
+    @on(events.ScreenResume)
+    def _somebody_is_here(self) -> None:
+        self.glance_if_due()
 
     async def watch_presence(self) -> None:
         """Look at those that are no longer what they were: gone, back, or another database in the same place."""
         asked = [number for number in self._board.states if number not in self._glanced_at]
         self._glanced_at.update(asked)
-        found = await asyncio.gather(*map(self._presence_of, asked))
-        changed = []
-        for number, presence in zip(asked, found, strict=True):
-            state = self._board.states.get(number)
-            if state is None:
-                continue
-            if number in self._presence:
-                is_another = presence != self._presence[number]
-            else:
-                is_another = (presence is None) != (state.info is None)
-            self._presence[number] = presence
-            changed += [number] if is_another else []
-        if changed:
-            await self._look_at(changed)
+        await asyncio.gather(*map(self._glance_at, asked))
+
+    async def _glance_at(self, number: int) -> None:
+        try:
+            async with self._glances:
+                presence = await self._presence_of(number)
+        finally:
+            self._glanced_at.discard(number)
+        state = self._board.states.get(number)
+        if state is None:
+            return
+        if number in self._presence:
+            is_another = presence != self._presence[number]
+        else:
+            is_another = (presence is None) != (state.info is None)
+        self._presence[number] = presence
+        if is_another:
+            await self._look_at([number])
 
     async def _presence_of(self, number: int) -> str | None:
+        state = self._board.states.get(number)
         try:
-            state = self._board.states.get(number)
             return await self.console_app.engine.presence(state.entry.url) if state is not None else None
         except DbtendError:
             return None
-        finally:
-            self._glanced_at.discard(number)
 
     # What is shown
 

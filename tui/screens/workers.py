@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from engine import WorkerProcess
 from engine.errors import DbtendError
 from tui.feed import WORKERS_EVERY
-from tui.screens.page import PageScreen
+from tui.screens.entry import TYPING
+from tui.screens.page import ON_A_PAGE, PageScreen
 from tui.views.line import Line, Role, with_labels, wrapped
 from tui.views.workers import Surroundings, workers_document
 
@@ -19,19 +20,7 @@ class WorkersScreen(PageScreen[None]):
     """Looks at them itself, for as long as it is open: that one comes, goes or stalls is no news of a job."""
 
     PAGE_TITLE = "Workers"
-    FOOTER = (
-        "keep",
-        "clear",
-        "pause",
-        "resume",
-        "find",
-        "find-next",
-        "find-previous",
-        "copy",
-        "back",
-        "palette",
-        "help",
-    )
+    FOOTER = (*TYPING, "pause", "resume", *ON_A_PAGE)
 
     def __init__(self) -> None:
         super().__init__()

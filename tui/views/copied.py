@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from engine import ChildJob, JobId, ParentJob, Plan
+from engine import ChildJob, JobId, ParentJob
 from tui.views.detail import current_step
 from tui.views.status import child_of
+
+if TYPE_CHECKING:
+    from engine import Plan
 
 
 def copied_job(parent: ParentJob, job: JobId, row: str) -> tuple[str, str]:

@@ -9,12 +9,15 @@ from tui.views.status import STATUS_WIDTH, operations, status_span, time_taken
 
 
 def history_row(parent: ParentJob, name: str, *, now: int, width: int) -> Line:
-    """Number, time, target, operations, status, children, duration; the seconds and the operations give way."""
-    wide = width >= 100
-    when = local_time(parent.created_at)[: 19 if wide else 16]
+    """Number, time, target, operations, status, children, duration.
+
+    The operations give way first, then the seconds, then the year or the time of the day, and the children.
+    """
+    when = _when(parent.created_at, now, width)
     number = fit(f"#{parent.id}", max(len(str(parent.id)) + 1, 6))
     pinned = "  pinned" if parent.pinned else ""
-    room = width - len(number) - len(when) - 5 - STATUS_WIDTH - 4 - 8
+    done = right(f"{parent.done}/{len(parent.children)}", 4) if width >= 70 else ""
+    room = width - len(number) - len(when) - 5 - STATUS_WIDTH - len(done) - 8
     name_width = room - len(pinned) if room < 30 else min(max(room - 36, 20), 40)
     asked = fit("  " + operations(parent), room - name_width - len(pinned))
     return Line(
@@ -26,11 +29,19 @@ def history_row(parent: ParentJob, name: str, *, now: int, width: int) -> Line:
             (pinned, Role.STRONG),
             ("  ", Role.TEXT),
             status_span(parent),
-            (right(f"{parent.done}/{len(parent.children)}", 4), Role.TEXT),
+            (done, Role.TEXT),
             (right(time_taken(parent, now), 8), Role.DIM),
         ),
         JobId(parent.id),
     )
+
+
+def _when(at: int, now: int, width: int) -> str:
+    """`2026-11-24 12:02:03`; where it is narrow `11-24 12:02` of this year, `2025-11-24` of another."""
+    when = local_time(at)
+    if width >= 70:
+        return when[: 19 if width >= 100 else 16]
+    return when[5:16] if when[:4] == local_time(now)[:4] else fit(when[:10], 11)
 
 
 def placeholder_row(job_id: int) -> Line:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Collection, Hashable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
 
+from engine.values import frozen
 from tui.target_names import TargetName
 from tui.text import plain, shortened
 
@@ -37,7 +38,7 @@ class Role(StrEnum):
 Span = tuple[str, Role]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One line on the screen. Lines with the same key belong to one item, which the cursor moves over."""
 
@@ -79,11 +80,17 @@ def right(text: str, width: int) -> str:
 
 def wrapped(text: str, width: int, role: Role = Role.TEXT, *, indent: int = 0, key: Hashable = None) -> list[Line]:
     """Untrusted text over as many lines as it needs, each indented; its own line breaks are kept."""
-    lines = []
-    for paragraph in text.splitlines() or [""]:
-        pieces = textwrap.wrap(plain(paragraph.expandtabs(4)), max(width - indent, 8)) or [""]
-        lines += [Line(((" " * indent, Role.TEXT), (piece, role)), key) for piece in pieces]
-    return lines
+    pieces = _pieces(text, max(width - indent, 8))
+    return [Line(((" " * indent, Role.TEXT), (piece, role)), key) for piece in pieces]
+
+
+@lru_cache(maxsize=512)  # a screen is laid out again and again, and most of its sentences are the same
+def _pieces(text: str, width: int) -> tuple[str, ...]:
+    return tuple(
+        piece
+        for paragraph in text.splitlines() or [""]
+        for piece in textwrap.wrap(plain(paragraph.expandtabs(4)), width) or [""]
+    )
 
 
 def both_ends(left: tuple[Span, ...], right_end: tuple[Span, ...], width: int) -> Line:

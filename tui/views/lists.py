@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from rich.cells import cell_len
@@ -12,6 +11,7 @@ from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, 
 from engine.advice import worst
 from engine.config import TargetEntry
 from engine.errors import DbtendError, TargetBusyError
+from engine.values import frozen
 from tui.facts import number
 from tui.keymap import key_of
 from tui.target_names import TargetName
@@ -19,7 +19,7 @@ from tui.text import GLYPH, plain, size
 from tui.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TargetState:
     """A target and what is known of it: nothing yet, a look at it, or why it cannot be opened."""
 

@@ -37,3 +37,8 @@ def left_out(marked: int, meant: int, why: str) -> str:
 def _in_words(parent: ParentJob, job: JobId, name_of: Callable[[str], str]) -> str:
     child = child_of(parent, job)
     return f"#{job} {child.operation.value if child else operations(parent)} on {plain(name_of(parent.target))}"
+
+
+def runs_once_more(made: ParentJob) -> str:
+    """What is said of a job that asks for the same again."""
+    return f"Runs once more as #{made.id}."

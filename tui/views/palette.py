@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from rich.cells import cell_len
 
 from engine import JobId
+from engine.values import frozen
 from tui.actions import ACTIONS, BY_ID, Action, Place
 from tui.keymap import shown_keys
 from tui.text import cells
@@ -25,7 +25,7 @@ class Kind(StrEnum):
     JOB = "job"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """Something that can be chosen; `value` is an action's id, a theme, seconds, or a job."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from engine import Advice, Plan, Request, Verdict
 from engine.errors import DbtendError
+from engine.values import frozen
 from tui.planned import duration_of
 from tui.target_names import TargetName
 from tui.text import counted, size
@@ -14,13 +14,13 @@ from tui.views.line import Line, Role, line, named, wrapped
 from tui.views.plan_document import plan_document
 
 _WORDS = {
-    Verdict.OK: ("nothing speaks against it", Role.COMPLETED),
-    Verdict.WARN: ("with warnings", Role.WARNING),
-    Verdict.REFUSE: ("something would be refused", Role.FAILED),
+    Verdict.OK: ("no warnings", Role.COMPLETED),
+    Verdict.WARN: ("with warnings, which are said below", Role.WARNING),
+    Verdict.REFUSE: ("some of it would be refused: why is said below", Role.FAILED),
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wanted:
     """What is to run on a target."""
 
@@ -32,7 +32,7 @@ class Wanted:
     """What is known of what it needs."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Looked:
     """A target and what would run on it: None while that is being found out."""
 
@@ -85,7 +85,7 @@ def _summary(looked: Sequence[Looked], width: int) -> list[Line]:
     words, role = _WORDS[worst]
     return [
         *wrapped(f"{', '.join(filter(None, counts))}; nothing has run yet.", width, Role.STRONG),
-        line(("worst: ", Role.DIM), (words, role)) if plans else line(),
+        line((words, role)) if plans else line(),
     ]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.jobs import CANNOT_STOP, FINISHING
+from engine.values import frozen
 from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, marked, named_column, right
 from tui.views.status import (
@@ -27,6 +28,9 @@ from tui.views.status import (
 MANY = 8
 """With more children than this, only those that run or failed are shown at first."""
 ELAPSED_WIDTH = 7
+DONE_WIDTH = 4
+NAME_LEAST = 12
+"""Cells of a target's name that come before how many of its operations are done, and how long they took."""
 PERCENT_LEAST = 3
 PERCENT_WIDTH = 5
 NUMBER_WIDTH = 4
@@ -37,7 +41,7 @@ LEFT_WIDTH = 11
 """Cells of `23h59m left`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoldedKey:
     """The key of the line that counts the children which are not shown."""
 
@@ -97,18 +101,18 @@ def children_to_show(parent: ParentJob) -> tuple[ChildJob, ...]:
 def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width: int) -> Line:
     marker = "▼" if expanded else "►"
     number = fit(f"{marker} #{parent.id}", max(len(str(parent.id)) + 4, 6))
-    tail: tuple[Span, ...] = (
-        status_span(parent),
-        (right(f"{parent.done}/{len(parent.children)}", 4), Role.TEXT),
-        (" " + right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM),
-    )
-    room = width - len(number) - 1 - STATUS_WIDTH - 4 - 1 - ELAPSED_WIDTH
+    done: Span = (right(f"{parent.done}/{len(parent.children)}", DONE_WIDTH), Role.TEXT)
+    elapsed: Span = (" " + right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM)
+    # Where it is narrow, all the others give way to which target it is, whole: half a duration would be another one.
+    tails = ((done, elapsed), (elapsed,), ())
+    rooms = [width - len(number) - 1 - STATUS_WIDTH - sum(len(text) for text, _ in tail) for tail in tails]
+    room, tail = next(((r, t) for r, t in zip(rooms, tails, strict=True) if r >= NAME_LEAST), (rooms[-1], ()))
     asked = operations(parent)
     name_width = room if room < 30 else max(room - len(asked) - 2, 14)
     spans: list[Span] = [(number, Role.DIM), *named_column(name, name_width)]
     if name_width < room:
         spans.append((fit("  " + asked, room - name_width), Role.DIM))
-    return Line((*spans, (" ", Role.TEXT), *tail), JobId(parent.id))
+    return Line((*spans, (" ", Role.TEXT), status_span(parent), *tail), JobId(parent.id))
 
 
 def child_row(child: ChildJob, target: str, *, now: int, width: int, names: int = 9) -> Line:
@@ -118,6 +122,8 @@ def child_row(child: ChildJob, target: str, *, now: int, width: int, names: int 
         status_span(child, STATUS_WIDTH + 1),
     )
     room = width - NUMBER_WIDTH - names - STATUS_WIDTH - 2 - ELAPSED_WIDTH
+    if room < 0:
+        return Line(head, child.id)
     elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
     return Line((*head, *_middle(child, target, now, room), (" " + elapsed, Role.DIM)), child.id)
 

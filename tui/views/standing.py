@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from engine.errors import DbtendError
+from engine.values import frozen
 from tui.text import counted
 from tui.views.line import Line, Role, wrapped
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """What there is to say it of."""
 

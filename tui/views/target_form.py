@@ -13,7 +13,8 @@ def said_line(said: Said, width: int, *, submitted: bool) -> list[Line]:
     """What is said below a field. `submitted`: somebody meant it to be complete."""
     if said.is_unfinished and not submitted:
         return [Line()]
-    return wrapped(said.text, width, Role.FAILED if said.is_wrong else Role.DIM) if said.text else [Line()]
+    role = Role.FAILED if said.is_wrong else Role.WARNING if said.is_doubtful else Role.DIM
+    return wrapped(said.text, width, role) if said.text else [Line()]
 
 
 def choice_rows(offered: Sequence[Operation], chosen: Collection[Operation], columns: int) -> list[Line]:

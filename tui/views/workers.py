@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Pause, WorkerProcess
+from engine.values import frozen
 from tui.keymap import key_of
 from tui.text import plain
 from tui.views.line import Line, Role, fit, line, wrapped
@@ -19,7 +19,7 @@ HOST_WIDTH = 24
 """Cells that a host's name fills at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Surroundings:
     """What else is known: the parents that are open, how targets are called, what time it is."""
 

@@ -10,10 +10,14 @@ from textual.message import Message
 
 from engine import JobId, ParentJob, Status
 from tui.actions import bindings
+from tui.feed import RECENT
 from tui.views.hints import no_jobs
 from tui.views.line import Line
 from tui.views.rows import FoldedKey, summary, tree_rows
 from tui.widgets.item_list import ItemList
+
+KEPT = RECENT
+"""Parents that are shown, at most, beside those that are open, are marked or have the cursor."""
 
 
 class JobTree(ItemList):
@@ -68,7 +72,7 @@ class JobTree(ItemList):
         return self._parents.get(self.job.parent) if self.job else None
 
     def put(self, parents: Iterable[ParentJob]) -> None:
-        """Show these parents as they are now, beside those that were there before."""
+        """Show these parents as they are now, beside the newest of those that were there before."""
         for parent in parents:
             known = self._parents.get(parent.id)
             self._parents[parent.id] = parent
@@ -77,6 +81,7 @@ class JobTree(ItemList):
                 self._fold_what_is_over()
             self._make_rows(parent)
         self._loaded = True
+        self._forget_the_old()
         self._show_rows()
 
     def unfold(self, parent_id: int) -> None:
@@ -92,6 +97,16 @@ class JobTree(ItemList):
                 self._unfolded_by_itself.remove(parent_id)
                 del self._expanded[parent_id]
                 self._make_rows(parent)
+
+    def _forget_the_old(self) -> None:
+        """A console may be open for weeks."""
+        at_hand = {job.parent for job in (*self.marks, self.job) if job is not None}
+        for parent_id in sorted(self._parents, reverse=True)[KEPT:]:
+            if self._parents[parent_id].status.is_final and parent_id not in at_hand:
+                del self._parents[parent_id], self._rows[parent_id]
+                self._expanded.pop(parent_id, None)
+                self._unfolded_by_itself.discard(parent_id)
+                self._everything.discard(parent_id)
 
     def go_to_parent(self, parent_id: int) -> None:
         """Put the cursor on a parent, if it is shown."""

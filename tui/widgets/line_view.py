@@ -69,6 +69,9 @@ class LineView(ScrollView, can_focus=True):
     def count_changed(self) -> None:
         """To be called when `line_count` is another one."""
         self.virtual_size = Size(0, self.line_count)
+        if self.container_size:
+            # Textual would find out only as it lays out, whether there is a scroll bar now, and lay out once more.
+            self._scroll_update(self.virtual_size)
 
     def render_line(self, y: int) -> Strip:
         index = y + self.scroll_offset.y
@@ -82,7 +85,8 @@ class LineView(ScrollView, can_focus=True):
             shown = self.line_at(index)
             if self.is_under_cursor(index):
                 over = looks.cursor if self.has_focus else looks.cursor_blurred
-        segments = [Segment(text, base + style + over) for text, style in self.styled(index, shown.spans)]
+        # Textual drops pieces without text from some lines that it draws, and not from others: one line, one picture.
+        segments = [Segment(text, base + style + over) for text, style in self.styled(index, shown.spans) if text]
         return Strip(segments).simplify().adjust_cell_length(width, base + over)
 
     def styled(self, index: int, spans: Sequence[Span]) -> Iterator[tuple[str, Style]]:

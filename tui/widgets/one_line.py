@@ -38,6 +38,8 @@ class OneLine(Widget):
         self.show(self._make)
 
     def render_line(self, y: int) -> Strip:
+        # Drawn first, and told of its size afterwards: what is drawn first is right already.
+        self._line = self._make(self.size.width)
         base, roles = self.rich_style, looks_of(self.app).roles
-        segments = [Segment(text, base + roles[role]) for text, role in self._line.spans]
+        segments = [Segment(text, base + roles[role]) for text, role in self._line.spans if text]
         return Strip(segments).adjust_cell_length(self.size.width, base)

@@ -14,7 +14,8 @@ import psycopg
 
 from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
 from engine.jobs import NO_SERVER_OPTIONS, WAITING, CheckLevel, EngineName, Facts, Operation, Options, Status, Step
-from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult, TargetInfo
+from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult
+from engine.targets.info import TargetInfo
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.needs import Need, needs
 from engine.targets.postgres.advising.survey import survey

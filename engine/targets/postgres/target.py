@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from engine.errors import TargetRefusedError, UsageError
@@ -92,6 +92,9 @@ class PostgresTarget:
             session = PostgresSession(self._address, reader, _told(name), lock_timeout)
             stack.push_async_callback(session.close)
             yield session
+
+    def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[PostgresSession]:
+        return self.connect(lock_timeout=lock_timeout, writing=False, read_only=read_only)
 
     async def _look(self, name: str, *, read_only: bool = False) -> tuple[Connection, Server]:
         """A connection that reads the catalog, and waits for nobody."""

@@ -10,33 +10,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetError
-from engine.jobs import EngineName, Facts, Operation, Options, Reason, Status, Step
-from engine.targets.base import OperationPlan, Recovery, StepContext, StepResult, TargetInfo
-from engine.targets.sqlite.advising.advice import advise
-from engine.targets.sqlite.advising.survey import survey
+from engine.holders import blocking_writers, holders, in_use, in_words
+from engine.jobs import Facts, Operation, Options, Reason, Status, Step
+from engine.targets.base import OperationPlan, Recovery, StepContext, StepResult
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt, reading_error
+from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection
-from engine.targets.sqlite.connection.names import target_url
+from engine.targets.sqlite.looking import SqliteLook
 from engine.targets.sqlite.planning import offer, planning, plans
 from engine.targets.sqlite.planning.steps import WRITING, Method, SqliteStep
-from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.running import execution
 from engine.targets.sqlite.running.checking import Findings, findings_of
 from engine.targets.sqlite.running.courtesy import Company, Courtesy, company
-from engine.targets.sqlite.running.effects import Effects, summary_facts
+from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.execution import Work
 from engine.targets.sqlite.running.left import COPY_REMOVED, NOTHING_CHANGED, left_by
 from engine.targets.sqlite.running.warming import ReadingAhead
 from engine.targets.sqlite.running.writing_behind import written_behind
 from engine.targets.sqlite.system import copying
-from engine.targets.sqlite.system.files import check_writable, file_size, last_change, why_read_only
-from engine.targets.sqlite.system.holders import blocking_writers, holders, in_use, in_words
+from engine.targets.sqlite.system.files import check_writable, file_size, last_change
 from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 from engine.words import NOT_BEGUN
 
 if TYPE_CHECKING:
-    from engine.advice import Advice, Past
     from engine.targets.base import PlannedStep
 
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
@@ -45,22 +41,17 @@ PATIENCE_TO_COMPLETE: Final = 60.0
 """Seconds that a step whose lack does harm waits for its lock at least."""
 
 UNFINISHED: Final = "was rolled back"
-ROLLED_BACK: Final = "what an earlier crash had left half done was rolled back as the database was opened"
 
 
-class SqliteSession:
+class SqliteSession(SqliteLook):
     """The `Session` of a SQLite file; see engine.targets.base."""
 
     def __init__(
         self, connection: MeteredConnection, path: str, lock_timeout: float, *, rolled_back: bool = False
     ) -> None:
         """`rolled_back`: as it was opened, what an earlier crash had left."""
-        self._as_opened = (ROLLED_BACK,) if rolled_back else ()
-        self._connection = connection
+        super().__init__(connection, path, lock_timeout, rolled_back=rolled_back)
         self._must_stay = None if connection.takes_locks else last_change(path)
-        self._path = path
-        self._lock_timeout = lock_timeout
-        self._reader = Reader(connection.aio, path, lock_timeout)
         self._effects = Effects(self._reader)
         self._courtesy = Courtesy(path)
         self._ahead = ReadingAhead(path)
@@ -83,28 +74,6 @@ class SqliteSession:
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
         self._reader.lock_timeout, self._reader.cancel = self._courtesy.patience(self._lock_timeout), cancel
         return await self._effects.facts(operation)
-
-    async def info(self) -> TargetInfo:
-        summary = await self._reader.summary()
-        return TargetInfo(
-            url=target_url(self._path),
-            engine=EngineName.SQLITE,
-            version=sqlite3.sqlite_version,
-            facts=summary_facts(summary),
-            operations=offer.operation_infos(wal=summary.is_wal),
-            remarks=self._as_opened,
-            read_only=why_read_only(self._path),
-        )
-
-    async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
-        try:
-            condition = await survey(self._connection.aio, self._path, budget=budget, lock_timeout=self._lock_timeout)
-        except sqlite3.Error as error:
-            raise reading_error(self._path, error, self._lock_timeout, in_use(self._path)) from error
-        return tuple(
-            replace(one, reason="; ".join([*self._as_opened, one.reason])) if one.operation is Operation.CHECK else one
-            for one in advise(condition, past)
-        )
 
     async def require(self, objects: Sequence[str]) -> None:
         """Raise UsageError for a name that is no table or index of the database."""

@@ -5,27 +5,38 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetRefusedError, TargetUnavailableError, UsageError
+from engine.holders import in_use
 from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options, Request
 from engine.targets.sqlite.connection.errors import is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
+from engine.targets.sqlite.looking import SqliteLook
 from engine.targets.sqlite.planning import offer
-from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system import files, hot_journal
-from engine.targets.sqlite.system.holders import in_use
 from engine.traces import leaving_no_traces
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.session import SqliteSession
 
 
 class SqliteTarget:
-    """The database file at `path`, which does not have to exist. Symbolic links are followed once, here."""
+    """The database file at `path`, which does not have to exist."""
 
     def __init__(self, path: str) -> None:
+        """Touches no disk. Raises FileNotFoundError where the path is relative to a directory that is gone."""
+        self._given: Final = path if path.startswith("/") else Path.cwd() / path
+
+    @cached_property
+    def path(self) -> str:
+        """Symbolic links are followed once, here."""
         # POSIX lets two leading slashes mean something else; nothing we run on does.
-        self.path: Final = "/" + os.path.realpath(path).lstrip("/")
+        return "/" + os.path.realpath(self._given).lstrip("/")
 
     def __repr__(self) -> str:
         return f"SqliteTarget({self.path!r})"
@@ -83,31 +94,43 @@ class SqliteTarget:
     async def connect(
         self, *, lock_timeout: float, writing: bool = True, read_only: bool = False, name: str = ""
     ) -> AsyncIterator[SqliteSession]:
+        # It brings all of planning and running along, which who only looks does without.
+        from engine.targets.sqlite.session import SqliteSession
+
         files.check_readable(self.path)
         if writing:
             self._check_writable()
-        if read_only:
-            with leaving_no_traces(self.path):
-                async with self._session(lock_timeout, writing=False) as session:
-                    yield session
-            return
-        # Also for a mere look, where that can be: an earlier crash may have to be rolled back before.
-        async with self._session(lock_timeout, writing=writing or files.may_be_written(self.path)) as session:
-            yield session
-
-    @asynccontextmanager
-    async def _session(self, lock_timeout: float, *, writing: bool) -> AsyncIterator[SqliteSession]:
-        left_over = hot_journal.is_left_over(self.path)
-        try:
-            connection = await self._open(lock_timeout, writing=writing)
-        except sqlite3.Error as error:
-            raise opening_error(self.path, error, lock_timeout, in_use(self.path)) from error
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(connection.close)
-            rolled_back = left_over and hot_journal.is_gone(self.path)
+        async with (
+            self._connection(lock_timeout, writing=writing, read_only=read_only) as (connection, rolled_back),
+            AsyncExitStack() as stack,
+        ):
             session = SqliteSession(connection, self.path, lock_timeout, rolled_back=rolled_back)
             stack.push_async_callback(session.close)
             yield session
+
+    @asynccontextmanager
+    async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteLook]:
+        files.check_readable(self.path)
+        async with self._connection(lock_timeout, writing=False, read_only=read_only) as (connection, rolled_back):
+            yield SqliteLook(connection, self.path, lock_timeout, rolled_back=rolled_back)
+
+    @asynccontextmanager
+    async def _connection(
+        self, lock_timeout: float, *, writing: bool, read_only: bool
+    ) -> AsyncIterator[tuple[MeteredConnection, bool]]:
+        """A connection, and whether what an earlier crash had left was rolled back as it was opened."""
+        with leaving_no_traces(self.path) if read_only else nullcontext():
+            # Also for a mere look, where that can be: an earlier crash may have to be rolled back before.
+            writing = not read_only and (writing or files.may_be_written(self.path))
+            left_over = hot_journal.is_left_over(self.path)
+            try:
+                connection = await self._open(lock_timeout, writing=writing)
+            except sqlite3.Error as error:
+                raise opening_error(self.path, error, lock_timeout, in_use(self.path)) from error
+            try:
+                yield connection, left_over and hot_journal.is_gone(self.path)
+            finally:
+                await connection.close()
 
     def _check_writable(self) -> None:
         try:

@@ -137,7 +137,7 @@ def test_without_the_driver_one_line_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(NotAvailableError, match="psycopg, is not installed") as caught:
         resolve("postgresql://ann@host/db")
-    assert caught.value.hint == "pip install 'dbtend[postgres]'"
+    assert caught.value.hint == "pip install '.[postgres]' in the directory of its source"
 
 
 def test_the_driver_is_imported_only_where_it_is_used() -> None:

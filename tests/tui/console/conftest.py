@@ -21,9 +21,9 @@ from tui.screens import targets
 
 @pytest.fixture(autouse=True)
 def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A place, a time zone, a machine and a version of SQLite that every frame can show; no glance by the clock."""
+    """A place, a time zone, a machine and a version of SQLite that every frame can show; no glance unasked."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(targets, "WATCH_EVERY", 3600.0)
+    monkeypatch.setattr(targets, "GLANCE_EVERY", 3600.0)
     monkeypatch.setattr(planning, "available_memory", lambda: 8_000_000_000)
     monkeypatch.setattr(planning, "processors", lambda: 2)
     # A loaded machine has as much time for advice as another one.

@@ -74,8 +74,8 @@ class Console:
 
     def lines(self, selector: str = "#jobs") -> list[str]:
         """What a list or a page says, whether it is in view or not."""
-        view = self.app.screen.query_one(selector, LineView)
-        return [view.line_at(number).text.rstrip() for number in range(view.line_count)]
+        found = list(self.app.screen.query(selector).results(LineView))  # none on a screen that is not drawn yet
+        return [view.line_at(number).text.rstrip() for view in found for number in range(view.line_count)]
 
     def text(self, selector: str) -> str:
         """What the header or the footer says."""
@@ -114,6 +114,7 @@ async def open_console(
     workers: int = 0,
     theme: str | None = "dbtend",
     ensure_worker: Callable[[], None] = lambda: None,
+    worker_knows_password_of: Callable[[str], bool] = lambda _: True,
     read_only: bool = False,
     saved: SavedTargets | None = None,
 ) -> AsyncIterator[Console]:
@@ -122,6 +123,7 @@ async def open_console(
             engine,
             targets,
             ensure_worker=ensure_worker,
+            worker_knows_password_of=worker_knows_password_of,
             saved=saved,
             config=ConsoleConfig(theme=theme),
             clock=clock,

@@ -15,6 +15,7 @@ from tests.sqlite_files import transaction
 from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
 from tui.app import DbtendApp
 from tui.screens import targets
+from tui.screens.main import MainScreen
 from tui.target_board import TargetBoard
 
 STORE = Path("jobs.db")
@@ -155,9 +156,11 @@ async def test_the_plan_gives_the_reason_that_stood_beside_the_operation(sales: 
         assert advice.reason in " ".join(line.strip() for line in console.lines("#page"))
 
 
+@pytest.mark.parametrize("goes_to", ["", "HistoryScreen"])
 async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
-    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    goes_to: str, sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """But not over another screen, to which somebody has gone meanwhile."""
     advise, may_answer = Engine.advise, asyncio.Event()
 
     async def when_it_may(self: Engine, target: str, **more: Any) -> object:
@@ -175,8 +178,13 @@ async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
             await pilot.press("r")
             assert console.screen_name == "MainScreen"
             assert console.message == "A moment: it is being looked at."
+            if goes_to:
+                await pilot.press("h")
+            main = app.screen_stack[0]
+            assert isinstance(main, MainScreen)
             may_answer.set()
-            await console.until(lambda: console.screen_name == "PlanScreen")
+            await console.until(lambda: not main._board.is_being_looked_at)
+            assert console.screen_name == (goes_to or "PlanScreen")
 
 
 def test_a_board_without_targets() -> None:

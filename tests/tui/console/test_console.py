@@ -15,6 +15,7 @@ from textual import events
 from engine import Engine, EngineName, JobId, OnDuplicate, Operation, Request, Status
 from engine.store.base import NewJob
 from engine.store.sqlite import SqliteStore
+from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
     Clock,
@@ -31,6 +32,7 @@ from tests.tui.console.harness import (
 from tui.actions import ACTIONS
 from tui.app import DbtendApp
 from tui.screens import main, targets
+from tui.widgets import job_tree
 from tui.widgets.history_list import HistoryList
 from tui.widgets.item_list import ItemList
 from tui.widgets.operation_list import OperationList
@@ -229,6 +231,31 @@ async def test_there_is_a_timer_only_while_a_job_runs(sales: Path, seeded: Seede
         await finish_job(seeded.store, seeded.owner, clock, 1)
         await console.until(lambda: "completed" in console.lines()[0])
         assert not console.app.feed.ticking
+
+
+async def test_of_what_is_over_the_newest_are_shown(
+    seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_tree, "KEPT", 2)
+
+    def shown() -> list[str]:
+        return [line.split()[1] for line in console.lines() if "#" in line]
+
+    await seeded.store.submit([new_job("waits")], OnDuplicate.REFUSE)
+    for name in ("a", "b"):
+        await add_failed_job(seeded.store, seeded.owner, clock, name)
+    async with open_console(seeded.path, clock=clock) as console:
+        console.tree.go_to_parent(2)
+        await console.press("3", "z")
+        for name in ("c", "d", "e"):
+            await add_failed_job(seeded.store, seeded.owner, clock, name)
+        await console.until(lambda: "#6" in shown())
+        assert shown() == ["#6", "#5", "#2", "#1"]
+        await console.press("g")
+        await add_failed_job(seeded.store, seeded.owner, clock, "f")
+        await console.until(lambda: "#7" in shown())
+        assert shown() == ["#7", "#6", "#1"]
+        assert console.tree._expanded.keys() <= {1, 6, 7}
 
 
 async def test_only_lines_that_changed_are_painted(

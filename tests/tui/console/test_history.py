@@ -73,6 +73,29 @@ async def test_the_filter_takes_effect_while_it_is_typed(
         assert border(console) == f"{len(found)} of 3 jobs  {words}"
 
 
+@pytest.mark.parametrize("last", ['stat"us:fai', 'op:"va', 'sta""'])
+async def test_a_word_that_is_not_finished_is_left_out_whole_however_it_is_quoted(
+    last: str, seeded: Seeded, clock: Clock
+) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await type_filter(console, f"target:sales {last}")
+        await console.until(lambda: border(console) == "1 of 3 jobs  target:sales")
+
+
+async def test_blanks_between_quotes_are_kept(seeded: Seeded, clock: Clock) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await type_filter(console, '"UNIQUE constraint"')
+        await console.until(lambda: ids(console) == [3, 1])
+        await console.press("escape")
+        await type_filter(console, '"UNIQUE  constraint"')
+        await console.until(lambda: ids(console) == [])
+        assert border(console) == '0 of 3 jobs  "UNIQUE  constraint"'
+
+
 async def test_enter_keeps_the_filter_and_esc_first_clears_it_and_then_goes_back(seeded: Seeded, clock: Clock) -> None:
     await some_jobs(seeded, clock)
     async with open_console(seeded.path, clock=clock) as console:
@@ -194,3 +217,19 @@ async def test_the_end_is_reached_even_where_it_is_asked_for_before_all_was_read
         await console.until(lambda: view.complete)
         assert (view.line_count, view.parent_id) == (300, 1)
         await console.until(lambda: "#1 " in view.render_line(view.size.height - 1).text)
+
+
+async def test_a_search_that_fails_is_said_and_the_next_one_finds_again(seeded: Seeded, clock: Clock) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        assert ids(console) == [3, 2, 1]
+        await seeded.store._writer.run(lambda c: c.execute("ALTER TABLE parent_job RENAME TO hidden"))
+        await type_filter(console, "status:failed")
+        assert "cannot be read: no such table" in console.message
+        assert ids(console) == []
+        await seeded.store._writer.run(lambda c: c.execute("ALTER TABLE hidden RENAME TO parent_job"))
+        await console.press("escape")
+        await console.until(lambda: ids(console) == [3, 2, 1])
+        await type_filter(console, "status:failed")
+        await console.until(lambda: ids(console) == [3, 1])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import JobId, Status
+from tests.engine.targets.sqlite.another_process import another_process
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
     Clock,
@@ -111,12 +112,13 @@ async def test_a_job_is_pinned_and_unpinned(screen: str, sales: Path, seeded: Se
         await go_to_the_job(console, screen)
         shown = {"main": "#detail", "history": "#history", "job": "#page"}[screen]
         assert "pinned" not in " ".join(console.lines(shown))
-        assert screen == "main" or "m pin" in console.text("#footer")
+        has_room = screen != "main"  # there it is named by the help alone
+        assert ("m pin" in console.text("#footer")) == has_room
         await console.press("m")
         assert (await console.engine.job(1)).pinned
         assert console.message == "#1 is pinned: it stays, however old it gets."
         await console.until(lambda: "pinned" in " ".join(console.lines(shown)))
-        assert screen == "main" or "m unpin" in console.text("#footer")
+        assert ("m unpin" in console.text("#footer")) == has_room
         await console.press("m")
         assert not (await console.engine.job(1)).pinned
         await console.until(lambda: "pinned" not in " ".join(console.lines(shown)))
@@ -139,3 +141,45 @@ async def test_where_there_is_no_job_nothing_is_done(screen: str, sales: Path, c
         assert console.message.startswith("Nothing to retry")
         await console.press("m")
         assert console.message.startswith("Nothing to pin")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (("m",), "#1 is pinned: it stays, however old it gets."),
+        (("t", "y"), "Runs once more as #2."),
+    ],
+    ids=["pin", "retry"],
+)
+async def test_what_is_stored_after_its_screen_was_left_is_told_on_the_one_below(
+    keys: tuple[str, ...], said: str, sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("r", "enter", "c", "y")
+        await console.until(lambda: "cancelled" in console.lines()[0])
+        await console.press("3", "enter")
+        assert console.screen_name == "JobScreen"
+        with another_process(seeded.path, "BEGIN IMMEDIATE"):
+            for key in (*keys, "escape"):
+                await console.pilot.press(key)
+            assert console.screen_name == "MainScreen"
+        await console.until(lambda: console.message == said)
+        if "t" in keys:
+            await console.until(lambda: "#2" in console.tree.line_at(0).text)
+            assert console.tree.job == JobId(1)
+
+
+async def test_what_is_refused_below_a_question_is_read_once_that_is_answered(
+    sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("r", "enter", "r")
+        with another_process(seeded.path, "BEGIN IMMEDIATE"):
+            await console.pilot.press("enter", "P")
+            await console.pilot.pause()
+            assert console.screen_name == "ConfirmScreen"
+        await console.settle()
+        assert console.screen_name == "ConfirmScreen"
+        await console.press("n")
+        assert console.screen_name == "MainScreen"
+        assert console.message.startswith("sales.db: job #1 already does exactly this")

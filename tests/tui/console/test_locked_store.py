@@ -73,6 +73,19 @@ async def test_who_has_had_enough_leaves(store: Path) -> None:
         assert (app.return_value, app.error) == (None, None)
 
 
+async def test_it_is_drawn_anew_when_it_is_brought_back(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting_app, "SECOND", 3600)
+    async with AsyncExitStack() as stack:
+        app = WaitingApp(store, attempt(stack, store, read_only=False))
+        async with app.run_test() as pilot:
+            await pilot.pause()
+            painted: list[object] = []
+            monkeypatch.setattr(app, "_display", lambda _, what: painted.append(what))
+            app.app_resume_signal.publish(app)
+            await pilot.pause()
+            assert painted
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 async def test_how_it_looks(
     size: tuple[int, int], store: Path, looks_right: Callable[[App[Engine]], bool], monkeypatch: pytest.MonkeyPatch

@@ -105,8 +105,9 @@ async def test_nothing_is_run_where_the_worker_that_is_up_cannot_know_it(
 ) -> None:
     shop = TargetEntry(name="shop", url=guarded.as_user("ann"), operations=(Operation.VACUUM,))
     passwords.remember(guarded.as_user("ann"), SECRET)
-    async with open_console(tmp_path / "jobs.db", shop, clock=clock, size=(120, 40)) as console:
-        console.app.worker_knows_password_of = lambda url: False
+    async with open_console(
+        tmp_path / "jobs.db", shop, clock=clock, size=(120, 40), worker_knows_password_of=lambda url: False
+    ) as console:
         await console.until(lambda: any("[x]" in line for line in console.lines("#operations")))
         await console.press("r", "enter")
         why = "shop: the worker process that is up does not know its password, which was typed later"

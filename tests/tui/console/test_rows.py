@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
 from engine.jobs import FINISHING, parent_status
 from tests.building import SQLITE_OPERATIONS
+from tui.target_names import TargetName
 from tui.views.detail import detail_lines
 from tui.views.history import history_row
 from tui.views.job_document import job_document
@@ -302,3 +303,34 @@ def test_hostile_names_cannot_reach_the_terminal() -> None:
     rows = tree_rows(parent(child), "\x07sales", expanded=True, show_all=False, now=NOW, width=120)
     text = "".join(row.text for row in rows)
     assert not set(text) & {"\x1b", "\x07", "\u202e"}
+
+
+@pytest.mark.parametrize("width", range(26, 60))
+def test_where_it_is_narrow_the_target_stays_and_no_time_is_cut(width: int) -> None:
+    job = parent(over(1), replace(RUNNING, started_at=NOW - 3723 * SECOND))
+    job = replace(job, started_at=NOW - 3723 * SECOND)
+    name = TargetName("warehouse-eu.db", "PROD")
+    head, *children = tree_rows(job, name, expanded=True, show_all=False, now=NOW, width=width)
+    assert cell_len(head.text) <= width
+    assert " w" in head.text
+    assert width < 28 or "[PROD]" in head.text
+    assert "running" in head.text
+    for row in (head, *children):
+        assert cell_len(row.text) <= width
+        assert not row.text.rstrip().endswith((":02:0", ":02", "1:", " 1")), row.text
+    assert ("1:02:03" in head.text) == (width >= 39)
+
+
+@pytest.mark.parametrize(
+    ("width", "when"),
+    [(58, "11-18 11:06  "), (69, "11-18 11:06  "), (70, "2026-11-18 11:06  "), (100, "2026-11-18 11:06:40  ")],
+)
+def test_a_row_of_the_history_gives_the_target_room(width: int, when: str) -> None:
+    job = replace(parent(over(1)), created_at=NOW)
+    row = history_row(job, TargetName("warehouse.db", "PROD"), now=NOW, width=width)
+    assert cell_len(row.text) == width
+    assert when in row.text
+    assert "ware" in row.text
+    assert "[PROD]" in row.text
+    years_ago = history_row(replace(job, created_at=NOW - 86_400 * 800 * SECOND), "a", now=NOW, width=58)
+    assert "2024-09-09" in years_ago.text

@@ -20,8 +20,7 @@ from tests.building import new_job
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_failed_job, add_running_job, chosen, entry, open_console
-from tui import app as console_app
-from tui import feed
+from tui import feed, writing
 from tui.worker_process import DetachedWorker
 
 LooksRight = Callable[[App[None]], bool]
@@ -38,7 +37,7 @@ async def words(console: Console, condition: Callable[[], object]) -> None:
 
 @pytest.fixture
 def _speaks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console_app, "SAY_EVERY", 0.3)
+    monkeypatch.setattr(writing, "SAY_EVERY", 0.3)
 
 
 @pytest.mark.usefixtures("_speaks_at_once")

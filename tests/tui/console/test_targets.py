@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from textual import events
 from textual.widgets import Input
 
-from engine import Engine, Operation, TargetInfo
+from engine import Engine, Operation, TargetInfo, config_file
 from engine.config import TargetEntry
 from engine.config_file import ConfigFile
 from engine.demo import build_demo_database
@@ -95,7 +97,8 @@ async def test_what_is_typed_ahead_comes_to_its_field(sales: Path, clock: Clock)
         await console.press("A")
         for key in (*"ab", "tab", *"cd", "tab", *"ef", "enter"):
             console.app.post_message(events.Key(key, key if len(key) == 1 else None))
-        await console.until(lambda: CONFIG.exists())
+        await console.until(lambda: console.screen_name == "ConfirmScreen")
+        await console.press("y")
         assert [(one.name, Path(one.url).name, one.label) for one in in_config().values()] == [("cd", "ab", "ef")]
 
 
@@ -120,6 +123,24 @@ async def test_what_is_wrong_is_said_at_its_field(sales: Path, clock: Clock) -> 
         await console.press("escape")
         assert console.screen_name == "MainScreen"
         assert CONFIG.read_text() == SALES
+
+
+async def test_a_file_that_is_not_there_is_saved_once_somebody_says_so(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved(), size=(120, 40)) as console:
+        await console.press("A", *"sale.db")
+        assert said(console, "url") == f"saved as {sales.with_name('sale.db')}"
+        await console.press("tab")
+        assert said(console, "url").replace(" ", "").endswith("sale.db;thereisnosuchfile")
+        await console.press("enter")
+        assert console.lines("#text")[0] == "Save what cannot be read?"
+        assert "sale.db: there is no such file." in " ".join(console.lines("#text"))
+        await console.press("enter")
+        assert not CONFIG.exists()
+        assert console.app.focused is console.app.screen.query_one("#url")
+        await console.press("enter", "y")
+        assert list(in_config()) == ["sale"]
+        await console.press("1", "e", "tab", "tab", *"QA", "enter")
+        assert in_config()["sale"].label == "QA"
 
 
 async def test_a_target_is_changed_in_place(sales: Path, clock: Clock) -> None:
@@ -198,7 +219,7 @@ async def test_a_config_that_is_wrong_is_shown_and_not_touched(sales: Path, cloc
         await console.press("1", "e")
         assert console.screen_name == "MainScreen"
         assert console.message.startswith("config.toml, line 1: Expected ']'")
-        await console.press("D", "y")
+        await console.press("D")
         assert console.message.startswith("config.toml, line 1: Expected ']'")
         assert CONFIG.read_text() == "[targets\n"
         assert row(console)[1] == "sales"
@@ -213,6 +234,72 @@ async def test_what_somebody_else_changed_meanwhile_is_said_in_the_form(sales: P
         await console.press("enter")
         assert console.screen_name == "TargetFormScreen"
         assert console.message.startswith("sales: has been changed in config.toml meanwhile")
+
+
+@pytest.mark.parametrize("now", [SALES.replace("PROD", "TEST"), "# nothing any more\n"], ids=["changed", "gone"])
+async def test_what_somebody_else_changed_does_not_keep_a_target(now: str, sales: Path, clock: Clock) -> None:
+    file = saved(SALES)
+    async with open_console(STORE, *file.entries, clock=clock, saved=file) as console:
+        CONFIG.write_text(now)
+        await console.press("1", "D")
+        where = "the config file" if "sales" in now else "this session"
+        assert f"It goes from {where}" in " ".join(console.lines("#text"))
+        await console.press("y")
+        assert console.message.startswith("sales [PROD] is removed.")
+        assert in_config() == {}
+        assert console.lines("#targets") == ["None yet."]
+
+
+async def test_esc_while_it_is_saved_leaves_nothing_half_done(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        with nobody_else_writes():
+            await console.press("A", *"sales.db")
+            await console.pilot.press("enter")
+            await console.pilot.press("escape")
+            await console.pilot.pause()
+            assert console.screen_name == "MainScreen"
+            assert console.message == "It is still being saved; that is told here."
+        await console.until(lambda: "None yet." not in console.lines("#targets"))
+        assert console.message == "Saved in config.toml."
+        assert list(in_config()) == ["sales"]
+        assert row(console)[:2] == [">", "sales"]
+        await console.press("1", "D", "y")
+        assert in_config() == {}
+
+
+async def test_a_form_that_is_saved_below_another_screen_closes_alone(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        with nobody_else_writes():
+            await console.press("A", *"sales.db", "tab", "tab", "tab")
+            await console.pilot.press("enter", "h")
+            await console.pilot.pause()
+            assert console.screen_name == "HistoryScreen"
+        await console.settle()
+        assert list(in_config()) == ["sales"]
+        assert console.screen_name == "HistoryScreen"
+        await console.press("escape")
+        assert console.screen_name == "MainScreen"
+        assert row(console)[:2] == [">", "sales"]
+
+
+async def test_a_save_that_fails_after_its_form_was_left_is_told(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        with nobody_else_writes():
+            await console.press("A", *"sales.db")
+            await console.pilot.press("enter")
+            await console.pilot.press("escape")
+            await console.pilot.pause()
+            CONFIG.write_text("[targets\n")
+        await console.settle()
+        assert console.message.startswith("config.toml, line 1: Expected ']'")
+        assert console.lines("#targets") == ["None yet."]
+
+
+@contextmanager
+def nobody_else_writes() -> Iterator[None]:
+    """As another dbtend does while it changes the config file."""
+    with config_file._alone_in(Path.cwd()):
+        yield
 
 
 async def test_a_demo_keeps_nothing(sales: Path, clock: Clock) -> None:
@@ -311,15 +398,65 @@ async def test_a_database_that_goes_is_told_and_found_again(sales: Path, clock: 
         assert console.lines("#operations") == before
 
 
-async def test_databases_are_glanced_at_by_the_clock(
+@pytest.mark.parametrize("sign", ["key", "focus", "screen", "job"])
+async def test_databases_are_glanced_at_when_somebody_is_here_or_a_job_moves(
+    sign: str, sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await glance(console)
+        if sign == "screen":
+            await console.press("question_mark")
+        sales.unlink()
+        monkeypatch.setattr(targets, "GLANCE_EVERY", 0.0)
+        match sign:
+            case "key":
+                await console.press("down")
+            case "focus":
+                console.app.post_message(events.AppFocus())
+            case "screen":
+                await console.press("escape")
+            case _:
+                await add_completed_job(seeded.store, seeded.owner, clock, "other")
+        await console.until(lambda: "no access" in console.lines("#targets")[0])
+
+
+async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "WATCH_EVERY", 0.05)
-    async with open_console(STORE, entry(), clock=clock) as console:
-        sales.unlink()
-        await console.until(lambda: "no access" in console.lines("#targets")[0])
-        make_database(sales)
-        await console.until(lambda: "soon" in console.lines("#targets")[0])
+    """Neither as it is looked at, nor as it is seen whether it is still there."""
+    inspect, presence, answers = Engine.inspect, Engine.presence, asyncio.Event()
+
+    async def inspect_when_it_may(self: Engine, target: str) -> TargetInfo:
+        if target == "slow.db":
+            await answers.wait()
+        return await inspect(self, target)
+
+    async def presence_when_it_may(self: Engine, target: str) -> str:
+        if target == "slow.db":
+            await answers.wait()
+        return await presence(self, target)
+
+    make_database(sales.with_name("slow.db"))
+    async with open_console(STORE, entry("slow.db"), entry(), clock=clock) as console:
+        await glance(console)
+        monkeypatch.setattr(Engine, "inspect", inspect_when_it_may)
+        monkeypatch.setattr(Engine, "presence", presence_when_it_may)
+        screen = console.app.screen
+        assert isinstance(screen, targets.Targets)
+        screen.look_anew([0, 1])
+        assert [row(console, number)[-2:] for number in (0, 1)] == [["looking", "…"]] * 2
+        async with asyncio.timeout(20):
+            while row(console, 1)[-1] != "soon":
+                await console.pilot.pause(0.01)
+            sales.unlink()
+            screen._last_glance = 0
+            monkeypatch.setattr(targets, "GLANCE_EVERY", 0.0)
+            screen.glance_if_due()
+            while "no access" not in console.lines("#targets")[1]:
+                await console.pilot.pause(0.01)
+        assert row(console, 0)[-2:] == ["looking", "…"]
+        answers.set()
+        await console.settle()
 
 
 async def test_another_database_in_the_same_place_is_looked_at(sales: Path, clock: Clock) -> None:

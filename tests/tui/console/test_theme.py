@@ -9,6 +9,7 @@ import pytest
 from textual.app import App
 from textual.color import Color
 
+from engine import Operation
 from engine.errors import UsageError
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_failed_job, entry, open_console
@@ -79,3 +80,18 @@ async def test_theme(
         await console.press("3", "l", "down", "colon", *f"theme {name}", "enter", "down")
         assert console.app.theme == name
         assert looks_right(console.app)
+
+
+@pytest.mark.parametrize("keys", [("P",), ("r", "enter"), ("colon",)], ids=["question", "typed", "commands"])
+@pytest.mark.parametrize("name", THEMES)
+async def test_a_question_is_a_box_over_the_screen(
+    name: str, keys: tuple[str, ...], sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    """Whatever is asked, what it is about is still seen."""
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    asking = entry(label="PROD", operations=(Operation.VACUUM,))
+    async with open_console(seeded.path, asking, clock=clock, theme=name) as console:
+        await console.press(*keys)
+        assert console.screen_name in {"ConfirmScreen", "TypedConfirmScreen", "PaletteScreen"}
+        shown = [strip.text for strip in console.app.screen._compositor.render_strips()]
+        assert any(text.startswith(("┌─", "┏━")) for text in shown[:3]), shown[:3]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from engine.advice import Level
 from engine.targets.postgres.advising.bloat import PAGE, table_share, tree_share
 from engine.targets.postgres.reading.condition import Activity, Condition
 from engine.targets.postgres.reading.relations import Index
+from engine.values import frozen
 from engine.words import size
 
 MUCH: Final = 5.0
@@ -24,7 +25,7 @@ TABLE_SHARE: Final = 0.5
 TABLE_WASTED: Final = 100_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Need:
     level: Level
     reason: str
@@ -32,7 +33,7 @@ class Need:
     """Bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Needs:
     """By the oid of a table or index."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
@@ -12,6 +11,7 @@ from engine import passwords
 from engine.errors import PasswordNeededError, TargetUnavailableError
 from engine.targets.postgres.connection.errors import connecting_error
 from engine.targets.postgres.connection.naming import Address
+from engine.values import frozen
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -29,7 +29,7 @@ _KEEPALIVE: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Server:
     """Who answers on a connection."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
@@ -13,6 +12,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from engine.errors import UsageError
+from engine.values import frozen
 
 SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 FORMS: Final = "give postgresql://USER@HOST/DATABASE, service=NAME, or host=... dbname=..."
@@ -20,7 +20,7 @@ _NOT_OURS: Final = frozenset({"application_name", "fallback_application_name", "
 _LOCATION: Final = ("host", "hostaddr", "port", "user", "dbname")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Address:
     """Where a database is."""
 

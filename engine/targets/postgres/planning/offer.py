@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from engine.jobs import Operation, ServerOptions
-from engine.targets.base import OperationInfo
+from engine.targets.info import OperationInfo
+from engine.values import frozen
 
 BLOCKS_MAINTENANCE: Final = "blocks no reader and no writer; other maintenance of the table waits"
 BLOCKS_WRITERS: Final = "blocks writers of the table, and nearly all its readers"
@@ -15,7 +15,7 @@ BLOCKS_EVERYONE: Final = "blocks everyone from the table"
 BLOCKS_NOBODY: Final = "blocks nobody"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Offer:
     """An operation: what it is for, whom it blocks, and what a cancel leaves."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from engine.errors import UsageError
@@ -15,6 +15,7 @@ from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading import horizon
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index, Table
+from engine.values import frozen
 from engine.words import listed
 
 _Relation = TypeVar("_Relation", Table, Index)
@@ -54,7 +55,7 @@ async def plan(reader: Reader, operation: Operation, options: Options) -> Operat
     return await _in_parallel(reader, planned, options)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Needed:
     """What is to be done to tables and indexes, by oid, each with its reason."""
 

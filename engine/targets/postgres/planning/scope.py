@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from engine.errors import UsageError
@@ -11,12 +10,13 @@ from engine.jobs import Operation, Options
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading.reader import chosen
 from engine.targets.postgres.reading.relations import Index, Table
+from engine.values import frozen
 from engine.words import counted, listed
 
 _OF_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL, Operation.CLUSTER})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Scope:
     """What an operation is to work on."""
 

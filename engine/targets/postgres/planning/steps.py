@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.targets.base import PlannedStep
+from engine.values import frozen
 
 
 class Method(StrEnum):
@@ -34,7 +34,7 @@ class Model(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Subject:
     """The table or index that a step works on, and how large it is, by which its progress is reckoned."""
 
@@ -56,7 +56,7 @@ class Subject:
         return self.table_oid or self.oid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PgStep(PlannedStep):
     """A planned step, with what its execution goes by."""
 

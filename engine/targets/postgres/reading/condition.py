@@ -6,15 +6,16 @@ A query gives numbers; what they mean is said in `advising`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Final
 
 from engine.targets.postgres.reading.horizon import Horizon
 from engine.targets.postgres.reading.relations import LEFTOVER, Index, Table
+from engine.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Activity:
     """What has happened to a table since it was looked after, and how much may."""
 
@@ -37,7 +38,7 @@ class Activity:
     pages: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TableShape:
     """What an estimate of a table's dead space goes by."""
 
@@ -50,7 +51,7 @@ class TableShape:
     fill_factor: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TreeShape:
     """What an estimate of a B-tree's dead space goes by."""
 
@@ -68,7 +69,7 @@ class TreeShape:
     """Whether every column has statistics."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Duplicate:
     """An index that does the same as another."""
 
@@ -78,7 +79,7 @@ class Duplicate:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Condition:
     """All of it."""
 

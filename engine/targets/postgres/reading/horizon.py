@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from engine.values import frozen
 from engine.words import span
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ ORDER BY 2 DESC NULLS LAST LIMIT 20
 ALL_SEEN: Final = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Holder:
     """Somebody for whom dead rows are kept."""
 
@@ -60,7 +60,7 @@ class Holder:
         return f"{self.who} ({self.what}{since})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Horizon:
     holders: Sequence[Holder]
     """The oldest first."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from engine.targets.postgres.connection.names import qualified, shown
+from engine.values import frozen
 
 LEFTOVER: Final = r"_cc(new|old)[0-9]*$"
 """How the names end of what REINDEX CONCURRENTLY leaves behind where it fails."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     """A table, a materialized view, or a partitioned table, which has no rows of its own."""
 
@@ -44,7 +44,7 @@ class Table:
         return self.kind == "p"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index:
     """An index of a table or of its TOAST table."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import psycopg
@@ -17,6 +16,7 @@ from engine.targets.postgres.connection.errors import said
 from engine.targets.postgres.connection.names import qualified, shown
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import LEFTOVER
+from engine.values import frozen
 
 # What is being built just now looks the same.
 _INVALID: Final = f"""
@@ -34,7 +34,7 @@ WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}'
 _IDENTIFIER_BYTES: Final = 63
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leftover:
     oid: int
     schema: str

@@ -13,6 +13,7 @@ from psycopg.pq import ExecStatus
 
 from engine.targets.postgres.connection.connecting import Connection
 from engine.targets.postgres.connection.errors import CANCELLED, redacted
+from engine.values import frozen
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
@@ -22,7 +23,7 @@ ASK_AGAIN: Final = 2.0
 ASKING_TAKES: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """What the server said while a statement ran."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from engine.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Leaves:
     """The leaf pages of a table or an index."""
 
@@ -19,7 +21,7 @@ class Leaves:
     """Bytes of the largest row, or entry, as far as it is in its page."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Statistics:
     """What the query planner knows of a table that has indexes or had statistics collected, and what is true."""
 
@@ -34,7 +36,7 @@ class Statistics:
     """Whether nobody had the time to find out how many rows there are, or whether there are enough to matter."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Condition:
     """A database as it is. Sizes are bytes."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from engine.advice import Advice, Level
 from engine.jobs import Facts, Operation
 from engine.targets.sqlite.advising import thresholds
+from engine.values import frozen
 from engine.words import size
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ LEAST_SHARE: Final = 0.01
 """A smaller one is not told as a number."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waste:
     """Bytes that a database takes without need."""
 

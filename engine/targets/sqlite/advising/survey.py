@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.mounts import lies_on_this_machine
 from engine.targets.sqlite.advising.condition import Condition, Leaves, Statistics
 from engine.targets.sqlite.advising.thresholds import ROWS_THAT_MATTER
 from engine.targets.sqlite.connection import statement
@@ -17,7 +18,6 @@ from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.shape import read_tables, set_after
 from engine.targets.sqlite.system.files import file_size
-from engine.targets.sqlite.system.mounts import lies_on_this_machine
 
 if TYPE_CHECKING:
     import aiosqlite

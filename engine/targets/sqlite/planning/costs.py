@@ -7,9 +7,10 @@ where a target has no history of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
+
+from engine.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ _COPY_CHECK: Final = 1.5e-9
 _CHECKPOINT: Final = 0.4e-9
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cost:
     seconds: float | None = None
     """None where nothing is known."""

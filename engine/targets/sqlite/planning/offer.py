@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from engine.jobs import Operation
-from engine.targets.base import OperationInfo
+from engine.targets.info import OperationInfo
+from engine.values import frozen
 from engine.words import listed
 
 BLOCKS_NOBODY: Final = "blocks nobody"
@@ -17,7 +17,7 @@ BLOCKS_EVERYONE: Final = "blocks everyone"
 BLOCKS_READERS_AT_END: Final = "blocks writers, and readers at the end"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Offer:
     """An operation: what it is for, whom it blocks in WAL mode and with a rollback journal."""
 

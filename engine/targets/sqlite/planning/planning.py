@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
 from engine.jobs import Operation, Options
+from engine.mounts import lies_on_this_machine
 from engine.targets.base import OperationPlan
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import backup_plan, check_plan, plans, preflight
@@ -22,7 +23,6 @@ from engine.targets.sqlite.reading.virtual import FULL_TEXT, made_with
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
-from engine.targets.sqlite.system.mounts import lies_on_this_machine
 from engine.targets.sqlite.system.space import least_free, shortfalls
 from engine.targets.sqlite.system.unfinished import directory_for
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from engine.targets.sqlite.connection.names import folded, quote
+from engine.values import frozen
 from engine.words import listed
 
 _ROWID: Final = re.compile(r"\b(rowid|_rowid_|oid)\b", re.IGNORECASE)
 _OPTION: Final = r"""[,(]\s*{}\s*=\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:\w|[^\0-\x7f])+)"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Consequences:
     """What the DBA should know, and what has to be done besides."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from engine.targets.base import PlannedStep
+from engine.values import frozen
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.system.space import Need
@@ -32,7 +32,7 @@ class Method(StrEnum):
 WRITING: Final = frozenset({Method.TRANSACTION, Method.VACUUM, Method.INCREMENTAL, Method.MERGE})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SqliteStep(PlannedStep):
     """A planned step, with what its execution goes by."""
 

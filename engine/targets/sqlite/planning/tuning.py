@@ -7,10 +7,10 @@ caches, in-memory sorters for REINDEX, mapped files for VACUUM) is not here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from engine.jobs import Operation
+from engine.values import frozen
 from engine.words import counted, size
 
 MEMORY_FOR_TEMPORARY: Final = 1.1
@@ -27,7 +27,7 @@ _READ_AHEAD: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
 _WRITTEN_BEHIND: Final = frozenset({Operation.VACUUM, Operation.REINDEX})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Tuning:
     """The settings of one operation. The defaults are SQLite's own."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Final
 
+from engine.jobs import Facts
 from engine.targets.sqlite.connection.names import literal
+from engine.values import frozen
 
 SUMMARY: Final = r"""
 SELECT (SELECT page_count FROM pragma_page_count),
@@ -97,7 +99,7 @@ INCREMENTAL: Final = 2
 """The value of `auto_vacuum` with which free pages can be given back by and by."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Summary:
     """The whole database in a few numbers. Sizes are bytes on disk."""
 
@@ -120,8 +122,13 @@ class Summary:
         """Bytes in pages that are not free."""
         return (self.pages - self.free_pages) * self.page_size
 
+    @property
+    def facts(self) -> Facts:
+        """The same as it is told and stored."""
+        return {name: value for name, value in asdict(self).items() if name != "auto_vacuum"}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen(kw_only=True)
 class Index:
     """`automatic`: SQLite made it for a PRIMARY KEY or UNIQUE constraint. `columns`: those of an entry, with the key
     of its row."""
@@ -138,7 +145,7 @@ class Index:
     """Whether it is the table itself, which has no rowid, and all of its columns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Segments:
     """Of a full-text index: how many there are, and the pages of all of them."""
 
@@ -146,7 +153,7 @@ class Segments:
     pages: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Table:
     """`rows` is an estimate, None where there is none; `known_rows` is what its statistics say."""
 

@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.holders import in_use
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, reading_error
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.system.files import file_size
-from engine.targets.sqlite.system.holders import in_use
 from engine.targets.sqlite.system.page_cache import is_cold
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from engine.targets.sqlite.connection.names import folded
 FULL_TEXT: Final = frozenset({"fts3", "fts4", "fts5"})
 _GAP: Final = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
 _NAME: Final = r"""(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:[\w$]|[^\0-\x7f])+)"""
-_DEFINITION: Final = re.compile(
+_DEFINITION: Final = (
     rf"create{_GAP}virtual{_GAP}table{_GAP}(?:if{_GAP}not{_GAP}exists{_GAP})?{_NAME}{_GAP}(?:\.{_GAP}{_NAME}{_GAP})?"
-    rf"using{_GAP}(?P<module>{_NAME})",
-    re.IGNORECASE | re.DOTALL,
+    rf"using{_GAP}(?P<module>{_NAME})"
 )
+"""Compiled where the first virtual table is met, which most databases have none of."""
 
 
 def module_of(sql: str) -> str | None:
     """The module that a table is made with, in small letters; None where that cannot be told."""
-    found = _DEFINITION.match(sql)
+    found = re.match(_DEFINITION, sql, re.IGNORECASE | re.DOTALL)
     if found is None:
         return None
     name = found["module"]

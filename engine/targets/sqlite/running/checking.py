@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from engine.values import frozen
 
 _OF_AN_INDEX: Final = re.compile(
     r"(?:row \d+ missing from index |row \d+ values differ from index |wrong # of entries in index "
@@ -21,7 +22,7 @@ MOST: Final = 100
 FOUND_NOTHING: Final = "ok"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Findings:
     """What is wrong with a database. `indexes`: those that REINDEX can put right."""
 

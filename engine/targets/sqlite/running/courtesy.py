@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Final
 
-from engine.targets.sqlite.system.holders import holders
-from engine.targets.sqlite.system.mounts import lies_in_one_place
+from engine.holders import holders
+from engine.mounts import lies_in_one_place
 from engine.targets.sqlite.system.openers import nobody_else_has_open, openers
 from engine.targets.sqlite.system.page_cache import descriptors
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.jobs import CheckLevel, Facts, Operation
@@ -16,10 +14,6 @@ if TYPE_CHECKING:
 
 ALWAYS_MEASURED: Final = 64_000_000
 """Bytes of database whose every page may be looked at before and after: some 20 ms."""
-
-
-def summary_facts(summary: Summary) -> Mapping[str, Any]:
-    return {name: value for name, value in asdict(summary).items() if name != "auto_vacuum"}
 
 
 class Effects:
@@ -39,7 +33,7 @@ class Effects:
     async def facts(self, operation: Operation | None) -> Facts:
         """The facts as they are now, with those that `operation` changes. Raises TargetError."""
         summary = await self._reader.summary()
-        return {**summary_facts(summary), **await self._of(operation, summary)}
+        return {**summary.facts, **await self._of(operation, summary)}
 
     async def _of(self, operation: Operation | None, summary: Summary) -> Facts:
         match operation:

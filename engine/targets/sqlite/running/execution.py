@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from engine.errors import TargetRefusedError
+from engine.holders import in_use
 from engine.jobs import WAITING, Facts, Reason, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
@@ -27,7 +28,6 @@ from engine.targets.sqlite.running.checking import MOST, Findings, findings_of, 
 from engine.targets.sqlite.running.sampling import progress_told
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import file_size
-from engine.targets.sqlite.system.holders import in_use
 from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 from engine.words import counted
 

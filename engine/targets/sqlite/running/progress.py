@@ -7,11 +7,11 @@ only the statement itself knows that.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from engine.jobs import WRITING_BACK
+from engine.values import frozen
 
 Curve = Sequence[tuple[float, float]]
 """Points, from left to right; what lies between two of them is on a straight line."""
@@ -21,7 +21,7 @@ _AHEAD: Final = 0.15  # seconds that a report is old, on average, when somebody 
 _HEADERS: Final = 16_384  # bytes: a journal or log that is longer holds pages, and not only the start of itself
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Sample:
     """Counters at one moment. Those that the system does not tell, or that nobody asked for, are None."""
 
@@ -40,7 +40,7 @@ class Sample:
     """Bytes of memory that are the process's own, now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Estimate:
     """`fraction` is None while nothing honest can be said."""
 

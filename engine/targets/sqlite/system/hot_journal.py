@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.targets.sqlite.system.holders import is_locked
+from engine.holders import is_locked
 
 
 def is_left_over(path: str) -> bool:

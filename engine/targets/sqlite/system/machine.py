@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from engine.targets.sqlite.system.mounts import Mount, mounts
+from engine.mounts import Mount, mounts
 
 _TEMPORARY_FILE: Final = "etilqs_"  # how SQLite names them; it unlinks them as soon as they are made
 

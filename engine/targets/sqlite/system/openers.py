@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from engine.values import frozen
 
 if sys.platform == "linux":
     import fcntl
@@ -16,7 +17,7 @@ if sys.platform == "linux":
 _FIRST_PID_NAMESPACE: Final = "pid:[4026531836]"  # a constant of the kernel
 
 
-@dataclass(frozen=True)
+@frozen
 class Openers:
     """The other processes that have a file open; `complete` is False where some process may not be looked into."""
 

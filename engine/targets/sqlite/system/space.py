@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from engine.values import frozen
 from engine.words import size
 
 # Directories, the map of a file's blocks and the journal's page headers take room too, and others write meanwhile.
@@ -15,7 +15,7 @@ _MARGIN_SHARE: Final = 0.01
 _MARGIN_BYTES: Final = 1_000_000
 
 
-@dataclass(frozen=True)
+@frozen
 class Need:
     """`bytes` that will be written below `directory`, and `what` they are: "the database's journal"."""
 
@@ -24,7 +24,7 @@ class Need:
     what: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Room:
     """A file system, by its device number, and the bytes free on it; None where it does not say."""
 

@@ -10,10 +10,11 @@ import fcntl
 import os
 import re
 import secrets
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Final
+
+from engine.values import frozen
 
 _COPY: Final = "copy"
 _LOCK: Final = "lock"
@@ -30,7 +31,7 @@ def copy_in(directory: str) -> str:
     return f"{directory}/{_COPY}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnfinishedCopy:
     """One that this process makes, and nobody else touches."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Past, Request, look
-from engine.targets.sqlite.session import ROLLED_BACK
+from engine.targets.sqlite.looking import ROLLED_BACK
 from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
 from tests.sqlite_files import files_beside, make_database
 

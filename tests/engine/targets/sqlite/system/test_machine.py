@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.mounts import Mount
 from engine.targets.sqlite.system.machine import (
     anonymous_memory,
     available_memory,
@@ -22,7 +23,6 @@ from engine.targets.sqlite.system.machine import (
     temporary_bytes,
     thread_io,
 )
-from engine.targets.sqlite.system.mounts import Mount
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /proc")
 

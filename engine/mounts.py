@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+from engine.values import frozen
 
 _LINE: Final = re.compile(r"\d+ \d+ (\d+):(\d+) (\S+) (\S+) .*? - (\S+) \S+ (\S+)")
 _OF_OTHER_MACHINES: Final = re.compile(r"nfs.*|cifs|smb.*|fuse.*|9p|ceph|afs|glusterfs|lustre|gfs2|ocfs2|virtiofs")
@@ -15,7 +16,7 @@ _LAYERED: Final = re.compile(r"overlay|aufs|unionfs|ecryptfs")
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 
-@dataclass(frozen=True)
+@frozen
 class Mount:
     device: int  # the number that the kernel itself uses; on btrfs `os.stat` gives another
     root: str  # the directory of the file system that is seen at `point`

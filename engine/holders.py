@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from engine.targets.sqlite.system.mounts import Mount, mount_of, mounts
+from engine.mounts import Mount, mount_of, mounts
+from engine.values import frozen
 
 
 class Use(StrEnum):
@@ -26,7 +26,7 @@ class Use(StrEnum):
     OPEN = "has it open"
 
 
-@dataclass(frozen=True)
+@frozen
 class Holder:
     """A process with locks on a database. `pid` is None where Linux names none: such locks belong to open files."""
 

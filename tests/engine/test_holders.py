@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.targets.sqlite.system.holders import (
+from engine.holders import (
     FileId,
     Holder,
     Use,

@@ -1,0 +1,62 @@
+"""A look at a SQLite file: what it is, and what it needs. Planning and carrying out come with a session."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from engine.holders import in_use
+from engine.jobs import EngineName, Operation
+from engine.targets.info import TargetInfo
+from engine.targets.sqlite.connection.errors import reading_error
+from engine.targets.sqlite.connection.names import target_url
+from engine.targets.sqlite.planning import offer
+from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.system.files import why_read_only
+
+if TYPE_CHECKING:
+    from engine.advice import Advice, Past
+    from engine.targets.sqlite.connection.metered import MeteredConnection
+
+ROLLED_BACK: Final = "what an earlier crash had left half done was rolled back as the database was opened"
+
+
+class SqliteLook:
+    """The `Look` of a SQLite file; see engine.targets.base."""
+
+    def __init__(
+        self, connection: MeteredConnection, path: str, lock_timeout: float, *, rolled_back: bool = False
+    ) -> None:
+        """`rolled_back`: as it was opened, what an earlier crash had left."""
+        self._as_opened = (ROLLED_BACK,) if rolled_back else ()
+        self._connection = connection
+        self._path = path
+        self._lock_timeout = lock_timeout
+        self._reader = Reader(connection.aio, path, lock_timeout)
+
+    async def info(self) -> TargetInfo:
+        summary = await self._reader.summary()
+        return TargetInfo(
+            url=target_url(self._path),
+            engine=EngineName.SQLITE,
+            version=sqlite3.sqlite_version,
+            facts=summary.facts,
+            operations=offer.operation_infos(wal=summary.is_wal),
+            remarks=self._as_opened,
+            read_only=why_read_only(self._path),
+        )
+
+    async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
+        # Not before it is asked for: the console shows a database first, and what it needs a moment later.
+        from engine.targets.sqlite.advising.advice import advise
+        from engine.targets.sqlite.advising.survey import survey
+
+        try:
+            condition = await survey(self._connection.aio, self._path, budget=budget, lock_timeout=self._lock_timeout)
+        except sqlite3.Error as error:
+            raise reading_error(self._path, error, self._lock_timeout, in_use(self._path)) from error
+        return tuple(
+            replace(one, reason="; ".join([*self._as_opened, one.reason])) if one.operation is Operation.CHECK else one
+            for one in advise(condition, past)
+        )

@@ -1,0 +1,46 @@
+"""How values are declared: as frozen dataclasses, at a quarter of what it costs to make one of those.
+
+`dataclass` compiles each method of each class anew whenever it is imported: that was a tenth of the console's start.
+Here it compiles `__init__` alone. That nobody sets an attribute is seen to by the type checker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, TypeVar, dataclass_transform, overload
+
+T = TypeVar("T")
+
+
+@overload
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def frozen(cls: type[T], /) -> type[T]: ...
+
+
+@overload
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
+
+
+def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False) -> Any:
+    """As `@dataclass(frozen=True, slots=True)`. Two values are the same if all their fields are."""
+
+    def made(cls: type[Any]) -> type[Any]:
+        cls = dataclass(slots=True, kw_only=kw_only, eq=False, repr=False)(cls)
+        names = tuple(cls.__dataclass_fields__)
+        fields_of = attrgetter(*(names or ["__class__"]))
+
+        def eq(self: object, other: object) -> bool:
+            return fields_of(self) == fields_of(other) if other.__class__ is self.__class__ else NotImplemented
+
+        def repr_(self: object) -> str:
+            return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+        methods = {"__eq__": eq, "__hash__": lambda self: hash(fields_of(self)), "__repr__": repr_}
+        for name, method in methods.items():
+            setattr(cls, name, method)
+        return cls
+
+    return made if cls is None else made(cls)

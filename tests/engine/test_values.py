@@ -1,0 +1,64 @@
+"""Values are equal, hashed, shown and copied as dataclasses are."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import asdict, field, replace
+
+from engine.values import frozen
+
+
+@frozen
+class Point:
+    x: int
+    y: int = 0
+    tags: dict[str, int] = field(default_factory=dict, kw_only=True)
+
+
+@frozen(kw_only=True)
+class Name:
+    first: str
+
+
+@frozen
+class Other:
+    first: str
+
+
+@frozen
+class Nothing:
+    pass
+
+
+def test_values_with_the_same_fields_are_the_same() -> None:
+    assert Point(1) == Point(1, 0)
+    assert Point(1) != Point(1, 2)
+    assert {Name(first="a"), Name(first="a")} == {Name(first="a")}
+    assert Nothing() == Nothing()
+    assert hash(Nothing()) == hash(Nothing())
+
+
+def test_values_of_two_kinds_are_never_the_same() -> None:
+    other: object = Other("a")
+    assert Name(first="a") != other
+    assert len({Name(first="a"), other}) == 2
+
+
+def test_a_value_shows_its_fields() -> None:
+    assert repr(Point(1, tags={"a": 2})) == "Point(x=1, y=0, tags={'a': 2})"
+    assert repr(Nothing()) == "Nothing()"
+
+
+def test_a_value_is_replaced_taken_apart_and_copied_like_a_dataclass() -> None:
+    point = Point(1, 2)
+    assert replace(point, y=3) == Point(1, 3)
+    assert asdict(point) == {"x": 1, "y": 2, "tags": {}}
+    assert copy.deepcopy(point) == point == pickle.loads(pickle.dumps(point))  # noqa: S301 - our own
+
+
+def test_a_value_has_no_room_for_anything_else() -> None:
+    assert not hasattr(Point(1), "__dict__")
+    match Point(1, 2):
+        case Point(x, y):
+            assert (x, y) == (1, 2)
