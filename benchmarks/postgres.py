@@ -1,51 +1,255 @@
-"""Maintenance of PostgreSQL against its own tools, vacuumdb and reindexdb: python -m benchmarks.postgres [ROUNDS]
+"""Maintenance of PostgreSQL beside vacuumdb and reindexdb: python -m benchmarks.postgres [PART ...] [--jobs N ...]
 
-Each round gives each side a fresh copy of the same database, in turns; what counts is the ratio within a round.
-Of dbtend it is a job on an engine in this process, from its submit to its end, with everything that is stored of it.
+Both get a fresh copy of the same database, in turn (A B, B A, ...); medians. Of the tool the whole process counts; of
+dbtend the steps, from the start of the first to the end of the last, and from submit to end. The ratio is that within
+a round. Of dbtend it is a job on an engine in this process, with all that is stored of it.
+
+vacuum, reindex, concurrently  a database with something to do: a large table, some of medium size, many small ones
+many                           VACUUM ANALYZE of tables that are all tiny
+needed                         what the advice calls for where a few of many tables have changed
+advice                         how long the advice itself takes there, and the memory of the process
+polling                        a long VACUUM with the look at its progress and without, in turn
+progress                       how far percent and elapsed share are apart, in a first run and in one with a history
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import statistics
+import resource
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, median
+from typing import Final
+from unittest.mock import patch
 
 import psycopg
 
+from benchmarks.postgres_databases import LONG, MANY, MIXED, Content, fill, make_dirty
 from engine import Engine, Operation, Options, Request, ServerOptions, Status
+from engine.clock import now
+from engine.jobs import ChildJob
+from engine.targets.postgres.running import monitor
 from tests.postgres_server import NO_SERVER, PostgresServer, servers_found
-
-JOBS = 2
-BIG_ROWS = 1_000_000
-SMALL_TABLES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Case:
     """The same work, by a tool of PostgreSQL and by dbtend."""
 
     name: str
+    content: Content
     tool: Sequence[str]
     operation: Operation
     server: ServerOptions
 
 
-TRIALS = (
-    Trial("VACUUM ANALYZE", ("vacuumdb", "--analyze"), Operation.VACUUM, ServerOptions(analyze=True)),
-    Trial("REINDEX", ("reindexdb",), Operation.REINDEX, ServerOptions(offline=True)),
-    Trial("REINDEX CONCURRENTLY", ("reindexdb", "--concurrently"), Operation.REINDEX, ServerOptions()),
-    Trial("what is needed", ("vacuumdb", "--analyze"), Operation.OPTIMIZE, ServerOptions()),
-)
+VACUUM: Final = Case("VACUUM ANALYZE", MIXED, ("vacuumdb", "--analyze"), Operation.VACUUM, ServerOptions(analyze=True))
+CASES: Final = {
+    "vacuum": VACUUM,
+    "reindex": Case("REINDEX", MIXED, ("reindexdb",), Operation.REINDEX, ServerOptions(offline=True)),
+    "concurrently": Case(
+        "REINDEX CONCURRENTLY", MIXED, ("reindexdb", "--concurrently"), Operation.REINDEX, ServerOptions()
+    ),
+    "many": Case(
+        "VACUUM ANALYZE, tiny tables", MANY, ("vacuumdb", "--analyze"), Operation.VACUUM, ServerOptions(analyze=True)
+    ),
+    "needed": Case("what is needed", MANY, ("vacuumdb", "--analyze"), Operation.OPTIMIZE, ServerOptions()),
+}
+NO_LOOKS: Final = 1e9
+"""Seconds until the first look at the progress of a step."""
 
 
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 5
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Seconds of one run. `said`: when, in microseconds, which share was said to be done."""
+
+    steps: float
+    whole: float
+    child: ChildJob
+    said: Sequence[tuple[int, float]]
+
+
+class Bench:
+    """A server with the databases that are copied, each made when it is first asked for."""
+
+    def __init__(self, server: PostgresServer, rounds: int) -> None:
+        self.server, self.rounds = server, rounds
+        self._made: set[str] = set()
+
+    @contextmanager
+    def a_copy(self, content: Content) -> Iterator[str]:
+        """The name of a fresh copy, with rows that are dead since."""
+        if content.name not in self._made:
+            fill(self.server, content)
+            self._made.add(content.name)
+        with psycopg.connect(self.server.url(), autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE copy TEMPLATE {content.name}")
+            try:
+                # A copy begins without counters; what was deleted must be known to it, as it is to a server that runs.
+                make_dirty(self.server, "copy", content)
+                admin.execute("CHECKPOINT")
+                yield "copy"
+            finally:
+                admin.execute("DROP DATABASE copy WITH (FORCE)")
+
+    def by_tool(self, case: Case, jobs: int) -> float:
+        program, *options = case.tool
+        with self.a_copy(case.content) as name:
+            where = ["-h", str(self.server.base), "-U", "postgres", name]
+            command = [str(self.server.binaries / program), *options, "-j", str(jobs), *where]
+            began = time.perf_counter()
+            subprocess.run(command, env=self.server.environment, check=True, capture_output=True)
+            return time.perf_counter() - began
+
+    async def by_dbtend(self, case: Case, jobs: int) -> Run:
+        with self.a_copy(case.content) as name, tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
+            async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
+                return await self.run(engine, name, case, jobs)
+
+    async def run(self, engine: Engine, name: str, case: Case, jobs: int, *, watched: bool = False) -> Run:
+        """`watched`: note what is said of its progress."""
+        options = Options(jobs=jobs, confirmed=True, server=case.server)
+        request = Request(target=self.server.url(name), operations=(case.operation,), options=options)
+        said: list[tuple[int, float]] = []
+        began = time.perf_counter()
+        (job,) = await engine.submit([request])
+        watching = asyncio.create_task(_watch(engine, job.id, said)) if watched else None
+        (job,) = await engine.wait([job.id])
+        whole = time.perf_counter() - began
+        if watching is not None:
+            watching.cancel()
+        (child,) = job.children
+        if job.status is not Status.COMPLETED:
+            raise RuntimeError(f"{case.name} {job.status}: {child.error}")
+        ended = max(step.finished_at or 0 for step in child.steps)
+        return Run((ended - min(step.started_at for step in child.steps)) / 1e6, whole, child, said)
+
+
+async def _watch(engine: Engine, job: int, said: list[tuple[int, float]]) -> None:
+    """Note what the store says of the first child, ten times a second."""
+    while True:
+        (seen,) = await engine.jobs([job])
+        progress = seen.children[0].progress
+        if seen.children[0].status is Status.RUNNING and progress.fraction is not None:
+            said.append((now(), progress.fraction))
+        await asyncio.sleep(0.1)
+
+
+async def compare(bench: Bench, case: Case, jobs: int) -> None:
+    theirs: list[float] = []
+    ours: list[Run] = []
+
+    async def tool() -> None:
+        theirs.append(bench.by_tool(case, jobs))
+
+    async def dbtend() -> None:
+        ours.append(await bench.by_dbtend(case, jobs))
+
+    await _in_turn(bench.rounds, tool, dbtend)
+    ratios = sorted(run.steps / other for run, other in zip(ours, theirs, strict=True))
+    whole = median(run.whole / other for run, other in zip(ours, theirs, strict=True))
+    print(
+        f"{case.name}, {jobs} at once: {case.tool[0]} {median(theirs):.2f} s,"
+        f" dbtend {median(run.steps for run in ours):.2f} s: {median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        f" | {median(run.whole for run in ours):.2f} s from submit to end: {whole:.2f}"
+        f" | {len(ours[0].child.steps)} steps, {bench.rounds} pairs",
+        flush=True,
+    )
+
+
+async def _in_turn(rounds: int, *sides: Callable[[], Awaitable[None]]) -> None:
+    for number in range(rounds):
+        for side in sides if number % 2 == 0 else reversed(sides):
+            await side()
+
+
+async def advice(bench: Bench) -> None:
+    with bench.a_copy(MANY) as name, tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
+        async with Engine.open(Path(directory) / "jobs.db") as engine:
+            took = []
+            for _ in range(bench.rounds):
+                began = time.perf_counter()
+                await engine.advise(bench.server.url(name))
+                took.append(time.perf_counter() - began)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"advice on {MANY.small:,} tables: {median(took):.2f} s | {most:.0f} MiB at most, all in this process so far")
+
+
+async def polling(bench: Bench) -> None:
+    looking: list[float] = []
+    blind: list[float] = []
+
+    async def with_looks() -> None:
+        looking.append((await bench.by_dbtend(VACUUM, 1)).steps)
+
+    async def without() -> None:
+        with patch.object(monitor, "WORTH_A_LOOK", NO_LOOKS):
+            blind.append((await bench.by_dbtend(VACUUM, 1)).steps)
+
+    await _in_turn(bench.rounds, with_looks, without)
+    over = median(a / b for a, b in zip(looking, blind, strict=True)) - 1
+    print(f"polling: {median(looking):.2f} s with looks, {median(blind):.2f} s without: {over:+.1%}", flush=True)
+
+
+async def progress(bench: Bench, jobs: int) -> None:
+    """The first run knows sizes only, the second what each step took in the first.
+
+    What is stored is a quarter of a second old: in shorter runs that alone would be many points.
+    """
+    for name in ("vacuum", "reindex"):
+        errors: tuple[list[float], list[float]] = [], []
+        for _ in range(max(bench.rounds // 2, 1)):
+            with tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
+                async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
+                    for found in errors:
+                        with bench.a_copy(LONG) as copy:
+                            run = await bench.run(engine, copy, CASES[name], jobs, watched=True)
+                        found.append(_off(run))
+        first, second = map(median, errors)
+        print(
+            f"progress of {CASES[name].name}, {jobs} at once: off by {first:.1f} points on average in a first run,"
+            f" by {second:.1f} with a history",
+            flush=True,
+        )
+
+
+def _off(run: Run) -> float:
+    """How far percent and elapsed share were apart on average, in points."""
+    began, ended = run.child.started_at or 0, run.child.finished_at or 0
+    return 100 * fmean(abs(share - (at - began) / (ended - began)) for at, share in run.said)
+
+
+async def measure(bench: Bench, parts: Sequence[str], jobs: Sequence[int]) -> None:
+    for part in parts:
+        if part in CASES:
+            for number in jobs:
+                await compare(bench, CASES[part], number)
+        elif part == "advice":
+            await advice(bench)
+        elif part == "polling":
+            await polling(bench)
+        else:
+            await progress(bench, 2)
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """With no arguments everything, in some minutes."""
+    parts = [*CASES, "advice", "polling", "progress"]
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.postgres", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all where none is named")
+    parser.add_argument("--jobs", type=int, action="append", help="steps at once; may be repeated (1, 2 and 4)")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args(arguments)
+    if unknown := set(options.parts) - set(parts):
+        parser.error(f"no part is called {', '.join(sorted(unknown))}")
     found = servers_found()
     if not found:
         print(NO_SERVER)
@@ -53,86 +257,13 @@ def main() -> None:
     server = PostgresServer(found[max(found)])
     try:
         server.start()
-        _fill(server)
-        print(f"PostgreSQL {max(found)}, {JOBS} at once, {rounds} rounds, medians")
-        for trial in TRIALS:
-            print(_result(server, trial, rounds), flush=True)
+        print(f"PostgreSQL {max(found)}", flush=True)
+        asyncio.run(measure(Bench(server, options.rounds), options.parts or parts, options.jobs or [1, 2, 4]))
     finally:
         server.discard()
 
 
-def _fill(server: PostgresServer) -> None:
-    """One large table with five indexes and many small ones; a quarter of the rows of the large one is dead."""
-    with psycopg.connect(server.url(), autocommit=True) as admin:
-        admin.execute("CREATE DATABASE base")
-    with psycopg.connect(server.url("base"), autocommit=True) as base:
-        base.execute("CREATE TABLE big (id int PRIMARY KEY, a int, b int, c text, d text)")
-        base.execute(
-            "INSERT INTO big SELECT g, g % 1000, g / 7, 'name ' || g, md5(g::text)"
-            f" FROM generate_series(1, {BIG_ROWS}) AS g"
-        )
-        for column in "abcd":
-            base.execute(f"CREATE INDEX ON big ({column})")
-        for number in range(SMALL_TABLES):
-            base.execute(f"CREATE TABLE small{number} (id int PRIMARY KEY, note text)")
-            base.execute(f"INSERT INTO small{number} SELECT g, 'note ' || g FROM generate_series(1, 500) AS g")
-            base.execute(f"CREATE INDEX ON small{number} (note)")
-        base.execute("VACUUM ANALYZE")
-        base.execute("DELETE FROM big WHERE id % 4 = 0")
-
-
-def _result(server: PostgresServer, trial: Trial, rounds: int) -> str:
-    theirs: list[float] = []
-    ours: list[float] = []
-    for number in range(rounds):
-        sides: list[tuple[list[float], Callable[[str], float]]] = [
-            (theirs, lambda name: _by_tool(server, trial, name)),
-            (ours, lambda name: asyncio.run(_by_dbtend(server, trial, name))),
-        ]
-        for times, run in sides if number % 2 else reversed(sides):
-            times.append(_on_a_copy(server, run))
-    ratio = statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
-    return (
-        f"{trial.name:22} {trial.tool[0]:10} {statistics.median(theirs):6.2f} s"
-        f"  dbtend {statistics.median(ours):6.2f} s  ratio {ratio:.2f}"
-    )
-
-
-def _on_a_copy(server: PostgresServer, run: Callable[[str], float]) -> float:
-    with psycopg.connect(server.url(), autocommit=True) as admin:
-        admin.execute("CREATE DATABASE copy TEMPLATE base")
-        try:
-            # A copy begins without counters; what was deleted must be known to it, as it is to a server that runs.
-            with psycopg.connect(server.url("copy"), autocommit=True) as copy:
-                copy.execute(f"DELETE FROM big WHERE id % 4 = 1 AND id < {BIG_ROWS // 2}")
-                copy.execute("SELECT pg_stat_force_next_flush()")
-            admin.execute("CHECKPOINT")
-            return run("copy")
-        finally:
-            admin.execute("DROP DATABASE copy WITH (FORCE)")
-
-
-def _by_tool(server: PostgresServer, trial: Trial, name: str) -> float:
-    program, *options = trial.tool
-    where = ["-h", str(server.base), "-U", "postgres", name]
-    command = [str(server.binaries / program), *options, "-j", str(JOBS), *where]
-    began = time.perf_counter()
-    subprocess.run(command, env=server.environment, check=True, capture_output=True)
-    return time.perf_counter() - began
-
-
-async def _by_dbtend(server: PostgresServer, trial: Trial, name: str) -> float:
-    options = Options(jobs=JOBS, confirmed=True, server=trial.server)
-    request = Request(target=server.url(name), operations=(trial.operation,), options=options)
-    with tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
-        async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
-            began = time.perf_counter()
-            (job,) = await engine.submit([request])
-            (job,) = await engine.wait([job.id])
-            took = time.perf_counter() - began
-    assert job.status is Status.COMPLETED, job.children[0].error
-    return took
-
-
 if __name__ == "__main__":
-    main()
+    import sys
+
+    main(sys.argv[1:])

@@ -14,7 +14,7 @@ from engine.errors import ReadOnlyError
 from engine.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.manager import DatabaseMaintenanceManager
 from engine.orchestrator import ParentJobOrchestrator
-from engine.past import past_of
+from engine.past import past_of, past_steps_of
 from engine.retention import Retention, prune, pruning
 from engine.store.connections import PATIENCE
 from engine.store.sqlite import SqliteStore
@@ -170,7 +170,11 @@ class Engine:
         past = await past_of(self._store, url, self._clock())
         plan = await look.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
-        return estimates.with_estimates(plan, jobs, request.options)
+        past_steps = {
+            operation.operation: await past_steps_of(self._store, plan.target, operation.operation)
+            for operation in plan.operations
+        }
+        return estimates.with_estimates(plan, jobs, request.options, past_steps)
 
     async def inspect(self, target: str) -> TargetInfo:
         """What a database is and what can be done with it. Raises TargetError."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from engine.extent import extent
 from engine.jobs import ChildJob, Facts, Operation, Options, ParentJob, Status, run_duration
 
 if TYPE_CHECKING:
-    from engine.targets.base import OperationPlan, Plan
+    from engine.targets.base import OperationPlan, Plan, PlannedStep
 
 JOBS_LOOKED_AT: Final = 50
 """The newest that many of a target."""
@@ -19,13 +20,43 @@ RUNS: Final = 5
 EARLIER_RUNS: Final = "as long as in earlier runs"
 
 
-def with_estimates(plan: Plan, jobs: Sequence[ParentJob], options: Options) -> Plan:
-    """The plan with what history says of its operations. `jobs`: those of the target, the newest first."""
+def with_estimates(
+    plan: Plan,
+    jobs: Sequence[ParentJob],
+    options: Options,
+    past_steps: Mapping[Operation, Mapping[str, float]] = MappingProxyType({}),
+) -> Plan:
+    """The plan with what history says of its operations.
+
+    `jobs`: those of the target, the newest first. `past_steps`: by operation, the seconds that each command took.
+    """
     estimated = (
-        _estimated(operation, seconds_expected(operation.operation, options, jobs, plan.before))
+        _estimated(
+            replace(operation, steps=with_past(operation.steps, past_steps.get(operation.operation, {}))),
+            seconds_expected(operation.operation, options, jobs, plan.before),
+        )
         for operation in plan.operations
     )
     return replace(plan, operations=tuple(estimated))
+
+
+def with_past(steps: Sequence[PlannedStep], past: Mapping[str, float]) -> tuple[PlannedStep, ...]:
+    """The steps with the seconds that their commands took before, by `past`, as estimates.
+
+    The others keep their share beside those, by their own estimates or weights.
+    """
+    shares = {number: step.weight if step.estimate is None else step.estimate for number, step in enumerate(steps)}
+    known = [(past[step.command], shares[number] or 0.0) for number, step in enumerate(steps) if step.command in past]
+    in_proportion = sum(share for _, share in known)
+    if not known:
+        return tuple(steps)
+    scale = sum(seconds for seconds, _ in known) / in_proportion if in_proportion else None
+
+    def estimate(number: int, step: PlannedStep) -> float | None:
+        share = shares[number]
+        return past.get(step.command, share if share is None or scale is None else share * scale)
+
+    return tuple(replace(step, estimate=estimate(number, step)) for number, step in enumerate(steps))
 
 
 def seconds_expected(operation: Operation, options: Options, jobs: Iterable[ParentJob], before: Facts) -> float | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from engine.jobs import JobType, Micros
+from engine.past import past_steps_of
 from engine.processor import JobProcessor
 from engine.store.base import Store
 from engine.targets import resolve
@@ -21,7 +23,11 @@ async def hosting(
     async with store.hosting_workers(serves_all=not own_jobs_only) as owner:
         processor = JobProcessor(
             store,
-            {JobType.OPERATION: DatabaseMaintenanceWorker(resolve, store=mark_of(store_path))},
+            {
+                JobType.OPERATION: DatabaseMaintenanceWorker(
+                    resolve, store=mark_of(store_path), past_steps=partial(past_steps_of, store)
+                )
+            },
             owner=owner,
             concurrency=workers,
             own_jobs_only=own_jobs_only,

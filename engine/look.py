@@ -68,6 +68,7 @@ async def plan(
 
     Raises UsageError and TargetError, as submitting it would.
     """
+    from engine.advice import Past
     from engine.targets.base import Plan  # not before something is planned
 
     target = resolve(request.target)

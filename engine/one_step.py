@@ -35,10 +35,15 @@ async def run_step(
     `done`: the commands before it that were completed. `over`: see StepContext.
     """
     reporter.begin_step(number)
+
+    def command_is_over() -> None:
+        reporter.command_is_over(number)
+        over()
+
     context = StepContext(
         cancel=asyncio.Event() if step.completes_previous else cancel,
         report=lambda progress: reporter.tell(number, progress),
-        over=over,
+        over=command_is_over,
     )
     async with _telling_when_it_goes_on(reporter, cancel):
         result = await session.execute(step, context)

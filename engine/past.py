@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from engine.advice import Past
+from engine.estimates import RUNS
 from engine.jobs import CheckLevel, ChildJob, Facts, JobId, Micros, Operation, ParentJob, Status
 from engine.values import frozen
 from engine.watching import HistoryFilter
@@ -42,6 +43,11 @@ async def past_of(store: Store, target: str, now: Micros) -> Past:
         broken_rule=checked.broken_rule,
         backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
     )
+
+
+async def past_steps_of(store: Store, target: str, operation: str) -> Mapping[str, float]:
+    """The seconds that the commands of an operation took before on the database with this canonical URL."""
+    return await store.past_steps(target, operation, jobs=JOBS_LOOKED_AT, runs=RUNS)
 
 
 @frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from heapq import heapreplace
@@ -39,6 +39,8 @@ class Reporter:
         self._at_once = 1
         self._running: dict[int, StepProgress] = {}
         self._over: set[int] = set()
+        self._over_since: dict[int, Micros] = {}
+        """Those whose command is over, and nothing else."""
         self._finishing = False
         self._news = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
@@ -68,15 +70,25 @@ class Reporter:
         self._running[number] = progress
         self._has_news()
 
+    def command_is_over(self, number: int) -> None:
+        """What is left of a running step are looks at what it did: these take none of its time."""
+        if number in self._begun and number not in self._over_since:
+            self._over_since[number] = self._clock()
+            self._running.pop(number, None)
+            self._over.add(number)
+            if self._steps.get(number) is self._begun[number]:  # it was never seen to run
+                del self._steps[number]
+
     def end_step(self, number: int, result: StepResult) -> None:
         """A step that was begun is over."""
         begun = self._begun.pop(number)
-        ended_at = max(self._clock(), begun.started_at)  # the clock may have been set back
+        # The clock may have been set back.
+        ended_at = max(self._over_since.pop(number, 0) or self._clock(), begun.started_at)
         effect = {**(result.effect or {}), "left": result.left} if result.left else result.effect
         self._steps[number] = replace(
             begun, status=result.status, error=result.error, effect=effect, finished_at=ended_at
         )
-        del self._running[number]
+        self._running.pop(number, None)
         self._over.add(number)
         self._finishing = False
         self._has_news()
@@ -151,12 +163,13 @@ def overall(
     known = [progress.fraction for progress in running.values() if progress.fraction is not None]
     fraction = None
     if weights and (over or known):  # in the first step nothing is known yet
-        left = [
-            weight * (1.0 - (running[number].fraction or 0.0) if number in running else 1.0)
+        left = {
+            number: weight * (1.0 - (running[number].fraction or 0.0) if number in running else 1.0)
             for number, weight in enumerate(weights, 1)
             if number not in over
-        ]
-        fraction = max(1.0 - _duration(left, at_once) / _duration(weights, at_once), 0.0)
+        }
+        whole = _duration(steps, dict(enumerate(weights, 1)), at_once)
+        fraction = max(1.0 - _duration(steps, left, at_once) / whole, 0.0)
     shown = min(running, default=max(over, default=1))
     return Progress(
         fraction=fraction,
@@ -167,12 +180,16 @@ def overall(
     )
 
 
-def _duration(weights: Iterable[float], at_once: int) -> float:
-    """When the last is over, if each begins as soon as fewer than `at_once` are under way."""
+def _duration(steps: Sequence[PlannedStep], weights: Mapping[int, float], at_once: int) -> float:
+    """When the last is over, if each begins as soon as fewer than `at_once` are under way, and none beside another of
+    the same `conflict`. `weights`: of those that are left, by number."""
     ends = [0.0] * at_once
-    for weight in weights:
+    chains: dict[str, float] = {}
+    for number, weight in weights.items():
         heapreplace(ends, ends[0] + weight)
-    return max(ends)
+        if conflict := steps[number - 1].conflict:
+            chains[conflict] = chains.get(conflict, 0.0) + weight
+    return max(*ends, *chains.values(), 0.0)
 
 
 def _weights(steps: Sequence[PlannedStep]) -> list[float]:

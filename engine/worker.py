@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from engine.errors import TargetError, UsageError
+from engine.errors import StoreError, TargetError, UsageError
+from engine.estimates import with_past
 from engine.execution import Claim, Outcome
 from engine.jobs import Facts, LogLevel, OnFailure, Operation, Options, Reason, Status
 from engine.one_step import leave_out, run_step
@@ -21,6 +22,7 @@ from engine.turns import Turns
 from engine.words import NOT_BEGUN, counted, listed
 
 T = TypeVar("T")
+PastSteps = Callable[[str, str], Awaitable[Mapping[str, float]]]
 StepOutcome = tuple[PlannedStep, StepResult]
 
 
@@ -39,10 +41,16 @@ class JobWorker(Protocol):
 class DatabaseMaintenanceWorker:
     """Executes exactly one operation: opens the target, runs the planned steps, tells what really happened."""
 
-    def __init__(self, resolve: Callable[[str], Target], *, store: str = "") -> None:
-        """`store`: by which a server tells our connections from those of other stores."""
+    def __init__(
+        self, resolve: Callable[[str], Target], *, store: str = "", past_steps: PastSteps | None = None
+    ) -> None:
+        """`store`: by which a server tells our connections from those of other stores.
+
+        `past_steps`: of a target and an operation, how many seconds their commands took before.
+        """
         self._resolve = resolve
         self._store = store
+        self._past_steps = past_steps
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         """Run the steps of the plan, in order; one that fails does not stop the others, unless that was asked for."""
@@ -72,6 +80,7 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
+                reporter.begin(await self._weighted(claim, plan), at_once=plan.parallel)
                 return await _run(session, claim, options, plan, before, reporter, cancel)
         except (TargetError, UsageError) as error:
             if claim.recovering is not None:
@@ -81,6 +90,15 @@ class DatabaseMaintenanceWorker:
             return Outcome(status=Status.FAILED, reason=reason, error=str(error))
         except _CancelledBeforehandError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
+
+    async def _weighted(self, claim: Claim, plan: OperationPlan) -> Sequence[PlannedStep]:
+        """The steps, as their shares of the whole are known from history."""
+        if self._past_steps is None or len(plan.steps) < 2:
+            return plan.steps
+        try:
+            return with_past(plan.steps, await self._past_steps(claim.target, claim.operation))
+        except StoreError:
+            return plan.steps
 
 
 def mark_of(store: Path) -> str:
@@ -120,7 +138,6 @@ async def _run(
         reporter.log(LogLevel.INFO, remark)
     for warning in plan.warnings:
         reporter.log(LogLevel.WARNING, warning)
-    reporter.begin(plan.steps, at_once=plan.parallel)
     results: dict[int, StepResult] = {}
     turns = Turns(plan.steps)
     not_begun: set[int] = set()

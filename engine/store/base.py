@@ -200,6 +200,10 @@ class Store(Protocol):
         """
         ...
 
+    async def past_steps(self, target: str, operation: str, *, jobs: int, runs: int) -> Mapping[str, float]:
+        """The seconds that each command took on average that completed in the newest runs; see `past_runs`."""
+        ...
+
     async def count(self) -> int:
         """How many parents there are."""
         ...

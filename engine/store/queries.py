@@ -73,6 +73,14 @@ WHERE p.target = :target AND p.id <= :newest AND p.id >= coalesce((
 ORDER BY p.id DESC LIMIT :runs"""
 """The newest runs of an operation on a target, up to one job, in so many of its jobs at most."""
 
+PAST_STEPS = f"""WITH run AS (
+    SELECT c.parent_id, c.ordinal, c.attempt FROM ({PAST_RUNS}) AS r
+    JOIN child_job AS c ON (c.parent_id, c.ordinal) = (r.parent_id, r.ordinal))
+SELECT s.command, avg(s.finished_at - s.started_at) / 1e6
+FROM run CROSS JOIN step AS s ON (s.parent_id, s.ordinal, s.attempt) = (run.parent_id, run.ordinal, run.attempt)
+WHERE s.status = 'completed' GROUP BY s.command"""
+"""Of the steps that completed in these runs, how many seconds each command took on average."""
+
 
 def jobs(ids: Collection[int]) -> Query:
     """These parents with their children, in no order."""

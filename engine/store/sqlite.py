@@ -32,6 +32,7 @@ from engine.watching import Change, HistoryFilter, Pause, WorkerProcess, is_stal
 if TYPE_CHECKING:
     from engine.execution import Claim, Outcome, Report
 
+ANY_ID = 2**63 - 1
 OWNER_CHECK_INTERVAL = 0.05
 """Seconds between two looks whether the owners of running children live."""
 BEAT_INTERVAL = 2.0
@@ -339,6 +340,10 @@ class SqliteStore:
     async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
         values = {"target": target, "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
         return [decode_run(row) for row in await self._read(queries.PAST_RUNS, values)]
+
+    async def past_steps(self, target: str, operation: str, *, jobs: int, runs: int) -> Mapping[str, float]:
+        values = {"target": target, "operation": operation, "newest": ANY_ID, "jobs": jobs, "runs": runs}
+        return {str(command): float(seconds) for command, seconds in await self._read(queries.PAST_STEPS, values)}
 
     async def count(self) -> int:
         ((number,),) = await self._read(searching.COUNT)

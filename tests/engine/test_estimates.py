@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.estimates import EARLIER_RUNS, seconds_expected, with_estimates
+from engine.estimates import EARLIER_RUNS, seconds_expected, with_estimates, with_past
 from engine.jobs import CheckLevel, ChildJob, EngineName, Operation, Options, ParentJob, Request, ServerOptions, Status
 from engine.targets.base import OperationPlan, Plan, PlannedStep
 
@@ -123,3 +123,20 @@ def test_the_steps_come_to_what_it_took_before(shares: list[float | None], paral
     known = [estimate for estimate in found if estimate is not None]
     assert len(known) == len(shares)
     assert max(sum(known) / parallel, max(known)) == pytest.approx(seconds, rel=1e-3)
+
+
+def steps_of(planned: Plan) -> tuple[PlannedStep, ...]:
+    return planned.operations[0].steps
+
+
+def test_a_step_takes_as_long_as_its_command_did_and_the_others_keep_their_shares() -> None:
+    past = {"REINDEX i0": 6.0, "REINDEX i1": 2.0, "REINDEX gone": 90.0}
+    assert [step.estimate for step in with_past(steps_of(plan(1, 3, 1)), past)] == [6, 2, 2]
+    assert [step.estimate for step in with_past(steps_of(plan(None, None, 5)), past)] == [6, 2, 5]
+    assert with_past(steps_of(plan(1, 3)), {}) == steps_of(plan(1, 3))
+
+
+def test_a_plan_goes_by_what_each_step_took() -> None:
+    past = {Operation.REINDEX: {"REINDEX i0": 3.0, "REINDEX i1": 1.0}}
+    (operation,) = with_estimates(plan(1, 1), [job(8, operation=Operation.REINDEX)], Options(), past).operations
+    assert [step.estimate for step in operation.steps] == [6, 2]

@@ -183,6 +183,23 @@ async def test_the_phase_of_a_step_ends_with_it(store: SqliteStore) -> None:
     assert (await store.job(1)).children[0].progress.phase is None
 
 
+async def test_looks_at_what_a_step_did_take_none_of_its_time() -> None:
+    clock = ticking_clock()
+    reporter = Reporter(CLAIM, refuse, clock)
+    reporter.begin([STEP, STEP])
+    reporter.begin_step(1)
+    reporter.command_is_over(1)
+    over_at = clock()
+    reporter.begin_step(2)
+    report = await reporter.stop()
+    assert [step.number for step in report.steps] == [2]  # nobody is shown that the first runs
+    assert report.progress.steps_done == 1
+    reporter.end_step(1, DONE)
+    report = await reporter.stop()
+    assert [(step.number, step.status) for step in report.steps] == [(2, Status.RUNNING), (1, Status.COMPLETED)]
+    assert (report.steps[1].finished_at or 0) < over_at
+
+
 def estimated(*seconds: float | None) -> list[PlannedStep]:
     return [replace(STEP, object=f"object {n}", estimate=estimate) for n, estimate in enumerate(seconds, 1)]
 
@@ -206,6 +223,11 @@ def test_of_steps_that_run_at_once_the_longest_decides() -> None:
     assert overall(steps, {2, 3, 4}, half, at_once=2).fraction == pytest.approx(0.5)
     assert overall(steps, {2}, half, at_once=2).fraction == pytest.approx(0.5)
     assert overall(steps, {1}, {}, at_once=2).fraction == pytest.approx(1 - 3 / 8)
+
+
+def test_steps_that_must_not_run_at_once_take_the_time_of_them_all() -> None:
+    steps = [replace(step, conflict="a" if n < 3 else "") for n, step in enumerate(estimated(4, 4, 4, 1, 1))]
+    assert overall(steps, {1, 4, 5}, {}, at_once=2).fraction == pytest.approx(1 - 8 / 12)
 
 
 def test_in_the_first_step_nothing_is_known_until_it_tells() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine import Engine, Operation, Options, Status
 from engine.execution import Outcome, Report
-from engine.jobs import CheckLevel, JobId, OnDuplicate
+from engine.jobs import CheckLevel, JobId, OnDuplicate, Step
 from engine.store import queries
 from engine.trend import RUNS, PastRun, trend_of
 from tests.building import CANCELLED, FAILED, new_job
@@ -56,6 +56,33 @@ def test_past_runs_are_found_along_the_jobs_of_the_target(any_store: sqlite3.Con
         "SEARCH c USING INDEX child_job_operation (operation=? AND parent_id=?)",
     ]
     assert not [line for line in plan if "TEMP B-TREE" in line]
+
+
+def test_steps_of_past_runs_are_found_without_a_walk_through_all(any_store: sqlite3.Connection) -> None:
+    values = {"target": "sqlite:///db1.db", "operation": "vacuum", "newest": 2**63 - 1, "jobs": 60, "runs": 5}
+    assert [line for line in plan_of(any_store, queries.PAST_STEPS, values) if line.startswith("SCAN")] == ["SCAN r"]
+
+
+async def test_what_the_steps_of_past_runs_took_is_known_by_their_commands(store: SqliteStore) -> None:
+    def step(number: int, command: str, seconds: int, status: Status = Status.COMPLETED) -> Step:
+        finished_at = 1 + seconds * 1_000_000
+        return Step(
+            number=number, attempt=1, object="o", command=command, status=status, started_at=1, finished_at=finished_at
+        )
+
+    runs = [
+        (step(1, "VACUUM a", 2), step(2, "VACUUM b", 1)),
+        (step(1, "VACUUM a", 4), step(2, "VACUUM b", 9, Status.FAILED)),
+    ]
+    for target in ("sales", "other"):
+        for steps in runs if target == "sales" else [(step(1, "VACUUM a", 90),)]:
+            ids = await store.submit([new_job(target, Operation.VACUUM)], OnDuplicate.REFUSE)
+            claim = await store.claim("me", ids)
+            assert claim is not None
+            await store.finish(claim, FAILED, Report(steps=steps))
+    assert await store.past_steps("sqlite:///sales.db", "vacuum", jobs=50, runs=5) == {"VACUUM a": 3, "VACUUM b": 1}
+    assert await store.past_steps("sqlite:///sales.db", "vacuum", jobs=50, runs=1) == {"VACUUM a": 4}
+    assert await store.past_steps("sqlite:///sales.db", "reindex", jobs=50, runs=5) == {}
 
 
 async def test_the_trend_of_a_job_is_of_its_target_up_to_then(store: SqliteStore, store_path: Path) -> None:

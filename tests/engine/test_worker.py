@@ -24,6 +24,7 @@ from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import integrity, make_database, remove_index_entries, set_schema_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from engine.execution import Outcome, Report
@@ -84,6 +85,36 @@ async def test_a_vacuum_that_was_over_when_the_cancel_came_ends_completed_with_i
     assert (outcome.status, outcome.error) == (Status.COMPLETED, None)
     assert outcome.after is not None
     assert outcome.after["size"] == path.stat().st_size < size
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_readable: bool
+) -> None:
+    path = make_database(tmp_path / "sales.db")
+    weighed: list[float | None] = []
+    begin = Reporter.begin
+
+    def note(self: Reporter, steps: Sequence[PlannedStep], **options: Any) -> None:
+        weighed.extend(step.estimate for step in steps)
+        begin(self, steps, **options)
+
+    async def past_steps(target: str, operation: str) -> dict[str, float]:
+        if not is_readable:
+            raise StoreError("the store of jobs", "cannot be read")
+        assert (target, operation) == (str(path), "reindex")
+        return dict.fromkeys((step.command for step in steps), 77.0)
+
+    async with resolve(str(path)).connect(lock_timeout=1) as session:
+        steps = (await session.plan(Operation.REINDEX, Options())).steps
+    assert len(steps) > 1
+    monkeypatch.setattr(Reporter, "begin", note)
+    claim = claim_of(path, Operation.REINDEX)
+    reporter = Reporter(claim, forget, now)
+    worker = DatabaseMaintenanceWorker(resolve, past_steps=past_steps)
+    assert (await worker.execute(claim, reporter, asyncio.Event())).status is Status.COMPLETED
+    await reporter.stop()
+    assert (set(weighed) == {77.0}) is is_readable
 
 
 async def test_a_step_that_was_to_come_again_when_the_cancel_came_is_no_success(

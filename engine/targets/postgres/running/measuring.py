@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
@@ -22,8 +23,13 @@ _T = TypeVar("_T")
 AT_ONCE: Final = 200
 FIRST: Final = 4
 """So many are measured before the first step begins, which is the longest; the others while it runs."""
-GATHERED_FOR: Final = 0.005
-"""Seconds in which those gather that are measured together after their steps."""
+GATHERED_FOR: Final = 0.05
+"""Seconds in which those gather at most that are measured together after their steps;"""
+GATHERED_FOR_OTHERS: Final = 0.015
+"""the same where another step of the same table may wait for that;"""
+LARGE: Final = 1_000
+"""but with a table of so many pages nobody waits: its steps take so long that one look more is nothing beside them."""
+MOST_GATHERED: Final = 32
 _SIZES: Final = """
 SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8, coalesce(pg_stat_get_dead_tuples(c.oid)::float8
     / nullif(pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid), 0), 0)
@@ -42,9 +48,13 @@ class Measured:
         self._known: dict[int, tuple[int, float]] = {}
         self._ahead: asyncio.Task[None] | None = None
         """Measures those that come next."""
+        self._tables: Counter[int] = Counter()
+        """How many steps there are of each table."""
+        self._still_to_end = 0
         self._gathered: list[str] = []
         self._gathering: asyncio.Task[dict[str, int]] | None = None
         """Is going to measure those that have gathered."""
+        self._gathered_enough = asyncio.Event()
         self._looks: set[asyncio.Task[Any]] = set()
 
     async def end(self) -> None:
@@ -55,6 +65,8 @@ class Measured:
     def expect(self, steps: Sequence[PgStep]) -> None:
         """These are going to be asked for, in about this order."""
         self._coming = [step.subject.oid for step in steps if step.subject is not None]
+        self._still_to_end = len(self._coming)
+        self._tables = Counter(step.subject.lockable for step in steps if step.subject is not None)
         self._known.clear()
 
     async def before(self, subject: Subject | None) -> tuple[int | None, float]:
@@ -97,13 +109,21 @@ class Measured:
             return None
         name = qualified(subject.schema, subject.name)
         self._gathered.append(name)
+        self._still_to_end -= 1
         if self._gathering is None:
+            self._gathered_enough.clear()
             self._gathering = self._begun(self._measure_gathered())
+        is_large = subject.table_pages >= LARGE
+        if is_large or self._still_to_end <= 0 or len(self._gathered) >= MOST_GATHERED:
+            self._gathered_enough.set()
+        elif self._tables[subject.lockable] > 1:
+            asyncio.get_running_loop().call_later(GATHERED_FOR_OTHERS, self._gathered_enough.set)
         sizes = await asyncio.shield(self._gathering)
         return sizes.get(name)
 
     async def _measure_gathered(self) -> dict[str, int]:
-        await asyncio.sleep(GATHERED_FOR)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._gathered_enough.wait(), GATHERED_FOR)
         names, self._gathered, self._gathering = self._gathered, [], None
         with contextlib.suppress(psycopg.Error, TargetError):
             return await self._sizes_now(names)

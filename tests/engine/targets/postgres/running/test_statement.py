@@ -1,0 +1,53 @@
+"""A statement is sent, its answer read as a whole, and it is stopped where that is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.targets.postgres.connection.connecting import connect
+from engine.targets.postgres.connection.naming import address
+from engine.targets.postgres.running import statement
+from tests.postgres_databases import Database
+
+
+async def answer(database: Database, command: str, cancel: asyncio.Event | None = None) -> statement.Answer:
+    connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
+    async with connection:
+        return await statement.run(connection, command, cancel or asyncio.Event())
+
+
+async def test_rows_come_as_text(database: Database) -> None:
+    query = "SELECT g, NULL, 'é' || g FROM generate_series(1, 2) AS g"
+    assert (await answer(database, query)).rows == [("1", None, "é1"), ("2", None, "é2")]
+
+
+async def test_a_command_that_is_larger_than_any_buffer_gets_there(database: Database) -> None:
+    assert (await answer(database, f"SELECT length('{'x' * 30_000_000}')")).rows == [("30000000",)]
+
+
+async def test_what_fails_is_an_answer_and_the_connection_goes_on(database: Database) -> None:
+    connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
+    async with connection:
+        failed = await statement.run(connection, "SELECT 1 / 0", asyncio.Event())
+        assert failed.error is not None
+        assert failed.error.sqlstate == "22012"
+        assert (await statement.run(connection, "SELECT 1", asyncio.Event())).rows == [("1",)]
+
+
+async def test_a_connection_that_is_ended_says_why(database: Database) -> None:
+    ended = await answer(database, "SELECT pg_terminate_backend(pg_backend_pid())")
+    assert ended.error is not None
+    assert ended.error.sqlstate == "57P01"
+
+
+async def test_one_that_is_lost_is_an_error_without_a_reason(database: Database) -> None:
+    connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
+    await connection.close()
+    assert (await statement.run(connection, "SELECT 1", asyncio.Event())).error is not None
+
+
+async def test_a_cancel_that_was_there_before_stops_it(database: Database) -> None:
+    cancel = asyncio.Event()
+    cancel.set()
+    stopped = await answer(database, "SELECT pg_sleep(600)", cancel)
+    assert stopped.was_stopped
