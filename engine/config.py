@@ -9,8 +9,7 @@ from typing import Final
 
 from platformdirs import user_config_path, user_state_path
 
-from engine.config_servers import NOTHING_SAID, SERVER_KEYS, ServerSettings, server_settings
-from engine.config_table import Table, root_table
+from engine.config_servers import NOTHING_SAID, SERVER_KEYS, ServerSettings
 from engine.errors import ConfigError
 from engine.jobs import CheckLevel, OnFailure, Operation, Options
 from engine.retention import Retention
@@ -42,7 +41,7 @@ class TargetEntry:
     def with_defaults(self, defaults: Defaults) -> TargetEntry:
         """This entry, with what it leaves open as it is for all targets of its kind."""
         is_server = names_server(self.url)
-        missing = {name for name in _SHARED if getattr(self, name) is None} - (_FOR_FILES if is_server else set())
+        missing = {name for name in SHARED if getattr(self, name) is None} - (FOR_FILES if is_server else set())
         server = self.server.over(defaults.server) if is_server else self.server
         return replace(self, server=server, **{name: getattr(defaults, name) for name in missing})
 
@@ -62,9 +61,9 @@ class TargetEntry:
         )
 
 
-_SHARED: Final = ("on_failure", "on_step_failure", "lock_timeout", "verify", "check", "jobs", "analysis_limit")
+SHARED: Final = ("on_failure", "on_step_failure", "lock_timeout", "verify", "check", "jobs", "analysis_limit")
 """What can be said of one target, and of all in [defaults]; as can be what is for servers."""
-_FOR_FILES: Final = frozenset({"analysis_limit"})
+FOR_FILES: Final = frozenset({"analysis_limit"})
 """What means nothing to a database server."""
 
 
@@ -133,114 +132,20 @@ def load_config(path: Path, *, required: bool) -> Config:
         raise ConfigError(str(path), f"cannot be read: {error.strerror}", "it must be a readable file") from None
     except UnicodeDecodeError:
         raise ConfigError(str(path), "is not UTF-8 text", "a config file is TOML in UTF-8") from None
+    from engine.config_text import (
+        parse_config,  # and with it all that reads TOML, which who has no such file does without
+    )
+
     return parse_config(text, str(path))
-
-
-def parse_config(text: str, file: str) -> Config:
-    """The config that `text` holds; `file` is what errors call it. Raises ConfigError."""
-    root = root_table(text, file)
-    root.only("targets", "defaults", "console", "retention")
-    return Config(
-        targets=tuple(_target(entry) for entry in root.table("targets").tables()),
-        defaults=_defaults(root.table("defaults")),
-        console=_console(root.table("console")),
-        retention=_retention(root.table("retention")),
-    )
-
-
-def _target(entry: Table) -> TargetEntry:
-    entry.only("url", "label", "operations", *_SHARED, *SERVER_KEYS)
-    url = entry.text("url")
-    if not url:
-        entry.wrong("url", "is missing", 'give a path or a URL, such as url = "/srv/sales.db"')
-    _refuse_of_another_kind(entry, is_server=names_server(url))
-    return TargetEntry(
-        name=entry.path[-1],
-        url=_expanded(url, entry),
-        label=entry.text("label"),
-        operations=entry.operations("operations"),
-        on_failure=entry.choice("on_failure", OnFailure),
-        on_step_failure=entry.choice("on_step_failure", OnFailure),
-        lock_timeout=entry.seconds("lock_timeout"),
-        verify=entry.flag("verify"),
-        check=entry.choice("check", CheckLevel),
-        jobs=entry.count("jobs", MAX_JOBS),
-        analysis_limit=entry.count("analysis_limit", MAX_ANALYSIS_LIMIT, least=0),
-        server=server_settings(entry),
-    )
 
 
 def means_nothing(entry: TargetEntry) -> str:
     """What is said of a target that means nothing to a database of its kind; "" for nothing of it."""
     if names_server(entry.url):
-        return next((key for key in _FOR_FILES if getattr(entry, key) is not None), "")
+        return next((key for key in FOR_FILES if getattr(entry, key) is not None), "")
     return next((key for key in SERVER_KEYS if getattr(entry.server, key) is not None), "")
-
-
-def _refuse_of_another_kind(entry: Table, *, is_server: bool) -> None:
-    """Raise ConfigError for what means nothing to a database of this kind."""
-    for key in _FOR_FILES if is_server else SERVER_KEYS:
-        if entry.has(key):
-            kind = "a database server" if is_server else "a SQLite file"
-            entry.wrong(key, f"means nothing to {kind}, as this target is", "leave it out here")
-
-
-def _expanded(url: str, entry: Table) -> str:
-    try:
-        return expanded(url)
-    except RuntimeError:
-        entry.wrong("url", f"begins with {url.partition('/')[0]}, which is no home", "give the whole path")
 
 
 def expanded(url: str) -> str:
     """What a path that begins with ~ means. Raises RuntimeError where that is no one's home."""
     return str(Path(url).expanduser()) if url.startswith("~") else url
-
-
-def _defaults(table: Table) -> Defaults:
-    table.only(*_SHARED, *SERVER_KEYS, "workers", "grace")
-    given = Defaults()
-    on_failure = table.choice("on_failure", OnFailure)
-    on_step_failure = table.choice("on_step_failure", OnFailure)
-    lock_timeout = table.seconds("lock_timeout")
-    workers = table.count("workers", MAX_WORKERS)
-    grace = table.seconds("grace")
-    return Defaults(
-        on_failure=given.on_failure if on_failure is None else on_failure,
-        on_step_failure=given.on_step_failure if on_step_failure is None else on_step_failure,
-        lock_timeout=given.lock_timeout if lock_timeout is None else lock_timeout,
-        verify=bool(table.flag("verify")),
-        check=table.choice("check", CheckLevel),
-        jobs=table.count("jobs", MAX_JOBS),
-        analysis_limit=table.count("analysis_limit", MAX_ANALYSIS_LIMIT, least=0),
-        server=server_settings(table),
-        workers=given.workers if workers is None else workers,
-        grace=given.grace if grace is None else grace,
-    )
-
-
-def _console(table: Table) -> ConsoleConfig:
-    table.only("theme", "refresh", "mouse", "read_only", "keys")
-    refresh = table.seconds("refresh")
-    if refresh is not None and refresh < 0.05:
-        table.wrong("refresh", "must be at least 0.05 seconds", "0.25 suits most terminals")
-    mouse = table.flag("mouse")
-    return ConsoleConfig(
-        theme=table.text("theme"),
-        refresh=ConsoleConfig().refresh if refresh is None else refresh,
-        mouse=mouse is not False,
-        read_only=bool(table.flag("read_only")),
-        keys=table.table("keys").texts(),
-    )
-
-
-def _retention(table: Table) -> Retention:
-    table.only("completed", "failed", "cancelled", "keep_last")
-    given = Retention()
-    keep_last = table.count("keep_last", MAX_KEEP_LAST, least=0)
-    return Retention(
-        completed=table.age("completed", given.completed),
-        failed=table.age("failed", given.failed),
-        cancelled=table.age("cancelled", given.cancelled),
-        keep_last=given.keep_last if keep_last is None else keep_last,
-    )

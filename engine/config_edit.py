@@ -16,7 +16,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import SingleKey
 
-from engine.config import Config, TargetEntry, expanded, means_nothing, parse_config
+from engine.config import Config, TargetEntry, expanded, means_nothing
+from engine.config_text import parse_config
 from engine.errors import ConfigError
 from engine.values import frozen
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from engine.config import Config, load_config, parse_config
+from engine.config import Config, load_config
 from engine.errors import ConfigError
 
 ATTEMPTS: Final = 5
@@ -33,6 +33,8 @@ class ConfigFile:
 
         `edit` may be called more than once. Raises ConfigError, also what `edit` raises: then the file is as it was.
         """
+        from engine.config_text import parse_config  # few sessions change anything
+
         real = Path(os.path.realpath(self.path))
         try:
             real.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

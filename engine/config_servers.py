@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from engine.config_table import Table
 from engine.jobs import NO_SERVER_OPTIONS, ServerOptions, Speed
 from engine.values import frozen
+
+if TYPE_CHECKING:
+    from engine.config_table import Table
 
 KB: Final = 1024
 LEAST_BUFFERS: Final = 128 * KB

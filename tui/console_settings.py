@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from engine.config import ConsoleConfig
-from engine.config_table import place_of
 from engine.errors import ConfigError, UsageError
 from tui import keymap
 from tui.theme import suitable_theme
@@ -18,5 +17,7 @@ def take_on(config: ConsoleConfig, file: Path) -> None:
         keymap.use(config.keys)
         suitable_theme(config.theme, os.environ)
     except UsageError as error:
+        from engine.config_table import place_of  # which reads TOML: here it is certain that there is some
+
         place = place_of(file, *error.what.split("."))
         raise ConfigError(place, f"{error.what} {error.why}", error.hint) from None

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import Config, ConsoleConfig, Defaults, TargetEntry, load_config, parse_config
+from engine.config import Config, ConsoleConfig, Defaults, TargetEntry, load_config
+from engine.config_text import parse_config
 from engine.errors import ConfigError
 from engine.jobs import CheckLevel, OnFailure, Operation, Options, ServerOptions, Speed
 from engine.retention import Retention

@@ -11,8 +11,9 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import TargetEntry, parse_config
+from engine.config import TargetEntry
 from engine.config_edit import with_target, without_target
+from engine.config_text import parse_config
 from engine.errors import ConfigError
 from engine.jobs import OnFailure, Operation
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import CheckLevel, OnFailure, Operation, Options, Request, ServerOptions
-from engine.config import parse_config
+from engine.config_text import parse_config
 from engine.errors import UsageError
 from engine.jobs import Speed
 from tui.commands.arguments import parse

@@ -10,3 +10,4 @@ class OperationList(ItemList):
     """What space does is up to the screen, which knows the target."""
 
     BINDINGS = bindings("choose")
+    KEEPS_HEIGHT = True

@@ -19,6 +19,7 @@ NOT_AT_THE_START = {
     "database servers": ("engine.targets.postgres", "psycopg"),
     "ending by force": ("engine.ending_by_force",),
     "changing the config file": ("engine.config_edit", "tomlkit"),
+    "reading a config file, where there is none": ("engine.config_text", "engine.config_table", "tomllib"),
     "JSON of the command line": ("tui.json_form", "tui.planned"),
     "other commands": ("tui.commands.run", "tui.commands.lookup", "tui.commands.report", "tui.commands.foreground"),
     "other screens": tuple(
