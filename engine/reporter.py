@@ -195,7 +195,7 @@ def _duration(steps: Sequence[PlannedStep], weights: Mapping[int, float], at_onc
 def _weights(steps: Sequence[PlannedStep]) -> list[float]:
     """The estimates, or what the engine says instead; a step with neither weighs as much as the others on average."""
     given = [step.weight if step.estimate is None else step.estimate for step in steps]
-    known = [weight for weight in given if weight is not None]
+    known = [max(weight, 0.0) for weight in given if weight is not None]  # a damaged database may say anything
     usual = sum(known) / len(known) if sum(known) else 1.0
     return [max(usual if weight is None else weight, usual / 1000) for weight in given]
 

@@ -217,6 +217,11 @@ def test_a_step_without_an_estimate_weighs_as_much_as_the_others_on_average() ->
     assert overall(estimated(0, 0), {1}, {}).fraction == pytest.approx(1 / 2)
 
 
+def test_what_a_damaged_database_makes_of_an_estimate_does_no_harm() -> None:
+    assert overall(estimated(-1, -2), {1}, {}).fraction == pytest.approx(1 / 2)
+    assert overall(estimated(-1), {1}, {}).fraction == pytest.approx(1)
+
+
 def test_of_steps_that_run_at_once_the_longest_decides() -> None:
     steps = estimated(8, 1, 1, 2)
     half = {1: StepProgress(fraction=0.5)}

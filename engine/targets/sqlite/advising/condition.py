@@ -66,4 +66,4 @@ class Condition:
 
     @property
     def used(self) -> int:
-        return self.size - self.free
+        return max(self.size - self.free, 0)  # a damaged header may count more free pages than there are

@@ -119,8 +119,8 @@ class Summary:
 
     @property
     def used(self) -> int:
-        """Bytes in pages that are not free."""
-        return (self.pages - self.free_pages) * self.page_size
+        """Bytes in pages that are not free; a damaged header may count more free ones than there are pages."""
+        return max(self.pages - self.free_pages, 0) * self.page_size
 
     @property
     def facts(self) -> Facts:

@@ -235,3 +235,7 @@ def test_r10_every_operation_takes_tables_indexes_and_full_text_indexes_of_any_n
         rebuild = asyncio.run(plan(path, Operation.VACUUM)).steps[1]
         assert rebuild.command.startswith(f"INSERT INTO main.{quote(name + '3')}(")
         assert integrity(path) == []
+
+
+def test_a_header_that_counts_more_free_pages_than_there_are_makes_no_estimate_negative() -> None:
+    assert replace(SUMMARY, free_pages=SUMMARY.pages + 1).used == 0
