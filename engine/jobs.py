@@ -273,6 +273,8 @@ class Progress:
 
 FINISHING = "finishing, cannot be interrupted"
 """The phase of a step that was asked to stop and goes on all the same."""
+CLEARING_UP = "removing what is unfinished"
+"""The phase of a step that has stopped, or has failed, and takes away what it leaves."""
 WRITING_BACK = "writing back"
 """The phase of a step from which on it can no longer be interrupted."""
 CANNOT_STOP = frozenset({FINISHING, WRITING_BACK})

@@ -10,7 +10,19 @@ from heapq import heapreplace
 
 from engine.errors import StoreError
 from engine.execution import Claim, Report
-from engine.jobs import FINISHING, LOG_HEAD, LOG_LINE_LIMIT, LOG_TAIL, LogLevel, LogLine, Micros, Progress, Status, Step
+from engine.jobs import (
+    CLEARING_UP,
+    FINISHING,
+    LOG_HEAD,
+    LOG_LINE_LIMIT,
+    LOG_TAIL,
+    LogLevel,
+    LogLine,
+    Micros,
+    Progress,
+    Status,
+    Step,
+)
 from engine.targets.base import PlannedStep, StepProgress, StepResult
 
 INTERVAL = 0.25
@@ -124,7 +136,8 @@ class Reporter:
         progress = overall(self._planned, self._over, self._running, at_once=self._at_once)
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         progress = replace(progress, fraction=max(known, default=None))  # nobody wants to see a bar go back
-        return replace(progress, phase=FINISHING) if self._finishing else progress
+        goes_on = self._finishing and progress.phase != CLEARING_UP
+        return replace(progress, phase=FINISHING) if goes_on else progress
 
     def _has_news(self) -> None:
         self._news.set()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from engine.errors import StoreError
 from engine.execution import Claim, Report
 from engine.jobs import (
+    CLEARING_UP,
     FINISHING,
     LOG_HEAD,
     LOG_LINE_LIMIT,
@@ -307,6 +308,8 @@ async def test_what_was_asked_to_stop_and_goes_on_is_said_to_finish_until_its_st
     reporter.goes_on()
     reporter.tell(1, StepProgress(fraction=0.5, phase="writing back"))
     assert (await reporter.stop()).progress.phase == FINISHING
+    reporter.tell(1, StepProgress(phase=CLEARING_UP))
+    assert (await reporter.stop()).progress.phase == CLEARING_UP
     reporter.end_step(1, DONE)
     assert (await reporter.stop()).progress.phase is None
 

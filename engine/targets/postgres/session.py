@@ -6,14 +6,25 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
 from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
-from engine.jobs import NO_SERVER_OPTIONS, WAITING, CheckLevel, EngineName, Facts, Operation, Options, Status, Step
+from engine.jobs import (
+    CLEARING_UP,
+    NO_SERVER_OPTIONS,
+    WAITING,
+    CheckLevel,
+    EngineName,
+    Facts,
+    Operation,
+    Options,
+    Status,
+    Step,
+)
 from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult
 from engine.targets.info import TargetInfo
 from engine.targets.postgres.advising.advice import advise
@@ -176,7 +187,7 @@ class PostgresSession:
                     async with either(*events) as stop:
                         answer = await statement.run(connection, step.command, stop)
         except asyncio.CancelledError:
-            await self._remove_own_leftovers(step)
+            await self._remove_own_leftovers(step, context.report)
             raise
         return before, watched, answer
 
@@ -209,7 +220,7 @@ class PostgresSession:
         if step.method is not Method.STATISTICS and not result.again:
             self._totals.add(result)
         if result.status is not Status.COMPLETED:
-            told = await self._remove_own_leftovers(step)
+            told = await self._remove_own_leftovers(step, context.report)
             result = replace(result, warnings=(*result.warnings, *told))
         return result
 
@@ -228,10 +239,11 @@ class PostgresSession:
             return holders[0].words if holders else ""
         return ""
 
-    async def _remove_own_leftovers(self, step: PgStep) -> list[str]:
+    async def _remove_own_leftovers(self, step: PgStep, report: Callable[[StepProgress], None]) -> list[str]:
         """What this step left is removed, whatever happened to the connection that it ran on."""
         if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
             return []
+        report(StepProgress(phase=CLEARING_UP))
         try:
             async with self._a_connection(StepContext()) as (connection, _):
                 found = await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)

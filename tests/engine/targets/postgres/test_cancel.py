@@ -7,7 +7,7 @@ import asyncio
 import psycopg
 import pytest
 
-from engine.jobs import WAITING, Operation, Options, ServerOptions, Status
+from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Status
 from engine.targets.base import PlannedStep, Session, StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, plan, run, statuses, until
 from tests.postgres_databases import SLEEPS, WAITS, Database
@@ -40,8 +40,8 @@ async def test_a_running_step_is_stopped_and_leaves_nothing(
     database("ALTER TABLE slow CLUSTER ON slow_number")
     node = database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'")
     async with connected(database.url, 60) as session:
-        step, cancel = await a_step(session, operation, offline=offline), asyncio.Event()
-        task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+        step, cancel, told = await a_step(session, operation, offline=offline), asyncio.Event(), Told()
+        task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel, report=told)))
         await until(database, SLEEPS)
         if by_task:
             task.cancel()
@@ -53,6 +53,7 @@ async def test_a_running_step_is_stopped_and_leaves_nothing(
             assert result.status is Status.CANCELLED
             if operation is Operation.REINDEX and not offline:
                 assert result.warnings == ("the unfinished copy public.slow_number_ccnew was dropped",)
+                assert told.phases[-1] == CLEARING_UP
         assert database.ours() == []
         assert database.invalid_indexes() == []
         assert database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'") == node
