@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ from engine.jobs import (
 )
 from engine.targets.base import PlannedStep, StepProgress, StepResult
 
+log = logging.getLogger("dbtend")
 INTERVAL = 0.25
 """Seconds between two reports of one child, at least;"""
 FIRST_INTERVAL = 0.05
@@ -128,7 +130,10 @@ class Reporter:
         return self._unsent()
 
     def _unsent(self) -> Report:
-        self._progress = self._progress_now()
+        try:
+            self._progress = self._progress_now()
+        except ArithmeticError:  # a defect of ours, or absurd numbers of a damaged database: the work and its end go on
+            log.exception("how far #%s is cannot be told", self._claim.job)
         return Report(progress=self._progress, steps=tuple(self._steps.values()), log=tuple(self._log.values()))
 
     def _progress_now(self) -> Progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,8 @@ from tests.postgres_server import NO_SERVER, PostgresServer, servers_found
 
 # With it a process never has output left that it cannot write any more, as it has everywhere else.
 os.environ.pop("PYTHONUNBUFFERED", None)
+# A shell that runs this in the background has it ignore Ctrl-C, and the processes of tests would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # What the user says to libpq is for the user's servers.
 for name in [name for name in os.environ if name.startswith("PG") and not name.startswith("PGTEST_")]:
     del os.environ[name]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine import reporter as reporter_module
 from engine.errors import StoreError
 from engine.execution import Claim, Report
 from engine.jobs import (
@@ -323,3 +324,18 @@ async def test_the_effect_of_a_step_is_kept_with_it() -> None:
     assert (step.object, step.status, step.effect) == ("main", Status.COMPLETED, {"freed_pages": 7})
     assert step.finished_at is not None
     assert step.finished_at > step.started_at
+
+
+async def test_where_how_far_it_is_cannot_be_told_the_work_and_its_report_go_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def absurd(*_: object, **__: object) -> Progress:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(reporter_module, "overall", absurd)
+    reporter = Reporter(CLAIM, refuse, ticking_clock())
+    reporter.begin([STEP])
+    reporter.begin_step(1)
+    reporter.end_step(1, DONE)
+    assert [step.status for step in (await reporter.stop()).steps] == [Status.COMPLETED]
+    assert f"how far #{CLAIM.job} is cannot be told" in caplog.text
