@@ -141,6 +141,7 @@ class Targets(JobActions[None]):
     async def _advise_on_all(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             await self._advise_on(number, budget=None)
+        self.say("Everything was looked at.")
 
     def ends_examination(self) -> bool:
         """End it; whether there was one."""

@@ -126,6 +126,7 @@ async def test_what_there_was_no_time_for_is_looked_at_where_somebody_wants_to_k
         assert levels(console)["analyze"] == "unknown"
         await console.press("x")
         assert levels(console)["analyze"] == "soon"
+        assert console.message == "Everything was looked at."
 
 
 async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

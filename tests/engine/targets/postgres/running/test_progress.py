@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.jobs import WAITING, Operation, Options, ServerOptions, Speed, Status
+from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status
 from engine.targets.base import StepContext, StepProgress
 from engine.targets.postgres.planning.steps import Model, Subject
 from engine.targets.postgres.running.monitor import poll_query
@@ -175,4 +175,5 @@ async def test_a_real_rebuild_tells_its_phase(database: Database) -> None:
         await asyncio.wait_for(told.something.wait(), 30)
         cancel.set()
         await task
-    assert told.phases[-1].startswith("building index")
+    assert told.phases[-2].startswith("building index")
+    assert told.phases[-1] == CLEARING_UP
