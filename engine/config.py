@@ -132,9 +132,7 @@ def load_config(path: Path, *, required: bool) -> Config:
         raise ConfigError(str(path), f"cannot be read: {error.strerror}", "it must be a readable file") from None
     except UnicodeDecodeError:
         raise ConfigError(str(path), "is not UTF-8 text", "a config file is TOML in UTF-8") from None
-    from engine.config_text import (
-        parse_config,  # and with it all that reads TOML, which who has no such file does without
-    )
+    from engine.config_text import parse_config  # who has no such file does without all that reads TOML
 
     return parse_config(text, str(path))
 

@@ -110,6 +110,8 @@ class Database:
         self(f"ALTER DATABASE {self.name} SET dbtend_test.fast = 'on'")
 
 
+SECRET = "corect-h0rse"
+"""The password of a role whom a server of tests asks for one."""
 SLEEPS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND application_name ~ '^dbtend'"
 WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ '^dbtend'"
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from engine import passwords
+from tests.postgres_databases import SECRET, Database, new_database
+from tests.postgres_server import PostgresServer
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine
 
@@ -18,3 +22,25 @@ def dbtend(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 def sales(tmp_path: Path) -> Path:
     """A healthy database that has something to give back."""
     return make_database(tmp_path / "sales.db", rows=400)
+
+
+@pytest.fixture(scope="module")
+def guarded(postgres: PostgresServer) -> Iterator[Database]:
+    """A database of `ann`, of whom its server wants a password."""
+    server = PostgresServer(postgres.binaries)
+    try:
+        server.start()
+        with new_database(server) as database:
+            database(f"CREATE ROLE ann SUPERUSER LOGIN PASSWORD '{SECRET}'", "CREATE TABLE item (id int)")
+            server.ask_for_a_password("ann")
+            database.reconnect()
+            yield database
+    finally:
+        server.discard()
+
+
+@pytest.fixture
+def no_password_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
+    yield
+    passwords.forget()

@@ -16,13 +16,11 @@ import pytest
 from rich.pretty import pretty_repr
 
 from engine import Engine, Operation, Options, Request, ServerOptions, Status, passwords
-from tests.postgres_databases import WAITS, Database, new_database
-from tests.postgres_server import PostgresServer
+from tests.postgres_databases import SECRET, WAITS, Database
 from tests.tui.command_line import CommandLine
 from tests.tui.test_cli_detach import carried_out_by_one_worker_that_ends
 from tui.worker_process import DetachedWorker, serving
 
-SECRET = "corect-h0rse"
 # The terminal becomes the one that the process belongs to, as it is for a person.
 ON_THIS_TERMINAL = """
 import fcntl, os, sys, termios
@@ -31,28 +29,6 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, "-m", "tui.cli", *sys.argv[1:]])
 """
 pytestmark = pytest.mark.usefixtures("no_password_is_known")
-
-
-@pytest.fixture(scope="module")
-def guarded(postgres: PostgresServer) -> Iterator[Database]:
-    """A database of `ann`, of whom its server wants a password."""
-    server = PostgresServer(postgres.binaries)
-    try:
-        server.start()
-        with new_database(server) as database:
-            database(f"CREATE ROLE ann SUPERUSER LOGIN PASSWORD '{SECRET}'", "CREATE TABLE item (id int)")
-            server.ask_for_a_password("ann")
-            database.reconnect()
-            yield database
-    finally:
-        server.discard()
-
-
-@pytest.fixture
-def no_password_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
-    yield
-    passwords.forget()
 
 
 class Person:

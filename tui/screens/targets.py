@@ -99,8 +99,9 @@ class Targets(JobActions[None]):
         async with self._advising:
             await self._advise_on(number, ADVICE_BUDGET)
 
-    async def _advise_on(self, number: int, budget: float | None) -> None:
-        state = self._board.states.get(number)
+    async def _advise_on(self, number: int, budget: float | None) -> bool:
+        """Whether it is known now what the target needs."""
+        state, is_known = self._board.states.get(number), False
         if state is not None and state.info is not None:
             try:
                 advice = await self.console_app.engine.advise(state.entry.url, budget=budget)
@@ -108,6 +109,7 @@ class Targets(JobActions[None]):
                 self._board.leave_unadvised(number, is_busy=isinstance(error, TargetBusyError))
             else:
                 self._board.heed(number, advice)
+                is_known = True
             self._show_targets()
             self.plan_if_awaited(number)
         if not self._board.unsettled:
@@ -115,6 +117,7 @@ class Targets(JobActions[None]):
         elif self._another_look is None:
             self._another_look = self.set_timer(self._look_again_in, self._look_again)
             self._look_again_in = min(self._look_again_in * 2, LOOK_AGAIN_AT_MOST)
+        return is_known
 
     @property
     def looks_again(self) -> bool:
@@ -139,9 +142,8 @@ class Targets(JobActions[None]):
         self._examination = self.run_worker(self._advise_on_all(numbers), group="examination")
 
     async def _advise_on_all(self, numbers: Iterable[int]) -> None:
-        for number in numbers:
-            await self._advise_on(number, budget=None)
-        self.say("Everything was looked at.")
+        known = [await self._advise_on(number, budget=None) for number in numbers]
+        self.say("Everything was looked at." if all(known) else "Not everything could be looked at.")
 
     def ends_examination(self) -> bool:
         """End it; whether there was one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,35 +12,12 @@ from textual.widgets import Input
 from engine import Operation, Status, passwords
 from engine.config import TargetEntry
 from engine.config_file import ConfigFile
-from tests.postgres_databases import Database, new_database
-from tests.postgres_server import PostgresServer
+from tests.postgres_databases import SECRET, Database
 from tests.tui.console.harness import Clock, Console, entry, open_console
 from tui.saved_targets import SavedTargets
 from tui.screens.password import KEPT, PasswordScreen
 
-SECRET = "corect-h0rse"
-
-
-@pytest.fixture(scope="module")
-def guarded(postgres: PostgresServer) -> Iterator[Database]:
-    """A database of `ann`, of whom its server wants a password."""
-    server = PostgresServer(postgres.binaries)
-    try:
-        server.start()
-        with new_database(server) as database:
-            database(f"CREATE ROLE ann SUPERUSER LOGIN PASSWORD '{SECRET}'", "CREATE TABLE item (id int)")
-            server.ask_for_a_password("ann")
-            database.reconnect()
-            yield database
-    finally:
-        server.discard()
-
-
-@pytest.fixture(autouse=True)
-def no_password_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
-    yield
-    passwords.forget()
+pytestmark = pytest.mark.usefixtures("no_password_is_known")
 
 
 def shown(console: Console) -> str:
