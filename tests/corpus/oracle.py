@@ -51,7 +51,11 @@ def verdict(path: Path, operation: Operation, backup: Path) -> Verdict:
 
 def connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(connection_uri(str(path)), uri=True, isolation_level=None, timeout=0)
-    db.execute("PRAGMA synchronous = OFF")
+    try:
+        db.execute("PRAGMA synchronous = OFF")
+    except sqlite3.Error:  # of one that is left open Python 3.13 says so, anywhere
+        db.close()
+        raise
     db.text_factory = lambda data: data.decode(errors="backslashreplace")
     return db
 
