@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from engine.values import frozen
@@ -40,7 +40,7 @@ def parse_mounts(text: str) -> Iterator[Mount]:
 
 def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
     """On which of the `mounts` the absolute `path`, which has no links, lies."""
-    above = [mount for mount in mounts if PurePosixPath(path).is_relative_to(mount.point)]
+    above = [mount for mount in mounts if path == mount.point or path.startswith(mount.point.rstrip("/") + "/")]
     return max(reversed(above), key=lambda mount: len(mount.point), default=None)  # a later one hides an earlier
 
 

@@ -58,7 +58,7 @@ async def _planned(
         case Operation.VACUUM:
             return await _vacuum(reader, summary, chosen)
         case Operation.ANALYZE:
-            tables = await reader.tables(options.objects, exact=False)  # counting would take a tenth of the time
+            tables = await reader.tables(options.objects, counting=False)  # which would take a tenth of the time
             whole = await _why_whole(reader, options)
             steps = plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit, whole=whole)
             return replace(_of(operation, steps), warnings=await _certain_to_fail(reader, "ANALYZE main", steps))
@@ -180,7 +180,7 @@ async def _backup(reader: Reader, summary: Summary, options: Options) -> Operati
         destination,
         directory_for(destination),
         numbered=destination != options.backup_to,
-        tables=await reader.tables(exact=False),
+        tables=await reader.tables(counting=False),
     )
     return _of(Operation.BACKUP, steps)
 

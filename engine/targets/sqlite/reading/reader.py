@@ -66,16 +66,16 @@ class Reader:
         """Raise UsageError for a name that is no table or index."""
         shape.named_tables(await shape.read_tables(self.rows), objects)
 
-    async def tables(self, objects: Sequence[str] = (), *, exact: bool = True) -> list[Table]:
-        """All tables, or those that were asked for by their names or those of their indexes, with their rows.
+    async def tables(self, objects: Sequence[str] = (), *, counting: bool = True) -> list[Table]:
+        """All tables, or those that were asked for by their names or those of their indexes, with their rows, about.
 
-        `exact`: rows are counted, where that is quick, and not only estimated.
+        `counting`: count those without rowid, where that is quick.
         Raises UsageError for an object that is not there.
         """
         tables = shape.named_tables(await shape.read_tables(self.rows), objects)
         # Counting reads pages here and there, which takes longer from a disk than what it is for may take.
-        counting = shape.COUNTING if exact and not is_cold(self.path) else 0.0
-        return await shape.with_rows(self.connection, tables, counting)
+        seconds = shape.COUNTING if counting and not is_cold(self.path) else 0.0
+        return await shape.with_rows(self.connection, tables, counting=seconds)
 
     async def tables_uncounted(self) -> list[Table]:
         """All tables, with no more of their rows than the statistics say."""

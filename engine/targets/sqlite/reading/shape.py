@@ -37,10 +37,12 @@ SELECT min(round(total(length * (
 ))), (SELECT page_count * page_size / 4 FROM pragma_page_count, pragma_page_size)) FROM stretch
 """
 _ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
-COUNTING: Final = 0.25
-"""Seconds that counting rows may take: a hundredth of what it helps to estimate, where that is long;"""
+_FEW: Final = 1000
+"""Rows that are counted rather than told from samples, which would read as many."""
+COUNTING: Final = 0.1
+"""Seconds that may go to counting tables of which samples tell nothing;"""
 SAMPLING: Final = 0.25
-"""and so many more may go to samples where there was no time to count."""
+"""and so many in all: what it is for, weights and estimates, is not worth more."""
 
 
 async def read_tables(read: Read) -> list[Table]:
@@ -80,10 +82,19 @@ async def known_rows(read: Read) -> dict[str, int]:
     return known
 
 
-async def with_rows(connection: aiosqlite.Connection, tables: Sequence[Table], budget: float = COUNTING) -> list[Table]:
-    """The tables with their rows: counted while the budget (seconds) lasts, then as the statistics or a few samples
-    say. What cannot be read, or not in time, has none."""
-    with set_after(budget) as no_counting, set_after(budget + SAMPLING) as no_sampling:
+async def with_rows(
+    connection: aiosqlite.Connection, tables: Sequence[Table], *, counting: float = COUNTING, sampling: float = SAMPLING
+) -> list[Table]:
+    """The tables with their rows, about, as a few samples say.
+
+    Those without rowid are counted, while there is time for that; then the statistics are asked. What cannot be read, or
+    not in time, has none.
+
+    Args:
+        counting: until when, in seconds from now, tables are counted;
+        sampling: and until when samples are taken.
+    """
+    with set_after(counting) as no_counting, set_after(sampling) as no_sampling:
         return [_having(table, await _rows(connection, table, no_counting, no_sampling)) for table in tables]
 
 
@@ -110,29 +121,36 @@ def _having(table: Table, rows: int | None) -> Table:
 async def _rows(
     connection: aiosqlite.Connection, table: Table, no_counting: asyncio.Event, no_sampling: asyncio.Event
 ) -> int | None:
-    name = quote(table.name)
-    try:
-        if not no_counting.is_set():
-            ((count,),) = await fetch_all(connection, f"SELECT count(*) FROM main.{name}", no_counting)
-            return int(count)
-    except sqlite3.Error:
-        pass
-    if table.known_rows is not None or table.without_rowid or no_sampling.is_set():
-        return table.known_rows
-    try:
-        columns = await fetch_all(
-            connection, f"SELECT name FROM pragma_table_xinfo({literal(table.name)})", no_sampling
-        )
-        # A column may have one of these names; then that means the column, which no order makes quick to look up.
-        taken = {folded(column) for (column,) in columns}
-        rowid = next((name for name in _ROWID_NAMES if name not in taken), None)
-        if rowid is None:
+    name = f"main.{quote(table.name)}"
+
+    async def number(sql: str, no_time: asyncio.Event) -> int | None:
+        if no_time.is_set():
             return None
-        sql = _ROWS_BY_SAMPLES.format(table=f"main.{name}", rowid=rowid)
-        ((rows,),) = await fetch_all(connection, sql, no_sampling)
+        ((value,),) = await fetch_all(connection, sql, no_time)
+        return int(value) if isinstance(value, int | float) and value >= 0 else None
+
+    try:
+        rows = await number(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {_FEW})", no_sampling)
+        if rows == _FEW:
+            rowid = await _rowid_of(connection, table, no_sampling)
+            rows = (
+                await number(f"SELECT count(*) FROM {name}", no_counting)
+                if rowid is None
+                else await number(_ROWS_BY_SAMPLES.format(table=name, rowid=rowid), no_sampling)
+            )
     except sqlite3.Error:
+        rows = None
+    return table.known_rows if rows is None else rows
+
+
+async def _rowid_of(connection: aiosqlite.Connection, table: Table, no_time: asyncio.Event) -> str | None:
+    """By what name samples can be looked up quickly; None where there is none."""
+    if table.without_rowid:
         return None
-    return int(rows) if isinstance(rows, int | float) and rows >= 0 else None
+    columns = await fetch_all(connection, f"SELECT name FROM pragma_table_xinfo({literal(table.name)})", no_time)
+    # A column may have one of these names; then that means the column, which no order makes quick to look up.
+    taken = {folded(column) for (column,) in columns}
+    return next((name for name in _ROWID_NAMES if name not in taken), None)
 
 
 def named_tables(tables: Sequence[Table], objects: Sequence[str]) -> list[Table]:

@@ -20,11 +20,11 @@ from engine.targets.sqlite.reading.shape import known_rows, named_indexes, named
 from tests.sqlite_files import set_schema_sql
 
 
-async def tables_of(path: Path, budget: float = 60) -> dict[str, Table]:
+async def tables_of(path: Path, *, counting: float = 60) -> dict[str, Table]:
     connection = await statement.open_connection(connection_uri(str(path)), 1)
     try:
         tables = await read_tables(lambda sql: statement.read(connection, sql, 1))
-        return {table.name: table for table in await with_rows(connection, tables, budget)}
+        return {table.name: table for table in await with_rows(connection, tables, counting=counting, sampling=60)}
     finally:
         await statement.close(connection)
 
@@ -64,21 +64,50 @@ async def test_tables_with_pages_of_their_own_and_their_indexes(path: Path) -> N
     assert tables["keyed"] == Table(name="keyed", columns=2, without_rowid=True, rows=2)
 
 
-async def test_where_there_is_no_time_to_count_statistics_and_rowids_tell(path: Path) -> None:
+async def test_a_table_of_which_samples_tell_nothing_is_counted_or_is_as_its_statistics_say(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
     with closing(sqlite3.connect(path)) as db:
         db.executescript("""
             CREATE TABLE many(a);
+            CREATE TABLE keyed(a, b, PRIMARY KEY(a, b)) WITHOUT ROWID;
             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1600)
                 INSERT INTO many SELECT i FROM n;
+            INSERT INTO keyed SELECT a, a FROM many;
         """)
-        tables = await tables_of(path, budget=0)
+        assert (await tables_of(path))["keyed"].rows == 1600
+        tables = await tables_of(path, counting=0)
         assert (tables["many"].rows, tables["keyed"].rows) == (1600, None)
         db.execute("ANALYZE")
         db.execute("DELETE FROM many")
+        db.execute("INSERT INTO keyed SELECT a, -a FROM keyed")
         db.commit()
-    tables = await tables_of(path, budget=0)
-    assert (tables["many"].rows, tables["keyed"].rows) == (1600, 2)
-    assert (tables["many"].known_rows, tables["keyed"].known_rows) == (1600, 2)
+    tables = await tables_of(path, counting=0)
+    assert (tables["many"].rows, tables["keyed"].rows) == (0, 1600)
+    assert (tables["many"].known_rows, tables["keyed"].known_rows) == (1600, 1600)
+
+
+async def test_where_there_is_no_time_for_samples_the_statistics_tell(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ANALYZE")
+        db.execute("DELETE FROM plain")
+        db.commit()
+    connection = await statement.open_connection(connection_uri(str(path)), 1)
+    try:
+        tables = await read_tables(lambda sql: statement.read(connection, sql, 1))
+        rows = {table.name: table.rows for table in await with_rows(connection, tables, counting=0, sampling=0)}
+    finally:
+        await statement.close(connection)
+    assert (rows["plain"], rows["keyed"]) == (2, 2)
+
+
+async def test_the_rows_of_a_full_text_index_with_its_scattered_rowids_are_not_overestimated(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db:
+        db.execute("CREATE TABLE t(a)")
+        db.executemany(
+            "INSERT INTO t(rowid) VALUES (?)", ((segment << 37 | page,) for segment in range(5) for page in range(50))
+        )
+        db.commit()
+    assert (await tables_of(tmp_path / "a.db"))["t"].rows == 250
 
 
 @pytest.mark.parametrize(
@@ -100,7 +129,7 @@ async def test_how_many_rows_there_are_is_seen_from_how_close_their_rowids_are(
         db.execute("CREATE TABLE t(a)")
         db.executemany("INSERT INTO t(rowid) VALUES (?)", ((rowid,) for rowid in rowids))
         db.commit()
-    rows = (await tables_of(tmp_path / "a.db", budget=0))["t"].rows
+    rows = (await tables_of(tmp_path / "a.db", counting=0))["t"].rows
     assert rows is not None
     assert rows == pytest.approx(len(rowids), rel=0.1, abs=1)
 
@@ -119,7 +148,7 @@ async def test_a_column_that_is_called_like_the_rowid_is_not_taken_for_it(
             f"INSERT INTO t SELECT {values} FROM n"
         )
         db.commit()
-    assert (await tables_of(tmp_path / "a.db", budget=0))["t"].rows == rows
+    assert (await tables_of(tmp_path / "a.db", counting=0))["t"].rows == rows
 
 
 async def test_there_are_no_more_rows_than_the_file_has_room_for(tmp_path: Path) -> None:
@@ -128,7 +157,7 @@ async def test_there_are_no_more_rows_than_the_file_has_room_for(tmp_path: Path)
         db.execute("CREATE TABLE t(a)")
         db.executemany("INSERT INTO t(rowid) VALUES (?)", ((rowid,) for rowid in rowids))
         db.commit()
-    rows = (await tables_of(tmp_path / "a.db", budget=0))["t"].rows
+    rows = (await tables_of(tmp_path / "a.db", counting=0))["t"].rows
     assert rows is not None
     assert rows <= (tmp_path / "a.db").stat().st_size / 4
 
