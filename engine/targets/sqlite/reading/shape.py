@@ -87,8 +87,8 @@ async def with_rows(
 ) -> list[Table]:
     """The tables with their rows, about, as a few samples say.
 
-    Those without rowid are counted, while there is time for that; then the statistics are asked. What cannot be read, or
-    not in time, has none.
+    Those without rowid are counted, while there is time for that; then the statistics are asked. What cannot be read,
+    or not in time, has none.
 
     Args:
         counting: until when, in seconds from now, tables are counted;
