@@ -35,7 +35,9 @@ async def test_what_locks_everybody_out_is_asked_for_by_name(database: Database,
             await console.press("space")
             if "[x] vacuum-full" not in "\n".join(console.lines("#operations")):
                 await console.press("space", "k")
-        await console.press("r", "enter")
+        await console.press("r")
+        await console.until(lambda: any("FULL" in line for line in console.lines("#page")))
+        await console.press("enter")
         assert console.screen_name == "TypedConfirmScreen"
         await console.press("n", "o", "enter")
         assert console.screen_name == "PlanScreen"

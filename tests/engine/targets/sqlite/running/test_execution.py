@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import struct
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -48,17 +49,17 @@ async def at_second(connection: aiosqlite.Connection, beginning: str, do: Callab
 
 
 async def test_trap_incremental_vacuum_really_frees_its_pages(tmp_path: Path) -> None:
-    """Python executes only the first round of a statement that says it has no rows: a page, and no more."""
+    """Python before 3.13 executes only the first round of a statement that says it has no rows: a page, and no more."""
     path = make_database(tmp_path / "a.db", auto_vacuum="incremental")
     free, size = number(path, "freelist_count"), path.stat().st_size
     assert free > 20
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA incremental_vacuum(10)").fetchall()
-    assert number(path, "freelist_count") == free - 1
+    assert number(path, "freelist_count") == free - (freed := 10 if sys.version_info >= (3, 13) else 1)
     (result,) = (await run(path, Operation.INCREMENTAL_VACUUM)).values()
-    assert (result.status, result.effect) == (Status.COMPLETED, {"freed_pages": free - 1})
+    assert (result.status, result.effect) == (Status.COMPLETED, {"freed_pages": free - freed})
     assert number(path, "freelist_count") == 0
-    assert path.stat().st_size < size - (free - 1) * 4096
+    assert path.stat().st_size <= size - free * 4096
 
 
 async def test_incremental_vacuum_goes_in_chunks_and_tells_how_far_it_is(
