@@ -160,7 +160,7 @@ class Reporter:
                 await self._send(report)
                 self._forget(report)
             await asyncio.sleep(pause)
-            pause = min(pause * 1.25, INTERVAL)
+            pause = min(pause * 1.1, INTERVAL)
 
     def _forget(self, sent: Report) -> None:
         for step in sent.steps:
