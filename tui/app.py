@@ -20,12 +20,12 @@ from tui import clipboard
 from tui.actions import BY_ID, bindings
 from tui.canonical_urls import CanonicalUrls
 from tui.feed import JobFeed, News
-from tui.keys_in_turn import KeysInTurn
 from tui.person import user_at_host
 from tui.saved_targets import SavedTargets
 from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen
 from tui.screens.main import MainScreen
+from tui.seen_keys import SeenKeys
 from tui.target_names import TargetName, TargetNames
 from tui.tending import Tending
 from tui.text import counted
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tui.examination import Check
 
 
-class DbtendApp(KeysInTurn):
+class DbtendApp(SeenKeys):
     """What `dbtend` opens."""
 
     TITLE = "dbtend"

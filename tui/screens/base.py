@@ -34,8 +34,6 @@ class ConsoleScreen(Screen[Result]):
     """A whole screen of the console."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("copy", "back", "quit")
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012 - declared by Textual
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-low"), (30, "-high")]  # noqa: RUF012
     FOOTER: ClassVar[tuple[str, ...]] = ("back", "palette", "help")
     """Which actions the footer names, in order, as far as they can be taken now."""
 
@@ -58,8 +56,9 @@ class ConsoleScreen(Screen[Result]):
 
     def compose(self) -> Iterator[Widget]:
         # What the first resize would set anyway: so nothing is styled and laid out twice at the start.
-        width, height = self.app.size
-        classes = _class_for(width, self.HORIZONTAL_BREAKPOINTS), _class_for(height, self.VERTICAL_BREAKPOINTS)
+        app = self.console_app
+        width, height = app.size
+        classes = _class_for(width, app.HORIZONTAL_BREAKPOINTS), _class_for(height, app.VERTICAL_BREAKPOINTS)
         self.add_class(*classes, update=False)
         yield from self.compose_body()
         yield self._standing
@@ -113,7 +112,8 @@ class ConsoleScreen(Screen[Result]):
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
-        self._too_small.show(lambda _: line(f" Too small: {width} x {height}. dbtend needs 60 x 15."))
+        too_small = with_keys(f"Too small: {width} x {height}. dbtend needs 60 x 15. {{quit}} leaves.")
+        self._too_small.show(lambda _: line(f" {too_small}"))
         self.show_standing(self.console_app.standing)
 
     def say_error(self, error: DbtendError) -> None:
