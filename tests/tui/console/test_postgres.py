@@ -37,7 +37,7 @@ async def test_what_locks_everybody_out_is_asked_for_by_name(database: Database,
                 await console.press("space", "k")
         await console.press("r", "enter")
         assert console.screen_name == "TypedConfirmScreen"
-        await console.press("n", "o", "enter")
+        await console.press("n", "o", "enter", "escape")
         assert console.screen_name == "PlanScreen"
         assert console.message == "Nothing was done."
         await console.press("enter", *"shop", "enter")
