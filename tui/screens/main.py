@@ -184,6 +184,9 @@ class MainScreen(TargetActions):
             self.say("")
             self.action_plan()
 
+    def say_whether_there_is_a_target(self) -> None:
+        self._jobs.say_whether_there_is_a_target(self._board.state is not None)
+
     def action_plan(self) -> None:
         self._choose_target()
         self._plan_awaited = None
