@@ -44,6 +44,7 @@ class ConsoleScreen(Screen[Result]):
         self._standing = Page(id="standing")
         self._standing.can_focus = False
         self._footer = OneLine(id="footer")
+        self._footer_is_due = False
         self._too_small = OneLine(id="too-small")
 
     @property
@@ -75,7 +76,7 @@ class ConsoleScreen(Screen[Result]):
         app.trouble.subscribe(self, self.say_error)
         app.standing_changed.subscribe(self, self.show_standing)
         self.show_standing(app.standing)
-        self.refresh_footer()
+        self._show_footer()
 
     def hear(self, news: News) -> None:
         """Something happened to jobs, or one that runs has come further."""
@@ -98,6 +99,12 @@ class ConsoleScreen(Screen[Result]):
         return False
 
     def refresh_footer(self) -> None:
+        """Once for all that happens until the messages that are here have been dealt with."""
+        if not self._footer_is_due:
+            self._footer_is_due = self.call_later(self._show_footer)
+
+    def _show_footer(self) -> None:
+        self._footer_is_due = False
         ids = [action_id for action_id in self.FOOTER if self.can(action_id)]
         self._footer.show(partial(footer_line, ids))
 
