@@ -119,7 +119,7 @@ class ConsoleScreen(Screen[Result]):
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
-        too_small = with_keys(f"Too small: {width} x {height}. dbtend needs 60 x 15. {{quit}} leaves.")
+        too_small = with_keys(f"Too small: {width} x {height}. Needs 60 x 15. {{quit}} leaves.")
         self._too_small.show(lambda _: line(f" {too_small}"))
         self.show_standing(self.console_app.standing)
 

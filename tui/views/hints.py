@@ -96,7 +96,7 @@ def examining(state: TargetState, number: int) -> str:
 
 def no_jobs(width: int, *, read_only: bool, has_target: bool) -> list[Line]:
     shows = "{plan}" if read_only else "{run}"
-    how = f"Choose operations in the pane Operations ({{pane-2}}), then press {shows} to see what they would do."
+    how = f"Choose in Operations ({{pane-2}}), then press {shows} to see what they would do."
     return [
         *wrapped("No job yet.", width),
         *(

@@ -655,7 +655,7 @@ async def test_where_there_is_no_job_the_pane_to_begin_in_is_named_once_there_is
     async with open_console(STORE, clock=clock, saved=saved()) as console:
         assert console.lines() == ["No job yet."]
         await console.press("A", *"sales.db", "enter")
-        hint = "Choose operations in the pane Operations (2), then press r to see what they would do."
+        hint = "Choose in Operations (2), then press r to see what they would do."
         assert " ".join(console.lines()) == f"No job yet. {hint}"
         await console.press("1", "D", "y")
         assert console.lines() == ["No job yet."]
