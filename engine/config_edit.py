@@ -1,4 +1,4 @@
-"""Changes to the targets in the text of a config file: whatever is not meant to change, stays to the letter.
+"""Changes to the targets and the theme in the text of a config file: what is not meant to change, stays to the letter.
 
 A target is a section of its own, `[targets.NAME]`; one that is written in another way becomes such a section when it is
 changed.
@@ -44,7 +44,7 @@ def with_target(text: str, entry: TargetEntry, *, was: TargetEntry | None = None
         raise ConfigError(meant.name, f"{file} says {key} of it, which means nothing to a database of this kind", hint)
     changes = {key: _value(entry, key) for key in EDITED if was is None or getattr(meant, key) != getattr(was, key)}
     lines = _Lines(text)
-    section = lines.section(was.name) if was is not None else None
+    section = lines.section("targets", was.name) if was is not None else None
     if was is not None and section is not None:
         if entry.name != was.name:
             lines.rename(section, entry.name)
@@ -53,9 +53,9 @@ def with_target(text: str, entry: TargetEntry, *, was: TargetEntry | None = None
     elif was is not None:
         before = tomllib.loads(text)["targets"][was.name]
         lines = _Lines(_without_scattered(text, was.name))
-        lines.add_section(entry.name, {**before, **changes})
+        lines.add_section(("targets", entry.name), {**before, **changes})
     else:
-        lines.add_section(entry.name, changes)
+        lines.add_section(("targets", entry.name), changes)
     return _verified(lines.text, replace(config, targets=(*others.values(), meant)), file)
 
 
@@ -67,12 +67,25 @@ def without_target(text: str, was: TargetEntry, *, file: str) -> str:
     config = parse_config(text, file)
     _refuse_if_changed(config, was, file)
     lines = _Lines(text)
-    section = lines.section(was.name)
+    section = lines.section("targets", was.name)
     if section is not None:
         lines.remove(section)
     else:
         lines = _Lines(_without_scattered(text, was.name))
     return _verified(lines.text, replace(config, targets=tuple(e for e in config.targets if e != was)), file)
+
+
+def with_theme(text: str, theme: str, *, file: str) -> str:
+    """The text with this theme of the console. Raises ConfigError: the text is wrong."""
+    config = parse_config(text, file)
+    lines = _Lines(text)
+    section = lines.section("console")
+    if section is not None:
+        lines.put(section, "theme", theme)
+    else:
+        lines.add_section(("console",), {"theme": theme})
+    meant = replace(config, console=replace(config.console, theme=theme))
+    return _verified(lines.text, meant, file, best=f'to theme = "{theme}" below [console]')
 
 
 def _value(entry: TargetEntry, key: str) -> str | list[str] | None:
@@ -85,15 +98,15 @@ def _refuse_if_changed(config: Config, was: TargetEntry, file: str) -> None:
         raise ConfigError(was.name, f"has been changed in {file} meanwhile", "look at it again, and change it then")
 
 
-def _verified(text: str, meant: Config, file: str) -> str:
+def _verified(text: str, meant: Config, file: str, *, best: str = "to sections such as [targets.sales]") -> str:
     """The text, as it says what is meant: the last word is with the parser, whatever the file looks like."""
     try:
         found = parse_config(text, file)
     except ConfigError:
         found = None
     if found is None or _in_any_order(found) != _in_any_order(meant):
-        why = "its targets are written in a way that cannot be changed from here"
-        raise ConfigError(file, why, "change it in an editor, best to sections such as [targets.sales]")
+        why = "it is written in a way that cannot be changed from here"
+        raise ConfigError(file, why, f"change it in an editor, best {best}")
     return text
 
 
@@ -141,8 +154,8 @@ class _Lines:
     def text(self) -> str:
         return "".join(statement.text for statement in self._statements)
 
-    def section(self, name: str) -> int | None:
-        return next((n for n, s in enumerate(self._statements) if s.header == ("targets", name)), None)
+    def section(self, *path: str) -> int | None:
+        return next((n for n, s in enumerate(self._statements) if s.header == path), None)
 
     def put(self, section: int, key: str, value: Any) -> None:
         """Set a value in a section, beside the comment it had; None takes it out."""
@@ -162,7 +175,8 @@ class _Lines:
         opened = tomlkit.parse(header.text)["targets"]
         trivia = next(iter(opened.values())).trivia
         self._statements[section] = _Statement(
-            f"{trivia.indent}{_header(name)}{trivia.comment_ws}{trivia.comment}{trivia.trail}", ("targets", name)
+            f"{trivia.indent}{_header('targets', name)}{trivia.comment_ws}{trivia.comment}{trivia.trail}",
+            ("targets", name),
         )
 
     def remove(self, section: int) -> None:
@@ -177,11 +191,11 @@ class _Lines:
         if not first and self._statements and self._statements[0].is_blank:
             del self._statements[0]
 
-    def add_section(self, name: str, values: Mapping[str, Any]) -> None:
-        """Add a section for a target below those that are there, or at the end."""
-        sections = [n for n, s in enumerate(self._statements) if s.header is not None and s.header[0] == "targets"]
+    def add_section(self, path: tuple[str, ...], values: Mapping[str, Any]) -> None:
+        """Add a section below those of its kind that are there, or at the end."""
+        sections = [n for n, s in enumerate(self._statements) if s.header is not None and s.header[0] == path[0]]
         at = self._end(sections[-1]) if sections else len(self._statements)
-        said = [_header(name), *(f"{k} = {tomlkit.item(v).as_string()}" for k, v in values.items() if v is not None)]
+        said = [_header(*path), *(f"{k} = {tomlkit.item(v).as_string()}" for k, v in values.items() if v is not None)]
         lines = ["", *said] if at and not self._statements[at - 1].is_blank else said
         if at < len(self._statements) and not self._statements[at].is_blank:
             lines.append("")
@@ -239,5 +253,5 @@ def _statement(text: str, values: Mapping[str, Any]) -> _Statement:
     return _Statement(text, header=tuple(path))
 
 
-def _header(name: str) -> str:
-    return f"[targets.{SingleKey(name).as_string()}]"
+def _header(*path: str) -> str:
+    return f"[{'.'.join(SingleKey(name).as_string() for name in path)}]"

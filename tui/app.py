@@ -15,17 +15,17 @@ from textual.signal import Signal
 from engine import Engine, JobId
 from engine.clock import now
 from engine.config import ConsoleConfig, TargetEntry
-from engine.errors import DbtendError
+from engine.errors import DbtendError, JobNotFoundError
 from tui import clipboard
 from tui.actions import BY_ID, bindings
 from tui.canonical_urls import CanonicalUrls
 from tui.feed import JobFeed, News
-from tui.keys_in_turn import KeysInTurn
 from tui.person import user_at_host
 from tui.saved_targets import SavedTargets
 from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen
 from tui.screens.main import MainScreen
+from tui.seen_keys import SeenKeys
 from tui.target_names import TargetName, TargetNames
 from tui.tending import Tending
 from tui.text import counted
@@ -34,13 +34,14 @@ from tui.views.hints import go_on_question
 from tui.views.line import Role
 from tui.views.palette import REFRESH_RATES, Command, Kind, commands
 from tui.views.standing import Standing
+from tui.views.status import child_of
 from tui.writing import Writing
 
 if TYPE_CHECKING:
     from tui.examination import Check
 
 
-class DbtendApp(KeysInTurn):
+class DbtendApp(SeenKeys):
     """What `dbtend` opens."""
 
     TITLE = "dbtend"
@@ -192,9 +193,18 @@ class DbtendApp(KeysInTurn):
         if not isinstance(screen, ConsoleScreen):
             return
         bound = {b.binding.id: (b.node, b.binding.action) for b in screen.active_bindings.values() if b.binding.id}
-        known = commands(
-            bound, screen.can, themes=offered_themes(os.environ), theme=self.theme, refresh=self.feed.refresh
-        )
+        known = [
+            command
+            for command in commands(
+                bound,
+                screen.can,
+                themes=offered_themes(os.environ),
+                theme=self.theme,
+                refresh=self.feed.refresh,
+                is_barred=self.is_barred,
+            )
+            if not (typed and command.value == "theme")  # which has led here
+        ]
 
         async def do(command: Command | None) -> None:
             if command is None:
@@ -204,19 +214,42 @@ class DbtendApp(KeysInTurn):
                     node, call = bound[BY_ID[command.value].same_key_as or command.value]
                     await self.run_action(call, node)
                 case Kind.THEME:
-                    self.choose_theme(command.value)
+                    await self.choose_theme(command.value)
                 case Kind.REFRESH:
                     self._look_every(float(command.value))
                 case Kind.JOB:
-                    self.push_screen(on_demand.job_screen(JobId.parse(command.value)))
+                    await self._open_job(JobId.parse(command.value))
 
         self.push_screen(on_demand.palette_screen(known, typed), do)
 
-    def choose_theme(self, name: str) -> None:
-        """Take on other colours, for as long as the console is open."""
+    async def _open_job(self, job: JobId) -> None:
+        try:
+            parent = await self.engine.job(job.parent)
+            is_there = job.ordinal is None or child_of(parent, job) is not None
+        except JobNotFoundError:
+            is_there = False
+        except DbtendError as error:
+            self.tell_error(error)
+            return
+        if is_there:
+            self.push_screen(on_demand.job_screen(job))
+        else:
+            self.tell(f"There is no job {job}.", Role.WARNING)
+
+    async def choose_theme(self, name: str) -> None:
+        """Take on other colours, and keep them in the config file where anything is kept."""
         self.ansi_color = None
         self.theme = name
-        self.tell(f'Colours of {name}. To keep them: theme = "{name}" below [console] in the config file.')
+        if self.saved is None or self.engine.read_only:
+            keeps = f'theme = "{name}" below [console] in the config file keeps them'
+            self.tell(f"Colours of {name}, for this session; {keeps}.")
+            return
+        try:
+            await self.saved.put_theme(name)
+        except DbtendError as error:
+            self.tell(f"Colours of {name}, for this session: {self.in_words(error)}", Role.WARNING)
+        else:
+            self.tell(f"Colours of {name}, saved in {self.saved.path}.")
 
     def action_refresh_by(self, factor: float) -> None:
         rates = REFRESH_RATES

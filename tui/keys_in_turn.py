@@ -40,6 +40,10 @@ class KeysInTurn(ThemedApp[None]):
         self._is_handling_a_key = False
         self._impatience: Timer | None = None
 
+    async def takes(self, event: events.Key) -> bool:
+        """Whether this key is for the screen."""
+        return True
+
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
@@ -51,6 +55,8 @@ class KeysInTurn(ThemedApp[None]):
     async def _take_a_key(self) -> None:
         if self._impatience is not None:
             self._impatience.stop()
+        while self._keys and not await self.takes(self._keys[0]):
+            self._keys.popleft()
         self._is_handling_a_key = bool(self._keys)
         if not self._keys:
             return

@@ -1,4 +1,4 @@
-"""The targets of the config file, as they were when it was last read or written here."""
+"""The targets of the config file, as they were when it was last read or written here; and what else is saved there."""
 
 from __future__ import annotations
 
@@ -56,6 +56,12 @@ class SavedTargets:
         from engine.config_edit import without_target
 
         await self._change(partial(without_target, was=was, file=str(self.path)))
+
+    async def put_theme(self, name: str) -> None:
+        """Save the colours of the console. Raises ConfigError."""
+        from engine.config_edit import with_theme
+
+        await self._change(partial(with_theme, theme=name, file=str(self.path)))
 
     async def _change(self, edit: Callable[[str], str]) -> None:
         self._config = await asyncio.to_thread(lambda: self._followed(self._file.change(edit)))

@@ -189,6 +189,18 @@ class TargetBoard:
             options = replace(options, check=options.check or self._advised_check(number))
         return Request(target=entry.url, operations=operations, options=options)
 
+    def request_of(self, operation: Operation) -> Request | None:
+        """This operation alone on the current target, as it would be asked for; None where there is no target."""
+        if self.state is None:
+            return None
+        whole = self.request()
+        if whole is not None and operation in whole.operations:
+            return replace(whole, operations=(operation,))
+        options = self.state.entry.options
+        if operation is Operation.CHECK:
+            options = replace(options, check=self.check_level)
+        return Request(target=self.state.entry.url, operations=(operation,), options=options)
+
     def _chosen_on(self, number: int) -> frozenset[Operation]:
         state, offered = self._states.get(number), frozenset(self._offered_by(number))
         if state is None or not offered:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
-from urllib.parse import unquote
 
 from engine.config import TargetEntry
 from tui.canonical_urls import CanonicalUrls
-from tui.text import plain, shortened
+from tui.text import plain, shortened, target_name
 
 LABEL_WIDTH: Final = 16
 """Cells of a label that are shown, at most."""
@@ -60,7 +59,7 @@ class TargetNames:
 
     def of(self, url: str) -> TargetName:
         """The file's name where it has no other."""
-        return self._names.get(url) or TargetName(unquote(url.rstrip("/").rsplit("/", 1)[-1]) or url)
+        return self._names.get(url) or TargetName(target_name(url))
 
     def given(self, url: str) -> TargetName | None:
         """The name that somebody gave it, if anybody did."""

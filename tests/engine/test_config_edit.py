@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import TargetEntry
-from engine.config_edit import with_target, without_target
+from engine.config_edit import with_target, with_theme, without_target
 from engine.config_text import parse_config
 from engine.errors import ConfigError
 from engine.jobs import OnFailure, Operation
@@ -263,3 +263,18 @@ def test_a_target_does_not_become_a_database_to_which_what_is_said_of_it_means_n
     assert 'url = "postgresql:///web"\nspeed = "gentle"' in with_target(
         text, replace(shop, url="postgresql:///web"), was=shop, file="f"
     )
+
+
+def test_a_theme_is_put_beside_what_is_there() -> None:
+    said = '# mine\n[console]\ntheme = "dbtend"  # by day\nmouse = false\n\n[console.keys]\nretry = "R"\n'
+    assert with_theme(said, "dbtend-light", file=FILE) == said.replace('"dbtend"', '"dbtend-light"')
+    assert with_theme("", "dbtend", file=FILE) == '[console]\ntheme = "dbtend"\n'
+    assert with_theme(CONFIG, "dbtend", file=FILE) == CONFIG + '\n[console]\ntheme = "dbtend"\n'
+    keys = '[console.keys]\nretry = "R"\n'
+    assert with_theme(keys, "dbtend", file=FILE) == keys + '\n[console]\ntheme = "dbtend"\n'
+
+
+@pytest.mark.parametrize("text", ['console = { theme = "dbtend" }\n', 'console.theme = "dbtend"\n'])
+def test_a_theme_that_is_written_in_another_way_is_left_to_an_editor(text: str) -> None:
+    with pytest.raises(ConfigError, match=r'best to theme = "dbtend-light" below \[console\]'):
+        with_theme(text, "dbtend-light", file=FILE)

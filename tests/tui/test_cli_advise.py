@@ -197,7 +197,7 @@ def test_of_several_targets_only_those_that_need_something(dbtend: CommandLine, 
     dbtend.configure(f'[targets.small]\nurl = "{sales}"\noperations = ["analyze"]')
     result = dbtend("run", "--needed", "small", shop, "--json")
     assert operations(result.json) == [["analyze", "check"]]
-    assert result.err.startswith("dbtend: sales.db needs nothing\n")
+    assert result.err.startswith("dbtend: small needs nothing\n")
 
 
 def test_a_damaged_index_comes_first_and_alone(dbtend: CommandLine, shop: Path) -> None:

@@ -1,4 +1,4 @@
-"""The label of the config file is seen wherever the command line names a target; its JSON stays as it is."""
+"""The name and label of the config file are seen wherever the command line names a target; its JSON stays as it is."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ def labelled(dbtend: CommandLine, sales: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["shop", "path"])
-def test_a_label_is_shown_wherever_its_target_is_named(
+def test_a_target_goes_by_its_name_and_its_label_wherever_it_is_named(
     name: str, dbtend: CommandLine, sales: Path, labelled: str
 ) -> None:
     target = name if name == "shop" else str(sales)
     assert dbtend("plan", target, "--op", "analyze").out.startswith(f"{labelled} [EU WEST]  sqlite  ")
     assert dbtend("advise", target).out.startswith(f"{labelled} [EU WEST]\n")
     ran = dbtend("run", target, "--op", "analyze").out.splitlines()
-    assert ran[0] == "#1.1 sales.db [EU WEST] analyze started"
-    assert ran[-1].startswith("#1 sales.db [EU WEST] completed in ")
+    assert ran[0] == "#1.1 shop [EU WEST] analyze started"
+    assert ran[-1].startswith("#1 shop [EU WEST] completed in ")
     shown = dbtend("show", "1").out.splitlines()
-    assert shown[0].startswith("#1 sales.db [EU WEST] completed")
+    assert shown[0].startswith("#1 shop [EU WEST] completed")
     assert shown[1] == f"  target   {labelled} [EU WEST]"
-    assert "  sales.db [EU WEST]  analyze" in dbtend("history").out
-    assert dbtend("cancel", "1").out.startswith("#1 sales.db [EU WEST] is completed already")
-    assert dbtend("pin", "1").out.startswith("#1 sales.db [EU WEST] is ")
+    assert "  shop [EU WEST]  analyze" in dbtend("history").out
+    assert dbtend("cancel", "1").out.startswith("#1 shop [EU WEST] is completed already")
+    assert dbtend("pin", "1").out.startswith("#1 shop [EU WEST] is ")
     assert "needs nothing" not in dbtend("run", target, "--op", "analyze", "--needed").out
+
+
+def test_a_name_is_said_without_a_label_where_there_is_none(dbtend: CommandLine, sales: Path) -> None:
+    dbtend.configure(f'[targets.shop]\nurl = "{sales}"\n')
+    assert dbtend("run", sales, "--op", "analyze").out.startswith("#1.1 shop analyze started")
 
 
 def test_json_names_no_label(dbtend: CommandLine, labelled: str) -> None:

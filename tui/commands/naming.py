@@ -1,30 +1,41 @@
-"""How the command line names a target in its text: by its file or its URL, with the label of the config file behind it.
+"""How the command line names a target in its text: as the console does, by its name and label in the config file.
 
-One process is one command, so there is one config file; it is read when the first target is named.
+What has no name there goes by its file. One process is one command, so there is one config file; it is read when the
+first target is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING
 
 from engine.config import Config
 from engine.errors import ConfigError
 from tui.text import plain, target_name
 
+if TYPE_CHECKING:
+    from tui.target_names import TargetName, TargetNames
+
 _sources: list[Callable[[], Config]] = []
 
 
 def use(config: Callable[[], Config]) -> None:
-    """From now on labels are those of this config; none where it cannot be read, as a command may not need it."""
+    """From now on names are those of this config; none where it cannot be read, as a command may not need it."""
     _sources[:] = [config]
-    _tags.cache_clear()
-    _tag_of.cache_clear()
+    _names.cache_clear()
+    _given.cache_clear()
 
 
 def named(url: str) -> str:
-    """`sales.db [PROD]`."""
-    return target_name(url) + _tag_of(url)
+    """`sales [PROD]`."""
+    return name_of(url) + _tag_of(url)
+
+
+def name_of(url: str) -> str:
+    """`sales`; without a name in the config file `sales.db`."""
+    given = _given(url)
+    return plain(given.name) if given else target_name(url)
 
 
 def labelled(url: str) -> str:
@@ -32,25 +43,31 @@ def labelled(url: str) -> str:
     return plain(url) + _tag_of(url)
 
 
-@cache
 def _tag_of(url: str) -> str:
-    if not _tags():
-        return ""
-    from tui.canonical_urls import canonical
-
-    return _tags().get(canonical(url), "")
+    given = _given(url)
+    # On the screen a blank in a label is one that does not break.
+    return f" {given.tag}".replace("\N{NO-BREAK SPACE}", " ") if given and given.tag else ""
 
 
 @cache
-def _tags() -> Mapping[str, str]:
+def _given(url: str) -> TargetName | None:
+    names = _names()
+    if names is None:
+        return None
     from tui.canonical_urls import canonical
-    from tui.target_names import TargetName
 
+    return names.given(url) or names.given(canonical(url))
+
+
+@cache
+def _names() -> TargetNames | None:
     try:
-        entries = [entry for source in _sources for entry in source().targets if entry.label]
+        entries = [entry for source in _sources for entry in source().targets]
     except ConfigError:
-        return {}
-    # On the screen a blank in a label is one that does not break.
-    return {
-        canonical(entry.url): f" {TargetName.of(entry).tag}".replace("\N{NO-BREAK SPACE}", " ") for entry in entries
-    }
+        return None
+    if not entries:
+        return None
+    from tui.canonical_urls import CanonicalUrls
+    from tui.target_names import TargetNames
+
+    return TargetNames(CanonicalUrls(), entries)

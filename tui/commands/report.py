@@ -11,12 +11,11 @@ from engine import (
     ParentJob,
     Reason,
     Status,
-    look,
     remaining,
     run_duration,
 )
-from engine.jobs import CANNOT_STOP, WRITING_BACK
 from engine.words import NOT_BEGUN, span
+from tui.after_a_cancel import what_follows
 from tui.commands.naming import named
 from tui.effects import effect, found_damage, steps_taken
 from tui.facts import number
@@ -180,21 +179,10 @@ def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId, at: int) -> 
             goes_on = True
             already = f" already at {local_time(was.cancel_requested_at)}" if was.cancel_requested_at else ""
             yield f"{name} {child.status}, cancel {'was requested' if already else 'requested'}{already}"
-            yield from _what_follows(child, after.target, at)
+            by_force = f"dbtend cancel {child.id} --force ends it all the same"
+            yield from (f"  {phrase}" for phrase in what_follows(child, after.target, at, by_force=by_force))
     if goes_on:
         yield f"what really happened: dbtend show {asked}"
-
-
-def _what_follows(child: ChildJob, target: str, at: int) -> Iterator[str]:
-    by_force = f"dbtend cancel {child.id} --force ends it all the same"
-    if child.progress.phase in CANNOT_STOP:
-        does = "writing back" if child.progress.phase == WRITING_BACK else "finishing"
-        left = time_left(remaining(child, at))
-        yield f"  it is {does}, which cannot be interrupted: it will complete" + (f", about {left}" if left else "")
-        yield f"  {by_force}"
-    else:
-        yield "  it ends as soon as that is safe for the data"
-        yield f"  leaves: {look.after_cancel(target, child.operation)}"
 
 
 def _over_already(job: ChildJob | ParentJob) -> str:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from engine import Request, look
 from engine.errors import UsageError
 from tui.commands import output
-from tui.commands.naming import named
-from tui.text import plain, target_name
+from tui.commands.naming import name_of, named
+from tui.text import plain
 
 
 def confirmed(asked: Sequence[Request]) -> list[Request]:
@@ -22,7 +22,7 @@ def _confirmed(request: Request) -> Request:
     needs = look.needs_yes(request)
     if not needs or request.options.confirmed:
         return request
-    name = target_name(request.target)
+    name = name_of(request.target)
     said = "; ".join(f"{operation} {what}" for operation, what in needs)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"operation {needs[0][0]}", needs[0][1], "say that you want it: --yes")

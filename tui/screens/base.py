@@ -34,8 +34,6 @@ class ConsoleScreen(Screen[Result]):
     """A whole screen of the console."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("copy", "back", "quit")
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012 - declared by Textual
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-low"), (30, "-high")]  # noqa: RUF012
     FOOTER: ClassVar[tuple[str, ...]] = ("back", "palette", "help")
     """Which actions the footer names, in order, as far as they can be taken now."""
 
@@ -46,6 +44,7 @@ class ConsoleScreen(Screen[Result]):
         self._standing = Page(id="standing")
         self._standing.can_focus = False
         self._footer = OneLine(id="footer")
+        self._footer_is_due = False
         self._too_small = OneLine(id="too-small")
 
     @property
@@ -58,8 +57,9 @@ class ConsoleScreen(Screen[Result]):
 
     def compose(self) -> Iterator[Widget]:
         # What the first resize would set anyway: so nothing is styled and laid out twice at the start.
-        width, height = self.app.size
-        classes = _class_for(width, self.HORIZONTAL_BREAKPOINTS), _class_for(height, self.VERTICAL_BREAKPOINTS)
+        app = self.console_app
+        width, height = app.size
+        classes = _class_for(width, app.HORIZONTAL_BREAKPOINTS), _class_for(height, app.VERTICAL_BREAKPOINTS)
         self.add_class(*classes, update=False)
         yield from self.compose_body()
         yield self._standing
@@ -76,7 +76,7 @@ class ConsoleScreen(Screen[Result]):
         app.trouble.subscribe(self, self.say_error)
         app.standing_changed.subscribe(self, self.show_standing)
         self.show_standing(app.standing)
-        self.refresh_footer()
+        self._show_footer()
 
     def hear(self, news: News) -> None:
         """Something happened to jobs, or one that runs has come further."""
@@ -99,6 +99,12 @@ class ConsoleScreen(Screen[Result]):
         return False
 
     def refresh_footer(self) -> None:
+        """Once for all that happens until the messages that are here have been dealt with."""
+        if not self._footer_is_due:
+            self._footer_is_due = self.call_later(self._show_footer)
+
+    def _show_footer(self) -> None:
+        self._footer_is_due = False
         ids = [action_id for action_id in self.FOOTER if self.can(action_id)]
         self._footer.show(partial(footer_line, ids))
 
@@ -113,7 +119,8 @@ class ConsoleScreen(Screen[Result]):
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
-        self._too_small.show(lambda _: line(f" Too small: {width} x {height}. dbtend needs 60 x 15."))
+        too_small = with_keys(f"Too small: {width} x {height}. Needs 60 x 15. {{quit}} leaves.")
+        self._too_small.show(lambda _: line(f" {too_small}"))
         self.show_standing(self.console_app.standing)
 
     def say_error(self, error: DbtendError) -> None:

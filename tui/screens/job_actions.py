@@ -97,7 +97,7 @@ class JobActions(ConsoleScreen[Result]):
 
         self._ask(
             f"Cancel #{job} {what}?",
-            after_a_cancel(unfinished, self.console_app.clock()),
+            after_a_cancel([(one, parent.target) for one in unfinished], self.console_app.clock()),
             cancel,
         )
 
@@ -112,7 +112,7 @@ class JobActions(ConsoleScreen[Result]):
                 await self.console_app.engine.cancel(job)
             self.clear_marks()
 
-        children = [child for parent, job in jobs for child in unfinished(parent, job)]
+        children = [(child, parent.target) for parent, job in jobs for child in unfinished(parent, job)]
         self._ask(
             f"Cancel {counted(len(jobs), 'marked job')}?\n{named(jobs, self.console_app.name_of)}",
             after_a_cancel(children, self.console_app.clock()) + left_out(len(marked), len(jobs), "are over already"),

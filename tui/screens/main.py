@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,14 +14,14 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.worker import Worker
 
-from engine import JobId, ParentJob, Request
+from engine import JobId, Operation, ParentJob, Request
 from engine.errors import DbtendError, DuplicateRequestError, PasswordNeededError
 from tui.actions import bindings
 from tui.screens import on_demand
 from tui.screens.base import STEPS_EVERY
 from tui.screens.target_actions import TargetActions
 from tui.target_names import TargetName
-from tui.views.copied import copied_job
+from tui.views.copied import copied_job, copied_operation
 from tui.views.hints import nothing_to_run, why_nothing
 from tui.views.line import Role
 from tui.views.many_jobs import Jobs
@@ -136,6 +137,25 @@ class MainScreen(TargetActions):
             return copied_job(*self._detail.job, row)
         return ("this row", row) if row else None
 
+    async def action_copy(self) -> None:
+        operation = self._operations.key
+        if self.focused is self._operations and isinstance(operation, Operation):
+            # What would run has to be looked up, which may take as long as a lock is waited for.
+            self.say("Looking up what would run ...")
+            self.run_worker(self._copy_operation(operation), group="copy", exclusive=True)
+        else:
+            await super().action_copy()
+
+    async def _copy_operation(self, operation: Operation) -> None:
+        self._choose_target()
+        state, request = self._board.state, self._board.request_of(operation)
+        if state is None or request is None:
+            return
+        advice, plan = state.advice or (), None
+        with suppress(DbtendError):  # its name can be copied all the same
+            plan = await self.console_app.engine.plan(request, advice=advice)
+        self.say(await self.console_app.copy(*copied_operation(operation, plan, advice)))
+
     def job_made(self, parent: ParentJob) -> None:
         self._jobs.unfold(parent.id)
         self._jobs.put([parent])
@@ -163,6 +183,9 @@ class MainScreen(TargetActions):
         if number == self._plan_awaited == self._board.current and self.is_active:
             self.say("")
             self.action_plan()
+
+    def say_whether_there_is_a_target(self) -> None:
+        self._jobs.say_whether_there_is_a_target(self._board.state is not None)
 
     def action_plan(self) -> None:
         self._choose_target()

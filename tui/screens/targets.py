@@ -75,6 +75,9 @@ class Targets(JobActions[None]):
     def plan_if_awaited(self, number: int) -> None:
         """It is known now what a target needs."""
 
+    def say_whether_there_is_a_target(self) -> None:
+        """There is one now, or none any more, or neither has changed."""
+
     # Looks
 
     async def _look_at(self, numbers: Iterable[int]) -> None:
@@ -214,6 +217,7 @@ class Targets(JobActions[None]):
         board, state, width = self._board, self._board.state, self._operations.columns
         for_all = f" (all {len(board.marked)})" if board.marked else ""
         self._operations.titled(f"2 Operations{for_all}")
+        self.say_whether_there_is_a_target()
         if state is None:
             self._operations.show(building(self._being_built, width) if self._being_built else welcome(width))
         elif state.info is None:

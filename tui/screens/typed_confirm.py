@@ -1,4 +1,4 @@
-"""A question that is answered with yes by typing what it is about; everything else is a no."""
+"""A question that is answered with yes by typing what it is about; everything else is no answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui.actions import bindings
 from tui.screens.confirm import WIDTH, tags_of
 from tui.text import plain
 from tui.views.keys import footer_line
-from tui.views.line import Line, with_labels, wrapped
+from tui.views.line import Line, Role, with_labels, wrapped
 from tui.widgets.page import Page
 
 
@@ -43,14 +43,21 @@ class TypedConfirmScreen(ModalScreen[bool]):
             typed = Input(id="typed", compact=True)
             typed.cursor_blink = False
             yield typed
-            yield unfocused_page("keys", [Line(), footer_line(["confirm", "leave"], WIDTH)])
+            yield unfocused_page("said", [Line()])
+            yield unfocused_page("keys", [footer_line(["confirm", "leave"], WIDTH)])
 
     @on(Input.Submitted)
     def _decide(self, message: Input.Submitted) -> None:
-        """Nothing typed is no answer yet."""
+        """Nothing typed is no answer yet, and something else is none: what is typed next is for this line still."""
         typed = message.value.strip()
-        if typed:
-            self.dismiss(typed in {self._word, f"#{self._word}"})
+        if typed in {self._word, f"#{self._word}"}:
+            self.dismiss(True)
+        elif typed:
+            message.input.clear()
+            said = self.query_one("#said", Page)
+            lines = wrapped(f"That is not {self._word}; nothing was done.", WIDTH, Role.WARNING)
+            said.styles.height = len(lines)
+            said.show(lines)
 
     def action_leave(self) -> None:
         self.dismiss(False)

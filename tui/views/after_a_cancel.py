@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine import ChildJob, Status, remaining
-from engine.jobs import CANNOT_STOP, WRITING_BACK
+from engine import ChildJob, Status
+from tui.after_a_cancel import what_follows
 from tui.keymap import key_of
-from tui.text import time_left
 
 
-def after_a_cancel(children: Sequence[ChildJob], now: int) -> str:
-    """What becomes of these children, which are not over, if they are cancelled now: in a sentence or a few."""
-    running = [child for child in children if child.status is Status.RUNNING]
-    said = [_goes_on(child, now, name_it=len(children) > 1) for child in running if _cannot_stop(child)]
-    if not all(map(_cannot_stop, running)):
-        said.append("What runs is stopped as soon as that is safe for the data.")
+def after_a_cancel(children: Sequence[tuple[ChildJob, str]], now: int) -> str:
+    """What becomes of these children, each with its target, which are not over, if they are cancelled now."""
+    running = [(child, target) for child, target in children if child.status is Status.RUNNING]
+    name_it = len(children) > 1
+    said = [
+        _goes_on(child, target, now, called=child.operation.value if name_it else "it") for child, target in running
+    ]
     if len(running) < len(children):
         said.append("What waits does not start." if running else "It has not begun, and does not start.")
-    return " ".join(said)
+    return " ".join(dict.fromkeys(said))
 
 
-def _cannot_stop(child: ChildJob) -> bool:
-    return child.progress.phase in CANNOT_STOP
+def _goes_on(child: ChildJob, target: str, now: int, *, called: str) -> str:
+    by_force = f"{key_of('cancel')} again ends it by force"
+    phrases = what_follows(child, target, now, by_force=by_force, called=called)
+    # Neither a key nor the name of an operation has a capital.
+    return " ".join(f"{_capital(one) if one.startswith(('it ', 'leaves: ')) else one}." for one in phrases)
 
 
-def _goes_on(child: ChildJob, now: int, *, name_it: bool) -> str:
-    which = child.operation.value if name_it else "It"
-    does = "is writing back" if child.progress.phase == WRITING_BACK else "is finishing"
-    left = time_left(remaining(child, now))
-    how_long = f", about {left}" if left else ""
-    again = f"{key_of('cancel')} again ends it by force"
-    return f"{which} {does}, which cannot be interrupted{how_long}: it will complete. {again}."
+def _capital(phrase: str) -> str:
+    return phrase[0].upper() + phrase[1:]

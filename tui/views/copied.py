@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from engine import ChildJob, JobId, ParentJob
+from engine import ChildJob, JobId, Operation, ParentJob, Status
 from tui.views.detail import current_step
 from tui.views.status import child_of
 
 if TYPE_CHECKING:
-    from engine import Plan
+    from engine import Advice, Plan
+
+_WHAT_WAS_SAID: Final = {
+    Status.FAILED: ("the error", "the errors"),
+    Status.CANCELLED: ("what the cancel left", "what the cancels left"),
+    Status.SKIPPED: ("why it was skipped", "why they were skipped"),
+}
+"""What the text of an operation that has ended so is, of one and of several: what weighs most comes first."""
 
 
 def copied_job(parent: ParentJob, job: JobId, row: str) -> tuple[str, str]:
-    """What it is, and its text: the errors where something failed, else the SQL of an operation, else the row."""
+    """What it is, and its text: the errors, or what else its end left to say, else the SQL, else the row."""
     child = child_of(parent, job)
     children = [child] if child else parent.children
-    errors = [one.error for one in children if one.error]
-    if errors:
-        return "the error" if len(errors) == 1 else "the errors", "\n".join(errors)
+    for status, (one, several) in _WHAT_WAS_SAID.items():
+        if texts := [child.error for child in children if child.error and child.status is status]:
+            return one if len(texts) == 1 else several, "\n".join(texts)
     if child is not None and (sql := _sql(child)):
         return "the SQL", sql
     return "this row", row
@@ -30,6 +37,17 @@ def _sql(child: ChildJob) -> str:
     if current_step(child) is None:
         return ""
     return statements(step.command for step in child.steps if step.attempt == child.attempt)
+
+
+def copied_operation(operation: Operation, plan: Plan | None, advice: Iterable[Advice]) -> tuple[str, str]:
+    """What it would execute, where that is known; else its name, and why it is needed or cannot run."""
+    name = operation.value
+    planned = next((one for one in plan.operations if one.operation is operation), None) if plan else None
+    if planned is not None and planned.steps:
+        return f"the SQL of {name}", statements([*planned.settings, *(step.command for step in planned.steps)])
+    why = (planned.refused or planned.not_needed) if planned is not None else None
+    why = why or next((one.reason for one in advice if one.operation is operation), None)
+    return (f"{name} and why", f"{name}: {why}") if why else (f"the name of {name}", name)
 
 
 def copied_plan(plans: Iterable[Plan]) -> str:

@@ -94,11 +94,14 @@ def examining(state: TargetState, number: int) -> str:
     return f"Looking at all of {what}, however long that takes; {key_of('examine')} again ends it.{wait}"
 
 
-def no_jobs(width: int, *, read_only: bool) -> list[Line]:
-    key = key_of("plan" if read_only else "run")
+def no_jobs(width: int, *, read_only: bool, has_target: bool) -> list[Line]:
+    shows = "{plan}" if read_only else "{run}"
+    how = f"Choose in Operations ({{pane-2}}), then press {shows} to see what they would do."
     return [
         *wrapped("No job yet.", width),
-        *wrapped(f"Choose operations at the left, then press {key} to see what they would do.", width, Role.DIM),
+        *(
+            wrapped(with_keys(how), width, Role.DIM) if has_target else []
+        ),  # without one, a welcome says what comes first
     ]
 
 

@@ -9,12 +9,17 @@ from tui.actions import ACTIONS, BY_ID, Place
 from tui.keymap import key_of, shown_keys
 from tui.views.line import Line, Role, Span, line, wrapped
 
+_STAY: Final = frozenset({"back", "help", "quit"})
+
 
 def footer_line(ids: Sequence[str], width: int) -> Line:
-    """The keys of these actions. Where they do not fit, those before the last two give way from the right."""
+    """The keys of these actions. Where they do not fit, they give way from the right, but the way out and help stay."""
     actions = [BY_ID[name] for name in ids]
     while len(actions) > 2 and sum(len(key_of(a.id)) + len(a.label) + 3 for a in actions) > width:
-        del actions[-3]
+        others = [n for n, action in enumerate(actions) if action.id not in _STAY]
+        if not others:
+            break
+        del actions[others[-1]]
     spans: list[Span] = []
     for action in actions:
         spans += [(f" {key_of(action.id)}", Role.KEY), (f" {action.label} ", Role.TEXT)]

@@ -12,7 +12,8 @@ from tui.views.status import is_cancelling, reason_in_words
 from tui.views.times import moment
 
 WHAT_TO_DO = {
-    Reason.TARGET_BUSY: "Another connection held a lock. Press {retry} to try again, or raise the lock timeout.",
+    Reason.TARGET_BUSY: "Another connection held a lock. Press {retry} to try again. "
+    "A longer lock_timeout in the config file is for jobs of the next session.",
     Reason.REFUSED: "Nothing was touched. Put right what the message names, then press {retry}.",
     Reason.OWNER_LOST: "Its worker died, and it was not to be tried once more. Press {retry} to try again.",
     Reason.PREVIOUS_FAILED: "An earlier operation failed, and the request says to stop. Press {retry} to try again.",

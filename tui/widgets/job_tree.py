@@ -53,6 +53,7 @@ class JobTree(ItemList):
         self._clock = clock
         self._name_of = name_of
         self._read_only = read_only
+        self._has_target = True
         self._parents: dict[int, ParentJob] = {}
         self._expanded: dict[int, bool] = {}
         self._unfolded_by_itself: set[int] = set()
@@ -84,6 +85,12 @@ class JobTree(ItemList):
         self._loaded = True
         self._forget_the_old()
         self._show_rows()
+
+    def say_whether_there_is_a_target(self, has_target: bool) -> None:
+        """On which depends what is said where there is no job."""
+        if self._has_target != has_target:
+            self._has_target = has_target
+            self._show_rows()
 
     def unfold(self, parent_id: int) -> None:
         """Show a parent's children, as soon as it is there, unless the user has hidden them."""
@@ -126,7 +133,8 @@ class JobTree(ItemList):
 
     def _show_rows(self) -> None:
         rows = [row for parent_id in sorted(self._rows, reverse=True) for row in self._rows[parent_id]]
-        self.show(rows or (no_jobs(self.columns, read_only=self._read_only) if self._loaded else []))
+        hint = no_jobs(self.columns, read_only=self._read_only, has_target=self._has_target) if self._loaded else []
+        self.show(rows or hint)
         marks = f"{len(self.marks)} marked, " if self.marks else ""
         self.subtitled(marks + summary(self._parents.values()))
 

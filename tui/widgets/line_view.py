@@ -73,7 +73,8 @@ class LineView(ScrollView, can_focus=True):
         self.virtual_size = Size(0, self.line_count)
         if self.KEEPS_HEIGHT and self.container_size:
             # Textual would find out only as it lays out, whether there is a scroll bar now, and lay out once more.
-            self._scroll_update(self.virtual_size)
+            self.show_vertical_scrollbar = self.line_count > self.container_size.height
+            self.scroll_y = self.validate_scroll_y(self.scroll_y)
 
     def render_line(self, y: int) -> Strip:
         index = y + self.scroll_offset.y

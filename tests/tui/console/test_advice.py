@@ -129,6 +129,18 @@ async def test_what_there_was_no_time_for_is_looked_at_where_somebody_wants_to_k
         assert console.message == "Everything was looked at."
 
 
+async def test_where_one_of_several_cannot_be_looked_at_it_is_not_said_that_all_were(
+    sales: Path, tmp_path: Path, clock: Clock
+) -> None:
+    other = tmp_path / "app.db"
+    other.write_bytes(sales.read_bytes())
+    async with open_console(STORE, entry(), entry("app.db"), clock=clock) as console:
+        await console.press("1", "space", "down", "space")
+        other.unlink()
+        await console.press("x")
+        assert console.message == "Not everything could be looked at."
+
+
 async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     advise, ended = Engine.advise, asyncio.Event()
 

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from engine import ChildJob, Operation, Progress, Status
+from engine import ChildJob, JobId, Operation, Progress, Status
 from engine.jobs import FINISHING
+from tests.tui.jobs import parent
+from tui.commands.report import cancel_lines
 from tui.views.after_a_cancel import after_a_cancel
 
 NOW = 60_000_000
+TARGET = "sqlite:///sales.db"
 WRITING = ChildJob(
     parent_id=7,
     ordinal=1,
@@ -21,8 +24,11 @@ WRITING = ChildJob(
 )
 COPYING = replace(WRITING, progress=replace(WRITING.progress, phase="copying"))
 WAITS = ChildJob(parent_id=7, ordinal=2, operation=Operation.ANALYZE, status=Status.PENDING)
-GOES_ON = "is writing back, which cannot be interrupted, about 0:10 left: it will complete. c again ends it by force."
-STOPS = "What runs is stopped as soon as that is safe for the data."
+GOES_ON = "is writing back, which cannot be interrupted: it will complete, about 0:10 left. c again ends it by force."
+STOPS = (
+    "ends as soon as that is safe for the data. "
+    "Leaves: nothing changed, while it copies; once it writes back it can only finish."
+)
 
 
 @pytest.mark.parametrize(
@@ -30,10 +36,11 @@ STOPS = "What runs is stopped as soon as that is safe for the data."
     [
         ([WRITING], f"It {GOES_ON}"),
         ([WRITING, WAITS], f"vacuum {GOES_ON} What waits does not start."),
-        ([COPYING], STOPS),
-        ([COPYING, WAITS], f"{STOPS} What waits does not start."),
+        ([COPYING], f"It {STOPS}"),
+        ([COPYING, WAITS], f"vacuum {STOPS} What waits does not start."),
+        ([COPYING, replace(COPYING, parent_id=8)], f"vacuum {STOPS}"),
         ([WAITS], "It has not begun, and does not start."),
-        ([replace(COPYING, ordinal=2), WRITING], f"vacuum {GOES_ON} {STOPS}"),
+        ([WRITING, replace(COPYING, ordinal=2)], f"vacuum {GOES_ON} vacuum {STOPS}"),
         (
             [replace(WRITING, progress=Progress(phase=FINISHING))],
             "It is finishing, which cannot be interrupted: it will complete. c again ends it by force.",
@@ -41,4 +48,12 @@ STOPS = "What runs is stopped as soon as that is safe for the data."
     ],
 )
 def test_what_follows_from_a_cancel(children: list[ChildJob], said: str) -> None:
-    assert after_a_cancel(children, NOW) == said
+    assert after_a_cancel([(child, TARGET) for child in children], NOW) == said
+
+
+def test_it_is_said_in_the_words_of_the_command_line() -> None:
+    job = parent(COPYING)
+    lines = list(cancel_lines(job, job, JobId(job.id), NOW))
+    assert [line.strip().lower() for line in lines[1:3]] == [
+        sentence.lower().rstrip(".") for sentence in after_a_cancel([(COPYING, TARGET)], NOW).split(". ")
+    ]

@@ -32,6 +32,7 @@ from tests.tui.console.harness import (
 from tui.actions import ACTIONS
 from tui.app import DbtendApp
 from tui.screens import main, targets
+from tui.screens.main import MainScreen
 from tui.widgets import job_tree
 from tui.widgets.history_list import HistoryList
 from tui.widgets.item_list import ItemList
@@ -490,3 +491,26 @@ async def test_a_target_that_was_locked_is_looked_at_again(
                 assert console.lines("#targets")[0].split() == [">", "sales.db", "soon"]
                 assert isinstance(app.screen, main.MainScreen)
                 assert not app.screen.looks_again
+
+
+async def test_the_footer_is_made_once_for_all_that_happens_together(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        screen, asked = console.app.screen, list[str]()
+        assert isinstance(screen, MainScreen)
+        can = MainScreen.can
+
+        def noted(self: MainScreen, action_id: str) -> bool:
+            asked.append(action_id)
+            return can(self, action_id)
+
+        monkeypatch.setattr(MainScreen, "can", noted)
+        for _ in range(3):
+            screen.refresh_footer()
+        await console.settle()
+        assert sorted(asked) == sorted(screen.FOOTER)
+        await console.press("3")
+        assert "cancel" not in console.text("#footer")
+        await add_running_job(seeded.store, seeded.owner, clock)
+        await console.until(lambda: " c cancel " in console.text("#footer"))

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import EngineName, Operation, OperationPlan, Plan, PlannedStep
+from engine import EngineName, OnDuplicate, Operation, OperationPlan, Plan, PlannedStep, Status
+from engine.execution import Outcome, Report
+from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, add_failed_job, entry, open_console
 from tui.clipboard import MOST, into_file, is_reachable, osc52, through_tmux
@@ -84,10 +86,45 @@ async def test_a_row_and_where_a_database_is(
         await console.press("1", "y")
         assert copied(sent) == "sales.db"
         sent.clear()
-        await console.press("2", "y")
-        assert copied(sent).startswith("[ ] vacuum")
         await console.press("3", "y")
         assert console.message == "Nothing to copy here."
+
+
+async def test_an_operation_that_is_offered_is_the_sql_that_would_run(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        sent = written(console, monkeypatch)
+        await console.press("2", "down", "y")
+        assert copied(sent).splitlines()[-1] == 'ANALYZE main."orders";'
+        assert console.message.startswith("Copied the SQL of analyze (")
+
+
+async def test_an_operation_whose_sql_is_not_known_is_its_name_and_why(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        sent = written(console, monkeypatch)
+        await console.press("2")
+        sales.rename("away.db")
+        await console.press("y")
+        assert copied(sent).startswith("vacuum: ")
+        assert console.message.startswith("Copied vacuum and why (")
+
+
+async def test_of_a_job_that_was_cancelled_what_the_cancel_left(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = "stopped before the copy took the place of the database, which is as it was"
+    (parent_id,) = await seeded.store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    claim = await seeded.store.claim(seeded.owner, [parent_id])
+    assert claim is not None
+    await seeded.store.finish(claim, Outcome(status=Status.CANCELLED, error=left), Report())
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        sent = written(console, monkeypatch)
+        await console.press("3", "y")
+        assert copied(sent) == left
+        assert console.message == f"Copied what the cancel left ({len(left)} B)."
 
 
 async def test_what_is_too_long_goes_into_a_file_for_its_user_only(

@@ -79,15 +79,17 @@ async def test_what_hangs_is_ended_and_then_looked_after(
             await store.finish(claim, CANCELLED, Report())
 
 
-@pytest.mark.parametrize("keys", [["escape"], ["enter", "escape"], ["y", "enter"], [*"q1.1", "enter"], ["1", "enter"]])
+@pytest.mark.parametrize("typed", ["", "\n", "y\n", "q1.1\n", "1\n"])
 async def test_everything_but_the_id_leaves_it_as_it_is(
-    sales: Path, store: SqliteStore, hung: Process, clock: Clock, keys: list[str]
+    sales: Path, store: SqliteStore, hung: Process, clock: Clock, typed: str
 ) -> None:
     async with open_console(store.path, entry(), clock=clock) as console:
         await ask_to_stop(console)
         await console.press("c")
         assert isinstance(console.app.screen, TypedConfirmScreen)
-        await console.press(*keys)
+        await console.press(*("enter" if key == "\n" else key for key in typed))
+        assert console.lines("#said") == ["That is not 1.1; nothing was done." if typed.strip() else ""]
+        await console.press("escape")
         assert console.screen_name == "MainScreen"
         assert (await store.job(1)).children[0].force_requested_at is None
         assert [worker.alive for worker in await store.workers()] == [True]

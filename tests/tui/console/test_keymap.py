@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from engine.errors import UsageError
 from tui import keymap
 from tui.actions import ACTIONS, BY_ID, Place, may_meet
+from tui.screens.help import HelpScreen
+from tui.screens.history import HistoryScreen
+from tui.screens.job import JobScreen
+from tui.screens.target_form import TargetFormScreen
 from tui.views.keys import footer_line, help_document
 
 
@@ -53,6 +57,16 @@ def test_another_key_is_shown_wherever_the_action_is_named() -> None:
     assert " R retry " in footer_line(["retry", "help", "quit"], 80).text
     assert any(line.text.split()[:2] == ["R", "retry"] for line in help_document(120))
     assert keymap.remapped() == {"retry": "R", "pin": "f5,M"}
+
+
+@pytest.mark.parametrize("width", [24, 60, 80])
+@pytest.mark.parametrize("ids", [JobScreen.FOOTER, HistoryScreen.FOOTER, HelpScreen.FOOTER, TargetFormScreen.FOOTER])
+def test_where_it_gets_narrow_the_way_back_is_the_last_to_go(ids: tuple[str, ...], width: int) -> None:
+    keymap.use({"back": "f2", "leave": "f2", "close-commands": "f2"})
+    text = footer_line(ids, width).text
+    assert " f2 back " in text
+    assert (" ? help " in text) == ("help" in ids)
+    assert len(text) <= width
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ async def test_all_that_are_marked_are_cancelled(sales: Path, seeded: Seeded, cl
             "Cancel 2 marked jobs?",
             "#3 vacuum on app.db",
             "#2 vacuum analyze reindex optimize on sales.db",
-            "What runs is stopped as soon as that is safe for the",
-            "data. What waits does not start.",
+            "analyze ends as soon as that is safe for the data.",
+            "Leaves: the tables done so far have new statistics,",
         ]
         assert "1 of 3 marked are over already." in console.lines("#text")
         await console.press("n")

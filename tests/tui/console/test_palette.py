@@ -13,6 +13,8 @@ from tui.actions import ACTIONS
 from tui.screens.palette import PaletteScreen
 from tui.views.palette import Command, Kind, commands, matching, palette_rows
 
+BOUND = {"cancel", "retry", "pin"}
+
 
 def everything() -> list[Command]:
     bound = {action.id for action in ACTIONS}
@@ -24,8 +26,30 @@ def names(typed: str) -> list[str]:
 
 
 def test_what_cannot_be_done_is_not_offered() -> None:
-    offered = commands({"cancel", "retry", "pin"}, lambda name: name != "cancel", themes=(), theme="", refresh=1)
+    offered = commands(BOUND, lambda name: name != "cancel", themes=(), theme="", refresh=1)
     assert [c.name for c in offered if c.kind is Kind.ACTION] == ["retry", "pin", "unpin"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        ("cancel", "cancel works on a job that is not over."),
+        ("canc", "cancel works on a job that is not over."),
+        ("submit", "submit works in a plan of which something can run."),
+        ("filter", "filter works in the history."),
+    ],
+)
+def test_of_what_can_be_done_only_elsewhere_that_is_said(typed: str, why: str) -> None:
+    known = commands(BOUND, lambda name: name != "cancel", themes=(), theme="", refresh=1)
+    assert [row.text for row in palette_rows(matching(known, typed), 72)] == [why]
+    assert {c.kind for c in matching(known, "i")} == {Kind.ACTION}
+    assert Kind.ELSEWHERE not in {c.kind for c in matching(known, "old history")}
+
+
+def test_of_what_a_console_that_is_read_only_does_not_do_that_is_said() -> None:
+    known = commands(BOUND, lambda _: False, themes=(), theme="", refresh=1, is_barred=lambda name: name == "retry")
+    (row,) = palette_rows(matching(known, "retry"), 100)
+    assert row.text == "This console is read-only: it looks at everything and does not retry."
 
 
 def test_names_come_before_explanations() -> None:
@@ -43,7 +67,7 @@ def test_a_number_is_a_job(typed: str) -> None:
 @pytest.mark.parametrize("width", [40, 58, 72])
 def test_rows_fit(width: int) -> None:
     assert all(len(row.text) <= width for row in palette_rows(everything(), width))
-    assert palette_rows([], width)[0].text == "No such command here."
+    assert palette_rows([], width)[0].text == "There is no such command."
 
 
 async def test_a_command_is_done_where_it_was_asked_for(sales: Path, seeded: Seeded, clock: Clock) -> None:
@@ -74,8 +98,24 @@ async def test_a_job_is_opened_by_its_number(sales: Path, seeded: Seeded, clock:
         await console.press("colon", *"1.2", "enter")
         assert console.screen_name == "JobScreen"
         assert console.app.screen.job_at_hand[1] == JobId(1)  # type: ignore[attr-defined]
-        await console.press("escape", "colon", *"77", "enter")
-        assert "there is no such job" in console.lines("#page")[0]
+        await console.press("escape", "colon", *"1.1", "enter")
+        assert console.screen_name == "JobScreen"
+
+
+@pytest.mark.parametrize("job", ["77", "1.9"])
+async def test_a_job_that_is_not_there_is_not_opened(job: str, sales: Path, seeded: Seeded, clock: Clock) -> None:
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("colon", *job, "enter")
+        assert console.screen_name == "MainScreen"
+        assert console.message == f"There is no job {job}."
+
+
+async def test_what_cannot_be_done_here_is_not_done(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("colon", *"retry", "enter")
+        assert console.screen_name == "PaletteScreen"
+        assert console.lines("#commands") == ["retry works on a job that is over."]
 
 
 async def test_the_pace_of_looks(sales: Path, seeded: Seeded, clock: Clock) -> None:
@@ -97,7 +137,6 @@ async def test_only_the_terminals_own_colours_where_none_are_wanted(
         assert console.app.theme == "ansi-dark"
         await console.press("C")
         assert [line.split()[0:2] for line in console.lines("#commands")] == [
-            ["theme", "Choose"],
             ["theme", "ansi-dark"],
             ["theme", "ansi-light"],
         ]

@@ -39,7 +39,7 @@ async def test_what_locks_everybody_out_is_asked_for_by_name(database: Database,
         await console.until(lambda: any("FULL" in line for line in console.lines("#page")))
         await console.press("enter")
         assert console.screen_name == "TypedConfirmScreen"
-        await console.press("n", "o", "enter")
+        await console.press("n", "o", "enter", "escape")
         assert console.screen_name == "PlanScreen"
         assert console.message == "Nothing was done."
         await console.press("enter", *"shop", "enter")

@@ -173,7 +173,7 @@ async def test_a_message_does_not_show_in_a_window_that_is_too_small(sales: Path
         await console.until(lambda: console.standing)
         await console.press("c")
         await console.pilot.resize_terminal(58, 12)
-        await console.until(lambda: console.text("#too-small") == "Too small: 58 x 12. dbtend needs 60 x 15.")
+        await console.until(lambda: console.text("#too-small") == "Too small: 58 x 12. Needs 60 x 15. q leaves.")
         shown = {widget.id for widget in console.app.screen.children if widget.display}
         assert shown == {"too-small"}
 

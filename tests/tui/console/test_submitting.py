@@ -29,8 +29,10 @@ async def test_what_blocks_everyone_in_production_is_run_once_its_name_was_typed
         assert console.screen_name == "TypedConfirmScreen"
         assert console.lines("#text")[:2] == ["Run this on sales.db [PROD]?", "PROD: vacuum blocks everyone meanwhile."]
         await console.press(*"app.db", "enter")
+        assert console.lines("#said") == ["That is not sales.db; nothing was done."]
+        await console.press("escape")
         assert console.screen_name == "PlanScreen"
-        await console.press("enter", "escape")
+        assert console.message == "Nothing was done."
         assert await jobs(console) == []
         await console.press("enter", *"sales.db", "enter")
         assert console.screen_name == "MainScreen"

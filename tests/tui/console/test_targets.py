@@ -647,3 +647,15 @@ async def test_a_database_that_is_gone(size: Size, sales: Path, clock: Clock, lo
         sales.unlink()
         await glance(console)
         assert looks_right(console.app)
+
+
+async def test_where_there_is_no_job_the_pane_to_begin_in_is_named_once_there_is_a_target(
+    sales: Path, clock: Clock
+) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        assert console.lines() == ["No job yet."]
+        await console.press("A", *"sales.db", "enter")
+        hint = "Choose in Operations (2), then press r to see what they would do."
+        assert " ".join(console.lines()) == f"No job yet. {hint}"
+        await console.press("1", "D", "y")
+        assert console.lines() == ["No job yet."]

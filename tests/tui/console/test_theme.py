@@ -10,9 +10,11 @@ from textual.app import App
 from textual.color import Color
 
 from engine import Operation
+from engine.config_file import ConfigFile
 from engine.errors import UsageError
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_failed_job, entry, open_console
+from tui.saved_targets import SavedTargets
 from tui.theme import ANSI_THEMES, THEMES, looks_of, offered_themes, suitable_theme
 from tui.views.line import Role
 
@@ -80,6 +82,50 @@ async def test_theme(
         await console.press("3", "l", "down", "colon", *f"theme {name}", "enter", "down")
         assert console.app.theme == name
         assert looks_right(console.app)
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("", '[console]\ntheme = "high-contrast"\n'),
+        (
+            "# ours\n[console]\nmouse = false  # no\n",
+            '# ours\n[console]\nmouse = false  # no\ntheme = "high-contrast"\n',
+        ),
+    ],
+)
+async def test_what_is_chosen_is_kept_in_the_config_file(text: str, after: str, sales: Path, clock: Clock) -> None:
+    path = Path("config.toml")
+    path.write_text(text)
+    file = ConfigFile(path)
+    saved = SavedTargets(file, file.load())
+    async with open_console(Path("jobs.db"), entry(), clock=clock, saved=saved) as console:
+        await console.press("C", *"high", "enter")
+        assert console.app.theme == "high-contrast"
+        assert console.message == "Colours of high-contrast, saved in config.toml."
+        assert path.read_text() == after
+
+
+async def test_where_it_cannot_be_kept_that_is_said(sales: Path, clock: Clock) -> None:
+    file = ConfigFile(Path("config.toml"))
+    saved = SavedTargets(file, file.load())
+    async with open_console(Path("jobs.db"), entry(), clock=clock, saved=saved) as console:
+        file.path.write_text("[console")
+        await console.press("C", *"high", "enter")
+        assert console.app.theme == "high-contrast"
+        assert console.message.startswith("Colours of high-contrast, for this session: config.toml")
+
+
+async def test_a_console_that_is_read_only_keeps_nothing(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    file = ConfigFile(Path("config.toml"))
+    saved = SavedTargets(file, file.load())
+    async with open_console(seeded.path, entry(), clock=clock, saved=saved, read_only=True) as console:
+        await console.press("C", *"high", "enter")
+        assert console.message == (
+            'Colours of high-contrast, for this session; theme = "high-contrast" below [console] in the config file '
+            "keeps them."
+        )
+        assert not file.path.exists()
 
 
 @pytest.mark.parametrize("keys", [("P",), ("r", "enter"), ("colon",)], ids=["question", "typed", "commands"])

@@ -1,0 +1,34 @@
+"""What follows from a cancel for what runs: in the same words before it is asked for and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from engine import ChildJob, look, remaining
+from engine.errors import DbtendError
+from engine.jobs import CANNOT_STOP, WRITING_BACK
+from tui.text import time_left
+
+
+def cannot_stop(child: ChildJob) -> bool:
+    return child.progress.phase in CANNOT_STOP
+
+
+def what_follows(child: ChildJob, target: str, at: int, *, by_force: str, called: str = "it") -> Iterator[str]:
+    """In phrases without a period.
+
+    Args:
+        at: the time now.
+        by_force: how it is ended all the same, where it cannot be interrupted.
+        called: what the child is called.
+    """
+    if cannot_stop(child):
+        does = "writing back" if child.progress.phase == WRITING_BACK else "finishing"
+        left = time_left(remaining(child, at))
+        yield f"{called} is {does}, which cannot be interrupted: it will complete" + (f", about {left}" if left else "")
+        yield by_force
+    else:
+        yield f"{called} ends as soon as that is safe for the data"
+        with suppress(DbtendError):  # a kind of database that this machine has no driver for
+            yield f"leaves: {look.after_cancel(target, child.operation)}"
