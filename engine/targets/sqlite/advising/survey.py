@@ -17,7 +17,7 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.shape import read_tables, set_after
-from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.files import changed_at, file_size
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -67,13 +67,17 @@ async def survey(
         leaves, unseen = (
             await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
         )
+    log = path + "-wal"
+    wal_size, *changed = await asyncio.to_thread(lambda: (file_size(log), changed_at(path), changed_at(log)))
     return Condition(
         pages=pages,
         page_size=page_size,
         free_pages=free_pages,
         gives_pages_back=auto_vacuum == catalog.INCREMENTAL,
         is_wal=journal_mode == "wal",
-        wal_size=await asyncio.to_thread(file_size, path + "-wal"),
+        wal_size=wal_size,
+        changed_at=changed[0],
+        log_changed_at=changed[1],
         leaves=leaves,
         unseen=unseen,
         statistics=tuple(statistics),
