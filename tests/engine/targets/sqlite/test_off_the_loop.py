@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from engine.advice import Past
-from engine.jobs import Operation
+from engine.jobs import Operation, Options
 from engine.targets.sqlite.target import SqliteTarget
+from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database
 
 
@@ -68,4 +69,15 @@ async def test_a_look_asks_the_disk_in_a_thread(
     async with target.look(lock_timeout=1, read_only=read_only) as look:
         await look.info()
         await look.advise(Past(now=0), budget=3)
+    assert asked_on_the_loop == []
+
+
+@pytest.mark.parametrize("operation", SQLITE_OPERATIONS)
+async def test_planning_asks_the_disk_in_a_thread(
+    tmp_path: Path, asked_on_the_loop: list[str], operation: Operation
+) -> None:
+    target = database(tmp_path, "a.db")
+    asked_on_the_loop.clear()
+    async with target.connect(lock_timeout=1) as session:
+        await session.plan(operation, Options())
     assert asked_on_the_loop == []
