@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
-from tui.effects import effect, remedy, steps_taken
+from tui.effects import effect, found_damage, steps_taken
 from tui.facts import changes, table, text
 from tui.keymap import with_keys
 from tui.text import percent, plain, time_left
@@ -31,7 +31,7 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     lines = [line(*head, fit(_in_short(child, now, room), room))]
     lines += remarks(parent, child, width)
     if child.reason is Reason.OPERATION_ERROR:
-        again = "" if remedy(child) else ", {retry} to try again"
+        again = "" if found_damage(child) else ", {retry} to try again"
         lines += wrapped(with_keys(f"Press {{open}} for every step and its error{again}."), width)
     if again := earlier_attempt(child, now):
         lines += wrapped(again, width, Role.DIM)
