@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -140,6 +141,27 @@ async def test_after_a_vacuum_half_filled_pages_are_known_without_a_look(
         db.execute("DELETE FROM item WHERE rowid % 2")
         db.commit()
     assert (await vacuum()).level is Level.UNKNOWN
+
+
+async def test_a_copy_that_was_put_in_its_place_is_not_taken_for_what_was_vacuumed_or_checked(
+    engine: Engine, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.advising.survey.BYTES_A_SECOND", 1)
+    monkeypatch.setattr("engine.targets.sqlite.advising.thresholds.VACUUM_SOON", (0.5, 1))
+    with closing(sqlite3.connect(sales)) as db:
+        db.execute("CREATE TABLE bill(item INTEGER REFERENCES 'group'(id))")
+        db.execute("INSERT INTO bill VALUES (-1)")
+        db.commit()
+    older = shutil.copy2(sales, tmp_path / "older.db")
+    await carried_out(engine, Request(target=str(sales), operations=(Operation.VACUUM, Operation.CHECK)))
+
+    async def seen() -> tuple[Level, bool]:
+        advice = {one.operation: one for one in await engine.advise(str(sales))}
+        return advice[Operation.VACUUM].level, advice[Operation.CHECK].is_needed
+
+    assert await seen() == (Level.NONE, False)
+    shutil.copy2(older, sales)  # with the time at which it was written
+    assert await seen() == (Level.UNKNOWN, True)
 
 
 async def test_a_backup_is_remembered(engine: Engine, sales: Path, tmp_path: Path) -> None:

@@ -96,12 +96,14 @@ def last_change(path: str) -> tuple[int, int]:
 
 
 def changed_at(path: str) -> Micros | None:
-    """When something was last written to the file; None where there is none, or nothing in it."""
+    """When something was last written to the file, or another was put in its place; None where there is none, or
+    nothing in it."""
     try:
         status = Path(path).stat()
     except OSError:
         return None
-    return status.st_mtime_ns // 1_000 if status.st_size else None
+    # Who restores a copy may give it the time of writing that it had; this one nobody can set.
+    return status.st_ctime_ns // 1_000 if status.st_size else None
 
 
 def temporary_directory() -> str | None:
