@@ -41,11 +41,39 @@ class Advice:
     """What it is needed for; none: the whole database."""
     check: CheckLevel | None = None
     """How thorough a check is needed."""
+    by_hand: bool = False
+    """Whether somebody has to put something right first: before that it would only say the same again."""
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether there is something to do about it."""
+        return self.level in {Level.NOW, Level.SOON}
 
     @property
     def is_needed(self) -> bool:
-        """Whether it is known to be."""
-        return self.level in {Level.NOW, Level.SOON}
+        """Whether it is known that to run it is what there is to do."""
+        return self.is_urgent and not self.by_hand
+
+
+@frozen(kw_only=True)
+class Found:
+    """That a check found something."""
+
+    job: int
+    at: Micros
+    findings: int
+    orphans: int = 0
+    """Rows that refer to rows which are not there."""
+    is_all: bool = True
+    """Whether another check of the same file could find nothing more."""
+
+
+@frozen
+class Run:
+    """A job that completed, and when it was over."""
+
+    job: int
+    at: Micros
 
 
 @frozen(kw_only=True)
@@ -63,6 +91,10 @@ class Past:
     """What else the last check found damaged."""
     broken_rule: str | None = None
     """What the last check found that is no damage: rows, or foreign keys, that break a rule of the schema."""
+    found: Found | None = None
+    """The newest check that found something which counts still."""
+    vacuumed: Run | None = None
+    """The newest job in which VACUUM completed."""
     backed_up_at: Micros | None = None
     """When a backup last completed."""
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from engine.mounts import Mount, mount_of, mounts
 from engine.values import frozen
+from engine.words import counted
 
 
 class Use(StrEnum):
@@ -126,15 +127,27 @@ def locked_by(path: str) -> str:
 
 def in_words(holders: Sequence[Holder]) -> str:
     """`process 4711 (python3 app.py) reads it and process 12 (sqlite3) has it open`; "" for nobody."""
-    named = [_sentence(holder) for holder in holders[:_NAMED_HOLDERS]]
-    if more := len(holders) - len(named):
-        named.append(f"{more} more {'process uses' if more == 1 else 'processes use'} it")
-    return " and ".join(filter(None, [", ".join(named[:-1]), *named[-1:]]))
+    said = [f"{_name(holder)} {holder.lock}" for holder in holders[:_NAMED_HOLDERS]]
+    if more := len(holders) - len(said):
+        said.append(f"{more} more {'process uses' if more == 1 else 'processes use'} it")
+    return _joined(said)
 
 
-def _sentence(holder: Holder) -> str:
+def named(holders: Sequence[Holder]) -> str:
+    """`process 4711 (python3 app.py) and process 12 (sqlite3)`."""
+    names = [_name(holder) for holder in holders[:_NAMED_HOLDERS]]
+    if more := len(holders) - len(names):
+        names.append(counted(more, "more process"))
+    return _joined(names)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
+def _name(holder: Holder) -> str:
     who = "a process that Linux does not name" if holder.pid is None else f"process {holder.pid}"
-    return f"{who} ({holder.command}) {holder.lock}" if holder.command else f"{who} {holder.lock}"
+    return f"{who} ({holder.command})" if holder.command else who
 
 
 def parse_locks(text: str) -> Iterator[HeldLock]:

@@ -83,6 +83,20 @@ class Reason(StrEnum):
     TARGET_BUSY = "target_busy"
 
 
+IN_FEW_WORDS: Final = {
+    Reason.TIME_LIMIT: "past its limit",
+    Reason.PREVIOUS_FAILED: "earlier failed",
+    Reason.OWNER_LOST: "worker died",
+}
+"""Where the name of a reason would not say enough."""
+
+
+def names_of(reason: Reason) -> frozenset[str]:
+    """All that a person may read for a reason: `target_busy`, `target busy`."""
+    name = reason.value.replace("_", " ")
+    return frozenset({reason.value, name, IN_FEW_WORDS.get(reason, name)})
+
+
 class OnFailure(StrEnum):
     """What happens to those that come after one that failed."""
 

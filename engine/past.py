@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from engine.advice import Past
+from engine.advice import Found, Past, Run
 from engine.estimates import RUNS
 from engine.jobs import CheckLevel, ChildJob, Facts, JobId, Micros, Operation, ParentJob, Status
 from engine.values import frozen
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 REMEMBERED: Final = 90 * 86_400 * 1_000_000
 """Microseconds: what is older says little of the database as it is, and is looked for in vain where jobs are many."""
+MOST_FINDINGS: Final = 100
+"""A check that has found as many looks no further."""
 JOBS_LOOKED_AT: Final = 50
 """The newest that many with an operation."""
 
@@ -41,6 +43,8 @@ async def past_of(store: Store, target: str, now: Micros) -> Past:
         rebuilt_indexes=tuple(name for name in checked.damaged if name not in damaged),
         damage=checked.damage,
         broken_rule=checked.broken_rule,
+        found=checked.found,
+        vacuumed=vacuumed(await newest(Operation.VACUUM)),
         backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
     )
 
@@ -59,7 +63,9 @@ class Checked:
     """The indexes that were found damaged, and by which check."""
     damage: str | None = None
     broken_rule: str | None = None
-    """The newest finding that is no damage."""
+    """The newest finding that is up to whoever knows the data."""
+    found: Found | None = None
+    """The newest check of all these that found something."""
 
 
 def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
@@ -72,7 +78,7 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
     damaged: dict[str, JobId] = {}
     damage: str | None = None
     broken_rule: str | None = None
-    found_something = False
+    found: Found | None = None
     outdated: set[CheckLevel] = set()
     for job, check in _children_of(jobs, Operation.CHECK):
         facts = check.after or {}
@@ -86,15 +92,30 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
             damaged.setdefault(name, check.id)
         damage = damage or _text(facts.get("damage"))
         broken_rule = broken_rule or _broken_rule(facts, findings)
-        found_something = found_something or findings > 0
+        found = found or _found(job, check, facts, findings)
         complete = check.status is Status.COMPLETED or facts.get("complete") is True
         if complete and not job.request.options.objects:
             levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
-            if not found_something and check.finished_at is not None:
+            if found is None and check.finished_at is not None:
                 for one in levels:
                     clean_at.setdefault(one, check.finished_at)
             outdated |= levels
-    return Checked(clean_at, damaged, damage, broken_rule)
+    return Checked(clean_at, damaged, damage, broken_rule, found)
+
+
+def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Found | None:
+    if not findings or check.finished_at is None:
+        return None
+    orphans = facts.get("orphans")
+    # What is incomplete because of what was found is no more complete the next time.
+    all_there_is = facts.get("complete") is True or facts.get("damage") is not None or findings >= MOST_FINDINGS
+    return Found(
+        job=job.id,
+        at=check.finished_at,
+        findings=findings,
+        orphans=orphans if isinstance(orphans, int) else 0,
+        is_all=all_there_is and facts.get("level") == CheckLevel.FULL and not job.request.options.objects,
+    )
 
 
 def _broken_rule(facts: Facts, findings: int) -> str | None:
@@ -119,6 +140,14 @@ def _rebuilds(job: ParentJob, reindex: ChildJob, name: str) -> bool:
     if reindex.status is Status.COMPLETED and not job.request.options.objects:
         return True
     return any(step.object == name and step.status is Status.COMPLETED for step in reindex.steps)
+
+
+def vacuumed(jobs: Iterable[ParentJob]) -> Run | None:
+    """The newest of these jobs in which VACUUM completed and that is over: what it did after VACUUM wastes nothing."""
+    for job, child in _children_of(jobs, Operation.VACUUM):
+        if child.status is Status.COMPLETED and job.finished_at is not None:
+            return Run(job.id, job.finished_at)
+    return None
 
 
 def backed_up_at(jobs: Iterable[ParentJob]) -> Micros | None:

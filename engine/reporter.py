@@ -81,8 +81,9 @@ class Reporter:
 
     def tell(self, number: int, progress: StepProgress) -> None:
         """A running step is so far."""
-        self._running[number] = progress
-        self._has_news()
+        if self._running.get(number) != progress:
+            self._running[number] = progress
+            self._has_news()
 
     def command_is_over(self, number: int) -> None:
         """What is left of a running step are looks at what it did: these take none of its time."""

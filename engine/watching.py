@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from urllib.parse import unquote
 
-from engine.jobs import JobId, Micros, Operation, ParentJob, Status
+from engine.jobs import ChildJob, JobId, Micros, Operation, ParentJob, Reason, Status, names_of
 from engine.values import frozen
 
 
@@ -61,7 +61,7 @@ class HistoryFilter:
     since: Micros | None = None
     until: Micros | None = None
     error_words: tuple[str, ...] = ()
-    """Texts, in whatever case of ASCII letters, that one error contains all of."""
+    """Texts, in whatever case of ASCII letters, that the error or the reason of one operation contains all of."""
 
     @property
     def has_target(self) -> bool:
@@ -86,15 +86,20 @@ class HistoryFilter:
             and (self.operation is None or any(child.operation is self.operation for child in parent.children))
             and (self.since is None or parent.created_at >= self.since)
             and (self.until is None or parent.created_at <= self.until)
-            and (not self.error_words or any(_has_all(child.error, self.error_words) for child in parent.children))
+            and (not self.error_words or any(_has_all(child, self.error_words) for child in parent.children))
         )
 
 
-def _has_all(error: str | None, words: Iterable[str]) -> bool:
-    if error is None:
+def _has_all(child: ChildJob, words: Iterable[str]) -> bool:
+    if child.error is None and child.reason is None:
         return False
-    text = _lower(error)
-    return all(_lower(word) in text for word in words)
+    text = _lower(child.error or "")
+    return all(_lower(word) in text or child.reason in reasons_with(word) for word in words)
+
+
+def reasons_with(word: str) -> frozenset[Reason]:
+    """The reasons that a person reads this text in."""
+    return frozenset(reason for reason in Reason if any(_lower(word) in _lower(name) for name in names_of(reason)))
 
 
 def _lower(text: str) -> bytes:

@@ -55,6 +55,18 @@ def span(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
+def ago(seconds: float) -> str:
+    """`a moment ago`, `5 min ago`, `3 h ago`, `2 days ago`."""
+    minutes = int(seconds) // 60
+    if minutes < 1:
+        return "a moment ago"
+    if minutes < 60:
+        return f"{minutes} min ago"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h ago"
+    return f"{counted(minutes // (24 * 60), 'day')} ago"
+
+
 def seconds_of(span: str) -> float:
     """The seconds in `90s`, `30m`, `2h`, `1d`, `12w` or `1h30m`. Raises ValueError for anything else."""
     found = _SPAN.fullmatch(span)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final
 
-from engine import ChildJob, Facts, LogLine, Operation, Reason, Status
+from engine import ChildJob, Facts, LogLine, Operation, Reason, Status, Step
 from engine.jobs import LogLevel
 from tui.facts import number, stated, text
 from tui.server_effects import is_of_a_server, phrases, step_phrase
@@ -56,6 +56,23 @@ def steps_taken(child: ChildJob) -> str:
 def is_finding(child: ChildJob, line: LogLine) -> bool:
     """Whether a line of a child's log is something that a check found."""
     return child.operation is Operation.CHECK and line.level is LogLevel.ERROR and line.attempt == child.attempt
+
+
+def tells_a_finding(step: Step, found: Sequence[str]) -> bool:
+    """Whether its error is one of the findings, which are told one by one."""
+    return (step.error or "").startswith(tuple(found))
+
+
+def only_found(child: ChildJob) -> bool:
+    """Whether a check failed by nothing but what it found: then its error repeats that."""
+    failed = [step for step in child.steps if step.attempt == child.attempt and step.status is Status.FAILED]
+    found = findings(child)
+    return bool(failed) and all(tells_a_finding(step, found) for step in failed)
+
+
+def remedy(child: ChildJob) -> str:
+    """What to do about what a check found; empty where it found nothing, or does not say."""
+    return text(child.after, "remedy")
 
 
 def findings(child: ChildJob) -> tuple[str, ...]:

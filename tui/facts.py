@@ -10,7 +10,8 @@ from tui.text import cells, padded, plain, size
 
 Value = int | float | str | Sequence[str] | None
 _BYTES = ("size", "bytes", "unused", "size_before")
-_TOLD = frozenset({"findings", "damage", "broken_rule", "level", "backup", "backup_size", "changed_stat_rows"}) | {
+_TOLD = frozenset({"backup", "backup_size", "changed_stat_rows"}) | {
+    *("findings", "damage", "broken_rule", "orphans", "remedy", "level"),
     *("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped"),
     *("rows_removed", "rows_kept", "pages_removed", "back_bytes"),
 }

@@ -1,7 +1,8 @@
 """What to look for in the history, in words: `target:sales status:failed op:vacuum since:7d disk full`. Pure.
 
 The filter line of the console and the words of `dbtend history` are read by this one grammar. A word with a known
-name and a colon says which target, status, operation or dates; everything else is text that an error contains.
+name and a colon says which target, status, operation or dates; everything else is text that an error or a reason
+contains.
 """
 
 from __future__ import annotations

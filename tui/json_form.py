@@ -110,15 +110,19 @@ def plan(plan: Plan) -> Json:
 
 
 def advice(target: str, advice: Advice) -> Json:
-    """Of three levels: where too little was looked at to know, `none`, and the fact `is_known` is false."""
+    """Of three levels: where too little was looked at to know, `none`, and the fact `is_known` is false.
+
+    Where somebody has to put something right first, the fact `by_hand` is true.
+    """
     is_known = advice.level is not Level.UNKNOWN
+    more = ({} if is_known else {"is_known": False}) | ({"by_hand": True} if advice.by_hand else {})
     return {
         "target": target,
         "operation": advice.operation.value,
         "level": (advice.level if is_known else Level.NONE).value,
         "reason": advice.reason,
         "gain": advice.gain,
-        "facts": dict(advice.facts) if is_known else {**advice.facts, "is_known": False},
+        "facts": {**advice.facts, **more},
     }
 
 

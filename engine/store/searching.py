@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from engine.jobs import Micros, Status
 from engine.values import frozen
-from engine.watching import HistoryFilter
+from engine.watching import HistoryFilter, reasons_with
 
 FIRST_RANGE: Final = 2_048
 """Ids: enough for a first page of what is not rare."""
@@ -105,12 +105,16 @@ def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dic
 
 
 def _error(words: Sequence[str], values: dict[str, Any]) -> _Condition:
-    """All words in one error."""
-    likes = []
+    """All words in the error of one operation, or in the words of its reason."""
+    asked = []
     for number, word in enumerate(words):
         values[f"word{number}"] = f"%{_escaped(word)}%"
-        likes.append(f"error LIKE :word{number} ESCAPE '\\'")
-    has = " AND ".join(["error IS NOT NULL", *likes])
+        has_word = f"error LIKE :word{number} ESCAPE '\\'"
+        if reasons := reasons_with(word):
+            values[f"reasons{number}"] = json.dumps(sorted(reasons))
+            has_word = f"({has_word} OR reason IN (SELECT value FROM json_each(:reasons{number})))"
+        asked.append(has_word)
+    has = " AND ".join(["(error IS NOT NULL OR reason IS NOT NULL)", *asked])
     return _Condition(
         f"SELECT parent_id AS id FROM child_job INDEXED BY child_job_error WHERE {has} AND parent_id {RANGE}",
         f"EXISTS (SELECT 1 FROM child_job INDEXED BY child_job_error WHERE {has} AND parent_id = found.id)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -101,14 +102,66 @@ async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engin
     orphan = "a row of bill refers to a row of group that is not there (rowid 1)"
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.facts["found"]) == (Level.SOON, orphan)
-    assert found.reason.startswith(f"the last check found what is no damage ({orphan}): to put that right is up to")
+    assert found.reason == f"found 1 orphan a moment ago (#{checked.id}): mend it, then check again ({orphan})"
+    everything = Request(target=str(sales), operations=SQLITE_OPERATIONS)
+    request = needed(everything, await engine.advise(str(sales)))
+    assert request is not None
+    assert Operation.CHECK not in request.operations
     assert (await of(engine, sales, Operation.REINDEX)).level is Level.NONE
     with closing(sqlite3.connect(sales)) as db:
         db.execute("DELETE FROM bill")
         db.commit()
+    found = await of(engine, sales, Operation.CHECK)
+    assert found.is_needed
+    assert f"(#{checked.id}), and the database has changed since: mend it, then check again" in found.reason
     await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.facts["found"]) == (Level.NONE, None)
+
+
+async def test_after_a_vacuum_half_filled_pages_are_known_without_a_look(
+    engine: Engine, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.advising.survey.BYTES_A_SECOND", 1)
+    monkeypatch.setattr("engine.targets.sqlite.advising.thresholds.VACUUM_SOON", (0.25, 1))
+
+    async def vacuum() -> Advice:
+        return next(one for one in await engine.advise(str(sales)) if one.operation is Operation.VACUUM)
+
+    assert (await vacuum()).level is Level.SOON
+    operations = (Operation.VACUUM, Operation.ANALYZE)
+    done = await carried_out(engine, Request(target=str(sales), operations=operations))
+    assert done.status is Status.COMPLETED
+    found = await vacuum()
+    assert (found.level, found.reason) == (
+        Level.NONE,
+        f"vacuumed a moment ago (#{done.id}), and nothing was written since",
+    )
+    with closing(sqlite3.connect(sales)) as db:
+        db.execute("DELETE FROM item WHERE rowid % 2")
+        db.commit()
+    assert (await vacuum()).level is Level.UNKNOWN
+
+
+async def test_a_copy_that_was_put_in_its_place_is_not_taken_for_what_was_vacuumed_or_checked(
+    engine: Engine, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.advising.survey.BYTES_A_SECOND", 1)
+    monkeypatch.setattr("engine.targets.sqlite.advising.thresholds.VACUUM_SOON", (0.5, 1))
+    with closing(sqlite3.connect(sales)) as db:
+        db.execute("CREATE TABLE bill(item INTEGER REFERENCES 'group'(id))")
+        db.execute("INSERT INTO bill VALUES (-1)")
+        db.commit()
+    older = shutil.copy2(sales, tmp_path / "older.db")
+    await carried_out(engine, Request(target=str(sales), operations=(Operation.VACUUM, Operation.CHECK)))
+
+    async def seen() -> tuple[Level, bool]:
+        advice = {one.operation: one for one in await engine.advise(str(sales))}
+        return advice[Operation.VACUUM].level, advice[Operation.CHECK].is_needed
+
+    assert await seen() == (Level.NONE, False)
+    shutil.copy2(older, sales)  # with the time at which it was written
+    assert await seen() == (Level.UNKNOWN, True)
 
 
 async def test_a_backup_is_remembered(engine: Engine, sales: Path, tmp_path: Path) -> None:

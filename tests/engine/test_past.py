@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 
 import pytest
 
+from engine.advice import Run
 from engine.execution import Outcome, Report
 from engine.jobs import (
     CheckLevel,
@@ -21,7 +23,7 @@ from engine.jobs import (
     Status,
     Step,
 )
-from engine.past import REMEMBERED, backed_up_at, past_of, still_damaged, what_checks_said
+from engine.past import REMEMBERED, backed_up_at, past_of, still_damaged, vacuumed, what_checks_said
 from engine.store.sqlite import SqliteStore
 from tests.building import new_job
 
@@ -161,6 +163,36 @@ def test_what_a_cancelled_check_has_found_by_then_counts() -> None:
     after: Facts = {"size": 1, "findings": 1, "damaged_indexes": ["a"], "damage": None, "level": "full"}
     said = what_checks_said(History().add(Operation.CHECK, after, status=Status.CANCELLED).jobs)
     assert said.damaged == {"a": JobId(1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("told", "is_all"),
+    [
+        ({}, True),
+        ({"level": "quick"}, False),
+        ({"complete": False}, False),
+        ({"complete": False, "damage": "Page 3 is lost"}, True),
+        ({"complete": False, "findings": 100}, True),
+    ],
+)
+def test_what_was_found_is_known_by_its_job_and_whether_a_check_could_find_more(told: Facts, is_all: bool) -> None:
+    after: Facts = {"findings": 2, "orphans": 7, "level": "full", "complete": True, **told}
+    history = History().check(FULL, "a").add(Operation.CHECK, after, status=Status.FAILED)
+    found = what_checks_said(history.jobs).found
+    assert found is not None
+    assert (found.job, found.at, found.orphans, found.is_all) == (2, 2, 7, is_all)
+    of_some = History().add(Operation.CHECK, after, status=Status.FAILED, objects=("orders",))
+    found = what_checks_said(of_some.jobs).found
+    assert found is not None
+    assert not found.is_all
+    assert what_checks_said(history.check(FULL).jobs).found is None
+
+
+def test_the_last_vacuum_that_completed_counts_with_the_end_of_its_job() -> None:
+    history = History().add(Operation.VACUUM).add(Operation.VACUUM, status=Status.FAILED)
+    assert vacuumed(history.jobs) is None
+    over = [replace(job, finished_at=job.id + 5) for job in history.jobs]
+    assert vacuumed(over) == Run(1, 6)
 
 
 def step(name: str, status: Status = Status.COMPLETED) -> Step:

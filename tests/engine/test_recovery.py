@@ -102,7 +102,7 @@ async def test_the_rebuild_after_vacuum_waits_for_its_lock_longer_than_it_is_ask
     loop = asyncio.get_running_loop()
     with ExitStack() as other:
 
-        def let_go(self: Work) -> None:
+        async def let_go(self: Work) -> None:
             loop.call_soon_threadsafe(other.close)
 
         monkeypatch.setattr(Work, "tell_who_waits", let_go)

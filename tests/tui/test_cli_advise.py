@@ -139,6 +139,13 @@ def test_what_is_not_known_is_not_said_to_be_well() -> None:
     assert summary.startswith("a.db needs nothing that is known: vacuum unknown (dbtend advise --thorough")
 
 
+def test_what_has_to_be_put_right_by_hand_is_not_passed_over() -> None:
+    check = Advice(operation=Operation.CHECK, level=Level.SOON, reason="found 1 orphan: mend it", by_hand=True)
+    summary, reason = nothing_needed(Request(target="/srv/a.db", operations=(Operation.CHECK,)), [check])
+    assert summary == "a.db needs nothing before what check found is put right"
+    assert reason == "  check  found 1 orphan: mend it"
+
+
 def test_a_plan_gives_the_reason_of_the_advice(dbtend: CommandLine, shop: Path) -> None:
     advised = {one["operation"]: one["reason"] for one in dbtend("advise", shop, "--json").json["advice"]}
     (job,) = dbtend("plan", shop, "--op", "vacuum", "--op", "optimize", "--json").json["jobs"]

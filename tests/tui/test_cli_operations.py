@@ -41,13 +41,16 @@ def test_a_check_that_finds_nothing_says_so(dbtend: CommandLine, sales: Path) ->
 def test_what_a_check_finds_is_shown_and_the_rest_is_where_it_says(dbtend: CommandLine, damaged: Path) -> None:
     result = dbtend("run", damaged, "--op", "check")
     assert result.code == 1
-    *first, rest = result.out.splitlines()[-6:]
+    *first, rest, to_do = result.out.splitlines()[-7:]
+    assert to_do == "  Run reindex, which rebuilds damaged indexes from their tables. Then check again."
     shown = dbtend("show", "1.1").out.splitlines()
+    assert f"  to do    {to_do.strip()}" in shown
     found = [line.removeprefix("  found    ") for line in shown if line.startswith("  found    ")]
     assert len(found) > 5
     assert [line.strip() for line in first] == found[:5]
     assert rest.endswith(f"and {len(found) - 5} more: dbtend show 1.1")
     assert not [line for line in shown if "error: " in line]  # not once more in the log
+    assert not [line for line in shown if found[0] in line and not line.startswith("  found    ")]  # nor with its step
 
 
 def test_findings_are_a_list_for_scripts(dbtend: CommandLine, damaged: Path) -> None:

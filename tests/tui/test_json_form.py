@@ -255,6 +255,8 @@ def test_advice_says_what_the_contract_names() -> None:
         facts={"size": 1_580_000_000, "damaged_indexes": ("a", "b")},
     )
     form = json_form.advice("sqlite:///srv/sales.db", advice)
+    by_hand = json_form.advice("sqlite:///srv/sales.db", replace(advice, by_hand=True))
+    assert by_hand["facts"] == {**form["facts"], "by_hand": True}
     assert json.loads(json.dumps(form)) == {
         "target": "sqlite:///srv/sales.db",
         "operation": "vacuum",

@@ -94,4 +94,6 @@ def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
     summary = f"{named(request.target)} needs nothing"
     if unsure:
         summary += f" that is known: {unsure} unknown (dbtend advise --thorough looks at everything)"
+    if by_hand := listed([one.operation for one in wanted if one.by_hand]):
+        summary += f" before what {by_hand} found is put right"
     return [summary, *reasons]

@@ -141,7 +141,7 @@ def _history_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--since", type=values.since, metavar="DATE|7d", help="created then or later")
     parser.add_argument("--until", type=values.until, metavar="DATE", help="created up to the end of then")
-    parser.add_argument("--grep", type=values.text, metavar="TEXT", help="with an error that contains TEXT")
+    parser.add_argument("--grep", type=values.text, metavar="TEXT", help="with an error or a reason that contains TEXT")
     parser.add_argument("--limit", type=values.limit, default=50, metavar="N", help="at most so many (default: 50)")
     parser.add_argument("--before", type=values.parent_id, metavar="JOB", help="older than this job: the next page")
     _json_option(parser)

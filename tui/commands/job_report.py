@@ -8,7 +8,7 @@ from typing import Final
 from engine import Attempt, ChildJob, JobId, ParentJob, Reason, Status, Step, Trend
 from tui.commands.naming import labelled
 from tui.commands.report import ending, how_far, limit, state, summary
-from tui.effects import findings, is_finding, step_effect
+from tui.effects import findings, is_finding, remedy, step_effect, tells_a_finding
 from tui.facts import changes, number, table
 from tui.force import was_ended_by_force
 from tui.text import GLYPH, counted, local_time, options_in_words, padded, plain, precise_duration
@@ -43,7 +43,10 @@ def _child_lines(child: ChildJob, at: int) -> Iterator[str]:
     runs = child.status is Status.RUNNING and child.cancel_requested_at is None
     far = f"  {how_far(child, at)}" if runs else ""
     yield f"{GLYPH[child.status]} #{child.id} {child.operation} {how}{asked}{again}{far}"
+    found = findings(child)
     yield from (f"  found    {line}" for line in finding_lines(child))
+    if what_to_do := remedy(child):
+        yield f"  to do    {what_to_do}"
     yield from (f"  {row}" for row in table(changes(child.before, child.after)))
     attempts = {attempt.number: attempt for attempt in child.attempts}
     numbers = {*attempts, *(step.attempt for step in child.steps), *(line.attempt for line in child.log)}
@@ -52,7 +55,7 @@ def _child_lines(child: ChildJob, at: int) -> Iterator[str]:
             yield _attempt_line(child, attempts[attempt], alone=len(numbers) == 1)
         for step in child.steps:
             if step.attempt == attempt:
-                yield from _step_lines(step)
+                yield from _step_lines(step, found)
         yield from _log_lines(child, attempt)
 
 
@@ -83,9 +86,10 @@ def finding_lines(child: ChildJob, most: int | None = None) -> Iterator[str]:
 
 
 def first_findings(job: ParentJob) -> Iterator[str]:
-    """What the checks of a job found, each with the first few."""
+    """What the checks of a job found, each with the first few, and what to do about it."""
     for child in job.children:
         yield from finding_lines(child, most=5)
+        yield from filter(None, [remedy(child)])
 
 
 def _attempt_line(child: ChildJob, attempt: Attempt, *, alone: bool) -> str:
@@ -117,9 +121,9 @@ def _log_lines(child: ChildJob, attempt: int) -> Iterator[str]:
         yield from (f"    {plain(more)}" for more in rest)
 
 
-def _step_lines(step: Step) -> Iterator[str]:
+def _step_lines(step: Step, found: Sequence[str]) -> Iterator[str]:
     took = precise_duration((step.finished_at - step.started_at) / 1e6) if step.finished_at else ""
     did = step_effect(step.effect)
     yield f"  {GLYPH[step.status]} {padded(took, 8)} {plain(step.command)}" + (f"  ({did})" if did else "")
-    if step.error:
+    if step.error and not tells_a_finding(step, found):
         yield f"             {plain(step.error)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
-from tui.effects import effect, steps_taken
+from tui.effects import effect, found_damage, steps_taken
 from tui.facts import changes, table, text
 from tui.keymap import with_keys
 from tui.text import percent, plain, time_left
@@ -31,13 +31,14 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     lines = [line(*head, fit(_in_short(child, now, room), room))]
     lines += remarks(parent, child, width)
     if child.reason is Reason.OPERATION_ERROR:
-        lines += wrapped(with_keys("Press {open} for every step and its error, {retry} to try again."), width)
+        again = "" if found_damage(child) else ", {retry} to try again"
+        lines += wrapped(with_keys(f"Press {{open}} for every step and its error{again}."), width)
     if again := earlier_attempt(child, now):
         lines += wrapped(again, width, Role.DIM)
     step = current_step(child)
     if step is not None:
         lines += wrapped(plain(step.command), width, Role.SQL)
-        if step.error and step.error != child.error:
+        if step.error and step.error not in (child.error or ""):
             lines += wrapped(step.error, width, Role.FAILED)
         left = text(step.effect, "left")
         if left and left != child.error:

@@ -7,6 +7,7 @@ from typing import Final
 from engine import Level
 from engine.advice import worst
 from engine.errors import PasswordNeededError, TargetBusyError, TargetUnavailableError
+from engine.words import listed
 from tui.keymap import key_of, with_keys
 from tui.text import counted, plain
 from tui.views.line import Line, Role, line, wrapped
@@ -73,7 +74,9 @@ def why_nothing(state: TargetState) -> str:
     if state.info is None or state.advice is None:
         return "it has not been looked at yet: go back and come again in a moment"
     known = "is known to be needed" if worst(state.advice) is Level.UNKNOWN else "is needed"
-    return f"nothing {known}, and nothing was chosen"
+    found = listed([one.operation for one in state.advice if one.by_hand])
+    first = f" before what {found} found is put right" if found else ""
+    return f"nothing {known}{first}, and nothing was chosen"
 
 
 def go_on_question(number: int) -> tuple[str, str]:

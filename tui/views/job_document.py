@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step, Trend
-from tui.effects import effect, findings, is_finding, step_effect, steps_taken
+from tui.effects import effect, findings, is_finding, only_found, step_effect, steps_taken, tells_a_finding
 from tui.facts import number
 from tui.text import GLYPH, counted, local_time, plain, precise_duration
 from tui.views.detail import before_and_after, how_far
@@ -47,7 +47,7 @@ def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Lin
             (f"  {warnings(child)}" if child.warnings else "", Role.WARNING),
             key=child.ordinal,
         ),
-        *remarks(parent, child, width, indent=4),
+        *remarks(parent, child, width, indent=4, told=only_found(child)),
     ]
     for warning in child.warnings:
         lines += wrapped(warning, width, Role.WARNING, indent=4)
@@ -91,13 +91,14 @@ def _attempt(child: ChildJob, attempt: Attempt, beside: int) -> str:
 
 def _steps_and_log(child: ChildJob, attempt: int, now: int, width: int) -> list[Line]:
     lines: list[Line] = []
+    found = findings(child)
     for step in child.steps:
         if step.attempt == attempt:
-            lines += _step(step, now, width)
+            lines += _step(step, found, now, width)
     return lines + _log(child, [entry for entry in child.log if entry.attempt == attempt], width)
 
 
-def _step(step: Step, now: int, width: int) -> list[Line]:
+def _step(step: Step, found: Sequence[str], now: int, width: int) -> list[Line]:
     took = precise_duration(((step.finished_at or now) - step.started_at) / 1e6)
     command = wrapped(plain(step.command), width - 18, Role.SQL)
     lines = [
@@ -109,7 +110,7 @@ def _step(step: Step, now: int, width: int) -> list[Line]:
         lines[-1] = Line((*lines[-1].spans, (f"  {did}", Role.DIM)))
     elif did:
         lines += wrapped(did, width, Role.DIM, indent=17)
-    if step.error:
+    if step.error and not tells_a_finding(step, found):
         role = Role.FAILED if step.status is Status.FAILED else Role.WARNING
         lines += wrapped(step.error, width, role, indent=17)
     return lines

@@ -118,9 +118,9 @@ def operation_rows(
     current = next((info for info in offered if info.operation == under_cursor), offered[0])
     at_hand, described = advised.get(current.operation), _described(current, width, indent=0)
     why = _why(at_hand, width, indent=0) if at_hand else []
-    needed = {one.operation for one in advised.values() if one.is_needed}
-    with_reasons = [row for name, box in boxes.items() for row in (box, *(whys[name] if name in needed else ()))]
-    below = described if current.operation in needed else [*why, *described]
+    urgent = {one.operation for one in advised.values() if one.is_urgent}
+    with_reasons = [row for name, box in boxes.items() for row in (box, *(whys[name] if name in urgent else ()))]
+    below = described if current.operation in urgent else [*why, *described]
     if len(with_reasons) + 1 + len(below) <= height:
         return [*with_reasons, Line(), *map(_keyless, below)]
     return [*boxes.values(), *map(_keyless, _in_room(why, described, height - len(boxes)))]

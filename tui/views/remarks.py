@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
 from engine.jobs import FINISHING
 from engine.words import NOT_BEGUN
+from tui.effects import remedy
 from tui.force import was_ended_by_force
 from tui.keymap import key_of, with_keys
 from tui.views.line import Line, Role, wrapped
@@ -22,11 +23,14 @@ WHAT_TO_DO = {
 }
 
 
-def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) -> list[Line]:
-    """Its error and what to do about it, and what became of a wish to stop it."""
+def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, told: bool = False) -> list[Line]:
+    """Its error and what to do about it, and what became of a wish to stop it.
+
+    `told`: whether the error is said elsewhere.
+    """
     role = Role.CANCELLED if child.status is Status.CANCELLED else Role.FAILED
     role = Role.DIM if child.reason is Reason.NOT_NEEDED else role
-    lines = wrapped(child.error, width, role, indent=indent) if child.error else []
+    lines = wrapped(child.error, width, role, indent=indent) if child.error and not told else []
     if is_cancelling(child) or (child.recovering and not child.status.is_final):
         lines += wrapped(_cancelling(parent, child), width, Role.CANCELLED, indent=indent)
     elif child.cancel_requested_at is not None and child.status in {Status.COMPLETED, Status.FAILED}:
@@ -34,6 +38,8 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) 
         lines += wrapped(said, width, Role.CANCELLED, indent=indent)
     if child.reason in WHAT_TO_DO:
         lines += wrapped(with_keys(WHAT_TO_DO[child.reason]), width, indent=indent)
+    elif what_to_do := remedy(child):
+        lines += wrapped(what_to_do, width, indent=indent)
     elif child.status is Status.CANCELLED and child.started_at is None and not child.error:
         lines += wrapped(NOT_BEGUN, width, Role.CANCELLED, indent=indent)
     elif child.reason is not None and not child.error:

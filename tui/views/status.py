@@ -8,17 +8,12 @@ from urllib.parse import unquote, urlsplit
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
+from engine.jobs import IN_FEW_WORDS
 from tui.effects import effect, found_damage, steps_taken
 from tui.text import GLYPH, counted, duration, plain, precise_duration
 from tui.views.line import Role, Span, fit
 
 STATUS_WIDTH = 12
-SHORT_REASONS = {
-    Reason.TIME_LIMIT: "past its limit",
-    Reason.PREVIOUS_FAILED: "earlier failed",
-    Reason.OWNER_LOST: "worker died",
-}
-"""Where the word alone would not say enough."""
 TELLING_REASONS = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
 """Those whose words say more than the beginning of a sentence."""
 HOW_MANY_FAILED = re.compile(r"\d+ of \d+ steps failed: ")
@@ -84,7 +79,7 @@ def _why(child: ChildJob, path: str, width: int) -> str:
 
 
 def reason_in_words(reason: Reason) -> str:
-    return SHORT_REASONS.get(reason, reason.value.replace("_", " "))
+    return IN_FEW_WORDS.get(reason, reason.value.replace("_", " "))
 
 
 def warnings(child: ChildJob) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from engine.holders import in_use
 from engine.jobs import EngineName, Operation
 from engine.targets.info import TargetInfo
-from engine.targets.sqlite.connection.errors import reading_error
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.reading.reader import Reader
@@ -34,6 +33,7 @@ class SqliteLook:
         self._path = path
         self._lock_timeout = lock_timeout
         self._reader = Reader(connection.aio, path, lock_timeout)
+        self._others = self._reader.others
 
     async def info(self) -> TargetInfo:
         summary = await self._reader.summary()
@@ -44,7 +44,7 @@ class SqliteLook:
             facts=summary.facts,
             operations=offer.operation_infos(wal=summary.is_wal),
             remarks=self._as_opened,
-            read_only=why_read_only(self._path),
+            read_only=await asyncio.to_thread(why_read_only, self._path),
         )
 
     async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
@@ -53,9 +53,15 @@ class SqliteLook:
         from engine.targets.sqlite.advising.survey import survey
 
         try:
-            condition = await survey(self._connection.aio, self._path, budget=budget, lock_timeout=self._lock_timeout)
+            condition = await survey(
+                self._connection.aio,
+                self._path,
+                budget=budget,
+                lock_timeout=self._lock_timeout,
+                waiting=self._others.look,
+            )
         except sqlite3.Error as error:
-            raise reading_error(self._path, error, self._lock_timeout, in_use(self._path)) from error
+            raise await self._reader.error(error) from error
         return tuple(
             replace(one, reason="; ".join([*self._as_opened, one.reason])) if one.operation is Operation.CHECK else one
             for one in advise(condition, past)

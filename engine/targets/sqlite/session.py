@@ -23,7 +23,7 @@ from engine.targets.sqlite.running import execution
 from engine.targets.sqlite.running.checking import Findings, findings_of
 from engine.targets.sqlite.running.courtesy import Company, Courtesy, company
 from engine.targets.sqlite.running.effects import Effects
-from engine.targets.sqlite.running.execution import Work
+from engine.targets.sqlite.running.execution import Work, readers_are_welcome
 from engine.targets.sqlite.running.left import COPY_REMOVED, NOTHING_CHANGED, left_by
 from engine.targets.sqlite.running.warming import ReadingAhead
 from engine.targets.sqlite.running.writing_behind import written_behind
@@ -101,7 +101,7 @@ class SqliteSession(SqliteLook):
         if damaged_indexes:
             there = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
             damaged_indexes = [name for name in damaged_indexes if name in there]
-        others = in_use(self._path)
+        others = await asyncio.to_thread(in_use, self._path)
         return (
             *self._as_opened,
             *offer.remarks(operations, damaged_indexes),
@@ -112,7 +112,8 @@ class SqliteSession(SqliteLook):
         if not offer.OFFERS[operation].writes:
             return ""
         journal_mode = (await self._reader.summary()).journal_mode
-        blocking = tuple(blocking_writers(holders(self._path) or (), wal=journal_mode == "wal"))
+        found = await asyncio.to_thread(holders, self._path) or ()
+        blocking = tuple(blocking_writers(found, wal=journal_mode == "wal"))
         return f"it would have to wait: {in_words(blocking)}" if blocking else ""
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
@@ -174,6 +175,7 @@ class SqliteSession(SqliteLook):
             path=self._path,
             step=step,
             context=context,
+            others=self._others,
             lock_timeout=patience,
             is_wal=self._is_wal,
             copy=self._copy,
@@ -220,11 +222,11 @@ class SqliteSession(SqliteLook):
         if context.cancel.is_set() and (is_interrupt(error) or is_busy(error)):
             return StepResult(status=Status.CANCELLED)
         self._damaged = self._damaged or is_damage(error)
-        sentence = explain(error, patience, in_use(self._path))
         if not is_busy(error):
-            return StepResult(status=Status.FAILED, error=sentence)
+            return StepResult(status=Status.FAILED, error=explain(error, patience))
+        others = await self._others.at_last(wal=readers_are_welcome(step, is_wal=self._is_wal))
         self._courtesy.was_busy()
-        return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=sentence)
+        return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, patience, others))
 
     async def _tidy_log(self) -> None:
         """What was rolled back has left a long write-ahead log behind."""
@@ -239,7 +241,7 @@ class SqliteSession(SqliteLook):
             connection = self._idle.pop()
         else:
             patience = self._courtesy.patience(self._lock_timeout)
-            connection = await MeteredConnection.open(self._connection.uri, patience, cancel)
+            connection = await MeteredConnection.open(self._connection.uri, patience, cancel, self._others.look)
             self._extra.append(connection)
         try:
             yield connection
@@ -256,9 +258,10 @@ class SqliteSession(SqliteLook):
                 lambda: statement.fetch_all(self._connection.aio, "PRAGMA main.quick_check", context.cancel),
                 self._lock_timeout,
                 context.cancel,
+                self._others.look,
             )
         except sqlite3.Error as error:
-            why = explain(error, self._lock_timeout, in_use(self._path))
+            why = explain(error, self._lock_timeout, await self._others.at_last())
             return Recovery(unfinished=UNFINISHED, found=why, is_well=False)
         await self._tidy_log()
         found = findings_of(rows).sentences

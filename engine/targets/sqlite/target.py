@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
@@ -11,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetRefusedError, TargetUnavailableError, UsageError
-from engine.holders import in_use
 from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options, Request
+from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
 from engine.targets.sqlite.looking import SqliteLook
 from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.system import files, hot_journal
+from engine.targets.sqlite.system.in_the_way import InTheWay
 from engine.traces import leaving_no_traces
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class SqliteTarget:
         return self.key
 
     async def identify(self) -> str:
-        return self.key
+        return await asyncio.to_thread(lambda: self.key)
 
     @property
     def engine(self) -> EngineName:
@@ -97,20 +99,20 @@ class SqliteTarget:
         # It brings all of planning and running along, which who only looks does without.
         from engine.targets.sqlite.session import SqliteSession
 
-        files.check_readable(self.path)
-        if writing:
-            self._check_writable()
+        await asyncio.to_thread(self._check, writing=writing)
         async with (
             self._connection(lock_timeout, writing=writing, read_only=read_only) as (connection, rolled_back),
             AsyncExitStack() as stack,
         ):
-            session = SqliteSession(connection, self.path, lock_timeout, rolled_back=rolled_back)
+            session = await asyncio.to_thread(
+                SqliteSession, connection, self.path, lock_timeout, rolled_back=rolled_back
+            )
             stack.push_async_callback(session.close)
             yield session
 
     @asynccontextmanager
     async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteLook]:
-        files.check_readable(self.path)
+        await asyncio.to_thread(self._check, writing=False)
         async with self._connection(lock_timeout, writing=False, read_only=read_only) as (connection, rolled_back):
             yield SqliteLook(connection, self.path, lock_timeout, rolled_back=rolled_back)
 
@@ -119,39 +121,63 @@ class SqliteTarget:
         self, lock_timeout: float, *, writing: bool, read_only: bool
     ) -> AsyncIterator[tuple[MeteredConnection, bool]]:
         """A connection, and whether what an earlier crash had left was rolled back as it was opened."""
-        with leaving_no_traces(self.path) if read_only else nullcontext():
+        async with _leaving_no_traces(self.path) if read_only else nullcontext():
             # Also for a mere look, where that can be: an earlier crash may have to be rolled back before.
-            writing = not read_only and (writing or files.may_be_written(self.path))
-            left_over = hot_journal.is_left_over(self.path)
+            writing = not read_only and (writing or await asyncio.to_thread(files.may_be_written, self.path))
+            left_over = await asyncio.to_thread(hot_journal.is_left_over, self.path)
+            others = InTheWay(self.path)
             try:
-                connection = await self._open(lock_timeout, writing=writing)
+                connection = await self._open(lock_timeout, others, writing=writing)
             except sqlite3.Error as error:
-                raise opening_error(self.path, error, lock_timeout, in_use(self.path)) from error
+                raise opening_error(self.path, error, lock_timeout, await others.at_last()) from error
             try:
-                yield connection, left_over and hot_journal.is_gone(self.path)
+                yield connection, left_over and await asyncio.to_thread(hot_journal.is_gone, self.path)
             finally:
                 await connection.close()
 
-    def _check_writable(self) -> None:
+    def _check(self, *, writing: bool) -> None:
+        """Raises TargetError."""
+        files.check_readable(self.path)
+        if not writing:
+            return
         try:
             files.check_writable(self.path)
         except TargetRefusedError as error:
             alone = " and ".join(operation for operation in self.operations if not self.writes(operation))
             raise TargetRefusedError(error.what, error.why, f"{error.hint}; {alone} run all the same, alone") from None
 
-    async def _open(self, lock_timeout: float, *, writing: bool) -> MeteredConnection:
+    async def _open(self, lock_timeout: float, others: InTheWay, *, writing: bool) -> MeteredConnection:
+        uri = connection_uri(self.path, writing=writing)
         try:
-            return await MeteredConnection.open(connection_uri(self.path, writing=writing), lock_timeout)
+            return await MeteredConnection.open(uri, lock_timeout, waiting=others.look)
         except sqlite3.Error as error:
-            if writing or not is_nothing_beside(error) or files.may_be_written_beside(self.path):
+            if writing or not is_nothing_beside(error):
                 raise
-        if files.file_size(self.path + "-wal"):
+            if await asyncio.to_thread(files.may_be_written_beside, self.path):
+                raise
+        if await asyncio.to_thread(files.file_size, self.path + "-wal"):
             why = "its write-ahead log cannot be read, since nothing can be written beside it"
             raise TargetUnavailableError(self.path, why, "open it once where its directory can be written")
         return await MeteredConnection.open(connection_uri(self.path, writing=False, immutable=True), lock_timeout)
 
     async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
-        if not options.objects and files.may_be_written(self.path) and hot_journal.is_left_over(self.path):
+        if not options.objects and await asyncio.to_thread(self._is_left_over_to_a_job):
             return  # the job that rolls it back tells of it in its log
         async with self.connect(lock_timeout=lock_timeout, writing=writing) as session:
             await session.require(options.objects)
+
+    def _is_left_over_to_a_job(self) -> bool:
+        """Whether an earlier crash left something that a job can roll back."""
+        return files.may_be_written(self.path) and hot_journal.is_left_over(self.path)
+
+
+@asynccontextmanager
+async def _leaving_no_traces(path: str) -> AsyncIterator[None]:
+    """The same off the event loop: a disk may hang."""
+    traces = leaving_no_traces(path)
+    await asyncio.to_thread(traces.__enter__)
+    try:
+        yield
+    finally:
+        leaving = asyncio.to_thread(traces.__exit__, None, None, None)
+        await statement.to_its_end(asyncio.ensure_future(leaving))

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.execution import Outcome, Report
-from engine.jobs import JobId, OnDuplicate, Operation, Status
+from engine.jobs import JobId, OnDuplicate, Operation, Reason, Status
 from engine.store import searching
 from engine.watching import HistoryFilter
 from tests.building import COMPLETED, FAILED, new_job
 from tests.engine.store.test_queries import any_store as any_store
 from tests.engine.store.test_queries import plan_of
+from tui.views.status import reason_in_words
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,7 +29,7 @@ FILTERS = [
         (None, "sqlite:///sales.db"),
         (None, Status.COMPLETED, Status.FAILED, Status.RUNNING, Status.SKIPPED),
         (None, Operation.VACUUM),
-        ((), ("disk", "full")),
+        ((), ("disk", "full"), ("target", "busy")),
     )
 ]
 LEADING = {
@@ -166,6 +167,31 @@ async def test_a_job_of_which_several_operations_match_is_found_once(store: Sqli
         await store.finish(claim, Outcome(status=Status.FAILED, error="disk is FULL"), Report())
     assert await searched(store, HistoryFilter(error_words=("disk", "full"))) == [1]
     assert await store.count() == 1
+
+
+@pytest.mark.parametrize("reason", Reason)
+async def test_the_words_of_a_reason_are_found_as_they_are_shown(store: SqliteStore, reason: Reason) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM), new_job("stock", Operation.VACUUM)], OnDuplicate.REFUSE)
+    for outcome in (Outcome(status=Status.FAILED, reason=reason, error="locked by 4711"), COMPLETED):
+        claim = await store.claim("me")
+        assert claim is not None
+        await store.finish(claim, outcome, Report())
+    everything = await store.history(HistoryFilter(), before=None, limit=9)
+    for shown in (reason.value, reason.value.replace("_", " "), reason_in_words(reason)):
+        for words in ((shown,), (shown.upper(),), tuple(shown.split()), ("4711", shown)):
+            where = HistoryFilter(error_words=words)
+            assert await searched(store, where) == [1], words
+            assert [job.id for job in everything if where.matches(job)] == [1]
+        assert await searched(store, HistoryFilter(error_words=(shown, "4712"))) == []
+
+
+async def test_a_reason_is_found_where_there_is_no_error(store: SqliteStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    claim = await store.claim("me")
+    assert claim is not None
+    await store.finish(claim, Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED), Report())
+    assert await searched(store, HistoryFilter(error_words=("not needed",))) == [1]
+    assert await searched(store, HistoryFilter(error_words=("not%needed",))) == []
 
 
 @pytest.mark.parametrize("word", ["größe", "GRößE", "GRÖßE", "100%", "_", "%", "\\", "a\tb", "ſ", "K"])

@@ -216,6 +216,45 @@ def test_what_a_check_found_is_told_line_by_line_and_not_again_in_the_log() -> N
     ]
 
 
+TO_DO = "Put right what is named. Then check again."
+BROKE = replace(
+    CHECKED,
+    error="1 of 2 steps failed: foreign keys: row 5 missing from index i_a, the first of 2 findings",
+    after={"size": 5, "findings": 2, "remedy": TO_DO},
+    steps=(
+        replace(step(1), status=Status.COMPLETED, effect={"findings": 0}),
+        replace(
+            step(1),
+            number=2,
+            status=Status.FAILED,
+            error="row 5 missing from index i_a, the first of 2 findings",
+            effect={"findings": 2},
+        ),
+    ),
+)
+
+
+def test_a_finding_is_told_once_with_what_to_do_about_it() -> None:
+    lines = page(parent(BROKE))
+    assert len([line for line in lines if "row 5 missing" in line]) == 1
+    assert lines[6:9] == [
+        f"    {TO_DO}",
+        "    × row 5 missing from index i_a",
+        "    × wrong # of entries in index i_b\\x1b[2J",
+    ]
+    in_short = detail(parent(BROKE))
+    assert len([line for line in in_short if "row 5 missing" in line]) == 1
+    assert TO_DO in in_short
+    assert not [line for line in in_short if "try again" in line]
+
+
+def test_what_else_failed_beside_a_finding_is_told() -> None:
+    busy = replace(step(1), status=Status.FAILED, error="the lock could not be had in 5 s: somebody reads it")
+    lines = page(parent(replace(BROKE, steps=(busy, *BROKE.steps[1:]))))
+    assert [line for line in lines if "1 of 2 steps failed" in line]
+    assert [line for line in lines if "the lock could not be had" in line]
+
+
 def test_errors_in_the_log_of_what_is_no_check_stay_in_the_log() -> None:
     lines = page(parent(replace(CHECKED, operation=Operation.REINDEX)))
     assert "      22:13:20  error  row 5 missing from index i_a" in lines

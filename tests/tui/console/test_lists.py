@@ -97,6 +97,16 @@ def test_what_nobody_looked_at_is_not_said_to_be_well() -> None:
     assert why_nothing(state) == "nothing is known to be needed, and nothing was chosen"
 
 
+def test_what_is_to_be_put_right_by_hand_says_why_and_is_not_said_to_be_well() -> None:
+    advice = (Advice(operation=Operation.ANALYZE, level=Level.SOON, reason="found 3 orphans: mend them", by_hand=True),)
+    height = 2 * len(OFFERED) + 1
+    rows = [row.text.strip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=height)]
+    assert "found 3 orphans: mend them" in rows
+    state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=advice)
+    assert word_of(state) == ("soon", Role.WARNING)
+    assert why_nothing(state) == "nothing is needed before what analyze found is put right, and nothing was chosen"
+
+
 def test_how_urgent_a_target_is() -> None:
     entry = TargetEntry(name="sales.db", url="sales.db")
     assert word_of(TargetState(entry)) == ("…", Role.DIM)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.advice import Advice, Level, Past
-from engine.jobs import CheckLevel, Micros, Operation
+from engine.jobs import Operation
 from engine.targets.sqlite.advising import thresholds
+from engine.targets.sqlite.advising.check_advice import check_advice, days_since
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.statistics_advice import statistics_advice
-from engine.words import counted, listed, size
+from engine.words import ago, counted, listed, size
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition
@@ -21,7 +22,7 @@ def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
     Damaged indexes come first, as VACUUM would copy them as they are; statistics are collected from the packed
     file, and the check looks at what all this has left.
     """
-    incremental, vacuum = space_advice(condition)
+    incremental, vacuum = space_advice(condition, past)
     return (
         _reindex(condition, past),
         vacuum,
@@ -29,7 +30,7 @@ def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
         *statistics_advice(condition),
         _fts_optimize(condition),
         _checkpoint(condition, after_vacuum=vacuum.is_needed),
-        _check(past),
+        check_advice(condition, past),
         _backup(past),
     )
 
@@ -94,69 +95,13 @@ def _checkpoint(condition: Condition, *, after_vacuum: bool) -> Advice:
     return Advice(operation=operation, level=Level.SOON, reason=reason, gain=gain, facts=facts)
 
 
-def _check(past: Past) -> Advice:
-    level, due, reason = _due_check(past)
-    return Advice(
-        operation=Operation.CHECK,
-        level=level,
-        reason=reason,
-        facts={
-            "days_since_full_check": _days(past.checked_at.get(CheckLevel.FULL), past.now),
-            "days_since_quick_check": _days(past.checked_at.get(CheckLevel.QUICK), past.now),
-            "found": past.damage or past.broken_rule,
-        },
-        check=due,
-    )
-
-
-def _due_check(past: Past) -> tuple[Level, CheckLevel | None, str]:
-    full, quick = (past.checked_at.get(level) for level in (CheckLevel.FULL, CheckLevel.QUICK))
-    if past.damage is not None:
-        reason = f"the last check found damage ({past.damage}); restore a backup or use .recover, then check again"
-        return Level.NOW, CheckLevel.FULL, reason
-    if past.damaged_indexes:
-        return Level.SOON, CheckLevel.FULL, "to be checked again once the damaged indexes are rebuilt"
-    if past.broken_rule is not None:
-        reason = f"the last check found what is no damage ({past.broken_rule})"
-        return (
-            Level.SOON,
-            CheckLevel.FULL,
-            f"{reason}: to put that right is up to whoever knows the data, then check again",
-        )
-    if past.rebuilt_indexes:
-        return Level.SOON, CheckLevel.FULL, "to be checked again: the damaged indexes were rebuilt since the last check"
-    if full is None and quick is None:
-        # On a big file a quick check takes a tenth of the time, and tells whether there is reason to hurry.
-        return Level.SOON, CheckLevel.QUICK, "no clean check on record: a quick one first, a full one the next time"
-    if full is None or past.now - full > thresholds.FULL_CHECK_EVERY:
-        last = "no clean full check on record" if full is None else f"the last clean full check was {_ago(full, past)}"
-        return Level.SOON, CheckLevel.FULL, f"{last}; one is due every {_in_days(thresholds.FULL_CHECK_EVERY)}"
-    latest = max(full, quick or 0)
-    if past.now - latest > thresholds.QUICK_CHECK_EVERY:
-        reason = f"the last clean check was {_ago(latest, past)}; a quick one is due every"
-        return Level.SOON, CheckLevel.QUICK, f"{reason} {_in_days(thresholds.QUICK_CHECK_EVERY)}"
-    return Level.NONE, None, f"the last clean check was {_ago(latest, past)}, the last full one {_ago(full, past)}"
-
-
 def _backup(past: Past) -> Advice:
     at = past.backed_up_at
-    last = "none was made here lately" if at is None else f"the last one made here completed {_ago(at, past)}"
+    since = "" if at is None else ago((past.now - at) / 1e6)
+    last = f"the last one made here completed {since}" if since else "none was made here lately"
     return Advice(
         operation=Operation.BACKUP,
         level=Level.NONE,
         reason=f"{last}; others are not known here",
-        facts={"days_since_backup": _days(at, past.now)},
+        facts={"days_since_backup": days_since(at, past.now)},
     )
-
-
-def _days(at: Micros | None, now: Micros) -> int | None:
-    return None if at is None else max(0, (now - at) // thresholds.DAY)
-
-
-def _ago(at: Micros, past: Past) -> str:
-    days = _days(at, past.now) or 0
-    return f"{counted(days, 'day')} ago" if days else "less than a day ago"
-
-
-def _in_days(micros: Micros) -> str:
-    return counted(micros // thresholds.DAY, "day")

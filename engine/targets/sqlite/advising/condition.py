@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
+from engine.jobs import Micros
 from engine.values import frozen
 
 
@@ -47,6 +48,10 @@ class Condition:
     """Whether auto_vacuum is incremental."""
     is_wal: bool = False
     wal_size: int = 0
+    changed_at: Micros | None = None
+    """When the file was last written, as its file system says,"""
+    log_changed_at: Micros | None = None
+    """and its log; None where there is nothing in it."""
     leaves: tuple[Leaves, ...] | None = None
     """None where nobody looked into the pages."""
     unseen: str = ""

@@ -10,9 +10,10 @@ from engine.advice import Advice, Level
 from engine.jobs import Facts, Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.values import frozen
-from engine.words import size
+from engine.words import ago, size
 
 if TYPE_CHECKING:
+    from engine.advice import Past
     from engine.targets.sqlite.advising.condition import Condition, Leaves
 
 PAGE_HEADER: Final = 8
@@ -60,10 +61,12 @@ def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
     return max(0, leaves.pages - ceil(leaves.cells / on_a_page))
 
 
-def space_advice(condition: Condition) -> tuple[Advice, Advice]:
+def space_advice(condition: Condition, past: Past) -> tuple[Advice, Advice]:
     """On incremental vacuum and on VACUUM; at most one of them is needed."""
     waste = waste_of(condition)
     level, reason = _level(waste, condition), _wasted(condition)
+    if level is Level.UNKNOWN and (packed := _packed_lately(condition, past)):
+        level, reason = Level.NONE, packed
     facts: Facts = {
         "size": condition.size,
         "free_pages": condition.free_pages,
@@ -99,6 +102,23 @@ def _level(waste: Waste, condition: Condition) -> Level:
             return level
     _, least = thresholds.VACUUM_SOON
     return Level.UNKNOWN if condition.leaves is None and condition.size >= least else Level.NONE
+
+
+def _packed_lately(condition: Condition, past: Past) -> str:
+    """That VACUUM has packed the pages and too little was written since to matter; "" where that is not known.
+
+    A file that was not written since differs from what VACUUM left by no more than what its log holds.
+    """
+    run = past.vacuumed
+    if run is None or condition.changed_at is None or condition.changed_at > run.at:
+        return ""
+    vacuumed = f"vacuumed {ago((past.now - run.at) / 1e6)} (#{run.job})"
+    if condition.log_changed_at is None or condition.log_changed_at <= run.at:
+        return f"{vacuumed}, and nothing was written since"
+    share, _ = thresholds.VACUUM_SOON
+    if condition.free + condition.wal_size >= share * condition.size:
+        return ""
+    return f"{vacuumed}, and at most {size(condition.wal_size)} were written since"
 
 
 def _wasted(condition: Condition) -> str:

@@ -17,7 +17,7 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.shape import read_tables, set_after
-from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.files import changed_at, file_size
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -36,19 +36,25 @@ BYTES_A_SECOND: Final = 8_000_000_000
 
 
 async def survey(
-    connection: aiosqlite.Connection, path: str, *, budget: float | None, lock_timeout: float
+    connection: aiosqlite.Connection,
+    path: str,
+    *,
+    budget: float | None,
+    lock_timeout: float,
+    waiting: statement.Waiting | None = None,
 ) -> Condition:
     """The condition of the database at `path`.
 
     Args:
         budget: seconds for what is dear to get: counting rows, and looking into pages; None for all it takes.
-        lock_timeout: seconds to wait for a lock, where one is in the way.
+        lock_timeout: seconds to wait for a lock, where one is in the way,
+        waiting: and what is called each time.
 
     Raises sqlite3.Error where not even the cheap facts can be had.
     """
 
     async def read(sql: str) -> list[Any]:
-        return await statement.read(connection, sql, lock_timeout)
+        return await statement.read(connection, sql, lock_timeout, waiting=waiting)
 
     ((pages, page_size, free_pages, journal_mode, auto_vacuum, *_),) = await read(catalog.SUMMARY)
     tables = await read_tables(read)
@@ -61,13 +67,17 @@ async def survey(
         leaves, unseen = (
             await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
         )
+    log = path + "-wal"
+    wal_size, *changed = await asyncio.to_thread(lambda: (file_size(log), changed_at(path), changed_at(log)))
     return Condition(
         pages=pages,
         page_size=page_size,
         free_pages=free_pages,
         gives_pages_back=auto_vacuum == catalog.INCREMENTAL,
         is_wal=journal_mode == "wal",
-        wal_size=file_size(path + "-wal"),
+        wal_size=wal_size,
+        changed_at=changed[0],
+        log_changed_at=changed[1],
         leaves=leaves,
         unseen=unseen,
         statistics=tuple(statistics),
@@ -155,7 +165,8 @@ async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Lea
 @contextlib.asynccontextmanager
 async def _as_memory(connection: aiosqlite.Connection, path: str) -> AsyncIterator[None]:
     """Let the file be read as memory meanwhile, which takes a fraction of the time where it is not cached yet."""
-    before = await statement.rows_of(connection, "PRAGMA main.mmap_size") if lies_on_this_machine(path) else []
+    near = await asyncio.to_thread(lies_on_this_machine, path)
+    before = await statement.rows_of(connection, "PRAGMA main.mmap_size") if near else []
     if not before:
         yield
         return

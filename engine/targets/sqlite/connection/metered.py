@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     import aiosqlite
 
+    from engine.targets.sqlite.connection.statement import Waiting
+
 OPCODES_A_TICK: Final = 10_000
 """About a millisecond of work; a tick costs 0.2 microseconds."""
 
@@ -29,9 +31,11 @@ class MeteredConnection:
         self._settings: tuple[str, ...] = ()
 
     @classmethod
-    async def open(cls, uri: str, lock_timeout: float, cancel: asyncio.Event | None = None) -> MeteredConnection:
+    async def open(
+        cls, uri: str, lock_timeout: float, cancel: asyncio.Event | None = None, waiting: Waiting | None = None
+    ) -> MeteredConnection:
         """Raises as `statement.open_connection` does."""
-        connection = await statement.open_connection(uri, lock_timeout, cancel)
+        connection = await statement.open_connection(uri, lock_timeout, cancel, waiting)
         metered = cls(connection, uri)
         try:
             await connection.set_progress_handler(metered._remember_thread, 1)

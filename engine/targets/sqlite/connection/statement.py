@@ -15,6 +15,8 @@ from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
+    Waiting = Callable[[], Awaitable[object]]
+
 T = TypeVar("T")
 _INTERRUPT_INTERVAL: Final = 0.02
 _LOCK_ATTEMPT: Final = 0.1
@@ -23,7 +25,9 @@ _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.1
 
 
-async def open_connection(uri: str, lock_timeout: float, cancel: asyncio.Event | None = None) -> aiosqlite.Connection:
+async def open_connection(
+    uri: str, lock_timeout: float, cancel: asyncio.Event | None = None, waiting: Waiting | None = None
+) -> aiosqlite.Connection:
     """A connection that has read the schema, so that what is no database fails here. Raises as `read` does."""
     opening = asyncio.ensure_future(_open(uri))
     try:
@@ -33,7 +37,7 @@ async def open_connection(uri: str, lock_timeout: float, cancel: asyncio.Event |
             await close(opening.result())
         raise
     try:
-        await read(connection, "SELECT count(*) FROM sqlite_schema", lock_timeout, cancel)
+        await read(connection, "SELECT count(*) FROM sqlite_schema", lock_timeout, cancel, waiting)
     except BaseException:
         await close(connection)
         raise
@@ -76,11 +80,15 @@ def texts_noted(connection: aiosqlite.Connection, note: Callable[[str], object])
 
 
 async def read(
-    connection: aiosqlite.Connection, sql: str, lock_timeout: float, cancel: asyncio.Event | None = None
+    connection: aiosqlite.Connection,
+    sql: str,
+    lock_timeout: float,
+    cancel: asyncio.Event | None = None,
+    waiting: Waiting | None = None,
 ) -> list[Any]:
     """All rows of `sql`, once no lock is in the way. Cancelling the task ends the wait, and so does `cancel`: with
     SQLITE_BUSY. Raises sqlite3.Error."""
-    return await patiently(lambda: short(connection, sql), lock_timeout, cancel)
+    return await patiently(lambda: short(connection, sql), lock_timeout, cancel, waiting)
 
 
 async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
@@ -118,7 +126,7 @@ async def in_transaction(
     sql: str,
     lock_timeout: float,
     cancel: asyncio.Event,
-    waiting: Callable[[], None] | None = None,
+    waiting: Waiting | None = None,
 ) -> None:
     """Run `sql` in a transaction of its own.
 
@@ -152,11 +160,11 @@ async def patiently(
     attempt: Callable[[], Coroutine[Any, Any, T]],
     lock_timeout: float,
     cancel: asyncio.Event | None = None,
-    waiting: Callable[[], None] | None = None,
+    waiting: Waiting | None = None,
 ) -> T:
     """The result of `attempt`, repeated while it is BUSY, for `lock_timeout` seconds or until `cancel` is set.
 
-    `attempt` leaves nothing running when it is cancelled. `waiting` is called when it has to wait.
+    `attempt` leaves nothing running when it is cancelled. `waiting` is called each time it has to wait.
 
     SQLite notices no interrupt while it waits for a lock, so it waits only for a moment in each attempt. The pauses
     grow, and differ from those of others who wait.
@@ -170,8 +178,7 @@ async def patiently(
             if not is_busy(error) or clock() >= deadline or (cancel is not None and cancel.is_set()):
                 raise
         if waiting is not None:
-            waiting()
-            waiting = None
+            await waiting()
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -181,7 +188,7 @@ async def persistently(
     attempt: Callable[[], Coroutine[Any, Any, T]],
     lock_timeout: float,
     cancel: asyncio.Event,
-    waiting: Callable[[], None],
+    waiting: Waiting,
 ) -> T:
     """As `patiently`, for what needs the file for itself before it does any work.
 

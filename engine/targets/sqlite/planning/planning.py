@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -43,11 +44,11 @@ async def plan(
         size=summary.size,
         memory=available_memory(),
         processors=processors(),
-        local=lies_on_this_machine(reader.path),
+        local=await asyncio.to_thread(lies_on_this_machine, reader.path),
         whole=not options.objects and options.analysis_limit is None,
     )
     planned = await _planned(reader, summary, operation, options, chosen, shared=shared)
-    return _with_space(_with_settings(planned, chosen), options)
+    return await asyncio.to_thread(_with_space, _with_settings(planned, chosen), options)
 
 
 async def _planned(
@@ -172,8 +173,10 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
 
 
 async def _backup(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
-    destination = copying.destination(reader.path, options.backup_to, datetime.now(UTC).date())
-    if problem := await _lost(reader) or await _missing_collations(reader) or copying.problem_with(destination):
+    today = datetime.now(UTC).date()
+    destination = await asyncio.to_thread(copying.destination, reader.path, options.backup_to, today)
+    problem = await _lost(reader) or await _missing_collations(reader)
+    if problem := problem or await asyncio.to_thread(copying.problem_with, destination):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
     steps = backup_plan.backup_steps(
         summary,

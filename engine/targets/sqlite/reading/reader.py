@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine.holders import in_use
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, reading_error
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.in_the_way import InTheWay
 from engine.targets.sqlite.system.page_cache import is_cold
 
 if TYPE_CHECKING:
-    import asyncio
-
     import aiosqlite
+
+    from engine.errors import TargetError
 
 
 class Reader:
@@ -27,6 +28,7 @@ class Reader:
     def __init__(self, connection: aiosqlite.Connection, path: str, lock_timeout: float) -> None:
         self.connection = connection
         self.path = path
+        self.others = InTheWay(path)
         self.lock_timeout = lock_timeout
         """Seconds that each look waits for a lock,"""
         self.cancel: asyncio.Event | None = None
@@ -34,25 +36,30 @@ class Reader:
 
     async def rows(self, sql: str) -> list[Any]:
         try:
-            return await statement.read(self.connection, sql, self.lock_timeout, self.cancel)
+            return await statement.read(self.connection, sql, self.lock_timeout, self.cancel, self.others.look)
         except sqlite3.Error as error:
-            raise reading_error(self.path, error, self.lock_timeout, in_use(self.path)) from error
+            raise await self.error(error) from error
+
+    async def error(self, error: sqlite3.Error) -> TargetError:
+        """What SQLite has raised, in words."""
+        return reading_error(self.path, error, self.lock_timeout, await self.others.at_last())
 
     async def problem_with(self, sql: str) -> str | None:
         """Why SQLite does not know how to run `sql`, which is not run; None where it does."""
         try:
-            await statement.read(self.connection, f"EXPLAIN {sql}", self.lock_timeout)
+            await statement.read(self.connection, f"EXPLAIN {sql}", self.lock_timeout, waiting=self.others.look)
         except sqlite3.Error as error:
             if is_busy(error):
-                raise reading_error(self.path, error, self.lock_timeout, in_use(self.path)) from error
+                raise await self.error(error) from error
             return str(error)
         return None
 
     async def summary(self) -> Summary:
         ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = await self.rows(catalog.SUMMARY)
+        size, wal_size = await asyncio.to_thread(lambda: (file_size(self.path), file_size(self.path + "-wal")))
         return Summary(
-            size=file_size(self.path),
-            wal_size=file_size(self.path + "-wal"),
+            size=size,
+            wal_size=wal_size,
             pages=pages,
             page_size=page_size,
             free_pages=free_pages,
@@ -74,7 +81,7 @@ class Reader:
         """
         tables = shape.named_tables(await shape.read_tables(self.rows), objects)
         # Counting reads pages here and there, which takes longer from a disk than what it is for may take.
-        seconds = shape.COUNTING if counting and not is_cold(self.path) else 0.0
+        seconds = shape.COUNTING if counting and not await asyncio.to_thread(is_cold, self.path) else 0.0
         return await shape.with_rows(self.connection, tables, counting=seconds)
 
     async def tables_uncounted(self) -> list[Table]:

@@ -32,6 +32,8 @@ class Findings:
     """The first finding that no REINDEX puts right, and that is no matter of the rows alone."""
     broken_rule: str | None = None
     """The first finding that is no damage: to put it right is up to whoever knows the data."""
+    orphans: int = 0
+    """Rows that refer to rows which are not there."""
     complete: bool = True
     """Whether there was nothing that SQLite did not come to, because of what it had found by then."""
 
@@ -41,8 +43,25 @@ class Findings:
             indexes=tuple(dict.fromkeys((*self.indexes, *other.indexes))),
             damage=self.damage or other.damage,
             broken_rule=self.broken_rule or other.broken_rule,
+            orphans=self.orphans + other.orphans,
             complete=self.complete and other.complete,
         )
+
+
+def remedy(found: Findings) -> str:
+    """What to do about it, in a sentence or two; "" where nothing was found."""
+    if found.damage is not None:
+        return "Restore a backup, or save what can be read with sqlite3 and its .recover. Then check again."
+    does = []
+    if found.indexes:
+        does.append("Run reindex, which rebuilds damaged indexes from their tables.")
+    if found.orphans:
+        does.append(
+            "PRAGMA foreign_key_check in sqlite3 lists the rows: delete them, or insert those that they refer to."
+        )
+    elif found.broken_rule is not None:
+        does.append("Put right what is named, in the application or with sqlite3: it is the data, not the file.")
+    return " ".join([*does, "Then check again."]) if does else ""
 
 
 def findings_of(rows: Iterable[Sequence[Any]]) -> Findings:
@@ -91,4 +110,5 @@ def orphans_of(rows: Iterable[Sequence[Any]]) -> Findings:
         + ("" if first is None else f" (rowid {first})")
         for (table, parent), (number, first) in counts.items()
     )
-    return Findings(sentences=sentences, broken_rule=next(iter(sentences), None))
+    orphans = sum(number for number, _ in counts.values())
+    return Findings(sentences=sentences, broken_rule=next(iter(sentences), None), orphans=orphans)

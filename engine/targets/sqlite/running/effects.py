@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.jobs import CheckLevel, Facts, Operation
 from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.running.checking import Findings
+from engine.targets.sqlite.running.checking import Findings, remedy
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading.catalog import Summary
@@ -49,6 +49,8 @@ class Effects:
                     "damaged_indexes": self.findings.indexes,
                     "damage": self.findings.damage,
                     "broken_rule": self.findings.broken_rule,
+                    "orphans": self.findings.orphans,
+                    "remedy": remedy(self.findings),
                     "level": self.check_level,
                     "complete": self.findings.complete and not self.unchecked,
                 }

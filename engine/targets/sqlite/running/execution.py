@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from engine.errors import TargetRefusedError
-from engine.holders import in_use
 from engine.jobs import WAITING, Facts, Reason, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
@@ -28,6 +27,7 @@ from engine.targets.sqlite.running.checking import MOST, Findings, findings_of, 
 from engine.targets.sqlite.running.sampling import progress_told
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.in_the_way import InTheWay
 from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 from engine.words import counted
 
@@ -44,6 +44,7 @@ class Work:
     path: str
     step: SqliteStep
     context: StepContext
+    others: InTheWay
     lock_timeout: float
     is_wal: bool
     found: Findings | None = None
@@ -97,9 +98,15 @@ class Work:
     async def in_transaction(self, sql: str) -> None:
         await statement.in_transaction(self.connection.aio, sql, self.lock_timeout, self.cancel, self.tell_who_waits)
 
-    def tell_who_waits(self) -> None:
-        who = in_use(self.path) or "another connection uses the database"
+    async def tell_who_waits(self) -> None:
+        others = await self.others.look(wal=readers_are_welcome(self.step, is_wal=self.is_wal))
+        who = others or "another connection uses the database"
         self.context.report(StepProgress(phase=f"{WAITING}: {who}"))
+
+
+def readers_are_welcome(step: SqliteStep, *, is_wal: bool) -> bool:
+    """Whether a step has to wait for nobody who only reads."""
+    return is_wal and step.method is not Method.CHECKPOINT
 
 
 async def transaction(work: Work) -> StepResult:
@@ -129,13 +136,13 @@ async def checkpoint(work: Work) -> StepResult:
             return StepResult(status=Status.CANCELLED)
         if clock() >= deadline:
             break
-        work.tell_who_waits()
+        await work.tell_who_waits()
         await asyncio.sleep(0.1)
-    return _log_in_use(work, frames, written)
+    return await _log_in_use(work, frames, written)
 
 
-def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
-    who = in_use(work.path) or "another connection uses it"
+async def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
+    who = await work.others.at_last() or "another connection uses it"
     how_far = f"{max(written, 0):,} of {frames:,} frames of the log were" if frames > 0 else "the log could not be"
     error = f"{how_far} written back: {who}"
     if work.step.completes_previous:  # the work is done; only the log is still there

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import TargetRefusedError, TargetUnavailableError
+from engine.jobs import Micros
 
 _STAT_ERRORS: Final = {
     errno.ENOENT: ("there is no such file", "check the path; dbtend never creates a database"),
@@ -92,6 +93,17 @@ def file_size(path: str) -> int:
 def last_change(path: str) -> tuple[int, int]:
     """What is another when somebody has written the database, or its log. Raises TargetUnavailableError."""
     return status_of(path).st_mtime_ns, file_size(path + "-wal")
+
+
+def changed_at(path: str) -> Micros | None:
+    """When something was last written to the file, or another was put in its place; None where there is none, or
+    nothing in it."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    # Who restores a copy may give it the time of writing that it had; this one nobody can set.
+    return status.st_ctime_ns // 1_000 if status.st_size else None
 
 
 def temporary_directory() -> str | None:

@@ -15,6 +15,7 @@ import pytest
 
 from engine import look
 from engine.errors import TargetBusyError
+from engine.holders import Holder, holders
 from engine.jobs import Operation, Options, Reason, Request, Status
 from engine.targets import resolve
 from engine.targets.base import StepContext, StepProgress, StepResult, Verdict
@@ -88,6 +89,108 @@ async def test_who_keeps_a_database_from_being_opened_is_named(tmp_path: Path, h
         await resolve(str(path)).preflight(lock_timeout=0)
     assert f"process {pid} (" in str(caught.value)
     assert "has locked it for itself" in str(caught.value)
+
+
+class TakesOver:
+    """Another process holds the lock until this is called for the first time; then we hold it ourselves, unseen:
+    of this process nobody is told. So the other is gone when the time is over, and the lock still not to be had."""
+
+    def __init__(self, path: Path, *holder: str) -> None:
+        self._ours = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._process = ExitStack()
+        self.pid = self._process.enter_context(another_process(path, *holder))
+
+    def __call__(self, *_: object) -> None:
+        self._process.close()
+        if not self._ours.in_transaction:
+            self._ours.execute("BEGIN EXCLUSIVE")
+
+    def close(self) -> None:
+        self._process.close()
+        self._ours.close()
+
+
+@pytest.mark.parametrize(
+    "operation", [Operation.REINDEX, Operation.VACUUM, Operation.INCREMENTAL_VACUUM, Operation.CHECK]
+)
+async def test_who_was_waited_for_and_left_before_the_time_was_over_is_named(
+    tmp_path: Path, operation: Operation
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, auto_vacuum="incremental")
+    async with connected(path, lock_timeout=0.3) as (session, _):
+        first, *others = (await session.plan(operation, Options())).steps
+        with closing(TakesOver(path, "BEGIN EXCLUSIVE")) as other:
+            result = await session.execute(first, StepContext(report=other))
+            again = [await execute(session, step) for step in others]
+    expected = f"the lock could not be had in 0.3 s: it was last held by process {other.pid} ("
+    assert result.reason is Reason.TARGET_BUSY
+    assert str(result.error).startswith(expected)
+    for later in again:
+        assert later.status is not Status.FAILED or f"it was last held by process {other.pid} (" in str(later.error)
+
+
+async def test_who_only_reads_a_log_is_not_named_for_the_writer_who_left(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode="wal")
+    with another_process(path, *READER) as reader:
+        async with connected(path, lock_timeout=0.3) as (session, _):
+            step = (await session.plan(Operation.REINDEX, Options())).steps[0]
+            with closing(TakesOver(path, *WRITER)) as writer:
+                result = await session.execute(step, StepContext(report=writer))
+    assert f"it was last held by process {writer.pid} (" in str(result.error)
+    assert f"process {reader} (" not in str(result.error)
+
+
+async def test_who_kept_a_checkpoint_waiting_and_left_is_named(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode="wal")
+    with another_process(path, "PRAGMA user_version"):
+        fill_the_log(path)
+        async with connected(path, lock_timeout=0.3) as (session, _):
+            (step,) = (await session.plan(Operation.CHECKPOINT, Options())).steps
+            with closing(TakesOver(path, *WRITER)) as writer:
+                result = await session.execute(step, StepContext(report=writer))
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert f"it was last held by process {writer.pid} (" in str(result.error)
+
+
+async def test_who_kept_a_database_from_being_opened_and_left_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    with closing(TakesOver(path, "BEGIN EXCLUSIVE")) as other:
+
+        def seen(name: str) -> tuple[Holder, ...] | None:
+            found = holders(name)
+            other()
+            return found
+
+        monkeypatch.setattr("engine.targets.sqlite.system.in_the_way.holders", seen)
+        with pytest.raises(TargetBusyError, match=rf"it was last held by process {other.pid} \("):
+            await resolve(str(path)).preflight(lock_timeout=0.3)
+
+
+async def test_the_one_who_came_later_is_told_while_he_is_waited_for(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    pids: list[int] = []
+    told: list[str] = []
+    cancel = asyncio.Event()
+    with ExitStack() as first, ExitStack() as second:
+        pids.append(first.enter_context(another_process(path, *WRITER)))
+
+        def hear(progress: StepProgress) -> None:
+            told.append(str(progress.phase))
+            if len(pids) == 1:
+                first.close()
+                pids.append(second.enter_context(another_process(path, *WRITER)))
+            elif f"process {pids[1]} (" in told[-1]:
+                cancel.set()
+
+        async with connected(path, lock_timeout=600) as (session, _):
+            step = (await session.plan(Operation.REINDEX, Options())).steps[0]
+            async with asyncio.timeout(30):
+                result = await session.execute(step, StepContext(cancel=cancel, report=hear))
+    assert result.status is Status.CANCELLED
+    assert f"waiting for its lock: process {pids[0]} (" in told[0]
+    assert f"waiting for its lock: process {pids[1]} (" in told[-1]
 
 
 class Attempts:

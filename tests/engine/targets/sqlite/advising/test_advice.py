@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.advice import Advice, Level, Past
+from engine.advice import Advice, Found, Level, Past, worst
 from engine.jobs import CheckLevel, Operation
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition
@@ -112,8 +112,62 @@ def test_damage_that_no_reindex_mends_is_said_at_once() -> None:
 
 
 def test_a_rebuilt_index_is_to_be_checked() -> None:
-    found = of(Operation.CHECK, known=past(damaged_indexes=("i",)))
-    assert (found.level, found.check) == (Level.SOON, CheckLevel.FULL)
+    found = of(Operation.CHECK, known=past(damaged_indexes=("i",), found=FOUND))
+    assert (found.level, found.check, found.is_needed) == (Level.SOON, CheckLevel.FULL, True)
+    assert found.reason == "found 1 index damaged 5 min ago (#12): reindex, then check again"
+
+
+AT = NOW - 5 * 60_000_000
+FOUND = Found(job=12, at=AT, findings=2, orphans=3)
+ORPHANS = "3 rows of bill refer to rows of item that are not there"
+UNCHANGED = replace(HEALTHY, changed_at=AT)
+
+
+@pytest.mark.parametrize(
+    ("known", "level", "reason"),
+    [
+        (
+            {"broken_rule": ORPHANS},
+            Level.SOON,
+            f"found 3 orphans 5 min ago (#12): mend them, then check again ({ORPHANS})",
+        ),
+        (
+            {"broken_rule": "NULL value in a.b", "found": replace(FOUND, findings=1, orphans=0)},
+            Level.SOON,
+            "found 1 broken rule 5 min ago (#12): mend it, then check again (NULL value in a.b)",
+        ),
+        (
+            {"damage": "Page 3 is lost"},
+            Level.NOW,
+            "found damage 5 min ago (#12): restore a backup or use .recover, then check again (Page 3 is lost)",
+        ),
+    ],
+)
+def test_what_was_found_is_to_be_put_right_before_the_same_check_says_the_same(
+    known: dict[str, object], level: Level, reason: str
+) -> None:
+    found = of(Operation.CHECK, UNCHANGED, past(checked_at={}, **{"found": FOUND} | known))
+    assert (found.level, found.reason) == (level, reason)
+    assert found.by_hand
+    assert not found.is_needed
+    assert worst([found]) is level
+
+
+@pytest.mark.parametrize(
+    ("condition", "known"),
+    [
+        (replace(HEALTHY, changed_at=AT + 1), FOUND),
+        (replace(UNCHANGED, log_changed_at=AT + 1), FOUND),
+        (UNCHANGED, replace(FOUND, is_all=False)),
+        (UNCHANGED, replace(FOUND, at=NOW - 31 * DAY)),
+    ],
+    ids=["changed", "its log changed", "not all was looked at", "long ago"],
+)
+def test_a_check_that_may_say_something_else_is_needed(condition: Condition, known: Found) -> None:
+    found = of(Operation.CHECK, condition, past(checked_at={}, broken_rule=ORPHANS, found=known))
+    assert (found.level, found.check, found.is_needed) == (Level.SOON, CheckLevel.FULL, True)
+    changed = "and the database has changed since" in found.reason
+    assert changed is (known == FOUND) or known.at < AT
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.jobs import CheckLevel, Facts, Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.base import StepResult
-from engine.targets.sqlite.running.checking import Findings, findings_of, orphans_of
+from engine.targets.sqlite.running.checking import Findings, findings_of, orphans_of, remedy
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.sqlite_files import (
     add_index_that_cannot_be_rebuilt,
@@ -172,6 +172,11 @@ async def test_rows_without_a_parent_are_found(path: Path) -> None:
     }
     assert (facts["findings"], facts["damage"], facts["complete"]) == (3, None, True)
     assert facts["broken_rule"] == results["foreign_key_check"].findings[0]
+    assert facts["orphans"] == 5
+    assert facts["remedy"] == (
+        "PRAGMA foreign_key_check in sqlite3 lists the rows: delete them, or insert those that they refer to. "
+        "Then check again."
+    )
 
 
 async def test_a_foreign_key_that_does_not_fit_is_found_and_keeps_no_other_from_being_looked_at(path: Path) -> None:
@@ -434,6 +439,32 @@ def test_findings_below_a_heading_are_told_one_by_one() -> None:
         damage="Tree 2 page 5: invalid",
     )
     assert findings_of([("ok",)]) == orphans_of([]) == Findings()
+
+
+@pytest.mark.parametrize(
+    ("finding", "words"),
+    [
+        (
+            "row 1 missing from index i",
+            "Run reindex, which rebuilds damaged indexes from their tables. Then check again.",
+        ),
+        ("Page 3: never used", "Restore a backup, or save what can be read with sqlite3 and its .recover. Then"),
+        ("NULL value in item.price", "Put right what is named, in the application or with sqlite3: it is the data"),
+        ("CHECK constraint failed in item", "Put right what is named, in the application or with sqlite3"),
+        ("non-unique entry in index i", "Put right what is named, in the application or with sqlite3"),
+    ],
+)
+def test_what_to_do_is_said_by_what_was_found(finding: str, words: str) -> None:
+    assert remedy(findings_of([(finding,)])).startswith(words)
+
+
+def test_what_to_do_about_several_things_comes_together_and_damage_comes_alone() -> None:
+    index, null = findings_of([("row 1 missing from index i",)]), findings_of([("NULL value in item.price",)])
+    orphan = orphans_of([("bill", 1, "item", 0)])
+    assert remedy(index + null).count(". ") == 2
+    assert "lists the rows" in remedy(index + orphan)
+    assert remedy(findings_of([("Page 3: never used",)]) + index + orphan).startswith("Restore a backup")
+    assert remedy(Findings()) == ""
 
 
 def test_what_several_checks_find_is_told_once() -> None:

@@ -1,0 +1,99 @@
+"""Whether a database is to be checked: by what the last checks have found, and when. Pure functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.advice import Advice, Level, Past
+from engine.jobs import CheckLevel, Micros, Operation
+from engine.targets.sqlite.advising import thresholds
+from engine.words import ago, counted
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.advising.condition import Condition
+
+
+def check_advice(condition: Condition, past: Past) -> Advice:
+    level, due, reason = _due_check(condition, past)
+    by_hand = past.damage is not None or (past.broken_rule is not None and not past.damaged_indexes)
+    return Advice(
+        operation=Operation.CHECK,
+        level=level,
+        reason=reason,
+        facts={
+            "days_since_full_check": days_since(past.checked_at.get(CheckLevel.FULL), past.now),
+            "days_since_quick_check": days_since(past.checked_at.get(CheckLevel.QUICK), past.now),
+            "found": past.damage or past.broken_rule,
+        },
+        check=due,
+        by_hand=by_hand and _would_say_the_same(condition, past),
+    )
+
+
+def _would_say_the_same(condition: Condition, past: Past) -> bool:
+    """Whether nobody can have mended what the last check has found, and no other check could find more."""
+    found = past.found
+    if found is None or not found.is_all or past.now - found.at > thresholds.FULL_CHECK_EVERY:
+        return False
+    return not _changed_since(found.at, condition)
+
+
+def _changed_since(at: Micros, condition: Condition) -> bool:
+    written = (condition.changed_at, condition.log_changed_at)
+    return any(one is not None and one > at for one in written)
+
+
+def _due_check(condition: Condition, past: Past) -> tuple[Level, CheckLevel | None, str]:
+    full, quick = (past.checked_at.get(level) for level in (CheckLevel.FULL, CheckLevel.QUICK))
+    if past.damage is not None:
+        found = _found("damage", condition, past)
+        reason = f"{found}: restore a backup or use .recover, then check again ({past.damage})"
+        return Level.NOW, CheckLevel.FULL, reason
+    if past.damaged_indexes:
+        found = _found(f"{counted(len(past.damaged_indexes), 'index')} damaged", condition, past)
+        return Level.SOON, CheckLevel.FULL, f"{found}: reindex, then check again"
+    if past.broken_rule is not None:
+        what, them = _broken_rules(past)
+        reason = f"{_found(what, condition, past)}: mend {them}, then check again ({past.broken_rule})"
+        return Level.SOON, CheckLevel.FULL, reason
+    if past.rebuilt_indexes:
+        return Level.SOON, CheckLevel.FULL, "to be checked again: the damaged indexes were rebuilt since the last check"
+    if full is None and quick is None:
+        # On a big file a quick check takes a tenth of the time, and tells whether there is reason to hurry.
+        return Level.SOON, CheckLevel.QUICK, "no clean check on record: a quick one first, a full one the next time"
+    if full is None or past.now - full > thresholds.FULL_CHECK_EVERY:
+        last = "no clean full check on record" if full is None else f"the last clean full check was {_ago(full, past)}"
+        return Level.SOON, CheckLevel.FULL, f"{last}; one is due every {_in_days(thresholds.FULL_CHECK_EVERY)}"
+    latest = max(full, quick or 0)
+    if past.now - latest > thresholds.QUICK_CHECK_EVERY:
+        reason = f"the last clean check was {_ago(latest, past)}; a quick one is due every"
+        return Level.SOON, CheckLevel.QUICK, f"{reason} {_in_days(thresholds.QUICK_CHECK_EVERY)}"
+    return Level.NONE, None, f"the last clean check was {_ago(latest, past)}, the last full one {_ago(full, past)}"
+
+
+def _found(what: str, condition: Condition, past: Past) -> str:
+    """`found 3 orphans 5 min ago (#12)`."""
+    if past.found is None:
+        return f"the last check found {what}"
+    since = ", and the database has changed since" if _changed_since(past.found.at, condition) else ""
+    return f"found {what} {_ago(past.found.at, past)} (#{past.found.job}){since}"
+
+
+def _broken_rules(past: Past) -> tuple[str, str]:
+    """`3 orphans`, and the word for them."""
+    number, noun = (past.found.findings, "broken rule") if past.found else (1, "broken rule")
+    if past.found and past.found.orphans:
+        number, noun = past.found.orphans, "orphan"
+    return counted(number, noun), "it" if number == 1 else "them"
+
+
+def days_since(at: Micros | None, now: Micros) -> int | None:
+    return None if at is None else max(0, (now - at) // thresholds.DAY)
+
+
+def _ago(at: Micros, past: Past) -> str:
+    return ago((past.now - at) / 1e6)
+
+
+def _in_days(micros: Micros) -> str:
+    return counted(micros // thresholds.DAY, "day")
