@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine import OperationPlan, Plan, PlannedStep, Verdict
-from engine.jobs import AS_USUAL
 from engine.values import frozen
 from engine.words import span
-from tui.text import counted, options_in_words, size
+from tui.text import counted, size, unusual_options
 
 
 @frozen
@@ -24,8 +23,7 @@ class StepNotes:
 
 def unusual(plan: Plan) -> str:
     """`speed gentle, max lag 64MB`: what is not as usual in how it would be carried out; empty where all of it is."""
-    usual = options_in_words(AS_USUAL)
-    return ", ".join(said for said in options_in_words(plan.options) if said not in usual)
+    return ", ".join(unusual_options(plan.options))
 
 
 def verdict(operation: OperationPlan) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine import Options, Status
-from engine.jobs import NO_SERVER_OPTIONS, OnFailure, ServerOptions
+from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, OnFailure, ServerOptions
 from engine.words import counted as counted
 from engine.words import memory, span
 from engine.words import size as size
@@ -159,6 +159,12 @@ def options_in_words(options: Options) -> list[str]:
         said.append(f"backup to {options.backup_to}")
     said += _server_options_in_words(options.server)
     return [*said, "forced"] if options.force else said
+
+
+def unusual_options(options: Options) -> list[str]:
+    """The same without what is as usual."""
+    usual = options_in_words(AS_USUAL)
+    return [said for said in options_in_words(options) if said not in usual]
 
 
 def _server_options_in_words(options: ServerOptions) -> list[str]:

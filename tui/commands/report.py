@@ -18,8 +18,7 @@ from engine import (
 from engine.jobs import CANNOT_STOP, WRITING_BACK
 from engine.words import NOT_BEGUN, span
 from tui.commands.naming import named
-from tui.effects import effect, found_damage, steps_taken
-from tui.facts import number
+from tui.effects import effect, first_error, found_damage, job_effect, steps_taken
 from tui.text import (
     GLYPH,
     cells,
@@ -30,8 +29,6 @@ from tui.text import (
     percent,
     plain,
     precise_duration,
-    shortened,
-    size_change,
     time_left,
 )
 
@@ -113,18 +110,6 @@ def caveats(job: ParentJob) -> str:
     return ", ".join([*said, counted(warnings, "warning")] if warnings else said)
 
 
-def job_effect(job: ParentJob) -> str:
-    """What its only child did, or why not, else the database's size before the first child that ran and after the
-    last."""
-    if len(job.children) == 1:
-        (child,) = job.children
-        if said := effect(child) or (plain(child.error or "") if child.status is Status.FAILED else ""):
-            return said
-    before = [size for child in job.children if (size := number(child.before, "size")) is not None]
-    after = [size for child in job.children if (size := number(child.after, "size")) is not None]
-    return size_change(before[0], after[-1]) if before and after else ""
-
-
 def history_table(jobs: Sequence[ParentJob]) -> list[str]:
     """One line per job under a heading, newest first as given."""
     rows = [("JOB", "CREATED", "TARGET", "OPERATIONS", "STATUS", "TOOK", "EFFECT")]
@@ -136,7 +121,7 @@ def history_table(jobs: Sequence[ParentJob]) -> list[str]:
             " ".join(child.operation for child in job.children),
             f"{GLYPH[job.status]} {job.status}" + (", pinned" if job.pinned else ""),
             precise_duration(run_duration(job, job.finished_at) if job.finished_at else None),
-            ", ".join(filter(None, (_trouble(job) or job_effect(job), caveats(job)))),
+            ", ".join(filter(None, (first_error(job) or job_effect(job), caveats(job)))),
         )
         for job in jobs
     ]
@@ -199,13 +184,6 @@ def _what_follows(child: ChildJob, target: str, at: int) -> Iterator[str]:
 
 def _over_already(job: ChildJob | ParentJob) -> str:
     return f"is {job.status} already: there was nothing to cancel"
-
-
-def _trouble(job: ParentJob) -> str:
-    """The first error of a job, on one line."""
-    failed = [child for child in job.children if child.reason is not Reason.NOT_NEEDED]
-    errors = [f"{child.operation}: {child.error}" for child in failed if child.error]
-    return shortened(plain(" ".join(errors[0].split())), 60) if errors else ""
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

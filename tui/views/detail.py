@@ -10,9 +10,18 @@ from tui.facts import changes, table, text
 from tui.keymap import with_keys
 from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, line, named, wrapped
-from tui.views.remarks import earlier_attempt, remarks
-from tui.views.status import WHOLE, child_of, is_cancelling, operations, status_span, time_taken, warnings
-from tui.views.times import limit, times
+from tui.views.remarks import earlier_attempt, remarks, what_went_wrong
+from tui.views.status import (
+    WHOLE,
+    child_of,
+    is_cancelling,
+    is_waiting,
+    operations,
+    status_span,
+    time_taken,
+    warnings,
+)
+from tui.views.times import limit, times_in_short
 
 
 def detail_lines(parent: ParentJob, job: JobId, name: str, *, now: int, width: int) -> list[Line]:
@@ -63,7 +72,7 @@ def how_far(child: ChildJob, now: int) -> list[str]:
     """Of what runs: `42%`, `0:44 left`, `copying`, `step 3 of 9, orders`."""
     progress = child.progress
     said = [percent(progress.fraction) if progress.fraction is not None else "", time_left(remaining(child, now))]
-    said += [progress.phase] if progress.phase and not is_cancelling(child) else []
+    said += [progress.phase] if progress.phase and not is_cancelling(child) and not is_waiting(child) else []
     if progress.steps_total:
         at = f"step {min(progress.steps_done + 1, progress.steps_total)} of {progress.steps_total}"
         said.append(f"{at}, {plain(progress.object)}" if progress.object and progress.object != WHOLE else at)
@@ -87,17 +96,18 @@ def before_and_after(child: ChildJob, width: int) -> list[Line]:
 
 def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
     first: list[Span] = [(f"#{parent.id} ", Role.DIM), *named(name), ("  ", Role.STRONG), status_span(parent, 13)]
-    counts = [
+    counts = ", ".join(
         f"{number} {status.value}"
         for status in Status
         if (number := sum(child.status is status for child in parent.children))
-    ]
-    lines = [
-        line(*first, time_taken(parent, now)),
-        *wrapped(f"{operations(parent)}: {', '.join(counts)}", width),
-        *times(parent, width),
-    ]
-    errors = [child for child in parent.children if child.error]
-    for child in errors:
-        lines += wrapped(f"{child.operation.value}: {child.error}", width, Role.FAILED)
-    return lines
+    )
+    lines = [line(*first, time_taken(parent, now))]
+    for child in parent.children:
+        if child.status is Status.RUNNING:
+            lines += wrapped("  ".join([child.operation.value, *how_far(child, now)]), width)
+            lines += remarks(parent, child, width)
+    lines += what_went_wrong(parent, width)
+    lines += wrapped(f"{operations(parent, width - len(counts) - 2)}: {counts}", width)
+    if not parent.status.is_final and parent.deadline_at is not None:
+        lines += wrapped(limit(parent), width, Role.DIM)
+    return lines + times_in_short(parent, now, width)

@@ -8,11 +8,11 @@ from engine.words import NOT_BEGUN
 from tui.force import was_ended_by_force
 from tui.keymap import key_of, with_keys
 from tui.views.line import Line, Role, wrapped
-from tui.views.status import is_cancelling, reason_in_words
+from tui.views.status import is_cancelling, is_waiting, path_of, reason_in_words
 from tui.views.times import moment
 
 WHAT_TO_DO = {
-    Reason.TARGET_BUSY: "Another connection held a lock. Press {retry} to try again, or raise the lock timeout.",
+    Reason.TARGET_BUSY: "Press {retry} to try again, or raise the lock timeout.",
     Reason.REFUSED: "Nothing was touched. Put right what the message names, then press {retry}.",
     Reason.OWNER_LOST: "Its worker died, and it was not to be tried once more. Press {retry} to try again.",
     Reason.PREVIOUS_FAILED: "An earlier operation failed, and the request says to stop. Press {retry} to try again.",
@@ -22,10 +22,11 @@ WHAT_TO_DO = {
 
 
 def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) -> list[Line]:
-    """Its error and what to do about it, and what became of a wish to stop it."""
+    """What it waits for, its error and what to do about it, and what became of a wish to stop it."""
     role = Role.CANCELLED if child.status is Status.CANCELLED else Role.FAILED
     role = Role.DIM if child.reason is Reason.NOT_NEEDED else role
-    lines = wrapped(child.error, width, role, indent=indent) if child.error else []
+    lines = wrapped(error_of(parent, child), width, role, indent=indent) if child.error else []
+    lines += _waits(child, width, indent)
     if is_cancelling(child) or (child.recovering and not child.status.is_final):
         lines += wrapped(_cancelling(parent, child), width, Role.CANCELLED, indent=indent)
     elif child.cancel_requested_at is not None and child.status in {Status.COMPLETED, Status.FAILED}:
@@ -38,6 +39,32 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0) 
     elif child.reason is not None and not child.error:
         lines += wrapped(reason_in_words(child.reason), width, Role.DIM, indent=indent)
     return lines
+
+
+def error_of(parent: ParentJob, child: ChildJob) -> str:
+    """Its error, without what is said beside it anyway: which database it is, and to try again."""
+    error = (child.error or "").removeprefix(f"{path_of(parent.target)}: ")
+    return error.partition(". Try again")[0] if child.reason in WHAT_TO_DO else error
+
+
+def what_went_wrong(parent: ParentJob, width: int) -> list[Line]:
+    """The errors of all children, one that several have said once, and what to do about them."""
+    errors: dict[tuple[str, Status], list[ChildJob]] = {}
+    for child in parent.children:
+        if child.error and child.reason is not Reason.NOT_NEEDED:
+            errors.setdefault((error_of(parent, child), child.status), []).append(child)
+    lines: list[Line] = []
+    for (error, status), children in errors.items():
+        names = ", ".join(child.operation.value for child in children)
+        role = Role.CANCELLED if status is Status.CANCELLED else Role.FAILED
+        lines += wrapped(f"{names}: {error}" if len(parent.children) > 1 else error, width, role)
+    what_to_do = next((WHAT_TO_DO[c.reason] for c in parent.children if c.reason in WHAT_TO_DO), "")
+    return lines + (wrapped(with_keys(what_to_do), width) if what_to_do else [])
+
+
+def _waits(child: ChildJob, width: int, indent: int) -> list[Line]:
+    said = child.progress.phase or ""
+    return wrapped(f"{said[:1].upper()}{said[1:]}", width, Role.WARNING, indent=indent) if is_waiting(child) else []
 
 
 def _cancelling(parent: ParentJob, child: ChildJob) -> str:
