@@ -10,7 +10,7 @@ from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Statu
 from engine.jobs import LogLevel
 from tui.facts import number, stated, text
 from tui.server_effects import is_of_a_server, phrases, step_phrase
-from tui.text import cells, counted, plain, shortened, size, size_change
+from tui.text import cells, counted, path_of, plain, shortened, size, size_change
 
 Phrases = Sequence[str]
 MOST_FINDINGS: Final = 100
@@ -40,7 +40,9 @@ def job_effect(job: ParentJob) -> str:
 
 def first_error(job: ParentJob, width: int = 60) -> str:
     """Which operation went wrong first, and how, on one line."""
-    errors = [f"{c.operation}: {c.error}" for c in job.children if c.error and c.reason is not Reason.NOT_NEEDED]
+    path = f"{path_of(job.target)}: "
+    wrong = (child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED)
+    errors = [f"{child.operation}: {child.error.removeprefix(path)}" for child in wrong if child.error]
     return shortened(plain(" ".join(errors[0].split())), width) if errors else ""
 
 

@@ -140,6 +140,14 @@ def _server_database_name(url: str) -> str:
     return plain(f"{name}@{host}" if host else name)
 
 
+def path_of(target: str) -> str:
+    """What an error of a target may begin with."""
+    try:
+        return unquote(urlsplit(target).path)
+    except ValueError:  # see above
+        return ""
+
+
 def options_in_words(options: Options) -> list[str]:
     """How a request is to be carried out, apart from its time limits: what is as usual only where it matters."""
     said = [f"on failure {options.on_failure}", f"lock timeout {options.lock_timeout:g} s"]

@@ -43,15 +43,16 @@ def columns(number: int, names: int, width: int) -> Columns:
         names: cells that the longest name needs.
     """
     number = max(number, NUMBER_LEAST)
-    room = width - number - NAME_LEAST - STATUS_WIDTH - 2 * GAP
+    name = min(max(names, 6), NAME_LEAST)
+    room = width - number - name - STATUS_WIDTH - 2 * GAP
     found: dict[str, int] = {}
     for column, least in (("operations", 10), ("when", _when_width(width)), ("took", 8), ("effect", 12)):
         if room >= GAP + least:
             found[column] = least
             room -= GAP + least
     most = next(most for least, most in NAME_MOST if width >= least)
-    name = NAME_LEAST + max(min(names - NAME_LEAST, most - NAME_LEAST, room), 0)
-    room -= name - NAME_LEAST
+    wider = max(min(min(names, most) - name, room), 0)
+    name, room = name + wider, room - wider
     for column, most in (("operations", OPERATIONS_MOST), ("effect", width)):
         if column in found:
             wider = min(most - found[column], room)

@@ -7,8 +7,9 @@ from engine.jobs import FINISHING
 from engine.words import NOT_BEGUN
 from tui.force import was_ended_by_force
 from tui.keymap import key_of, with_keys
+from tui.text import path_of
 from tui.views.line import Line, Role, wrapped
-from tui.views.status import is_cancelling, is_waiting, path_of, reason_in_words
+from tui.views.status import is_cancelling, is_waiting, reason_in_words
 from tui.views.times import moment
 
 WHAT_TO_DO = {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote, urlsplit
 
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
 from engine.jobs import PAUSED, WAITING
 from tui.effects import effect, found_damage, steps_taken
-from tui.text import GLYPH, counted, duration, plain, precise_duration, shortened
+from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
 from tui.views.line import Role, Span, fit
 
 STATUS_WIDTH = 12
@@ -92,11 +91,6 @@ def _why(child: ChildJob, path: str, width: int) -> str:
     if cell_len(error) <= width:
         return error
     return reason if child.reason in TELLING_REASONS else HOW_MANY_FAILED.sub("", error, count=1)
-
-
-def path_of(target: str) -> str:
-    """What an error of a target may begin with."""
-    return unquote(urlsplit(target).path)
 
 
 def reason_in_words(reason: Reason) -> str:
