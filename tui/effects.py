@@ -26,16 +26,17 @@ def effect(child: ChildJob, width: int | None = None) -> str:
     return next(fitting, said[-1] if said else "")
 
 
-def job_effect(job: ParentJob) -> str:
+def job_effect(job: ParentJob, width: int | None = None) -> str:
     """What its only child did, or why not, else the database's size before the first child that ran and after the
-    last."""
+    last; where `width` cells are all there is the shorter of its phrasings."""
     if len(job.children) == 1:
         (child,) = job.children
-        if said := effect(child) or (plain(child.error or "") if child.status is Status.FAILED else ""):
+        if said := effect(child, width) or (plain(child.error or "") if child.status is Status.FAILED else ""):
             return said
     before = [size for child in job.children if (size := number(child.before, "size")) is not None]
     after = [size for child in job.children if (size := number(child.after, "size")) is not None]
-    return size_change(before[0], after[-1]) if before and after else ""
+    whole = size_change(before[0], after[-1]) if before and after else ""
+    return whole if width is None or cells(whole) <= width else whole.partition(",")[0]
 
 
 def first_error(job: ParentJob, width: int = 60) -> str:

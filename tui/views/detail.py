@@ -37,8 +37,12 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
         status_span(child, 13),
     ]
     room = width - sum(cell_len(text) for text, _ in head)
-    lines = [line(*head, fit(_in_short(child, now, room), room))]
-    lines += remarks(parent, child, width)
+    said = _in_short(child, now, room)
+    beside = 1
+    while beside < len(said) and cell_len("  ".join(said[: beside + 1])) <= room:
+        beside += 1
+    lines = [line(*head, fit("  ".join(said[:beside]), room)), *remarks(parent, child, width)]
+    lines += wrapped("  ".join(said[beside:]), width) if said[beside:] else []
     if child.reason is Reason.OPERATION_ERROR:
         lines += wrapped(with_keys("Press {open} for every step and its error, {retry} to try again."), width)
     if again := earlier_attempt(child, now):
@@ -58,14 +62,14 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     return [*lines, *before_and_after(child, width)]
 
 
-def _in_short(child: ChildJob, now: int, width: int) -> str:
-    """How long it took, and how far it is or what it did; where it is narrow, the beginning of that."""
+def _in_short(child: ChildJob, now: int, width: int) -> list[str]:
+    """How long it took, and how far it is or what it did."""
     took = time_taken(child, now)
     if child.status.is_final:
         said = [effect(child, width - len(took) - 2) or steps_taken(child), warnings(child)]
     else:
         said = how_far(child, now) if child.status is Status.RUNNING else []
-    return "  ".join(part for part in (took, *said) if part)
+    return [part for part in (took, *said) if part]
 
 
 def how_far(child: ChildJob, now: int) -> list[str]:
@@ -76,7 +80,7 @@ def how_far(child: ChildJob, now: int) -> list[str]:
     if progress.steps_total:
         at = f"step {min(progress.steps_done + 1, progress.steps_total)} of {progress.steps_total}"
         said.append(f"{at}, {plain(progress.object)}" if progress.object and progress.object != WHOLE else at)
-    return said
+    return [part for part in said if part]
 
 
 def current_step(child: ChildJob) -> Step | None:

@@ -9,7 +9,7 @@ from engine.values import frozen
 from tui.effects import done_of, first_error, job_effect
 from tui.text import counted, local_time, plain
 from tui.views.line import Line, Role, Span, fit, named_column, right
-from tui.views.status import STATUS_WIDTH, operations, status_span, time_taken
+from tui.views.status import STATUS_WIDTH, operations, status_span, time_taken, what_happened
 
 NUMBER_LEAST: Final = 5
 NAME_LEAST: Final = 12
@@ -77,18 +77,22 @@ def history_row(parent: ParentJob, name: str, has: Columns, *, now: int) -> Line
         spans += [_GAP, (right(time_taken(parent, now), has.took), Role.DIM)]
     if has.effect:
         pinned += "  " * bool(pinned)
-        spans += [_GAP, (pinned, Role.STRONG), (fit(_effect(parent), has.effect - len(pinned)), Role.TEXT)]
+        room = has.effect - len(pinned)
+        spans += [_GAP, (pinned, Role.STRONG), (fit(_effect(parent, room), room), Role.TEXT)]
     return Line(tuple(spans), JobId(parent.id))
 
 
 _GAP: Final[Span] = (" " * GAP, Role.TEXT)
 
 
-def _effect(parent: ParentJob) -> str:
+def _effect(parent: ParentJob, width: int) -> str:
     """What it did, or what went wrong; of several operations of which not all were done, how many were."""
-    is_whole = len(parent.children) == 1 or parent.status not in {Status.FAILED, Status.CANCELLED}
-    done = "" if is_whole else f"{done_of(parent)} done"
-    return "  ".join(filter(None, (done, first_error(parent) or job_effect(parent))))
+    if len(parent.children) == 1:
+        (child,) = parent.children
+        return what_happened(child, parent.target, width)
+    is_whole = parent.status not in {Status.FAILED, Status.CANCELLED}
+    done = "" if is_whole else f"{done_of(parent)} done  "
+    return done + (first_error(parent) or job_effect(parent, width))
 
 
 def _when_width(width: int) -> int:

@@ -361,7 +361,8 @@ def words(job: ParentJob, width: int) -> list[str]:
 
 
 def test_the_history_says_at_every_width_what_matters_most() -> None:
-    done = replace(usual(over(1, before={"size": 1.58e9}, after={"size": 1.1e9})), finished_at=NOW)
+    vacuum = over(1, operation=Operation.VACUUM, before={"size": 1.58e9}, after={"size": 1.1e9})
+    done = replace(usual(vacuum), finished_at=NOW)
     assert words(done, 45) == ["#42", "sales.db", "vacuum", "+3", "✓", "completed"]
     assert words(done, 58) == ["#42", "11-18", "11:05", "sales.db", "vacuum", "+3", "✓", "completed"]
     assert words(done, 76) == [
@@ -371,6 +372,13 @@ def test_the_history_says_at_every_width_what_matters_most() -> None:
         "#42", "2026-11-18", "11:05:40", "sales.db", "vacuum", "analyze", "reindex", "optimize", "✓", "completed",
         "41.00", "s", "1.58", "GB", "->", "1.10", "GB,", "480", "MB", "back",
     ]  # fmt: skip
+
+
+def test_where_the_history_has_little_room_for_it_what_was_done_is_said_in_a_shorter_way() -> None:
+    vacuum = over(1, operation=Operation.VACUUM, before={"size": 24_100_000}, after={"size": 14_300_000})
+    for job in (usual(vacuum), usual(vacuum, over(2))):
+        row = history_row(job, "warehouse.db", columns(6, 12, 116), now=NOW)
+        assert row.text.rstrip().endswith("24.1 MB -> 14.3 MB")
 
 
 def test_the_history_says_how_much_of_what_did_not_complete_was_done() -> None:
@@ -499,6 +507,14 @@ def test_what_to_do_about_a_lock_is_said_once() -> None:
 def test_the_detail_of_what_waits_says_first_and_whole_for_whom() -> None:
     for child in (None, 2):
         assert "Waiting for its lock: process 4711 (psql)" in about(parent(WAITS), child)[1:3]
+
+
+def test_where_the_first_line_of_the_detail_is_full_the_next_one_goes_on() -> None:
+    assert about(parent(RUNNING), 2, 120)[0] == "#42.2 analyze  ► running    0:41  53%  0:36 left  step 5 of 9, orders"
+    assert about(parent(RUNNING), 2) == [
+        "#42.2 analyze  ► running    0:41  53%",
+        "0:36 left  step 5 of 9, orders",
+    ]
 
 
 def test_dates_of_another_day_fit_into_one_line_as_well() -> None:
