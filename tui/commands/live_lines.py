@@ -41,7 +41,7 @@ def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
         lines.append(
             (
                 job.status,
-                f"{GLYPH[job.status]} #{job.id} {name}  {job.status}  {done_of(job)} done  {elapsed}",
+                f"{GLYPH[job.status]} #{job.id} {name}  {report.job_state(job)}  {done_of(job)} done  {elapsed}",
             )
         )
         lines += [(child.status, _child_line(child, at, max(names, 9), width)) for child in job.children]

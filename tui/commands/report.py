@@ -15,7 +15,7 @@ from engine import (
     remaining,
     run_duration,
 )
-from engine.jobs import CANNOT_STOP, WRITING_BACK
+from engine.jobs import CANNOT_STOP, WRITING_BACK, is_cancelling
 from engine.words import NOT_BEGUN, span
 from tui.commands.naming import named
 from tui.effects import effect, first_error, found_damage, job_effect, steps_taken
@@ -98,7 +98,7 @@ def summary(job: ParentJob) -> str:
     seconds = run_duration(job, job.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if job.status.is_final and seconds is not None else ""
     said = ", ".join(filter(None, (job_effect(job), caveats(job))))
-    return f"#{job.id} {named(job.target)} {job.status}{took}" + (f"  {said}" if said else "")
+    return f"#{job.id} {named(job.target)} {job_state(job)}{took}" + (f"  {said}" if said else "")
 
 
 def caveats(job: ParentJob) -> str:
@@ -119,7 +119,7 @@ def history_table(jobs: Sequence[ParentJob]) -> list[str]:
             local_time(job.created_at),
             named(job.target),
             " ".join(child.operation for child in job.children),
-            f"{GLYPH[job.status]} {job.status}" + (", pinned" if job.pinned else ""),
+            f"{GLYPH[job.status]} {job_state(job)}" + (", pinned" if job.pinned else ""),
             precise_duration(run_duration(job, job.finished_at) if job.finished_at else None),
             ", ".join(filter(None, (first_error(job) or job_effect(job), caveats(job)))),
         )
@@ -134,6 +134,11 @@ def limit(options: Options, deadline_at: int) -> str:
     asked += [f"until {options.until}"] if options.until is not None else []
     stops = ", what runs then is asked to stop" if options.stop_at_limit else ""
     return f"{local_time(deadline_at)} ({', '.join(asked)}){stops}"
+
+
+def job_state(job: ParentJob) -> str:
+    """How a job stands, in a word."""
+    return "cancelling" if is_cancelling(job) else job.status.value
 
 
 def state(child: ChildJob) -> str:

@@ -10,7 +10,7 @@ from tui.facts import changes, table, text
 from tui.keymap import with_keys
 from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, line, named, wrapped
-from tui.views.remarks import earlier_attempt, remarks, what_went_wrong
+from tui.views.remarks import earlier_attempt, in_the_pane, remarks, what_went_wrong
 from tui.views.status import (
     WHOLE,
     child_of,
@@ -44,7 +44,7 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     lines = [line(*head, fit("  ".join(said[:beside]), room)), *remarks(parent, child, width)]
     lines += wrapped("  ".join(said[beside:]), width) if said[beside:] else []
     if child.reason is Reason.OPERATION_ERROR:
-        lines += wrapped(with_keys("Press {open} for every step and its error, {retry} to try again."), width)
+        lines += wrapped(with_keys(in_the_pane(child)), width)
     if again := earlier_attempt(child, now):
         lines += wrapped(again, width, Role.DIM)
     step = current_step(child)

@@ -59,8 +59,15 @@ def what_went_wrong(parent: ParentJob, width: int) -> list[Line]:
         names = ", ".join(child.operation.value for child in children)
         role = Role.CANCELLED if status is Status.CANCELLED else Role.FAILED
         lines += wrapped(f"{names}: {error}" if len(parent.children) > 1 else error, width, role)
-    what_to_do = next((WHAT_TO_DO[c.reason] for c in parent.children if c.reason in WHAT_TO_DO), "")
+    what_to_do = next(filter(None, map(in_the_pane, parent.children)), "")
     return lines + (wrapped(with_keys(what_to_do), width) if what_to_do else [])
+
+
+def in_the_pane(child: ChildJob) -> str:
+    """What to do about how it ended, where its page is not open yet."""
+    if child.reason is Reason.OPERATION_ERROR:
+        return "Press {open} for every step and its error, {retry} to try again."
+    return WHAT_TO_DO.get(child.reason, "") if child.reason else ""
 
 
 def _waits(child: ChildJob, width: int, indent: int) -> list[Line]:

@@ -118,14 +118,17 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     caveat = f"  {failed} failed" if failed and not parent.status.is_final and room >= 40 else ""
     room -= len(caveat)
     # Operations begin below each other, unless a name needs their place and they need not all of it.
-    asked = operations(parent, room - NAME_LEAST - 4)
-    name_width = room
-    if room >= 30:
-        name_width = min(max(cell_len("".join(text for text, _ in named(name))), NAME_MOST), room - len(asked) - 2)
-    spans: list[Span] = [(number, Role.DIM), *named_column(name, name_width)]
-    if name_width < room:
-        spans.append((fit("  " + asked, room - name_width), Role.DIM))
-    return Line((*spans, (caveat, Role.FAILED), (" ", Role.TEXT), status_span(parent), *tail), JobId(parent.id))
+    if room < 30:
+        spans: tuple[Span, ...] = named_column(name, room)
+    else:
+        whole_name = sum(cell_len(text) for text, _ in named(name))
+        asked = operations(parent, room - min(whole_name, NAME_LEAST) - 2)
+        name_width = min(max(whole_name, NAME_MOST), room - len(asked) - 2)
+        spans = (*named_column(name, name_width), (fit("  " + asked, room - name_width), Role.DIM))
+    return Line(
+        ((number, Role.DIM), *spans, (caveat, Role.FAILED), (" ", Role.TEXT), status_span(parent), *tail),
+        JobId(parent.id),
+    )
 
 
 def child_row(child: ChildJob, target: str, *, now: int, width: int, names: int = 9) -> Line:

@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
 from engine.jobs import PAUSED, WAITING
+from engine.jobs import is_cancelling as is_cancelling
 from tui.effects import effect, found_damage, steps_taken
 from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
 from tui.views.line import Role, Span, fit
@@ -48,14 +49,6 @@ def status_in_words(job: ChildJob | ParentJob) -> tuple[Status, str]:
 def child_of(parent: ParentJob, job: JobId) -> ChildJob | None:
     """The child that `job` names; None where it names the parent."""
     return next((child for child in parent.children if child.ordinal == job.ordinal), None)
-
-
-def is_cancelling(job: ChildJob | ParentJob) -> bool:
-    """Whether a cancel was asked for and the job has not ended yet; of a parent, of every child that has not ended."""
-    if isinstance(job, ChildJob):
-        return job.cancel_requested_at is not None and not job.status.is_final
-    not_over = [child for child in job.children if not child.status.is_final]
-    return bool(not_over) and all(map(is_cancelling, not_over))
 
 
 def is_waiting(child: ChildJob) -> bool:
