@@ -431,6 +431,14 @@ def parent_progress(parent: ParentJob) -> float:
     return sum(shares) / len(parent.children)
 
 
+def is_cancelling(job: ChildJob | ParentJob) -> bool:
+    """Whether a cancel was asked for and the job has not ended yet; of a parent, of every child that has not ended."""
+    if isinstance(job, ChildJob):
+        return job.cancel_requested_at is not None and not job.status.is_final
+    not_over = [child for child in job.children if not child.status.is_final]
+    return bool(not_over) and all(map(is_cancelling, not_over))
+
+
 def run_duration(job: ChildJob | ParentJob, now: Micros) -> float | None:
     """Seconds that a job has run, up to `now` while it is not over; None before it starts."""
     if job.started_at is None:

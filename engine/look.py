@@ -99,7 +99,7 @@ async def plan(
 async def _planned(session: Session, operation: Operation, options: Options) -> OperationPlan:
     planned = await session.plan(operation, options)
     waiting = await session.in_the_way(operation) if planned.steps else ""
-    return replace(planned, warnings=(*planned.warnings, waiting)) if waiting else planned
+    return replace(planned, warnings=(*planned.warnings, waiting), waits=True) if waiting else planned
 
 
 def _explained(plan: OperationPlan, advice: Sequence[Advice]) -> OperationPlan:

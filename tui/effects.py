@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final
 
-from engine import ChildJob, Facts, LogLine, Operation, Reason, Status, Step
+from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
 from engine.jobs import LogLevel
 from tui.facts import number, stated, text
 from tui.server_effects import is_of_a_server, phrases, step_phrase
-from tui.text import cells, counted, size, size_change
+from tui.text import cells, counted, path_of, plain, shortened, size, size_change
 
 Phrases = Sequence[str]
 MOST_FINDINGS: Final = 100
@@ -24,6 +24,33 @@ def effect(child: ChildJob, width: int | None = None) -> str:
     said = _phrases(child)
     fitting = (phrase for phrase in said if width is None or cells(phrase) <= width)
     return next(fitting, said[-1] if said else "")
+
+
+def job_effect(job: ParentJob, width: int | None = None) -> str:
+    """What its only child did, or why not, else the database's size before the first child that ran and after the
+    last; where `width` cells are all there is the shorter of its phrasings."""
+    if len(job.children) == 1:
+        (child,) = job.children
+        if said := effect(child, width) or (plain(child.error or "") if child.status is Status.FAILED else ""):
+            return said
+    before = [size for child in job.children if (size := number(child.before, "size")) is not None]
+    after = [size for child in job.children if (size := number(child.after, "size")) is not None]
+    whole = size_change(before[0], after[-1]) if before and after else ""
+    return whole if width is None or cells(whole) <= width else whole.partition(",")[0]
+
+
+def first_error(job: ParentJob, width: int = 60) -> str:
+    """Which operation went wrong first, and how, on one line."""
+    path = f"{path_of(job.target)}: "
+    wrong = (child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED)
+    errors = [f"{child.operation}: {child.error.removeprefix(path)}" for child in wrong if child.error]
+    return shortened(plain(" ".join(errors[0].split())), width) if errors else ""
+
+
+def done_of(job: ParentJob) -> str:
+    """`1/2`: how many of its children have done what they were to do, or had nothing to do; of how many."""
+    done = sum(c.status is Status.COMPLETED or c.reason is Reason.NOT_NEEDED for c in job.children)
+    return f"{done}/{len(job.children)}"
 
 
 def _phrases(child: ChildJob) -> Phrases:

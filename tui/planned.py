@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine import OperationPlan, Plan, PlannedStep, Verdict
-from engine.jobs import AS_USUAL
 from engine.values import frozen
 from engine.words import span
-from tui.text import counted, options_in_words, size
+from tui.text import counted, size, unusual_options
 
 
 @frozen
@@ -24,15 +23,14 @@ class StepNotes:
 
 def unusual(plan: Plan) -> str:
     """`speed gentle, max lag 64MB`: what is not as usual in how it would be carried out; empty where all of it is."""
-    usual = options_in_words(AS_USUAL)
-    return ", ".join(said for said in options_in_words(plan.options) if said not in usual)
+    return ", ".join(unusual_options(plan.options))
 
 
 def verdict(operation: OperationPlan) -> str:
-    """`ok`, `2 warnings`, `refused` or `nothing to do`."""
+    """`ready`, `2 warnings`, `refused` or `nothing to do`."""
     if operation.not_needed is not None and operation.refused is None:
         return "nothing to do"
-    words = {Verdict.OK: "ok", Verdict.WARN: counted(len(operation.warnings), "warning"), Verdict.REFUSE: "refused"}
+    words = {Verdict.OK: "ready", Verdict.WARN: counted(len(operation.warnings), "warning"), Verdict.REFUSE: "refused"}
     return words[operation.verdict]
 
 
@@ -41,15 +39,26 @@ def extent(operation: OperationPlan) -> str:
     if not operation.steps:
         return ""
     at_once = f"{operation.parallel} at once" if operation.parallel > 1 else ""
-    return ", ".join(filter(None, (counted(len(operation.steps), "step"), at_once, duration_of([operation]))))
+    took = f"{took}{after_a_lock([operation])}" if (took := duration_of([operation])) else ""
+    return ", ".join(filter(None, (counted(len(operation.steps), "step"), at_once, took)))
 
 
 def whole_extent(operations: Sequence[OperationPlan]) -> str:
     """`4 operations, 43 steps, about 25 s in all`."""
     steps = sum(len(operation.steps) for operation in operations)
-    took = duration_of(operations)
-    said = (counted(len(operations), "operation"), counted(steps, "step"), f"{took} in all" if took else "")
+    said = (counted(len(operations), "operation"), counted(steps, "step"), duration_in_all(operations))
     return ", ".join(filter(None, said))
+
+
+def duration_in_all(operations: Sequence[OperationPlan]) -> str:
+    """`about 25 s in all`; empty where nothing is worth a word."""
+    took = duration_of(operations)
+    return f"{took} in all{after_a_lock(operations)}" if took else ""
+
+
+def after_a_lock(operations: Sequence[OperationPlan]) -> str:
+    """What is to be said beside a duration where somebody is in the way."""
+    return " after the lock is free" if any(operation.waits for operation in operations) else ""
 
 
 def duration_of(operations: Sequence[OperationPlan]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine import Options, Status
-from engine.jobs import NO_SERVER_OPTIONS, OnFailure, ServerOptions
+from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, OnFailure, ServerOptions
 from engine.words import counted as counted
 from engine.words import memory, span
 from engine.words import size as size
@@ -140,6 +140,14 @@ def _server_database_name(url: str) -> str:
     return plain(f"{name}@{host}" if host else name)
 
 
+def path_of(target: str) -> str:
+    """What an error of a target may begin with."""
+    try:
+        return unquote(urlsplit(target).path)
+    except ValueError:  # see above
+        return ""
+
+
 def options_in_words(options: Options) -> list[str]:
     """How a request is to be carried out, apart from its time limits: what is as usual only where it matters."""
     said = [f"on failure {options.on_failure}", f"lock timeout {options.lock_timeout:g} s"]
@@ -159,6 +167,12 @@ def options_in_words(options: Options) -> list[str]:
         said.append(f"backup to {options.backup_to}")
     said += _server_options_in_words(options.server)
     return [*said, "forced"] if options.force else said
+
+
+def unusual_options(options: Options) -> list[str]:
+    """The same without what is as usual."""
+    usual = options_in_words(AS_USUAL)
+    return [said for said in options_in_words(options) if said not in usual]
 
 
 def _server_options_in_words(options: ServerOptions) -> list[str]:

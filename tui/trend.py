@@ -44,9 +44,9 @@ def in_two(trends: Sequence[Trend]) -> tuple[list[Trend], list[Trend]]:
 
 
 def too_few(trends: Sequence[Trend]) -> str:
-    """`vacuum, analyze: fewer than 3 completed runs here so far`; empty where there are none such."""
+    """`vacuum, analyze: fewer than 3 completed runs up to this job`; empty where there are none such."""
     names = ", ".join(trend.operation for trend in trends)
-    return f"{names}: fewer than {FEWEST} completed runs here so far" if names else ""
+    return f"{names}: fewer than {FEWEST} completed runs up to this job" if names else ""
 
 
 def plots(trend: Trend, width: int) -> list[Plot]:

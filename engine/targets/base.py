@@ -136,6 +136,8 @@ class OperationPlan:
     """What the estimates of the steps go by, where that is more than the size of things."""
     needs_yes: str = ""
     """What somebody has to say yes to before it runs."""
+    waits: bool = False
+    """Whether somebody holds a lock that it would have to wait for; a warning says who."""
 
     @property
     def verdict(self) -> Verdict:

@@ -205,7 +205,7 @@ def test_a_frame_shows_parents_and_children() -> None:
     running = replace(child(2, Status.RUNNING, operation=Operation.ANALYZE), progress=progress)
     lines = [text for _, text in live_lines.frame([parent(child(), running)], START + 2 * SECOND, 100)]
     assert lines == [
-        "► #42 sales.db  running  1/2  0:02",
+        "► #42 sales.db  running  1/2 done  0:02",
         "   ✓ .1 vacuum    completed in 1.50 s",
         "   ► .2 analyze   ########........  50%  sampling  orders                 0:02  about 0:02 left",
     ]
@@ -415,3 +415,13 @@ def test_a_cancel_of_what_was_to_be_looked_after_tells_what_that_means() -> None
     over = replace(lost, status=Status.CANCELLED, error="nobody has looked")
     lines = list(report.cancel_lines(parent(lost), parent(over), JobId(42, 1), START))
     assert lines == ["#42.1 sales.db vacuum cancelled: nobody has looked"]
+
+
+def test_a_job_is_cancelling_when_everything_that_is_not_over_is() -> None:
+    asked = replace(child(2, Status.RUNNING), cancel_requested_at=START)
+    job = parent(child(), asked)
+    assert live_lines.frame([job], START, 79)[0][1].startswith("► #42 sales.db  cancelling  1/2 done")
+    assert report.summary(job).startswith("#42 sales.db cancelling")
+    assert "► cancelling" in report.history_table([job])[1]
+    goes_on = parent(child(), asked, child(3, Status.PENDING))
+    assert report.summary(goes_on).startswith("#42 sales.db running")

@@ -62,7 +62,7 @@ def test_the_page_of_a_plan_says_the_same() -> None:
 @pytest.mark.parametrize(
     ("operation", "verdict"),
     [
-        (vacuum(), "ok"),
+        (vacuum(), "ready"),
         (vacuum(warnings=("a", "b")), "2 warnings"),
         (REFUSED, "refused"),
         (NOT_NEEDED, "nothing to do"),
@@ -163,3 +163,13 @@ def test_an_estimate_pretends_no_precision(seconds: float, words: str) -> None:
 def test_the_page_of_a_plan_fits_its_width(width: int) -> None:
     wide = replace(TUNED, warnings=("a word " * 40,), tuned="because " * 40)
     assert max(map(len, page(wide, reindex(3), NOT_NEEDED, REFUSED, width=width))) <= width
+
+
+def test_a_duration_begins_when_the_lock_is_free() -> None:
+    waits = vacuum(warnings=("it would have to wait: process 4711 has locked it",), waits=True)
+    assert planned.extent(waits) == "1 step, about 3 s after the lock is free"
+    assert (
+        planned.whole_extent([waits, reindex(4)]) == "2 operations, 5 steps, about 13 s in all after the lock is free"
+    )
+    assert any("about 3 s in all after the lock is free" in line for line in plan_lines(plan(waits)))
+    assert any("about 3 s after the lock is free" in line for line in page(waits))

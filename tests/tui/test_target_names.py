@@ -14,7 +14,7 @@ from tests.tui.jobs import parent
 from tui.canonical_urls import CanonicalUrls
 from tui.target_names import TargetName, TargetNames
 from tui.views.detail import detail_lines
-from tui.views.history import history_row
+from tui.views.history import columns, history_row
 from tui.views.job_document import job_document
 from tui.views.line import Line, Role, line, named, named_column, with_labels
 from tui.views.lists import TargetState, target_rows
@@ -60,7 +60,7 @@ def test_a_label_is_shown_in_every_row_that_names_its_target() -> None:
     job, name = parent(), TargetName.of(PROD)
     for first in (
         tree_rows(job, name, expanded=False, show_all=False, now=0, width=52)[0],
-        history_row(job, name, now=0, width=78),
+        history_row(job, name, columns(5, cell_len(name), 78), now=0),
         detail_lines(job, JobId(42), name, now=0, width=52)[0],
         job_document(job, name, now=0, width=78)[0],
         target_rows({0: TargetState(replace(PROD, name="a very long name " * 3))}, 0, 27)[0],

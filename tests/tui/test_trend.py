@@ -45,7 +45,7 @@ def lines(of: Trend, width: int = 76) -> list[str]:
 def test_durations_and_sizes_are_plotted_with_what_stands_out() -> None:
     of = trend([1, 2, 4, 8, 3], [1e9, 2e9, None, 4e9, 3e9], failed=2, cancelled=1)
     assert lines(of) == [
-        "Trend on this database",
+        "Trend on this database up to this job",
         "  vacuum  5 runs from 2026-11-18 to 2026-11-22, not counting 2 failed and 1",
         "  cancelled",
         "    duration  last 3.00 s on 2026-11-22, median 3.00 s",
@@ -70,10 +70,10 @@ def test_where_there_is_room_they_stand_beside_each_other() -> None:
 
 def test_fewer_than_three_runs_are_said_and_not_drawn() -> None:
     assert lines(trend([1, 2], [1, 2], failed=4)) == [
-        "Trend on this database",
-        "  vacuum: fewer than 3 completed runs here so far",
+        "Trend on this database up to this job",
+        "  vacuum: fewer than 3 completed runs up to this job",
     ]
-    assert too_few([trend([]), trend([1])]) == "vacuum, vacuum: fewer than 3 completed runs here so far"
+    assert too_few([trend([]), trend([1])]) == "vacuum, vacuum: fewer than 3 completed runs up to this job"
     assert len(plots(trend([1, 2, 3], [5, None, 7]), 76)) == 1  # of the sizes there are too few
 
 

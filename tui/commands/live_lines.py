@@ -9,6 +9,7 @@ from typing import Final
 from engine import ChildJob, ParentJob, Status, remaining, run_duration
 from tui.commands import report
 from tui.commands.naming import named
+from tui.effects import done_of
 from tui.text import GLYPH, cells, duration, padded, percent, plain, shortened, time_left
 
 _COLOUR: Final = {
@@ -40,7 +41,7 @@ def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
         lines.append(
             (
                 job.status,
-                f"{GLYPH[job.status]} #{job.id} {name}  {job.status}  {job.done}/{len(job.children)}  {elapsed}",
+                f"{GLYPH[job.status]} #{job.id} {name}  {report.job_state(job)}  {done_of(job)} done  {elapsed}",
             )
         )
         lines += [(child.status, _child_line(child, at, max(names, 9), width)) for child in job.children]

@@ -14,11 +14,11 @@ from engine import (
     remaining,
     run_duration,
 )
+from engine.jobs import is_cancelling
 from engine.words import NOT_BEGUN, span
 from tui.after_a_cancel import what_follows
 from tui.commands.naming import named
-from tui.effects import effect, found_damage, steps_taken
-from tui.facts import number
+from tui.effects import effect, first_error, found_damage, job_effect, steps_taken
 from tui.text import (
     GLYPH,
     cells,
@@ -29,8 +29,6 @@ from tui.text import (
     percent,
     plain,
     precise_duration,
-    shortened,
-    size_change,
     time_left,
 )
 
@@ -100,7 +98,7 @@ def summary(job: ParentJob) -> str:
     seconds = run_duration(job, job.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if job.status.is_final and seconds is not None else ""
     said = ", ".join(filter(None, (job_effect(job), caveats(job))))
-    return f"#{job.id} {named(job.target)} {job.status}{took}" + (f"  {said}" if said else "")
+    return f"#{job.id} {named(job.target)} {job_state(job)}{took}" + (f"  {said}" if said else "")
 
 
 def caveats(job: ParentJob) -> str:
@@ -112,18 +110,6 @@ def caveats(job: ParentJob) -> str:
     return ", ".join([*said, counted(warnings, "warning")] if warnings else said)
 
 
-def job_effect(job: ParentJob) -> str:
-    """What its only child did, or why not, else the database's size before the first child that ran and after the
-    last."""
-    if len(job.children) == 1:
-        (child,) = job.children
-        if said := effect(child) or (plain(child.error or "") if child.status is Status.FAILED else ""):
-            return said
-    before = [size for child in job.children if (size := number(child.before, "size")) is not None]
-    after = [size for child in job.children if (size := number(child.after, "size")) is not None]
-    return size_change(before[0], after[-1]) if before and after else ""
-
-
 def history_table(jobs: Sequence[ParentJob]) -> list[str]:
     """One line per job under a heading, newest first as given."""
     rows = [("JOB", "CREATED", "TARGET", "OPERATIONS", "STATUS", "TOOK", "EFFECT")]
@@ -133,9 +119,9 @@ def history_table(jobs: Sequence[ParentJob]) -> list[str]:
             local_time(job.created_at),
             named(job.target),
             " ".join(child.operation for child in job.children),
-            f"{GLYPH[job.status]} {job.status}" + (", pinned" if job.pinned else ""),
+            f"{GLYPH[job.status]} {job_state(job)}" + (", pinned" if job.pinned else ""),
             precise_duration(run_duration(job, job.finished_at) if job.finished_at else None),
-            ", ".join(filter(None, (_trouble(job) or job_effect(job), caveats(job)))),
+            ", ".join(filter(None, (first_error(job) or job_effect(job), caveats(job)))),
         )
         for job in jobs
     ]
@@ -148,6 +134,11 @@ def limit(options: Options, deadline_at: int) -> str:
     asked += [f"until {options.until}"] if options.until is not None else []
     stops = ", what runs then is asked to stop" if options.stop_at_limit else ""
     return f"{local_time(deadline_at)} ({', '.join(asked)}){stops}"
+
+
+def job_state(job: ParentJob) -> str:
+    """How a job stands, in a word."""
+    return "cancelling" if is_cancelling(job) else job.status.value
 
 
 def state(child: ChildJob) -> str:
@@ -187,13 +178,6 @@ def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId, at: int) -> 
 
 def _over_already(job: ChildJob | ParentJob) -> str:
     return f"is {job.status} already: there was nothing to cancel"
-
-
-def _trouble(job: ParentJob) -> str:
-    """The first error of a job, on one line."""
-    failed = [child for child in job.children if child.reason is not Reason.NOT_NEEDED]
-    errors = [f"{child.operation}: {child.error}" for child in failed if child.error]
-    return shortened(plain(" ".join(errors[0].split())), 60) if errors else ""
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -5,14 +5,23 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
-from tui.effects import effect, found_damage, steps_taken
+from tui.effects import effect, steps_taken
 from tui.facts import changes, table, text
 from tui.keymap import with_keys
 from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, line, named, wrapped
-from tui.views.remarks import earlier_attempt, remarks
-from tui.views.status import WHOLE, child_of, is_cancelling, operations, status_span, time_taken, warnings
-from tui.views.times import limit, times
+from tui.views.remarks import earlier_attempt, in_the_pane, remarks, what_went_wrong
+from tui.views.status import (
+    WHOLE,
+    child_of,
+    is_cancelling,
+    is_waiting,
+    operations,
+    status_span,
+    time_taken,
+    warnings,
+)
+from tui.views.times import limit, times_in_short
 
 
 def detail_lines(parent: ParentJob, job: JobId, name: str, *, now: int, width: int) -> list[Line]:
@@ -28,11 +37,14 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
         status_span(child, 13),
     ]
     room = width - sum(cell_len(text) for text, _ in head)
-    lines = [line(*head, fit(_in_short(child, now, room), room))]
-    lines += remarks(parent, child, width)
+    said = _in_short(child, now, room)
+    beside = 1
+    while beside < len(said) and cell_len("  ".join(said[: beside + 1])) <= room:
+        beside += 1
+    lines = [line(*head, fit("  ".join(said[:beside]), room)), *remarks(parent, child, width)]
+    lines += wrapped("  ".join(said[beside:]), width) if said[beside:] else []
     if child.reason is Reason.OPERATION_ERROR:
-        again = "" if found_damage(child) else ", {retry} to try again"
-        lines += wrapped(with_keys(f"Press {{open}} for every step and its error{again}."), width)
+        lines += wrapped(with_keys(in_the_pane(child)), width)
     if again := earlier_attempt(child, now):
         lines += wrapped(again, width, Role.DIM)
     step = current_step(child)
@@ -50,25 +62,25 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     return [*lines, *before_and_after(child, width)]
 
 
-def _in_short(child: ChildJob, now: int, width: int) -> str:
-    """How long it took, and how far it is or what it did; where it is narrow, the beginning of that."""
+def _in_short(child: ChildJob, now: int, width: int) -> list[str]:
+    """How long it took, and how far it is or what it did."""
     took = time_taken(child, now)
     if child.status.is_final:
         said = [effect(child, width - len(took) - 2) or steps_taken(child), warnings(child)]
     else:
         said = how_far(child, now) if child.status is Status.RUNNING else []
-    return "  ".join(part for part in (took, *said) if part)
+    return [part for part in (took, *said) if part]
 
 
 def how_far(child: ChildJob, now: int) -> list[str]:
     """Of what runs: `42%`, `0:44 left`, `copying`, `step 3 of 9, orders`."""
     progress = child.progress
     said = [percent(progress.fraction) if progress.fraction is not None else "", time_left(remaining(child, now))]
-    said += [progress.phase] if progress.phase and not is_cancelling(child) else []
+    said += [progress.phase] if progress.phase and not is_cancelling(child) and not is_waiting(child) else []
     if progress.steps_total:
         at = f"step {min(progress.steps_done + 1, progress.steps_total)} of {progress.steps_total}"
         said.append(f"{at}, {plain(progress.object)}" if progress.object and progress.object != WHOLE else at)
-    return said
+    return [part for part in said if part]
 
 
 def current_step(child: ChildJob) -> Step | None:
@@ -88,17 +100,18 @@ def before_and_after(child: ChildJob, width: int) -> list[Line]:
 
 def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
     first: list[Span] = [(f"#{parent.id} ", Role.DIM), *named(name), ("  ", Role.STRONG), status_span(parent, 13)]
-    counts = [
+    counts = ", ".join(
         f"{number} {status.value}"
         for status in Status
         if (number := sum(child.status is status for child in parent.children))
-    ]
-    lines = [
-        line(*first, time_taken(parent, now)),
-        *wrapped(f"{operations(parent)}: {', '.join(counts)}", width),
-        *times(parent, width),
-    ]
-    errors = [child for child in parent.children if child.error]
-    for child in errors:
-        lines += wrapped(f"{child.operation.value}: {child.error}", width, Role.FAILED)
-    return lines
+    )
+    lines = [line(*first, time_taken(parent, now))]
+    for child in parent.children:
+        if child.status is Status.RUNNING:
+            lines += wrapped("  ".join([child.operation.value, *how_far(child, now)]), width)
+            lines += remarks(parent, child, width)
+    lines += what_went_wrong(parent, width)
+    lines += wrapped(f"{operations(parent, width - len(counts) - 2)}: {counts}", width)
+    if not parent.status.is_final and parent.deadline_at is not None:
+        lines += wrapped(limit(parent), width, Role.DIM)
+    return lines + times_in_short(parent, now, width)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from rich.cells import cell_len
 
-from engine import Facts, ParentJob, Pause, Status, WorkerProcess
+from engine import Advice, Facts, Operation, ParentJob, Pause, Status, WorkerProcess
 from tui.facts import number, text
 from tui.target_names import TargetName
 from tui.text import plain, size
@@ -22,7 +22,10 @@ def header_line(
     *,
     read_only: bool = False,
 ) -> Line:
-    """`said`: see `work`. Where it gets narrow, whole parts give way, the least telling first; the name is cut last."""
+    """`said`: see `work`. Where it gets narrow, whole parts give way, the least telling first; the name is cut last.
+
+    What gives way goes by the room that jobs may come to need, so that nothing moves as they begin and end.
+    """
     right_end: tuple[Span, ...] = (
         ("  ", Role.TEXT),
         *((READ_ONLY, ("  ", Role.TEXT)) * read_only),
@@ -30,8 +33,9 @@ def header_line(
         (" ", Role.TEXT),
     )
     room = width - _length(right_end)
+    stays_free = max(RESERVED - cell_len(said[0]), 0)
     dropped = 0
-    while _length(left := _about_target(state, dropped, room)) > room and dropped < len(_LEAST_TELLING):
+    while _length(left := _about_target(state, dropped, room)) > room - stays_free and dropped < len(_LEAST_TELLING):
         dropped += 1
     return both_ends(left, right_end, width)
 
@@ -39,7 +43,8 @@ def header_line(
 READ_ONLY: Final[Span] = ("read-only", Role.WARNING)
 OUT_OF_STEP: Final[Span] = ("out of step", Role.FAILED)
 """In place of `work`, where nobody can know."""
-_LEAST_TELLING = ("journal", "engine", "free", "size", "dbtend")
+RESERVED: Final = len("worker up, 2 running, 9 waiting")
+_LEAST_TELLING = ("engine", "journal", "free", "size", "dbtend")
 
 
 def _about_target(state: TargetState | None, dropped: int, room: int) -> tuple[Span, ...]:
@@ -49,6 +54,7 @@ def _about_target(state: TargetState | None, dropped: int, room: int) -> tuple[S
         spans |= {"name": (f" {name}", role), **({"label": label[0]} if label else {})}
         if state.info is not None:
             known = {"engine": f"{state.info.engine.value} {state.info.version}", **_facts(state.info.facts)}
+            known |= _wasted(state.advice or ())
             spans |= {part: (f"  {plain(words)}", Role.DIM) for part, words in known.items()}
     return tuple(span for part, span in spans.items() if part not in _LEAST_TELLING[:dropped])
 
@@ -72,6 +78,15 @@ def _facts(facts: Facts) -> dict[str, str]:
     if free is not None and pages:
         said["free"] = f"{free / pages:.0%} free"
     return said
+
+
+def _wasted(advice: Iterable[Advice]) -> dict[str, str]:
+    """In place of what is free, once it is known what there is besides: as the reasons of the operations say it."""
+    facts = next((one.facts for one in advice if one.operation is Operation.VACUUM), {})
+    total, wasted = number(facts, "size"), number(facts, "reclaimable_bytes")
+    if not total or wasted is None or number(facts, "unused") is None:
+        return {}
+    return {"free": f"{wasted / total:.0%} wasted"}
 
 
 def work(jobs: Collection[ParentJob], workers: Collection[WorkerProcess], pause: Pause | None) -> Span:

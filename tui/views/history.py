@@ -2,46 +2,109 @@
 
 from __future__ import annotations
 
-from engine import JobId, ParentJob
+from typing import Final
+
+from engine import JobId, ParentJob, Status
+from engine.values import frozen
+from tui.effects import done_of, first_error, job_effect
 from tui.text import counted, local_time, plain
-from tui.views.line import Line, Role, fit, named_column, right
-from tui.views.status import STATUS_WIDTH, operations, status_span, time_taken
+from tui.views.line import Line, Role, Span, fit, named_column, right
+from tui.views.status import STATUS_WIDTH, operations, status_span, time_taken, what_happened
+
+NUMBER_LEAST: Final = 5
+NAME_LEAST: Final = 12
+NAME_MOST: Final = ((130, 40), (100, 24), (0, 16))
+"""Cells that names of targets have at most, by the width from which on."""
+OPERATIONS_MOST: Final = 32
+"""Cells of the four that are usual."""
+PINNED: Final = "pinned"
+GAP: Final = 2
 
 
-def history_row(parent: ParentJob, name: str, *, now: int, width: int) -> Line:
-    """Number, time, target, operations, status, children, duration.
+@frozen
+class Columns:
+    """Cells of each column; 0: there is none."""
 
-    The operations give way first, then the seconds, then the year or the time of the day, and the children.
+    number: int
+    name: int
+    operations: int = 0
+    when: int = 0
+    took: int = 0
+    effect: int = 0
+
+
+def columns(number: int, names: int, width: int) -> Columns:
+    """What there is room for: number, name and status; then operations, time, duration and effect, in that order.
+
+    What is left over goes to the names, then to the operations and to the effect.
+
+    Args:
+        number: cells that the longest number needs.
+        names: cells that the longest name needs.
     """
-    when = _when(parent.created_at, now, width)
-    number = fit(f"#{parent.id}", max(len(str(parent.id)) + 1, 6))
-    pinned = "  pinned" if parent.pinned else ""
-    done = right(f"{parent.done}/{len(parent.children)}", 4) if width >= 70 else ""
-    room = width - len(number) - len(when) - 5 - STATUS_WIDTH - len(done) - 8
-    name_width = room - len(pinned) if room < 30 else min(max(room - 36, 20), 40)
-    asked = fit("  " + operations(parent), room - name_width - len(pinned))
-    return Line(
-        (
-            (number + " ", Role.DIM),
-            (when + "  ", Role.DIM),
-            *named_column(name, name_width),
-            (asked, Role.DIM),
-            (pinned, Role.STRONG),
-            ("  ", Role.TEXT),
-            status_span(parent),
-            (done, Role.TEXT),
-            (right(time_taken(parent, now), 8), Role.DIM),
-        ),
-        JobId(parent.id),
-    )
+    number = max(number, NUMBER_LEAST)
+    name = min(max(names, 6), NAME_LEAST)
+    room = width - number - name - STATUS_WIDTH - 2 * GAP
+    found: dict[str, int] = {}
+    for column, least in (("operations", 10), ("when", _when_width(width)), ("took", 8), ("effect", 12)):
+        if room >= GAP + least:
+            found[column] = least
+            room -= GAP + least
+    most = next(most for least, most in NAME_MOST if width >= least)
+    wider = max(min(min(names, most) - name, room), 0)
+    name, room = name + wider, room - wider
+    for column, most in (("operations", OPERATIONS_MOST), ("effect", width)):
+        if column in found:
+            wider = min(most - found[column], room)
+            found[column] += wider
+            room -= wider
+    return Columns(number, name + room, **found)
+
+
+def history_row(parent: ParentJob, name: str, has: Columns, *, now: int) -> Line:
+    """Number, time, target, operations, status, duration and effect, as far as there are columns for them."""
+    spans: list[Span] = [(fit(f"#{parent.id}", has.number), Role.DIM)]
+    if has.when:
+        spans += [_GAP, (_when(parent.created_at, now, has.when), Role.DIM)]
+    spans += [_GAP, *named_column(name, has.name)]
+    pinned = PINNED if parent.pinned else ""
+    if has.operations:
+        room = has.operations if has.effect or not pinned else has.operations - len(pinned) - 1
+        spans += [_GAP, (fit(operations(parent, room), room), Role.DIM)]
+        spans += [(f" {pinned}", Role.STRONG)] if room < has.operations else []
+    spans += [_GAP, status_span(parent)]
+    if has.took:
+        spans += [_GAP, (right(time_taken(parent, now), has.took), Role.DIM)]
+    if has.effect:
+        pinned += "  " * bool(pinned)
+        room = has.effect - len(pinned)
+        spans += [_GAP, (pinned, Role.STRONG), (fit(_effect(parent, room), room), Role.TEXT)]
+    return Line(tuple(spans), JobId(parent.id))
+
+
+_GAP: Final[Span] = (" " * GAP, Role.TEXT)
+
+
+def _effect(parent: ParentJob, width: int) -> str:
+    """What it did, or what went wrong; of several operations of which not all were done, how many were."""
+    if len(parent.children) == 1:
+        (child,) = parent.children
+        return what_happened(child, parent.target, width)
+    is_whole = parent.status not in {Status.FAILED, Status.CANCELLED}
+    done = "" if is_whole else f"{done_of(parent)} done  "
+    return done + (first_error(parent) or job_effect(parent, width))
+
+
+def _when_width(width: int) -> int:
+    return 19 if width >= 130 else 16 if width >= 100 else 11
 
 
 def _when(at: int, now: int, width: int) -> str:
     """`2026-11-24 12:02:03`; where it is narrow `11-24 12:02` of this year, `2025-11-24` of another."""
     when = local_time(at)
-    if width >= 70:
-        return when[: 19 if width >= 100 else 16]
-    return when[5:16] if when[:4] == local_time(now)[:4] else fit(when[:10], 11)
+    if width >= 16:
+        return when[:width]
+    return when[5:16] if when[:4] == local_time(now)[:4] else fit(when[:10], width)
 
 
 def placeholder_row(job_id: int) -> Line:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine import Advice, Plan, Request, Verdict
 from engine.errors import DbtendError
 from engine.values import frozen
-from tui.planned import duration_of
+from tui.planned import duration_in_all
 from tui.target_names import TargetName
 from tui.text import counted, size
 from tui.views.line import Line, Role, line, named, wrapped
@@ -76,11 +76,10 @@ def _summary(looked: Sequence[Looked], width: int) -> list[Line]:
     warned = any(o.verdict is Verdict.WARN for o in operations) or any(plan.warnings for plan in plans)
     worst = Verdict.REFUSE if refused else Verdict.WARN if warned else Verdict.OK
     needs = sum(disk_needed(plan) for plan in plans)
-    took = duration_of(operations)
     counts = (
         f"{counted(len(plans), 'target')}, {counted(len(operations), 'operation')}",
         f"{size(needs)} of free disk space" if needs else "no free disk space worth naming",
-        f"{took} in all" if took else "",
+        duration_in_all(operations),
     )
     words, role = _WORDS[worst]
     return [

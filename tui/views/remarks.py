@@ -5,16 +5,16 @@ from __future__ import annotations
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
 from engine.jobs import FINISHING
 from engine.words import NOT_BEGUN
-from tui.effects import remedy
+from tui.effects import found_damage, remedy
 from tui.force import was_ended_by_force
 from tui.keymap import key_of, with_keys
+from tui.text import path_of
 from tui.views.line import Line, Role, wrapped
-from tui.views.status import is_cancelling, reason_in_words
+from tui.views.status import is_cancelling, is_waiting, reason_in_words
 from tui.views.times import moment
 
 WHAT_TO_DO = {
-    Reason.TARGET_BUSY: "Another connection held a lock. Press {retry} to try again. "
-    "A longer lock_timeout in the config file is for jobs of the next session.",
+    Reason.TARGET_BUSY: "Press {retry} to try again. A longer lock_timeout in the config file is for jobs to come.",
     Reason.REFUSED: "Nothing was touched. Put right what the message names, then press {retry}.",
     Reason.OWNER_LOST: "Its worker died, and it was not to be tried once more. Press {retry} to try again.",
     Reason.PREVIOUS_FAILED: "An earlier operation failed, and the request says to stop. Press {retry} to try again.",
@@ -24,13 +24,14 @@ WHAT_TO_DO = {
 
 
 def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, told: bool = False) -> list[Line]:
-    """Its error and what to do about it, and what became of a wish to stop it.
+    """What it waits for, its error and what to do about it, and what became of a wish to stop it.
 
     `told`: whether the error is said elsewhere.
     """
     role = Role.CANCELLED if child.status is Status.CANCELLED else Role.FAILED
     role = Role.DIM if child.reason is Reason.NOT_NEEDED else role
-    lines = wrapped(child.error, width, role, indent=indent) if child.error and not told else []
+    lines = wrapped(error_of(parent, child), width, role, indent=indent) if child.error and not told else []
+    lines += _waits(child, width, indent)
     if is_cancelling(child) or (child.recovering and not child.status.is_final):
         lines += wrapped(_cancelling(parent, child), width, Role.CANCELLED, indent=indent)
     elif child.cancel_requested_at is not None and child.status in {Status.COMPLETED, Status.FAILED}:
@@ -45,6 +46,42 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
     elif child.reason is not None and not child.error:
         lines += wrapped(reason_in_words(child.reason), width, Role.DIM, indent=indent)
     return lines
+
+
+def error_of(parent: ParentJob, child: ChildJob) -> str:
+    """Its error, without what is said beside it anyway: which database it is, and to try again."""
+    error = (child.error or "").removeprefix(f"{path_of(parent.target)}: ")
+    return error.partition(". Try again")[0] if child.reason in WHAT_TO_DO else error
+
+
+def what_went_wrong(parent: ParentJob, width: int) -> list[Line]:
+    """The errors of all children, one that several have said once, and what to do about them."""
+    errors: dict[tuple[str, Status], list[ChildJob]] = {}
+    for child in parent.children:
+        if child.error and child.reason is not Reason.NOT_NEEDED:
+            errors.setdefault((error_of(parent, child), child.status), []).append(child)
+    lines: list[Line] = []
+    for (error, status), children in errors.items():
+        names = ", ".join(child.operation.value for child in children)
+        role = Role.CANCELLED if status is Status.CANCELLED else Role.FAILED
+        lines += wrapped(f"{names}: {error}" if len(parent.children) > 1 else error, width, role)
+    for what_to_do in dict.fromkeys(filter(None, map(remedy, parent.children))):
+        lines += wrapped(what_to_do, width)
+    what_next = next(filter(None, map(in_the_pane, parent.children)), "")
+    return lines + (wrapped(with_keys(what_next), width) if what_next else [])
+
+
+def in_the_pane(child: ChildJob) -> str:
+    """What to do about how it ended, where its page is not open yet."""
+    if child.reason is Reason.OPERATION_ERROR:
+        again = "" if found_damage(child) else ", {retry} to try again"
+        return f"Press {{open}} for every step and its error{again}."
+    return WHAT_TO_DO.get(child.reason, "") if child.reason else ""
+
+
+def _waits(child: ChildJob, width: int, indent: int) -> list[Line]:
+    said = child.progress.phase or ""
+    return wrapped(f"{said[:1].upper()}{said[1:]}", width, Role.WARNING, indent=indent) if is_waiting(child) else []
 
 
 def _cancelling(parent: ParentJob, child: ChildJob) -> str:

@@ -9,15 +9,17 @@ from dataclasses import replace
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
-from engine.jobs import CANNOT_STOP, FINISHING
+from engine.jobs import CANNOT_STOP, FINISHING, WAITING
 from engine.values import frozen
-from tui.text import percent, plain, time_left
-from tui.views.line import Line, Role, Span, fit, marked, named_column, right
+from tui.effects import done_of
+from tui.text import GLYPH, percent, plain, time_left
+from tui.views.line import Line, Role, Span, fit, marked, named, named_column, right
 from tui.views.status import (
     STATUS_WIDTH,
     WHOLE,
     bar,
     is_cancelling,
+    is_waiting,
     operations,
     status_span,
     time_taken,
@@ -31,10 +33,14 @@ ELAPSED_WIDTH = 7
 DONE_WIDTH = 4
 NAME_LEAST = 12
 """Cells of a target's name that come before how many of its operations are done, and how long they took."""
+NAME_MOST = 28
+"""Cells of a name that come before the operations, where these have room all the same."""
 PERCENT_LEAST = 3
 PERCENT_WIDTH = 5
 NUMBER_WIDTH = 4
 """Cells of ` .2 `."""
+WAITS_BESIDE = 55
+"""Cells from which on a row says both how far it is and what it waits for."""
 AT_WIDTH = 14
 """Cells of `  writing back`."""
 LEFT_WIDTH = 11
@@ -101,31 +107,53 @@ def children_to_show(parent: ParentJob) -> tuple[ChildJob, ...]:
 def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width: int) -> Line:
     marker = "▼" if expanded else "►"
     number = fit(f"{marker} #{parent.id}", max(len(str(parent.id)) + 4, 6))
-    done: Span = (right(f"{parent.done}/{len(parent.children)}", DONE_WIDTH), Role.TEXT)
+    is_wide = width >= 70
+    done: Span = (right(done_of(parent), DONE_WIDTH) + " done" * is_wide, Role.TEXT)
     elapsed: Span = (" " + right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM)
     # Where it is narrow, all the others give way to which target it is, whole: half a duration would be another one.
     tails = ((done, elapsed), (elapsed,), ())
     rooms = [width - len(number) - 1 - STATUS_WIDTH - sum(len(text) for text, _ in tail) for tail in tails]
     room, tail = next(((r, t) for r, t in zip(rooms, tails, strict=True) if r >= NAME_LEAST), (rooms[-1], ()))
-    asked = operations(parent)
-    name_width = room if room < 30 else max(room - len(asked) - 2, 14)
-    spans: list[Span] = [(number, Role.DIM), *named_column(name, name_width)]
-    if name_width < room:
-        spans.append((fit("  " + asked, room - name_width), Role.DIM))
-    return Line((*spans, (" ", Role.TEXT), status_span(parent), *tail), JobId(parent.id))
+    failed = sum(child.status is Status.FAILED for child in parent.children)
+    caveat = f"  {failed} failed" if failed and not parent.status.is_final and room >= 40 else ""
+    room -= len(caveat)
+    # Operations begin below each other, unless a name needs their place and they need not all of it.
+    if room < 30:
+        spans: tuple[Span, ...] = named_column(name, room)
+    else:
+        whole_name = sum(cell_len(text) for text, _ in named(name))
+        asked = operations(parent, room - min(whole_name, NAME_LEAST) - 2)
+        name_width = min(max(whole_name, NAME_MOST), room - len(asked) - 2)
+        spans = (*named_column(name, name_width), (fit("  " + asked, room - name_width), Role.DIM))
+    return Line(
+        ((number, Role.DIM), *spans, (caveat, Role.FAILED), (" ", Role.TEXT), status_span(parent), *tail),
+        JobId(parent.id),
+    )
 
 
 def child_row(child: ChildJob, target: str, *, now: int, width: int, names: int = 9) -> Line:
     """`names`: cells for the operation, so that the rows of one parent stand below each other."""
-    head: tuple[Span, ...] = (
-        (right(f".{child.ordinal} ", NUMBER_WIDTH) + fit(child.operation.value, names - 1) + " ", Role.TEXT),
-        status_span(child, STATUS_WIDTH + 1),
-    )
+    name: Span = (right(f".{child.ordinal} ", NUMBER_WIDTH) + fit(child.operation.value, names - 1) + " ", Role.TEXT)
+    head: tuple[Span, ...] = (name, status_span(child, STATUS_WIDTH + 1))
     room = width - NUMBER_WIDTH - names - STATUS_WIDTH - 2 - ELAPSED_WIDTH
+    if room < PERCENT_WIDTH and (spans := _at_a_glance(child, now, width - NUMBER_WIDTH - names)):
+        return Line((name, *spans), child.id)
     if room < 0:
         return Line(head, child.id)
     elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
     return Line((*head, *_middle(child, target, now, room), (" " + elapsed, Role.DIM)), child.id)
+
+
+def _at_a_glance(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
+    """`► 53%  0:36 left` in place of a status, where there is no room for that beside it; nothing where that is all."""
+    fraction = child.progress.fraction
+    if child.status is not Status.RUNNING or fraction is None or is_cancelling(child) or child.recovering:
+        return ()
+    share = f"{GLYPH[child.status]} {percent(fraction):>4}"
+    left = time_left(remaining(child, now)) or time_taken(child, now)
+    if cell_len(share) + 1 + cell_len(left) > room:
+        return ()
+    return ((share, Role.RUNNING), (right(left, room - cell_len(share)), Role.DIM))
 
 
 def names_width(parent: ParentJob, width: int) -> int:
@@ -158,10 +186,19 @@ def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...
         return ((fit("looks for damage" if room >= 16 else "being checked", room), Role.CANCELLED),)
     if is_cancelling(child):
         return _stopping(child, now, room)
+    if is_waiting(child) and room < WAITS_BESIDE:
+        return ((fit(_waits_for(progress, room), room), Role.WARNING),)
     again = f"  attempt {child.attempt}" if child.attempt > 1 else ""
     if again and room - len(again) >= _least_room(progress):
         return (*_how_far(child, now, room - len(again)), (again, Role.DIM))
     return _how_far(child, now, room)
+
+
+def _waits_for(progress: Progress, room: int) -> str:
+    """Who is in the way matters more than how far it is; where there is no room for that, that somebody is."""
+    said = progress.phase or ""
+    short, is_for_a_lock = said.partition(":")[0], said.startswith(WAITING)
+    return said if room >= len(short) else "waits for lock" if is_for_a_lock else short
 
 
 def _finishing(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:

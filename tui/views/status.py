@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote, urlsplit
 
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
-from engine.jobs import IN_FEW_WORDS
+from engine.jobs import IN_FEW_WORDS, PAUSED, WAITING
+from engine.jobs import is_cancelling as is_cancelling
 from tui.effects import effect, found_damage, steps_taken
-from tui.text import GLYPH, counted, duration, plain, precise_duration
+from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
 from tui.views.line import Role, Span, fit
 
 STATUS_WIDTH = 12
@@ -30,8 +30,10 @@ def status_span(job: ChildJob | ParentJob, width: int = STATUS_WIDTH) -> Span:
 
 def status_in_words(job: ChildJob | ParentJob) -> tuple[Status, str]:
     """What a job's status comes to for a person: a parent of which something was left undone is not `completed`."""
+    if is_cancelling(job):
+        return job.status, "cancelling"
     if isinstance(job, ChildJob):
-        return job.status, "cancelling" if is_cancelling(job) else job.status.value
+        return job.status, job.status.value
     left_out = sum(c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED for c in job.children)
     if job.status is Status.COMPLETED and left_out:
         return Status.SKIPPED, f"{left_out} skipped"
@@ -43,9 +45,9 @@ def child_of(parent: ParentJob, job: JobId) -> ChildJob | None:
     return next((child for child in parent.children if child.ordinal == job.ordinal), None)
 
 
-def is_cancelling(child: ChildJob) -> bool:
-    """Whether a cancel was asked for and the child has not ended yet."""
-    return child.cancel_requested_at is not None and not child.status.is_final
+def is_waiting(child: ChildJob) -> bool:
+    """Whether it runs and cannot go on by itself: its phase says what it waits for."""
+    return child.status is Status.RUNNING and (child.progress.phase or "").startswith((WAITING, PAUSED))
 
 
 def bar(fraction: float, width: int) -> tuple[Span, Span]:
@@ -59,7 +61,7 @@ def what_happened(child: ChildJob, target: str, width: int) -> str:
     if found := found_damage(child, width):
         return found
     if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
-        return _why(child, unquote(urlsplit(target).path), width)
+        return _why(child, path_of(target), width)
     if child.status is Status.PENDING and child.recovering:
         return "its process died" if width >= 16 else "process died"
     if child.status is Status.PENDING and child.attempt:
@@ -86,8 +88,14 @@ def warnings(child: ChildJob) -> str:
     return counted(len(child.warnings), "warning") if child.warnings else ""
 
 
-def operations(parent: ParentJob) -> str:
-    return " ".join(operation.value for operation in parent.request.operations)
+def operations(parent: ParentJob, width: int | None = None) -> str:
+    """`vacuum analyze`; where `width` cells are all there is, as many as fit, and how many more: `vacuum +3`."""
+    names = [operation.value for operation in parent.request.operations]
+    whole = " ".join(names)
+    if width is None or len(whole) <= width:
+        return whole
+    shorter = (" ".join([*names[:shown], f"+{len(names) - shown}"]) for shown in range(len(names) - 1, 0, -1))
+    return next((said for said in shorter if len(said) <= width), shortened(names[0], width))
 
 
 def time_taken(job: ChildJob | ParentJob, now: int) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine import ParentJob
-from tui.text import local_time, options_in_words
-from tui.views.line import Line, Role, wrapped
+from tui.text import cells, local_time, options_in_words, plain, unusual_options
+from tui.views.line import Line, Role, line, wrapped
 
 
 def moment(at: int, beside: int) -> str:
@@ -37,3 +37,21 @@ def times(parent: ParentJob, width: int) -> list[Line]:
     if parent.deadline_at is not None:
         said.append(limit(parent))
     return wrapped("  ".join(said), width, Role.DIM)
+
+
+def times_in_short(parent: ParentJob, now: int, width: int) -> list[Line]:
+    """The same in one line, as far as there is room for whole parts of it; the date only of another day."""
+    began = parent.started_at or parent.created_at
+    parts = [f"{'began' if parent.started_at else 'asked'} {moment(began, now)}"]
+    if parent.finished_at:
+        parts.append(f"ended {moment(parent.finished_at, began)}")
+    if parent.retry_of:
+        parts.append(f"again after #{parent.retry_of}")
+    if parent.pinned:
+        parts.append("pinned")
+    parts += unusual_options(parent.request.options)
+    said = ""
+    for part in map(plain, parts):
+        longer = f"{said}  {part}" if said else part
+        said = longer if cells(longer) <= width else said
+    return [line((said, Role.DIM))]

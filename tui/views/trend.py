@@ -19,7 +19,7 @@ INDENT: Final = 4
 
 def trend_lines(trends: Sequence[Trend], width: int) -> list[Line]:
     """A heading, and for each operation what it took and how large the database was; nothing without operations."""
-    lines = [line(("Trend on this database", Role.HEADING))] if trends else []
+    lines = [line(("Trend on this database up to this job", Role.HEADING))] if trends else []
     enough, others = in_two(trends)
     for trend in enough:
         lines += wrapped(headline(trend), width, indent=2)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from operator import neg
 from typing import Final
 
+from rich.cells import cell_len
 from textual.cache import LRUCache
 from textual.message import Message
 
 from engine import JobId, ParentJob
 from tui.actions import bindings
-from tui.views.history import history_row, placeholder_row
-from tui.views.line import Line, marked
+from tui.views.history import columns, history_row, placeholder_row
+from tui.views.line import Line, marked, named
 from tui.widgets.line_view import LineView
 
 PAGE: Final = 128
@@ -47,6 +48,8 @@ class HistoryList(LineView):
         self._ids: array[int] = array("q")
         self._jobs: LRUCache[int, ParentJob] = LRUCache(KEPT_JOBS)
         self._asked: set[int] = set()
+        self._names = 0
+        """Cells of the longest name that was seen so far."""
         self._marked: dict[int, ParentJob] = {}
         self._hint: Callable[[int], list[Line]] = lambda width: []
         self._to_the_end = False
@@ -74,8 +77,10 @@ class HistoryList(LineView):
         if parent is None:
             self._ask_for_page_of(index)
             return placeholder_row(parent_id)
-        row = history_row(parent, self._name_of(parent.target), now=self._clock(), width=self.columns)
-        return marked(row, len(row.spans[0][0]) - 1) if parent_id in self._marked else row
+        number = len(f"#{self._ids[0]} ")  # the newest has the longest; and there is a place for a mark
+        has = columns(number, self._names, self.columns)
+        row = history_row(parent, self._name_of(parent.target), has, now=self._clock())
+        return marked(row, has.number - 1) if parent_id in self._marked else row
 
     def line_below(self, index: int) -> Line:
         hint = self._hint(self.columns) if self.complete and not self._ids else []
@@ -191,6 +196,10 @@ class HistoryList(LineView):
         self._jobs.discard(parent.id)  # the cache keeps the first value of a key that it has
         self._jobs[parent.id] = parent
         self._asked.discard(parent.id)
+        name = sum(cell_len(text) for text, _ in named(self._name_of(parent.target)))
+        if name > self._names:
+            self._names = name
+            self.refresh()
 
     def _insert(self, index: int, parent_id: int) -> None:
         self._ids.insert(index, parent_id)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 
-from engine import EngineName, JobId, ParentJob, Pause, Status, TargetInfo, WorkerProcess
+from engine import Advice, EngineName, JobId, Level, Operation, ParentJob, Pause, Status, TargetInfo, WorkerProcess
 from engine.config import TargetEntry
 from engine.jobs import Facts
 from tests.tui.jobs import child, parent
@@ -57,12 +59,12 @@ def test_the_workers_at_a_glance(
 @pytest.mark.parametrize(
     ("width", "left"),
     [
-        (100, " dbtend  sales.db [PROD]  sqlite 3.46.0  528 kB  journal delete  29% free"),
-        (80, " dbtend  sales.db [PROD]  sqlite 3.46.0  528 kB  29% free"),
-        (70, " dbtend  sales.db [PROD]  528 kB  29% free"),
-        (60, " dbtend  sales.db [PROD]  528 kB"),
-        (50, " dbtend  sales.db [PROD]"),
-        (44, " sales.db [PROD]"),
+        (110, " dbtend  sales.db [PROD]  sqlite 3.46.0  528 kB  journal delete  29% free"),
+        (100, " dbtend  sales.db [PROD]  528 kB  journal delete  29% free"),
+        (80, " dbtend  sales.db [PROD]  528 kB  29% free"),
+        (70, " dbtend  sales.db [PROD]  528 kB"),
+        (60, " dbtend  sales.db [PROD]"),
+        (50, " sales.db [PROD]"),
     ],
 )
 def test_whole_parts_give_way_the_least_telling_first(width: int, left: str) -> None:
@@ -85,3 +87,24 @@ def test_that_it_is_read_only_is_said_at_every_width(width: int) -> None:
     assert cell_len(shown.text) == width
     assert shown.text.endswith("  read-only  worker up, 1 running ")
     assert ("read-only", Role.WARNING) in shown.spans
+
+
+@pytest.mark.parametrize("width", range(60, 140, 5))
+def test_nothing_at_the_left_moves_as_jobs_begin_and_end(width: int) -> None:
+    several = [RUNNING, RUNNING, *[WAITING] * 9]
+    said = [work(jobs, [WORKER], None) for jobs in ([], [RUNNING], [RUNNING, WAITING], several)]
+    lefts = {header_line(state(label="PROD"), one, width).text.removesuffix(f"{one[0]} ").rstrip() for one in said}
+    assert len(lefts) == 1
+
+
+def test_how_much_is_wasted_is_said_in_place_of_what_is_free_once_all_was_looked_at() -> None:
+    facts: Facts = {"size": 1000, "free_bytes": 110, "unused": 300, "reclaimable_bytes": 390}
+    vacuum = Advice(operation=Operation.VACUUM, level=Level.SOON, reason="about 39% of the file is wasted", facts=facts)
+
+    def shown(advice: Advice) -> str:
+        return header_line(replace(state(), advice=(advice,)), work([], [], None), 120).text
+
+    assert "39% wasted" in shown(vacuum)
+    assert "free" not in shown(vacuum)
+    not_all = replace(vacuum, facts={**facts, "unused": None, "reclaimable_bytes": 110})
+    assert "29% free" in shown(not_all)

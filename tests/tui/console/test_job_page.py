@@ -168,11 +168,13 @@ def test_a_job_that_is_pinned_says_so() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 51, 80])
-def test_the_first_line_of_the_detail_is_cut_with_an_ellipsis(width: int) -> None:
-    job = replace(RUNNING, progress=Progress(object="a table with a long name" * 5, steps_done=2, steps_total=9))
-    first = detail(parent(job), width)[0]
-    assert len(first) <= width
-    assert first.endswith("…")
+def test_what_the_first_line_of_the_detail_has_no_room_for_is_said_below_and_not_cut(width: int) -> None:
+    name = "a table with a long name " * 5
+    job = replace(RUNNING, progress=Progress(object=name, steps_done=2, steps_total=9))
+    first, *below = detail(parent(job), width)
+    assert first == "#42.1 vacuum  ► running    1:00"
+    assert max(map(len, below)) <= width
+    assert " ".join(below) == f"step 3 of 9, {name}".rstrip()
 
 
 def test_the_detail_of_what_runs_says_how_far_it_is_and_how_long_it_will_go_on() -> None:

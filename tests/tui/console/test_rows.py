@@ -12,10 +12,11 @@ from engine.jobs import FINISHING, parent_status
 from tests.building import SQLITE_OPERATIONS
 from tui.target_names import TargetName
 from tui.views.detail import detail_lines
-from tui.views.history import history_row
+from tui.views.history import columns, history_row
 from tui.views.job_document import job_document
 from tui.views.line import Role
 from tui.views.rows import FoldedKey, child_row, children_to_show, tree_rows
+from tui.views.status import operations
 
 SECOND = 1_000_000
 NOW = 1_795_000_000 * SECOND
@@ -232,7 +233,7 @@ def test_a_parent_of_which_something_was_left_out_does_not_read_completed(
     job = parent(*children)
     for first in (
         tree_rows(job, "sales.db", expanded=False, show_all=False, now=NOW, width=52)[0],
-        history_row(job, "sales.db", now=NOW, width=78),
+        history_row(job, "sales.db", columns(5, 8, 78), now=NOW),
         detail_lines(job, JobId(42), "sales.db", now=NOW, width=52)[0],
         job_document(job, "sales.db", now=NOW, width=78)[0],
     ):
@@ -242,7 +243,7 @@ def test_a_parent_of_which_something_was_left_out_does_not_read_completed(
 @pytest.mark.parametrize("width", [75, 115])
 def test_a_row_of_the_history_keeps_its_columns_where_a_job_is_pinned(width: int) -> None:
     rows = [
-        history_row(replace(parent(over(1)), pinned=pinned), "sales.db", now=NOW, width=width).text
+        history_row(replace(parent(over(1)), pinned=pinned), "sales.db", columns(5, 8, width), now=NOW).text
         for pinned in (False, True)
     ]
     assert [cell_len(row) for row in rows] == [width, width]
@@ -323,14 +324,200 @@ def test_where_it_is_narrow_the_target_stays_and_no_time_is_cut(width: int) -> N
 
 @pytest.mark.parametrize(
     ("width", "when"),
-    [(58, "11-18 11:06  "), (69, "11-18 11:06  "), (70, "2026-11-18 11:06  "), (100, "2026-11-18 11:06:40  ")],
+    [(58, "11-18 11:06  "), (75, "11-18 11:06  "), (100, "2026-11-18 11:06  "), (130, "2026-11-18 11:06:40  ")],
 )
 def test_a_row_of_the_history_gives_the_target_room(width: int, when: str) -> None:
     job = replace(parent(over(1)), created_at=NOW)
-    row = history_row(job, TargetName("warehouse.db", "PROD"), now=NOW, width=width)
+    row = history_row(job, TargetName("warehouse.db", "PROD"), columns(5, 19, width), now=NOW)
     assert cell_len(row.text) == width
     assert when in row.text
     assert "ware" in row.text
     assert "[PROD]" in row.text
-    years_ago = history_row(replace(job, created_at=NOW - 86_400 * 800 * SECOND), "a", now=NOW, width=58)
+    long_ago = replace(job, created_at=NOW - 86_400 * 800 * SECOND)
+    years_ago = history_row(long_ago, "a", columns(5, 19, 58), now=NOW)
     assert "2024-09-09" in years_ago.text
+
+
+# The history
+
+
+USUAL = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
+
+
+def usual(*children: ChildJob) -> ParentJob:
+    job = parent(*children)
+    return replace(job, request=replace(job.request, operations=USUAL))
+
+
+@pytest.mark.parametrize("names", [4, 12, 90])
+@pytest.mark.parametrize("width", range(45, 200, 7))
+def test_a_row_of_the_history_is_as_wide_as_its_pane(width: int, names: int) -> None:
+    for job in (parent(over(1)), replace(parent(over(1), over(2, Status.FAILED, error="no\n\x1b" * 90)), pinned=True)):
+        assert cell_len(history_row(job, "sales", columns(6, names, width), now=NOW).text) == width
+
+
+def words(job: ParentJob, width: int) -> list[str]:
+    return history_row(job, "sales.db", columns(5, 8, width), now=NOW).text.split()
+
+
+def test_the_history_says_at_every_width_what_matters_most() -> None:
+    vacuum = over(1, operation=Operation.VACUUM, before={"size": 1.58e9}, after={"size": 1.1e9})
+    done = replace(usual(vacuum), finished_at=NOW)
+    assert words(done, 45) == ["#42", "sales.db", "vacuum", "+3", "✓", "completed"]
+    assert words(done, 58) == ["#42", "11-18", "11:05", "sales.db", "vacuum", "+3", "✓", "completed"]
+    assert words(done, 76) == [
+        "#42", "11-18", "11:05", "sales.db", "vacuum", "analyze", "+2", "✓", "completed", "41.00", "s",
+    ]  # fmt: skip
+    assert words(done, 156) == [
+        "#42", "2026-11-18", "11:05:40", "sales.db", "vacuum", "analyze", "reindex", "optimize", "✓", "completed",
+        "41.00", "s", "1.58", "GB", "->", "1.10", "GB,", "480", "MB", "back",
+    ]  # fmt: skip
+
+
+def test_where_the_history_has_little_room_for_it_what_was_done_is_said_in_a_shorter_way() -> None:
+    vacuum = over(1, operation=Operation.VACUUM, before={"size": 24_100_000}, after={"size": 14_300_000})
+    for job in (usual(vacuum), usual(vacuum, over(2))):
+        row = history_row(job, "warehouse.db", columns(6, 12, 116), now=NOW)
+        assert row.text.rstrip().endswith("24.1 MB -> 14.3 MB")
+
+
+def test_the_history_says_how_much_of_what_did_not_complete_was_done() -> None:
+    both = over(1), over(2, Status.FAILED, error="disk is full")
+    assert words(replace(parent(*both), finished_at=NOW), 156)[-7:] == [
+        "s", "1/2", "done", "analyze:", "disk", "is", "full",
+    ]  # fmt: skip
+
+
+# A parent
+
+
+@pytest.mark.parametrize(
+    ("children", "words"),
+    [
+        ((over(1), RUNNING), "1/2 done"),
+        ((over(1, Status.FAILED), RUNNING), "0/2 done"),
+        ((over(1), over(2, Status.FAILED)), "1/2 done"),
+        ((over(1, Status.FAILED), over(2, Status.CANCELLED)), "0/2 done"),
+        ((over(1), over(2, Status.SKIPPED, reason=Reason.NOT_NEEDED)), "2/2 done"),
+        ((over(1), over(2, Status.SKIPPED, reason=Reason.TIME_LIMIT)), "1/2 done"),
+    ],
+)
+def test_a_parent_counts_what_is_done_and_not_what_is_over(children: tuple[ChildJob, ...], words: str) -> None:
+    wide, narrow = (
+        tree_rows(parent(*children), "sales", expanded=False, show_all=False, now=NOW, width=width)[0].text
+        for width in (86, 48)
+    )
+    assert words in wide
+    assert words.removesuffix(" done") in narrow
+
+
+def test_that_an_operation_failed_is_said_while_others_still_run() -> None:
+    job = parent(over(1, Status.FAILED), RUNNING)
+    row = tree_rows(job, "sales", expanded=False, show_all=False, now=NOW, width=86)[0]
+    assert "1 failed" in row.text
+    over_already = parent(over(1, Status.FAILED), over(2))
+    assert "1 failed" not in tree_rows(over_already, "a", expanded=False, show_all=False, now=NOW, width=86)[0].text
+
+
+CANCELLING = replace(RUNNING, cancel_requested_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("children", "word"),
+    [
+        ((over(1), CANCELLING), "► cancelling"),
+        ((CANCELLING, over(3, Status.CANCELLED)), "► cancelling"),
+        ((CANCELLING, replace(RUNNING, ordinal=3)), "► running"),
+        ((CANCELLING, replace(RUNNING, ordinal=3, status=Status.PENDING)), "► running"),
+        ((over(1, Status.CANCELLED), over(2)), "■ cancelled"),
+    ],
+)
+def test_a_parent_is_cancelling_when_everything_that_is_not_over_is(children: tuple[ChildJob, ...], word: str) -> None:
+    row = tree_rows(parent(*children), "sales", expanded=False, show_all=False, now=NOW, width=48)[0]
+    assert f"{word} " in row.text
+
+
+def test_operations_that_do_not_fit_are_counted() -> None:
+    job = usual(over(1))
+    assert [operations(job, width) for width in (32, 31, 18, 17, 9, 8, 6, 5)] == [
+        "vacuum analyze reindex optimize", "vacuum analyze reindex optimize", "vacuum analyze +2",
+        "vacuum analyze +2", "vacuum +3", "vacuum", "vacuum", "vacu…",
+    ]  # fmt: skip
+
+
+# Where it is narrow, and where one waits
+
+
+def test_where_there_is_no_room_beside_a_status_percent_and_rest_take_its_place() -> None:
+    assert child_row(RUNNING, TARGET, now=NOW, width=35).text.split() == [".2", "analyze", "►", "53%", "0:36", "left"]
+    just_begun = replace(RUNNING, progress=replace(RUNNING.progress, fraction=0.02))
+    assert child_row(just_begun, TARGET, now=NOW, width=35).text.split() == [".2", "analyze", "►", "2%", "0:41"]
+    assert "cancelling" in child_row(CANCELLING, TARGET, now=NOW, width=35).text
+
+
+WAITS = replace(RUNNING, progress=Progress(steps_total=1, phase="waiting for its lock: process 4711 (psql)"))
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [(48, "waits for lock"), (60, "waiting for its lock: pro…"), (80, "waiting for its lock: process 4711 (psql)")],
+)
+def test_that_it_waits_for_a_lock_matters_more_than_how_far_it_is(width: int, words: str) -> None:
+    assert words in child_row(WAITS, TARGET, now=NOW, width=width).text
+
+
+# The detail
+
+
+def about(job: ParentJob, child: int | None = None, width: int = 47) -> list[str]:
+    lines = detail_lines(job, JobId(42, child), "sales.db", now=NOW, width=width)
+    return [line.text.rstrip() for line in lines]
+
+
+LOCKED = (
+    "/srv/sales.db: the lock could not be had in 5 s: process 4711 (psql) has locked it for itself. Try again later"
+)
+
+
+def test_the_detail_says_what_went_wrong_and_what_to_do_before_when_that_was() -> None:
+    busy = [over(n, Status.FAILED, reason=Reason.TARGET_BUSY, error=LOCKED) for n in (1, 2)]
+    busy[0] = replace(busy[0], operation=Operation.VACUUM)
+    assert about(replace(usual(*busy), finished_at=NOW)) == [
+        "#42 sales.db  × failed     41.00 s",
+        "vacuum, analyze: the lock could not be had in 5",
+        "s: process 4711 (psql) has locked it for itself",
+        "Press t to try again, or raise the lock",
+        "timeout.",
+        "vacuum analyze reindex optimize: 2 failed",
+        "began 11:05:59  ended 11:06:40",
+    ]
+
+
+def test_what_to_do_about_a_lock_is_said_once() -> None:
+    busy = parent(over(1, Status.FAILED, reason=Reason.TARGET_BUSY, error=LOCKED))
+    for lines in (
+        about(busy, 1, 200),
+        about(busy, None, 200),
+        [line.text for line in job_document(busy, "a", now=NOW, width=200)],
+    ):
+        assert " ".join(lines).lower().count("try again") == 1
+        assert "process 4711 (psql) has locked it for itself" in " ".join(lines)
+
+
+def test_the_detail_of_what_waits_says_first_and_whole_for_whom() -> None:
+    for child in (None, 2):
+        assert "Waiting for its lock: process 4711 (psql)" in about(parent(WAITS), child)[1:3]
+
+
+def test_where_the_first_line_of_the_detail_is_full_the_next_one_goes_on() -> None:
+    assert about(parent(RUNNING), 2, 120)[0] == "#42.2 analyze  ► running    0:41  53%  0:36 left  step 5 of 9, orders"
+    assert about(parent(RUNNING), 2) == [
+        "#42.2 analyze  ► running    0:41  53%",
+        "0:36 left  step 5 of 9, orders",
+    ]
+
+
+def test_dates_of_another_day_fit_into_one_line_as_well() -> None:
+    job = replace(parent(over(1)), started_at=NOW - 86_500 * SECOND, finished_at=NOW - 86_400 * SECOND, pinned=True)
+    assert about(job)[-1] == "began 2026-11-17 11:05:00  ended 11:06:40"
+    assert about(job, width=60)[-1] == "began 2026-11-17 11:05:00  ended 11:06:40  pinned"

@@ -92,7 +92,7 @@ async def test_history(size: Size, seeded: Seeded, clock: Clock, looks_right: Lo
         clock.forward(86_400)
     async with open_console(seeded.path, clock=clock, size=size) as console:
         await console.press("h")
-        await console.until(lambda: not any("…" in line for line in console.lines("#history")))
+        await console.until(lambda: not any(line.endswith(" …") for line in console.lines("#history")))
         assert looks_right(console.app)
 
 
@@ -217,7 +217,7 @@ async def test_history_with_a_pinned_job(size: Size, seeded: Seeded, clock: Cloc
     await seeded.store.pin(pinned, True)
     async with open_console(seeded.path, clock=clock, size=size) as console:
         await console.press("h")
-        await console.until(lambda: not any("…" in line for line in console.lines("#history")))
+        await console.until(lambda: not any(line.endswith(" …") for line in console.lines("#history")))
         assert looks_right(console.app)
 
 

@@ -659,3 +659,25 @@ async def test_where_there_is_no_job_the_pane_to_begin_in_is_named_once_there_is
         assert " ".join(console.lines()) == f"No job yet. {hint}"
         await console.press("1", "D", "y")
         assert console.lines() == ["No job yet."]
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (160, 50)])
+async def test_the_list_of_targets_has_a_row_for_each_and_none_that_is_empty(
+    size: Size, sales: Path, clock: Clock
+) -> None:
+    lost = sales.rename(sales.with_name("moved.db"))
+    async with open_console(STORE, entry(), clock=clock, size=size) as console:
+        targets_list = console.app.screen.query_one("#targets")
+        assert targets_list.size.height == (1 if size == (60, 15) else 2)  # the second one says why it cannot be opened
+        lost.rename(sales)
+        await console.press("1", "a")
+        await console.until(lambda: "no access" not in console.lines("#targets")[0])
+        assert targets_list.size.height == 1
+
+
+@pytest.mark.parametrize(("width", "columns"), [(60, 22), (80, 29), (100, 34), (120, 34), (160, 46), (240, 50)])
+async def test_the_lists_at_the_left_have_a_share_of_the_width(
+    width: int, columns: int, sales: Path, clock: Clock
+) -> None:
+    async with open_console(STORE, entry(), clock=clock, size=(width, 30)) as console:
+        assert console.app.screen.query_one("#left").size.width == columns

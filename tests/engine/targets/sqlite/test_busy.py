@@ -43,6 +43,7 @@ async def test_a_plan_warns_of_whom_its_operation_would_have_to_wait_for_and_a_j
         reindex, check = planned.operations
         warns = journal_mode == "delete" or holder is WRITER
         assert (reindex.verdict, check.verdict) == (Verdict.WARN if warns else Verdict.OK, Verdict.OK)
+        assert (reindex.waits, check.waits) == (warns, False)
         assert not warns or f"it would have to wait: process {pid} (" in reindex.warnings[0]
         async with resolve(str(path)).connect(lock_timeout=1) as session:
             assert (await session.plan(Operation.REINDEX, Options())).warnings == ()
