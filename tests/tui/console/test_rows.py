@@ -486,8 +486,8 @@ def test_the_detail_says_what_went_wrong_and_what_to_do_before_when_that_was() -
         "#42 sales.db  × failed     41.00 s",
         "vacuum, analyze: the lock could not be had in 5",
         "s: process 4711 (psql) has locked it for itself",
-        "Press t to try again, or raise the lock",
-        "timeout.",
+        "Press t to try again. A longer lock_timeout in",
+        "the config file is for jobs to come.",
         "vacuum analyze reindex optimize: 2 failed",
         "began 11:05:59  ended 11:06:40",
     ]
