@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -104,9 +104,8 @@ class SqliteTarget:
             self._connection(lock_timeout, writing=writing, read_only=read_only) as (connection, rolled_back),
             AsyncExitStack() as stack,
         ):
-            session = await asyncio.to_thread(
-                SqliteSession, connection, self.path, lock_timeout, rolled_back=rolled_back
-            )
+            make = partial(SqliteSession, connection, self.path, lock_timeout, rolled_back=rolled_back)
+            session = make() if connection.takes_locks else await asyncio.to_thread(make)
             stack.push_async_callback(session.close)
             yield session
 
@@ -123,8 +122,10 @@ class SqliteTarget:
         """A connection, and whether what an earlier crash had left was rolled back as it was opened."""
         async with _leaving_no_traces(self.path) if read_only else nullcontext():
             # Also for a mere look, where that can be: an earlier crash may have to be rolled back before.
-            writing = not read_only and (writing or await asyncio.to_thread(files.may_be_written, self.path))
-            left_over = await asyncio.to_thread(hot_journal.is_left_over, self.path)
+            may_write, left_over = await asyncio.to_thread(
+                lambda: (files.may_be_written(self.path), hot_journal.is_left_over(self.path))
+            )
+            writing = not read_only and (writing or may_write)
             others = InTheWay(self.path)
             try:
                 connection = await self._open(lock_timeout, others, writing=writing)

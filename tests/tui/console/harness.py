@@ -53,7 +53,10 @@ class Console:
     pilot: Pilot[None]
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        for key in keys:
+            await self.pilot.press(key)
+            if key == "r":  # a plan that is not there yet is not run by the next key
+                await self.settle()
         await self.settle()
 
     async def settle(self) -> None:
