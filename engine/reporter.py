@@ -17,6 +17,7 @@ from engine.jobs import (
     LOG_HEAD,
     LOG_LINE_LIMIT,
     LOG_TAIL,
+    WAITING,
     LogLevel,
     LogLine,
     Micros,
@@ -59,10 +60,16 @@ class Reporter:
         self._news = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
 
+    def wait(self, who: str) -> None:
+        """Before anything begins, a lock is waited for, because of them."""
+        if not self._planned:
+            self.tell(0, StepProgress(phase=f"{WAITING}: {who}"))
+
     def begin(self, steps: Sequence[PlannedStep], *, at_once: int = 1) -> None:
         """These steps are going to run, numbered from 1, so many of them at once."""
         self._planned = steps
         self._at_once = at_once
+        self._running.clear()
 
     def begin_step(self, number: int) -> None:
         """A step starts."""

@@ -65,6 +65,7 @@ class DatabaseMaintenanceWorker:
                         lock_timeout=options.lock_timeout,
                         writing=target.writes(operation),
                         name=f"{self._store} {claim.job}/{claim.attempt}",
+                        waiting=reporter.wait,
                     )
                 )
                 if claim.recovering is not None:

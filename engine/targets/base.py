@@ -284,14 +284,22 @@ class Target(Protocol):
         ...
 
     def connect(
-        self, *, lock_timeout: float, writing: bool = True, read_only: bool = False, name: str = ""
+        self,
+        *,
+        lock_timeout: float,
+        writing: bool = True,
+        read_only: bool = False,
+        name: str = "",
+        waiting: Callable[[str], None] | None = None,
     ) -> AbstractAsyncContextManager[Session]:
         """Open a session that can maintain this database, or with `writing=False` at least look at it.
 
         `read_only`: through it nothing can be written, whatever `writing` says, not even to put in order what a crash
         has left half done. `lock_timeout`: seconds that a step, and opening itself, waits for a lock. `name`: what a
-        server is told of who connects; what comes before the last space is the same for all jobs of a store. Raises
-        TargetError, in plain words, if maintenance cannot or must not be started at all.
+        server is told of who connects; what comes before the last space is the same for all jobs of a store.
+        `waiting`: hears who is in the way where a lock is waited for, before any step begins.
+
+        Raises TargetError, in plain words, if maintenance cannot or must not be started at all.
         """
         ...
 

@@ -46,8 +46,8 @@ class MainScreen(TargetActions):
     ]
     FOOTER = (
         *("resume", "mark-target", "run", "plan", "choose", "look", "add", "sample", "edit", "test", "remove"),
-        *("cancel", "retry", "open", "mark", "fold"),
-        *("history", "palette", "zoom", "workers", "help", "quit"),
+        *("cancel", "retry", "open", "history", "palette"),
+        *("mark", "fold", "zoom", "workers", "help", "quit"),
     )
     AUTO_FOCUS = "#operations"
 

@@ -33,7 +33,7 @@ ELAPSED_WIDTH = 7
 DONE_WIDTH = 4
 NAME_LEAST = 12
 """Cells of a target's name that come before how many of its operations are done, and how long they took."""
-NAME_MOST = 28
+NAME_MOST = 20
 """Cells of a name that come before the operations, where these have room all the same."""
 PERCENT_LEAST = 3
 PERCENT_WIDTH = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -81,7 +81,13 @@ class PostgresTarget:
 
     @asynccontextmanager
     async def connect(
-        self, *, lock_timeout: float, writing: bool = True, read_only: bool = False, name: str = ""
+        self,
+        *,
+        lock_timeout: float,
+        writing: bool = True,
+        read_only: bool = False,
+        name: str = "",
+        waiting: Callable[[str], None] | None = None,  # no look at a server waits for a lock
     ) -> AsyncIterator[PostgresSession]:
         async with AsyncExitStack() as stack:
             connection, server = await self._look(name, read_only=read_only)

@@ -17,6 +17,7 @@ from engine.targets.sqlite.system.files import why_read_only
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
     from engine.targets.sqlite.connection.metered import MeteredConnection
+    from engine.targets.sqlite.system.in_the_way import InTheWay
 
 ROLLED_BACK: Final = "what an earlier crash had left half done was rolled back as the database was opened"
 
@@ -25,15 +26,21 @@ class SqliteLook:
     """The `Look` of a SQLite file; see engine.targets.base."""
 
     def __init__(
-        self, connection: MeteredConnection, path: str, lock_timeout: float, *, rolled_back: bool = False
+        self,
+        connection: MeteredConnection,
+        path: str,
+        lock_timeout: float,
+        others: InTheWay,
+        *,
+        rolled_back: bool = False,
     ) -> None:
         """`rolled_back`: as it was opened, what an earlier crash had left."""
         self._as_opened = (ROLLED_BACK,) if rolled_back else ()
         self._connection = connection
         self._path = path
         self._lock_timeout = lock_timeout
-        self._reader = Reader(connection.aio, path, lock_timeout)
-        self._others = self._reader.others
+        self._reader = Reader(connection.aio, path, lock_timeout, others)
+        self._others = others
 
     async def info(self) -> TargetInfo:
         summary = await self._reader.summary()

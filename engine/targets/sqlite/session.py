@@ -34,6 +34,7 @@ from engine.words import NOT_BEGUN
 
 if TYPE_CHECKING:
     from engine.targets.base import PlannedStep
+    from engine.targets.sqlite.system.in_the_way import InTheWay
 
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 
@@ -47,10 +48,16 @@ class SqliteSession(SqliteLook):
     """The `Session` of a SQLite file; see engine.targets.base."""
 
     def __init__(
-        self, connection: MeteredConnection, path: str, lock_timeout: float, *, rolled_back: bool = False
+        self,
+        connection: MeteredConnection,
+        path: str,
+        lock_timeout: float,
+        others: InTheWay,
+        *,
+        rolled_back: bool = False,
     ) -> None:
         """`rolled_back`: as it was opened, what an earlier crash had left."""
-        super().__init__(connection, path, lock_timeout, rolled_back=rolled_back)
+        super().__init__(connection, path, lock_timeout, others, rolled_back=rolled_back)
         self._must_stay = None if connection.takes_locks else last_change(path)
         self._effects = Effects(self._reader)
         self._courtesy = Courtesy(path)

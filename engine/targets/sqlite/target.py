@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -94,17 +94,24 @@ class SqliteTarget:
 
     @asynccontextmanager
     async def connect(
-        self, *, lock_timeout: float, writing: bool = True, read_only: bool = False, name: str = ""
+        self,
+        *,
+        lock_timeout: float,
+        writing: bool = True,
+        read_only: bool = False,
+        name: str = "",
+        waiting: Callable[[str], None] | None = None,
     ) -> AsyncIterator[SqliteSession]:
         # It brings all of planning and running along, which who only looks does without.
         from engine.targets.sqlite.session import SqliteSession
 
         await asyncio.to_thread(self._check, writing=writing)
+        others = InTheWay(self.path, waiting)
         async with (
-            self._connection(lock_timeout, writing=writing, read_only=read_only) as (connection, rolled_back),
+            self._connection(lock_timeout, others, writing=writing, read_only=read_only) as (connection, rolled_back),
             AsyncExitStack() as stack,
         ):
-            make = partial(SqliteSession, connection, self.path, lock_timeout, rolled_back=rolled_back)
+            make = partial(SqliteSession, connection, self.path, lock_timeout, others, rolled_back=rolled_back)
             session = make() if connection.takes_locks else await asyncio.to_thread(make)
             stack.push_async_callback(session.close)
             yield session
@@ -112,12 +119,16 @@ class SqliteTarget:
     @asynccontextmanager
     async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteLook]:
         await asyncio.to_thread(self._check, writing=False)
-        async with self._connection(lock_timeout, writing=False, read_only=read_only) as (connection, rolled_back):
-            yield SqliteLook(connection, self.path, lock_timeout, rolled_back=rolled_back)
+        others = InTheWay(self.path)
+        async with self._connection(lock_timeout, others, writing=False, read_only=read_only) as (
+            connection,
+            rolled_back,
+        ):
+            yield SqliteLook(connection, self.path, lock_timeout, others, rolled_back=rolled_back)
 
     @asynccontextmanager
     async def _connection(
-        self, lock_timeout: float, *, writing: bool, read_only: bool
+        self, lock_timeout: float, others: InTheWay, *, writing: bool, read_only: bool
     ) -> AsyncIterator[tuple[MeteredConnection, bool]]:
         """A connection, and whether what an earlier crash had left was rolled back as it was opened."""
         async with _leaving_no_traces(self.path) if read_only else nullcontext():
@@ -126,7 +137,6 @@ class SqliteTarget:
                 lambda: (files.may_be_written(self.path), hot_journal.is_left_over(self.path))
             )
             writing = not read_only and (writing or may_write)
-            others = InTheWay(self.path)
             try:
                 connection = await self._open(lock_timeout, others, writing=writing)
             except sqlite3.Error as error:

@@ -13,22 +13,22 @@ from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.system.files import file_size
-from engine.targets.sqlite.system.in_the_way import InTheWay
 from engine.targets.sqlite.system.page_cache import is_cold
 
 if TYPE_CHECKING:
     import aiosqlite
 
     from engine.errors import TargetError
+    from engine.targets.sqlite.system.in_the_way import InTheWay
 
 
 class Reader:
     """Reads the database at `path` through `connection`. Every method raises TargetError where it cannot be read."""
 
-    def __init__(self, connection: aiosqlite.Connection, path: str, lock_timeout: float) -> None:
+    def __init__(self, connection: aiosqlite.Connection, path: str, lock_timeout: float, others: InTheWay) -> None:
         self.connection = connection
         self.path = path
-        self.others = InTheWay(path)
+        self.others = others
         self.lock_timeout = lock_timeout
         """Seconds that each look waits for a lock,"""
         self.cancel: asyncio.Event | None = None

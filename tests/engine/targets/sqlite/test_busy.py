@@ -13,7 +13,7 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from engine import look
+from engine import Engine, look
 from engine.errors import TargetBusyError
 from engine.holders import Holder, holders
 from engine.jobs import Operation, Options, Reason, Request, Status
@@ -391,3 +391,33 @@ async def test_a_writer_keeps_a_checkpoint_from_its_work(tmp_path: Path) -> None
         result = await checkpoint(path)
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert f"process {pid} (" in str(result.error)
+
+
+async def test_who_is_waited_for_is_told_also_while_the_database_is_being_opened(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db")
+    told: list[str] = []
+    with ExitStack() as stack:
+        pid = stack.enter_context(another_process(path, "BEGIN EXCLUSIVE"))
+
+        def hear(who: str) -> None:
+            told.append(who)
+            stack.close()
+
+        async with resolve(str(path)).connect(lock_timeout=60, waiting=hear):
+            pass
+    assert told
+    assert told[0].startswith(f"process {pid} (")
+    assert told[0].endswith("has locked it for itself")
+
+
+async def test_a_job_that_waits_to_open_its_database_says_for_whom(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db")
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        with another_process(path, "BEGIN EXCLUSIVE") as pid:
+            request = Request(target=str(path), operations=(Operation.VACUUM,), options=Options(lock_timeout=60))
+            (job,) = await engine.submit([request])
+            while not (phase := (await engine.jobs([job.id]))[0].children[0].progress.phase):  # noqa: ASYNC110 - no change
+                await asyncio.sleep(0.01)
+            assert phase.startswith(f"waiting for its lock: process {pid} (")
+        (job,) = await engine.wait([job.id])
+    assert job.status is Status.COMPLETED
