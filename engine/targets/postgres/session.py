@@ -54,6 +54,7 @@ BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries to get a connection, where the server restarts."""
 MOST_TURNS: Final = 3
 """How often a step is begun that gives way to others."""
+WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
 SURELY_ALIVE: Final = 0.02
 """Seconds after its use in which nobody asks a connection whether it is still there."""
 
@@ -172,11 +173,11 @@ class PostgresSession:
     ) -> tuple[int | None, Watched, statement.Answer]:
         """What its object took before, and how its command went."""
         subject = step.subject
-        before, dead_share = await self._measured.before(subject)
+        before = await self._measured.before(subject)
         if step.method is Method.REINDEX_CONCURRENTLY and self._leftovers_before is None:
             self._leftovers_before = await leftovers.all_there(self._reader)
         watched = Watched(
-            Progress(step.model, subject or Subject(oid=0, schema="", name="", table=""), dead_share=dead_share),
+            Progress(step.model, subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
             context.report,
             yield_after=self._options.yield_after,
         )

@@ -30,6 +30,10 @@ class Table:
     has_children: bool
     may_be_maintained: bool
     clustered_by: str | None
+    dead_share: float = 0.0
+    """Of its rows, as far as the server has counted."""
+    visible_share: float = 0.0
+    """Of its pages, those of which everybody sees all rows, by the last VACUUM or ANALYZE."""
 
     @property
     def sql(self) -> str:
@@ -64,6 +68,8 @@ class Index:
     is_leftover: bool
     in_catalog: bool
     may_be_maintained: bool
+    sorts_text: bool = False
+    """Whether its first key is compared by the rules of a language."""
 
     @property
     def sql(self) -> str:
@@ -85,7 +91,10 @@ _MAY_BEFORE_17: Final = """(pg_has_role({}.relowner, 'USAGE') OR NOT {}.relissha
 TABLES: Final = """
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relpages::int8 + coalesce(toast.relpages, 0)::int8,
     greatest(c.reltuples, 0)::float8, coalesce(own.pages, 0)::int8, coalesce(own.indexes, 0)::int4,
-    n.nspname IN ('pg_catalog', 'information_schema'), c.relispartition, c.relhassubclass, {may}, own.clustered_by
+    n.nspname IN ('pg_catalog', 'information_schema'), c.relispartition, c.relhassubclass, {may}, own.clustered_by,
+    coalesce(pg_stat_get_dead_tuples(c.oid) / nullif(greatest(pg_stat_get_live_tuples(c.oid), c.reltuples)
+        + pg_stat_get_dead_tuples(c.oid), 0), 0)::float8,
+    coalesce(c.relallvisible::float8 / nullif(c.relpages, 0), 0)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 LEFT JOIN (
@@ -100,7 +109,8 @@ ORDER BY n.nspname, c.relname
 _INDEXES_OF: Final = """
 SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relname, i.relpages::int8,
     t.relpages::int8, am.amname, x.indisvalid, x.indisexclusion, t.relkind = 't', i.relname ~ '{leftover}',
-    mn.nspname IN ('pg_catalog', 'information_schema'), {may}
+    mn.nspname IN ('pg_catalog', 'information_schema'), {may},
+    x.indcollation[0] NOT IN (0, 'pg_catalog."C"'::regcollation, 'pg_catalog."POSIX"'::regcollation)
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_class AS main ON {main} JOIN pg_namespace AS mn ON mn.oid = main.relnamespace

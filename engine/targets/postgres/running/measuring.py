@@ -31,9 +31,7 @@ LARGE: Final = 1_000
 """but with a table of so many pages nobody waits: its steps take so long that one look more is nothing beside them."""
 MOST_GATHERED: Final = 32
 _SIZES: Final = """
-SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8, coalesce(pg_stat_get_dead_tuples(c.oid)::float8
-    / nullif(pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid), 0), 0)
-FROM pg_class AS c WHERE c.oid = ANY (%s::oid[])
+SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8 FROM pg_class AS c WHERE c.oid = ANY (%s::oid[])
 """
 # By name: a rebuild that is concurrent makes another index of the same name.
 _SIZES_NOW: Final = "SELECT name, pg_total_relation_size(to_regclass(name))::int8 FROM unnest(%s::text[]) AS name"
@@ -45,7 +43,7 @@ class Measured:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._coming: list[int] = []
-        self._known: dict[int, tuple[int, float]] = {}
+        self._known: dict[int, int] = {}
         self._ahead: asyncio.Task[None] | None = None
         """Measures those that come next."""
         self._tables: Counter[int] = Counter()
@@ -69,10 +67,10 @@ class Measured:
         self._tables = Counter(step.subject.lockable for step in steps if step.subject is not None)
         self._known.clear()
 
-    async def before(self, subject: Subject | None) -> tuple[int | None, float]:
-        """What it takes, where that can be known now; and the share of its rows that is dead."""
+    async def before(self, subject: Subject | None) -> int | None:
+        """What it takes, where that can be known now."""
         if subject is None:
-            return None, 0.0
+            return None
         ahead = self._ahead or self._look_ahead(FIRST)
         while subject.oid not in self._known:
             if not ahead.done():
@@ -82,7 +80,7 @@ class Measured:
             else:  # one that is locked spoils it for all
                 await self._measure([subject.oid])
                 break
-        found = self._known.pop(subject.oid, (None, 0.0))
+        found = self._known.pop(subject.oid, None)
         if self._coming and len(self._known) < FIRST and (self._ahead is None or self._ahead.done()):
             self._look_ahead(AT_ONCE)
         return found
@@ -100,8 +98,7 @@ class Measured:
 
     async def _measure(self, oids: Sequence[int]) -> None:
         with contextlib.suppress(psycopg.Error, TargetError):
-            for oid, size, dead_share in await self._reader.rows_or_error(_SIZES, [list(oids)]):
-                self._known[oid] = size, dead_share
+            self._known.update(await self._reader.rows_or_error(_SIZES, [list(oids)]))
 
     async def after(self, subject: Subject | None) -> int | None:
         """What it takes now, where that can be known: asked for together with those that are over at about the time."""
