@@ -29,7 +29,7 @@ from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgre
 from engine.targets.info import TargetInfo
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.needs import Need, needs
-from engine.targets.postgres.advising.survey import survey
+from engine.targets.postgres.advising.survey import survey, survey_of_needs
 from engine.targets.postgres.connection.connecting import Connection, Server, connect
 from engine.targets.postgres.connection.errors import explain
 from engine.targets.postgres.connection.naming import Address
@@ -49,6 +49,7 @@ from engine.targets.postgres.running.progress import Progress
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
     from engine.targets.base import PlannedStep
+    from engine.targets.postgres.reading.condition import Condition
 
 BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries to get a connection, where the server restarts."""
@@ -72,6 +73,8 @@ class PostgresSession:
         self._idle: list[tuple[Connection, Server, float]] = []
         """With when each was used the last time."""
         self._measured = Measured(reader)
+        self._looking: asyncio.Task[Condition] | None = None
+        self._is_planned = False
         self._leftovers_before: set[int] | None = None
         self._gave_way: Counter[PgStep] = Counter()
         """How often each step did."""
@@ -84,11 +87,22 @@ class PostgresSession:
     async def close(self) -> None:
         await self._monitor.end()
         await self._measured.end()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         for connection, *_ in self._idle:
             await connection.close()
 
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
+        if operation is Operation.OPTIMIZE and not self._is_planned:
+            return await self._facts_while_looking()
         return {**await self._reader.facts(), **self._totals.facts()}
+
+    async def _facts_while_looking(self) -> Facts:
+        """What is needed is found out meanwhile, as the next that is asked for is a plan: each takes its time."""
+        self._looking = self._looking or asyncio.create_task(survey_of_needs(self._reader))
+        async with self._a_connection(StepContext()) as (connection, server):
+            return await self._reader.on(connection, server).facts()
 
     async def info(self) -> TargetInfo:
         server = self._reader.server
@@ -113,6 +127,7 @@ class PostgresSession:
         await self._reader.require(options.objects, options.server.schemas)
 
     async def plan(self, operation: Operation, options: Options) -> OperationPlan:
+        self._is_planned = True
         self._options, self._check_level = options.server, options.check_level
         if problem := await courtesy.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
@@ -129,7 +144,11 @@ class PostgresSession:
     async def _planned(self, operation: Operation, options: Options) -> OperationPlan:
         if operation is not Operation.OPTIMIZE:
             return await planning.plan(self._reader, operation, options)
-        condition = await survey(self._reader)
+        looking, self._looking = self._looking, None
+        condition = await (looking or survey_of_needs(self._reader))
+        if options.objects:  # these have to be looked for among all that there is
+            tables, indexes = await self._reader.tables(), await self._reader.indexes()
+            condition = replace(condition, tables=tables, indexes=indexes)
         found = needs(condition)
         needed = planning.Needed(
             tables=condition.tables,

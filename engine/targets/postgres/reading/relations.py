@@ -100,8 +100,9 @@ LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 LEFT JOIN (
     SELECT x.indrelid, sum(i.relpages) AS pages, count(*) AS indexes,
         max(i.relname) FILTER (WHERE x.indisclustered) AS clustered_by
-    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid GROUP BY x.indrelid) AS own ON own.indrelid = c.oid
-WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp)'
+    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid WHERE {own} GROUP BY x.indrelid
+) AS own ON own.indrelid = c.oid
+WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp)' AND {these}
 ORDER BY n.nspname, c.relname
 """
 
@@ -114,18 +115,22 @@ SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relna
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_class AS main ON {main} JOIN pg_namespace AS mn ON mn.oid = main.relnamespace
-WHERE i.relkind = 'i' AND i.relpersistence <> 't' AND mn.nspname !~ '^pg_temp'
+WHERE i.relkind = 'i' AND i.relpersistence <> 't' AND mn.nspname !~ '^pg_temp' AND {these}
 """
 _OF_TABLES: Final = "main.oid = t.oid AND t.relkind <> 't'"
 _OF_TOAST: Final = "main.reltoastrelid = t.oid AND t.relkind = 't'"
 
 
-def tables_query(version: int) -> str:
-    return TABLES.replace("{may}", _may(version, "c"))
+def tables_query(version: int, *, some: bool = False) -> str:
+    """`some`: only those whose oids are the parameter `oids`."""
+    own, these = (f"{column} = ANY (%(oids)s::oid[])" if some else "true" for column in ("x.indrelid", "c.oid"))
+    return TABLES.replace("{may}", _may(version, "c")).replace("{own}", own).replace("{these}", these)
 
 
-def indexes_query(version: int) -> str:
-    query = _INDEXES_OF.replace("{may}", _may(version, "t")).replace("{leftover}", LEFTOVER)
+def indexes_query(version: int, *, some: bool = False) -> str:
+    """`some`: only those whose oids are the parameter `oids`, and all that are invalid."""
+    these = "(x.indexrelid = ANY (%(oids)s::oid[]) OR NOT x.indisvalid)" if some else "true"
+    query = _INDEXES_OF.replace("{may}", _may(version, "t")).replace("{leftover}", LEFTOVER).replace("{these}", these)
     halves = (query.replace("{main}", main) for main in (_OF_TABLES, _OF_TOAST))
     return " UNION ALL ".join(halves) + " ORDER BY 5, 6, 12, 3"
 
