@@ -192,7 +192,7 @@ class PostgresSession:
     ) -> tuple[int | None, Watched, statement.Answer]:
         """What its object took before, and how its command went."""
         subject = step.subject
-        before = await self._measured.before(subject)
+        before = await self._measured.before(step)
         if step.method is Method.REINDEX_CONCURRENTLY and self._leftovers_before is None:
             self._leftovers_before = await leftovers.all_there(self._reader)
         watched = Watched(
@@ -221,7 +221,7 @@ class PostgresSession:
         *,
         is_closed: bool,
     ) -> StepResult:
-        after = await self._measured.after(step.subject)
+        after = await self._measured.after(step)
         effect = with_sizes(effects(answer.notices), before, after)
         result = outcome(
             step,

@@ -13,6 +13,8 @@ from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subjec
 from engine.targets.postgres.reading.relations import Index, Table
 
 PAGE: Final = 8192
+SMALL: Final = 1_000
+"""A table of fewer pages that nothing was deleted from is not asked for its size: of thousands that would take long."""
 STAGES: Final = (1, 10, 100)
 """The statistics targets of an ANALYZE in stages."""
 _OPTIONS_SINCE: Final = {"buffer_usage_limit": 16}
@@ -49,6 +51,7 @@ def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reason
             weight=weight(model, _table(table)),
             method=Method.VACUUM,
             model=model,
+            is_measured=table.dead_share > 0 or not 0 < table.pages < SMALL,
             settings=_speed(options),
             subject=_table(table),
         )
@@ -123,6 +126,7 @@ def analyze_steps(tables: Iterable[Table], options: Options, version: int, reaso
                 weight=weight(Model.ANALYZE, _table(table)),
                 method=Method.VACUUM,
                 model=Model.ANALYZE,
+                is_measured=False,
                 settings=(*_speed(options), *([("default_statistics_target", str(stage))] if stage else [])),
                 subject=_table(table),
             )

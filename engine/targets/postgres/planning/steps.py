@@ -73,5 +73,7 @@ class PgStep(PlannedStep):
     model: Model = Model.NONE
     subject: Subject | None = None
     """None: the whole database."""
+    is_measured: bool = True
+    """Whether its subject may take less afterwards, so that it is worth to ask for that before and after."""
     settings: tuple[tuple[str, str], ...] = ()
     """What is set on the connection meanwhile."""

@@ -15,7 +15,7 @@ import psycopg
 
 from engine.errors import TargetError
 from engine.targets.postgres.connection.names import qualified
-from engine.targets.postgres.planning.steps import PgStep, Subject
+from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading.reader import Reader
 
 _T = TypeVar("_T")
@@ -62,14 +62,16 @@ class Measured:
 
     def expect(self, steps: Sequence[PgStep]) -> None:
         """These are going to be asked for, in about this order."""
-        self._coming = [step.subject.oid for step in steps if step.subject is not None]
+        subjects = [step.subject for step in steps if step.subject is not None and step.is_measured]
+        self._coming = [subject.oid for subject in subjects]
         self._still_to_end = len(self._coming)
-        self._tables = Counter(step.subject.lockable for step in steps if step.subject is not None)
+        self._tables = Counter(subject.lockable for subject in subjects)
         self._known.clear()
 
-    async def before(self, subject: Subject | None) -> int | None:
-        """What it takes, where that can be known now."""
-        if subject is None:
+    async def before(self, step: PgStep) -> int | None:
+        """What its subject takes, where that can be known now."""
+        subject = step.subject
+        if subject is None or not step.is_measured:
             return None
         ahead = self._ahead or self._look_ahead(FIRST)
         while subject.oid not in self._known:
@@ -100,9 +102,10 @@ class Measured:
         with contextlib.suppress(psycopg.Error, TargetError):
             self._known.update(await self._reader.rows_or_error(_SIZES, [list(oids)]))
 
-    async def after(self, subject: Subject | None) -> int | None:
+    async def after(self, step: PgStep) -> int | None:
         """What it takes now, where that can be known: asked for together with those that are over at about the time."""
-        if subject is None:
+        subject = step.subject
+        if subject is None or not step.is_measured:
             return None
         name = qualified(subject.schema, subject.name)
         self._gathered.append(name)
