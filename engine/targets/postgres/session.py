@@ -31,7 +31,7 @@ from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.needs import Need, needs
 from engine.targets.postgres.advising.survey import survey, survey_of_needs
 from engine.targets.postgres.connection.connecting import Connection, Server, connect
-from engine.targets.postgres.connection.errors import explain
+from engine.targets.postgres.connection.errors import explain, said
 from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
 from engine.targets.postgres.planning.scope import grant, without_right
@@ -40,11 +40,13 @@ from engine.targets.postgres.reading import horizon, locks
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, settling, statement
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
+from engine.targets.postgres.running.left import left_by
 from engine.targets.postgres.running.meanwhile import either, with_settings
 from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.outcome import outcome
 from engine.targets.postgres.running.progress import Progress
+from engine.words import NOT_BEGUN
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
@@ -132,6 +134,8 @@ class PostgresSession:
         if problem := await courtesy.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
         planned = await self._planned(operation, options)
+        if planned.steps and (unseen := await courtesy.not_counted_as_lag(self._reader, options.server)):
+            planned = replace(planned, warnings=(*planned.warnings, *unseen))
         self._planned_tables = {
             step.subject.lockable for step in planned.steps if isinstance(step, PgStep) and step.subject is not None
         }
@@ -174,14 +178,14 @@ class PostgresSession:
             await courtesy.may_go_on(self._reader, self._options, context.cancel, context.report)
             async with self._a_connection(context) as (connection, server):
                 if context.cancel.is_set():
-                    return StepResult(status=Status.CANCELLED)
+                    return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
                 before, watched, answer = await self._carry_out(step, connection, server, context)
             if answer.error is None:
                 context.over()
             return await self._result(step, before, watched, answer, context, is_closed=connection.closed)
         except TargetError as error:
             if context.cancel.is_set():
-                return StepResult(status=Status.CANCELLED)
+                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
             return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
         except psycopg.Error as error:
             sentence = explain(error, is_closed=True, waited=self._lock_timeout)
@@ -240,8 +244,10 @@ class PostgresSession:
         if step.method is not Method.STATISTICS and not result.again:
             self._totals.add(result)
         if result.status is not Status.COMPLETED:
-            told = await self._remove_own_leftovers(step, context.report)
+            removals, told = await self._remove_own_leftovers(step, context.report)
             result = replace(result, warnings=(*result.warnings, *told))
+            if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
+                result = replace(result, left=left_by(step, result.reason, removals))
         return result
 
     def _put_off(self, step: PgStep, result: StepResult) -> StepResult:
@@ -259,17 +265,21 @@ class PostgresSession:
             return holders[0].words if holders else ""
         return ""
 
-    async def _remove_own_leftovers(self, step: PgStep, report: Callable[[StepProgress], None]) -> list[str]:
-        """What this step left is removed, whatever happened to the connection that it ran on."""
+    async def _remove_own_leftovers(
+        self, step: PgStep, report: Callable[[StepProgress], None]
+    ) -> tuple[list[leftovers.Removal], list[str]]:
+        """What this step left is removed, whatever happened to the connection that it ran on; and that in words."""
         if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
-            return []
+            return [], []
         report(StepProgress(phase=CLEARING_UP))
         try:
             async with self._a_connection(StepContext()) as (connection, _):
                 found = await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
-                return await leftovers.drop(connection, found, self._leftovers_before or ())
+                before = self._leftovers_before or ()
+                removals = await leftovers.drop(connection, found, waited=self._lock_timeout, keep=before)
+                return removals, [removal.words for removal in removals]
         except (TargetError, psycopg.Error) as error:
-            return [leftovers.could_not(f"of {step.object}", str(error))]
+            return [], [f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"]
 
     @contextlib.asynccontextmanager
     async def _a_connection(self, context: StepContext) -> AsyncIterator[tuple[Connection, Server]]:
@@ -317,7 +327,8 @@ class PostgresSession:
         async with self._a_connection(StepContext()) as (connection, _):
             for index in indexes:
                 found = await leftovers.left_by(self._reader, index.schema, index.name)
-                done += await leftovers.drop(connection, found)
+                removals = await leftovers.drop(connection, found, waited=self._lock_timeout)
+                done += [removal.words for removal in removals]
         return done
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:

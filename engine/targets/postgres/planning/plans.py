@@ -13,7 +13,7 @@ from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subjec
 from engine.targets.postgres.reading.relations import Index, Table
 
 PAGE: Final = 8192
-SMALL: Final = 1_000
+SMALL: Final = 100
 """A table of fewer pages that nothing was deleted from is not asked for its size: of thousands that would take long."""
 STAGES: Final = (1, 10, 100)
 """The statistics targets of an ANALYZE in stages."""
@@ -51,7 +51,7 @@ def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reason
             weight=weight(model, _table(table)),
             method=Method.VACUUM,
             model=model,
-            is_measured=table.dead_share > 0 or not 0 < table.pages < SMALL,
+            is_measured=table.dead_rows > 0 or not 0 < table.pages < SMALL,
             settings=_speed(options),
             subject=_table(table),
         )
@@ -262,6 +262,7 @@ def _table(table: Table) -> Subject:
         index_pages=table.index_pages,
         indexes=table.indexes,
         rows=table.rows,
+        dead_rows=table.dead_rows,
         dead_share=table.dead_share,
         visible_share=table.visible_share,
         has_children=table.has_children,

@@ -51,6 +51,7 @@ class Subject:
     rows: float = 0
     table_oid: int = 0
     """Of an index, the table that it belongs to."""
+    dead_rows: int = 0
     dead_share: float = 0.0
     """Of the rows of a table."""
     visible_share: float = 0.0

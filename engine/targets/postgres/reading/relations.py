@@ -30,8 +30,8 @@ class Table:
     has_children: bool
     may_be_maintained: bool
     clustered_by: str | None
-    dead_share: float = 0.0
-    """Of its rows, as far as the server has counted."""
+    dead_rows: int = 0
+    """As far as the server has counted."""
     visible_share: float = 0.0
     """Of its pages, those of which everybody sees all rows, by the last VACUUM or ANALYZE."""
 
@@ -42,6 +42,10 @@ class Table:
     @property
     def shown(self) -> str:
         return shown(self.schema, self.name)
+
+    @property
+    def dead_share(self) -> float:
+        return self.dead_rows / (self.rows + self.dead_rows) if self.dead_rows else 0.0
 
     @property
     def is_partitioned(self) -> bool:
@@ -92,8 +96,7 @@ TABLES: Final = """
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relpages::int8 + coalesce(toast.relpages, 0)::int8,
     greatest(c.reltuples, 0)::float8, coalesce(own.pages, 0)::int8, coalesce(own.indexes, 0)::int4,
     n.nspname IN ('pg_catalog', 'information_schema'), c.relispartition, c.relhassubclass, {may}, own.clustered_by,
-    coalesce(pg_stat_get_dead_tuples(c.oid) / nullif(greatest(pg_stat_get_live_tuples(c.oid), c.reltuples)
-        + pg_stat_get_dead_tuples(c.oid), 0), 0)::float8,
+    coalesce(pg_stat_get_dead_tuples(c.oid), 0)::int8,
     coalesce(c.relallvisible::float8 / nullif(c.relpages, 0), 0)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
