@@ -25,7 +25,9 @@ class Course:
         self._weights = dict(enumerate(_weights(steps), 1))
         number_of = Counter(step.conflict for step in steps)
         self._conflicts = {
-            number: step.conflict for number, step in enumerate(steps, 1) if step.conflict and number_of[step.conflict] > 1
+            number: step.conflict
+            for number, step in enumerate(steps, 1)
+            if step.conflict and number_of[step.conflict] > 1
         }
         """Of those that must not run beside another."""
         self._whole = self._duration(self._weights)

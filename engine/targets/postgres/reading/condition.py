@@ -111,7 +111,8 @@ def _limit(what: str) -> str:
     return f"{threshold} + {factor} * greatest(c.reltuples, 0)"
 
 
-# By function: the view of all tables would count what their indexes do, too. `least` leaves NULL out: before PostgreSQL 18 there is no greatest limit, and -1 means none.
+# By function: the view of all tables would count what their indexes do, too.
+# `least` leaves NULL out: before PostgreSQL 18 there is no greatest limit, and -1 means none.
 ACTIVITY: Final = f"""
 SELECT c.oid::int8, coalesce(pg_stat_get_dead_tuples(c.oid), 0), least({_limit("vacuum")},
         nullif(coalesce((opt ->> 'autovacuum_vacuum_max_threshold')::float8,
@@ -132,8 +133,8 @@ WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
 """
 _STATISTICS: Final = "EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid = c.oid)"
 # Who may not read pg_statistic sees in pg_stats what the role may read; of the rest it is not said that it has none.
-_STATISTICS_AS_SEEN: Final = """(pg_stat_get_last_analyze_time(c.oid) IS NOT NULL OR pg_stat_get_last_autoanalyze_time(c.oid) IS NOT NULL
-    OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
+_STATISTICS_AS_SEEN: Final = """(pg_stat_get_last_analyze_time(c.oid) IS NOT NULL
+    OR pg_stat_get_last_autoanalyze_time(c.oid) IS NOT NULL OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
         SELECT FROM pg_stats AS st
         WHERE st.schemaname = c.relnamespace::regnamespace::name AND st.tablename = c.relname))"""
 

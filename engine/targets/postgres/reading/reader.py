@@ -49,7 +49,9 @@ class Reader:
         except psycopg.Error as error:
             raise reading_error(self.what, error) from None
 
-    async def rows_or_error(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+    async def rows_or_error(
+        self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
         """Raises psycopg.Error, and TargetError where the connection was lost and no other can be had."""
         async with self._turn:
             if self.connection.closed:

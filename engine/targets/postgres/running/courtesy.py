@@ -72,8 +72,8 @@ async def not_counted_as_lag(reader: Reader, options: ServerOptions) -> list[str
     if options.max_lag is None:
         return []
     return [
-        f"the standby of slot {slot} is not connected, and not counted by --max-lag; {memory(_rounded(kept))} of WAL are"
-        " kept for it. Connect it, or drop the slot if nobody needs it"
+        f"the standby of slot {slot} is not connected, and not counted by --max-lag; {memory(_rounded(kept))} of WAL"
+        " are kept for it. Connect it, or drop the slot if nobody needs it"
         for slot, kept in await reader.rows(_DISCONNECTED)
     ]
 

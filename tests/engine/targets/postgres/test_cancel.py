@@ -172,8 +172,8 @@ async def test_trap_a_reader_that_stays_makes_a_concurrent_rebuild_leave_somethi
         (told,) = result.warnings
     if "could not be dropped" in told:
         assert told == (
-            "the unfinished copy public.item_pkey_ccnew is left over: it could not be dropped, because others were using its"
-            ' table for 1 s. Drop it later with: DROP INDEX CONCURRENTLY "public"."item_pkey_ccnew"'
+            "the unfinished copy public.item_pkey_ccnew is left over: it could not be dropped, because others were"
+            ' using its table for 1 s. Drop it later with: DROP INDEX CONCURRENTLY "public"."item_pkey_ccnew"'
         )
         assert result.left == "the index stays as it was; left over, and invalid: public.item_pkey_ccnew"
         assert database.invalid_indexes()

@@ -132,8 +132,8 @@ async def test_a_standby_that_is_not_connected_is_told_but_holds_nobody_up(pair:
         planned = await plan(database.url, Operation.ANALYZE, server, objects=("item",))
         (warning,) = planned.warnings
         assert re.fullmatch(
-            "the standby of slot away is not connected, and not counted by --max-lag; [0-9]+[kM]B of WAL are kept for it."
-            " Connect it, or drop the slot if nobody needs it",
+            "the standby of slot away is not connected, and not counted by --max-lag; [0-9]+[kM]B of WAL are kept"
+            r" for it\. Connect it, or drop the slot if nobody needs it",
             warning,
         )
         assert (await plan(database.url, Operation.ANALYZE, objects=("item",))).warnings == ()

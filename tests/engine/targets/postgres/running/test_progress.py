@@ -140,11 +140,11 @@ def test_a_sort_is_not_taken_for_the_scan_before_it() -> None:
 
 def test_a_scan_goes_on_while_what_was_read_is_sorted() -> None:
     """A parallel build tells nothing meanwhile."""
-    progress = Progress(Model.REINDEX, TEXT)
-    told = [progress.update(rebuild("building index: scanning table", 500, 1000), now / 5).fraction for now in range(1, 9)]
+    progress, halfway = Progress(Model.REINDEX, TEXT), rebuild("building index: scanning table", 500, 1000)
+    told = [progress.update(halfway, now / 5).fraction for now in range(1, 9)]
     assert told == sorted(set(told), key=lambda fraction: fraction or 0.0)
     numbers = Progress(Model.REINDEX, SUBJECT)
-    told = [numbers.update(rebuild("building index: scanning table", 500, 1000), now / 5).fraction for now in range(4, 9)]
+    told = [numbers.update(halfway, now / 5).fraction for now in range(4, 9)]
     assert len(set(told)) == 1  # they need no such time: something else holds it up
 
 
