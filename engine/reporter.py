@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from heapq import heapreplace
 
+from engine.course import Course
 from engine.errors import StoreError
 from engine.execution import Claim, Report
 from engine.jobs import (
@@ -52,6 +52,7 @@ class Reporter:
         self._lines = 0
         self._planned: Sequence[PlannedStep] = ()
         self._at_once = 1
+        self._course: Course | None = None
         self._running: dict[int, StepProgress] = {}
         self._over: set[int] = set()
         self._over_since: dict[int, Micros] = {}
@@ -70,6 +71,7 @@ class Reporter:
         self._planned = steps
         self._at_once = at_once
         self._running.clear()
+        self._course = None
 
     def begin_step(self, number: int) -> None:
         """A step starts."""
@@ -146,7 +148,8 @@ class Reporter:
 
     def _progress_now(self) -> Progress:
         """Only reports ask for it: it looks at every step, and thousands may come between two reports."""
-        progress = overall(self._planned, self._over, self._running, at_once=self._at_once)
+        self._course = self._course or Course(self._planned, at_once=self._at_once)
+        progress = self._course.so_far(self._over, self._running)
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         progress = replace(progress, fraction=max(known, default=None))  # nobody wants to see a bar go back
         goes_on = self._finishing and progress.phase != CLEARING_UP
@@ -176,54 +179,6 @@ class Reporter:
                 del self._steps[step.number]
         for line in sent.log:
             self._log.pop(line.number, None)
-
-
-def overall(
-    steps: Sequence[PlannedStep], over: Collection[int], running: Mapping[int, StepProgress], *, at_once: int = 1
-) -> Progress:
-    """How far the steps are together: how much of the time is over that they are expected to take, `at_once` at a time.
-
-    `over` and the keys of `running` are numbers of steps, from 1.
-    """
-    weights = _weights(steps)
-    known = [progress.fraction for progress in running.values() if progress.fraction is not None]
-    fraction = None
-    if weights and (over or known):  # in the first step nothing is known yet
-        left = {
-            number: weight * (1.0 - (running[number].fraction or 0.0) if number in running else 1.0)
-            for number, weight in enumerate(weights, 1)
-            if number not in over
-        }
-        whole = _duration(steps, dict(enumerate(weights, 1)), at_once)
-        fraction = max(1.0 - _duration(steps, left, at_once) / whole, 0.0)
-    shown = min(running, default=max(over, default=1))
-    return Progress(
-        fraction=fraction,
-        object=steps[shown - 1].object if steps else None,
-        steps_done=len(over),
-        steps_total=len(steps),
-        phase=running[shown].phase if shown in running else None,
-    )
-
-
-def _duration(steps: Sequence[PlannedStep], weights: Mapping[int, float], at_once: int) -> float:
-    """When the last is over, if each begins as soon as fewer than `at_once` are under way, and none beside another of
-    the same `conflict`. `weights`: of those that are left, by number."""
-    ends = [0.0] * at_once
-    chains: dict[str, float] = {}
-    for number, weight in weights.items():
-        heapreplace(ends, ends[0] + weight)
-        if conflict := steps[number - 1].conflict:
-            chains[conflict] = chains.get(conflict, 0.0) + weight
-    return max(*ends, *chains.values(), 0.0)
-
-
-def _weights(steps: Sequence[PlannedStep]) -> list[float]:
-    """The estimates, or what the engine says instead; a step with neither weighs as much as the others on average."""
-    given = [step.weight if step.estimate is None else step.estimate for step in steps]
-    known = [max(weight, 0.0) for weight in given if weight is not None]  # a damaged database may say anything
-    usual = sum(known) / len(known) if sum(known) else 1.0
-    return [max(usual if weight is None else weight, usual / 1000) for weight in given]
 
 
 def _shortened(message: str) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -81,7 +82,8 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
-                reporter.begin(await self._weighted(claim, plan), at_once=plan.parallel)
+                plan = replace(plan, steps=await self._weighted(claim, plan))
+                reporter.begin(plan.steps, at_once=plan.parallel)
                 return await _run(session, claim, options, plan, before, reporter, cancel)
         except (TargetError, UsageError) as error:
             if claim.recovering is not None:
@@ -92,9 +94,9 @@ class DatabaseMaintenanceWorker:
         except _CancelledBeforehandError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
 
-    async def _weighted(self, claim: Claim, plan: OperationPlan) -> Sequence[PlannedStep]:
-        """The steps, as their shares of the whole are known from history."""
-        if self._past_steps is None or len(plan.steps) < 2:
+    async def _weighted(self, claim: Claim, plan: OperationPlan) -> tuple[PlannedStep, ...]:
+        """The steps, with how long they took before as far as history knows."""
+        if self._past_steps is None:
             return plan.steps
         try:
             return with_past(plan.steps, await self._past_steps(claim.target, claim.operation))

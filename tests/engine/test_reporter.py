@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import reporter as reporter_module
+from engine.course import ONE_BY_ONE, Course
 from engine.errors import StoreError
 from engine.execution import Claim, Report
 from engine.jobs import (
@@ -30,12 +30,14 @@ from engine.jobs import (
     Progress,
     Status,
 )
-from engine.reporter import Reporter, overall
+from engine.reporter import Reporter
 from engine.store import connections, transactions
 from engine.targets.base import PlannedStep, StepProgress, StepResult
 from tests.building import COMPLETED, new_job, ticking_clock
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     from engine.store.sqlite import SqliteStore
 
 STEP = PlannedStep(object="main", command="VACUUM", reason="", lock="")
@@ -206,6 +208,12 @@ def estimated(*seconds: float | None) -> list[PlannedStep]:
     return [replace(STEP, object=f"object {n}", estimate=estimate) for n, estimate in enumerate(seconds, 1)]
 
 
+def overall(
+    steps: Sequence[PlannedStep], over: Collection[int], running: Mapping[int, StepProgress], *, at_once: int = 1
+) -> Progress:
+    return Course(steps, at_once=at_once).so_far(over, running)
+
+
 def test_each_step_weighs_as_much_as_the_seconds_it_is_expected_to_take() -> None:
     steps = estimated(1, 8, 1)
     assert overall(steps, {1}, {2: StepProgress(fraction=0.5)}).fraction == pytest.approx(0.5)
@@ -235,6 +243,14 @@ def test_of_steps_that_run_at_once_the_longest_decides() -> None:
 def test_steps_that_must_not_run_at_once_take_the_time_of_them_all() -> None:
     steps = [replace(step, conflict="a" if n < 3 else "") for n, step in enumerate(estimated(4, 4, 4, 1, 1))]
     assert overall(steps, {1, 4, 5}, {}, at_once=2).fraction == pytest.approx(1 - 8 / 12)
+
+
+def test_of_very_many_steps_it_is_known_as_well() -> None:
+    steps = estimated(*[1.0] * 2 * ONE_BY_ONE)
+    assert overall(steps, range(1, ONE_BY_ONE + 1), {}, at_once=4).fraction == pytest.approx(0.5)
+    assert overall([*estimated(3.0 * ONE_BY_ONE), *steps], (), {1: StepProgress(fraction=0.5)}, at_once=2).fraction == (
+        pytest.approx(1 - 1.75 / 3, abs=0.01)
+    )
 
 
 def test_in_the_first_step_nothing_is_known_until_it_tells() -> None:
@@ -332,7 +348,7 @@ async def test_where_how_far_it_is_cannot_be_told_the_work_and_its_report_go_on(
     def absurd(*_: object, **__: object) -> Progress:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(reporter_module, "overall", absurd)
+    monkeypatch.setattr(Course, "so_far", absurd)
     reporter = Reporter(CLAIM, refuse, ticking_clock())
     reporter.begin([STEP])
     reporter.begin_step(1)

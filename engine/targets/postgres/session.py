@@ -29,9 +29,9 @@ from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgre
 from engine.targets.info import TargetInfo
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.needs import Need, needs
-from engine.targets.postgres.advising.survey import survey
+from engine.targets.postgres.advising.survey import survey, survey_of_needs
 from engine.targets.postgres.connection.connecting import Connection, Server, connect
-from engine.targets.postgres.connection.errors import explain
+from engine.targets.postgres.connection.errors import explain, said
 from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
 from engine.targets.postgres.planning.scope import grant, without_right
@@ -40,20 +40,24 @@ from engine.targets.postgres.reading import horizon, locks
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, settling, statement
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
+from engine.targets.postgres.running.left import left_by
 from engine.targets.postgres.running.meanwhile import either, with_settings
 from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.outcome import outcome
 from engine.targets.postgres.running.progress import Progress
+from engine.words import NOT_BEGUN
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
     from engine.targets.base import PlannedStep
+    from engine.targets.postgres.reading.condition import Condition
 
 BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries to get a connection, where the server restarts."""
 MOST_TURNS: Final = 3
 """How often a step is begun that gives way to others."""
+WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
 SURELY_ALIVE: Final = 0.02
 """Seconds after its use in which nobody asks a connection whether it is still there."""
 
@@ -71,6 +75,8 @@ class PostgresSession:
         self._idle: list[tuple[Connection, Server, float]] = []
         """With when each was used the last time."""
         self._measured = Measured(reader)
+        self._looking: asyncio.Task[Condition] | None = None
+        self._is_planned = False
         self._leftovers_before: set[int] | None = None
         self._gave_way: Counter[PgStep] = Counter()
         """How often each step did."""
@@ -83,11 +89,22 @@ class PostgresSession:
     async def close(self) -> None:
         await self._monitor.end()
         await self._measured.end()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         for connection, *_ in self._idle:
             await connection.close()
 
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
+        if operation is Operation.OPTIMIZE and not self._is_planned:
+            return await self._facts_while_looking()
         return {**await self._reader.facts(), **self._totals.facts()}
+
+    async def _facts_while_looking(self) -> Facts:
+        """What is needed is found out meanwhile, as the next that is asked for is a plan: each takes its time."""
+        self._looking = self._looking or asyncio.create_task(survey_of_needs(self._reader))
+        async with self._a_connection(StepContext()) as (connection, server):
+            return await self._reader.on(connection, server).facts()
 
     async def info(self) -> TargetInfo:
         server = self._reader.server
@@ -112,10 +129,13 @@ class PostgresSession:
         await self._reader.require(options.objects, options.server.schemas)
 
     async def plan(self, operation: Operation, options: Options) -> OperationPlan:
+        self._is_planned = True
         self._options, self._check_level = options.server, options.check_level
         if problem := await courtesy.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
         planned = await self._planned(operation, options)
+        if planned.steps and (unseen := await courtesy.not_counted_as_lag(self._reader, options.server)):
+            planned = replace(planned, warnings=(*planned.warnings, *unseen))
         self._planned_tables = {
             step.subject.lockable for step in planned.steps if isinstance(step, PgStep) and step.subject is not None
         }
@@ -128,7 +148,11 @@ class PostgresSession:
     async def _planned(self, operation: Operation, options: Options) -> OperationPlan:
         if operation is not Operation.OPTIMIZE:
             return await planning.plan(self._reader, operation, options)
-        condition = await survey(self._reader)
+        looking, self._looking = self._looking, None
+        condition = await (looking or survey_of_needs(self._reader))
+        if options.objects:  # these have to be looked for among all that there is
+            tables, indexes = await self._reader.tables(), await self._reader.indexes()
+            condition = replace(condition, tables=tables, indexes=indexes)
         found = needs(condition)
         needed = planning.Needed(
             tables=condition.tables,
@@ -154,14 +178,14 @@ class PostgresSession:
             await courtesy.may_go_on(self._reader, self._options, context.cancel, context.report)
             async with self._a_connection(context) as (connection, server):
                 if context.cancel.is_set():
-                    return StepResult(status=Status.CANCELLED)
+                    return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
                 before, watched, answer = await self._carry_out(step, connection, server, context)
             if answer.error is None:
                 context.over()
             return await self._result(step, before, watched, answer, context, is_closed=connection.closed)
         except TargetError as error:
             if context.cancel.is_set():
-                return StepResult(status=Status.CANCELLED)
+                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
             return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
         except psycopg.Error as error:
             sentence = explain(error, is_closed=True, waited=self._lock_timeout)
@@ -172,11 +196,11 @@ class PostgresSession:
     ) -> tuple[int | None, Watched, statement.Answer]:
         """What its object took before, and how its command went."""
         subject = step.subject
-        before, dead_share = await self._measured.before(subject)
+        before = await self._measured.before(step)
         if step.method is Method.REINDEX_CONCURRENTLY and self._leftovers_before is None:
             self._leftovers_before = await leftovers.all_there(self._reader)
         watched = Watched(
-            Progress(step.model, subject or Subject(oid=0, schema="", name="", table=""), dead_share=dead_share),
+            Progress(step.model, subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
             context.report,
             yield_after=self._options.yield_after,
         )
@@ -201,7 +225,7 @@ class PostgresSession:
         *,
         is_closed: bool,
     ) -> StepResult:
-        after = await self._measured.after(step.subject)
+        after = await self._measured.after(step)
         effect = with_sizes(effects(answer.notices), before, after)
         result = outcome(
             step,
@@ -220,8 +244,10 @@ class PostgresSession:
         if step.method is not Method.STATISTICS and not result.again:
             self._totals.add(result)
         if result.status is not Status.COMPLETED:
-            told = await self._remove_own_leftovers(step, context.report)
+            removals, told = await self._remove_own_leftovers(step, context.report)
             result = replace(result, warnings=(*result.warnings, *told))
+            if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
+                result = replace(result, left=left_by(step, result.reason, removals))
         return result
 
     def _put_off(self, step: PgStep, result: StepResult) -> StepResult:
@@ -239,17 +265,21 @@ class PostgresSession:
             return holders[0].words if holders else ""
         return ""
 
-    async def _remove_own_leftovers(self, step: PgStep, report: Callable[[StepProgress], None]) -> list[str]:
-        """What this step left is removed, whatever happened to the connection that it ran on."""
+    async def _remove_own_leftovers(
+        self, step: PgStep, report: Callable[[StepProgress], None]
+    ) -> tuple[list[leftovers.Removal], list[str]]:
+        """What this step left is removed, whatever happened to the connection that it ran on; and that in words."""
         if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
-            return []
+            return [], []
         report(StepProgress(phase=CLEARING_UP))
         try:
             async with self._a_connection(StepContext()) as (connection, _):
                 found = await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
-                return await leftovers.drop(connection, found, self._leftovers_before or ())
+                before = self._leftovers_before or ()
+                removals = await leftovers.drop(connection, found, waited=self._lock_timeout, keep=before)
+                return removals, [removal.words for removal in removals]
         except (TargetError, psycopg.Error) as error:
-            return [leftovers.could_not(f"of {step.object}", str(error))]
+            return [], [f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"]
 
     @contextlib.asynccontextmanager
     async def _a_connection(self, context: StepContext) -> AsyncIterator[tuple[Connection, Server]]:
@@ -297,7 +327,8 @@ class PostgresSession:
         async with self._a_connection(StepContext()) as (connection, _):
             for index in indexes:
                 found = await leftovers.left_by(self._reader, index.schema, index.name)
-                done += await leftovers.drop(connection, found)
+                removals = await leftovers.drop(connection, found, waited=self._lock_timeout)
+                done += [removal.words for removal in removals]
         return done
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:

@@ -65,6 +65,11 @@ def needs(condition: Condition, damaged_indexes: frozenset[str] = frozenset()) -
     )
 
 
+def may_need_something(table: Activity) -> bool:
+    """Whatever kind of table it is."""
+    return any((vacuum_need(table), analyze_need(table, "r"), analyze_need(table, "p")))
+
+
 def vacuum_need(table: Activity) -> Need | None:
     """What is most urgent comes first."""
     if need := _age(table.xid_age, table.xid_limit, "transaction ids", "autovacuum_freeze_max_age"):

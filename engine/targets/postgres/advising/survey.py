@@ -1,4 +1,4 @@
-"""Finding out the condition of a database: seven queries, and exact looks only where they are wanted."""
+"""Finding out the condition of a database: a few queries, and exact looks only where they are wanted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import psycopg
 
 from engine.errors import TargetError
 from engine.targets.postgres.advising.bloat import table_share, tree_share
+from engine.targets.postgres.advising.needs import TREE_SHARE, may_need_something
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading import horizon
@@ -54,6 +55,28 @@ async def survey(reader: Reader, *, thorough: bool = False) -> Condition:
         has_amcheck="amcheck" in extensions,
         counters_reset_at=reset_at,
         counters_young=young,
+    )
+
+
+async def survey_of_needs(reader: Reader) -> Condition:
+    """Only of what `needs` may find that something is to be done, and only what it goes by for that.
+
+    Raises TargetError.
+    """
+    ((sees_all,),) = await reader.rows(queries.READS_STATISTICS)
+    rows = await reader.rows(queries.activity_query(reads_statistics=sees_all))
+    activity = [table for table in (Activity(*row) for row in rows) if may_need_something(table)]
+    trees = [TreeShape(*row) for row in await _shapes(reader, queries.TREE_SHAPES, sees_all)]
+    trees = [tree for tree in trees if (tree_share(tree) or 0.0) >= TREE_SHARE]
+    drifted = frozenset(oid for (oid,) in await reader.rows(queries.drifted_query(reader.server.version)))
+    indexes = await reader.these_indexes_and_invalid_ones(drifted.union(tree.oid for tree in trees))
+    wanted = {table.oid for table in activity} | {index.table_oid for index in indexes}
+    return Condition(
+        tables=await reader.these_tables(wanted),
+        indexes=indexes,
+        activity=activity,
+        tree_shapes=trees,
+        drifted=drifted,
     )
 
 

@@ -7,11 +7,14 @@ from typing import Final
 
 from engine.jobs import Operation, Options, ServerOptions
 from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.planning.costs import A_STEP, weight
 from engine.targets.postgres.planning.offer import BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading.relations import Index, Table
 
 PAGE: Final = 8192
+SMALL: Final = 100
+"""A table of fewer pages that nothing was deleted from is not asked for its size: of thousands that would take long."""
 STAGES: Final = (1, 10, 100)
 """The statistics targets of an ANALYZE in stages."""
 _OPTIONS_SINCE: Final = {"buffer_usage_limit": 16}
@@ -36,6 +39,7 @@ def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reason
     """`reasons`: why a table needs it, by oid, where that is known."""
     offer, asked = OFFERS[Operation.VACUUM], options.server
     words = ["VERBOSE", *_vacuum_words(asked, version)]
+    model = Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM
     steps = [
         PgStep(
             object=table.shown,
@@ -44,9 +48,10 @@ def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reason
             lock=offer.lock,
             after_cancel=offer.after_cancel,
             conflict=table.shown,
-            weight=float(table.pages + 2 * table.index_pages + 1),
+            weight=weight(model, _table(table)),
             method=Method.VACUUM,
-            model=Model.VACUUM,
+            model=model,
+            is_measured=table.dead_rows > 0 or not 0 < table.pages < SMALL,
             settings=_speed(options),
             subject=_table(table),
         )
@@ -87,7 +92,7 @@ def database_statistics(version: int) -> list[PgStep]:
             reason="renews the age of the whole database, once after all tables",
             lock=BLOCKS_NOBODY,
             completes_previous=True,
-            weight=1.0,
+            weight=A_STEP,
             method=Method.STATISTICS,
         )
     ]
@@ -118,9 +123,10 @@ def analyze_steps(tables: Iterable[Table], options: Options, version: int, reaso
                 lock=offer.lock,
                 after_cancel=offer.after_cancel,
                 conflict=table.shown,
-                weight=float(min(table.pages, 30_000 * max(stage, 100) // 100) + 1),
+                weight=weight(Model.ANALYZE, _table(table)),
                 method=Method.VACUUM,
                 model=Model.ANALYZE,
+                is_measured=False,
                 settings=(*_speed(options), *([("default_statistics_target", str(stage))] if stage else [])),
                 subject=_table(table),
             )
@@ -145,6 +151,7 @@ def reindex_steps(
 ) -> list[PgStep]:
     """One for each index. Two at once on one table would deadlock where they are concurrent."""
     offer, offline = OFFERS[Operation.REINDEX], options.server.offline
+    model = Model.REINDEX if offline else Model.REINDEX_CONCURRENTLY
     steps = [
         PgStep(
             object=index.shown,
@@ -155,9 +162,9 @@ def reindex_steps(
             after_cancel="nothing changed" if offline else offer.after_cancel,
             disk_needed=index.pages * PAGE,
             conflict=index.table_shown,
-            weight=float(4 * index.pages + index.table_pages + 1),
+            weight=weight(model, _index(index, tables.get(index.table_oid))),
             method=Method.REBUILD if offline else Method.REINDEX_CONCURRENTLY,
-            model=Model.REINDEX,
+            model=model,
             subject=_index(index, tables.get(index.table_oid)),
         )
         for index in indexes
@@ -179,7 +186,7 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], reasons: Mappin
             after_cancel=offer.after_cancel,
             disk_needed=(table.pages + table.index_pages) * PAGE,
             conflict=table.shown,
-            weight=float(2 * table.pages + 6 * table.index_pages + 1),
+            weight=weight(Model.REWRITE, _table(table)),
             method=Method.REBUILD,
             model=Model.REWRITE,
             subject=_table(table),
@@ -200,7 +207,7 @@ def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
             lock=offer.lock,
             after_cancel=offer.after_cancel,
             conflict=index.table_shown,
-            weight=1.0,
+            weight=A_STEP,
             method=Method.DROP_LEFTOVER,
             subject=_index(index),
         )
@@ -255,6 +262,10 @@ def _table(table: Table) -> Subject:
         index_pages=table.index_pages,
         indexes=table.indexes,
         rows=table.rows,
+        dead_rows=table.dead_rows,
+        dead_share=table.dead_share,
+        visible_share=table.visible_share,
+        has_children=table.has_children,
     )
 
 
@@ -269,6 +280,7 @@ def _index(index: Index, of: Table | None = None) -> Subject:
         indexes=1,
         rows=of.rows if of is not None else 0,
         table_oid=index.table_oid,
+        sorts_text=index.sorts_text,
     )
 
 

@@ -27,10 +27,12 @@ class Model(StrEnum):
     """How the progress of a command is told."""
 
     VACUUM = "vacuum"
+    VACUUM_ANALYZE = "vacuum_analyze"
     ANALYZE = "analyze"
     REWRITE = "rewrite"
     """VACUUM FULL and CLUSTER."""
     REINDEX = "reindex"
+    REINDEX_CONCURRENTLY = "reindex_concurrently"
     NONE = "none"
 
 
@@ -49,6 +51,14 @@ class Subject:
     rows: float = 0
     table_oid: int = 0
     """Of an index, the table that it belongs to."""
+    dead_rows: int = 0
+    dead_share: float = 0.0
+    """Of the rows of a table."""
+    visible_share: float = 0.0
+    """Of the pages of a table, those that VACUUM need not look at."""
+    has_children: bool = False
+    sorts_text: bool = False
+    """Whether the first key of an index is compared by the rules of a language."""
 
     @property
     def lockable(self) -> int:
@@ -64,5 +74,7 @@ class PgStep(PlannedStep):
     model: Model = Model.NONE
     subject: Subject | None = None
     """None: the whole database."""
+    is_measured: bool = True
+    """Whether its subject may take less afterwards, so that it is worth to ask for that before and after."""
     settings: tuple[tuple[str, str], ...] = ()
     """What is set on the connection meanwhile."""

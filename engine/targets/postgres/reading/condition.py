@@ -10,7 +10,7 @@ from dataclasses import field
 from datetime import datetime
 from typing import Final
 
-from engine.targets.postgres.reading.horizon import Horizon
+from engine.targets.postgres.reading.horizon import NOTHING_HELD, Horizon
 from engine.targets.postgres.reading.relations import LEFTOVER, Index, Table
 from engine.values import frozen
 
@@ -86,7 +86,7 @@ class Condition:
     tables: Sequence[Table]
     indexes: Sequence[Index]
     activity: Sequence[Activity]
-    horizon: Horizon
+    horizon: Horizon = NOTHING_HELD
     table_shapes: Sequence[TableShape] = ()
     tree_shapes: Sequence[TreeShape] = ()
     duplicates: Sequence[Duplicate] = ()
@@ -102,7 +102,8 @@ class Condition:
     """Whether the server counts anew since less than a day."""
 
 
-_SETTING: Final = "coalesce((opt ->> '{0}')::float8, current_setting('{0}')::float8)"
+# In a SELECT of its own a setting is read once, and not for every table.
+_SETTING: Final = "coalesce((opt ->> '{0}')::float8, (SELECT current_setting('{0}')::float8))"
 
 
 def _limit(what: str) -> str:
@@ -110,21 +111,21 @@ def _limit(what: str) -> str:
     return f"{threshold} + {factor} * greatest(c.reltuples, 0)"
 
 
+# By function: the view of all tables would count what their indexes do, too.
 # `least` leaves NULL out: before PostgreSQL 18 there is no greatest limit, and -1 means none.
 ACTIVITY: Final = f"""
-SELECT c.oid::int8, coalesce(s.n_dead_tup, 0), least({_limit("vacuum")},
+SELECT c.oid::int8, coalesce(pg_stat_get_dead_tuples(c.oid), 0), least({_limit("vacuum")},
         nullif(coalesce((opt ->> 'autovacuum_vacuum_max_threshold')::float8,
-            nullif(current_setting('autovacuum_vacuum_max_threshold', true), '')::float8), -1)),
-    coalesce(s.n_ins_since_vacuum, 0), {_limit("vacuum_insert")}, coalesce(s.n_mod_since_analyze, 0),
-    {_limit("analyze")},
+            (SELECT nullif(current_setting('autovacuum_vacuum_max_threshold', true), '')::float8)), -1)),
+    coalesce(pg_stat_get_ins_since_vacuum(c.oid), 0), {_limit("vacuum_insert")},
+    coalesce(pg_stat_get_mod_since_analyze(c.oid), 0), {_limit("analyze")},
     CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(age(c.relfrozenxid), age(toast.relfrozenxid)) END,
-    least(current_setting('autovacuum_freeze_max_age')::int8, (opt ->> 'autovacuum_freeze_max_age')::int8),
+    least((SELECT current_setting('autovacuum_freeze_max_age')::int8), (opt ->> 'autovacuum_freeze_max_age')::int8),
     CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(mxid_age(c.relminmxid), mxid_age(toast.relminmxid)) END,
-    current_setting('autovacuum_multixact_freeze_max_age')::int8,
+    (SELECT current_setting('autovacuum_multixact_freeze_max_age')::int8),
     coalesce((opt ->> 'autovacuum_enabled')::bool, true),
     CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 ELSE {{has_statistics}} END, c.reltuples::float8, c.relpages::int8
 FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
-LEFT JOIN pg_stat_all_tables AS s ON s.relid = c.oid
 CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
     SELECT jsonb_object_agg(split_part(o, '=', 1), split_part(o, '=', 2)) FROM unnest(c.reloptions) AS o) END
 ) AS own (opt)
@@ -132,8 +133,8 @@ WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
 """
 _STATISTICS: Final = "EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid = c.oid)"
 # Who may not read pg_statistic sees in pg_stats what the role may read; of the rest it is not said that it has none.
-_STATISTICS_AS_SEEN: Final = """(s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL
-    OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
+_STATISTICS_AS_SEEN: Final = """(pg_stat_get_last_analyze_time(c.oid) IS NOT NULL
+    OR pg_stat_get_last_autoanalyze_time(c.oid) IS NOT NULL OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
         SELECT FROM pg_stats AS st
         WHERE st.schemaname = c.relnamespace::regnamespace::name AND st.tablename = c.relname))"""
 
@@ -160,7 +161,7 @@ FROM pg_class AS c JOIN known ON known.starelid = c.oid
 WHERE c.relkind IN ('r', 'm') AND c.reltuples > 0 AND c.relpages >= {{least}}
 """
 TREE_SHAPES: Final = f"""
-WITH columns AS ({{columns}}), keys AS (
+WITH columns AS {{how}} ({{columns}}), keys AS (
     SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
     CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS key (number, place)
@@ -209,16 +210,16 @@ WHERE each.kept <> each.indexrelid AND n.nspname !~ '^(pg_|information_schema$)'
 """
 
 _DRIFTED: Final = """
-SELECT DISTINCT x.indexrelid::int8 FROM pg_index AS x CROSS JOIN LATERAL unnest(x.indcollation) AS used (oid)
-JOIN pg_collation AS c ON c.oid = used.oid
-WHERE c.collversion IS DISTINCT FROM pg_collation_actual_version(c.oid) AND c.collversion IS NOT NULL
+SELECT x.indexrelid::int8 FROM pg_index AS x WHERE x.indcollation::oid[] && ARRAY(
+    SELECT c.oid FROM pg_collation AS c
+    WHERE c.collversion IS DISTINCT FROM pg_collation_actual_version(c.oid) AND c.collversion IS NOT NULL)
 """
 _DRIFTED_DATABASE: Final = """
-UNION SELECT DISTINCT x.indexrelid::int8
-FROM pg_index AS x CROSS JOIN LATERAL unnest(x.indcollation) AS used (oid)
-JOIN pg_collation AS c ON c.oid = used.oid AND c.collprovider = 'd'
-JOIN pg_database AS d ON d.datname = current_database() AND d.datcollversion IS NOT NULL
-    AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid)
+UNION SELECT x.indexrelid::int8 FROM pg_index AS x WHERE x.indcollation::oid[] && ARRAY(
+    SELECT c.oid FROM pg_collation AS c
+    JOIN pg_database AS d ON d.datname = current_database() AND d.datcollversion IS NOT NULL
+        AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid)
+    WHERE c.collprovider = 'd')
 """
 COUNTERS: Final = """
 SELECT stats_reset, coalesce(stats_reset, pg_postmaster_start_time()) > clock_timestamp() - interval '1 day'
@@ -234,7 +235,9 @@ def activity_query(*, reads_statistics: bool) -> str:
 
 
 def shapes_query(query: str, *, reads_statistics: bool, least: int = LEAST_PAGES) -> str:
-    return query.replace("{columns}", _COLUMNS if reads_statistics else _COLUMNS_AS_SEEN).replace("{least}", str(least))
+    # Of the table itself each row is found by its index; the view would be gone through again and again.
+    how, columns = ("NOT MATERIALIZED", _COLUMNS) if reads_statistics else ("", _COLUMNS_AS_SEEN)
+    return query.replace("{how}", how).replace("{columns}", columns).replace("{least}", str(least))
 
 
 def drifted_query(version: int) -> str:

@@ -68,6 +68,9 @@ class Horizon:
     """Whether the role sees what others do."""
 
 
+NOTHING_HELD: Final = Horizon((), is_complete=True)
+
+
 async def read(reader: Reader) -> Horizon:
     ((sees_all,),) = await reader.rows(ALL_SEEN)
     return Horizon([Holder(*row) for row in await reader.rows(HORIZON)], sees_all)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -18,11 +18,11 @@ from engine.words import listed
 Reopen = Callable[[], Awaitable[tuple[Connection, Server]]]
 
 FACTS: Final = """
-SELECT pg_database_size(current_database()) AS size,
-    (SELECT count(*) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^(pg_|information_schema$)') AS tables,
-    (SELECT coalesce(sum(n_dead_tup), 0)::int8 FROM pg_stat_user_tables) AS dead_rows,
-    (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()) AS xid_age
+SELECT pg_database_size(current_database()), count(*) FILTER (WHERE n.nspname !~ '^(pg_|information_schema$)'),
+    coalesce(sum(pg_stat_get_dead_tuples(c.oid)), 0)::int8,
+    (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database())
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^(pg_catalog|pg_toast|information_schema)$'
 """
 
 
@@ -35,17 +35,23 @@ class Reader:
         self._reopen = reopen
         self._turn = asyncio.Lock()
 
+    def on(self, connection: Connection, server: Server) -> Reader:
+        """Another, on another connection to the same database."""
+        return Reader(connection, server, self.what, self._reopen)
+
     async def close(self) -> None:
         await self.connection.close()
 
-    async def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Raises TargetError."""
         try:
             return await self.rows_or_error(query, parameters)
         except psycopg.Error as error:
             raise reading_error(self.what, error) from None
 
-    async def rows_or_error(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def rows_or_error(
+        self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
         """Raises psycopg.Error, and TargetError where the connection was lost and no other can be had."""
         async with self._turn:
             if self.connection.closed:
@@ -62,6 +68,14 @@ class Reader:
 
     async def indexes(self) -> list[Index]:
         return [Index(*row) for row in await self.rows(indexes_query(self.server.version))]
+
+    async def these_tables(self, oids: Collection[int]) -> list[Table]:
+        query = tables_query(self.server.version, some=True)
+        return [Table(*row) for row in await self.rows(query, {"oids": list(oids)})]
+
+    async def these_indexes_and_invalid_ones(self, oids: Collection[int]) -> list[Index]:
+        query = indexes_query(self.server.version, some=True)
+        return [Index(*row) for row in await self.rows(query, {"oids": list(oids)})]
 
     async def require(self, objects: Sequence[str], schemas: Sequence[str] = ()) -> None:
         """Raise UsageError for a name that is no table, index or schema of the database, or means several."""

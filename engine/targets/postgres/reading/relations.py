@@ -30,6 +30,10 @@ class Table:
     has_children: bool
     may_be_maintained: bool
     clustered_by: str | None
+    dead_rows: int = 0
+    """As far as the server has counted."""
+    visible_share: float = 0.0
+    """Of its pages, those of which everybody sees all rows, by the last VACUUM or ANALYZE."""
 
     @property
     def sql(self) -> str:
@@ -38,6 +42,10 @@ class Table:
     @property
     def shown(self) -> str:
         return shown(self.schema, self.name)
+
+    @property
+    def dead_share(self) -> float:
+        return self.dead_rows / (self.rows + self.dead_rows) if self.dead_rows else 0.0
 
     @property
     def is_partitioned(self) -> bool:
@@ -64,6 +72,8 @@ class Index:
     is_leftover: bool
     in_catalog: bool
     may_be_maintained: bool
+    sorts_text: bool = False
+    """Whether its first key is compared by the rules of a language."""
 
     @property
     def sql(self) -> str:
@@ -85,14 +95,17 @@ _MAY_BEFORE_17: Final = """(pg_has_role({}.relowner, 'USAGE') OR NOT {}.relissha
 TABLES: Final = """
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relpages::int8 + coalesce(toast.relpages, 0)::int8,
     greatest(c.reltuples, 0)::float8, coalesce(own.pages, 0)::int8, coalesce(own.indexes, 0)::int4,
-    n.nspname IN ('pg_catalog', 'information_schema'), c.relispartition, c.relhassubclass, {may}, own.clustered_by
+    n.nspname IN ('pg_catalog', 'information_schema'), c.relispartition, c.relhassubclass, {may}, own.clustered_by,
+    coalesce(pg_stat_get_dead_tuples(c.oid), 0)::int8,
+    coalesce(c.relallvisible::float8 / nullif(c.relpages, 0), 0)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 LEFT JOIN (
     SELECT x.indrelid, sum(i.relpages) AS pages, count(*) AS indexes,
         max(i.relname) FILTER (WHERE x.indisclustered) AS clustered_by
-    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid GROUP BY x.indrelid) AS own ON own.indrelid = c.oid
-WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp)'
+    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid WHERE {own} GROUP BY x.indrelid
+) AS own ON own.indrelid = c.oid
+WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp)' AND {these}
 ORDER BY n.nspname, c.relname
 """
 
@@ -100,22 +113,27 @@ ORDER BY n.nspname, c.relname
 _INDEXES_OF: Final = """
 SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relname, i.relpages::int8,
     t.relpages::int8, am.amname, x.indisvalid, x.indisexclusion, t.relkind = 't', i.relname ~ '{leftover}',
-    mn.nspname IN ('pg_catalog', 'information_schema'), {may}
+    mn.nspname IN ('pg_catalog', 'information_schema'), {may},
+    x.indcollation[0] NOT IN (0, 'pg_catalog."C"'::regcollation, 'pg_catalog."POSIX"'::regcollation)
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_class AS main ON {main} JOIN pg_namespace AS mn ON mn.oid = main.relnamespace
-WHERE i.relkind = 'i' AND i.relpersistence <> 't' AND mn.nspname !~ '^pg_temp'
+WHERE i.relkind = 'i' AND i.relpersistence <> 't' AND mn.nspname !~ '^pg_temp' AND {these}
 """
 _OF_TABLES: Final = "main.oid = t.oid AND t.relkind <> 't'"
 _OF_TOAST: Final = "main.reltoastrelid = t.oid AND t.relkind = 't'"
 
 
-def tables_query(version: int) -> str:
-    return TABLES.replace("{may}", _may(version, "c"))
+def tables_query(version: int, *, some: bool = False) -> str:
+    """`some`: only those whose oids are the parameter `oids`."""
+    own, these = (f"{column} = ANY (%(oids)s::oid[])" if some else "true" for column in ("x.indrelid", "c.oid"))
+    return TABLES.replace("{may}", _may(version, "c")).replace("{own}", own).replace("{these}", these)
 
 
-def indexes_query(version: int) -> str:
-    query = _INDEXES_OF.replace("{may}", _may(version, "t")).replace("{leftover}", LEFTOVER)
+def indexes_query(version: int, *, some: bool = False) -> str:
+    """`some`: only those whose oids are the parameter `oids`, and all that are invalid."""
+    these = "(x.indexrelid = ANY (%(oids)s::oid[]) OR NOT x.indisvalid)" if some else "true"
+    query = _INDEXES_OF.replace("{may}", _may(version, "t")).replace("{leftover}", LEFTOVER).replace("{these}", these)
     halves = (query.replace("{main}", main) for main in (_OF_TABLES, _OF_TOAST))
     return " UNION ALL ".join(halves) + " ORDER BY 5, 6, 12, 3"
 

@@ -27,6 +27,13 @@ SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8
 _HIDDEN: Final = "SELECT count(*) > 0 FROM pg_stat_replication WHERE state IS NULL"
 
 
+# The slot of a standby that is not connected: how far that one is behind nobody sees any more.
+_DISCONNECTED: Final = """
+SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::int8 FROM pg_replication_slots
+WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND restart_lsn IS NOT NULL ORDER BY 2 DESC
+"""
+
+
 async def may_go_on(
     reader: Reader, options: ServerOptions, cancel: asyncio.Event, report: Callable[[StepProgress], None]
 ) -> None:
@@ -58,6 +65,17 @@ def _rounded(size: int) -> int:
     """Up to whole MB, or kB where there are few."""
     unit = 1024 if size < 10 * 1024**2 else 1024**2
     return -(-size // unit) * unit
+
+
+async def not_counted_as_lag(reader: Reader, options: ServerOptions) -> list[str]:
+    """What `max_lag` does not see: as long as a standby is away it would hold everything up. Raises TargetError."""
+    if options.max_lag is None:
+        return []
+    return [
+        f"the standby of slot {slot} is not connected, and not counted by --max-lag; {memory(_rounded(kept))} of WAL"
+        " are kept for it. Connect it, or drop the slot if nobody needs it"
+        for slot, kept in await reader.rows(_DISCONNECTED)
+    ]
 
 
 async def problem_with(reader: Reader, options: ServerOptions) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 from engine.jobs import CheckLevel, Facts
 from engine.targets.base import StepResult
+from engine.targets.postgres.planning.plans import PAGE
 from engine.targets.postgres.running.statement import Notice
 
 _VACUUMED: Final = re.compile(r"^tuples: (\d+) removed, \d+ remain, (\d+) are dead but not yet removable", re.MULTILINE)
@@ -86,6 +87,8 @@ class Totals:
         before, after = effect.get("size_before"), effect.get("size")
         if isinstance(before, int) and isinstance(after, int):
             self._add("back_bytes", before - after)
+        elif isinstance(pages := effect.get("pages_removed"), int):
+            self._add("back_bytes", pages * PAGE)
         self._add(f"steps_{result.status}", 1)
 
     def _add(self, name: str, number: int) -> None:

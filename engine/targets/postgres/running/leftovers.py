@@ -12,7 +12,7 @@ from typing import Final
 import psycopg
 
 from engine.targets.postgres.connection.connecting import Connection
-from engine.targets.postgres.connection.errors import said
+from engine.targets.postgres.connection.errors import LOCK_TIMEOUT, said
 from engine.targets.postgres.connection.names import qualified, shown
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import LEFTOVER
@@ -42,6 +42,10 @@ class Leftover:
     table_oid: int
 
     @property
+    def sql(self) -> str:
+        return qualified(self.schema, self.name)
+
+    @property
     def shown(self) -> str:
         return shown(self.schema, self.name)
 
@@ -63,22 +67,40 @@ def is_copy_of(name: str, index: str) -> bool:
     return index == base or (len(name.encode()) >= _IDENTIFIER_BYTES - 4 and bool(base) and index.startswith(base))
 
 
-async def drop(connection: Connection, leftovers: Iterable[Leftover], keep: Collection[int] = ()) -> list[str]:
-    """Drop those that are not to be kept; what happened to each, in words."""
+@frozen
+class Removal:
+    """What became of a leftover that was to be dropped."""
+
+    leftover: Leftover
+    problem: str = ""
+    """Why it is still there."""
+
+    @property
+    def words(self) -> str:
+        if not self.problem:
+            return f"the unfinished copy {self.leftover.shown} was dropped"
+        return (
+            f"the unfinished copy {self.leftover.shown} is left over: it could not be dropped, {self.problem}."
+            f" Drop it later with: DROP INDEX CONCURRENTLY {self.leftover.sql}"
+        )
+
+
+async def drop(
+    connection: Connection, leftovers: Iterable[Leftover], *, waited: float, keep: Collection[int] = ()
+) -> list[Removal]:
+    """Drop those that are not to be kept. `waited`: how long for a lock, at most."""
     done = []
     for leftover in leftovers:
         if leftover.oid in keep:
             continue
+        problem = ""
         try:
-            await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(leftover.schema, leftover.name)}")
-            done.append(f"the unfinished copy {leftover.shown} was dropped")
+            await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {leftover.sql}")
         except psycopg.Error as error:
-            done.append(could_not(leftover.shown, said(error)))
+            in_use = f"because others were using its table for {waited:g} s"
+            problem = in_use if error.sqlstate == LOCK_TIMEOUT else f"as the server says: {said(error)}"
+        done.append(Removal(leftover, problem))
     return done
-
-
-def could_not(name: str, why: str) -> str:
-    return f"the unfinished copy {name} is left over and could not be dropped: {why}. Run clean-leftovers later"
 
 
 def reindexed_concurrently(commands: Sequence[tuple[str, str]]) -> list[str]:

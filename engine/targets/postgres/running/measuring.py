@@ -15,7 +15,7 @@ import psycopg
 
 from engine.errors import TargetError
 from engine.targets.postgres.connection.names import qualified
-from engine.targets.postgres.planning.steps import PgStep, Subject
+from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading.reader import Reader
 
 _T = TypeVar("_T")
@@ -31,9 +31,7 @@ LARGE: Final = 1_000
 """but with a table of so many pages nobody waits: its steps take so long that one look more is nothing beside them."""
 MOST_GATHERED: Final = 32
 _SIZES: Final = """
-SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8, coalesce(pg_stat_get_dead_tuples(c.oid)::float8
-    / nullif(pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid), 0), 0)
-FROM pg_class AS c WHERE c.oid = ANY (%s::oid[])
+SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8 FROM pg_class AS c WHERE c.oid = ANY (%s::oid[])
 """
 # By name: a rebuild that is concurrent makes another index of the same name.
 _SIZES_NOW: Final = "SELECT name, pg_total_relation_size(to_regclass(name))::int8 FROM unnest(%s::text[]) AS name"
@@ -45,7 +43,7 @@ class Measured:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._coming: list[int] = []
-        self._known: dict[int, tuple[int, float]] = {}
+        self._known: dict[int, int] = {}
         self._ahead: asyncio.Task[None] | None = None
         """Measures those that come next."""
         self._tables: Counter[int] = Counter()
@@ -64,15 +62,17 @@ class Measured:
 
     def expect(self, steps: Sequence[PgStep]) -> None:
         """These are going to be asked for, in about this order."""
-        self._coming = [step.subject.oid for step in steps if step.subject is not None]
+        subjects = [step.subject for step in steps if step.subject is not None and step.is_measured]
+        self._coming = [subject.oid for subject in subjects]
         self._still_to_end = len(self._coming)
-        self._tables = Counter(step.subject.lockable for step in steps if step.subject is not None)
+        self._tables = Counter(subject.lockable for subject in subjects)
         self._known.clear()
 
-    async def before(self, subject: Subject | None) -> tuple[int | None, float]:
-        """What it takes, where that can be known now; and the share of its rows that is dead."""
-        if subject is None:
-            return None, 0.0
+    async def before(self, step: PgStep) -> int | None:
+        """What its subject takes, where that can be known now."""
+        subject = step.subject
+        if subject is None or not step.is_measured:
+            return None
         ahead = self._ahead or self._look_ahead(FIRST)
         while subject.oid not in self._known:
             if not ahead.done():
@@ -82,7 +82,7 @@ class Measured:
             else:  # one that is locked spoils it for all
                 await self._measure([subject.oid])
                 break
-        found = self._known.pop(subject.oid, (None, 0.0))
+        found = self._known.pop(subject.oid, None)
         if self._coming and len(self._known) < FIRST and (self._ahead is None or self._ahead.done()):
             self._look_ahead(AT_ONCE)
         return found
@@ -100,12 +100,12 @@ class Measured:
 
     async def _measure(self, oids: Sequence[int]) -> None:
         with contextlib.suppress(psycopg.Error, TargetError):
-            for oid, size, dead_share in await self._reader.rows_or_error(_SIZES, [list(oids)]):
-                self._known[oid] = size, dead_share
+            self._known.update(await self._reader.rows_or_error(_SIZES, [list(oids)]))
 
-    async def after(self, subject: Subject | None) -> int | None:
+    async def after(self, step: PgStep) -> int | None:
         """What it takes now, where that can be known: asked for together with those that are over at about the time."""
-        if subject is None:
+        subject = step.subject
+        if subject is None or not step.is_measured:
             return None
         name = qualified(subject.schema, subject.name)
         self._gathered.append(name)

@@ -1,7 +1,9 @@
 """How far a command is, from the rows of pg_stat_progress_*: pure. Versions differ in columns, never in a query.
 
-The work is cut into stages that weigh by pages. Of a stage that tells nothing of itself it is assumed that it goes on
-as fast as what came before, ever slower towards its end. What is told never goes back, and never reaches the end.
+The work is cut into stages that weigh by what they are expected to cost. Of a stage that tells nothing of itself it is
+assumed that it goes on as fast as what came before, ever slower towards its end. Where it is known how long the step
+took before, that counts, too. What is told is where the step will be when it is read, never goes back, and never
+reaches the end.
 """
 
 from __future__ import annotations
@@ -12,73 +14,73 @@ from typing import Any, Final
 
 from engine.jobs import WAITING
 from engine.targets.base import StepProgress
+from engine.targets.postgres.planning import costs
 from engine.targets.postgres.planning.steps import Model, Subject
 
 Row = Mapping[str, Any]
 VIEWS: Final = ("vacuum", "analyze", "cluster", "create_index", "repack")
 MOST: Final = 0.995
 
-_ANALYZE: Final = {
-    "initializing": 0.1,
-    "acquiring sample rows": 8.0,
-    "acquiring inherited sample rows": 8.0,
-    "computing statistics": 1.5,
-    "computing extended statistics": 0.5,
-    "finalizing analyze": 0.1,
-}
-_REINDEX: Final = {
-    "initializing": 0.5,
-    "waiting for writers before build": 0.5,
-    "building index: scanning table": 60.0,
-    "building index: sorting live tuples": 8.0,
-    "building index: loading tuples in tree": 20.0,
-    "building index": 60.0,
-    "waiting for writers before validation": 0.5,
-    "index validation: scanning index": 4.0,
-    "index validation: sorting tuples": 4.0,
-    "index validation: scanning table": 4.0,
-    "waiting for old snapshots": 0.5,
-    "waiting for readers before marking dead": 0.5,
-    "waiting for readers before dropping": 0.5,
-}
+_AHEAD: Final = 0.2
+"""Seconds that a report is old, on average, when somebody reads it."""
+_SURE: Final = 0.8
+"""Up to here what is expected is told as it is."""
+_BY_HISTORY: Final = 2 / 3
+"""How much the time counts that a step took before, beside what is seen of it."""
 
 
 class Progress:
     """How far one step is, told row by row."""
 
-    def __init__(self, model: Model, subject: Subject, *, dead_share: float = 0.1) -> None:
-        """`dead_share`: of the rows of the table, how many are dead."""
+    def __init__(self, model: Model, subject: Subject, *, began: float = 0.0, seconds: float | None = None) -> None:
+        """`began`: when the step began, by the clock of `update`. `seconds`: that it took before."""
         self._model = model
         self._subject = subject
-        self._stages = _stages(model, subject, dead_share)
+        self._stages = costs.stages(model, subject)
+        self._whole = sum(self._stages.values())
+        self._began = began
+        self._seconds = seconds
         self._stage = ""
-        self._began: float | None = None
-        self._stage_began = 0.0
+        self._stage_began = began
         self._done_before = 0.0
         """What was done when the stage began."""
+        self._modelled: float | None = None
+        self._scan = _Scan(costs.reading_share(subject), began)
         self._fraction: float | None = None
 
     def update(self, row: Row, now: float) -> StepProgress:
         """`row`: what the monitor has read; `now`: any clock, in seconds."""
-        self._began = now if self._began is None else self._began
         stage, share, phase = self._stage_of(row)
         if stage in self._stages:
             self._enter(stage, now)
+            if stage == costs.SCANNING and share is not None:
+                share = self._scan.share(share, now)
             done = self._done(row, stage, self._grown(now) if share is None else share)
-            fraction = min(done / sum(self._stages.values()), MOST)
-            self._fraction = max(self._fraction or 0.0, fraction)
+            self._modelled = max(self._modelled or 0.0, done / self._whole)
         if row.get("wait_event_type") == "Lock":
             phase = f"{WAITING}: {row.get('blockers') or 'held by somebody'}"
+        elif (seen := self._seen(now - self._began)) is not None:
+            self._fraction = max(self._fraction or 0.0, min(seen, MOST))
         return StepProgress(fraction=self._fraction, phase=phase or None)
+
+    def _seen(self, elapsed: float) -> float | None:
+        """By what the server tells, and by how long it took before, as it will be when it is read."""
+        modelled = self._modelled
+        if modelled is not None:
+            modelled = min(modelled * (1 + _AHEAD / max(elapsed, _AHEAD)), (1 + modelled) / 2)
+        if not self._seconds:
+            return modelled
+        by_time = slower_to_the_end((elapsed + _AHEAD) / self._seconds)
+        return by_time if modelled is None else _BY_HISTORY * by_time + (1 - _BY_HISTORY) * modelled
 
     def _enter(self, stage: str, now: float) -> None:
         if stage != self._stage:
             self._stage, self._stage_began = stage, now
-            self._done_before = (self._fraction or 0.0) * sum(self._stages.values())
+            self._done_before = (self._modelled or 0.0) * self._whole
 
     def _grown(self, now: float) -> float:
         """The share of an opaque stage that is likely to be over."""
-        before = self._stage_began - (self._began or 0.0)
+        before = self._stage_began - self._began
         if before < 0.3 or not self._done_before:
             return 0.0
         speed = self._done_before / before
@@ -88,7 +90,7 @@ class Progress:
         """The stage, the share of it that is over where that is known, and the phase in words."""
         if self._model is Model.REWRITE and (found := row.get("repack") or row.get("cluster")):
             return self._rewriting(found)
-        if self._model is Model.REINDEX and (found := row.get("create_index")):
+        if self._model in {Model.REINDEX, Model.REINDEX_CONCURRENTLY} and (found := row.get("create_index")):
             return _indexing(found)
         if found := row.get("vacuum"):
             return self._vacuuming(found)
@@ -149,9 +151,42 @@ class Progress:
         )
 
 
+class _Scan:
+    """How far the scan of a table for an index is.
+
+    Now and then nothing is read, as what was read is sorted to make room. How long that takes altogether follows from
+    how fast is read where it is, and from how much of it all is reading.
+    """
+
+    def __init__(self, reading_share: float, began: float) -> None:
+        self._reading_share = reading_share
+        self._began = self._looked_at = began
+        self._read = 0.0
+        """The share of the table that is read."""
+        self._reading_takes = math.inf
+        """Seconds for the whole table."""
+
+    def share(self, read: float, now: float) -> float:
+        if read > self._read:
+            self._reading_takes = min(self._reading_takes, (now - self._looked_at) / (read - self._read))
+        self._read, self._looked_at = max(read, self._read), now
+        done = self._read * self._reading_share
+        if not self._reading_takes:
+            return done
+        by_time = slower_to_the_end((now - self._began) * self._reading_share / self._reading_takes)
+        return min(max(by_time, done), done + 1 - self._reading_share)
+
+
+def slower_to_the_end(share: float) -> float:
+    """Of what is expected only: what has reached the end by that may take longer all the same."""
+    return share if share <= _SURE else 1 - (1 - _SURE) * math.exp((_SURE - share) / (1 - _SURE))
+
+
 def _indexing(row: Row) -> tuple[str, float | None, str]:
     phase = str(row["phase"])
     share = _share(row["tuples_done"], row["tuples_total"]) or _share(row["blocks_done"], row["blocks_total"])
+    if phase == "building index":  # an access method that tells no more
+        return costs.SCANNING, share, phase
     if "sorting" in phase:  # the counts stay where the stage before has left them
         share = None
     if phase.startswith("waiting"):
@@ -162,37 +197,3 @@ def _indexing(row: Row) -> tuple[str, float | None, str]:
 
 def _share(done: Any, total: Any) -> float | None:
     return min(float(done) / float(total), 1.0) if total else None
-
-
-def _stages(model: Model, subject: Subject, dead_share: float) -> dict[str, float]:
-    heap, indexes = float(max(subject.table_pages, 1)), float(subject.index_pages)
-    match model:
-        case Model.VACUUM:
-            dirty = min(1.0, dead_share * 8)
-            return {
-                "initializing": 0.5,
-                "scanning heap": heap,
-                "vacuuming indexes": indexes * 2 * dirty + 0.5,
-                "vacuuming heap": heap * 0.7 * dirty + 0.5,
-                "cleaning up indexes": indexes * 0.02 + 1,
-                "truncating heap": heap * 0.01 + 1,
-                "performing final cleanup": heap * 0.005 + 1,
-            }
-        case Model.ANALYZE:
-            return dict(_ANALYZE)
-        case Model.REWRITE:
-            each = 6.0 * indexes / max(subject.indexes, 1)
-            return {
-                "initializing": 0.5,
-                "copying": heap * 2,
-                "sorting tuples": heap,
-                "writing new heap": heap,
-                "catch-up": 1.0,
-                "swapping relation files": 1.0,
-                **{f"index {number}": each + 0.1 for number in range(subject.indexes)},
-                "performing final cleanup": 1.0,
-            }
-        case Model.REINDEX:
-            return dict(_REINDEX)
-        case Model.NONE:
-            return {}

@@ -7,8 +7,9 @@ import asyncio
 import psycopg
 import pytest
 
-from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Status
+from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status
 from engine.targets.base import PlannedStep, Session, StepContext
+from engine.words import NOT_BEGUN
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, plan, run, statuses, until
 from tests.postgres_databases import SLEEPS, WAITS, Database
 
@@ -51,6 +52,12 @@ async def test_a_running_step_is_stopped_and_leaves_nothing(
             cancel.set()
             result = await task
             assert result.status is Status.CANCELLED
+            assert result.left == {
+                Operation.ANALYZE: "the old statistics stay",
+                Operation.REINDEX: "nothing changed"
+                if offline
+                else "the index stays as it was; its unfinished copy was dropped",
+            }.get(operation, "nothing changed")
             if operation is Operation.REINDEX and not offline:
                 assert result.warnings == ("the unfinished copy public.slow_number_ccnew was dropped",)
                 assert told.phases[-1] == CLEARING_UP
@@ -84,7 +91,27 @@ async def test_trap_a_cancel_that_comes_too_late_changes_no_result(database: Dat
         step, cancel = await first_step(session, Operation.ANALYZE, "item"), asyncio.Event()
         assert (await session.execute(step, StepContext(cancel=cancel))).status is Status.COMPLETED
         cancel.set()
-        assert (await session.execute(step, StepContext(cancel=cancel))).status is Status.CANCELLED
+        result = await session.execute(step, StepContext(cancel=cancel))
+        assert (result.status, result.left) == (Status.CANCELLED, NOT_BEGUN)
+
+
+async def test_of_a_vacuum_that_was_cancelled_what_it_did_stays(database: Database) -> None:
+    database(
+        "CREATE TABLE item (id int PRIMARY KEY, note text) WITH (autovacuum_enabled = off)",
+        "INSERT INTO item SELECT g, repeat('x', 500) FROM generate_series(1, 60000) AS g",
+        "ANALYZE item",
+        "DELETE FROM item WHERE id % 3 = 0",
+    )
+    database.wait_for("SELECT n_dead_tup = 20000 FROM pg_stat_user_tables WHERE relname = 'item'")
+    async with connected(database.url) as session:
+        options = Options(objects=("item",), server=ServerOptions(speed=Speed.GENTLE))
+        step, cancel = (await session.plan(Operation.VACUUM, options)).steps[0], asyncio.Event()
+        task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+        await until(database, "SELECT count(*) > 0 FROM pg_stat_progress_vacuum WHERE heap_blks_scanned > 300")
+        cancel.set()
+        result = await task
+    assert result.status is Status.CANCELLED
+    assert result.left == "what was removed of 20,000 dead rows stays removed, the rest goes with the next run"
 
 
 async def test_trap_cancelled_by_somebody_else_is_a_failure(database: Database) -> None:
@@ -144,6 +171,11 @@ async def test_trap_a_reader_that_stays_makes_a_concurrent_rebuild_leave_somethi
         assert "it waited 1 s for a lock held by pid" in str(result.error)
         (told,) = result.warnings
     if "could not be dropped" in told:
+        assert told == (
+            "the unfinished copy public.item_pkey_ccnew is left over: it could not be dropped, because others were"
+            ' using its table for 1 s. Drop it later with: DROP INDEX CONCURRENTLY "public"."item_pkey_ccnew"'
+        )
+        assert result.left == "the index stays as it was; left over, and invalid: public.item_pkey_ccnew"
         assert database.invalid_indexes()
         async with connected(database.url) as session:
             planned = await session.plan(Operation.CLEAN_LEFTOVERS, Options())

@@ -123,3 +123,21 @@ async def test_a_standby_that_keeps_up_holds_nobody_up(pair: Pair) -> None:
     pair.primary.wait_for("SELECT bool_and(replay_lsn = pg_current_wal_lsn()) FROM pg_stat_replication")
     async with connected(pair.primary.url) as session:
         assert await held_up_by(session._reader, ServerOptions(max_lag=MB)) == ""  # type: ignore[attr-defined]
+
+
+async def test_a_standby_that_is_not_connected_is_told_but_holds_nobody_up(pair: Pair) -> None:
+    database, server = pair.primary, ServerOptions(max_lag=MB)
+    database("SELECT pg_create_physical_replication_slot('away', true)")
+    try:
+        planned = await plan(database.url, Operation.ANALYZE, server, objects=("item",))
+        (warning,) = planned.warnings
+        assert re.fullmatch(
+            "the standby of slot away is not connected, and not counted by --max-lag; [0-9]+[kM]B of WAL are kept"
+            r" for it\. Connect it, or drop the slot if nobody needs it",
+            warning,
+        )
+        assert (await plan(database.url, Operation.ANALYZE, objects=("item",))).warnings == ()
+        async with connected(database.url) as session:
+            assert (await session.execute(planned.steps[0], StepContext())).status is Status.COMPLETED
+    finally:
+        database("SELECT pg_drop_replication_slot('away')")

@@ -11,7 +11,8 @@ import pytest
 from engine.advice import Advice, Level, Past, needed
 from engine.jobs import Operation, Options, Request, Status
 from engine.targets.base import StepContext
-from engine.targets.postgres.advising.needs import analyze_need, vacuum_need
+from engine.targets.postgres.advising.needs import analyze_need, needs, vacuum_need
+from engine.targets.postgres.advising.survey import survey, survey_of_needs
 from engine.targets.postgres.reading.condition import Activity
 from tests.engine.targets.postgres.a_session import connected, plan, run
 from tests.engine.targets.postgres.test_cancel import leave_something_behind
@@ -102,6 +103,13 @@ async def test_optimize_does_exactly_what_is_needed_and_then_nothing_is(database
         "DELETE FROM dirty WHERE a > 500",
     )
     database.wait_for("SELECT n_dead_tup = 500 FROM pg_stat_user_tables WHERE relname = 'dirty'")
+    async with connected(database.url) as session:
+        reader = session._reader  # type: ignore[attr-defined]
+        found = needs(await survey_of_needs(reader))
+        assert found == replace(needs(await survey(reader)), rewrite={})
+        assert found.vacuum
+        assert found.analyze
+        assert found.leftovers
     planned = await plan(database.url, Operation.OPTIMIZE)
     assert {step.object: step.command.partition(" ")[0] for step in planned.steps} == {
         "public.slow_number_ccnew": "DROP",
@@ -139,6 +147,7 @@ async def test_a_bloated_index_is_estimated_and_measured_on_request(database: Da
     )
     estimated, measured = await advice(database.url), await advice(database.url, thorough=True)
     assert estimated[Operation.REINDEX].reason.startswith("public.item_pkey: about 7")
+    assert [step.object for step in (await plan(database.url, Operation.OPTIMIZE)).steps] == ["public.item_pkey"]
     assert measured[Operation.REINDEX].reason.startswith("public.item_pkey: 7")
     assert measured[Operation.REINDEX].gain.endswith("MB")
 

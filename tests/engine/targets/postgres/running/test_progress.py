@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status
 from engine.targets.base import StepContext, StepProgress
+from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
 from engine.targets.postgres.running.monitor import poll_query
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database
 
-SUBJECT = Subject(oid=1, schema="public", name="item", table="item", table_pages=1000, index_pages=500, indexes=2)
+SUBJECT = Subject(
+    oid=1,
+    schema="public",
+    name="item",
+    table="item",
+    table_pages=1000,
+    index_pages=500,
+    indexes=2,
+    rows=50_000,
+    dead_share=0.2,
+)
+TEXT = replace(SUBJECT, sorts_text=True)
 
 
 def vacuum(phase: str, scanned: int, vacuumed: int = 0, passes: int = 0, **more: Any) -> Mapping[str, Any]:
@@ -99,7 +112,7 @@ COURSES = {
 @pytest.mark.parametrize("course", COURSES)
 def test_it_never_goes_back_and_never_reaches_the_end(course: str) -> None:
     model, rows = COURSES[course]
-    progress = Progress(model, SUBJECT, dead_share=0.2)
+    progress = Progress(model, SUBJECT)
     told = [progress.update(row, now) for row, start in zip(rows, range(0, 1000, 10), strict=False)
             for now in (float(start), start + 9.0)]  # fmt: skip
     fractions = [one.fraction for one in told if one.fraction is not None]
@@ -109,7 +122,7 @@ def test_it_never_goes_back_and_never_reaches_the_end(course: str) -> None:
 
 
 def test_a_stage_that_tells_nothing_grows_as_fast_as_what_came_before() -> None:
-    progress = Progress(Model.VACUUM, SUBJECT, dead_share=1.0)
+    progress = Progress(Model.VACUUM, SUBJECT)
     for now in range(11):
         before = progress.update(vacuum("scanning heap", now * 100), float(now)).fraction
     later = [progress.update(vacuum("vacuuming indexes", 1000), 10.0 + now).fraction for now in (1, 2, 4, 400)]
@@ -123,6 +136,43 @@ def test_a_sort_is_not_taken_for_the_scan_before_it() -> None:
     progress.update(rebuild("building index: scanning table", 1000, 1000), 10.0)
     sorting = progress.update(rebuild("building index: sorting live tuples", 1000, 1000), 10.1)
     assert (sorting.fraction or 0) < 0.7
+
+
+def test_a_scan_goes_on_while_what_was_read_is_sorted() -> None:
+    """A parallel build tells nothing meanwhile."""
+    progress, halfway = Progress(Model.REINDEX, TEXT), rebuild("building index: scanning table", 500, 1000)
+    told = [progress.update(halfway, now / 5).fraction for now in range(1, 9)]
+    assert told == sorted(set(told), key=lambda fraction: fraction or 0.0)
+    numbers = Progress(Model.REINDEX, SUBJECT)
+    told = [numbers.update(halfway, now / 5).fraction for now in range(4, 9)]
+    assert len(set(told)) == 1  # they need no such time: something else holds it up
+
+
+def test_how_long_it_took_before_counts() -> None:
+    row = rebuild("building index: scanning table", 100, 1000)
+    known = Progress(Model.REINDEX, SUBJECT, seconds=100.0).update(row, 80.0)
+    unknown = Progress(Model.REINDEX, SUBJECT).update(row, 80.0)
+    assert (unknown.fraction or 0) < 0.1 < 0.5 < (known.fraction or 0) < 0.9
+    assert Progress(Model.NONE, SUBJECT, seconds=100.0).update({}, 50.0).fraction == pytest.approx(0.5, abs=0.01)
+
+
+def test_what_waits_for_a_lock_gets_no_further() -> None:
+    progress = Progress(Model.VACUUM, SUBJECT, seconds=10.0)
+    assert progress.update({"wait_event_type": "Lock"}, 5.0).fraction is None
+
+
+def test_what_was_analyzed_with_its_vacuum_is_not_at_its_end_before() -> None:
+    both, alone = Progress(Model.VACUUM_ANALYZE, SUBJECT), Progress(Model.VACUUM, SUBJECT)
+    end_of_vacuum = vacuum("performing final cleanup", 1000, 1000, 1)
+    vacuumed = both.update(end_of_vacuum, 10.0).fraction or 0
+    assert vacuumed < 0.8 < (alone.update(end_of_vacuum, 10.0).fraction or 0)
+    assert (both.update(sample("computing statistics", 100), 11.0).fraction or 0) > vacuumed
+
+
+def test_weights_follow_what_costs() -> None:
+    clean = replace(SUBJECT, dead_share=0.0, visible_share=1.0)
+    assert weight(Model.VACUUM, clean) < weight(Model.VACUUM, SUBJECT) < weight(Model.VACUUM_ANALYZE, SUBJECT)
+    assert weight(Model.REINDEX, SUBJECT) < weight(Model.REINDEX_CONCURRENTLY, SUBJECT) < weight(Model.REINDEX, TEXT)
 
 
 def test_waiting_says_for_whom() -> None:
