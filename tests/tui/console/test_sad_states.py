@@ -41,7 +41,9 @@ def _speaks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_speaks_at_once")
-async def test_a_job_is_stored_once_when_the_store_is_free_again(sales: Path, clock: Clock) -> None:
+async def test_a_job_is_stored_once_when_the_store_is_free_again(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
         with another_process(sales.with_name("jobs.db"), "BEGIN EXCLUSIVE") as pid:
             await console.press("r")
@@ -49,6 +51,7 @@ async def test_a_job_is_stored_once_when_the_store_is_free_again(sales: Path, cl
             await words(console, lambda: "Trying again" in console.message)
             assert f"process {pid} (python" in console.message
             assert "is writing it" in console.message
+            monkeypatch.setattr(writing, "SAY_EVERY", 60)  # so that the next word stands until it was read
             await console.pilot.press("r")
             await words(console, lambda: console.screen_name == "PlanScreen" and "run" in console.text("#footer"))
             await console.pilot.press("enter")
