@@ -109,7 +109,7 @@ class ConsoleScreen(Screen[Result]):
         self._footer.show(partial(footer_line, ids))
 
     def say(self, sentence: str, role: Role = Role.TEXT) -> None:
-        """Show a sentence above the footer until the next key; nothing takes it away."""
+        """Show a sentence above the footer, over what is there, until the next key; nothing else takes it away."""
         lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
         _show_lines(self._message, with_labels(lines, self.console_app.names.tags))
 

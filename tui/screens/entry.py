@@ -26,6 +26,7 @@ class EntryScreen(ConsoleScreen[Result]):
     async def open_entry(self, value: str) -> None:
         if not self.is_typing:
             self._typed_from = self.focused
+            self.add_class("-typing")
             await self.mount(EntryLine(value, self.PLACEHOLDER), before="#message")
             # At once: what is typed next is for this line already.
             self.set_focus(self.query_one("#typed"), scroll_visible=False)
@@ -33,6 +34,7 @@ class EntryScreen(ConsoleScreen[Result]):
 
     async def close_entry(self) -> None:
         await self.query(EntryLine).remove()
+        self.remove_class("-typing")
         if self._typed_from is not None:
             self._typed_from.focus()
         self.refresh_footer()
