@@ -83,6 +83,8 @@ class Past:
     now: Micros
     checked_at: Mapping[CheckLevel, Micros] = field(default_factory=dict)
     """When a check of that level last found nothing at all. A full one counts as a quick one, too."""
+    compared_at: Micros | None = None
+    """When a full check last looked at everything, whatever it found: no other compares indexes with their tables."""
     damaged_indexes: tuple[str, ...] = ()
     """Those that the last check found to differ from their tables, unless they were rebuilt since."""
     rebuilt_indexes: tuple[str, ...] = ()

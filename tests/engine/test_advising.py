@@ -6,15 +6,16 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine import Advice, Engine, Level, Operation, Options, ParentJob, Request, Status
+from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Request, Status
 from engine.advice import needed
 from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
 from tests.building import SQLITE_OPERATIONS
-from tests.sqlite_files import files_beside, make_database, remove_index_entries, transaction
+from tests.sqlite_files import files_beside, make_database, remove_index_entries, set_schema_sql, transaction
 
 
 @pytest.fixture
@@ -74,6 +75,22 @@ async def test_a_damaged_index_is_found_rebuilt_and_found_sound(engine: Engine, 
 
     await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
     assert (await of(engine, sales, Operation.CHECK)).level is Level.NONE
+
+
+async def test_a_quick_check_says_nothing_of_indexes(engine: Engine, sales: Path) -> None:
+    with closing(sqlite3.connect(sales, isolation_level=None)) as db:
+        # As many entries as rows, so that counting them tells nothing.
+        set_schema_sql(db, "order", 'CREATE INDEX "order" ON item(note)')
+    quick = Request(target=str(sales), operations=(Operation.CHECK,), options=Options(check=CheckLevel.QUICK))
+    assert (await carried_out(engine, quick)).status is Status.COMPLETED
+    found = await of(engine, sales, Operation.REINDEX)
+    assert found.level is Level.NONE
+    assert found.reason.startswith("no full check on record: only that compares indexes with their tables")
+    full = Request(target=str(sales), operations=(Operation.CHECK,))
+    await carried_out(engine, full)
+    assert (await of(engine, sales, Operation.REINDEX)).objects == ("order",)
+    await carried_out(engine, replace(full, operations=(Operation.REINDEX, Operation.CHECK)))
+    assert "the last full check found no damaged index" in (await of(engine, sales, Operation.REINDEX)).reason
 
 
 async def test_a_plan_warns_of_an_index_that_is_known_to_be_damaged(engine: Engine, sales: Path) -> None:

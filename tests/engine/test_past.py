@@ -135,6 +135,25 @@ def test_a_check_that_was_not_completed_is_no_proof(status: Status) -> None:
     assert what_checks_said(History().add(Operation.CHECK, None, status=status).jobs).clean_at == {}
 
 
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.FAILED])
+def test_a_check_that_compared_all_indexes_and_got_no_further_is_not_clean(status: Status) -> None:
+    after: Facts = {"findings": 0, "level": "full", "complete": True}
+    history = History().check(FULL, "a").add(Operation.CHECK, after, status=status)
+    said = what_checks_said(history.jobs)
+    assert (said.clean_at, said.damaged) == ({}, {"a": JobId(1, 1)})
+
+
+def test_indexes_are_compared_by_a_full_check_that_looked_at_everything_whatever_it_found() -> None:
+    assert what_checks_said(History().check(QUICK).jobs).compared_at is None
+    assert what_checks_said(History().check(FULL).check(QUICK, damage="page 3 is lost").jobs).compared_at == 1
+    assert what_checks_said(History().check(FULL).check(FULL, "a").jobs).compared_at == 2
+    assert what_checks_said(History().check(FULL, objects=("orders",)).jobs).compared_at is None
+    assert what_checks_said(History().check(FULL, damage="page 3 is lost", complete=False).jobs).compared_at is None
+    cancelled: Facts = {"findings": 0, "level": "full", "complete": False}
+    history = History().add(Operation.CHECK, cancelled, status=Status.CANCELLED)
+    assert what_checks_said(history.jobs).compared_at is None
+
+
 ORPHANS = "a row of bill refers to a row of group that is not there (rowid 1)"
 
 

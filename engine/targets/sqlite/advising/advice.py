@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.advice import Advice, Level, Past
 from engine.jobs import Operation
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.check_advice import check_advice, days_since
+from engine.targets.sqlite.advising.check_advice import NO_FULL_CHECK, check_advice, days_since
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.statistics_advice import statistics_advice
 from engine.words import ago, counted, listed, size
@@ -53,11 +53,11 @@ def _reindex(condition: Condition, past: Past) -> Advice:
 def _no_damaged_index(condition: Condition, past: Past) -> str:
     if rebuilt := [name for name in past.rebuilt_indexes if name in condition.indexes]:
         return f"the last check found {counted(len(rebuilt), 'index')} damaged, rebuilt since: {listed(rebuilt)}"
-    if past.checked_at:
-        return "no check found a damaged index"
-    if past.damage is not None or past.broken_rule is not None:
-        return "the last check found no damaged index"
-    return "not checked yet"
+    if past.compared_at is None:
+        return NO_FULL_CHECK
+    if past.damaged_indexes or past.rebuilt_indexes:
+        return "the indexes that the last check found damaged are gone"
+    return "the last full check found no damaged index"
 
 
 def _fts_optimize(condition: Condition) -> Advice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.advice import Advice, Level, Past
 from engine.jobs import CheckLevel, Micros, Operation
@@ -11,6 +11,9 @@ from engine.words import ago, counted
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition
+
+
+NO_FULL_CHECK: Final = "no full check on record: only that compares indexes with their tables"
 
 
 def check_advice(condition: Condition, past: Past) -> Advice:

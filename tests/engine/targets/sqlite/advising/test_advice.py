@@ -15,11 +15,12 @@ from tests.building import SQLITE_OPERATIONS
 
 NOW = 1_795_000_000_000_000
 CLEAN = {CheckLevel.FULL: NOW, CheckLevel.QUICK: NOW}
+NOT_COMPARED = "no full check on record: only that compares indexes with their tables"
 HEALTHY = Condition(pages=10_000, page_size=4096, leaves=())
 
 
 def past(**more: object) -> Past:
-    return Past(**{"now": NOW, "checked_at": CLEAN} | more)  # type: ignore[arg-type]
+    return Past(**{"now": NOW, "checked_at": CLEAN, "compared_at": NOW} | more)  # type: ignore[arg-type]
 
 
 def of(operation: Operation, condition: Condition = HEALTHY, known: Past | None = None) -> Advice:
@@ -49,21 +50,24 @@ def test_damaged_indexes_are_to_be_rebuilt_now_and_before_anything_else() -> Non
 def test_without_damage_no_index_needs_to_be_rebuilt() -> None:
     found = of(Operation.REINDEX)
     assert found.level is Level.NONE
-    assert found.reason == "no check found a damaged index; VACUUM already packs indexes"
+    assert found.reason == "the last full check found no damaged index; VACUUM already packs indexes"
 
 
 @pytest.mark.parametrize(
     ("known", "words"),
     [
-        ({}, "not checked yet"),
-        ({"damage": "page 3 is lost"}, "the last check found no damaged index"),
-        ({"broken_rule": "NULL value in a.b"}, "the last check found no damaged index"),
+        ({}, "the last full check found no damaged index"),
+        ({"broken_rule": "NULL value in a.b"}, "the last full check found no damaged index"),
+        ({"compared_at": None}, NOT_COMPARED),
+        ({"compared_at": None, "checked_at": {CheckLevel.QUICK: NOW}}, NOT_COMPARED),
+        ({"compared_at": None, "broken_rule": "NULL value in a.b"}, NOT_COMPARED),
+        ({"damaged_indexes": ("dropped since",)}, "the indexes that the last check found damaged are gone"),
         ({"rebuilt_indexes": ("i", "dropped since")}, "the last check found 1 index damaged, rebuilt since: i"),
     ],
 )
 def test_why_no_index_is_to_be_rebuilt_is_said_as_it_is_known(known: dict[str, object], words: str) -> None:
     condition = replace(HEALTHY, indexes=frozenset({"i"}))
-    found = of(Operation.REINDEX, condition, past(checked_at={}, **known))
+    found = of(Operation.REINDEX, condition, past(**known))
     assert (found.level, found.reason) == (Level.NONE, f"{words}; VACUUM already packs indexes")
 
 
