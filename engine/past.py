@@ -66,7 +66,7 @@ class Checked:
     broken_rule: str | None = None
     """The newest finding that is up to whoever knows the data."""
     found: Found | None = None
-    """The newest check of all these that found something."""
+    """The check that found the damage; where there is none, the newest of all these that found something."""
     compared_at: Micros | None = None
     """When a full check last looked at everything, whatever it found."""
 
@@ -94,9 +94,11 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
         names = _names(facts.get("damaged_indexes"))
         for name in names:
             damaged.setdefault(name, check.id)
-        damage = damage or _text(facts.get("damage"))
+        seen = _found(job, check, facts, findings)
+        if damage is None and (damage := _text(facts.get("damage"))) is not None:
+            found = seen
         broken_rule = broken_rule or _broken_rule(facts, findings)
-        found = found or _found(job, check, facts, findings)
+        found = found or seen
         # That pages and indexes were looked at to the end does not say that foreign keys were.
         over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
         complete = check.status is Status.COMPLETED or over

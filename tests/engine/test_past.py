@@ -207,6 +207,12 @@ def test_what_was_found_is_known_by_its_job_and_whether_a_check_could_find_more(
     assert what_checks_said(history.check(FULL).jobs).found is None
 
 
+def test_the_check_that_found_the_damage_is_told_before_a_later_one_that_found_less() -> None:
+    history = History().check(FULL, damage="Page 3 is lost", complete=False).check(FULL, "a", objects=("orders",))
+    said = what_checks_said(history.jobs)
+    assert (said.damage, said.found and said.found.job) == ("Page 3 is lost", 1)
+
+
 def test_the_last_vacuum_that_completed_counts_with_the_end_of_its_job() -> None:
     history = History().add(Operation.VACUUM).add(Operation.VACUUM, status=Status.FAILED)
     assert vacuumed(history.jobs) is None

@@ -17,22 +17,33 @@ if TYPE_CHECKING:
 
 
 def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
-    """Advice on every operation, in the order in which those that are needed are best run.
+    """Advice on every operation, in the order in which those that are needed are best run; none that writes to a file
+    which is damaged itself.
 
     Damaged indexes come first, as VACUUM would copy them as they are; statistics are collected from the packed
     file, and the check looks at what all this has left.
     """
     incremental, vacuum = space_advice(condition, past)
-    return (
+    check = check_advice(condition, past)
+    advice = (
         _reindex(condition, past),
         vacuum,
         incremental,
         *statistics_advice(condition),
         _fts_optimize(condition),
         _checkpoint(condition, after_vacuum=vacuum.is_needed),
-        check_advice(condition, past),
+        check,
         _backup(past),
     )
+    if past.damage is None:
+        return advice
+    return tuple(one if one is check else _not_while_damaged(one, past) for one in advice)
+
+
+def _not_while_damaged(one: Advice, past: Past) -> Advice:
+    """A backup is none either: VACUUM INTO fails on what it cannot read, or copies what is wrong."""
+    reason = f"{past.damage_found}: restore a backup or use .recover first"
+    return Advice(operation=one.operation, level=Level.NONE, reason=reason, facts=one.facts)
 
 
 def _reindex(condition: Condition, past: Past) -> Advice:
