@@ -168,6 +168,23 @@ async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engin
     assert (found.level, found.facts["found"]) == (Level.NONE, None)
 
 
+async def test_a_look_is_no_change_while_a_reader_keeps_the_log(engine: Engine, tmp_path: Path) -> None:
+    path = make_database(tmp_path / "wal.db", journal_mode="wal")
+    with transaction(path, "DEFERRED"):
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("CREATE TABLE bill(item INTEGER REFERENCES 'group'(id))")
+            db.execute("INSERT INTO bill VALUES (-1)")
+            db.commit()
+        await carried_out(engine, Request(target=str(path), operations=(Operation.CHECK,)))
+        log = path.with_name("wal.db-wal")
+        log.chmod(log.stat().st_mode)  # as SQLite does with its owner, where root opens it
+        assert not (await of(engine, path, Operation.CHECK)).is_needed
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("DELETE FROM bill")
+            db.commit()
+        assert (await of(engine, path, Operation.CHECK)).is_needed
+
+
 async def test_after_a_vacuum_half_filled_pages_are_known_without_a_look(
     engine: Engine, sales: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
