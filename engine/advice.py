@@ -83,6 +83,8 @@ class Past:
     now: Micros
     checked_at: Mapping[CheckLevel, Micros] = field(default_factory=dict)
     """When a check of that level last found nothing at all. A full one counts as a quick one, too."""
+    compared_at: Micros | None = None
+    """When a full check last looked at everything, whatever it found: no other compares indexes with their tables."""
     damaged_indexes: tuple[str, ...] = ()
     """Those that the last check found to differ from their tables, unless they were rebuilt since."""
     rebuilt_indexes: tuple[str, ...] = ()
@@ -92,11 +94,18 @@ class Past:
     broken_rule: str | None = None
     """What the last check found that is no damage: rows, or foreign keys, that break a rule of the schema."""
     found: Found | None = None
-    """The newest check that found something which counts still."""
+    """The check that found the damage; where there is none, the newest that found something which counts still."""
     vacuumed: Run | None = None
     """The newest job in which VACUUM completed."""
     backed_up_at: Micros | None = None
     """When a backup last completed."""
+
+    @property
+    def damage_found(self) -> str:
+        """`the last check found damage (#18)`; "" where it found none, or none beyond indexes."""
+        if self.damage is None:
+            return ""
+        return "the last check found damage" + (f" (#{self.found.job})" if self.found else "")
 
 
 _OF_WHATEVER_OBJECTS: Final = frozenset({Operation.ANALYZE, Operation.FTS_OPTIMIZE})

@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.errors import PasswordNeededError, TargetBusyError, TargetError
+from engine.jobs import Operation
 from engine.targets import names_server, resolve
 from engine.validation import validated
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
-    from engine.jobs import EngineName, Operation, Options, Request
+    from engine.jobs import EngineName, Options, Request
     from engine.targets.base import OperationPlan, Plan, Session
     from engine.targets.info import TargetInfo
 
@@ -90,8 +91,8 @@ async def plan(
             target=target.url,
             engine=target.engine,
             before=await session.facts(),
-            operations=tuple(_explained(operation, advice) for operation in operations),
-            warnings=await session.remarks(request.operations, past.damaged_indexes if past else ()),
+            operations=tuple(_explained(operation, advice, past) for operation in operations),
+            warnings=await session.remarks(request.operations, past),
             options=request.options,
         )
 
@@ -102,8 +103,11 @@ async def _planned(session: Session, operation: Operation, options: Options) -> 
     return replace(planned, warnings=(*planned.warnings, waiting), waits=True) if waiting else planned
 
 
-def _explained(plan: OperationPlan, advice: Sequence[Advice]) -> OperationPlan:
-    """The plan, with the reasons that the advice gives."""
+def _explained(plan: OperationPlan, advice: Sequence[Advice], past: Past | None) -> OperationPlan:
+    """The plan, with the reasons that the advice gives, and of an index that the last check gives."""
+    if past and plan.operation is Operation.REINDEX:
+        found, damaged = "the last check found it damaged", past.damaged_indexes
+        return replace(plan, steps=tuple(replace(s, reason=found) if s.object in damaged else s for s in plan.steps))
     reason = next((one.reason for one in advice if one.operation is plan.operation), None)
     if reason is None:
         return plan

@@ -39,6 +39,7 @@ async def past_of(store: Store, target: str, now: Micros) -> Past:
     return Past(
         now=now,
         checked_at=checked.clean_at,
+        compared_at=checked.compared_at,
         damaged_indexes=damaged,
         rebuilt_indexes=tuple(name for name in checked.damaged if name not in damaged),
         damage=checked.damage,
@@ -65,7 +66,9 @@ class Checked:
     broken_rule: str | None = None
     """The newest finding that is up to whoever knows the data."""
     found: Found | None = None
-    """The newest check of all these that found something."""
+    """The check that found the damage; where there is none, the newest of all these that found something."""
+    compared_at: Micros | None = None
+    """When a full check last looked at everything, whatever it found."""
 
 
 def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
@@ -79,6 +82,7 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
     damage: str | None = None
     broken_rule: str | None = None
     found: Found | None = None
+    compared_at: Micros | None = None
     outdated: set[CheckLevel] = set()
     for job, check in _children_of(jobs, Operation.CHECK):
         facts = check.after or {}
@@ -90,17 +94,23 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
         names = _names(facts.get("damaged_indexes"))
         for name in names:
             damaged.setdefault(name, check.id)
-        damage = damage or _text(facts.get("damage"))
+        seen = _found(job, check, facts, findings)
+        if damage is None and (damage := _text(facts.get("damage"))) is not None:
+            found = seen
         broken_rule = broken_rule or _broken_rule(facts, findings)
-        found = found or _found(job, check, facts, findings)
-        complete = check.status is Status.COMPLETED or facts.get("complete") is True
+        found = found or seen
+        # That pages and indexes were looked at to the end does not say that foreign keys were.
+        over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
+        complete = check.status is Status.COMPLETED or over
         if complete and not job.request.options.objects:
             levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
+            if level is CheckLevel.FULL:
+                compared_at = compared_at or check.finished_at
             if found is None and check.finished_at is not None:
                 for one in levels:
                     clean_at.setdefault(one, check.finished_at)
             outdated |= levels
-    return Checked(clean_at, damaged, damage, broken_rule, found)
+    return Checked(clean_at, damaged, damage, broken_rule, found, compared_at)
 
 
 def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Found | None:

@@ -56,15 +56,11 @@ def span(seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """`a moment ago`, `5 min ago`, `3 h ago`, `2 days ago`."""
-    minutes = int(seconds) // 60
-    if minutes < 1:
-        return "a moment ago"
-    if minutes < 60:
-        return f"{minutes} min ago"
-    if minutes < 24 * 60:
-        return f"{minutes // 60} h ago"
-    return f"{counted(minutes // (24 * 60), 'day')} ago"
+    """`less than an hour ago`, `3 h ago`, `2 days ago`: no finer, as it is read some time after it was made."""
+    hours = int(seconds) // 3_600
+    if hours < 1:
+        return "less than an hour ago"
+    return f"{hours} h ago" if hours < 24 else f"{counted(hours // 24, 'day')} ago"
 
 
 def seconds_of(span: str) -> float:

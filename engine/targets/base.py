@@ -190,11 +190,9 @@ class Session(Look, Protocol):
         """
         ...
 
-    async def remarks(self, operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
-        """What a plan should say besides: what is odd about these operations in this order; who uses the database.
-
-        `damaged_indexes`: those that the last check found damaged, whether they are still there or not.
-        """
+    async def remarks(self, operations: Sequence[Operation], past: Past | None = None) -> tuple[str, ...]:
+        """What a plan should say besides: what is odd about these operations in this order, and with what is known to
+        be damaged; who uses the database."""
         ...
 
     async def in_the_way(self, operation: Operation) -> str:

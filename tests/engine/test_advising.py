@@ -6,15 +6,16 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine import Advice, Engine, Level, Operation, Options, ParentJob, Request, Status
+from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Request, Status
 from engine.advice import needed
 from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
 from tests.building import SQLITE_OPERATIONS
-from tests.sqlite_files import files_beside, make_database, remove_index_entries, transaction
+from tests.sqlite_files import files_beside, make_database, remove_index_entries, set_schema_sql, transaction
 
 
 @pytest.fixture
@@ -76,6 +77,22 @@ async def test_a_damaged_index_is_found_rebuilt_and_found_sound(engine: Engine, 
     assert (await of(engine, sales, Operation.CHECK)).level is Level.NONE
 
 
+async def test_a_quick_check_says_nothing_of_indexes(engine: Engine, sales: Path) -> None:
+    with closing(sqlite3.connect(sales, isolation_level=None)) as db:
+        # As many entries as rows, so that counting them tells nothing.
+        set_schema_sql(db, "order", 'CREATE INDEX "order" ON item(note)')
+    quick = Request(target=str(sales), operations=(Operation.CHECK,), options=Options(check=CheckLevel.QUICK))
+    assert (await carried_out(engine, quick)).status is Status.COMPLETED
+    found = await of(engine, sales, Operation.REINDEX)
+    assert found.level is Level.NONE
+    assert found.reason.startswith("no full check on record: only that compares indexes with their tables")
+    full = Request(target=str(sales), operations=(Operation.CHECK,))
+    await carried_out(engine, full)
+    assert (await of(engine, sales, Operation.REINDEX)).objects == ("order",)
+    await carried_out(engine, replace(full, operations=(Operation.REINDEX, Operation.CHECK)))
+    assert "the last full check found no damaged index" in (await of(engine, sales, Operation.REINDEX)).reason
+
+
 async def test_a_plan_warns_of_an_index_that_is_known_to_be_damaged(engine: Engine, sales: Path) -> None:
     async def warnings(*operations: Operation) -> tuple[str, ...]:
         return (await engine.plan(Request(target=str(sales), operations=operations))).warnings
@@ -86,10 +103,42 @@ async def test_a_plan_warns_of_an_index_that_is_known_to_be_damaged(engine: Engi
     known = ("the last check found order damaged: VACUUM copies it as it is; REINDEX it first",)
     assert await warnings(Operation.VACUUM) == known
     assert await warnings(Operation.VACUUM, Operation.REINDEX) == known
+    (planned,) = (await engine.plan(Request(target=str(sales), operations=(Operation.REINDEX,)))).operations
+    reasons = {step.object: step.reason for step in planned.steps}
+    assert reasons["order"] == "the last check found it damaged"
+    assert reasons["my-index"] == "index of table item"
     assert await warnings(Operation.REINDEX, Operation.VACUUM) == ()
     with closing(sqlite3.connect(sales)) as db:
         db.execute('DROP INDEX "order"')
     assert await warnings(Operation.VACUUM) == ()
+
+
+@pytest.mark.parametrize("level", CheckLevel)
+async def test_nothing_is_chosen_that_writes_to_a_damaged_file(engine: Engine, sales: Path, level: CheckLevel) -> None:
+    everything = Request(target=str(sales), operations=SQLITE_OPERATIONS)
+
+    async def warnings(*operations: Operation) -> tuple[str, ...]:
+        return (await engine.plan(replace(everything, operations=operations))).warnings
+
+    assert await warnings(Operation.ANALYZE) == ()
+    with closing(sqlite3.connect(sales)) as db:
+        ((root, size),) = db.execute(
+            "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = 'group'"
+        )
+    with sales.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    check = Request(target=str(sales), operations=(Operation.CHECK,), options=Options(check=level))
+    checked = await carried_out(engine, check)
+    assert needed(everything, await engine.advise(str(sales))) is None
+    assert await warnings(Operation.CHECK, Operation.BACKUP) == ()
+    assert await warnings(Operation.CHECK, Operation.ANALYZE) == (
+        f"the last check found damage (#{checked.id}): writing to a damaged file can make it worse",
+    )
+    make_database(sales.with_name("restored.db")).replace(sales)
+    assert needed(everything, await engine.advise(str(sales))) == replace(
+        everything, operations=(Operation.CHECK,), options=Options(check=CheckLevel.FULL)
+    )
 
 
 async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engine: Engine, sales: Path) -> None:
@@ -102,7 +151,7 @@ async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engin
     orphan = "a row of bill refers to a row of group that is not there (rowid 1)"
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.facts["found"]) == (Level.SOON, orphan)
-    assert found.reason == f"found 1 orphan a moment ago (#{checked.id}): mend it, then check again ({orphan})"
+    assert found.reason == f"found 1 orphan (#{checked.id}): mend it, then check again ({orphan})"
     everything = Request(target=str(sales), operations=SQLITE_OPERATIONS)
     request = needed(everything, await engine.advise(str(sales)))
     assert request is not None
@@ -117,6 +166,23 @@ async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engin
     await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.facts["found"]) == (Level.NONE, None)
+
+
+async def test_a_look_is_no_change_while_a_reader_keeps_the_log(engine: Engine, tmp_path: Path) -> None:
+    path = make_database(tmp_path / "wal.db", journal_mode="wal")
+    with transaction(path, "DEFERRED"):
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("CREATE TABLE bill(item INTEGER REFERENCES 'group'(id))")
+            db.execute("INSERT INTO bill VALUES (-1)")
+            db.commit()
+        await carried_out(engine, Request(target=str(path), operations=(Operation.CHECK,)))
+        log = path.with_name("wal.db-wal")
+        log.chmod(log.stat().st_mode)  # as SQLite does with its owner, where root opens it
+        assert not (await of(engine, path, Operation.CHECK)).is_needed
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("DELETE FROM bill")
+            db.commit()
+        assert (await of(engine, path, Operation.CHECK)).is_needed
 
 
 async def test_after_a_vacuum_half_filled_pages_are_known_without_a_look(
@@ -135,7 +201,7 @@ async def test_after_a_vacuum_half_filled_pages_are_known_without_a_look(
     found = await vacuum()
     assert (found.level, found.reason) == (
         Level.NONE,
-        f"vacuumed a moment ago (#{done.id}), and nothing was written since",
+        f"vacuumed by #{done.id}, and nothing was written since",
     )
     with closing(sqlite3.connect(sales)) as db:
         db.execute("DELETE FROM item WHERE rowid % 2")

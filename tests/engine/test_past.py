@@ -135,6 +135,25 @@ def test_a_check_that_was_not_completed_is_no_proof(status: Status) -> None:
     assert what_checks_said(History().add(Operation.CHECK, None, status=status).jobs).clean_at == {}
 
 
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.FAILED])
+def test_a_check_that_compared_all_indexes_and_got_no_further_is_not_clean(status: Status) -> None:
+    after: Facts = {"findings": 0, "level": "full", "complete": True}
+    history = History().check(FULL, "a").add(Operation.CHECK, after, status=status)
+    said = what_checks_said(history.jobs)
+    assert (said.clean_at, said.damaged) == ({}, {"a": JobId(1, 1)})
+
+
+def test_indexes_are_compared_by_a_full_check_that_looked_at_everything_whatever_it_found() -> None:
+    assert what_checks_said(History().check(QUICK).jobs).compared_at is None
+    assert what_checks_said(History().check(FULL).check(QUICK, damage="page 3 is lost").jobs).compared_at == 1
+    assert what_checks_said(History().check(FULL).check(FULL, "a").jobs).compared_at == 2
+    assert what_checks_said(History().check(FULL, objects=("orders",)).jobs).compared_at is None
+    assert what_checks_said(History().check(FULL, damage="page 3 is lost", complete=False).jobs).compared_at is None
+    cancelled: Facts = {"findings": 0, "level": "full", "complete": False}
+    history = History().add(Operation.CHECK, cancelled, status=Status.CANCELLED)
+    assert what_checks_said(history.jobs).compared_at is None
+
+
 ORPHANS = "a row of bill refers to a row of group that is not there (rowid 1)"
 
 
@@ -186,6 +205,12 @@ def test_what_was_found_is_known_by_its_job_and_whether_a_check_could_find_more(
     assert found is not None
     assert not found.is_all
     assert what_checks_said(history.check(FULL).jobs).found is None
+
+
+def test_the_check_that_found_the_damage_is_told_before_a_later_one_that_found_less() -> None:
+    history = History().check(FULL, damage="Page 3 is lost", complete=False).check(FULL, "a", objects=("orders",))
+    said = what_checks_said(history.jobs)
+    assert (said.damage, said.found and said.found.job) == ("Page 3 is lost", 1)
 
 
 def test_the_last_vacuum_that_completed_counts_with_the_end_of_its_job() -> None:

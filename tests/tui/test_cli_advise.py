@@ -175,7 +175,7 @@ def test_only_what_is_needed_runs_until_nothing_is(dbtend: CommandLine, shop: Pa
     assert [line.split()[0] for line in reasons] == [
         one["operation"] for one in dbtend("advise", shop, "--json").json["advice"]
     ]
-    assert "no check found a damaged index" in in_words.out
+    assert "the last full check found no damaged index" in in_words.out
     assert (dbtend("plan", "--needed", shop).out, dbtend("plan", "--needed", shop, "--json").json) == (
         in_words.out,
         {"jobs": []},

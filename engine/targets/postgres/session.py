@@ -163,7 +163,7 @@ class PostgresSession:
         )
         return await planning.plan_needed(self._reader, options, needed)
 
-    async def remarks(self, operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
+    async def remarks(self, operations: Sequence[Operation], past: Past | None = None) -> tuple[str, ...]:
         return offer.remarks(operations)
 
     async def in_the_way(self, operation: Operation) -> str:

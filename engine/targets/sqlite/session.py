@@ -33,6 +33,7 @@ from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 from engine.words import NOT_BEGUN
 
 if TYPE_CHECKING:
+    from engine.advice import Past
     from engine.targets.base import PlannedStep
     from engine.targets.sqlite.system.in_the_way import InTheWay
 
@@ -104,16 +105,24 @@ class SqliteSession(SqliteLook):
         blocks = operation is Operation.CHECK and not self._is_wal
         return blocks and await asyncio.to_thread(company, self._path) is Company.OTHERS
 
-    async def remarks(self, operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
-        if damaged_indexes:
-            there = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
-            damaged_indexes = [name for name in damaged_indexes if name in there]
+    async def remarks(self, operations: Sequence[Operation], past: Past | None = None) -> tuple[str, ...]:
         others = await asyncio.to_thread(in_use, self._path)
         return (
             *self._as_opened,
-            *offer.remarks(operations, damaged_indexes),
+            *await self._on_operations(operations, past),
             *([f"in use: {others}"] if others else []),
         )
+
+    async def _on_operations(self, operations: Sequence[Operation], past: Past | None) -> tuple[str, ...]:
+        if past is None:
+            return offer.remarks(operations)
+        if past.damage is not None:
+            return offer.on_damage(operations, past.damage_found)
+        damaged: list[str] = []
+        if past.damaged_indexes:
+            there = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
+            damaged = [name for name in past.damaged_indexes if name in there]
+        return offer.remarks(operations, damaged)
 
     async def in_the_way(self, operation: Operation) -> str:
         if not offer.OFFERS[operation].writes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.advice import Advice, Level, Past
 from engine.jobs import Operation
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.check_advice import check_advice, days_since
+from engine.targets.sqlite.advising.check_advice import NO_FULL_CHECK, check_advice, days_since
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.statistics_advice import statistics_advice
 from engine.words import ago, counted, listed, size
@@ -17,22 +17,33 @@ if TYPE_CHECKING:
 
 
 def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
-    """Advice on every operation, in the order in which those that are needed are best run.
+    """Advice on every operation, in the order in which those that are needed are best run; none that writes to a file
+    which is damaged itself.
 
     Damaged indexes come first, as VACUUM would copy them as they are; statistics are collected from the packed
     file, and the check looks at what all this has left.
     """
     incremental, vacuum = space_advice(condition, past)
-    return (
+    check = check_advice(condition, past)
+    advice = (
         _reindex(condition, past),
         vacuum,
         incremental,
         *statistics_advice(condition),
         _fts_optimize(condition),
         _checkpoint(condition, after_vacuum=vacuum.is_needed),
-        check_advice(condition, past),
+        check,
         _backup(past),
     )
+    if past.damage is None:
+        return advice
+    return tuple(one if one is check else _not_while_damaged(one, past) for one in advice)
+
+
+def _not_while_damaged(one: Advice, past: Past) -> Advice:
+    """A backup is none either: VACUUM INTO fails on what it cannot read, or copies what is wrong."""
+    reason = f"{past.damage_found}: restore a backup or use .recover first"
+    return Advice(operation=one.operation, level=Level.NONE, reason=reason, facts=one.facts)
 
 
 def _reindex(condition: Condition, past: Past) -> Advice:
@@ -53,11 +64,11 @@ def _reindex(condition: Condition, past: Past) -> Advice:
 def _no_damaged_index(condition: Condition, past: Past) -> str:
     if rebuilt := [name for name in past.rebuilt_indexes if name in condition.indexes]:
         return f"the last check found {counted(len(rebuilt), 'index')} damaged, rebuilt since: {listed(rebuilt)}"
-    if past.checked_at:
-        return "no check found a damaged index"
-    if past.damage is not None or past.broken_rule is not None:
-        return "the last check found no damaged index"
-    return "not checked yet"
+    if past.compared_at is None:
+        return NO_FULL_CHECK
+    if past.damaged_indexes or past.rebuilt_indexes:
+        return "the indexes that the last check found damaged are gone"
+    return "the last full check found no damaged index"
 
 
 def _fts_optimize(condition: Condition) -> Advice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.advice import Advice, Level, Past
 from engine.jobs import CheckLevel, Micros, Operation
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition
 
 
+NO_FULL_CHECK: Final = "no full check on record: only that compares indexes with their tables"
+
+
 def check_advice(condition: Condition, past: Past) -> Advice:
     level, due, reason = _due_check(condition, past)
-    by_hand = past.damage is not None or (past.broken_rule is not None and not past.damaged_indexes)
+    is_up_to_somebody = past.damage is not None or (past.broken_rule is not None and not past.damaged_indexes)
     return Advice(
         operation=Operation.CHECK,
         level=level,
@@ -26,16 +29,17 @@ def check_advice(condition: Condition, past: Past) -> Advice:
             "found": past.damage or past.broken_rule,
         },
         check=due,
-        by_hand=by_hand and _would_say_the_same(condition, past),
+        by_hand=is_up_to_somebody and _would_say_the_same(condition, past),
     )
 
 
 def _would_say_the_same(condition: Condition, past: Past) -> bool:
-    """Whether nobody can have mended what the last check has found, and no other check could find more."""
+    """Whether nobody can have mended what the last check has found, and no other check is to find more first."""
     found = past.found
-    if found is None or not found.is_all or past.now - found.at > thresholds.FULL_CHECK_EVERY:
+    if found is None or _changed_since(found.at, condition):
         return False
-    return not _changed_since(found.at, condition)
+    looked_at = found.at if found.is_all or past.damage is not None else past.compared_at
+    return looked_at is not None and past.now - looked_at <= thresholds.FULL_CHECK_EVERY
 
 
 def _changed_since(at: Micros, condition: Condition) -> bool:
@@ -54,8 +58,10 @@ def _due_check(condition: Condition, past: Past) -> tuple[Level, CheckLevel | No
         return Level.SOON, CheckLevel.FULL, f"{found}: reindex, then check again"
     if past.broken_rule is not None:
         what, them = _broken_rules(past)
-        reason = f"{_found(what, condition, past)}: mend {them}, then check again ({past.broken_rule})"
-        return Level.SOON, CheckLevel.FULL, reason
+        do = f"mend {them}, then check again"
+        if past.compared_at is None and past.found is not None and not past.found.is_all:
+            do = f"mend {them}; {NO_FULL_CHECK}"
+        return Level.SOON, CheckLevel.FULL, f"{_found(what, condition, past)}: {do} ({past.broken_rule})"
     if past.rebuilt_indexes:
         return Level.SOON, CheckLevel.FULL, "to be checked again: the damaged indexes were rebuilt since the last check"
     if full is None and quick is None:
@@ -72,11 +78,14 @@ def _due_check(condition: Condition, past: Past) -> tuple[Level, CheckLevel | No
 
 
 def _found(what: str, condition: Condition, past: Past) -> str:
-    """`found 3 orphans 5 min ago (#12)`."""
+    """`found 3 orphans 5 h ago (#12)`."""
     if past.found is None:
         return f"the last check found {what}"
     since = ", and the database has changed since" if _changed_since(past.found.at, condition) else ""
-    return f"found {what} {_ago(past.found.at, past)} (#{past.found.job}){since}"
+    # Who reads it sees it for some time: of what is minutes old the job tells enough.
+    is_new = past.now - past.found.at < thresholds.HOUR
+    when = "" if is_new else f" {_ago(past.found.at, past)}"
+    return f"found {what}{when} (#{past.found.job}){since}"
 
 
 def _broken_rules(past: Past) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from engine.advice import Advice, Level
 from engine.jobs import Facts, Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.values import frozen
-from engine.words import ago, size
+from engine.words import size
 
 if TYPE_CHECKING:
     from engine.advice import Past
@@ -112,7 +112,7 @@ def _packed_lately(condition: Condition, past: Past) -> str:
     run = past.vacuumed
     if run is None or condition.changed_at is None or condition.changed_at > run.at:
         return ""
-    vacuumed = f"vacuumed {ago((past.now - run.at) / 1e6)} (#{run.job})"
+    vacuumed = f"vacuumed by #{run.job}"
     if condition.log_changed_at is None or condition.log_changed_at <= run.at:
         return f"{vacuumed}, and nothing was written since"
     share, _ = thresholds.VACUUM_SOON

@@ -17,7 +17,7 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.shape import read_tables, set_after
-from engine.targets.sqlite.system.files import changed_at, file_size
+from engine.targets.sqlite.system.files import changed_at, file_size, log_changed_at
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -67,8 +67,9 @@ async def survey(
         leaves, unseen = (
             await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
         )
-    log = path + "-wal"
-    wal_size, *changed = await asyncio.to_thread(lambda: (file_size(log), changed_at(path), changed_at(log)))
+    wal_size, *changed = await asyncio.to_thread(
+        lambda: (file_size(path + "-wal"), changed_at(path), log_changed_at(path))
+    )
     return Condition(
         pages=pages,
         page_size=page_size,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 MB: Final = 1_000_000
-DAY: Final = 86_400 * 1_000_000
+HOUR: Final = 3_600 * 1_000_000
+DAY: Final = 24 * HOUR
 """In microseconds."""
 
 VACUUM_SOON: Final = (0.25, 16 * MB)

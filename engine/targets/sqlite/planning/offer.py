@@ -107,6 +107,13 @@ _ON_DAMAGED_INDEXES: Final[Mapping[Operation, tuple[str, str]]] = {
 }
 
 
+def on_damage(operations: Sequence[Operation], found: str) -> tuple[str, ...]:
+    """Where more than indexes is damaged; `found`: that it was found."""
+    if any(OFFERS[operation].writes for operation in operations):
+        return (f"{found}: writing to a damaged file can make it worse",)
+    return ()
+
+
 def remarks(operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
     """What is odd about doing these operations in this order, with what is known to be damaged."""
     if damaged_indexes:

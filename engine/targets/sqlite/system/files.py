@@ -98,12 +98,24 @@ def last_change(path: str) -> tuple[int, int]:
 def changed_at(path: str) -> Micros | None:
     """When something was last written to the file, or another was put in its place; None where there is none, or
     nothing in it."""
+    # Who restores a copy may give it the time of writing that it had; this one nobody can set.
+    status = _filled(path)
+    return status and status.st_ctime_ns // 1_000
+
+
+def log_changed_at(path: str) -> Micros | None:
+    """When something was last written to the write-ahead log of this database; None where there is nothing in it."""
+    # Each time it is opened by root, SQLite gives it the owner of the database anew, which is no change of the content.
+    status = _filled(path + "-wal")
+    return status and status.st_mtime_ns // 1_000
+
+
+def _filled(path: str) -> os.stat_result | None:
     try:
         status = Path(path).stat()
     except OSError:
         return None
-    # Who restores a copy may give it the time of writing that it had; this one nobody can set.
-    return status.st_ctime_ns // 1_000 if status.st_size else None
+    return status if status.st_size else None
 
 
 def temporary_directory() -> str | None:

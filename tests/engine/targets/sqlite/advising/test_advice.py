@@ -6,20 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from engine.advice import Advice, Found, Level, Past, worst
-from engine.jobs import CheckLevel, Operation
+from engine.advice import Advice, Found, Level, Past, needed, worst
+from engine.jobs import CheckLevel, Operation, Request
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition
-from engine.targets.sqlite.advising.thresholds import DAY, MB
+from engine.targets.sqlite.advising.thresholds import DAY, HOUR, MB
 from tests.building import SQLITE_OPERATIONS
 
 NOW = 1_795_000_000_000_000
 CLEAN = {CheckLevel.FULL: NOW, CheckLevel.QUICK: NOW}
+NOT_COMPARED = "no full check on record: only that compares indexes with their tables"
 HEALTHY = Condition(pages=10_000, page_size=4096, leaves=())
 
 
 def past(**more: object) -> Past:
-    return Past(**{"now": NOW, "checked_at": CLEAN} | more)  # type: ignore[arg-type]
+    return Past(**{"now": NOW, "checked_at": CLEAN, "compared_at": NOW} | more)  # type: ignore[arg-type]
 
 
 def of(operation: Operation, condition: Condition = HEALTHY, known: Past | None = None) -> Advice:
@@ -49,21 +50,24 @@ def test_damaged_indexes_are_to_be_rebuilt_now_and_before_anything_else() -> Non
 def test_without_damage_no_index_needs_to_be_rebuilt() -> None:
     found = of(Operation.REINDEX)
     assert found.level is Level.NONE
-    assert found.reason == "no check found a damaged index; VACUUM already packs indexes"
+    assert found.reason == "the last full check found no damaged index; VACUUM already packs indexes"
 
 
 @pytest.mark.parametrize(
     ("known", "words"),
     [
-        ({}, "not checked yet"),
-        ({"damage": "page 3 is lost"}, "the last check found no damaged index"),
-        ({"broken_rule": "NULL value in a.b"}, "the last check found no damaged index"),
+        ({}, "the last full check found no damaged index"),
+        ({"broken_rule": "NULL value in a.b"}, "the last full check found no damaged index"),
+        ({"compared_at": None}, NOT_COMPARED),
+        ({"compared_at": None, "checked_at": {CheckLevel.QUICK: NOW}}, NOT_COMPARED),
+        ({"compared_at": None, "broken_rule": "NULL value in a.b"}, NOT_COMPARED),
+        ({"damaged_indexes": ("dropped since",)}, "the indexes that the last check found damaged are gone"),
         ({"rebuilt_indexes": ("i", "dropped since")}, "the last check found 1 index damaged, rebuilt since: i"),
     ],
 )
 def test_why_no_index_is_to_be_rebuilt_is_said_as_it_is_known(known: dict[str, object], words: str) -> None:
     condition = replace(HEALTHY, indexes=frozenset({"i"}))
-    found = of(Operation.REINDEX, condition, past(checked_at={}, **known))
+    found = of(Operation.REINDEX, condition, past(**known))
     assert (found.level, found.reason) == (Level.NONE, f"{words}; VACUUM already packs indexes")
 
 
@@ -111,10 +115,28 @@ def test_damage_that_no_reindex_mends_is_said_at_once() -> None:
     assert "Page 12 is never used" in found.reason
 
 
+def test_nothing_that_writes_is_advised_where_more_than_indexes_is_damaged() -> None:
+    condition = Condition(
+        pages=100_000, page_size=4096, free_pages=90_000, is_wal=True, wal_size=500 * MB, leaves=(),
+        indexes=frozenset({"i"}), segments={"mail": 99}, changed_at=AT,
+    )  # fmt: skip
+    damaged = past(checked_at={}, damage="Page 3 is lost", damaged_indexes=("i",), found=FOUND)
+    advice = {one.operation: one for one in advise(condition, damaged)}
+    check = advice.pop(Operation.CHECK)
+    assert (check.level, check.is_needed) == (Level.NOW, False)
+    for one in advice.values():
+        assert (one.level, one.objects, one.gain) == (Level.NONE, (), "")
+        assert one.reason == "the last check found damage (#12): restore a backup or use .recover first"
+    everything = Request(target="sales.db", operations=SQLITE_OPERATIONS)
+    assert needed(everything, [*advice.values(), check]) is None
+    for operation in SQLITE_OPERATIONS:
+        assert needed(replace(everything, operations=(operation,)), [*advice.values(), check]) is None
+
+
 def test_a_rebuilt_index_is_to_be_checked() -> None:
     found = of(Operation.CHECK, known=past(damaged_indexes=("i",), found=FOUND))
     assert (found.level, found.check, found.is_needed) == (Level.SOON, CheckLevel.FULL, True)
-    assert found.reason == "found 1 index damaged 5 min ago (#12): reindex, then check again"
+    assert found.reason == "found 1 index damaged (#12): reindex, then check again"
 
 
 AT = NOW - 5 * 60_000_000
@@ -129,17 +151,17 @@ UNCHANGED = replace(HEALTHY, changed_at=AT)
         (
             {"broken_rule": ORPHANS},
             Level.SOON,
-            f"found 3 orphans 5 min ago (#12): mend them, then check again ({ORPHANS})",
+            f"found 3 orphans (#12): mend them, then check again ({ORPHANS})",
         ),
         (
             {"broken_rule": "NULL value in a.b", "found": replace(FOUND, findings=1, orphans=0)},
             Level.SOON,
-            "found 1 broken rule 5 min ago (#12): mend it, then check again (NULL value in a.b)",
+            "found 1 broken rule (#12): mend it, then check again (NULL value in a.b)",
         ),
         (
             {"damage": "Page 3 is lost"},
             Level.NOW,
-            "found damage 5 min ago (#12): restore a backup or use .recover, then check again (Page 3 is lost)",
+            "found damage (#12): restore a backup or use .recover, then check again (Page 3 is lost)",
         ),
     ],
 )
@@ -154,6 +176,34 @@ def test_what_was_found_is_to_be_put_right_before_the_same_check_says_the_same(
 
 
 @pytest.mark.parametrize(
+    ("damage", "known", "by_hand"),
+    [
+        ({"damage": "Page 3 is lost"}, {"compared_at": None}, True),
+        ({"broken_rule": ORPHANS}, {"compared_at": None}, False),
+        ({"broken_rule": ORPHANS}, {"compared_at": NOW - 30 * DAY}, True),
+        ({"broken_rule": ORPHANS}, {"compared_at": NOW - 31 * DAY}, False),
+    ],
+)
+def test_after_a_check_that_was_not_full_a_full_one_is_due_where_it_is_due_anyway(
+    damage: dict[str, object], known: dict[str, object], *, by_hand: bool
+) -> None:
+    found = of(Operation.CHECK, UNCHANGED, past(found=replace(FOUND, is_all=False), **damage | known))
+    assert found.by_hand is by_hand
+
+
+def test_why_a_full_check_is_due_while_what_a_quick_one_found_is_not_mended() -> None:
+    quick = past(checked_at={}, compared_at=None, broken_rule=ORPHANS, found=replace(FOUND, is_all=False))
+    found = of(Operation.CHECK, UNCHANGED, quick)
+    assert (found.level, found.check, found.is_needed) == (Level.SOON, CheckLevel.FULL, True)
+    assert found.reason == f"found 3 orphans (#12): mend them; {NOT_COMPARED} ({ORPHANS})"
+
+
+def test_how_long_ago_something_was_found_is_told_where_it_is_some_time() -> None:
+    later = past(now=AT + 3 * HOUR, broken_rule=ORPHANS, found=FOUND)
+    assert of(Operation.CHECK, UNCHANGED, later).reason.startswith("found 3 orphans 3 h ago (#12): mend them")
+
+
+@pytest.mark.parametrize(
     ("condition", "known"),
     [
         (replace(HEALTHY, changed_at=AT + 1), FOUND),
@@ -164,7 +214,7 @@ def test_what_was_found_is_to_be_put_right_before_the_same_check_says_the_same(
     ids=["changed", "its log changed", "not all was looked at", "long ago"],
 )
 def test_a_check_that_may_say_something_else_is_needed(condition: Condition, known: Found) -> None:
-    found = of(Operation.CHECK, condition, past(checked_at={}, broken_rule=ORPHANS, found=known))
+    found = of(Operation.CHECK, condition, past(checked_at={}, compared_at=None, broken_rule=ORPHANS, found=known))
     assert (found.level, found.check, found.is_needed) == (Level.SOON, CheckLevel.FULL, True)
     changed = "and the database has changed since" in found.reason
     assert changed is (known == FOUND) or known.at < AT

@@ -188,7 +188,7 @@ def vacuumed(log: int = 0, **more: int) -> Condition:
 def test_after_a_vacuum_of_ours_what_nobody_has_written_since_is_packed() -> None:
     after = Past(now=END + 2 * MINUTE, vacuumed=Run(42, END))
     _, vacuum = space_advice(vacuumed(), after)
-    assert (vacuum.level, vacuum.reason) == (Level.NONE, "vacuumed 2 min ago (#42), and nothing was written since")
+    assert (vacuum.level, vacuum.reason) == (Level.NONE, "vacuumed by #42, and nothing was written since")
     _, vacuum = space_advice(vacuumed(changed_at=END + 1), after)
     assert vacuum.level is Level.UNKNOWN
     assert space_advice(vacuumed(), NEVER)[1].level is Level.UNKNOWN
@@ -198,10 +198,10 @@ def test_a_log_bounds_what_was_changed_since_a_vacuum() -> None:
     after = Past(now=END, vacuumed=Run(42, END))
     _, vacuum = space_advice(vacuumed(log=5 * MB), after)
     assert vacuum.level is Level.NONE
-    assert vacuum.reason == "vacuumed a moment ago (#42), and at most 5.00 MB were written since"
+    assert vacuum.reason == "vacuumed by #42, and at most 5.00 MB were written since"
     assert space_advice(vacuumed(log=25 * MB), after)[1].level is Level.UNKNOWN
     _, vacuum = space_advice(vacuumed(log=25 * MB, log_changed_at=END), after)
-    assert vacuum.reason == "vacuumed a moment ago (#42), and nothing was written since"
+    assert vacuum.reason == "vacuumed by #42, and nothing was written since"
 
 
 def test_free_pages_are_told_whatever_was_vacuumed() -> None:
