@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine import OperationPlan, Plan, Verdict
+from engine.errors import DbtendError, TargetBusyError
+from tui.keymap import with_keys
 from tui.planned import StepNotes, extent, step_notes, unusual, verdict, whole_extent
 from tui.text import plain
 from tui.views.header import facts_in_words
 from tui.views.line import Line, Role, line, named, wrapped
 
+_LONGER = (
+    "How long it waits for a lock is lock_timeout in the config file, of the target or in [defaults]: "
+    "a longer one holds from the next start on."
+)
 _ROLES = {Verdict.OK: Role.COMPLETED, Verdict.WARN: Role.WARNING, Verdict.REFUSE: Role.FAILED}
 
 
@@ -23,6 +31,14 @@ def plan_document(plan: Plan, name: str, width: int) -> list[Line]:
     for number, operation in enumerate(plan.operations, 1):
         lines += [line(), *_planned_operation(number, operation, width)]
     return lines
+
+
+def what_to_do(errors: Sequence[DbtendError], width: int) -> list[Line]:
+    """Where there are no plans because of these."""
+    again = "Press {look-again} to look again." if errors else ""
+    if any(isinstance(error, TargetBusyError) for error in errors):
+        again += f" {_LONGER}"
+    return wrapped(with_keys(again), width) if again else []
 
 
 def _planned_operation(number: int, operation: OperationPlan, width: int) -> list[Line]:
