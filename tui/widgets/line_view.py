@@ -164,6 +164,11 @@ class LineView(ScrollView, can_focus=True):
             self.border_title = title
         return self.subtitled(subtitle)
 
+    @property
+    def subtitle_room(self) -> int:
+        """Cells that the lower border has for a text, between its corners and the blanks that Textual puts there."""
+        return max(self.outer_size.width - 6, 0)
+
     def subtitled(self, text: str) -> Self:
         """The same view with this text, which may be untrusted, in the lower border."""
         if text != self._subtitle:

@@ -31,6 +31,8 @@ async def test_what_blocks_everyone_in_production_is_run_once_its_name_was_typed
         assert console.lines("#text")[:2] == ["Run this on sales.db [PROD]?", "PROD: vacuum blocks everyone meanwhile."]
         await console.press(*"app.db", "enter")
         assert console.lines("#said") == ["That is not sales.db; nothing was done."]
+        await console.press("s")
+        assert console.lines("#said") == [""]
         await console.press("escape")
         assert console.screen_name == "PlanScreen"
         assert console.message == "Nothing was done."
