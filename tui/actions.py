@@ -92,6 +92,7 @@ ACTIONS: Final = (
     Action("find-next", Place.PAGE, "n", "find_next(1)", "next", "To the next place where it stands"),
     Action("find-previous", Place.PAGE, "N", "find_next(-1)", "previous", "To the one before"),
     Action("submit", Place.PLAN, "enter", "submit", "run exactly this", "Run exactly what is shown"),
+    Action("look-again", Place.PLAN, "a", "look", "look again", "Plan it anew, as things are now"),
     Action("save", Place.FORM, "enter", "save", "save", "Save what is filled in"),
     Action("tick", Place.FORM, "space", "screen.tick", "choose", "Take the operation under the cursor in or out"),
     Action("test-form", Place.FORM, "ctrl+t,T", "test", "test", "Test the connection, before anything is saved"),

@@ -55,7 +55,8 @@ def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
     said = [line.text for line in shown]
     assert said[2:6] == ["b [PROD]  left out", "  b: there is no such file", "c  left out", "  nothing is needed"]
     assert (" [PROD]", Role.LABEL) in shown[2].spans
-    assert "a" in said[8].split()
+    assert said[6] == "Press a to look again."
+    assert "a" in said[9].split()
     assert "warnings" not in " ".join(texts(gone, well))
 
 

@@ -204,7 +204,7 @@ class MainScreen(TargetActions):
             if state is not None and isinstance(state.error, PasswordNeededError):
                 self.ask_for_password_of(state.entry, state.error)
             else:
-                self.say(nothing_to_run(state), Role.WARNING)
+                self.say(nothing_to_run(state, is_being_built=bool(self._being_built)), Role.WARNING)
             return
 
         state = self._board.states[number]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual.worker import Worker
+
 from engine import Advice, Plan, Request
 from engine.errors import DbtendError
 from tui.screens.submitting import Ready, SubmittingScreen
 from tui.target_names import TargetName
 from tui.views.line import Line, Role, wrapped
-from tui.views.plan_document import plan_document
+from tui.views.plan_document import plan_document, what_to_do
 
 
 class PlanScreen(SubmittingScreen):
@@ -26,8 +28,9 @@ class PlanScreen(SubmittingScreen):
         self._plan: Plan | None = None
         self._error: DbtendError | None = None
 
-    def on_mount(self) -> None:
-        self.run_worker(self._load())
+    def plan(self) -> None:
+        self._plan = self._error = None
+        _: Worker[None] = self.run_worker(self._load, exclusive=True)
 
     async def _load(self) -> None:
         try:
@@ -38,7 +41,7 @@ class PlanScreen(SubmittingScreen):
 
     def document(self, width: int) -> list[Line]:
         if self._error is not None:
-            return wrapped(str(self._error), width, Role.FAILED)
+            return [*wrapped(str(self._error), width, Role.FAILED), *what_to_do([self._error], width)]
         if self._plan is None:
             return wrapped(f"Looking at {self._target_name} ...", width, Role.DIM)
         return plan_document(self._plan, self._target_name, width)

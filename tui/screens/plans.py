@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from textual.worker import Worker
+
 from engine.errors import DbtendError
 from tui.screens.submitting import Ready, SubmittingScreen
 from tui.views.line import Line
@@ -18,10 +20,12 @@ class PlansScreen(SubmittingScreen):
 
     def __init__(self, wanted: Sequence[Wanted]) -> None:
         super().__init__()
-        self._looked = [Looked(one) for one in wanted]
+        self._wanted = wanted
+        self._looked: list[Looked] = []
 
-    def on_mount(self) -> None:
-        self.run_worker(self._load())
+    def plan(self) -> None:
+        self._looked = [Looked(one) for one in self._wanted]
+        _: Worker[None] = self.run_worker(self._load, exclusive=True)
 
     async def _load(self) -> None:
         for number, one in enumerate(self._looked):

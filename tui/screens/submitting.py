@@ -42,8 +42,19 @@ class SubmittingScreen(PageScreen[list[Request]]):
     Where the risk asks for it, enter is not enough: what is to be maintained must be typed.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings("submit")
-    FOOTER = (*TYPING, "submit", *ON_A_PAGE)
+    BINDINGS: ClassVar[list[BindingType]] = bindings("submit", "look-again")
+    FOOTER = (*TYPING, "submit", "look-again", *ON_A_PAGE)
+
+    def on_mount(self) -> None:
+        self.plan()
+
+    def plan(self) -> None:
+        """Find out what would run, and show it."""
+        raise NotImplementedError
+
+    def action_look(self) -> None:
+        self.plan()
+        self.refresh_page()
 
     @property
     def ready(self) -> Sequence[Ready]:

@@ -54,10 +54,17 @@ class TypedConfirmScreen(ModalScreen[bool]):
             self.dismiss(True)
         elif typed:
             message.input.clear()
-            said = self.query_one("#said", Page)
-            lines = wrapped(f"That is not {self._word}; nothing was done.", WIDTH, Role.WARNING)
-            said.styles.height = len(lines)
-            said.show(lines)
+            self._say(wrapped(f"That is not {self._word}; nothing was done.", WIDTH, Role.WARNING))
+
+    @on(Input.Changed)
+    def _begin_anew(self, message: Input.Changed) -> None:
+        if message.value:
+            self._say([Line()])
+
+    def _say(self, lines: list[Line]) -> None:
+        said = self.query_one("#said", Page)
+        said.styles.height = len(lines)
+        said.show(lines)
 
     def action_leave(self) -> None:
         self.dismiss(False)

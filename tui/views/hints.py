@@ -60,11 +60,17 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
     ]
 
 
-def nothing_to_run(state: TargetState | None) -> str:
-    """Why there is no plan to show."""
-    if state is not None and isinstance(state.error, TargetBusyError):
+def nothing_to_run(state: TargetState | None, *, is_being_built: bool) -> str:
+    """Why there is no plan to show; `is_being_built`: a sample is."""
+    if state is None:
+        if is_being_built:
+            return "Nothing to run yet: the sample database is being built."
+        return with_keys("Nothing to run: there is no database yet. {add} adds one.")
+    if isinstance(state.error, TargetBusyError):
         return f"{plain(state.entry.name)} is locked: it is looked at again by itself, until it is free."
-    return "Nothing to run: choose a target that can be opened, and at least one operation."
+    if state.info is None:
+        return f"Nothing to run: {plain(state.entry.name)} cannot be opened. Choose another target."
+    return with_keys("Nothing to run: choose an operation in Operations ({pane-2}) with {choose}.")
 
 
 def why_nothing(state: TargetState) -> str:

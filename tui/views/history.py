@@ -18,6 +18,8 @@ NAME_MOST: Final = ((130, 40), (100, 24), (0, 16))
 OPERATIONS_MOST: Final = 32
 """Cells of the four that are usual."""
 PINNED: Final = "pinned"
+PIN: Final = "*"
+"""The same where there is no room for the word."""
 GAP: Final = 2
 
 
@@ -63,20 +65,18 @@ def columns(number: int, names: int, width: int) -> Columns:
 
 def history_row(parent: ParentJob, name: str, has: Columns, *, now: int) -> Line:
     """Number, time, target, operations, status, duration and effect, as far as there are columns for them."""
-    spans: list[Span] = [(fit(f"#{parent.id}", has.number), Role.DIM)]
+    pin = PIN if parent.pinned and not has.effect else ""
+    spans: list[Span] = [(fit(f"#{parent.id}", has.number), Role.DIM), (fit(pin, GAP), Role.STRONG)]
     if has.when:
-        spans += [_GAP, (_when(parent.created_at, now, has.when), Role.DIM)]
-    spans += [_GAP, *named_column(name, has.name)]
-    pinned = PINNED if parent.pinned else ""
+        spans += [(_when(parent.created_at, now, has.when), Role.DIM), _GAP]
+    spans += named_column(name, has.name)
     if has.operations:
-        room = has.operations if has.effect or not pinned else has.operations - len(pinned) - 1
-        spans += [_GAP, (fit(operations(parent, room), room), Role.DIM)]
-        spans += [(f" {pinned}", Role.STRONG)] if room < has.operations else []
+        spans += [_GAP, (fit(operations(parent, has.operations), has.operations), Role.DIM)]
     spans += [_GAP, status_span(parent)]
     if has.took:
         spans += [_GAP, (right(time_taken(parent, now), has.took), Role.DIM)]
     if has.effect:
-        pinned += "  " * bool(pinned)
+        pinned = f"{PINNED}  " if parent.pinned else ""
         room = has.effect - len(pinned)
         spans += [_GAP, (pinned, Role.STRONG), (fit(_effect(parent, room), room), Role.TEXT)]
     return Line(tuple(spans), JobId(parent.id))

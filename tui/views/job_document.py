@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step, Trend
 from tui.effects import effect, findings, is_finding, only_found, step_effect, steps_taken, tells_a_finding
 from tui.facts import number
-from tui.text import GLYPH, counted, local_time, plain, precise_duration
+from tui.text import GLYPH, cells, counted, local_time, plain, precise_duration
 from tui.views.detail import before_and_after, how_far
-from tui.views.line import Line, Role, line, named, wrapped
+from tui.views.line import Line, Role, Span, line, named, wrapped
 from tui.views.remarks import how_it_ended, remarks
 from tui.views.status import operations, status_span, time_taken, warnings
 from tui.views.times import moment, times
@@ -38,15 +38,10 @@ def child_start(lines: list[Line], ordinal: int) -> int:
 def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
     running = child.status is Status.RUNNING
     did = how_far(child, now) if running else [effect(child) or steps_taken(child)]
-    said = "  ".join(part for part in (time_taken(child, now), *did) if part)
+    said: list[Span] = [(part, Role.TEXT) for part in (time_taken(child, now), *did) if part]
+    said += [(warnings(child), Role.WARNING)] if child.warnings else []
     lines = [
-        line(
-            (f".{child.ordinal} {child.operation.value}  ", Role.HEADING),
-            status_span(child, 13),
-            said,
-            (f"  {warnings(child)}" if child.warnings else "", Role.WARNING),
-            key=child.ordinal,
-        ),
+        *_heading(child, said, width),
         *remarks(parent, child, width, indent=4, told=only_found(child)),
     ]
     for warning in child.warnings:
@@ -61,6 +56,20 @@ def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Lin
             lines += wrapped(_attempt(child, attempts[attempt], parent.created_at), width, Role.DIM, indent=4)
         lines += _steps_and_log(child, attempt, now, width)
     return lines
+
+
+def _heading(child: ChildJob, said: list[Span], width: int) -> list[Line]:
+    """The operation and its status, and beside them what there is room for; what has none stands below."""
+    spans: list[Span] = [(f".{child.ordinal} {child.operation.value}  ", Role.HEADING), status_span(child, 13)]
+    room = width - sum(cells(text) for text, _ in spans)
+    beside = 0
+    while beside < len(said) and cells(said[beside][0]) <= room:
+        text, role = said[beside]
+        spans += [("  " if beside else "", Role.TEXT), (text, role)]
+        room -= cells(text) + 2
+        beside += 1
+    below = [row for text, role in said[beside:] for row in wrapped(text, width, role, indent=4)]
+    return [line(*spans, key=child.ordinal), *below]
 
 
 def _findings(child: ChildJob, width: int) -> list[Line]:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from engine import OperationPlan, Plan, Verdict
-from tui.planned import StepNotes, extent, step_notes, unusual, verdict, whole_extent
-from tui.text import plain
-from tui.views.header import facts_in_words
-from tui.views.line import Line, Role, line, named, wrapped
+from collections.abc import Sequence
 
+from engine import OperationPlan, Plan, Verdict
+from engine.errors import DbtendError, TargetBusyError
+from tui.keymap import with_keys
+from tui.planned import StepNotes, extent, step_notes, unusual, verdict, whole_extent
+from tui.text import cells, plain
+from tui.views.header import facts_in_words
+from tui.views.line import Line, Role, Span, line, named, wrapped
+
+_LONGER = (
+    "How long it waits for a lock is lock_timeout in the config file, of the target or in [defaults]: "
+    "a longer one holds from the next start on."
+)
 _ROLES = {Verdict.OK: Role.COMPLETED, Verdict.WARN: Role.WARNING, Verdict.REFUSE: Role.FAILED}
 
 
 def plan_document(plan: Plan, name: str, width: int) -> list[Line]:
     """Every command that would run, in order, with why, whom it blocks, what it needs and what a cancel leaves."""
     lines = [
-        line(*named(name), ("  " + "  ".join(map(plain, facts_in_words(plan.before))), Role.DIM)),
+        line(*_name_and_facts(plan, name, width)),
         *wrapped(f"{whole_extent(plan.operations)}; nothing has run yet.", width),
     ]
     lines += wrapped(f"options: {plain(how)}", width, Role.DIM) if (how := unusual(plan)) else []
@@ -23,6 +31,26 @@ def plan_document(plan: Plan, name: str, width: int) -> list[Line]:
     for number, operation in enumerate(plan.operations, 1):
         lines += [line(), *_planned_operation(number, operation, width)]
     return lines
+
+
+def _name_and_facts(plan: Plan, name: str, width: int) -> list[Span]:
+    """As many facts as there is room for, each whole."""
+    spans: list[Span] = [*named(name, width)]
+    room = width - sum(cells(text) for text, _ in spans)
+    for fact in facts_in_words(plan.before):
+        said = f"  {plain(fact)}"
+        if (room := room - cells(said)) < 0:
+            break
+        spans.append((said, Role.DIM))
+    return spans
+
+
+def what_to_do(errors: Sequence[DbtendError], width: int) -> list[Line]:
+    """Where there are no plans because of these."""
+    again = "Press {look-again} to look again." if errors else ""
+    if any(isinstance(error, TargetBusyError) for error in errors):
+        again += f" {_LONGER}"
+    return wrapped(with_keys(again), width) if again else []
 
 
 def _planned_operation(number: int, operation: OperationPlan, width: int) -> list[Line]:

@@ -11,7 +11,7 @@ from tui.planned import duration_in_all
 from tui.target_names import TargetName
 from tui.text import counted, size
 from tui.views.line import Line, Role, line, named, wrapped
-from tui.views.plan_document import plan_document
+from tui.views.plan_document import plan_document, what_to_do
 
 _WORDS = {
     Verdict.OK: ("no warnings", Role.COMPLETED),
@@ -61,6 +61,7 @@ def plans_document(looked: Sequence[Looked], width: int) -> list[Line]:
             (name, *label) = named(one.wanted.name)
             lines += [line(name, *label, ("  left out", Role.WARNING))]
             lines += wrapped(one.why_not, width, Role.FAILED if one.error else Role.DIM, indent=2)
+    lines += what_to_do([one.error for one in looked if one.error is not None], width)
     for one in looked:
         if one.is_open:
             lines += [line(), *wrapped(f"Looking at {one.wanted.name} ...", width, Role.DIM)]

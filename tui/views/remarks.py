@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
-from engine.jobs import FINISHING
+from engine.jobs import CANNOT_STOP, FINISHING, WAITING
 from engine.words import NOT_BEGUN
 from tui.effects import found_damage, remedy
 from tui.force import was_ended_by_force
@@ -31,7 +31,7 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
     role = Role.CANCELLED if child.status is Status.CANCELLED else Role.FAILED
     role = Role.DIM if child.reason is Reason.NOT_NEEDED else role
     lines = wrapped(error_of(parent, child), width, role, indent=indent) if child.error and not told else []
-    lines += _waits(child, width, indent)
+    lines += _waits(parent, child, width, indent)
     if is_cancelling(child) or (child.recovering and not child.status.is_final):
         lines += wrapped(_cancelling(parent, child), width, Role.CANCELLED, indent=indent)
     elif child.cancel_requested_at is not None and child.status in {Status.COMPLETED, Status.FAILED}:
@@ -79,9 +79,15 @@ def in_the_pane(child: ChildJob) -> str:
     return WHAT_TO_DO.get(child.reason, "") if child.reason else ""
 
 
-def _waits(child: ChildJob, width: int, indent: int) -> list[Line]:
+def _waits(parent: ParentJob, child: ChildJob, width: int, indent: int) -> list[Line]:
+    if not is_waiting(child):
+        return []
     said = child.progress.phase or ""
-    return wrapped(f"{said[:1].upper()}{said[1:]}", width, Role.WARNING, indent=indent) if is_waiting(child) else []
+    lines = wrapped(f"{said[:1].upper()}{said[1:]}", width, Role.WARNING, indent=indent)
+    if said.startswith(WAITING):
+        limit = f"Its lock timeout is {parent.request.options.lock_timeout:g} s."
+        lines += wrapped(limit, width, Role.DIM, indent=indent)
+    return lines
 
 
 def _cancelling(parent: ParentJob, child: ChildJob) -> str:
@@ -91,8 +97,8 @@ def _cancelling(parent: ParentJob, child: ChildJob) -> str:
     if child.recovering:
         return f"{lost} What it left unfinished is undone, and the database is checked for damage."
     by_force = with_keys("Press {cancel} again to end it by force.")
-    if child.progress.phase == FINISHING:
-        return f"Cancelling ({FINISHING}): it will probably complete. {by_force}"
+    if child.progress.phase in CANNOT_STOP:
+        return f"Cancelling ({FINISHING}): it will complete. {by_force}"
     if _was_stopped_by_limit(parent, child):
         return f"The time limit has passed: it ends as soon as that is safe for the data. {by_force}"
     return f"Asked to stop: it ends as soon as that is safe for the data. {by_force}"

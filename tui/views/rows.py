@@ -87,12 +87,18 @@ def _with_mark(row: Line) -> Line:
     return marked(row, NUMBER_WIDTH - 1 if is_child else 1)
 
 
-def summary(parents: Iterable[ParentJob]) -> str:
-    """How many jobs there are of each status, those that need an eye first: `2 running, 1 failed, 12 completed`."""
+def summary(parents: Iterable[ParentJob], width: int) -> str:
+    """How many jobs there are of each status, those that need an eye first: `2 running, 1 failed, 12 completed`.
+
+    What has no room is left out.
+    """
     seen = Counter(parent.status for parent in parents)
     order = (Status.RUNNING, Status.PENDING, Status.FAILED, Status.CANCELLED, Status.COMPLETED)
     words = {Status.PENDING: "waiting"}
-    return ", ".join(f"{seen[status]} {words.get(status, status.value)}" for status in order if seen[status])
+    said = [f"{seen[status]} {words.get(status, status.value)}" for status in order if seen[status]]
+    while said and len(", ".join(said)) > width:
+        said.pop()
+    return ", ".join(said)
 
 
 def children_to_show(parent: ParentJob) -> tuple[ChildJob, ...]:
@@ -180,12 +186,12 @@ def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...
         role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
         return ((fit(what_happened(child, target, room), room), role),)
     progress = child.progress
-    if is_cancelling(child) and progress.phase == FINISHING:
+    if is_cancelling(child) and progress.phase in CANNOT_STOP:
         return _finishing(child, now, room)
     if child.recovering:
         return ((fit("looks for damage" if room >= 16 else "being checked", room), Role.CANCELLED),)
     if is_cancelling(child):
-        return _stopping(child, now, room)
+        return _stopping(child, room)
     if is_waiting(child) and room < WAITS_BESIDE:
         return ((fit(_waits_for(progress, room), room), Role.WARNING),)
     again = f"  attempt {child.attempt}" if child.attempt > 1 else ""
@@ -213,13 +219,12 @@ def _finishing(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
     return ((fit("(finishing)", room), Role.CANCELLED),)
 
 
-def _stopping(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
+def _stopping(child: ChildJob, room: int) -> tuple[Span, ...]:
     """That it was asked to stop, and how far it is: beside the words, or behind the beginning of them."""
     said = "asked to stop"
     if room >= 30:
         rest = room - len(said) - 2
-        goes_on = child.progress.phase in CANNOT_STOP
-        return ((f"{said}  ", Role.CANCELLED), *(_how_far(child, now, rest) if goes_on else _measured(child, rest)))
+        return ((f"{said}  ", Role.CANCELLED), *_measured(child, rest))
     share = f" {percent(child.progress.fraction)}" if child.progress.fraction is not None else ""
     if len(said) + len(share) > room:
         said = "stopping"

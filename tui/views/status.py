@@ -89,11 +89,17 @@ def warnings(child: ChildJob) -> str:
 
 
 def operations(parent: ParentJob, width: int | None = None) -> str:
-    """`vacuum analyze`; where `width` cells are all there is, as many as fit, and how many more: `vacuum +3`."""
+    """`vacuum analyze`; where `width` cells are all there is, as many as fit, and how many more: `vacuum +3`.
+
+    Of a job that failed those that failed are named first then.
+    """
     names = [operation.value for operation in parent.request.operations]
     whole = " ".join(names)
     if width is None or len(whole) <= width:
         return whole
+    if parent.status is Status.FAILED:
+        failed = {child.operation.value for child in parent.children if child.status is Status.FAILED}
+        names.sort(key=lambda name: name not in failed)
     shorter = (" ".join([*names[:shown], f"+{len(names) - shown}"]) for shown in range(len(names) - 1, 0, -1))
     return next((said for said in shorter if len(said) <= width), shortened(names[0], width))
 

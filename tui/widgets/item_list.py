@@ -96,9 +96,13 @@ class ItemList(LineView):
             if at < len(self._lines):
                 for number in range(self._first_line_of_item(at), self._last_line_of_item(at) + 1):
                     self.refresh_line(number)
-        self.show_line(self._last_line_of_item(new))
-        self.show_line(new)
+        self.show_cursor()
         self.post_message(self.CursorMoved(self))
+
+    def show_cursor(self) -> None:
+        if self.HAS_CURSOR and self._lines:
+            self.show_line(self._last_line_of_item(self.cursor))
+        super().show_cursor()
 
     def on_focus(self) -> None:
         self._refresh_item()

@@ -136,7 +136,7 @@ class JobTree(ItemList):
         hint = no_jobs(self.columns, read_only=self._read_only, has_target=self._has_target) if self._loaded else []
         self.show(rows or hint)
         marks = f"{len(self.marks)} marked, " if self.marks else ""
-        self.subtitled(marks + summary(self._parents.values()))
+        self.subtitled((marks + summary(self._parents.values(), self.subtitle_room - len(marks))).removesuffix(", "))
 
     @property
     def marked_jobs(self) -> list[tuple[ParentJob, JobId]]:

@@ -103,8 +103,13 @@ class LineView(ScrollView, can_focus=True):
     def watch_cursor(self, old: int, new: int) -> None:
         self.refresh_line(old)
         self.refresh_line(new)
-        self.show_line(new)
+        self.show_cursor()
         self.post_message(self.CursorMoved(self))
+
+    def show_cursor(self) -> None:
+        """Have what the cursor is on in view."""
+        if self.HAS_CURSOR:
+            self.show_line(self.cursor)
 
     def show_line(self, index: int) -> None:
         """Scroll as little as needed to have a line in view."""
@@ -138,6 +143,9 @@ class LineView(ScrollView, can_focus=True):
     def on_blur(self) -> None:
         self.refresh_line(self.cursor)
 
+    def on_resize(self, event: events.Resize) -> None:
+        self.show_cursor()
+
     def on_hide(self, event: events.Hide) -> None:
         self._focus_when_shown = self.has_focus
 
@@ -155,6 +163,11 @@ class LineView(ScrollView, can_focus=True):
         if title != self.border_title:
             self.border_title = title
         return self.subtitled(subtitle)
+
+    @property
+    def subtitle_room(self) -> int:
+        """Cells that the lower border has for a text, between its corners and the blanks that Textual puts there."""
+        return max(self.outer_size.width - 6, 0)
 
     def subtitled(self, text: str) -> Self:
         """The same view with this text, which may be untrusted, in the lower border."""

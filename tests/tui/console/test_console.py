@@ -96,7 +96,7 @@ async def test_nothing_chosen_is_said_and_not_run(sales: Path, clock: Clock) -> 
     async with open_console(STORE, entry(operations=(Operation.VACUUM,)), clock=clock) as console:
         await console.press("2", "space", "r")
         assert console.screen_name == "MainScreen"
-        assert console.message.startswith("Nothing to run")
+        assert console.message == "Nothing to run: choose an operation in Operations (2) with space."
         assert "r run" not in console.text("#footer")
         await console.press("down")
         assert not console.app.screen.query_one("#message").display
@@ -315,7 +315,7 @@ async def test_a_broken_target_leaves_the_others_usable(sales: Path, clock: Cloc
     async with open_console(STORE, entry("noise.db"), entry(), clock=clock) as console:
         assert "× no access" in console.lines("#targets")[0]
         await console.press("r")
-        assert console.message.startswith("Nothing to run")
+        assert console.message == "Nothing to run: noise.db cannot be opened. Choose another target."
         await console.press("1", "down", "r")
         assert console.screen_name == "PlanScreen"
 

@@ -8,14 +8,14 @@ import pytest
 from rich.cells import cell_len
 
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
-from engine.jobs import FINISHING, parent_status
+from engine.jobs import FINISHING, WAITING, WRITING_BACK, parent_status
 from tests.building import SQLITE_OPERATIONS
 from tui.target_names import TargetName
 from tui.views.detail import detail_lines
 from tui.views.history import columns, history_row
 from tui.views.job_document import job_document
 from tui.views.line import Role
-from tui.views.rows import FoldedKey, child_row, children_to_show, tree_rows
+from tui.views.rows import FoldedKey, child_row, children_to_show, summary, tree_rows
 from tui.views.status import operations
 
 SECOND = 1_000_000
@@ -248,7 +248,7 @@ def test_a_row_of_the_history_keeps_its_columns_where_a_job_is_pinned(width: int
     ]
     assert [cell_len(row) for row in rows] == [width, width]
     assert [row.index("✓") for row in rows] == [rows[0].index("✓")] * 2
-    assert "pinned" in rows[1]
+    assert "pinned" in rows[1] or "*" in rows[1]
 
 
 def test_the_row_of_a_check_says_how_much_it_found_rather_than_what_first() -> None:
@@ -521,3 +521,54 @@ def test_dates_of_another_day_fit_into_one_line_as_well() -> None:
     job = replace(parent(over(1)), started_at=NOW - 86_500 * SECOND, finished_at=NOW - 86_400 * SECOND, pinned=True)
     assert about(job)[-1] == "began 2026-11-17 11:05:00  ended 11:06:40"
     assert about(job, width=60)[-1] == "began 2026-11-17 11:05:00  ended 11:06:40  pinned"
+
+
+@pytest.mark.parametrize("width", [86, 52])
+def test_what_writes_back_says_at_once_that_it_cannot_be_stopped(width: int) -> None:
+    child = replace(RUNNING, cancel_requested_at=NOW, progress=Progress(fraction=0.45, phase=WRITING_BACK))
+    row = child_row(child, TARGET, now=NOW, width=width).text
+    assert "stop" not in row
+    said = " ".join(line.text for line in detail_lines(parent(child), child.id, "sales", now=NOW, width=200))
+    assert "Asked to stop" not in said
+    assert "it will complete" in said
+
+
+def test_a_job_that_failed_names_first_what_failed() -> None:
+    checked = over(4, Status.FAILED, operation=Operation.OPTIMIZE, reason=Reason.OPERATION_ERROR, error="no")
+    failed = parent(over(1, operation=Operation.VACUUM), checked)
+    more = f"+{len(SQLITE_OPERATIONS) - 1}"
+    assert operations(failed, 12) == f"optimize {more}"
+    assert operations(failed).startswith("vacuum analyze")
+    assert operations(parent(over(1, operation=Operation.VACUUM)), 12) == f"vacuum {more}"
+
+
+@pytest.mark.parametrize("width", [58, 75])
+def test_a_pin_takes_no_room_from_the_operations(width: int) -> None:
+    rows = [
+        history_row(replace(parent(over(1)), pinned=pinned), "sales.db", columns(5, 8, width), now=NOW).text
+        for pinned in (False, True)
+    ]
+    assert rows[1].replace("*", " ") == rows[0]
+    assert "*" in rows[1]
+
+
+@pytest.mark.parametrize("width", range(50, 90))
+def test_the_page_of_a_job_says_what_an_operation_did_whole(width: int) -> None:
+    facts = {"size": 544_000_000}, {"size": 371_000_000}
+    child = over(1, operation=Operation.VACUUM, before=facts[0], after=facts[1], warnings=("one",))
+    lines = job_document(parent(child), "sales", now=NOW, width=width)
+    assert all(cell_len(line.text) <= width for line in lines)
+    assert "544 MB -> 371 MB, 173 MB back" in " ".join(line.text for line in lines)
+
+
+def test_how_many_jobs_there_are_is_left_out_rather_than_cut() -> None:
+    jobs = [parent(RUNNING), *[parent(over(1))] * 7]
+    assert summary(jobs, 22) == "1 running, 7 completed"
+    assert summary(jobs, 21) == "1 running"
+    assert summary(jobs, 3) == ""
+
+
+def test_what_waits_for_a_lock_says_its_timeout() -> None:
+    waiting = replace(RUNNING, progress=Progress(phase=f"{WAITING}: process 7 (python) has it"))
+    said = [line.text for line in detail_lines(parent(waiting), waiting.id, "sales", now=NOW, width=200)]
+    assert "Its lock timeout is 5 s." in said

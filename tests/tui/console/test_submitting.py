@@ -10,6 +10,7 @@ import pytest
 from textual.app import App
 
 from engine import Operation
+from tests.sqlite_files import transaction
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, entry, open_console
 
@@ -30,6 +31,8 @@ async def test_what_blocks_everyone_in_production_is_run_once_its_name_was_typed
         assert console.lines("#text")[:2] == ["Run this on sales.db [PROD]?", "PROD: vacuum blocks everyone meanwhile."]
         await console.press(*"app.db", "enter")
         assert console.lines("#said") == ["That is not sales.db; nothing was done."]
+        await console.press("s")
+        assert console.lines("#said") == [""]
         await console.press("escape")
         assert console.screen_name == "PlanScreen"
         assert console.message == "Nothing was done."
@@ -96,3 +99,36 @@ async def test_question_before_production_is_blocked(
     async with open_console(seeded.path, entry(label="PROD", operations=VACUUM), clock=clock, size=size) as console:
         await console.press("r", "enter")
         assert looks_right(console.app)
+
+
+async def test_a_plan_that_a_lock_kept_away_is_looked_for_again(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(operations=VACUUM, lock_timeout=0), clock=clock) as console:
+        with transaction(sales, "EXCLUSIVE"):
+            await console.press("r")
+            said = " ".join(map(str.strip, console.lines("#page")))
+            assert "the lock could not be had" in said
+            assert "Press a to look again." in said
+            assert "lock_timeout in the config file, of the target or in [defaults]" in said
+            assert "a look again" in console.text("#footer")
+            await console.press("a")
+            assert "the lock could not be had" in " ".join(map(str.strip, console.lines("#page")))
+        await console.press("a")
+        assert any("VACUUM" in line for line in console.lines("#page"))
+        assert not any("look again" in line for line in console.lines("#page"))
+        await console.press("enter")
+        assert await jobs(console) == ["sales.db"]
+
+
+async def test_the_plans_of_several_targets_are_looked_for_again(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    Path("app.db").write_bytes(sales.read_bytes())
+    targets = [entry(name, operations=VACUUM, lock_timeout=0) for name in ("sales.db", "app.db")]
+    async with open_console(seeded.path, *targets, clock=clock) as console:
+        await console.press("1", "space", "down", "space")
+        with transaction(sales, "EXCLUSIVE"):
+            await console.press("p")
+            await console.until(lambda: console.app.screen.can("submit"))  # type: ignore[attr-defined]
+            assert any("left out" in line for line in console.lines("#page"))
+            assert any("Press a to look again." in line for line in console.lines("#page"))
+        await console.press("a")
+        await console.until(lambda: console.app.screen.can("submit"))  # type: ignore[attr-defined]
+        assert not any("left out" in line for line in console.lines("#page"))

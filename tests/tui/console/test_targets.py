@@ -569,6 +569,8 @@ async def test_a_sample_is_built_for_this_session(
         await console.pilot.pause()
         assert console.lines("#operations")[0] == "Building a sample database ..."
         assert "sample" not in console.text("#footer")
+        await console.pilot.press("r")
+        assert console.message == "Nothing to run yet: the sample database is being built."
         may_begin.set()
         await console.settle()
         (sample,) = tmp_path.glob("dbtend-demo-*/sample.db")
