@@ -52,7 +52,11 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
 
 def error_of(parent: ParentJob, child: ChildJob) -> str:
     """Its error, without what is said beside it anyway: which database it is, and to try again."""
-    error = (child.error or "").removeprefix(f"{path_of(parent.target)}: ")
+    return without_advice(child, (child.error or "").removeprefix(f"{path_of(parent.target)}: "))
+
+
+def without_advice(child: ChildJob, error: str) -> str:
+    """An error of a child or its step, without what to do, where that is said in words of this screen."""
     return error.partition(". Try again")[0] if child.reason in WHAT_TO_DO else error
 
 

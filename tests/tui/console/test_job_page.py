@@ -268,6 +268,20 @@ def test_a_check_that_was_cancelled_says_so_beside_what_it_had_found() -> None:
         assert [line for line in lines if "It was cancelled, and failed by what it had found by then." in line]
 
 
+def test_a_lock_that_could_not_be_had_is_told_once_with_one_thing_to_do() -> None:
+    why = "the lock could not be had in 5 s: pid 4711 (psql) reads it"
+    error = f"{why}. Try again later, or wait longer with --lock-timeout"
+    busy = replace(step(1), status=Status.FAILED, error=error)
+    failed = child(1, Status.FAILED, Reason.TARGET_BUSY, error=f"/srv/sales.db: {error}")
+    said = " ".join(page(parent(replace(failed, steps=(busy,)))))
+    assert said.count(why) == 1
+    assert "Try again later" not in said
+    of_two = replace(failed, error=f"1 of 2 steps failed: a: {error}", steps=(busy, replace(step(1), number=2)))
+    said = " ".join(page(parent(of_two)))
+    assert said.count(why) == 2
+    assert "Try again later" not in said
+
+
 def test_errors_in_the_log_of_what_is_no_check_stay_in_the_log() -> None:
     lines = page(parent(replace(CHECKED, operation=Operation.REINDEX)))
     assert "      22:13:20  error  row 5 missing from index i_a" in lines
