@@ -189,7 +189,7 @@ async def _run(
         reporter.log(LogLevel.WARNING, str(error))
     return outcome_of(
         [(step, results[number]) for number, step in enumerate(plan.steps, 1) if number in results],
-        planned=len(plan.steps),
+        planned=plan.steps,
         before=before,
         after=after,
         warnings=plan.warnings,
@@ -206,7 +206,7 @@ def _failed_at(plan: OperationPlan, results: Mapping[int, StepResult]) -> str:
 def outcome_of(
     results: Sequence[StepOutcome],
     *,
-    planned: int,
+    planned: Sequence[PlannedStep],
     before: Facts,
     after: Facts | None,
     warnings: Sequence[str] = (),
@@ -217,17 +217,25 @@ def outcome_of(
     `not_begun`: how many were left out because another had failed.
     """
     failed = [(step, result) for step, result in results if result.status is Status.FAILED]
-    stopped = len(results) < planned or any(result.status is Status.CANCELLED for _, result in results)
+    over = [step for step, result in results if result.status is not Status.CANCELLED]
+    cut_short = [step for step in planned if step not in over]
     status, reason, error = Status.COMPLETED, None, None
     if failed:
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
-        error = failure_list(failed, planned)
+        error = failure_list(failed, len(planned))
         if not_begun:
             error += f". After that {counted(not_begun, 'step')} of it {'was' if not_begun == 1 else 'were'} not begun"
-    elif stopped:
+        elif cut_short:
+            error = (
+                f"stopped after {len(over)} of {len(planned)} steps. By then: {error}. "
+                f"Not through: {listed([step.command for step in cut_short], most=1)}"
+            )
+            if after is not None and "findings" in after:
+                after = {**after, "complete": False}
+    elif cut_short:
         status, reason = Status.CANCELLED, Reason.CANCELLED_BY_USER
-        error = what_is_left(results, planned)
+        error = what_is_left(results, len(planned))
     return Outcome(
         status=status,
         reason=reason,
@@ -253,11 +261,23 @@ def what_is_left(results: Sequence[StepOutcome], planned: int) -> str | None:
 
 
 def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:
-    """What failed, object by object; for a child of one step just why."""
+    """What failed, object by object; for a child of one step just why. To find something is no failure of a step."""
     if planned == 1:
         return failed[0][1].error or "failed"
+    finds = [result for _, result in failed if (result.error or "failed").startswith(result.findings)]
     objects: dict[str, list[str]] = {}
     for step, result in failed:
-        objects.setdefault(result.error or "failed", []).append(step.object)
+        if result not in finds:
+            objects.setdefault(result.error or "failed", []).append(step.object)
     details = "; ".join(f"{listed(names)}: {error}" for error, names in objects.items())
-    return f"{len(failed)} of {planned} steps failed: {details}"
+    number = sum(map(len, objects.values()))
+    failures = f"{number} of {planned} steps failed: {details}" if objects else ""
+    return ". Found: ".join(filter(None, [failures, what_was_found(finds)]))
+
+
+def what_was_found(finds: Sequence[StepResult]) -> str:
+    """The first finding, and how many there are; "" where there is none."""
+    if len(finds) < 2:
+        return finds[0].error or "" if finds else ""
+    found = list(dict.fromkeys(finding for result in finds for finding in result.findings))
+    return found[0] if len(found) == 1 else f"{found[0]}, the first of {counted(len(found), 'finding')}"

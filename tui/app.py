@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.signal import Signal
 
-from engine import Engine, JobId
+from engine import Engine, JobId, TargetInfo
 from engine.clock import now
 from engine.config import ConsoleConfig, TargetEntry
 from engine.errors import DbtendError, JobNotFoundError
@@ -102,6 +102,8 @@ class DbtendApp(SeenKeys):
         self.saved = saved
         urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())
         self.names = TargetNames(urls, kept, targets)
+        self.looked_at: dict[str, TargetInfo] = {}
+        """What was last seen of databases, by their URLs."""
 
     def get_default_screen(self) -> Screen[None]:
         return MainScreen(self)

@@ -32,6 +32,6 @@ async def answer_of(engine: Engine, target: str, *, patience: float | None = Non
 
 
 def in_words(info: TargetInfo) -> str:
-    """`sqlite 3.46.0, 528 kB, journal delete, 29% free, writable`."""
+    """`sqlite 3.46.0, 528 kB, journal delete, 29% empty, writable`."""
     writable = f"only to be read: {info.read_only}" if info.read_only else "writable"
     return ", ".join([f"{info.engine.value} {info.version}", *facts_in_words(info.facts), writable, *info.remarks])

@@ -43,7 +43,11 @@ def first_error(job: ParentJob, width: int = 60) -> str:
     """Which operation went wrong first, and how, on one line."""
     path = f"{path_of(job.target)}: "
     wrong = (child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED)
-    errors = [f"{child.operation}: {child.error.removeprefix(path)}" for child in wrong if child.error]
+    errors = [
+        f"{child.operation}: {effect(child) if is_cut_short(child) else child.error.removeprefix(path)}"
+        for child in wrong
+        if child.error
+    ]
     return shortened(plain(" ".join(errors[0].split())), width) if errors else ""
 
 
@@ -54,6 +58,9 @@ def done_of(job: ParentJob) -> str:
 
 
 def _phrases(child: ChildJob) -> Phrases:
+    if is_cut_short(child):
+        found = _found(int(number(child.after, "findings") or 0))
+        return f"{found} so far, cancelled", f"{found}, cancelled"
     if is_of_a_server(child):
         return phrases(child)
     return _PHRASES[child.operation](child) if child.operation in _PHRASES else ()
@@ -63,6 +70,14 @@ def found_damage(child: ChildJob, width: int | None = None) -> str:
     """`3 findings (full)` where a check failed because of that; then its error is one of them."""
     is_that = child.operation is Operation.CHECK and child.reason is Reason.OPERATION_ERROR
     return effect(child, width) if is_that else ""
+
+
+def is_cut_short(child: ChildJob) -> bool:
+    """Whether a check that had found something was cancelled before it was through: it failed, and is not complete."""
+    if child.operation is not Operation.CHECK or child.status is not Status.FAILED or child.after is None:
+        return False
+    found, is_complete = child.after.get("findings"), child.after.get("complete")
+    return bool(found) and is_complete is False and child.cancel_requested_at is not None
 
 
 def step_effect(facts: Facts | None) -> str:
@@ -92,6 +107,8 @@ def tells_a_finding(step: Step, found: Sequence[str]) -> bool:
 
 def only_found(child: ChildJob) -> bool:
     """Whether a check failed by nothing but what it found: then its error repeats that."""
+    if is_cut_short(child):
+        return False
     failed = [step for step in child.steps if step.attempt == child.attempt and step.status is Status.FAILED]
     found = findings(child)
     return bool(failed) and all(tells_a_finding(step, found) for step in failed)

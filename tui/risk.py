@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from engine.words import listed
 
 if TYPE_CHECKING:
-    from engine import OperationPlan, Plan
+    from engine import Operation, Plan
 
 _PRODUCTION: Final = re.compile(r"\b(prod|production|live)\b", re.IGNORECASE)
 _BLOCKS_EVERYONE: Final = "blocks everyone"
@@ -22,16 +22,23 @@ def is_production(label: str | None) -> bool:
 
 def risks(plan: Plan, label: str | None) -> list[str]:
     """Why somebody should stop and think before this plan runs: a sentence each; none where a key is enough."""
-    said = []
-    blocking = [o.operation.value for o in plan.operations if is_production(label) and _locks_everyone(o)]
-    if blocking:
-        said.append(f"{label}: {listed(blocking)} {'blocks' if len(blocking) == 1 else 'block'} everyone meanwhile.")
+    said: list[str] = []
+    locks = {o.operation: " ".join(step.lock for step in o.steps) for o in plan.operations}
+    if blocking := blocks_everyone(locks, label):
+        said.append(blocking)
     said += [f"{o.operation.value} {o.needs_yes}." for o in plan.operations if o.needs_yes]
     return said
 
 
-def _locks_everyone(operation: OperationPlan) -> bool:
-    return any(_BLOCKS_EVERYONE in step.lock for step in operation.steps)
+def blocks_everyone(locks: Mapping[Operation, str], label: str | None) -> str:
+    """`PROD: vacuum blocks everyone meanwhile.`; empty where nothing does, or it is no production.
+
+    `locks`: of operations, whom they block, in words.
+    """
+    blocking = [operation.value for operation, lock in locks.items() if _BLOCKS_EVERYONE in lock]
+    if not blocking or not is_production(label):
+        return ""
+    return f"{label}: {listed(blocking)} {'blocks' if len(blocking) == 1 else 'block'} everyone meanwhile."
 
 
 def word_to_type(names: Iterable[str], label: str | None) -> str:

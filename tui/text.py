@@ -122,7 +122,7 @@ def padded(text: str, width: int) -> str:
 
 def target_name(url: str) -> str:
     """What a target is called in a line: the file's name, harmless to a terminal."""
-    if url.startswith("postgresql://"):
+    if url.startswith(("postgresql://", "postgres://")):
         return _server_database_name(url)
     name = url.rstrip("/").rpartition("/")[2]
     return plain((unquote(name) if "://" in url else name) or url)

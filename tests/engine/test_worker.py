@@ -296,6 +296,72 @@ async def test_a_cancel_stops_all_that_runs_at_once(
     assert [status for _, status in told(report)] == [Status.CANCELLED] * 2
 
 
+def orphaned(path: Path, rows: int = 1) -> Path:
+    """A database in which rows refer to a row that is not there."""
+    make_database(path, rows=20)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute('CREATE TABLE child(id INTEGER PRIMARY KEY, group_id REFERENCES "group")')
+        db.executemany("INSERT INTO child VALUES (?, 777)", [(number,) for number in range(rows)])
+    return path
+
+
+ORPHAN = "a row of child refers to a row of group that is not there (rowid 0)"
+
+
+async def test_the_error_of_a_check_is_what_it_found_and_no_step_that_failed(tmp_path: Path) -> None:
+    outcome, _ = await carried_out(orphaned(tmp_path / "sales.db"), Operation.CHECK)
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
+    assert outcome.error == ORPHAN
+
+
+async def test_what_several_steps_of_a_check_found_is_counted_together(tmp_path: Path) -> None:
+    path = orphaned(tmp_path / "sales.db")
+    remove_index_entries(path, "order")
+    outcome, report = await carried_out(path, Operation.CHECK)
+    found = [line.message for line in report.log if line.level is LogLevel.ERROR]
+    assert ORPHAN in found
+    assert outcome.error == f"{found[0]}, the first of {len(found)} findings"
+
+
+async def test_beside_a_step_that_failed_what_was_found_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = SqliteSession.execute
+
+    async def busy_unless_foreign_keys(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+        if "foreign_key_check" in step.command:
+            return await execute(self, step, context)
+        return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error="somebody is in the way")
+
+    monkeypatch.setattr(SqliteSession, "execute", busy_unless_foreign_keys)
+    outcome, _ = await carried_out(orphaned(tmp_path / "sales.db"), Operation.CHECK)
+    assert outcome.error == f"1 of 2 steps failed: main: somebody is in the way. Found: {ORPHAN}"
+
+
+async def test_a_cancelled_check_that_had_found_something_says_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, cancel, execute = orphaned(tmp_path / "sales.db"), asyncio.Event(), SqliteSession.execute
+    remove_index_entries(path, "order")
+
+    async def cancelled_at_the_foreign_keys(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+        if "foreign_key_check" not in step.command:
+            return await execute(self, step, context)
+        cancel.set()
+        return StepResult(status=Status.CANCELLED)
+
+    monkeypatch.setattr(SqliteSession, "execute", cancelled_at_the_foreign_keys)
+    outcome, report = await carried_out(path, Operation.CHECK, cancel)
+    found = [line.message for line in report.log if line.level is LogLevel.ERROR]
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
+    assert outcome.error == (
+        f"stopped after 1 of 2 steps. By then: {found[0]}, the first of {len(found)} findings. "
+        "Not through: PRAGMA main.foreign_key_check"
+    )
+    assert outcome.after is not None
+    assert (outcome.after["findings"], outcome.after["complete"]) == (len(found), False)
+
+
 @pytest.mark.parametrize(
     ("operation", "why"),
     [

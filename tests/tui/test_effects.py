@@ -8,8 +8,8 @@ import pytest
 
 from engine import ChildJob, Facts, LogLine, Operation, Progress, Reason, Status, Step
 from engine.jobs import LogLevel
-from tests.tui.jobs import START, child
-from tui.effects import effect, findings, step_effect, steps_taken
+from tests.tui.jobs import START, child, parent
+from tui.effects import effect, findings, first_error, step_effect, steps_taken
 from tui.facts import changes, table
 
 MB = 1_000_000
@@ -87,6 +87,16 @@ SMALLER: Facts = {"index_size": 25 * MB}
 )
 def test_each_operation_says_what_it_did_as_far_as_that_is_known(done: ChildJob, phrase: str) -> None:
     assert effect(done) == phrase
+
+
+def test_a_check_that_was_cancelled_after_it_had_found_something_says_both() -> None:
+    facts: Facts = {"findings": 1, "level": "full", "complete": False}
+    broken = ended(Operation.CHECK, {}, facts, Status.FAILED, cancel_requested_at=START)
+    assert effect(broken) == "1 finding so far, cancelled"
+    assert effect(broken, 20) == "1 finding, cancelled"
+    assert first_error(parent(replace(broken, error="stopped"), child(2))) == "check: 1 finding so far, cancelled"
+    through = replace(broken, after={**facts, "complete": True})
+    assert effect(through) == effect(replace(broken, cancel_requested_at=None)) == "1 finding (full)"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ REFUSED = OperationPlan(operation=Operation.VACUUM, refused="no room")
 def test_the_top_says_what_all_of_it_comes_to() -> None:
     both = looked("a", operation(needs=3_000_000), operation(needs=2_000_000)), looked("b", operation(needs=10**6))
     assert texts(*both)[:2] == [
-        "2 targets, 3 operations, 4.00 MB of free disk space, about 6 s in all; nothing has run yet.",
+        "2 targets, 3 operations, needs 4.00 MB of disk space, about 6 s in all; nothing has run yet.",
         "no warnings",
     ]
     assert both[0].plan is not None
@@ -45,7 +45,7 @@ def test_the_worst_is_told() -> None:
     warned = looked("a", operation(warnings=("odd",)))
     assert texts(warned)[1] == "with warnings, which are said below"
     assert texts(warned, looked("b", REFUSED))[1] == "some of it would be refused: why is said below"
-    assert texts(warned, looked("b", REFUSED))[0].startswith("1 target, 1 operation, no free disk space worth naming")
+    assert texts(warned, looked("b", REFUSED))[0].startswith("1 target, 1 operation, needs next to no disk space")
 
 
 def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:

@@ -64,6 +64,8 @@ def test_size_change(before: float | None, after: float | None, shown: str) -> N
         ("/srv/sales.db", "sales.db"),
         ("/srv/100%41.db", "100%41.db"),
         ("sqlite:///srv/100%2541.db", "100%41.db"),
+        ("postgres://dba@db1:5433/shop?sslmode=require", "shop@db1"),
+        ("postgresql:///shop?sslmode=require", "shop"),
         ("sqlite:///srv/evil%1b%5b2J.db", "evil\\x1b[2J.db"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Final
 from engine import Attempt, ChildJob, JobId, ParentJob, Reason, Status, Step, Trend
 from tui.commands.naming import labelled
 from tui.commands.report import ending, how_far, limit, state, summary
-from tui.effects import findings, is_finding, remedy, step_effect, tells_a_finding
+from tui.effects import findings, is_cut_short, is_finding, remedy, step_effect, tells_a_finding
 from tui.facts import changes, number, table
 from tui.force import was_ended_by_force
 from tui.text import GLYPH, counted, local_time, options_in_words, padded, plain, precise_duration
@@ -38,7 +38,7 @@ def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
 def _child_lines(child: ChildJob, at: int) -> Iterator[str]:
     how = ending(child) if child.status.is_final else state(child)
     all_the_same = child.status.is_final and child.status is not Status.CANCELLED and child.cancel_requested_at
-    asked = ", cancel requested" if all_the_same else ""
+    asked = ", cancel requested" if all_the_same and not is_cut_short(child) else ""
     again = f", attempt {child.attempt}" if child.attempt > 1 else ""
     runs = child.status is Status.RUNNING and child.cancel_requested_at is None
     far = f"  {how_far(child, at)}" if runs else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -11,7 +11,7 @@ from engine import ChildJob, JobId, ParentJob, Status
 from engine.errors import DbtendError
 from tui import force
 from tui.actions import bindings
-from tui.risk import is_production, word_to_type
+from tui.risk import blocks_everyone, is_production, word_to_type
 from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen, Result
 from tui.text import counted
@@ -167,7 +167,7 @@ class JobActions(ConsoleScreen[Result]):
             self.console_app.tending.see_to_a_worker()
 
         question = f"Run #{parent.id} on {self.console_app.name_of(parent.target)} once more?"
-        self._ask_about(question, f"{operations(parent)}, as a new job.", retry, [parent.target])
+        self._ask_about(question, f"{operations(parent)}, as a new job.", retry, [parent])
 
     def _retry_all(self, marked: Jobs) -> None:
         parents = {parent.id: parent for parent, _ in marked if parent.status.is_final}
@@ -194,7 +194,7 @@ class JobActions(ConsoleScreen[Result]):
             f"Run {counted(len(jobs), 'marked job')} once more?\n{named(jobs, self.console_app.name_of)}",
             "Each as a new job." + left_out(len({p.id for p, _ in marked}), len(jobs), "are not over"),
             retry,
-            [parent.target for parent in parents.values()],
+            parents.values(),
         )
 
     def _pin_all(self, marked: Jobs) -> None:
@@ -233,17 +233,25 @@ class JobActions(ConsoleScreen[Result]):
         self.console_app.write(pin)
 
     def _ask_about(
-        self, question: str, consequence: str, do: Callable[[], Awaitable[None]], targets: Iterable[str]
+        self, question: str, consequence: str, do: Callable[[], Awaitable[None]], jobs: Collection[ParentJob]
     ) -> None:
-        """Ask before something runs on these targets: of production by its name."""
-        names = {url: self.console_app.name_of(url) for url in targets}
+        """Ask before these run once more: on production by its name, and with whom they block there."""
+        names = {parent.target: self.console_app.name_of(parent.target) for parent in jobs}
         labels = [name.label for name in names.values() if is_production(name.label)]
         if not labels:
             self._ask(question, consequence, do)
             return
         word = word_to_type([name.name for name in names.values()], labels[0])
-        asking = on_demand.typed_confirm_screen(question, consequence, word)
+        why = dict.fromkeys(filter(None, map(self._blocking, jobs)))
+        asking = on_demand.typed_confirm_screen(question, " ".join([consequence, *why]), word)
         self.app.push_screen(asking, self._if_yes(do))
+
+    def _blocking(self, parent: ParentJob) -> str:
+        """Whom it would block in production, as far as its database was looked at."""
+        known = self.console_app.looked_at.get(parent.target)
+        asked = parent.request.operations
+        locks = {o.operation: o.lock for o in known.operations if o.operation in asked} if known else {}
+        return blocks_everyone(locks, self.console_app.name_of(parent.target).label)
 
     def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
         self.app.push_screen(on_demand.confirm_screen(question, consequence), self._if_yes(do))

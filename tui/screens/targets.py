@@ -95,6 +95,7 @@ class Targets(JobActions[None]):
                 self._board.give_up(number, error)
             else:
                 self._board.learn(number, info)
+                self.console_app.looked_at[info.url] = info
         self._show_targets()
         self.run_worker(self._advise_in_turn(number), group="advice")
 

@@ -76,7 +76,7 @@ def _facts(facts: Facts) -> dict[str, str]:
         said["journal"] = mode if mode == "wal" else f"journal {mode}"
     free, pages = number(facts, "free_pages"), number(facts, "pages")
     if free is not None and pages:
-        said["free"] = f"{free / pages:.0%} free"
+        said["free"] = f"{free / pages:.0%} empty"  # "free" would be read as of the disk
     return said
 
 

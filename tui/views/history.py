@@ -9,7 +9,7 @@ from engine.values import frozen
 from tui.effects import done_of, first_error, job_effect
 from tui.text import counted, local_time, plain
 from tui.views.line import Line, Role, Span, fit, named_column, right
-from tui.views.status import STATUS_WIDTH, operations, status_span, time_taken, what_happened
+from tui.views.status import PINNED, STATUS_WIDTH, operations, status_span, time_taken, what_happened
 
 NUMBER_LEAST: Final = 5
 NAME_LEAST: Final = 12
@@ -17,7 +17,6 @@ NAME_MOST: Final = ((130, 40), (100, 24), (0, 16))
 """Cells that names of targets have at most, by the width from which on."""
 OPERATIONS_MOST: Final = 32
 """Cells of the four that are usual."""
-PINNED: Final = "pinned"
 PIN: Final = "*"
 """The same where there is no room for the word."""
 GAP: Final = 2

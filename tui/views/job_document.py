@@ -10,7 +10,7 @@ from tui.facts import number
 from tui.text import GLYPH, cells, counted, local_time, plain, precise_duration
 from tui.views.detail import before_and_after, how_far
 from tui.views.line import Line, Role, Span, line, named, wrapped
-from tui.views.remarks import how_it_ended, remarks
+from tui.views.remarks import error_of, how_it_ended, remarks, without_advice
 from tui.views.status import operations, status_span, time_taken, warnings
 from tui.views.times import moment, times
 from tui.views.trend import trend_lines
@@ -54,7 +54,7 @@ def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Lin
     for attempt in sorted(numbers):
         if attempt in attempts and (len(numbers) > 1 or _process_is_of_interest(child)):
             lines += wrapped(_attempt(child, attempts[attempt], parent.created_at), width, Role.DIM, indent=4)
-        lines += _steps_and_log(child, attempt, now, width)
+        lines += _steps_and_log(parent, child, attempt, now, width)
     return lines
 
 
@@ -98,16 +98,18 @@ def _attempt(child: ChildJob, attempt: Attempt, beside: int) -> str:
     return f"attempt {attempt.number}  {process}  {began} to {ended}  {how_it_ended(child, attempt)}"
 
 
-def _steps_and_log(child: ChildJob, attempt: int, now: int, width: int) -> list[Line]:
+def _steps_and_log(parent: ParentJob, child: ChildJob, attempt: int, now: int, width: int) -> list[Line]:
     lines: list[Line] = []
     found = findings(child)
     for step in child.steps:
         if step.attempt == attempt:
-            lines += _step(step, found, now, width)
+            error = without_advice(child, step.error or "")
+            is_told = tells_a_finding(step, found) or (attempt == child.attempt and error == error_of(parent, child))
+            lines += _step(step, "" if is_told else error, now, width)
     return lines + _log(child, [entry for entry in child.log if entry.attempt == attempt], width)
 
 
-def _step(step: Step, found: Sequence[str], now: int, width: int) -> list[Line]:
+def _step(step: Step, error: str, now: int, width: int) -> list[Line]:
     took = precise_duration(((step.finished_at or now) - step.started_at) / 1e6)
     command = wrapped(plain(step.command), width - 18, Role.SQL)
     lines = [
@@ -119,9 +121,9 @@ def _step(step: Step, found: Sequence[str], now: int, width: int) -> list[Line]:
         lines[-1] = Line((*lines[-1].spans, (f"  {did}", Role.DIM)))
     elif did:
         lines += wrapped(did, width, Role.DIM, indent=17)
-    if step.error and not tells_a_finding(step, found):
+    if error:
         role = Role.FAILED if step.status is Status.FAILED else Role.WARNING
-        lines += wrapped(step.error, width, role, indent=17)
+        lines += wrapped(error, width, role, indent=17)
     return lines
 
 

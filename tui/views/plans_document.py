@@ -79,7 +79,7 @@ def _summary(looked: Sequence[Looked], width: int) -> list[Line]:
     needs = sum(disk_needed(plan) for plan in plans)
     counts = (
         f"{counted(len(plans), 'target')}, {counted(len(operations), 'operation')}",
-        f"{size(needs)} of free disk space" if needs else "no free disk space worth naming",
+        f"needs {size(needs)} of disk space" if needs else "needs next to no disk space",
         duration_in_all(operations),
     )
     words, role = _WORDS[worst]

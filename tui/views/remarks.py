@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
 from engine.jobs import CANNOT_STOP, FINISHING, WAITING
 from engine.words import NOT_BEGUN
-from tui.effects import found_damage, remedy
+from tui.effects import found_damage, is_cut_short, remedy
 from tui.force import was_ended_by_force
 from tui.keymap import key_of, with_keys
 from tui.text import path_of
@@ -36,6 +36,8 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
         lines += wrapped(_cancelling(parent, child), width, Role.CANCELLED, indent=indent)
     elif child.cancel_requested_at is not None and child.status in {Status.COMPLETED, Status.FAILED}:
         said = f"Cancel was requested; it {child.status.value} all the same."
+        if is_cut_short(child):
+            said = "It was cancelled, and failed by what it had found by then. Check again to see the rest."
         lines += wrapped(said, width, Role.CANCELLED, indent=indent)
     if child.reason in WHAT_TO_DO:
         lines += wrapped(with_keys(WHAT_TO_DO[child.reason]), width, indent=indent)
@@ -50,7 +52,11 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
 
 def error_of(parent: ParentJob, child: ChildJob) -> str:
     """Its error, without what is said beside it anyway: which database it is, and to try again."""
-    error = (child.error or "").removeprefix(f"{path_of(parent.target)}: ")
+    return without_advice(child, (child.error or "").removeprefix(f"{path_of(parent.target)}: "))
+
+
+def without_advice(child: ChildJob, error: str) -> str:
+    """An error of a child or its step, without what to do, where that is said in words of this screen."""
     return error.partition(". Try again")[0] if child.reason in WHAT_TO_DO else error
 
 

@@ -15,6 +15,7 @@ from tui.effects import done_of
 from tui.text import GLYPH, percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, marked, named, named_column, right
 from tui.views.status import (
+    PINNED,
     STATUS_WIDTH,
     WHOLE,
     bar,
@@ -122,7 +123,8 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     room, tail = next(((r, t) for r, t in zip(rooms, tails, strict=True) if r >= NAME_LEAST), (rooms[-1], ()))
     failed = sum(child.status is Status.FAILED for child in parent.children)
     caveat = f"  {failed} failed" if failed and not parent.status.is_final and room >= 40 else ""
-    room -= len(caveat)
+    pinned = f"  {PINNED}" if parent.pinned and room >= 40 else ""
+    room -= len(caveat) + len(pinned)
     # Operations begin below each other, unless a name needs their place and they need not all of it.
     if room < 30:
         spans: tuple[Span, ...] = named_column(name, room)
@@ -132,7 +134,15 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
         name_width = min(max(whole_name, NAME_MOST), room - len(asked) - 2)
         spans = (*named_column(name, name_width), (fit("  " + asked, room - name_width), Role.DIM))
     return Line(
-        ((number, Role.DIM), *spans, (caveat, Role.FAILED), (" ", Role.TEXT), status_span(parent), *tail),
+        (
+            (number, Role.DIM),
+            *spans,
+            (pinned, Role.STRONG),
+            (caveat, Role.FAILED),
+            (" ", Role.TEXT),
+            status_span(parent),
+            *tail,
+        ),
         JobId(parent.id),
     )
 

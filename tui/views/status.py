@@ -14,6 +14,7 @@ from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration,
 from tui.views.line import Role, Span, fit
 
 STATUS_WIDTH = 12
+PINNED = "pinned"
 TELLING_REASONS = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
 """Those whose words say more than the beginning of a sentence."""
 HOW_MANY_FAILED = re.compile(r"\d+ of \d+ steps failed: ")

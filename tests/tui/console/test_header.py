@@ -59,9 +59,9 @@ def test_the_workers_at_a_glance(
 @pytest.mark.parametrize(
     ("width", "left"),
     [
-        (110, " dbtend  sales.db [PROD]  sqlite 3.46.0  528 kB  journal delete  29% free"),
-        (100, " dbtend  sales.db [PROD]  528 kB  journal delete  29% free"),
-        (80, " dbtend  sales.db [PROD]  528 kB  29% free"),
+        (110, " dbtend  sales.db [PROD]  sqlite 3.46.0  528 kB  journal delete  29% empty"),
+        (100, " dbtend  sales.db [PROD]  528 kB  journal delete  29% empty"),
+        (80, " dbtend  sales.db [PROD]  528 kB  29% empty"),
         (70, " dbtend  sales.db [PROD]  528 kB"),
         (60, " dbtend  sales.db [PROD]"),
         (50, " sales.db [PROD]"),
@@ -105,6 +105,6 @@ def test_how_much_is_wasted_is_said_in_place_of_what_is_free_once_all_was_looked
         return header_line(replace(state(), advice=(advice,)), work([], [], None), 120).text
 
     assert "39% wasted" in shown(vacuum)
-    assert "free" not in shown(vacuum)
+    assert "empty" not in shown(vacuum)
     not_all = replace(vacuum, facts={**facts, "unused": None, "reclaimable_bytes": 110})
-    assert "29% free" in shown(not_all)
+    assert "29% empty" in shown(not_all)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import JobId, Status
+from engine import JobId, Operation, Request, Status
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -94,6 +94,17 @@ async def test_a_job_is_run_once_more(screen: str, sales: Path, seeded: Seeded, 
         else:
             assert console.message == "Runs once more as #2."
             assert console.lines("#history")[0].startswith("#2")
+
+
+async def test_the_question_before_a_retry_on_production_says_whom_it_blocks(sales: Path, clock: Clock) -> None:
+    async with open_console(Path("jobs.db"), entry(label="PROD"), clock=clock) as console:
+        (job,) = await console.engine.submit([Request(target="sales.db", operations=(Operation.VACUUM,))])
+        await console.engine.cancel(JobId(job.id))
+        await console.until(lambda: "cancelled" in console.lines()[0])
+        await console.press("3", "t")
+        asked = " ".join(console.lines("#text"))
+        assert "Run #1 on sales.db [PROD] once more?" in asked.replace("\N{NO-BREAK SPACE}", " ")
+        assert "PROD: vacuum blocks everyone meanwhile." in asked
 
 
 @every_screen

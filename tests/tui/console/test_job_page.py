@@ -221,7 +221,7 @@ def test_what_a_check_found_is_told_line_by_line_and_not_again_in_the_log() -> N
 TO_DO = "Put right what is named. Then check again."
 BROKE = replace(
     CHECKED,
-    error="1 of 2 steps failed: foreign keys: row 5 missing from index i_a, the first of 2 findings",
+    error="row 5 missing from index i_a, the first of 2 findings",
     after={"size": 5, "findings": 2, "remedy": TO_DO},
     steps=(
         replace(step(1), status=Status.COMPLETED, effect={"findings": 0}),
@@ -252,9 +252,34 @@ def test_a_finding_is_told_once_with_what_to_do_about_it() -> None:
 
 def test_what_else_failed_beside_a_finding_is_told() -> None:
     busy = replace(step(1), status=Status.FAILED, error="the lock could not be had in 5 s: somebody reads it")
-    lines = page(parent(replace(BROKE, steps=(busy, *BROKE.steps[1:]))))
+    why = f"1 of 2 steps failed: main: {busy.error}. Found: {BROKE.error}"
+    lines = page(parent(replace(BROKE, error=why, steps=(busy, *BROKE.steps[1:]))))
     assert [line for line in lines if "1 of 2 steps failed" in line]
     assert [line for line in lines if "the lock could not be had" in line]
+
+
+def test_a_check_that_was_cancelled_says_so_beside_what_it_had_found() -> None:
+    why = "stopped after 1 of 2 steps. By then: row 5 missing from index i_a. Not through: PRAGMA main.integrity_check"
+    facts = {**(BROKE.after or {}), "complete": False}
+    job = parent(replace(BROKE, error=why, after=facts, cancel_requested_at=START))
+    for lines in (page(job), detail(job)):
+        assert "2 findings so far, cancelled" in " ".join(lines)
+        assert why in " ".join(line.strip() for line in lines)
+        assert [line for line in lines if "It was cancelled, and failed by what it had found by then." in line]
+
+
+def test_a_lock_that_could_not_be_had_is_told_once_with_one_thing_to_do() -> None:
+    why = "the lock could not be had in 5 s: pid 4711 (psql) reads it"
+    error = f"{why}. Try again later, or wait longer with --lock-timeout"
+    busy = replace(step(1), status=Status.FAILED, error=error)
+    failed = child(1, Status.FAILED, Reason.TARGET_BUSY, error=f"/srv/sales.db: {error}")
+    said = " ".join(page(parent(replace(failed, steps=(busy,)))))
+    assert said.count(why) == 1
+    assert "Try again later" not in said
+    of_two = replace(failed, error=f"1 of 2 steps failed: a: {error}", steps=(busy, replace(step(1), number=2)))
+    said = " ".join(page(parent(of_two)))
+    assert said.count(why) == 2
+    assert "Try again later" not in said
 
 
 def test_errors_in_the_log_of_what_is_no_check_stay_in_the_log() -> None:

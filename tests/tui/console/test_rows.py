@@ -251,6 +251,19 @@ def test_a_row_of_the_history_keeps_its_columns_where_a_job_is_pinned(width: int
     assert "pinned" in rows[1] or "*" in rows[1]
 
 
+@pytest.mark.parametrize("width", [60, 78, 115])
+def test_a_row_of_the_tree_keeps_its_columns_where_a_job_is_pinned(width: int) -> None:
+    rows = [
+        tree_rows(
+            replace(parent(over(1)), pinned=pinned), "sales.db", expanded=False, show_all=False, now=NOW, width=width
+        )[0].text
+        for pinned in (False, True)
+    ]
+    assert [cell_len(row) for row in rows] == [width, width]
+    assert [row.index("✓") for row in rows] == [rows[0].index("✓")] * 2
+    assert ("pinned" in rows[1]) == (width > 60)
+
+
 def test_the_row_of_a_check_says_how_much_it_found_rather_than_what_first() -> None:
     found = over(
         1, Status.FAILED, operation=Operation.CHECK, reason=Reason.OPERATION_ERROR,

@@ -314,9 +314,9 @@ async def test_a_demo_keeps_nothing(sales: Path, clock: Clock) -> None:
 async def test_the_connection_is_tested_from_the_list_and_from_the_form(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(), clock=clock, saved=saved()) as console:
         await console.press("1", "T")
-        assert console.message == "sales.db: sqlite 3.46.0, 516 kB, journal delete, 29% free, writable."
+        assert console.message == "sales.db: sqlite 3.46.0, 516 kB, journal delete, 29% empty, writable."
         await console.press("A", *"sales.db", "ctrl+t")
-        assert console.lines("#tested") == ["It answers: sqlite 3.46.0, 516 kB, journal delete, 29% free, writable."]
+        assert console.lines("#tested") == ["It answers: sqlite 3.46.0, 516 kB, journal delete, 29% empty, writable."]
         await fill_in(console, url="gone.db")
         await console.press("tab", "tab", "tab", "T")
         assert console.lines("#tested")[0].startswith("No connection: there is no such file (check the path")

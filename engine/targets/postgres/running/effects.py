@@ -77,7 +77,7 @@ class Totals:
         if result.findings and is_index and isinstance(damaged, list):
             damaged.append(name)
         elif result.findings:
-            self._checked.setdefault("damage", f"{name}: {result.findings[0]}")
+            self._checked.setdefault("damage", result.findings[0])
 
     def add(self, result: StepResult) -> None:
         effect = result.effect or {}

@@ -32,7 +32,7 @@ def outcome(
     if answer.error is not None:
         return _failure(step, answer.error, effect, is_closed=is_closed, waited=waited, blockers=blockers)
     if step.method is Method.CHECK and answer.rows and len(answer.rows[0]) == 3:
-        return _findings(answer)
+        return _findings(step, answer)
     warnings = [notice.message for notice in answer.notices if notice.is_warning]
     if step.method is Method.VACUUM and warnings and not any(notice.is_info for notice in answer.notices):
         # The server says OK all the same; where it had done anything it would have told so.
@@ -57,12 +57,14 @@ def _failure(
     sentence = errors.explain(error, is_closed=is_closed, waited=waited, blockers=blockers)
     if step.method is Method.CHECK and error.sqlstate in {"XX001", "XX002"}:
         found = f"{step.object}: {errors.said(error)}"
-        return StepResult(status=Status.FAILED, error=errors.said(error), findings=(found,), effect={"findings": 1})
+        return StepResult(status=Status.FAILED, error=found, findings=(found,), effect={"findings": 1})
     return StepResult(status=Status.FAILED, error=sentence, reason=errors.reason_of(error), effect=effect or None)
 
 
-def _findings(answer: Answer) -> StepResult:
-    found = tuple(f"block {block}, row {row}: {message}" for block, row, message in answer.rows[:MOST_FINDINGS])
+def _findings(step: PgStep, answer: Answer) -> StepResult:
+    found = tuple(
+        f"{step.object}: block {block}, row {row}: {message}" for block, row, message in answer.rows[:MOST_FINDINGS]
+    )
     return StepResult(
         status=Status.FAILED,
         error=listed(found, 1),

@@ -80,6 +80,7 @@ def test_what_is_gone_is_skipped(error: psycopg.Error) -> None:
 def test_what_a_check_finds_is_listed() -> None:
     result = ended(Answer(rows=[("7", "3", "xmin is too new"), ("8", None, "line pointer")]), Method.CHECK)
     assert (result.status, result.effect) == (Status.FAILED, {"findings": 2})
-    assert result.findings[0] == "block 7, row 3: xmin is too new"
+    assert result.findings[0] == "public.item: block 7, row 3: xmin is too new"
     broken = ended(Answer(error=errors.IndexCorrupted("item order invariant violated")), Method.CHECK)
+    assert broken.error == broken.findings[0]
     assert broken.findings == ("public.item: item order invariant violated",)
