@@ -14,6 +14,7 @@ from textual.timer import Timer
 from textual.worker import Worker
 
 from engine import Operation
+from engine.advice import worst
 from engine.errors import DbtendError, TargetBusyError
 from tui.keymap import key_of
 from tui.screens.job_actions import JobActions
@@ -61,6 +62,8 @@ class Targets(JobActions[None]):
         self._another_look: Timer | None = None
         self._examination: Worker[None] | None = None
         self._look_again_in = LOOK_AGAIN
+        self._cursor_stays = False
+        """Whether somebody has pressed a key, or the cursor has been put on the operation that matters most."""
         self._being_built = ""
         """Where a sample is being built; empty where none is."""
         self._presence: dict[int, str | None] = {}
@@ -115,6 +118,8 @@ class Targets(JobActions[None]):
                 self._board.heed(number, advice)
                 is_known = True
             self._show_targets()
+            if is_known and number == self._board.current:
+                self._go_to_what_matters_most()
             self.plan_if_awaited(number)
         if not self._board.unsettled:
             self._look_again_in = LOOK_AGAIN
@@ -122,6 +127,19 @@ class Targets(JobActions[None]):
             self._another_look = self.set_timer(self._look_again_in, self._look_again)
             self._look_again_in = min(self._look_again_in * 2, LOOK_AGAIN_AT_MOST)
         return is_known
+
+    def _go_to_what_matters_most(self) -> None:
+        """Once, as it becomes known what is needed: no cursor moves by itself that somebody may be looking at."""
+        board = self._board
+        needed = [one for one in (board.state and board.state.advice) or () if one.operation in board.chosen]
+        if needed and not self._cursor_stays and not self._operations.cursor:
+            level = worst(needed)
+            self._operations.go_to(next(one.operation for one in needed if one.level is level))
+        self._cursor_stays = True
+
+    @on(events.Key)
+    def _leave_the_cursor(self) -> None:
+        self._cursor_stays = True
 
     @property
     def looks_again(self) -> bool:

@@ -17,6 +17,7 @@ from tui.app import DbtendApp
 from tui.screens import targets
 from tui.screens.main import MainScreen
 from tui.target_board import TargetBoard
+from tui.widgets.item_list import ItemList
 
 STORE = Path("jobs.db")
 
@@ -51,6 +52,38 @@ async def test_what_is_needed_is_chosen_and_runs_as_it_is_advised(sales: Path, c
         assert console.lines("#targets")[0].split() == [">", "sales.db", "ok"]
         await console.press("r")
         assert console.message.startswith("Nothing to run")
+
+
+async def test_the_cursor_is_on_what_matters_most_and_stays_there(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock, workers=1) as console:
+        operations = console.app.screen.query_one("#operations", ItemList)
+        assert operations.key is Operation.ANALYZE
+        await console.press("r", "enter")
+        await console.engine.wait([1])
+        await console.until(lambda: levels(console)["analyze"] == "ok")
+        assert operations.key is Operation.ANALYZE  # although a check matters more by now
+
+
+async def test_a_cursor_that_was_moved_before_it_is_known_what_is_needed_stays(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advise, may_answer = Engine.advise, asyncio.Event()
+
+    async def when_it_may(self: Engine, target: str, **more: Any) -> object:
+        await may_answer.wait()
+        return await advise(self, target, **more)
+
+    monkeypatch.setattr(Engine, "advise", when_it_may)
+    async with Engine.open(STORE, clock=clock) as engine:
+        app = DbtendApp(engine, (entry(),), ensure_worker=lambda: None, clock=clock, person="dba@desk")
+        async with app.run_test() as pilot:
+            console = Console(app, engine, pilot)
+            while not console.lines("#operations")[0].startswith("["):
+                await pilot.pause(0.01)
+            await pilot.press("down", "up")
+            may_answer.set()
+            await console.until(lambda: levels(console))
+            assert app.screen.query_one("#operations", ItemList).key is Operation.VACUUM
 
 
 async def test_what_the_config_names_is_chosen_whether_needed_or_not(sales: Path, clock: Clock) -> None:
