@@ -94,7 +94,7 @@ async def test_what_the_config_names_is_chosen_whether_needed_or_not(sales: Path
 
 async def test_what_the_user_says_stands_until_it_is_under_way(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(), clock=clock, workers=1) as console:
-        await console.press("2", "space", "down", "space")
+        await console.press("2", "g", "space", "down", "space")
         assert chosen(console) == ["vacuum", "check"]
         await console.press("r", "enter")
         (done,) = await console.engine.wait([1])
@@ -107,11 +107,11 @@ async def test_what_the_user_says_stands_until_it_is_under_way(sales: Path, cloc
 async def test_a_check_stays_as_thorough_as_advised_until_it_is_asked_for(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(), clock=clock) as console:
         assert check_row(console) == "[x] check (quick)"
-        await console.press("2", "space")
+        await console.press("2", "g", "space")
         assert chosen(console) == ["vacuum", "analyze", "check"]
         assert check_row(console) == "[x] check (quick)"
 
-        await console.press(*["down"] * 4, "space")
+        await console.press("g", *["down"] * 4, "space")
         assert check_row(console) == "[ ] check (full)"
         await console.press("space")
         assert check_row(console) == "[x] check (full)"
@@ -128,7 +128,7 @@ async def test_a_damaged_index_is_seen_at_once(sales: Path, clock: Clock) -> Non
             db.execute("PRAGMA writable_schema = ON")
             db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'note', 'id') WHERE name = 'my-index'")
             db.commit()
-        await console.press("2", *["down"] * 4, "space", "space", "r", "enter")
+        await console.press("2", "g", *["down"] * 4, "space", "space", "r", "enter")
         await console.engine.wait([1])
         await console.until(lambda: levels(console)["reindex"] == "now")
         assert chosen(console) == ["reindex", "check"]

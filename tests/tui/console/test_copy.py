@@ -95,7 +95,7 @@ async def test_an_operation_that_is_offered_is_the_sql_that_would_run(
 ) -> None:
     async with open_console(seeded.path, entry(), clock=clock) as console:
         sent = written(console, monkeypatch)
-        await console.press("2", "down", "y")
+        await console.press("2", "g", "down", "y")
         assert copied(sent).splitlines()[-1] == 'ANALYZE main."orders";'
         assert console.message.startswith("Copied the SQL of analyze (")
 
@@ -105,7 +105,7 @@ async def test_an_operation_whose_sql_is_not_known_is_its_name_and_why(
 ) -> None:
     async with open_console(seeded.path, entry(), clock=clock) as console:
         sent = written(console, monkeypatch)
-        await console.press("2")
+        await console.press("2", "g")
         sales.rename("away.db")
         await console.press("y")
         assert copied(sent).startswith("vacuum: ")
