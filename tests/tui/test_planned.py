@@ -44,7 +44,7 @@ def test_a_plan_says_why_what_whom_it_blocks_and_what_a_cancel_leaves() -> None:
 
 def test_the_page_of_a_plan_says_the_same() -> None:
     assert page(TUNED) == [
-        "sales.db  1.00 MB  wal  20% free",
+        "sales.db  1.00 MB  wal  20% empty",
         "1 operation, 1 step, about 3 s in all; nothing has run yet.",
         "",
         "1 vacuum  1 warning  1 step, about 3 s",
