@@ -217,8 +217,9 @@ def outcome_of(
     `not_begun`: how many were left out because another had failed.
     """
     failed = [(step, result) for step, result in results if result.status is Status.FAILED]
-    over = [step for step, result in results if result.status is not Status.CANCELLED]
-    cut_short = [step for step in planned if step not in over]
+    # By identity: there may be thousands, of which some are alike.
+    over = {id(step) for step, result in results if result.status is not Status.CANCELLED}
+    cut_short = [step for step in planned if id(step) not in over]
     status, reason, error = Status.COMPLETED, None, None
     if failed:
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
