@@ -104,7 +104,9 @@ def _cancelling(parent: ParentJob, child: ChildJob) -> str:
         return f"{lost} What it left unfinished is undone, and the database is checked for damage."
     by_force = with_keys("Press {cancel} again to end it by force.")
     if child.progress.phase in CANNOT_STOP:
-        return f"Cancelling ({FINISHING}): it will complete. {by_force}"
+        # One that does not stop when it is asked to may do so yet; one that writes back cannot.
+        probably = "probably " if child.progress.phase == FINISHING else ""
+        return f"Cancelling ({FINISHING}): it will {probably}complete. {by_force}"
     if _was_stopped_by_limit(parent, child):
         return f"The time limit has passed: it ends as soon as that is safe for the data. {by_force}"
     return f"Asked to stop: it ends as soon as that is safe for the data. {by_force}"

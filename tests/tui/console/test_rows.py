@@ -546,6 +546,12 @@ def test_what_writes_back_says_at_once_that_it_cannot_be_stopped(width: int) -> 
     assert "it will complete" in said
 
 
+def test_what_does_not_stop_when_it_is_asked_to_will_only_probably_complete() -> None:
+    child = replace(RUNNING, cancel_requested_at=NOW, progress=Progress(fraction=0.45, phase=FINISHING))
+    said = " ".join(line.text for line in detail_lines(parent(child), child.id, "sales", now=NOW, width=200))
+    assert "it will probably complete" in said
+
+
 def test_a_job_that_failed_names_first_what_failed() -> None:
     checked = over(4, Status.FAILED, operation=Operation.OPTIMIZE, reason=Reason.OPERATION_ERROR, error="no")
     failed = parent(over(1, operation=Operation.VACUUM), checked)
