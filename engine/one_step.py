@@ -45,8 +45,7 @@ async def run_step(
         report=lambda progress: reporter.tell(number, progress),
         over=command_is_over,
     )
-    async with _telling_when_it_goes_on(reporter, cancel):
-        result = await session.execute(step, context)
+    result = await session.execute(step, context)
     if step.if_undone and result.status is not Status.COMPLETED:
         why = f" ({result.error})" if result.error else ""
         result = replace(result, status=Status.FAILED, error=undone(step, done) + why)
@@ -72,8 +71,8 @@ def undone(step: PlannedStep, done: Sequence[str]) -> str:
 
 
 @asynccontextmanager
-async def _telling_when_it_goes_on(reporter: Reporter, cancel: asyncio.Event) -> AsyncIterator[None]:
-    """Tell of a step that was asked to stop and does not."""
+async def telling_when_it_goes_on(reporter: Reporter, cancel: asyncio.Event) -> AsyncIterator[None]:
+    """Tell of steps that were asked to stop and do not."""
 
     async def watch() -> None:
         await cancel.wait()

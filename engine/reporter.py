@@ -114,7 +114,6 @@ class Reporter:
         )
         self._running.pop(number, None)
         self._over.add(number)
-        self._finishing = False
         self._has_news()
 
     def goes_on(self) -> None:
@@ -152,7 +151,7 @@ class Reporter:
         progress = self._course.so_far(self._over, self._running)
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         progress = replace(progress, fraction=max(known, default=None))  # nobody wants to see a bar go back
-        goes_on = self._finishing and progress.phase != CLEARING_UP
+        goes_on = self._finishing and self._running and progress.phase != CLEARING_UP
         return replace(progress, phase=FINISHING) if goes_on else progress
 
     def _has_news(self) -> None:

@@ -24,6 +24,8 @@ class Turns:
         self._running: dict[int, PlannedStep] = {}
         self._holders: dict[int, int] = {}
         """How many have still to do with a step that runs."""
+        self._freed: set[int] = set()
+        """Those that run, and are in the way of none any more."""
         self._to_repeat: set[int] = set()
         self._somebody_is_done = asyncio.Condition()
 
@@ -37,6 +39,8 @@ class Turns:
                 step = self._running[number] = self._waiting.pop(number)
             async with self.holding(number):
                 yield number, step
+                if step.frees_when_over:
+                    await self._free(number)
 
     @asynccontextmanager
     async def holding(self, number: int) -> AsyncIterator[None]:
@@ -49,9 +53,15 @@ class Turns:
                 self._holders[number] -= 1
                 if not self._holders[number]:
                     step = self._running.pop(number)
+                    self._freed.discard(number)
                     if number in self._to_repeat:
                         self._put_back(number, step)
                     self._somebody_is_done.notify_all()
+
+    async def _free(self, number: int) -> None:
+        async with self._somebody_is_done:
+            self._freed.add(number)
+            self._somebody_is_done.notify_all()
 
     def repeat(self, number: int) -> None:
         """Give this step, which somebody still holds, another turn: after the others, and before what completes it."""
@@ -65,7 +75,7 @@ class Turns:
         self._waiting = {n: self._waiting.get(n, step) for n in order}
 
     def _next(self) -> int | None:
-        busy = {step.conflict for step in self._running.values()} - {""}
+        busy = {step.conflict for number, step in self._running.items() if number not in self._freed} - {""}
         for number, step in self._waiting.items():
             if step.completes_previous:
                 return None if self._running or number != next(iter(self._waiting)) else number

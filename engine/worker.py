@@ -15,7 +15,7 @@ from engine.errors import StoreError, TargetError, UsageError
 from engine.estimates import with_past
 from engine.execution import Claim, Outcome
 from engine.jobs import Facts, LogLevel, OnFailure, Operation, Options, Reason, Status
-from engine.one_step import leave_out, run_step
+from engine.one_step import leave_out, run_step, telling_when_it_goes_on
 from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
 from engine.targets.base import OperationPlan, PlannedStep, Session, StepResult, Target
@@ -177,7 +177,7 @@ async def _run(
                 results[number] = StepResult(status=Status.SKIPPED)
 
     try:
-        async with asyncio.TaskGroup() as running:
+        async with telling_when_it_goes_on(reporter, cancel), asyncio.TaskGroup() as running:
             for _ in range(min(plan.parallel, len(plan.steps))):
                 running.create_task(run_some())
     except BaseExceptionGroup as group:

@@ -53,6 +53,8 @@ class PlannedStep:
     """What is wrong until it has run, where its lack does harm."""
     conflict: str = ""
     """Of steps that run at once no two have the same; an empty one gets on with all."""
+    frees_when_over: bool = False
+    """Whether another of the same `conflict` may begin when its command is over, before what it did is known."""
     by_advice: bool = False
     """Whether what the advice says of the operation is its reason, where there is advice."""
     weight: float | None = None

@@ -8,8 +8,10 @@ from engine.targets.base import PlannedStep
 from engine.turns import Turns
 
 
-def step(conflict: str = "", *, last: bool = False) -> PlannedStep:
-    return PlannedStep(object="o", command="c", reason="", lock="", conflict=conflict, completes_previous=last)
+def step(conflict: str = "", *, last: bool = False, frees: bool = False) -> PlannedStep:
+    return PlannedStep(
+        object="o", command="c", reason="", lock="", conflict=conflict, completes_previous=last, frees_when_over=frees
+    )
 
 
 async def order(steps: list[PlannedStep], at_once: int) -> list[str]:
@@ -130,3 +132,25 @@ async def test_a_step_that_somebody_holds_is_not_over_though_the_next_has_begun(
     let_go.set()
     await running
     assert seen == [1, 3, 2]
+
+
+async def test_one_that_frees_when_over_is_in_nobodys_way_while_somebody_still_looks_at_what_it_did() -> None:
+    turns, seen, let_go = Turns([step("a", frees=True), step("a"), step(last=True)]), list[int](), asyncio.Event()
+
+    async def look(number: int) -> None:
+        async with turns.holding(number):
+            await let_go.wait()
+
+    def end_the_look() -> None:
+        seen.append(0)
+        let_go.set()
+
+    async for number, _ in turns:
+        seen.append(number)
+        if number == 1:
+            looking = asyncio.create_task(look(number))
+            await asyncio.sleep(0)
+        if number == 2:
+            asyncio.get_running_loop().call_soon(end_the_look)
+    await looking
+    assert seen == [1, 2, 0, 3]

@@ -210,6 +210,8 @@ class PostgresSession:
                     events = [context.cancel] if watched.yield_after is None else [context.cancel, watched.gives_way]
                     async with either(*events) as stop:
                         answer = await statement.run(connection, step.command, stop)
+                        if step.if_warned and answer.has_warned:
+                            answer = await statement.run(connection, step.if_warned, stop)
         except asyncio.CancelledError:
             await self._remove_own_leftovers(step, context.report)
             raise

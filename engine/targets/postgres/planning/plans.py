@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from engine.jobs import Operation, Options, ServerOptions
@@ -15,6 +15,8 @@ from engine.targets.postgres.reading.relations import Index, Table
 PAGE: Final = 8192
 SMALL: Final = 100
 """A table of fewer pages that nothing was deleted from is not asked for its size: of thousands that would take long."""
+FEW: Final = 100
+"""Where there are more tables than that, neither is it asked what was done to such a table."""
 STAGES: Final = (1, 10, 100)
 """The statistics targets of an ANALYZE in stages."""
 _OPTIONS_SINCE: Final = {"buffer_usage_limit": 16}
@@ -38,27 +40,47 @@ def unsafe(options: ServerOptions, version: int) -> str:
 def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
     """`reasons`: why a table needs it, by oid, where that is known."""
     offer, asked = OFFERS[Operation.VACUUM], options.server
-    words = ["VERBOSE", *_vacuum_words(asked, version)]
+    words = _vacuum_words(asked, version)
     model = Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM
-    steps = [
-        PgStep(
-            object=table.shown,
-            command=f"VACUUM ({', '.join(words)}) {_only(table, version)}{table.sql}",
-            reason=reasons.get(table.oid, "removes what nobody can see any more"),
-            lock=offer.lock,
-            after_cancel=offer.after_cancel,
-            conflict=table.shown,
-            weight=weight(model, _table(table)),
-            method=Method.VACUUM,
-            model=model,
-            is_measured=table.dead_rows > 0 or not 0 < table.pages < SMALL,
-            settings=_speed(options),
-            subject=_table(table),
+    whole = [table for table in tables if not table.is_partitioned]
+    steps = []
+    for table in whole:
+        what = f"{_only(table, version)}{table.sql}"
+        command, if_warned = _commands("VACUUM", words, what, tells=_tells(table, len(whole), asked))
+        steps.append(
+            PgStep(
+                object=table.shown,
+                command=command,
+                if_warned=if_warned,
+                reason=reasons.get(table.oid, "removes what nobody can see any more"),
+                lock=offer.lock,
+                after_cancel=offer.after_cancel,
+                conflict=table.shown,
+                weight=weight(model, _table(table)),
+                method=Method.VACUUM,
+                model=model,
+                is_measured=_is_worth_a_look(table),
+                settings=_speed(options),
+                subject=_table(table),
+            )
         )
-        for table in tables
-        if not table.is_partitioned
-    ]
     return _longest_first(steps)
+
+
+def _is_worth_a_look(table: Table) -> bool:
+    return table.dead_rows > 0 or not 0 < table.pages < SMALL
+
+
+def _tells(table: Table, among: int, asked: ServerOptions) -> bool:
+    """Whether the server is to tell what it does; it must where it may leave the table out."""
+    return _is_worth_a_look(table) or among <= FEW or asked.skip_locked
+
+
+def _commands(name: str, words: Sequence[str], what: str, *, tells: bool) -> tuple[str, str]:
+    """The command, and what to run if all it says is a warning."""
+    verbose = f"{name} ({', '.join(['VERBOSE', *words])}) {what}"
+    brackets = f" ({', '.join(words)})" if words else ""
+    return (verbose, "") if tells else (f"{name}{brackets} {what}", verbose)
 
 
 def _vacuum_words(asked: ServerOptions, version: int) -> list[str]:
@@ -111,27 +133,31 @@ def _only(table: Table, version: int) -> str:
 def analyze_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
     """`reasons`: why a table needs it, by oid, where that is known."""
     offer = OFFERS[Operation.ANALYZE]
-    words = ", ".join(["VERBOSE", *(["SKIP_LOCKED"] if options.server.skip_locked else []),
-                       *(_buffers(options.server) if version >= 160_000 else [])])  # fmt: skip
+    asked = options.server
+    words = [*(["SKIP_LOCKED"] if asked.skip_locked else []), *(_buffers(asked) if version >= 160_000 else [])]
     wanted, steps = list(tables), []
-    for stage in STAGES if options.server.in_stages else (0,):
-        of_stage = [
-            PgStep(
-                object=table.shown,
-                command=f"ANALYZE ({words}) {_only(table, version)}{table.sql}",
-                reason=_stage_reason(stage) or reasons.get(table.oid, _analyze_reason(table)),
-                lock=offer.lock,
-                after_cancel=offer.after_cancel,
-                conflict=table.shown,
-                weight=weight(Model.ANALYZE, _table(table)),
-                method=Method.VACUUM,
-                model=Model.ANALYZE,
-                is_measured=False,
-                settings=(*_speed(options), *([("default_statistics_target", str(stage))] if stage else [])),
-                subject=_table(table),
+    for stage in STAGES if asked.in_stages else (0,):
+        of_stage = []
+        for table in wanted:
+            what = f"{_only(table, version)}{table.sql}"
+            command, if_warned = _commands("ANALYZE", words, what, tells=_tells(table, len(wanted), asked))
+            of_stage.append(
+                PgStep(
+                    object=table.shown,
+                    command=command,
+                    if_warned=if_warned,
+                    reason=_stage_reason(stage) or reasons.get(table.oid, _analyze_reason(table)),
+                    lock=offer.lock,
+                    after_cancel=offer.after_cancel,
+                    conflict=table.shown,
+                    weight=weight(Model.ANALYZE, _table(table)),
+                    method=Method.VACUUM,
+                    model=Model.ANALYZE,
+                    is_measured=False,
+                    settings=(*_speed(options), *([("default_statistics_target", str(stage))] if stage else [])),
+                    subject=_table(table),
+                )
             )
-            for table in wanted
-        ]
         steps += _longest_first(of_stage)
     return steps
 
@@ -162,6 +188,7 @@ def reindex_steps(
             after_cancel="nothing changed" if offline else offer.after_cancel,
             disk_needed=index.pages * PAGE,
             conflict=index.table_shown,
+            frees_when_over=True,
             weight=weight(model, _index(index, tables.get(index.table_oid))),
             method=Method.REBUILD if offline else Method.REINDEX_CONCURRENTLY,
             model=model,

@@ -76,5 +76,8 @@ class PgStep(PlannedStep):
     """None: the whole database."""
     is_measured: bool = True
     """Whether its subject may take less afterwards, so that it is worth to ask for that before and after."""
+    if_warned: str = ""
+    """The same as a command that tells what it does: run where the server said nothing but a warning, which may mean
+    that it did nothing."""
     settings: tuple[tuple[str, str], ...] = ()
     """What is set on the connection meanwhile."""

@@ -116,7 +116,7 @@ class Measured:
         is_large = subject.table_pages >= LARGE
         if is_large or self._still_to_end <= 0 or len(self._gathered) >= MOST_GATHERED:
             self._gathered_enough.set()
-        elif self._tables[subject.lockable] > 1:
+        elif self._tables[subject.lockable] > 1 and not step.frees_when_over:
             asyncio.get_running_loop().call_later(GATHERED_FOR_OTHERS, self._gathered_enough.set)
         sizes = await asyncio.shield(self._gathering)
         return sizes.get(name)

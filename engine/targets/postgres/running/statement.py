@@ -52,6 +52,11 @@ class Answer:
     was_asked_to_stop: bool = False
 
     @property
+    def has_warned(self) -> bool:
+        """Where it did not fail."""
+        return self.error is None and any(notice.is_warning for notice in self.notices)
+
+    @property
     def was_stopped(self) -> bool:
         """Whether it ended because we wanted it to: it may have ended before the request came."""
         return self.was_asked_to_stop and self.error is not None and self.error.sqlstate == CANCELLED

@@ -9,6 +9,7 @@ from engine.errors import UsageError
 from engine.jobs import CheckLevel, Operation, Options, Reason, Request, ServerOptions, Speed, Status
 from engine.targets import resolve
 from engine.targets.base import StepContext
+from engine.targets.postgres.planning.plans import FEW
 from tests.engine.targets.postgres.a_session import connected, first_step, plan, run, statuses
 from tests.postgres_databases import Database
 
@@ -72,6 +73,24 @@ async def test_trap_what_the_server_only_warns_of_is_skipped_and_no_success(
     assert result.error is not None
     assert "item" in result.error
     assert result.warnings == (f"public.item: {result.error}",)
+
+
+@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.ANALYZE])
+async def test_trap_so_it_is_where_of_many_small_tables_none_is_asked_what_was_done_to_it(
+    database: Database, operation: Operation
+) -> None:
+    tables = [f"CREATE TABLE item{number} AS SELECT 1 AS a" for number in range(FEW + 1)]
+    database(*tables, "VACUUM ANALYZE", "CREATE ROLE joe LOGIN")
+    async with connected(database.url) as session:
+        steps = (await session.plan(operation, Options(server=ServerOptions(schemas=("public",))))).steps
+        step = next(step for step in steps if step.object == "public.item7")
+        assert "VERBOSE" not in step.command
+        done = await session.execute(step, StepContext())
+    assert (done.status, done.effect, done.warnings) == (Status.COMPLETED, None, ())
+    async with connected(database.as_user("joe")) as session:
+        left_out = await session.execute(step, StepContext())
+    assert left_out.status is Status.SKIPPED
+    assert left_out.warnings == (f"public.item7: {left_out.error}",)
 
 
 async def test_trap_what_is_locked_and_left_out_is_skipped(database: Database) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.jobs import Options, ServerOptions, Speed
-from engine.targets.postgres.planning.plans import analyze_steps, not_offered, reindex_steps, unsafe, vacuum_steps
+from engine.targets.postgres.planning.plans import FEW, analyze_steps, not_offered, reindex_steps, unsafe, vacuum_steps
 from engine.targets.postgres.planning.scope import taken_along
 from engine.targets.postgres.reading.relations import Index, Table
 
@@ -46,6 +46,23 @@ def test_what_is_analyzed_with_the_table_it_is_part_of_is_known() -> None:
 def test_a_partitioned_table_is_analyzed_alone_where_that_can_be(version: int, only: str) -> None:
     (step,) = analyze_steps([WHOLE], Options(), version, {})
     assert step.command == f'ANALYZE (VERBOSE) {only}"public"."whole"'
+
+
+def test_where_there_are_many_tables_the_small_ones_tell_what_was_done_only_if_all_else_they_say_is_a_warning() -> None:
+    small, dirty = replace(ITEM, oid=3, name="small", pages=5), replace(ITEM, oid=4, name="dirty", pages=5, dead_rows=1)
+    few = vacuum_steps([small, dirty], Options(), 170_000, {})
+    assert all(step.command.startswith("VACUUM (VERBOSE, ") and not step.if_warned for step in few)
+    many = [small, dirty, *[replace(small, oid=10 + number, name=f"small{number}") for number in range(FEW)]]
+    for make, verbose, quiet in (
+        (vacuum_steps, 'VACUUM (VERBOSE, SKIP_DATABASE_STATS) "', 'VACUUM (SKIP_DATABASE_STATS) "'),
+        (analyze_steps, 'ANALYZE (VERBOSE) "', 'ANALYZE "'),
+    ):
+        steps = {step.object: step for step in make(many, Options(), 170_000, {})}
+        assert steps["public.dirty"].command.startswith(verbose)
+        assert steps["public.small"].command.startswith(quiet)
+        assert steps["public.small"].if_warned == verbose + 'public"."small"'
+        politely = make(many, Options(server=ServerOptions(skip_locked=True)), 170_000, {})
+        assert all("VERBOSE" in step.command for step in politely)
 
 
 def test_the_longest_comes_first_and_each_table_is_its_own_conflict() -> None:
