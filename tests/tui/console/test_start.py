@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.terminal import Terminal
 from engine import Engine, ParentJob
-from tests.tui.console.conftest import Clock, Seeded
-from tests.tui.console.harness import add_completed_job, entry, open_console
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import Clock, add_completed_job, entry, open_console
 from tui.screens import base, targets
 from tui.views.header import header_line
 from tui.views.keys import footer_line
