@@ -12,15 +12,13 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.signal import Signal
 
-from engine import Engine, JobId, TargetInfo
+from engine import Engine, TargetInfo
 from engine.clock import now
 from engine.config import ConsoleConfig, TargetEntry
-from engine.errors import DbtendError, JobNotFoundError
-from tui import clipboard
+from engine.errors import DbtendError
 from tui.actions import BY_ID, bindings
 from tui.canonical_urls import CanonicalUrls
 from tui.feed import JobFeed, News
-from tui.person import user_at_host
 from tui.saved_targets import SavedTargets
 from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen
@@ -29,12 +27,9 @@ from tui.seen_keys import SeenKeys
 from tui.target_names import TargetName, TargetNames
 from tui.tending import Tending
 from tui.text import counted
-from tui.theme import offered_themes
 from tui.views.hints import go_on_question
 from tui.views.line import Role
-from tui.views.palette import REFRESH_RATES, Command, Kind, commands
 from tui.views.standing import Standing
-from tui.views.status import child_of
 from tui.writing import Writing
 
 if TYPE_CHECKING:
@@ -190,53 +185,10 @@ class DbtendApp(SeenKeys):
             self.pop_screen()
 
     def action_palette(self, typed: str = "") -> None:
-        """Offer everything that can be done here and now."""
-        screen = self.screen
-        if not isinstance(screen, ConsoleScreen):
-            return
-        bound = {b.binding.id: (b.node, b.binding.action) for b in screen.active_bindings.values() if b.binding.id}
-        known = [
-            command
-            for command in commands(
-                bound,
-                screen.can,
-                themes=offered_themes(os.environ),
-                theme=self.theme,
-                refresh=self.feed.refresh,
-                is_barred=self.is_barred,
-            )
-            if not (typed and command.value == "theme")  # which has led here
-        ]
+        if isinstance(self.screen, ConsoleScreen):
+            from tui.offered_commands import offer  # few sessions need it, and all start up
 
-        async def do(command: Command | None) -> None:
-            if command is None:
-                return
-            match command.kind:
-                case Kind.ACTION:
-                    node, call = bound[BY_ID[command.value].same_key_as or command.value]
-                    await self.run_action(call, node)
-                case Kind.THEME:
-                    await self.choose_theme(command.value)
-                case Kind.REFRESH:
-                    self._look_every(float(command.value))
-                case Kind.JOB:
-                    await self._open_job(JobId.parse(command.value))
-
-        self.push_screen(on_demand.palette_screen(known, typed), do)
-
-    async def _open_job(self, job: JobId) -> None:
-        try:
-            parent = await self.engine.job(job.parent)
-            is_there = job.ordinal is None or child_of(parent, job) is not None
-        except JobNotFoundError:
-            is_there = False
-        except DbtendError as error:
-            self.tell_error(error)
-            return
-        if is_there:
-            self.push_screen(on_demand.job_screen(job))
-        else:
-            self.tell(f"There is no job {job}.", Role.WARNING)
+            offer(self, self.screen, typed)
 
     async def choose_theme(self, name: str) -> None:
         """Take on other colours, and keep them in the config file where anything is kept."""
@@ -254,15 +206,18 @@ class DbtendApp(SeenKeys):
             self.tell(f"Colours of {name}, saved in {self.saved.path}.")
 
     def action_refresh_by(self, factor: float) -> None:
-        rates = REFRESH_RATES
-        self._look_every(min(max(self.feed.refresh * factor, rates[0]), rates[-1]))
+        from tui.views.palette import REFRESH_RATES
 
-    def _look_every(self, seconds: float) -> None:
+        self.look_every(min(max(self.feed.refresh * factor, REFRESH_RATES[0]), REFRESH_RATES[-1]))
+
+    def look_every(self, seconds: float) -> None:
         self.feed.refresh = seconds
         self.tell(f"Looks at running jobs every {seconds:g} s.")
 
     async def copy(self, what: str, text: str) -> str:
         """Bring `text` to the user's clipboard, or else into a file; what became of it, in a sentence."""
+        from tui import clipboard
+
         send = self._driver.write if self._driver is not None else lambda _: None
         return await clipboard.copy(what, text, send, self._copies, os.environ)
 
@@ -276,6 +231,8 @@ class DbtendApp(SeenKeys):
 
         def decided(yes: bool | None) -> None:
             if yes:
+                from tui.person import user_at_host
+
                 self.write(partial(self.engine.pause, by=self._person or user_at_host()))
 
         consequence = "Nothing new starts, in any process, until somebody resumes. What runs goes on."

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from engine.errors import DuplicateRequestError, OwnershipLostError
-from engine.execution import Claim, Outcome, Report
 from engine.jobs import LOG_HEAD, LOG_TAIL, JobId, Micros, OnDuplicate, Reason, Status
 from engine.store.base import MAX_ATTEMPTS, NewJob
 from engine.store.interventions import enforce_time_limits
@@ -25,6 +25,9 @@ from engine.store.settling import (
     stops_on_failure,
     storable,
 )
+
+if TYPE_CHECKING:
+    from engine.execution import Claim, Outcome, Report
 
 FREE = "NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND r.target_key = c.target_key)"
 
@@ -117,6 +120,8 @@ def _submit_one(connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDup
 
 def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] | None, at: Micros) -> Claim | None:
     """The next pending child whose target is free: oldest parent first, in the order of its request."""
+    from engine.execution import Claim  # a console claims nothing
+
     enforce_time_limits(connection, at)
     found = _next_to_run(connection, parents)
     if found is None:
@@ -177,6 +182,8 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
 
 def release(connection: sqlite3.Connection, claim: Claim, report: Report, at: Micros) -> None:
     """Hand a child back: pending again, with as many attempts left as before; cancelled where that was asked."""
+    from engine.execution import Outcome
+
     if _is_to_be_cancelled(connection, claim):
         finish(connection, claim, Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER), report, at)
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from textual import events
@@ -43,9 +42,8 @@ class ConsoleScreen(Screen[Result]):
         self._message.can_focus = False
         self._standing = Page(id="standing")
         self._standing.can_focus = False
-        self._footer = OneLine(id="footer")
-        self._footer_is_due = False
-        self._too_small = OneLine(id="too-small")
+        self._footer = OneLine(self._footer_line, id="footer")
+        self._too_small = OneLine(self._too_small_line, id="too-small")
 
     @property
     def console_app(self) -> DbtendApp:
@@ -76,7 +74,6 @@ class ConsoleScreen(Screen[Result]):
         app.trouble.subscribe(self, self.say_error)
         app.standing_changed.subscribe(self, self.show_standing)
         self.show_standing(app.standing)
-        self._show_footer()
 
     def hear(self, news: News) -> None:
         """Something happened to jobs, or one that runs has come further."""
@@ -99,14 +96,14 @@ class ConsoleScreen(Screen[Result]):
         return False
 
     def refresh_footer(self) -> None:
-        """Once for all that happens until the messages that are here have been dealt with."""
-        if not self._footer_is_due:
-            self._footer_is_due = self.call_later(self._show_footer)
+        self._footer.renew()
 
-    def _show_footer(self) -> None:
-        self._footer_is_due = False
-        ids = [action_id for action_id in self.FOOTER if self.can(action_id)]
-        self._footer.show(partial(footer_line, ids))
+    def _footer_line(self, width: int) -> Line:
+        return footer_line([action_id for action_id in self.FOOTER if self.can(action_id)], width)
+
+    def _too_small_line(self, _: int) -> Line:
+        width, height = self.size
+        return line(" " + with_keys(f"Too small: {width} x {height}. Needs 60 x 15. {{quit}} leaves."))
 
     def say(self, sentence: str, role: Role = Role.TEXT) -> None:
         """Show a sentence above the footer, over what is there, until the next key; nothing else takes it away."""
@@ -118,9 +115,7 @@ class ConsoleScreen(Screen[Result]):
         _show_lines(self._standing, standing_lines(standing, self.size.width))
 
     def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
-        too_small = with_keys(f"Too small: {width} x {height}. Needs 60 x 15. {{quit}} leaves.")
-        self._too_small.show(lambda _: line(f" {too_small}"))
+        self._too_small.renew()
         self.show_standing(self.console_app.standing)
 
     def say_error(self, error: DbtendError) -> None:

@@ -83,10 +83,10 @@ class MainScreen(TargetActions):
     def hear(self, news: News) -> None:
         self.console_app.tending.replace_worker()
         self.glance_if_due()
-        self._jobs.put(news.parents)
-        self._show_header()
-        self.refresh_footer()
         shown = self._jobs.parent_job
+        self._jobs.put(news.parents)
+        self._header.renew()
+        self.refresh_footer()
         if shown is not None and any(parent.id == shown.id for parent in news.parents):
             due = self.console_app.clock() - self._steps_read_at >= STEPS_EVERY
             self._show_detail(read_steps=due or shown.id in news.changed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +20,7 @@ from tui.screens.job_actions import JobActions
 from tui.target_board import TargetBoard
 from tui.views.header import OUT_OF_STEP, header_line, work
 from tui.views.hints import building, no_target, target_trouble, welcome
+from tui.views.line import Line
 from tui.views.lists import operation_rows, target_rows
 from tui.views.standing import Standing
 from tui.widgets.item_list import ItemList
@@ -58,7 +58,7 @@ class Targets(JobActions[None]):
             self._board.add(labelled, saved=app.saved is None or known is not None)
         self._targets = TargetList(id="targets").titled("1 Targets")
         self._operations = OperationList(id="operations").titled("2 Operations")
-        self._header = OneLine(id="header")
+        self._header = OneLine(self._header_line, id="header")
         self._another_look: Timer | None = None
         self._examination: Worker[None] | None = None
         self._look_again_in = LOOK_AGAIN
@@ -254,21 +254,21 @@ class Targets(JobActions[None]):
                     check=board.check_level,
                 )
             )
-        self._show_header()
+        self._header.renew()
         self.refresh_footer()
 
     def show_standing(self, standing: Standing) -> None:
         super().show_standing(standing)
-        self._show_header()
+        self._header.renew()
 
-    def _show_header(self) -> None:
+    def _header_line(self, width: int) -> Line:
         app = self.console_app
         feed = app.feed
         about = app.standing
         said = work(feed.open.values(), feed.workers, feed.pause)
         if about.unread or (about.lost and about.has_store):
             said = OUT_OF_STEP
-        self._header.show(partial(header_line, self._board.state, said, read_only=app.engine.read_only))
+        return header_line(self._board.state, said, width, read_only=app.engine.read_only)
 
     @on(ItemList.CursorMoved, "#targets")
     def _choose_target(self) -> None:

@@ -59,12 +59,11 @@ class ItemList(LineView):
         before = self.cursor
         self._lines = lines
         if len(old) != len(lines):
-            self.count_changed()
-        for number, (was, now) in enumerate(zip(old, lines, strict=False)):
-            if was != now:
-                self.refresh_line(number)
-        for number in range(min(len(old), len(lines)), max(len(old), len(lines))):
-            self.refresh_line(number)
+            self.count_changed()  # for which all of it is painted
+        else:
+            for number, (was, now) in enumerate(zip(old, lines, strict=True)):
+                if was != now:
+                    self.refresh_line(number)
         self._keep_cursor_on(key, before)
 
     def _keep_cursor_on(self, key: Hashable, before: int) -> None:

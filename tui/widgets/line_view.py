@@ -33,7 +33,7 @@ class LineView(ScrollView, can_focus=True):
     KEEPS_HEIGHT: ClassVar[bool] = False
     """Whether it is as high as before when it has more lines or fewer."""
 
-    cursor: reactive[int] = reactive(0, repaint=False)
+    cursor: reactive[int] = reactive(0, repaint=False, init=False)
     """The line the cursor is on."""
 
     _focus_when_shown = False

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pytest
+
 from benchmarks.terminal import Terminal
+from engine import Engine, ParentJob
+from tests.tui.console.conftest import Seeded
+from tests.tui.console.harness import Clock, add_completed_job, entry, open_console
+from tui.screens import base, targets
+from tui.views.header import header_line
+from tui.views.keys import footer_line
+from tui.views.line import Line, Span
+from tui.views.lists import TargetState
 
 ROOT = Path(__file__).parents[3]
 IMPORTED = re.compile(rb"import time: +\d+ \| +\d+ \| +([\w.]+)")
 
 NOT_AT_THE_START = {
     "carrying out jobs": ("engine.hosting", "engine.processor", "engine.worker", "engine.recovery", "engine.reporter"),
+    "what passes between the store and who carries out jobs": ("engine.execution",),
     "planning": ("engine.targets.base", "engine.targets.sqlite.session", "engine.targets.sqlite.planning.planning"),
     "running steps": ("engine.targets.sqlite.running", "engine.targets.sqlite.system.copying"),
     "database servers": ("engine.targets.postgres", "psycopg"),
@@ -31,6 +42,8 @@ NOT_AT_THE_START = {
     ),
     "what other screens say": ("tui.views.job_document", "tui.views.plan_document", "tui.trend", "tui.examination"),
     "finding in the history": ("tui.history_filter",),
+    "the list of commands": ("tui.offered_commands", "tui.views.palette"),
+    "copying, and who pauses": ("tui.clipboard", "tui.person"),
     "what of Textual is large": ("markdown_it", "pygments", "textual.widgets._markdown", "textual.widgets._text_area"),
 }
 """Why something has no place in the first frame, and the modules that must not be imported for it."""
@@ -50,3 +63,45 @@ def test_what_the_first_frame_does_not_need_is_not_imported_for_it(sales: Path) 
 def _among(names: Iterable[str], imported: Iterable[str]) -> list[str]:
     """What is imported of these modules and of what is in them."""
     return sorted(name for name in imported for wanted in names if f"{name}.".startswith(f"{wanted}."))
+
+
+async def test_a_start_makes_the_header_and_the_footer_only_for_what_has_happened(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers, footers = list[int](), list[int]()
+
+    def noted_header(state: TargetState | None, said: Span, width: int, *, read_only: bool) -> Line:
+        headers.append(width)
+        return header_line(state, said, width, read_only=read_only)
+
+    def noted_footer(ids: Sequence[str], width: int) -> Line:
+        footers.append(width)
+        return footer_line(ids, width)
+
+    monkeypatch.setattr(targets, "header_line", noted_header)
+    monkeypatch.setattr(base, "footer_line", noted_footer)
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.until(lambda: console.lines("#detail"))
+        await console.until(lambda: "soon" in console.lines("#targets")[0])
+    # The layout, a look, the jobs, the steps of one, and advice: each asks once, and paints once what is another line.
+    assert set(headers) == set(footers) == {80}
+    assert len(headers) <= 10
+    assert len(footers) <= 10
+
+
+async def test_a_start_reads_the_steps_of_the_job_under_the_cursor_once(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, job = list[int](), Engine.job
+
+    async def noted(self: Engine, parent_id: int) -> ParentJob:
+        read.append(parent_id)
+        return await job(self, parent_id)
+
+    monkeypatch.setattr(Engine, "job", noted)
+    await add_completed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.until(lambda: console.lines("#detail"))
+        assert console.tree.job is not None
+        assert read == [console.tree.job.parent]
