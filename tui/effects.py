@@ -133,7 +133,7 @@ def _vacuum(child: ChildJob) -> Phrases:
     value, _, unit = size(before).partition(" ")
     short = f"{value} -> {size(after)}" if size(after).endswith(f" {unit}") else ""
     change = f"{size(before)} -> {size(after)}"
-    return size_change(before, after), change, *([short] if short else []), f"now {size(after)}"
+    return size_change(before, after), change, *([short] if short else []), f"now {size(after)}", size(after)
 
 
 def _reindex(child: ChildJob) -> Phrases:
@@ -159,7 +159,8 @@ def _check(child: ChildJob) -> Phrases:
     found, level = number(child.after, "findings"), text(child.after, "level")
     if found is None or not (found or child.status is Status.COMPLETED):
         return ()
-    return _found(int(found)) + (f" ({level})" if level else ""), _found(int(found))
+    short = f"{found:,.0f} found" if found else "none found"
+    return _found(int(found)) + (f" ({level})" if level else ""), _found(int(found)), short
 
 
 def _checkpoint(child: ChildJob) -> Phrases:

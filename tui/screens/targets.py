@@ -226,9 +226,13 @@ class Targets(JobActions[None]):
         board, width = self._board, self._targets.columns
         self._targets.show(target_rows(board.states, board.current, width, board.marked) or no_target(width))
         marked = len(board.marked)
+        key = key_of("edit")
+        unsaved = f"unsaved: {key} saves it"
+        if len(unsaved) > self._targets.subtitle_room:
+            unsaved = f"unsaved ({key})"
         self._targets.titled(
             f"1 Targets ({marked} marked)" if marked else "1 Targets",
-            f"unsaved: {key_of('edit')} saves it" if board.state and not board.state.saved else "",
+            unsaved if board.state and not board.state.saved else "",
         )
         self._show_operations()
 

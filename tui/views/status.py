@@ -17,6 +17,8 @@ STATUS_WIDTH = 12
 PINNED = "pinned"
 TELLING_REASONS = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
 """Those whose words say more than the beginning of a sentence."""
+BRIEF = 16
+"""Cells below which the beginning of a sentence says less than any reason."""
 HOW_MANY_FAILED = re.compile(r"\d+ of \d+ steps failed: ")
 WHOLE = "main"
 """What SQLite calls the database itself: of a step on all of it, the name says nothing."""
@@ -66,7 +68,7 @@ def what_happened(child: ChildJob, target: str, width: int) -> str:
     if child.status is Status.PENDING and child.recovering:
         return "its process died" if width >= 16 else "process died"
     if child.status is Status.PENDING and child.attempt:
-        return "will run again"
+        return "will run again" if width >= 14 else "runs again"
     return effect(child, width) or steps_taken(child)
 
 
@@ -78,7 +80,9 @@ def _why(child: ChildJob, path: str, width: int) -> str:
     error = plain(child.error.removeprefix(f"{path}: ").splitlines()[0])
     if cell_len(error) <= width:
         return error
-    return reason if child.reason in TELLING_REASONS else HOW_MANY_FAILED.sub("", error, count=1)
+    if child.reason in TELLING_REASONS or (child.reason is Reason.NOT_NEEDED and width < BRIEF):
+        return reason
+    return HOW_MANY_FAILED.sub("", error, count=1)
 
 
 def reason_in_words(reason: Reason) -> str:

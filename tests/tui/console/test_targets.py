@@ -188,6 +188,15 @@ async def test_what_was_given_on_the_command_line_is_saved_with_e(sales: Path, c
         assert row(console) == [">", "sales.db", "soon"]
 
 
+@pytest.mark.parametrize(("size", "words"), [((80, 24), "unsaved: e saves it"), ((60, 15), "unsaved (e)")])
+async def test_that_a_target_is_not_saved_is_said_whole(
+    size: tuple[int, int], words: str, sales: Path, clock: Clock
+) -> None:
+    async with open_console(STORE, entry(), clock=clock, saved=saved(), size=size) as console:
+        border = console.app.screen.query_one("#targets").border_subtitle
+        assert str(border) == words
+
+
 async def test_a_label_of_the_config_holds_for_a_path_on_the_command_line(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(str(sales)), clock=clock, saved=saved(SALES)) as console:
         assert "[PROD]" in console.lines("#targets")[0]
