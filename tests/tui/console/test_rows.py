@@ -591,10 +591,11 @@ def test_the_detail_of_what_waits_says_first_and_whole_for_whom() -> None:
 
 
 def test_where_the_first_line_of_the_detail_is_full_the_next_one_goes_on() -> None:
-    assert about(parent(RUNNING), 2, 120)[0] == "#42.2 analyze  ► running    0:41  53%  0:36 left  step 5 of 9, orders"
+    whole = "#42.2 analyze  ► running    0:41  53%  0:36 left  4 of 9 steps done, at orders"
+    assert about(parent(RUNNING), 2, 120)[0] == whole
     assert about(parent(RUNNING), 2) == [
         "#42.2 analyze  ► running    0:41  53%",
-        "0:36 left  step 5 of 9, orders",
+        "0:36 left  4 of 9 steps done, at orders",
     ]
 
 
