@@ -285,6 +285,15 @@ class Progress:
     """What goes on inside the step, where there is more to say than that it runs."""
 
 
+WHOLE: Final = "main"
+"""The object of a step on all of a SQLite database."""
+
+
+def part_named(name: str | None) -> str:
+    """The table or index that a step is for; "" where it is for the whole database, whose name says nothing."""
+    return "" if name is None or name == WHOLE else name
+
+
 FINISHING = "finishing, cannot be interrupted"
 """The phase of a step that was asked to stop and goes on all the same."""
 CLEARING_UP = "removing what is unfinished"

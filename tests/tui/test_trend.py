@@ -27,9 +27,7 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def trend(
-    seconds: Sequence[float], sizes: Sequence[float | None] = (), *, every: int = DAY, **more: int
-) -> Trend:
+def trend(seconds: Sequence[float], sizes: Sequence[float | None] = (), *, every: int = DAY, **more: int) -> Trend:
     runs = tuple(
         PastRun(
             job=JobId(n + 1, 1), status=Status.COMPLETED, at=START + n * every, seconds=took,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
+from engine.jobs import part_named
 from tui.effects import effect, steps_taken
 from tui.facts import changes, table, text
 from tui.keymap import with_keys
@@ -12,7 +13,6 @@ from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, line, named, wrapped
 from tui.views.remarks import earlier_attempt, in_the_pane, remarks, what_went_wrong
 from tui.views.status import (
-    WHOLE,
     child_of,
     is_cancelling,
     is_waiting,
@@ -84,8 +84,8 @@ def how_far(child: ChildJob, now: int) -> list[str]:
 
 def _steps_done(child: ChildJob) -> str:
     """Any of them may be over, and any number run, where several run at once."""
-    done, total, name = child.progress.steps_done, child.progress.steps_total, child.progress.object
-    at = f"at {plain(name)}" if name and name != WHOLE and done < total else ""
+    done, total, name = child.progress.steps_done, child.progress.steps_total, part_named(child.progress.object)
+    at = f"at {plain(name)}" if name and done < total else ""
     if total == 1:
         return at
     count = f"{done} of {total} steps done"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
-from engine.jobs import CANNOT_STOP, FINISHING, WAITING
+from engine.jobs import CANNOT_STOP, FINISHING, WAITING, part_named
 from engine.values import frozen
 from tui.effects import done_of
 from tui.text import GLYPH, percent, plain, time_left
@@ -17,7 +17,6 @@ from tui.views.line import Line, Role, Span, fit, marked, named, named_column, r
 from tui.views.status import (
     PINNED,
     STATUS_WIDTH,
-    WHOLE,
     bar,
     is_cancelling,
     is_waiting,
@@ -312,7 +311,7 @@ def _bar_length(room: int) -> int:
 
 def _at(progress: Progress, room: int) -> str:
     """What goes on, and on which object; the beginning of a name says nothing beside what goes on."""
-    name = "" if progress.object == WHOLE else plain(progress.object or "")
+    name = plain(part_named(progress.object))
     both = "  ".join(filter(None, (progress.phase, name)))
     return fit(both if cell_len(both) <= room else progress.phase or name, room)
 

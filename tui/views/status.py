@@ -20,8 +20,6 @@ TELLING_REASONS = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Rea
 BRIEF = 16
 """Cells below which the beginning of a sentence says less than any reason."""
 HOW_MANY_FAILED = re.compile(r"\d+ of \d+ steps failed: ")
-WHOLE = "main"
-"""What SQLite calls the database itself: of a step on all of it, the name says nothing."""
 BAR_FULL, BAR_EMPTY = "━", "─"
 
 

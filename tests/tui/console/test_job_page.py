@@ -280,7 +280,7 @@ def test_a_finding_is_told_once_with_what_to_do_about_it() -> None:
 
 def test_what_else_failed_beside_a_finding_is_told() -> None:
     busy = replace(step(1), status=Status.FAILED, error="the lock could not be had in 5 s: somebody reads it")
-    why = f"1 of 2 steps failed: main: {busy.error}. Found: {BROKE.error}"
+    why = f"1 of 2 steps failed: {busy.error}. Found: {BROKE.error}"
     lines = page(parent(replace(BROKE, error=why, steps=(busy, *BROKE.steps[1:]))))
     assert [line for line in lines if "1 of 2 steps failed" in line]
     assert [line for line in lines if "the lock could not be had" in line]
