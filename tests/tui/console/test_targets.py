@@ -92,6 +92,24 @@ async def test_a_name_that_is_not_typed_is_the_files(sales: Path, clock: Clock) 
         assert list(in_config()) == ["sales"]
 
 
+async def test_a_name_is_proposed_while_the_path_is_typed_and_never_in_place_of_what_was_typed(
+    sales: Path, clock: Clock
+) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        await console.press("A")
+        field = console.app.screen.query_one("#name", Input)
+        seen = []
+        for key in "/srv/sal":
+            await console.press(key)
+            seen.append(field.placeholder)
+        assert seen == ["", "s", "sr", "srv", "srv", "s", "sa", "sal"]
+        assert (field.value, said(console, "name")) == ("", "nothing typed: sal")
+        await console.press("tab", *"shop", "shift+tab", *"es.db")
+        assert (field.value, field.placeholder) == ("shop", "sales")
+        await fill_in(console, url="postgresql://dba:secret@db1")
+        assert field.placeholder == ""
+
+
 async def test_what_is_typed_ahead_comes_to_its_field(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, clock=clock, saved=saved()) as console:
         await console.press("A")
