@@ -7,14 +7,12 @@ from pathlib import PurePath
 from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
-from engine.jobs import LogLevel
+from engine.jobs import MOST_FINDINGS, LogLevel
 from tui.facts import number, stated, text
 from tui.server_effects import is_of_a_server, phrases, step_phrase
 from tui.text import cells, counted, path_of, plain, shortened, size, size_change
 
 Phrases = Sequence[str]
-MOST_FINDINGS: Final = 100
-"""After as many SQLite looks no further, unless it is told to."""
 
 
 def effect(child: ChildJob, width: int | None = None) -> str:

@@ -7,7 +7,7 @@ import re
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
-from engine.jobs import IN_FEW_WORDS, PAUSED, WAITING
+from engine.jobs import PAUSED, WAITING, reason_in_words
 from engine.jobs import is_cancelling as is_cancelling
 from tui.effects import effect, found_damage, steps_taken
 from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
@@ -81,10 +81,6 @@ def _why(child: ChildJob, path: str, width: int) -> str:
     if child.reason in TELLING_REASONS or (child.reason is Reason.NOT_NEEDED and width < BRIEF):
         return reason
     return HOW_MANY_FAILED.sub("", error, count=1)
-
-
-def reason_in_words(reason: Reason) -> str:
-    return IN_FEW_WORDS.get(reason, reason.value.replace("_", " "))
 
 
 def warnings(child: ChildJob) -> str:
