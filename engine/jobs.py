@@ -83,7 +83,7 @@ class Reason(StrEnum):
     TARGET_BUSY = "target_busy"
 
 
-IN_FEW_WORDS: Final = {
+_IN_FEW_WORDS: Final = {
     Reason.TIME_LIMIT: "past its limit",
     Reason.PREVIOUS_FAILED: "earlier failed",
     Reason.OWNER_LOST: "worker died",
@@ -91,10 +91,17 @@ IN_FEW_WORDS: Final = {
 """Where the name of a reason would not say enough."""
 
 
+def reason_in_words(reason: Reason) -> str:
+    return _IN_FEW_WORDS.get(reason, reason.value.replace("_", " "))
+
+
 def names_of(reason: Reason) -> frozenset[str]:
-    """All that a person may read for a reason: `target_busy`, `target busy`."""
-    name = reason.value.replace("_", " ")
-    return frozenset({reason.value, name, IN_FEW_WORDS.get(reason, name)})
+    """All that a person may read for a reason: `owner_lost`, `owner lost`, `worker died`."""
+    return frozenset({reason.value, reason.value.replace("_", " "), reason_in_words(reason)})
+
+
+MOST_FINDINGS: Final = 100
+"""A check that has found as many looks no further, or tells no more of them."""
 
 
 class OnFailure(StrEnum):
@@ -283,6 +290,15 @@ class Progress:
     steps_total: int = 0
     phase: str | None = None
     """What goes on inside the step, where there is more to say than that it runs."""
+
+
+WHOLE: Final = "main"
+"""The object of a step on all of a SQLite database."""
+
+
+def part_named(name: str | None) -> str:
+    """The table or index that a step is for; "" where it is for the whole database, whose name says nothing."""
+    return "" if name is None or name == WHOLE else name
 
 
 FINISHING = "finishing, cannot be interrupted"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.advice import Found, Past, Run
 from engine.estimates import RUNS
-from engine.jobs import CheckLevel, ChildJob, Facts, JobId, Micros, Operation, ParentJob, Status
+from engine.jobs import MOST_FINDINGS, CheckLevel, ChildJob, Facts, JobId, Micros, Operation, ParentJob, Status
 from engine.values import frozen
 from engine.watching import HistoryFilter
 from engine.words import counted
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 REMEMBERED: Final = 90 * 86_400 * 1_000_000
 """Microseconds: what is older says little of the database as it is, and is looked for in vain where jobs are many."""
-MOST_FINDINGS: Final = 100
-"""A check that has found as many looks no further."""
 JOBS_LOOKED_AT: Final = 50
 """The newest that many with an operation."""
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from engine.errors import StoreError, TargetError, UsageError
 from engine.estimates import with_past
 from engine.execution import Claim, Outcome
-from engine.jobs import Facts, LogLevel, OnFailure, Operation, Options, Reason, Status
+from engine.jobs import Facts, LogLevel, OnFailure, Operation, Options, Reason, Status, part_named
 from engine.one_step import leave_out, run_step, telling_when_it_goes_on
 from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
@@ -150,7 +150,7 @@ async def _run(
             async with turns.holding(number):
                 result = await run_step(session, number, step, reporter, cancel, over=over.set)
                 if result.again:
-                    reporter.log(LogLevel.INFO, f"{step.object}: {result.error}")
+                    reporter.log(LogLevel.INFO, ": ".join(filter(None, (part_named(step.object), result.error))))
                     turns.repeat(number)
                 else:
                     results[number] = result
@@ -198,9 +198,9 @@ async def _run(
 
 
 def _failed_at(plan: OperationPlan, results: Mapping[int, StepResult]) -> str:
-    """The object of the first step that failed; "" where none has."""
+    """The first step that failed, by its object; "" where none has."""
     failed = [number for number, result in results.items() if result.status is Status.FAILED]
-    return plan.steps[failed[0] - 1].object if failed else ""
+    return (part_named(plan.steps[failed[0] - 1].object) or "an earlier step") if failed else ""
 
 
 def outcome_of(
@@ -269,8 +269,9 @@ def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:
     objects: dict[str, list[str]] = {}
     for step, result in failed:
         if result not in finds:
-            objects.setdefault(result.error or "failed", []).append(step.object)
-    details = "; ".join(f"{listed(names)}: {error}" for error, names in objects.items())
+            objects.setdefault(result.error or "failed", []).append(part_named(step.object))
+    parts = {error: listed(list(filter(None, names))) for error, names in objects.items()}
+    details = "; ".join(f"{names}: {error}" if names else error for error, names in parts.items())
     number = sum(map(len, objects.values()))
     failures = f"{number} of {planned} steps failed: {details}" if objects else ""
     return ". Found: ".join(filter(None, [failures, what_was_found(finds)]))

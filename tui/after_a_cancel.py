@@ -15,6 +15,16 @@ def cannot_stop(child: ChildJob) -> bool:
     return child.progress.phase in CANNOT_STOP
 
 
+def goes_on(child: ChildJob, at: int, *, called: str = "it") -> str:
+    """What a child that runs does from now on, once it is asked to stop."""
+    if not cannot_stop(child):
+        return f"{called} ends as soon as that is safe for the data"
+    # One that does not stop when it is asked to may do so yet; one that writes back cannot.
+    does, will = ("writing back", "will") if child.progress.phase == WRITING_BACK else ("finishing", "will probably")
+    left = time_left(remaining(child, at))
+    return f"{called} is {does}, which cannot be interrupted: it {will} complete" + (f", about {left}" if left else "")
+
+
 def what_follows(child: ChildJob, target: str, at: int, *, by_force: str, called: str = "it") -> Iterator[str]:
     """In phrases without a period.
 
@@ -23,12 +33,9 @@ def what_follows(child: ChildJob, target: str, at: int, *, by_force: str, called
         by_force: how it is ended all the same, where it cannot be interrupted.
         called: what the child is called.
     """
+    yield goes_on(child, at, called=called)
     if cannot_stop(child):
-        does = "writing back" if child.progress.phase == WRITING_BACK else "finishing"
-        left = time_left(remaining(child, at))
-        yield f"{called} is {does}, which cannot be interrupted: it will complete" + (f", about {left}" if left else "")
         yield by_force
     else:
-        yield f"{called} ends as soon as that is safe for the data"
         with suppress(DbtendError):  # a kind of database that this machine has no driver for
             yield f"leaves: {look.after_cancel(target, child.operation)}"

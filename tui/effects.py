@@ -7,14 +7,12 @@ from pathlib import PurePath
 from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
-from engine.jobs import LogLevel
+from engine.jobs import MOST_FINDINGS, LogLevel
 from tui.facts import number, stated, text
 from tui.server_effects import is_of_a_server, phrases, step_phrase
 from tui.text import cells, counted, path_of, plain, shortened, size, size_change
 
 Phrases = Sequence[str]
-MOST_FINDINGS: Final = 100
-"""After as many SQLite looks no further, unless it is told to."""
 
 
 def effect(child: ChildJob, width: int | None = None) -> str:
@@ -133,7 +131,7 @@ def _vacuum(child: ChildJob) -> Phrases:
     value, _, unit = size(before).partition(" ")
     short = f"{value} -> {size(after)}" if size(after).endswith(f" {unit}") else ""
     change = f"{size(before)} -> {size(after)}"
-    return size_change(before, after), change, *([short] if short else []), f"now {size(after)}"
+    return size_change(before, after), change, *([short] if short else []), f"now {size(after)}", size(after)
 
 
 def _reindex(child: ChildJob) -> Phrases:
@@ -159,7 +157,8 @@ def _check(child: ChildJob) -> Phrases:
     found, level = number(child.after, "findings"), text(child.after, "level")
     if found is None or not (found or child.status is Status.COMPLETED):
         return ()
-    return _found(int(found)) + (f" ({level})" if level else ""), _found(int(found))
+    short = f"{found:,.0f} found" if found else "none found"
+    return _found(int(found)) + (f" ({level})" if level else ""), _found(int(found)), short
 
 
 def _checkpoint(child: ChildJob) -> Phrases:

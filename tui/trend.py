@@ -32,9 +32,14 @@ class Plot:
 
 def headline(trend: Trend) -> str:
     """`vacuum  60 runs from 2026-08-01 to 2026-11-24, not counting 2 failed and 1 cancelled`."""
-    first, last = _day(trend.runs[0]), _day(trend.runs[-1])
-    days = f"on {first}" if first == last else f"from {first} to {last}"
-    return f"{trend.operation}  {counted(len(trend.runs), 'run')} {days}{_left_out(trend)}"
+    first, last = trend.runs[0], trend.runs[-1]
+    if _day(first) != _day(last):
+        when = f"from {_day(first)} to {_day(last)}"
+    elif _minute(first) != _minute(last):
+        when = f"on {_day(first)} from {_minute(first)} to {_minute(last)}"
+    else:
+        when = f"on {_day(first)} at {_minute(first)}"
+    return f"{trend.operation}  {counted(len(trend.runs), 'run')} {when}{_left_out(trend)}"
 
 
 def in_two(trends: Sequence[Trend]) -> tuple[list[Trend], list[Trend]]:
@@ -52,10 +57,11 @@ def too_few(trends: Sequence[Trend]) -> str:
 def plots(trend: Trend, width: int) -> list[Plot]:
     """Of the durations, and of the sizes as far as they are known; none where there are too few."""
     runs = trend.runs[-max(width - LABEL, 1) :]
+    when = _when(trend.runs)
     sized = [run for run in runs if run.size is not None]
     found = [
-        _plot("duration", runs, lambda run: run.seconds, precise_duration, width),
-        _plot("size", sized, lambda run: run.size or 0.0, size, width),
+        _plot("duration", runs, when, lambda run: run.seconds, precise_duration, width),
+        _plot("size", sized, when, lambda run: run.size or 0.0, size, width, is_earlier=runs[-1].size is None),
     ]
     return [plot for plot in found if plot is not None]
 
@@ -67,19 +73,37 @@ def _left_out(trend: Trend) -> str:
     return f", not counting {' and '.join(counts)}" if counts else ""
 
 
+def _when(runs: Sequence[PastRun]) -> Callable[[PastRun], str]:
+    """What tells one of these from the others, beside the headline, which says when all of them were."""
+    first, last = runs[0], runs[-1]
+    if _day(first) != _day(last):
+        return lambda run: f" on {_day(run)}"
+    return lambda run: f" at {_minute(run)}" if _minute(first) != _minute(last) else ""
+
+
 def _plot(
-    what: str, runs: Sequence[PastRun], value: Callable[[PastRun], float], words: Callable[[float], str], width: int
+    what: str,
+    runs: Sequence[PastRun],
+    when: Callable[[PastRun], str],
+    value: Callable[[PastRun], float],
+    words: Callable[[float], str],
+    width: int,
+    *,
+    is_earlier: bool = False,
 ) -> Plot | None:
+    """`is_earlier`: the last of these runs is not the last that the headline speaks of."""
     if len(runs) < FEWEST:
         return None
     values = [value(run) for run in runs]
     least, most = min(runs, key=value), max(runs, key=value)
-    facts = [
-        f"last {words(values[-1])} on {_day(runs[-1])}",
-        f"median {words(_median(values))}",
-        f"min {words(value(least))} on {_day(least)}",
-        f"max {words(value(most))} on {_day(most)}",
-    ]
+    of_last = when(runs[-1]) if is_earlier else ""
+    facts = [f"last {words(values[-1])}{of_last}", f"median {words(_median(values))}"]
+    lowest, highest = f"min {words(value(least))}", f"max {words(value(most))}"
+    both = f"{lowest} and {highest}{when(most)}"
+    if when(least) and when(least) == when(most) and cells(f"{what}  {both}") <= width:
+        facts.append(both)
+    else:
+        facts += [lowest + when(least), highest + when(most)]
     said = tuple(_packed(f"{what}  ", facts, width))
     if value(least) > NEARLY * value(most):
         return Plot(said, ())  # bars that are all the same say nothing
@@ -112,3 +136,7 @@ def _median(values: Sequence[float]) -> float:  # the module `statistics` would 
 
 def _day(run: PastRun) -> str:
     return local_time(run.at)[:10]
+
+
+def _minute(run: PastRun) -> str:
+    return local_time(run.at)[11:16]

@@ -17,9 +17,9 @@ from engine.execution import Claim
 from engine.jobs import FINISHING, CheckLevel, JobId, JobType, LogLevel, Operation, Options, Reason, Status
 from engine.reporter import Reporter
 from engine.targets import resolve
-from engine.targets.base import StepContext, StepResult
+from engine.targets.base import PlannedStep, StepContext, StepResult
 from engine.targets.sqlite.session import SqliteSession
-from engine.worker import DatabaseMaintenanceWorker, _CancelledBeforehandError, _unless
+from engine.worker import DatabaseMaintenanceWorker, _CancelledBeforehandError, _unless, failure_list
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import integrity, make_database, remove_index_entries, set_schema_sql
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.execution import Outcome, Report
-    from engine.targets.base import PlannedStep
 
 
 def claim_of(path: Path, operation: Operation = Operation.VACUUM, options: Options | None = None) -> Claim:
@@ -335,7 +334,23 @@ async def test_beside_a_step_that_failed_what_was_found_is_told(
 
     monkeypatch.setattr(SqliteSession, "execute", busy_unless_foreign_keys)
     outcome, _ = await carried_out(orphaned(tmp_path / "sales.db"), Operation.CHECK)
-    assert outcome.error == f"1 of 2 steps failed: main: somebody is in the way. Found: {ORPHAN}"
+    assert outcome.error == f"1 of 2 steps failed: somebody is in the way. Found: {ORPHAN}"
+
+
+@pytest.mark.parametrize(
+    ("objects", "words"),
+    [
+        (("main", "main"), "2 of 3 steps failed: database is locked"),
+        (("main", "orders"), "2 of 3 steps failed: orders: database is locked"),
+        (("orders", "lines"), "2 of 3 steps failed: orders, lines: database is locked"),
+    ],
+)
+def test_of_what_failed_tables_and_indexes_are_named_and_not_the_whole_database(
+    objects: tuple[str, str], words: str
+) -> None:
+    steps = [PlannedStep(object=name, command="ANALYZE", reason="", lock="") for name in objects]
+    failed = StepResult(status=Status.FAILED, error="database is locked")
+    assert failure_list([(step, failed) for step in steps], 3) == words
 
 
 async def test_a_cancelled_check_that_had_found_something_says_both(

@@ -220,6 +220,11 @@ def live(child: ChildJob, seconds: int, width: int) -> str:
     return live_lines.frame([parent(child)], START + seconds * SECOND, width)[1][1]
 
 
+def test_of_what_is_done_to_the_whole_database_no_object_is_named() -> None:
+    assert "main" not in live(running(0.5, object="main"), 9, 119)
+    assert "main" not in live(replace(running(0.5, object="main"), cancel_requested_at=START), 9, 119)
+
+
 @pytest.mark.parametrize("width", [60, 79, 119, 300])
 def test_what_changes_in_a_running_line_keeps_its_place(width: int) -> None:
     early = live(running(None, object="main"), 1, width)

@@ -130,7 +130,8 @@ def test_of_a_cancelled_reindex_only_the_finished_indexes_count_and_only_of_its_
         (18, "24.1 MB -> 14.3 MB"),
         (17, "24.1 -> 14.3 MB"),
         (15, "24.1 -> 14.3 MB"),
-        (5, "now 14.3 MB"),
+        (11, "now 14.3 MB"),
+        (5, "14.3 MB"),
     ],
 )
 def test_a_narrow_place_gets_a_shorter_phrase(width: int, phrase: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine import ChildJob, ParentJob, Status, remaining, run_duration
+from engine.jobs import part_named
 from tui.commands import report
 from tui.commands.naming import named
 from tui.effects import done_of
@@ -64,7 +65,7 @@ def _running(child: ChildJob, at: int, room: int) -> str:
     """
     elapsed, progress = duration(run_duration(child, at)), child.progress
     if child.cancel_requested_at is not None:
-        return "  ".join(filter(None, (elapsed, report.state(child), plain(progress.object or ""))))
+        return "  ".join(filter(None, (elapsed, report.state(child), plain(part_named(progress.object)))))
     left = time_left(remaining(child, at))
     share = percent(progress.fraction) if progress.fraction is not None else ""
     head = f"{share:>4}  "
@@ -74,7 +75,7 @@ def _running(child: ChildJob, at: int, room: int) -> str:
     if length >= _BAR_LEAST:
         head = f"{_bar(progress.fraction, length)} {head}"
         rest -= length + 1
-    doing = "  ".join(filter(None, (progress.phase, plain(progress.object or ""))))
+    doing = "  ".join(filter(None, (progress.phase, plain(part_named(progress.object)))))
     return (head + padded(doing, min(rest, _DOING_WIDTH)) + tail).rstrip()
 
 

@@ -14,7 +14,7 @@ from engine import (
     remaining,
     run_duration,
 )
-from engine.jobs import is_cancelling
+from engine.jobs import is_cancelling, part_named
 from engine.words import NOT_BEGUN, span
 from tui.after_a_cancel import what_follows
 from tui.commands.naming import named
@@ -61,7 +61,7 @@ def how_far(child: ChildJob, at: int) -> str:
     fraction, left = child.progress.fraction, time_left(remaining(child, at))
     said = (
         percent(fraction) if fraction is not None else "",
-        plain(child.progress.phase or child.progress.object or ""),
+        plain(child.progress.phase or part_named(child.progress.object)),
         duration(run_duration(child, at)),
         f"about {left}" if left else "",
     )

@@ -15,7 +15,7 @@ from tui.risk import blocks_everyone, is_production, word_to_type
 from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen, Result
 from tui.text import counted
-from tui.views.after_a_cancel import after_a_cancel
+from tui.views.after_a_cancel import after_a_cancel, asked_already
 from tui.views.line import Role
 from tui.views.many_jobs import Jobs, left_out, named, runs_once_more, unfinished
 from tui.views.status import child_of, is_cancelling, operations, status_in_words
@@ -132,8 +132,8 @@ class JobActions(ConsoleScreen[Result]):
         try:
             found = await engine.force_cancel_of(job)
         except DbtendError as error:
-            asked = f"#{job} was asked to stop already: it ends as soon as that is safe for the data."
-            self.say(f"{asked} It cannot be ended by force: {error.what} {error.why}.", Role.WARNING)
+            running = [child for child in children if child.status is Status.RUNNING]
+            self.say(asked_already(job, running, error, self.console_app.clock()), Role.WARNING)
             return
 
         async def end() -> None:

@@ -34,6 +34,7 @@ from tui.target_form import (
     entry_of,
     offered,
     place_of,
+    proposed_name,
     url_as_saved,
 )
 from tui.text import plain
@@ -121,7 +122,9 @@ class TargetFormScreen(ConsoleScreen[None]):
     @on(events.DescendantBlur)
     def _check(self) -> None:
         self._filled = Filled(**{name: i.value for name, i in self._inputs.items()}, operations=self._operations)
-        for name, said in self._said().items():
+        said_of = self._said()
+        self._inputs["name"].placeholder = "" if said_of["url"].is_wrong else proposed_name(self._filled.url)
+        for name, said in said_of.items():
             page = self._below[name]
             page.show(said_line(said, page.columns, submitted=self._submitted))
             page.styles.height = min(page.line_count, 3)

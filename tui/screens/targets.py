@@ -19,7 +19,7 @@ from tui.keymap import key_of
 from tui.screens.job_actions import JobActions
 from tui.target_board import TargetBoard
 from tui.views.header import OUT_OF_STEP, header_line, work
-from tui.views.hints import building, no_target, target_trouble, welcome
+from tui.views.hints import building, examined, no_target, target_trouble, welcome
 from tui.views.line import Line
 from tui.views.lists import operation_rows, target_rows
 from tui.views.standing import Standing
@@ -106,19 +106,19 @@ class Targets(JobActions[None]):
         async with self._advising:
             await self._advise_on(number, ADVICE_BUDGET)
 
-    async def _advise_on(self, number: int, budget: float | None) -> bool:
-        """Whether it is known now what the target needs."""
-        state, is_known = self._board.states.get(number), False
+    async def _advise_on(self, number: int, budget: float | None) -> DbtendError | None:
+        """Find out what the target needs; why that cannot be known, where it cannot."""
+        state, trouble = self._board.states.get(number), None
         if state is not None and state.info is not None:
             try:
                 advice = await self.console_app.engine.advise(state.entry.url, budget=budget)
             except DbtendError as error:
                 self._board.leave_unadvised(number, is_busy=isinstance(error, TargetBusyError))
+                trouble = error
             else:
                 self._board.heed(number, advice)
-                is_known = True
             self._show_targets()
-            if is_known and number == self._board.current:
+            if trouble is None and number == self._board.current:
                 self._go_to_what_matters_most()
             self.plan_if_awaited(number)
         if not self._board.unsettled:
@@ -126,7 +126,7 @@ class Targets(JobActions[None]):
         elif self._another_look is None:
             self._another_look = self.set_timer(self._look_again_in, self._look_again)
             self._look_again_in = min(self._look_again_in * 2, LOOK_AGAIN_AT_MOST)
-        return is_known
+        return trouble
 
     def _go_to_what_matters_most(self) -> None:
         """Once, as it becomes known what is needed: no cursor moves by itself that somebody may be looking at."""
@@ -164,8 +164,9 @@ class Targets(JobActions[None]):
         self._examination = self.run_worker(self._advise_on_all(numbers), group="examination")
 
     async def _advise_on_all(self, numbers: Iterable[int]) -> None:
-        known = [await self._advise_on(number, budget=None) for number in numbers]
-        self.say("Everything was looked at." if all(known) else "Not everything could be looked at.")
+        troubles = {number: await self._advise_on(number, budget=None) for number in numbers}
+        states = self._board.states
+        self.say(examined([(states[number], why) for number, why in troubles.items() if number in states]))
 
     def ends_examination(self) -> bool:
         """End it; whether there was one."""
@@ -226,9 +227,13 @@ class Targets(JobActions[None]):
         board, width = self._board, self._targets.columns
         self._targets.show(target_rows(board.states, board.current, width, board.marked) or no_target(width))
         marked = len(board.marked)
+        key = key_of("edit")
+        unsaved = f"unsaved: {key} saves it"
+        if len(unsaved) > self._targets.subtitle_room:
+            unsaved = f"unsaved ({key})"
         self._targets.titled(
             f"1 Targets ({marked} marked)" if marked else "1 Targets",
-            f"unsaved: {key_of('edit')} saves it" if board.state and not board.state.saved else "",
+            unsaved if board.state and not board.state.saved else "",
         )
         self._show_operations()
 

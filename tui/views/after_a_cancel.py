@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine import ChildJob, Status
-from tui.after_a_cancel import what_follows
+from engine import ChildJob, JobId, Status
+from engine.errors import DbtendError
+from tui.after_a_cancel import goes_on, what_follows
 from tui.keymap import key_of
 
 
@@ -19,6 +20,20 @@ def after_a_cancel(children: Sequence[tuple[ChildJob, str]], now: int) -> str:
     if len(running) < len(children):
         said.append("What waits does not start." if running else "It has not begun, and does not start.")
     return " ".join(dict.fromkeys(said))
+
+
+def asked_already(job: JobId, running: Sequence[ChildJob], error: DbtendError, now: int) -> str:
+    """What becomes of what was asked to stop before, and why it cannot be ended by force either.
+
+    `running`: what of it runs. `error`: why not by force.
+    """
+    name_it = len(running) > 1
+    going_on = [goes_on(child, now, called=child.operation.value if name_it else "it") for child in running]
+    hint = f" ({error.hint})" if error.hint else ""
+    return (
+        f"#{job} was asked to stop already: {'; '.join(going_on)}."
+        f" It cannot be ended by force from here: {error.what} {error.why}{hint}."
+    )
 
 
 def _goes_on(child: ChildJob, target: str, now: int, *, called: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
+from engine.jobs import part_named
 from tui.effects import effect, steps_taken
 from tui.facts import changes, table, text
 from tui.keymap import with_keys
@@ -12,7 +13,6 @@ from tui.text import percent, plain, time_left
 from tui.views.line import Line, Role, Span, fit, line, named, wrapped
 from tui.views.remarks import earlier_attempt, in_the_pane, remarks, what_went_wrong
 from tui.views.status import (
-    WHOLE,
     child_of,
     is_cancelling,
     is_waiting,
@@ -73,14 +73,26 @@ def _in_short(child: ChildJob, now: int, width: int) -> list[str]:
 
 
 def how_far(child: ChildJob, now: int) -> list[str]:
-    """Of what runs: `42%`, `0:44 left`, `copying`, `step 3 of 9, orders`."""
+    """Of what runs: `42%`, `0:44 left`, `copying`, `2 of 9 steps done, at orders`."""
     progress = child.progress
     said = [percent(progress.fraction) if progress.fraction is not None else "", time_left(remaining(child, now))]
     said += [progress.phase] if progress.phase and not is_cancelling(child) and not is_waiting(child) else []
     if progress.steps_total:
-        at = f"step {min(progress.steps_done + 1, progress.steps_total)} of {progress.steps_total}"
-        said.append(f"{at}, {plain(progress.object)}" if progress.object and progress.object != WHOLE else at)
+        said.append(_steps_done(child))
     return [part for part in said if part]
+
+
+def _steps_done(child: ChildJob) -> str:
+    """Any of them may be over, and any number run, where several run at once."""
+    done, total, name = child.progress.steps_done, child.progress.steps_total, part_named(child.progress.object)
+    at = f"at {plain(name)}" if name and done < total else ""
+    if total == 1:
+        return at
+    count = f"{done} of {total} steps done"
+    running = sum(step.status is Status.RUNNING and step.attempt == child.attempt for step in child.steps)
+    if min(running, total - done) > 1:  # the steps may be older than the count
+        return f"{count}, {running} running"
+    return f"{count}, {at}" if at else count
 
 
 def current_step(child: ChildJob) -> Step | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from engine import Level
 from engine.advice import worst
-from engine.errors import PasswordNeededError, TargetBusyError, TargetUnavailableError
+from engine.errors import DbtendError, PasswordNeededError, TargetBusyError, TargetUnavailableError
 from engine.words import listed
 from tui.keymap import key_of, with_keys
 from tui.text import counted, plain
@@ -16,6 +17,9 @@ from tui.views.lists import TargetState
 _SEEN_AGAIN: Final = "Once it can be opened, that is seen here by itself."
 _LOOKED_AT_AGAIN: Final = "It is looked at again by itself."
 _RUN_FIRST: Final = "Go back with {back}, choose operations and press {run}."
+
+MOST_TOLD: Final = 2
+"""So many reasons are given for what was not looked at."""
 
 
 def no_target(width: int) -> list[Line]:
@@ -101,6 +105,24 @@ def examining(state: TargetState, number: int) -> str:
     blocks = state.info is not None and state.info.facts.get("journal_mode", "wal") != "wal"
     wait = " Who writes to it waits meanwhile." if blocks and number == 1 else ""
     return f"Looking at all of {what}, however long that takes; {key_of('examine')} again ends it.{wait}"
+
+
+def examined(looks: Iterable[tuple[TargetState, DbtendError | None]]) -> str:
+    """What is said after a look at everything, at each of these targets; an error: why it could not be looked at."""
+    unseen = [
+        f"{plain(state.entry.name)}: {plain(why)}"
+        for state, error in looks
+        for why in ([error.why] if error is not None else _unknown(state))
+    ]
+    if not unseen:
+        return "Everything was looked at."
+    more = f" And {len(unseen) - MOST_TOLD} more." if len(unseen) > MOST_TOLD else ""
+    return f"Not everything could be looked at. {'. '.join(unseen[:MOST_TOLD])}.{more}"
+
+
+def _unknown(state: TargetState) -> list[str]:
+    """What is not known all the same, each reason once."""
+    return list(dict.fromkeys(one.reason for one in state.advice or () if one.level is Level.UNKNOWN))
 
 
 def no_jobs(width: int, *, read_only: bool, has_target: bool) -> list[Line]:

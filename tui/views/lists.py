@@ -103,10 +103,8 @@ def operation_rows(
     if not offered:
         return []
     advised = {one.operation: one for one in advice}
-    names = {info.operation: info.operation.value for info in offered}
-    if check is not None and Operation.CHECK in names:
-        names[Operation.CHECK] += f" ({check})"
-    boxes = {name: _checkbox(name, words, advised.get(name), chosen, width) for name, words in names.items()}
+    names = [info.operation for info in offered]
+    boxes = {name: _checkbox(name, check, advised.get(name), chosen, width) for name in names}
     whys = {name: _why(one, width, indent=4) for name, one in advised.items()}
     all_of_it = [
         row
@@ -134,12 +132,19 @@ def _in_room(why: list[Line], described: list[Line], room: int) -> list[Line]:
     return why or described
 
 
-def _checkbox(name: Operation, words: str, advice: Advice | None, chosen: Collection[Operation], width: int) -> Line:
-    left: tuple[Span, ...] = (("[x] " if name in chosen else "[ ] ", Role.KEY), (words, Role.STRONG))
+def _checkbox(
+    name: Operation, check: CheckLevel | None, advice: Advice | None, chosen: Collection[Operation], width: int
+) -> Line:
     # That no backup is advised does not say that there is one.
     silent = advice is None or (name is Operation.BACKUP and not advice.is_needed)
     verdict = () if silent or advice is None else ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
-    return Line(both_ends(left, verdict, width).spans, name)
+    box = "[x] " if name in chosen else "[ ] "
+    room = width - len(box) - sum(len(word) for word, _ in verdict)
+    phrasings = [name.value]
+    if name is Operation.CHECK and check is not None:
+        phrasings = [f"{name} ({check})", f"{name} {check}", name.value]
+    words = next((said for said in phrasings if len(said) <= room), phrasings[-1])
+    return Line(both_ends(((box, Role.KEY), (words, Role.STRONG)), verdict, width).spans, name)
 
 
 def _why(advice: Advice, width: int, *, indent: int) -> list[Line]:

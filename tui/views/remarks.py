@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
-from engine.jobs import CANNOT_STOP, FINISHING, WAITING
+from engine.jobs import CANNOT_STOP, FINISHING, WAITING, reason_in_words
 from engine.words import NOT_BEGUN
 from tui.effects import found_damage, is_cut_short, remedy
 from tui.force import was_ended_by_force
 from tui.keymap import key_of, with_keys
 from tui.text import path_of
 from tui.views.line import Line, Role, wrapped
-from tui.views.status import is_cancelling, is_waiting, reason_in_words
+from tui.views.status import is_cancelling, is_waiting
 from tui.views.times import moment
 
 WHAT_TO_DO = {

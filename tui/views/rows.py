@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
-from engine.jobs import CANNOT_STOP, FINISHING, WAITING
+from engine.jobs import CANNOT_STOP, FINISHING, WAITING, part_named
 from engine.values import frozen
 from tui.effects import done_of
 from tui.text import GLYPH, percent, plain, time_left
@@ -17,7 +17,6 @@ from tui.views.line import Line, Role, Span, fit, marked, named, named_column, r
 from tui.views.status import (
     PINNED,
     STATUS_WIDTH,
-    WHOLE,
     bar,
     is_cancelling,
     is_waiting,
@@ -42,6 +41,8 @@ NUMBER_WIDTH = 4
 """Cells of ` .2 `."""
 WAITS_BESIDE = 55
 """Cells from which on a row says both how far it is and what it waits for."""
+PHRASE_LEAST = 8
+"""Cells from which on the beginning of a phrase says something."""
 AT_WIDTH = 14
 """Cells of `  writing back`."""
 LEFT_WIDTH = 11
@@ -115,12 +116,15 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     marker = "▼" if expanded else "►"
     number = fit(f"{marker} #{parent.id}", max(len(str(parent.id)) + 4, 6))
     is_wide = width >= 70
+    whole_name = sum(cell_len(text) for text, _ in named(name))
     done: Span = (right(done_of(parent), DONE_WIDTH) + " done" * is_wide, Role.TEXT)
     elapsed: Span = (" " + right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM)
     # Where it is narrow, all the others give way to which target it is, whole: half a duration would be another one.
     tails = ((done, elapsed), (elapsed,), ())
     rooms = [width - len(number) - 1 - STATUS_WIDTH - sum(len(text) for text, _ in tail) for tail in tails]
     room, tail = next(((r, t) for r, t in zip(rooms, tails, strict=True) if r >= NAME_LEAST), (rooms[-1], ()))
+    if not tail and rooms[1] >= whole_name:
+        room, tail = rooms[1], (elapsed,)
     failed = sum(child.status is Status.FAILED for child in parent.children)
     caveat = f"  {failed} failed" if failed and not parent.status.is_final and room >= 40 else ""
     pinned = f"  {PINNED}" if parent.pinned and room >= 40 else ""
@@ -129,7 +133,6 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
     if room < 30:
         spans: tuple[Span, ...] = named_column(name, room)
     else:
-        whole_name = sum(cell_len(text) for text, _ in named(name))
         asked = operations(parent, room - min(whole_name, NAME_LEAST) - 2)
         name_width = min(max(whole_name, NAME_MOST), room - len(asked) - 2)
         spans = (*named_column(name, name_width), (fit("  " + asked, room - name_width), Role.DIM))
@@ -150,32 +153,41 @@ def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width:
 def child_row(child: ChildJob, target: str, *, now: int, width: int, names: int = 9) -> Line:
     """`names`: cells for the operation, so that the rows of one parent stand below each other."""
     name: Span = (right(f".{child.ordinal} ", NUMBER_WIDTH) + fit(child.operation.value, names - 1) + " ", Role.TEXT)
-    head: tuple[Span, ...] = (name, status_span(child, STATUS_WIDTH + 1))
-    room = width - NUMBER_WIDTH - names - STATUS_WIDTH - 2 - ELAPSED_WIDTH
-    if room < PERCENT_WIDTH and (spans := _at_a_glance(child, now, width - NUMBER_WIDTH - names)):
-        return Line((name, *spans), child.id)
-    if room < 0:
-        return Line(head, child.id)
+    beside = width - NUMBER_WIDTH - names
+    room = beside - STATUS_WIDTH - 2 - ELAPSED_WIDTH
+    if room < PERCENT_WIDTH:
+        return Line((name, *_at_a_glance(child, now, beside)), child.id)
     elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
-    return Line((*head, *_middle(child, target, now, room), (" " + elapsed, Role.DIM)), child.id)
+    status = status_span(child, STATUS_WIDTH + 1)
+    return Line((name, status, *_middle(child, target, now, room), (" " + elapsed, Role.DIM)), child.id)
 
 
 def _at_a_glance(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
-    """`► 53%  0:36 left` in place of a status, where there is no room for that beside it; nothing where that is all."""
-    fraction = child.progress.fraction
-    if child.status is not Status.RUNNING or fraction is None or is_cancelling(child) or child.recovering:
-        return ()
-    share = f"{GLYPH[child.status]} {percent(fraction):>4}"
-    left = time_left(remaining(child, now)) or time_taken(child, now)
-    if cell_len(share) + 1 + cell_len(left) > room:
-        return ()
-    return ((share, Role.RUNNING), (right(left, room - cell_len(share)), Role.DIM))
+    """`✓ completed  0.41 s`, or `►  53%  0:36 left`: where there is room for little beside the operation."""
+    status, role = status_span(child)
+    said, end = status.rstrip(), time_taken(child, now)
+    more = _mark(child)
+    if is_waiting(child) and not is_cancelling(child):
+        said, role = f"{GLYPH[child.status]} waits", Role.WARNING
+    elif child.status is Status.RUNNING and not is_cancelling(child) and not child.recovering:
+        if child.progress.fraction is None:
+            more = more or f" {_steps(child.progress)}".rstrip()
+        else:
+            said = f"{GLYPH[child.status]} {percent(child.progress.fraction):>4}"
+            left = time_left(remaining(child, now))
+            end = left if left and cell_len(f"{said} {left}") <= room else end
+    if cell_len(f"{said} {end}") > room:
+        return ((fit(said, room), role),)
+    if cell_len(f"{said}{more} {end}") > room:
+        more = ""
+    rest = room - cell_len(said + more)
+    return ((said, role), (more, Role.WARNING if child.warnings else Role.TEXT), (right(end, rest), Role.DIM))
 
 
 def names_width(parent: ParentJob, width: int) -> int:
     """Cells for the names of a parent's operations: all of the longest, but not where it is narrow."""
     longest = max((len(child.operation) for child in parent.children), default=0) + 1
-    return max(min(longest, 19 if width >= 70 else 13), 9)
+    return max(min(longest, 19 if width >= 70 else 13 if width >= 40 else 12), 9)
 
 
 def _middle(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...]:
@@ -185,25 +197,34 @@ def _middle(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ..
     caveat = warnings(child)
     if caveat and room >= len(caveat) + 12:
         return (*_doing(child, target, now, room - len(caveat) - 2), ("  " + caveat, Role.WARNING))
-    if caveat and room > 4:
-        mark = f" !{len(child.warnings)}"
+    if mark := _mark(child):
         return (*_doing(child, target, now, room - len(mark)), (mark, Role.WARNING))
     return _doing(child, target, now, room)
+
+
+def _mark(child: ChildJob) -> str:
+    """That there are warnings, where there is no room for the word."""
+    return f" !{len(child.warnings)}" if child.warnings else ""
+
+
+def _said(text: str, room: int) -> str:
+    """A phrase of which there must be more than a few letters, or nothing."""
+    return fit(text if cell_len(text) <= room or room >= PHRASE_LEAST else "", room)
 
 
 def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...]:
     if child.status is not Status.RUNNING:
         role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
-        return ((fit(what_happened(child, target, room), room), role),)
+        return ((_said(what_happened(child, target, room), room), role),)
     progress = child.progress
     if is_cancelling(child) and progress.phase in CANNOT_STOP:
         return _finishing(child, now, room)
     if child.recovering:
-        return ((fit("looks for damage" if room >= 16 else "being checked", room), Role.CANCELLED),)
+        return ((_said("looks for damage" if room >= 16 else "being checked", room), Role.CANCELLED),)
     if is_cancelling(child):
         return _stopping(child, room)
     if is_waiting(child) and room < WAITS_BESIDE:
-        return ((fit(_waits_for(progress, room), room), Role.WARNING),)
+        return ((_said(_waits_for(progress, room), room), Role.WARNING),)
     again = f"  attempt {child.attempt}" if child.attempt > 1 else ""
     if again and room - len(again) >= _least_room(progress):
         return (*_how_far(child, now, room - len(again)), (again, Role.DIM))
@@ -214,7 +235,9 @@ def _waits_for(progress: Progress, room: int) -> str:
     """Who is in the way matters more than how far it is; where there is no room for that, that somebody is."""
     said = progress.phase or ""
     short, is_for_a_lock = said.partition(":")[0], said.startswith(WAITING)
-    return said if room >= len(short) else "waits for lock" if is_for_a_lock else short
+    if room >= len(short) or not is_for_a_lock:
+        return said if room >= len(short) else short
+    return "waits for lock" if room >= len("waits for lock") else "waits"
 
 
 def _finishing(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
@@ -226,7 +249,7 @@ def _finishing(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
             return ((said, Role.CANCELLED), *_how_far(only_how_far, now, room - len(said)))
     if child.progress.fraction is not None and least <= room:
         return _how_far(only_how_far, now, room)
-    return ((fit("(finishing)", room), Role.CANCELLED),)
+    return ((_said("(finishing)" if room >= len("(finishing)") else "finishing", room), Role.CANCELLED),)
 
 
 def _stopping(child: ChildJob, room: int) -> tuple[Span, ...]:
@@ -240,7 +263,7 @@ def _stopping(child: ChildJob, room: int) -> tuple[Span, ...]:
         said = "stopping"
     if len(said) + len(share) > room:
         share = ""
-    return ((fit(said, room - len(share)), Role.CANCELLED), (share, Role.DIM))
+    return ((_said(said, room - len(share)), Role.CANCELLED), (share, Role.DIM))
 
 
 def _least_room(progress: Progress) -> int:
@@ -288,7 +311,7 @@ def _bar_length(room: int) -> int:
 
 def _at(progress: Progress, room: int) -> str:
     """What goes on, and on which object; the beginning of a name says nothing beside what goes on."""
-    name = "" if progress.object == WHOLE else plain(progress.object or "")
+    name = plain(part_named(progress.object))
     both = "  ".join(filter(None, (progress.phase, name)))
     return fit(both if cell_len(both) <= room else progress.phase or name, room)
 

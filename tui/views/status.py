@@ -7,7 +7,7 @@ import re
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
-from engine.jobs import IN_FEW_WORDS, PAUSED, WAITING
+from engine.jobs import PAUSED, WAITING, reason_in_words
 from engine.jobs import is_cancelling as is_cancelling
 from tui.effects import effect, found_damage, steps_taken
 from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
@@ -17,9 +17,9 @@ STATUS_WIDTH = 12
 PINNED = "pinned"
 TELLING_REASONS = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
 """Those whose words say more than the beginning of a sentence."""
+BRIEF = 16
+"""Cells below which the beginning of a sentence says less than any reason."""
 HOW_MANY_FAILED = re.compile(r"\d+ of \d+ steps failed: ")
-WHOLE = "main"
-"""What SQLite calls the database itself: of a step on all of it, the name says nothing."""
 BAR_FULL, BAR_EMPTY = "━", "─"
 
 
@@ -66,7 +66,7 @@ def what_happened(child: ChildJob, target: str, width: int) -> str:
     if child.status is Status.PENDING and child.recovering:
         return "its process died" if width >= 16 else "process died"
     if child.status is Status.PENDING and child.attempt:
-        return "will run again"
+        return "will run again" if width >= 14 else "runs again"
     return effect(child, width) or steps_taken(child)
 
 
@@ -78,11 +78,9 @@ def _why(child: ChildJob, path: str, width: int) -> str:
     error = plain(child.error.removeprefix(f"{path}: ").splitlines()[0])
     if cell_len(error) <= width:
         return error
-    return reason if child.reason in TELLING_REASONS else HOW_MANY_FAILED.sub("", error, count=1)
-
-
-def reason_in_words(reason: Reason) -> str:
-    return IN_FEW_WORDS.get(reason, reason.value.replace("_", " "))
+    if child.reason in TELLING_REASONS or (child.reason is Reason.NOT_NEEDED and width < BRIEF):
+        return reason
+    return HOW_MANY_FAILED.sub("", error, count=1)
 
 
 def warnings(child: ChildJob) -> str:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.execution import Outcome, Report
-from engine.jobs import JobId, OnDuplicate, Operation, Reason, Status
+from engine.jobs import JobId, OnDuplicate, Operation, Reason, Status, reason_in_words
 from engine.store import searching
 from engine.watching import HistoryFilter
 from tests.building import COMPLETED, FAILED, new_job
 from tests.engine.store.test_queries import any_store as any_store
 from tests.engine.store.test_queries import plan_of
-from tui.views.status import reason_in_words
 
 if TYPE_CHECKING:
     import sqlite3

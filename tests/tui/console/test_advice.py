@@ -5,21 +5,37 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine import CheckLevel, Engine, Operation
+from engine import Advice, CheckLevel, Engine, Level, Operation, look
 from tests.sqlite_files import transaction
 from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
 from tui.app import DbtendApp
 from tui.screens import targets
 from tui.screens.main import MainScreen
 from tui.target_board import TargetBoard
+from tui.views.hints import examined
+from tui.views.lists import TargetState
 from tui.widgets.item_list import ItemList
 
 STORE = Path("jobs.db")
+
+
+@pytest.fixture
+def may_advise(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Before it is set, nobody gets to know what a database needs."""
+    advise, event = Engine.advise, asyncio.Event()
+
+    async def when_it_may(self: Engine, target: str, **more: Any) -> object:
+        await event.wait()
+        return await advise(self, target, **more)
+
+    monkeypatch.setattr(Engine, "advise", when_it_may)
+    return event
 
 
 def levels(console: Console) -> dict[str, str]:
@@ -65,15 +81,8 @@ async def test_the_cursor_is_on_what_matters_most_and_stays_there(sales: Path, c
 
 
 async def test_a_cursor_that_was_moved_before_it_is_known_what_is_needed_stays(
-    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    sales: Path, clock: Clock, may_advise: asyncio.Event
 ) -> None:
-    advise, may_answer = Engine.advise, asyncio.Event()
-
-    async def when_it_may(self: Engine, target: str, **more: Any) -> object:
-        await may_answer.wait()
-        return await advise(self, target, **more)
-
-    monkeypatch.setattr(Engine, "advise", when_it_may)
     async with Engine.open(STORE, clock=clock) as engine:
         app = DbtendApp(engine, (entry(),), ensure_worker=lambda: None, clock=clock, person="dba@desk")
         async with app.run_test() as pilot:
@@ -81,7 +90,7 @@ async def test_a_cursor_that_was_moved_before_it_is_known_what_is_needed_stays(
             while not console.lines("#operations")[0].startswith("["):
                 await pilot.pause(0.01)
             await pilot.press("down", "up")
-            may_answer.set()
+            may_advise.set()
             await console.until(lambda: levels(console))
             assert app.screen.query_one("#operations", ItemList).key is Operation.VACUUM
 
@@ -171,7 +180,38 @@ async def test_where_one_of_several_cannot_be_looked_at_it_is_not_said_that_all_
         await console.press("1", "space", "down", "space")
         other.unlink()
         await console.press("x")
-        assert console.message == "Not everything could be looked at."
+        assert console.message == "Not everything could be looked at. app.db: there is no such file."
+
+
+async def test_what_is_locked_or_cannot_be_told_is_named_with_the_reason(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        monkeypatch.setattr(look, "LOCK_TIMEOUT", 0.01)
+        with transaction(sales, "EXCLUSIVE"):
+            await console.press("x")
+            assert console.message.startswith("Not everything could be looked at. sales.db: ")
+            assert "lock" in console.message
+        await console.press("x")
+        assert console.message == "Everything was looked at."
+
+
+UNSEEN = Advice(
+    operation=Operation.VACUUM,
+    level=Level.UNKNOWN,
+    reason="no page is free; half filled ones were not looked at (this SQLite cannot)",
+)
+
+
+def test_what_stays_unknown_is_no_look_at_everything() -> None:
+    known = replace(UNSEEN, level=Level.NONE, reason="no page is free")
+    states = [TargetState(entry(f"{name}.db"), advice=(UNSEEN, UNSEEN, known)) for name in "abcd"]
+    assert examined((state, None) for state in states[:1]) == (
+        "Not everything could be looked at."
+        " a.db: no page is free; half filled ones were not looked at (this SQLite cannot)."
+    )
+    assert examined((state, None) for state in states).endswith(". And 2 more.")
+    assert examined([(replace(states[0], advice=(known,)), None)]) == "Everything was looked at."
 
 
 async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,16 +244,9 @@ async def test_the_plan_gives_the_reason_that_stood_beside_the_operation(sales: 
 
 @pytest.mark.parametrize("goes_to", ["", "HistoryScreen"])
 async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
-    goes_to: str, sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    goes_to: str, sales: Path, clock: Clock, may_advise: asyncio.Event
 ) -> None:
     """But not over another screen, to which somebody has gone meanwhile."""
-    advise, may_answer = Engine.advise, asyncio.Event()
-
-    async def when_it_may(self: Engine, target: str, **more: Any) -> object:
-        await may_answer.wait()
-        return await advise(self, target, **more)
-
-    monkeypatch.setattr(Engine, "advise", when_it_may)
     async with Engine.open(STORE, clock=clock) as engine:
         app = DbtendApp(engine, (entry(),), ensure_worker=lambda: None, clock=clock, person="dba@desk")
         async with app.run_test() as pilot:
@@ -228,7 +261,7 @@ async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
                 await pilot.press("h")
             main = app.screen_stack[0]
             assert isinstance(main, MainScreen)
-            may_answer.set()
+            may_advise.set()
             await console.until(lambda: not main._board.is_being_looked_at)
             assert console.screen_name == (goes_to or "PlanScreen")
 

@@ -43,7 +43,7 @@ STOPS = (
         ([WRITING, replace(COPYING, ordinal=2)], f"vacuum {GOES_ON} vacuum {STOPS}"),
         (
             [replace(WRITING, progress=Progress(phase=FINISHING))],
-            "It is finishing, which cannot be interrupted: it will complete. c again ends it by force.",
+            "It is finishing, which cannot be interrupted: it will probably complete. c again ends it by force.",
         ),
     ],
 )

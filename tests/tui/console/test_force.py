@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from textual.app import App
 
-from engine import ForceCancel, JobId, OnDuplicate, Operation, Status
+from engine import ForceCancel, JobId, OnDuplicate, Operation, Progress, Status
 from engine.execution import Report
+from engine.jobs import FINISHING, WRITING_BACK
 from engine.store.interventions import NOBODY_LOOKED
 from engine.store.sqlite import SqliteStore
 from tests.building import CANCELLED, new_job
@@ -139,8 +140,32 @@ async def test_what_runs_elsewhere_is_not_ended_from_here(sales: Path, store: Sq
             await console.press("c")
             assert console.message == (
                 "#1.1 was asked to stop already: it ends as soon as that is safe for the data."
-                " It cannot be ended by force: job 1.1 is run by this very process."
+                " It cannot be ended by force from here: job 1.1 is run by this very process (end it from another one)."
             )
+            await store.finish(claim, CANCELLED, Report())
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        (WRITING_BACK, "it is writing back, which cannot be interrupted: it will complete, about 0:10 left."),
+        (FINISHING, "it is finishing, which cannot be interrupted: it will probably complete, about 0:10 left."),
+    ],
+)
+async def test_of_what_can_neither_stop_nor_be_ended_from_here_it_is_said_how_it_goes_on(
+    sales: Path, store: SqliteStore, clock: Clock, phase: str, words: str
+) -> None:
+    async with store.hosting_workers() as owner:
+        claim = await store.claim(owner)
+        assert claim is not None
+        clock.forward(30)
+        async with open_console(store.path, entry(), clock=clock) as console:
+            await ask_to_stop(console)
+            await store.report(claim, Report(progress=Progress(fraction=0.75, steps_total=1, phase=phase)))
+            await console.until(lambda: "left" in " ".join(console.lines("#detail")))
+            await console.press("c")
+            assert console.message.startswith(f"#1.1 was asked to stop already: {words}")
+            assert " It cannot be ended by force from here: " in console.message
             await store.finish(claim, CANCELLED, Report())
 
 

@@ -174,17 +174,45 @@ def test_what_the_first_line_of_the_detail_has_no_room_for_is_said_below_and_not
     first, *below = detail(parent(job), width)
     assert first == "#42.1 vacuum  ► running    1:00"
     assert max(map(len, below)) <= width
-    assert " ".join(below) == f"step 3 of 9, {name}".rstrip()
+    assert " ".join(below) == f"2 of 9 steps done, at {name}".rstrip()
 
 
 def test_the_detail_of_what_runs_says_how_far_it_is_and_how_long_it_will_go_on() -> None:
     progress = Progress(fraction=0.75, object="orders", phase="copying", steps_done=2, steps_total=9)
     (first, *_) = detail(parent(replace(RUNNING, progress=progress)))
-    assert first == "#42.1 vacuum  ► running    1:00  75%  0:20 left  copying  step 3 of 9, orders"
+    assert first == "#42.1 vacuum  ► running    1:00  75%  0:20 left  copying  2 of 9 steps done, at orders"
     (first, *_) = detail(parent(replace(RUNNING, progress=replace(progress, fraction=None, phase=None))))
-    assert first == "#42.1 vacuum  ► running    1:00  step 3 of 9, orders"
+    assert first == "#42.1 vacuum  ► running    1:00  2 of 9 steps done, at orders"
     (first, *_) = detail(parent(replace(RUNNING, progress=progress, cancel_requested_at=NOW)))
     assert "left" not in first
+
+
+@pytest.mark.parametrize(
+    ("done", "running", "words"),
+    [
+        (0, 3, "0 of 3 steps done, 3 running"),
+        (1, 2, "1 of 3 steps done, 2 running"),
+        (2, 1, "2 of 3 steps done, at orders"),
+        (2, 3, "2 of 3 steps done, at orders"),  # the steps were read before
+        (3, 0, "3 of 3 steps done"),
+    ],
+)
+def test_of_steps_that_run_at_once_it_is_said_how_many_are_done(done: int, running: int, words: str) -> None:
+    steps = tuple(
+        Step(
+            number=number, attempt=1, object=f"t{number}", command="ANALYZE", status=Status.RUNNING, started_at=START
+        )
+        for number in range(1, running + 1)
+    )  # fmt: skip
+    progress = Progress(object="orders", steps_done=done, steps_total=3)
+    (first, *_) = detail(parent(replace(RUNNING, progress=progress, steps=steps)))
+    assert first.endswith(f"  {words}")
+
+
+@pytest.mark.parametrize(("name", "words"), [("main", "1:00"), ("orders", "1:00  at orders")])
+def test_a_single_step_is_not_counted(name: str, words: str) -> None:
+    (first, *_) = detail(parent(replace(RUNNING, progress=Progress(object=name, steps_total=1))))
+    assert first.endswith(f"running    {words}")
 
 
 CHECKED = replace(
@@ -252,7 +280,7 @@ def test_a_finding_is_told_once_with_what_to_do_about_it() -> None:
 
 def test_what_else_failed_beside_a_finding_is_told() -> None:
     busy = replace(step(1), status=Status.FAILED, error="the lock could not be had in 5 s: somebody reads it")
-    why = f"1 of 2 steps failed: main: {busy.error}. Found: {BROKE.error}"
+    why = f"1 of 2 steps failed: {busy.error}. Found: {BROKE.error}"
     lines = page(parent(replace(BROKE, error=why, steps=(busy, *BROKE.steps[1:]))))
     assert [line for line in lines if "1 of 2 steps failed" in line]
     assert [line for line in lines if "the lock could not be had" in line]
@@ -298,7 +326,7 @@ def test_what_a_step_did_stands_behind_it_or_where_there_is_no_room_below() -> N
 def test_the_page_says_how_far_it_is_what_runs() -> None:
     progress = Progress(fraction=0.75, object="orders", phase="copying", steps_done=2, steps_total=9)
     lines = page(parent(replace(RUNNING, progress=progress)))
-    assert ".1 vacuum  ► running    1:00  75%  0:20 left  copying  step 3 of 9, orders" in lines
+    assert ".1 vacuum  ► running    1:00  75%  0:20 left  copying  2 of 9 steps done, at orders" in lines
 
 
 def test_what_was_not_needed_is_no_failure() -> None:

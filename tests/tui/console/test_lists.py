@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine import Advice, CheckLevel, EngineName, Level, Operation, OperationInfo, TargetInfo
 from engine.config import TargetEntry
 from engine.errors import TargetBusyError, TargetUnavailableError
@@ -149,3 +151,18 @@ def test_where_not_even_that_has_room_the_reason_comes_first() -> None:
     assert texts(height=count + 3) == [*boxes, "", why]
     assert texts(height=count + 1) == [*boxes, why]
     assert texts(height=count + 2, at=Operation.CHECK) == [*boxes, "what check is for", lock]
+
+
+@pytest.mark.parametrize(
+    ("level", "width", "words"),
+    [
+        (Level.SOON, 22, "[ ] check (quick) soon"),
+        (Level.SOON, 20, "[ ] check quick soon"),
+        (Level.UNKNOWN, 20, "[ ] check    unknown"),
+        (Level.NONE, 20, "[ ] check (quick) ok"),
+    ],
+)
+def test_where_it_is_narrow_how_thorough_a_check_is_is_whole_or_not_said(level: Level, width: int, words: str) -> None:
+    advice = (Advice(operation=Operation.CHECK, level=level, reason="it is due"),)
+    rows = operation_rows(OFFERED, advice, (), None, width=width, height=9, check=CheckLevel.QUICK)
+    assert words in [row.text for row in rows]

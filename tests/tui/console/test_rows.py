@@ -335,6 +335,74 @@ def test_where_it_is_narrow_the_target_stays_and_no_time_is_cut(width: int) -> N
     assert ("1:02:03" in head.text) == (width >= 39)
 
 
+BESIDE_THE_LISTS = 36
+"""Cells of a row beside the lists of a terminal of 60."""
+
+
+@pytest.mark.parametrize(
+    ("child", "words"),
+    [
+        (over(1, before={"size": 24.1e6}, after={"size": 14.3e6}), "✓ completed 41.00 s"),
+        (over(1, started_at=NOW - 3723 * SECOND), "✓ completed 1:02:03"),
+        (over(1, Status.FAILED, reason=Reason.OPERATION_ERROR, error="no way"), "× failed 41.00 s"),
+        (over(1, Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error="stopped"), "■ cancelled 41.00 s"),
+        (over(1, Status.SKIPPED, reason=Reason.PREVIOUS_FAILED, started_at=None), "– skipped"),
+        (RUNNING, "► 53% 0:36 left"),
+        (replace(RUNNING, progress=Progress(steps_done=3, steps_total=9)), "► running 3/9 0:41"),
+        (replace(RUNNING, progress=Progress(fraction=0.1, phase=f"{WAITING}: sqlite3 (12)")), "► waits 0:41"),
+        (replace(RUNNING, cancel_requested_at=NOW), "► cancelling 0:41"),
+        (replace(RUNNING, cancel_requested_at=NOW, started_at=NOW - 3723 * SECOND), "► cancelling 1:02:03"),
+        (replace(RUNNING, cancel_requested_at=NOW, progress=Progress(phase=FINISHING)), "► cancelling 0:41"),
+    ],
+)
+@pytest.mark.parametrize("operation", [Operation.ANALYZE, Operation.INCREMENTAL_VACUUM])
+def test_the_narrowest_row_has_the_operation_its_status_and_its_time(
+    child: ChildJob, words: str, operation: Operation
+) -> None:
+    job = parent(replace(child, operation=operation, ordinal=1))
+    head, row = tree_rows(job, "sales.db", expanded=True, show_all=False, now=NOW, width=BESIDE_THE_LISTS)
+    assert row.text.split()[2:] == words.split()
+    assert cell_len(row.text) <= BESIDE_THE_LISTS
+    assert "sales.db" in head.text
+    assert head.text.endswith("0:41")
+
+
+def test_warnings_are_marked_where_there_is_room_for_a_mark_only() -> None:
+    warned = over(1, warnings=("a", "b"))
+    assert child_row(warned, TARGET, now=NOW, width=BESIDE_THE_LISTS).text.split()[2:] == [
+        "✓", "completed", "!2", "41.00", "s",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", range(34, 60))
+@pytest.mark.parametrize(
+    "child",
+    [
+        over(1, Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=STOPPED),
+        replace(RUNNING, cancel_requested_at=NOW, progress=Progress(phase=FINISHING)),
+        replace(RUNNING, cancel_requested_at=NOW),
+        replace(RUNNING, progress=Progress(phase=f"{WAITING}: sqlite3 (12)")),
+    ],
+)
+def test_nothing_is_said_rather_than_a_few_letters_of_it(child: ChildJob, width: int) -> None:
+    words = child_row(child, TARGET, now=NOW, width=width).text.split()
+    assert not [word for word in words if word.endswith("…") and len(" ".join(words[4:-1])) < 8], words
+
+
+@pytest.mark.parametrize(
+    ("child", "words"),
+    [
+        (over(1, operation=Operation.VACUUM, before={"size": 24.1e6}, after={"size": 14.3e6}), "14.3 MB"),
+        (over(1, operation=Operation.CHECK, before={}, after={"findings": 0, "level": "full"}), "none found"),
+        (over(1, Status.SKIPPED, reason=Reason.NOT_NEEDED, error="auto_vacuum is not incremental"), "not needed"),
+        (replace(RUNNING, status=Status.PENDING, started_at=None, progress=Progress()), "runs again"),
+        (replace(RUNNING, progress=Progress(phase=f"{WAITING}: sqlite3 (12)")), "waits"),
+    ],
+)
+def test_what_is_said_in_ten_cells_is_whole(child: ChildJob, words: str) -> None:
+    assert f"  {words} " in child_row(child, TARGET, now=NOW, width=44).text.ljust(45)
+
+
 @pytest.mark.parametrize(
     ("width", "when"),
     [(58, "11-18 11:06  "), (75, "11-18 11:06  "), (100, "2026-11-18 11:06  "), (130, "2026-11-18 11:06:40  ")],
@@ -523,10 +591,11 @@ def test_the_detail_of_what_waits_says_first_and_whole_for_whom() -> None:
 
 
 def test_where_the_first_line_of_the_detail_is_full_the_next_one_goes_on() -> None:
-    assert about(parent(RUNNING), 2, 120)[0] == "#42.2 analyze  ► running    0:41  53%  0:36 left  step 5 of 9, orders"
+    whole = "#42.2 analyze  ► running    0:41  53%  0:36 left  4 of 9 steps done, at orders"
+    assert about(parent(RUNNING), 2, 120)[0] == whole
     assert about(parent(RUNNING), 2) == [
         "#42.2 analyze  ► running    0:41  53%",
-        "0:36 left  step 5 of 9, orders",
+        "0:36 left  4 of 9 steps done, at orders",
     ]
 
 

@@ -92,6 +92,24 @@ async def test_a_name_that_is_not_typed_is_the_files(sales: Path, clock: Clock) 
         assert list(in_config()) == ["sales"]
 
 
+async def test_a_name_is_proposed_while_the_path_is_typed_and_never_in_place_of_what_was_typed(
+    sales: Path, clock: Clock
+) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        await console.press("A")
+        field = console.app.screen.query_one("#name", Input)
+        seen = []
+        for key in "/srv/sal":
+            await console.press(key)
+            seen.append(field.placeholder)
+        assert seen == ["", "s", "sr", "srv", "srv", "s", "sa", "sal"]
+        assert (field.value, said(console, "name")) == ("", "nothing typed: sal")
+        await console.press("tab", *"shop", "shift+tab", *"es.db")
+        assert (field.value, field.placeholder) == ("shop", "sales")
+        await fill_in(console, url="postgresql://dba:secret@db1")
+        assert field.placeholder == ""
+
+
 async def test_what_is_typed_ahead_comes_to_its_field(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, clock=clock, saved=saved()) as console:
         await console.press("A")
@@ -186,6 +204,15 @@ async def test_what_was_given_on_the_command_line_is_saved_with_e(sales: Path, c
         await console.press("enter")
         assert in_config()["sales.db"].url == str(sales)
         assert row(console) == [">", "sales.db", "soon"]
+
+
+@pytest.mark.parametrize(("size", "words"), [((80, 24), "unsaved: e saves it"), ((60, 15), "unsaved (e)")])
+async def test_that_a_target_is_not_saved_is_said_whole(
+    size: tuple[int, int], words: str, sales: Path, clock: Clock
+) -> None:
+    async with open_console(STORE, entry(), clock=clock, saved=saved(), size=size) as console:
+        border = console.app.screen.query_one("#targets").border_subtitle
+        assert str(border) == words
 
 
 async def test_a_label_of_the_config_holds_for_a_path_on_the_command_line(sales: Path, clock: Clock) -> None:

@@ -63,21 +63,38 @@ def with_sizes(effect: Mapping[str, int], before: int | None, after: int | None)
     return {**effect, "size": after, "size_before": before}
 
 
+def remedy(damaged_indexes: Sequence[str], damage: str | None) -> str:
+    """What to do about what a check found, in a few sentences; "" where it found nothing.
+
+    `damage`: of a table, the first that was found.
+    """
+    if damage is not None:
+        return (
+            "A table is damaged, and no operation puts that right: restore a backup, or save with pg_dump what can"
+            " still be read. Look for what is wrong with the disk or the memory of the server. Then check again."
+        )
+    if damaged_indexes:
+        return "Run reindex, which rebuilds damaged indexes from their tables (REINDEX). Then check again."
+    return ""
+
+
 class Totals:
     """What the steps of an operation did together."""
 
     def __init__(self) -> None:
         self._sums: dict[str, int] = {}
-        self._checked: dict[str, int | str | list[str]] = {}
+        self._level: CheckLevel | None = None
+        """Of the check, if there was one."""
+        self._damaged_indexes: list[str] = []
+        self._damage: str | None = None
 
     def add_check(self, name: str, result: StepResult, level: CheckLevel, *, is_index: bool) -> None:
         """What a check of one table or index found, as our history remembers it."""
-        damaged = self._checked.setdefault("damaged_indexes", [])
-        self._checked = {"findings": 0, "level": level.value, **self._checked}
-        if result.findings and is_index and isinstance(damaged, list):
-            damaged.append(name)
+        self._level = level
+        if result.findings and is_index:
+            self._damaged_indexes.append(name)
         elif result.findings:
-            self._checked.setdefault("damage", result.findings[0])
+            self._damage = self._damage or result.findings[0]
 
     def add(self, result: StepResult) -> None:
         effect = result.effect or {}
@@ -96,4 +113,15 @@ class Totals:
 
     def facts(self) -> Facts:
         """None before the first step has ended."""
-        return {**self._checked, **self._sums}
+        return {**self._checked(), **self._sums}
+
+    def _checked(self) -> Facts:
+        if self._level is None:
+            return {}
+        return {
+            "findings": 0,
+            "level": self._level.value,
+            "damaged_indexes": tuple(self._damaged_indexes),
+            "damage": self._damage,
+            "remedy": remedy(self._damaged_indexes, self._damage),
+        }

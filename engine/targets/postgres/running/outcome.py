@@ -6,14 +6,12 @@ from collections.abc import Mapping
 
 import psycopg
 
-from engine.jobs import Reason, Status
+from engine.jobs import MOST_FINDINGS, Reason, Status
 from engine.targets.base import StepResult
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.running.statement import Answer
 from engine.words import listed
-
-MOST_FINDINGS = 100
 
 
 def outcome(

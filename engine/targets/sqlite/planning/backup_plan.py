@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.jobs import Operation
+from engine.jobs import WHOLE, Operation
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.offer import BLOCKS_NOBODY, OFFERS
@@ -30,7 +30,7 @@ def backup_steps(
     need = Need(str(Path(destination).parent), summary.used, "the copy")
     copy = SqliteStep(
         method=Method.COPY,
-        object="main",
+        object=WHOLE,
         command=f"VACUUM main INTO {literal(copy_in(unfinished))}",
         reason=f"copies {size(summary.used)}, without free pages",
         lock=offer.lock(wal=summary.is_wal),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from engine.jobs import CheckLevel, Operation
+from engine.jobs import WHOLE, CheckLevel, Operation
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.costs import Cost
@@ -38,7 +38,7 @@ def check_steps(
     )
     step = SqliteStep(
         method=Method.CHECK,
-        object="main",
+        object=WHOLE,
         command="PRAGMA main.quick_check",
         reason="looks at the structure of every page, at types and constraints",
         lock=OFFERS[Operation.CHECK].lock(wal=summary.is_wal),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine.jobs import Operation
+from engine.jobs import WHOLE, Operation
 from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.offer import BLOCKS_WRITERS, OFFERS
@@ -45,7 +45,7 @@ def vacuum_steps(
         needs.append(Need(temporary_directory, summary.used, "temporary files"))
     vacuum = SqliteStep(
         method=Method.VACUUM,
-        object="main",
+        object=WHOLE,
         command="VACUUM",
         reason=_free_pages(summary),
         by_advice=True,
@@ -83,7 +83,7 @@ def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
         return []
     step = SqliteStep(
         method=Method.CHECKPOINT,
-        object="main",
+        object=WHOLE,
         command=CHECKPOINT,
         reason=reason,
         lock=BLOCKS_WRITERS,
@@ -98,7 +98,7 @@ def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None, whol
     """`whole`: why no table is analysed on its own, where that is so."""
     step = SqliteStep(
         method=Method.TRANSACTION,
-        object="main",
+        object=WHOLE,
         command="ANALYZE main",
         reason="there is no table, so there is nothing to collect",
         lock=OFFERS[Operation.ANALYZE].lock(wal=wal),
@@ -137,7 +137,7 @@ def reindex_steps(
     lock, after_cancel = OFFERS[Operation.REINDEX].lock(wal=summary.is_wal), OFFERS[Operation.REINDEX].after_cancel
     if not indexes:
         reason = "there is no index, so there is nothing to rebuild"
-        return [SqliteStep(method=Method.TRANSACTION, object="main", command="REINDEX", reason=reason, lock=lock)]
+        return [SqliteStep(method=Method.TRANSACTION, object=WHOLE, command="REINDEX", reason=reason, lock=lock)]
     steps = [
         SqliteStep(
             method=Method.TRANSACTION,
@@ -161,7 +161,7 @@ def reindex_steps(
         steps = [
             replace(
                 steps[0],
-                object="main",
+                object=WHOLE,
                 command="REINDEX",
                 reason=whole,
                 disk_needed=sum(need.bytes for need in needs) or None,
@@ -201,7 +201,7 @@ def optimize_steps(tables: Sequence[Table], *, wal: bool) -> list[SqliteStep]:
     return [
         SqliteStep(
             method=Method.TRANSACTION,
-            object="main",
+            object=WHOLE,
             command=OPTIMIZE,
             reason=f"{unknown:,} of {counted(len(tables), 'table')} without statistics; renews what is stale, too",
             by_advice=True,
@@ -215,7 +215,7 @@ def checkpoint_steps(summary: Summary) -> list[SqliteStep]:
     return [
         SqliteStep(
             method=Method.CHECKPOINT,
-            object="main",
+            object=WHOLE,
             command=CHECKPOINT,
             reason=f"the write-ahead log is {f'{size(summary.wal_size)} long' if summary.wal_size else 'empty'}",
             lock=BLOCKS_WRITERS,
@@ -229,7 +229,7 @@ def incremental_vacuum_steps(summary: Summary) -> list[SqliteStep]:
     return [
         SqliteStep(
             method=Method.INCREMENTAL,
-            object="main",
+            object=WHOLE,
             command=f"PRAGMA main.incremental_vacuum({PAGES_AT_ONCE})",
             reason=f"{counted(free, 'page')} free ({size(free * summary.page_size)}), {PAGES_AT_ONCE:,} at a time",
             lock=OFFERS[Operation.INCREMENTAL_VACUUM].lock(wal=summary.is_wal),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from engine.jobs import MOST_FINDINGS
 from engine.values import frozen
 
 _OF_AN_INDEX: Final = re.compile(
@@ -17,8 +18,6 @@ _OF_THE_ROWS: Final = re.compile(
     r"NULL value in |non-\w+ value in |NUMERIC value in |TEXT value in |CHECK constraint failed in "
     r"|non-unique entry in index "
 )
-MOST: Final = 100
-"""SQLite looks for no more."""
 FOUND_NOTHING: Final = "ok"
 
 
@@ -77,7 +76,7 @@ def findings_of(rows: Iterable[Sequence[Any]]) -> Findings:
         indexes=tuple(dict.fromkeys(name for name in named.values() if name is not None)),
         damage=next((sentence for sentence in others if not _OF_THE_ROWS.match(sentence)), None),
         broken_rule=next(filter(_OF_THE_ROWS.match, others), None),
-        complete=len(sentences) < MOST,
+        complete=len(sentences) < MOST_FINDINGS,
     )
 
 

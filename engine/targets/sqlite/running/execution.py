@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from engine.errors import TargetRefusedError
-from engine.jobs import WAITING, Facts, Reason, Status
+from engine.jobs import MOST_FINDINGS, WAITING, Facts, Reason, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
@@ -23,7 +23,7 @@ from engine.targets.sqlite.connection.names import connection_uri, literal
 from engine.targets.sqlite.planning import plans, preflight
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.running.checking import MOST, Findings, findings_of, orphans_of
+from engine.targets.sqlite.running.checking import Findings, findings_of, orphans_of
 from engine.targets.sqlite.running.sampling import progress_told
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import file_size
@@ -225,7 +225,7 @@ def _judged(work: Work, found: Findings) -> StepResult:
     if not number:
         return StepResult(status=Status.COMPLETED, effect={"findings": 0})
     more = "" if number == 1 else f", the first of {counted(number, 'finding')}"
-    more += " or more" if number >= MOST else ""
+    more += " or more" if number >= MOST_FINDINGS else ""
     return StepResult(
         status=Status.FAILED,
         error=found.sentences[0] + more,

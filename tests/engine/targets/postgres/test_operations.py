@@ -381,7 +381,8 @@ async def test_a_check_needs_amcheck_and_finds_damage(database: Database) -> Non
         for planned_step in (await session.plan(Operation.CHECK, Options(objects=("item",)))).steps:
             results[planned_step.object] = await session.execute(planned_step, StepContext())
         facts = await session.facts(Operation.CHECK)
-    assert (facts["findings"], facts["level"], facts["damaged_indexes"]) == (1, "full", ["public.item_upside"])
+    assert (facts["findings"], facts["level"], facts["damaged_indexes"]) == (1, "full", ("public.item_upside",))
+    assert str(facts["remedy"]).startswith("Run reindex")
     failed = {name: result for name, result in results.items() if result.status is Status.FAILED}
     assert list(failed) == ["public.item_upside"]
     assert failed["public.item_upside"].findings
