@@ -82,11 +82,17 @@ def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob
 
 
 def _scaled(child: ChildJob, before: Facts) -> float | None:
-    seconds = run_duration(child, child.finished_at or 0)
+    seconds = _at_work(child)
     now, then = before.get("size"), (child.before or {}).get("size")
     if seconds is None or not isinstance(now, int | float) or not isinstance(then, int | float) or then <= 0:
         return seconds
     return seconds * now / then
+
+
+def _at_work(child: ChildJob) -> float | None:
+    """Seconds that it took, without those in which it only waited for others."""
+    seconds, waited = run_duration(child, child.finished_at or 0), (child.after or {}).get("waited")
+    return max(seconds - waited, 0.0) if seconds is not None and isinstance(waited, int | float) else seconds
 
 
 def _estimated(plan: OperationPlan, seconds: float | None) -> OperationPlan:

@@ -317,6 +317,11 @@ PAUSED = "paused"
 """and of one that spares them."""
 
 
+def waits(phase: str | None) -> bool:
+    """Whether a step in this phase cannot go on by itself; the phase says what it waits for."""
+    return (phase or "").startswith((WAITING, PAUSED))
+
+
 @frozen(kw_only=True)
 class Step:
     """One SQL command that a child executed on one object: an entry of the command log."""
@@ -476,8 +481,7 @@ def remaining(child: ChildJob, now: Micros) -> float | None:
     """
     elapsed, fraction = run_duration(child, now), child.progress.fraction
     stops = child.cancel_requested_at is not None and child.progress.phase not in CANNOT_STOP
-    waits = (child.progress.phase or "").startswith((WAITING, PAUSED))
-    if child.status is not Status.RUNNING or stops or waits or elapsed is None:
+    if child.status is not Status.RUNNING or stops or waits(child.progress.phase) or elapsed is None:
         return None
     if fraction is None or fraction < REMAINING_FROM or elapsed < REMAINING_AFTER:
         return None

@@ -18,14 +18,17 @@ from engine.jobs import (
     LOG_LINE_LIMIT,
     LOG_TAIL,
     WAITING,
+    Facts,
     LogLevel,
     LogLine,
     Micros,
     Progress,
     Status,
     Step,
+    waits,
 )
 from engine.targets.base import PlannedStep, StepProgress, StepResult
+from engine.waits import Waits, as_facts
 
 log = logging.getLogger("dbtend")
 INTERVAL = 0.25
@@ -58,6 +61,7 @@ class Reporter:
         self._over_since: dict[int, Micros] = {}
         """Those whose command is over, and nothing else."""
         self._finishing = False
+        self._waits = Waits(clock)
         self._news = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
 
@@ -68,6 +72,7 @@ class Reporter:
 
     def begin(self, steps: Sequence[PlannedStep], *, at_once: int = 1) -> None:
         """These steps are going to run, numbered from 1, so many of them at once."""
+        self._waits.over(0)
         self._planned = steps
         self._at_once = at_once
         self._running.clear()
@@ -92,6 +97,7 @@ class Reporter:
         """A running step is so far."""
         if self._running.get(number) != progress:
             self._running[number] = progress
+            self._waits.tell(number, waits=waits(progress.phase))
             self._has_news()
 
     def command_is_over(self, number: int) -> None:
@@ -108,13 +114,19 @@ class Reporter:
         begun = self._begun.pop(number)
         # The clock may have been set back.
         ended_at = max(self._over_since.pop(number, 0) or self._clock(), begun.started_at)
-        effect = {**(result.effect or {}), "left": result.left} if result.left else result.effect
+        effect = {**(result.effect or {}), **({"left": result.left} if result.left else {})}
+        effect |= as_facts(self._waits.over(number))
         self._steps[number] = replace(
-            begun, status=result.status, error=result.error, effect=effect, finished_at=ended_at
+            begun, status=result.status, error=result.error, effect=effect or None, finished_at=ended_at
         )
         self._running.pop(number, None)
         self._over.add(number)
         self._has_news()
+
+    @property
+    def waited(self) -> Facts:
+        """For how long nothing was done but to wait for others, once all is over."""
+        return as_facts(self._waits.together)
 
     def goes_on(self) -> None:
         """What was asked to stop does not, so far."""

@@ -19,7 +19,8 @@ JOBS_LOOKED_AT: Final = 3_000
 
 @frozen
 class PastRun:
-    """One execution that is over. `size`: of the database when it ended, in bytes, if that is known."""
+    """One execution that is over. `seconds`: without those in which it only waited for others. `size`: of the database
+    when it ended, in bytes, if that is known."""
 
     job: JobId
     status: Status

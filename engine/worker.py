@@ -183,7 +183,7 @@ async def _run(
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None  # a defect of ours: the first says it all
     try:
-        after: Facts | None = await session.facts(plan.operation, cancel)
+        after: Facts | None = {**await session.facts(plan.operation, cancel), **reporter.waited}
     except TargetError as error:  # the work is done, and stays done, where the look afterwards fails
         after = None
         reporter.log(LogLevel.WARNING, str(error))

@@ -8,7 +8,7 @@ from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
 from engine.jobs import MOST_FINDINGS, LogLevel
-from tui.facts import number, stated, text
+from tui.facts import number, stated, text, waited
 from tui.server_effects import is_of_a_server, phrases, step_phrase
 from tui.text import cells, counted, path_of, plain, shortened, size, size_change
 
@@ -242,6 +242,8 @@ def _step_fact(name: str, facts: Facts) -> str:
         return _found(int(value))
     if value is not None and name == "written_back":
         return f"{size(value)} of log written back"
+    if name == "waited":
+        return waited(facts)
     if name == "left":
         return text(facts, name)
     if name == "backup":

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from engine import Facts
 from engine.values import frozen
-from tui.text import cells, padded, plain, size
+from tui.text import cells, padded, plain, precise_duration, size
 
 Value = int | float | str | Sequence[str] | None
 _BYTES = ("size", "bytes", "unused", "size_before")
 _TOLD = frozenset({"backup", "backup_size", "changed_stat_rows"}) | {
     *("findings", "damage", "broken_rule", "orphans", "remedy", "level", "complete"),
     *("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped"),
-    *("rows_removed", "rows_kept", "pages_removed", "back_bytes"),
+    *("rows_removed", "rows_kept", "pages_removed", "back_bytes", "waited"),
 }
 
 
@@ -63,6 +63,12 @@ def _two(change: Change, width: int) -> str:
     if not width:
         return change.after
     return f"{before} {'->' if change.before else '  '} {change.after or 'none'}"
+
+
+def waited(facts: Facts | None) -> str:
+    """For how long it could do nothing but wait; "" where that is not worth a word."""
+    seconds = number(facts, "waited")
+    return f"waited {precise_duration(seconds)} of that" if seconds else ""
 
 
 def stated(name: str, facts: Facts) -> str:

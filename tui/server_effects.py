@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine import ChildJob, Facts, Operation
-from tui.facts import number, text
+from tui.facts import number, text, waited
 from tui.text import counted, size
 
 _DID = {
@@ -58,6 +58,5 @@ def step_phrase(facts: Facts) -> str:
     before, after = number(facts, "size_before"), number(facts, "size")
     if before is not None and after is not None and (not said or size(before) != size(after)):
         said.append(f"{size(before)} -> {size(after)}" if size(before) != size(after) else f"{size(after)} as before")
-    if left := text(facts, "left"):
-        said.append(left)
+    said += filter(None, [waited(facts), text(facts, "left")])
     return ", ".join(said)

@@ -253,12 +253,12 @@ def decode_change(row: Row) -> Change:
 
 def decode_run(row: Row) -> PastRun:
     """A row of `queries.PAST_RUNS`."""
-    parent_id, ordinal, status, started_at, finished_at, size, options = row
+    parent_id, ordinal, status, started_at, finished_at, size, options, waited = row
     return PastRun(
         job=JobId(parent_id, ordinal),
         status=Status(status),
         at=finished_at,
-        seconds=(finished_at - started_at) / 1e6,
+        seconds=max((finished_at - started_at) / 1e6 - waited, 0.0),
         size=float(size) if isinstance(size, int | float) else None,
         options=decode_options(options) or Options(),
     )

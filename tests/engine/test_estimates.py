@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,11 @@ def test_the_median_of_the_newest_five() -> None:
 def test_in_proportion_to_the_size() -> None:
     assert expected(job(4, 200 * MB), size=100 * MB) == 2
     assert expected(job(4, None), size=100 * MB) == 4
+
+
+def test_what_was_waited_for_others_does_not_count() -> None:
+    (child,) = (waited := job(44)).children
+    assert expected(replace(waited, children=(replace(child, after={"waited": 40.0}),))) == 4
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.SKIPPED])

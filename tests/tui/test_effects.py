@@ -160,6 +160,8 @@ def test_steps_are_counted_where_nothing_better_is_known() -> None:
         ({"backup": "/x\x07.db", "backup_size": 64 * MB}, "complete as /x\\x07.db"),
         ({"findings": 1, "moved_bytes": 2_000_000}, "1 finding, moved bytes 2.00 MB"),
         ({"names": ["a\x1b", "b"], "nothing": None}, "names a\\x1b, b"),
+        ({"waited": 40.2, "freed_pages": 1}, "waited 40.20 s of that, freed 1 page"),
+        ({"size_before": 9 * MB, "size": 6 * MB, "waited": 75.0}, "9.00 MB -> 6.00 MB, waited 1:15 of that"),
         ({}, ""),
         (None, ""),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step, Trend
 from tui.effects import effect, findings, is_finding, only_found, step_effect, steps_taken, tells_a_finding
-from tui.facts import number
+from tui.facts import number, waited
 from tui.text import GLYPH, cells, counted, local_time, plain, precise_duration
 from tui.views.detail import before_and_after, how_far
 from tui.views.line import Line, Role, Span, line, named, wrapped
@@ -38,7 +38,7 @@ def child_start(lines: list[Line], ordinal: int) -> int:
 def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
     running = child.status is Status.RUNNING
     did = how_far(child, now) if running else [effect(child) or steps_taken(child)]
-    said: list[Span] = [(part, Role.TEXT) for part in (time_taken(child, now), *did) if part]
+    said: list[Span] = [(part, Role.TEXT) for part in (time_taken(child, now), waited(child.after), *did) if part]
     said += [(warnings(child), Role.WARNING)] if child.warnings else []
     lines = [
         *_heading(child, said, width),

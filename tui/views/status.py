@@ -7,8 +7,8 @@ import re
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
-from engine.jobs import PAUSED, WAITING, reason_in_words
 from engine.jobs import is_cancelling as is_cancelling
+from engine.jobs import reason_in_words, waits
 from tui.effects import effect, found_damage, steps_taken
 from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
 from tui.views.line import Role, Span, fit
@@ -48,7 +48,7 @@ def child_of(parent: ParentJob, job: JobId) -> ChildJob | None:
 
 def is_waiting(child: ChildJob) -> bool:
     """Whether it runs and cannot go on by itself: its phase says what it waits for."""
-    return child.status is Status.RUNNING and (child.progress.phase or "").startswith((WAITING, PAUSED))
+    return child.status is Status.RUNNING and waits(child.progress.phase)
 
 
 def bar(fraction: float, width: int) -> tuple[Span, Span]:

@@ -39,7 +39,7 @@ async def progress_told(
 
 
 async def _sample(look: Callable[[], Sample], model: Model, context: StepContext) -> None:
-    seen, told, pause = look(), None, FIRST_INTERVAL
+    seen, pause = look(), FIRST_INTERVAL
     model.update(seen)
     while True:
         await asyncio.sleep(pause)
@@ -47,10 +47,7 @@ async def _sample(look: Callable[[], Sample], model: Model, context: StepContext
         if (seen.ticks, seen.written) == ((seen := look()).ticks, seen.written):
             continue  # it waits, and what for has been told
         estimate = model.update(seen)
-        progress = StepProgress(fraction=estimate.fraction, phase=estimate.phase)
-        if progress != told:
-            context.report(progress)
-        told = progress
+        context.report(StepProgress(fraction=estimate.fraction, phase=estimate.phase))
 
 
 def _looking_at_opcodes(connection: MeteredConnection) -> Callable[[], Sample]:

@@ -1,0 +1,119 @@
+"""For how long steps have waited, one by one and all together."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.execution import Claim, Report
+from engine.jobs import WAITING, JobId, JobType, Operation, Options, Status, Step
+from engine.reporter import Reporter
+from engine.targets import resolve
+from engine.waits import Waits, as_facts
+from engine.worker import DatabaseMaintenanceWorker
+from tests.sqlite_files import make_database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+SECOND = 1_000_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def test_only_while_every_step_waits_does_the_whole_wait() -> None:
+    clock = Clock()
+    waits = Waits(clock)
+    waits.tell(1, waits=True)
+    clock.now = 3
+    waits.tell(2, waits=False)
+    clock.now = 4
+    waits.tell(2, waits=True)
+    clock.now = 6
+    waits.tell(1, waits=False)
+    clock.now = 7
+    assert (waits.over(1), waits.over(2), waits.together) == (6, 3, 3 + 2)
+
+
+def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
+    clock = Clock()
+    waits = Waits(clock)
+    clock.now = 10
+    waits.tell(1, waits=True)
+    clock.now = 2
+    assert (waits.over(1), waits.together) == (0, 0)
+
+
+def test_a_moment_is_not_worth_telling() -> None:
+    assert as_facts(SECOND // 3) == {}
+    assert as_facts(12 * SECOND + 345_678) == {"waited": 12.3}
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["works", "waits", "over"]), st.integers(0, 5))))
+def test_nobody_waits_longer_than_it_runs_and_the_whole_no_longer_than_anybody(
+    events: list[tuple[int, str, int]],
+) -> None:
+    clock = Clock()
+    waits = Waits(clock)
+    began: dict[int, int] = {}
+    each = 0
+    for step, what, later in [*events, *((step, "over", 0) for step in (1, 2, 3))]:
+        clock.now += later
+        if what != "over":
+            began.setdefault(step, clock.now)
+            waits.tell(step, waits=what == "waits")
+        elif step in began:
+            waited = waits.over(step)
+            assert 0 <= waited <= clock.now - began.pop(step)
+            each += waited
+    assert 0 <= waits.together <= each
+
+
+async def test_what_a_step_and_its_operation_waited_for_a_lock_is_known_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.reporter.FIRST_INTERVAL", 0)
+    path, clock, waiting = make_database(tmp_path / "sales.db"), Clock(), asyncio.Event()
+
+    steps: dict[int, Step] = {}
+
+    async def listen(report: Report) -> None:
+        steps.update((step.number, step) for step in report.steps)
+        if (report.progress.phase or "").startswith(WAITING):
+            waiting.set()
+
+    options = Options(lock_timeout=60)
+    claim = Claim(
+        job=JobId(1, 1),
+        type=JobType.OPERATION,
+        attempt=1,
+        owner="me",
+        target=str(path),
+        operation=Operation.ANALYZE,
+        options=options,
+    )
+    reporter = Reporter(claim, listen, clock)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        running = asyncio.create_task(DatabaseMaintenanceWorker(resolve).execute(claim, reporter, asyncio.Event()))
+        await waiting.wait()
+        clock.now = 40 * SECOND
+    outcome = await running
+    assert outcome.status is Status.COMPLETED
+    assert outcome.after is not None
+    assert outcome.after["waited"] == 40
+    await listen(await reporter.stop())
+    assert sum(float(str((step.effect or {}).get("waited", 0))) for step in steps.values()) == 40
