@@ -91,7 +91,6 @@ class Bench:
         with psycopg.connect(self.server.url(), autocommit=True) as admin:
             admin.execute(f"CREATE DATABASE copy TEMPLATE {content.name}")
             try:
-                # A copy begins without counters; what was deleted must be known to it, as it is to a server that runs.
                 make_dirty(self.server, "copy", content)
                 admin.execute("CHECKPOINT")
                 yield "copy"
