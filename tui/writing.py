@@ -29,7 +29,11 @@ class Writing:
     def __init__(
         self, engine: Engine, say: Say, unsay: Callable[[str], None], failed: Callable[[DbtendError], None]
     ) -> None:
-        """`unsay`: takes a sentence away that is so no longer; `failed`: is told what could not be done, unless the store was locked: that is said."""
+        """
+        Args:
+            unsay: takes a sentence away that is so no longer.
+            failed: is told what could not be done, unless the store was locked: that is said.
+        """
         self._engine, self._say, self._unsay, self._failed = engine, say, unsay, failed
         self._is_under_way = False
         self._silent_for = 0
