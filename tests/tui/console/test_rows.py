@@ -240,6 +240,11 @@ def test_a_parent_of_which_something_was_left_out_does_not_read_completed(
         assert (words, role) in {(text.rstrip(), role) for text, role in first.spans}
 
 
+def test_the_jobs_are_counted_as_they_read() -> None:
+    jobs = [parent(over(1)), parent(over(1), LEFT_OUT), parent(over(1, Status.FAILED), LEFT_OUT)]
+    assert summary(jobs, 50) == "1 failed, 1 skipped, 1 completed"
+
+
 @pytest.mark.parametrize("width", [75, 115])
 def test_a_row_of_the_history_keeps_its_columns_where_a_job_is_pinned(width: int) -> None:
     rows = [
