@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from engine.values import frozen
+from engine.words import counted
 
 Micros = int
 Facts = Mapping[str, int | float | str | Sequence[str] | None]
@@ -102,6 +103,11 @@ def names_of(reason: Reason) -> frozenset[str]:
 
 MOST_FINDINGS: Final = 100
 """A check that has found as many looks no further, or tells no more of them."""
+
+
+def findings_in_words(number: int) -> str:
+    """How many findings there are, as far as a check tells."""
+    return counted(number, "finding") if number < MOST_FINDINGS else f"{number:,} or more findings"
 
 
 class OnFailure(StrEnum):

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from engine.errors import StoreError, TargetError, UsageError
 from engine.estimates import with_past
 from engine.execution import Claim, Outcome
-from engine.jobs import Facts, LogLevel, OnFailure, Operation, Options, Reason, Status, part_named
+from engine.jobs import Facts, LogLevel, OnFailure, Operation, Options, Reason, Status, findings_in_words, part_named
 from engine.one_step import leave_out, run_step, telling_when_it_goes_on
 from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
@@ -282,4 +282,4 @@ def what_was_found(finds: Sequence[StepResult]) -> str:
     if len(finds) < 2:
         return finds[0].error or "" if finds else ""
     found = list(dict.fromkeys(finding for result in finds for finding in result.findings))
-    return found[0] if len(found) == 1 else f"{found[0]}, the first of {counted(len(found), 'finding')}"
+    return found[0] if len(found) == 1 else f"{found[0]}, the first of {findings_in_words(len(found))}"

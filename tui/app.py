@@ -93,7 +93,7 @@ class DbtendApp(SeenKeys):
             ensure_worker=ensure_worker,
             knows_password_of=worker_knows_password_of,
         )
-        self._writing = Writing(engine, self.tell, self.trouble.publish)
+        self._writing = Writing(engine, self.tell, self.untell, self.trouble.publish)
         self.saved = saved
         urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())
         self.names = TargetNames(urls, kept, targets)
@@ -248,6 +248,12 @@ class DbtendApp(SeenKeys):
             if isinstance(screen, ConsoleScreen):
                 screen.say(sentence, role)
                 return
+
+    def untell(self, sentence: str) -> None:
+        """Take it away wherever it is said: it is so no longer."""
+        for screen in self.screen_stack:
+            if isinstance(screen, ConsoleScreen):
+                screen.unsay(sentence)
 
     def tell_error(self, error: DbtendError) -> None:
         self.tell(self.in_words(error), Role.FAILED)

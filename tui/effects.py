@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
-from engine.jobs import MOST_FINDINGS, LogLevel
+from engine.jobs import MOST_FINDINGS, LogLevel, findings_in_words
 from tui.facts import number, stated, text, waited
 from tui.server_effects import is_of_a_server, phrases, step_phrase
 from tui.text import cells, counted, path_of, plain, shortened, size, size_change
@@ -157,7 +157,8 @@ def _check(child: ChildJob) -> Phrases:
     found, level = number(child.after, "findings"), text(child.after, "level")
     if found is None or not (found or child.status is Status.COMPLETED):
         return ()
-    short = f"{found:,.0f} found" if found else "none found"
+    more = "+" if found >= MOST_FINDINGS else ""
+    short = f"{found:,.0f}{more} found" if found else "none found"
     return _found(int(found)) + (f" ({level})" if level else ""), _found(int(found)), short
 
 
@@ -231,7 +232,7 @@ def _growth(before: float | None, after: float | None) -> str:
 def _found(number: int) -> str:
     if not number:
         return "no findings"
-    return counted(number, "finding") if number < MOST_FINDINGS else f"{number:,} or more findings"
+    return findings_in_words(number)
 
 
 def _step_fact(name: str, facts: Facts) -> str:

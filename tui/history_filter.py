@@ -78,6 +78,20 @@ def history_filter(words: Iterable[Word], *, called: Callable[[str], frozenset[s
     )
 
 
+def rather(words: Iterable[Word], called: Callable[[str], frozenset[str]]) -> str:
+    """Those of its words that name a status, an operation or a target, as they would be looked for as that."""
+    named = [(_kind(word.text, called), word.text) for word in words if not word.quoted]
+    return " ".join(f"{kind}:{text}" for kind, text in named if kind)
+
+
+def _kind(text: str, called: Callable[[str], frozenset[str]]) -> str:
+    if text.lower() in list(Status):
+        return "status"
+    if text.lower() in list(Operation):
+        return "op"
+    return "target" if called(text) else ""
+
+
 def unfinished(line: str) -> str:
     """What may follow where a line ends in the beginning of what is known, such as `sta` or `status:fai`; else empty.
 

@@ -66,8 +66,8 @@ class TargetNames:
         return self._names.get(url)
 
     def called(self, part: str) -> frozenset[str]:
-        """The URLs of those whose name has this part."""
-        return frozenset(url for url, name in self._names.items() if has_part(name.name, part))
+        """The URLs of those whose name or label has this part."""
+        return frozenset(url for url, name in self._names.items() if has_part(name, part))
 
     @property
     def tags(self) -> frozenset[str]:
@@ -75,6 +75,6 @@ class TargetNames:
         return frozenset(name.tag for name in self._names.values() if name.tag)
 
 
-def has_part(name: str, part: str) -> bool:
+def has_part(name: TargetName, part: str) -> bool:
     """Whether a target that is called `name` is meant by `target:PART`."""
-    return part.casefold() in name.casefold()
+    return any(part.casefold() in said.casefold() for said in (name.name, name.label))

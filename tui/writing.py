@@ -26,9 +26,15 @@ class Say(Protocol):
 class Writing:
     """What the console stores."""
 
-    def __init__(self, engine: Engine, say: Say, failed: Callable[[DbtendError], None]) -> None:
-        """`failed`: is told what could not be done, unless the store was locked: that is said."""
-        self._engine, self._say, self._failed = engine, say, failed
+    def __init__(
+        self, engine: Engine, say: Say, unsay: Callable[[str], None], failed: Callable[[DbtendError], None]
+    ) -> None:
+        """
+        Args:
+            unsay: takes a sentence away that is so no longer.
+            failed: is told what could not be done, unless the store was locked: that is said.
+        """
+        self._engine, self._say, self._unsay, self._failed = engine, say, unsay, failed
         self._is_under_way = False
         self._silent_for = 0
 
@@ -40,7 +46,7 @@ class Writing:
             return
         self._is_under_way = True
         writing = asyncio.ensure_future(do())
-        waited = 0
+        waited, busy = 0, ""
         try:
             while not (await asyncio.wait({writing}, timeout=SAY_EVERY))[0]:
                 waited += 1
@@ -48,12 +54,15 @@ class Writing:
                 if self._silent_for:
                     self._silent_for -= 1
                 elif locked_by := await self._engine.store_locked_by():
-                    self._say(waiting_for_the_store(locked_by, left), Role.WARNING)
+                    busy = waiting_for_the_store(locked_by, left)
+                    self._say(busy, Role.WARNING)
             await writing
         except StoreBusyError as error:
             self._say(not_stored(error, await self._engine.store_locked_by()), Role.FAILED)
         except DbtendError as error:
             self._failed(error)
         finally:
+            if busy:
+                self._unsay(busy)
             writing.cancel()
             self._is_under_way = False

@@ -14,12 +14,23 @@ import pytest
 from engine.clock import now
 from engine.errors import StoreError, TargetError
 from engine.execution import Claim
-from engine.jobs import FINISHING, CheckLevel, JobId, JobType, LogLevel, Operation, Options, Reason, Status
+from engine.jobs import (
+    FINISHING,
+    MOST_FINDINGS,
+    CheckLevel,
+    JobId,
+    JobType,
+    LogLevel,
+    Operation,
+    Options,
+    Reason,
+    Status,
+)
 from engine.reporter import Reporter
 from engine.targets import resolve
 from engine.targets.base import PlannedStep, StepContext, StepResult
 from engine.targets.sqlite.session import SqliteSession
-from engine.worker import DatabaseMaintenanceWorker, _CancelledBeforehandError, _unless, failure_list
+from engine.worker import DatabaseMaintenanceWorker, _CancelledBeforehandError, _unless, failure_list, what_was_found
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import integrity, make_database, remove_index_entries, set_schema_sql
 
@@ -320,6 +331,12 @@ async def test_what_several_steps_of_a_check_found_is_counted_together(tmp_path:
     found = [line.message for line in report.log if line.level is LogLevel.ERROR]
     assert ORPHAN in found
     assert outcome.error == f"{found[0]}, the first of {len(found)} findings"
+
+
+def test_where_a_check_looked_no_further_there_may_be_more_than_what_was_found() -> None:
+    damage = StepResult(status=Status.FAILED, error="damaged", findings=tuple(map(str, range(MOST_FINDINGS))))
+    orphan = StepResult(status=Status.FAILED, error=ORPHAN, findings=(ORPHAN,))
+    assert what_was_found([damage, orphan]) == "0, the first of 101 or more findings"
 
 
 async def test_beside_a_step_that_failed_what_was_found_is_told(

@@ -75,6 +75,11 @@ def test_the_history_for_a_person(three_jobs: CommandLine) -> None:
     assert result.err == "dbtend: older jobs: add --before 2\n"
 
 
+def test_a_history_in_which_nothing_is_found_says_what_may_be_meant(three_jobs: CommandLine) -> None:
+    said = three_jobs("history", "vacuum").err
+    assert said == "dbtend: no job matches (words alone are looked for in errors; did you mean op:vacuum?)\n"
+
+
 def test_one_job_and_one_of_its_operations(three_jobs: CommandLine) -> None:
     assert "VACUUM" in three_jobs("show", "#3").out
     assert "#3.1 vacuum completed" in three_jobs("show", "3.1").out

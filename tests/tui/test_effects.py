@@ -123,6 +123,10 @@ def test_of_a_cancelled_reindex_only_the_finished_indexes_count_and_only_of_its_
     )
 
 
+def test_where_a_check_looked_no_further_a_narrow_place_says_so_too() -> None:
+    assert effect(ended(Operation.CHECK, {}, {"findings": 101}, Status.FAILED), 12) == "101+ found"
+
+
 @pytest.mark.parametrize(
     ("width", "phrase"),
     [

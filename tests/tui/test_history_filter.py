@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine import HistoryFilter, Operation, Status
 from engine.errors import UsageError
-from tui.history_filter import history_filter, unfinished, words_of
+from tui.history_filter import history_filter, rather, unfinished, words_of
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = 86_400 * 1_000_000
@@ -54,6 +54,19 @@ def meant(line: str) -> HistoryFilter:
 )
 def test_what_a_line_means(line: str, where: HistoryFilter) -> None:
     assert meant(line) == where
+
+
+@pytest.mark.parametrize(
+    ("line", "better"),
+    [
+        ("vacuum since:1h", "op:vacuum"),
+        ("Failed prod vacuum", "status:Failed target:prod op:vacuum"),
+        ('disk "vacuum" status:failed', ""),
+        ("", ""),
+    ],
+)
+def test_a_word_that_names_something_would_be_looked_for_better_by_its_kind(line: str, better: str) -> None:
+    assert rather(words_of(line), called) == better
 
 
 def test_a_bare_date_after_until_means_its_end() -> None:

@@ -18,8 +18,8 @@ from tui.commands import job_report, output, report, values
 from tui.commands.exit_codes import OK
 from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job, target_entries
-from tui.history_filter import Word, history_filter
-from tui.target_names import has_part
+from tui.history_filter import Word, history_filter, rather
+from tui.target_names import TargetName, has_part
 
 
 def existing_store(store: Path, wanted: object) -> Path:
@@ -44,7 +44,10 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
         if len(jobs) == args.limit and jobs[-1].id > 1:
             output.notice(f"older jobs: add --before {jobs[-1].id}")
     else:
-        output.notice("no job matches" if settings.store.exists() else f"there is no store yet: {settings.store}")
+        better = rather(map(Word, args.words), partial(_called, settings))
+        meant = f" (words alone are looked for in errors; did you mean {better}?)" if better else ""
+        there = settings.store.exists()
+        output.notice(f"no job matches{meant}" if there else f"there is no store yet: {settings.store}")
     for sentence in said:
         output.notice(sentence)
     return OK
@@ -74,10 +77,10 @@ def _filter(args: argparse.Namespace, settings: Settings) -> HistoryFilter:
 
 
 def _called(settings: Settings, part: str) -> frozenset[str]:
-    """The targets of the config file with such a name; those that cannot be looked for never had a job."""
+    """The targets of the config file with such a name or label; those that cannot be looked for never had a job."""
     urls = set()
     for entry in settings.config().targets:
-        if has_part(entry.name, part):
+        if has_part(TargetName.of(entry), part):
             with suppress(DbtendError):
                 urls.add(look.canonical_url(entry.url))
     return frozenset(urls)

@@ -40,6 +40,7 @@ class ConsoleScreen(Screen[Result]):
         super().__init__()
         self._message = Page(id="message")
         self._message.can_focus = False
+        self._last_word = ("", Role.TEXT)
         self._standing = Page(id="standing")
         self._standing.can_focus = False
         self._footer = OneLine(self._footer_line, id="footer")
@@ -88,6 +89,11 @@ class ConsoleScreen(Screen[Result]):
             return self.copied() is not None
         return True
 
+    @property
+    def takes_text(self) -> bool:
+        """Whether keys that are characters are text now."""
+        return False
+
     def refuses(self, action_id: str) -> bool:
         """Whether this console does not do it, whatever it is on; then it says why."""
         if self.console_app.is_barred(action_id):
@@ -99,16 +105,25 @@ class ConsoleScreen(Screen[Result]):
         self._footer.renew()
 
     def _footer_line(self, width: int) -> Line:
-        return footer_line([action_id for action_id in self.FOOTER if self.can(action_id)], width)
+        named = [action_id for action_id in self.FOOTER if self.can(action_id)]
+        return footer_line(named, width, typing=self.takes_text)
 
-    def _too_small_line(self, _: int) -> Line:
+    def _too_small_line(self, room: int) -> Line:
         width, height = self.size
-        return line(" " + with_keys(f"Too small: {width} x {height}. Needs 60 x 15. {{quit}} leaves."))
+        how = "Needs 60 x 15. {quit} leaves."
+        said = [" " + with_keys(words) for words in (f"Too small: {width} x {height}. {how}", how)]
+        return line(next((words for words in said if len(words) <= room), said[-1]))
 
     def say(self, sentence: str, role: Role = Role.TEXT) -> None:
-        """Show a sentence above the footer, over what is there, until the next key; nothing else takes it away."""
+        """Show a sentence above the footer, over what is there, until the next key; else only `unsay` takes it away."""
+        self._last_word = (sentence, role)
         lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
         _show_lines(self._message, with_labels(lines, self.console_app.names.tags))
+
+    def unsay(self, sentence: str) -> None:
+        """Take it away, if it is still what is said: it is so no longer."""
+        if self._last_word[0] == sentence:
+            self.say("")
 
     def show_standing(self, standing: Standing) -> None:
         """Show what is so for longer than a moment."""
@@ -116,6 +131,7 @@ class ConsoleScreen(Screen[Result]):
 
     def on_resize(self, event: events.Resize) -> None:
         self._too_small.renew()
+        self.say(*self._last_word)
         self.show_standing(self.console_app.standing)
 
     def say_error(self, error: DbtendError) -> None:

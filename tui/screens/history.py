@@ -17,7 +17,7 @@ from textual.worker import Worker
 from engine import HistoryFilter, JobId, ParentJob
 from engine.errors import DbtendError, UsageError
 from tui.actions import bindings
-from tui.history_filter import history_filter, unfinished, words_of
+from tui.history_filter import history_filter, rather, unfinished, words_of
 from tui.screens.entry import TYPING, EntryScreen
 from tui.screens.job import JobScreen
 from tui.screens.job_actions import JobActions
@@ -109,7 +109,8 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     async def _search(self, words: str, where: HistoryFilter) -> None:
         """Show the first that match at once; the others follow."""
         begun = False
-        hint = partial(no_history, words, read_only=self.console_app.engine.read_only)
+        meant = rather(words_of(words), self.console_app.targets_called)
+        hint = partial(no_history, words, rather=meant, read_only=self.console_app.engine.read_only)
         try:
             async for ids in self.console_app.engine.search(where):
                 if begun:

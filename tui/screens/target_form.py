@@ -172,6 +172,10 @@ class TargetFormScreen(ConsoleScreen[None]):
         besides = (self._was.operations if self._was else None) or ()
         return offered(self._url, besides)
 
+    @property
+    def takes_text(self) -> bool:
+        return isinstance(self.focused, Input)
+
     def can(self, action_id: str) -> bool:
         return self.focused is self._choice if action_id == "tick" else super().can(action_id)
 

@@ -10,14 +10,15 @@ from tui.effects import effect, steps_taken
 from tui.facts import changes, table, text
 from tui.keymap import with_keys
 from tui.text import percent, plain, time_left
-from tui.views.line import Line, Role, Span, fit, line, named, wrapped
+from tui.views.line import Line, Role, Span, fit, line, wrapped
 from tui.views.remarks import earlier_attempt, in_the_pane, remarks, what_went_wrong
 from tui.views.status import (
     child_of,
+    head_of,
     is_cancelling,
     is_waiting,
     operations,
-    status_span,
+    status_beside,
     time_taken,
     warnings,
 )
@@ -34,7 +35,7 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     head: list[Span] = [
         (f"#{child.id} ", Role.DIM),
         (f"{child.operation.value}  ", Role.STRONG),
-        status_span(child, 13),
+        status_beside(child),
     ]
     room = width - sum(cell_len(text) for text, _ in head)
     said = _in_short(child, now, room)
@@ -111,13 +112,12 @@ def before_and_after(child: ChildJob, width: int) -> list[Line]:
 
 
 def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
-    first: list[Span] = [(f"#{parent.id} ", Role.DIM), *named(name), ("  ", Role.STRONG), status_span(parent, 13)]
     counts = ", ".join(
         f"{number} {status.value}"
         for status in Status
         if (number := sum(child.status is status for child in parent.children))
     )
-    lines = [line(*first, time_taken(parent, now))]
+    lines = head_of(parent, name, now, width)
     for child in parent.children:
         if child.status is Status.RUNNING:
             lines += wrapped("  ".join([child.operation.value, *how_far(child, now)]), width)

@@ -136,11 +136,13 @@ def no_jobs(width: int, *, read_only: bool, has_target: bool) -> list[Line]:
     ]
 
 
-def no_history(words: str, width: int, *, read_only: bool) -> list[Line]:
-    """In place of the history where nothing is found; `words`: the filter in force."""
+def no_history(words: str, width: int, *, rather: str, read_only: bool) -> list[Line]:
+    """In place of the history where nothing is found; `words`: the filter in force, `rather`: what may be meant."""
     if words:
+        meant = f"Words alone are looked for in errors. Did you mean {rather}?" if rather else ""
         return [
             *wrapped(f"No job matches {words}", width),
+            *(wrapped(meant, width) if meant else []),
             *wrapped(with_keys("Change the filter with {filter}, or clear it with {back}."), width, Role.DIM),
         ]
     return [

@@ -9,18 +9,17 @@ from tui.effects import effect, findings, is_finding, only_found, step_effect, s
 from tui.facts import number, waited
 from tui.text import GLYPH, cells, counted, local_time, plain, precise_duration
 from tui.views.detail import before_and_after, how_far
-from tui.views.line import Line, Role, Span, line, named, wrapped
+from tui.views.line import Line, Role, Span, line, wrapped
 from tui.views.remarks import error_of, how_it_ended, remarks, without_advice
-from tui.views.status import operations, status_span, time_taken, warnings
+from tui.views.status import head_of, operations, status_beside, time_taken, warnings
 from tui.views.times import moment, times
 from tui.views.trend import trend_lines
 
 
 def job_document(parent: ParentJob, name: str, *, now: int, width: int, trends: Sequence[Trend] = ()) -> list[Line]:
     """A parent with its children, their attempts, steps and logs; then how its operations went over time."""
-    took = time_taken(parent, now)
     lines = [
-        line((f"#{parent.id} ", Role.DIM), *named(name), ("  ", Role.STRONG), status_span(parent, 13), took),
+        *head_of(parent, name, now, width),
         *wrapped(parent.target, width, Role.DIM),
         *wrapped(operations(parent), width),
         *times(parent, width),
@@ -60,7 +59,7 @@ def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Lin
 
 def _heading(child: ChildJob, said: list[Span], width: int) -> list[Line]:
     """The operation and its status, and beside them what there is room for; what has none stands below."""
-    spans: list[Span] = [(f".{child.ordinal} {child.operation.value}  ", Role.HEADING), status_span(child, 13)]
+    spans: list[Span] = [(f".{child.ordinal} {child.operation.value}  ", Role.HEADING), status_beside(child)]
     room = width - sum(cells(text) for text, _ in spans)
     beside = 0
     while beside < len(said) and cells(said[beside][0]) <= room:

@@ -12,17 +12,21 @@ from tui.views.line import Line, Role, Span, line, wrapped
 _STAY: Final = frozenset({"back", "help", "quit"})
 
 
-def footer_line(ids: Sequence[str], width: int) -> Line:
-    """The keys of these actions. Where they do not fit, they give way from the right, but the way out and help stay."""
-    actions = [BY_ID[name] for name in ids]
-    while len(actions) > 2 and sum(len(key_of(a.id)) + len(a.label) + 3 for a in actions) > width:
+def footer_line(ids: Sequence[str], width: int, *, typing: bool = False) -> Line:
+    """The keys of these actions. Where they do not fit, they give way from the right, but the way out and help stay.
+
+    `typing`: a key that is a character is text then, and another one is named or none.
+    """
+    keys = {name: next((key for key in shown_keys(name) if not typing or len(key) > 1), "") for name in ids}
+    actions = [BY_ID[name] for name in ids if keys[name]]
+    while len(actions) > 2 and sum(len(keys[a.id]) + len(a.label) + 3 for a in actions) > width:
         others = [n for n, action in enumerate(actions) if action.id not in _STAY]
         if not others:
             break
         del actions[others[-1]]
     spans: list[Span] = []
     for action in actions:
-        spans += [(f" {key_of(action.id)}", Role.KEY), (f" {action.label} ", Role.TEXT)]
+        spans += [(f" {keys[action.id]}", Role.KEY), (f" {action.label} ", Role.TEXT)]
     return Line(tuple(spans))
 
 

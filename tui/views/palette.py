@@ -133,9 +133,9 @@ _BY_HELP: Final = 2
 
 
 def _rank(command: Command, words: Sequence[str]) -> int | None:
-    """0 where the name begins so, 1 where it holds all words, 2 with the help; None where one is missing."""
+    """0 where the name, or that of a pane, begins so, 1 where the name holds all words, 2 with the help; else None."""
     name, said = command.name.lower(), f"{command.name} {command.help}".lower()
-    if name.startswith(" ".join(words)):
+    if name.startswith(" ".join(words)) or command.help.lower().startswith(" ".join(["to the", *words])):
         return 0
     if all(word in name for word in words):
         return 1

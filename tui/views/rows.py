@@ -21,6 +21,7 @@ from tui.views.status import (
     is_cancelling,
     is_waiting,
     operations,
+    status_in_words,
     status_span,
     time_taken,
     warnings,
@@ -94,8 +95,8 @@ def summary(parents: Iterable[ParentJob], width: int) -> str:
 
     What has no room is left out.
     """
-    seen = Counter(parent.status for parent in parents)
-    order = (Status.RUNNING, Status.PENDING, Status.FAILED, Status.CANCELLED, Status.COMPLETED)
+    seen = Counter(status_in_words(parent)[0] for parent in parents)
+    order = (Status.RUNNING, Status.PENDING, Status.FAILED, Status.CANCELLED, Status.SKIPPED, Status.COMPLETED)
     words = {Status.PENDING: "waiting"}
     said = [f"{seen[status]} {words.get(status, status.value)}" for status in order if seen[status]]
     while said and len(", ".join(said)) > width:

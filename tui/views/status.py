@@ -11,7 +11,7 @@ from engine.jobs import is_cancelling as is_cancelling
 from engine.jobs import reason_in_words, waits
 from tui.effects import effect, found_damage, steps_taken
 from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
-from tui.views.line import Role, Span, fit
+from tui.views.line import Line, Role, Span, fit, line, named
 
 STATUS_WIDTH = 12
 PINNED = "pinned"
@@ -29,6 +29,12 @@ def status_span(job: ChildJob | ParentJob, width: int = STATUS_WIDTH) -> Span:
     return fit(f"{GLYPH[status]} {words}", width), Role(status.value)
 
 
+def status_beside(job: ChildJob | ParentJob) -> Span:
+    """The same before what is said beside it, in a line that stands for itself."""
+    status, words = status_in_words(job)
+    return f"{GLYPH[status]} {words}  ", Role(status.value)
+
+
 def status_in_words(job: ChildJob | ParentJob) -> tuple[Status, str]:
     """What a job's status comes to for a person: a parent of which something was left undone is not `completed`."""
     if is_cancelling(job):
@@ -39,6 +45,16 @@ def status_in_words(job: ChildJob | ParentJob) -> tuple[Status, str]:
     if job.status is Status.COMPLETED and left_out:
         return Status.SKIPPED, f"{left_out} skipped"
     return job.status, job.status.value
+
+
+def head_of(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
+    """Which job it is, how it is and how long that took: below each other where there is no room beside, as half a
+    duration would be another one.
+    """
+    which: list[Span] = [(f"#{parent.id} ", Role.DIM), *named(name)]
+    how: list[Span] = [status_beside(parent), (time_taken(parent, now), Role.TEXT)]
+    beside = line(*which, "  ", *how)
+    return [beside] if cell_len(beside.text.rstrip()) <= width else [line(*which), line(*how)]
 
 
 def child_of(parent: ParentJob, job: JobId) -> ChildJob | None:

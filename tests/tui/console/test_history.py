@@ -18,6 +18,7 @@ from tests.tui.console.harness import (
     add_completed_job,
     add_failed_job,
     add_running_job,
+    entry,
     finish_job,
     open_console,
 )
@@ -157,14 +158,32 @@ async def test_the_beginning_of_what_is_known_is_neither_text_nor_wrong(seeded: 
             await console.press("escape")
 
 
+def view_of(console: Console) -> HistoryList:
+    return console.app.screen.query_one(HistoryList)
+
+
 async def test_nothing_found_says_what_to_do(seeded: Seeded, clock: Clock) -> None:
     await some_jobs(seeded, clock)
-    async with open_console(seeded.path, clock=clock) as console:
+    async with open_console(seeded.path, entry("prod.db"), clock=clock) as console:
         await console.press("h")
         await type_filter(console, "op:backup")
         view = console.app.screen.query_one(HistoryList)
         await console.until(lambda: "No job matches op:backup" in view.render_line(0).text)
         assert "clear it with esc" in view.render_line(1).text
+        await console.press("escape", "escape", "h")
+        await type_filter(console, "reindex Prod")
+        await console.until(lambda: "No job matches reindex Prod" in view_of(console).render_line(0).text)
+        said = view_of(console).render_line(1).text.strip()
+        assert said == "Words alone are looked for in errors. Did you mean op:reindex target:Prod?"
+
+
+async def test_a_label_finds_what_has_it(seeded: Seeded, clock: Clock) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        console.app.names.learn(TargetEntry(name="shop", url="sqlite:///sales.db", label="PROD"))
+        await console.press("h")
+        await type_filter(console, "target:prod")
+        await console.until(lambda: ids(console) == [2])
 
 
 async def test_rows_come_and_go_under_a_filter_as_jobs_change(seeded: Seeded, clock: Clock) -> None:

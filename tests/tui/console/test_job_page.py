@@ -172,7 +172,7 @@ def test_what_the_first_line_of_the_detail_has_no_room_for_is_said_below_and_not
     name = "a table with a long name " * 5
     job = replace(RUNNING, progress=Progress(object=name, steps_done=2, steps_total=9))
     first, *below = detail(parent(job), width)
-    assert first == "#42.1 vacuum  ► running    1:00"
+    assert first == "#42.1 vacuum  ► running  1:00"
     assert max(map(len, below)) <= width
     assert " ".join(below) == f"2 of 9 steps done, at {name}".rstrip()
 
@@ -180,9 +180,9 @@ def test_what_the_first_line_of_the_detail_has_no_room_for_is_said_below_and_not
 def test_the_detail_of_what_runs_says_how_far_it_is_and_how_long_it_will_go_on() -> None:
     progress = Progress(fraction=0.75, object="orders", phase="copying", steps_done=2, steps_total=9)
     (first, *_) = detail(parent(replace(RUNNING, progress=progress)))
-    assert first == "#42.1 vacuum  ► running    1:00  75%  0:20 left  copying  2 of 9 steps done, at orders"
+    assert first == "#42.1 vacuum  ► running  1:00  75%  0:20 left  copying  2 of 9 steps done, at orders"
     (first, *_) = detail(parent(replace(RUNNING, progress=replace(progress, fraction=None, phase=None))))
-    assert first == "#42.1 vacuum  ► running    1:00  2 of 9 steps done, at orders"
+    assert first == "#42.1 vacuum  ► running  1:00  2 of 9 steps done, at orders"
     (first, *_) = detail(parent(replace(RUNNING, progress=progress, cancel_requested_at=NOW)))
     assert "left" not in first
 
@@ -212,7 +212,7 @@ def test_of_steps_that_run_at_once_it_is_said_how_many_are_done(done: int, runni
 @pytest.mark.parametrize(("name", "words"), [("main", "1:00"), ("orders", "1:00  at orders")])
 def test_a_single_step_is_not_counted(name: str, words: str) -> None:
     (first, *_) = detail(parent(replace(RUNNING, progress=Progress(object=name, steps_total=1))))
-    assert first.endswith(f"running    {words}")
+    assert first.endswith(f"running  {words}")
 
 
 CHECKED = replace(
@@ -236,7 +236,7 @@ CHECKED = replace(
 def test_what_a_check_found_is_told_line_by_line_and_not_again_in_the_log() -> None:
     lines = page(parent(CHECKED))
     assert lines[5:] == [
-        ".1 check  × failed     1.50 s  4 findings",
+        ".1 check  × failed  1.50 s  4 findings",
         "    the database has 4 defects",
         "    × row 5 missing from index i_a",
         "    × wrong # of entries in index i_b\\x1b[2J",
@@ -326,7 +326,7 @@ def test_what_a_step_did_stands_behind_it_or_where_there_is_no_room_below() -> N
 def test_the_page_says_how_far_it_is_what_runs() -> None:
     progress = Progress(fraction=0.75, object="orders", phase="copying", steps_done=2, steps_total=9)
     lines = page(parent(replace(RUNNING, progress=progress)))
-    assert ".1 vacuum  ► running    1:00  75%  0:20 left  copying  2 of 9 steps done, at orders" in lines
+    assert ".1 vacuum  ► running  1:00  75%  0:20 left  copying  2 of 9 steps done, at orders" in lines
 
 
 def test_what_was_not_needed_is_no_failure() -> None:

@@ -59,6 +59,14 @@ def test_names_come_before_explanations() -> None:
     assert names("nothing like it") == []
 
 
+@pytest.mark.parametrize(
+    ("typed", "pane"), [("targets", "pane-1"), ("op", "pane-2"), ("jobs", "pane-3"), ("detail", "pane-4")]
+)
+def test_a_pane_is_found_first_by_what_it_shows(typed: str, pane: str) -> None:
+    here = commands({"workers", "pane-1", "pane-2", "pane-3", "pane-4"}, lambda _: True, themes=(), theme="", refresh=1)
+    assert matching(here, typed)[0].value == pane
+
+
 @pytest.mark.parametrize("typed", ["42.1", "#42.1", " 42.1 "])
 def test_a_number_is_a_job(typed: str) -> None:
     assert matching(everything(), typed)[0] == Command(Kind.JOB, "42.1", "#42.1", "Open this job")

@@ -240,6 +240,11 @@ def test_a_parent_of_which_something_was_left_out_does_not_read_completed(
         assert (words, role) in {(text.rstrip(), role) for text, role in first.spans}
 
 
+def test_the_jobs_are_counted_as_they_read() -> None:
+    jobs = [parent(over(1)), parent(over(1), LEFT_OUT), parent(over(1, Status.FAILED), LEFT_OUT)]
+    assert summary(jobs, 50) == "1 failed, 1 skipped, 1 completed"
+
+
 @pytest.mark.parametrize("width", [75, 115])
 def test_a_row_of_the_history_keeps_its_columns_where_a_job_is_pinned(width: int) -> None:
     rows = [
@@ -564,7 +569,7 @@ def test_the_detail_says_what_went_wrong_and_what_to_do_before_when_that_was() -
     busy = [over(n, Status.FAILED, reason=Reason.TARGET_BUSY, error=LOCKED) for n in (1, 2)]
     busy[0] = replace(busy[0], operation=Operation.VACUUM)
     assert about(replace(usual(*busy), finished_at=NOW)) == [
-        "#42 sales.db  × failed     41.00 s",
+        "#42 sales.db  × failed  41.00 s",
         "vacuum, analyze: the lock could not be had in 5",
         "s: process 4711 (psql) has locked it for itself",
         "Press t to try again. A longer lock_timeout in",
@@ -591,11 +596,11 @@ def test_the_detail_of_what_waits_says_first_and_whole_for_whom() -> None:
 
 
 def test_where_the_first_line_of_the_detail_is_full_the_next_one_goes_on() -> None:
-    whole = "#42.2 analyze  ► running    0:41  53%  0:36 left  4 of 9 steps done, at orders"
+    whole = "#42.2 analyze  ► running  0:41  53%  0:36 left  4 of 9 steps done, at orders"
     assert about(parent(RUNNING), 2, 120)[0] == whole
     assert about(parent(RUNNING), 2) == [
-        "#42.2 analyze  ► running    0:41  53%",
-        "0:36 left  4 of 9 steps done, at orders",
+        "#42.2 analyze  ► running  0:41  53%  0:36 left",
+        "4 of 9 steps done, at orders",
     ]
 
 
@@ -660,3 +665,11 @@ def test_what_waits_for_a_lock_says_its_timeout() -> None:
     waiting = replace(RUNNING, progress=Progress(phase=f"{WAITING}: process 7 (python) has it"))
     said = [line.text for line in detail_lines(parent(waiting), waiting.id, "sales", now=NOW, width=200)]
     assert "Its lock timeout is 5 s." in said
+
+
+@pytest.mark.parametrize("width", [30, 36, 200])
+def test_the_time_a_job_took_is_never_cut(width: int) -> None:
+    job = parent(over(1, Status.FAILED))
+    lines = [line.text for line in detail_lines(job, JobId(42), "a name of thirty cells [PROD]", now=NOW, width=width)]
+    head = ["#42 a name of thirty cells [PROD]", "× failed  0:41"]
+    assert lines[: 2 if width < 200 else 1] == (head if width < 200 else ["  ".join(head)])

@@ -62,6 +62,18 @@ async def test_a_job_is_stored_once_when_the_store_is_free_again(
 
 
 @pytest.mark.usefixtures("_speaks_at_once")
+async def test_once_it_is_stored_nothing_says_that_the_store_is_busy(sales: Path, clock: Clock) -> None:
+    async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
+        with another_process(sales.with_name("jobs.db"), "BEGIN EXCLUSIVE"):
+            await console.press("r")
+            await console.pilot.press("enter")
+            await words(console, lambda: "Trying again" in console.message)
+        await words(console, lambda: "#1" in console.lines()[0])
+        await console.settle()
+        assert console.message == ""
+
+
+@pytest.mark.usefixtures("_speaks_at_once")
 async def test_a_job_that_could_not_be_stored_leaves_the_choice_as_it_was(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +191,8 @@ async def test_a_message_does_not_show_in_a_window_that_is_too_small(sales: Path
         await console.until(lambda: console.text("#too-small") == "Too small: 58 x 12. Needs 60 x 15. q leaves.")
         shown = {widget.id for widget in console.app.screen.children if widget.display}
         assert shown == {"too-small"}
+        await console.pilot.resize_terminal(40, 12)
+        await console.until(lambda: console.text("#too-small") == "Needs 60 x 15. q leaves.")
 
 
 @contextmanager

@@ -74,9 +74,9 @@ async def test_a_start_makes_the_header_and_the_footer_only_for_what_has_happene
         headers.append(width)
         return header_line(state, said, width, read_only=read_only)
 
-    def noted_footer(ids: Sequence[str], width: int) -> Line:
+    def noted_footer(ids: Sequence[str], width: int, *, typing: bool) -> Line:
         footers.append(width)
-        return footer_line(ids, width)
+        return footer_line(ids, width, typing=typing)
 
     monkeypatch.setattr(targets, "header_line", noted_header)
     monkeypatch.setattr(base, "footer_line", noted_footer)

@@ -120,6 +120,16 @@ async def test_what_is_typed_ahead_comes_to_its_field(sales: Path, clock: Clock)
         assert [(one.name, Path(one.url).name, one.label) for one in in_config().values()] == [("cd", "ab", "ef")]
 
 
+async def test_the_keys_that_are_named_work_where_text_is_typed(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, clock=clock, saved=saved()) as console:
+        await console.press("A")
+        assert "f1 help" in console.text("#footer")
+        await console.press("f1")
+        assert console.screen_name == "HelpScreen"
+        await console.press("escape", "tab", "tab", "tab")
+        assert "? help" in console.text("#footer")
+
+
 async def test_what_is_wrong_is_said_at_its_field(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, clock=clock, saved=saved(SALES)) as console:
         await console.press("A")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from engine.errors import TargetRefusedError
-from engine.jobs import MOST_FINDINGS, WAITING, Facts, Reason, Status
+from engine.jobs import WAITING, Facts, Reason, Status, findings_in_words
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
@@ -224,8 +224,7 @@ def _judged(work: Work, found: Findings) -> StepResult:
     number = len(found.sentences)
     if not number:
         return StepResult(status=Status.COMPLETED, effect={"findings": 0})
-    more = "" if number == 1 else f", the first of {counted(number, 'finding')}"
-    more += " or more" if number >= MOST_FINDINGS else ""
+    more = "" if number == 1 else f", the first of {findings_in_words(number)}"
     return StepResult(
         status=Status.FAILED,
         error=found.sentences[0] + more,

@@ -151,7 +151,7 @@ async def test_of_a_hundred_findings_it_is_said_that_there_may_be_more(tmp_path:
     path = make_database(tmp_path / "a.db", rows=400)
     _misordered(path)
     results, facts = await checked(path)
-    assert str(results["integrity_check"].error).endswith(", the first of 100 findings or more")
+    assert str(results["integrity_check"].error).endswith(", the first of 100 or more findings")
     assert facts["complete"] is False
 
 
