@@ -64,6 +64,7 @@ ACTIONS: Final = (
     Action("plan", Place.MAIN, "p", "plan", "plan", "Show exactly what the chosen operations would do"),
     Action("look", Place.MAIN, "a", "look", "look", "Look again at the target, or at all that are marked"),
     Action("examine", Place.MAIN, "x", "examine", "look at all", "Look at all of it, however long; again: stop that"),
+    Action("search", Place.MAIN, "slash", "app.history(True)", "", "Look for jobs in the history"),
     Action("zoom", Place.MAIN, "plus", "zoom", "zoom", "The focused pane over the whole screen, and back"),
     Action("pane-1", Place.MAIN, "1", "pane('targets')", "", "To the targets; the one under the cursor is current"),
     Action("pane-2", Place.MAIN, "2", "pane('operations')", "", "To the operations"),

@@ -166,8 +166,8 @@ class DbtendApp(SeenKeys):
     def action_workers(self) -> None:
         self._go_to(on_demand.workers_screen())
 
-    def action_history(self) -> None:
-        self._go_to(on_demand.history_screen(self.clock, self.name_of))
+    def action_history(self, filtering: bool = False) -> None:
+        self._go_to(on_demand.history_screen(self.clock, self.name_of, filtering=filtering))
 
     def action_doctor(self) -> None:
         if self._examine is not None:

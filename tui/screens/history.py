@@ -40,8 +40,10 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     PLACEHOLDER = "target: status: op: since: until: or words of an error"
     FOOTER = (*TYPING, "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
 
-    def __init__(self, clock: Callable[[], int], name_of: Callable[[str], str]) -> None:
+    def __init__(self, clock: Callable[[], int], name_of: Callable[[str], str], *, filtering: bool = False) -> None:
+        """`filtering`: begin with the line of the filter."""
         super().__init__()
+        self._begins_filtering = filtering
         self._list = HistoryList(clock, name_of, id="history").titled("History")
         self._words = ""
         """The filter in force, as it was typed."""
@@ -55,8 +57,10 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     def compose_body(self) -> Iterator[Widget]:
         yield self._list
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         self._look_for("", HistoryFilter())
+        if self._begins_filtering:
+            await self.action_filter()
 
     # The filter.
 

@@ -41,7 +41,7 @@ PANES = ("targets", "operations", "jobs", "detail")
 
 class MainScreen(TargetActions):
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("run", "plan", "zoom"),
+        *bindings("run", "plan", "search", "zoom"),
         *bindings("pane-1", "pane-2", "pane-3", "pane-4", "next-pane", "previous-pane"),
     ]
     FOOTER = (

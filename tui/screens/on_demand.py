@@ -28,10 +28,10 @@ def workers_screen() -> Screen[None]:
     return WorkersScreen()
 
 
-def history_screen(clock: Callable[[], int], name_of: Callable[[str], str]) -> Screen[None]:
+def history_screen(clock: Callable[[], int], name_of: Callable[[str], str], *, filtering: bool) -> Screen[None]:
     from tui.screens.history import HistoryScreen
 
-    return HistoryScreen(clock, name_of)
+    return HistoryScreen(clock, name_of, filtering=filtering)
 
 
 def doctor_screen(examine: Callable[[], Awaitable[list[Check]]]) -> Screen[None]:

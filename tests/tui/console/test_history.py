@@ -97,6 +97,15 @@ async def test_blanks_between_quotes_are_kept(seeded: Seeded, clock: Clock) -> N
         assert border(console) == '0 of 3 jobs  "UNIQUE  constraint"'
 
 
+async def test_what_is_typed_on_the_main_screen_to_look_for_jobs_is_the_filter(seeded: Seeded, clock: Clock) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("slash", *"op:reindex")
+        await console.until(lambda: border(console).endswith(" of 3 jobs  op:reindex"))
+        await console.press("escape")
+        await console.until(lambda: border(console) == "3 jobs")
+
+
 async def test_enter_keeps_the_filter_and_esc_first_clears_it_and_then_goes_back(seeded: Seeded, clock: Clock) -> None:
     await some_jobs(seeded, clock)
     async with open_console(seeded.path, clock=clock) as console:
