@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from engine import look
@@ -229,6 +230,26 @@ async def test_optimize_tells_of_an_exclusion_constraint_that_it_leaves_out(data
     assert needs_yes(Operation.OPTIMIZE, Options()) == ""
 
 
+async def test_trap_what_a_leftover_took_is_told_of_its_removal_and_not_of_the_vacuum_after_it(
+    database: Database,
+) -> None:
+    database(*ITEMS)
+    with database.session("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 1 FROM item"):
+        database("SET lock_timeout = 100")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            database("REINDEX INDEX CONCURRENTLY item_name")
+    database("DELETE FROM item WHERE id <= 5000")
+    database.reconnect()
+    database.wait_for("SELECT pg_stat_get_dead_tuples('item'::regclass) = 5000")
+    taken = database.value("SELECT pg_total_relation_size('item_name_ccnew')")
+    assert taken > 100_000
+    results = await run(database.url, Operation.OPTIMIZE, objects=("item", "item_name_ccnew"))
+    assert results["public.item_name_ccnew"].effect == {"size_before": taken, "size": 0}
+    vacuumed = results["public.item"].effect or {}
+    assert vacuumed["rows_removed"] == 5_000
+    assert abs(int(str(vacuumed["size_before"])) - int(str(vacuumed["size"]))) < taken / 2
+
+
 async def test_vacuum_full_and_cluster_rewrite(database: Database) -> None:
     database(*ITEMS, "DELETE FROM item WHERE id % 2 = 0", "CLUSTER item USING item_name")
     database("DELETE FROM item WHERE id % 4 = 1")
@@ -417,6 +438,17 @@ async def test_a_check_needs_amcheck_and_finds_damage(database: Database) -> Non
     failed = {name: result for name, result in results.items() if result.status is Status.FAILED}
     assert list(failed) == ["public.item_upside"]
     assert failed["public.item_upside"].findings
+
+
+async def test_a_check_by_a_role_that_may_not_run_amcheck_is_refused_with_what_to_grant(database: Database) -> None:
+    database(*ITEMS, "CREATE EXTENSION amcheck", "CREATE ROLE joe LOGIN")
+    refused = str((await plan(database.as_user("joe"), Operation.CHECK)).refused)
+    why, _, command = refused.partition(" As a superuser: ")
+    assert why == "joe may not run what amcheck looks with."
+    assert command.startswith("GRANT EXECUTE ON FUNCTION public.bt_index_check(regclass,boolean), public.verify_heapam(")
+    database(command)
+    results = await run(database.as_user("joe"), Operation.CHECK, objects=("item",))
+    assert statuses(results) == {Status.COMPLETED}
 
 
 async def test_facts_tell_what_was_done(database: Database) -> None:
