@@ -445,7 +445,9 @@ async def test_a_check_by_a_role_that_may_not_run_amcheck_is_refused_with_what_t
     refused = str((await plan(database.as_user("joe"), Operation.CHECK)).refused)
     why, _, command = refused.partition(" As a superuser: ")
     assert why == "joe may not run what amcheck looks with."
-    assert command.startswith("GRANT EXECUTE ON FUNCTION public.bt_index_check(regclass,boolean), public.verify_heapam(")
+    assert command.startswith(
+        "GRANT EXECUTE ON FUNCTION public.bt_index_check(regclass,boolean), public.verify_heapam("
+    )
     database(command)
     results = await run(database.as_user("joe"), Operation.CHECK, objects=("item",))
     assert statuses(results) == {Status.COMPLETED}
