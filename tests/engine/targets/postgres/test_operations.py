@@ -58,7 +58,7 @@ async def test_trap_dead_rows_that_somebody_may_still_see_are_a_warning_with_who
         assert result.effect["rows_kept"] == 5_000
         (warning,) = result.warnings
         assert warning.startswith("public.item: 5,000 dead rows cannot be removed as long as there is pid")
-        assert f"pid {other.info.backend_pid} (postgres, idle in transaction, somebody" in warning
+        assert f"pid {other.info.backend_pid} (somebody, postgres, idle in transaction for " in warning
 
 
 @pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.ANALYZE])
@@ -139,7 +139,7 @@ async def test_trap_a_lock_that_is_not_had_in_time_names_who_has_it(database: Da
         result = (await run(database.url, Operation.VACUUM_FULL, objects=("item",)))["public.item"]
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert result.error is not None
-    assert result.error.startswith(f"it waited 1 s for a lock held by pid {pid} (somebody, idle in")
+    assert result.error.startswith(f"it waited 1 s for a lock held by pid {pid} (somebody, postgres, idle in")
 
 
 async def test_what_is_gone_is_skipped(database: Database) -> None:
@@ -479,7 +479,7 @@ async def test_a_plan_says_who_would_be_waited_for(
 ) -> None:
     database(*ITEMS, "CREATE TABLE other (id int)")
     with database.session(f"LOCK TABLE item IN {mode} MODE", "LOCK TABLE other IN ACCESS SHARE MODE") as session:
-        expected = f"it would have to wait: pid {session.info.backend_pid} (somebody, idle in transaction) holds a lock"
+        expected = f"it would have to wait: pid {session.info.backend_pid} (somebody, postgres, idle in transaction) holds a lock"
         for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
             options = Options(objects=("item",), confirmed=True)
             request = Request(target=database.url, operations=(operation,), options=options)
