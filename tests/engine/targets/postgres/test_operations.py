@@ -479,7 +479,8 @@ async def test_a_plan_says_who_would_be_waited_for(
 ) -> None:
     database(*ITEMS, "CREATE TABLE other (id int)")
     with database.session(f"LOCK TABLE item IN {mode} MODE", "LOCK TABLE other IN ACCESS SHARE MODE") as session:
-        expected = f"it would have to wait: pid {session.info.backend_pid} (somebody, postgres, idle in transaction) holds a lock"
+        whom = f"pid {session.info.backend_pid} (somebody, postgres, idle in transaction)"
+        expected = f"it would have to wait: {whom} holds a lock"
         for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
             options = Options(objects=("item",), confirmed=True)
             request = Request(target=database.url, operations=(operation,), options=options)

@@ -13,8 +13,7 @@ from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions,
 from engine.targets.base import StepContext, StepProgress
 from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
-from engine.targets.postgres.running.monitor import poll_query
-from engine.targets.postgres.running.monitor import in_the_way
+from engine.targets.postgres.running.monitor import in_the_way, poll_query
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database
