@@ -25,8 +25,8 @@ def effect(child: ChildJob, width: int | None = None) -> str:
 
 
 def job_effect(job: ParentJob, width: int | None = None) -> str:
-    """What its only child did, or why not, else the database's size before the first child that ran and after the
-    last; where `width` cells are all there is the shorter of its phrasings."""
+    """What its only child did, or why not, else what was done on a server, or the size of a file before the first
+    child that ran and after the last; where `width` cells are all there is the shorter of its phrasings."""
     if len(job.children) == 1:
         (child,) = job.children
         if said := effect(child, width) or (plain(child.error or "") if child.status is Status.FAILED else ""):
@@ -34,6 +34,8 @@ def job_effect(job: ParentJob, width: int | None = None) -> str:
     before = [size for child in job.children if (size := number(child.before, "size")) is not None]
     after = [size for child in job.children if (size := number(child.after, "size")) is not None]
     whole = size_change(before[0], after[-1]) if before and after else ""
+    if any(is_of_a_server(child) for child in job.children):
+        whole = ", ".join(filter(None, (effect(child, 0) for child in job.children)))
     return whole if width is None or cells(whole) <= width else whole.partition(",")[0]
 
 

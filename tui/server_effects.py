@@ -35,7 +35,7 @@ def phrases(child: ChildJob) -> Sequence[str]:
     if found := number(child.after, "findings"):
         said.insert(0, counted(int(found), "finding"))
     if removed := number(child.after, "rows_removed"):
-        said.append(f"{removed:,.0f} dead rows removed")
+        said.append(f"{counted(int(removed), 'dead row')} removed")
     if kept := number(child.after, "rows_kept"):
         said.append(f"{kept:,.0f} kept")
     if skipped := number(child.after, "steps_skipped"):
@@ -50,7 +50,7 @@ def step_phrase(facts: Facts) -> str:
     """`10,000 dead rows removed, 5,000 kept, 2.10 MB -> 1.20 MB`."""
     said = []
     if removed := number(facts, "rows_removed"):
-        said.append(f"{removed:,.0f} dead rows removed")
+        said.append(f"{counted(int(removed), 'dead row')} removed")
     if kept := number(facts, "rows_kept"):
         said.append(f"{kept:,.0f} kept")
     if sampled := number(facts, "rows_sampled"):

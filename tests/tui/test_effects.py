@@ -9,7 +9,7 @@ import pytest
 from engine import ChildJob, Facts, LogLine, Operation, Progress, Reason, Status, Step
 from engine.jobs import LogLevel
 from tests.tui.jobs import START, child, parent
-from tui.effects import effect, findings, first_error, step_effect, steps_taken
+from tui.effects import effect, findings, first_error, job_effect, step_effect, steps_taken
 from tui.facts import changes, table
 
 MB = 1_000_000
@@ -87,6 +87,16 @@ SMALLER: Facts = {"index_size": 25 * MB}
 )
 def test_each_operation_says_what_it_did_as_far_as_that_is_known(done: ChildJob, phrase: str) -> None:
     assert effect(done) == phrase
+
+
+def test_a_job_on_a_server_tells_what_each_of_its_operations_did() -> None:
+    vacuumed = ended(Operation.VACUUM, {"size": MB}, {"size": MB, "steps_completed": 2, "rows_removed": 1})
+    checked = ended(Operation.CHECK, {"size": MB}, {"size": MB, "steps_completed": 3, "findings": 0})
+    assert job_effect(parent(vacuumed)) == "2 tables vacuumed, 1 dead row removed"
+    assert job_effect(parent(vacuumed, checked)) == "2 tables vacuumed, 3 objects checked"
+    assert job_effect(parent(vacuumed, checked), 20) == "2 tables vacuumed"
+    stopped = ended(Operation.REINDEX, {"size": MB}, {"size": MB, "steps_cancelled": 1}, Status.CANCELLED)
+    assert job_effect(parent(stopped)) == ""
 
 
 def test_a_check_that_was_cancelled_after_it_had_found_something_says_both() -> None:

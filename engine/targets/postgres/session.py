@@ -227,7 +227,8 @@ class PostgresSession:
         *,
         is_closed: bool,
     ) -> StepResult:
-        after = await self._measured.after(step)
+        is_gone = step.method is Method.DROP_LEFTOVER and answer.error is None
+        after = self._measured.dropped(step) if is_gone else await self._measured.after(step)
         effect = with_sizes(effects(answer.notices), before, after)
         result = outcome(
             step,

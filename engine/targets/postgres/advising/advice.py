@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from typing import Final
 
 from engine.advice import Advice, Level, Past, worst
@@ -21,16 +22,18 @@ def advise(condition: Condition, needs: Needs, past: Past) -> tuple[Advice, ...]
     needy = needs.vacuum.keys() | needs.analyze.keys() | needs.reindex.keys() | needs.rewrite.keys()
     names = {table.oid: table.shown for table in condition.tables if table.oid in needy}
     names |= {index.oid: index.shown for index in condition.indexes if index.oid in needy}
+    forbidden = {table.oid for table in condition.tables if not table.may_be_maintained}
+    forbidden |= {index.oid for index in condition.indexes if not index.may_be_maintained}
     single = [
-        _vacuum(condition, needs, names),
-        _analyze(condition, needs, names),
-        _reindex(needs, names),
+        _vacuum(condition, needs, names, forbidden),
+        _analyze(condition, needs, names, forbidden),
+        _reindex(needs, names, forbidden),
         _leftovers(condition, needs),
     ]
     return (*single, _optimize(single), _check(condition, past), _vacuum_full(needs, names))
 
 
-def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str]) -> Advice:
+def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
     oldest = max((table.xid_age for table in condition.activity), default=0)
     facts: dict[str, int] = {
         "tables": len(needs.vacuum),
@@ -38,7 +41,8 @@ def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str]) -> Adv
         "oldest_xid_age": oldest,
     }
     reason = (
-        _reason(needs.vacuum, names, "table") or f"no table has more dead rows than usual{_counted_since(condition)}"
+        _reason(needs.vacuum, names, "table", forbidden)
+        or f"no table has more dead rows than usual{_counted_since(condition)}"
     )
     if needs.vacuum and (holder := _old_holder(condition)):
         reason += f"; dead rows are kept as long as there is {holder.words}"
@@ -57,17 +61,24 @@ def _counted_since(condition: Condition) -> str:
     return f", as far as the server has counted since {since:%Y-%m-%d %H:%M}" if since else ", counted since its start"
 
 
-def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str]) -> Advice:
+def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
     nothing = f"statistics are as young as usual{_counted_since(condition)}"
-    reason = _reason(needs.analyze, names, "table") or nothing
+    reason = _reason(needs.analyze, names, "table", forbidden) or nothing
     return _advice(Operation.ANALYZE, needs.analyze, reason, {"tables": len(needs.analyze)}, names)
 
 
-def _reindex(needs: Needs, names: Mapping[int, str]) -> Advice:
+def _reindex(needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
     wasted = sum(need.gain for need in needs.reindex.values())
-    reason = _reason(needs.reindex, names, "index") or "no index is invalid, in doubt, or much larger than it must be"
+    reason = _reason(needs.reindex, names, "index", forbidden)
     facts = {"indexes": len(needs.reindex), "wasted_bytes": wasted}
-    return _advice(Operation.REINDEX, needs.reindex, reason, facts, names, gain=wasted)
+    found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, gain=wasted)
+    if reason:
+        return found
+    if needs.unknown:
+        of = listed([index.shown for index in needs.unknown], 3)
+        why = f"how large {of} must be is not known: there are no statistics, or this role may not read them"
+        return replace(found, level=Level.UNKNOWN, reason=why)
+    return replace(found, reason="no index is invalid, in doubt, or much larger than it must be")
 
 
 def _leftovers(condition: Condition, needs: Needs) -> Advice:
@@ -120,20 +131,22 @@ def _vacuum_full(needs: Needs, names: Mapping[int, str]) -> Advice:
     return Advice(
         operation=Operation.VACUUM_FULL,
         level=Level.NONE,
-        reason=reason or "no table is much larger than it must be",
+        reason=reason or "no table is known to have 100 MB of dead space, and half of itself",
         gain=f"about {size(wasted)}" if wasted else "",
         facts={"tables": len(needs.rewrite), "wasted_bytes": wasted},
     )
 
 
-def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str) -> str:
-    """The most urgent in full, of the others how many there are."""
+def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str, forbidden: Set[int] = frozenset()) -> str:
+    """The most urgent in full, of the others how many there are. `forbidden`: what the role may not maintain."""
     if not needs:
         return ""
     ranked = sorted(needs.items(), key=lambda item: (list(Level).index(item[1].level), -item[1].gain, names[item[0]]))
     (oid, first), *others = ranked
     more = f"; {counted(len(others), noun)} more" if others else ""
-    return f"{names[oid]}: {first.reason}{more}"
+    not_ours = listed(sorted(names[oid] for oid in needs.keys() & forbidden), 3)
+    right = f"; this role may not maintain {not_ours}" if not_ours else ""
+    return f"{names[oid]}: {first.reason}{more}{right}"
 
 
 def _advice(

@@ -43,6 +43,8 @@ class Needs:
     rewrite: Mapping[int, Need] = field(default_factory=dict)
     """Worth it only if a DBA says so: it locks everybody out."""
     leftovers: tuple[Index, ...] = ()
+    unknown: tuple[Index, ...] = ()
+    """How large they must be cannot be told, and they are large enough for it to matter."""
 
 
 def needs(condition: Condition, damaged_indexes: frozenset[str] = frozenset()) -> Needs:
@@ -50,7 +52,7 @@ def needs(condition: Condition, damaged_indexes: frozenset[str] = frozenset()) -
     known = {table.oid: table for table in condition.tables}
     vacuum, analyze = {}, {}
     for table in condition.activity:
-        if table.oid not in known:
+        if table.oid not in known or (known[table.oid].in_catalog and not known[table.oid].may_be_maintained):
             continue
         if not known[table.oid].is_partitioned and (need := vacuum_need(table)):
             vacuum[table.oid] = need
@@ -62,6 +64,7 @@ def needs(condition: Condition, damaged_indexes: frozenset[str] = frozenset()) -
         reindex=_reindex(condition, damaged_indexes),
         rewrite=_rewrite(condition),
         leftovers=tuple(index for index in condition.indexes if index.is_leftover and not index.is_valid),
+        unknown=_unknown(condition),
     )
 
 
@@ -126,6 +129,15 @@ def _reindex(condition: Condition, damaged: frozenset[str]) -> dict[int, Need]:
         if need is not None:
             found[index.oid] = need
     return found
+
+
+def _unknown(condition: Condition) -> tuple[Index, ...]:
+    unknown = {
+        tree.oid
+        for tree in condition.tree_shapes
+        if not tree.is_known and tree.oid not in condition.density and tree.pages * PAGE >= TREE_WASTED
+    }
+    return tuple(index for index in condition.indexes if index.oid in unknown and not index.in_catalog)
 
 
 def _tree_need(estimate: float | None, pages: int, density: float | None, fill_factor: float) -> Need | None:

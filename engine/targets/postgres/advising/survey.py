@@ -87,7 +87,8 @@ async def _shapes(reader: Reader, query: str, sees_all: bool) -> list[tuple[Any,
 async def _densities(reader: Reader, schema: str, trees: list[TreeShape]) -> dict[int, float]:
     found = {}
     for tree in trees:
-        if (tree_share(tree) or 0.0) >= SUSPICIOUS:
+        share = tree_share(tree)
+        if share is None or share >= SUSPICIOUS:
             query = f"SELECT avg_leaf_density FROM {schema}.pgstatindex({tree.oid}::oid::regclass)"
             with contextlib.suppress(psycopg.Error, TargetError):  # one that may not be read stays estimated
                 found[tree.oid] = float((await reader.rows_or_error(query))[0][0])

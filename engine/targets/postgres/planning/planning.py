@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from engine.errors import UsageError
 from engine.jobs import CheckLevel, Operation, Options
 from engine.targets.base import OperationPlan
+from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning import plans
 from engine.targets.postgres.planning.scope import Scope, grant, scope, taken_along, without_right
 from engine.targets.postgres.planning.steps import PgStep
@@ -29,6 +30,11 @@ SELECT current_setting('max_connections')::int - current_setting('superuser_rese
 """
 AMCHECK: Final = """
 SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'
+"""
+AMCHECK_FORBIDDEN: Final = """
+SELECT p.oid::regprocedure::text FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %s AND NOT has_function_privilege(p.oid, 'EXECUTE')
+    AND (p.proname = 'verify_heapam' OR p.proname = 'bt_index_check' AND p.pronargs = 2) ORDER BY 1
 """
 ANALYZED: Final = "SELECT DISTINCT starelid::int8 FROM pg_statistic"
 ANALYZED_AS_SEEN: Final = """
@@ -212,9 +218,15 @@ async def _check(reader: Reader, options: Options, found: Scope) -> OperationPla
     if not extension:
         why = "the extension amcheck is not installed in this database: CREATE EXTENSION amcheck; as a superuser"
         return OperationPlan(operation=Operation.CHECK, refused=why)
+    ((schema,),) = extension
+    if forbidden := [function for (function,) in await reader.rows(AMCHECK_FORBIDDEN, [schema])]:
+        role = reader.server.user
+        command = f"GRANT EXECUTE ON FUNCTION {', '.join(forbidden)} TO {quote(role)};"
+        why = f"{role} may not run what amcheck looks with. As a superuser: {command}"
+        return OperationPlan(operation=Operation.CHECK, refused=why)
     indexes = [index for index in found.indexes if index.is_valid]
     full = options.check_level is CheckLevel.FULL
-    steps = plans.check_steps(indexes, found.tables, extension[0][0], reader.server.version, full=full)
+    steps = plans.check_steps(indexes, found.tables, schema, reader.server.version, full=full)
     return _of(Operation.CHECK, steps, [], found)
 
 

@@ -14,7 +14,7 @@ from engine.targets.postgres.reading.relations import Index, Table
 
 PAGE: Final = 8192
 SMALL: Final = 100
-"""A table of fewer pages that nothing was deleted from is not asked for its size: of thousands that would take long."""
+"""A table of fewer pages that surely has no dead rows is not asked for its size: of thousands that would take long."""
 FEW: Final = 100
 """Where there are more tables than that, neither is it asked what was done to such a table."""
 STAGES: Final = (1, 10, 100)
@@ -68,7 +68,7 @@ def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reason
 
 
 def _is_worth_a_look(table: Table) -> bool:
-    return table.dead_rows > 0 or not 0 < table.pages < SMALL
+    return table.dead_rows > 0 or not table.is_counted or not 0 < table.pages < SMALL
 
 
 def _tells(table: Table, among: int, asked: ServerOptions) -> bool:

@@ -18,7 +18,7 @@ OLD_AGE: Final = 100_000
 
 HORIZON: Final = """
 SELECT 'pid ' || pid, age(backend_xmin)::int8, extract(epoch FROM clock_timestamp() - xact_start)::float8,
-    concat_ws(', ', coalesce(usename, backend_type), state, nullif(application_name, ''))
+    concat_ws(', ', nullif(application_name, ''), coalesce(usename, backend_type), state)
 FROM pg_stat_activity AS a
 WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type <> 'walsender'
     AND (datname = current_database() OR datname IS NULL) AND coalesce(application_name, '') !~ '^dbtend '

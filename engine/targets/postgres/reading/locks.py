@@ -26,7 +26,7 @@ CONFLICTS: Final = {
 """The modes that a lock waits for, by whom the operation keeps out."""
 _HOLDERS: Final = """
 SELECT DISTINCT ON (a.pid) a.pid,
-    concat_ws(', ', nullif(a.application_name, ''), coalesce(a.state, a.backend_type, 'of another role')),
+    concat_ws(', ', nullif(a.application_name, ''), a.usename, coalesce(a.state, a.backend_type, 'of another role')),
     n.nspname, c.relname, count(*) OVER (PARTITION BY a.pid)
 FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid JOIN pg_class AS c ON c.oid = l.relation
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

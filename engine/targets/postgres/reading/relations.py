@@ -34,6 +34,8 @@ class Table:
     """As far as the server has counted."""
     visible_share: float = 0.0
     """Of its pages, those of which everybody sees all rows, by the last VACUUM or ANALYZE."""
+    is_counted: bool = True
+    """Whether the server knows how many of its rows are dead: not after a crash, or where counters were reset."""
 
     @property
     def sql(self) -> str:
@@ -97,7 +99,8 @@ SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relpages::int8 + co
     greatest(c.reltuples, 0)::float8, coalesce(own.pages, 0)::int8, coalesce(own.indexes, 0)::int4,
     n.nspname IN ('pg_catalog', 'information_schema'), c.relispartition, c.relhassubclass, {may}, own.clustered_by,
     coalesce(pg_stat_get_dead_tuples(c.oid), 0)::int8,
-    coalesce(c.relallvisible::float8 / nullif(c.relpages, 0), 0)
+    coalesce(c.relallvisible::float8 / nullif(c.relpages, 0), 0),
+    coalesce(pg_stat_get_live_tuples(c.oid), 0) >= c.reltuples
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 LEFT JOIN (

@@ -83,6 +83,7 @@ class Totals:
 
     def __init__(self) -> None:
         self._sums: dict[str, int] = {}
+        self._all_measured = True
         self._level: CheckLevel | None = None
         """Of the check, if there was one."""
         self._damaged_indexes: list[str] = []
@@ -106,6 +107,8 @@ class Totals:
             self._add("back_bytes", before - after)
         elif isinstance(pages := effect.get("pages_removed"), int):
             self._add("back_bytes", pages * PAGE)
+        else:
+            self._all_measured = False
         self._add(f"steps_{result.status}", 1)
 
     def _add(self, name: str, number: int) -> None:
@@ -113,7 +116,10 @@ class Totals:
 
     def facts(self) -> Facts:
         """None before the first step has ended."""
-        return {**self._checked(), **self._sums}
+        sums = dict(self._sums)
+        if not self._all_measured and sums.get("back_bytes", 0) < 0:
+            del sums["back_bytes"]  # it would be told as what all of them take more than before
+        return {**self._checked(), **sums}
 
     def _checked(self) -> Facts:
         if self._level is None:

@@ -48,6 +48,8 @@ class Measured:
         """Measures those that come next."""
         self._tables: Counter[int] = Counter()
         """How many steps there are of each table."""
+        self._smaller: set[int] = set()
+        """Tables that an index was dropped of: what was measured ahead is more than they take."""
         self._still_to_end = 0
         self._gathered: list[str] = []
         self._gathering: asyncio.Task[dict[str, int]] | None = None
@@ -73,6 +75,12 @@ class Measured:
         subject = step.subject
         if subject is None or not step.is_measured:
             return None
+        if subject.oid in self._smaller:
+            self._smaller.remove(subject.oid)
+            self._coming = [oid for oid in self._coming if oid != subject.oid]
+            self._known.pop(subject.oid, None)
+            await self._measure([subject.oid])
+            return self._known.pop(subject.oid, None)
         ahead = self._ahead or self._look_ahead(FIRST)
         while subject.oid not in self._known:
             if not ahead.done():
@@ -120,6 +128,13 @@ class Measured:
             asyncio.get_running_loop().call_later(GATHERED_FOR_OTHERS, self._gathered_enough.set)
         sizes = await asyncio.shield(self._gathering)
         return sizes.get(name)
+
+    def dropped(self, step: PgStep) -> int:
+        """The same of an index that is gone."""
+        assert step.subject is not None, "a step without a subject is not measured"  # noqa: S101 - a bug of ours
+        self._still_to_end -= 1
+        self._smaller.add(step.subject.lockable)
+        return 0
 
     async def _measure_gathered(self) -> dict[str, int]:
         with contextlib.suppress(TimeoutError):

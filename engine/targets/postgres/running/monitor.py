@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from engine.errors import TargetError
 from engine.targets.base import StepProgress
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
+from engine.words import span
 
 INTERVAL: Final = 0.2
 WORTH_A_LOOK: Final = 0.1
@@ -24,9 +25,8 @@ AFTER_A_LOSS: Final = 1.0
 _SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_change END, b.xact_start, b.state_change)"
 _BLOCKERS: Final = f"""
 CASE WHEN a.wait_event_type = 'Lock' THEN (
-    SELECT string_agg('pid ' || b.pid || ' (' || concat_ws(', ', nullif(b.application_name, ''),
-        coalesce(b.state, b.backend_type, 'of another role')
-            || coalesce(' for ' || date_trunc('second', clock_timestamp() - {_SINCE})::text, '')) || ')', ', ')
+    SELECT jsonb_agg(jsonb_build_array(b.pid, concat_ws(', ', nullif(b.application_name, ''), b.usename,
+        coalesce(b.state, b.backend_type, 'of another role')), extract(epoch FROM clock_timestamp() - {_SINCE})))
     FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(a.pid))) END
 """
 # Who waits for us; to find that out is not free, so only where somebody wants to know.
@@ -103,7 +103,8 @@ class Monitor:
                 self._tell(watched, row)
 
     def _tell(self, watched: Watched, row: dict[str, Any]) -> None:
-        watched.blockers = row.get("blockers") or watched.blockers
+        row["blockers"] = in_the_way(row.get("blockers") or ())
+        watched.blockers = row["blockers"] or watched.blockers
         now = time.monotonic()
         self._give_way(watched, int(row.get("queued") or 0), now)
         watched.report(watched.progress.update(row, now))
@@ -115,6 +116,12 @@ class Monitor:
         watched.waited_behind_since = watched.waited_behind_since or now
         if now - watched.waited_behind_since >= watched.yield_after:
             watched.gives_way.set()
+
+
+def in_the_way(sessions: Iterable[tuple[int, str, float | None]]) -> str:
+    """In words, each by its pid, who it is and what it does, and for how many seconds."""
+    said = ((pid, who, f" for {span(seconds)}" if seconds is not None else "") for pid, who, seconds in sessions)
+    return ", ".join(f"pid {pid} ({who}{since})" for pid, who, since in said)
 
 
 def poll_query(views: list[str]) -> str:

@@ -11,7 +11,7 @@ from engine.targets.base import StepResult
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.running.statement import Answer
-from engine.words import listed
+from engine.words import counted, listed
 
 
 def outcome(
@@ -37,7 +37,7 @@ def outcome(
         return StepResult(status=Status.SKIPPED, error=warnings[0], warnings=(f"{step.object}: {warnings[0]}",))
     if kept := effect.get("rows_kept"):
         who = f" as long as there is {held_by}" if held_by else ": somebody may still see them"
-        warnings.append(f"{step.object}: {kept:,} dead rows cannot be removed{who}")
+        warnings.append(f"{step.object}: {counted(kept, 'dead row')} cannot be removed{who}")
     return StepResult(status=Status.COMPLETED, effect=effect or None, warnings=tuple(warnings))
 
 

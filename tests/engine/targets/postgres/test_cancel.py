@@ -80,7 +80,8 @@ async def test_what_waits_for_its_lock_says_for_whom_and_is_stopped(database: Da
             task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel, report=told)))
             await until(database, WAITS)
             await asyncio.wait_for(told.something.wait(), 30)
-            assert told.phases[-1].startswith(f"{WAITING}: pid {other.info.backend_pid} (somebody, idle in transaction")
+            whom = f"pid {other.info.backend_pid} (somebody, postgres, idle in transaction for "
+            assert told.phases[-1].startswith(f"{WAITING}: {whom}")
             cancel.set()
             assert (await task).status is Status.CANCELLED
 

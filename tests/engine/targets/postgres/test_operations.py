@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from engine import look
@@ -57,7 +58,7 @@ async def test_trap_dead_rows_that_somebody_may_still_see_are_a_warning_with_who
         assert result.effect["rows_kept"] == 5_000
         (warning,) = result.warnings
         assert warning.startswith("public.item: 5,000 dead rows cannot be removed as long as there is pid")
-        assert f"pid {other.info.backend_pid} (postgres, idle in transaction, somebody" in warning
+        assert f"pid {other.info.backend_pid} (somebody, postgres, idle in transaction for " in warning
 
 
 @pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.ANALYZE])
@@ -93,6 +94,37 @@ async def test_trap_so_it_is_where_of_many_small_tables_none_is_asked_what_was_d
     assert left_out.warnings == (f"public.item7: {left_out.error}",)
 
 
+async def test_trap_of_small_tables_that_a_server_has_forgotten_to_count_each_is_asked_what_was_done_to_it(
+    database: Database,
+) -> None:
+    """As after a crash: otherwise rows would be removed, and others kept, of which nobody tells."""
+    tables = [f"CREATE TABLE item{number} AS SELECT 1 AS a" for number in range(FEW + 1)]
+    database(*tables, "VACUUM ANALYZE", "DELETE FROM item7")
+    database.reconnect()  # what a session did is counted when it ends, at the latest
+    database.wait_for("SELECT pg_stat_get_dead_tuples('item7'::regclass) = 1")
+    database("SELECT pg_stat_reset()")
+    async with connected(database.url) as session:
+        steps = (await session.plan(Operation.VACUUM, Options(server=ServerOptions(schemas=("public",))))).steps
+        step = next(step for step in steps if step.object == "public.item7")
+        done = await session.execute(step, StepContext())
+    assert (done.effect or {}).get("rows_removed") == 1
+
+
+async def test_what_other_tables_take_is_not_told_as_what_all_take(database: Database) -> None:
+    """A first VACUUM gives each table a map of what is free in it, and tables that were clean are not measured."""
+    tables = [f"CREATE TABLE item{number} AS SELECT 1 AS a" for number in range(FEW + 1)]
+    database(*tables, "ANALYZE")
+    database("INSERT INTO item7 SELECT generate_series(1, 1000)", "DELETE FROM item7 WHERE a % 2 = 0")
+    database.reconnect()
+    database.wait_for("SELECT pg_stat_get_dead_tuples('item7'::regclass) = 500")
+    async with connected(database.url) as session:
+        for step in (await session.plan(Operation.VACUUM, Options(server=ServerOptions(schemas=("public",))))).steps:
+            await session.execute(step, StepContext())
+        facts = await session.facts(Operation.VACUUM)
+    assert facts["rows_removed"] == 500
+    assert "back_bytes" not in facts
+
+
 async def test_trap_what_is_locked_and_left_out_is_skipped(database: Database) -> None:
     database(*ITEMS)
     with database.session("LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE"):
@@ -107,7 +139,7 @@ async def test_trap_a_lock_that_is_not_had_in_time_names_who_has_it(database: Da
         result = (await run(database.url, Operation.VACUUM_FULL, objects=("item",)))["public.item"]
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert result.error is not None
-    assert result.error.startswith(f"it waited 1 s for a lock held by pid {pid} (somebody, idle in")
+    assert result.error.startswith(f"it waited 1 s for a lock held by pid {pid} (somebody, postgres, idle in")
 
 
 async def test_what_is_gone_is_skipped(database: Database) -> None:
@@ -196,6 +228,26 @@ async def test_optimize_tells_of_an_exclusion_constraint_that_it_leaves_out(data
     needs_yes = resolve(database.url).needs_yes
     assert needs_yes(Operation.OPTIMIZE, Options(server=offline)).startswith("with --offline keeps writers")
     assert needs_yes(Operation.OPTIMIZE, Options()) == ""
+
+
+async def test_trap_what_a_leftover_took_is_told_of_its_removal_and_not_of_the_vacuum_after_it(
+    database: Database,
+) -> None:
+    database(*ITEMS)
+    with database.session("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 1 FROM item"):
+        database("SET lock_timeout = 100")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            database("REINDEX INDEX CONCURRENTLY item_name")
+    database("DELETE FROM item WHERE id <= 5000")
+    database.reconnect()
+    database.wait_for("SELECT pg_stat_get_dead_tuples('item'::regclass) = 5000")
+    taken = database.value("SELECT pg_total_relation_size('item_name_ccnew')")
+    assert taken > 100_000
+    results = await run(database.url, Operation.OPTIMIZE, objects=("item", "item_name_ccnew"))
+    assert results["public.item_name_ccnew"].effect == {"size_before": taken, "size": 0}
+    vacuumed = results["public.item"].effect or {}
+    assert vacuumed["rows_removed"] == 5_000
+    assert abs(int(str(vacuumed["size_before"])) - int(str(vacuumed["size"]))) < taken / 2
 
 
 async def test_vacuum_full_and_cluster_rewrite(database: Database) -> None:
@@ -388,6 +440,19 @@ async def test_a_check_needs_amcheck_and_finds_damage(database: Database) -> Non
     assert failed["public.item_upside"].findings
 
 
+async def test_a_check_by_a_role_that_may_not_run_amcheck_is_refused_with_what_to_grant(database: Database) -> None:
+    database(*ITEMS, "CREATE EXTENSION amcheck", "CREATE ROLE joe LOGIN")
+    refused = str((await plan(database.as_user("joe"), Operation.CHECK)).refused)
+    why, _, command = refused.partition(" As a superuser: ")
+    assert why == "joe may not run what amcheck looks with."
+    assert command.startswith(
+        "GRANT EXECUTE ON FUNCTION public.bt_index_check(regclass,boolean), public.verify_heapam("
+    )
+    database(command)
+    results = await run(database.as_user("joe"), Operation.CHECK, objects=("item",))
+    assert statuses(results) == {Status.COMPLETED}
+
+
 async def test_facts_tell_what_was_done(database: Database) -> None:
     database(*ITEMS, "DELETE FROM item WHERE id > 10000")
     async with connected(database.url) as session:
@@ -414,7 +479,8 @@ async def test_a_plan_says_who_would_be_waited_for(
 ) -> None:
     database(*ITEMS, "CREATE TABLE other (id int)")
     with database.session(f"LOCK TABLE item IN {mode} MODE", "LOCK TABLE other IN ACCESS SHARE MODE") as session:
-        expected = f"it would have to wait: pid {session.info.backend_pid} (somebody, idle in transaction) holds a lock"
+        whom = f"pid {session.info.backend_pid} (somebody, postgres, idle in transaction)"
+        expected = f"it would have to wait: {whom} holds a lock"
         for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
             options = Options(objects=("item",), confirmed=True)
             request = Request(target=database.url, operations=(operation,), options=options)

@@ -153,6 +153,50 @@ async def test_a_bloated_index_is_estimated_and_measured_on_request(database: Da
     assert measured[Operation.REINDEX].gain.endswith("MB")
 
 
+async def test_trap_of_an_index_without_statistics_nobody_says_that_it_is_as_small_as_it_must_be(
+    database: Database,
+) -> None:
+    database(
+        "CREATE EXTENSION pgstattuple",
+        "CREATE ROLE joe LOGIN",
+        "CREATE TABLE item (id int PRIMARY KEY)",
+        "INSERT INTO item SELECT generate_series(1, 1000000)",
+        "DELETE FROM item WHERE id % 4 <> 0",
+    )
+    database.wait_for("SELECT n_dead_tup > 0 FROM pg_stat_user_tables")
+    database("VACUUM item")
+    assert (await advice(database.url))[Operation.REINDEX].level is Level.UNKNOWN
+    assert (await advice(database.url, thorough=True))[Operation.REINDEX].level is Level.SOON
+    database("ANALYZE item")
+    assert (await advice(database.url))[Operation.REINDEX].level is Level.SOON
+    of_others = (await advice(database.as_user("joe")))[Operation.REINDEX]
+    assert of_others.level is Level.UNKNOWN
+    assert of_others.reason == (
+        "how large public.item_pkey must be is not known: there are no statistics, or this role may not read them"
+    )
+
+
+async def test_what_is_needed_and_the_role_may_not_do_is_told(database: Database) -> None:
+    database("CREATE ROLE joe LOGIN", *[f"CREATE TABLE {name} AS SELECT 1 AS a" for name in ("one", "two", "mine")])
+    database("VACUUM", "ALTER TABLE mine OWNER TO joe", "GRANT SELECT ON one, two TO joe")
+    found = await advice(database.as_user("joe"))
+    assert found[Operation.ANALYZE].reason == (
+        "public.mine: it has no statistics; 2 tables more; this role may not maintain public.one, public.two"
+    )
+    assert "may not" not in (await advice(database.url))[Operation.ANALYZE].reason
+
+
+async def test_trap_nobody_expects_a_role_to_vacuum_the_catalog_that_it_may_not(database: Database) -> None:
+    database("CREATE ROLE joe LOGIN", "CREATE TABLE item (a int)")
+    database(
+        "DO $$ BEGIN FOR i IN 1..3000 LOOP EXECUTE 'ALTER TABLE item ALTER a SET STATISTICS ' || i; END LOOP; END $$"
+    )
+    database.reconnect()
+    database.wait_for("SELECT pg_stat_get_dead_tuples('pg_attribute'::regclass) >= 2000")
+    assert (await advice(database.url))[Operation.VACUUM].objects == ("pg_catalog.pg_attribute",)
+    assert (await advice(database.as_user("joe")))[Operation.VACUUM].objects == ()
+
+
 async def test_duplicates_and_invalid_indexes_are_told(database: Database) -> None:
     database("CREATE TABLE item (id int)", "CREATE INDEX one ON item (id)", "CREATE INDEX two ON item (id)")
     found = await advice(database.url)

@@ -40,6 +40,8 @@ def test_of_a_rebuild_a_warning_is_a_warning() -> None:
 def test_rows_that_are_kept_are_told_with_the_reason() -> None:
     result = ended(Answer(notices=[STARTED]), rows_kept=1_234)
     assert result.warnings == ("public.item: 1,234 dead rows cannot be removed as long as there is pid 5 (app)",)
+    (warning,) = ended(Answer(notices=[STARTED]), rows_kept=1).warnings
+    assert warning.startswith("public.item: 1 dead row cannot")
 
 
 def test_cancelled_is_only_what_was_asked_to_stop() -> None:

@@ -13,7 +13,7 @@ from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions,
 from engine.targets.base import StepContext, StepProgress
 from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
-from engine.targets.postgres.running.monitor import poll_query
+from engine.targets.postgres.running.monitor import in_the_way, poll_query
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database
@@ -227,3 +227,8 @@ async def test_a_real_rebuild_tells_its_phase(database: Database) -> None:
         await task
     assert told.phases[-2].startswith("building index")
     assert told.phases[-1] == CLEARING_UP
+
+
+def test_who_is_in_the_way_is_told_with_since_when() -> None:
+    sessions = [(4711, "psql, ann, idle in transaction", 3725.4), (12, "of another role", None)]
+    assert in_the_way(sessions) == "pid 4711 (psql, ann, idle in transaction for 1h2m5s), pid 12 (of another role)"
