@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Input
@@ -57,7 +57,8 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     def compose_body(self) -> Iterator[Widget]:
         yield self._list
 
-    async def on_mount(self) -> None:
+    @on(events.Mount)
+    async def _open(self) -> None:
         self._look_for("", HistoryFilter())
         if self._begins_filtering:
             await self.action_filter()

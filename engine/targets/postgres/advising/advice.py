@@ -112,10 +112,11 @@ def _noun(operation: Operation) -> str:
 
 def _check(condition: Condition, past: Past) -> Advice:
     checked = past.checked_at.get(CheckLevel.FULL) or past.checked_at.get(CheckLevel.QUICK)
+    if past.damage is not None:  # whatever is run, it stays so until somebody has put it right
+        reason = f"the last check found: {past.damage}"
+        return Advice(operation=Operation.CHECK, level=Level.NOW, reason=reason, check=CheckLevel.FULL, by_hand=True)
     if not condition.has_amcheck:
         reason = "the extension amcheck is not installed: CREATE EXTENSION amcheck"
-    elif past.damage is not None:
-        reason = f"the last check found: {past.damage}"
     elif checked is not None:
         reason = f"found nothing {span((past.now - checked) / 1e6)} ago"
     else:

@@ -264,3 +264,9 @@ async def test_what_a_check_found_damaged_is_rebuilt_first(database: Database) -
         Level.NOW,
         "public.item_pkey: the last check found it damaged",
     )
+
+
+async def test_damage_that_a_check_found_is_urgent_until_somebody_has_put_it_right(database: Database) -> None:
+    check = (await advice(database.url, past=Past(now=0, damage="public.item: block 7, row 3: xmin")))[Operation.CHECK]
+    assert (check.level, check.by_hand) == (Level.NOW, True)
+    assert check.reason == "the last check found: public.item: block 7, row 3: xmin"
