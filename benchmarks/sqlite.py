@@ -5,7 +5,8 @@ whole process counts, of dbtend the child job from its start to its end. Memory 
 own, without mapped files. The floor is what copying the file takes, with a sync. Other processes disturb: "load" is
 the share of the processors that they had meanwhile.
 
---overhead adds the same steps with the same settings in plain Python, without progress and without jobs.
+--overhead adds the same job without a look at how far it is, and the same steps with the same settings in plain Python,
+without progress and without jobs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from statistics import median
 from typing import Final
 
 from benchmarks.sqlite_databases import SIZES, Size, database, default_directory
-from benchmarks.sqlite_runs import NEEDED, SHELL, Run, by_dbtend, by_plain_python, by_shell
+from benchmarks.sqlite_runs import NEEDED, SHELL, Run, by_dbtend, by_dbtend_unwatched, by_plain_python, by_shell
 from engine.words import size as bytes_in_words
 
 
@@ -51,7 +52,7 @@ CASES: Final = (
     Case(NEEDED, "VACUUM; ANALYZE; REINDEX; PRAGMA optimize"),
 )
 _DROP_CACHES: Final = Path("/proc/sys/vm/drop_caches")
-_SHELL, _DBTEND, _PLAIN = "sqlite3 shell", "dbtend", "plain Python"
+_SHELL, _DBTEND, _UNWATCHED, _PLAIN = "sqlite3 shell", "dbtend", "a job without progress", "plain Python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def measure(case: Case, source: Path, pairs: int, *, overhead: bool) -> dict[str
         _DBTEND: lambda copy, store: by_dbtend(copy, store, case.work),
     }
     if overhead and not case.cold and case.work != NEEDED:
+        ways[_UNWATCHED] = lambda copy, store: by_dbtend_unwatched(copy, store, case.work)
         ways[_PLAIN] = lambda copy, _: by_plain_python(copy, case.work)
     runs: dict[str, list[Measured]] = {way: [] for way in ways}
     for number in range(pairs):
@@ -141,8 +143,9 @@ def report(case: Case, size: Size, runs: Mapping[str, Sequence[Measured]]) -> No
     if errors and case.work != NEEDED:
         told = median(one.run.progress_told for one in runs[_DBTEND])
         print(f"{'':14} progress off by {median(errors):.1f} points on average, told in {told:.0%} of the samples")
-    if _PLAIN in seconds:
-        print(f"{'':14} {seconds[_DBTEND] / seconds[_PLAIN] - 1:+.1%} beside {_PLAIN} ({seconds[_PLAIN]:.2f} s)")
+    for way in (_UNWATCHED, _PLAIN):
+        if way in seconds:
+            print(f"{'':14} {seconds[_DBTEND] / seconds[way] - 1:+.1%} beside {way} ({seconds[way]:.2f} s)")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """One operation on one SQLite file, in a process of its own: by dbtend, by the sqlite3 shell, or by plain Python.
 
-python -m benchmarks.sqlite_runs dbtend|plain DATABASE STORE WORK
+python -m benchmarks.sqlite_runs dbtend|unwatched|plain DATABASE STORE WORK
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
+from unittest.mock import patch
 
 from engine import Engine, Operation, Options, Request, Status
 from engine.advice import needed
 from engine.clock import now
 from engine.jobs import CheckLevel, ChildJob
 from engine.look import operations, plan
+from engine.targets.sqlite.connection import metered
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.running import execution
 from engine.targets.sqlite.running.writing_behind import written_behind
 from engine.targets.sqlite.system.machine import field
 
@@ -67,6 +70,11 @@ def by_shell(database: Path, sql: str) -> Run:
 
 def by_dbtend(database: Path, store: Path, work: str) -> Run:
     return _by_python("dbtend", database, store, work)
+
+
+def by_dbtend_unwatched(database: Path, store: Path, work: str) -> Run:
+    """The same without a look at how far it is: what these cost is the difference."""
+    return _by_python("unwatched", database, store, work)
 
 
 def by_plain_python(database: Path, work: str) -> Run:
@@ -159,6 +167,16 @@ def _duration(child: ChildJob) -> float:
     return (child.finished_at - child.started_at) / 1e6
 
 
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    @asynccontextmanager
+    async def nothing_told(*_: object, **__: object) -> AsyncIterator[None]:
+        yield
+
+    with patch.object(execution, "progress_told", nothing_told), patch.object(metered, "OPCODES_A_TICK", 0):
+        yield
+
+
 async def _plain(database: Path, work: str) -> Run:
     operation, options = _WORK[work]
     planned = await plan(Request(target=str(database), operations=(operation,), options=options))
@@ -192,8 +210,9 @@ def _execute(database: Path, waiting: SimpleQueue[SqliteStep]) -> None:
 
 def main() -> None:
     way, database, store, work = sys.argv[1:]
-    running = _dbtend(Path(database), Path(store), work) if way == "dbtend" else _plain(Path(database), work)
-    print(json.dumps(asdict(asyncio.run(running))))
+    with _unwatched() if way == "unwatched" else nullcontext():
+        running = _plain(Path(database), work) if way == "plain" else _dbtend(Path(database), Path(store), work)
+        print(json.dumps(asdict(asyncio.run(running))))
 
 
 if __name__ == "__main__":
