@@ -162,9 +162,10 @@ async def test_the_beginning_of_what_is_known_is_neither_text_nor_wrong(seeded: 
             ("target:sales since:7", "since: a date such as"),
         ):
             await type_filter(console, typed)
+            await console.until(lambda: ids(console) == [2])
             assert console.message.startswith(hint)
-            assert ids(console) == [2]
             await console.press("escape")
+            await console.until(lambda: len(ids(console)) == 3)
 
 
 def view_of(console: Console) -> HistoryList:
