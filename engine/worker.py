@@ -265,11 +265,14 @@ def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:
     """What failed, object by object; for a child of one step just why. To find something is no failure of a step."""
     if planned == 1:
         return failed[0][1].error or "failed"
-    finds = [result for _, result in failed if (result.error or "failed").startswith(result.findings)]
+    finds: list[StepResult] = []
     objects: dict[str, list[str]] = {}
     for step, result in failed:
-        if result not in finds:
-            objects.setdefault(result.error or "failed", []).append(part_named(step.object))
+        error = result.error or "failed"
+        if error.startswith(result.findings):
+            finds.append(result)
+        else:
+            objects.setdefault(error, []).append(part_named(step.object))
     parts = {error: listed(list(filter(None, names))) for error, names in objects.items()}
     details = "; ".join(f"{names}: {error}" if names else error for error, names in parts.items())
     number = sum(map(len, objects.values()))
