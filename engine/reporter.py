@@ -106,6 +106,7 @@ class Reporter:
             self._over_since[number] = self._clock()
             self._running.pop(number, None)
             self._over.add(number)
+            self._waits.tell(number, waits=False)
             if self._steps.get(number) is self._begun[number]:  # it was never seen to run
                 del self._steps[number]
 

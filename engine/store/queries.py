@@ -63,9 +63,11 @@ WHERE status = :status AND finished_at IS NOT NULL AND id > :after AND finished_
     )) >= :keep_last
 ORDER BY id LIMIT :limit"""
 
-PAST_RUNS = """SELECT c.parent_id, c.ordinal, c.status, c.started_at, c.finished_at,
-    coalesce(json_extract(c.after, '$.size'), json_extract(c.before, '$.size')), p.options,
-    coalesce(json_extract(c.after, '$.waited'), 0)
+_AT_WORK = "max(({0}.finished_at - {0}.started_at) / 1e6 - coalesce(json_extract({0}.{1}, '$.waited'), 0), 0.0)"
+"""Seconds that a child or step took, without those in which it only waited for others, by its facts."""
+
+PAST_RUNS = f"""SELECT c.parent_id, c.ordinal, c.status, c.finished_at, {_AT_WORK.format("c", "after")},
+    coalesce(json_extract(c.after, '$.size'), json_extract(c.before, '$.size')), p.options
 FROM parent_job AS p INDEXED BY parent_job_target
 CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = :operation AND c.parent_id = p.id
 WHERE p.target = :target AND p.id <= :newest AND p.id >= coalesce((
@@ -77,7 +79,7 @@ ORDER BY p.id DESC LIMIT :runs"""
 PAST_STEPS = f"""WITH run AS (
     SELECT c.parent_id, c.ordinal, c.attempt FROM ({PAST_RUNS}) AS r
     JOIN child_job AS c ON (c.parent_id, c.ordinal) = (r.parent_id, r.ordinal))
-SELECT s.command, avg((s.finished_at - s.started_at) / 1e6 - coalesce(json_extract(s.effect, '$.waited'), 0))
+SELECT s.command, avg({_AT_WORK.format("s", "effect")})
 FROM run CROSS JOIN step AS s ON (s.parent_id, s.ordinal, s.attempt) = (run.parent_id, run.ordinal, run.attempt)
 WHERE s.status = 'completed' GROUP BY s.command"""
 """Of the steps that completed in these runs, how many seconds each command took on average, without its waits."""

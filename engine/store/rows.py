@@ -253,12 +253,12 @@ def decode_change(row: Row) -> Change:
 
 def decode_run(row: Row) -> PastRun:
     """A row of `queries.PAST_RUNS`."""
-    parent_id, ordinal, status, started_at, finished_at, size, options, waited = row
+    parent_id, ordinal, status, finished_at, seconds, size, options = row
     return PastRun(
         job=JobId(parent_id, ordinal),
         status=Status(status),
         at=finished_at,
-        seconds=max((finished_at - started_at) / 1e6 - waited, 0.0),
+        seconds=seconds,
         size=float(size) if isinstance(size, int | float) else None,
         options=decode_options(options) or Options(),
     )

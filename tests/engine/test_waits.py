@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -14,6 +15,7 @@ from engine.execution import Claim, Report
 from engine.jobs import WAITING, JobId, JobType, Operation, Options, Status, Step
 from engine.reporter import Reporter
 from engine.targets import resolve
+from engine.targets.base import PlannedStep, StepProgress, StepResult
 from engine.waits import Waits, as_facts
 from engine.worker import DatabaseMaintenanceWorker
 from tests.sqlite_files import make_database
@@ -24,6 +26,19 @@ if TYPE_CHECKING:
     import pytest
 
 SECOND = 1_000_000
+CLAIM = Claim(
+    job=JobId(1, 1),
+    type=JobType.OPERATION,
+    attempt=1,
+    owner="me",
+    target="",
+    operation=Operation.ANALYZE,
+    options=Options(lock_timeout=60),
+)
+
+
+async def forget(report: Report) -> None:
+    pass
 
 
 class Clock:
@@ -95,16 +110,7 @@ async def test_what_a_step_and_its_operation_waited_for_a_lock_is_known_and_told
         if (report.progress.phase or "").startswith(WAITING):
             waiting.set()
 
-    options = Options(lock_timeout=60)
-    claim = Claim(
-        job=JobId(1, 1),
-        type=JobType.OPERATION,
-        attempt=1,
-        owner="me",
-        target=str(path),
-        operation=Operation.ANALYZE,
-        options=options,
-    )
+    claim = replace(CLAIM, target=str(path))
     reporter = Reporter(claim, listen, clock)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -117,3 +123,17 @@ async def test_what_a_step_and_its_operation_waited_for_a_lock_is_known_and_told
     assert outcome.after["waited"] == 40
     await listen(await reporter.stop())
     assert sum(float(str((step.effect or {}).get("waited", 0))) for step in steps.values()) == 40
+
+
+async def test_what_is_looked_at_after_a_step_that_waited_to_its_end_is_no_wait() -> None:
+    clock = Clock()
+    reporter = Reporter(CLAIM, forget, clock)
+    reporter.begin([PlannedStep(object="o", command="c", reason="", lock="")])
+    reporter.begin_step(1)
+    reporter.tell(1, StepProgress(phase=WAITING))
+    clock.now = 5 * SECOND
+    reporter.command_is_over(1)
+    clock.now = 7 * SECOND
+    reporter.end_step(1, StepResult(status=Status.COMPLETED))
+    (step,) = (await reporter.stop()).steps
+    assert (step.finished_at, step.effect, reporter.waited) == (5 * SECOND, {"waited": 5}, {"waited": 5})
