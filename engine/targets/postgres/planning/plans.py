@@ -39,32 +39,58 @@ def unsafe(options: ServerOptions, version: int) -> str:
 
 def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
     """`reasons`: why a table needs it, by oid, where that is known."""
-    offer, asked = OFFERS[Operation.VACUUM], options.server
-    words = _vacuum_words(asked, version)
-    model = Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM
+    asked, settings = options.server, _speed(options)
+    words, model = _vacuum_words(asked, version), Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM
     whole = [table for table in tables if not table.is_partitioned]
-    steps = []
-    for table in whole:
-        what = f"{_only(table, version)}{table.sql}"
-        command, if_warned = _commands("VACUUM", words, what, tells=_tells(table, len(whole), asked))
-        steps.append(
-            PgStep(
-                object=table.shown,
-                command=command,
-                if_warned=if_warned,
-                reason=reasons.get(table.oid, "removes what nobody can see any more"),
-                lock=offer.lock,
-                after_cancel=offer.after_cancel,
-                conflict=table.shown,
-                weight=weight(model, _table(table)),
-                method=Method.VACUUM,
-                model=model,
-                is_measured=_is_worth_a_look(table),
-                settings=_speed(options),
-                subject=_table(table),
-            )
+    steps = [
+        _table_step(
+            Operation.VACUUM,
+            table,
+            words,
+            model,
+            version,
+            tells=_tells(table, len(whole), asked),
+            reason=reasons.get(table.oid, "removes what nobody can see any more"),
+            is_measured=_is_worth_a_look(table),
+            settings=settings,
         )
+        for table in whole
+    ]
     return _longest_first(steps)
+
+
+def _table_step(
+    operation: Operation,
+    table: Table,
+    words: Sequence[str],
+    model: Model,
+    version: int,
+    *,
+    tells: bool,
+    reason: str,
+    is_measured: bool,
+    settings: tuple[tuple[str, str], ...],
+) -> PgStep:
+    """VACUUM or ANALYZE of a table. `words`: its options; `tells`: the server is asked what it does."""
+    offer, name, what = OFFERS[operation], operation.value.upper(), f"{_only(table, version)}{table.sql}"
+    verbose = f"{name} ({', '.join(['VERBOSE', *words])}) {what}"
+    brackets = f" ({', '.join(words)})" if words else ""
+    subject = _table(table)
+    return PgStep(
+        object=table.shown,
+        command=verbose if tells else f"{name}{brackets} {what}",
+        if_warned="" if tells else verbose,
+        reason=reason,
+        lock=offer.lock,
+        after_cancel=offer.after_cancel,
+        conflict=table.shown,
+        weight=weight(model, subject),
+        method=Method.VACUUM,
+        model=model,
+        is_measured=is_measured,
+        settings=settings,
+        subject=subject,
+    )
 
 
 def _is_worth_a_look(table: Table) -> bool:
@@ -74,13 +100,6 @@ def _is_worth_a_look(table: Table) -> bool:
 def _tells(table: Table, among: int, asked: ServerOptions) -> bool:
     """Whether the server is to tell what it does; it must where it may leave the table out."""
     return _is_worth_a_look(table) or among <= FEW or asked.skip_locked
-
-
-def _commands(name: str, words: Sequence[str], what: str, *, tells: bool) -> tuple[str, str]:
-    """The command, and what to run if all it says is a warning."""
-    verbose = f"{name} ({', '.join(['VERBOSE', *words])}) {what}"
-    brackets = f" ({', '.join(words)})" if words else ""
-    return (verbose, "") if tells else (f"{name}{brackets} {what}", verbose)
 
 
 def _vacuum_words(asked: ServerOptions, version: int) -> list[str]:
@@ -132,32 +151,25 @@ def _only(table: Table, version: int) -> str:
 
 def analyze_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
     """`reasons`: why a table needs it, by oid, where that is known."""
-    offer = OFFERS[Operation.ANALYZE]
     asked = options.server
     words = [*(["SKIP_LOCKED"] if asked.skip_locked else []), *(_buffers(asked) if version >= 160_000 else [])]
     wanted, steps = list(tables), []
     for stage in STAGES if asked.in_stages else (0,):
-        of_stage = []
-        for table in wanted:
-            what = f"{_only(table, version)}{table.sql}"
-            command, if_warned = _commands("ANALYZE", words, what, tells=_tells(table, len(wanted), asked))
-            of_stage.append(
-                PgStep(
-                    object=table.shown,
-                    command=command,
-                    if_warned=if_warned,
-                    reason=_stage_reason(stage) or reasons.get(table.oid, _analyze_reason(table)),
-                    lock=offer.lock,
-                    after_cancel=offer.after_cancel,
-                    conflict=table.shown,
-                    weight=weight(Model.ANALYZE, _table(table)),
-                    method=Method.VACUUM,
-                    model=Model.ANALYZE,
-                    is_measured=False,
-                    settings=(*_speed(options), *([("default_statistics_target", str(stage))] if stage else [])),
-                    subject=_table(table),
-                )
+        settings = (*_speed(options), *([("default_statistics_target", str(stage))] if stage else []))
+        of_stage = [
+            _table_step(
+                Operation.ANALYZE,
+                table,
+                words,
+                Model.ANALYZE,
+                version,
+                tells=_tells(table, len(wanted), asked),
+                reason=_stage_reason(stage) or reasons.get(table.oid, _analyze_reason(table)),
+                is_measured=False,
+                settings=settings,
             )
+            for table in wanted
+        ]
         steps += _longest_first(of_stage)
     return steps
 
