@@ -120,7 +120,9 @@ async def open_console(
     worker_knows_password_of: Callable[[str], bool] = lambda _: True,
     read_only: bool = False,
     saved: SavedTargets | None = None,
+    settled: bool = True,
 ) -> AsyncIterator[Console]:
+    """`settled`: everything has been looked at."""
     async with Engine.open(store, workers=workers, clock=clock, read_only=read_only) as engine:
         app = DbtendApp(
             engine,
@@ -134,8 +136,9 @@ async def open_console(
         )
         async with app.run_test(size=size) as pilot:
             console = Console(app, engine, pilot)
-            await console.settle()
-            await console.until(lambda: console.tree.line_count)
+            if settled:
+                await console.settle()
+                await console.until(lambda: console.tree.line_count)
             yield console
 
 

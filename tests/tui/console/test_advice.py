@@ -14,7 +14,6 @@ import pytest
 from engine import Advice, CheckLevel, Engine, Level, Operation, look
 from tests.sqlite_files import transaction
 from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
-from tui.app import DbtendApp
 from tui.screens import targets
 from tui.screens.main import MainScreen
 from tui.target_board import TargetBoard
@@ -83,16 +82,13 @@ async def test_the_cursor_is_on_what_matters_most_and_stays_there(sales: Path, c
 async def test_a_cursor_that_was_moved_before_it_is_known_what_is_needed_stays(
     sales: Path, clock: Clock, may_advise: asyncio.Event
 ) -> None:
-    async with Engine.open(STORE, clock=clock) as engine:
-        app = DbtendApp(engine, (entry(),), ensure_worker=lambda: None, clock=clock, person="dba@desk")
-        async with app.run_test() as pilot:
-            console = Console(app, engine, pilot)
-            while not console.lines("#operations")[0].startswith("["):
-                await pilot.pause(0.01)
-            await pilot.press("down", "up")
-            may_advise.set()
-            await console.until(lambda: levels(console))
-            assert app.screen.query_one("#operations", ItemList).key is Operation.VACUUM
+    async with open_console(STORE, entry(), clock=clock, settled=False) as console:
+        while not console.lines("#operations")[0].startswith("["):
+            await console.pilot.pause(0.01)
+        await console.pilot.press("down", "up")
+        may_advise.set()
+        await console.until(lambda: levels(console))
+        assert console.app.screen.query_one("#operations", ItemList).key is Operation.VACUUM
 
 
 async def test_what_the_config_names_is_chosen_whether_needed_or_not(sales: Path, clock: Clock) -> None:
@@ -247,23 +243,20 @@ async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
     goes_to: str, sales: Path, clock: Clock, may_advise: asyncio.Event
 ) -> None:
     """But not over another screen, to which somebody has gone meanwhile."""
-    async with Engine.open(STORE, clock=clock) as engine:
-        app = DbtendApp(engine, (entry(),), ensure_worker=lambda: None, clock=clock, person="dba@desk")
-        async with app.run_test() as pilot:
-            console = Console(app, engine, pilot)
-            while not console.lines("#operations")[0].startswith("["):
-                await pilot.pause(0.01)
-            assert chosen(console) == []
-            await pilot.press("r")
-            assert console.screen_name == "MainScreen"
-            assert console.message == "A moment: it is being looked at."
-            if goes_to:
-                await pilot.press("h")
-            main = app.screen_stack[0]
-            assert isinstance(main, MainScreen)
-            may_advise.set()
-            await console.until(lambda: not main._board.is_being_looked_at)
-            assert console.screen_name == (goes_to or "PlanScreen")
+    async with open_console(STORE, entry(), clock=clock, settled=False) as console:
+        while not console.lines("#operations")[0].startswith("["):
+            await console.pilot.pause(0.01)
+        assert chosen(console) == []
+        await console.pilot.press("r")
+        assert console.screen_name == "MainScreen"
+        assert console.message == "A moment: it is being looked at."
+        if goes_to:
+            await console.pilot.press("h")
+        main = console.app.screen_stack[0]
+        assert isinstance(main, MainScreen)
+        may_advise.set()
+        await console.until(lambda: not main._board.is_being_looked_at)
+        assert console.screen_name == (goes_to or "PlanScreen")
 
 
 def test_a_board_without_targets() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from engine import Engine, EngineName, JobId, OnDuplicate, Operation, Request, Status
+from engine import EngineName, JobId, OnDuplicate, Operation, Request, Status
 from engine.store.base import NewJob
 from engine.store.sqlite import SqliteStore
 from tests.building import new_job
@@ -30,7 +30,6 @@ from tests.tui.console.harness import (
     statuses,
 )
 from tui.actions import ACTIONS
-from tui.app import DbtendApp
 from tui.screens import main, targets
 from tui.screens.main import MainScreen
 from tui.widgets import job_tree
@@ -479,19 +478,16 @@ async def test_a_target_that_was_locked_is_looked_at_again(
     monkeypatch.setattr(targets, "LOOK_AGAIN", 0.2)
     with closing(sqlite3.connect(sales, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
-        async with Engine.open(STORE, clock=clock) as engine:
-            app = DbtendApp(engine, (entry(),), ensure_worker=lambda: None, clock=clock, person="dba@desk")
-            async with app.run_test() as pilot:
-                console = Console(app, engine, pilot)
-                while not console.lines("#targets")[0].endswith("locked"):
-                    await pilot.pause(0.01)
-                holder.execute("ROLLBACK")
-                while not chosen(console):
-                    await pilot.pause(0.01)
-                await console.settle()
-                assert console.lines("#targets")[0].split() == [">", "sales.db", "soon"]
-                assert isinstance(app.screen, main.MainScreen)
-                assert not app.screen.looks_again
+        async with open_console(STORE, entry(), clock=clock, settled=False) as console:
+            while not console.lines("#targets")[0].endswith("locked"):
+                await console.pilot.pause(0.01)
+            holder.execute("ROLLBACK")
+            while not chosen(console):
+                await console.pilot.pause(0.01)
+            await console.settle()
+            assert console.lines("#targets")[0].split() == [">", "sales.db", "soon"]
+            assert isinstance(console.app.screen, main.MainScreen)
+            assert not console.app.screen.looks_again
 
 
 async def test_the_footer_is_made_once_for_all_that_happens_together(
