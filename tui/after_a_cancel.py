@@ -15,14 +15,19 @@ def cannot_stop(child: ChildJob) -> bool:
     return child.progress.phase in CANNOT_STOP
 
 
+def will_complete(child: ChildJob) -> str:
+    """How surely one that cannot stop gets to its end: one that merely has not stopped when it was asked to may yet."""
+    return "will complete" if child.progress.phase == WRITING_BACK else "will probably complete"
+
+
 def goes_on(child: ChildJob, at: int, *, called: str = "it") -> str:
     """What a child that runs does from now on, once it is asked to stop."""
     if not cannot_stop(child):
         return f"{called} ends as soon as that is safe for the data"
-    # One that does not stop when it is asked to may do so yet; one that writes back cannot.
-    does, will = ("writing back", "will") if child.progress.phase == WRITING_BACK else ("finishing", "will probably")
+    does = "writing back" if child.progress.phase == WRITING_BACK else "finishing"
     left = time_left(remaining(child, at))
-    return f"{called} is {does}, which cannot be interrupted: it {will} complete" + (f", about {left}" if left else "")
+    said = f"{called} is {does}, which cannot be interrupted: it {will_complete(child)}"
+    return said + (f", about {left}" if left else "")
 
 
 def what_follows(child: ChildJob, target: str, at: int, *, by_force: str, called: str = "it") -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
-from engine.jobs import CANNOT_STOP, FINISHING, WAITING, reason_in_words
+from engine.jobs import FINISHING, WAITING, reason_in_words
 from engine.words import NOT_BEGUN
+from tui.after_a_cancel import cannot_stop, will_complete
 from tui.effects import found_damage, is_cut_short, remedy
 from tui.force import was_ended_by_force
 from tui.keymap import key_of, with_keys
@@ -103,10 +104,8 @@ def _cancelling(parent: ParentJob, child: ChildJob) -> str:
     if child.recovering:
         return f"{lost} What it left unfinished is undone, and the database is checked for damage."
     by_force = with_keys("Press {cancel} again to end it by force.")
-    if child.progress.phase in CANNOT_STOP:
-        # One that does not stop when it is asked to may do so yet; one that writes back cannot.
-        probably = "probably " if child.progress.phase == FINISHING else ""
-        return f"Cancelling ({FINISHING}): it will {probably}complete. {by_force}"
+    if cannot_stop(child):
+        return f"Cancelling ({FINISHING}): it {will_complete(child)}. {by_force}"
     if _was_stopped_by_limit(parent, child):
         return f"The time limit has passed: it ends as soon as that is safe for the data. {by_force}"
     return f"Asked to stop: it ends as soon as that is safe for the data. {by_force}"
