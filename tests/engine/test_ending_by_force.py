@@ -119,7 +119,7 @@ async def test_somebody_elses_process_is_left_alone(store: SqliteStore, store_pa
     await submit(store, Operation.VACUUM)
     script = """
         import socket
-        from engine import Engine, JobId
+        from engine import Engine, JobId, ending_by_force  # now: the stranger may not be able to read the checkout
         from engine.errors import UsageError
 
         async def main():
