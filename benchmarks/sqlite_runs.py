@@ -58,6 +58,9 @@ class Run:
     """How far percent and elapsed share were apart, in points, on average; None where no progress was told."""
     progress_told: float = 0.0
     """The share of samples in which progress was known."""
+    beside: float = 0.0
+    """Seconds of a processor that dbtend took for itself, from the submit to the end: for jobs, looks and the store,
+    and not for the statements."""
 
 
 def by_shell(database: Path, sql: str) -> Run:
@@ -117,20 +120,26 @@ def _own_memory(pid: int) -> int:
 
 async def _dbtend(database: Path, store: Path, work: str) -> Run:
     async with Engine.open(store, workers=1) as engine:
-        begin = time.perf_counter()
+        begin, beside = time.perf_counter(), _seconds_of_threads()
         request = await _request(engine, database, work)
         (submitted,) = await engine.submit([request])
         said: list[tuple[int, float | None]] = []
         watching = asyncio.create_task(_watch(engine, submitted.id, said))
         (job,) = await engine.wait([submitted.id])
-        whole = time.perf_counter() - begin
+        whole, beside = time.perf_counter() - begin, _seconds_of_threads() - beside
         watching.cancel()
     for child in job.children:
         if child.status is not Status.COMPLETED:
             raise RuntimeError(f"{child.operation} {child.status}: {child.error}")
     error, told = _progress_error(job.children[0], said)
     seconds = sum(_duration(child) for child in job.children)
-    return Run(seconds=seconds, whole=whole, progress_error=error, progress_told=told)
+    return Run(seconds=seconds, whole=whole, progress_error=error, progress_told=told, beside=beside)
+
+
+def _seconds_of_threads() -> float:
+    """What this process's threads have worked. Those that carried out statements are gone with their connections."""
+    clocks = [time.pthread_getcpuclockid(thread.ident) for thread in threading.enumerate() if thread.ident]
+    return sum(map(time.clock_gettime, clocks))
 
 
 async def _request(engine: Engine, database: Path, work: str) -> Request:
