@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,41 +27,39 @@ class Turns:
         self._freed: set[int] = set()
         """Those that run, and are in the way of none any more."""
         self._to_repeat: set[int] = set()
-        self._somebody_is_done = asyncio.Condition()
+        self._somebody_is_done = asyncio.Event()
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, PlannedStep]]:
         while True:
-            async with self._somebody_is_done:
-                await self._somebody_is_done.wait_for(lambda: not self._waiting or self._next() is not None)
-                number = self._next()
-                if number is None:
+            while (number := self._next()) is None:
+                if not self._waiting:
                     return
-                step = self._running[number] = self._waiting.pop(number)
-            async with self.holding(number):
+                await self._somebody_is_done.wait()
+            step = self._running[number] = self._waiting.pop(number)
+            with self.holding(number):
                 yield number, step
                 if step.frees_when_over:
-                    await self._free(number)
+                    self._freed.add(number)
+                    self._wake_others()
 
-    @asynccontextmanager
-    async def holding(self, number: int) -> AsyncIterator[None]:
+    @contextmanager
+    def holding(self, number: int) -> Iterator[None]:
         """Meanwhile this step, which has had its turn, is not over."""
         self._holders[number] = self._holders.get(number, 0) + 1
         try:
             yield
         finally:
-            async with self._somebody_is_done:
-                self._holders[number] -= 1
-                if not self._holders[number]:
-                    step = self._running.pop(number)
-                    self._freed.discard(number)
-                    if number in self._to_repeat:
-                        self._put_back(number, step)
-                    self._somebody_is_done.notify_all()
+            self._holders[number] -= 1
+            if not self._holders[number]:
+                step = self._running.pop(number)
+                self._freed.discard(number)
+                if number in self._to_repeat:
+                    self._put_back(number, step)
+                self._wake_others()
 
-    async def _free(self, number: int) -> None:
-        async with self._somebody_is_done:
-            self._freed.add(number)
-            self._somebody_is_done.notify_all()
+    def _wake_others(self) -> None:
+        self._somebody_is_done.set()
+        self._somebody_is_done = asyncio.Event()
 
     def repeat(self, number: int) -> None:
         """Give this step, which somebody still holds, another turn: after the others, and before what completes it."""

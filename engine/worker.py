@@ -147,7 +147,7 @@ async def _run(
 
     async def see_to_its_end(number: int, step: PlannedStep, over: asyncio.Event) -> None:
         try:
-            async with turns.holding(number):
+            with turns.holding(number):
                 result = await run_step(session, number, step, reporter, cancel, over=over.set)
                 if result.again:
                     reporter.log(LogLevel.INFO, ": ".join(filter(None, (part_named(step.object), result.error))))

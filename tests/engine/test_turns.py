@@ -71,7 +71,7 @@ async def test_one_that_is_to_be_repeated_has_no_turn_while_somebody_holds_it() 
     turns, seen, let_go = Turns([step("a"), step("a")]), list[int](), asyncio.Event()
 
     async def hold(number: int) -> None:
-        async with turns.holding(number):
+        with turns.holding(number):
             turns.repeat(number)
             await let_go.wait()
 
@@ -113,7 +113,7 @@ async def test_a_step_that_somebody_holds_is_not_over_though_the_next_has_begun(
     turns, let_go, holds, seen = Turns([step("a"), step("a"), step("b")]), asyncio.Event(), asyncio.Event(), list[int]()
 
     async def hold(number: int) -> None:
-        async with turns.holding(number):
+        with turns.holding(number):
             holds.set()
             await let_go.wait()
 
@@ -138,7 +138,7 @@ async def test_one_that_frees_when_over_is_in_nobodys_way_while_somebody_still_l
     turns, seen, let_go = Turns([step("a", frees=True), step("a"), step(last=True)]), list[int](), asyncio.Event()
 
     async def look(number: int) -> None:
-        async with turns.holding(number):
+        with turns.holding(number):
             await let_go.wait()
 
     def end_the_look() -> None:
