@@ -1,10 +1,8 @@
-"""Whose turn it is among the steps of a plan that run at once."""
+"""Whose turn it is among the steps of a plan that run at once: pure."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,71 +10,54 @@ if TYPE_CHECKING:
 
 
 class Turns:
-    """Gives each step, with its number from 1, to one of those who iterate over it at once.
+    """Which steps, with their numbers from 1, may run now.
 
-    In their order, but for what has to wait: a step while another of the same `conflict` runs, and one that completes
-    those before it until they are all over. Who asks for the next step is done with the one it had, unless somebody
-    is still holding that.
+    `at_once` of them, in their order, but for what has to wait: a step while another of the same `conflict` runs, and
+    one that completes those before it until they are all over.
     """
 
-    def __init__(self, steps: Sequence[PlannedStep]) -> None:
+    def __init__(self, steps: Sequence[PlannedStep], *, at_once: int) -> None:
         self._waiting = dict(enumerate(steps, 1))
+        self._at_once = at_once
         self._running: dict[int, PlannedStep] = {}
-        self._holders: dict[int, int] = {}
-        """How many have still to do with a step that runs."""
-        self._freed: set[int] = set()
-        """Those that run, and are in the way of none any more."""
-        self._to_repeat: set[int] = set()
-        self._somebody_is_done = asyncio.Event()
+        self._looked_at: set[int] = set()
+        """Those of them whose command is over."""
 
-    async def __aiter__(self) -> AsyncIterator[tuple[int, PlannedStep]]:
-        while True:
-            while (number := self._next()) is None:
-                if not self._waiting:
-                    return
-                await self._somebody_is_done.wait()
-            step = self._running[number] = self._waiting.pop(number)
-            with self.holding(number):
-                yield number, step
-                if step.frees_when_over:
-                    self._freed.add(number)
-                    self._wake_others()
+    def next(self) -> tuple[int, PlannedStep] | None:
+        """The step that begins now; None while none may, or where none is left."""
+        if len(self._running) - len(self._looked_at) >= self._at_once:
+            return None
+        number = self._next()
+        if number is None:
+            return None
+        step = self._running[number] = self._waiting.pop(number)
+        return number, step
 
-    @contextmanager
-    def holding(self, number: int) -> Iterator[None]:
-        """Meanwhile this step, which has had its turn, is not over."""
-        self._holders[number] = self._holders.get(number, 0) + 1
-        try:
-            yield
-        finally:
-            self._holders[number] -= 1
-            if not self._holders[number]:
-                step = self._running.pop(number)
-                self._freed.discard(number)
-                if number in self._to_repeat:
-                    self._put_back(number, step)
-                self._wake_others()
+    def command_is_over(self, number: int) -> None:
+        """Of this step only a look at what it did is left, which takes no turn."""
+        self._looked_at.add(number)
 
-    def _wake_others(self) -> None:
-        self._somebody_is_done.set()
-        self._somebody_is_done = asyncio.Event()
-
-    def repeat(self, number: int) -> None:
-        """Give this step, which somebody still holds, another turn: after the others, and before what completes it."""
-        self._to_repeat.add(number)
+    def is_over(self, number: int, *, again: bool = False) -> None:
+        """All of this step is. `again`: it is to have another turn, after the others, and before what completes it."""
+        step = self._running.pop(number)
+        self._looked_at.discard(number)
+        if again:
+            self._put_back(number, step)
 
     def _put_back(self, number: int, step: PlannedStep) -> None:
-        self._to_repeat.remove(number)
         later = [n for n, waiting in self._waiting.items() if waiting.completes_previous and n > number]
         order = list(self._waiting)
         order.insert(order.index(later[0]) if later else len(order), number)
         self._waiting = {n: self._waiting.get(n, step) for n in order}
 
     def _next(self) -> int | None:
-        busy = {step.conflict for number, step in self._running.items() if number not in self._freed} - {""}
+        busy = {step.conflict for number, step in self._running.items() if not self._has_freed(number, step)} - {""}
         for number, step in self._waiting.items():
             if step.completes_previous:
                 return None if self._running or number != next(iter(self._waiting)) else number
             if step.conflict not in busy:
                 return number
         return None
+
+    def _has_freed(self, number: int, step: PlannedStep) -> bool:
+        return step.frees_when_over and number in self._looked_at

@@ -142,44 +142,48 @@ async def _run(
     for warning in plan.warnings:
         reporter.log(LogLevel.WARNING, warning)
     results: dict[int, StepResult] = {}
-    turns = Turns(plan.steps)
-    not_begun: set[int] = set()
+    turns = Turns(plan.steps, at_once=plan.parallel)
+    failed: list[str] = []
+    not_begun = 0
 
-    async def see_to_its_end(number: int, step: PlannedStep, over: asyncio.Event) -> None:
-        try:
-            with turns.holding(number):
-                result = await run_step(session, number, step, reporter, cancel, over=over.set)
-                if result.again:
-                    reporter.log(LogLevel.INFO, ": ".join(filter(None, (part_named(step.object), result.error))))
-                    turns.repeat(number)
-                else:
-                    results[number] = result
-        finally:
-            over.set()
+    async def see_to_its_end(number: int, step: PlannedStep, done: Sequence[str] = ()) -> None:
+        def command_is_over() -> None:
+            turns.command_is_over(number)
+            go_on()
 
-    async def run_some() -> None:
-        async for number, step in turns:
-            if not step.completes_previous:
-                failed = _failed_at(plan, results) if options.on_step_failure is OnFailure.STOP else ""
-                if failed and not cancel.is_set():
-                    not_begun.add(number)
-                    results[number] = leave_out(number, reporter, f"not begun, as {failed} failed")
-                elif not cancel.is_set():
-                    over = asyncio.Event()
-                    running.create_task(see_to_its_end(number, step, over))
-                    await over.wait()
-                continue
-            done = [plan.steps[n - 1].command for n, r in results.items() if r.status is Status.COMPLETED]
-            if done or is_owed(step, claim):
-                done = done or commands_done(claim.earlier)
-                results[number] = await run_step(session, number, step, reporter, cancel, done=done)
+        result = await run_step(session, number, step, reporter, cancel, done=done, over=command_is_over)
+        if result.again:
+            reporter.log(LogLevel.INFO, ": ".join(filter(None, (part_named(step.object), result.error))))
+        else:
+            results[number] = result
+        if result.status is Status.FAILED:
+            failed.append(part_named(step.object) or "an earlier step")
+        turns.is_over(number, again=result.again)
+        go_on()
+
+    def go_on() -> None:
+        """Begin all that may begin now."""
+        nonlocal not_begun
+        while (turn := turns.next()) is not None:
+            number, step = turn
+            if step.completes_previous:
+                done = [plan.steps[n - 1].command for n, r in results.items() if r.status is Status.COMPLETED]
+                if done or is_owed(step, claim):
+                    running.create_task(see_to_its_end(number, step, done or commands_done(claim.earlier)))
+                    continue
+                if not cancel.is_set():
+                    results[number] = StepResult(status=Status.SKIPPED)
+            elif failed and options.on_step_failure is OnFailure.STOP and not cancel.is_set():
+                not_begun += 1
+                results[number] = leave_out(number, reporter, f"not begun, as {failed[0]} failed")
             elif not cancel.is_set():
-                results[number] = StepResult(status=Status.SKIPPED)
+                running.create_task(see_to_its_end(number, step))
+                continue
+            turns.is_over(number)
 
     try:
         async with telling_when_it_goes_on(reporter, cancel), asyncio.TaskGroup() as running:
-            for _ in range(min(plan.parallel, len(plan.steps))):
-                running.create_task(run_some())
+            go_on()
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None  # a defect of ours: the first says it all
     try:
@@ -193,14 +197,8 @@ async def _run(
         before=before,
         after=after,
         warnings=plan.warnings,
-        not_begun=len(not_begun),
+        not_begun=not_begun,
     )
-
-
-def _failed_at(plan: OperationPlan, results: Mapping[int, StepResult]) -> str:
-    """The first step that failed, by its object; "" where none has."""
-    failed = [number for number, result in results.items() if result.status is Status.FAILED]
-    return (part_named(plan.steps[failed[0] - 1].object) or "an earlier step") if failed else ""
 
 
 def outcome_of(

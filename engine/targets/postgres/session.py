@@ -182,6 +182,7 @@ class PostgresSession:
                 before, watched, answer = await self._carry_out(step, connection, server, context)
             if answer.error is None:
                 context.over()
+                await asyncio.sleep(0)  # the next begins before this one is looked at
             return await self._result(step, before, watched, answer, context, is_closed=connection.closed)
         except TargetError as error:
             if context.cancel.is_set():
