@@ -296,6 +296,8 @@ class Progress:
     steps_total: int = 0
     phase: str | None = None
     """What goes on inside the step, where there is more to say than that it runs."""
+    waited: Micros = 0
+    """How much of its time, up to now, nothing went on but to wait for others."""
 
 
 WHOLE: Final = "main"
@@ -480,7 +482,7 @@ REMAINING_AFTER = 1.0
 
 
 def remaining(child: ChildJob, now: Micros) -> float | None:
-    """Seconds that a running child is likely to go on for: as fast as until now.
+    """Seconds that a running child is likely to go on for: as fast as until now, while it did not wait.
 
     None while that means nothing: at the beginning, where the fraction is unknown, while it waits for others, and
     once it is to stop and can.
@@ -489,6 +491,7 @@ def remaining(child: ChildJob, now: Micros) -> float | None:
     stops = child.cancel_requested_at is not None and child.progress.phase not in CANNOT_STOP
     if child.status is not Status.RUNNING or stops or waits(child.progress.phase) or elapsed is None:
         return None
-    if fraction is None or fraction < REMAINING_FROM or elapsed < REMAINING_AFTER:
+    worked = elapsed - child.progress.waited / 1e6
+    if fraction is None or fraction < REMAINING_FROM or worked < REMAINING_AFTER:
         return None
-    return max(elapsed * (1 - fraction) / fraction, 0.0)
+    return max(worked * (1 - fraction) / fraction, 0.0)

@@ -163,7 +163,8 @@ class Reporter:
         self._course = self._course or Course(self._planned, at_once=self._at_once)
         progress = self._course.so_far(self._over, self._running)
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
-        progress = replace(progress, fraction=max(known, default=None))  # nobody wants to see a bar go back
+        # Nobody wants to see a bar go back.
+        progress = replace(progress, fraction=max(known, default=None), waited=self._waits.together)
         goes_on = self._finishing and self._running and progress.phase != CLEARING_UP
         return replace(progress, phase=FINISHING) if goes_on else progress
 

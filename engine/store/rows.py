@@ -39,7 +39,7 @@ PARENT_COLUMNS = (
 CHILD_COLUMNS = (
     "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
     "cancel_requested_at", "force_requested_at", "recovering", "fraction", "object", "steps_done", "steps_total",
-    "phase", "warnings", "before", "after",
+    "phase", "waited", "warnings", "before", "after",
 )  # fmt: skip
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
@@ -171,6 +171,7 @@ def _child(parent_id: int, row: Row) -> ChildJob:
             steps_done=named["steps_done"],
             steps_total=named["steps_total"],
             phase=named["phase"],
+            waited=named["waited"],
         ),
         warnings=tuple(json.loads(named["warnings"])),
         before=_facts(named["before"]),

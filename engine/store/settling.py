@@ -8,7 +8,7 @@ from engine.jobs import JobId, Micros, OnFailure, Options, Reason, Status, paren
 from engine.store.rows import decode_options
 
 BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL,
-    fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL"""
+    fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waited = 0"""
 
 
 def storable(text: str | None) -> str | None:

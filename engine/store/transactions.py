@@ -201,9 +201,11 @@ def write_report(connection: sqlite3.Connection, claim: Claim, report: Report) -
     """Progress, steps and log lines of a running child. Raises OwnershipLostError before anything is written."""
     progress = report.progress
     owned = connection.execute(
-        f"UPDATE child_job SET fraction = ?, object = ?, steps_done = ?, steps_total = ?, phase = ? WHERE {OWNED}",
+        "UPDATE child_job SET fraction = ?, object = ?, steps_done = ?, steps_total = ?, phase = ?, waited = ?"
+        f" WHERE {OWNED}",
         (
-            *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total, progress.phase),
+            *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total),
+            *(progress.phase, progress.waited),
             *_token(claim),
         ),
     ).rowcount

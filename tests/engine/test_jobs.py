@@ -129,6 +129,12 @@ def test_what_is_left_goes_on_as_fast_as_until_now() -> None:
     assert remaining(replace(RUNNING, progress=Progress(fraction=1.0)), now=10_000_000) == 0.0
 
 
+def test_time_in_which_it_waited_for_others_says_nothing_of_what_is_left() -> None:
+    progress = Progress(fraction=0.25, waited=8_000_000)
+    assert remaining(replace(RUNNING, progress=progress), now=10_000_000) == pytest.approx(6.0)
+    assert remaining(replace(RUNNING, progress=progress), now=8_999_999) is None
+
+
 @pytest.mark.parametrize("phase", [FINISHING, WRITING_BACK])
 def test_what_cannot_be_interrupted_goes_on_as_fast_as_before_when_it_is_asked_to_stop(phase: str) -> None:
     child = replace(RUNNING, cancel_requested_at=1, progress=Progress(fraction=0.25, phase=phase))

@@ -137,3 +137,15 @@ async def test_what_is_looked_at_after_a_step_that_waited_to_its_end_is_no_wait(
     reporter.end_step(1, StepResult(status=Status.COMPLETED))
     (step,) = (await reporter.stop()).steps
     assert (step.finished_at, step.effect, reporter.waited) == (5 * SECOND, {"waited": 5}, {"waited": 5})
+
+
+async def test_what_it_has_waited_is_told_while_it_still_runs() -> None:
+    clock = Clock()
+    reporter = Reporter(CLAIM, forget, clock)
+    reporter.begin([PlannedStep(object="o", command="c", reason="", lock="")])
+    reporter.begin_step(1)
+    reporter.tell(1, StepProgress(phase=WAITING))
+    clock.now = 5 * SECOND
+    reporter.tell(1, StepProgress(fraction=0.1))
+    clock.now = 7 * SECOND
+    assert (await reporter.stop()).progress.waited == 5 * SECOND

@@ -185,7 +185,7 @@ async def test_a_report_sent_twice_is_stored_once(store: SqliteStore) -> None:
     assert claim is not None
     step = Step(number=1, attempt=1, object="main", command="VACUUM", status=Status.RUNNING, started_at=5)
     line = LogLine(number=1, attempt=1, at=7, level=LogLevel.INFO, message="begun")
-    report = Report(progress=Progress(fraction=0.5, object="main", steps_total=1), steps=(step,), log=(line,))
+    report = Report(progress=Progress(fraction=0.5, object="main", steps_total=1, waited=7), steps=(step,), log=(line,))
     await store.report(claim, report)
     await store.report(claim, report)
     (child,) = (await store.job(1)).children
