@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from engine import OperationPlan, Plan, PlannedStep, Verdict
 from engine.values import frozen
 from engine.words import span
-from tui.text import counted, size, unusual_options
+from tui.text import counted, lock_timeout, size, unusual_options
 
 
 @frozen
@@ -21,9 +21,11 @@ class StepNotes:
     """With its verb: `needs 12.0 MB of disk space (1.20 GB free), takes about 7 s`."""
 
 
-def unusual(plan: Plan) -> str:
-    """`speed gentle, max lag 64MB`: what is not as usual in how it would be carried out; empty where all of it is."""
-    return ", ".join(unusual_options(plan.options))
+def options(plan: Plan) -> str:
+    """`lock timeout 5 s, speed gentle`: how it would be carried out, as far as that is not as usual, and whether it
+    may wait for others."""
+    timeout = lock_timeout(plan.options)
+    return ", ".join([timeout, *(said for said in unusual_options(plan.options) if said != timeout)])
 
 
 def verdict(operation: OperationPlan) -> str:
@@ -88,17 +90,20 @@ def _rounded(seconds: float) -> str:
     return span(seconds - seconds % (1 if seconds < 3600 else 60))
 
 
-def step_notes(steps: Sequence[PlannedStep]) -> Iterator[tuple[PlannedStep, StepNotes]]:
-    """Every step with what is to be said of it: the same sentence is not said of forty indexes in a row."""
+def step_notes(operation: OperationPlan) -> Iterator[tuple[PlannedStep, StepNotes]]:
+    """Every step with what is to be said of it: the same sentence is not said of forty indexes in a row, nor what
+    each takes where that is next to nothing for all of them."""
     said: tuple[str, ...] = ("", "", "")
-    for step in steps:
+    is_timed = len(operation.steps) == 1 or (estimate(operation) or 0) >= 1
+    for step in operation.steps:
         sentences = step.reason, step.lock, step.after_cancel
         reason, lock, after_cancel = (new if new != old else "" for new, old in zip(sentences, said, strict=True))
-        yield step, StepNotes(reason, lock, after_cancel, _needs(step))
+        yield step, StepNotes(reason, lock, after_cancel, _needs(step, is_timed=is_timed))
         said = sentences
 
 
-def _needs(step: PlannedStep) -> str:
+def _needs(step: PlannedStep, *, is_timed: bool) -> str:
     space = f"needs {size(step.disk_needed)} of disk space" if step.disk_needed is not None else ""
     space += f" ({size(step.disk_free)} free)" if space and step.disk_free is not None else ""
-    return ", ".join(filter(None, (space, f"takes {about(step.estimate)}" if step.estimate is not None else "")))
+    takes = f"takes {about(step.estimate)}" if is_timed and step.estimate is not None else ""
+    return ", ".join(filter(None, (space, takes)))

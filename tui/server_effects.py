@@ -40,6 +40,8 @@ def phrases(child: ChildJob) -> Sequence[str]:
         said.append(f"{kept:,.0f} kept")
     if skipped := number(child.after, "steps_skipped"):
         said.append(f"{skipped:,.0f} skipped")
+    if left_out := number(child.after, "left_out"):
+        said.append(f"{left_out:,.0f} left out")
     back = number(child.after, "back_bytes") or 0
     if size(abs(back)) != size(0):
         said.append(f"{size(back)} back" if back > 0 else f"{size(-back)} more")

@@ -150,7 +150,7 @@ def path_of(target: str) -> str:
 
 def options_in_words(options: Options) -> list[str]:
     """How a request is to be carried out, apart from its time limits: what is as usual only where it matters."""
-    said = [f"on failure {options.on_failure}", f"lock timeout {options.lock_timeout:g} s"]
+    said = [f"on failure {options.on_failure}", lock_timeout(options)]
     if options.on_step_failure is not OnFailure.CONTINUE:
         said.append("stop at the first step that fails")
     if options.verify:
@@ -167,6 +167,11 @@ def options_in_words(options: Options) -> list[str]:
         said.append(f"backup to {options.backup_to}")
     said += _server_options_in_words(options.server)
     return [*said, "forced"] if options.force else said
+
+
+def lock_timeout(options: Options) -> str:
+    """How long is waited for each lock: `lock timeout 5 s`."""
+    return f"lock timeout {options.lock_timeout:g} s"
 
 
 def unusual_options(options: Options) -> list[str]:

@@ -140,6 +140,8 @@ class OperationPlan:
     """What somebody has to say yes to before it runs."""
     waits: bool = False
     """Whether somebody holds a lock that it would have to wait for; a warning says who."""
+    left_out: int = 0
+    """How many tables or indexes of what was asked for are not done for lack of a right; a warning says which."""
 
     @property
     def verdict(self) -> Verdict:

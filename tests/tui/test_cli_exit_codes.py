@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from engine import Reason, Status
+from engine import Facts, Reason, Status
 from engine.errors import (
     DbtendError,
     StoreError,
@@ -50,6 +52,13 @@ NOT_NEEDED = (Status.SKIPPED, Reason.NOT_NEEDED)
 def test_the_weightiest_cause_decides(children: list[tuple[Status, Reason | None]], code: int) -> None:
     job = parent(*(child(n, status, reason) for n, (status, reason) in enumerate(children, 1)))
     assert exit_code([parent(child()), job]) == code
+
+
+@pytest.mark.parametrize("after", [{"steps_completed": 1, "steps_skipped": 302}, {"left_out": 302}])
+def test_what_is_completed_but_for_what_was_not_done_is_no_success(after: Facts) -> None:
+    assert exit_code([parent(replace(child(), after=after))]) == 3
+    assert exit_code([parent(replace(child(), after=after), child(2, *FAILED))]) == 1
+    assert exit_code([parent(replace(child(), after=dict.fromkeys(after, 0)))]) == 0
 
 
 @pytest.mark.parametrize(

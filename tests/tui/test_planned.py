@@ -28,6 +28,7 @@ def test_a_plan_says_why_what_whom_it_blocks_and_what_a_cancel_leaves() -> None:
     assert plan_lines(plan(TUNED)) == [
         "sqlite:///srv/sales.db  sqlite  1.00 MB",
         "1 operation, 1 step, about 3 s in all; nothing has run yet",
+        "options: lock timeout 5 s",
         "",
         "vacuum  1 warning  1 step, about 3 s",
         "  warning   rows of log get new rowids",
@@ -46,6 +47,7 @@ def test_the_page_of_a_plan_says_the_same() -> None:
     assert page(TUNED) == [
         "sales.db  1.00 MB  wal  20% empty",
         "1 operation, 1 step, about 3 s in all; nothing has run yet.",
+        "options: lock timeout 5 s",
         "",
         "1 vacuum  1 warning  1 step, about 3 s",
         "  rows of log get new rowids",
@@ -79,17 +81,18 @@ def test_the_verdict_is_said_in_words(operation: OperationPlan, verdict: str) ->
 def test_what_is_odd_about_the_whole_and_what_estimates_go_by_is_said() -> None:
     odd = replace(plan(replace(vacuum(), estimated_from="the last 3 runs")), warnings=("REINDEX repeats\x1b work",))
     lines = plan_lines(odd)
-    assert lines[2] == "warning: REINDEX repeats\\x1b work"
-    assert lines[5] == "  estimate  the last 3 runs"
+    assert lines[3] == "warning: REINDEX repeats\\x1b work"
+    assert lines[6] == "  estimate  the last 3 runs"
     said = [line.text.strip() for line in plan_document(odd, "sales.db", 100)]
-    assert said[2] == "REINDEX repeats\\x1b work"
-    assert said[5] == "estimate: the last 3 runs"
+    assert said[3] == "REINDEX repeats\\x1b work"
+    assert said[6] == "estimate: the last 3 runs"
 
 
 def test_what_would_be_refused_or_is_not_needed_says_why() -> None:
     lines = plan_lines(plan(REFUSED, NOT_NEEDED))
     assert lines[1:] == [
         "2 operations, 0 steps; nothing has run yet",
+        "options: lock timeout 5 s",
         "",
         "vacuum  refused",
         "  the disk has no room\\x1b: 1 MB of 2 MB",
@@ -116,7 +119,7 @@ def test_a_sentence_that_changes_is_said_again() -> None:
     first, second = reindex(2).steps
     steps = (first, replace(second, lock="blocks everyone"))
     lines = plan_lines(plan(OperationPlan(operation=Operation.REINDEX, steps=steps)))
-    assert [line.split(maxsplit=1)[0] for line in lines[4:]] == [
+    assert [line.split(maxsplit=1)[0] for line in lines[5:]] == [
         "REINDEX", "why", "lock", "cancel", "needs", "REINDEX", "lock", "needs",
     ]  # fmt: skip
 
@@ -126,6 +129,16 @@ def test_what_steps_need_is_said_of_each_also_where_it_is_the_same() -> None:
     steps = (first, replace(second, disk_needed=first.disk_needed, estimate=first.estimate))
     lines = plan_lines(plan(OperationPlan(operation=Operation.REINDEX, steps=steps)))
     assert lines.count("    needs   1.00 MB of disk space, takes about 1 s") == 2
+
+
+def test_that_steps_take_next_to_no_time_is_said_once_where_all_of_them_do() -> None:
+    operation = reindex(3)
+    quick = replace(operation, steps=tuple(replace(step, estimate=0.3) for step in operation.steps))
+    for lines in (plan_lines(plan(quick)), page(quick)):
+        assert "\n".join(lines).count("less than 1 s") == 2  # in all, and of the operation
+        assert "    takes" not in "\n".join(lines)
+    slow = replace(operation, steps=tuple(replace(step, estimate=0.5) for step in operation.steps))
+    assert "\n".join(page(slow)).count("takes less than 1 s") == 3
 
 
 def test_what_needs_no_room_takes_only_time() -> None:

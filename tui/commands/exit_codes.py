@@ -7,6 +7,7 @@ from typing import Final
 
 from engine import ChildJob, ParentJob, Reason, Status
 from engine.errors import DbtendError, TargetBusyError, TargetRefusedError
+from tui.facts import number
 
 OK: Final = 0
 FAILED: Final = 1
@@ -16,6 +17,7 @@ REFUSED: Final = 4
 TIME_LIMIT: Final = 5
 CANCELLED: Final = 130
 
+_NOT_DONE: Final = ("steps_skipped", "left_out")  # of what a server was asked for
 _PRECEDENCE: Final = (CANCELLED, FAILED, REFUSED, TIME_LIMIT, SKIPPED)
 
 
@@ -27,7 +29,9 @@ def exit_code(jobs: Iterable[ParentJob]) -> int:
 
 def _cause(child: ChildJob) -> int:
     match child.status, child.reason:
-        case (Status.COMPLETED, _) | (Status.SKIPPED, Reason.NOT_NEEDED):
+        case Status.COMPLETED, _:
+            return SKIPPED if any(number(child.after, name) for name in _NOT_DONE) else OK
+        case Status.SKIPPED, Reason.NOT_NEEDED:
             return OK
         case Status.FAILED | Status.SKIPPED, Reason.REFUSED:
             return REFUSED

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from engine import OperationPlan, Plan
 from tui.commands.naming import labelled
 from tui.facts import number
-from tui.planned import extent, step_notes, unusual, verdict, whole_extent
+from tui.planned import extent, options, step_notes, verdict, whole_extent
 from tui.text import plain, size
 
 
@@ -16,7 +16,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [
         f"{labelled(plan.target)}  {plan.engine}  {size(number(plan.before, 'size'))}",
         f"{whole_extent(plan.operations)}; nothing has run yet",
-        *([f"options: {plain(how)}"] if (how := unusual(plan)) else []),
+        f"options: {plain(options(plan))}",
         *(f"warning: {plain(warning)}" for warning in plan.warnings),
     ]
     for operation in plan.operations:
@@ -39,7 +39,7 @@ def _operation(operation: OperationPlan) -> Iterator[str]:
         yield f"  because   {plain(operation.tuned)}"
     if operation.estimated_from:
         yield f"  estimate  {plain(operation.estimated_from)}"
-    for step, notes in step_notes(operation.steps):
+    for step, notes in step_notes(operation):
         yield f"  {plain(step.command)}"
         verb, _, needs = notes.needs.partition(" ")
         said = {"why": notes.reason, "lock": notes.lock, "cancel": notes.after_cancel, verb: needs}

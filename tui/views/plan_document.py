@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine import OperationPlan, Plan, Verdict
 from engine.errors import DbtendError, TargetBusyError
 from tui.keymap import with_keys
-from tui.planned import StepNotes, extent, step_notes, unusual, verdict, whole_extent
+from tui.planned import StepNotes, extent, options, step_notes, verdict, whole_extent
 from tui.text import cells, plain
 from tui.views.header import facts_in_words
 from tui.views.line import Line, Role, Span, line, named, wrapped
@@ -19,13 +19,16 @@ _LONGER = (
 _ROLES = {Verdict.OK: Role.COMPLETED, Verdict.WARN: Role.WARNING, Verdict.REFUSE: Role.FAILED}
 
 
-def plan_document(plan: Plan, name: str, width: int) -> list[Line]:
-    """Every command that would run, in order, with why, whom it blocks, what it needs and what a cancel leaves."""
+def plan_document(plan: Plan, name: str, width: int, *, is_alone: bool = True) -> list[Line]:
+    """Every command that would run, in order, with why, whom it blocks, what it needs and what a cancel leaves.
+
+    `is_alone`: there are no other plans on the page.
+    """
     lines = [
         line(*_name_and_facts(plan, name, width)),
-        *wrapped(f"{whole_extent(plan.operations)}; nothing has run yet.", width),
+        *wrapped(whole_extent(plan.operations) + ("; nothing has run yet." if is_alone else ""), width),
+        *wrapped(f"options: {plain(options(plan))}", width, Role.DIM),
     ]
-    lines += wrapped(f"options: {plain(how)}", width, Role.DIM) if (how := unusual(plan)) else []
     for warning in plan.warnings:
         lines += wrapped(warning, width, Role.WARNING)
     for number, operation in enumerate(plan.operations, 1):
@@ -74,7 +77,7 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
         lines += wrapped(operation.tuned, width, Role.DIM, indent=4)
     if operation.estimated_from:
         lines += wrapped(f"estimate: {operation.estimated_from}", width, Role.DIM, indent=2)
-    for step, notes in step_notes(operation.steps):
+    for step, notes in step_notes(operation):
         lines += wrapped(plain(step.command), width, Role.SQL, indent=2)
         lines += _notes(notes, width)
     return lines

@@ -66,7 +66,11 @@ def plans_document(looked: Sequence[Looked], width: int) -> list[Line]:
         if one.is_open:
             lines += [line(), *wrapped(f"Looking at {one.wanted.name} ...", width, Role.DIM)]
         elif one.plan is not None:
-            lines += [line(), line(("─" * width, Role.DIM)), *plan_document(one.plan, one.wanted.name, width)]
+            lines += [
+                line(),
+                line(("─" * width, Role.DIM)),
+                *plan_document(one.plan, one.wanted.name, width, is_alone=False),
+            ]
     return lines
 
 

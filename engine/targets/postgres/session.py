@@ -142,6 +142,7 @@ class PostgresSession:
         if any(isinstance(step, PgStep) and step.method is Method.REINDEX_CONCURRENTLY for step in planned.steps):
             # Before the first begins: later, what those leave that run at once could not be told from it.
             self._leftovers_before = await leftovers.all_there(self._reader)
+        self._totals.left_out = planned.left_out
         self._measured.expect([step for step in planned.steps if isinstance(step, PgStep)])
         return planned
 

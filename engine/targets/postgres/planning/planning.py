@@ -106,9 +106,10 @@ async def plan_needed(reader: Reader, options: Options, needed: Needed) -> Opera
         *plans.analyze_steps([table for table in stale if table.oid not in vacuum], options, version, analyze),
         *plans.reindex_steps(of_indexes, {table.oid: table for table in tables}, options, reindex),
     ]
-    rights = _rights([*tables_left_out, *indexes_left_out], role, version)
+    left_out: list[Table | Index] = [*tables_left_out, *indexes_left_out]
     nothing = exclusive[0] if exclusive else "nothing is needed"
-    planned = _of(Operation.OPTIMIZE, steps, [*rights, *exclusive], found, nothing)
+    warnings = [*_rights(left_out, role, version), *exclusive]
+    planned = _of(Operation.OPTIMIZE, steps, warnings, left_out, nothing)
     return await _in_parallel(reader, planned, options) if planned.steps else planned
 
 
@@ -137,7 +138,7 @@ async def _planned(
             if steps and not found.is_named:
                 steps += plans.database_statistics(version)
             held = horizon.warnings(await horizon.read(reader))
-            return _of(operation, steps, [*_rights(left_out, role, version), *held], found)
+            return _of(operation, steps, [*_rights(left_out, role, version), *held], left_out)
         case Operation.REINDEX:
             return _reindex(operation, options, found, tables, reader)
         case Operation.VACUUM_FULL | Operation.CLUSTER:
@@ -145,7 +146,7 @@ async def _planned(
         case Operation.CLEAN_LEFTOVERS:
             leftovers, not_ours = _allowed(_leftovers(found.indexes))
             steps = plans.drop_steps(leftovers)
-            return _of(operation, steps, _rights(not_ours, role, version), found, "no index is left over")
+            return _of(operation, steps, _rights(not_ours, role, version), not_ours, "no index is left over")
         case Operation.CHECK:
             return await _check(reader, options, found)
         case _:
@@ -164,7 +165,7 @@ async def _analyze(
             return OperationPlan(operation=Operation.ANALYZE, not_needed="every table has statistics")
     along = {} if plans.has_only(version) else taken_along(wanted, partitions)
     steps = plans.analyze_steps([table for table in wanted if table.oid not in along], options, version, {})
-    return _of(Operation.ANALYZE, steps, _rights(left_out, role, version), found)
+    return _of(Operation.ANALYZE, steps, _rights(left_out, role, version), left_out)
 
 
 def _reindex(
@@ -186,7 +187,7 @@ def _reindex(
     if leftovers := _leftovers(found.indexes):
         names = listed([index.shown for index in leftovers])
         warnings = [*warnings, f"left out, as they are leftovers that clean-leftovers drops: {names}"]
-    return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, found)
+    return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, left_out)
 
 
 def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], list[str]]:
@@ -210,7 +211,7 @@ def _rewrite(operation: Operation, found: Scope, role: str, version: int) -> Ope
             return OperationPlan(operation=operation, refused=why)
         wanted = [table for table in wanted if table.clustered_by is not None]
     steps = plans.rewrite_steps(operation, wanted, {})
-    return _of(operation, steps, _rights(left_out, role, version), found, "no table is clustered on an index")
+    return _of(operation, steps, _rights(left_out, role, version), left_out, "no table is clustered on an index")
 
 
 async def _check(reader: Reader, options: Options, found: Scope) -> OperationPlan:
@@ -227,7 +228,7 @@ async def _check(reader: Reader, options: Options, found: Scope) -> OperationPla
     indexes = [index for index in found.indexes if index.is_valid]
     full = options.check_level is CheckLevel.FULL
     steps = plans.check_steps(indexes, found.tables, schema, reader.server.version, full=full)
-    return _of(Operation.CHECK, steps, [], found)
+    return _of(Operation.CHECK, steps, [], [])
 
 
 async def _analyzed(reader: Reader) -> set[int]:
@@ -251,14 +252,22 @@ def _rights(left_out: Sequence[Table | Index], role: str, version: int) -> list[
 
 
 def _of(
-    operation: Operation, steps: Sequence[PgStep], warnings: Sequence[str], found: Scope, nothing: str = ""
+    operation: Operation,
+    steps: Sequence[PgStep],
+    warnings: Sequence[str],
+    left_out: Sequence[Table | Index],
+    nothing: str = "",
 ) -> OperationPlan:
-    """Refused where nothing is left of what was asked for, as the role may do none of it."""
+    """Refused where nothing is left of what was asked for, as the role may do none of it.
+
+    `left_out`: what the role may not maintain.
+    """
     if not steps and warnings and warnings[0].startswith("left out: "):
         return OperationPlan(operation=operation, refused=warnings[0].removeprefix("left out: "))
     if not steps:
         return OperationPlan(operation=operation, not_needed=nothing or "there is nothing that it could be done to")
-    return OperationPlan(operation=operation, steps=tuple(steps), warnings=tuple(warnings))
+    number = len(without_right(left_out))
+    return OperationPlan(operation=operation, steps=tuple(steps), warnings=tuple(warnings), left_out=number)
 
 
 async def _in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:

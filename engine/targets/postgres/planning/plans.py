@@ -11,6 +11,7 @@ from engine.targets.postgres.planning.costs import A_STEP, weight
 from engine.targets.postgres.planning.offer import BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading.relations import Index, Table
+from engine.words import counted
 
 PAGE: Final = 8192
 SMALL: Final = 100
@@ -50,7 +51,7 @@ def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reason
             model,
             version,
             tells=_tells(table, len(whole), asked),
-            reason=reasons.get(table.oid, "removes what nobody can see any more"),
+            reason=reasons.get(table.oid) or _vacuum_reason(table),
             is_measured=_is_worth_a_look(table),
             settings=settings,
         )
@@ -91,6 +92,15 @@ def _table_step(
         settings=settings,
         subject=subject,
     )
+
+
+def _vacuum_reason(table: Table) -> str:
+    if table.dead_rows:
+        of_all = f", {table.dead_share:.0%} of all" if table.rows > 0 else ""
+        return f"{counted(table.dead_rows, 'dead row')}{of_all}"
+    if table.is_counted:
+        return "no dead rows; what is old is frozen, and the visibility map renewed"
+    return "removes dead rows: how many there are the server has not counted"
 
 
 def _is_worth_a_look(table: Table) -> bool:

@@ -88,6 +88,8 @@ class Totals:
         """Of the check, if there was one."""
         self._damaged_indexes: list[str] = []
         self._damage: str | None = None
+        self.left_out = 0
+        """How many tables or indexes are not done for lack of a right."""
 
     def add_check(self, name: str, result: StepResult, level: CheckLevel, *, is_index: bool) -> None:
         """What a check of one table or index found, as our history remembers it."""
@@ -115,10 +117,12 @@ class Totals:
         self._sums[name] = self._sums.get(name, 0) + number
 
     def facts(self) -> Facts:
-        """None before the first step has ended."""
+        """None before there is a plan."""
         sums = dict(self._sums)
         if not self._all_measured and sums.get("back_bytes", 0) < 0:
             del sums["back_bytes"]  # it would be told as what all of them take more than before
+        if self.left_out:
+            sums["left_out"] = self.left_out
         return {**self._checked(), **sums}
 
     def _checked(self) -> Facts:

@@ -167,10 +167,15 @@ async def test_without_the_right_it_is_refused_with_what_to_grant(database: Data
 
 
 async def test_of_a_whole_database_what_the_role_may_not_do_is_left_out_and_told(database: Database) -> None:
-    database(*ITEMS, "CREATE ROLE joe LOGIN", "CREATE TABLE mine (a int)", "ALTER TABLE mine OWNER TO joe")
+    database(*ITEMS, "CREATE ROLE joe LOGIN", "CREATE TABLE mine (a int PRIMARY KEY)", "ALTER TABLE mine OWNER TO joe")
     planned = await plan(database.as_user("joe"), Operation.ANALYZE)
     assert [step.object for step in planned.steps] == ["public.mine"]
     assert planned.warnings[0].startswith("left out: joe may not maintain public.item")
+    assert planned.left_out == 1
+    async with connected(database.as_user("joe")) as session:
+        for operation, left_out in ((Operation.VACUUM, 1), (Operation.REINDEX, 3), (Operation.VACUUM, 1)):
+            await session.plan(operation, Options())
+            assert (await session.facts(operation))["left_out"] == left_out
 
 
 async def test_reindex_goes_index_by_index_with_toast_and_never_two_of_a_table_at_once(database: Database) -> None:

@@ -79,3 +79,18 @@ def test_a_rebuild_needs_room_for_another_copy() -> None:
         30 * 8192,
         "the index stays as it was; the unfinished copy is dropped",
     )
+
+
+def test_a_vacuum_says_how_many_dead_rows_there_are_as_far_as_that_is_known() -> None:
+    dirty = replace(ITEM, dead_rows=5000)
+    tables = {
+        dirty: "5,000 dead rows, 50% of all",
+        replace(dirty, rows=-1): "5,000 dead rows",  # never vacuumed nor analyzed
+        ITEM: "no dead rows; what is old is frozen, and the visibility map renewed",
+        replace(ITEM, is_counted=False): "removes dead rows: how many there are the server has not counted",
+    }
+    for table, reason in tables.items():
+        (step,) = vacuum_steps([table], Options(), 170_000, {})
+        assert step.reason == reason
+    (step,) = vacuum_steps([dirty], Options(), 170_000, {dirty.oid: "by advice"})
+    assert step.reason == "by advice"
