@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from engine.jobs import Operation, Options, ServerOptions
+from engine.jobs import MOST_FINDINGS, Operation, Options, ServerOptions
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning.costs import A_STEP, weight
 from engine.targets.postgres.planning.offer import BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
@@ -287,7 +287,8 @@ def check_steps(
         steps += [
             PgStep(
                 object=table.shown,
-                command=f"SELECT blkno, offnum, msg FROM {check}.verify_heapam({table.oid}::oid::regclass)",
+                command=f"SELECT blkno, offnum, msg FROM {check}.verify_heapam({table.oid}::oid::regclass)"
+                f" LIMIT {MOST_FINDINGS}",
                 reason="its pages and rows, and what they say of their TOAST",
                 lock=offer.lock,
                 after_cancel=offer.after_cancel,

@@ -117,11 +117,11 @@ class Totals:
         self._sums[name] = self._sums.get(name, 0) + number
 
     def facts(self) -> Facts:
-        """None before there is a plan."""
+        """None before the first step has ended."""
         sums = dict(self._sums)
         if not self._all_measured and sums.get("back_bytes", 0) < 0:
             del sums["back_bytes"]  # it would be told as what all of them take more than before
-        if self.left_out:
+        if sums and self.left_out:
             sums["left_out"] = self.left_out
         return {**self._checked(), **sums}
 

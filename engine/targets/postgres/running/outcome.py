@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from engine.jobs import MOST_FINDINGS, Reason, Status
+from engine.jobs import Reason, Status
 from engine.targets.base import StepResult
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import Method, PgStep
@@ -60,13 +60,11 @@ def _failure(
 
 
 def _findings(step: PgStep, answer: Answer) -> StepResult:
-    found = tuple(
-        f"{step.object}: block {block}, row {row}: {message}" for block, row, message in answer.rows[:MOST_FINDINGS]
-    )
+    found = tuple(f"{step.object}: block {block}, row {row}: {message}" for block, row, message in answer.rows)
     return StepResult(
         status=Status.FAILED,
         error=listed(found, 1),
         reason=Reason.OPERATION_ERROR,
         findings=found,
-        effect={"findings": len(answer.rows)},
+        effect={"findings": len(found)},
     )
