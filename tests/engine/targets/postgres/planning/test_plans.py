@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from engine.jobs import Options, ServerOptions, Speed
-from engine.targets.postgres.planning.plans import FEW, analyze_steps, not_offered, reindex_steps, unsafe, vacuum_steps
+from engine.jobs import MOST_FINDINGS, Options, ServerOptions, Speed
+from engine.targets.postgres.planning.plans import (
+    FEW,
+    analyze_steps,
+    check_steps,
+    not_offered,
+    reindex_steps,
+    unsafe,
+    vacuum_steps,
+)
 from engine.targets.postgres.planning.scope import taken_along
 from engine.targets.postgres.reading.relations import Index, Table
 
@@ -94,3 +102,10 @@ def test_a_vacuum_says_how_many_dead_rows_there_are_as_far_as_that_is_known() ->
         assert step.reason == reason
     (step,) = vacuum_steps([dirty], Options(), 170_000, {dirty.oid: "by advice"})
     assert step.reason == "by advice"
+
+
+def test_a_check_asks_for_no_more_findings_than_are_kept() -> None:
+    (step,) = check_steps([], [ITEM], "public", 170_000, full=True)
+    assert step.command == (
+        f'SELECT blkno, offnum, msg FROM "public".verify_heapam(1::oid::regclass) LIMIT {MOST_FINDINGS}'
+    )
