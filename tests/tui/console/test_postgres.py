@@ -63,7 +63,7 @@ on_step_failure = "stop"
     async with open_console(tmp_path / "jobs.db", shop, clock=clock, size=(120, 40), workers=1) as console:
         await console.until(lambda: any("[x] vacuum" in line for line in console.lines("#operations")))
         await console.press("r")
-        said = "options: stop at the first step that fails, schemas public, speed gentle, max lag 64MB"
+        said = "lock timeout 5 s, stop at the first step that fails, schemas public, speed gentle, max lag 64MB"
         await console.until(lambda: any(said in line for line in console.lines("#page")))
         await console.press("enter")
         await console.until(lambda: any("1 table vacuumed" in line for line in console.lines("#jobs")))
