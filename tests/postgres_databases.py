@@ -13,11 +13,15 @@ import psycopg
 from tests.postgres_server import PostgresServer
 
 NUMBERS = itertools.count(1)
-# An index on it is being built as long as somebody wants, wherever 13 is among the rows.
+# An index on it is being built until somebody lets it go, wherever 13 is among the rows. Not until the row is deleted:
+# whether a rebuild that waited meanwhile sees it no more depends on when it began to wait.
 SLOW = """
 CREATE FUNCTION public.slow(number int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
     IF number = 13 AND coalesce(current_setting('dbtend_test.fast', true), '') = '' THEN
-        PERFORM pg_catalog.pg_sleep(600);
+        FOR tick IN 1..30000 LOOP
+            EXIT WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND objid = 13);
+            PERFORM pg_catalog.pg_sleep(0.02);
+        END LOOP;
     END IF;
     RETURN number;
 END $$
@@ -105,6 +109,10 @@ class Database:
             "INSERT INTO public.slow SELECT generate_series(1, 20)",
             "RESET dbtend_test.fast",
         )
+
+    def let_go(self) -> None:
+        """From now on the index is built at once, also by who has begun."""
+        self("SELECT pg_advisory_lock(13)")
 
     def set_fast(self) -> None:
         self(f"ALTER DATABASE {self.name} SET dbtend_test.fast = 'on'")
