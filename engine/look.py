@@ -76,7 +76,9 @@ async def plan(
     request = validated(request, target)
     writing = any(map(target.writes, request.children))
     lock_timeout = request.options.lock_timeout
-    async with target.connect(lock_timeout=lock_timeout, writing=writing, read_only=read_only) as session:
+    async with target.connect(
+        lock_timeout=lock_timeout, writing=writing, planning=True, read_only=read_only
+    ) as session:
         operations = [
             replace(
                 await _planned(session, operation, request.options),

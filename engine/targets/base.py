@@ -290,14 +290,16 @@ class Target(Protocol):
         *,
         lock_timeout: float,
         writing: bool = True,
+        planning: bool = False,
         read_only: bool = False,
         name: str = "",
         waiting: Callable[[str], None] | None = None,
     ) -> AbstractAsyncContextManager[Session]:
         """Open a session that can maintain this database, or with `writing=False` at least look at it.
 
-        `read_only`: through it nothing can be written, whatever `writing` says, not even to put in order what a crash
-        has left half done. `lock_timeout`: seconds that a step, and opening itself, waits for a lock. `name`: what a
+        `planning`: nothing is carried out, so that a log which waits to be written back goes on to wait. `read_only`:
+        through it nothing can be written, whatever `writing` says, not even to put in order what a crash has left half
+        done. `lock_timeout`: seconds that a step, and opening itself, waits for a lock. `name`: what a
         server is told of who connects; what comes before the last space is the same for all jobs of a store.
         `waiting`: hears who is in the way where a lock is waited for, before any step begins.
 

@@ -85,6 +85,7 @@ class PostgresTarget:
         *,
         lock_timeout: float,
         writing: bool = True,
+        planning: bool = False,
         read_only: bool = False,
         name: str = "",
         waiting: Callable[[str], None] | None = None,  # no look at a server waits for a lock

@@ -98,6 +98,7 @@ class SqliteTarget:
         *,
         lock_timeout: float,
         writing: bool = True,
+        planning: bool = False,
         read_only: bool = False,
         name: str = "",
         waiting: Callable[[str], None] | None = None,
@@ -108,7 +109,10 @@ class SqliteTarget:
         await asyncio.to_thread(self._check, writing=writing)
         others = InTheWay(self.path, waiting)
         async with (
-            self._connection(lock_timeout, others, writing=writing, read_only=read_only) as (connection, rolled_back),
+            self._connection(lock_timeout, others, writing=writing and not planning, read_only=read_only) as (
+                connection,
+                rolled_back,
+            ),
             AsyncExitStack() as stack,
         ):
             make = partial(SqliteSession, connection, self.path, lock_timeout, others, rolled_back=rolled_back)
@@ -132,9 +136,13 @@ class SqliteTarget:
     ) -> AsyncIterator[tuple[MeteredConnection, bool]]:
         """A connection, and whether what an earlier crash had left was rolled back as it was opened."""
         async with _leaving_no_traces(self.path) if read_only else nullcontext():
-            # Also for a mere look, where that can be: an earlier crash may have to be rolled back before.
+            # Also for a mere look, where that can be: an earlier crash may have to be rolled back before. Not where
+            # the last that closes would write a log back.
             may_write, left_over = await asyncio.to_thread(
-                lambda: (files.may_be_written(self.path), hot_journal.is_left_over(self.path))
+                lambda: (
+                    files.may_be_written(self.path) and not files.has_log(self.path),
+                    hot_journal.is_left_over(self.path),
+                )
             )
             writing = not read_only and (writing or may_write)
             try:
@@ -174,7 +182,7 @@ class SqliteTarget:
     async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
         if not options.objects and await asyncio.to_thread(self._is_left_over_to_a_job):
             return  # the job that rolls it back tells of it in its log
-        async with self.connect(lock_timeout=lock_timeout, writing=writing) as session:
+        async with self.connect(lock_timeout=lock_timeout, writing=writing, planning=True) as session:
             await session.require(options.objects)
 
     def _is_left_over_to_a_job(self) -> bool:

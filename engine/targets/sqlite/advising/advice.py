@@ -102,7 +102,8 @@ def _checkpoint(condition: Condition, *, after_vacuum: bool) -> Advice:
     if after_vacuum:
         reason = f"{found}; VACUUM empties it, too"
         return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts, covered_by=Operation.VACUUM)
-    reason, gain = f"{found}, more than {size(limit)}", f"about {size(log)} back"
+    reason, back = f"{found}, more than {size(limit)}", log - condition.only_in_log
+    gain = f"about {size(back)} back" if 2 * back > log else ""
     return Advice(operation=operation, level=Level.SOON, reason=reason, gain=gain, facts=facts)
 
 

@@ -48,6 +48,8 @@ class Condition:
     """Whether auto_vacuum is incremental."""
     is_wal: bool = False
     wal_size: int = 0
+    file_size: int | None = None
+    """Of the file itself: what is only in the log so far makes it grow."""
     changed_at: Micros | None = None
     """When the file was last written, as its file system says,"""
     log_changed_at: Micros | None = None
@@ -64,6 +66,11 @@ class Condition:
     @property
     def size(self) -> int:
         return self.pages * self.page_size
+
+    @property
+    def only_in_log(self) -> int:
+        """By how much the file grows when the log is written back."""
+        return 0 if self.file_size is None else max(self.size - self.file_size, 0)
 
     @property
     def free(self) -> int:

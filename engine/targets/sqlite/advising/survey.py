@@ -67,8 +67,8 @@ async def survey(
         leaves, unseen = (
             await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
         )
-    wal_size, *changed = await asyncio.to_thread(
-        lambda: (file_size(path + "-wal"), changed_at(path), log_changed_at(path))
+    wal_size, of_file, *changed = await asyncio.to_thread(
+        lambda: (file_size(path + "-wal"), file_size(path), changed_at(path), log_changed_at(path))
     )
     return Condition(
         pages=pages,
@@ -77,6 +77,7 @@ async def survey(
         gives_pages_back=auto_vacuum == catalog.INCREMENTAL,
         is_wal=journal_mode == "wal",
         wal_size=wal_size,
+        file_size=of_file,
         changed_at=changed[0],
         log_changed_at=changed[1],
         leaves=leaves,

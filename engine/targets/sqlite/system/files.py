@@ -90,6 +90,11 @@ def file_size(path: str) -> int:
         return 0
 
 
+def has_log(path: str) -> bool:
+    """Whether there is a write-ahead log with something in it, and with its index: whoever only reads adds nothing."""
+    return file_size(path + "-wal") > 0 and file_size(path + "-shm") > 0
+
+
 def last_change(path: str) -> tuple[int, int]:
     """What is another when somebody has written the database, or its log. Raises TargetUnavailableError."""
     return status_of(path).st_mtime_ns, file_size(path + "-wal")

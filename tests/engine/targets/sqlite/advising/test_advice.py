@@ -234,6 +234,14 @@ def test_a_long_log_is_to_be_written_back(size: int, log: int, level: Level) -> 
     assert of(Operation.CHECKPOINT, condition).level is level
 
 
+@pytest.mark.parametrize(
+    ("file_size", "gain"), [(100 * MB, "about 70.0 MB back"), (90 * MB, "about 60.0 MB back"), (40 * MB, "")]
+)
+def test_of_a_log_comes_back_what_does_not_make_the_file_grow(file_size: int, gain: str) -> None:
+    condition = Condition(pages=100_000, page_size=1000, is_wal=True, wal_size=70 * MB, file_size=file_size, leaves=())
+    assert of(Operation.CHECKPOINT, condition).gain == gain
+
+
 def test_an_empty_log_is_called_that() -> None:
     condition = Condition(pages=100, page_size=1000, is_wal=True, leaves=())
     assert of(Operation.CHECKPOINT, condition).reason == "the write-ahead log is empty"
