@@ -128,16 +128,22 @@ def target_name(url: str) -> str:
     return plain((unquote(name) if "://" in url else name) or url)
 
 
+USUAL_PORT: Final = 5432
+
+
 def _server_database_name(url: str) -> str:
-    """`shop@db1`, or `shop` where that is on this machine; of a service its name."""
+    """`shop@db1`, or `shop` where that is on this machine, with the port where it is another than usual; of a service
+    its name."""
     try:
         place = urlsplit(url)
+        port = place.port or USUAL_PORT
     except ValueError:  # it names no host: to resolve it says why
         return plain(url.partition("://")[0])
     asked = parse_qs(place.query)
     database, host = unquote(place.path.lstrip("/")), place.hostname
     name = database or asked.get("service", [url])[0]
-    return plain(f"{name}@{host}" if host else name)
+    where = f"@{host}" if host else ""
+    return plain(f"{name}{where}{'' if port == USUAL_PORT else f':{port}'}")
 
 
 def path_of(target: str) -> str:
