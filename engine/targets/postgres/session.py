@@ -36,7 +36,7 @@ from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
 from engine.targets.postgres.planning.scope import grant, without_right
 from engine.targets.postgres.planning.steps import Method, PgStep, Subject
-from engine.targets.postgres.reading import horizon, locks
+from engine.targets.postgres.reading import horizon, locks, snapshots
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, settling, statement
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
@@ -171,6 +171,8 @@ class PostgresSession:
         if not self._planned_tables:
             return ""
         blocking = await locks.holders(self._reader, offer.keeps_out(operation, self._options), self._planned_tables)
+        if not blocking and self._leftovers_before is not None:  # indexes are rebuilt concurrently
+            blocking = await snapshots.older_than(self._reader, self._lock_timeout)
         return f"it would have to wait: {blocking}" if blocking else ""
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:

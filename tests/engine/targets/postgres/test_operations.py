@@ -11,7 +11,7 @@ from engine.jobs import CheckLevel, Operation, Options, Reason, Request, ServerO
 from engine.targets import resolve
 from engine.targets.base import StepContext
 from engine.targets.postgres.planning.plans import FEW
-from tests.engine.targets.postgres.a_session import connected, first_step, plan, run, statuses
+from tests.engine.targets.postgres.a_session import connected, first_step, plan, run, statuses, until
 from tests.postgres_databases import Database
 
 NASTY = (
@@ -496,6 +496,30 @@ async def test_a_plan_says_who_would_be_waited_for(
             assert [warning for warning in planned.warnings if warning.startswith("it would")] == (
                 [f"{expected} on public.item"] if operation in in_the_way_of else []
             )
+
+
+OLD_SNAPSHOT = (
+    "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND state = 'idle in transaction'"
+    " AND datname = current_database() AND xact_start < clock_timestamp() - '0.1s'::interval"
+)
+
+
+async def test_a_plan_to_rebuild_concurrently_says_whose_snapshot_would_be_waited_for(database: Database) -> None:
+    database(*ITEMS)
+    snapshot = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+    with database.session(snapshot, "SELECT 1") as session, database.session("SELECT 1"):
+        await until(database, OLD_SNAPSHOT)
+        warnings = {}
+        for offline in (False, True):
+            options = Options(lock_timeout=0.1, server=ServerOptions(offline=offline), confirmed=True)
+            request = Request(target=database.url, operations=(Operation.REINDEX,), options=options)
+            warnings[offline] = (await look.plan(request)).operations[0].warnings
+        pid = session.info.backend_pid
+    assert [warning.partition(" for ")[0] for warning in warnings[False]] == [
+        f"it would have to wait: pid {pid} (somebody, postgres, idle in transaction"
+    ]
+    assert "After 0.1 s of waiting a new one is dropped again" in warnings[False][0]
+    assert warnings[True] == ()
 
 
 async def test_who_may_not_see_other_sessions_is_told_their_numbers_all_the_same(database: Database) -> None:
