@@ -72,8 +72,11 @@ def test_what_locks_everybody_out_needs_a_yes(dbtend: CommandLine, shop: Databas
     assert "--yes" in result.err
     assert "run asks first, or give --yes" in dbtend("plan", shop.url, "--op", "vacuum-full").out
     assert dbtend("run", shop.url, "--op", "vacuum-full", "--object", "item", "--yes").code == 0
+    again = dbtend("retry", "1")
+    assert (again.code, again.out) == (2, "")
+    assert again.err == result.err
+    assert dbtend("retry", "1", "--yes").code == 0
     assert dbtend("run", shop.url, "--op", "reindex", "--offline").code == 2
-    assert dbtend("retry", "1").code == 0
 
 
 def test_options_are_stored_shown_and_refused_where_they_mean_nothing(

@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.values import frozen
 from tui.commands import values
-from tui.commands.server_options import add_server_options
+from tui.commands.server_options import add_server_options, yes_option
 
 TARGET_HELP: Final = "TARGET: a path, postgresql://..., service=NAME, or a name from the config file."
 
@@ -149,6 +149,7 @@ def _history_options(parser: argparse.ArgumentParser) -> None:
 
 def _retry_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--failed", action="store_true", help="only the operations that did not complete")
+    yes_option(parser)
     _execution_options(parser)
     _json_option(parser)
 

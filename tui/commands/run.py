@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from engine import Engine, OnDuplicate, ParentJob, Request, look
+from engine import Engine, OnDuplicate, ParentJob, Request, Status, look
 from engine.clock import now
 from engine.errors import StoreError, UsageError
 from tui import json_form
@@ -38,18 +39,26 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def retry(args: argparse.Namespace, settings: Settings) -> int:
     job = values.parent_id(one_job(args))
     existing_store(settings.store, job)
-    target = asyncio.run(_target_of(settings, job))
-    ask_for_missing([target])
+    earlier = asyncio.run(_job(settings, job))
+    ask_for_missing([earlier.target])
+    confirmed([_once_more(earlier, args)])
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         return [await engine.retry(job, only_incomplete=args.failed)]
 
-    return _carried_out(submit, [target], args, settings)
+    return _carried_out(submit, [earlier.target], args, settings)
 
 
-async def _target_of(settings: Settings, job: int) -> str:
+async def _job(settings: Settings, job: int) -> ParentJob:
     async with settings.engine() as engine:
-        return (await engine.job(job)).target
+        return await engine.job(job)
+
+
+def _once_more(earlier: ParentJob, args: argparse.Namespace) -> Request:
+    """What is to be repeated, which a yes that was said to it before does not cover."""
+    again = [child for child in earlier.children if not (args.failed and child.status is Status.COMPLETED)]
+    options = replace(earlier.request.options, confirmed=bool(args.confirmed))
+    return replace(earlier.request, operations=tuple(child.operation for child in again), options=options)
 
 
 def run_requests(store: Path, asked: Sequence[Request], *, as_json: bool = False) -> int:

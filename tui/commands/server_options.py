@@ -56,6 +56,10 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         "--yield-after", type=values.seconds, metavar="SECONDS",
         help="end a step behind which others have waited for so long: it comes again after the others, 3 times at most",
     )  # fmt: skip
+    yes_option(group)
+
+
+def yes_option(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--yes", dest="confirmed", action="store_true", default=None,
         help="yes to operations that lock everybody out, so that nothing is asked",
