@@ -101,6 +101,12 @@ class TargetUnavailableError(TargetError):
     reason = Reason.REFUSED
 
 
+class TargetDamagedError(TargetUnavailableError):
+    """It is so damaged that it cannot even be looked at. A check says that of it, and nothing else can be done."""
+
+    reason = Reason.OPERATION_ERROR
+
+
 class PasswordNeededError(TargetUnavailableError):
     """Its server asks for a password, and the one that a person would have to type is missing or wrong."""
 

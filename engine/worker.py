@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from engine.errors import StoreError, TargetError, UsageError
+from engine.errors import StoreError, TargetDamagedError, TargetError, UsageError
 from engine.estimates import with_past
 from engine.execution import Claim, Outcome
 from engine.jobs import Facts, LogLevel, OnFailure, Operation, Options, Reason, Status, findings_in_words, part_named
@@ -90,6 +90,10 @@ class DatabaseMaintenanceWorker:
                 return lost(claim, str(error))
             # What the request names may be gone by now.
             reason = error.reason if isinstance(error, TargetError) else Reason.INVALID
+            if operation is Operation.CHECK and isinstance(error, TargetDamagedError):
+                reporter.log(LogLevel.ERROR, error.why)
+                found = _found(error, options)
+                return Outcome(status=Status.FAILED, reason=reason, error=f"{error.what}: {error.why}", after=found)
             return Outcome(status=Status.FAILED, reason=reason, error=str(error))
         except _CancelledBeforehandError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
@@ -107,6 +111,18 @@ class DatabaseMaintenanceWorker:
 def mark_of(store: Path) -> str:
     """A short word for a store on this machine, which no other store has."""
     return hashlib.sha256(f"{socket.gethostname()}:{store.resolve()}".encode()).hexdigest()[:8]
+
+
+def _found(error: TargetDamagedError, options: Options) -> Facts:
+    """What a check has found that got no further than this."""
+    return {
+        "findings": 1,
+        "damaged_indexes": (),
+        "damage": error.why,
+        "remedy": f"{error.hint[:1].upper()}{error.hint[1:]}. Then check again.",
+        "level": options.check_level,
+        "complete": False,
+    }
 
 
 class _CancelledBeforehandError(Exception):

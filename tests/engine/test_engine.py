@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Change, Engine, JobId, OnDuplicate, OnFailure, Operation, Options, Reason, Request, Status
-from engine.errors import DuplicateRequestError, JobNotFoundError, TargetError, TargetRefusedError, UsageError
+from engine.errors import (
+    DuplicateRequestError,
+    JobNotFoundError,
+    TargetDamagedError,
+    TargetError,
+    TargetRefusedError,
+    UsageError,
+)
 from tests.building import ALL_FOUR, SQLITE_OPERATIONS
 from tests.sqlite_files import (
     AUTOMATIC_INDEX,
@@ -309,3 +316,19 @@ async def test_a_locked_database_whose_name_is_no_utf8_fails_in_words(engine: En
         (submitted,) = await engine.submit([request(path, Operation.VACUUM, lock_timeout=0.05)])
         (parent,) = await engine.wait([submitted.id])
     assert (parent.status, parent.children[0].reason) == (Status.FAILED, Reason.TARGET_BUSY)
+
+
+async def test_a_check_of_what_cannot_even_be_looked_at_has_found_that(engine: Engine, sales: Path) -> None:
+    with sales.open("r+b") as file:
+        file.truncate(sales.stat().st_size // 2)
+    (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.CHECK,))])
+    (done,) = await engine.wait([job.id])
+    (child,) = done.children
+    assert (child.status, child.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
+    assert child.after is not None
+    assert (child.after["findings"], child.after["complete"]) == (1, False)
+    assert str(child.after["damage"]).startswith("it is so damaged that it cannot be looked at: ")
+    assert str(child.after["remedy"]).startswith("Restore a backup, ")
+    assert [line.message for line in child.log] == [child.after["damage"]]
+    with pytest.raises(TargetDamagedError):
+        await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine.errors import TargetRefusedError, TargetUnavailableError, UsageError
+from engine.errors import TargetDamagedError, TargetRefusedError, TargetUnavailableError, UsageError
 from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options, Request
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_nothing_beside, opening_error
@@ -182,8 +182,12 @@ class SqliteTarget:
     async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
         if not options.objects and await asyncio.to_thread(self._is_left_over_to_a_job):
             return  # the job that rolls it back tells of it in its log
-        async with self.connect(lock_timeout=lock_timeout, writing=writing, planning=True) as session:
-            await session.require(options.objects)
+        try:
+            async with self.connect(lock_timeout=lock_timeout, writing=writing, planning=True) as session:
+                await session.require(options.objects)
+        except TargetDamagedError:
+            if writing:
+                raise  # what only looks tells of it
 
     def _is_left_over_to_a_job(self) -> bool:
         """Whether an earlier crash left something that a job can roll back."""

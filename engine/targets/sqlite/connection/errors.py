@@ -6,7 +6,13 @@ import re
 import sqlite3
 from typing import Final
 
-from engine.errors import TargetBusyError, TargetError, TargetRefusedError, TargetUnavailableError
+from engine.errors import (
+    TargetBusyError,
+    TargetDamagedError,
+    TargetError,
+    TargetRefusedError,
+    TargetUnavailableError,
+)
 
 _SENTENCES: Final = {
     "SQLITE_READONLY_DIRECTORY": "the journal cannot be created: no write access to the directory of the file",
@@ -93,13 +99,23 @@ def opening_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: 
         return TargetBusyError(path, explain(error, lock_timeout, in_use))
     if _primary_code(error) == sqlite3.SQLITE_READONLY:
         return TargetRefusedError(path, explain(error, lock_timeout))
+    if is_damage(error):
+        return _damaged(path, error)
     return TargetUnavailableError(path, explain(error, lock_timeout))
 
 
 def reading_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> TargetError:
     """The error of a database that is open and could not be inspected."""
+    if is_damage(error):
+        return _damaged(path, error)
     kind = TargetBusyError if is_busy(error) else TargetError
     return kind(path, explain(error, lock_timeout, in_use))
+
+
+def _damaged(path: str, error: sqlite3.Error) -> TargetDamagedError:
+    said = str(error).removesuffix(" ()")  # SQLite names nothing
+    hint = "restore a backup, or save what can be read with sqlite3 and its .recover"
+    return TargetDamagedError(path, f"it is so damaged that it cannot be looked at: {said}", hint)
 
 
 def _primary_code(error: sqlite3.Error) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import TargetBusyError, TargetError, TargetRefusedError, TargetUnavailableError
+from engine.errors import TargetBusyError, TargetDamagedError, TargetRefusedError
 from engine.targets.sqlite.connection.errors import (
     explain,
     is_busy,
@@ -79,8 +79,9 @@ def test_damage_quotes_what_sqlite_found(path: Path) -> None:
     error = error_of(path, "SELECT * FROM item NOT INDEXED")
     assert is_damage(error)
     assert explain(error, 1).startswith("the database is damaged (database disk image is malformed).")
-    assert isinstance(opening_error("a.db", error, 1), TargetUnavailableError)
-    assert type(reading_error("a.db", error, 1)) is TargetError
+    for found in (opening_error("a.db", error, 1), reading_error("a.db", error, 1)):
+        assert isinstance(found, TargetDamagedError)
+        assert found.why == "it is so damaged that it cannot be looked at: database disk image is malformed"
 
 
 def test_duplicate_keys_name_the_column(path: Path) -> None:

@@ -153,9 +153,9 @@ def _no_utf8_in_a_name(path: Path) -> None:
         (_impossible_page_size, "not a SQLite database, or it is encrypted"),
         (_future_read_version, "not a SQLite database, or it is encrypted"),
         (_future_schema_format, "unsupported file format"),
-        (_cut_in_the_header, "the database is damaged"),
-        (_broken_schema, "the database is damaged (malformed database schema (item)"),
-        (_nul_in_a_name, "the database is damaged (malformed database schema (my)"),
+        (_cut_in_the_header, "it is so damaged that it cannot be looked at"),
+        (_broken_schema, "it is so damaged that it cannot be looked at: malformed database schema (item)"),
+        (_nul_in_a_name, "it is so damaged that it cannot be looked at: malformed database schema (my)"),
         (_no_utf8_in_a_name, r"malformed database schema (my\xffindex) (a name in it is not valid UTF-8)"),
     ],
 )
