@@ -19,6 +19,7 @@ from engine.targets.sqlite.planning.steps import WRITING, Method, SqliteStep
 from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
+from engine.targets.sqlite.reading.copied_schema import cannot_be_made
 from engine.targets.sqlite.reading.shape import named_indexes
 from engine.targets.sqlite.reading.virtual import FULL_TEXT, made_with
 from engine.targets.sqlite.system import copying
@@ -124,7 +125,7 @@ async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str])
 
 
 async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> OperationPlan:
-    refused = await _lost(reader) or await _missing_collations(reader)
+    refused = await _cannot_be_copied(reader)
     if refused is not None:
         return OperationPlan(operation=Operation.VACUUM, refused=refused)
     full_text = made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES))
@@ -175,7 +176,7 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
 async def _backup(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
     today = datetime.now(UTC).date()
     destination = await asyncio.to_thread(copying.destination, reader.path, options.backup_to, today)
-    problem = await _lost(reader) or await _missing_collations(reader)
+    problem = await _cannot_be_copied(reader)
     if problem := problem or await asyncio.to_thread(copying.problem_with, destination):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
     steps = backup_plan.backup_steps(
@@ -186,6 +187,10 @@ async def _backup(reader: Reader, summary: Summary, options: Options) -> Operati
         tables=await reader.tables(counting=False),
     )
     return _of(Operation.BACKUP, steps)
+
+
+async def _cannot_be_copied(reader: Reader) -> str | None:
+    return await _lost(reader) or await _missing_collations(reader) or await _missing_functions(reader)
 
 
 async def _lost(reader: Reader) -> str | None:
@@ -202,6 +207,12 @@ async def _missing_collations(reader: Reader) -> str | None:
         if await reader.problem_with(f"SELECT '' = '' COLLATE {quote(collation)}") is not None
     }
     return preflight.missing_collations([(index, collation) for index, collation in used if collation in missing])
+
+
+async def _missing_functions(reader: Reader) -> str | None:
+    """Why tables or indexes of a copy could not be made here."""
+    schema = await reader.rows(catalog.COPIED_SCHEMA)
+    return preflight.missing_code(await asyncio.to_thread(cannot_be_made, schema))
 
 
 async def _certain_to_fail(reader: Reader, whole: str, steps: Sequence[SqliteStep]) -> tuple[str, ...]:

@@ -49,6 +49,17 @@ def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
     return f"it needs a collation that only its application has: {details}. Only the application can maintain it"
 
 
+def missing_code(found: Iterable[tuple[str, str]]) -> str | None:
+    """`found`: tables and indexes, each with what SQLite does not know here."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in found:
+        reasons.setdefault(why, []).append(name)
+    details = "; ".join(f"{why} (for {listed(names)})" for why, names in reasons.items())
+    return (
+        f"it needs what only its application has: {details}. Only the application can maintain it" if details else None
+    )
+
+
 def certain_to_fail(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """`problems`: tables or indexes, each with why SQLite does not know how to work on it."""
     reasons: dict[str, list[str]] = {}

@@ -82,6 +82,11 @@ WHERE t.type = 'table' AND t.rootpage > 0 GROUP BY t.name
 """
 
 # Which of them are there SQLite does not say: its list also has those that it only read of in the schema.
+COPIED_SCHEMA: Final = """
+SELECT tbl_name, name, sql FROM sqlite_schema WHERE type IN ('table', 'index') AND rootpage > 0 AND sql IS NOT NULL
+ORDER BY type = 'index'
+"""
+
 INDEX_COLLATIONS: Final = """
 SELECT DISTINCT i.name, x.coll FROM sqlite_schema AS i, pragma_index_xinfo(i.name, 'main') AS x
 WHERE i.type = 'index' AND x.coll IS NOT NULL

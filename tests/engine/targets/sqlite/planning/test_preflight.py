@@ -17,7 +17,7 @@ from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.sqlite import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
-from tests.engine.targets.sqlite.a_session import execute, run, statuses
+from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.sqlite_files import content, files_beside, make_database, rename_in_schema, transaction
 
 
@@ -281,3 +281,37 @@ async def test_a_crash_that_cannot_be_rolled_back_is_named_and_not_called_damage
         TargetRefusedError, match="an earlier crash has to be rolled back first, which needs write access"
     ):
         await resolve(str(crashed)).preflight(lock_timeout=1, writing=False)
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"),
+    [
+        ("CREATE TABLE t(a, b); CREATE INDEX i ON t(own(b))", "i"),
+        ("CREATE TABLE t(a, b); CREATE INDEX i ON t(a) WHERE own(b) > 0", "i"),
+        ("CREATE TABLE t(a, b, c AS (own(b)))", "t"),
+        ("CREATE TABLE t(a, b CHECK (own(b) > 0))", "t"),
+    ],
+)
+async def test_what_vacuum_cannot_make_anew_is_known_beforehand(tmp_path: Path, schema: str, name: str) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.create_function("own", 1, lambda _: 1, deterministic=True)
+        db.executescript(schema)
+    why = f"it needs what only its application has: no such function: own (for {name})."
+    for operation in Operation.VACUUM, Operation.BACKUP:
+        assert (await plan(path, operation)).refused == f"{why} Only the application can maintain it"
+    with closing(sqlite3.connect(path)) as db, pytest.raises(sqlite3.OperationalError, match="no such function: own"):
+        db.execute("VACUUM")
+
+
+async def test_a_function_that_is_called_only_later_keeps_no_copy_from_being_made(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.create_function("own", 1, lambda _: 1, deterministic=True)
+        db.executescript(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, b DEFAULT (own(1)));"
+            "CREATE VIEW v AS SELECT own(b) FROM t;"
+            "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT own(1); END"
+        )
+    for operation in Operation.VACUUM, Operation.BACKUP:
+        assert (await plan(path, operation)).steps

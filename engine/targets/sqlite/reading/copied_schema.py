@@ -1,0 +1,45 @@
+"""What of a schema cannot be made anew here, as VACUUM does it before it copies: tried on empty databases."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from typing import Final
+
+from engine.targets.sqlite.connection.errors import is_missing_code
+
+_MOST_OPCODES: Final = 1_000_000
+"""A statement that goes on for longer is no plain CREATE: a hostile schema may hold any query."""
+_MAY_CALL: Final = re.compile(r"\b(check|as|where)\b|\(.*\(", re.IGNORECASE | re.DOTALL)
+"""Of a table a constraint or a generated column, of an index an expression: all else calls nothing when it is made."""
+
+
+def cannot_be_made(schema: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
+    """Those that need a function, or other code, that only their application has, each with what SQLite says.
+
+    `schema`: tables, and then indexes, with the table of each, and its SQL.
+    """
+    by_table: dict[str, list[tuple[str, str]]] = {}
+    for table, name, sql in schema:
+        by_table.setdefault(table, []).append((name, sql))
+    return [
+        problem
+        for statements in by_table.values()
+        if any(_MAY_CALL.search(sql) for _, sql in statements)
+        for problem in _problems(statements)
+    ]
+
+
+def _problems(statements: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    # For each table another: to make one takes the longer the more there are.
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
+        scratch.execute("PRAGMA trusted_schema = OFF")
+        scratch.set_progress_handler(lambda: 1, _MOST_OPCODES)
+        for name, sql in statements:
+            try:
+                scratch.execute(sql)
+            except (sqlite3.Error, ValueError, UnicodeError) as error:
+                if isinstance(error, sqlite3.Error) and is_missing_code(error):
+                    yield name, str(error)
