@@ -170,7 +170,19 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
         and not await _why_whole(reader, options),
         keys=dict(await reader.rows(catalog.FOREIGN_KEYS)),
     )
-    return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1)
+    warnings = () if options.objects else await _not_looked_at(reader)
+    return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1, warnings=warnings)
+
+
+async def _not_looked_at(reader: Reader) -> tuple[str, ...]:
+    """A sentence for each virtual table that only its application can read: SQLite passes over it in silence."""
+    names = [name for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)]
+    problems = [(name, await reader.problem_with(f"SELECT 1 FROM main.{quote(name)}")) for name in names]
+    return tuple(
+        f"{name} is not looked at: {problem}, which only its application has"
+        for name, problem in problems
+        if problem is not None and problem.startswith("no such module")
+    )
 
 
 async def _backup(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
