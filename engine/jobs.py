@@ -468,6 +468,11 @@ def is_cancelling(job: ChildJob | ParentJob) -> bool:
     return bool(not_over) and all(map(is_cancelling, not_over))
 
 
+def never_began(child: ChildJob) -> bool:
+    """Whether it was cancelled before any process ran it."""
+    return child.status is Status.CANCELLED and not child.attempt and not child.error
+
+
 def run_duration(job: ChildJob | ParentJob, now: Micros) -> float | None:
     """Seconds that a job has run, up to `now` while it is not over; None before it starts."""
     if job.started_at is None:
