@@ -38,6 +38,7 @@ async def plan(
     reader: Reader, summary: Summary, operation: Operation, options: Options, *, shared: bool = False
 ) -> OperationPlan:
     """See `Session.plan`. `shared`: there are others who cannot write while a check reads."""
+    options = replace(options, objects=options.objects_of(operation))
     chosen = tuning(
         operation,
         used_bytes=summary.used,
