@@ -24,7 +24,7 @@ from engine.targets.sqlite.reading.virtual import FULL_TEXT, made_with
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
-from engine.targets.sqlite.system.space import least_free, shortfalls
+from engine.targets.sqlite.system.space import largest_shortfalls, least_free, shortfalls
 from engine.targets.sqlite.system.unfinished import directory_for
 
 if TYPE_CHECKING:
@@ -238,7 +238,8 @@ def _with_settings(plan: OperationPlan, chosen: Tuning) -> OperationPlan:
 
 def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
     """The plan, refused where the disk has no room for it; with `force` that is a warning."""
-    problems = [problem for step in plan.steps for problem in space_problems(step)]
+    needs = (step.needs for step in plan.steps if isinstance(step, SqliteStep))
+    problems = largest_shortfalls(needs)  # of steps that take their space one after another
     plan = replace(plan, steps=tuple(map(_with_free_space, plan.steps)))
     if not problems:
         return plan
