@@ -62,7 +62,7 @@ def vacuum_steps(
             method=Method.TRANSACTION,
             object=name,
             command=command,
-            reason="VACUUM changes the rowids that this full-text index goes by",
+            reason="rebuilt afterwards, because VACUUM changes the rowids that this full-text index goes by",
             lock=lock,
             completes_previous=True,
             if_undone=f"searches in {name} are wrong until {command} has run",
