@@ -62,7 +62,9 @@ async def _planned(
         case Operation.ANALYZE:
             tables = await reader.tables(options.objects, counting=False)  # which would take a tenth of the time
             whole = await _why_whole(reader, options)
-            steps = plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit, whole=whole)
+            steps = plans.analyze_steps(
+                tables, wal=wal, limit=options.analysis_limit, objects=options.objects, whole=whole
+            )
             return replace(_of(operation, steps), warnings=await _certain_to_fail(reader, "ANALYZE main", steps))
         case Operation.REINDEX:
             tables = await reader.tables()
