@@ -294,7 +294,7 @@ def _asked_for(table: Table, asked: Collection[str]) -> str:
 
 
 def _statistics(table: Table) -> str:
-    known = (
-        "no statistics yet" if table.known_rows is None else f"statistics from when it had {table.known_rows:,} rows"
-    )
-    return f"{counted(len(table.indexes), 'index')}, {known}"
+    rows = table.known_rows
+    known = "no statistics yet" if rows is None else f"statistics from when it had {counted(rows, 'row')}"
+    indexes = counted(len(table.indexes), "index") if table.indexes else "no indexes"
+    return f"{indexes}, {known}"
