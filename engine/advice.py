@@ -120,9 +120,8 @@ def worst(advice: Sequence[Advice]) -> Level:
 def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
     """What of a request the advice calls for, in the order of the advice; None where that is nothing.
 
-    An index that is damaged is rebuilt alone, and a check in the same request looks at its table only: that of the
-    whole database stays due. But a request names objects for all its operations: where another operation needs
-    objects of its own, all are rebuilt.
+    An index that is damaged is rebuilt alone, and a check in the same request looks at its table only, where nothing
+    else is to be done: that of the whole database stays due.
     """
     wanted = [one for one in advice if one.operation in request.operations and _is_called_for(one, request)]
     if not wanted:
@@ -130,10 +129,11 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
     covered = {operation for one in wanted for operation in one.covers}
     wanted = [one for one in wanted if one.operation not in covered]
     operations, options = [one.operation for one in wanted], request.options
-    if len(wanted) == 1 and not options.objects:
-        options = replace(options, objects=wanted[0].objects)
-    if not options.objects and not _OF_WHATEVER_OBJECTS & set(operations):
+    if not options.objects and _share_objects(wanted):
         options = replace(options, objects=tuple(name for one in wanted for name in one.objects))
+    elif not options.objects:
+        rebuild = [one.objects for one in wanted if one.operation is Operation.REINDEX]
+        options = replace(options, rebuild=rebuild[0] if rebuild else ())
     if options.check is None:
         options = replace(options, check=next((one.check for one in wanted if one.check), None))
     if options.verify and Operation.CHECK in operations:  # the check that is due is one of those around the others
@@ -142,6 +142,14 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
         else:
             operations.remove(Operation.CHECK)
     return replace(request, operations=tuple(operations), options=options)
+
+
+def _share_objects(wanted: Sequence[Advice]) -> bool:
+    """Whether what one needs an operation for is nothing to the others: a request names objects for all of them."""
+    if len(wanted) == 1:
+        return True
+    own = all(one.objects or one.operation is Operation.CHECK for one in wanted)
+    return own and all(one.operation not in _OF_WHATEVER_OBJECTS for one in wanted)
 
 
 def _is_called_for(one: Advice, request: Request) -> bool:

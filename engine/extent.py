@@ -13,4 +13,4 @@ def extent(operation: Operation, options: Options) -> tuple[object, ...]:
         case Operation.ANALYZE:
             return options.objects, options.server, options.analysis_limit
         case _:
-            return options.objects, options.server
+            return options.objects_of(operation), options.server

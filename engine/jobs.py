@@ -252,6 +252,8 @@ class Options:
     """How many objects at once inside one operation, where it can; None leaves that to the engine."""
     objects: tuple[str, ...] = ()
     """The tables and indexes that the operations which go object by object are for; none: all."""
+    rebuild: tuple[str, ...] = ()
+    """The indexes that REINDEX is for, where the other operations are for other objects; none: as `objects` says."""
     analysis_limit: int | None = None
     """Rows of each index that ANALYZE looks at; None: all of them."""
     check: CheckLevel | None = None
@@ -265,6 +267,10 @@ class Options:
     @property
     def check_level(self) -> CheckLevel:
         return self.check or (CheckLevel.QUICK if self.verify else CheckLevel.FULL)
+
+    def objects_of(self, operation: Operation) -> tuple[str, ...]:
+        """The tables and indexes that an operation is for; none: all."""
+        return (operation is Operation.REINDEX and self.rebuild) or self.objects
 
 
 AS_USUAL: Final = Options()
@@ -466,6 +472,11 @@ def is_cancelling(job: ChildJob | ParentJob) -> bool:
         return job.cancel_requested_at is not None and not job.status.is_final
     not_over = [child for child in job.children if not child.status.is_final]
     return bool(not_over) and all(map(is_cancelling, not_over))
+
+
+def never_began(child: ChildJob) -> bool:
+    """Whether it was cancelled before any process ran it."""
+    return child.status is Status.CANCELLED and not child.attempt and not child.error
 
 
 def run_duration(job: ChildJob | ParentJob, now: Micros) -> float | None:

@@ -145,7 +145,7 @@ def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Itera
 
 
 def _rebuilds(job: ParentJob, reindex: ChildJob, name: str) -> bool:
-    if reindex.status is Status.COMPLETED and not job.request.options.objects:
+    if reindex.status is Status.COMPLETED and not job.request.options.objects_of(reindex.operation):
         return True
     return any(step.object == name and step.status is Status.COMPLETED for step in reindex.steps)
 

@@ -77,6 +77,7 @@ def _validate_objects(request: Request, target: Target) -> None:
         hint = f"only {', '.join(target.by_object)} can be done to some tables or indexes"
         raise UsageError(f"operation {whole[0]}", "is always for the whole database", hint)
     _distinct("object", objects)
+    _distinct("index", request.options.rebuild)
 
 
 def _validate_backup(request: Request) -> None:

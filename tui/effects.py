@@ -174,7 +174,9 @@ def _checkpoint(child: ChildJob) -> Phrases:
 
 
 def _incremental_vacuum(child: ChildJob) -> Phrases:
-    pages, back = _less(child, "pages"), _less(child, "size")
+    pages, back = number(child.after, "freed_pages"), _less(child, "size")
+    if pages is None:  # older ones did not tell
+        pages = _less(child, "free_pages")
     freed = f"{counted(int(pages), 'page')} freed" if pages is not None else ""
     said = _shorter_and_shorter(freed, f"{size(back)} back" if back else "")
     return (*said, f"{pages:,.0f} freed") if pages is not None else said

@@ -159,6 +159,7 @@ def _options(options: Options) -> Json:
         "check": options.check and options.check.value,
         "jobs": options.jobs,
         "objects": list(options.objects),
+        "rebuild": list(options.rebuild),
         "analysis_limit": options.analysis_limit,
         "backup_to": options.backup_to,
         "confirmed": options.confirmed,

@@ -195,7 +195,8 @@ class TargetBoard:
             return None
         whole = self.request()
         if whole is not None and operation in whole.operations:
-            return replace(whole, operations=(operation,))
+            options = replace(whole.options, objects=whole.options.objects_of(operation), rebuild=())
+            return replace(whole, operations=(operation,), options=options)
         options = self.state.entry.options
         if operation is Operation.CHECK:
             options = replace(options, check=self.check_level)

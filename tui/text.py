@@ -167,6 +167,8 @@ def options_in_words(options: Options) -> list[str]:
         said.append(f"{options.jobs} at once")
     if options.objects:
         said.append(f"only {' and '.join(options.objects)}")
+    if options.rebuild:
+        said.append(f"reindex only {' and '.join(options.rebuild)}")
     if options.analysis_limit is not None:
         said.append(f"analysis limit {counted(options.analysis_limit, 'row')}")
     if options.backup_to is not None:

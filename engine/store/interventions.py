@@ -8,6 +8,7 @@ from engine.errors import JobNotFoundError
 from engine.jobs import JobId, Micros, Reason, Status
 from engine.store.settling import (
     BACK_TO_PENDING,
+    NOBODY_LOOKED,
     end_pending,
     keep_attempt,
     settle_parent,
@@ -34,7 +35,6 @@ SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
 """
 
-NOBODY_LOOKED = "its process died, and nobody has looked at the database since"
 SO_DID_THE_ONE_THAT_LOOKED = "and so did the one that looked at the database after it"
 LOOKING_FAILED = f"its process died before it could stop, {SO_DID_THE_ONE_THAT_LOOKED}"
 

@@ -11,6 +11,15 @@ BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, 
     fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waited = 0"""
 
 
+NOBODY_LOOKED = "its process died, and nobody has looked at the database since"
+HANDED_BACK = "it was handed back at a shutdown, and has not run since"
+LAST_ATTEMPT_LEFT = f"""(
+    SELECT CASE a.reason WHEN 'owner_lost' THEN '{NOBODY_LOOKED}' WHEN 'shutdown' THEN '{HANDED_BACK}' END
+    FROM attempt AS a
+    WHERE a.parent_id = child_job.parent_id AND a.ordinal = child_job.ordinal AND a.attempt = child_job.attempt)"""
+"""What is to be told of a child that ends while it waits to run again."""
+
+
 def storable(text: str | None) -> str | None:
     """Text as SQLite can keep it: a file name or a message may hold bytes that are no UTF-8."""
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()
@@ -36,13 +45,13 @@ def end_pending(
     at: Micros,
     ordinal: int | None = None,
 ) -> None:
-    """End the pending children of a parent, or the one at `ordinal`, without their having run.
+    """End the pending children of a parent, or the one at `ordinal`, without running them, or running them again.
 
-    Not those that did run, and whose database is to be looked after.
+    Not those whose database is to be looked after.
     """
     connection.execute(
-        "UPDATE child_job SET status = ?1, reason = ?2, finished_at = max(?3, changed_at),"
-        " changed_at = max(?3, changed_at)"
+        f"UPDATE child_job SET status = ?1, reason = ?2, error = {LAST_ATTEMPT_LEFT},"
+        " finished_at = max(?3, changed_at), changed_at = max(?3, changed_at)"
         " WHERE parent_id = ?4 AND ordinal = coalesce(?5, ordinal) AND status = 'pending' AND recovering = 0",
         (status, reason, at, parent_id, ordinal),
     )

@@ -12,7 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from engine.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, JobId, Reason, Status, may_follow, parent_status
-from engine.store.interventions import NOBODY_LOOKED, SO_DID_THE_ONE_THAT_LOOKED
+from engine.store.interventions import SO_DID_THE_ONE_THAT_LOOKED
+from engine.store.settling import NOBODY_LOOKED
 from tests.chaos.trace import Line, What
 from tests.sqlite_files import content, integrity
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,10 +52,9 @@ def test_what_another_operation_covers_runs_where_that_one_does_not() -> None:
     assert alone.operations == (Operation.CHECKPOINT,)
 
 
-def test_only_damaged_indexes_are_rebuilt() -> None:
+def test_only_damaged_indexes_are_rebuilt_and_only_their_tables_checked() -> None:
     given_advice = [
         advice(Operation.REINDEX, Level.NOW, objects=("by price",)),
-        advice(Operation.VACUUM),
         advice(Operation.CHECK, check=CheckLevel.FULL),
     ]
     request = needed(EVERYTHING, given_advice)
@@ -63,12 +63,15 @@ def test_only_damaged_indexes_are_rebuilt() -> None:
     assert request.options.check is CheckLevel.FULL
 
 
-def test_all_indexes_are_rebuilt_where_another_operation_has_objects_of_its_own() -> None:
-    given_advice = [advice(Operation.REINDEX, Level.NOW, objects=("by price",)), advice(Operation.ANALYZE)]
+@pytest.mark.parametrize("other", [Operation.VACUUM, Operation.ANALYZE, Operation.FTS_OPTIMIZE])
+def test_only_damaged_indexes_are_rebuilt_where_others_are_for_the_whole_database(other: Operation) -> None:
+    given_advice = [advice(Operation.REINDEX, Level.NOW, objects=("by price",)), advice(other)]
     request = needed(EVERYTHING, given_advice)
     assert request is not None
-    assert request.operations == (Operation.REINDEX, Operation.ANALYZE)
-    assert request.options.objects == ()
+    assert request.operations == (Operation.REINDEX, other)
+    assert (request.options.objects, request.options.rebuild) == ((), ("by price",))
+    assert request.options.objects_of(Operation.REINDEX) == ("by price",)
+    assert request.options.objects_of(other) == ()
 
 
 def test_options_that_were_asked_for_stay() -> None:

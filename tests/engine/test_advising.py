@@ -77,6 +77,26 @@ async def test_a_damaged_index_is_found_rebuilt_and_found_sound(engine: Engine, 
     assert (await of(engine, sales, Operation.CHECK)).level is Level.NONE
 
 
+async def test_a_damaged_index_is_rebuilt_alone_where_the_whole_database_is_analyzed(
+    engine: Engine, sales: Path
+) -> None:
+    with closing(sqlite3.connect(sales)) as connection:
+        connection.execute("CREATE INDEX other ON item (note)")
+    remove_index_entries(sales, "order")
+    await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
+    everything = Request(target=str(sales), operations=(Operation.REINDEX, Operation.ANALYZE))
+    request = needed(everything, await engine.advise(str(sales)))
+    assert request is not None
+    assert request.operations == everything.operations
+    done = await carried_out(engine, request)
+    assert done.status is Status.COMPLETED
+    reindex, analyze = done.children
+    assert [step.object for step in reindex.steps] == ["order"]
+    assert [step.object for step in analyze.steps] != ["order"]
+    found = await of(engine, sales, Operation.REINDEX)
+    assert found.reason.startswith("the last check found 1 index damaged, rebuilt since: order")
+
+
 async def test_a_quick_check_says_nothing_of_indexes(engine: Engine, sales: Path) -> None:
     with closing(sqlite3.connect(sales, isolation_level=None)) as db:
         # As many entries as rows, so that counting them tells nothing.

@@ -40,6 +40,7 @@ def sales(tmp_path: Path) -> Path:
         ((VACUUM,), {"objects": ("item",)}, "operation vacuum: is always for the whole database"),
         ((ANALYZE, Operation.OPTIMIZE), {"objects": ("item",)}, "operation optimize: is always for the whole"),
         ((ANALYZE,), {"objects": ("item", "item")}, "object item: is named twice"),
+        ((Operation.REINDEX,), {"rebuild": ("by price", "by price")}, "index by price: is named twice"),
         ((VACUUM,), {"backup_to": "/backups"}, "no backup was asked for"),
         ((BACKUP,), {"backup_to": "backups"}, "is no absolute path"),
         ((BACKUP,), {"backup_to": ""}, "is no absolute path"),

@@ -131,6 +131,19 @@ def test_cancel_of_what_waits_and_of_what_runs(dbtend: CommandLine, sales: Path)
         assert process.wait(timeout=30) == 130
 
 
+def test_cancel_of_what_lost_its_process_does_not_say_that_it_had_not_begun(dbtend: CommandLine, sales: Path) -> None:
+    with write_locked(sales), dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600") as process:
+        out_line(process)
+        process.kill()
+        process.wait(timeout=30)
+    told = "its process died, and nobody has looked at the database since"
+    assert dbtend("cancel", "1").out == f"#1.1 sales.db vacuum cancelled: {told}\n"
+    for words in (("show", "1"), ("history",)):
+        said = dbtend(*words).out
+        assert "nobody has looked" in said
+        assert "not begun" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

@@ -92,6 +92,7 @@ def test_limits_and_pins_are_told() -> None:
         "check": None,
         "jobs": None,
         "objects": [],
+        "rebuild": [],
         "analysis_limit": None,
         "backup_to": None,
         "confirmed": False,

@@ -99,6 +99,18 @@ def test_each_runs_what_it_needs_itself_until_somebody_chooses(board: TargetBoar
     assert wanted()[1] == (Operation.ANALYZE,)
 
 
+def test_what_only_the_rebuild_is_for_does_not_narrow_another_operation_alone(board: TargetBoard) -> None:
+    board.learn(0, info(Operation.REINDEX, Operation.ANALYZE))
+    reindex, analyze = (*advice(Operation.REINDEX), *advice(Operation.ANALYZE))
+    board.heed(0, (replace(reindex, objects=("by price",)), analyze))
+    both = board.request()
+    assert both is not None
+    assert (both.options.objects, both.options.rebuild) == ((), ("by price",))
+    alone = {operation: board.request_of(operation) for operation in both.operations}
+    found = {operation: request.options.objects for operation, request in alone.items() if request is not None}
+    assert found == {Operation.REINDEX: ("by price",), Operation.ANALYZE: ()}
+
+
 def test_one_that_was_there_is_known_to_have_gone(board: TargetBoard) -> None:
     board.add(TargetEntry(name="d", url="d.db"))
     for number in (0, 3, 0):

@@ -14,7 +14,7 @@ from engine import (
     remaining,
     run_duration,
 )
-from engine.jobs import is_cancelling, part_named
+from engine.jobs import is_cancelling, never_began, part_named
 from engine.words import NOT_BEGUN, span
 from tui.after_a_cancel import what_follows
 from tui.commands.naming import named
@@ -76,7 +76,7 @@ def ending(child: ChildJob, width: int | None = None) -> str:
     seconds = run_duration(child, child.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if seconds is not None and child.status is not Status.SKIPPED else ""
     phrase = child.status.value + took
-    if child.status is Status.CANCELLED and child.started_at is None and not child.error:
+    if never_began(child):
         return f"{phrase}: {NOT_BEGUN}"
     if found := found_damage(child):
         phrase += f": {found}"
@@ -165,7 +165,8 @@ def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId, at: int) -> 
         if was.status.is_final:
             yield f"{name} {_over_already(was)}"
         elif child.status.is_final:
-            yield f"{name} {child.status}: {plain(child.error) if child.error else NOT_BEGUN}"
+            said = NOT_BEGUN if never_began(child) else plain(child.error or "")
+            yield f"{name} {child.status}" + (f": {said}" if said else "")
         else:
             goes_on = True
             already = f" already at {local_time(was.cancel_requested_at)}" if was.cancel_requested_at else ""

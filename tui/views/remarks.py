@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
-from engine.jobs import FINISHING, WAITING, reason_in_words
+from engine.jobs import FINISHING, WAITING, never_began, reason_in_words
 from engine.words import NOT_BEGUN
 from tui.after_a_cancel import cannot_stop, will_complete
 from tui.effects import found_damage, is_cut_short, remedy
@@ -44,7 +44,7 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
         lines += wrapped(with_keys(WHAT_TO_DO[child.reason]), width, indent=indent)
     elif what_to_do := remedy(child):
         lines += wrapped(what_to_do, width, indent=indent)
-    elif child.status is Status.CANCELLED and child.started_at is None and not child.error:
+    elif never_began(child):
         lines += wrapped(NOT_BEGUN, width, Role.CANCELLED, indent=indent)
     elif child.reason is not None and not child.error:
         lines += wrapped(reason_in_words(child.reason), width, Role.DIM, indent=indent)

@@ -147,6 +147,7 @@ class PostgresSession:
         return planned
 
     async def _planned(self, operation: Operation, options: Options) -> OperationPlan:
+        options = replace(options, objects=options.objects_of(operation))
         if operation is not Operation.OPTIMIZE:
             return await planning.plan(self._reader, operation, options)
         looking, self._looking = self._looking, None

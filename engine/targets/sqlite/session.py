@@ -212,6 +212,8 @@ class SqliteSession(SqliteLook):
             self._effects.unchecked -= step.method is Method.CHECK
         if step.method is Method.COPY_CHECK and result.status is Status.COMPLETED:
             self._effects.backup = result.effect or {}
+        if step.method is Method.INCREMENTAL:
+            self._effects.freed = result.effect or {}
         return result
 
     def _patience(self, step: SqliteStep) -> float:

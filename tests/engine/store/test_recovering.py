@@ -10,7 +10,8 @@ import pytest
 
 from engine.execution import Outcome, Report
 from engine.jobs import JobId, OnDuplicate, OnFailure, Operation, Reason, Status
-from engine.store.interventions import LOOKING_FAILED, NOBODY_LOOKED, SO_DID_THE_ONE_THAT_LOOKED
+from engine.store.interventions import LOOKING_FAILED, SO_DID_THE_ONE_THAT_LOOKED
+from engine.store.settling import HANDED_BACK, NOBODY_LOOKED
 from engine.store.sqlite import SqliteStore
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
 
@@ -162,6 +163,40 @@ async def test_a_further_cancel_ends_it_at_once_and_tells_that_nobody_looked(sto
     assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, NOBODY_LOOKED)
     assert [(a.number, a.status) for a in over.attempts] == [(1, Status.FAILED)]
     assert (await store.job(1)).status is Status.CANCELLED
+
+
+async def test_a_cancel_of_what_waits_to_run_again_tells_that_nobody_looked(store: SqliteStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.REFUSE)
+    await store.claim("dead")
+    await store._rescue_from("dead")
+    assert not (await child(store)).recovering
+    await store.request_cancel(JobId(1))
+    over, following = (await store.job(1)).children
+    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, NOBODY_LOOKED)
+    assert (following.status, following.error) == (Status.CANCELLED, None)
+
+
+async def test_a_time_limit_of_what_waits_to_run_again_tells_that_nobody_looked(store_path: Path) -> None:
+    clock = StoppedClock()
+    async with SqliteStore.open(store_path, clock=clock) as store:
+        limited = new_job("sales", Operation.VACUUM, deadline_at=clock.at + 100)
+        await store.submit([limited], OnDuplicate.REFUSE)
+        await store.claim("dead")
+        await store._rescue_from("dead")
+        clock.at += 200
+        await store.enforce_time_limits()
+        over = await child(store)
+        assert (over.status, over.reason, over.error) == (Status.SKIPPED, Reason.TIME_LIMIT, NOBODY_LOOKED)
+
+
+async def test_a_cancel_of_what_was_handed_back_does_not_say_that_it_had_not_begun(store: SqliteStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    claim = await store.claim("me")
+    assert claim is not None
+    await store.release(claim, Report())
+    await store.request_cancel(JobId(1))
+    over = await child(store)
+    assert (over.status, over.error) == (Status.CANCELLED, HANDED_BACK)
 
 
 async def test_a_cancel_while_somebody_looks_changes_nothing(store: SqliteStore) -> None:

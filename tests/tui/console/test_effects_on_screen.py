@@ -40,7 +40,10 @@ async def add_job_of_all_kinds(store: SqliteStore, owner: str, clock: Clock) -> 
     (parent_id,) = await store.submit([new_job("sales", *operations)], OnDuplicate.REFUSE)
     effects: dict[Operation, tuple[Facts, Facts]] = {
         Operation.REINDEX: ({"index_size": 4 * MB}, {"index_size": 3 * MB}),
-        Operation.INCREMENTAL_VACUUM: ({"size": 24 * MB, "pages": 6000}, {"size": 16 * MB, "pages": 4000}),
+        Operation.INCREMENTAL_VACUUM: (
+            {"size": 24 * MB, "pages": 6000},
+            {"size": 16 * MB, "pages": 4000, "freed_pages": 2000},
+        ),
         Operation.FTS_OPTIMIZE: ({"fts_segments": 14}, {"fts_segments": 1}),
         Operation.BACKUP: ({}, {"backup": "/srv/copies/sales.db", "backup_size": 16 * MB}),
     }

@@ -12,7 +12,7 @@ from textual.app import App
 from engine import ForceCancel, JobId, OnDuplicate, Operation, Progress, Status
 from engine.execution import Report
 from engine.jobs import FINISHING, WRITING_BACK
-from engine.store.interventions import NOBODY_LOOKED
+from engine.store.settling import NOBODY_LOOKED
 from engine.store.sqlite import SqliteStore
 from tests.building import CANCELLED, new_job
 from tests.engine.processes import Process, python

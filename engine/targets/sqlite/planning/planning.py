@@ -25,7 +25,7 @@ from engine.targets.sqlite.reading.virtual import FULL_TEXT, made_with
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
-from engine.targets.sqlite.system.space import least_free, shortfalls
+from engine.targets.sqlite.system.space import largest_shortfalls, least_free, shortfalls
 from engine.targets.sqlite.system.unfinished import directory_for
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ async def plan(
     reader: Reader, summary: Summary, operation: Operation, options: Options, *, shared: bool = False
 ) -> OperationPlan:
     """See `Session.plan`. `shared`: there are others who cannot write while a check reads."""
+    options = replace(options, objects=options.objects_of(operation))
     chosen = tuning(
         operation,
         used_bytes=summary.used,
@@ -62,7 +63,9 @@ async def _planned(
         case Operation.ANALYZE:
             tables = await reader.tables(options.objects, counting=False)  # which would take a tenth of the time
             whole = await _why_whole(reader, options)
-            steps = plans.analyze_steps(tables, wal=wal, limit=options.analysis_limit, whole=whole)
+            steps = plans.analyze_steps(
+                tables, wal=wal, limit=options.analysis_limit, objects=options.objects, whole=whole
+            )
             return replace(_of(operation, steps), warnings=await _certain_to_fail(reader, "ANALYZE main", steps))
         case Operation.REINDEX:
             tables = await reader.tables()
@@ -260,7 +263,8 @@ def _with_settings(plan: OperationPlan, chosen: Tuning) -> OperationPlan:
 
 def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
     """The plan, refused where the disk has no room for it; with `force` that is a warning."""
-    problems = [problem for step in plan.steps for problem in space_problems(step)]
+    needs = (step.needs for step in plan.steps if isinstance(step, SqliteStep))
+    problems = largest_shortfalls(needs)  # of steps that take their space one after another
     plan = replace(plan, steps=tuple(map(_with_free_space, plan.steps)))
     if not problems:
         return plan

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.jobs import WHOLE, Operation
-from engine.targets.sqlite.connection.names import quote
+from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.offer import BLOCKS_WRITERS, OFFERS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.system.space import Need
-from engine.words import counted, size
+from engine.words import counted, listed, size
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
@@ -62,7 +62,7 @@ def vacuum_steps(
             method=Method.TRANSACTION,
             object=name,
             command=command,
-            reason="VACUUM changes the rowids that this full-text index goes by",
+            reason="rebuilt afterwards, because VACUUM changes the rowids that this full-text index goes by",
             lock=lock,
             completes_previous=True,
             if_undone=f"searches in {name} are wrong until {command} has run",
@@ -94,8 +94,11 @@ def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
     return [step]
 
 
-def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None, whole: str = "") -> list[SqliteStep]:
-    """`whole`: why no table is analysed on its own, where that is so."""
+def analyze_steps(
+    tables: Sequence[Table], *, wal: bool, limit: int | None, objects: Sequence[str] = (), whole: str = ""
+) -> list[SqliteStep]:
+    """`objects`: what was asked for by name. `whole`: why no table is analysed on its own, where that is so."""
+    asked = {folded(name) for name in objects}
     step = SqliteStep(
         method=Method.TRANSACTION,
         object=WHOLE,
@@ -114,7 +117,9 @@ def analyze_steps(tables: Sequence[Table], *, wal: bool, limit: int | None, whol
             step,
             object=table.name,
             command=f"ANALYZE main.{quote(table.name)}",
-            reason=_statistics(table) + ("" if limit is None else f"; looks at {limit:,} rows of each index"),
+            reason=_asked_for(table, asked)
+            + _statistics(table)
+            + ("" if limit is None else f"; looks at {limit:,} rows of each index"),
             estimate=cost.seconds,
             course=cost.course,
         )
@@ -280,8 +285,16 @@ def _free_pages(summary: Summary) -> str:
     return f"{percent} of the pages are free ({size(summary.free_pages * summary.page_size)})"
 
 
+def _asked_for(table: Table, asked: Collection[str]) -> str:
+    """Why a table is there that was not named itself."""
+    if folded(table.name) in asked:
+        return ""
+    indexes = [index.name for index in table.indexes if folded(index.name) in asked]
+    return f"the table of {'index' if len(indexes) == 1 else 'indexes'} {listed(indexes)}; " if indexes else ""
+
+
 def _statistics(table: Table) -> str:
-    known = (
-        "no statistics yet" if table.known_rows is None else f"statistics from when it had {table.known_rows:,} rows"
-    )
-    return f"{counted(len(table.indexes), 'index')}, {known}"
+    rows = table.known_rows
+    known = "no statistics yet" if rows is None else f"statistics from when it had {counted(rows, 'row')}"
+    indexes = counted(len(table.indexes), "index") if table.indexes else "no indexes"
+    return f"{indexes}, {known}"

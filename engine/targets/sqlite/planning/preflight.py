@@ -91,9 +91,6 @@ def renumbered(
     ]
     if users:
         warnings.append(f"rowids of such tables are used by {listed(users)}")
-    if rebuild:
-        index = listed(rebuild)
-        warnings.append(f"the full-text index {index} goes by such rowids, and has to be rebuilt after VACUUM")
     return Consequences(warnings=tuple(warnings), rebuild=rebuild)
 
 

@@ -29,6 +29,8 @@ class Effects:
         """How many parts of the database its check has not got through yet."""
         self.backup: Facts = {}
         """What a backup has made."""
+        self.freed: Facts = {}
+        """How many pages an incremental VACUUM has freed; the file loses those that map them, too."""
 
     async def facts(self, operation: Operation | None) -> Facts:
         """The facts as they are now, with those that `operation` changes. Raises TargetError."""
@@ -59,6 +61,8 @@ class Effects:
                 return {"fts_segments": sum(known.number for known in segments if known is not None)}
             case Operation.BACKUP:
                 return self.backup
+            case Operation.INCREMENTAL_VACUUM:
+                return self.freed
             case _:
                 return {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -61,16 +62,34 @@ def shortfalls(needs: Iterable[Need], room: Callable[[str], Room] = room_in) -> 
 
     Raises OSError if there is no such directory.
     """
+    return [sentence for _, sentence in _short(needs, room).values()]
+
+
+def largest_shortfalls(each: Iterable[Iterable[Need]], room: Callable[[str], Room] = room_in) -> list[str]:
+    """A sentence for each file system that is too small for one of those that need it one after another: the largest.
+
+    Those whose directory is gone are left out.
+    """
+    largest: dict[int, tuple[int, str]] = {}
+    for needs in each:
+        with suppress(OSError):
+            for file_system, short in _short(needs, room).items():
+                largest[file_system] = max(short, largest.get(file_system, short))
+    return [sentence for _, sentence in largest.values()]
+
+
+def _short(needs: Iterable[Need], room: Callable[[str], Room]) -> dict[int, tuple[int, str]]:
+    """By file system that is too small: the bytes that must be free on it, and the sentence that says so."""
     by_file_system: dict[int, tuple[Room, list[Need]]] = {}
     for need in needs:
         if need.bytes > 0:
             found = room(need.directory)
             by_file_system.setdefault(found.file_system, (found, []))[1].append(need)
-    return [
-        _sentence(needed, found.free)
-        for found, needed in by_file_system.values()
+    return {
+        file_system: (with_margin(needed), _sentence(needed, found.free))
+        for file_system, (found, needed) in by_file_system.items()
         if found.free is not None and found.free < with_margin(needed)
-    ]
+    }
 
 
 def with_margin(needs: Sequence[Need]) -> int:

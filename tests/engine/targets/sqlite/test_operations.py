@@ -150,6 +150,10 @@ async def test_analyze_of_named_objects_leaves_the_others_alone(tmp_path: Path) 
     path = make_database(tmp_path / "a.db", rows=20)
     steps = (await plan(path, Operation.ANALYZE, objects=("MY-INDEX", "group"))).steps
     assert [step.object for step in steps] == ["item", "group"]
+    assert steps[0].reason == "the table of index my-index; 6 indexes, no statistics yet"
+    assert "the table of" not in steps[1].reason
+    (both,) = (await plan(path, Operation.ANALYZE, objects=("MY-INDEX", "item"))).steps
+    assert both.reason == "6 indexes, no statistics yet"
     await run(path, Operation.ANALYZE, objects=("group",))
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT DISTINCT tbl FROM sqlite_stat1").fetchall() == [("group",)]

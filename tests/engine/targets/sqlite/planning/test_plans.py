@@ -123,8 +123,10 @@ def test_a_table_without_rowid_is_planned_with_what_it_takes_to_rebuild() -> Non
 def test_reasons_count_in_words() -> None:
     assert [step.reason for step in plans.analyze_steps([A, B], wal=False, limit=None)] == [
         "1 index, statistics from when it had 12,000 rows",
-        "0 indexes, no statistics yet",
+        "no indexes, no statistics yet",
     ]
+    (one,) = plans.analyze_steps([replace(B, known_rows=1)], wal=False, limit=None)
+    assert one.reason == "no indexes, statistics from when it had 1 row"
     (limited,) = plans.analyze_steps([A], wal=False, limit=1000)
     assert limited.reason == "1 index, statistics from when it had 12,000 rows; looks at 1,000 rows of each index"
     assert "PRAGMA analysis_limit = 1000" in limited.settings

@@ -79,6 +79,20 @@ async def test_incremental_vacuum_goes_in_chunks_and_tells_how_far_it_is(
     assert fractions[-1] == 1
 
 
+async def test_the_pages_that_incremental_vacuum_frees_are_told_without_those_that_only_go_with_them(
+    tmp_path: Path,
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=20_000, auto_vacuum="incremental")
+    free = number(path, "freelist_count")
+    async with connected(path) as (session, _):
+        before = await session.facts(Operation.INCREMENTAL_VACUUM)
+        (step,) = (await session.plan(Operation.INCREMENTAL_VACUUM, Options())).steps
+        await session.execute(step, StepContext())
+        after = await session.facts(Operation.INCREMENTAL_VACUUM)
+    assert int(str(before["pages"])) - int(str(after["pages"])) > free  # pointer maps, too
+    assert after["freed_pages"] == free
+
+
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 async def test_what_incremental_vacuum_has_freed_when_it_is_cancelled_stays_freed(
     tmp_path: Path, journal_mode: str, monkeypatch: pytest.MonkeyPatch

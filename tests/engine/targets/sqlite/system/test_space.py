@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.targets.sqlite.system.space import Need, Room, free_bytes, least_free, room_in, shortfalls, with_margin
+from engine.targets.sqlite.system.space import (
+    Need,
+    Room,
+    free_bytes,
+    largest_shortfalls,
+    least_free,
+    room_in,
+    shortfalls,
+    with_margin,
+)
 
 MB = 1_000_000
 JOURNAL = Need("/srv", 138 * MB, "the database's journal")
@@ -34,6 +43,19 @@ def test_needs_on_two_file_systems_are_told_apart() -> None:
     full = {"/srv": Room(1, 0), "/var/tmp": Room(2, 0)}  # noqa: S108
     sentences = shortfalls([JOURNAL, TEMPORARY], full.__getitem__)
     assert [sentence.endswith("and 0 B are free") for sentence in sentences] == [True, True]
+
+
+def test_of_those_that_come_one_after_another_the_largest_counts() -> None:
+    each = [[Need("/srv", size * MB, "the journal")] for size in (20, 138, 1, 30)]
+    assert largest_shortfalls(each, lambda _: Room(1, 10 * MB)) == [
+        "it needs 140 MB on the file system of /srv (138 MB for the journal, 2.38 MB to spare), and 10.0 MB are free"
+    ]
+    assert largest_shortfalls(each, lambda _: Room(1, 200 * MB)) == []
+    assert largest_shortfalls([[Need("/nowhere at all", MB, "the journal")], *each], room_or_none) == []
+
+
+def room_or_none(directory: str) -> Room:
+    return room_in(directory) if directory != "/srv" else Room(1, None)
 
 
 def test_room_is_enough_from_the_need_and_its_margin_on() -> None:
