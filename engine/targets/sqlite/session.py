@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from engine.advice import Past
     from engine.targets.base import PlannedStep
     from engine.targets.sqlite.system.in_the_way import InTheWay
+    from engine.targets.sqlite.system.opened_file import OpenedFile
 
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 
@@ -51,18 +52,19 @@ class SqliteSession(SqliteLook):
     def __init__(
         self,
         connection: MeteredConnection,
-        path: str,
+        opened: OpenedFile,
         lock_timeout: float,
         others: InTheWay,
         *,
         rolled_back: bool = False,
     ) -> None:
         """`rolled_back`: as it was opened, what an earlier crash had left."""
-        super().__init__(connection, path, lock_timeout, others, rolled_back=rolled_back)
-        self._must_stay = None if connection.takes_locks else last_change(path)
+        super().__init__(connection, opened, lock_timeout, others, rolled_back=rolled_back)
+        self._opened = opened
+        self._must_stay = None if connection.takes_locks else last_change(opened.path)
         self._effects = Effects(self._reader)
-        self._courtesy = Courtesy(path)
-        self._ahead = ReadingAhead(path)
+        self._courtesy = Courtesy(opened.path)
+        self._ahead = ReadingAhead(opened.path)
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
         self._is_wal = self._force = self._reads_at_once = False
@@ -148,6 +150,8 @@ class SqliteSession(SqliteLook):
                 return await self._with_what_is_left(StepResult(status=Status.CANCELLED), step, work)
             if step.method in WRITING:
                 check_writable(self._path)
+            if step.method is not Method.COPY_CHECK:
+                self._opened.require()
             async with self._a_connection(context.cancel) as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
@@ -172,7 +176,7 @@ class SqliteSession(SqliteLook):
 
         `work`: None where it did not begin. What a check found is all there is to say of it.
         """
-        if result.status not in {Status.CANCELLED, Status.FAILED} or result.findings:
+        if result.status not in {Status.CANCELLED, Status.FAILED} or result.findings or result.left:
             return result
         if work is None and step.method is Method.COPY_CHECK and self._copy is not None:
             self._discard_copy()
@@ -203,6 +207,8 @@ class SqliteSession(SqliteLook):
             result = await execution.METHODS[step.method](work)
         finally:
             self._copy = work.copy
+        if problem := self._opened.problem():
+            return _elsewhere(result, step, problem)
         if step.method is not Method.COPY_CHECK and self._was_changed_meanwhile():
             self._discard_copy()
             error = "the database was changed while it was read without locks, which cannot be taken here. Try again"
@@ -283,3 +289,22 @@ class SqliteSession(SqliteLook):
         found = findings_of(rows).sentences
         said = f"a quick check found damage: {found[0]}" if found else "a quick check found nothing wrong"
         return Recovery(unfinished=UNFINISHED, found=said, is_well=not found, is_damaged=bool(found))
+
+
+def _elsewhere(result: StepResult, step: SqliteStep, problem: str) -> StepResult:
+    """What is to be said of a step when the file that it has worked on does not lie at its path any more."""
+    if step.method is Method.COPY:  # it may be the only one that there is by now
+        return result
+    if step.method is Method.COPY_CHECK:
+        if result.status is not Status.COMPLETED:
+            return result
+        name = (result.effect or {}).get("backup")
+        warning = f"{problem}: {name} is a copy of what was opened, and not of what lies there now"
+        return replace(result, warnings=(*result.warnings, warning))
+    if result.status is not Status.COMPLETED and not result.findings:
+        return result
+    if step.method in CHECKING:
+        what, left = "what was looked at says nothing of what lies there now", "a check changes nothing"
+    else:
+        what, left = "what was done is not to be found at its path", "it was done in the file that was opened"
+    return replace(result, status=Status.FAILED, error=f"{problem}: {what}", effect=None, left=left)
