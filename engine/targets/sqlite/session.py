@@ -68,7 +68,7 @@ class SqliteSession(SqliteLook):
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
         self._is_wal = self._force = self._reads_at_once = False
-        self._damaged = False
+        self._damaged = self._has_to_follow = False
         self._copy: UnfinishedCopy | None = None
 
     async def close(self) -> None:
@@ -97,6 +97,7 @@ class SqliteSession(SqliteLook):
         shared = await self._is_shared(operation)
         planned = await planning.plan(self._reader, summary, operation, options, shared=shared)
         self._reads_at_once = planned.parallel > 1
+        self._has_to_follow = any(step.if_undone for step in planned.steps)
         self._effects.unchecked = sum(
             isinstance(step, SqliteStep) and step.method is Method.CHECK for step in planned.steps
         )
@@ -208,7 +209,7 @@ class SqliteSession(SqliteLook):
         finally:
             self._copy = work.copy
         if problem := self._opened.problem():
-            return _elsewhere(result, step, problem)
+            return self._elsewhere(result, step, problem)
         if step.method is not Method.COPY_CHECK and self._was_changed_meanwhile():
             self._discard_copy()
             error = "the database was changed while it was read without locks, which cannot be taken here. Try again"
@@ -229,6 +230,23 @@ class SqliteSession(SqliteLook):
     def _was_changed_meanwhile(self) -> bool:
         """Whether somebody has written to a database that is read without locks."""
         return self._must_stay is not None and self._must_stay != last_change(self._path)
+
+    def _elsewhere(self, result: StepResult, step: SqliteStep, problem: str) -> StepResult:
+        """What is to be said of a step when the file that it has worked on does not lie at its path any more."""
+        if step.method is Method.COPY:  # it may be the only one that there is by now
+            return result
+        if step.method is Method.COPY_CHECK:
+            return _copied_from_elsewhere(result, problem)
+        if result.status is not Status.COMPLETED and not result.findings:
+            return result
+        if step.method in CHECKING:
+            said, left = f"{problem}: what was looked at says nothing of what lies there now", "a check changes nothing"
+        else:
+            said = f"{problem}: what was done is not to be found at its path"
+            left = "it was done in the file that was opened"
+        if step.method is Method.VACUUM and self._has_to_follow:  # which fails, and tells what is wrong without it
+            return replace(result, warnings=(*result.warnings, said), effect=None)
+        return replace(result, status=Status.FAILED, error=said, effect=None, left=left)
 
     def _discard_copy(self) -> None:
         if self._copy is not None:
@@ -291,20 +309,9 @@ class SqliteSession(SqliteLook):
         return Recovery(unfinished=UNFINISHED, found=said, is_well=not found, is_damaged=bool(found))
 
 
-def _elsewhere(result: StepResult, step: SqliteStep, problem: str) -> StepResult:
-    """What is to be said of a step when the file that it has worked on does not lie at its path any more."""
-    if step.method is Method.COPY:  # it may be the only one that there is by now
-        return result
-    if step.method is Method.COPY_CHECK:
-        if result.status is not Status.COMPLETED:
-            return result
-        name = (result.effect or {}).get("backup")
-        warning = f"{problem}: {name} is a copy of what was opened, and not of what lies there now"
-        return replace(result, warnings=(*result.warnings, warning))
-    if result.status is not Status.COMPLETED and not result.findings:
-        return result
-    if step.method in CHECKING:
-        what, left = "what was looked at says nothing of what lies there now", "a check changes nothing"
-    else:
-        what, left = "what was done is not to be found at its path", "it was done in the file that was opened"
-    return replace(result, status=Status.FAILED, error=f"{problem}: {what}", effect=None, left=left)
+def _copied_from_elsewhere(result: StepResult, problem: str) -> StepResult:
+    if result.status is not Status.COMPLETED:
+        return replace(result, error=f"{problem}: {result.error}" if result.error else None)
+    name = (result.effect or {}).get("backup")
+    warning = f"{problem}: {name} is a copy of what was opened, and not of what lies there now"
+    return replace(result, warnings=(*result.warnings, warning))
