@@ -21,7 +21,7 @@ from engine.targets.sqlite.looking import SqliteLook
 from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.system import files, hot_journal
 from engine.targets.sqlite.system.in_the_way import InTheWay
-from engine.targets.sqlite.system.opened_file import OpenedFile
+from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 from engine.traces import leaving_no_traces
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class SqliteTarget:
     @property
     def key(self) -> str:
         status = files.status_of(self.path)
-        return f"sqlite:{status.st_dev:x}:{status.st_ino:x}"
+        return file_key(status.st_dev, status.st_ino)
 
     def presence(self) -> str:
         files.check_readable(self.path)

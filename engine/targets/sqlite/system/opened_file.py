@@ -22,6 +22,12 @@ class OpenedFile:
         self.path: Final = path
         self._file = _at(path)
 
+    @property
+    def key(self) -> str:
+        """The same for as long as it is the same file: that of the target."""
+        device, number = self._file or (0, 0)
+        return file_key(device, number)
+
     def problem(self) -> str:
         """Why it cannot be said any more that it lies at its path; empty where it does."""
         try:
@@ -33,6 +39,10 @@ class OpenedFile:
         """Raises TargetUnavailableError where something else lies at its path, or nothing."""
         if problem := self.problem():
             raise TargetUnavailableError(self.path, problem)
+
+
+def file_key(device: int, number: int) -> str:
+    return f"sqlite:{device:x}:{number:x}"
 
 
 def _at(path: str) -> tuple[int, int] | None:
