@@ -166,7 +166,7 @@ def _check(child: ChildJob) -> Phrases:
 
 def _checkpoint(child: ChildJob) -> Phrases:
     written = _less(child, "wal_size")
-    if written is None:
+    if written is None or child.status is not Status.COMPLETED:  # then its error says how far it got
         return ()
     if not number(child.before, "wal_size"):
         return "the log was empty", "log was empty"
