@@ -85,6 +85,8 @@ class Past:
     """When a check of that level last found nothing at all. A full one counts as a quick one, too."""
     compared_at: Micros | None = None
     """When a full check last looked at everything, whatever it found: no other compares indexes with their tables."""
+    another_was_checked: bool = False
+    """Whether a check on record was of another file, which lay at the same path then."""
     damaged_indexes: tuple[str, ...] = ()
     """Those that the last check found to differ from their tables, unless they were rebuilt since."""
     rebuilt_indexes: tuple[str, ...] = ()

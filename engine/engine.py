@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from engine import estimates, look, trend
 from engine.clock import now
-from engine.errors import ReadOnlyError
+from engine.errors import ReadOnlyError, TargetError
 from engine.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.manager import DatabaseMaintenanceManager
 from engine.orchestrator import ParentJobOrchestrator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from engine.advice import Advice
+    from engine.advice import Advice, Past
     from engine.ending_by_force import ForceCancel
     from engine.errors import StoreError
     from engine.jobs import Operation
@@ -167,7 +167,7 @@ class Engine:
         are known to be damaged. `advice`: see `look.plan`.
         """
         url = await asyncio.to_thread(look.canonical_url, request.target)  # links are on disks, which may be slow
-        past = await past_of(self._store, url, self._clock())
+        past = await self._past_of(url)
         plan = await look.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
         past_steps = {
@@ -191,8 +191,15 @@ class Engine:
         engine.advice for what of a request this calls for. Raises TargetError.
         """
         url = await asyncio.to_thread(look.canonical_url, target)
-        past = await past_of(self._store, url, self._clock())
+        past = await self._past_of(url)
         return await look.advise(target, past, budget=budget, read_only=self.read_only)
+
+    async def _past_of(self, url: str) -> Past:
+        try:
+            file = await self.presence(url)
+        except TargetError:  # the look that follows says why
+            file = None
+        return await past_of(self._store, url, self._clock(), file)
 
     async def cancel(self, job: JobId, *, force: bool = False, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
         """Ask for the end of a child, or of all open children of a parent.

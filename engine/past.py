@@ -21,14 +21,14 @@ JOBS_LOOKED_AT: Final = 50
 """The newest that many with an operation."""
 
 
-async def past_of(store: Store, target: str, now: Micros) -> Past:
-    """The recent past of the database with this canonical URL."""
+async def past_of(store: Store, target: str, now: Micros, file: str | None = None) -> Past:
+    """The recent past of the database with this canonical URL. `file`: which one lies there now, as `presence` says."""
 
     async def newest(operation: Operation) -> list[ParentJob]:
         where = HistoryFilter(target=target, operation=operation, since=now - REMEMBERED)
         return await store.history(where, before=None, limit=JOBS_LOOKED_AT)
 
-    checked = what_checks_said(await newest(Operation.CHECK))
+    checked = what_checks_said(await newest(Operation.CHECK), file)
     rebuilt: list[ParentJob] = []
     if checked.damaged:
         since = min(checked.damaged.values()).parent
@@ -38,6 +38,7 @@ async def past_of(store: Store, target: str, now: Micros) -> Past:
         now=now,
         checked_at=checked.clean_at,
         compared_at=checked.compared_at,
+        another_was_checked=checked.another_was_checked,
         damaged_indexes=damaged,
         rebuilt_indexes=tuple(name for name in checked.damaged if name not in damaged),
         damage=checked.damage,
@@ -67,13 +68,18 @@ class Checked:
     """The check that found the damage; where there is none, the newest of all these that found something."""
     compared_at: Micros | None = None
     """When a full check last looked at everything, whatever it found."""
+    another_was_checked: bool = False
+    """Whether a check that would count was of another file, which lay there at that time."""
 
 
-def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
+def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Checked:
     """Of the checks in these jobs, the newest first, those that a later one has not made outdated.
 
     A check outdates all before it that were no more thorough, if it looked at everything. One of a few objects, or one
     that did not get through, outdates nothing, and is no proof that the rest is clean; what it finds counts.
+
+    One of another file than this, which lay at the same path, is no proof either, and outdates nothing but those of
+    other files. What it found counts: that what was put in its place is any better is known when that was checked.
     """
     clean_at: dict[CheckLevel, Micros] = {}
     damaged: dict[str, JobId] = {}
@@ -82,12 +88,14 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
     found: Found | None = None
     compared_at: Micros | None = None
     outdated: set[CheckLevel] = set()
+    outdated_elsewhere: set[CheckLevel] = set()
     for job, check in _children_of(jobs, Operation.CHECK):
         facts = check.after or {}
         level, findings = CheckLevel.QUICK, facts.get("findings")
         if facts.get("level") == CheckLevel.FULL:
             level = CheckLevel.FULL
-        if not isinstance(findings, int) or level in outdated:
+        is_this = file is None or facts.get("file", file) == file
+        if not isinstance(findings, int) or level in (outdated if is_this else outdated | outdated_elsewhere):
             continue
         names = _names(facts.get("damaged_indexes"))
         for name in names:
@@ -102,13 +110,16 @@ def what_checks_said(jobs: Iterable[ParentJob]) -> Checked:
         complete = check.status is Status.COMPLETED or over
         if complete and not job.request.options.objects:
             levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
+            if not is_this:
+                outdated_elsewhere |= levels
+                continue
             if level is CheckLevel.FULL:
                 compared_at = compared_at or check.finished_at
             if found is None and check.finished_at is not None:
                 for one in levels:
                     clean_at.setdefault(one, check.finished_at)
             outdated |= levels
-    return Checked(clean_at, damaged, damage, broken_rule, found, compared_at)
+    return Checked(clean_at, damaged, damage, broken_rule, found, compared_at, bool(outdated_elsewhere))
 
 
 def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Found | None:

@@ -202,17 +202,20 @@ async def _run(
             go_on()
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None  # a defect of ours: the first says it all
+    after: Facts | None = None
+    warnings = list(plan.warnings)
     try:
-        after: Facts | None = {**await session.facts(plan.operation, cancel), **reporter.waited}
+        after = {**await session.facts(plan.operation, cancel), **reporter.waited}
     except TargetError as error:  # the work is done, and stays done, where the look afterwards fails
-        after = None
+        if not any(result.status is Status.FAILED or result.warnings for result in results.values()):
+            warnings.append(str(error))  # where a step has told of nothing, nobody would know
         reporter.log(LogLevel.WARNING, str(error))
     return outcome_of(
         [(step, results[number]) for number, step in enumerate(plan.steps, 1) if number in results],
         planned=plan.steps,
         before=before,
         after=after,
-        warnings=plan.warnings,
+        warnings=warnings,
         not_begun=not_begun,
     )
 

@@ -25,12 +25,26 @@ def effect(child: ChildJob, width: int | None = None) -> str:
 
 
 def job_effect(job: ParentJob, width: int | None = None) -> str:
-    """What its only child did, or why not, else what was done on a server, or the size of a file before the first
-    child that ran and after the last; where `width` cells are all there is the shorter of its phrasings."""
+    """What its only child did, else what was done on a server, or the size of a file before the first child that ran
+    and after the last; where `width` cells are all there is the shorter of its phrasings.
+
+    Of one that failed first why, and after that what was done all the same.
+    """
     if len(job.children) == 1:
         (child,) = job.children
-        if said := effect(child, width) or (plain(child.error or "") if child.status is Status.FAILED else ""):
+        if child.status is Status.FAILED and child.error and not (found_damage(child) or is_cut_short(child)):
+            return "; ".join(filter(None, (_error_of(job, child), effect(child, width))))
+        if said := effect(child, width):
             return said
+    whole = _whole_effect(job, width)
+    if job.status is not Status.FAILED:
+        return whole
+    is_done = any(child.status is Status.COMPLETED for child in job.children) and "->" in whole
+    is_done = is_done or any(is_of_a_server(child) for child in job.children)
+    return "; ".join(filter(None, (first_error(job), whole if is_done else "")))
+
+
+def _whole_effect(job: ParentJob, width: int | None) -> str:
     before = [size for child in job.children if (size := number(child.before, "size")) is not None]
     after = [size for child in job.children if (size := number(child.after, "size")) is not None]
     whole = size_change(before[0], after[-1]) if before and after else ""
@@ -41,14 +55,17 @@ def job_effect(job: ParentJob, width: int | None = None) -> str:
 
 def first_error(job: ParentJob, width: int = 60) -> str:
     """Which operation went wrong first, and how, on one line."""
-    path = f"{path_of(job.target)}: "
-    wrong = (child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED)
+    wrong = [child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED]
     errors = [
-        f"{child.operation}: {effect(child) if is_cut_short(child) else child.error.removeprefix(path)}"
-        for child in wrong
-        if child.error
+        f"{child.operation}: {effect(child) if is_cut_short(child) else _error_of(job, child)}" for child in wrong[:1]
     ]
-    return shortened(plain(" ".join(errors[0].split())), width) if errors else ""
+    return shortened(errors[0], width) if errors else ""
+
+
+def _error_of(job: ParentJob, child: ChildJob) -> str:
+    """Why a child went wrong, on one line that need not name the target again."""
+    error = (child.error or "").removeprefix(f"{path_of(job.target)}: ")
+    return plain(" ".join(error.split()))
 
 
 def done_of(job: ParentJob) -> str:
@@ -126,7 +143,8 @@ def findings(child: ChildJob) -> tuple[str, ...]:
 
 def _vacuum(child: ChildJob) -> Phrases:
     before, after = number(child.before, "size"), number(child.after, "size")
-    if before is None or after is None:
+    is_done = child.status is Status.COMPLETED or any(step.command == "VACUUM" for step in _steps_done(child))
+    if before is None or after is None or not is_done:
         return ()
     if size(before) == size(after):
         return (f"{size(after)} as before", "as before") if child.status is Status.COMPLETED else ()
@@ -137,11 +155,10 @@ def _vacuum(child: ChildJob) -> Phrases:
 
 
 def _reindex(child: ChildJob) -> Phrases:
-    done = [s for s in child.steps if s.attempt == child.attempt and s.status is Status.COMPLETED]
-    rebuilt = [step for step in done if step.command.startswith("REINDEX ")]
+    rebuilt = [step for step in _steps_done(child) if step.command.startswith("REINDEX ")]
     change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
     if not rebuilt:
-        return (f"indexes {change}", change) if change else ()
+        return (f"indexes {change}", change) if change and child.status is Status.COMPLETED else ()
     return *_shorter_and_shorter(f"{counted(len(rebuilt), 'index')} rebuilt", change), f"{len(rebuilt):,} rebuilt"
 
 
@@ -150,7 +167,7 @@ def _statistics(child: ChildJob) -> Phrases:
     if changed is None:
         return ()
     if not changed:
-        return "statistics unchanged", "unchanged"
+        return ("statistics unchanged", "unchanged") if child.status is Status.COMPLETED else ()
     of = f" of {rows:,.0f}" if rows is not None and rows >= changed else ""
     return f"{changed:,.0f}{of} statistics changed", f"{changed:,.0f}{of} changed", f"{changed:,.0f} changed"
 
@@ -166,7 +183,7 @@ def _check(child: ChildJob) -> Phrases:
 
 def _checkpoint(child: ChildJob) -> Phrases:
     written = _less(child, "wal_size")
-    if written is None:
+    if written is None or child.status is not Status.COMPLETED:  # then its error says how far it got
         return ()
     if not number(child.before, "wal_size"):
         return "the log was empty", "log was empty"
@@ -187,7 +204,7 @@ def _fts_optimize(child: ChildJob) -> Phrases:
     if before is None or after is None:
         return ()
     if before == after:
-        return f"{counted(int(after), 'segment')} as before", "as before"
+        return (f"{counted(int(after), 'segment')} as before", "as before") if child.status is Status.COMPLETED else ()
     return f"{before:,.0f} -> {counted(int(after), 'segment')}", f"{before:,.0f} -> {after:,.0f}"
 
 
@@ -212,6 +229,11 @@ _PHRASES: Final[Mapping[Operation, Callable[[ChildJob], Phrases]]] = {
     Operation.FTS_OPTIMIZE: _fts_optimize,
     Operation.BACKUP: _backup,
 }
+
+
+def _steps_done(child: ChildJob) -> list[Step]:
+    """Those of its last attempt that completed, as far as its steps were read."""
+    return [step for step in child.steps if step.attempt == child.attempt and step.status is Status.COMPLETED]
 
 
 def _less(child: ChildJob, name: str) -> float | None:

@@ -310,3 +310,34 @@ async def test_a_plan_goes_by_how_long_it_took_before(engine: Engine, sales: Pat
     assert max(sum(estimates) / operation.parallel, *estimates) == pytest.approx(
         (child.finished_at - child.started_at) / 1e6
     )
+
+
+@pytest.mark.parametrize("level", CheckLevel)
+async def test_a_clean_check_says_nothing_of_a_file_that_was_put_there_since(
+    engine: Engine, sales: Path, level: CheckLevel
+) -> None:
+    check = Request(target=str(sales), operations=(Operation.CHECK,), options=Options(check=level))
+    done = await carried_out(engine, check)
+    assert (done.children[0].after or {})["file"] == await engine.presence(str(sales))
+    assert (await of(engine, sales, Operation.CHECK)).reason.count("last") == (2 if level is CheckLevel.FULL else 0)
+
+    kept = sales.rename(sales.with_name("kept.db"))
+    make_database(sales)
+    found = await of(engine, sales, Operation.CHECK)
+    assert (found.level, found.check) == (Level.SOON, CheckLevel.QUICK)
+    assert found.reason.startswith("no clean check on record of this file (another lay here before): a quick one first")
+    reindex = await of(engine, sales, Operation.REINDEX)
+    assert reindex.reason.startswith("no full check on record")
+
+    kept.replace(sales)
+    assert "of this file" not in (await of(engine, sales, Operation.CHECK)).reason
+
+
+async def test_a_check_that_does_not_say_of_which_file_it_was_counts_still(engine: Engine, sales: Path) -> None:
+    check = Request(target=str(sales), operations=(Operation.CHECK,))
+    done = await carried_out(engine, check)
+    with closing(sqlite3.connect(sales.with_name("state") / "jobs.db")) as db:
+        db.execute("UPDATE child_job SET after = json_remove(after, '$.file') WHERE parent_id = ?", (done.id,))
+        db.commit()
+    make_database(sales.with_name("other.db")).replace(sales)
+    assert (await of(engine, sales, Operation.CHECK)).level is Level.NONE

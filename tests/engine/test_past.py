@@ -70,12 +70,15 @@ class History:
         damage: str | None = None,
         objects: tuple[str, ...] = (),
         complete: bool = True,
+        file: str | None = None,
     ) -> History:
         findings = len(damaged) + (damage is not None)
         after: Facts = {
             "size": 1, "findings": findings, "damaged_indexes": list(damaged), "damage": damage, "level": level.value,
             "complete": complete,
         }  # fmt: skip
+        if file is not None:
+            after = {**after, "file": file}
         status = Status.FAILED if findings else Status.COMPLETED
         return self.add(Operation.CHECK, after, status=status, objects=objects)
 
@@ -253,6 +256,31 @@ def test_the_last_backup_that_completed() -> None:
     history = History().add(Operation.BACKUP).add(Operation.BACKUP, status=Status.FAILED)
     assert backed_up_at(history.jobs) == 1
     assert backed_up_at([]) is None
+
+
+def test_a_clean_check_of_another_file_is_no_proof_and_one_that_does_not_say_of_which_is() -> None:
+    history = History().check(FULL, file="a").check(QUICK, file="b")
+    assert what_checks_said(history.jobs, "a").clean_at == {FULL: 1, QUICK: 1}
+    assert what_checks_said(history.jobs, "b").clean_at == {QUICK: 2}
+    assert what_checks_said(history.jobs).clean_at == {FULL: 1, QUICK: 2}
+    said = what_checks_said(history.jobs, "c")
+    assert (said.clean_at, said.compared_at, said.another_was_checked) == ({}, None, True)
+    said = what_checks_said(History().check(FULL).jobs, "c")
+    assert (said.clean_at, said.compared_at, said.another_was_checked) == ({FULL: 1, QUICK: 1}, 1, False)
+
+
+def test_what_was_found_in_this_file_counts_although_another_was_clean_since() -> None:
+    history = History().check(FULL, damage="page 3 is lost", file="a").check(FULL, file="b")
+    assert what_checks_said(history.jobs, "a").damage == "page 3 is lost"
+    for file in ("b", "c"):
+        assert what_checks_said(history.jobs, file).damage is None
+
+
+def test_what_was_found_in_the_file_before_counts_until_this_was_checked() -> None:
+    history = History().check(FULL, damage="page 3 is lost", file="a")
+    said = what_checks_said(history.jobs, "b")
+    assert (said.damage, said.clean_at) == ("page 3 is lost", {})
+    assert what_checks_said(history.check(FULL, file="b").jobs, "b").damage is None
 
 
 async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:

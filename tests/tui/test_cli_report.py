@@ -8,6 +8,7 @@ import pytest
 
 from engine import (
     ChildJob,
+    Facts,
     JobId,
     LogLine,
     Operation,
@@ -108,6 +109,49 @@ def test_a_check_that_could_not_look_says_why() -> None:
 def test_the_line_of_a_job_whose_only_operation_failed_says_why() -> None:
     unknown = replace(CHECKED, before={"size": 5}, after={"size": 5}, error="no such collation sequence: x\x1b")
     assert report.summary(parent(unknown)) == "#42 sales.db failed in 2.00 s  no such collation sequence: x\\x1b"
+
+
+def failed(operation: Operation, before: Facts, after: Facts, error: str = "the disk is full") -> ChildJob:
+    return replace(child(1, Status.FAILED, operation=operation, error=error), before=before, after=after)
+
+
+@pytest.mark.parametrize(
+    ("operation", "before", "after"),
+    [
+        (Operation.ANALYZE, {}, {"stat_rows": 3, "changed_stat_rows": 0}),
+        (Operation.REINDEX, {"index_size": 5}, {"index_size": 5}),
+        (Operation.REINDEX, {"index_size": 5}, {"index_size": 9}),
+        (Operation.VACUUM, {"size": 5}, {"size": 5}),
+        (Operation.VACUUM, {"size": 5}, {"size": 9}),
+        (Operation.CHECKPOINT, {"wal_size": 5}, {"wal_size": 5}),
+        (Operation.FTS_OPTIMIZE, {"fts_segments": 5}, {"fts_segments": 5}),
+    ],
+)
+def test_the_line_of_a_job_that_failed_and_did_nothing_says_why_alone(
+    operation: Operation, before: Facts, after: Facts
+) -> None:
+    one = failed(operation, before, after, "/srv/sales.db: the disk\nis full")
+    assert report.summary(parent(one)) == "#42 sales.db failed in 2.00 s  the disk is full"
+    assert report.ending(one).endswith("is full")
+    sized = failed(operation, {"size": 5, **before}, {"size": 5, **after})
+    other = replace(child(2, Status.SKIPPED, Reason.PREVIOUS_FAILED), before=None)
+    line = report.summary(parent(sized, other))
+    assert line == f"#42 sales.db failed in 2.00 s  {operation}: the disk is full, 1 skipped (previous failed)"
+
+
+def test_the_line_of_a_job_that_failed_says_after_why_what_was_done_all_the_same() -> None:
+    step = Step(
+        number=1, attempt=1, object="i", command='REINDEX main."i"', status=Status.COMPLETED,
+        started_at=START, finished_at=START,
+    )  # fmt: skip
+    one = replace(failed(Operation.REINDEX, {"index_size": 9}, {"index_size": 5}), steps=(step,))
+    assert report.summary(parent(one)).endswith("  the disk is full; 1 index rebuilt, 4 B smaller")
+    vacuumed = replace(child(1), before={"size": 9}, after={"size": 5})
+    two = replace(failed(Operation.ANALYZE, {"size": 5}, {"size": 5}), ordinal=2)
+    assert report.summary(parent(vacuumed, two)).endswith("  analyze: the disk is full; 9 B -> 5 B, 4 B back")
+    whole = replace(one, operation=Operation.VACUUM, steps=(replace(step, command="VACUUM"),))
+    whole = replace(whole, before={"size": 9}, after={"size": 5})
+    assert report.summary(parent(whole)).endswith("  the disk is full; 9 B -> 5 B, 4 B back")
 
 
 def test_a_run_shows_the_first_findings_and_where_the_others_are() -> None:
@@ -356,11 +400,11 @@ def test_what_was_cancelled_before_it_began_says_so() -> None:
 
 
 def test_what_failed_tells_its_effect_apart_from_what_to_do() -> None:
-    statistics = {"stat_rows": 1, "changed_stat_rows": 0}
+    statistics = {"stat_rows": 1, "changed_stat_rows": 1}
     failed = replace(
         child(1, Status.FAILED), operation=Operation.ANALYZE, error="try a longer lock timeout", after=statistics
     )
-    assert report.ending(failed).endswith(": try a longer lock timeout; statistics unchanged")
+    assert report.ending(failed).endswith(": try a longer lock timeout; 1 of 1 statistics changed")
 
 
 def test_a_step_says_what_it_left() -> None:

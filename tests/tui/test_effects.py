@@ -120,6 +120,8 @@ def test_a_check_that_was_cancelled_after_it_had_found_something_says_both() -> 
         ended(Operation.CHECK, {}, {"findings": 0}, Status.FAILED),
         ended(Operation.BACKUP, {}, {"backup": "/srv/x.db", "backup_size": 1}, Status.FAILED),
         ended(Operation.VACUUM, {"size": MB}, {"size": MB}, Status.CANCELLED),
+        ended(Operation.CHECKPOINT, {"wal_size": MB}, {"wal_size": MB}, Status.FAILED),
+        ended(Operation.CHECKPOINT, {"wal_size": 0}, {"wal_size": 0}, Status.FAILED),
         ended(Operation.VACUUM, {"size": MB}, {"size": 2 * MB}, Status.SKIPPED, reason=Reason.NOT_NEEDED),
         ended(Operation.VACUUM, {"size": MB}, {"size": 2 * MB}, Status.RUNNING),
     ],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.advice import Advice, Past
     from engine.targets.sqlite.connection.metered import MeteredConnection
     from engine.targets.sqlite.system.in_the_way import InTheWay
+    from engine.targets.sqlite.system.opened_file import OpenedFile
 
 ROLLED_BACK: Final = "what an earlier crash had left half done was rolled back as the database was opened"
 
@@ -28,7 +29,7 @@ class SqliteLook:
     def __init__(
         self,
         connection: MeteredConnection,
-        path: str,
+        opened: OpenedFile,
         lock_timeout: float,
         others: InTheWay,
         *,
@@ -37,9 +38,9 @@ class SqliteLook:
         """`rolled_back`: as it was opened, what an earlier crash had left."""
         self._as_opened = (ROLLED_BACK,) if rolled_back else ()
         self._connection = connection
-        self._path = path
+        self._path = opened.path
         self._lock_timeout = lock_timeout
-        self._reader = Reader(connection.aio, path, lock_timeout, others)
+        self._reader = Reader(connection.aio, opened, lock_timeout, others)
         self._others = others
 
     async def info(self) -> TargetInfo:

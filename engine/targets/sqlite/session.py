@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from engine.advice import Past
     from engine.targets.base import PlannedStep
     from engine.targets.sqlite.system.in_the_way import InTheWay
+    from engine.targets.sqlite.system.opened_file import OpenedFile
 
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 
@@ -51,22 +52,23 @@ class SqliteSession(SqliteLook):
     def __init__(
         self,
         connection: MeteredConnection,
-        path: str,
+        opened: OpenedFile,
         lock_timeout: float,
         others: InTheWay,
         *,
         rolled_back: bool = False,
     ) -> None:
         """`rolled_back`: as it was opened, what an earlier crash had left."""
-        super().__init__(connection, path, lock_timeout, others, rolled_back=rolled_back)
-        self._must_stay = None if connection.takes_locks else last_change(path)
+        super().__init__(connection, opened, lock_timeout, others, rolled_back=rolled_back)
+        self._opened = opened
+        self._must_stay = None if connection.takes_locks else last_change(opened.path)
         self._effects = Effects(self._reader)
-        self._courtesy = Courtesy(path)
-        self._ahead = ReadingAhead(path)
+        self._courtesy = Courtesy(opened.path)
+        self._ahead = ReadingAhead(opened.path)
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
         self._is_wal = self._force = self._reads_at_once = False
-        self._damaged = False
+        self._damaged = self._has_to_follow = False
         self._copy: UnfinishedCopy | None = None
 
     async def close(self) -> None:
@@ -95,6 +97,7 @@ class SqliteSession(SqliteLook):
         shared = await self._is_shared(operation)
         planned = await planning.plan(self._reader, summary, operation, options, shared=shared)
         self._reads_at_once = planned.parallel > 1
+        self._has_to_follow = any(step.if_undone for step in planned.steps)
         self._effects.unchecked = sum(
             isinstance(step, SqliteStep) and step.method is Method.CHECK for step in planned.steps
         )
@@ -148,6 +151,8 @@ class SqliteSession(SqliteLook):
                 return await self._with_what_is_left(StepResult(status=Status.CANCELLED), step, work)
             if step.method in WRITING:
                 check_writable(self._path)
+            if step.method is not Method.COPY_CHECK:
+                self._opened.require()
             async with self._a_connection(context.cancel) as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
@@ -172,7 +177,7 @@ class SqliteSession(SqliteLook):
 
         `work`: None where it did not begin. What a check found is all there is to say of it.
         """
-        if result.status not in {Status.CANCELLED, Status.FAILED} or result.findings:
+        if result.status not in {Status.CANCELLED, Status.FAILED} or result.findings or result.left:
             return result
         if work is None and step.method is Method.COPY_CHECK and self._copy is not None:
             self._discard_copy()
@@ -203,6 +208,8 @@ class SqliteSession(SqliteLook):
             result = await execution.METHODS[step.method](work)
         finally:
             self._copy = work.copy
+        if problem := self._opened.problem():
+            return self._elsewhere(result, step, problem)
         if step.method is not Method.COPY_CHECK and self._was_changed_meanwhile():
             self._discard_copy()
             error = "the database was changed while it was read without locks, which cannot be taken here. Try again"
@@ -225,6 +232,23 @@ class SqliteSession(SqliteLook):
     def _was_changed_meanwhile(self) -> bool:
         """Whether somebody has written to a database that is read without locks."""
         return self._must_stay is not None and self._must_stay != last_change(self._path)
+
+    def _elsewhere(self, result: StepResult, step: SqliteStep, problem: str) -> StepResult:
+        """What is to be said of a step when the file that it has worked on does not lie at its path any more."""
+        if step.method is Method.COPY:  # it may be the only one that there is by now
+            return result
+        if step.method is Method.COPY_CHECK:
+            return _copied_from_elsewhere(result, problem)
+        if result.status is not Status.COMPLETED and not result.findings:
+            return result
+        if step.method in CHECKING:
+            said, left = f"{problem}: what was looked at says nothing of what lies there now", "a check changes nothing"
+        else:
+            said = f"{problem}: what was done is not to be found at its path"
+            left = "it was done in the file that was opened"
+        if step.method is Method.VACUUM and self._has_to_follow:  # which fails, and tells what is wrong without it
+            return replace(result, warnings=(*result.warnings, said), effect=None)
+        return replace(result, status=Status.FAILED, error=said, effect=None, left=left)
 
     def _discard_copy(self) -> None:
         if self._copy is not None:
@@ -285,3 +309,11 @@ class SqliteSession(SqliteLook):
         found = findings_of(rows).sentences
         said = f"a quick check found damage: {found[0]}" if found else "a quick check found nothing wrong"
         return Recovery(unfinished=UNFINISHED, found=said, is_well=not found, is_damaged=bool(found))
+
+
+def _copied_from_elsewhere(result: StepResult, problem: str) -> StepResult:
+    if result.status is not Status.COMPLETED:
+        return replace(result, error=f"{problem}: {result.error}" if result.error else None)
+    name = (result.effect or {}).get("backup")
+    warning = f"{problem}: {name} is a copy of what was opened, and not of what lies there now"
+    return replace(result, warnings=(*result.warnings, warning))

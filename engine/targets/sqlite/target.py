@@ -21,6 +21,7 @@ from engine.targets.sqlite.looking import SqliteLook
 from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.system import files, hot_journal
 from engine.targets.sqlite.system.in_the_way import InTheWay
+from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 from engine.traces import leaving_no_traces
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class SqliteTarget:
     @property
     def key(self) -> str:
         status = files.status_of(self.path)
-        return f"sqlite:{status.st_dev:x}:{status.st_ino:x}"
+        return file_key(status.st_dev, status.st_ino)
 
     def presence(self) -> str:
         files.check_readable(self.path)
@@ -111,11 +112,12 @@ class SqliteTarget:
         async with (
             self._connection(lock_timeout, others, writing=writing and not planning, read_only=read_only) as (
                 connection,
+                opened,
                 rolled_back,
             ),
             AsyncExitStack() as stack,
         ):
-            make = partial(SqliteSession, connection, self.path, lock_timeout, others, rolled_back=rolled_back)
+            make = partial(SqliteSession, connection, opened, lock_timeout, others, rolled_back=rolled_back)
             session = make() if connection.takes_locks else await asyncio.to_thread(make)
             stack.push_async_callback(session.close)
             yield session
@@ -126,22 +128,24 @@ class SqliteTarget:
         others = InTheWay(self.path)
         async with self._connection(lock_timeout, others, writing=False, read_only=read_only) as (
             connection,
+            opened,
             rolled_back,
         ):
-            yield SqliteLook(connection, self.path, lock_timeout, others, rolled_back=rolled_back)
+            yield SqliteLook(connection, opened, lock_timeout, others, rolled_back=rolled_back)
 
     @asynccontextmanager
     async def _connection(
         self, lock_timeout: float, others: InTheWay, *, writing: bool, read_only: bool
-    ) -> AsyncIterator[tuple[MeteredConnection, bool]]:
-        """A connection, and whether what an earlier crash had left was rolled back as it was opened."""
+    ) -> AsyncIterator[tuple[MeteredConnection, OpenedFile, bool]]:
+        """A connection, what it has open, and whether what an earlier crash had left was rolled back before."""
         async with _leaving_no_traces(self.path) if read_only else nullcontext():
             # Also for a mere look, where that can be: an earlier crash may have to be rolled back before. Not where
             # the last that closes would write a log back.
-            may_write, left_over = await asyncio.to_thread(
+            may_write, left_over, opened = await asyncio.to_thread(
                 lambda: (
                     files.may_be_written(self.path) and not files.has_log(self.path),
                     hot_journal.is_left_over(self.path),
+                    OpenedFile(self.path),
                 )
             )
             writing = not read_only and (writing or may_write)
@@ -150,7 +154,7 @@ class SqliteTarget:
             except sqlite3.Error as error:
                 raise opening_error(self.path, error, lock_timeout, await others.at_last()) from error
             try:
-                yield connection, left_over and await asyncio.to_thread(hot_journal.is_gone, self.path)
+                yield connection, opened, left_over and await asyncio.to_thread(hot_journal.is_gone, self.path)
             finally:
                 await connection.close()
 

@@ -66,15 +66,21 @@ def _due_check(condition: Condition, past: Past) -> tuple[Level, CheckLevel | No
         return Level.SOON, CheckLevel.FULL, "to be checked again: the damaged indexes were rebuilt since the last check"
     if full is None and quick is None:
         # On a big file a quick check takes a tenth of the time, and tells whether there is reason to hurry.
-        return Level.SOON, CheckLevel.QUICK, "no clean check on record: a quick one first, a full one the next time"
+        reason = f"no clean check {_on_record(past)}: a quick one first, a full one the next time"
+        return Level.SOON, CheckLevel.QUICK, reason
     if full is None or past.now - full > thresholds.FULL_CHECK_EVERY:
-        last = "no clean full check on record" if full is None else f"the last clean full check was {_ago(full, past)}"
+        none = f"no clean full check {_on_record(past)}"
+        last = none if full is None else f"the last clean full check was {_ago(full, past)}"
         return Level.SOON, CheckLevel.FULL, f"{last}; one is due every {_in_days(thresholds.FULL_CHECK_EVERY)}"
     latest = max(full, quick or 0)
     if past.now - latest > thresholds.QUICK_CHECK_EVERY:
         reason = f"the last clean check was {_ago(latest, past)}; a quick one is due every"
         return Level.SOON, CheckLevel.QUICK, f"{reason} {_in_days(thresholds.QUICK_CHECK_EVERY)}"
     return Level.NONE, None, f"the last clean check was {_ago(latest, past)}, the last full one {_ago(full, past)}"
+
+
+def _on_record(past: Past) -> str:
+    return "on record of this file (another lay here before)" if past.another_was_checked else "on record"
 
 
 def _found(what: str, condition: Condition, past: Past) -> str:

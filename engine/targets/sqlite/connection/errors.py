@@ -13,10 +13,11 @@ from engine.errors import (
     TargetRefusedError,
     TargetUnavailableError,
 )
+from engine.targets.sqlite.system.opened_file import NOT_THERE
 
 _SENTENCES: Final = {
     "SQLITE_READONLY_DIRECTORY": "the journal cannot be created: no write access to the directory of the file",
-    "SQLITE_READONLY_DBMOVED": "the file was moved, replaced or deleted while it was open",
+    "SQLITE_READONLY_DBMOVED": NOT_THERE,
     "SQLITE_READONLY_ROLLBACK": "an earlier crash has to be rolled back first, which needs write access",
     "SQLITE_READONLY": "the database is read-only",
     "SQLITE_FULL": "the disk is full, and what was not done is as it was. "

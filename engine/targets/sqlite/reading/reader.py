@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 
     from engine.errors import TargetError
     from engine.targets.sqlite.system.in_the_way import InTheWay
+    from engine.targets.sqlite.system.opened_file import OpenedFile
 
 
 class Reader:
-    """Reads the database at `path` through `connection`. Every method raises TargetError where it cannot be read."""
+    """Reads the database `opened` through `connection`. Every method raises TargetError where it cannot be read."""
 
-    def __init__(self, connection: aiosqlite.Connection, path: str, lock_timeout: float, others: InTheWay) -> None:
+    def __init__(
+        self, connection: aiosqlite.Connection, opened: OpenedFile, lock_timeout: float, others: InTheWay
+    ) -> None:
         self.connection = connection
-        self.path = path
+        self.opened = opened
+        self.path = opened.path
         self.others = others
         self.lock_timeout = lock_timeout
         """Seconds that each look waits for a lock,"""
@@ -56,7 +60,7 @@ class Reader:
 
     async def summary(self) -> Summary:
         ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = await self.rows(catalog.SUMMARY)
-        size, wal_size = await asyncio.to_thread(lambda: (file_size(self.path), file_size(self.path + "-wal")))
+        size, wal_size = await asyncio.to_thread(self._sizes)
         return Summary(
             size=size,
             wal_size=wal_size,
@@ -68,6 +72,12 @@ class Reader:
             tables=tables,
             indexes=indexes,
         )
+
+    def _sizes(self) -> tuple[int, int]:
+        """Those of what was opened, or none: what lies at its path by now may be another file."""
+        sizes = file_size(self.path), file_size(self.path + "-wal")
+        self.opened.require()
+        return sizes
 
     async def require(self, objects: Sequence[str]) -> None:
         """Raise UsageError for a name that is no table or index."""

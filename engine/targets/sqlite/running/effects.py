@@ -54,6 +54,7 @@ class Effects:
                     "orphans": self.findings.orphans,
                     "remedy": remedy(self.findings),
                     "level": self.check_level,
+                    "file": self._reader.opened.key,
                     "complete": self.findings.complete and not self.unchecked,
                 }
             case Operation.FTS_OPTIMIZE:

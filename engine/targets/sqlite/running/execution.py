@@ -143,8 +143,7 @@ async def checkpoint(work: Work) -> StepResult:
 
 async def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
     who = await work.others.at_last() or "another connection uses it"
-    how_far = f"{max(written, 0):,} of {frames:,} frames of the log were" if frames > 0 else "the log could not be"
-    error = f"{how_far} written back: {who}"
+    error = f"{_how_far(frames, written)}: {who}"
     if work.step.completes_previous:  # the work is done; only the log is still there
         return StepResult(
             status=Status.SKIPPED,
@@ -152,6 +151,16 @@ async def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
             warnings=(f"{work.step.reason}: that needs a checkpoint when the other connection is done",),
         )
     return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
+
+
+def _how_far(frames: int, written: int) -> str:
+    """By the numbers that SQLite gives; it has none where it could not look."""
+    if frames <= 0:
+        return "the log could not be written back"
+    if written < frames:
+        return f"{max(written, 0):,} of {frames:,} frames of the log were written back"
+    whole = "the one frame of the log was" if frames == 1 else f"all {frames:,} frames of the log were"
+    return f"{whole} written back, but the log could not be cut"
 
 
 async def check(work: Work) -> StepResult:

@@ -20,6 +20,7 @@ from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.in_the_way import InTheWay
+from engine.targets.sqlite.system.opened_file import OpenedFile
 
 ENDLESS: Final = SqliteStep(
     method=Method.TRANSACTION,
@@ -39,7 +40,7 @@ def endless(method: Method, command: str = ENDLESS.command) -> SqliteStep:
 async def connected(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[SqliteSession, aiosqlite.Connection]]:
     """A session, with the connection that it has of its own."""
     connection = await MeteredConnection.open(connection_uri(str(path)), lock_timeout)
-    session = SqliteSession(connection, str(path), lock_timeout, InTheWay(str(path)))
+    session = SqliteSession(connection, OpenedFile(str(path)), lock_timeout, InTheWay(str(path)))
     try:
         yield session, connection.aio
     finally:

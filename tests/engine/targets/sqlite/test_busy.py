@@ -20,6 +20,7 @@ from engine.jobs import Operation, Options, Reason, Request, Status
 from engine.targets import resolve
 from engine.targets.base import StepContext, StepProgress, StepResult, Verdict
 from engine.targets.sqlite.planning.steps import Method
+from engine.targets.sqlite.running.execution import _how_far
 from tests.engine.targets.sqlite.a_session import ENDLESS, connected, endless, execute, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
@@ -348,6 +349,32 @@ async def test_trap_a_checkpoint_that_says_busy_is_no_success(tmp_path: Path) ->
         assert f"process {pid} (" in str(result.error)
         assert "frames of the log were written back" in str(result.error)
         assert log.stat().st_size == size
+
+
+async def test_a_checkpoint_that_gets_through_and_cannot_cut_the_log_says_so(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode="wal")
+    with another_process(path, "PRAGMA user_version"):
+        fill_the_log(path)
+        with another_process(path, *WRITER) as pid:
+            result = await checkpoint(path)
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    whole, _, who = str(result.error).partition(" frames of the log were written back, but the log could not be cut: ")
+    assert whole.startswith("all ")
+    assert who.startswith(f"process {pid} (")
+
+
+@pytest.mark.parametrize(
+    ("frames", "written", "words"),
+    [
+        (1608, 7, "7 of 1,608 frames of the log were written back"),
+        (1608, 1608, "all 1,608 frames of the log were written back, but the log could not be cut"),
+        (1, 1, "the one frame of the log was written back, but the log could not be cut"),
+        (1, 0, "0 of 1 frames of the log were written back"),
+        (-1, -1, "the log could not be written back"),
+    ],
+)
+def test_how_far_a_checkpoint_came_is_told_by_its_own_numbers(frames: int, written: int, words: str) -> None:
+    assert _how_far(frames, written) == words
 
 
 async def test_a_checkpoint_truncates_the_log_and_tells_how_long_it_was(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""Whether what lies at a path is still the file that was opened there.
+
+SQLite does not notice when its file is moved, replaced or deleted: it goes on with the one that it has open.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Final
+
+from engine.errors import TargetUnavailableError
+
+NOT_THERE: Final = "the file was moved, replaced or deleted while it was open"
+
+
+class OpenedFile:
+    """The file at `path`, which is about to be opened: taken before, so that whatever comes after is noticed."""
+
+    def __init__(self, path: str) -> None:
+        """Raises TargetUnavailableError."""
+        self.path: Final = path
+        self._file = _at(path)
+
+    @property
+    def key(self) -> str:
+        """The same for as long as it is the same file: that of the target."""
+        device, number = self._file or (0, 0)
+        return file_key(device, number)
+
+    def problem(self) -> str:
+        """Why it cannot be said any more that it lies at its path; empty where it does."""
+        try:
+            return "" if _at(self.path) == self._file else NOT_THERE
+        except TargetUnavailableError as error:
+            return error.why
+
+    def require(self) -> None:
+        """Raises TargetUnavailableError where something else lies at its path, or nothing."""
+        if problem := self.problem():
+            raise TargetUnavailableError(self.path, problem)
+
+
+def file_key(device: int, number: int) -> str:
+    return f"sqlite:{device:x}:{number:x}"
+
+
+def _at(path: str) -> tuple[int, int] | None:
+    """None where there is no file."""
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+            return None
+        raise TargetUnavailableError(path, f"the file cannot be reached any more ({error.strerror})") from None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,212 @@
+"""Files that are moved, replaced or deleted while they are open: nothing is said of what lies there then."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import TargetUnavailableError
+from engine.jobs import Operation, Options, Status
+from engine.targets.base import PlannedStep, StepContext, StepResult
+from engine.targets.sqlite.planning.steps import Method
+from engine.targets.sqlite.running import execution
+from engine.targets.sqlite.session import SqliteSession
+from engine.words import NOT_BEGUN
+from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, statuses, when_running
+from tests.engine.test_worker import carried_out
+from tests.sqlite_files import content, files_beside, make_database, remove_index_entries
+
+Meanwhile = Callable[[Path], object]
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_name("gone.db"))
+
+
+def replaced(path: Path) -> None:
+    path.with_name("other.db").rename(path)
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def replaced_by_a_copy(path: Path) -> None:
+    """As who restores a backup may do it: with the time of writing that it had."""
+    times = path.stat()
+    path.unlink()
+    os.utime(make_database(path, rows=20), ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+EACH = pytest.mark.parametrize("meanwhile", [moved, replaced, deleted, replaced_by_a_copy])
+WAL = pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    make_database(tmp_path / "other.db", rows=5)
+    return make_database(tmp_path / "a.db", rows=400)
+
+
+async def run_meanwhile(
+    path: Path, operation: Operation, meanwhile: Meanwhile, **options: Any
+) -> dict[str, StepResult]:
+    """What became of each step, while something was done to the file as the first of them ran; no facts are told."""
+    async with connected(path) as (session, connection):
+        before = await session.facts(operation)
+        assert before["size"]
+        steps = (await session.plan(operation, Options(**options))).steps
+        await when_running(connection, lambda: meanwhile(path), commands_of(steps[0]))
+        results = {step.command: await execute(session, step) for step in steps}
+        with pytest.raises(TargetUnavailableError, match="moved, replaced or deleted while it was open"):
+            await session.facts(operation)
+    return results
+
+
+@EACH
+async def test_a_check_of_what_does_not_lie_there_any_more_has_failed(path: Path, meanwhile: Meanwhile) -> None:
+    results = await run_meanwhile(path, Operation.CHECK, meanwhile)
+    assert statuses(results) == {Status.FAILED}
+    first, *_ = results.values()
+    assert first.error == (
+        "the file was moved, replaced or deleted while it was open: "
+        "what was looked at says nothing of what lies there now"
+    )
+    assert (first.effect, first.left) == (None, "a check changes nothing")
+
+
+async def test_what_was_found_in_a_file_that_is_gone_is_told_and_is_not_the_reason(path: Path) -> None:
+    remove_index_entries(path, "order")
+    first, *_ = (await run_meanwhile(path, Operation.CHECK, moved)).values()
+    assert first.findings
+    assert str(first.error).startswith("the file was moved, replaced or deleted")
+
+
+async def test_a_check_of_a_file_that_lies_there_again_is_one_of_that_file(path: Path) -> None:
+    def moved_and_back(path: Path) -> None:
+        path.rename(path.with_name("gone.db")).rename(path)
+
+    async with connected(path) as (session, connection):
+        step, *_ = (await session.plan(Operation.CHECK, Options())).steps
+        await when_running(connection, lambda: moved_and_back(path), commands_of(step))
+        assert (await execute(session, step)).status is Status.COMPLETED
+        assert (await session.facts(Operation.CHECK))["findings"] == 0
+
+
+async def test_a_step_that_has_not_begun_is_not_begun_on_another_file(path: Path) -> None:
+    before = content(path.with_name("other.db"))
+    async with connected(path) as (session, _):
+        step, *_ = (await session.plan(Operation.VACUUM, Options())).steps
+        replaced(path)
+        result = await execute(session, step)
+    assert (result.status, result.left) == (Status.FAILED, NOT_BEGUN)
+    assert result.error == "the file was moved, replaced or deleted while it was open"
+    assert content(path) == before
+
+
+def moved_after(method: Method, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is moved when the first step of that method is done, and before it is over."""
+    do = execution.METHODS[method]
+
+    async def done_and_moved(work: execution.Work) -> StepResult:
+        result = await do(work)
+        if path.exists():
+            moved(path)
+        return result
+
+    monkeypatch.setitem(execution.METHODS, method, done_and_moved)
+
+
+@pytest.mark.parametrize(
+    ("operation", "method"),
+    [
+        (Operation.VACUUM, Method.VACUUM),
+        (Operation.REINDEX, Method.TRANSACTION),
+        (Operation.ANALYZE, Method.TRANSACTION),
+        (Operation.CHECKPOINT, Method.CHECKPOINT),
+        (Operation.INCREMENTAL_VACUUM, Method.INCREMENTAL),
+    ],
+)
+@WAL
+async def test_what_was_done_in_a_file_that_is_gone_is_no_success_and_has_no_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, method: Method, journal_mode: str
+) -> None:
+    if operation is Operation.CHECKPOINT and journal_mode != "wal":
+        pytest.skip("there is nothing to do")
+    path = make_database(tmp_path / "a.db", rows=400, journal_mode=journal_mode, auto_vacuum="incremental")
+    moved_after(method, path, monkeypatch)
+    outcome, report = await carried_out(path, operation)
+    first, *_ = report.steps
+    assert (outcome.status, outcome.after) == (Status.FAILED, None)
+    assert (first.status, first.effect) == (Status.FAILED, {"left": "it was done in the file that was opened"})
+    said = "while it was open: what was done is not to be found at its path"
+    assert said in str(first.error)
+    assert said in str(outcome.error)
+
+
+async def test_after_a_vacuum_of_a_file_that_is_gone_it_is_told_what_has_to_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("""
+            CREATE TABLE notes(body TEXT);
+            CREATE VIRTUAL TABLE found USING fts5(body, content="notes");
+            INSERT INTO notes VALUES ('apples and pears'), ('apples only'), ('pears only');
+            INSERT INTO found(found) VALUES ('rebuild');
+            DELETE FROM notes WHERE rowid = 1;
+        """)
+    moved_after(Method.VACUUM, path, monkeypatch)
+    outcome, _ = await carried_out(path, Operation.VACUUM)
+    assert (outcome.status, outcome.after) == (Status.FAILED, None)
+    assert "found: VACUUM is done; searches in found are wrong until" in str(outcome.error)
+    (warning,) = [warning for warning in outcome.warnings if "moved, replaced or deleted" in warning]
+    assert warning.endswith("what was done is not to be found at its path")
+
+
+@pytest.mark.parametrize("meanwhile", [replaced, replaced_by_a_copy])
+async def test_a_backup_of_what_does_not_lie_there_any_more_is_kept_and_says_of_what_it_is(
+    path: Path, meanwhile: Meanwhile
+) -> None:
+    before, copy = content(path), path.with_name("copy.db")
+    results = await run_meanwhile(path, Operation.BACKUP, meanwhile, backup_to=str(copy))
+    assert statuses(results) == {Status.COMPLETED}
+    *_, last = results.values()
+    (warning,) = last.warnings
+    assert warning.startswith("the file was moved, replaced or deleted while it was open: ")
+    assert warning.endswith(f"{copy} is a copy of what was opened, and not of what lies there now")
+    assert content(copy) == before
+
+
+@pytest.mark.parametrize("meanwhile", [moved, deleted])
+async def test_a_backup_of_which_nothing_says_who_may_read_it_is_none_and_says_why(
+    path: Path, meanwhile: Meanwhile
+) -> None:
+    results = await run_meanwhile(path, Operation.BACKUP, meanwhile, backup_to=str(path.with_name("copy.db")))
+    *_, last = results.values()
+    assert last.status is Status.FAILED
+    assert str(last.error).startswith("the file was moved, replaced or deleted while it was open: the copy cannot be")
+    assert "copy.db" not in files_beside(path)
+
+
+async def test_a_file_that_is_gone_when_its_vacuum_is_over_is_warned_of(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = SqliteSession.execute
+
+    async def moved_afterwards(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
+        result = await execute(self, step, context)
+        moved(path)
+        return result
+
+    monkeypatch.setattr(SqliteSession, "execute", moved_afterwards)
+    outcome, report = await carried_out(path, Operation.VACUUM)
+    assert (outcome.status, outcome.after) == (Status.COMPLETED, None)
+    assert outcome.warnings == (f"{path}: the file was moved, replaced or deleted while it was open",)
+    assert outcome.warnings[0] in [line.message for line in report.log]
