@@ -152,7 +152,8 @@ class PostgresSession:
         looking, self._looking = self._looking, None
         condition = await (looking or survey_of_needs(self._reader))
         if options.objects:  # these have to be looked for among all that there is
-            tables, indexes = await self._reader.tables(), await self._reader.indexes()
+            tables = await self._reader.tables(measured=True)
+            indexes = await self._reader.indexes(measured=True)
             condition = replace(condition, tables=tables, indexes=indexes)
         found = needs(condition)
         needed = planning.Needed(

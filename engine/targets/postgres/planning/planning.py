@@ -48,7 +48,7 @@ async def plan(reader: Reader, operation: Operation, options: Options) -> Operat
     version = reader.server.version
     if problem := plans.not_offered(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
-    tables, indexes = await reader.tables(), await reader.indexes()
+    tables, indexes = await reader.tables(measured=True), await reader.indexes(measured=True)
     await reader.require((), options.server.schemas)
     partitions = await _partitions(reader)
     found = scope(operation, options, tables, indexes, partitions)
