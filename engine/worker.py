@@ -222,6 +222,8 @@ def outcome_of(
     if failed:
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
+        if reason is Reason.REFUSED and any(result.status is Status.COMPLETED for _, result in results):
+            reason = Reason.OPERATION_ERROR  # what is refused has not begun
         error = failure_list(failed, len(planned))
         if not_begun:
             error += f". After that {counted(not_begun, 'step')} of it {'was' if not_begun == 1 else 'were'} not begun"
