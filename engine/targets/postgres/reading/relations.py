@@ -77,6 +77,8 @@ class Index:
     may_be_maintained: bool
     sorts_text: bool = False
     """Whether its first key is compared by the rules of a language."""
+    goes_with_its_table: bool = False
+    """Of TOAST: whether the role may rebuild it together with its table only, as it may not name it."""
 
     @property
     def sql(self) -> str:
@@ -125,8 +127,9 @@ ORDER BY n.nspname, c.relname
 _INDEXES_OF: Final = """
 SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relname, {pages i},
     {pages t}, am.amname, x.indisvalid, x.indisexclusion, t.relkind = 't', i.relname ~ '{leftover}',
-    mn.nspname IN ('pg_catalog', 'information_schema'), {may},
-    x.indcollation[0] NOT IN (0, 'pg_catalog."C"'::regcollation, 'pg_catalog."POSIX"'::regcollation)
+    mn.nspname IN ('pg_catalog', 'information_schema'), {may by name},
+    x.indcollation[0] NOT IN (0, 'pg_catalog."C"'::regcollation, 'pg_catalog."POSIX"'::regcollation),
+    t.relkind = 't' AND {may with table} AND NOT ({may by name})
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_class AS main ON {main} JOIN pg_namespace AS mn ON mn.oid = main.relnamespace
@@ -148,7 +151,9 @@ def indexes_query(version: int, *, some: bool = False, measured: bool = False) -
     """The same of indexes; `some`: only those whose oids are the parameter `oids`, and all that are invalid."""
     these = "(x.indexrelid = ANY (%(oids)s::oid[]) OR NOT x.indisvalid)" if some else "true"
     query = _with_pages(_INDEXES_OF, measured=measured)
-    query = query.replace("{may}", _may(version, "t")).replace("{leftover}", LEFTOVER).replace("{these}", these)
+    by_name = f"{_may(version, 't')} AND (t.relkind <> 't' OR has_schema_privilege(n.oid, 'USAGE'))"
+    query = query.replace("{may by name}", by_name).replace("{may with table}", _may(version, "main"))
+    query = query.replace("{leftover}", LEFTOVER).replace("{these}", these)
     halves = (query.replace("{main}", main) for main in (_OF_TABLES, _OF_TOAST))
     return " UNION ALL ".join(halves) + " ORDER BY 5, 6, 12, 3"
 

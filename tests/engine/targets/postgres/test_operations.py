@@ -36,6 +36,12 @@ ITEMS = (
 )
 
 
+TOAST_INDEX = """
+SELECT i.relname::text FROM pg_class AS i JOIN pg_index AS x ON x.indexrelid = i.oid
+WHERE x.indrelid = (SELECT reltoastrelid FROM pg_class WHERE relname = 'item')
+"""
+
+
 async def test_vacuum_tells_what_it_removed_and_what_the_table_takes(database: Database) -> None:
     database(*ITEMS, "DELETE FROM item WHERE id > 10000")
     result = (await run(database.url, Operation.VACUUM, objects=("item",)))["public.item"]
@@ -164,6 +170,34 @@ async def test_without_the_right_it_is_refused_with_what_to_grant(database: Data
     database(command)
     for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
         assert statuses(await run(database.as_user("joe"), operation, objects=("item",))) == {Status.COMPLETED}
+
+
+TOAST_LEFT_OUT = (
+    "left out: the TOAST index of public.item, which joe may not rebuild by itself."
+    " As who may maintain the table: REINDEX TABLE CONCURRENTLY public.item;"
+)
+
+
+async def test_trap_an_owner_cannot_rebuild_a_toast_index_by_itself_and_is_told_what_can(database: Database) -> None:
+    database(*ITEMS, "CREATE ROLE joe LOGIN", "ALTER TABLE item OWNER TO joe")
+    joe, toast = database.as_user("joe"), "pg_toast." + database.value(TOAST_INDEX)
+    planned = await plan(joe, Operation.REINDEX, objects=("item",))
+    assert {step.object for step in planned.steps} == {"public.item_pkey", "public.item_name"}
+    assert (planned.warnings, planned.left_out) == ((TOAST_LEFT_OUT,), 1)
+    assert statuses(await run(joe, Operation.REINDEX)) == {Status.COMPLETED}
+    named = await plan(joe, Operation.REINDEX, objects=(toast,))
+    assert named.refused == TOAST_LEFT_OUT.removeprefix("left out: ")
+    database(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{toast}'::regclass")
+    needed = await plan(joe, Operation.OPTIMIZE, objects=("item",))
+    assert needed.refused == TOAST_LEFT_OUT.removeprefix("left out: ")
+    with psycopg.connect(joe, autocommit=True) as owner:
+        owner.execute(TOAST_LEFT_OUT.rpartition(": ")[2])
+    database(f"UPDATE pg_index SET indisvalid = true WHERE indexrelid = '{toast}'::regclass")
+    database("GRANT USAGE ON SCHEMA pg_toast TO joe")
+    try:
+        assert toast in await run(joe, Operation.REINDEX)
+    finally:
+        database("REVOKE USAGE ON SCHEMA pg_toast FROM joe")
 
 
 async def test_of_a_whole_database_what_the_role_may_not_do_is_left_out_and_told(database: Database) -> None:
