@@ -342,6 +342,16 @@ async def test_the_effect_of_a_step_is_kept_with_it() -> None:
     assert step.finished_at > step.started_at
 
 
+async def test_what_is_noted_of_a_step_is_told_as_long_as_it_has_not_ended() -> None:
+    reporter = Reporter(CLAIM, refuse, ticking_clock())
+    reporter.begin([STEP])
+    reporter.begin_step(1)
+    reporter.note(1, {"file": 7})
+    assert [step.effect for step in (await reporter.stop()).steps] == [{"file": 7}]
+    reporter.end_step(1, DONE)
+    assert [step.effect for step in (await reporter.stop()).steps] == [None]
+
+
 async def test_where_how_far_it_is_cannot_be_told_the_work_and_its_report_go_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
