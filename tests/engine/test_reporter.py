@@ -22,6 +22,7 @@ from engine.jobs import (
     LOG_HEAD,
     LOG_LINE_LIMIT,
     LOG_TAIL,
+    WAITING,
     JobId,
     LogLevel,
     OnDuplicate,
@@ -260,6 +261,14 @@ def test_in_the_first_step_nothing_is_known_until_it_tells() -> None:
     assert told.fraction == pytest.approx(0.1)
     assert replace(told, fraction=None) == Progress(object="object 1", steps_total=2, phase="copying")
     assert overall([], (), {}) == Progress()
+
+
+def test_trap_of_steps_that_run_at_once_one_that_waits_is_shown_with_who_is_in_its_way() -> None:
+    steps, works = estimated(1, 1, 1), StepProgress(fraction=0.5, phase="scanning heap")
+    waits = StepProgress(phase=f"{WAITING}: pid 786 (psql, joe, idle in transaction)")
+    assert overall(steps, (), {1: works, 2: works}, at_once=3).object == "object 1"
+    told = overall(steps, (), {1: works, 2: waits, 3: waits}, at_once=3)
+    assert (told.object, told.phase) == ("object 2", waits.phase)
 
 
 _fractions = st.none() | st.floats(0, 1)
