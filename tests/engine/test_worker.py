@@ -24,6 +24,7 @@ from engine.jobs import (
     Operation,
     Options,
     Reason,
+    Speed,
     Status,
 )
 from engine.reporter import Reporter
@@ -117,10 +118,10 @@ async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
         weighed.extend(step.estimate for step in steps)
         begin(self, steps, **options)
 
-    async def past_steps(target: str, operation: str) -> dict[str, float]:
+    async def past_steps(target: str, operation: str, speed: Speed) -> dict[str, float]:
         if not is_readable:
             raise StoreError("the store of jobs", "cannot be read")
-        assert (target, operation) == (str(path), "reindex")
+        assert (target, operation, speed) == (str(path), "reindex", Speed.FULL)
         return dict.fromkeys((step.command for step in steps), 77.0)
 
     async with resolve(str(path)).connect(lock_timeout=1) as session:

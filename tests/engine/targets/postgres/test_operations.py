@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg
 import pytest
 
-from engine import look
+from engine import Engine, look
 from engine.errors import UsageError
 from engine.jobs import CheckLevel, Operation, Options, Reason, Request, ServerOptions, Speed, Status
 from engine.targets import resolve
@@ -543,3 +545,20 @@ async def test_who_may_not_see_other_sessions_is_told_their_numbers_all_the_same
         result = (await run(database.as_user("joe"), Operation.VACUUM_FULL, objects=("item",)))["public.item"]
     assert str(result.error).startswith(f"it waited 1 s for a lock held by pid {pid} (")
     assert "()" not in f"{result.error} {planned.warnings}"
+
+
+async def test_how_long_a_vacuum_took_at_full_speed_tells_nothing_of_a_gentle_one(
+    database: Database, tmp_path: Path
+) -> None:
+    database(*ITEMS)
+
+    def request(speed: Speed) -> Request:
+        server = ServerOptions(schemas=("public",), speed=speed)
+        return Request(target=database.url, operations=(Operation.VACUUM,), options=Options(server=server))
+
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        (job,) = await engine.submit([request(Speed.FULL)])
+        await engine.wait([job.id])
+        for speed in Speed:
+            (planned,) = (await engine.plan(request(speed))).operations
+            assert {step.estimate is not None for step in planned.steps} == {speed is Speed.FULL}
