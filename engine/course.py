@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapreplace
 from typing import TYPE_CHECKING, Final
 
-from engine.jobs import Progress
+from engine.jobs import Progress, waits
 
 if TYPE_CHECKING:
     from engine.targets.base import PlannedStep, StepProgress
@@ -42,7 +42,8 @@ class Course:
                 if number in left:
                     left[number] *= 1.0 - (progress.fraction or 0.0)
             fraction = max(1.0 - self._duration(left) / self._whole, 0.0)
-        shown = min(running, default=max(over, default=1))
+        waiting = [number for number, progress in running.items() if waits(progress.phase)]
+        shown = min(waiting or running, default=max(over, default=1))  # what is in its way somebody may have to see
         return Progress(
             fraction=fraction,
             object=self._steps[shown - 1].object if self._steps else None,

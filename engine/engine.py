@@ -171,7 +171,9 @@ class Engine:
         plan = await look.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
         past_steps = {
-            operation.operation: await past_steps_of(self._store, plan.target, operation.operation)
+            operation.operation: await past_steps_of(
+                self._store, plan.target, operation.operation, request.options.server.speed
+            )
             for operation in plan.operations
         }
         return estimates.with_estimates(plan, jobs, request.options, past_steps)

@@ -43,6 +43,7 @@ async def run_step(
     context = StepContext(
         cancel=asyncio.Event() if step.completes_previous else cancel,
         report=lambda progress: reporter.tell(number, progress),
+        note=lambda facts: reporter.note(number, facts),
         over=command_is_over,
     )
     result = await session.execute(step, context)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.advice import Found, Past, Run
 from engine.estimates import RUNS
-from engine.jobs import MOST_FINDINGS, CheckLevel, ChildJob, Facts, JobId, Micros, Operation, ParentJob, Status
+from engine.jobs import MOST_FINDINGS, CheckLevel, ChildJob, Facts, JobId, Micros, Operation, ParentJob, Speed, Status
 from engine.values import frozen
 from engine.watching import HistoryFilter
 from engine.words import counted
@@ -49,9 +49,10 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
     )
 
 
-async def past_steps_of(store: Store, target: str, operation: str) -> Mapping[str, float]:
-    """The seconds that the commands of an operation took before on the database with this canonical URL."""
-    return await store.past_steps(target, operation, jobs=JOBS_LOOKED_AT, runs=RUNS)
+async def past_steps_of(store: Store, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
+    """The seconds that the commands of an operation took before, at this speed, on the database with this canonical
+    URL."""
+    return await store.past_steps(target, operation, speed=speed, jobs=JOBS_LOOKED_AT, runs=RUNS)
 
 
 @frozen

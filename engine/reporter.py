@@ -100,6 +100,11 @@ class Reporter:
             self._waits.tell(number, waits=waits(progress.phase))
             self._has_news()
 
+    def note(self, number: int, facts: Facts) -> None:
+        """What is kept of a running step until it has ended."""
+        self._begun[number] = self._steps[number] = replace(self._begun[number], effect=facts)
+        self._has_news()
+
     def command_is_over(self, number: int) -> None:
         """What is left of a running step are looks at what it did: these take none of its time."""
         if number in self._begun and number not in self._over_since:

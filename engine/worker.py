@@ -14,7 +14,18 @@ from typing import Any, Protocol, TypeVar
 from engine.errors import StoreError, TargetDamagedError, TargetError, UsageError
 from engine.estimates import with_past
 from engine.execution import Claim, Outcome
-from engine.jobs import Facts, LogLevel, OnFailure, Operation, Options, Reason, Status, findings_in_words, part_named
+from engine.jobs import (
+    Facts,
+    LogLevel,
+    OnFailure,
+    Operation,
+    Options,
+    Reason,
+    Speed,
+    Status,
+    findings_in_words,
+    part_named,
+)
 from engine.one_step import leave_out, run_step, telling_when_it_goes_on
 from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
@@ -23,7 +34,7 @@ from engine.turns import Turns
 from engine.words import NOT_BEGUN, counted, listed
 
 T = TypeVar("T")
-PastSteps = Callable[[str, str], Awaitable[Mapping[str, float]]]
+PastSteps = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
 StepOutcome = tuple[PlannedStep, StepResult]
 
 
@@ -47,7 +58,7 @@ class DatabaseMaintenanceWorker:
     ) -> None:
         """`store`: by which a server tells our connections from those of other stores.
 
-        `past_steps`: of a target and an operation, how many seconds their commands took before.
+        `past_steps`: of a target, an operation and a speed, how many seconds their commands took before.
         """
         self._resolve = resolve
         self._store = store
@@ -82,7 +93,7 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
-                plan = replace(plan, steps=await self._weighted(claim, plan))
+                plan = replace(plan, steps=await self._weighted(claim, plan, options.server.speed))
                 reporter.begin(plan.steps, at_once=plan.parallel)
                 return await _run(session, claim, options, plan, before, reporter, cancel)
         except (TargetError, UsageError) as error:
@@ -98,12 +109,12 @@ class DatabaseMaintenanceWorker:
         except _CancelledBeforehandError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
 
-    async def _weighted(self, claim: Claim, plan: OperationPlan) -> tuple[PlannedStep, ...]:
+    async def _weighted(self, claim: Claim, plan: OperationPlan, speed: Speed) -> tuple[PlannedStep, ...]:
         """The steps, with how long they took before as far as history knows."""
         if self._past_steps is None:
             return plan.steps
         try:
-            return with_past(plan.steps, await self._past_steps(claim.target, claim.operation))
+            return with_past(plan.steps, await self._past_steps(claim.target, claim.operation, speed))
         except StoreError:
             return plan.steps
 
@@ -241,6 +252,8 @@ def outcome_of(
     if failed:
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
+        if reason is Reason.REFUSED and any(result.status is Status.COMPLETED for _, result in results):
+            reason = Reason.OPERATION_ERROR  # what is refused has not begun
         error = failure_list(failed, len(planned))
         if not_begun:
             error += f". After that {counted(not_begun, 'step')} of it {'was' if not_begun == 1 else 'were'} not begun"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import StoreError
-from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Status
+from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Speed, Status
 from engine.trend import PastRun
 from engine.values import frozen
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess
@@ -200,8 +200,11 @@ class Store(Protocol):
         """
         ...
 
-    async def past_steps(self, target: str, operation: str, *, jobs: int, runs: int) -> Mapping[str, float]:
-        """The seconds that each command took on average that completed in the newest runs; see `past_runs`."""
+    async def past_steps(
+        self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
+    ) -> Mapping[str, float]:
+        """The seconds that each command took on average that completed in the newest runs at this speed; see
+        `past_runs`."""
         ...
 
     async def count(self) -> int:

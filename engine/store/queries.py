@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from engine.jobs import NO_SERVER_OPTIONS
 from engine.store.rows import JOB_COLUMNS
 
 Query = tuple[str, dict[str, Any]]
@@ -66,23 +67,26 @@ ORDER BY id LIMIT :limit"""
 _AT_WORK = "max(({0}.finished_at - {0}.started_at) / 1e6 - coalesce(json_extract({0}.{1}, '$.waited'), 0), 0.0)"
 """Seconds that a child or step took, without those in which it only waited for others, by its facts."""
 
-PAST_RUNS = f"""SELECT c.parent_id, c.ordinal, c.status, c.finished_at, {_AT_WORK.format("c", "after")},
+_RUNS = f"""SELECT c.parent_id, c.ordinal, c.status, c.finished_at, {_AT_WORK.format("c", "after")},
     coalesce(json_extract(c.after, '$.size'), json_extract(c.before, '$.size')), p.options
 FROM parent_job AS p INDEXED BY parent_job_target
 CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = :operation AND c.parent_id = p.id
 WHERE p.target = :target AND p.id <= :newest AND p.id >= coalesce((
         SELECT id FROM parent_job WHERE target = :target AND id <= :newest ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
-    AND c.started_at IS NOT NULL AND c.finished_at IS NOT NULL
+    AND c.started_at IS NOT NULL AND c.finished_at IS NOT NULL AND {{only}}
 ORDER BY p.id DESC LIMIT :runs"""
+PAST_RUNS = _RUNS.format(only="true")
 """The newest runs of an operation on a target, up to one job, in so many of its jobs at most."""
 
+_AT_THIS_SPEED = f"coalesce(json_extract(p.options, '$.server.speed'), '{NO_SERVER_OPTIONS.speed}') = :speed"
 PAST_STEPS = f"""WITH run AS (
-    SELECT c.parent_id, c.ordinal, c.attempt FROM ({PAST_RUNS}) AS r
+    SELECT c.parent_id, c.ordinal, c.attempt FROM ({_RUNS.format(only=_AT_THIS_SPEED)}) AS r
     JOIN child_job AS c ON (c.parent_id, c.ordinal) = (r.parent_id, r.ordinal))
 SELECT s.command, avg({_AT_WORK.format("s", "effect")})
 FROM run CROSS JOIN step AS s ON (s.parent_id, s.ordinal, s.attempt) = (run.parent_id, run.ordinal, run.attempt)
 WHERE s.status = 'completed' GROUP BY s.command"""
-"""Of the steps that completed in these runs, how many seconds each command took on average, without its waits."""
+"""Of the steps that completed in these runs at this speed, how many seconds each command took on average, without its
+waits."""
 
 
 def jobs(ids: Collection[int]) -> Query:

@@ -18,7 +18,7 @@ import aiosqlite
 from engine import holders
 from engine.clock import now
 from engine.errors import ReadOnlyError, StoreError
-from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Status
+from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
 from engine.store import connections, interventions, liveness, queries, searching, transactions, upkeep
 from engine.store.base import NewJob
 from engine.store.identity import Identity
@@ -341,8 +341,11 @@ class SqliteStore:
         values = {"target": target, "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
         return [decode_run(row) for row in await self._read(queries.PAST_RUNS, values)]
 
-    async def past_steps(self, target: str, operation: str, *, jobs: int, runs: int) -> Mapping[str, float]:
+    async def past_steps(
+        self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
+    ) -> Mapping[str, float]:
         values = {"target": target, "operation": operation, "newest": ANY_ID, "jobs": jobs, "runs": runs}
+        values["speed"] = speed
         return {str(command): float(seconds) for command, seconds in await self._read(queries.PAST_STEPS, values)}
 
     async def count(self) -> int:

@@ -77,6 +77,8 @@ class StepContext:
     """Set when the step is to stop as soon as it is safe."""
     report: Callable[[StepProgress], None] = lambda _: None
     """Takes how far it is, as often as there is news."""
+    note: Callable[[Facts], None] = lambda _: None
+    """Takes what whoever finds it unfinished has to know of it, should this process die."""
     over: Callable[[], None] = lambda: None
     """To be called where the command is over, and only looks at what it did are left: another step may begin."""
 
@@ -220,8 +222,8 @@ class Session(Look, Protocol):
         ...
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:
-        """After a process died in the middle of an operation with these options: undo what it left half done, and look
-        for damage."""
+        """After a process died in the middle of an operation with these options, and `settle`: undo what it left half
+        done, and look for damage."""
         ...
 
 

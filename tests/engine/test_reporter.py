@@ -22,6 +22,7 @@ from engine.jobs import (
     LOG_HEAD,
     LOG_LINE_LIMIT,
     LOG_TAIL,
+    WAITING,
     JobId,
     LogLevel,
     OnDuplicate,
@@ -262,6 +263,14 @@ def test_in_the_first_step_nothing_is_known_until_it_tells() -> None:
     assert overall([], (), {}) == Progress()
 
 
+def test_trap_of_steps_that_run_at_once_one_that_waits_is_shown_with_who_is_in_its_way() -> None:
+    steps, works = estimated(1, 1, 1), StepProgress(fraction=0.5, phase="scanning heap")
+    waits = StepProgress(phase=f"{WAITING}: pid 786 (psql, joe, idle in transaction)")
+    assert overall(steps, (), {1: works, 2: works}, at_once=3).object == "object 1"
+    told = overall(steps, (), {1: works, 2: waits, 3: waits}, at_once=3)
+    assert (told.object, told.phase) == ("object 2", waits.phase)
+
+
 _fractions = st.none() | st.floats(0, 1)
 _estimates = st.none() | st.floats(0, 1e9)
 
@@ -340,6 +349,16 @@ async def test_the_effect_of_a_step_is_kept_with_it() -> None:
     assert (step.object, step.status, step.effect) == ("main", Status.COMPLETED, {"freed_pages": 7})
     assert step.finished_at is not None
     assert step.finished_at > step.started_at
+
+
+async def test_what_is_noted_of_a_step_is_told_as_long_as_it_has_not_ended() -> None:
+    reporter = Reporter(CLAIM, refuse, ticking_clock())
+    reporter.begin([STEP])
+    reporter.begin_step(1)
+    reporter.note(1, {"file": 7})
+    assert [step.effect for step in (await reporter.stop()).steps] == [{"file": 7}]
+    reporter.end_step(1, DONE)
+    assert [step.effect for step in (await reporter.stop()).steps] == [None]
 
 
 async def test_where_how_far_it_is_cannot_be_told_the_work_and_its_report_go_on(

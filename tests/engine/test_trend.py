@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine import Engine, Operation, Options, Status
 from engine.execution import Outcome, Report
-from engine.jobs import CheckLevel, JobId, OnDuplicate, Step
+from engine.jobs import CheckLevel, JobId, OnDuplicate, ServerOptions, Speed, Step
 from engine.store import queries
 from engine.trend import RUNS, PastRun, trend_of
 from tests.building import CANCELLED, FAILED, new_job
@@ -16,6 +16,7 @@ from tests.engine.store.test_queries import plan_of
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
     from pathlib import Path
 
     from engine.store.sqlite import SqliteStore
@@ -60,6 +61,7 @@ def test_past_runs_are_found_along_the_jobs_of_the_target(any_store: sqlite3.Con
 
 def test_steps_of_past_runs_are_found_without_a_walk_through_all(any_store: sqlite3.Connection) -> None:
     values = {"target": "sqlite:///db1.db", "operation": "vacuum", "newest": 2**63 - 1, "jobs": 60, "runs": 5}
+    values["speed"] = "full"
     assert [line for line in plan_of(any_store, queries.PAST_STEPS, values) if line.startswith("SCAN")] == ["SCAN r"]
 
 
@@ -80,9 +82,44 @@ async def test_what_the_steps_of_past_runs_took_is_known_by_their_commands(store
             claim = await store.claim("me", ids)
             assert claim is not None
             await store.finish(claim, FAILED, Report(steps=steps))
-    assert await store.past_steps("sqlite:///sales.db", "vacuum", jobs=50, runs=5) == {"VACUUM a": 3, "VACUUM b": 1}
-    assert await store.past_steps("sqlite:///sales.db", "vacuum", jobs=50, runs=1) == {"VACUUM a": 4}
-    assert await store.past_steps("sqlite:///sales.db", "reindex", jobs=50, runs=5) == {}
+
+    async def took(operation: Operation, runs: int) -> Mapping[str, float]:
+        return await store.past_steps("sqlite:///sales.db", operation, speed=Speed.FULL, jobs=50, runs=runs)
+
+    assert await took(Operation.VACUUM, 5) == {"VACUUM a": 3, "VACUUM b": 1}
+    assert await took(Operation.VACUUM, 1) == {"VACUUM a": 4}
+    assert await took(Operation.REINDEX, 5) == {}
+
+
+async def test_trap_what_a_step_took_at_another_speed_tells_nothing(store: SqliteStore) -> None:
+    taken = {Speed.FULL: 1, Speed.GENTLE: 64, None: 3}
+    for speed, seconds in taken.items():
+        job, server = (
+            new_job("sales", Operation.VACUUM),
+            ServerOptions() if speed is None else ServerOptions(speed=speed),
+        )
+        request = replace(job.request, options=Options(server=server))
+        ids = await store.submit([replace(job, request=request)], OnDuplicate.REFUSE)
+        claim = await store.claim("me", ids)
+        assert claim is not None
+        finished_at = 1 + seconds * 1_000_000
+        step = Step(
+            number=1,
+            attempt=1,
+            object="o",
+            command="VACUUM a",
+            status=Status.COMPLETED,
+            started_at=1,
+            finished_at=finished_at,
+        )
+        await store.finish(claim, FAILED, Report(steps=(step,)))
+
+    async def took(speed: Speed, runs: int = 5) -> Mapping[str, float]:
+        return await store.past_steps("sqlite:///sales.db", "vacuum", speed=speed, jobs=50, runs=runs)
+
+    assert await took(Speed.FULL) == {"VACUUM a": 2}
+    assert await took(Speed.GENTLE, runs=1) == {"VACUUM a": 64}
+    assert await took(Speed.NORMAL) == {}
 
 
 async def test_the_trend_of_a_job_is_of_its_target_up_to_then(store: SqliteStore, store_path: Path) -> None:

@@ -24,13 +24,22 @@ from engine.jobs import (
     Operation,
     Options,
     Reason,
+    Speed,
     Status,
 )
 from engine.reporter import Reporter
 from engine.targets import resolve
 from engine.targets.base import PlannedStep, StepContext, StepResult
 from engine.targets.sqlite.session import SqliteSession
-from engine.worker import DatabaseMaintenanceWorker, _CancelledBeforehandError, _unless, failure_list, what_was_found
+from engine.worker import (
+    DatabaseMaintenanceWorker,
+    StepOutcome,
+    _CancelledBeforehandError,
+    _unless,
+    failure_list,
+    outcome_of,
+    what_was_found,
+)
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import integrity, make_database, remove_index_entries, set_schema_sql
 
@@ -109,10 +118,10 @@ async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
         weighed.extend(step.estimate for step in steps)
         begin(self, steps, **options)
 
-    async def past_steps(target: str, operation: str) -> dict[str, float]:
+    async def past_steps(target: str, operation: str, speed: Speed) -> dict[str, float]:
         if not is_readable:
             raise StoreError("the store of jobs", "cannot be read")
-        assert (target, operation) == (str(path), "reindex")
+        assert (target, operation, speed) == (str(path), "reindex", Speed.FULL)
         return dict.fromkeys((step.command for step in steps), 77.0)
 
     async with resolve(str(path)).connect(lock_timeout=1) as session:
@@ -408,6 +417,9 @@ async def test_what_is_not_needed_is_skipped_and_says_why(tmp_path: Path, operat
     assert report.steps == ()
 
 
+VACUUM_STEP = PlannedStep(object="orders", command="VACUUM orders", reason="", lock="")
+
+
 async def test_what_preflight_refuses_is_refused_and_not_begun(tmp_path: Path) -> None:
     path = make_database(tmp_path / "sales.db", rows=20)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -415,6 +427,17 @@ async def test_what_preflight_refuses_is_refused_and_not_begun(tmp_path: Path) -
     outcome, report = await carried_out(path, Operation.VACUUM)
     assert (outcome.status, outcome.reason, report.steps) == (Status.FAILED, Reason.REFUSED, ())
     assert "would silently drop 'group'" in str(outcome.error)
+
+
+def test_trap_what_was_done_in_part_was_not_refused_before_it_began() -> None:
+    refused = (VACUUM_STEP, StepResult(status=Status.FAILED, reason=Reason.REFUSED, error="permission denied"))
+    done = (replace(VACUUM_STEP, object="lines"), StepResult(status=Status.COMPLETED))
+
+    def reason(*results: StepOutcome) -> Reason | None:
+        return outcome_of(results, planned=[step for step, _ in results], before={}, after=None).reason
+
+    assert reason(refused) is Reason.REFUSED
+    assert reason(refused, done) is Reason.OPERATION_ERROR
 
 
 async def test_an_object_that_is_gone_by_now_is_told(tmp_path: Path) -> None:

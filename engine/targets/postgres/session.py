@@ -78,6 +78,8 @@ class PostgresSession:
         self._looking: asyncio.Task[Condition] | None = None
         self._is_planned = False
         self._leftovers_before: set[int] | None = None
+        self._rewrites: list[str] = []
+        """What became of those of a process that died, in words."""
         self._gave_way: Counter[PgStep] = Counter()
         """How often each step did."""
         self._totals = Totals()
@@ -153,7 +155,8 @@ class PostgresSession:
         looking, self._looking = self._looking, None
         condition = await (looking or survey_of_needs(self._reader))
         if options.objects:  # these have to be looked for among all that there is
-            tables, indexes = await self._reader.tables(), await self._reader.indexes()
+            tables = await self._reader.tables(measured=True)
+            indexes = await self._reader.indexes(measured=True)
             condition = replace(condition, tables=tables, indexes=indexes)
         found = needs(condition)
         needed = planning.Needed(
@@ -204,6 +207,9 @@ class PostgresSession:
         before = await self._measured.before(step)
         if step.method is Method.REINDEX_CONCURRENTLY and self._leftovers_before is None:
             self._leftovers_before = await leftovers.all_there(self._reader)
+        if step.method is Method.REBUILD and subject is not None:
+            with contextlib.suppress(TargetError):
+                context.note(await settling.before_rewriting(self._reader, subject.oid))
         watched = Watched(
             Progress(step.model, subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
             context.report,
@@ -325,6 +331,7 @@ class PostgresSession:
 
     async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         ended = await settling.end_what_still_runs(self._reader, self._name)
+        self._rewrites = await settling.what_became_of_rewrites(self._reader, earlier)
         unfinished = [(step.object, step.command) for step in earlier if step.status is not Status.COMPLETED]
         names = set(leftovers.reindexed_concurrently(unfinished))
         return *ended, *(await self._drop_leftovers_of(names) if names else ())
@@ -340,7 +347,10 @@ class PostgresSession:
         return done
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:
-        return Recovery(unfinished="was ended on the server", found="nothing of it runs any more", is_well=True)
+        if self._rewrites:
+            return Recovery(unfinished="does not run any more", found="; ".join(self._rewrites), is_well=True)
+        unfinished = "was completed or ended on the server"
+        return Recovery(unfinished=unfinished, found="nothing of it runs any more", is_well=True)
 
 
 def _reasons(needed: Mapping[int, Need]) -> dict[int, str]:

@@ -48,7 +48,7 @@ async def plan(reader: Reader, operation: Operation, options: Options) -> Operat
     version = reader.server.version
     if problem := plans.not_offered(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
-    tables, indexes = await reader.tables(), await reader.indexes()
+    tables, indexes = await reader.tables(measured=True), await reader.indexes(measured=True)
     await reader.require((), options.server.schemas)
     partitions = await _partitions(reader)
     found = scope(operation, options, tables, indexes, partitions)
@@ -177,11 +177,7 @@ def _reindex(
     mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
     mine = [index for index in mine if index.is_valid or found.is_named]
     wanted, left_out = _allowed(mine)
-    warnings = _rights([index for index in left_out if not index.of_toast], role, version)
-    toast = [index for index in left_out if index.of_toast and tables[index.table_oid].may_be_maintained]
-    if toast:
-        names = listed([index.table_shown for index in toast])
-        warnings.append(f"the TOAST indexes of {names} are left out: only the owner may rebuild them")
+    warnings = _rights(left_out, role, version)
     wanted, exclusive = _rebuildable(wanted, options)
     warnings += exclusive
     if leftovers := _leftovers(found.indexes):
@@ -247,8 +243,19 @@ def _allowed(relations: Sequence[_Relation]) -> tuple[list[_Relation], list[_Rel
 
 
 def _rights(left_out: Sequence[Table | Index], role: str, version: int) -> list[str]:
-    missing = without_right(left_out)
-    return [f"left out: {grant(missing, role, version)}"] if missing else []
+    toast = [relation for relation in left_out if isinstance(relation, Index) and relation.goes_with_its_table]
+    missing = [relation for relation in without_right(left_out) if relation not in toast]
+    said = [f"left out: {grant(missing, role, version)}"] if missing else []
+    return [*said, f"left out: {_toast_left_out(toast, role)}"] if toast else said
+
+
+def _toast_left_out(indexes: Sequence[Index], role: str) -> str:
+    names = listed([index.table_shown for index in indexes])
+    if any(index.is_leftover for index in indexes):
+        return f"what is left over of the TOAST index of {names}: {role} may not drop it, a superuser may"
+    command = "REINDEX TABLE CONCURRENTLY " + (names if len(indexes) == 1 else "NAME")
+    what, itself = ("TOAST index", "itself") if len(indexes) == 1 else ("TOAST indexes", "themselves")
+    return f"the {what} of {names}, which {role} may not rebuild by {itself}. As who may maintain the table: {command};"
 
 
 def _of(

@@ -98,7 +98,7 @@ def _vacuum_reason(table: Table) -> str:
     if table.dead_rows:
         of_all = f", {table.dead_share:.0%} of all" if table.rows > 0 else ""
         return f"{counted(table.dead_rows, 'dead row')}{of_all}"
-    if table.is_counted:
+    if table.is_counted or not table.pages:
         return "no dead rows; what is old is frozen, and the visibility map renewed"
     return "removes dead rows: how many there are the server has not counted"
 

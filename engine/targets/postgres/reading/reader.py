@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -63,19 +64,28 @@ class Reader:
         ((size, tables, dead_rows, xid_age),) = await self.rows(FACTS)
         return {"size": size, "tables": tables, "dead_rows": dead_rows, "xid_age": xid_age}
 
-    async def tables(self) -> list[Table]:
-        return [Table(*row) for row in await self.rows(tables_query(self.server.version))]
+    async def tables(self, *, measured: bool = False) -> list[Table]:
+        """`measured`: see `tables_query`."""
+        return [Table(*row) for row in await self._relations(tables_query, measured=measured)]
 
-    async def indexes(self) -> list[Index]:
-        return [Index(*row) for row in await self.rows(indexes_query(self.server.version))]
+    async def indexes(self, *, measured: bool = False) -> list[Index]:
+        return [Index(*row) for row in await self._relations(indexes_query, measured=measured)]
 
     async def these_tables(self, oids: Collection[int]) -> list[Table]:
-        query = tables_query(self.server.version, some=True)
-        return [Table(*row) for row in await self.rows(query, {"oids": list(oids)})]
+        """Measured, too, as are the indexes."""
+        return [Table(*row) for row in await self._relations(tables_query, oids=oids)]
 
     async def these_indexes_and_invalid_ones(self, oids: Collection[int]) -> list[Index]:
-        query = indexes_query(self.server.version, some=True)
-        return [Index(*row) for row in await self.rows(query, {"oids": list(oids)})]
+        return [Index(*row) for row in await self._relations(indexes_query, oids=oids)]
+
+    async def _relations(
+        self, query: Callable[..., str], *, oids: Collection[int] | None = None, measured: bool = True
+    ) -> list[tuple[Any, ...]]:
+        some, parameters = oids is not None, {} if oids is None else {"oids": list(oids)}
+        if measured:
+            with contextlib.suppress(psycopg.Error):  # somebody may have locked one this moment
+                return await self.rows_or_error(query(self.server.version, some=some, measured=True), parameters)
+        return await self.rows(query(self.server.version, some=some), parameters)
 
     async def require(self, objects: Sequence[str], schemas: Sequence[str] = ()) -> None:
         """Raise UsageError for a name that is no table, index or schema of the database, or means several."""

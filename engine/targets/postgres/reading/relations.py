@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from engine.targets.postgres.connection.names import qualified, shown
@@ -21,7 +22,7 @@ class Table:
     kind: str
     """`r`, `m` or `p`."""
     pages: int
-    """Of the table and of its TOAST table, by the last VACUUM or ANALYZE."""
+    """Of the table and of its TOAST table, by the last VACUUM or ANALYZE, or as they are where there was none."""
     rows: float
     index_pages: int
     indexes: int
@@ -76,6 +77,8 @@ class Index:
     may_be_maintained: bool
     sorts_text: bool = False
     """Whether its first key is compared by the rules of a language."""
+    goes_with_its_table: bool = False
+    """Of TOAST: whether the role may rebuild it together with its table only, as it may not name it."""
 
     @property
     def sql(self) -> str:
@@ -90,21 +93,29 @@ class Index:
         return shown(self.table_schema, self.table)
 
 
+_PAGES: Final = "{0}.relpages::int8"
+# What was never vacuumed nor analyzed says that it is empty; and its real size is not told while it is locked.
+_MEASURED_PAGES: Final = """CASE WHEN {0}.relpages > 0 AND {0}.reltuples > 0
+        OR {0}.oid = ANY (ARRAY(SELECT l.relation FROM pg_locks AS l WHERE l.mode = 'AccessExclusiveLock'
+            AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))))
+    THEN {0}.relpages::int8
+    ELSE coalesce(pg_relation_size({0}.oid) / current_setting('block_size')::int8, {0}.relpages) END"""
+
 _MAY: Final = "has_table_privilege({}.oid, 'MAINTAIN')"
 _MAY_BEFORE_17: Final = """(pg_has_role({}.relowner, 'USAGE') OR NOT {}.relisshared
     AND pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE'))"""
 
 TABLES: Final = """
-SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relpages::int8 + coalesce(toast.relpages, 0)::int8,
+SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, {pages c} + coalesce({pages toast}, 0),
     greatest(c.reltuples, 0)::float8, coalesce(own.pages, 0)::int8, coalesce(own.indexes, 0)::int4,
     n.nspname IN ('pg_catalog', 'information_schema'), c.relispartition, c.relhassubclass, {may}, own.clustered_by,
     coalesce(pg_stat_get_dead_tuples(c.oid), 0)::int8,
     coalesce(c.relallvisible::float8 / nullif(c.relpages, 0), 0),
-    coalesce(pg_stat_get_live_tuples(c.oid), 0) >= c.reltuples
+    coalesce(pg_stat_get_live_tuples(c.oid), 0) >= abs(c.reltuples)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 LEFT JOIN (
-    SELECT x.indrelid, sum(i.relpages) AS pages, count(*) AS indexes,
+    SELECT x.indrelid, sum({pages i}) AS pages, count(*) AS indexes,
         max(i.relname) FILTER (WHERE x.indisclustered) AS clustered_by
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid WHERE {own} GROUP BY x.indrelid
 ) AS own ON own.indrelid = c.oid
@@ -114,10 +125,11 @@ ORDER BY n.nspname, c.relname
 
 # Of tables and of TOAST tables apart: with an OR in the join it would be slow.
 _INDEXES_OF: Final = """
-SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relname, i.relpages::int8,
-    t.relpages::int8, am.amname, x.indisvalid, x.indisexclusion, t.relkind = 't', i.relname ~ '{leftover}',
-    mn.nspname IN ('pg_catalog', 'information_schema'), {may},
-    x.indcollation[0] NOT IN (0, 'pg_catalog."C"'::regcollation, 'pg_catalog."POSIX"'::regcollation)
+SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relname, {pages i},
+    {pages t}, am.amname, x.indisvalid, x.indisexclusion, t.relkind = 't', i.relname ~ '{leftover}',
+    mn.nspname IN ('pg_catalog', 'information_schema'), {may by name},
+    x.indcollation[0] NOT IN (0, 'pg_catalog."C"'::regcollation, 'pg_catalog."POSIX"'::regcollation),
+    t.relkind = 't' AND {may with table} AND NOT ({may by name})
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_class AS main ON {main} JOIN pg_namespace AS mn ON mn.oid = main.relnamespace
@@ -127,18 +139,28 @@ _OF_TABLES: Final = "main.oid = t.oid AND t.relkind <> 't'"
 _OF_TOAST: Final = "main.reltoastrelid = t.oid AND t.relkind = 't'"
 
 
-def tables_query(version: int, *, some: bool = False) -> str:
-    """`some`: only those whose oids are the parameter `oids`."""
+def tables_query(version: int, *, some: bool = False, measured: bool = False) -> str:
+    """`some`: only those whose oids are the parameter `oids`. `measured`: those have their real size of which the
+    catalog has none, as far as nobody has locked them; of thousands that takes its time."""
     own, these = (f"{column} = ANY (%(oids)s::oid[])" if some else "true" for column in ("x.indrelid", "c.oid"))
-    return TABLES.replace("{may}", _may(version, "c")).replace("{own}", own).replace("{these}", these)
+    query = _with_pages(TABLES, measured=measured)
+    return query.replace("{may}", _may(version, "c")).replace("{own}", own).replace("{these}", these)
 
 
-def indexes_query(version: int, *, some: bool = False) -> str:
-    """`some`: only those whose oids are the parameter `oids`, and all that are invalid."""
+def indexes_query(version: int, *, some: bool = False, measured: bool = False) -> str:
+    """The same of indexes; `some`: only those whose oids are the parameter `oids`, and all that are invalid."""
     these = "(x.indexrelid = ANY (%(oids)s::oid[]) OR NOT x.indisvalid)" if some else "true"
-    query = _INDEXES_OF.replace("{may}", _may(version, "t")).replace("{leftover}", LEFTOVER).replace("{these}", these)
+    query = _with_pages(_INDEXES_OF, measured=measured)
+    by_name = f"{_may(version, 't')} AND (t.relkind <> 't' OR has_schema_privilege(n.oid, 'USAGE'))"
+    query = query.replace("{may by name}", by_name).replace("{may with table}", _may(version, "main"))
+    query = query.replace("{leftover}", LEFTOVER).replace("{these}", these)
     halves = (query.replace("{main}", main) for main in (_OF_TABLES, _OF_TOAST))
     return " UNION ALL ".join(halves) + " ORDER BY 5, 6, 12, 3"
+
+
+def _with_pages(query: str, *, measured: bool) -> str:
+    pages = _MEASURED_PAGES if measured else _PAGES
+    return re.sub(r"\{pages (\w+)\}", lambda found: pages.replace("{0}", found[1]), query)
 
 
 def _may(version: int, alias: str) -> str:

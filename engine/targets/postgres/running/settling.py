@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from engine.errors import TargetBusyError
+from engine.jobs import Facts, Status, Step
 from engine.targets.postgres.connection.connecting import GONE_AFTER
 from engine.targets.postgres.reading.reader import Reader
 
@@ -17,6 +19,7 @@ SELECT pid, left(query, 200) FROM pg_stat_activity
 WHERE datname = current_database() AND starts_with(application_name, %s) AND application_name <> %s
     AND backend_type = 'client backend'
 """
+_FILE: Final = "SELECT pg_relation_filenode(%s::oid)::int8"
 _END: Final = "SELECT pg_terminate_backend(%s)"
 
 
@@ -40,3 +43,27 @@ async def end_what_still_runs(reader: Reader, name: str) -> list[str]:
             raise TargetBusyError(reader.what, why, "look at pg_stat_activity, then try again")
         await asyncio.sleep(0.1)
     return list(told.values())
+
+
+async def before_rewriting(reader: Reader, oid: int) -> Facts:
+    """What tells afterwards whether this table or index was rewritten: each time it gets another file."""
+    ((file,),) = await reader.rows(_FILE, [oid])
+    return {"oid": oid, "file": file}
+
+
+async def what_became_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> list[str]:
+    """Of those steps that had not ended when their process died, once nothing of them runs any more; in words."""
+    said: list[str] = []
+    for step in earlier:
+        before = step.effect or {}
+        if step.status is Status.COMPLETED or "file" not in before:
+            continue
+        ((file,),) = await reader.rows(_FILE, [before["oid"]])
+        if file is None:
+            said.append(f"{step.object} is gone: somebody has dropped it")
+        elif file == before["file"]:
+            said.append(f"nothing changed in {step.object}")
+        else:
+            name = "VACUUM FULL" if step.command.startswith("VACUUM") else step.command.partition(" ")[0]
+            said.append(f"{step.object} was rewritten: its {name} was completed, unless somebody else has done it")
+    return said

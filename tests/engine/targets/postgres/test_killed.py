@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,13 @@ async def killed_in(database: Database, store: Path, operation: Operation, named
     return number
 
 
+async def told(store: Path, number: int) -> None:
+    """Let it go on until it says what goes on in its step."""
+    async with Engine.open(store) as engine, asyncio.timeout(30):
+        while not (await engine.job(number)).children[0].progress.phase:  # noqa: ASYNC110 - no change
+            await asyncio.sleep(0.01)
+
+
 async def over(store: Path, number: int) -> ChildJob:
     """The child, when another process has seen to it."""
     async with Engine.open(store, workers=1) as engine, asyncio.timeout(60):
@@ -56,14 +64,38 @@ async def over(store: Path, number: int) -> ChildJob:
 async def test_killed_in_vacuum_full_nothing_runs_any_more_and_it_is_told(database: Database, store_path: Path) -> None:
     database.make_slow()
     node = database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'")
-    number = await killed_in(database, store_path, Operation.VACUUM_FULL, "slow")
+    with python(WORKS, store_path, database.url, Operation.VACUUM_FULL, "slow") as process:
+        number = int(await process.says())
+        await told(store_path, number)
+        process.kill()
     child = await over(store_path, number)
     assert database.ours() == []
     assert database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'") == node
     assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
     assert child.error == (
-        "the process that ran it died: what it had not finished was ended on the server,"
-        " and nothing of it runs any more"
+        "the process that ran it died: what it had not finished does not run any more,"
+        " and nothing changed in public.slow"
+    )
+
+
+async def test_trap_a_vacuum_full_that_was_completed_while_its_process_died_is_told(
+    database: Database, store_path: Path
+) -> None:
+    database("CREATE TABLE item AS SELECT generate_series(1, 1000) AS id")
+    node = "SELECT relfilenode FROM pg_class WHERE relname = 'item'"
+    before = database.value(node)
+    with python(WORKS, store_path, database.url, Operation.VACUUM_FULL, "item") as process:
+        with database.session("LOCK TABLE item IN ACCESS SHARE MODE"):
+            number = int(await process.says())
+            await told(store_path, number)
+            process.signal(signal.SIGSTOP)
+        await until(database, f"SELECT ({node}) <> {before}")
+        process.kill()
+    child = await over(store_path, number)
+    assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
+    assert child.error == (
+        "the process that ran it died: what it had not finished does not run any more,"
+        " and public.item was rewritten: its VACUUM FULL was completed, unless somebody else has done it"
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg
 import pytest
 
-from engine import look
+from engine import Engine, look
 from engine.errors import UsageError
 from engine.jobs import CheckLevel, Operation, Options, Reason, Request, ServerOptions, Speed, Status
 from engine.targets import resolve
@@ -34,6 +36,12 @@ ITEMS = (
     "CREATE INDEX item_name ON item (name)",
     "ANALYZE item",
 )
+
+
+TOAST_INDEX = """
+SELECT i.relname::text FROM pg_class AS i JOIN pg_index AS x ON x.indexrelid = i.oid
+WHERE x.indrelid = (SELECT reltoastrelid FROM pg_class WHERE relname = 'item')
+"""
 
 
 async def test_vacuum_tells_what_it_removed_and_what_the_table_takes(database: Database) -> None:
@@ -94,12 +102,13 @@ async def test_trap_so_it_is_where_of_many_small_tables_none_is_asked_what_was_d
     assert left_out.warnings == (f"public.item7: {left_out.error}",)
 
 
+@pytest.mark.parametrize("before", ["VACUUM ANALYZE", "SELECT 1"], ids=["vacuumed", "never vacuumed"])
 async def test_trap_of_small_tables_that_a_server_has_forgotten_to_count_each_is_asked_what_was_done_to_it(
-    database: Database,
+    database: Database, before: str
 ) -> None:
     """As after a crash: otherwise rows would be removed, and others kept, of which nobody tells."""
     tables = [f"CREATE TABLE item{number} AS SELECT 1 AS a" for number in range(FEW + 1)]
-    database(*tables, "VACUUM ANALYZE", "DELETE FROM item7")
+    database(*tables, before, "DELETE FROM item7")
     database.reconnect()  # what a session did is counted when it ends, at the latest
     database.wait_for("SELECT pg_stat_get_dead_tuples('item7'::regclass) = 1")
     database("SELECT pg_stat_reset()")
@@ -164,6 +173,34 @@ async def test_without_the_right_it_is_refused_with_what_to_grant(database: Data
     database(command)
     for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
         assert statuses(await run(database.as_user("joe"), operation, objects=("item",))) == {Status.COMPLETED}
+
+
+TOAST_LEFT_OUT = (
+    "left out: the TOAST index of public.item, which joe may not rebuild by itself."
+    " As who may maintain the table: REINDEX TABLE CONCURRENTLY public.item;"
+)
+
+
+async def test_trap_an_owner_cannot_rebuild_a_toast_index_by_itself_and_is_told_what_can(database: Database) -> None:
+    database(*ITEMS, "CREATE ROLE joe LOGIN", "ALTER TABLE item OWNER TO joe")
+    joe, toast = database.as_user("joe"), "pg_toast." + database.value(TOAST_INDEX)
+    planned = await plan(joe, Operation.REINDEX, objects=("item",))
+    assert {step.object for step in planned.steps} == {"public.item_pkey", "public.item_name"}
+    assert (planned.warnings, planned.left_out) == ((TOAST_LEFT_OUT,), 1)
+    assert statuses(await run(joe, Operation.REINDEX)) == {Status.COMPLETED}
+    named = await plan(joe, Operation.REINDEX, objects=(toast,))
+    assert named.refused == TOAST_LEFT_OUT.removeprefix("left out: ")
+    database(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{toast}'::regclass")
+    needed = await plan(joe, Operation.OPTIMIZE, objects=("item",))
+    assert needed.refused == TOAST_LEFT_OUT.removeprefix("left out: ")
+    with psycopg.connect(joe, autocommit=True) as owner:
+        owner.execute(TOAST_LEFT_OUT.rpartition(": ")[2])
+    database(f"UPDATE pg_index SET indisvalid = true WHERE indexrelid = '{toast}'::regclass")
+    database("GRANT USAGE ON SCHEMA pg_toast TO joe")
+    try:
+        assert toast in await run(joe, Operation.REINDEX)
+    finally:
+        database("REVOKE USAGE ON SCHEMA pg_toast FROM joe")
 
 
 async def test_of_a_whole_database_what_the_role_may_not_do_is_left_out_and_told(database: Database) -> None:
@@ -533,3 +570,20 @@ async def test_who_may_not_see_other_sessions_is_told_their_numbers_all_the_same
         result = (await run(database.as_user("joe"), Operation.VACUUM_FULL, objects=("item",)))["public.item"]
     assert str(result.error).startswith(f"it waited 1 s for a lock held by pid {pid} (")
     assert "()" not in f"{result.error} {planned.warnings}"
+
+
+async def test_how_long_a_vacuum_took_at_full_speed_tells_nothing_of_a_gentle_one(
+    database: Database, tmp_path: Path
+) -> None:
+    database(*ITEMS)
+
+    def request(speed: Speed) -> Request:
+        server = ServerOptions(schemas=("public",), speed=speed)
+        return Request(target=database.url, operations=(Operation.VACUUM,), options=Options(server=server))
+
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        (job,) = await engine.submit([request(Speed.FULL)])
+        await engine.wait([job.id])
+        for speed in Speed:
+            (planned,) = (await engine.plan(request(speed))).operations
+            assert {step.estimate is not None for step in planned.steps} == {speed is Speed.FULL}

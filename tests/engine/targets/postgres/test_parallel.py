@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, OnFailure, Operation, Options, Reason, Request, ServerOptions, Status
+from engine import Engine, JobId, OnFailure, Operation, Options, Reason, Request, ServerOptions, Status
+from engine.jobs import waits
 from engine.targets.base import StepContext
 from tests.engine.targets.postgres.a_session import connected, plan, until
-from tests.postgres_databases import SLEEPS, Database
+from tests.postgres_databases import SLEEPS, WAITS, Database
 
 PUBLIC = ServerOptions(schemas=("public",))
 
@@ -74,6 +75,29 @@ async def test_another_may_begin_before_a_step_is_measured_but_not_before_one_th
         await over.wait()
         assert not ending.done()
         assert (await ending).effect is not None
+
+
+async def test_trap_a_step_that_waits_for_its_lock_is_seen_beside_one_that_goes_on(
+    database: Database, tmp_path: Path
+) -> None:
+    database.make_slow()
+    database("CREATE TABLE item (id int PRIMARY KEY)")
+    request = Request(
+        target=database.url, operations=(Operation.REINDEX,), options=Options(jobs=2, lock_timeout=60, server=PUBLIC)
+    )
+    with database.session("LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE") as other:
+        pid = other.info.backend_pid
+        async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(30):
+            (job,) = await engine.submit([request])
+            for condition in (SLEEPS, WAITS):
+                await until(database, condition)
+            while not waits((told := (await engine.job(job.id)).children[0].progress).phase):  # noqa: ASYNC110 - no change
+                await asyncio.sleep(0.01)
+            await engine.cancel(JobId(job.id))
+            (job,) = await engine.wait([job.id])
+    assert [step.object for step in job.children[0].steps] == ["public.slow_number", "public.item_pkey"]
+    assert told.object == "public.item_pkey"
+    assert f"pid {pid} " in str(told.phase)
 
 
 async def test_one_that_fails_does_not_stop_the_rest(database: Database, tmp_path: Path) -> None:

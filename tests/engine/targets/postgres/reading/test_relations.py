@@ -1,0 +1,54 @@
+"""Tables and indexes as the catalog has them, on a real server."""
+
+from __future__ import annotations
+
+from engine.jobs import Operation, Options, ServerOptions
+from engine.targets.base import OperationPlan
+from tests.engine.targets.postgres.a_session import connected, plan
+from tests.postgres_databases import Database
+
+# As after pg_restore: what was made while a table was empty says that it is.
+RESTORED = (
+    "CREATE TABLE kept (id int PRIMARY KEY, note text)",
+    "ALTER TABLE kept ALTER note SET STORAGE EXTERNAL",
+    "INSERT INTO kept SELECT g, repeat('x', 3000) FROM generate_series(1, 2000) AS g",
+    "CREATE TABLE small (id int PRIMARY KEY)",
+    "INSERT INTO small VALUES (1)",
+    "VACUUM ANALYZE small",
+)
+ALL = "SELECT pg_table_size('kept') - pg_relation_size('kept', 'fsm') + pg_indexes_size('kept')"
+PUBLIC = ServerOptions(schemas=("public",))
+
+
+def disk_needed(planned: OperationPlan) -> dict[str, int | None]:
+    return {step.object: step.disk_needed for step in planned.steps}
+
+
+async def test_trap_what_was_never_vacuumed_nor_analyzed_is_not_small(database: Database) -> None:
+    database(*RESTORED)
+    planned = await plan(database.url, Operation.VACUUM_FULL, PUBLIC)
+    assert [step.object for step in planned.steps] == ["public.kept", "public.small"]
+    # Without the index of its TOAST table, and what small files there are besides.
+    assert int(disk_needed(planned)["public.kept"] or 0) > 0.95 * database.value(ALL)
+    toast = database.value("SELECT reltoastrelid::regclass::text FROM pg_class WHERE relname = 'kept'")
+    planned = await plan(database.url, Operation.REINDEX, PUBLIC)
+    for index in ("public.kept_pkey", f"{toast}_index"):
+        assert disk_needed(planned)[index] == database.value(f"SELECT pg_relation_size('{index}')")
+    for operation in (Operation.VACUUM, Operation.ANALYZE):
+        assert (await plan(database.url, operation, PUBLIC)).steps[0].object == "public.kept"
+
+
+async def test_what_is_needed_is_of_its_real_size_too(database: Database) -> None:
+    database(*RESTORED, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'kept_pkey'::regclass")
+    planned = await plan(database.url, Operation.OPTIMIZE, PUBLIC)
+    assert disk_needed(planned)["public.kept_pkey"] == database.value("SELECT pg_relation_size('kept_pkey')")
+
+
+async def test_a_mere_look_does_not_wait_for_who_has_locked_a_table(database: Database) -> None:
+    database(*RESTORED, "CREATE TABLE other AS SELECT g FROM generate_series(1, 20000) AS g")
+    with database.session("LOCK TABLE kept IN ACCESS EXCLUSIVE MODE"):
+        async with connected(database.url, lock_timeout=600) as session:
+            planned = await session.plan(Operation.VACUUM_FULL, Options(server=PUBLIC))
+    needed = disk_needed(planned)
+    assert needed["public.other"] == database.value("SELECT pg_relation_size('other')")
+    assert "public.kept" in needed
