@@ -100,7 +100,13 @@ class PostgresSession:
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
         if operation is Operation.OPTIMIZE and not self._is_planned:
             return await self._facts_while_looking()
-        return {**await self._reader.facts(), **self._totals.facts()}
+        did = self._totals.facts()
+        try:
+            return {**await self._reader.facts(), **did}
+        except TargetError:
+            if not did:
+                raise
+            return did  # that is known, whatever has become of the server
 
     async def _facts_while_looking(self) -> Facts:
         """What is needed is found out meanwhile, as the next that is asked for is a plan: each takes its time."""

@@ -141,11 +141,15 @@ async def test_a_server_that_does_not_come_back_is_waited_for_only_so_long(
         database("CREATE TABLE item (id int)")
         async with connected(database.url) as session:
             step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
+            assert (await session.execute(step, StepContext())).status is Status.COMPLETED
             await asyncio.to_thread(own.stop)
             told = Told()
             result = await session.execute(step, StepContext(report=told))
             assert (result.status, result.error) == (Status.FAILED, "no server answers there")
             assert len(told.phases) == 2
+            did = await session.facts(Operation.VACUUM)  # is known all the same
+            assert (did["steps_completed"], did["steps_failed"]) == (1, 1)
+            assert "size" not in did
             stopped = asyncio.Event()
             stopped.set()
             assert (await session.execute(step, StepContext(cancel=stopped))).status is Status.CANCELLED
