@@ -200,10 +200,12 @@ class PostgresSession:
         except TargetError as error:
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
-            return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
+            failed = StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
         except psycopg.Error as error:
             sentence = explain(error, is_closed=True, waited=self._lock_timeout)
-            return StepResult(status=Status.FAILED, error=sentence)
+            failed = StepResult(status=Status.FAILED, error=sentence)
+        self._totals.add(failed)
+        return failed
 
     async def _carry_out(
         self, step: PgStep, connection: Connection, server: Server, context: StepContext
