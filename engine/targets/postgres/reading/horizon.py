@@ -17,10 +17,11 @@ OLD_AGE: Final = 100_000
 """and transactions that have begun since."""
 
 HORIZON: Final = """
-SELECT 'pid ' || pid, age(backend_xmin)::int8, extract(epoch FROM clock_timestamp() - xact_start)::float8,
+SELECT 'pid ' || pid, greatest(age(backend_xmin), age(backend_xid))::int8,
+    extract(epoch FROM clock_timestamp() - xact_start)::float8,
     concat_ws(', ', nullif(application_name, ''), coalesce(usename, backend_type), state)
 FROM pg_stat_activity AS a
-WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type <> 'walsender'
+WHERE coalesce(backend_xmin, backend_xid) IS NOT NULL AND pid <> pg_backend_pid() AND backend_type <> 'walsender'
     AND (datname = current_database() OR datname IS NULL) AND coalesce(application_name, '') !~ '^dbtend '
     AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum AS v WHERE v.pid = a.pid)
 UNION ALL

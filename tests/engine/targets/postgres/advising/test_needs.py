@@ -247,6 +247,22 @@ async def test_who_holds_the_horizon_is_told_with_the_dead_rows(database: Databa
         database("ROLLBACK PREPARED 'lost'", "ROLLBACK PREPARED 'forgotten'")
 
 
+async def test_trap_a_writer_that_is_idle_in_its_transaction_holds_the_horizon_without_any_snapshot(
+    database: Database,
+) -> None:
+    database("CREATE TABLE item AS SELECT generate_series(1, 1000) AS a", "ANALYZE item")
+    with database.session("CREATE TABLE other AS SELECT 1 AS a") as writer:
+        pid = writer.info.backend_pid
+        held = f"FROM pg_stat_activity WHERE pid = {pid} AND backend_xid IS NOT NULL AND backend_xmin IS NULL"
+        assert database.value(f"SELECT count(*) {held}") == 1
+        database("DELETE FROM item WHERE a > 100")
+        async with connected(database.url) as session:
+            step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
+            result = await session.execute(step, StepContext())
+    (warning,) = result.warnings
+    assert f"as long as there is pid {pid} (somebody, postgres, idle in transaction for " in warning
+
+
 async def test_trap_after_a_reset_of_its_counters_nobody_says_never_analyzed(database: Database) -> None:
     database("CREATE TABLE item AS SELECT generate_series(1, 1000) AS a", "ANALYZE item", "SELECT pg_stat_reset()")
     database.wait_for("SELECT stats_reset IS NOT NULL FROM pg_stat_database WHERE datname = current_database()")
