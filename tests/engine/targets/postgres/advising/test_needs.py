@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from engine.jobs import Operation, Options, Request, Status
 from engine.targets.base import StepContext
 from engine.targets.postgres.advising.needs import analyze_need, needs, vacuum_need
 from engine.targets.postgres.advising.survey import survey, survey_of_needs
+from engine.targets.postgres.reading import horizon
 from engine.targets.postgres.reading.condition import Activity
 from tests.engine.targets.postgres.a_session import connected, plan, run
 from tests.engine.targets.postgres.test_cancel import leave_something_behind
@@ -242,7 +244,13 @@ async def test_who_holds_the_horizon_is_told_with_the_dead_rows(database: Databa
         async with connected(database.url) as session:
             step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
             result = await session.execute(step, StepContext())
-        assert "prepared transaction" in result.warnings[0]
+            (holder, *_) = (await horizon.read(session._reader)).holders  # type: ignore[attr-defined]
+        (warning,) = result.warnings
+        ends = "COMMIT PREPARED or ROLLBACK PREPARED ends it"
+        assert re.search(
+            rf"as long as there is prepared transaction 'forgotten' \(prepared \d+s ago: {ends}\)$", warning
+        )
+        assert replace(holder, seconds=3_600.0).words == f"prepared transaction 'forgotten' (prepared 1h ago: {ends})"
     finally:
         database("ROLLBACK PREPARED 'lost'", "ROLLBACK PREPARED 'forgotten'")
 
