@@ -210,6 +210,53 @@ async def test_duplicates_and_invalid_indexes_are_told(database: Database) -> No
     assert "it is invalid" in found[Operation.REINDEX].reason
 
 
+async def test_trap_an_index_that_forbids_more_is_no_duplicate(database: Database) -> None:
+    database(
+        "CREATE TABLE item (a int)",
+        "CREATE UNIQUE INDEX one ON item (a)",
+        f"CREATE UNIQUE INDEX two ON item (a) {'NULLS NOT DISTINCT' if database.major >= 15 else 'WHERE a > 0'}",
+    )
+    assert await duplicates(database) == []
+    database("CREATE INDEX three ON item (a)")
+    assert await duplicates(database) == ["three does the same as one (8.19 kB)"]
+    database("CREATE UNIQUE INDEX four ON item (a)")
+    assert await duplicates(database) == ["four does the same as one (8.19 kB)", "three does the same as one (8.19 kB)"]
+
+
+async def test_trap_an_index_that_something_hangs_on_is_never_to_be_dropped(database: Database) -> None:
+    same = "does the same as"
+    for role, hang in {
+        "identity": "ALTER TABLE identity REPLICA IDENTITY USING INDEX two",
+        "referred": "CREATE TABLE refers (a int REFERENCES referred (a))",
+        "constrained": "ALTER TABLE constrained ADD CONSTRAINT two UNIQUE USING INDEX two",
+    }.items():
+        database(f"CREATE TABLE {role} (a int NOT NULL)", f"CREATE UNIQUE INDEX two ON {role} (a)")
+        database(hang, f"CREATE UNIQUE INDEX one ON {role} (a)")
+        assert await duplicates(database) == [f"one {same} two (8.19 kB)"]
+        database("ALTER INDEX one RENAME TO zero", f"ALTER TABLE {role} ADD PRIMARY KEY USING INDEX zero")
+        assert await duplicates(database) == []
+        database(f"DROP TABLE {role} CASCADE")
+
+
+async def test_trap_an_index_of_a_partition_is_not_to_be_dropped_alone(database: Database) -> None:
+    database(
+        "CREATE TABLE parts (a int) PARTITION BY RANGE (a)",
+        "CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (10)",
+        "CREATE INDEX one ON part (a)",
+        "CREATE INDEX ON parts (a)",
+        "CREATE INDEX ON parts (a)",
+        "CREATE INDEX two ON part (a)",
+    )
+    assert await duplicates(database) == ["two does the same as one (8.19 kB)"]
+
+
+async def duplicates(database: Database) -> list[str]:
+    """Which are called that, in words."""
+    reason = (await advice(database.url))[Operation.CLEAN_LEFTOVERS].reason
+    _, _, said = reason.partition("drop what you do not need: ")
+    return said.split(", ") if said else []
+
+
 async def test_trap_a_leftover_that_a_rewrite_has_made_valid_is_told_as_a_duplicate(database: Database) -> None:
     database.make_slow()
     leave_something_behind(database)
