@@ -60,6 +60,10 @@ class Watched:
     report: Callable[[StepProgress], None]
     blockers: Blockers = NOBODY
     """Who it waited for the last time that it waited."""
+    only_waited: bool = False
+    """Whether nothing else was seen of it than that it waits for a lock: the last look saw that."""
+    has_begun: bool = False
+    """Whether it was seen how far it is."""
     yield_after: float | None = None
     """Seconds after which it is to give way to those that wait behind it."""
     gives_way: asyncio.Event = field(default_factory=asyncio.Event)
@@ -121,6 +125,8 @@ class Monitor:
         blockers = in_the_way(row.get("blockers") or (), row.get("prepared_blockers") or ())
         row["blockers"] = blockers.words
         watched.blockers = blockers if blockers.words else watched.blockers
+        watched.has_begun = watched.has_begun or any(row.get(view) for view in VIEWS)
+        watched.only_waited = row["wait_event_type"] == "Lock" and not watched.has_begun
         now = time.monotonic()
         self._give_way(watched, int(row.get("queued") or 0), now)
         watched.report(watched.progress.update(row, now))

@@ -11,6 +11,7 @@ import pytest
 from engine import look
 from engine.jobs import CLEARING_UP, WAITING, Operation, Options, Request, ServerOptions, Speed, Status
 from engine.targets.base import PlannedStep, Session, StepContext
+from engine.targets.postgres.planning.plans import FEW
 from engine.words import NOT_BEGUN
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, plan, run, statuses, until
 from tests.postgres_databases import SLEEPS, WAITS, Database, new_database
@@ -155,6 +156,24 @@ async def test_of_a_vacuum_that_was_cancelled_what_it_did_stays(database: Databa
         result = await task
     assert result.status is Status.CANCELLED
     assert result.left == "what was removed of 20,000 dead rows stays removed, the rest goes with the next run"
+
+
+@pytest.mark.parametrize("tables", [1, FEW + 1])
+async def test_trap_a_vacuum_that_only_waited_for_its_lock_has_changed_nothing(database: Database, tables: int) -> None:
+    """Whether the server tells what it does, or, of many small tables, nobody asks it."""
+    database(*[f"CREATE TABLE item{number} AS SELECT 1 AS a" for number in range(tables)], "VACUUM ANALYZE")
+    with database.session("LOCK TABLE item0 IN SHARE UPDATE EXCLUSIVE MODE"):
+        async with connected(database.url, 60) as session:
+            steps = (await session.plan(Operation.VACUUM, Options(server=ServerOptions(schemas=("public",))))).steps
+            step = next(step for step in steps if step.object == "public.item0")
+            assert ("VERBOSE" in step.command) is (tables == 1)
+            told, cancel = Told(), asyncio.Event()
+            task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel, report=told)))
+            await asyncio.wait_for(told.something.wait(), 30)
+            assert told.phases[-1].startswith(WAITING)
+            cancel.set()
+            result = await task
+    assert (result.status, result.left) == (Status.CANCELLED, "nothing changed")
 
 
 async def test_trap_cancelled_by_somebody_else_is_a_failure(database: Database) -> None:
