@@ -40,7 +40,7 @@ from engine.targets.postgres.reading import horizon, locks, snapshots
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, settling, statement
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
-from engine.targets.postgres.running.left import left_by
+from engine.targets.postgres.running.left import has_only_waited, left_by
 from engine.targets.postgres.running.meanwhile import either, with_settings
 from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
@@ -269,7 +269,8 @@ class PostgresSession:
             removals, told = await self._remove_own_leftovers(step, context.report)
             result = replace(result, warnings=(*result.warnings, *told))
             if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
-                result = replace(result, left=left_by(step, result.reason, removals))
+                only_waited = has_only_waited(step, answer, was_seen_waiting=watched.only_waited)
+                result = replace(result, left=left_by(step, result.reason, removals, only_waited=only_waited))
         return result
 
     def _put_off(self, step: PgStep, result: StepResult) -> StepResult:

@@ -69,16 +69,28 @@ def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str], forbi
 
 def _reindex(needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
     wasted = sum(need.gain for need in needs.reindex.values())
-    reason = _reason(needs.reindex, names, "index", forbidden)
+    reason = "; ".join(filter(None, (_reason(needs.reindex, names, "index", forbidden), _not_built(needs))))
     facts = {"indexes": len(needs.reindex), "wasted_bytes": wasted}
     found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, gain=wasted)
-    if reason:
+    if needs.reindex:
         return found
+    if needs.not_built:
+        objects = tuple(index.shown for index in needs.not_built)
+        return replace(found, level=Level.SOON, by_hand=True, objects=objects)
     if needs.unknown:
         of = listed([index.shown for index in needs.unknown], 3)
         why = f"how large {of} must be is not known: there are no statistics, or this role may not read them"
         return replace(found, level=Level.UNKNOWN, reason=why)
     return replace(found, reason="no index is invalid, in doubt, or much larger than it must be")
+
+
+def _not_built(needs: Needs) -> str:
+    if not needs.not_built:
+        return ""
+    first, *others = needs.not_built
+    what_to_do = "left by a CREATE INDEX that failed: drop it, or remove any duplicates, then REINDEX it"
+    more = f"; {counted(len(others), 'index')} more like it" if others else ""
+    return f"{first.shown}: {what_to_do}{more}"
 
 
 def _leftovers(condition: Condition, needs: Needs) -> Advice:

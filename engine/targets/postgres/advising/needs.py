@@ -42,6 +42,8 @@ class Needs:
     reindex: Mapping[int, Need] = field(default_factory=dict)
     rewrite: Mapping[int, Need] = field(default_factory=dict)
     """Worth it only if a DBA says so: it locks everybody out."""
+    not_built: tuple[Index, ...] = ()
+    """Unique ones that are there and could not be built: somebody has to look at what is there twice."""
     leftovers: tuple[Index, ...] = ()
     unknown: tuple[Index, ...] = ()
     """How large they must be cannot be told, and they are large enough for it to matter."""
@@ -63,6 +65,7 @@ def needs(condition: Condition, damaged_indexes: frozenset[str] = frozenset()) -
         analyze=analyze,
         reindex=_reindex(condition, damaged_indexes),
         rewrite=_rewrite(condition),
+        not_built=tuple(index for index in condition.indexes if index.could_not_be_built and not index.in_catalog),
         leftovers=tuple(index for index in condition.indexes if index.is_leftover and not index.is_valid),
         unknown=_unknown(condition),
     )
@@ -115,7 +118,7 @@ def _reindex(condition: Condition, damaged: frozenset[str]) -> dict[int, Need]:
     shapes = {tree.oid: tree for tree in condition.tree_shapes}
     found = {}
     for index in condition.indexes:
-        if index.in_catalog or index.is_leftover:
+        if index.in_catalog or index.is_leftover or index.could_not_be_built:
             continue
         need = None
         if damaged and index.shown in damaged:
@@ -123,7 +126,8 @@ def _reindex(condition: Condition, damaged: frozenset[str]) -> dict[int, Need]:
         elif index.oid in condition.drifted:
             need = Need(Level.NOW, "its collation has another version now: its order may be wrong")
         elif not index.is_valid:
-            need = Need(Level.SOON, "it is invalid: no query uses it, and every write pays for it")
+            paid = "every write pays for it" if index.is_ready else "no write maintains it"
+            need = Need(Level.SOON, f"it is invalid: no query uses it, and {paid}")
         elif (tree := shapes.get(index.oid)) is not None:
             need = _tree_need(tree_share(tree), tree.pages, condition.density.get(index.oid), tree.fill_factor)
         if need is not None:

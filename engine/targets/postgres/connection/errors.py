@@ -32,6 +32,7 @@ _PASSWORD: Final = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r
 _USER_INFO: Final = re.compile(r"(\w://[^:/@\s]*):[^@\s]*@")
 
 
+LONGEST_DETAIL: Final = 200
 TELLING: Final = 4
 """Characters that a secret has at least: a shorter one is in every other word, and gives nothing away there."""
 
@@ -53,6 +54,15 @@ def said(error: BaseException) -> str:
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     lines = (primary or str(error)).strip().splitlines()
     return redacted(lines[0] if lines else type(error).__name__)
+
+
+def said_in_full(error: psycopg.Error) -> str:
+    """With what the server says in detail, such as which key is there twice: a value of the database, so it may be
+    long, and hold anything."""
+    detail = redacted(error.diag.message_detail or "").removesuffix(".")
+    printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in detail)
+    short = printable if len(printable) <= LONGEST_DETAIL else f"{printable[:LONGEST_DETAIL]}…"
+    return f"{said(error)}: {short}" if short else said(error)
 
 
 NONE_FOUND: Final = "it asks for a password, and none was found"
@@ -141,19 +151,21 @@ _SENTENCES: Final[Mapping[str, str]] = {
 }
 
 
-def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: str = "") -> str:
-    """Why a step failed. `blockers`: who held the lock that it waited for, in words."""
+def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: str = "", by_itself: bool = True) -> str:
+    """Why a step failed. `blockers`: who held the lock that it waited for, in words; `by_itself`: whether it may be
+    that they let go of it without anybody doing something about it."""
     state = error.sqlstate
     if state == LOCK_TIMEOUT:
         who = f" held by {blockers}" if blockers else " that somebody else holds"
-        return f"it waited {waited:g} s for a lock{who}. Try again, or with a longer --lock-timeout"
+        again = "Try again, or with a longer --lock-timeout" if by_itself else "Try again after that"
+        return f"it waited {waited:g} s for a lock{who}. {again}"
     if state == CANCELLED:
         return f"somebody else cancelled it: {said(error)}"
     if state in _SENTENCES:
         return _SENTENCES[state or ""]
     if state is None and is_closed:
         return "the connection was lost: the server crashed or was shut down at once, or the network failed"
-    return said(error)
+    return said_in_full(error)
 
 
 def reason_of(error: psycopg.Error) -> Reason | None:

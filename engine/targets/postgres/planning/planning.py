@@ -175,6 +175,7 @@ def _reindex(
     if problem := plans.unsafe(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
     mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
+    invalid = [] if found.is_named else [index.shown for index in mine if not index.is_valid]
     mine = [index for index in mine if index.is_valid or found.is_named]
     wanted, left_out = _allowed(mine)
     warnings = _rights(left_out, role, version)
@@ -183,7 +184,12 @@ def _reindex(
     if leftovers := _leftovers(found.indexes):
         names = listed([index.shown for index in leftovers])
         warnings = [*warnings, f"left out, as they are leftovers that clean-leftovers drops: {names}"]
-    return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, left_out)
+    nothing = ""
+    if invalid:
+        can = "reindex --object NAME rebuilds one, a unique one where there are no duplicates"
+        nothing = f"left out, as they are invalid: {listed(invalid)}. Drop them, or name them: {can}"
+        warnings = [*warnings, nothing]
+    return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, left_out, nothing)
 
 
 def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], list[str]]:

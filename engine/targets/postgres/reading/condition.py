@@ -190,23 +190,30 @@ FROM known JOIN pg_class AS i ON i.oid = known.indexrelid JOIN pg_am AS am ON am
 WHERE am.amname = 'btree'
 """
 
+# A unique index is replaced by none that lets more through: before PostgreSQL 15 NULLs are always distinct. One that
+# belongs to a constraint, that a foreign key refers to, that identifies rows for replication or that is part of a
+# partitioned index is not to be dropped at all.
 DUPLICATES: Final = rf"""
 WITH each AS (
-    SELECT x.indexrelid, first_value(x.indexrelid) OVER same AS kept
+    SELECT x.indexrelid, x.indrelid, x.indisunique, x.indimmediate, i.relname, i.relnamespace, i.relpages, is_needed,
+        CASE WHEN x.indisunique THEN to_jsonb(x) ->> 'indnullsnotdistinct' END AS nulls,
+        ROW(i.relam, x.indkey::text, x.indclass::text, x.indcollation::text, x.indoption::text, x.indnkeyatts,
+            pg_get_expr(x.indexprs, x.indrelid), pg_get_expr(x.indpred, x.indrelid))::text AS does,
+        row_number() OVER (PARTITION BY x.indrelid
+            ORDER BY is_needed DESC, x.indisunique DESC, i.relname ~ '{LEFTOVER}', x.indexrelid) AS place
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-    LEFT JOIN pg_constraint AS k
-        ON k.conindid = x.indexrelid AND k.conrelid = x.indrelid AND k.contype IN ('p', 'u', 'x')
-    WHERE x.indisvalid AND i.relkind = 'i'
-    WINDOW same AS (
-        PARTITION BY x.indrelid, i.relam, x.indkey::text, x.indclass::text, x.indcollation::text, x.indoption::text,
-            x.indnkeyatts, coalesce(pg_get_expr(x.indexprs, x.indrelid), ''),
-            coalesce(pg_get_expr(x.indpred, x.indrelid), '')
-        ORDER BY k.oid IS NOT NULL DESC, x.indisreplident DESC, x.indisunique DESC,
-            i.relname ~ '{LEFTOVER}', x.indexrelid))
-SELECT n.nspname, i.relname, kept.relname, i.relpages::int8 * current_setting('block_size')::int8
-FROM each JOIN pg_class AS i ON i.oid = each.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
-JOIN pg_class AS kept ON kept.oid = each.kept
-WHERE each.kept <> each.indexrelid AND n.nspname !~ '^(pg_|information_schema$)' ORDER BY 4 DESC, 1, 2
+    CROSS JOIN LATERAL (SELECT x.indisreplident OR i.relispartition
+        OR x.indexrelid IN (SELECT k.conindid FROM pg_constraint AS k)) AS one (is_needed)
+    WHERE x.indisvalid AND i.relkind = 'i'),
+found AS (
+    SELECT DISTINCT ON (x.indexrelid) x.*, kept.relname AS kept
+    FROM each AS x JOIN each AS kept
+        ON kept.indrelid = x.indrelid AND kept.does = x.does AND kept.place < x.place
+        AND (NOT x.indisunique OR kept.indisunique AND kept.indimmediate AND kept.nulls IS NOT DISTINCT FROM x.nulls)
+    WHERE NOT x.is_needed ORDER BY x.indexrelid, kept.place)
+SELECT n.nspname, found.relname, found.kept, found.relpages::int8 * current_setting('block_size')::int8
+FROM found JOIN pg_namespace AS n ON n.oid = found.relnamespace
+WHERE n.nspname !~ '^(pg_|information_schema$)' ORDER BY 4 DESC, 1, 2
 """
 
 _DRIFTED: Final = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from engine.targets.postgres.reading import prepared
 from engine.values import frozen
 from engine.words import span
 
@@ -17,15 +18,15 @@ OLD_AGE: Final = 100_000
 """and transactions that have begun since."""
 
 HORIZON: Final = """
-SELECT 'pid ' || pid, age(backend_xmin)::int8, extract(epoch FROM clock_timestamp() - xact_start)::float8,
+SELECT 'pid ' || pid, greatest(age(backend_xmin), age(backend_xid))::int8,
+    extract(epoch FROM clock_timestamp() - xact_start)::float8,
     concat_ws(', ', nullif(application_name, ''), coalesce(usename, backend_type), state)
 FROM pg_stat_activity AS a
-WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type <> 'walsender'
+WHERE coalesce(backend_xmin, backend_xid) IS NOT NULL AND pid <> pg_backend_pid() AND backend_type <> 'walsender'
     AND (datname = current_database() OR datname IS NULL) AND coalesce(application_name, '') !~ '^dbtend '
     AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum AS v WHERE v.pid = a.pid)
 UNION ALL
-SELECT 'prepared transaction ' || quote_literal(gid), age(transaction)::int8,
-    extract(epoch FROM clock_timestamp() - prepared)::float8, 'end it by COMMIT PREPARED or ROLLBACK PREPARED'
+SELECT quote_literal(gid), age(transaction)::int8, extract(epoch FROM clock_timestamp() - prepared)::float8, NULL
 FROM pg_prepared_xacts WHERE database = current_database()
 UNION ALL
 SELECT 'replication slot ' || slot_name, greatest(age(xmin), age(catalog_xmin))::int8, NULL,
@@ -48,7 +49,8 @@ class Holder:
     age: int
     """Transactions that have begun since."""
     seconds: float | None
-    what: str
+    what: str | None
+    """None of a prepared transaction, whose name is `who`."""
 
     @property
     def is_old(self) -> bool:
@@ -56,6 +58,8 @@ class Holder:
 
     @property
     def words(self) -> str:
+        if self.what is None:
+            return prepared.in_words(self.who, self.seconds or 0.0)
         since = f" for {span(self.seconds)}" if self.seconds is not None else ""
         return f"{self.who} ({self.what}{since})"
 

@@ -6,11 +6,24 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from engine.targets.postgres.connection.names import shown
+from engine.targets.postgres.reading import prepared
+from engine.values import frozen
 from engine.words import counted
 
 if TYPE_CHECKING:
     from engine.targets.postgres.reading.reader import Reader
 
+
+@frozen
+class Blockers:
+    """Who holds the lock that something waits for."""
+
+    words: str
+    has_prepared: bool = False
+    """Whether a prepared transaction is among them: no time that one waits is long enough for those."""
+
+
+NOBODY: Final = Blockers("")
 _WITH_WRITERS: Final = (
     "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock",
 )  # fmt: skip
@@ -18,22 +31,37 @@ _WITH_MAINTENANCE: Final = (
     "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock",
 )  # fmt: skip
 _WITH_EVERYBODY: Final = (*_WITH_MAINTENANCE, "RowExclusiveLock", "RowShareLock", "AccessShareLock")
+OF_MODE: Final = {
+    "ShareUpdateExclusiveLock": _WITH_MAINTENANCE,
+    "ShareLock": _WITH_WRITERS,
+    "AccessExclusiveLock": _WITH_EVERYBODY,
+}
+"""The modes that a lock waits for, of those that maintenance takes."""
 CONFLICTS: Final = {
     "maintenance": _WITH_MAINTENANCE,
     "writers": _WITH_WRITERS,
     "everybody": _WITH_EVERYBODY,
 }
 """The modes that a lock waits for, by whom the operation keeps out."""
-_HOLDERS: Final = """
-SELECT DISTINCT ON (a.pid) a.pid,
+# Only until the server restarts it is that of the session which has prepared it, and the lock on its own xid tells it.
+PREPARED: Final = """
+SELECT own.virtualtransaction, quote_literal(x.gid) AS name,
+    extract(epoch FROM clock_timestamp() - x.prepared)::float8 AS seconds
+FROM pg_prepared_xacts AS x JOIN pg_locks AS own
+    ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.granted AND own.transactionid = x.transaction
+"""
+"""By the virtualtransaction that their locks have in pg_locks, where they have no pid."""
+_HOLDERS: Final = f"""
+SELECT DISTINCT ON (l.pid, p.name) l.pid,
     concat_ws(', ', nullif(a.application_name, ''), a.usename, coalesce(a.state, a.backend_type, 'of another role')),
-    n.nspname, c.relname, count(*) OVER (PARTITION BY a.pid)
-FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid JOIN pg_class AS c ON c.oid = l.relation
-JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    p.name, p.seconds, n.nspname, c.relname, count(*) OVER (PARTITION BY l.pid, p.name)
+FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+LEFT JOIN ({PREPARED}) AS p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
+JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE l.locktype = 'relation' AND l.granted AND l.mode = ANY (%s) AND l.relation = ANY (%s::oid[])
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') !~ '^dbtend '
-ORDER BY a.pid LIMIT 4
+    AND (a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') !~ '^dbtend ' OR p.name IS NOT NULL)
+ORDER BY l.pid, p.name LIMIT 4
 """
 
 
@@ -41,8 +69,8 @@ async def holders(reader: Reader, keeps_out: str, tables: Collection[int]) -> st
     """In words; "" for nobody. `keeps_out`: a key of CONFLICTS. Raises TargetError."""
     rows = await reader.rows(_HOLDERS, [list(CONFLICTS[keeps_out]), list(tables)])
     said = [
-        f"pid {pid} ({who}) holds a lock on {shown(schema, name)}"
-        + (f" and {counted(number - 1, 'lock')} more" if number > 1 else "")
-        for pid, who, schema, name, number in rows
+        f"{f'pid {pid} ({who})' if name is None else prepared.in_words(name, seconds)} holds a lock on"
+        f" {shown(schema, table)}" + (f" and {counted(number - 1, 'lock')} more" if number > 1 else "")
+        for pid, who, name, seconds, schema, table, number in rows
     ]
     return "; ".join(said)

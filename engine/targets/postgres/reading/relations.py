@@ -79,6 +79,9 @@ class Index:
     """Whether its first key is compared by the rules of a language."""
     goes_with_its_table: bool = False
     """Of TOAST: whether the role may rebuild it together with its table only, as it may not name it."""
+    is_unique: bool = False
+    is_ready: bool = True
+    """Whether writes maintain it."""
 
     @property
     def sql(self) -> str:
@@ -87,6 +90,11 @@ class Index:
     @property
     def shown(self) -> str:
         return shown(self.schema, self.name)
+
+    @property
+    def could_not_be_built(self) -> bool:
+        """Whether a rebuild would only fail again, as long as rows are there that it forbids."""
+        return self.is_unique and not (self.is_valid or self.is_leftover or self.of_toast)
 
     @property
     def table_shown(self) -> str:
@@ -129,7 +137,7 @@ SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relna
     {pages t}, am.amname, x.indisvalid, x.indisexclusion, t.relkind = 't', i.relname ~ '{leftover}',
     mn.nspname IN ('pg_catalog', 'information_schema'), {may by name},
     x.indcollation[0] NOT IN (0, 'pg_catalog."C"'::regcollation, 'pg_catalog."POSIX"'::regcollation),
-    t.relkind = 't' AND {may with table} AND NOT ({may by name})
+    t.relkind = 't' AND {may with table} AND NOT ({may by name}), x.indisunique, x.indisready
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_class AS main ON {main} JOIN pg_namespace AS mn ON mn.oid = main.relnamespace

@@ -8,13 +8,25 @@ from typing import Final
 from engine.jobs import Reason
 from engine.targets.postgres.planning.steps import Method, Model, PgStep
 from engine.targets.postgres.running.leftovers import Removal
+from engine.targets.postgres.running.statement import Answer
 from engine.words import counted, listed
 
 NOTHING_CHANGED: Final = "nothing changed"
 
 
-def left_by(step: PgStep, reason: Reason | None, removals: Sequence[Removal]) -> str:
-    """`reason`: why it failed. `removals`: what became of the unfinished copies of an index."""
+def has_only_waited(step: PgStep, answer: Answer, *, was_seen_waiting: bool) -> bool:
+    """Whether it surely never had its lock: a command that tells what it does begins with that, others are watched."""
+    has_answered = answer.error is not None and answer.error.sqlstate is not None
+    if step.method is not Method.VACUUM or not has_answered or any(notice.is_info for notice in answer.notices):
+        return False
+    return was_seen_waiting or not step.if_warned
+
+
+def left_by(step: PgStep, reason: Reason | None, removals: Sequence[Removal], *, only_waited: bool) -> str:
+    """`reason`: why it failed. `removals`: what became of the unfinished copies of an index. `only_waited`: whether it
+    never had its lock."""
+    if only_waited:
+        return NOTHING_CHANGED
     match step.method:
         case Method.VACUUM if reason in {Reason.TARGET_BUSY, Reason.REFUSED}:
             return NOTHING_CHANGED

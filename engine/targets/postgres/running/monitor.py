@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,6 +13,8 @@ import psycopg
 
 from engine.errors import TargetError
 from engine.targets.base import StepProgress
+from engine.targets.postgres.reading import prepared
+from engine.targets.postgres.reading.locks import NOBODY, OF_MODE, PREPARED, Blockers
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.words import span
@@ -29,6 +31,19 @@ CASE WHEN a.wait_event_type = 'Lock' THEN (
         coalesce(b.state, b.backend_type, 'of another role')), extract(epoch FROM clock_timestamp() - {_SINCE})))
     FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(a.pid))) END
 """
+_CONFLICTS: Final = " ".join(f"WHEN '{mode}' THEN '{{{','.join(others)}}}'::text[]" for mode, others in OF_MODE.items())
+# Each of them is 0 in pg_blocking_pids: which they are, the lock tells that is waited for.
+_PREPARED_BLOCKERS: Final = f"""
+CASE WHEN a.wait_event_type = 'Lock' AND 0 = ANY (pg_blocking_pids(a.pid)) THEN (
+    SELECT jsonb_agg(DISTINCT jsonb_build_array(p.name, p.seconds))
+    FROM pg_locks AS w JOIN pg_locks AS l
+        ON (w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid, w.objid,
+            w.objsubid) IS NOT DISTINCT FROM (l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid,
+            l.transactionid, l.classid, l.objid, l.objsubid)
+    JOIN ({PREPARED}) AS p ON p.virtualtransaction = l.virtualtransaction
+    WHERE w.pid = a.pid AND NOT w.granted AND l.pid IS NULL AND l.granted
+        AND l.mode = ANY (CASE w.mode {_CONFLICTS} ELSE '{{AccessExclusiveLock}}' END)) END
+"""
 # Who waits for us; to find that out is not free, so only where somebody wants to know.
 _QUEUED: Final = """
 , 'queued', CASE WHEN a.pid = ANY (%s) THEN (SELECT count(*) FROM pg_stat_activity AS w
@@ -43,8 +58,12 @@ class Watched:
 
     progress: Progress
     report: Callable[[StepProgress], None]
-    blockers: str = ""
-    """Who it waited for the last time that it waited, in words."""
+    blockers: Blockers = NOBODY
+    """Who it waited for the last time that it waited."""
+    only_waited: bool = False
+    """Whether nothing else was seen of it than that it waits for a lock: the last look saw that."""
+    has_begun: bool = False
+    """Whether it was seen how far it is."""
     yield_after: float | None = None
     """Seconds after which it is to give way to those that wait behind it."""
     gives_way: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,8 +122,11 @@ class Monitor:
                 self._tell(watched, row)
 
     def _tell(self, watched: Watched, row: dict[str, Any]) -> None:
-        row["blockers"] = in_the_way(row.get("blockers") or ())
-        watched.blockers = row["blockers"] or watched.blockers
+        blockers = in_the_way(row.get("blockers") or (), row.get("prepared_blockers") or ())
+        row["blockers"] = blockers.words
+        watched.blockers = blockers if blockers.words else watched.blockers
+        watched.has_begun = watched.has_begun or any(row.get(view) for view in VIEWS)
+        watched.only_waited = row["wait_event_type"] == "Lock" and not watched.has_begun
         now = time.monotonic()
         self._give_way(watched, int(row.get("queued") or 0), now)
         watched.report(watched.progress.update(row, now))
@@ -118,10 +140,15 @@ class Monitor:
             watched.gives_way.set()
 
 
-def in_the_way(sessions: Iterable[tuple[int, str, float | None]]) -> str:
-    """In words, each by its pid, who it is and what it does, and for how many seconds."""
+def in_the_way(
+    sessions: Sequence[tuple[int, str, float | None]], transactions: Sequence[tuple[str, float]] = ()
+) -> Blockers:
+    """`sessions`: each by its pid, who it is and what it does, and for how many seconds. `transactions`: prepared
+    ones, each by its name as SQL takes it, and how many seconds ago that was."""
     said = ((pid, who, f" for {span(seconds)}" if seconds is not None else "") for pid, who, seconds in sessions)
-    return ", ".join(f"pid {pid} ({who}{since})" for pid, who, since in said)
+    words = [f"pid {pid} ({who}{since})" for pid, who, since in said]
+    words += [prepared.in_words(name, seconds) for name, seconds in transactions]
+    return Blockers(", ".join(words), has_prepared=bool(transactions))
 
 
 def poll_query(views: list[str]) -> str:
@@ -130,5 +157,6 @@ def poll_query(views: list[str]) -> str:
     joins = " ".join(f"LEFT JOIN pg_stat_progress_{view} AS p_{view} ON p_{view}.pid = a.pid" for view in views)
     return (
         "SELECT jsonb_build_object('pid', a.pid, 'state', a.state, 'wait_event_type', a.wait_event_type,"
-        f" 'blockers', {_BLOCKERS}{_QUEUED}{columns}) FROM pg_stat_activity AS a {joins} WHERE a.pid = ANY (%s)"
+        f" 'blockers', {_BLOCKERS}, 'prepared_blockers', {_PREPARED_BLOCKERS}{_QUEUED}{columns})"
+        f" FROM pg_stat_activity AS a {joins} WHERE a.pid = ANY (%s)"
     )

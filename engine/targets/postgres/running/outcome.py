@@ -10,6 +10,7 @@ from engine.jobs import Reason, Status
 from engine.targets.base import StepResult
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.reading.locks import NOBODY, Blockers
 from engine.targets.postgres.running.statement import Answer
 from engine.words import counted, listed
 
@@ -21,10 +22,10 @@ def outcome(
     *,
     is_closed: bool,
     waited: float,
-    blockers: str = "",
+    blockers: Blockers = NOBODY,
     held_by: str = "",
 ) -> StepResult:
-    """`blockers`: whom it waited for. `held_by`: for whom dead rows are kept. Both in words."""
+    """`blockers`: whom it waited for. `held_by`: for whom dead rows are kept, in words."""
     if answer.was_stopped:
         return StepResult(status=Status.CANCELLED, effect=effect or None)
     if answer.error is not None:
@@ -48,11 +49,12 @@ def _failure(
     *,
     is_closed: bool,
     waited: float,
-    blockers: str,
+    blockers: Blockers,
 ) -> StepResult:
     if error.sqlstate in {errors.NO_TABLE, "42704"} and step.method is not Method.CHECK:
         return StepResult(status=Status.SKIPPED, error="it is gone: somebody has dropped it meanwhile")
-    sentence = errors.explain(error, is_closed=is_closed, waited=waited, blockers=blockers)
+    by_itself = not blockers.has_prepared
+    sentence = errors.explain(error, is_closed=is_closed, waited=waited, blockers=blockers.words, by_itself=by_itself)
     if step.method is Method.CHECK and error.sqlstate in {"XX001", "XX002"}:
         found = f"{step.object}: {errors.said(error)}"
         return StepResult(status=Status.FAILED, error=found, findings=(found,), effect={"findings": 1})

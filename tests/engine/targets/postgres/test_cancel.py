@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import psycopg
 import pytest
 
-from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status
+from engine import look
+from engine.jobs import CLEARING_UP, WAITING, Operation, Options, Request, ServerOptions, Speed, Status
 from engine.targets.base import PlannedStep, Session, StepContext
+from engine.targets.postgres.planning.plans import FEW
 from engine.words import NOT_BEGUN
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, plan, run, statuses, until
-from tests.postgres_databases import SLEEPS, WAITS, Database
+from tests.postgres_databases import SLEEPS, WAITS, Database, new_database
+from tests.postgres_server import PostgresServer
 
 OFFLINE = ServerOptions(offline=True)
 
@@ -86,6 +90,45 @@ async def test_what_waits_for_its_lock_says_for_whom_and_is_stopped(database: Da
             assert (await task).status is Status.CANCELLED
 
 
+async def test_trap_a_prepared_transaction_in_the_way_is_named_by_the_plan_while_it_is_waited_for_and_in_the_error(
+    postgres: PostgresServer,
+) -> None:
+    """It is nobody's session; and after a restart of the server its locks have another virtualtransaction."""
+    server = PostgresServer(postgres.binaries)
+    try:
+        server.start()
+        with new_database(server) as database:
+            await _a_prepared_transaction_is_named(database)
+    finally:
+        server.discard()
+
+
+async def _a_prepared_transaction_is_named(database: Database) -> None:
+    database("CREATE TABLE item (id int)", "CREATE TABLE other (id int)")
+    for name, table, mode in (("harmless", "other", "ROW EXCLUSIVE"), ("it's forgotten", "item", "ROW EXCLUSIVE")):
+        gid = name.replace("'", "''")
+        database("BEGIN", f"LOCK TABLE {table} IN {mode} MODE", "SELECT txid_current()", f"PREPARE TRANSACTION '{gid}'")
+    ends = "COMMIT PREPARED or ROLLBACK PREPARED ends it"
+    whom = rf"prepared transaction 'it''s forgotten' \(prepared \d+s ago: {ends}\)"
+    try:
+        for _ in range(2):
+            options = Options(objects=("item",), confirmed=True)
+            request = Request(target=database.url, operations=(Operation.VACUUM_FULL,), options=options)
+            (planned,) = (await look.plan(request)).operations
+            assert re.fullmatch(f"it would have to wait: {whom} holds a lock on public.item", planned.warnings[0])
+            async with connected(database.url, 1) as session:
+                told = Told()
+                step = await first_step(session, Operation.VACUUM_FULL, "item")
+                result = await session.execute(step, StepContext(report=told))
+            assert re.fullmatch(f"{WAITING}: {whom}", told.phases[-1])
+            assert re.fullmatch(f"it waited 1 s for a lock held by {whom}. Try again after that", str(result.error))
+            await asyncio.to_thread(database.server.stop)
+            database.server.start()
+            database.reconnect()
+    finally:
+        database("ROLLBACK PREPARED 'harmless'", "ROLLBACK PREPARED 'it''s forgotten'")
+
+
 async def test_trap_a_cancel_that_comes_too_late_changes_no_result(database: Database) -> None:
     database("CREATE TABLE item (id int)")
     async with connected(database.url) as session:
@@ -113,6 +156,24 @@ async def test_of_a_vacuum_that_was_cancelled_what_it_did_stays(database: Databa
         result = await task
     assert result.status is Status.CANCELLED
     assert result.left == "what was removed of 20,000 dead rows stays removed, the rest goes with the next run"
+
+
+@pytest.mark.parametrize("tables", [1, FEW + 1])
+async def test_trap_a_vacuum_that_only_waited_for_its_lock_has_changed_nothing(database: Database, tables: int) -> None:
+    """Whether the server tells what it does, or, of many small tables, nobody asks it."""
+    database(*[f"CREATE TABLE item{number} AS SELECT 1 AS a" for number in range(tables)], "VACUUM ANALYZE")
+    with database.session("LOCK TABLE item0 IN SHARE UPDATE EXCLUSIVE MODE"):
+        async with connected(database.url, 60) as session:
+            steps = (await session.plan(Operation.VACUUM, Options(server=ServerOptions(schemas=("public",))))).steps
+            step = next(step for step in steps if step.object == "public.item0")
+            assert ("VERBOSE" in step.command) is (tables == 1)
+            told, cancel = Told(), asyncio.Event()
+            task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel, report=told)))
+            await asyncio.wait_for(told.something.wait(), 30)
+            assert told.phases[-1].startswith(WAITING)
+            cancel.set()
+            result = await task
+    assert (result.status, result.left) == (Status.CANCELLED, "nothing changed")
 
 
 async def test_trap_cancelled_by_somebody_else_is_a_failure(database: Database) -> None:

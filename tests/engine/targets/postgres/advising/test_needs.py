@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import pytest
 
 from engine.advice import Advice, Level, Past, needed
-from engine.jobs import Operation, Options, Request, Status
+from engine.jobs import Operation, Options, Request, ServerOptions, Status
 from engine.targets.base import StepContext
 from engine.targets.postgres.advising.needs import analyze_need, needs, vacuum_need
 from engine.targets.postgres.advising.survey import survey, survey_of_needs
+from engine.targets.postgres.reading import horizon
 from engine.targets.postgres.reading.condition import Activity
 from tests.engine.targets.postgres.a_session import connected, plan, run
 from tests.engine.targets.postgres.test_cancel import leave_something_behind
@@ -208,6 +211,122 @@ async def test_duplicates_and_invalid_indexes_are_told(database: Database) -> No
     assert "it is invalid" in found[Operation.REINDEX].reason
 
 
+async def test_trap_an_index_that_forbids_more_is_no_duplicate(database: Database) -> None:
+    database(
+        "CREATE TABLE item (a int)",
+        "CREATE UNIQUE INDEX one ON item (a)",
+        f"CREATE UNIQUE INDEX two ON item (a) {'NULLS NOT DISTINCT' if database.major >= 15 else 'WHERE a > 0'}",
+    )
+    assert await duplicates(database) == []
+    database("CREATE INDEX three ON item (a)")
+    assert await duplicates(database) == ["three does the same as one (8.19 kB)"]
+    database("CREATE UNIQUE INDEX four ON item (a)")
+    assert await duplicates(database) == ["four does the same as one (8.19 kB)", "three does the same as one (8.19 kB)"]
+
+
+async def test_trap_an_index_that_something_hangs_on_is_never_to_be_dropped(database: Database) -> None:
+    same = "does the same as"
+    for role, hang in {
+        "identity": "ALTER TABLE identity REPLICA IDENTITY USING INDEX two",
+        "referred": "CREATE TABLE refers (a int REFERENCES referred (a))",
+        "constrained": "ALTER TABLE constrained ADD CONSTRAINT two UNIQUE USING INDEX two",
+    }.items():
+        database(f"CREATE TABLE {role} (a int NOT NULL)", f"CREATE UNIQUE INDEX two ON {role} (a)")
+        database(hang, f"CREATE UNIQUE INDEX one ON {role} (a)")
+        assert await duplicates(database) == [f"one {same} two (8.19 kB)"]
+        database("ALTER INDEX one RENAME TO zero", f"ALTER TABLE {role} ADD PRIMARY KEY USING INDEX zero")
+        assert await duplicates(database) == []
+        database(f"DROP TABLE {role} CASCADE")
+
+
+async def test_trap_an_index_of_a_partition_is_not_to_be_dropped_alone(database: Database) -> None:
+    database(
+        "CREATE TABLE parts (a int) PARTITION BY RANGE (a)",
+        "CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (10)",
+        "CREATE INDEX one ON part (a)",
+        "CREATE INDEX ON parts (a)",
+        "CREATE INDEX ON parts (a)",
+        "CREATE INDEX two ON part (a)",
+    )
+    assert await duplicates(database) == ["two does the same as one (8.19 kB)"]
+
+
+async def duplicates(database: Database) -> list[str]:
+    """Which are called that, in words."""
+    reason = (await advice(database.url))[Operation.CLEAN_LEFTOVERS].reason
+    _, _, said = reason.partition("drop what you do not need: ")
+    return said.split(", ") if said else []
+
+
+BY_HAND = "left by a CREATE INDEX that failed: drop it, or remove any duplicates, then REINDEX it"
+
+
+def leave_invalid(database: Database, name: str = "item_a") -> None:
+    """A unique index on what is there twice."""
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database(f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON item (a)")
+    assert name in database.invalid_indexes()
+
+
+async def test_trap_a_unique_index_that_could_not_be_built_is_left_to_somebody_and_not_tried_each_night(
+    database: Database,
+) -> None:
+    database("CREATE TABLE item AS SELECT 1 AS a, 'x' AS b FROM generate_series(1, 2)", "VACUUM ANALYZE")
+    leave_invalid(database)
+    found = await advice(database.url)
+    reindex = found[Operation.REINDEX]
+    assert (reindex.level, reindex.by_hand, reindex.objects) == (Level.SOON, True, ("public.item_a",))
+    assert reindex.reason == f"public.item_a: {BY_HAND}"
+    assert found[Operation.OPTIMIZE].level is Level.NONE
+    everything = Request(target=database.url, operations=tuple(found))
+    assert needed(everything, tuple(found.values())) is None
+    assert (await plan(database.url, Operation.OPTIMIZE)).not_needed == "nothing is needed"
+    leave_invalid(database, "item_a_too")
+    database("CREATE INDEX item_b ON item (b)")
+    database("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'item_b'::regclass")
+    reindex = (await advice(database.url))[Operation.REINDEX]
+    assert (reindex.by_hand, reindex.objects) == (False, ("public.item_b",))
+    assert reindex.reason == (
+        "public.item_b: it is invalid: no query uses it, and every write pays for it;"
+        f" public.item_a: {BY_HAND}; 1 index more like it"
+    )
+    assert [step.object for step in (await plan(database.url, Operation.OPTIMIZE)).steps] == ["public.item_b"]
+
+
+async def test_trap_an_invalid_index_that_no_write_maintains_costs_no_write_anything(database: Database) -> None:
+    database("CREATE TABLE item AS SELECT 1 AS a", "CREATE INDEX item_a ON item (a)")
+    database("UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'item_a'::regclass")
+    reason = (await advice(database.url))[Operation.REINDEX].reason
+    assert reason == "public.item_a: it is invalid: no query uses it, and no write maintains it"
+
+
+async def test_a_rebuild_of_the_whole_names_what_is_invalid_and_left_out(database: Database) -> None:
+    database("CREATE TABLE item AS SELECT 1 AS a FROM generate_series(1, 2)")
+    leave_invalid(database)
+    left_out = (
+        "left out, as they are invalid: public.item_a. Drop them, or name them: reindex --object NAME rebuilds one,"
+        " a unique one where there are no duplicates"
+    )
+    public = ServerOptions(schemas=("public",))
+    assert (await plan(database.url, Operation.REINDEX, public)).not_needed == left_out
+    database("CREATE TABLE other (a int PRIMARY KEY)")
+    assert (await plan(database.url, Operation.REINDEX, public)).warnings == (left_out,)
+    named = await plan(database.url, Operation.REINDEX, objects=("item_a",))
+    assert ([step.object for step in named.steps], named.warnings) == (["public.item_a"], ())
+
+
+async def test_what_is_there_twice_is_told_where_a_unique_index_cannot_be_rebuilt(database: Database) -> None:
+    database("CREATE TABLE item (a text)", r"INSERT INTO item SELECT E'one\ntwo\u0007' FROM generate_series(1, 2)")
+    leave_invalid(database)
+    result = (await run(database.url, Operation.REINDEX, objects=("item_a",)))["public.item_a"]
+    assert str(result.error).endswith(r""": Key (a)=(one\ntwo\x07) is duplicated""")
+    assert str(result.error).startswith('could not create unique index "item_a')
+    database("TRUNCATE item", "INSERT INTO item SELECT repeat('x', 1000) FROM generate_series(1, 2)")
+    result = (await run(database.url, Operation.REINDEX, objects=("item_a",)))["public.item_a"]
+    assert str(result.error).endswith("xxx…")
+    assert len(str(result.error)) < 300
+
+
 async def test_trap_a_leftover_that_a_rewrite_has_made_valid_is_told_as_a_duplicate(database: Database) -> None:
     database.make_slow()
     leave_something_behind(database)
@@ -242,9 +361,31 @@ async def test_who_holds_the_horizon_is_told_with_the_dead_rows(database: Databa
         async with connected(database.url) as session:
             step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
             result = await session.execute(step, StepContext())
-        assert "prepared transaction" in result.warnings[0]
+            (holder, *_) = (await horizon.read(session._reader)).holders  # type: ignore[attr-defined]
+        (warning,) = result.warnings
+        ends = "COMMIT PREPARED or ROLLBACK PREPARED ends it"
+        assert re.search(
+            rf"as long as there is prepared transaction 'forgotten' \(prepared \d+s ago: {ends}\)$", warning
+        )
+        assert replace(holder, seconds=3_600.0).words == f"prepared transaction 'forgotten' (prepared 1h ago: {ends})"
     finally:
         database("ROLLBACK PREPARED 'lost'", "ROLLBACK PREPARED 'forgotten'")
+
+
+async def test_trap_a_writer_that_is_idle_in_its_transaction_holds_the_horizon_without_any_snapshot(
+    database: Database,
+) -> None:
+    database("CREATE TABLE item AS SELECT generate_series(1, 1000) AS a", "ANALYZE item")
+    with database.session("CREATE TABLE other AS SELECT 1 AS a") as writer:
+        pid = writer.info.backend_pid
+        held = f"FROM pg_stat_activity WHERE pid = {pid} AND backend_xid IS NOT NULL AND backend_xmin IS NULL"
+        assert database.value(f"SELECT count(*) {held}") == 1
+        database("DELETE FROM item WHERE a > 100")
+        async with connected(database.url) as session:
+            step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
+            result = await session.execute(step, StepContext())
+    (warning,) = result.warnings
+    assert f"as long as there is pid {pid} (somebody, postgres, idle in transaction for " in warning
 
 
 async def test_trap_after_a_reset_of_its_counters_nobody_says_never_analyzed(database: Database) -> None:

@@ -9,6 +9,7 @@ from psycopg import errors
 from engine.jobs import Reason, Status
 from engine.targets.base import StepResult
 from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.reading.locks import Blockers
 from engine.targets.postgres.running.outcome import outcome
 from engine.targets.postgres.running.statement import Answer, Notice
 
@@ -19,7 +20,7 @@ STARTED = Notice("INFO", "Vacuum von »public.item«")
 def ended(answer: Answer, method: Method = Method.VACUUM, *, is_closed: bool = False, **effect: int) -> StepResult:
     step = PgStep(object="public.item", command="VACUUM item", reason="", lock="", method=method)
     return outcome(
-        step, answer, effect, is_closed=is_closed, waited=5, blockers="pid 4711 (psql)", held_by="pid 5 (app)"
+        step, answer, effect, is_closed=is_closed, waited=5, blockers=Blockers("pid 4711 (psql)"), held_by="pid 5 (app)"
     )
 
 

@@ -231,4 +231,6 @@ async def test_a_real_rebuild_tells_its_phase(database: Database) -> None:
 
 def test_who_is_in_the_way_is_told_with_since_when() -> None:
     sessions = [(4711, "psql, ann, idle in transaction", 3725.4), (12, "of another role", None)]
-    assert in_the_way(sessions) == "pid 4711 (psql, ann, idle in transaction for 1h2m5s), pid 12 (of another role)"
+    assert (
+        in_the_way(sessions).words == "pid 4711 (psql, ann, idle in transaction for 1h2m5s), pid 12 (of another role)"
+    )

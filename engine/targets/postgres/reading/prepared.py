@@ -1,0 +1,11 @@
+"""Prepared transactions, in words: no session is theirs, and what they hold they hold until somebody ends them."""
+
+from __future__ import annotations
+
+from engine.words import span
+
+
+def in_words(literal: str, seconds: float) -> str:
+    """`literal`: its name as SQL takes it. `seconds`: how long ago it was prepared."""
+    ends = "COMMIT PREPARED or ROLLBACK PREPARED ends it"
+    return f"prepared transaction {literal} (prepared {span(seconds)} ago: {ends})"
