@@ -76,7 +76,7 @@ class PostgresSession:
         """With when each was used the last time."""
         self._measured = Measured(reader)
         self._looking: asyncio.Task[Condition] | None = None
-        self._is_planned = False
+        self._is_planned = self._rebuilds_concurrently = False
         self._leftovers_before: set[int] | None = None
         self._rewrites: list[str] = []
         """What became of those of a process that died, in words."""
@@ -147,7 +147,10 @@ class PostgresSession:
         self._planned_tables = {
             step.subject.lockable for step in planned.steps if isinstance(step, PgStep) and step.subject is not None
         }
-        if any(isinstance(step, PgStep) and step.method is Method.REINDEX_CONCURRENTLY for step in planned.steps):
+        self._rebuilds_concurrently = any(
+            isinstance(step, PgStep) and step.method is Method.REINDEX_CONCURRENTLY for step in planned.steps
+        )
+        if self._rebuilds_concurrently:
             # Before the first begins: later, what those leave that run at once could not be told from it.
             self._leftovers_before = await leftovers.all_there(self._reader)
         self._totals.left_out = planned.left_out
@@ -181,7 +184,7 @@ class PostgresSession:
         if not self._planned_tables:
             return ""
         blocking = await locks.holders(self._reader, offer.keeps_out(operation, self._options), self._planned_tables)
-        if not blocking and self._leftovers_before is not None:  # indexes are rebuilt concurrently
+        if not blocking and self._rebuilds_concurrently:
             blocking = await snapshots.older_than(self._reader, self._lock_timeout)
         return f"it would have to wait: {blocking}" if blocking else ""
 

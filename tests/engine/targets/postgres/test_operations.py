@@ -549,8 +549,10 @@ async def test_a_plan_to_rebuild_concurrently_says_whose_snapshot_would_be_waite
         warnings = {}
         for offline in (False, True):
             options = Options(lock_timeout=0.1, server=ServerOptions(offline=offline), confirmed=True)
-            request = Request(target=database.url, operations=(Operation.REINDEX,), options=options)
-            warnings[offline] = (await look.plan(request)).operations[0].warnings
+            request = Request(target=database.url, operations=(Operation.REINDEX, Operation.VACUUM), options=options)
+            reindex, vacuum = (await look.plan(request)).operations
+            warnings[offline] = reindex.warnings
+            assert "it would have to wait" not in str(vacuum.warnings)
         pid = session.info.backend_pid
     assert [warning.partition(" for ")[0] for warning in warnings[False]] == [
         f"it would have to wait: pid {pid} (somebody, postgres, idle in transaction"
