@@ -35,7 +35,7 @@ from engine.targets.postgres.connection.errors import explain, said
 from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
 from engine.targets.postgres.planning.scope import grant, without_right
-from engine.targets.postgres.planning.steps import Method, PgStep, Subject
+from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading import horizon, locks, snapshots
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, settling, statement
@@ -218,7 +218,7 @@ class PostgresSession:
         before = await self._measured.before(step)
         if step.method is Method.REINDEX_CONCURRENTLY and self._leftovers_before is None:
             self._leftovers_before = await leftovers.all_there(self._reader)
-        if step.method is Method.REBUILD and subject is not None:
+        if step.model is Model.REWRITE and subject is not None:
             with contextlib.suppress(TargetError):
                 context.note(await settling.before_rewriting(self._reader, subject.oid))
         watched = Watched(
