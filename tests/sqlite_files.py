@@ -40,6 +40,20 @@ def make_database(path: Path, *, rows: int = 2000, journal_mode: str = "delete",
     return path
 
 
+def make_notes(path: Path) -> Path:
+    """Notes with a gap in their rowids, and a full-text index over them that holds no text itself."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("""
+            CREATE TABLE notes(body TEXT);
+            CREATE VIRTUAL TABLE found USING fts5(body, content="notes");
+            INSERT INTO notes VALUES ('apples and pears'), ('apples only'), ('pears only');
+            INSERT INTO found(found) VALUES ('rebuild');
+            DELETE FROM notes WHERE rowid = 1;
+            INSERT INTO found(found, rowid, body) VALUES ('delete', 1, 'apples and pears');
+        """)
+    return path
+
+
 def content(path: Path) -> dict[str, str]:
     """A hash per table of all its rows, whatever their rowids and their order on disk.
 

@@ -125,13 +125,19 @@ async def test_what_a_step_and_its_operation_waited_for_a_lock_is_known_and_told
     assert sum(float(str((step.effect or {}).get("waited", 0))) for step in steps.values()) == 40
 
 
-async def test_what_is_looked_at_after_a_step_that_waited_to_its_end_is_no_wait() -> None:
+def waited_for_5_seconds() -> tuple[Reporter, Clock]:
+    """One that was told of a step which has only waited so far."""
     clock = Clock()
     reporter = Reporter(CLAIM, forget, clock)
     reporter.begin([PlannedStep(object="o", command="c", reason="", lock="")])
     reporter.begin_step(1)
     reporter.tell(1, StepProgress(phase=WAITING))
     clock.now = 5 * SECOND
+    return reporter, clock
+
+
+async def test_what_is_looked_at_after_a_step_that_waited_to_its_end_is_no_wait() -> None:
+    reporter, clock = waited_for_5_seconds()
     reporter.command_is_over(1)
     clock.now = 7 * SECOND
     reporter.end_step(1, StepResult(status=Status.COMPLETED))
@@ -140,12 +146,7 @@ async def test_what_is_looked_at_after_a_step_that_waited_to_its_end_is_no_wait(
 
 
 async def test_what_it_has_waited_is_told_while_it_still_runs() -> None:
-    clock = Clock()
-    reporter = Reporter(CLAIM, forget, clock)
-    reporter.begin([PlannedStep(object="o", command="c", reason="", lock="")])
-    reporter.begin_step(1)
-    reporter.tell(1, StepProgress(phase=WAITING))
-    clock.now = 5 * SECOND
+    reporter, clock = waited_for_5_seconds()
     reporter.tell(1, StepProgress(fraction=0.1))
     clock.now = 7 * SECOND
     assert (await reporter.stop()).progress.waited == 5 * SECOND

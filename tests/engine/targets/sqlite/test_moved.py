@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from engine.targets.sqlite.session import SqliteSession
 from engine.words import NOT_BEGUN
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, statuses, when_running
 from tests.engine.test_worker import carried_out
-from tests.sqlite_files import content, files_beside, make_database, remove_index_entries
+from tests.sqlite_files import content, files_beside, make_database, make_notes, remove_index_entries
 
 Meanwhile = Callable[[Path], object]
 
@@ -153,15 +151,7 @@ async def test_what_was_done_in_a_file_that_is_gone_is_no_success_and_has_no_eff
 async def test_after_a_vacuum_of_a_file_that_is_gone_it_is_told_what_has_to_follow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "a.db"
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript("""
-            CREATE TABLE notes(body TEXT);
-            CREATE VIRTUAL TABLE found USING fts5(body, content="notes");
-            INSERT INTO notes VALUES ('apples and pears'), ('apples only'), ('pears only');
-            INSERT INTO found(found) VALUES ('rebuild');
-            DELETE FROM notes WHERE rowid = 1;
-        """)
+    path = make_notes(tmp_path / "a.db")
     moved_after(Method.VACUUM, path, monkeypatch)
     outcome, _ = await carried_out(path, Operation.VACUUM)
     assert (outcome.status, outcome.after) == (Status.FAILED, None)

@@ -16,23 +16,13 @@ from engine.jobs import Operation, Status
 from engine.targets.base import Verdict
 from engine.targets.sqlite.planning.preflight import content_table, renumbered
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
-from tests.sqlite_files import integrity, set_schema_sql
+from tests.sqlite_files import integrity, make_notes, set_schema_sql
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Notes with a gap in their rowids, and a full-text index over them that holds no text itself."""
-    path = tmp_path / "a.db"
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript("""
-            CREATE TABLE notes(body TEXT);
-            CREATE VIRTUAL TABLE found USING fts5(body, content="notes");
-            INSERT INTO notes VALUES ('apples and pears'), ('apples only'), ('pears only');
-            INSERT INTO found(found) VALUES ('rebuild');
-            DELETE FROM notes WHERE rowid = 1;
-            INSERT INTO found(found, rowid, body) VALUES ('delete', 1, 'apples and pears');
-        """)
-    return path
+    """See `make_notes`."""
+    return make_notes(tmp_path / "a.db")
 
 
 def search(path: Path, words: str) -> list[str | None]:
