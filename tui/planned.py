@@ -22,8 +22,8 @@ class StepNotes:
 
 
 def options(plan: Plan) -> str:
-    """`lock timeout 5 s, speed gentle`: how it would be carried out, as far as that is not as usual, and whether it
-    may wait for others."""
+    """`lock timeout 5 s, speed gentle`: how long it waits for a lock, and what is not as usual in how it would be
+    carried out."""
     timeout = lock_timeout(plan.options)
     return ", ".join([timeout, *(said for said in unusual_options(plan.options) if said != timeout)])
 

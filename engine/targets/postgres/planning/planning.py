@@ -250,7 +250,9 @@ def _allowed(relations: Sequence[_Relation]) -> tuple[list[_Relation], list[_Rel
 
 def _rights(left_out: Sequence[Table | Index], role: str, version: int) -> list[str]:
     toast = [relation for relation in left_out if isinstance(relation, Index) and relation.goes_with_its_table]
-    missing = [relation for relation in without_right(left_out) if relation not in toast]
+    # By identity: there may be thousands of both.
+    rebuilt_with_their_tables = set(map(id, toast))
+    missing = [relation for relation in without_right(left_out) if id(relation) not in rebuilt_with_their_tables]
     said = [f"left out: {grant(missing, role, version)}"] if missing else []
     return [*said, f"left out: {_toast_left_out(toast, role)}"] if toast else said
 
