@@ -2,7 +2,7 @@
 
 Nothing here touches durability or what is left of deleted data: `synchronous`, `secure_delete` and the journal mode
 stay as they are. All that is chosen was measured to be faster than SQLite's defaults; what made nothing faster (large
-caches, in-memory sorters for REINDEX, mapped files for VACUUM) is not here.
+caches, in-memory sorters for REINDEX) is not here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PARTS: Final = 8  # a database is written back in: in fewer, its progress would
 _FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
 _SORTERS: Final = 3  # helper threads; more of them made nothing faster
 _MOST_AT_ONCE: Final = 4
-_MAPPED: Final = frozenset({Operation.CHECK, Operation.ANALYZE, Operation.REINDEX})
+_MAPPED: Final = frozenset({Operation.CHECK, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM})
 _READ_AHEAD: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
 _WRITTEN_BEHIND: Final = frozenset({Operation.VACUUM, Operation.REINDEX})
 

@@ -34,10 +34,8 @@ class Sample:
     written: int | None = None
     side_file: int = 0
     """Bytes of the rollback journal, or of the write-ahead log, now."""
-    temporary: int = 0
-    """Bytes of the temporary file now."""
-    memory: int | None = None
-    """Bytes of memory that are the process's own, now."""
+    touched: int | None = None
+    """Bytes of memory that its thread has touched since, and nobody before: its own, and mapped files by the window."""
 
 
 @frozen(kw_only=True)
@@ -100,20 +98,19 @@ def of_checkpoint(volume: int) -> Model:
 
 def of_vacuum(volume: int, *, wal: bool, in_memory: bool) -> Model:
     """Of a VACUUM of `volume` bytes of pages that are not free; `in_memory` says where its temporary files are."""
-    return Model(
-        _Vacuum(volume, _COPYING_SHARE[wal, in_memory], _WRITING_BACK_IN_WAL if wal else _WRITING_BACK_IN_PLACE)
-    )
+    return Model(_Vacuum(volume, wal=wal, in_memory=in_memory))
 
 
 _READING_SHARE: Final = 0.83
 _COPYING_SHARE: Final = {
     # (WAL mode, temporary files in memory): the share of its time in which a VACUUM copies
-    (False, False): 0.36,
-    (False, True): 0.42,
+    (False, False): 0.40,
+    (False, True): 0.43,
     (True, False): 0.44,
     (True, True): 0.46,
 }
-_MEMORY_FOR_TEMPORARY: Final = 1.09  # bytes of memory for a byte of a temporary database
+_TOUCHED_FOR_COPIED: Final = 1.18  # bytes of memory that are touched for a byte of a temporary database
+_USUALLY_COPIED: Final = 0.8  # of the bytes of pages that are not free: the rest is what is free within them
 # How much of the rest has gone by when so much of what is to be written has been written. In WAL mode all of it goes
 # into the log, which is synced, and then, much faster, into the file, which is synced, too.
 _WRITING_BACK_IN_PLACE: Final = ((0.0, 0.0), (1.0, 0.92))
@@ -125,30 +122,34 @@ class _Vacuum:
     the file, or into the log and from there into the file. How much that is can be told only then.
     """
 
-    def __init__(self, volume: int, copying_share: float, writing_back: Curve) -> None:
+    def __init__(self, volume: int, *, wal: bool, in_memory: bool) -> None:
         self._volume = volume
-        self._copying_share = copying_share
-        self._writing_back = writing_back
+        self._in_memory = in_memory
+        self._copying_share = _COPYING_SHARE[wal, in_memory]
+        self._writing_back = _WRITING_BACK_IN_WAL if wal else _WRITING_BACK_IN_PLACE
         self._first: Sample | None = None
         self._turn: Sample | None = None
-        self._copied = 0
+        self._to_write = 0
 
     def __call__(self, sample: Sample) -> Estimate:
-        if sample.read is None or sample.written is None:
+        if sample.written is None or sample.touched is None:
             return Estimate()
         first = self._first = self._first or sample
         if self._turn is None and sample.side_file > first.side_file + _HEADERS:
-            self._turn, self._copied = sample, self._size_of_copy(first, sample)
+            self._turn, self._to_write = sample, 2 * self._plausible(self._copied(sample))
         if self._turn is None:
-            return Estimate(fraction=self._copying_share * _share(sample.read, self._volume), phase=COPYING)
-        written = _share(sample.written - (self._turn.written or 0), 2 * self._copied)
+            copied = _share(self._copied(sample), round(self._volume * _USUALLY_COPIED))
+            return Estimate(fraction=self._copying_share * copied, phase=COPYING)
+        written = _share(sample.written - (self._turn.written or 0), self._to_write)
         back = _on(self._writing_back, written)
         return Estimate(fraction=self._copying_share + (1 - self._copying_share) * back, phase=WRITING_BACK)
 
-    def _size_of_copy(self, first: Sample, turn: Sample) -> int:
-        """Bytes of the temporary database, of which some may be in memory; what is not plausible is not taken."""
-        in_memory = (turn.memory or 0) - (first.memory or 0)
-        size = turn.temporary + int(max(in_memory, 0) / _MEMORY_FOR_TEMPORARY)
+    def _copied(self, sample: Sample) -> int:
+        """Bytes of the temporary database. What has been read would tell less: mapped pages are not counted."""
+        return round((sample.touched or 0) / _TOUCHED_FOR_COPIED) if self._in_memory else sample.written or 0
+
+    def _plausible(self, size: int) -> int:
+        """Memory that was there already is not touched first, and then a copy seems smaller than it is."""
         return size if self._volume / 4 <= size <= self._volume else self._volume
 
 

@@ -13,7 +13,7 @@ from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.running.progress import Model, Sample, by_opcodes, of_checkpoint, of_copy, of_vacuum
 from engine.targets.sqlite.system.files import file_size
-from engine.targets.sqlite.system.machine import anonymous_memory, temporary_bytes, thread_io
+from engine.targets.sqlite.system.machine import memory_touched, thread_io
 
 INTERVAL: Final = 0.1
 """Seconds between two samples; each costs some 0.1 ms."""
@@ -58,17 +58,18 @@ def _looking_at_opcodes(connection: MeteredConnection) -> Callable[[], Sample]:
 
 def _looking_at_bytes(connection: MeteredConnection, side_file: str) -> Callable[[], Sample]:
     opcodes = _looking_at_opcodes(connection)
-    read, written = thread_io(connection.thread) or (None, None)
+    thread = connection.thread
+    read, written = thread_io(thread) or (None, None)
+    touched = memory_touched(thread)
 
     def look() -> Sample:
-        read_now, written_now = thread_io(connection.thread) or (None, None)
+        read_now, written_now = thread_io(thread) or (None, None)
         return replace(
             opcodes(),
-            read=None if read is None or read_now is None else read_now - read,
-            written=None if written is None or written_now is None else written_now - written,
+            read=_since(read, read_now),
+            written=_since(written, written_now),
+            touched=_since(touched, memory_touched(thread)),
             side_file=file_size(side_file),
-            temporary=temporary_bytes(),
-            memory=anonymous_memory(),
         )
 
     return look
@@ -85,3 +86,7 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
             return of_checkpoint(step.volume)
         case _:
             return by_opcodes(step.course)
+
+
+def _since(before: int | None, now: int | None) -> int | None:
+    return None if before is None or now is None else now - before

@@ -60,7 +60,7 @@ WHERE: Final = {
         "test_busy.py::test_trap_a_commit_that_a_reader_holds_up_is_tried_again_and_the_work_is_kept"
     ),
     "the temporary file of VACUUM has no name": (
-        "test_machine.py::test_the_largest_temporary_file_of_sqlite_is_seen_while_it_lives"
+        "test_progress.py::test_a_recorded_vacuum_is_told_within_some_points_of_its_time"
     ),
     "a bad directory for temporary files is skipped in silence": (
         "test_traps.py::test_trap_temporary_files_go_where_we_look_for_room"

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import mmap
 import os
-import sqlite3
 import sys
 import threading
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from engine.mounts import Mount
 from engine.targets.sqlite.system.machine import (
-    anonymous_memory,
     available_memory,
     field,
     groups_around,
     memory_left,
+    memory_touched,
     processors,
     processors_allowed,
-    temporary_bytes,
     thread_io,
 )
 
@@ -167,21 +165,32 @@ def test_a_thread_that_is_not_ours_tells_nothing() -> None:
 
 
 @linux_only
-def test_memory_of_our_own_is_counted() -> None:
-    before = anonymous_memory()
-    block = bytearray(b"x" * (50 * MB))
-    after = anonymous_memory()
-    assert before is not None
-    assert after is not None
-    assert 45 * MB < after - before < 120 * MB
-    assert len(block) == 50 * MB
+def test_memory_that_a_thread_touches_first_is_its_own_and_counts_once() -> None:
+    touched: list[int | None] = []
+
+    def work() -> None:
+        thread = threading.get_native_id()
+        with mmap.mmap(-1, 50 * MB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+            for _ in range(2):
+                touched.append(memory_touched(thread))
+                for page in range(0, len(memory), mmap.PAGESIZE):
+                    memory[page] = 1
+            touched.append(memory_touched(thread))
+
+    thread, before = threading.Thread(target=work, name="its (name) is no number"), own_touched()
+    thread.start()
+    thread.join()
+    first, once, twice = (number or 0 for number in touched)
+    assert 50 * MB <= once - first < 52 * MB
+    assert twice - once < 2 * MB
+    assert own_touched() - before < 5 * MB
 
 
-@linux_only
-def test_the_largest_temporary_file_of_sqlite_is_seen_while_it_lives() -> None:
-    assert temporary_bytes() < 3 * MB
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        db.executescript("PRAGMA temp_store = FILE; CREATE TEMP TABLE big(x); PRAGMA temp.cache_size = 10;")
-        db.execute("INSERT INTO big VALUES (zeroblob(3000000))")
-        assert 3 * MB <= temporary_bytes() < 4 * MB
-    assert temporary_bytes() < 3 * MB
+def own_touched() -> int:
+    return memory_touched(threading.get_native_id()) or 0
+
+
+def test_of_a_thread_that_is_gone_nothing_is_known() -> None:
+    assert memory_touched(2**22 + 1) is None
+    assert thread_io(2**22 + 1) is None
