@@ -17,14 +17,14 @@ MEMORY_FOR_TEMPORARY: Final = 1.1
 """Bytes of memory that a temporary database takes for each byte on disk."""
 _SHARE_FOR_TEMPORARY: Final = 0.4  # of the memory available: two at once still leave some to others
 _SHARE_FOR_CHANGES: Final = 1 / 16
-_MOST_CHANGES: Final = {Operation.REINDEX: 256 << 20, Operation.VACUUM: 16 << 20}  # REINDEX: all of an index, or none
+_MOST_CHANGES: Final = 16 << 20  # more would be written at the end, when there is nothing else left to do
 _PARTS: Final = 8  # a database is written back in: in fewer, its progress would be told in jumps
 _FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
 _SORTERS: Final = 3  # helper threads; more of them made nothing faster
 _MOST_AT_ONCE: Final = 4
 _MAPPED: Final = frozenset({Operation.CHECK, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM})
 _READ_AHEAD: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
-_WRITTEN_BEHIND: Final = frozenset({Operation.VACUUM, Operation.REINDEX})
+_WRITE_MUCH: Final = frozenset({Operation.VACUUM, Operation.REINDEX})
 
 
 @frozen(kw_only=True)
@@ -69,11 +69,11 @@ def tuning(
     """
     return Tuning(
         temporary=_temporary(used_bytes, memory) if operation is Operation.VACUUM else 0,
-        changes=_changes(min(_MOST_CHANGES.get(operation, 0), used_bytes // _PARTS), memory),
+        changes=_changes(min(_MOST_CHANGES, used_bytes // _PARTS), memory) if operation in _WRITE_MUCH else 0,
         threads=_SORTERS if operation is Operation.REINDEX and processors > 1 else 0,
         mapped=size if local and operation in _MAPPED else 0,
         read_ahead=whole and operation in _READ_AHEAD,
-        write_behind=local and operation in _WRITTEN_BEHIND,
+        write_behind=local and operation in _WRITE_MUCH,
         parallel=min(_MOST_AT_ONCE, processors) if operation is Operation.CHECK else 1,
         memory=memory,
     )

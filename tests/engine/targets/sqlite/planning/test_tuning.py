@@ -56,12 +56,12 @@ def test_only_a_vacuum_has_its_temporary_files_in_memory() -> None:
 def test_reindex_sorts_with_helpers_and_keeps_changed_pages_back() -> None:
     chosen = choose(Operation.REINDEX, used_bytes=GB, memory=4 * GB)
     assert pragmas(chosen) == (
-        "PRAGMA main.cache_spill = -122070",
+        "PRAGMA main.cache_spill = -16384",
         "PRAGMA threads = 3",
         "PRAGMA main.mmap_size = 1500000000",
     )
     assert in_words(chosen) == (
-        "3 helper threads to sort, up to 125 MB of changed pages in memory, the file mapped into memory, "
+        "3 helper threads to sort, up to 16.8 MB of changed pages in memory, the file mapped into memory, "
         "writing to the disk meanwhile"
     )
 
