@@ -229,14 +229,16 @@ class Engine:
 
         return await ending_by_force.look(self._store, job)
 
-    async def retry(self, parent_id: int, *, only_incomplete: bool = False) -> ParentJob:
+    async def retry(self, parent_id: int, *, only_incomplete: bool = False, confirmed: bool = False) -> ParentJob:
         """Submit the request of a parent that is over once more, as a new parent with `retry_of`.
 
-        `only_incomplete`: only the operations that did not complete. Raises JobNotFoundError, UsageError
-        (it is still open, or nothing is left to repeat), and what `submit` raises.
+        `only_incomplete`: only the operations that did not complete. `confirmed`: somebody says yes to those that
+        need it, which a yes before does not cover. Raises JobNotFoundError, UsageError (it is still open, or nothing is
+        left to repeat), and what `submit` raises.
         """
         self._must_write("retry")
-        new_id = await self._manager.retry(await self.job(parent_id), only_incomplete=only_incomplete)
+        parent = await self.job(parent_id)
+        new_id = await self._manager.retry(parent, only_incomplete=only_incomplete, confirmed=confirmed)
         if self._processor is not None:
             self._processor.adopt([new_id])
         return await self.job(new_id)

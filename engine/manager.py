@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from engine import limits
 from engine.clock import now
 from engine.errors import TargetBusyError, UsageError
-from engine.jobs import Micros, OnDuplicate, Operation, ParentJob, Request, Status
+from engine.jobs import Micros, OnDuplicate, ParentJob, Request
+from engine.repeating import repeated
 from engine.store.base import NewJob, Store
 from engine.validation import validated
 
@@ -65,13 +66,9 @@ class DatabaseMaintenanceManager:
             max_attempts={name: 1 for name in request.children if not target.is_repeatable(name)},
         )
 
-    async def retry(self, parent: ParentJob, *, only_incomplete: bool) -> int:
-        """Submit a finished parent's request again, or only what did not complete of it; the new parent's id."""
-        if not parent.status.is_final:
-            raise UsageError(f"job {parent.id}", f"is still {parent.status}", "wait for it, or cancel it first")
-        request = _incomplete(parent) if only_incomplete else parent.request
-        if request is None:
-            raise UsageError(f"job {parent.id}", "all of it is completed", "repeat all of it without --failed")
+    async def retry(self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool) -> int:
+        """Submit a finished parent's request again, as `repeated` says; the new parent's id."""
+        request = repeated(parent, only_incomplete=only_incomplete, confirmed=confirmed)
         (new_id,) = await self.submit([request], OnDuplicate.REFUSE, retry_of=parent.id)
         return new_id
 
@@ -80,26 +77,6 @@ def _refuse_unconfirmed(request: Request, target: Target) -> None:
     for operation in request.operations:
         if (what := target.needs_yes(operation, request.options)) and not request.options.confirmed:
             raise UsageError(f"operation {operation}", what, "say that you want it: --yes")
-
-
-def _incomplete(parent: ParentJob) -> Request | None:
-    """The request for what did not complete of a parent; None where all of it did.
-
-    The checks of one that verifies are made around that again. Where only they did not complete, they are what is
-    left to do.
-    """
-    asked = parent.request
-    children = parent.children[1:-1] if asked.options.verify else parent.children
-    operations = tuple(child.operation for child in children if child.status is not Status.COMPLETED)
-    options = asked.options
-    if not operations and all(child.status is Status.COMPLETED for child in parent.children):
-        return None
-    if not operations:
-        operations = (Operation.CHECK,)
-        options = replace(options, verify=False, check=options.check_level)
-    if Operation.BACKUP not in operations:
-        options = replace(options, backup_to=None)
-    return replace(asked, operations=operations, options=options)
 
 
 def refuse_repeated_targets(jobs: Sequence[NewJob]) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from engine import Engine, Operation, Options, Request, Status
+from engine import Engine, Operation, Options, Request, Status, look
 from engine.errors import UsageError
 from engine.execution import Report
 from engine.jobs import CheckLevel
+from engine.repeating import repeated
 from engine.store.sqlite import SqliteStore
 from tests.building import COMPLETED, FAILED
 from tests.sqlite_files import make_database
+from tests.tui.jobs import child, parent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,3 +76,12 @@ async def test_where_all_of_it_completed_there_is_nothing_to_repeat(tmp_path: Pa
         await retried(tmp_path, (VACUUM,), Options(verify=True), failed=set())
     async with Engine.open(tmp_path / "jobs.db") as engine:
         assert [job.status for job in await engine.history()] == [Status.COMPLETED]
+
+
+async def test_a_yes_that_was_said_to_a_job_does_not_cover_its_repetition(tmp_path: Path) -> None:
+    url = "postgresql://127.0.0.1:1/none"
+    asked = Request(target=url, operations=(Operation.VACUUM_FULL,), options=Options(confirmed=True))
+    earlier = replace(parent(child(operation=Operation.VACUUM_FULL, status=Status.FAILED)), request=asked)
+    assert not repeated(earlier).options.confirmed
+    assert look.needs_yes(repeated(earlier)) == [(Operation.VACUUM_FULL, look.needs_yes(asked)[0][1])]
+    assert repeated(earlier, confirmed=True) == asked

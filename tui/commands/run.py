@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from engine import Engine, OnDuplicate, ParentJob, Request, Status, look
+from engine import Engine, OnDuplicate, ParentJob, Request, look
 from engine.clock import now
 from engine.errors import StoreError, UsageError
+from engine.repeating import repeated
 from tui import json_form
 from tui.commands import job_report, output, report, values
 from tui.commands.advising import to_run
@@ -41,10 +41,10 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
     existing_store(settings.store, job)
     earlier = asyncio.run(_job(settings, job))
     ask_for_missing([earlier.target])
-    confirmed([_once_more(earlier, args)])
+    (again,) = confirmed([repeated(earlier, only_incomplete=args.failed, confirmed=bool(args.confirmed))])
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
-        return [await engine.retry(job, only_incomplete=args.failed)]
+        return [await engine.retry(job, only_incomplete=args.failed, confirmed=again.options.confirmed)]
 
     return _carried_out(submit, [earlier.target], args, settings)
 
@@ -52,13 +52,6 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
 async def _job(settings: Settings, job: int) -> ParentJob:
     async with settings.engine() as engine:
         return await engine.job(job)
-
-
-def _once_more(earlier: ParentJob, args: argparse.Namespace) -> Request:
-    """What is to be repeated, which a yes that was said to it before does not cover."""
-    again = [child for child in earlier.children if not (args.failed and child.status is Status.COMPLETED)]
-    options = replace(earlier.request.options, confirmed=bool(args.confirmed))
-    return replace(earlier.request, operations=tuple(child.operation for child in again), options=options)
 
 
 def run_requests(store: Path, asked: Sequence[Request], *, as_json: bool = False) -> int:

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from engine import ChildJob, JobId, ParentJob, Status
+from engine import ChildJob, JobId, ParentJob, Status, look
 from engine.errors import DbtendError
+from engine.repeating import repeated
 from tui import force
 from tui.actions import bindings
 from tui.risk import blocks_everyone, is_production, word_to_type
@@ -163,7 +164,7 @@ class JobActions(ConsoleScreen[Result]):
 
         async def retry() -> None:
             self.console_app.tending.refuse_what_no_worker_can_open([parent.target])
-            self._made(await self.console_app.engine.retry(parent.id))
+            self._made(await self.console_app.engine.retry(parent.id, confirmed=bool(_needs_yes(parent))))
             self.console_app.tending.see_to_a_worker()
 
         question = f"Run #{parent.id} on {self.console_app.name_of(parent.target)} once more?"
@@ -180,7 +181,8 @@ class JobActions(ConsoleScreen[Result]):
             for parent_id in sorted(parents):
                 try:
                     self.console_app.tending.refuse_what_no_worker_can_open([parents[parent_id].target])
-                    self._made(await self.console_app.engine.retry(parent_id))
+                    confirmed = bool(_needs_yes(parents[parent_id]))
+                    self._made(await self.console_app.engine.retry(parent_id, confirmed=confirmed))
                 except DbtendError as error:  # such as one that is under way again already
                     refused.append(error)
             self.clear_marks()
@@ -235,14 +237,15 @@ class JobActions(ConsoleScreen[Result]):
     def _ask_about(
         self, question: str, consequence: str, do: Callable[[], Awaitable[None]], jobs: Collection[ParentJob]
     ) -> None:
-        """Ask before these run once more: on production by its name, and with whom they block there."""
+        """Ask before these run once more: on production, and where a yes is needed, what to type is its name."""
         names = {parent.target: self.console_app.name_of(parent.target) for parent in jobs}
         labels = [name.label for name in names.values() if is_production(name.label)]
-        if not labels:
+        needed = [sentence for parent in jobs for sentence in _needs_yes(parent)]
+        if not labels and not needed:
             self._ask(question, consequence, do)
             return
-        word = word_to_type([name.name for name in names.values()], labels[0])
-        why = dict.fromkeys(filter(None, map(self._blocking, jobs)))
+        word = word_to_type([name.name for name in names.values()], labels[0] if labels else None)
+        why = dict.fromkeys([*filter(None, map(self._blocking, jobs)), *needed])
         asking = on_demand.typed_confirm_screen(question, " ".join([consequence, *why]), word)
         self.app.push_screen(asking, self._if_yes(do))
 
@@ -262,3 +265,8 @@ class JobActions(ConsoleScreen[Result]):
                 self.console_app.write(do)
 
         return decided
+
+
+def _needs_yes(parent: ParentJob) -> list[str]:
+    """Why somebody has to say yes once more to what this asks for: a sentence each."""
+    return [f"{operation.value} {what}." for operation, what in look.needs_yes(repeated(parent))]

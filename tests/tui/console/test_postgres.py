@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine import Status
 from engine.config import TargetEntry
 from engine.config_text import parse_config
 from tests.postgres_databases import Database
@@ -44,6 +45,13 @@ async def test_what_locks_everybody_out_is_asked_for_by_name(database: Database,
         assert console.message == "Nothing was done."
         await console.press("enter", *"shop", "enter")
         await console.until(lambda: any("1 table rewritten" in line for line in console.lines("#jobs")))
+        await console.press("3", "t")
+        assert console.screen_name == "TypedConfirmScreen"
+        assert "vacuum-full locks everybody out" in " ".join(console.lines("#text"))
+        await console.press(*"shop", "enter")
+        await console.engine.wait([2])
+        again = await console.engine.job(2)
+        assert (again.retry_of, again.status, again.request.options.confirmed) == (1, Status.COMPLETED, True)
 
 
 async def test_what_the_config_file_says_of_a_server_is_in_the_plan_and_in_the_job(
