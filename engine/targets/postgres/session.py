@@ -41,11 +41,12 @@ from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, settling, statement
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
 from engine.targets.postgres.running.left import has_only_waited, left_by
-from engine.targets.postgres.running.meanwhile import either, with_settings
+from engine.targets.postgres.running.meanwhile import with_settings
 from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.outcome import outcome
 from engine.targets.postgres.running.progress import Progress
+from engine.targets.postgres.running.stop import Stops
 from engine.words import NOT_BEGUN
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class PostgresSession:
         self._name = name
         self._lock_timeout = lock_timeout
         self._monitor = Monitor(reader)
+        self._stops = Stops()
         self._idle: list[tuple[Connection, Server, float]] = []
         """With when each was used the last time."""
         self._measured = Measured(reader)
@@ -90,6 +92,7 @@ class PostgresSession:
 
     async def close(self) -> None:
         await self._monitor.end()
+        await self._stops.end()
         await self._measured.end()
         if self._looking is not None:
             self._looking.cancel()
@@ -228,12 +231,12 @@ class PostgresSession:
         )
         try:
             async with with_settings(connection, step.settings):
+                stops = self._stops.of(context.cancel), watched.gives_way
                 with self._monitor.watching(server.backend, watched):
-                    events = [context.cancel] if watched.yield_after is None else [context.cancel, watched.gives_way]
-                    async with either(*events) as stop:
-                        answer = await statement.run(connection, step.command, stop)
-                        if step.if_warned and answer.has_warned:
-                            answer = await statement.run(connection, step.if_warned, stop)
+                    if not step.if_warned:
+                        answer = await statement.run(connection, step.command, *stops, over=context.over)
+                    elif (answer := await statement.run(connection, step.command, *stops)).has_warned:
+                        answer = await statement.run(connection, step.if_warned, *stops)
         except asyncio.CancelledError:
             await self._remove_own_leftovers(step, context.report)
             raise
@@ -261,7 +264,7 @@ class PostgresSession:
             blockers=watched.blockers,
             held_by=await self._held_by() if effect.get("rows_kept") else "",
         )
-        if result.status is Status.CANCELLED and watched.gives_way.is_set() and not context.cancel.is_set():
+        if result.status is Status.CANCELLED and watched.gives_way.is_set and not context.cancel.is_set():
             result = self._put_off(step, result)
         if step.method is Method.CHECK and result.status in {Status.COMPLETED, Status.FAILED}:
             is_index = "bt_index_check" in step.command

@@ -17,6 +17,7 @@ from engine.targets.postgres.reading import prepared
 from engine.targets.postgres.reading.locks import NOBODY, OF_MODE, PREPARED, Blockers
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
+from engine.targets.postgres.running.stop import Stop
 from engine.words import span
 
 INTERVAL: Final = 0.2
@@ -66,7 +67,7 @@ class Watched:
     """Whether it was seen how far it is."""
     yield_after: float | None = None
     """Seconds after which it is to give way to those that wait behind it."""
-    gives_way: asyncio.Event = field(default_factory=asyncio.Event)
+    gives_way: Stop = field(default_factory=Stop)
     """Set when it is to do that."""
     waited_behind_since: float | None = None
     began: float = field(default_factory=time.monotonic)

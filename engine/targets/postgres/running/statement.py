@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from psycopg.pq import ExecStatus
 
 from engine.targets.postgres.connection.connecting import Connection
 from engine.targets.postgres.connection.errors import CANCELLED, redacted
+from engine.targets.postgres.running.stop import Stop
 from engine.values import frozen
 
 if TYPE_CHECKING:
@@ -62,10 +64,11 @@ class Answer:
         return self.was_asked_to_stop and self.error is not None and self.error.sqlstate == CANCELLED
 
 
-async def run(connection: Connection, command: str, cancel: asyncio.Event) -> Answer:
-    """Run one command to its end; when `cancel` is set the server is asked to stop, and its answer awaited.
+async def run(connection: Connection, command: str, *stops: Stop, over: Callable[[], None] = lambda: None) -> Answer:
+    """Run one command to its end; when one of `stops` is set the server is asked to stop, and its answer awaited.
 
     Where the task is cancelled, too; then CancelledError is raised afterwards. Nobody else may use the connection.
+    `over` is called as soon as the command is, where it did not fail.
     """
     answer = Answer()
 
@@ -77,31 +80,31 @@ async def run(connection: Connection, command: str, cancel: asyncio.Event) -> An
         answer.notices.append(Notice(severity, message, detail))
 
     connection.add_notice_handler(note)
-    exchange = _Exchange(connection, command)
-    asked = asyncio.create_task(cancel.wait())
-    asked.add_done_callback(lambda _: exchange.news.set())
+    exchange = _Exchange(connection, command, over)
     cancelled = False
     try:
-        while not exchange.is_over:
-            try:
-                if answer.was_asked_to_stop:
-                    with contextlib.suppress(psycopg.Error, OSError):
-                        await connection.cancel_safe(timeout=ASKING_TAKES)
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(exchange.news.wait(), ASK_AGAIN)
-                else:
-                    await exchange.news.wait()
-            except asyncio.CancelledError:
-                cancelled = True
-            if not exchange.is_over:
-                exchange.news.clear()
-                answer.was_asked_to_stop = answer.was_asked_to_stop or cancelled or asked.done()
+        with contextlib.ExitStack() as listening:
+            for stop in stops:
+                listening.enter_context(stop.telling(exchange.news.set))
+            while not exchange.is_over:
+                answer.was_asked_to_stop = cancelled or any(stop.is_set for stop in stops)
+                try:
+                    if answer.was_asked_to_stop:
+                        with contextlib.suppress(psycopg.Error, OSError):
+                            await connection.cancel_safe(timeout=ASKING_TAKES)
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(exchange.news.wait(), ASK_AGAIN)
+                    else:
+                        await exchange.news.wait()
+                except asyncio.CancelledError:
+                    cancelled = True
+                if not exchange.is_over:
+                    exchange.news.clear()
         try:
             answer.rows = exchange.rows()
         except psycopg.Error as error:
             answer.error = error
     finally:
-        asked.cancel()
         connection.remove_notice_handler(note)
     if cancelled:
         raise asyncio.CancelledError
@@ -114,7 +117,9 @@ class _Exchange:
     By libpq itself: what a cursor of psycopg does about each command and notice would delay many short steps.
     """
 
-    def __init__(self, connection: Connection, command: str) -> None:
+    def __init__(self, connection: Connection, command: str, over: Callable[[], None]) -> None:
+        """`over`: called where it is over and did not fail."""
+        self._over = over
         self._loop = asyncio.get_running_loop()
         self._libpq = connection.pgconn
         self._encoding = connection.info.encoding
@@ -159,6 +164,11 @@ class _Exchange:
         self._error = error
         self.is_over = True
         self.news.set()
+        if error is None and not self._has_failed():
+            self._over()
+
+    def _has_failed(self) -> bool:
+        return any(result.status == ExecStatus.FATAL_ERROR for result in self._results)
 
     def rows(self) -> list[tuple[str | None, ...]]:
         """Of what is over. Raises psycopg.Error."""

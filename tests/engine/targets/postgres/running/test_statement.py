@@ -7,13 +7,14 @@ import asyncio
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.naming import address
 from engine.targets.postgres.running import statement
+from engine.targets.postgres.running.stop import Stop, Stops
 from tests.postgres_databases import Database
 
 
-async def answer(database: Database, command: str, cancel: asyncio.Event | None = None) -> statement.Answer:
+async def answer(database: Database, command: str, *stops: Stop) -> statement.Answer:
     connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
     async with connection:
-        return await statement.run(connection, command, cancel or asyncio.Event())
+        return await statement.run(connection, command, *stops)
 
 
 async def test_rows_come_as_text(database: Database) -> None:
@@ -28,10 +29,10 @@ async def test_a_command_that_is_larger_than_any_buffer_gets_there(database: Dat
 async def test_what_fails_is_an_answer_and_the_connection_goes_on(database: Database) -> None:
     connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
     async with connection:
-        failed = await statement.run(connection, "SELECT 1 / 0", asyncio.Event())
+        failed = await statement.run(connection, "SELECT 1 / 0")
         assert failed.error is not None
         assert failed.error.sqlstate == "22012"
-        assert (await statement.run(connection, "SELECT 1", asyncio.Event())).rows == [("1",)]
+        assert (await statement.run(connection, "SELECT 1")).rows == [("1",)]
 
 
 async def test_a_connection_that_is_ended_says_why(database: Database) -> None:
@@ -43,11 +44,32 @@ async def test_a_connection_that_is_ended_says_why(database: Database) -> None:
 async def test_one_that_is_lost_is_an_error_without_a_reason(database: Database) -> None:
     connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
     await connection.close()
-    assert (await statement.run(connection, "SELECT 1", asyncio.Event())).error is not None
+    assert (await statement.run(connection, "SELECT 1")).error is not None
 
 
 async def test_a_cancel_that_was_there_before_stops_it(database: Database) -> None:
     cancel = asyncio.Event()
     cancel.set()
-    stopped = await answer(database, "SELECT pg_sleep(600)", cancel)
+    stopped = await answer(database, "SELECT pg_sleep(600)", Stops().of(cancel))
     assert stopped.was_stopped
+
+
+async def test_whatever_is_set_first_stops_it_while_it_runs(database: Database) -> None:
+    stops, cancel, other = Stops(), asyncio.Event(), Stop()
+    connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
+    async with connection:
+        for tell in (cancel.set, other.set):
+            asyncio.get_running_loop().call_later(0.05, tell)
+            stopped = await statement.run(connection, "SELECT pg_sleep(600)", stops.of(cancel), other)
+            assert stopped.was_stopped
+            cancel = asyncio.Event()
+    await stops.end()
+
+
+async def test_that_it_is_over_is_told_once_where_it_did_not_fail(database: Database) -> None:
+    told: list[str] = []
+    connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
+    async with connection:
+        await statement.run(connection, "SELECT 1", over=lambda: told.append("the first"))
+        await statement.run(connection, "SELECT 1 / 0", over=lambda: told.append("the second"))
+    assert told == ["the first"]
