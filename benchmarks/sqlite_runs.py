@@ -24,7 +24,7 @@ from engine import Engine, Operation, Options, Request, Status
 from engine.advice import needed
 from engine.clock import now
 from engine.jobs import CheckLevel, ChildJob
-from engine.look import operations, plan
+from engine.look import BUDGET, operations, plan
 from engine.targets.sqlite.connection import metered
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
@@ -147,7 +147,7 @@ async def _request(engine: Engine, database: Path, work: str) -> Request:
         operation, options = _WORK[work]
         return Request(target=str(database), operations=(operation,), options=options)
     everything = Request(target=str(database), operations=operations(str(database)))
-    wanted = needed(everything, await engine.advise(str(database)))
+    wanted = needed(everything, await engine.advise(str(database), budget=BUDGET))
     if wanted is None:
         raise RuntimeError("nothing is needed")
     print(f"needed: {', '.join(wanted.operations)}", file=sys.stderr)

@@ -35,6 +35,8 @@ AT_FIRST_WITHIN: Final = 0.1
 """Seconds within which an operation is killed of which nobody knows yet how long it takes."""
 DONE_BEFORE: Final = (Status.SKIPPED, Reason.NOT_NEEDED)
 """The end of a second attempt after a first one that had got through with everything but the saying so."""
+MAGIC: Final = 8
+"""Bytes at the start of a journal by which SQLite knows that it counts."""
 Kind = tuple[Operation, str]
 """An operation, and the journal mode of the database."""
 KINDS: Final[tuple[Kind, ...]] = tuple(
@@ -211,8 +213,14 @@ class _Victim:
                 copy.complaints or self.before.lost_in(copy, NOT_COPIED) for copy in copies
             ):
                 self._found(f"has made {beside}")
-        elif beside:
+        elif beside and not (killed_twice and self._is_not_valid_yet(beside)):
             self._found(f"has left {beside}")
+
+    def _is_not_valid_yet(self, beside: list[str]) -> bool:
+        """Whether that is a journal of which nothing counts, as its start was not written: the next writer replaces it,
+        and after a second kill there is none."""
+        journal = f"{self.path.name}-journal"
+        return beside == [journal] and not any((self.path.parent / journal).read_bytes()[:MAGIC])
 
     @property
     def _name(self) -> str:
