@@ -78,7 +78,7 @@ async def test_where_all_of_it_completed_there_is_nothing_to_repeat(tmp_path: Pa
         assert [job.status for job in await engine.history()] == [Status.COMPLETED]
 
 
-async def test_a_yes_that_was_said_to_a_job_does_not_cover_its_repetition(tmp_path: Path) -> None:
+def test_a_yes_that_was_said_to_a_job_does_not_cover_its_repetition() -> None:
     url = "postgresql://127.0.0.1:1/none"
     asked = Request(target=url, operations=(Operation.VACUUM_FULL,), options=Options(confirmed=True))
     earlier = replace(parent(child(operation=Operation.VACUUM_FULL, status=Status.FAILED)), request=asked)

@@ -40,8 +40,9 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
     job = values.parent_id(one_job(args))
     existing_store(settings.store, job)
     earlier = asyncio.run(_job(settings, job))
+    once_more = repeated(earlier, only_incomplete=args.failed, confirmed=bool(args.confirmed))
     ask_for_missing([earlier.target])
-    (again,) = confirmed([repeated(earlier, only_incomplete=args.failed, confirmed=bool(args.confirmed))])
+    (again,) = confirmed([once_more])
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         return [await engine.retry(job, only_incomplete=args.failed, confirmed=again.options.confirmed)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -162,13 +163,15 @@ class JobActions(ConsoleScreen[Result]):
             self.say(f"Nothing to retry: {still}", Role.WARNING)
             return
 
+        needed = _needs_yes(parent)
+
         async def retry() -> None:
             self.console_app.tending.refuse_what_no_worker_can_open([parent.target])
-            self._made(await self.console_app.engine.retry(parent.id, confirmed=bool(_needs_yes(parent))))
+            self._made(await self.console_app.engine.retry(parent.id, confirmed=bool(needed)))
             self.console_app.tending.see_to_a_worker()
 
         question = f"Run #{parent.id} on {self.console_app.name_of(parent.target)} once more?"
-        self._ask_about(question, f"{operations(parent)}, as a new job.", retry, [parent])
+        self._ask_about(question, f"{operations(parent)}, as a new job.", retry, [parent], needed)
 
     def _retry_all(self, marked: Jobs) -> None:
         parents = {parent.id: parent for parent, _ in marked if parent.status.is_final}
@@ -176,12 +179,14 @@ class JobActions(ConsoleScreen[Result]):
             self.say(f"Nothing to retry: none of the {len(marked)} marked is over.", Role.WARNING)
             return
 
+        needed = {parent_id: _needs_yes(parent) for parent_id, parent in parents.items()}
+
         async def retry() -> None:
             refused: list[DbtendError] = []
             for parent_id in sorted(parents):
                 try:
                     self.console_app.tending.refuse_what_no_worker_can_open([parents[parent_id].target])
-                    confirmed = bool(_needs_yes(parents[parent_id]))
+                    confirmed = bool(needed[parent_id])
                     self._made(await self.console_app.engine.retry(parent_id, confirmed=confirmed))
                 except DbtendError as error:  # such as one that is under way again already
                     refused.append(error)
@@ -197,6 +202,7 @@ class JobActions(ConsoleScreen[Result]):
             "Each as a new job." + left_out(len({p.id for p, _ in marked}), len(jobs), "are not over"),
             retry,
             parents.values(),
+            [sentence for sentences in needed.values() for sentence in sentences],
         )
 
     def _pin_all(self, marked: Jobs) -> None:
@@ -235,12 +241,19 @@ class JobActions(ConsoleScreen[Result]):
         self.console_app.write(pin)
 
     def _ask_about(
-        self, question: str, consequence: str, do: Callable[[], Awaitable[None]], jobs: Collection[ParentJob]
+        self,
+        question: str,
+        consequence: str,
+        do: Callable[[], Awaitable[None]],
+        jobs: Collection[ParentJob],
+        needed: Sequence[str],
     ) -> None:
-        """Ask before these run once more: on production, and where a yes is needed, what to type is its name."""
+        """Ask before these run once more: on production, and where a yes is needed, what to type is its name.
+
+        `needed`: why somebody has to say yes, in sentences.
+        """
         names = {parent.target: self.console_app.name_of(parent.target) for parent in jobs}
         labels = [name.label for name in names.values() if is_production(name.label)]
-        needed = [sentence for parent in jobs for sentence in _needs_yes(parent)]
         if not labels and not needed:
             self._ask(question, consequence, do)
             return
@@ -269,4 +282,6 @@ class JobActions(ConsoleScreen[Result]):
 
 def _needs_yes(parent: ParentJob) -> list[str]:
     """Why somebody has to say yes once more to what this asks for: a sentence each."""
-    return [f"{operation.value} {what}." for operation, what in look.needs_yes(repeated(parent))]
+    with suppress(DbtendError):  # a target that is none any more: the retry itself says why
+        return [f"{operation.value} {what}." for operation, what in look.needs_yes(repeated(parent))]
+    return []

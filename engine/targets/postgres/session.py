@@ -46,7 +46,7 @@ from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.outcome import outcome
 from engine.targets.postgres.running.progress import Progress
-from engine.targets.postgres.running.stop import Stops
+from engine.targets.postgres.running.stop import StopsOfEvents
 from engine.words import NOT_BEGUN
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class PostgresSession:
         self._name = name
         self._lock_timeout = lock_timeout
         self._monitor = Monitor(reader)
-        self._stops = Stops()
+        self._stops = StopsOfEvents()
         self._idle: list[tuple[Connection, Server, float]] = []
         """With when each was used the last time."""
         self._measured = Measured(reader)
@@ -233,9 +233,8 @@ class PostgresSession:
             async with with_settings(connection, step.settings):
                 stops = self._stops.of(context.cancel), watched.gives_way
                 with self._monitor.watching(server.backend, watched):
-                    if not step.if_warned:
-                        answer = await statement.run(connection, step.command, *stops, over=context.over)
-                    elif (answer := await statement.run(connection, step.command, *stops)).has_warned:
+                    answer = await statement.run(connection, step.command, *stops)
+                    if step.if_warned and answer.has_warned:
                         answer = await statement.run(connection, step.if_warned, *stops)
         except asyncio.CancelledError:
             await self._remove_own_leftovers(step, context.report)
@@ -264,7 +263,7 @@ class PostgresSession:
             blockers=watched.blockers,
             held_by=await self._held_by() if effect.get("rows_kept") else "",
         )
-        if result.status is Status.CANCELLED and watched.gives_way.is_set and not context.cancel.is_set():
+        if result.status is Status.CANCELLED and watched.gives_way.is_set() and not context.cancel.is_set():
             result = self._put_off(step, result)
         if step.method is Method.CHECK and result.status in {Status.COMPLETED, Status.FAILED}:
             is_index = "bt_index_check" in step.command

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import JobId, Operation, Request, Status
+from engine.errors import UsageError
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -105,6 +106,21 @@ async def test_the_question_before_a_retry_on_production_says_whom_it_blocks(sal
         asked = " ".join(console.lines("#text"))
         assert "Run #1 on sales.db [PROD] once more?" in asked.replace("\N{NO-BREAK SPACE}", " ")
         assert "PROD: vacuum blocks everyone meanwhile." in asked
+
+
+async def test_a_retry_on_a_target_of_which_no_kind_is_known_any_more_says_so(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_longer(target: str) -> None:
+        raise UsageError(target, "is of no kind that is known here")
+
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("3")
+        monkeypatch.setattr("engine.look.resolve", no_longer)
+        await console.press("t")
+        assert console.screen_name == "ConfirmScreen"
+        await console.press("n")
 
 
 @every_screen

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -64,11 +63,10 @@ class Answer:
         return self.was_asked_to_stop and self.error is not None and self.error.sqlstate == CANCELLED
 
 
-async def run(connection: Connection, command: str, *stops: Stop, over: Callable[[], None] = lambda: None) -> Answer:
+async def run(connection: Connection, command: str, *stops: Stop) -> Answer:
     """Run one command to its end; when one of `stops` is set the server is asked to stop, and its answer awaited.
 
     Where the task is cancelled, too; then CancelledError is raised afterwards. Nobody else may use the connection.
-    `over` is called as soon as the command is, where it did not fail.
     """
     answer = Answer()
 
@@ -80,14 +78,14 @@ async def run(connection: Connection, command: str, *stops: Stop, over: Callable
         answer.notices.append(Notice(severity, message, detail))
 
     connection.add_notice_handler(note)
-    exchange = _Exchange(connection, command, over)
+    exchange = _Exchange(connection, command)
     cancelled = False
     try:
         with contextlib.ExitStack() as listening:
             for stop in stops:
                 listening.enter_context(stop.telling(exchange.news.set))
             while not exchange.is_over:
-                answer.was_asked_to_stop = cancelled or any(stop.is_set for stop in stops)
+                answer.was_asked_to_stop = cancelled or any(stop.is_set() for stop in stops)
                 try:
                     if answer.was_asked_to_stop:
                         with contextlib.suppress(psycopg.Error, OSError):
@@ -117,9 +115,7 @@ class _Exchange:
     By libpq itself: what a cursor of psycopg does about each command and notice would delay many short steps.
     """
 
-    def __init__(self, connection: Connection, command: str, over: Callable[[], None]) -> None:
-        """`over`: called where it is over and did not fail."""
-        self._over = over
+    def __init__(self, connection: Connection, command: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._libpq = connection.pgconn
         self._encoding = connection.info.encoding
@@ -164,11 +160,6 @@ class _Exchange:
         self._error = error
         self.is_over = True
         self.news.set()
-        if error is None and not self._has_failed():
-            self._over()
-
-    def _has_failed(self) -> bool:
-        return any(result.status == ExecStatus.FATAL_ERROR for result in self._results)
 
     def rows(self) -> list[tuple[str | None, ...]]:
         """Of what is over. Raises psycopg.Error."""

@@ -11,39 +11,39 @@ class Stop:
     """Is set once, and tells those who listen at that moment."""
 
     def __init__(self) -> None:
-        self.is_set = False
-        self._told: list[Callable[[], None]] = []
+        self._is_set = False
+        self._listening: list[Callable[[], None]] = []
+
+    def is_set(self) -> bool:
+        return self._is_set
 
     def set(self) -> None:
-        self.is_set = True
-        for tell in tuple(self._told):
+        self._is_set = True
+        for tell in tuple(self._listening):
             tell()
 
     @contextlib.contextmanager
     def telling(self, tell: Callable[[], None]) -> Iterator[None]:
         """Call `tell` when it is set meanwhile."""
-        self._told.append(tell)
+        self._listening.append(tell)
         try:
             yield
         finally:
-            self._told.remove(tell)
+            self._listening.remove(tell)
 
 
-class Stops:
-    """One for each event that is set to stop steps: most steps share theirs."""
+class StopsOfEvents:
+    """A stop for each event that is set to stop steps. Nearly all steps of a job share one."""
 
     def __init__(self) -> None:
         self._known: dict[asyncio.Event, tuple[Stop, asyncio.Task[None]]] = {}
 
     def of(self, event: asyncio.Event) -> Stop:
-        """What is set as `event` is."""
+        """What is set as soon as `event` is."""
         if event not in self._known:
             stop = Stop()
             self._known[event] = stop, asyncio.create_task(_follow(event, stop))
-        stop, _ = self._known[event]
-        if event.is_set() and not stop.is_set:
-            stop.set()
-        return stop
+        return self._known[event][0]
 
     async def end(self) -> None:
         following = [task for _, task in self._known.values()]

@@ -132,7 +132,7 @@ class _Vacuum:
         self._to_write = 0
 
     def __call__(self, sample: Sample) -> Estimate:
-        if sample.written is None or sample.touched is None:
+        if sample.written is None or (self._in_memory and sample.touched is None):
             return Estimate()
         first = self._first = self._first or sample
         if self._turn is None and sample.side_file > first.side_file + _HEADERS:

@@ -60,7 +60,7 @@ WHERE: Final = {
         "test_busy.py::test_trap_a_commit_that_a_reader_holds_up_is_tried_again_and_the_work_is_kept"
     ),
     "the temporary file of VACUUM has no name": (
-        "test_progress.py::test_a_recorded_vacuum_is_told_within_some_points_of_its_time"
+        "test_machine.py::test_trap_what_goes_into_a_temporary_file_without_a_name_counts_as_written"
     ),
     "a bad directory for temporary files is skipped in silence": (
         "test_traps.py::test_trap_temporary_files_go_where_we_look_for_room"

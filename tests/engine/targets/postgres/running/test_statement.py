@@ -7,7 +7,7 @@ import asyncio
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.naming import address
 from engine.targets.postgres.running import statement
-from engine.targets.postgres.running.stop import Stop, Stops
+from engine.targets.postgres.running.stop import Stop, StopsOfEvents
 from tests.postgres_databases import Database
 
 
@@ -50,12 +50,12 @@ async def test_one_that_is_lost_is_an_error_without_a_reason(database: Database)
 async def test_a_cancel_that_was_there_before_stops_it(database: Database) -> None:
     cancel = asyncio.Event()
     cancel.set()
-    stopped = await answer(database, "SELECT pg_sleep(600)", Stops().of(cancel))
+    stopped = await answer(database, "SELECT pg_sleep(600)", StopsOfEvents().of(cancel))
     assert stopped.was_stopped
 
 
 async def test_whatever_is_set_first_stops_it_while_it_runs(database: Database) -> None:
-    stops, cancel, other = Stops(), asyncio.Event(), Stop()
+    stops, cancel, other = StopsOfEvents(), asyncio.Event(), Stop()
     connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
     async with connection:
         for tell in (cancel.set, other.set):
@@ -64,12 +64,3 @@ async def test_whatever_is_set_first_stops_it_while_it_runs(database: Database) 
             assert stopped.was_stopped
             cancel = asyncio.Event()
     await stops.end()
-
-
-async def test_that_it_is_over_is_told_once_where_it_did_not_fail(database: Database) -> None:
-    told: list[str] = []
-    connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
-    async with connection:
-        await statement.run(connection, "SELECT 1", over=lambda: told.append("the first"))
-        await statement.run(connection, "SELECT 1 / 0", over=lambda: told.append("the second"))
-    assert told == ["the first"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import mmap
 import os
+import sqlite3
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,18 @@ def test_memory_that_a_thread_touches_first_is_its_own_and_counts_once() -> None
     assert 50 * MB <= once - first < 52 * MB
     assert twice - once < 2 * MB
     assert own_touched() - before < 5 * MB
+
+
+@linux_only
+def test_trap_what_goes_into_a_temporary_file_without_a_name_counts_as_written() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.executescript("PRAGMA temp_store = FILE; CREATE TEMP TABLE big(x); PRAGMA temp.cache_size = 10;")
+        before = thread_io(threading.get_native_id())
+        db.execute("INSERT INTO big VALUES (zeroblob(3000000))")
+        after = thread_io(threading.get_native_id())
+    assert before is not None
+    assert after is not None
+    assert 3 * MB * 0.9 <= after[1] - before[1] < 4 * MB
 
 
 def own_touched() -> int:
