@@ -26,8 +26,12 @@ def risks(plan: Plan, label: str | None) -> list[str]:
     locks = {o.operation: " ".join(step.lock for step in o.steps) for o in plan.operations}
     if blocking := blocks_everyone(locks, label):
         said.append(blocking)
-    said += [f"{o.operation.value} {o.needs_yes}." for o in plan.operations if o.needs_yes]
-    return said
+    return said + needed_yes((o.operation, o.needs_yes) for o in plan.operations if o.needs_yes)
+
+
+def needed_yes(needs: Iterable[tuple[Operation, str]]) -> list[str]:
+    """Why somebody has to say yes to these operations: a sentence each."""
+    return [f"{operation.value} {what}." for operation, what in needs]
 
 
 def blocks_everyone(locks: Mapping[Operation, str], label: str | None) -> str:

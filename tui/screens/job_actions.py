@@ -13,7 +13,7 @@ from engine.errors import DbtendError
 from engine.repeating import repeated
 from tui import force
 from tui.actions import bindings
-from tui.risk import blocks_everyone, is_production, word_to_type
+from tui.risk import blocks_everyone, is_production, needed_yes, word_to_type
 from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen, Result
 from tui.text import counted
@@ -283,5 +283,5 @@ class JobActions(ConsoleScreen[Result]):
 def _needs_yes(parent: ParentJob) -> list[str]:
     """Why somebody has to say yes once more to what this asks for: a sentence each."""
     with suppress(DbtendError):  # a target that is none any more: the retry itself says why
-        return [f"{operation.value} {what}." for operation, what in look.needs_yes(repeated(parent))]
+        return needed_yes(look.needs_yes(repeated(parent)))
     return []
