@@ -6,17 +6,16 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
+from engine.errors import TargetError
 from engine.jobs import (
     CLEARING_UP,
     NO_SERVER_OPTIONS,
-    WAITING,
     CheckLevel,
     EngineName,
     Facts,
@@ -30,7 +29,7 @@ from engine.targets.info import TargetInfo
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.needs import Need, needs
 from engine.targets.postgres.advising.survey import survey, survey_of_needs
-from engine.targets.postgres.connection.connecting import Connection, Server, connect
+from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.errors import explain, said
 from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
@@ -38,14 +37,15 @@ from engine.targets.postgres.planning.scope import grant, without_right
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading import horizon, locks, snapshots
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running import courtesy, leftovers, settling, statement
+from engine.targets.postgres.running import courtesy, leftovers, settling
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
+from engine.targets.postgres.running.lanes import Lane, Lanes
 from engine.targets.postgres.running.left import has_only_waited, left_by
-from engine.targets.postgres.running.meanwhile import with_settings
 from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.outcome import outcome
 from engine.targets.postgres.running.progress import Progress
+from engine.targets.postgres.running.statement import Answer
 from engine.targets.postgres.running.stop import StopsOfEvents
 from engine.words import NOT_BEGUN
 
@@ -54,13 +54,9 @@ if TYPE_CHECKING:
     from engine.targets.base import PlannedStep
     from engine.targets.postgres.reading.condition import Condition
 
-BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between the tries to get a connection, where the server restarts."""
 MOST_TURNS: Final = 3
 """How often a step is begun that gives way to others."""
 WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
-SURELY_ALIVE: Final = 0.02
-"""Seconds after its use in which nobody asks a connection whether it is still there."""
 
 
 class PostgresSession:
@@ -74,8 +70,7 @@ class PostgresSession:
         self._lock_timeout = lock_timeout
         self._monitor = Monitor(reader)
         self._stops = StopsOfEvents()
-        self._idle: list[tuple[Connection, Server, float]] = []
-        """With when each was used the last time."""
+        self._lanes = Lanes(lambda: connect(address, name=name, lock_timeout=lock_timeout))
         self._measured = Measured(reader)
         self._looking: asyncio.Task[Condition] | None = None
         self._is_planned = self._rebuilds_concurrently = False
@@ -97,8 +92,7 @@ class PostgresSession:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
-        for connection, *_ in self._idle:
-            await connection.close()
+        await self._lanes.close()
 
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
         if operation is Operation.OPTIMIZE and not self._is_planned:
@@ -114,8 +108,8 @@ class PostgresSession:
     async def _facts_while_looking(self) -> Facts:
         """What is needed is found out meanwhile, as the next that is asked for is a plan: each takes its time."""
         self._looking = self._looking or asyncio.create_task(survey_of_needs(self._reader))
-        async with self._a_connection(StepContext()) as (connection, server):
-            return await self._reader.on(connection, server).facts()
+        async with self._lanes.one(StepContext()) as lane:
+            return await self._reader.on(lane.connection, lane.server).facts()
 
     async def info(self) -> TargetInfo:
         server = self._reader.server
@@ -195,14 +189,14 @@ class PostgresSession:
         assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug of ours
         try:
             await courtesy.may_go_on(self._reader, self._options, context.cancel, context.report)
-            async with self._a_connection(context) as (connection, server):
+            async with self._lanes.one(context) as lane:
                 if context.cancel.is_set():
                     return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
-                before, watched, answer = await self._carry_out(step, connection, server, context)
+                before, watched, answer = await self._carry_out(step, lane, context)
             if answer.error is None:
                 context.over()
                 await asyncio.sleep(0)  # the next begins before this one is looked at
-            return await self._result(step, before, watched, answer, context, is_closed=connection.closed)
+            return await self._result(step, before, watched, answer, context, is_closed=lane.connection.closed)
         except TargetError as error:
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
@@ -213,9 +207,7 @@ class PostgresSession:
         self._totals.add(failed)
         return failed
 
-    async def _carry_out(
-        self, step: PgStep, connection: Connection, server: Server, context: StepContext
-    ) -> tuple[int | None, Watched, statement.Answer]:
+    async def _carry_out(self, step: PgStep, lane: Lane, context: StepContext) -> tuple[int | None, Watched, Answer]:
         """What its object took before, and how its command went."""
         subject = step.subject
         before = await self._measured.before(step)
@@ -229,16 +221,18 @@ class PostgresSession:
             context.report,
             yield_after=self._options.yield_after,
         )
+        stops = self._stops.of(context.cancel), watched.gives_way
+        await lane.set(step.settings)
+        self._monitor.watch(lane.server.backend, watched)
         try:
-            async with with_settings(connection, step.settings):
-                stops = self._stops.of(context.cancel), watched.gives_way
-                with self._monitor.watching(server.backend, watched):
-                    answer = await statement.run(connection, step.command, *stops)
-                    if step.if_warned and answer.has_warned:
-                        answer = await statement.run(connection, step.if_warned, *stops)
+            answer = await lane.statements.run(step.command, *stops)
+            if step.if_warned and answer.has_warned:
+                answer = await lane.statements.run(step.if_warned, *stops)
         except asyncio.CancelledError:
             await self._remove_own_leftovers(step, context.report)
             raise
+        finally:
+            self._monitor.watch_no_more(lane.server.backend)
         return before, watched, answer
 
     async def _result(
@@ -246,7 +240,7 @@ class PostgresSession:
         step: PgStep,
         before: int | None,
         watched: Watched,
-        answer: statement.Answer,
+        answer: Answer,
         context: StepContext,
         *,
         is_closed: bool,
@@ -301,47 +295,13 @@ class PostgresSession:
             return [], []
         report(StepProgress(phase=CLEARING_UP))
         try:
-            async with self._a_connection(StepContext()) as (connection, _):
+            async with self._lanes.one(StepContext()) as lane:
                 found = await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
                 before = self._leftovers_before or ()
-                removals = await leftovers.drop(connection, found, waited=self._lock_timeout, keep=before)
+                removals = await leftovers.drop(lane.connection, found, waited=self._lock_timeout, keep=before)
                 return removals, [removal.words for removal in removals]
         except (TargetError, psycopg.Error) as error:
             return [], [f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"]
-
-    @contextlib.asynccontextmanager
-    async def _a_connection(self, context: StepContext) -> AsyncIterator[tuple[Connection, Server]]:
-        """One that no other step uses, and that answers."""
-        connection, server = await self._idle_connection() or await self._connected(context)
-        try:
-            yield connection, server
-        finally:
-            if not connection.closed:
-                self._idle.append((connection, server, time.monotonic()))
-
-    async def _idle_connection(self) -> tuple[Connection, Server] | None:
-        while self._idle:
-            connection, server, used_at = self._idle.pop()
-            if time.monotonic() - used_at < SURELY_ALIVE and not connection.closed:
-                return connection, server
-            with contextlib.suppress(psycopg.Error):  # it may have been ended while it was idle
-                await connection.execute("SELECT 1")
-                return connection, server
-            await connection.close()
-        return None
-
-    async def _connected(self, context: StepContext) -> tuple[Connection, Server]:
-        """A new connection; where the server restarts, or has none left, after some tries. Raises TargetError."""
-        for pause in (*BACKOFF, None):
-            try:
-                return await connect(self._address, name=self._name, lock_timeout=self._lock_timeout)
-            except (TargetBusyError, TargetUnavailableError) as error:
-                if pause is None or context.cancel.is_set():
-                    raise
-                context.report(StepProgress(phase=f"{WAITING}: {error.why}, next try in {pause:g} s"))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(context.cancel.wait(), pause)
-        raise AssertionError("unreachable")
 
     async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         ended = await settling.end_what_still_runs(self._reader, self._name)
@@ -353,10 +313,10 @@ class PostgresSession:
     async def _drop_leftovers_of(self, names: set[str]) -> list[str]:
         indexes = [index for index in await self._reader.indexes() if index.shown in names]
         done: list[str] = []
-        async with self._a_connection(StepContext()) as (connection, _):
+        async with self._lanes.one(StepContext()) as lane:
             for index in indexes:
                 found = await leftovers.left_by(self._reader, index.schema, index.name)
-                removals = await leftovers.drop(connection, found, waited=self._lock_timeout)
+                removals = await leftovers.drop(lane.connection, found, waited=self._lock_timeout)
                 done += [removal.words for removal in removals]
         return done
 

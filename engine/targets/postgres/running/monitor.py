@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -82,16 +81,14 @@ class Monitor:
         self._polling: asyncio.Task[None] | None = None
         self._query = ""
 
-    @contextlib.contextmanager
-    def watching(self, backend: int, watched: Watched) -> Iterator[None]:
-        """Report on what this backend does meanwhile."""
+    def watch(self, backend: int, watched: Watched) -> None:
+        """Report on what this backend does, from now on."""
         self._watched[backend] = watched
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll(), name="dbtend-postgres-progress")
-        try:
-            yield
-        finally:
-            self._watched.pop(backend, None)
+
+    def watch_no_more(self, backend: int) -> None:
+        self._watched.pop(backend, None)
 
     async def end(self) -> None:
         if self._polling is not None:

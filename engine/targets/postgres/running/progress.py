@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from engine.jobs import WAITING
@@ -36,8 +37,6 @@ class Progress:
         """`began`: when the step began, by the clock of `update`. `seconds`: that it took before."""
         self._model = model
         self._subject = subject
-        self._stages = costs.stages(model, subject)
-        self._whole = sum(self._stages.values())
         self._began = began
         self._seconds = seconds
         self._stage = ""
@@ -45,8 +44,20 @@ class Progress:
         self._done_before = 0.0
         """What was done when the stage began."""
         self._modelled: float | None = None
-        self._scan = _Scan(costs.reading_share(subject), began)
         self._fraction: float | None = None
+
+    # Most steps are over before anybody asks how far they are.
+    @cached_property
+    def _stages(self) -> dict[str, float]:
+        return costs.stages(self._model, self._subject)
+
+    @cached_property
+    def _whole(self) -> float:
+        return sum(self._stages.values())
+
+    @cached_property
+    def _scan(self) -> _Scan:
+        return _Scan(costs.reading_share(self._subject), self._began)
 
     def update(self, row: Row, now: float) -> StepProgress:
         """`row`: what the monitor has read; `now`: any clock, in seconds."""

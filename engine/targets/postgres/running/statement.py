@@ -1,9 +1,10 @@
-"""A statement that is really stopped where that is asked for, and whose end is always waited for."""
+"""Statements that are really stopped where that is asked for, and whose end is always waited for."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -63,81 +64,100 @@ class Answer:
         return self.was_asked_to_stop and self.error is not None and self.error.sqlstate == CANCELLED
 
 
-async def run(connection: Connection, command: str, *stops: Stop) -> Answer:
-    """Run one command to its end; when one of `stops` is set the server is asked to stop, and its answer awaited.
+class Statements:
+    """The commands of one connection, one after another; while one runs nobody else may use the connection.
 
-    Where the task is cancelled, too; then CancelledError is raised afterwards. Nobody else may use the connection.
+    By libpq itself, and listening at the socket between commands, too: what psycopg does about each command would
+    delay many short steps.
     """
-    answer = Answer()
 
-    def note(diagnostic: psycopg.errors.Diagnostic) -> None:
-        severity = diagnostic.severity_nonlocalized or diagnostic.severity or ""
-        message, detail = diagnostic.message_primary or "", diagnostic.message_detail or ""
-        if severity != "INFO":  # of what it did only numbers are taken
-            message, detail = redacted(message), redacted(detail)
-        answer.notices.append(Notice(severity, message, detail))
+    def __init__(self, connection: Connection) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connection = connection
+        self._libpq = connection.pgconn
+        self._encoding = connection.info.encoding if not connection.closed else "utf-8"
+        self._socket = -1
+        """Of the connection, by a number of our own: at the other one psycopg listens now and then."""
+        self.is_listening = self._is_sent = False
+        self._answer = Answer()
+        self._results: list[PGresult] = []
+        self._is_over = True
+        """Whether the server has answered, or the connection is lost."""
+        self._news = asyncio.Event()
+        """Set when it is over; by others for what they have to say."""
+        connection.add_notice_handler(self._note)
 
-    connection.add_notice_handler(note)
-    exchange = _Exchange(connection, command)
-    cancelled = False
-    try:
-        with contextlib.ExitStack() as listening:
-            for stop in stops:
-                listening.enter_context(stop.telling(exchange.news.set))
-            while not exchange.is_over:
+    def close(self) -> None:
+        """To be called before the connection is closed."""
+        self._listen_no_more()
+        if self._socket >= 0:
+            os.close(self._socket)
+            self._socket = -1
+
+    async def run(self, command: str, *stops: Stop) -> Answer:
+        """Run one command to its end; when one of `stops` is set the server is asked to stop, and its answer awaited.
+
+        Where the task is cancelled, too; then CancelledError is raised afterwards.
+        """
+        self._answer = answer = Answer()
+        self._send(command)
+        cancelled = False
+        for stop in stops:
+            stop.tell(self._news.set)
+        try:
+            while not self._is_over:
                 answer.was_asked_to_stop = cancelled or any(stop.is_set() for stop in stops)
                 try:
                     if answer.was_asked_to_stop:
                         with contextlib.suppress(psycopg.Error, OSError):
-                            await connection.cancel_safe(timeout=ASKING_TAKES)
+                            await self._connection.cancel_safe(timeout=ASKING_TAKES)
                         with contextlib.suppress(TimeoutError):
-                            await asyncio.wait_for(exchange.news.wait(), ASK_AGAIN)
+                            await asyncio.wait_for(self._news.wait(), ASK_AGAIN)
                     else:
-                        await exchange.news.wait()
+                        await self._news.wait()
                 except asyncio.CancelledError:
                     cancelled = True
-                if not exchange.is_over:
-                    exchange.news.clear()
-        try:
-            answer.rows = exchange.rows()
-        except psycopg.Error as error:
-            answer.error = error
-    finally:
-        connection.remove_notice_handler(note)
-    if cancelled:
-        raise asyncio.CancelledError
-    return answer
+                if not self._is_over:
+                    self._news.clear()
+        finally:
+            for stop in stops:
+                stop.tell_no_more(self._news.set)
+        self._read_results()
+        if cancelled:
+            raise asyncio.CancelledError
+        return answer
 
-
-class _Exchange:
-    """A command that was sent, and what comes back.
-
-    By libpq itself: what a cursor of psycopg does about each command and notice would delay many short steps.
-    """
-
-    def __init__(self, connection: Connection, command: str) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._libpq = connection.pgconn
-        self._encoding = connection.info.encoding
-        self._results: list[PGresult] = []
-        self._error: psycopg.Error | None = None
-        self.is_over = False
-        """Whether the server has answered, or the connection is lost."""
-        self.news = asyncio.Event()
-        """Set when it is over; by others for what they have to say."""
-        self._socket = -1
-        self._is_sent = False
+    def _send(self, command: str) -> None:
+        self._results.clear()
+        self._news.clear()
+        self._is_over = self._is_sent = False
         try:
             self._libpq.send_query(command.encode(self._encoding))
-            self._socket = self._libpq.socket
-            self._loop.add_reader(self._socket, self._go_on)
             self._is_sent = not self._libpq.flush()
-            if not self._is_sent:
-                self._loop.add_writer(self._socket, self._go_on)
+            self._listen()
         except psycopg.Error as error:
             self._end(error)
 
+    def _listen(self) -> None:
+        if self.is_listening and self._is_sent:
+            return
+        if self._socket < 0:
+            self._socket = os.dup(self._libpq.socket)
+        if not self.is_listening:
+            self._loop.add_reader(self._socket, self._go_on)
+            self.is_listening = True
+        if not self._is_sent:
+            self._loop.add_writer(self._socket, self._go_on)
+
+    def _listen_no_more(self) -> None:
+        if self.is_listening:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self.is_listening = False
+
     def _go_on(self) -> None:
+        if self._is_over:  # this is for psycopg, or the connection is lost
+            return self._listen_no_more()
         try:
             self._libpq.consume_input()
             if not self._is_sent:
@@ -153,26 +173,30 @@ class _Exchange:
             self._end(error)
 
     def _end(self, error: psycopg.Error | None = None) -> None:
-        if self._socket >= 0:  # now: as soon as it is closed, its number may be that of another
-            self._loop.remove_reader(self._socket)
-            if not self._is_sent:
-                self._loop.remove_writer(self._socket)
-        self._error = error
-        self.is_over = True
-        self.news.set()
+        if error is not None:
+            self._listen_no_more()
+        self._answer.error = error
+        self._is_over = True
+        self._news.set()
 
-    def rows(self) -> list[tuple[str | None, ...]]:
-        """Of what is over. Raises psycopg.Error."""
+    def _note(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        severity = diagnostic.severity_nonlocalized or diagnostic.severity or ""
+        message, detail = diagnostic.message_primary or "", diagnostic.message_detail or ""
+        if severity != "INFO":  # of what it did only numbers are taken
+            message, detail = redacted(message), redacted(detail)
+        self._answer.notices.append(Notice(severity, message, detail))
+
+    def _read_results(self) -> None:
         for result in self._results:
-            if result.status == ExecStatus.FATAL_ERROR:
-                raise error_from_result(result, self._encoding)
-        if self._error is not None:
-            raise self._error
-        return [
-            tuple(self._text(result.get_value(row, column)) for column in range(result.nfields))
-            for result in self._results
-            for row in range(result.ntuples)
-        ]
+            if result.status == ExecStatus.FATAL_ERROR:  # it says more than that the connection is lost
+                self._answer.error = error_from_result(result, self._encoding)
+                return
+        if self._answer.error is None:
+            self._answer.rows = [
+                tuple(self._text(result.get_value(row, column)) for column in range(result.nfields))
+                for result in self._results
+                for row in range(result.ntuples)
+            ]
 
     def _text(self, value: bytes | None) -> str | None:
         return None if value is None else value.decode(self._encoding)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 
 class Stop:
@@ -22,14 +21,12 @@ class Stop:
         for tell in tuple(self._listening):
             tell()
 
-    @contextlib.contextmanager
-    def telling(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Call `tell` when it is set meanwhile."""
-        self._listening.append(tell)
-        try:
-            yield
-        finally:
-            self._listening.remove(tell)
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when it is set."""
+        self._listening.append(listener)
+
+    def tell_no_more(self, listener: Callable[[], None]) -> None:
+        self._listening.remove(listener)
 
 
 class StopsOfEvents:

@@ -136,7 +136,7 @@ async def test_a_crash_of_the_server_is_told_as_that(own: PostgresServer) -> Non
 async def test_a_server_that_does_not_come_back_is_waited_for_only_so_long(
     own: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.postgres.session.BACKOFF", (0.01, 0.01))
+    monkeypatch.setattr("engine.targets.postgres.running.lanes.BACKOFF", (0.01, 0.01))
     with new_database(own) as database:
         database("CREATE TABLE item (id int)")
         async with connected(database.url) as session:

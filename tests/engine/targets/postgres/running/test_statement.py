@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.naming import address
-from engine.targets.postgres.running import statement
+from engine.targets.postgres.running.lanes import Lane
+from engine.targets.postgres.running.statement import Answer, Statements
 from engine.targets.postgres.running.stop import Stop, StopsOfEvents
 from tests.postgres_databases import Database
 
 
-async def answer(database: Database, command: str, *stops: Stop) -> statement.Answer:
-    connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
-    async with connection:
-        return await statement.run(connection, command, *stops)
+@contextlib.asynccontextmanager
+async def a_lane(database: Database) -> AsyncIterator[Lane]:
+    lane = Lane(*await connect(address(database.url), name="dbtend test", lock_timeout=1))
+    try:
+        yield lane
+    finally:
+        await lane.close()
+
+
+async def answer(database: Database, command: str, *stops: Stop) -> Answer:
+    async with a_lane(database) as lane:
+        return await lane.statements.run(command, *stops)
 
 
 async def test_rows_come_as_text(database: Database) -> None:
@@ -27,12 +38,11 @@ async def test_a_command_that_is_larger_than_any_buffer_gets_there(database: Dat
 
 
 async def test_what_fails_is_an_answer_and_the_connection_goes_on(database: Database) -> None:
-    connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
-    async with connection:
-        failed = await statement.run(connection, "SELECT 1 / 0")
+    async with a_lane(database) as lane:
+        failed = await lane.statements.run("SELECT 1 / 0")
         assert failed.error is not None
         assert failed.error.sqlstate == "22012"
-        assert (await statement.run(connection, "SELECT 1")).rows == [("1",)]
+        assert (await lane.statements.run("SELECT 1")).rows == [("1",)]
 
 
 async def test_a_connection_that_is_ended_says_why(database: Database) -> None:
@@ -44,7 +54,34 @@ async def test_a_connection_that_is_ended_says_why(database: Database) -> None:
 async def test_one_that_is_lost_is_an_error_without_a_reason(database: Database) -> None:
     connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
     await connection.close()
-    assert (await statement.run(connection, "SELECT 1")).error is not None
+    assert (await Statements(connection).run("SELECT 1")).error is not None
+
+
+async def test_between_its_commands_anybody_may_use_the_connection(database: Database) -> None:
+    async with a_lane(database) as lane:
+        for number in range(3):
+            assert (await lane.statements.run(f"SELECT {number}")).rows == [(str(number),)]
+            rows = await (await lane.connection.execute("SELECT pg_sleep(0.01), %s", (number,))).fetchall()
+            assert rows == [("", number)]
+
+
+async def test_one_that_is_ended_while_nothing_runs_is_listened_to_no_more(database: Database) -> None:
+    async with a_lane(database) as lane, a_lane(database) as other:
+        assert (await lane.statements.run("SELECT 1")).rows == [("1",)]
+        ended = await other.statements.run(f"SELECT pg_terminate_backend({lane.server.backend}, 5000)")
+        assert ended.rows == [("t",)]
+        for _ in range(3):  # in the first round it is seen that there is something to read
+            await asyncio.sleep(0)
+        assert not lane.statements.is_listening
+        assert (failed := (await lane.statements.run("SELECT 1")).error) is not None
+        assert failed.sqlstate == "57P01"
+
+
+async def test_what_one_step_sets_does_not_hold_for_the_next(database: Database) -> None:
+    async with a_lane(database) as lane:
+        for settings, delay in (((("vacuum_cost_delay", "7"),), "7ms"), ((), "0"), ((), "0")):
+            await lane.set(settings)
+            assert (await lane.statements.run("SHOW vacuum_cost_delay")).rows == [(delay,)]
 
 
 async def test_a_cancel_that_was_there_before_stops_it(database: Database) -> None:
@@ -56,11 +93,10 @@ async def test_a_cancel_that_was_there_before_stops_it(database: Database) -> No
 
 async def test_whatever_is_set_first_stops_it_while_it_runs(database: Database) -> None:
     stops, cancel, other = StopsOfEvents(), asyncio.Event(), Stop()
-    connection, _ = await connect(address(database.url), name="dbtend test", lock_timeout=1)
-    async with connection:
+    async with a_lane(database) as lane:
         for tell in (cancel.set, other.set):
             asyncio.get_running_loop().call_later(0.05, tell)
-            stopped = await statement.run(connection, "SELECT pg_sleep(600)", stops.of(cancel), other)
+            stopped = await lane.statements.run("SELECT pg_sleep(600)", stops.of(cancel), other)
             assert stopped.was_stopped
             cancel = asyncio.Event()
     await stops.end()
