@@ -4,7 +4,8 @@ Both get a fresh copy of the same database, in turn (A B, B A, ...); medians. Of
 dbtend the steps, from the start of the first to the end of the last, and from submit to end. The ratio is that within
 a round. Of dbtend it is a job on an engine in this process, with all that is stored of it.
 
-vacuum, reindex, concurrently  a database with something to do: a large table, some of medium size, many small ones
+vacuum, reindex, concurrently  a database with something to do: one table of 430 MB with five indexes, 200 small ones
+vacuum-short, reindex-short    one that is done in a second or two: a table of 90 MB, 20 of medium size, 200 small ones
 many                           VACUUM ANALYZE of tables that are all tiny
 needed                         what the advice calls for where a few of many tables have changed
 advice                         how long the advice itself takes there, and the memory of the process
@@ -22,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import Final
@@ -30,7 +31,7 @@ from unittest.mock import patch
 
 import psycopg
 
-from benchmarks.postgres_databases import LONG, MANY, MIXED, Content, fill, make_dirty
+from benchmarks.postgres_databases import LARGE, LONG, MANY, MIXED, Content, fill, make_dirty
 from engine import Engine, Operation, Options, Request, ServerOptions, Status
 from engine.clock import now
 from engine.jobs import ChildJob
@@ -49,16 +50,17 @@ class Case:
     server: ServerOptions
 
 
-VACUUM: Final = Case("VACUUM ANALYZE", MIXED, ("vacuumdb", "--analyze"), Operation.VACUUM, ServerOptions(analyze=True))
+VACUUM: Final = Case("VACUUM ANALYZE", LARGE, ("vacuumdb", "--analyze"), Operation.VACUUM, ServerOptions(analyze=True))
+REINDEX: Final = Case("REINDEX", LARGE, ("reindexdb",), Operation.REINDEX, ServerOptions(offline=True))
 CASES: Final = {
     "vacuum": VACUUM,
-    "reindex": Case("REINDEX", MIXED, ("reindexdb",), Operation.REINDEX, ServerOptions(offline=True)),
+    "reindex": REINDEX,
     "concurrently": Case(
-        "REINDEX CONCURRENTLY", MIXED, ("reindexdb", "--concurrently"), Operation.REINDEX, ServerOptions()
+        "REINDEX CONCURRENTLY", LARGE, ("reindexdb", "--concurrently"), Operation.REINDEX, ServerOptions()
     ),
-    "many": Case(
-        "VACUUM ANALYZE, tiny tables", MANY, ("vacuumdb", "--analyze"), Operation.VACUUM, ServerOptions(analyze=True)
-    ),
+    "vacuum-short": replace(VACUUM, name="VACUUM ANALYZE, short", content=MIXED),
+    "reindex-short": replace(REINDEX, name="REINDEX, short", content=MIXED),
+    "many": replace(VACUUM, name="VACUUM ANALYZE, tiny tables", content=MANY),
     "needed": Case("what is needed", MANY, ("vacuumdb", "--analyze"), Operation.OPTIMIZE, ServerOptions()),
 }
 NO_LOOKS: Final = 1e9

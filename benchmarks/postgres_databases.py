@@ -25,7 +25,10 @@ class Content:
     dirty: int = 0
 
 
+LARGE: Final = Content(name="large", large_rows=5_000_000, small=200, small_rows=500)
+"""About 430 MB of rows in one table, beside small ones."""
 MIXED: Final = Content(name="mixed", large_rows=1_000_000, medium=20, small=200, small_rows=500)
+"""All of it is done in a second or two, so that what each step costs besides is seen most."""
 LONG: Final = Content(name="long", large_rows=3_000_000, medium=60, small=200, small_rows=500)
 MANY: Final = Content(name="many", small=5_000, small_rows=200, dirty=100)
 MEDIUM_ROWS: Final = 30_000
