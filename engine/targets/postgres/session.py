@@ -204,7 +204,8 @@ class PostgresSession:
         except psycopg.Error as error:
             sentence = explain(error, is_closed=True, waited=self._lock_timeout)
             failed = StepResult(status=Status.FAILED, error=sentence)
-        self._totals.add(failed)
+        if step.is_counted:
+            self._totals.add(failed)
         return failed
 
     async def _carry_out(self, step: PgStep, lane: Lane, context: StepContext) -> tuple[int | None, Watched, Answer]:
@@ -262,7 +263,7 @@ class PostgresSession:
         if step.method is Method.CHECK and result.status in {Status.COMPLETED, Status.FAILED}:
             is_index = "bt_index_check" in step.command
             self._totals.add_check(step.object, result, self._check_level, is_index=is_index)
-        if step.method is not Method.STATISTICS and not result.again:
+        if step.is_counted and not result.again:
             self._totals.add(result)
         if result.status is not Status.COMPLETED:
             removals, told = await self._remove_own_leftovers(step, context.report)

@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.advice import Advice, Level, Past, worst
 from engine.jobs import CheckLevel, Facts, Operation
-from engine.targets.postgres.advising.needs import Need, Needs
+from engine.targets.postgres.advising.needs import Need, Needs, is_lost
 from engine.targets.postgres.reading.condition import Condition
 from engine.targets.postgres.reading.horizon import Holder
 from engine.words import counted, listed, size, span
@@ -40,10 +40,12 @@ def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str], forbid
         "dead_rows": sum(table.dead for table in condition.activity),
         "oldest_xid_age": oldest,
     }
-    reason = (
-        _reason(needs.vacuum, names, "table", forbidden)
-        or f"no table has more dead rows than usual{_counted_since(condition)}"
-    )
+    reason = _reason(needs.vacuum, names, "table", forbidden)
+    if not reason and (lost := [table.oid for table in condition.activity if is_lost(table) and table.oid in names]):
+        of = listed([names[oid] for oid in lost], 3)
+        why = f"how many rows of {of} are dead nobody knows before ANALYZE has counted them anew"
+        return Advice(operation=Operation.VACUUM, level=Level.UNKNOWN, reason=why, facts=facts)
+    reason = reason or f"no table has more dead rows than usual{_counted_since(condition)}"
     if needs.vacuum and (holder := _old_holder(condition)):
         reason += f"; dead rows are kept as long as there is {holder.words}"
     return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names)
@@ -54,11 +56,9 @@ def _old_holder(condition: Condition) -> Holder | None:
 
 
 def _counted_since(condition: Condition) -> str:
-    """After a crash a server knows nothing of what was before: that is no proof that there is nothing to do."""
-    if not condition.counters_young:
-        return ""
+    """Where counters were reset a server knows nothing of what was before: no proof that there is nothing to do."""
     since = condition.counters_reset_at
-    return f", as far as the server has counted since {since:%Y-%m-%d %H:%M}" if since else ", counted since its start"
+    return f", as far as the server has counted since {since:%Y-%m-%d %H:%M}" if since is not None else ""
 
 
 def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:

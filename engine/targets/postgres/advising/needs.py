@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.advice import Level
 from engine.targets.postgres.advising.bloat import PAGE, table_share, tree_share
-from engine.targets.postgres.reading.condition import Activity, Condition
+from engine.targets.postgres.reading.condition import LEAST_PAGES, Activity, Condition
 from engine.targets.postgres.reading.relations import Index
 from engine.values import frozen
 from engine.words import size
@@ -111,7 +111,14 @@ def analyze_need(table: Activity, kind: str) -> Need | None:
     if table.modified > table.modified_limit:
         level = Level.NOW if table.modified > MUCH * table.modified_limit else Level.SOON
         return Need(level, f"{table.modified:,} rows changed since, {table.modified_limit:,.0f} are usual")
+    if is_lost(table):
+        return Need(Level.SOON, "the server has lost count of it, as in a crash or a copy: this counts anew")
     return None
+
+
+def is_lost(table: Activity) -> bool:
+    """Whether nobody knows what it needs, and it is large enough for it to matter."""
+    return not table.is_counted and table.pages >= LEAST_PAGES
 
 
 def _reindex(condition: Condition, damaged: frozenset[str]) -> dict[int, Need]:

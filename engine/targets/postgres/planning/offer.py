@@ -60,14 +60,14 @@ OFFERS: Final[Mapping[Operation, Offer]] = {
         after_cancel="the index stays, invalid as it was",
     ),
     Operation.VACUUM_FULL: Offer(
-        summary="rewrites tables without their dead space, and all their indexes",
+        summary="rewrites tables without their dead space, and all their indexes, and analyzes them",
         lock=BLOCKS_EVERYONE,
         after_cancel="nothing changed",
         is_repeatable=False,
         needs_yes="locks everybody out of each table while it is rewritten",
     ),
     Operation.CLUSTER: Offer(
-        summary="rewrites tables in the order of the index they are clustered on",
+        summary="rewrites tables in the order of the index they are clustered on, and analyzes them",
         lock=BLOCKS_EVERYONE,
         after_cancel="nothing changed",
         is_repeatable=False,
@@ -98,6 +98,6 @@ def remarks(operations: Sequence[Operation]) -> tuple[str, ...]:
     rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER}]
     if rewrites and Operation.REINDEX in operations:
         said.append(f"{rewrites[0]} rebuilds the indexes of its tables, too: reindex repeats that")
-    if rewrites and Operation.ANALYZE in operations[: operations.index(rewrites[0])]:
-        said.append(f"analyze is of more use after {rewrites[0]}")
+    if rewrites and Operation.ANALYZE in operations:
+        said.append(f"{rewrites[0]} analyzes its tables, too: analyze repeats that")
     return tuple(said)

@@ -142,7 +142,7 @@ async def _planned(
         case Operation.REINDEX:
             return _reindex(operation, options, found, tables, reader)
         case Operation.VACUUM_FULL | Operation.CLUSTER:
-            return _rewrite(operation, found, role, version)
+            return _rewrite(operation, options, found, role, version)
         case Operation.CLEAN_LEFTOVERS:
             leftovers, not_ours = _allowed(_leftovers(found.indexes))
             steps = plans.drop_steps(leftovers)
@@ -180,6 +180,8 @@ def _reindex(
     wanted, left_out = _allowed(mine)
     warnings = _rights(left_out, role, version)
     wanted, exclusive = _rebuildable(wanted, options)
+    if exclusive and found.is_named and not wanted:
+        return OperationPlan(operation=operation, refused=exclusive[0].removeprefix("left out, as "))
     warnings += exclusive
     if leftovers := _leftovers(found.indexes):
         names = listed([index.shown for index in leftovers])
@@ -203,7 +205,7 @@ def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index
     return others, [f"{why}. reindex --offline --object NAME can do it, and blocks writers"]
 
 
-def _rewrite(operation: Operation, found: Scope, role: str, version: int) -> OperationPlan:
+def _rewrite(operation: Operation, options: Options, found: Scope, role: str, version: int) -> OperationPlan:
     wanted, left_out = _allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
     if operation is Operation.CLUSTER:
         without = [table for table in wanted if table.clustered_by is None]
@@ -212,7 +214,7 @@ def _rewrite(operation: Operation, found: Scope, role: str, version: int) -> Ope
             why = f"{name} has no index to go by: ALTER TABLE {name} CLUSTER ON index_name"
             return OperationPlan(operation=operation, refused=why)
         wanted = [table for table in wanted if table.clustered_by is not None]
-    steps = plans.rewrite_steps(operation, wanted, {})
+    steps = plans.rewrite_steps(operation, wanted, options, version)
     return _of(operation, steps, _rights(left_out, role, version), left_out, "no table is clustered on an index")
 
 

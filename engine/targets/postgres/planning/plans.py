@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from engine.jobs import MOST_FINDINGS, Operation, Options, ServerOptions
@@ -145,6 +146,7 @@ def database_statistics(version: int) -> list[PgStep]:
             completes_previous=True,
             weight=A_STEP,
             method=Method.STATISTICS,
+            is_counted=False,
         )
     ]
 
@@ -221,16 +223,19 @@ def reindex_steps(
     return _longest_first(steps)
 
 
-def rewrite_steps(operation: Operation, tables: Iterable[Table], reasons: Mapping[int, str]) -> list[PgStep]:
-    """VACUUM FULL, or CLUSTER of tables that have an index to go by."""
-    offer = OFFERS[operation]
+def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Options, version: int) -> list[PgStep]:
+    """VACUUM FULL, or CLUSTER of tables that have an index to go by; and ANALYZE of them all.
+
+    Without that the server, and our advice, go on with the dead rows that it had counted before.
+    """
+    offer, wanted = OFFERS[operation], [table for table in tables if not table.is_partitioned]
     steps = [
         PgStep(
             object=table.shown,
-            command=f"VACUUM (FULL, VERBOSE) {table.sql}"
+            command=f"VACUUM (FULL, VERBOSE) {_only(table, version)}{table.sql}"
             if operation is Operation.VACUUM_FULL
             else f"CLUSTER {table.sql} USING {quote(table.clustered_by or '')}",
-            reason=reasons.get(table.oid, "rewritten as it was asked for"),
+            reason="rewritten as it was asked for",
             lock=offer.lock,
             after_cancel=offer.after_cancel,
             disk_needed=(table.pages + table.index_pages) * PAGE,
@@ -240,10 +245,11 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], reasons: Mappin
             model=Model.REWRITE,
             subject=_table(table),
         )
-        for table in tables
-        if not table.is_partitioned
+        for table in wanted
     ]
-    return _longest_first(steps)
+    anew = dict.fromkeys((table.oid for table in wanted), "after the rewrite the server counts anew")
+    counting = [replace(step, is_counted=False) for step in analyze_steps(wanted, options, version, anew)]
+    return [*_longest_first(steps), *counting]
 
 
 def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:

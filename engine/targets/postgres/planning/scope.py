@@ -11,7 +11,7 @@ from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading.reader import chosen
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.values import frozen
-from engine.words import counted, listed
+from engine.words import listed
 
 _OF_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL, Operation.CLUSTER})
 
@@ -89,5 +89,6 @@ def grant(relations: Sequence[Table | Index], role: str, version: int) -> str:
     if version < 170_000:
         return f"{said}: connect as the owner, as the owner of the database, or as a superuser"
     if len(names) > 3:
-        return f"{said}. As a superuser: GRANT pg_maintain TO {quote(role)}; (for all {counted(len(names), 'table')})"
+        wide = "which lets it maintain every table of every database of the server"
+        return f"{said}. As a superuser: GRANT pg_maintain TO {quote(role)}; {wide}"
     return f"{said}. As the owner: " + " ".join(f"GRANT MAINTAIN ON TABLE {name} TO {quote(role)};" for name in names)

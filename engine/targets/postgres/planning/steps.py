@@ -74,6 +74,8 @@ class PgStep(PlannedStep):
     model: Model = Model.NONE
     subject: Subject | None = None
     """None: the whole database."""
+    is_counted: bool = True
+    """Whether what it did is part of what the operation did: not where it only sees to what others have done."""
     is_measured: bool = True
     """Whether its subject may take less afterwards, so that it is worth to ask for that before and after."""
     if_warned: str = ""

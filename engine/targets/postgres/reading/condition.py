@@ -36,6 +36,8 @@ class Activity:
     rows: float
     """By the last look at it; -1 where nobody has looked yet."""
     pages: int
+    is_counted: bool = True
+    """Whether the server knows what has happened to it: not where it has lost its counts, as in a crash, or a copy."""
 
 
 @frozen
@@ -98,8 +100,7 @@ class Condition:
     """Of a table, how much of it is free or dead, where that was measured."""
     has_amcheck: bool = False
     counters_reset_at: datetime | None = None
-    counters_young: bool = False
-    """Whether the server counts anew since less than a day."""
+    """Where that is less than a day ago."""
 
 
 # In a SELECT of its own a setting is read once, and not for every table.
@@ -124,7 +125,10 @@ SELECT c.oid::int8, coalesce(pg_stat_get_dead_tuples(c.oid), 0), least({_limit("
     CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(mxid_age(c.relminmxid), mxid_age(toast.relminmxid)) END,
     (SELECT current_setting('autovacuum_multixact_freeze_max_age')::int8),
     coalesce((opt ->> 'autovacuum_enabled')::bool, true),
-    CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 ELSE {{has_statistics}} END, c.reltuples::float8, c.relpages::int8
+    CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 ELSE {{has_statistics}} END, c.reltuples::float8, c.relpages::int8,
+    c.relkind = 'p' OR pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) >= c.reltuples / 2
+        OR coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
+            pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NOT NULL
 FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
     SELECT jsonb_object_agg(split_part(o, '=', 1), split_part(o, '=', 2)) FROM unnest(c.reloptions) AS o) END
@@ -229,7 +233,7 @@ UNION SELECT x.indexrelid::int8 FROM pg_index AS x WHERE x.indcollation::oid[] &
     WHERE c.collprovider = 'd')
 """
 COUNTERS: Final = """
-SELECT stats_reset, coalesce(stats_reset, pg_postmaster_start_time()) > clock_timestamp() - interval '1 day'
+SELECT CASE WHEN stats_reset > clock_timestamp() - interval '1 day' THEN stats_reset END
 FROM pg_stat_database WHERE datname = current_database()
 """
 READS_STATISTICS: Final = "SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')"

@@ -30,11 +30,17 @@ GATHERED_FOR_OTHERS: Final = 0.015
 LARGE: Final = 1_000
 """but with a table of so many pages nobody waits: its steps take so long that one look more is nothing beside them."""
 MOST_GATHERED: Final = 32
-_SIZES: Final = """
-SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8 FROM pg_class AS c WHERE c.oid = ANY (%s::oid[])
+# Nobody waits long for one that is locked: all the others would wait for the same. It is set for this query only.
+_BRIEFLY: Final = "(SELECT pg_catalog.set_config('lock_timeout', '100ms', true)) AS briefly (set)"
+_SIZES: Final = f"""
+SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8 FROM pg_class AS c JOIN {_BRIEFLY} ON briefly.set <> ''
+WHERE c.oid = ANY (%s::oid[])
 """
 # By name: a rebuild that is concurrent makes another index of the same name.
-_SIZES_NOW: Final = "SELECT name, pg_total_relation_size(to_regclass(name))::int8 FROM unnest(%s::text[]) AS name"
+_SIZES_NOW: Final = f"""
+SELECT name, pg_total_relation_size(to_regclass(name))::int8
+FROM unnest(%s::text[]) AS name JOIN {_BRIEFLY} ON briefly.set <> ''
+"""
 
 
 class Measured:

@@ -254,6 +254,8 @@ async def test_an_exclusion_constraint_cannot_be_rebuilt_concurrently_and_is_tol
     planned = await plan(database.url, Operation.REINDEX)
     assert planned.warnings == (EXCLUSIVE,)
     assert "public.booked_room_excl" in await run(database.url, Operation.REINDEX, ServerOptions(offline=True))
+    named = await plan(database.url, Operation.REINDEX, objects=("booked_room_excl",))
+    assert (named.steps, named.refused) == ((), EXCLUSIVE.removeprefix("left out, as "))
 
 
 async def test_optimize_tells_of_an_exclusion_constraint_that_it_leaves_out(database: Database) -> None:
@@ -302,11 +304,34 @@ async def test_vacuum_full_and_cluster_rewrite(database: Database) -> None:
         node = database.value("SELECT relfilenode FROM pg_class WHERE relname = 'item'")
         results = await run(database.url, operation)
         assert statuses(results) == {Status.COMPLETED}
-        assert list(results) == ["public.item"]
+        assert [name.partition(") ")[2] for name in list(results)[1:]] == ['"public"."item"']
         assert database.value("SELECT relfilenode FROM pg_class WHERE relname = 'item'") != node
     effect = results["public.item"].effect
     assert effect is not None
     assert effect["size"]
+
+
+async def test_trap_what_inherits_is_rewritten_once(database: Database) -> None:
+    database("CREATE TABLE item AS SELECT generate_series(1, 10) AS id", "CREATE TABLE child () INHERITS (item)")
+    node = "SELECT relfilenode FROM pg_class WHERE relname = 'child'"
+    async with connected(database.url) as session:
+        planned = await session.plan(Operation.VACUUM_FULL, Options(server=ServerOptions(schemas=("public",))))
+        by_object = {step.object: step for step in reversed(planned.steps)}
+        before = database.value(node)
+        await session.execute(by_object["public.item"], StepContext())
+        assert database.value(node) == before
+        await session.execute(by_object["public.child"], StepContext())
+        assert database.value(node) != before
+
+
+async def test_what_only_follows_a_rewrite_is_no_more_of_it(database: Database) -> None:
+    database(*ITEMS)
+    async with connected(database.url) as session:
+        planned = await session.plan(Operation.VACUUM_FULL, Options(objects=("item",)))
+        assert [step.command.partition(" ")[0] for step in planned.steps] == ["VACUUM", "ANALYZE"]
+        for step in planned.steps:
+            await session.execute(step, StepContext())
+        assert (await session.facts(Operation.VACUUM_FULL))["steps_completed"] == 1
 
 
 async def test_a_table_without_an_index_to_go_by_is_not_clustered(database: Database) -> None:

@@ -17,7 +17,7 @@ from engine.targets.postgres.advising.needs import analyze_need, needs, vacuum_n
 from engine.targets.postgres.advising.survey import survey, survey_of_needs
 from engine.targets.postgres.reading import horizon
 from engine.targets.postgres.reading.condition import Activity
-from tests.engine.targets.postgres.a_session import connected, plan, run
+from tests.engine.targets.postgres.a_session import connected, plan, run, statuses
 from tests.engine.targets.postgres.test_cancel import leave_something_behind
 from tests.postgres_databases import Database
 
@@ -65,6 +65,9 @@ def test_what_vacuum_is_needed_for(change: dict[str, Any], level: Level | None, 
         ({"has_statistics": False, "rows": -1, "pages": 0}, "r", None),
         ({"has_statistics": False, "rows": -1, "pages": 0, "modified": 3}, "r", Level.NOW),
         ({"has_statistics": False}, "p", Level.SOON),
+        ({"is_counted": False}, "r", None),
+        ({"is_counted": False, "pages": 128}, "r", Level.SOON),
+        ({"is_counted": False, "pages": 128, "modified": 2501}, "r", Level.NOW),
     ],
 )
 def test_what_analyze_is_needed_for(change: dict[str, Any], kind: str, level: Level | None) -> None:
@@ -395,6 +398,36 @@ async def test_trap_after_a_reset_of_its_counters_nobody_says_never_analyzed(dat
     assert found[Operation.ANALYZE].level is Level.NONE
     today = datetime.now(UTC).astimezone().year
     assert f"as far as the server has counted since {today}" in found[Operation.ANALYZE].reason
+
+
+async def test_trap_what_the_server_has_lost_count_of_is_not_said_to_need_nothing(database: Database) -> None:
+    database("CREATE TABLE item AS SELECT g, repeat('x', 100) FROM generate_series(1, 20000) AS g", "VACUUM ANALYZE")
+    database("DELETE FROM item WHERE g % 2 = 0", "SELECT pg_stat_force_next_flush()", "SELECT pg_stat_reset()")
+    database.wait_for("SELECT n_live_tup + n_dead_tup = 0 FROM pg_stat_user_tables WHERE relname = 'item'")
+    found = await advice(database.url)
+    assert (found[Operation.ANALYZE].level, found[Operation.ANALYZE].objects) == (Level.SOON, ("public.item",))
+    assert found[Operation.VACUUM].level is Level.UNKNOWN
+    assert found[Operation.VACUUM].reason.startswith("how many rows of public.item are dead nobody knows")
+    assert statuses(await run(database.url, Operation.OPTIMIZE)) == {Status.COMPLETED}
+    database.wait_for("SELECT n_dead_tup = 10000 FROM pg_stat_user_tables WHERE relname = 'item'")
+    found = await advice(database.url)
+    assert (found[Operation.ANALYZE].level, found[Operation.VACUUM].level) == (Level.NONE, Level.SOON)
+
+
+async def test_trap_after_a_rewrite_nobody_goes_on_with_the_dead_rows_from_before(database: Database) -> None:
+    database(
+        "CREATE TABLE item AS SELECT generate_series(1, 5000) AS id",
+        "SELECT pg_stat_force_next_flush()",
+        "VACUUM ANALYZE item",
+        "DELETE FROM item WHERE id % 2 = 0",
+        "SELECT pg_stat_force_next_flush()",
+    )
+    dead = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'item'"
+    assert database.value(dead) > 0
+    assert (await advice(database.url))[Operation.VACUUM].objects == ("public.item",)
+    assert statuses(await run(database.url, Operation.VACUUM_FULL)) == {Status.COMPLETED}
+    database.wait_for(f"SELECT ({dead}) = 0")
+    assert (await advice(database.url))[Operation.VACUUM].objects == ()
 
 
 async def test_what_a_check_found_damaged_is_rebuilt_first(database: Database) -> None:

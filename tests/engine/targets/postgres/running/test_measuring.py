@@ -1,0 +1,24 @@
+"""What tables and indexes take is looked at beside the steps, and holds none of them up."""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.jobs import Operation, Options, Status
+from engine.targets.base import StepContext
+from tests.engine.targets.postgres.a_session import connected
+from tests.postgres_databases import Database
+
+
+async def test_one_that_is_locked_holds_up_no_other(database: Database) -> None:
+    for name in ("one", "other"):
+        database(f"CREATE TABLE {name} AS SELECT generate_series(1, 1000) AS id", f"DELETE FROM {name}")
+    async with connected(database.url, lock_timeout=600) as session:
+        steps = (await session.plan(Operation.VACUUM, Options(objects=("one", "other")))).steps
+        step = next(step for step in steps if step.object == "public.one")
+        with database.session("LOCK TABLE other IN ACCESS EXCLUSIVE MODE"):
+            async with asyncio.timeout(60):
+                result = await session.execute(step, StepContext())
+    assert result.status is Status.COMPLETED
+    assert result.effect is not None
+    assert {"size", "size_before"} <= result.effect.keys()
