@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from engine.jobs import Operation, Options, Status
 from engine.targets.base import StepContext
+from engine.targets.postgres import target
 from tests.engine.targets.postgres.a_session import connected
 from tests.postgres_databases import Database
 
 
-async def test_one_that_is_locked_holds_up_no_other(database: Database) -> None:
+async def test_one_that_is_locked_holds_up_no_other(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "LOOKING_LOCK_TIMEOUT", 600.0)
     for name in ("one", "other"):
         database(f"CREATE TABLE {name} AS SELECT generate_series(1, 1000) AS id", f"DELETE FROM {name}")
-    async with connected(database.url, lock_timeout=600) as session:
+    async with connected(database.url) as session:
         steps = (await session.plan(Operation.VACUUM, Options(objects=("one", "other")))).steps
         step = next(step for step in steps if step.object == "public.one")
         with database.session("LOCK TABLE other IN ACCESS EXCLUSIVE MODE"):
