@@ -19,7 +19,7 @@ from engine.targets.postgres.running.statement import Statements
 BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries to get a connection, where the server restarts."""
 SURELY_ALIVE: Final = 0.02
-"""Seconds after its use in which nobody asks a connection whether it is still there."""
+"""Seconds after its use in which nobody asks a connection whether it is still there, where nothing was heard of it."""
 
 Settings = tuple[tuple[str, str], ...]
 
@@ -53,7 +53,7 @@ class Lane:
     async def answers(self) -> bool:
         """Whether it is still there: it may have been ended while it was idle."""
         if not self.connection.closed:
-            if time.monotonic() - self._used_at < SURELY_ALIVE:
+            if self.statements.is_listening and time.monotonic() - self._used_at < SURELY_ALIVE:
                 return True
             with contextlib.suppress(psycopg.Error):
                 await self.connection.execute("SELECT 1")

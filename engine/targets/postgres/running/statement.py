@@ -78,7 +78,9 @@ class Statements:
         self._encoding = connection.info.encoding if not connection.closed else "utf-8"
         self._socket = -1
         """Of the connection, by a number of our own: at the other one psycopg listens now and then."""
-        self.is_listening = self._is_sent = False
+        self.is_listening = False
+        """Whether nothing was to be read there since the last command ended."""
+        self._is_sent = False
         self._answer = Answer()
         self._results: list[PGresult] = []
         self._is_over = True
