@@ -1,8 +1,8 @@
 """Maintenance of PostgreSQL beside vacuumdb and reindexdb: python -m benchmarks.postgres [PART ...] [--jobs N ...]
 
 Both get a fresh copy of the same database, in turn (A B, B A, ...); medians. Of the tool the whole process counts; of
-dbtend the steps, from the start of the first to the end of the last, and from submit to end. The ratio is that within
-a round. Of dbtend it is a job on an engine in this process, with all that is stored of it.
+dbtend the steps, from the start of the first to the end of the last; these with the look at the database before them;
+and all from submit to end. The ratio is that within a round. Of dbtend it is a job on an engine in this process, with all that is stored of it.
 
 vacuum, reindex, concurrently  a database with something to do: one table of 430 MB with five indexes, 200 small ones
 vacuum-short, reindex-short    one that is done in a second or two: a table of 90 MB, 20 of medium size, 200 small ones
@@ -72,6 +72,8 @@ class Run:
     """Seconds of one run. `said`: when, in microseconds, which share was said to be done."""
 
     steps: float
+    with_look: float
+    """And of the look before them that found out what has to be done."""
     whole: float
     child: ChildJob
     said: Sequence[tuple[int, float]]
@@ -129,7 +131,9 @@ class Bench:
         if job.status is not Status.COMPLETED:
             raise RuntimeError(f"{case.name} {job.status}: {child.error}")
         ended = max(step.finished_at or 0 for step in child.steps)
-        return Run((ended - min(step.started_at for step in child.steps)) / 1e6, whole, child, said)
+        began_steps = min(step.started_at for step in child.steps)
+        assert child.started_at is not None
+        return Run((ended - began_steps) / 1e6, (ended - child.started_at) / 1e6, whole, child, said)
 
 
 async def _watch(engine: Engine, job: int, said: list[tuple[int, float]]) -> None:
@@ -154,11 +158,12 @@ async def compare(bench: Bench, case: Case, jobs: int) -> None:
 
     await _in_turn(bench.rounds, tool, dbtend)
     ratios = sorted(run.steps / other for run, other in zip(ours, theirs, strict=True))
+    with_look = median(run.with_look / other for run, other in zip(ours, theirs, strict=True))
     whole = median(run.whole / other for run, other in zip(ours, theirs, strict=True))
     print(
         f"{case.name}, {jobs} at once: {case.tool[0]} {median(theirs):.2f} s,"
         f" dbtend {median(run.steps for run in ours):.2f} s: {median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        f" | {median(run.whole for run in ours):.2f} s from submit to end: {whole:.2f}"
+        f" | {with_look:.2f} with the look before | {median(run.whole for run in ours):.2f} s from submit to end: {whole:.2f}"
         f" | {len(ours[0].child.steps)} steps, {bench.rounds} pairs",
         flush=True,
     )

@@ -22,6 +22,8 @@ class PostgresTarget:
 
     def __init__(self, text: str) -> None:
         self._address: Final = address(text)
+        self._key: str | None = None
+        """Of the database, once it was looked at."""
 
     def __repr__(self) -> str:
         return f"PostgresTarget({self.url!r})"
@@ -34,6 +36,8 @@ class PostgresTarget:
         return self.url  # to ask a server is no cheap glance: a look at it tells
 
     async def identify(self) -> str:
+        if self._key is not None:
+            return self._key
         connection, server = await self._look("")
         await connection.close()
         return server.key
@@ -105,13 +109,15 @@ class PostgresTarget:
 
     async def _look(self, name: str, *, read_only: bool = False) -> tuple[Connection, Server]:
         """A connection that reads the catalog, and waits for nobody."""
-        return await connect(
+        connection, server = await connect(
             self._address,
             name=_told(name),
             lock_timeout=LOOKING_LOCK_TIMEOUT,
             statement_timeout=LOOKING_TIMEOUT,
             read_only=read_only,
         )
+        self._key = server.key
+        return connection, server
 
     def _check_writable(self, server: Server) -> None:
         if server.is_standby:
