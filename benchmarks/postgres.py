@@ -1,8 +1,9 @@
 """Maintenance of PostgreSQL beside vacuumdb and reindexdb: python -m benchmarks.postgres [PART ...] [--jobs N ...]
 
 Both get a fresh copy of the same database, in turn (A B, B A, ...); medians. Of the tool the whole process counts; of
-dbtend the steps, from the start of the first to the end of the last; these with the look at the database before them;
-and all from submit to end. The ratio is that within a round. Of dbtend it is a job on an engine in this process, with all that is stored of it.
+dbtend the steps, from the start of the first to the end of the last; these with the look before them, which finds out
+what there is to do; and all from submit to end. The ratio is that within a round. Of dbtend it is a job on an engine in
+this process, with all that is stored of it.
 
 vacuum, reindex, concurrently  a database with something to do: one table of 430 MB with five indexes, 200 small ones
 vacuum-short, reindex-short    one that is done in a second or two: a table of 90 MB, 20 of medium size, 200 small ones
@@ -163,7 +164,8 @@ async def compare(bench: Bench, case: Case, jobs: int) -> None:
     print(
         f"{case.name}, {jobs} at once: {case.tool[0]} {median(theirs):.2f} s,"
         f" dbtend {median(run.steps for run in ours):.2f} s: {median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        f" | {with_look:.2f} with the look before | {median(run.whole for run in ours):.2f} s from submit to end: {whole:.2f}"
+        f" | with the look before: {with_look:.2f}"
+        f" | {median(run.whole for run in ours):.2f} s from submit to end: {whole:.2f}"
         f" | {len(ours[0].child.steps)} steps, {bench.rounds} pairs",
         flush=True,
     )
