@@ -1,12 +1,14 @@
-"""What of a request a server cannot do, or must not."""
+"""What of a request a server cannot do, or must not; and what others do anyway."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from engine.jobs import MOST_FINDINGS, Options, ServerOptions, Speed
+from engine.jobs import MOST_FINDINGS, Operation, Options, ServerOptions, Speed
+from engine.targets.postgres.planning import offer
 from engine.targets.postgres.planning.plans import (
     FEW,
     analyze_steps,
@@ -109,3 +111,19 @@ def test_a_check_asks_for_no_more_findings_than_are_kept() -> None:
     assert step.command == (
         f'SELECT blkno, offnum, msg FROM "public".verify_heapam(1::oid::regclass) LIMIT {MOST_FINDINGS}'
     )
+
+
+@pytest.mark.parametrize(
+    ("operations", "said"),
+    [
+        ((Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX), ()),
+        ((Operation.VACUUM_FULL,), ()),
+        (
+            (Operation.CLUSTER, Operation.REINDEX),
+            ("cluster rebuilds the indexes of its tables, too: reindex repeats that",),
+        ),
+        ((Operation.ANALYZE, Operation.VACUUM_FULL), ("vacuum-full analyzes its tables, too: analyze repeats that",)),
+    ],
+)
+def test_what_another_operation_does_anyway_is_remarked(operations: Sequence[Operation], said: Sequence[str]) -> None:
+    assert offer.remarks(operations) == said
