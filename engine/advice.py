@@ -17,7 +17,7 @@ class Level(StrEnum):
     NOW = "now"
     SOON = "soon"
     UNKNOWN = "unknown"
-    """What would tell was not looked at."""
+    """What would tell was not looked at, or is not there to be looked at."""
     NONE = "none"
 
 
@@ -41,6 +41,8 @@ class Advice:
     """What it is needed for; none: the whole database."""
     check: CheckLevel | None = None
     """How thorough a check is needed."""
+    a_look_tells: bool = True
+    """Of what is unknown: whether it can be found out by looking at everything."""
     by_hand: bool = False
     """Whether somebody has to put something right first: before that it would only say the same again."""
 

@@ -42,7 +42,7 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
         coloured = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         blocks = ["\n".join(advice_lines(url, found, width=width, coloured=coloured)) for url, found in advice]
         output.line("\n\n".join(blocks))
-        if any(one.level is Level.UNKNOWN for _, found in advice for one in found):
+        if any(one.level is Level.UNKNOWN and one.a_look_tells for _, found in advice for one in found):
             output.line(f"\n{NOT_ALL}")
     return OK
 

@@ -93,7 +93,9 @@ def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
     unsure = listed([one.operation for one in wanted if one.level is Level.UNKNOWN])
     summary = f"{named(request.target)} needs nothing"
     if unsure:
-        summary += f" that is known: {unsure} unknown (dbtend advise --thorough looks at everything)"
+        summary += f" that is known: {unsure} unknown"
+        if any(one.a_look_tells for one in wanted if one.level is Level.UNKNOWN):
+            summary += " (dbtend advise --thorough looks at everything)"
     if by_hand := listed([one.operation for one in wanted if one.by_hand]):
         summary += f" before what {by_hand} found is put right"
     return [summary, *reasons]

@@ -122,7 +122,8 @@ def examined(looks: Iterable[tuple[TargetState, DbtendError | None]]) -> str:
 
 def _unknown(state: TargetState) -> list[str]:
     """What is not known all the same, each reason once."""
-    return list(dict.fromkeys(one.reason for one in state.advice or () if one.level is Level.UNKNOWN))
+    unknown = [one for one in state.advice or () if one.level is Level.UNKNOWN and one.a_look_tells]
+    return list(dict.fromkeys(one.reason for one in unknown))
 
 
 def no_jobs(width: int, *, read_only: bool, has_target: bool) -> list[Line]:

@@ -43,7 +43,7 @@ from engine.targets.postgres.running.lanes import Lane, Lanes
 from engine.targets.postgres.running.left import has_only_waited, left_by
 from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
-from engine.targets.postgres.running.outcome import outcome
+from engine.targets.postgres.running.outcome import not_followed, outcome
 from engine.targets.postgres.running.progress import Progress
 from engine.targets.postgres.running.statement import Answer
 from engine.targets.postgres.running.stop import StopsOfEvents
@@ -204,8 +204,7 @@ class PostgresSession:
         except psycopg.Error as error:
             sentence = explain(error, is_closed=True, waited=self._lock_timeout)
             failed = StepResult(status=Status.FAILED, error=sentence)
-        if step.is_counted:
-            self._totals.add(failed)
+        self._totals.add(failed)
         return failed
 
     async def _carry_out(self, step: PgStep, lane: Lane, context: StepContext) -> tuple[int | None, Watched, Answer]:
@@ -226,9 +225,12 @@ class PostgresSession:
         await lane.set(step.settings)
         self._monitor.watch(lane.server.backend, watched)
         try:
-            answer = await lane.statements.run(step.command, *stops)
+            answer = await lane.statements.run(step.first, *stops)
             if step.if_warned and answer.has_warned:
                 answer = await lane.statements.run(step.if_warned, *stops)
+            if step.then and answer.error is None:
+                following = await lane.statements.run(step.then, *stops)
+                answer.notices += not_followed(step, following, is_closed=lane.connection.closed)
         except asyncio.CancelledError:
             await self._remove_own_leftovers(step, context.report)
             raise
@@ -263,7 +265,7 @@ class PostgresSession:
         if step.method is Method.CHECK and result.status in {Status.COMPLETED, Status.FAILED}:
             is_index = "bt_index_check" in step.command
             self._totals.add_check(step.object, result, self._check_level, is_index=is_index)
-        if step.is_counted and not result.again:
+        if step.method is not Method.STATISTICS and not result.again:
             self._totals.add(result)
         if result.status is not Status.COMPLETED:
             removals, told = await self._remove_own_leftovers(step, context.report)

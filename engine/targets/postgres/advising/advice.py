@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.advice import Advice, Level, Past, worst
 from engine.jobs import CheckLevel, Facts, Operation
-from engine.targets.postgres.advising.needs import Need, Needs, is_lost
+from engine.targets.postgres.advising.needs import Need, Needs, is_in_doubt
 from engine.targets.postgres.reading.condition import Condition
 from engine.targets.postgres.reading.horizon import Holder
 from engine.words import counted, listed, size, span
@@ -40,15 +40,27 @@ def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str], forbid
         "dead_rows": sum(table.dead for table in condition.activity),
         "oldest_xid_age": oldest,
     }
-    reason = _reason(needs.vacuum, names, "table", forbidden)
-    if not reason and (lost := [table.oid for table in condition.activity if is_lost(table) and table.oid in names]):
-        of = listed([names[oid] for oid in lost], 3)
-        why = f"how many rows of {of} are dead nobody knows before ANALYZE has counted them anew"
-        return Advice(operation=Operation.VACUUM, level=Level.UNKNOWN, reason=why, facts=facts)
-    reason = reason or f"no table has more dead rows than usual{_counted_since(condition)}"
+    in_doubt = condition.counts_nothing or _in_doubt(condition, names)
+    if in_doubt and not needs.vacuum:
+        return _unknown(Operation.VACUUM, in_doubt, facts)
+    reason = (
+        _reason(needs.vacuum, names, "table", forbidden)
+        or f"no table has more dead rows than usual{_counted_since(condition)}"
+    )
+    if in_doubt:
+        reason += f"; {in_doubt}"
     if needs.vacuum and (holder := _old_holder(condition)):
         reason += f"; dead rows are kept as long as there is {holder.words}"
     return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names)
+
+
+def _in_doubt(condition: Condition, names: Mapping[int, str]) -> str:
+    lost = [names[table.oid] for table in condition.activity if is_in_doubt(table) and table.oid in names]
+    return f"how many rows of {listed(lost, 3)} are dead nobody knows before ANALYZE has counted anew" if lost else ""
+
+
+def _unknown(operation: Operation, why: str, facts: Facts) -> Advice:
+    return Advice(operation=operation, level=Level.UNKNOWN, reason=why, facts=facts, a_look_tells=False)
 
 
 def _old_holder(condition: Condition) -> Holder | None:
@@ -62,9 +74,12 @@ def _counted_since(condition: Condition) -> str:
 
 
 def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
+    facts = {"tables": len(needs.analyze)}
+    if condition.counts_nothing and not needs.analyze:
+        return _unknown(Operation.ANALYZE, condition.counts_nothing, facts)
     nothing = f"statistics are as young as usual{_counted_since(condition)}"
     reason = _reason(needs.analyze, names, "table", forbidden) or nothing
-    return _advice(Operation.ANALYZE, needs.analyze, reason, {"tables": len(needs.analyze)}, names)
+    return _advice(Operation.ANALYZE, needs.analyze, reason, facts, names)
 
 
 def _reindex(needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
@@ -110,11 +125,14 @@ def _leftovers(condition: Condition, needs: Needs) -> Advice:
 def _optimize(single: list[Advice]) -> Advice:
     needed = [one for one in single if one.is_needed]
     said = [f"{one.operation} of {counted(len(one.objects), _noun(one.operation))}" for one in needed]
+    unknown = [one for one in single if one.level is Level.UNKNOWN]
+    nothing = "nothing is known to be needed" if unknown else "nothing is needed"
     return Advice(
         operation=Operation.OPTIMIZE,
-        level=worst(needed) if needed else Level.NONE,
-        reason=f"does exactly what is needed: {', '.join(said)}" if said else "nothing is needed",
+        level=worst(needed or unknown),
+        reason=f"does exactly what is needed: {', '.join(said)}" if said else nothing,
         covers=COVERED,
+        a_look_tells=any(one.a_look_tells for one in unknown),
     )
 
 

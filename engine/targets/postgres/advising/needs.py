@@ -111,14 +111,14 @@ def analyze_need(table: Activity, kind: str) -> Need | None:
     if table.modified > table.modified_limit:
         level = Level.NOW if table.modified > MUCH * table.modified_limit else Level.SOON
         return Need(level, f"{table.modified:,} rows changed since, {table.modified_limit:,.0f} are usual")
-    if is_lost(table):
-        return Need(Level.SOON, "the server has lost count of it, as in a crash or a copy: this counts anew")
+    if is_in_doubt(table):
+        return Need(Level.SOON, "the server has lost count of it, as in a crash or a failover: this counts anew")
     return None
 
 
-def is_lost(table: Activity) -> bool:
-    """Whether nobody knows what it needs, and it is large enough for it to matter."""
-    return not table.is_counted and table.pages >= LEAST_PAGES
+def is_in_doubt(table: Activity) -> bool:
+    """Whether nobody knows how many of its rows are dead, and it is large enough for that to matter."""
+    return table.is_lost and table.pages >= LEAST_PAGES
 
 
 def _reindex(condition: Condition, damaged: frozenset[str]) -> dict[int, Need]:

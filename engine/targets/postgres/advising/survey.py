@@ -30,7 +30,7 @@ async def survey(reader: Reader, *, thorough: bool = False) -> Condition:
     Raises TargetError.
     """
     ((sees_all,),) = await reader.rows(queries.READS_STATISTICS)
-    ((reset_at,),) = await reader.rows(queries.COUNTERS)
+    ((reset_at, counts_nothing),) = await reader.rows(queries.COUNTERS)
     extensions = dict(await reader.rows(_EXTENSIONS))
     tables = [TableShape(*row) for row in await _shapes(reader, queries.TABLE_SHAPES, sees_all)]
     trees = [TreeShape(*row) for row in await _shapes(reader, queries.TREE_SHAPES, sees_all)]
@@ -54,6 +54,7 @@ async def survey(reader: Reader, *, thorough: bool = False) -> Condition:
         free_share=free,
         has_amcheck="amcheck" in extensions,
         counters_reset_at=reset_at,
+        counts_nothing=counts_nothing,
     )
 
 

@@ -21,6 +21,7 @@ from engine.words import listed
 
 _Relation = TypeVar("_Relation", Table, Index)
 
+OFFLINE: Final = "reindex --offline --object NAME can do it, and blocks writers"
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
 PARTITIONS: Final = "SELECT inhparent::int8, inhrelid::int8 FROM pg_inherits"
@@ -107,8 +108,9 @@ async def plan_needed(reader: Reader, options: Options, needed: Needed) -> Opera
         *plans.reindex_steps(of_indexes, {table.oid: table for table in tables}, options, reindex),
     ]
     left_out: list[Table | Index] = [*tables_left_out, *indexes_left_out]
-    nothing = exclusive[0] if exclusive else "nothing is needed"
-    warnings = [*_rights(left_out, role, version), *exclusive]
+    said = [f"left out, as {exclusive}. {OFFLINE}"] if exclusive else []
+    nothing = said[0] if said else "nothing is needed"
+    warnings = [*_rights(left_out, role, version), *said]
     planned = _of(Operation.OPTIMIZE, steps, warnings, left_out, nothing)
     return await _in_parallel(reader, planned, options) if planned.steps else planned
 
@@ -142,7 +144,7 @@ async def _planned(
         case Operation.REINDEX:
             return _reindex(operation, options, found, tables, reader)
         case Operation.VACUUM_FULL | Operation.CLUSTER:
-            return _rewrite(operation, options, found, role, version)
+            return _rewrite(operation, found, role, version)
         case Operation.CLEAN_LEFTOVERS:
             leftovers, not_ours = _allowed(_leftovers(found.indexes))
             steps = plans.drop_steps(leftovers)
@@ -180,9 +182,10 @@ def _reindex(
     wanted, left_out = _allowed(mine)
     warnings = _rights(left_out, role, version)
     wanted, exclusive = _rebuildable(wanted, options)
-    if exclusive and found.is_named and not wanted:
-        return OperationPlan(operation=operation, refused=exclusive[0].removeprefix("left out, as "))
-    warnings += exclusive
+    if exclusive and not (wanted or left_out) and found.is_named and not found.tables:  # an index is all that was named
+        return OperationPlan(operation=operation, refused=f"{exclusive}. {OFFLINE}")
+    if exclusive:
+        warnings.append(f"left out, as {exclusive}. {OFFLINE}")
     if leftovers := _leftovers(found.indexes):
         names = listed([index.shown for index in leftovers])
         warnings = [*warnings, f"left out, as they are leftovers that clean-leftovers drops: {names}"]
@@ -194,18 +197,16 @@ def _reindex(
     return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, left_out, nothing)
 
 
-def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], list[str]]:
-    """Those that can be rebuilt as it is asked for; and a sentence about the others, if there are any."""
+def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:
+    """Those that can be rebuilt as it is asked for; and why the others cannot, if there are any."""
     exclusive = [] if options.server.offline else [index for index in indexes if index.is_exclusion]
     if not exclusive:
-        return list(indexes), []
-    names = listed([index.shown for index in exclusive])
-    why = f"left out, as exclusion constraints cannot be rebuilt concurrently: {names}"
+        return list(indexes), ""
     others = [index for index in indexes if not index.is_exclusion]
-    return others, [f"{why}. reindex --offline --object NAME can do it, and blocks writers"]
+    return others, f"exclusion constraints cannot be rebuilt concurrently: {listed([i.shown for i in exclusive])}"
 
 
-def _rewrite(operation: Operation, options: Options, found: Scope, role: str, version: int) -> OperationPlan:
+def _rewrite(operation: Operation, found: Scope, role: str, version: int) -> OperationPlan:
     wanted, left_out = _allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
     if operation is Operation.CLUSTER:
         without = [table for table in wanted if table.clustered_by is None]
@@ -214,7 +215,7 @@ def _rewrite(operation: Operation, options: Options, found: Scope, role: str, ve
             why = f"{name} has no index to go by: ALTER TABLE {name} CLUSTER ON index_name"
             return OperationPlan(operation=operation, refused=why)
         wanted = [table for table in wanted if table.clustered_by is not None]
-    steps = plans.rewrite_steps(operation, wanted, options, version)
+    steps = plans.rewrite_steps(operation, wanted, version)
     return _of(operation, steps, _rights(left_out, role, version), left_out, "no table is clustered on an index")
 
 

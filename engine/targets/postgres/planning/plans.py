@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from engine.jobs import MOST_FINDINGS, Operation, Options, ServerOptions
@@ -146,7 +145,6 @@ def database_statistics(version: int) -> list[PgStep]:
             completes_previous=True,
             weight=A_STEP,
             method=Method.STATISTICS,
-            is_counted=False,
         )
     ]
 
@@ -223,33 +221,35 @@ def reindex_steps(
     return _longest_first(steps)
 
 
-def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Options, version: int) -> list[PgStep]:
-    """VACUUM FULL, or CLUSTER of tables that have an index to go by; and ANALYZE of them all.
+def rewrite_steps(operation: Operation, tables: Iterable[Table], version: int) -> list[PgStep]:
+    """VACUUM FULL, or CLUSTER of tables that have an index to go by; each with ANALYZE.
 
     Without that the server, and our advice, go on with the dead rows that it had counted before.
     """
-    offer, wanted = OFFERS[operation], [table for table in tables if not table.is_partitioned]
-    steps = [
-        PgStep(
-            object=table.shown,
-            command=f"VACUUM (FULL, VERBOSE) {_only(table, version)}{table.sql}"
-            if operation is Operation.VACUUM_FULL
-            else f"CLUSTER {table.sql} USING {quote(table.clustered_by or '')}",
-            reason="rewritten as it was asked for",
-            lock=offer.lock,
-            after_cancel=offer.after_cancel,
-            disk_needed=(table.pages + table.index_pages) * PAGE,
-            conflict=table.shown,
-            weight=weight(Model.REWRITE, _table(table)),
-            method=Method.REBUILD,
-            model=Model.REWRITE,
-            subject=_table(table),
+    offer = OFFERS[operation]
+    steps = []
+    for table in tables:
+        only = _only(table, version)
+        full, cluster = f"VACUUM (FULL, VERBOSE) {only}{table.sql}", f"CLUSTER {table.sql} USING"
+        rewrite = full if operation is Operation.VACUUM_FULL else f"{cluster} {quote(table.clustered_by or '')}"
+        then = f"ANALYZE {only}{table.sql}"
+        steps.append(
+            PgStep(
+                object=table.shown,
+                command=f"{rewrite}; {then}",
+                then=then,
+                reason="rewritten as it was asked for; after that its dead rows are counted anew",
+                lock=offer.lock,
+                after_cancel=offer.after_cancel,
+                disk_needed=(table.pages + table.index_pages) * PAGE,
+                conflict=table.shown,
+                weight=weight(Model.REWRITE, _table(table)),
+                method=Method.REBUILD,
+                model=Model.REWRITE,
+                subject=_table(table),
+            )
         )
-        for table in wanted
-    ]
-    anew = dict.fromkeys((table.oid for table in wanted), "after the rewrite the server counts anew")
-    counting = [replace(step, is_counted=False) for step in analyze_steps(wanted, options, version, anew)]
-    return [*_longest_first(steps), *counting]
+    return _longest_first(steps)
 
 
 def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:

@@ -74,12 +74,17 @@ class PgStep(PlannedStep):
     model: Model = Model.NONE
     subject: Subject | None = None
     """None: the whole database."""
-    is_counted: bool = True
-    """Whether what it did is part of what the operation did: not where it only sees to what others have done."""
     is_measured: bool = True
     """Whether its subject may take less afterwards, so that it is worth to ask for that before and after."""
     if_warned: str = ""
     """The same as a command that tells what it does: run where the server said nothing but a warning, which may mean
     that it did nothing."""
+    then: str = ""
+    """The end of `command`, run where what is before it was completed: that this fails is a warning."""
     settings: tuple[tuple[str, str], ...] = ()
-    """What is set on the connection meanwhile."""
+    """What its connection is set to for it."""
+
+    @property
+    def first(self) -> str:
+        """The command without what is to be run afterwards."""
+        return self.command.removesuffix(f"; {self.then}") if self.then else self.command

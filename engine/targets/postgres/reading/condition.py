@@ -36,8 +36,8 @@ class Activity:
     rows: float
     """By the last look at it; -1 where nobody has looked yet."""
     pages: int
-    is_counted: bool = True
-    """Whether the server knows what has happened to it: not where it has lost its counts, as in a crash, or a copy."""
+    is_lost: bool = False
+    """Whether the server has lost count of it, as in a crash or a copy."""
 
 
 @frozen
@@ -101,6 +101,8 @@ class Condition:
     has_amcheck: bool = False
     counters_reset_at: datetime | None = None
     """Where that is less than a day ago."""
+    counts_nothing: str = ""
+    """Why what happens to tables is not counted at all; "" where it is."""
 
 
 # In a SELECT of its own a setting is read once, and not for every table.
@@ -126,9 +128,10 @@ SELECT c.oid::int8, coalesce(pg_stat_get_dead_tuples(c.oid), 0), least({_limit("
     (SELECT current_setting('autovacuum_multixact_freeze_max_age')::int8),
     coalesce((opt ->> 'autovacuum_enabled')::bool, true),
     CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 ELSE {{has_statistics}} END, c.reltuples::float8, c.relpages::int8,
-    c.relkind = 'p' OR pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) >= c.reltuples / 2
-        OR coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
-            pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NOT NULL
+    c.relkind <> 'p' AND pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) < c.reltuples / 2
+        AND coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
+            pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NULL
+        AND (SELECT current_setting('track_counts')::bool AND NOT pg_is_in_recovery())
 FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
     SELECT jsonb_object_agg(split_part(o, '=', 1), split_part(o, '=', 2)) FROM unnest(c.reloptions) AS o) END
@@ -233,7 +236,9 @@ UNION SELECT x.indexrelid::int8 FROM pg_index AS x WHERE x.indcollation::oid[] &
     WHERE c.collprovider = 'd')
 """
 COUNTERS: Final = """
-SELECT CASE WHEN stats_reset > clock_timestamp() - interval '1 day' THEN stats_reset END
+SELECT CASE WHEN stats_reset > clock_timestamp() - interval '1 day' THEN stats_reset END,
+    CASE WHEN pg_is_in_recovery() THEN 'a standby does not count what happens to tables: ask its primary'
+        WHEN NOT current_setting('track_counts')::bool THEN 'the server counts nothing: track_counts is off' ELSE '' END
 FROM pg_stat_database WHERE datname = current_database()
 """
 READS_STATISTICS: Final = "SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')"

@@ -42,7 +42,7 @@ class Lane:
                 await self.connection.execute(f"RESET {name}")
             for name, value in settings:
                 await self.connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
-        except psycopg.Error:
+        except BaseException:
             await self.close()  # nobody knows what it is set to
             raise
         self._settings = settings
@@ -53,7 +53,7 @@ class Lane:
     async def answers(self) -> bool:
         """Whether it is still there: it may have been ended while it was idle."""
         if not self.connection.closed:
-            if self.statements.is_listening and time.monotonic() - self._used_at < SURELY_ALIVE:
+            if self.statements.heard_nothing and time.monotonic() - self._used_at < SURELY_ALIVE:
                 return True
             with contextlib.suppress(psycopg.Error):
                 await self.connection.execute("SELECT 1")
@@ -79,15 +79,21 @@ class Lanes:
         try:
             yield lane
         finally:
-            lane.was_used()
-            self._idle.append(lane)
+            if lane.connection.closed:
+                await lane.close()
+            else:
+                lane.was_used()
+                self._idle.append(lane)
 
     async def _one_that_is_idle(self) -> Lane | None:
         while self._idle:
-            lane = self._idle.pop()
-            if await lane.answers():
-                return lane
-            await lane.close()
+            lane, answers = self._idle.pop(), False
+            try:
+                if answers := await lane.answers():
+                    return lane
+            finally:
+                if not answers:
+                    await lane.close()
         return None
 
     async def _connected(self, context: StepContext) -> tuple[Connection, Server]:

@@ -11,7 +11,7 @@ from engine.targets.base import StepResult
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import NOBODY, Blockers
-from engine.targets.postgres.running.statement import Answer
+from engine.targets.postgres.running.statement import Answer, Notice
 from engine.words import counted, listed
 
 
@@ -40,6 +40,17 @@ def outcome(
         who = f" as long as there is {held_by}" if held_by else ": somebody may still see them"
         warnings.append(f"{step.object}: {counted(kept, 'dead row')} cannot be removed{who}")
     return StepResult(status=Status.COMPLETED, effect=effect or None, warnings=tuple(warnings))
+
+
+def not_followed(step: PgStep, following: Answer, *, is_closed: bool) -> list[Notice]:
+    """A warning where what was to be run after the command of a step was not done: that one is, all the same."""
+    warned = [notice.message for notice in following.notices if notice.is_warning]
+    if following.was_stopped:
+        warned.append("it was cancelled")
+    elif following.error is not None:
+        warned.append(errors.explain(following.error, is_closed=is_closed, waited=0.0))
+    what = f"{step.object} was rewritten, but this is to be run still: {step.then}"
+    return [Notice("WARNING", f"{what} ({warned[0]})")] if warned else []
 
 
 def _failure(

@@ -78,8 +78,8 @@ class Statements:
         self._encoding = connection.info.encoding if not connection.closed else "utf-8"
         self._socket = -1
         """Of the connection, by a number of our own: at the other one psycopg listens now and then."""
-        self.is_listening = False
-        """Whether nothing was to be read there since the last command ended."""
+        self.heard_nothing = False
+        """Since a command ended; for that it is listened to. False before the first."""
         self._is_sent = False
         self._answer = Answer()
         self._results: list[PGresult] = []
@@ -105,7 +105,7 @@ class Statements:
         self._send(command)
         cancelled = False
         for stop in stops:
-            stop.tell(self._news.set)
+            stop.listen(self._news.set)
         try:
             while not self._is_over:
                 answer.was_asked_to_stop = cancelled or any(stop.is_set() for stop in stops)
@@ -123,39 +123,39 @@ class Statements:
                     self._news.clear()
         finally:
             for stop in stops:
-                stop.tell_no_more(self._news.set)
-        self._read_results()
+                stop.listen_no_more(self._news.set)
+        self._read_results(answer)
+        self._answer, self._results = Answer(), []  # what is said between commands belongs to none
         if cancelled:
             raise asyncio.CancelledError
         return answer
 
     def _send(self, command: str) -> None:
-        self._results.clear()
         self._news.clear()
         self._is_over = self._is_sent = False
         try:
+            self._listen()
             self._libpq.send_query(command.encode(self._encoding))
             self._is_sent = not self._libpq.flush()
-            self._listen()
+            if not self._is_sent:
+                self._loop.add_writer(self._socket, self._go_on)
         except psycopg.Error as error:
             self._end(error)
+        except (OSError, UnicodeError) as error:  # no more files, or a name that the server's encoding does not have
+            self._end(psycopg.OperationalError(str(error)))
 
     def _listen(self) -> None:
-        if self.is_listening and self._is_sent:
-            return
         if self._socket < 0:
             self._socket = os.dup(self._libpq.socket)
-        if not self.is_listening:
+        if not self.heard_nothing:
             self._loop.add_reader(self._socket, self._go_on)
-            self.is_listening = True
-        if not self._is_sent:
-            self._loop.add_writer(self._socket, self._go_on)
+            self.heard_nothing = True
 
     def _listen_no_more(self) -> None:
-        if self.is_listening:
+        if self.heard_nothing:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
-            self.is_listening = False
+            self.heard_nothing = False
 
     def _go_on(self) -> None:
         if self._is_over:  # this is for psycopg, or the connection is lost
@@ -176,7 +176,7 @@ class Statements:
 
     def _end(self, error: psycopg.Error | None = None) -> None:
         if error is not None:
-            self._listen_no_more()
+            self.close()
         self._answer.error = error
         self._is_over = True
         self._news.set()
@@ -188,13 +188,13 @@ class Statements:
             message, detail = redacted(message), redacted(detail)
         self._answer.notices.append(Notice(severity, message, detail))
 
-    def _read_results(self) -> None:
+    def _read_results(self, answer: Answer) -> None:
         for result in self._results:
             if result.status == ExecStatus.FATAL_ERROR:  # it says more than that the connection is lost
-                self._answer.error = error_from_result(result, self._encoding)
+                answer.error = error_from_result(result, self._encoding)
                 return
-        if self._answer.error is None:
-            self._answer.rows = [
+        if answer.error is None:
+            answer.rows = [
                 tuple(self._text(result.get_value(row, column)) for column in range(result.nfields))
                 for result in self._results
                 for row in range(result.ntuples)

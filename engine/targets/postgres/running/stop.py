@@ -21,11 +21,11 @@ class Stop:
         for tell in tuple(self._listening):
             tell()
 
-    def tell(self, listener: Callable[[], None]) -> None:
+    def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` when it is set."""
         self._listening.append(listener)
 
-    def tell_no_more(self, listener: Callable[[], None]) -> None:
+    def listen_no_more(self, listener: Callable[[], None]) -> None:
         self._listening.remove(listener)
 
 

@@ -29,15 +29,11 @@ async def plan(url: str, operation: Operation, server: ServerOptions | None = No
 async def run(
     url: str, operation: Operation, server: ServerOptions | None = None, lock_timeout: float = 1, **options: Any
 ) -> dict[str, StepResult]:
-    """Plan and execute, step by step; the results by object, and by command of an object that has had a step."""
+    """Plan and execute, step by step; the results by object."""
     async with connected(url, lock_timeout) as session:
         planned = await session.plan(operation, Options(server=server or ServerOptions(), **options))
         assert (planned.refused, planned.not_needed) == (None, None)
-        results: dict[str, StepResult] = {}
-        for step in planned.steps:
-            name = step.command if step.object in results else step.object
-            results[name] = await session.execute(step, StepContext())
-        return results
+        return {step.object: await session.execute(step, StepContext()) for step in planned.steps}
 
 
 async def first_step(session: Session, operation: Operation, *objects: str) -> PlannedStep:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.advice import Past
+from engine.advice import Level, Past
 from engine.errors import PasswordNeededError, TargetRefusedError
 from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
@@ -164,7 +164,9 @@ async def test_a_standby_is_refused_and_can_be_looked_at(own: PostgresServer) ->
             pass
     async with connected(own.url(), writing=False) as session:
         assert (await session.info()).remarks == ("it is a standby: it can only be looked at",)
-        assert {one.level for one in await session.advise(Past(now=0), budget=0.5)}
+        advice = {one.operation: one for one in await session.advise(Past(now=0), budget=0.5)}
+        assert advice[Operation.VACUUM].reason == "a standby does not count what happens to tables: ask its primary"
+        assert (advice[Operation.ANALYZE].level, advice[Operation.OPTIMIZE].level) == (Level.UNKNOWN, Level.UNKNOWN)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not can_mount(), reason="only root may mount a small file system")
@@ -235,8 +237,8 @@ async def test_a_password_comes_from_the_pass_file_and_its_lack_is_told(
         database("CREATE ROLE joe LOGIN PASSWORD 's3cret'")
         own.ask_for_a_password("joe")
         database.reconnect()
-        target = resolve(database.as_user("joe"))
         for mode, wrong in ((0o600, False), (0o644, True)):  # which libpq ignores
+            target = resolve(database.as_user("joe"))
             passwords.chmod(mode)
             monkeypatch.setenv("PGPASSFILE", str(passwords))
             if wrong:

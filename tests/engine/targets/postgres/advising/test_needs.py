@@ -65,9 +65,9 @@ def test_what_vacuum_is_needed_for(change: dict[str, Any], level: Level | None, 
         ({"has_statistics": False, "rows": -1, "pages": 0}, "r", None),
         ({"has_statistics": False, "rows": -1, "pages": 0, "modified": 3}, "r", Level.NOW),
         ({"has_statistics": False}, "p", Level.SOON),
-        ({"is_counted": False}, "r", None),
-        ({"is_counted": False, "pages": 128}, "r", Level.SOON),
-        ({"is_counted": False, "pages": 128, "modified": 2501}, "r", Level.NOW),
+        ({"is_lost": True}, "r", None),
+        ({"is_lost": True, "pages": 128}, "r", Level.SOON),
+        ({"is_lost": True, "pages": 128, "modified": 2501}, "r", Level.NOW),
     ],
 )
 def test_what_analyze_is_needed_for(change: dict[str, Any], kind: str, level: Level | None) -> None:
@@ -402,28 +402,44 @@ async def test_trap_after_a_reset_of_its_counters_nobody_says_never_analyzed(dat
 
 async def test_trap_what_the_server_has_lost_count_of_is_not_said_to_need_nothing(database: Database) -> None:
     database("CREATE TABLE item AS SELECT g, repeat('x', 100) FROM generate_series(1, 20000) AS g", "VACUUM ANALYZE")
-    database("DELETE FROM item WHERE g % 2 = 0", "SELECT pg_stat_force_next_flush()", "SELECT pg_stat_reset()")
-    database.wait_for("SELECT n_live_tup + n_dead_tup = 0 FROM pg_stat_user_tables WHERE relname = 'item'")
+    database("DELETE FROM item WHERE g % 2 = 0")
+    dead = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'item'"
+    database.wait_for(f"SELECT ({dead}) = 10000")
+    database("SELECT pg_stat_reset()")
+    database.wait_for(f"SELECT ({dead}) = 0")
     found = await advice(database.url)
     assert (found[Operation.ANALYZE].level, found[Operation.ANALYZE].objects) == (Level.SOON, ("public.item",))
     assert found[Operation.VACUUM].level is Level.UNKNOWN
     assert found[Operation.VACUUM].reason.startswith("how many rows of public.item are dead nobody knows")
+    assert not found[Operation.VACUUM].a_look_tells
     assert statuses(await run(database.url, Operation.OPTIMIZE)) == {Status.COMPLETED}
-    database.wait_for("SELECT n_dead_tup = 10000 FROM pg_stat_user_tables WHERE relname = 'item'")
+    database.wait_for(f"SELECT ({dead}) = 10000")
     found = await advice(database.url)
     assert (found[Operation.ANALYZE].level, found[Operation.VACUUM].level) == (Level.NONE, Level.SOON)
 
 
+async def test_trap_where_nothing_is_counted_nobody_advises_to_count_anew(database: Database) -> None:
+    database("CREATE TABLE item AS SELECT g, repeat('x', 100) FROM generate_series(1, 20000) AS g", "ANALYZE item")
+    inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'item'"
+    database.wait_for(f"SELECT ({inserted}) = 20000")
+    database("SELECT pg_stat_reset()")
+    database.wait_for(f"SELECT ({inserted}) = 0")
+    database(f"ALTER DATABASE {database.name} SET track_counts = off")
+    database.reconnect()
+    found = await advice(database.url)
+    for operation in (Operation.VACUUM, Operation.ANALYZE):
+        assert found[operation].level is Level.UNKNOWN
+        assert found[operation].reason == "the server counts nothing: track_counts is off"
+    assert (found[Operation.OPTIMIZE].level, found[Operation.OPTIMIZE].a_look_tells) == (Level.UNKNOWN, False)
+    assert found[Operation.OPTIMIZE].reason == "nothing is known to be needed"
+
+
 async def test_trap_after_a_rewrite_nobody_goes_on_with_the_dead_rows_from_before(database: Database) -> None:
-    database(
-        "CREATE TABLE item AS SELECT generate_series(1, 5000) AS id",
-        "SELECT pg_stat_force_next_flush()",
-        "VACUUM ANALYZE item",
-        "DELETE FROM item WHERE id % 2 = 0",
-        "SELECT pg_stat_force_next_flush()",
-    )
-    dead = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'item'"
-    assert database.value(dead) > 0
+    database("CREATE TABLE item AS SELECT generate_series(1, 5000) AS id")
+    live, dead = (f"SELECT n_{rows}_tup FROM pg_stat_user_tables WHERE relname = 'item'" for rows in ("live", "dead"))
+    database.wait_for(f"SELECT ({live}) = 5000")
+    database("VACUUM ANALYZE item", "DELETE FROM item WHERE id % 2 = 0")
+    database.wait_for(f"SELECT ({dead}) = 2500")
     assert (await advice(database.url))[Operation.VACUUM].objects == ("public.item",)
     assert statuses(await run(database.url, Operation.VACUUM_FULL)) == {Status.COMPLETED}
     database.wait_for(f"SELECT ({dead}) = 0")

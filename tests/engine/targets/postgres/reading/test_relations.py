@@ -21,13 +21,13 @@ PUBLIC = ServerOptions(schemas=("public",))
 
 
 def disk_needed(planned: OperationPlan) -> dict[str, int | None]:
-    return {step.object: step.disk_needed for step in reversed(planned.steps)}
+    return {step.object: step.disk_needed for step in planned.steps}
 
 
 async def test_trap_what_was_never_vacuumed_nor_analyzed_is_not_small(database: Database) -> None:
     database(*RESTORED)
     planned = await plan(database.url, Operation.VACUUM_FULL, PUBLIC)
-    assert [step.object for step in planned.steps] == ["public.kept", "public.small"] * 2
+    assert [step.object for step in planned.steps] == ["public.kept", "public.small"]
     # Without the index of its TOAST table, and what small files there are besides.
     assert int(disk_needed(planned)["public.kept"] or 0) > 0.95 * database.value(ALL)
     toast = database.value("SELECT reltoastrelid::regclass::text FROM pg_class WHERE relname = 'kept'")

@@ -21,8 +21,10 @@ async def test_one_that_is_locked_holds_up_no_other(database: Database, monkeypa
         steps = (await session.plan(Operation.VACUUM, Options(objects=("one", "other")))).steps
         step = next(step for step in steps if step.object == "public.one")
         with database.session("LOCK TABLE other IN ACCESS EXCLUSIVE MODE"):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(20):
                 result = await session.execute(step, StepContext())
+        # That nobody waited was set for those looks only.
+        assert await session._reader.rows("SHOW lock_timeout") == [("10min",)]  # type: ignore[attr-defined]
     assert result.status is Status.COMPLETED
     assert result.effect is not None
     assert {"size", "size_before"} <= result.effect.keys()

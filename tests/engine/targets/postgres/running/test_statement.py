@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from engine.targets.base import StepContext
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.naming import address
-from engine.targets.postgres.running.lanes import Lane
+from engine.targets.postgres.running.lanes import Lane, Lanes
 from engine.targets.postgres.running.statement import Answer, Statements
 from engine.targets.postgres.running.stop import Stop, StopsOfEvents
 from tests.postgres_databases import Database
@@ -72,9 +73,41 @@ async def test_one_that_is_ended_while_nothing_runs_is_listened_to_no_more(datab
         assert ended.rows == [("t",)]
         for _ in range(3):  # in the first round it is seen that there is something to read
             await asyncio.sleep(0)
-        assert not lane.statements.is_listening
+        assert not lane.statements.heard_nothing
         assert (failed := (await lane.statements.run("SELECT 1")).error) is not None
         assert failed.sqlstate == "57P01"
+
+
+async def test_a_step_gets_another_connection_than_one_that_was_ended_just_now(database: Database) -> None:
+    lanes = Lanes(lambda: connect(address(database.url), name="dbtend test", lock_timeout=1))
+    backends = []
+    for _ in range(2):
+        async with lanes.one(StepContext()) as lane:
+            assert (await lane.statements.run("SELECT 1")).rows == [("1",)]
+            backends.append(lane.server.backend)
+        async with lanes.one(StepContext()) as same:
+            assert same is lane
+        database(f"SELECT pg_terminate_backend({lane.server.backend}, 5000)")
+        for _ in range(3):
+            await asyncio.sleep(0)
+    await lanes.close()
+    assert backends[0] != backends[1]
+
+
+async def test_what_is_said_between_commands_belongs_to_none(database: Database) -> None:
+    async with a_lane(database) as lane:
+        answer = await lane.statements.run("SELECT 1")
+        await lane.connection.execute("DO $$ BEGIN RAISE WARNING 'by the way'; END $$")
+        assert answer.notices == []
+        assert (await lane.statements.run("SELECT 2")).notices == []
+
+
+async def test_a_name_that_the_encoding_does_not_have_is_an_error(database: Database) -> None:
+    async with a_lane(database) as lane:
+        await lane.connection.execute("SET client_encoding = 'LATIN1'")
+        lane.statements.close()
+        failed = await Statements(lane.connection).run("SELECT '☃'")
+    assert failed.error is not None
 
 
 async def test_what_one_step_sets_does_not_hold_for_the_next(database: Database) -> None:
