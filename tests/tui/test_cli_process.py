@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -115,3 +116,13 @@ def test_a_run_whose_store_is_taken_away_says_so(dbtend: CommandLine, sales: Pat
     assert "was removed while it was in use" in err
     assert "Traceback" not in err
     assert not dbtend.store.exists()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["plan", "--help"], ["--version"], ["history"]])
+def test_a_reader_that_is_gone_is_no_error(dbtend: CommandLine, words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with dbtend.start(*words, stdout=writing) as process:
+        os.close(writing)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")

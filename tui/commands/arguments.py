@@ -10,15 +10,18 @@ import argparse
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from engine.errors import UsageError
-from tui.commands import values
+from tui.commands import output, values
 from tui.commands.command_table import COMMANDS as COMMANDS
 from tui.commands.command_table import CONSOLE, TARGET_HELP
 
 
 class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: Any = None) -> None:
+        output.write(message)  # the reader may be gone
+
     def error(self, message: str) -> NoReturn:
         found = re.match(r"argument (\S+?)(?:/\S+)?: (.*)", message, re.DOTALL)
         what, why = (found[1], found[2]) if found else (self.prog, message)
@@ -44,7 +47,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         del options[at]
     parser = parser_of(name)
     if name is None and ("--help" in options or "-h" in options):
-        print(overview())
+        output.line(overview())
         raise SystemExit(0)
     args, rest = parser.parse_known_args(options)
     for word in rest:
@@ -79,7 +82,7 @@ def parser_of(name: str | None) -> argparse.ArgumentParser:
 
 class _ShowVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(f"dbtend {values.version()}")
+        output.line(f"dbtend {values.version()}")
         parser.exit()
 
 
