@@ -118,7 +118,7 @@ def test_a_run_whose_store_is_taken_away_says_so(dbtend: CommandLine, sales: Pat
     assert not dbtend.store.exists()
 
 
-@pytest.mark.parametrize("words", [["--help"], ["plan", "--help"], ["--version"], ["history"]])
+@pytest.mark.parametrize("words", [["--help"], ["plan", "--help"], ["--version"]])
 def test_a_reader_that_is_gone_is_no_error(dbtend: CommandLine, words: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
