@@ -46,7 +46,7 @@ def not_followed(step: PgStep, following: Answer, *, is_closed: bool) -> list[No
     """A warning where what was to be run after the command of a step was not done: that one is, all the same."""
     warned = [notice.message for notice in following.notices if notice.is_warning]
     if following.was_stopped:
-        warned.append("it was cancelled")
+        warned.append("it was stopped")
     elif following.error is not None:
         warned.append(errors.explain(following.error, is_closed=is_closed, waited=0.0))
     what = f"{step.object} was rewritten, but this is to be run still: {step.then}"
