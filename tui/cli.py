@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
         code = _command(args.command or "console")(args, chosen)
         return FAILED if output.lost and args.command in _ONLY_TELL and code == OK else code
     except SystemExit as done:  # --help and --version
-        return int(done.code or 0)
+        return FAILED if output.lost else int(done.code or 0)
     except KeyboardInterrupt:
         return CANCELLED
     except DbtendError as problem:

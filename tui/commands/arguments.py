@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -20,7 +21,10 @@ from tui.commands.command_table import CONSOLE, TARGET_HELP
 
 class _Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
-        output.write(message)  # the reader may be gone
+        if file is sys.stderr:
+            super()._print_message(message, file)
+        else:
+            output.write(message)  # whose reader may be gone
 
     def error(self, message: str) -> NoReturn:
         found = re.match(r"argument (\S+?)(?:/\S+)?: (.*)", message, re.DOTALL)

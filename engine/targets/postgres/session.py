@@ -36,6 +36,7 @@ from engine.targets.postgres.planning import offer, planning
 from engine.targets.postgres.planning.scope import grant, without_right
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading import horizon, locks, snapshots
+from engine.targets.postgres.reading.locks import NOBODY
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, settling
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
@@ -43,9 +44,9 @@ from engine.targets.postgres.running.lanes import Lane, Lanes
 from engine.targets.postgres.running.left import has_only_waited, left_by
 from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
-from engine.targets.postgres.running.outcome import not_followed, outcome
+from engine.targets.postgres.running.outcome import followed, outcome, to_be_run_still, was_left_out
 from engine.targets.postgres.running.progress import Progress
-from engine.targets.postgres.running.statement import Answer
+from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.stop import StopsOfEvents
 from engine.words import NOT_BEGUN
 
@@ -204,7 +205,8 @@ class PostgresSession:
         except psycopg.Error as error:
             sentence = explain(error, is_closed=True, waited=self._lock_timeout)
             failed = StepResult(status=Status.FAILED, error=sentence)
-        self._totals.add(failed)
+        if step.method is not Method.STATISTICS:
+            self._totals.add(failed)
         return failed
 
     async def _carry_out(self, step: PgStep, lane: Lane, context: StepContext) -> tuple[int | None, Watched, Answer]:
@@ -225,18 +227,25 @@ class PostgresSession:
         await lane.set(step.settings)
         self._monitor.watch(lane.server.backend, watched)
         try:
-            answer = await lane.statements.run(step.first, *stops)
+            answer = await lane.statements.run(step.first or step.command, *stops)
             if step.if_warned and answer.has_warned:
                 answer = await lane.statements.run(step.if_warned, *stops)
-            if step.then and answer.error is None:
-                following = await lane.statements.run(step.then, *stops)
-                answer.notices += not_followed(step, following, is_closed=lane.connection.closed)
+            if step.then and answer.error is None and not was_left_out(step, answer):
+                answer.notices += await self._followed(step, lane, watched, context)
         except asyncio.CancelledError:
             await self._remove_own_leftovers(step, context.report)
             raise
         finally:
             self._monitor.watch_no_more(lane.server.backend)
         return before, watched, answer
+
+    async def _followed(self, step: PgStep, lane: Lane, watched: Watched, context: StepContext) -> list[Notice]:
+        """What there is to tell of the second of two commands. It is short: who waits behind it does not end it."""
+        if context.cancel.is_set():
+            return [to_be_run_still(step, NOT_BEGUN)]
+        watched.blockers = NOBODY
+        following = await lane.statements.run(step.then, self._stops.of(context.cancel))
+        return followed(step, following, waited=self._lock_timeout, blockers=watched.blockers.words)
 
     async def _result(
         self,

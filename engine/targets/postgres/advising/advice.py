@@ -40,7 +40,7 @@ def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str], forbid
         "dead_rows": sum(table.dead for table in condition.activity),
         "oldest_xid_age": oldest,
     }
-    in_doubt = condition.counts_nothing or _in_doubt(condition, names)
+    in_doubt = condition.counts_nothing or _in_doubt(condition, needs, names)
     if in_doubt and not needs.vacuum:
         return _unknown(Operation.VACUUM, in_doubt, facts)
     reason = (
@@ -54,8 +54,8 @@ def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str], forbid
     return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names)
 
 
-def _in_doubt(condition: Condition, names: Mapping[int, str]) -> str:
-    lost = [names[table.oid] for table in condition.activity if is_in_doubt(table) and table.oid in names]
+def _in_doubt(condition: Condition, needs: Needs, names: Mapping[int, str]) -> str:
+    lost = [names[table.oid] for table in condition.activity if is_in_doubt(table) and table.oid in needs.analyze]
     return f"how many rows of {listed(lost, 3)} are dead nobody knows before ANALYZE has counted anew" if lost else ""
 
 
@@ -79,6 +79,8 @@ def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str], forbi
         return _unknown(Operation.ANALYZE, condition.counts_nothing, facts)
     nothing = f"statistics are as young as usual{_counted_since(condition)}"
     reason = _reason(needs.analyze, names, "table", forbidden) or nothing
+    if condition.counts_nothing:
+        reason += f"; {condition.counts_nothing}"
     return _advice(Operation.ANALYZE, needs.analyze, reason, facts, names)
 
 

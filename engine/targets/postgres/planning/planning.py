@@ -144,7 +144,7 @@ async def _planned(
         case Operation.REINDEX:
             return _reindex(operation, options, found, tables, reader)
         case Operation.VACUUM_FULL | Operation.CLUSTER:
-            return _rewrite(operation, found, role, version)
+            return _rewrite(operation, options, found, role, version)
         case Operation.CLEAN_LEFTOVERS:
             leftovers, not_ours = _allowed(_leftovers(found.indexes))
             steps = plans.drop_steps(leftovers)
@@ -184,16 +184,16 @@ def _reindex(
     wanted, exclusive = _rebuildable(wanted, options)
     if exclusive and not (wanted or left_out) and found.is_named and not found.tables:  # an index is all that was named
         return OperationPlan(operation=operation, refused=f"{exclusive}. {OFFLINE}")
+    nothing = f"left out, as {exclusive}. {OFFLINE}" if exclusive else ""
     if exclusive:
-        warnings.append(f"left out, as {exclusive}. {OFFLINE}")
+        warnings.append(nothing)
     if leftovers := _leftovers(found.indexes):
         names = listed([index.shown for index in leftovers])
         warnings = [*warnings, f"left out, as they are leftovers that clean-leftovers drops: {names}"]
-    nothing = ""
     if invalid:
         can = "reindex --object NAME rebuilds one, a unique one where there are no duplicates"
-        nothing = f"left out, as they are invalid: {listed(invalid)}. Drop them, or name them: {can}"
-        warnings = [*warnings, nothing]
+        warnings = [*warnings, f"left out, as they are invalid: {listed(invalid)}. Drop them, or name them: {can}"]
+        nothing = ". ".join(filter(None, [nothing, warnings[-1]]))
     return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, left_out, nothing)
 
 
@@ -206,7 +206,7 @@ def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index
     return others, f"exclusion constraints cannot be rebuilt concurrently: {listed([i.shown for i in exclusive])}"
 
 
-def _rewrite(operation: Operation, found: Scope, role: str, version: int) -> OperationPlan:
+def _rewrite(operation: Operation, options: Options, found: Scope, role: str, version: int) -> OperationPlan:
     wanted, left_out = _allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
     if operation is Operation.CLUSTER:
         without = [table for table in wanted if table.clustered_by is None]
@@ -215,7 +215,7 @@ def _rewrite(operation: Operation, found: Scope, role: str, version: int) -> Ope
             why = f"{name} has no index to go by: ALTER TABLE {name} CLUSTER ON index_name"
             return OperationPlan(operation=operation, refused=why)
         wanted = [table for table in wanted if table.clustered_by is not None]
-    steps = plans.rewrite_steps(operation, wanted, version)
+    steps = plans.rewrite_steps(operation, wanted, options, version)
     return _of(operation, steps, _rights(left_out, role, version), left_out, "no table is clustered on an index")
 
 
@@ -281,7 +281,7 @@ def _of(
     `left_out`: what the role may not maintain.
     """
     if not steps and warnings and warnings[0].startswith("left out: "):
-        return OperationPlan(operation=operation, refused=warnings[0].removeprefix("left out: "))
+        return OperationPlan(operation=operation, refused=". ".join(warnings).removeprefix("left out: "))
     if not steps:
         return OperationPlan(operation=operation, not_needed=nothing or "there is nothing that it could be done to")
     number = len(without_right(left_out))

@@ -221,7 +221,7 @@ def reindex_steps(
     return _longest_first(steps)
 
 
-def rewrite_steps(operation: Operation, tables: Iterable[Table], version: int) -> list[PgStep]:
+def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Options, version: int) -> list[PgStep]:
     """VACUUM FULL, or CLUSTER of tables that have an index to go by; each with ANALYZE.
 
     Without that the server, and our advice, go on with the dead rows that it had counted before.
@@ -231,16 +231,18 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], version: int) -
     for table in tables:
         only = _only(table, version)
         full, cluster = f"VACUUM (FULL, VERBOSE) {only}{table.sql}", f"CLUSTER {table.sql} USING"
-        rewrite = full if operation is Operation.VACUUM_FULL else f"{cluster} {quote(table.clustered_by or '')}"
-        then = f"ANALYZE {only}{table.sql}"
+        first = full if operation is Operation.VACUUM_FULL else f"{cluster} {quote(table.clustered_by or '')}"
+        then = f"ANALYZE (VERBOSE) {only}{table.sql}"
         steps.append(
             PgStep(
                 object=table.shown,
-                command=f"{rewrite}; {then}",
+                command=f"{first}; {then}",
+                first=first,
                 then=then,
+                settings=_speed(options),
                 reason="rewritten as it was asked for; after that its dead rows are counted anew",
                 lock=offer.lock,
-                after_cancel=offer.after_cancel,
+                after_cancel=f"{offer.after_cancel}; where it is rewritten already, only ANALYZE is left out",
                 disk_needed=(table.pages + table.index_pages) * PAGE,
                 conflict=table.shown,
                 weight=weight(Model.REWRITE, _table(table)),

@@ -79,12 +79,8 @@ class PgStep(PlannedStep):
     if_warned: str = ""
     """The same as a command that tells what it does: run where the server said nothing but a warning, which may mean
     that it did nothing."""
+    first: str = ""
     then: str = ""
-    """The end of `command`, run where what is before it was completed: that this fails is a warning."""
+    """Where `command` is two: the second is run once the first is completed, and that it fails is a warning only."""
     settings: tuple[tuple[str, str], ...] = ()
     """What its connection is set to for it."""
-
-    @property
-    def first(self) -> str:
-        """The command without what is to be run afterwards."""
-        return self.command.removesuffix(f"; {self.then}") if self.then else self.command

@@ -37,7 +37,7 @@ class Activity:
     """By the last look at it; -1 where nobody has looked yet."""
     pages: int
     is_lost: bool = False
-    """Whether the server has lost count of it, as in a crash or a copy."""
+    """Whether the server has lost count of it, as in a crash or a failover."""
 
 
 @frozen
@@ -238,7 +238,8 @@ UNION SELECT x.indexrelid::int8 FROM pg_index AS x WHERE x.indcollation::oid[] &
 COUNTERS: Final = """
 SELECT CASE WHEN stats_reset > clock_timestamp() - interval '1 day' THEN stats_reset END,
     CASE WHEN pg_is_in_recovery() THEN 'a standby does not count what happens to tables: ask its primary'
-        WHEN NOT current_setting('track_counts')::bool THEN 'the server counts nothing: track_counts is off' ELSE '' END
+        WHEN NOT current_setting('track_counts')::bool
+        THEN 'what happens to tables is not counted: track_counts is off here' ELSE '' END
 FROM pg_stat_database WHERE datname = current_database()
 """
 READS_STATISTICS: Final = "SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')"

@@ -53,7 +53,7 @@ class Lane:
     async def answers(self) -> bool:
         """Whether it is still there: it may have been ended while it was idle."""
         if not self.connection.closed:
-            if self.statements.heard_nothing and time.monotonic() - self._used_at < SURELY_ALIVE:
+            if self.statements.is_listening and time.monotonic() - self._used_at < SURELY_ALIVE:
                 return True
             with contextlib.suppress(psycopg.Error):
                 await self.connection.execute("SELECT 1")

@@ -33,8 +33,7 @@ def outcome(
     if step.method is Method.CHECK and answer.rows and len(answer.rows[0]) == 3:
         return _findings(step, answer)
     warnings = [notice.message for notice in answer.notices if notice.is_warning]
-    if step.method is Method.VACUUM and warnings and not any(notice.is_info for notice in answer.notices):
-        # The server says OK all the same; where it had done anything it would have told so.
+    if was_left_out(step, answer):
         return StepResult(status=Status.SKIPPED, error=warnings[0], warnings=(f"{step.object}: {warnings[0]}",))
     if kept := effect.get("rows_kept"):
         who = f" as long as there is {held_by}" if held_by else ": somebody may still see them"
@@ -42,15 +41,31 @@ def outcome(
     return StepResult(status=Status.COMPLETED, effect=effect or None, warnings=tuple(warnings))
 
 
-def not_followed(step: PgStep, following: Answer, *, is_closed: bool) -> list[Notice]:
-    """A warning where what was to be run after the command of a step was not done: that one is, all the same."""
-    warned = [notice.message for notice in following.notices if notice.is_warning]
+def was_left_out(step: PgStep, answer: Answer) -> bool:
+    """The server says OK all the same; where it had done anything it would have told so."""
+    tells = step.method is Method.VACUUM or step.command.startswith("VACUUM")
+    return tells and answer.has_warned and not any(notice.is_info for notice in answer.notices)
+
+
+def followed(step: PgStep, following: Answer, *, waited: float, blockers: str) -> list[Notice]:
+    """What there is to tell of the second of two commands: the first is done, whatever became of it."""
+    warnings = [notice for notice in following.notices if notice.is_warning]
     if following.was_stopped:
-        warned.append("it was stopped")
-    elif following.error is not None:
-        warned.append(errors.explain(following.error, is_closed=is_closed, waited=0.0))
-    what = f"{step.object} was rewritten, but this is to be run still: {step.then}"
-    return [Notice("WARNING", f"{what} ({warned[0]})")] if warned else []
+        return [to_be_run_still(step, "it was stopped")]
+    if following.error is not None:
+        if following.error.sqlstate == errors.NO_TABLE:
+            return []
+        why = errors.said(following.error)
+        if following.error.sqlstate == errors.LOCK_TIMEOUT:
+            why = f"it waited {waited:g} s for a lock held by {blockers or 'somebody else'}"
+        return [to_be_run_still(step, why)]
+    if warnings and not any(notice.is_info for notice in following.notices):
+        return [to_be_run_still(step, warnings[0].message)]
+    return warnings
+
+
+def to_be_run_still(step: PgStep, why: str) -> Notice:
+    return Notice("WARNING", f"{step.object} was rewritten, but this is to be run still: {step.then} ({why})")
 
 
 def _failure(

@@ -65,5 +65,6 @@ async def what_became_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> li
             said.append(f"nothing changed in {step.object}")
         else:
             name = "VACUUM FULL" if step.command.startswith("VACUUM") else step.command.partition(" ")[0]
-            said.append(f"{step.object} was rewritten: its {name} was completed, unless somebody else has done it")
+            was = f"{step.object} was rewritten: its {name} was completed, unless somebody else has done it"
+            said.append(f"{was}; it may still have to be analyzed")
     return said

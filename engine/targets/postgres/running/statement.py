@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -78,8 +79,8 @@ class Statements:
         self._encoding = connection.info.encoding if not connection.closed else "utf-8"
         self._socket = -1
         """Of the connection, by a number of our own: at the other one psycopg listens now and then."""
-        self.heard_nothing = False
-        """Since a command ended; for that it is listened to. False before the first."""
+        self.is_listening = False
+        """No more where something was heard between two commands; and not before the first."""
         self._is_sent = False
         self._answer = Answer()
         self._results: list[PGresult] = []
@@ -124,8 +125,8 @@ class Statements:
         finally:
             for stop in stops:
                 stop.listen_no_more(self._news.set)
-        self._read_results(answer)
-        self._answer, self._results = Answer(), []  # what is said between commands belongs to none
+        results, self._results, self._answer = self._results, [], Answer()  # between commands nothing belongs to one
+        self._read(results, answer)
         if cancelled:
             raise asyncio.CancelledError
         return answer
@@ -147,15 +148,15 @@ class Statements:
     def _listen(self) -> None:
         if self._socket < 0:
             self._socket = os.dup(self._libpq.socket)
-        if not self.heard_nothing:
+        if not self.is_listening:
             self._loop.add_reader(self._socket, self._go_on)
-            self.heard_nothing = True
+            self.is_listening = True
 
     def _listen_no_more(self) -> None:
-        if self.heard_nothing:
+        if self.is_listening:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
-            self.heard_nothing = False
+            self.is_listening = False
 
     def _go_on(self) -> None:
         if self._is_over:  # this is for psycopg, or the connection is lost
@@ -188,17 +189,17 @@ class Statements:
             message, detail = redacted(message), redacted(detail)
         self._answer.notices.append(Notice(severity, message, detail))
 
-    def _read_results(self, answer: Answer) -> None:
-        for result in self._results:
+    def _read(self, results: Sequence[PGresult], answer: Answer) -> None:
+        for result in results:
             if result.status == ExecStatus.FATAL_ERROR:  # it says more than that the connection is lost
                 answer.error = error_from_result(result, self._encoding)
                 return
         if answer.error is None:
             answer.rows = [
                 tuple(self._text(result.get_value(row, column)) for column in range(result.nfields))
-                for result in self._results
+                for result in results
                 for row in range(result.ntuples)
             ]
 
     def _text(self, value: bytes | None) -> str | None:
-        return None if value is None else value.decode(self._encoding)
+        return None if value is None else value.decode(self._encoding, "replace")

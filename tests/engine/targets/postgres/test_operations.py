@@ -259,6 +259,9 @@ async def test_an_exclusion_constraint_cannot_be_rebuilt_concurrently_and_is_tol
     assert (named.steps, named.refused) == ((), EXCLUSIVE.removeprefix("left out, as "))
     of_a_table = await plan(database.url, Operation.REINDEX, objects=("booked",))
     assert (of_a_table.refused, of_a_table.warnings) == (None, (EXCLUSIVE,))
+    database("CREATE TABLE plain (area box, EXCLUDE USING gist (area WITH &&))")  # which has no TOAST table
+    of_a_table = await plan(database.url, Operation.REINDEX, objects=("plain",))
+    assert of_a_table.not_needed == EXCLUSIVE.replace("booked_room", "plain_area")
 
 
 async def test_optimize_tells_of_an_exclusion_constraint_that_it_leaves_out(database: Database) -> None:
@@ -327,6 +330,16 @@ async def test_trap_what_inherits_is_rewritten_once(database: Database) -> None:
         assert database.value(node) != before
 
 
+async def test_a_right_that_is_lost_after_the_plan_is_no_rewrite(database: Database) -> None:
+    database("CREATE ROLE ann LOGIN", *ITEMS, "ALTER TABLE item OWNER TO ann")
+    async with connected(database.as_user("ann")) as session:
+        step = await first_step(session, Operation.VACUUM_FULL, "item")
+        database("ALTER TABLE item OWNER TO postgres")
+        result = await session.execute(step, StepContext())
+    assert result.status is Status.SKIPPED
+    assert not any("was rewritten" in warning for warning in result.warnings)
+
+
 async def test_a_rewrite_stays_one_though_what_follows_it_is_stopped(database: Database) -> None:
     if database.major < 14:
         pytest.skip("before PostgreSQL 14 there are no statistics on expressions")
@@ -336,7 +349,7 @@ async def test_a_rewrite_stays_one_though_what_follows_it_is_stopped(database: D
     before = database.value(node)
     async with connected(database.url) as session:
         step, cancel = await first_step(session, Operation.VACUUM_FULL, "slow"), asyncio.Event()
-        assert step.command == 'VACUUM (FULL, VERBOSE) "public"."slow"; ANALYZE "public"."slow"'
+        assert step.command == 'VACUUM (FULL, VERBOSE) "public"."slow"; ANALYZE (VERBOSE) "public"."slow"'
         task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
         await until(database, SLEEPS)
         cancel.set()
@@ -344,7 +357,7 @@ async def test_a_rewrite_stays_one_though_what_follows_it_is_stopped(database: D
     assert database.value(node) != before
     assert result.status is Status.COMPLETED
     assert result.warnings == (
-        'public.slow was rewritten, but this is to be run still: ANALYZE "public"."slow" (it was stopped)',
+        'public.slow was rewritten, but this is to be run still: ANALYZE (VERBOSE) "public"."slow" (it was stopped)',
     )
 
 

@@ -429,7 +429,7 @@ async def test_trap_where_nothing_is_counted_nobody_advises_to_count_anew(databa
     found = await advice(database.url)
     for operation in (Operation.VACUUM, Operation.ANALYZE):
         assert found[operation].level is Level.UNKNOWN
-        assert found[operation].reason == "the server counts nothing: track_counts is off"
+        assert found[operation].reason == "what happens to tables is not counted: track_counts is off here"
     assert (found[Operation.OPTIMIZE].level, found[Operation.OPTIMIZE].a_look_tells) == (Level.UNKNOWN, False)
     assert found[Operation.OPTIMIZE].reason == "nothing is known to be needed"
 

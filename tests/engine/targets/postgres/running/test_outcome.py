@@ -10,7 +10,7 @@ from engine.jobs import Reason, Status
 from engine.targets.base import StepResult
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import Blockers
-from engine.targets.postgres.running.outcome import outcome
+from engine.targets.postgres.running.outcome import followed, outcome, was_left_out
 from engine.targets.postgres.running.statement import Answer, Notice
 
 NO_RIGHT = Notice("WARNING", "keine Berechtigung, um »item« zu vacuumen, wird übersprungen")
@@ -18,7 +18,8 @@ STARTED = Notice("INFO", "Vacuum von »public.item«")
 
 
 def ended(answer: Answer, method: Method = Method.VACUUM, *, is_closed: bool = False, **effect: int) -> StepResult:
-    step = PgStep(object="public.item", command="VACUUM item", reason="", lock="", method=method)
+    command = "REINDEX INDEX item_pkey" if method is Method.REBUILD else "VACUUM item"
+    step = PgStep(object="public.item", command=command, reason="", lock="", method=method)
     return outcome(
         step, answer, effect, is_closed=is_closed, waited=5, blockers=Blockers("pid 4711 (psql)"), held_by="pid 5 (app)"
     )
@@ -36,6 +37,36 @@ def test_a_warning_beside_work_is_a_warning() -> None:
 
 def test_of_a_rebuild_a_warning_is_a_warning() -> None:
     assert ended(Answer(notices=[NO_RIGHT]), Method.REBUILD).status is Status.COMPLETED
+
+
+REWRITE = PgStep(
+    object="public.item", command="VACUUM (FULL, VERBOSE) item; ANALYZE item", first="VACUUM (FULL, VERBOSE) item",
+    then="ANALYZE item", reason="", lock="", method=Method.REBUILD,
+)  # fmt: skip
+STILL = "public.item was rewritten, but this is to be run still: ANALYZE item"
+
+
+def test_trap_a_rewrite_that_only_warns_is_no_success() -> None:
+    assert was_left_out(REWRITE, Answer(notices=[NO_RIGHT]))
+    result = outcome(REWRITE, Answer(notices=[NO_RIGHT]), {}, is_closed=False, waited=5)
+    assert (result.status, result.error) == (Status.SKIPPED, NO_RIGHT.message)
+
+
+@pytest.mark.parametrize(
+    ("following", "told"),
+    [
+        (Answer(notices=[STARTED]), []),
+        (Answer(notices=[STARTED, NO_RIGHT]), [NO_RIGHT.message]),
+        (Answer(notices=[NO_RIGHT]), [f"{STILL} ({NO_RIGHT.message})"]),
+        (Answer(error=errors.QueryCanceled("x"), was_asked_to_stop=True), [f"{STILL} (it was stopped)"]),
+        (Answer(error=errors.LockNotAvailable("x")), [f"{STILL} (it waited 5 s for a lock held by pid 4711 (psql))"]),
+        (Answer(error=errors.DiskFull("no space"), notices=[STARTED, NO_RIGHT]), [f"{STILL} (no space)"]),
+        (Answer(error=errors.UndefinedTable("x")), []),
+    ],
+)
+def test_a_rewrite_is_done_whatever_becomes_of_what_follows_it(following: Answer, told: list[str]) -> None:
+    found = followed(REWRITE, following, waited=5, blockers="pid 4711 (psql)")
+    assert [(notice.is_warning, notice.message) for notice in found] == [(True, message) for message in told]
 
 
 def test_rows_that_are_kept_are_told_with_the_reason() -> None:

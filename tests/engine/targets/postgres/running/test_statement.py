@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import pytest
+
 from engine.targets.base import StepContext
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.naming import address
@@ -73,12 +75,15 @@ async def test_one_that_is_ended_while_nothing_runs_is_listened_to_no_more(datab
         assert ended.rows == [("t",)]
         for _ in range(3):  # in the first round it is seen that there is something to read
             await asyncio.sleep(0)
-        assert not lane.statements.heard_nothing
+        assert not lane.statements.is_listening
         assert (failed := (await lane.statements.run("SELECT 1")).error) is not None
         assert failed.sqlstate == "57P01"
 
 
-async def test_a_step_gets_another_connection_than_one_that_was_ended_just_now(database: Database) -> None:
+async def test_a_step_gets_another_connection_than_one_that_was_ended_just_now(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.targets.postgres.running.lanes.SURELY_ALIVE", 600.0)
     lanes = Lanes(lambda: connect(address(database.url), name="dbtend test", lock_timeout=1))
     backends = []
     for _ in range(2):
