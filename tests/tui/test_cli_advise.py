@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,8 @@ def test_what_is_not_known_is_not_said_to_be_well() -> None:
     request = Request(target="/srv/a.db", operations=(Operation.VACUUM, Operation.BACKUP))
     summary, *_ = nothing_needed(request, [vacuum, backup])
     assert summary.startswith("a.db needs nothing that is known: vacuum unknown (dbtend advise --thorough")
+    summary, *_ = nothing_needed(request, [replace(vacuum, a_look_tells=False), backup])
+    assert summary == "a.db needs nothing that is known: vacuum unknown"
 
 
 def test_what_has_to_be_put_right_by_hand_is_not_passed_over() -> None:

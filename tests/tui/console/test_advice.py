@@ -207,7 +207,8 @@ def test_what_stays_unknown_is_no_look_at_everything() -> None:
         " a.db: no page is free; half filled ones were not looked at (this SQLite cannot)."
     )
     assert examined((state, None) for state in states).endswith(". And 2 more.")
-    assert examined([(replace(states[0], advice=(known,)), None)]) == "Everything was looked at."
+    for seen in (known, replace(UNSEEN, a_look_tells=False)):
+        assert examined([(replace(states[0], advice=(seen,)), None)]) == "Everything was looked at."
 
 
 async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

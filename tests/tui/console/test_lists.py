@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine import Advice, CheckLevel, EngineName, Level, Operation, OperationInfo, TargetInfo
@@ -94,6 +96,10 @@ def test_what_nobody_looked_at_is_not_said_to_be_well() -> None:
     rows = [row.text.rstrip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=100)]
     assert rows[0].split() == ["[", "]", "vacuum", "unknown"]
     assert rows[1] == "    no page is free; half filled ones were not; x looks at everything"
+    blind = [replace(advice[0], a_look_tells=False)]
+    assert operation_rows(OFFERED, blind, (), Operation.VACUUM, width=90, height=100)[1].text.rstrip() == (
+        "    no page is free; half filled ones were not"
+    )
     state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=advice)
     assert word_of(state) == ("unknown", Role.TEXT)
     assert why_nothing(state) == "nothing is known to be needed, and nothing was chosen"
