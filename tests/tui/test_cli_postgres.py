@@ -169,3 +169,11 @@ def test_a_check_that_found_damage_is_remembered_by_advice(dbtend: CommandLine, 
     assert dbtend("run", shop.url, "--op", "reindex", "--object", "item_upside").code == 0
     assert "no findings" in dbtend("run", shop.url, "--op", "check", "--schema", "public").out
     assert dbtend("advise", shop.url, "--json").json["advice"][2]["level"] == "none"
+
+
+@pytest.mark.parametrize("operation", ["checkpoint", "backup", "fts-optimize", "incremental-vacuum"])
+def test_an_operation_of_sqlite_is_a_usage_error(dbtend: CommandLine, shop: Database, operation: str) -> None:
+    for command in ("plan", "run"):
+        result = dbtend(command, shop.url, "--op", operation)
+        assert result.code == 2
+        assert "is not offered for postgresql" in result.err

@@ -72,7 +72,7 @@ class PostgresTarget:
     def needs_yes(self, operation: Operation, options: Options) -> str:
         if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:
             return offer.OFFLINE_REINDEX
-        return offer.OFFERS[operation].needs_yes
+        return offer.OFFERS[operation].needs_yes if operation in offer.OFFERS else ""
 
     def after_cancel(self, operation: Operation) -> str:
         return offer.OFFERS[operation].after_cancel

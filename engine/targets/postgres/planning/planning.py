@@ -24,7 +24,11 @@ _Relation = TypeVar("_Relation", Table, Index)
 OFFLINE: Final = "reindex --offline --object NAME can do it, and blocks writers"
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
-PARTITIONS: Final = "SELECT inhparent::int8, inhrelid::int8 FROM pg_inherits"
+# Not what inherits without being a part: that is a table of its own.
+PARTITIONS: Final = """
+SELECT h.inhparent::int8, h.inhrelid::int8 FROM pg_inherits AS h JOIN pg_class AS c ON c.oid = h.inhrelid
+WHERE c.relispartition
+"""
 FREE_CONNECTIONS: Final = """
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from engine.targets.postgres.reading.horizon import NOTHING_HELD, Horizon
-from engine.targets.postgres.reading.relations import LEFTOVER, Index, Table
+from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, Index, Table
 from engine.values import frozen
 
 
@@ -114,6 +114,9 @@ def _limit(what: str) -> str:
     return f"{threshold} + {factor} * greatest(c.reltuples, 0)"
 
 
+# What was never vacuumed nor analyzed says that it is empty.
+_REAL_PAGES: Final = MEASURED_PAGES.replace("{0}", "c")
+
 # By function: the view of all tables would count what their indexes do, too.
 # `least` leaves NULL out: before PostgreSQL 18 there is no greatest limit, and -1 means none.
 ACTIVITY: Final = f"""
@@ -127,8 +130,10 @@ SELECT c.oid::int8, coalesce(pg_stat_get_dead_tuples(c.oid), 0), least({_limit("
     CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(mxid_age(c.relminmxid), mxid_age(toast.relminmxid)) END,
     (SELECT current_setting('autovacuum_multixact_freeze_max_age')::int8),
     coalesce((opt ->> 'autovacuum_enabled')::bool, true),
-    CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 ELSE {{has_statistics}} END, c.reltuples::float8, c.relpages::int8,
-    c.relkind <> 'p' AND pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) < c.reltuples / 2
+    CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 ELSE {{has_statistics}} END, c.reltuples::float8,
+    CASE WHEN c.relpages = 0 AND c.reltuples <= 0 AND c.relkind <> 'p' THEN {_REAL_PAGES} ELSE c.relpages::int8 END,
+    c.relkind <> 'p'
+        AND pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) < greatest(c.reltuples / 2, 0.5)
         AND coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
             pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NULL
         AND (SELECT current_setting('track_counts')::bool AND NOT pg_is_in_recovery())
@@ -138,7 +143,9 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
 ) AS own (opt)
 WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
 """
-_STATISTICS: Final = "EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid = c.oid)"
+# A table may have none though it is analyzed: without columns, or where no column is to have any.
+_STATISTICS: Final = """(EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid = c.oid)
+    OR pg_stat_get_last_analyze_time(c.oid) IS NOT NULL OR pg_stat_get_last_autoanalyze_time(c.oid) IS NOT NULL)"""
 # Who may not read pg_statistic sees in pg_stats what the role may read; of the rest it is not said that it has none.
 _STATISTICS_AS_SEEN: Final = """(pg_stat_get_last_analyze_time(c.oid) IS NOT NULL
     OR pg_stat_get_last_autoanalyze_time(c.oid) IS NOT NULL OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (

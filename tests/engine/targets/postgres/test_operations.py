@@ -319,6 +319,9 @@ async def test_vacuum_full_and_cluster_rewrite(database: Database) -> None:
 
 async def test_trap_what_inherits_is_rewritten_once(database: Database) -> None:
     database("CREATE TABLE item AS SELECT generate_series(1, 10) AS id", "CREATE TABLE child () INHERITS (item)")
+    assert [step.object for step in (await plan(database.url, Operation.VACUUM_FULL, objects=("item",))).steps] == [
+        "public.item"
+    ]
     node = "SELECT relfilenode FROM pg_class WHERE relname = 'child'"
     async with connected(database.url) as session:
         planned = await session.plan(Operation.VACUUM_FULL, Options(server=ServerOptions(schemas=("public",))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from engine.targets.postgres.advising.needs import analyze_need, needs, vacuum_n
 from engine.targets.postgres.advising.survey import survey, survey_of_needs
 from engine.targets.postgres.reading import horizon
 from engine.targets.postgres.reading.condition import Activity
-from tests.engine.targets.postgres.a_session import connected, plan, run, statuses
+from tests.engine.targets.postgres.a_session import connected, plan, run, statuses, until
 from tests.engine.targets.postgres.test_cancel import leave_something_behind
 from tests.postgres_databases import Database
 
@@ -416,6 +417,44 @@ async def test_trap_what_the_server_has_lost_count_of_is_not_said_to_need_nothin
     database.wait_for(f"SELECT ({dead}) = 10000")
     found = await advice(database.url)
     assert (found[Operation.ANALYZE].level, found[Operation.VACUUM].level) == (Level.NONE, Level.SOON)
+
+
+async def test_trap_what_nobody_has_analyzed_before_the_counts_were_lost_is_found(database: Database) -> None:
+    database("CREATE TABLE item AS SELECT g, repeat('x', 100) FROM generate_series(1, 20000) AS g")
+    inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'item'"
+    database.wait_for(f"SELECT ({inserted}) = 20000")
+    database("SELECT pg_stat_reset()")
+    database.wait_for(f"SELECT ({inserted}) = 0")
+    found = await advice(database.url)
+    assert (found[Operation.ANALYZE].level, found[Operation.ANALYZE].objects) == (Level.NOW, ("public.item",))
+    assert found[Operation.VACUUM].level is Level.UNKNOWN
+
+
+async def test_trap_what_cannot_have_statistics_does_not_need_them_for_ever(database: Database) -> None:
+    database("CREATE TABLE bare ()", "INSERT INTO bare SELECT FROM generate_series(1, 1000)")
+    assert (await advice(database.url))[Operation.ANALYZE].objects == ("public.bare",)
+    assert statuses(await run(database.url, Operation.OPTIMIZE)) == {Status.COMPLETED}
+    database.wait_for("SELECT last_analyze IS NOT NULL FROM pg_stat_user_tables WHERE relname = 'bare'")
+    assert (await advice(database.url))[Operation.ANALYZE].level is Level.NONE
+
+
+async def test_trap_an_index_that_is_being_built_is_no_leftover(database: Database) -> None:
+    database.make_slow()
+
+    def rebuild() -> None:
+        with psycopg.connect(database.url, autocommit=True) as other:
+            other.execute("REINDEX INDEX CONCURRENTLY slow_number")
+
+    building = asyncio.create_task(asyncio.to_thread(rebuild))
+    await until(database, "SELECT count(*) > 0 FROM pg_index WHERE NOT indisvalid")
+    found = await advice(database.url)
+    assert (found[Operation.CLEAN_LEFTOVERS].level, found[Operation.REINDEX].level) == (Level.NONE, Level.NONE)
+    for operation in (Operation.CLEAN_LEFTOVERS, Operation.OPTIMIZE):
+        steps = (await plan(database.url, operation)).steps
+        assert not [step for step in steps if "INDEX" in step.command]
+    database.let_go()
+    await building
+    assert database.invalid_indexes() == []
 
 
 async def test_trap_where_nothing_is_counted_nobody_advises_to_count_anew(database: Database) -> None:
