@@ -46,6 +46,8 @@ def changes(before: Facts | None, after: Facts | None) -> list[Change]:
     if before is None or after is None:
         return []
     names = [name for name in {**before, **after} if name in before or name not in _TOLD]
+    if "size" in before and "size" not in after:  # it could not be looked at afterwards
+        names = [name for name in names if name in after]
     sides = ((name, _worded(name, before.get(name)), _worded(name, after.get(name))) for name in names)
     return [Change(words(name), old, new) for name, old, new in sides if old != new]
 

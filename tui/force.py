@@ -22,12 +22,19 @@ def consequences(found: ForceCancel, asked: JobId) -> str:
         said = [f"Process {found.pid}, which looks after the database now, is killed: then nobody does."]
     else:
         killed = f"Its process {found.pid} is killed"
-        said = [f"{killed}: what it has not finished is undone, and the database is checked for damage."]
+        said = [f"{killed}: {looked_after(found.target)}."]
     if found.others:
         said.append(killed_with_it(found))
     if asked.ordinal is None:
         said.append(f"What else #{asked} asks for does not start.")
     return " ".join(said)
+
+
+def looked_after(target: str) -> str:
+    """What is seen to after a process died."""
+    if target.startswith("postgresql:"):
+        return "what still runs for it on the server is ended, and what it left is dropped"
+    return "what it has not finished is undone, and the database is checked for damage"
 
 
 def killed_with_it(found: ForceCancel) -> str:

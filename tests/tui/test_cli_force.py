@@ -199,6 +199,9 @@ def test_what_it_comes_to_is_said_in_words() -> None:
     assert consequences(found, JobId(42, 1)) == (
         "Its process 4711 is killed: what it has not finished is undone, and the database is checked for damage."
     )
+    assert consequences(replace(found, target="postgresql://ann@db1/shop"), JobId(42, 1)) == (
+        "Its process 4711 is killed: what still runs for it on the server is ended, and what it left is dropped."
+    )
     assert consequences(replace(found, recovering=True), JobId(42, 1)) == (
         "Process 4711, which looks after the database now, is killed: then nobody does."
     )

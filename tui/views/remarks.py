@@ -7,7 +7,7 @@ from engine.jobs import FINISHING, WAITING, never_began, reason_in_words
 from engine.words import NOT_BEGUN
 from tui.after_a_cancel import cannot_stop, will_complete
 from tui.effects import found_damage, is_cut_short, remedy
-from tui.force import was_ended_by_force
+from tui.force import looked_after, was_ended_by_force
 from tui.keymap import key_of, with_keys
 from tui.text import path_of
 from tui.views.line import Line, Role, wrapped
@@ -102,7 +102,8 @@ def _cancelling(parent: ParentJob, child: ChildJob) -> str:
     if child.recovering and child.status is Status.PENDING:
         return f"{lost} The next worker looks after the database; press {key_of('cancel')} again not to wait for that."
     if child.recovering:
-        return f"{lost} What it left unfinished is undone, and the database is checked for damage."
+        after = looked_after(parent.target)
+        return f"{lost} {after[0].upper()}{after[1:]}."
     by_force = with_keys("Press {cancel} again to end it by force.")
     if cannot_stop(child):
         return f"Cancelling ({FINISHING}): it {will_complete(child)}. {by_force}"
