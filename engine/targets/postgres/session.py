@@ -205,9 +205,12 @@ class PostgresSession:
         except psycopg.Error as error:
             sentence = explain(error, is_closed=True, waited=self._lock_timeout)
             failed = StepResult(status=Status.FAILED, error=sentence)
-        if step.method is not Method.STATISTICS:
-            self._totals.add(failed)
+        self._count(step, failed)
         return failed
+
+    def _count(self, step: PgStep, result: StepResult) -> None:
+        if step.method is not Method.STATISTICS:
+            self._totals.add(result)
 
     async def _carry_out(self, step: PgStep, lane: Lane, context: StepContext) -> tuple[int | None, Watched, Answer]:
         """What its object took before, and how its command went."""
@@ -274,8 +277,8 @@ class PostgresSession:
         if step.method is Method.CHECK and result.status in {Status.COMPLETED, Status.FAILED}:
             is_index = "bt_index_check" in step.command
             self._totals.add_check(step.object, result, self._check_level, is_index=is_index)
-        if step.method is not Method.STATISTICS and not result.again:
-            self._totals.add(result)
+        if not result.again:
+            self._count(step, result)
         if result.status is not Status.COMPLETED:
             removals, told = await self._remove_own_leftovers(step, context.report)
             result = replace(result, warnings=(*result.warnings, *told))

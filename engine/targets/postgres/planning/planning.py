@@ -21,7 +21,6 @@ from engine.words import listed
 
 _Relation = TypeVar("_Relation", Table, Index)
 
-OFFLINE: Final = "reindex --offline --object NAME can do it, and blocks writers"
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
 # Not what inherits without being a part: that is a table of its own.
@@ -112,10 +111,9 @@ async def plan_needed(reader: Reader, options: Options, needed: Needed) -> Opera
         *plans.reindex_steps(of_indexes, {table.oid: table for table in tables}, options, reindex),
     ]
     left_out: list[Table | Index] = [*tables_left_out, *indexes_left_out]
-    said = [f"left out, as {exclusive}. {OFFLINE}"] if exclusive else []
-    nothing = said[0] if said else "nothing is needed"
+    said = [f"left out, as {exclusive}"] if exclusive else []
     warnings = [*_rights(left_out, role, version), *said]
-    planned = _of(Operation.OPTIMIZE, steps, warnings, left_out, nothing)
+    planned = _of(Operation.OPTIMIZE, steps, warnings, left_out, said[0] if said else "nothing is needed")
     return await _in_parallel(reader, planned, options) if planned.steps else planned
 
 
@@ -187,27 +185,27 @@ def _reindex(
     warnings = _rights(left_out, role, version)
     wanted, exclusive = _rebuildable(wanted, options)
     if exclusive and not (wanted or left_out) and found.is_named and not found.tables:  # an index is all that was named
-        return OperationPlan(operation=operation, refused=f"{exclusive}. {OFFLINE}")
-    nothing = f"left out, as {exclusive}. {OFFLINE}" if exclusive else ""
-    if exclusive:
-        warnings.append(nothing)
+        return OperationPlan(operation=operation, refused=exclusive)
+    nothing = [f"left out, as {exclusive}"] if exclusive else []
+    warnings += nothing
     if leftovers := _leftovers(found.indexes):
         names = listed([index.shown for index in leftovers])
         warnings = [*warnings, f"left out, as they are leftovers that clean-leftovers drops: {names}"]
     if invalid:
         can = "reindex --object NAME rebuilds one, a unique one where there are no duplicates"
-        warnings = [*warnings, f"left out, as they are invalid: {listed(invalid)}. Drop them, or name them: {can}"]
-        nothing = ". ".join(filter(None, [nothing, warnings[-1]]))
-    return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, left_out, nothing)
+        nothing.append(f"left out, as they are invalid: {listed(invalid)}. Drop them, or name them: {can}")
+        warnings.append(nothing[-1])
+    return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, left_out, ". ".join(nothing))
 
 
 def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:
-    """Those that can be rebuilt as it is asked for; and why the others cannot, if there are any."""
+    """Those that can be rebuilt as it is asked for; and why the others cannot, and what can, if there are any."""
     exclusive = [] if options.server.offline else [index for index in indexes if index.is_exclusion]
     if not exclusive:
         return list(indexes), ""
     others = [index for index in indexes if not index.is_exclusion]
-    return others, f"exclusion constraints cannot be rebuilt concurrently: {listed([i.shown for i in exclusive])}"
+    why = f"exclusion constraints cannot be rebuilt concurrently: {listed([index.shown for index in exclusive])}"
+    return others, f"{why}. reindex --offline --object NAME can do it, and blocks writers"
 
 
 def _rewrite(operation: Operation, options: Options, found: Scope, role: str, version: int) -> OperationPlan:

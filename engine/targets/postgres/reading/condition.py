@@ -144,11 +144,11 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
 WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
 """
 # A table may have none though it is analyzed: without columns, or where no column is to have any.
-_STATISTICS: Final = """(EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid = c.oid)
-    OR pg_stat_get_last_analyze_time(c.oid) IS NOT NULL OR pg_stat_get_last_autoanalyze_time(c.oid) IS NOT NULL)"""
+_ANALYZED: Final = """pg_stat_get_last_analyze_time(c.oid) IS NOT NULL
+    OR pg_stat_get_last_autoanalyze_time(c.oid) IS NOT NULL"""
+_STATISTICS: Final = f"(EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid = c.oid) OR {_ANALYZED})"
 # Who may not read pg_statistic sees in pg_stats what the role may read; of the rest it is not said that it has none.
-_STATISTICS_AS_SEEN: Final = """(pg_stat_get_last_analyze_time(c.oid) IS NOT NULL
-    OR pg_stat_get_last_autoanalyze_time(c.oid) IS NOT NULL OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
+_STATISTICS_AS_SEEN: Final = f"""({_ANALYZED} OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
         SELECT FROM pg_stats AS st
         WHERE st.schemaname = c.relnamespace::regnamespace::name AND st.tablename = c.relname))"""
 

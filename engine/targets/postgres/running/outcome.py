@@ -42,14 +42,12 @@ def outcome(
 
 
 def was_left_out(step: PgStep, answer: Answer) -> bool:
-    """The server says OK all the same; where it had done anything it would have told so."""
-    tells = step.method is Method.VACUUM or step.command.startswith("VACUUM")
-    return tells and answer.has_warned and not any(notice.is_info for notice in answer.notices)
+    """The server says OK all the same."""
+    return answer.has_only_warned and (step.method is Method.VACUUM or step.command.startswith("VACUUM"))
 
 
 def followed(step: PgStep, following: Answer, *, waited: float, blockers: str) -> list[Notice]:
     """What there is to tell of the second of two commands: the first is done, whatever became of it."""
-    warnings = [notice for notice in following.notices if notice.is_warning]
     if following.was_stopped:
         return [to_be_run_still(step, "it was stopped")]
     if following.error is not None:
@@ -59,9 +57,8 @@ def followed(step: PgStep, following: Answer, *, waited: float, blockers: str) -
         if following.error.sqlstate == errors.LOCK_TIMEOUT:
             why = f"it waited {waited:g} s for a lock held by {blockers or 'somebody else'}"
         return [to_be_run_still(step, why)]
-    if warnings and not any(notice.is_info for notice in following.notices):
-        return [to_be_run_still(step, warnings[0].message)]
-    return warnings
+    warnings = [notice for notice in following.notices if notice.is_warning]
+    return [to_be_run_still(step, warnings[0].message)] if following.has_only_warned else warnings
 
 
 def to_be_run_still(step: PgStep, why: str) -> Notice:

@@ -60,6 +60,11 @@ class Answer:
         return self.error is None and any(notice.is_warning for notice in self.notices)
 
     @property
+    def has_only_warned(self) -> bool:
+        """Of a command that tells what it does: it says OK, and has done nothing."""
+        return self.has_warned and not any(notice.is_info for notice in self.notices)
+
+    @property
     def was_stopped(self) -> bool:
         """Whether it ended because we wanted it to: it may have ended before the request came."""
         return self.was_asked_to_stop and self.error is not None and self.error.sqlstate == CANCELLED

@@ -401,30 +401,32 @@ async def test_trap_after_a_reset_of_its_counters_nobody_says_never_analyzed(dat
     assert f"as far as the server has counted since {today}" in found[Operation.ANALYZE].reason
 
 
+def lose_count(database: Database, counted: str, number: int) -> None:
+    """Of a table `item`, once the server has counted so many; `counted`: a column of pg_stat_user_tables."""
+    query = f"SELECT {counted} FROM pg_stat_user_tables WHERE relname = 'item'"
+    database.wait_for(f"SELECT ({query}) = {number}")
+    database("SELECT pg_stat_reset()")
+    database.wait_for(f"SELECT ({query}) = 0")
+
+
 async def test_trap_what_the_server_has_lost_count_of_is_not_said_to_need_nothing(database: Database) -> None:
     database("CREATE TABLE item AS SELECT g, repeat('x', 100) FROM generate_series(1, 20000) AS g", "VACUUM ANALYZE")
     database("DELETE FROM item WHERE g % 2 = 0")
-    dead = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'item'"
-    database.wait_for(f"SELECT ({dead}) = 10000")
-    database("SELECT pg_stat_reset()")
-    database.wait_for(f"SELECT ({dead}) = 0")
+    lose_count(database, "n_dead_tup", 10_000)
     found = await advice(database.url)
     assert (found[Operation.ANALYZE].level, found[Operation.ANALYZE].objects) == (Level.SOON, ("public.item",))
     assert found[Operation.VACUUM].level is Level.UNKNOWN
     assert found[Operation.VACUUM].reason.startswith("how many rows of public.item are dead nobody knows")
     assert not found[Operation.VACUUM].a_look_tells
     assert statuses(await run(database.url, Operation.OPTIMIZE)) == {Status.COMPLETED}
-    database.wait_for(f"SELECT ({dead}) = 10000")
+    database.wait_for("SELECT n_dead_tup = 10000 FROM pg_stat_user_tables WHERE relname = 'item'")
     found = await advice(database.url)
     assert (found[Operation.ANALYZE].level, found[Operation.VACUUM].level) == (Level.NONE, Level.SOON)
 
 
 async def test_trap_what_nobody_has_analyzed_before_the_counts_were_lost_is_found(database: Database) -> None:
     database("CREATE TABLE item AS SELECT g, repeat('x', 100) FROM generate_series(1, 20000) AS g")
-    inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'item'"
-    database.wait_for(f"SELECT ({inserted}) = 20000")
-    database("SELECT pg_stat_reset()")
-    database.wait_for(f"SELECT ({inserted}) = 0")
+    lose_count(database, "n_tup_ins", 20_000)
     found = await advice(database.url)
     assert (found[Operation.ANALYZE].level, found[Operation.ANALYZE].objects) == (Level.NOW, ("public.item",))
     assert found[Operation.VACUUM].level is Level.UNKNOWN
@@ -459,10 +461,7 @@ async def test_trap_an_index_that_is_being_built_is_no_leftover(database: Databa
 
 async def test_trap_where_nothing_is_counted_nobody_advises_to_count_anew(database: Database) -> None:
     database("CREATE TABLE item AS SELECT g, repeat('x', 100) FROM generate_series(1, 20000) AS g", "ANALYZE item")
-    inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'item'"
-    database.wait_for(f"SELECT ({inserted}) = 20000")
-    database("SELECT pg_stat_reset()")
-    database.wait_for(f"SELECT ({inserted}) = 0")
+    lose_count(database, "n_tup_ins", 20_000)
     database(f"ALTER DATABASE {database.name} SET track_counts = off")
     database.reconnect()
     found = await advice(database.url)
