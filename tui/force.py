@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine import Attempt, ChildJob, JobId, Reason
-from engine.targets import names_server
-from tui.text import target_name
+from tui.text import is_on_a_server, target_name
 
 if TYPE_CHECKING:
     from engine import ForceCancel
@@ -33,7 +32,7 @@ def consequences(found: ForceCancel, asked: JobId) -> str:
 
 def looked_after(target: str) -> str:
     """What is seen to after a process died."""
-    if names_server(target):
+    if is_on_a_server(target):
         return "what still runs for it on the server is ended, and what it left is dropped"
     return "what it has not finished is undone, and the database is checked for damage"
 

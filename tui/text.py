@@ -120,9 +120,14 @@ def padded(text: str, width: int) -> str:
     return text + " " * (width - cells(text))
 
 
+def is_on_a_server(url: str) -> bool:
+    """Whether a canonical URL means a database on a server rather than a file."""
+    return url.startswith(("postgresql://", "postgres://"))
+
+
 def target_name(url: str) -> str:
     """What a target is called in a line: the file's name, harmless to a terminal."""
-    if url.startswith(("postgresql://", "postgres://")):
+    if is_on_a_server(url):
         return _server_database_name(url)
     name = url.rstrip("/").rpartition("/")[2]
     return plain((unquote(name) if "://" in url else name) or url)
