@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from engine.retention import Retention
     from engine.targets.base import OperationPlan, Plan, PlannedStep, Verdict
     from engine.targets.info import OperationInfo, TargetInfo
+    from engine.targets.lock_impact import Lock, LockImpact, LockScope
     from engine.trend import PastRun, Trend
     from engine.watching import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
 
@@ -57,6 +58,9 @@ __all__ = [
     "JobId",
     "Lagged",
     "Level",
+    "Lock",
+    "LockImpact",
+    "LockScope",
     "LogLine",
     "OnDuplicate",
     "OnFailure",
@@ -99,6 +103,9 @@ _HOMES: Final = {
     "Verdict": "engine.targets.base",
     "OperationInfo": "engine.targets.info",
     "TargetInfo": "engine.targets.info",
+    "Lock": "engine.targets.lock_impact",
+    "LockImpact": "engine.targets.lock_impact",
+    "LockScope": "engine.targets.lock_impact",
     "PastRun": "engine.trend",
     "Trend": "engine.trend",
     "Change": "engine.watching",

@@ -29,6 +29,7 @@ from engine import (
 from engine.errors import DbtendError
 from engine.jobs import NO_SERVER_OPTIONS
 from tui.effects import findings
+from tui.lock_words import lock_in_words
 from tui.planned import estimate
 from tui.text import rfc3339
 
@@ -214,7 +215,9 @@ def _planned_step(step: PlannedStep) -> Json:
         "object": step.object,
         "command": step.command,
         "reason": step.reason,
-        "lock": step.lock,
+        "lock": lock_in_words(step.lock),
+        "lock_impact": step.lock.impact.value,
+        "lock_momentary": step.lock.momentary.value,
         "after_cancel": step.after_cancel or None,
         "disk_needed": step.disk_needed,
         "disk_free": step.disk_free,

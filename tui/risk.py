@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from engine.words import listed
+from tui.lock_words import kept_out
 
 if TYPE_CHECKING:
-    from engine import Operation, Plan
+    from engine import Lock, Operation, Plan
 
 _PRODUCTION: Final = re.compile(r"\b(prod|production|live)\b", re.IGNORECASE)
-_BLOCKS_EVERYONE: Final = "blocks everyone"
 
 
 def is_production(label: str | None) -> bool:
@@ -20,13 +20,11 @@ def is_production(label: str | None) -> bool:
     return label is not None and _PRODUCTION.search(label) is not None
 
 
-def risks(plan: Plan, label: str | None) -> list[str]:
+def risks(plan: Plan, name: str, label: str | None) -> list[str]:
     """Why somebody should stop and think before this plan runs: a sentence each; none where a key is enough."""
-    said: list[str] = []
-    locks = {o.operation: " ".join(step.lock for step in o.steps) for o in plan.operations}
-    if blocking := blocks_everyone(locks, label):
-        said.append(blocking)
-    return said + needed_yes((o.operation, o.needs_yes) for o in plan.operations if o.needs_yes)
+    blocking = production_risk(name, label, {one.operation: one.lock for one in plan.operations})
+    needed = needed_yes((one.operation, one.needs_yes) for one in plan.operations if one.needs_yes)
+    return [*([blocking] if blocking else []), *needed]
 
 
 def needed_yes(needs: Iterable[tuple[Operation, str]]) -> list[str]:
@@ -34,15 +32,27 @@ def needed_yes(needs: Iterable[tuple[Operation, str]]) -> list[str]:
     return [f"{operation.value} {what}." for operation, what in needs]
 
 
-def blocks_everyone(locks: Mapping[Operation, str], label: str | None) -> str:
-    """`PROD: vacuum blocks everyone meanwhile.`; empty where nothing does, or it is no production.
+def production_risk(name: str, label: str | None, locks: Mapping[Operation, Lock]) -> str:
+    """`sales is labelled PROD. While it runs, vacuum blocks everyone.`; "" where no writer waits for longer than a
+    moment, or it is no production.
 
-    `locks`: of operations, whom they block, in words.
+    `locks`: what the operations lock.
     """
-    blocking = [operation.value for operation, lock in locks.items() if _BLOCKS_EVERYONE in lock]
-    if not blocking or not is_production(label):
+    blocked = who_is_blocked(locks)
+    return f"{name} is labelled {label}. {blocked}." if blocked and is_production(label) else ""
+
+
+def who_is_blocked(locks: Mapping[Operation, Lock]) -> str:
+    """`While they run, vacuum blocks everyone; analyze, reindex block writers`; "" where no writer has to wait."""
+    by_words: dict[str, list[str]] = {}
+    for operation, lock in locks.items():
+        if lock.impact.blocks_writers:
+            by_words.setdefault(kept_out(lock), []).append(operation.value)
+    if not by_words:
         return ""
-    return f"{label}: {listed(blocking)} {'blocks' if len(blocking) == 1 else 'block'} everyone meanwhile."
+    several = sum(map(len, by_words.values())) > 1
+    said = (f"{listed(names)} {'blocks' if len(names) == 1 else 'block'} {who}" for who, names in by_words.items())
+    return f"While {'they run' if several else 'it runs'}, {'; '.join(said)}"
 
 
 def word_to_type(names: Iterable[str], label: str | None) -> str:

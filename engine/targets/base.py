@@ -17,6 +17,7 @@ from typing import Protocol
 from engine.advice import Advice, Past
 from engine.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step
 from engine.targets.info import TargetInfo
+from engine.targets.lock_impact import Lock, strongest
 from engine.values import frozen
 
 
@@ -35,7 +36,7 @@ class PlannedStep:
     object: str
     command: str
     reason: str
-    lock: str
+    lock: Lock
     after_cancel: str = ""
     """What a cancel while it runs leaves behind."""
     disk_needed: int | None = None
@@ -144,6 +145,11 @@ class OperationPlan:
     """Whether somebody holds a lock that it would have to wait for; a warning says who."""
     left_out: int = 0
     """How many tables or indexes of what was asked for are not done for lack of a right; a warning says which."""
+
+    @property
+    def lock(self) -> Lock:
+        """The strongest of those that its steps take."""
+        return strongest(step.lock for step in self.steps)
 
     @property
     def verdict(self) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.jobs import EngineName, Facts, Operation
+from engine.targets.lock_impact import Lock
 from engine.values import frozen
 
 
@@ -12,7 +13,7 @@ class OperationInfo:
 
     operation: Operation
     summary: str
-    lock: str
+    lock: Lock
     """Whom it blocks while it runs, for the database as it is now."""
 
 

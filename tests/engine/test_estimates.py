@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engine.estimates import EARLIER_RUNS, seconds_expected, with_estimates, with_past
 from engine.jobs import CheckLevel, ChildJob, EngineName, Operation, Options, ParentJob, Request, ServerOptions, Status
 from engine.targets.base import OperationPlan, Plan, PlannedStep
+from engine.targets.lock_impact import NO_LOCK
 
 MB = 1_000_000
 
@@ -86,7 +87,7 @@ def test_only_runs_of_the_same_extent_are_compared() -> None:
 
 def plan(*estimates: float | None, parallel: int = 1) -> Plan:
     steps = tuple(
-        PlannedStep(object=f"i{n}", command=f"REINDEX i{n}", reason="", lock="", estimate=estimate)
+        PlannedStep(object=f"i{n}", command=f"REINDEX i{n}", reason="", lock=NO_LOCK, estimate=estimate)
         for n, estimate in enumerate(estimates)
     )
     operation = OperationPlan(operation=Operation.REINDEX, steps=steps, parallel=parallel)

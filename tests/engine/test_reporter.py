@@ -34,6 +34,7 @@ from engine.jobs import (
 from engine.reporter import Reporter
 from engine.store import connections, transactions
 from engine.targets.base import PlannedStep, StepProgress, StepResult
+from engine.targets.lock_impact import NO_LOCK
 from tests.building import COMPLETED, new_job, ticking_clock
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from engine.store.sqlite import SqliteStore
 
-STEP = PlannedStep(object="main", command="VACUUM", reason="", lock="")
+STEP = PlannedStep(object="main", command="VACUUM", reason="", lock=NO_LOCK)
 CLAIM = Claim(job=JobId(1, 1), type="", attempt=1, owner="me", target="", operation=Operation.VACUUM, options=Options())
 DONE = StepResult(status=Status.COMPLETED)
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from engine.targets.base import PlannedStep
+from engine.targets.lock_impact import NO_LOCK
 from engine.turns import Turns
 
 
 def step(conflict: str = "", *, last: bool = False, frees: bool = False) -> PlannedStep:
     return PlannedStep(
-        object="o", command="c", reason="", lock="", conflict=conflict, completes_previous=last, frees_when_over=frees
+        object="o",
+        command="c",
+        reason="",
+        lock=NO_LOCK,
+        conflict=conflict,
+        completes_previous=last,
+        frees_when_over=frees,
     )
 
 

@@ -16,6 +16,7 @@ from engine.jobs import WAITING, JobId, JobType, Operation, Options, Status, Ste
 from engine.reporter import Reporter
 from engine.targets import resolve
 from engine.targets.base import PlannedStep, StepProgress, StepResult
+from engine.targets.lock_impact import NO_LOCK
 from engine.waits import Waits, as_facts
 from engine.worker import DatabaseMaintenanceWorker
 from tests.sqlite_files import make_database
@@ -129,7 +130,7 @@ def waited_for_5_seconds() -> tuple[Reporter, Clock]:
     """One that was told of a step which has only waited so far."""
     clock = Clock()
     reporter = Reporter(CLAIM, forget, clock)
-    reporter.begin([PlannedStep(object="o", command="c", reason="", lock="")])
+    reporter.begin([PlannedStep(object="o", command="c", reason="", lock=NO_LOCK)])
     reporter.begin_step(1)
     reporter.tell(1, StepProgress(phase=WAITING))
     clock.now = 5 * SECOND

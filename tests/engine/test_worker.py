@@ -30,6 +30,7 @@ from engine.jobs import (
 from engine.reporter import Reporter
 from engine.targets import resolve
 from engine.targets.base import PlannedStep, StepContext, StepResult
+from engine.targets.lock_impact import NO_LOCK
 from engine.targets.sqlite.session import SqliteSession
 from engine.worker import (
     DatabaseMaintenanceWorker,
@@ -374,7 +375,7 @@ async def test_beside_a_step_that_failed_what_was_found_is_told(
 def test_of_what_failed_tables_and_indexes_are_named_and_not_the_whole_database(
     objects: tuple[str, str], words: str
 ) -> None:
-    steps = [PlannedStep(object=name, command="ANALYZE", reason="", lock="") for name in objects]
+    steps = [PlannedStep(object=name, command="ANALYZE", reason="", lock=NO_LOCK) for name in objects]
     failed = StepResult(status=Status.FAILED, error="database is locked")
     assert failure_list([(step, failed) for step in steps], 3) == words
 
@@ -417,7 +418,7 @@ async def test_what_is_not_needed_is_skipped_and_says_why(tmp_path: Path, operat
     assert report.steps == ()
 
 
-VACUUM_STEP = PlannedStep(object="orders", command="VACUUM orders", reason="", lock="")
+VACUUM_STEP = PlannedStep(object="orders", command="VACUUM orders", reason="", lock=NO_LOCK)
 
 
 async def test_what_preflight_refuses_is_refused_and_not_begun(tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from engine import EngineName, Operation, OperationPlan, Plan, PlannedStep
+from engine import EngineName, Lock, LockImpact, Operation, OperationPlan, Plan, PlannedStep
 
 VACUUM = PlannedStep(
     object="main",
     command="VACUUM",
     reason="31% free",
-    lock="blocks everyone",
+    lock=Lock(LockImpact.EVERYONE),
     after_cancel="the file stays as it was",
     disk_needed=2_000_000,
     estimate=3,
@@ -35,7 +35,7 @@ def reindex(indexes: int, **more: object) -> OperationPlan:
             object=f"i{number}",
             command=f'REINDEX main."i{number}"',
             reason="index of table item",
-            lock="blocks writers",
+            lock=Lock(LockImpact.WRITERS),
             after_cancel="the index stays as it was",
             disk_needed=number * 1_000_000,
             estimate=float(number),

@@ -227,6 +227,8 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
                 "command": "VACUUM",
                 "reason": "31% free",
                 "lock": "blocks everyone",
+                "lock_impact": "everyone",
+                "lock_momentary": "none",
                 "after_cancel": "the file stays as it was",
                 "disk_needed": 2_000_000,
                 "disk_free": None,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine import Operation, OperationPlan
+from engine import Lock, LockImpact, Operation, OperationPlan
 from tests.tui.plans import NOT_NEEDED, REFUSED, VACUUM, plan, reindex, vacuum
 from tui import planned
 from tui.commands.plan_report import plan_lines
@@ -117,7 +117,7 @@ def test_what_is_the_same_for_forty_indexes_is_said_once() -> None:
 
 def test_a_sentence_that_changes_is_said_again() -> None:
     first, second = reindex(2).steps
-    steps = (first, replace(second, lock="blocks everyone"))
+    steps = (first, replace(second, lock=Lock(LockImpact.EVERYONE)))
     lines = plan_lines(plan(OperationPlan(operation=Operation.REINDEX, steps=steps)))
     assert [line.split(maxsplit=1)[0] for line in lines[5:]] == [
         "REINDEX", "why", "lock", "cancel", "needs", "REINDEX", "lock", "needs",

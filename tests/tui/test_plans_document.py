@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine import EngineName, OperationPlan, Plan, PlannedStep, Request
 from engine.errors import TargetUnavailableError
 from engine.jobs import Operation
+from engine.targets.lock_impact import NO_LOCK
 from tui.target_names import TargetName
 from tui.views.line import Role
 from tui.views.plans_document import Looked, Wanted, disk_needed, plans_document
@@ -15,7 +16,7 @@ REQUEST = Request(target="a", operations=(Operation.VACUUM,))
 def operation(
     *, needs: int | None = None, estimate: float | None = 2.0, warnings: tuple[str, ...] = ()
 ) -> OperationPlan:
-    step = PlannedStep(object="main", command="VACUUM", reason="", lock="", disk_needed=needs, estimate=estimate)
+    step = PlannedStep(object="main", command="VACUUM", reason="", lock=NO_LOCK, disk_needed=needs, estimate=estimate)
     return OperationPlan(operation=Operation.VACUUM, steps=(step,), warnings=warnings)
 
 

@@ -1,12 +1,18 @@
+"""What makes somebody type the name of a target before something runs: values, never a phrase of a sentence."""
+
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
 
-from engine import EngineName, Operation, OperationPlan, Plan
+from engine import EngineName, Lock, LockImpact, LockScope, Operation, OperationPlan, Plan
+from engine.targets.lock_impact import NO_LOCK, strongest
 from tests.tui.plans import VACUUM
-from tui.risk import blocks_everyone, is_production, risks, word_to_type
+from tui.lock_words import lock_in_words
+from tui.risk import is_production, production_risk, risks, word_to_type
+
+BRIEFLY = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
 
 
 @pytest.mark.parametrize("label", ["PROD", "prod", "Production EU", "live", "the-live-one"])
@@ -19,21 +25,66 @@ def test_labels_that_do_not(label: str | None) -> None:
     assert not is_production(label)
 
 
-def plan(lock: str) -> Plan:
-    operation = OperationPlan(operation=Operation.VACUUM, steps=(replace(VACUUM, lock=lock),))
+def plan(*locks: Lock, needs_yes: str = "") -> Plan:
+    steps = tuple(replace(VACUUM, lock=lock, estimate=0.001) for lock in locks)
+    operation = OperationPlan(operation=Operation.VACUUM, steps=steps, needs_yes=needs_yes)
     return Plan(target="sqlite:///sales.db", engine=EngineName.SQLITE, before={}, operations=(operation,))
 
 
-def test_what_blocks_everyone_in_production_is_a_risk() -> None:
-    assert risks(plan("blocks everyone"), "PROD") == ["PROD: vacuum blocks everyone meanwhile."]
-    assert risks(plan("blocks everyone"), "dev") == []
-    assert risks(plan("blocks writers"), "PROD") == []
+@pytest.mark.parametrize("impact", LockImpact)
+def test_what_blocks_writers_in_production_is_a_risk_and_nothing_less(impact: LockImpact) -> None:
+    lets_write = impact in {LockImpact.NONE, LockImpact.MAINTENANCE}
+    assert impact.blocks_writers is not lets_write
+    for scope in LockScope:
+        lock = Lock(impact, scope)
+        assert bool(risks(plan(lock), "sales", "PROD")) is not lets_write
+        assert bool(risks(plan(NO_LOCK, lock), "sales", "PROD")) is not lets_write
+        assert risks(plan(lock), "sales", "dev") == risks(plan(lock), "sales", None) == []
 
 
-def test_what_was_looked_at_says_whom_operations_block() -> None:
-    locks = {Operation.VACUUM: "blocks everyone", Operation.REINDEX: "blocks everyone", Operation.CHECK: "nobody"}
-    assert blocks_everyone(locks, "PROD") == "PROD: vacuum, reindex block everyone meanwhile."
-    assert blocks_everyone(locks, "dev") == blocks_everyone({Operation.CHECK: "nobody"}, "PROD") == ""
+def test_what_blocks_for_a_moment_only_is_no_risk() -> None:
+    assert risks(plan(BRIEFLY), "sales", "PROD") == []
+    assert risks(plan(Lock(LockImpact.NONE, momentary=LockImpact.EVERYONE)), "sales", "PROD") == []
+
+
+def test_what_always_needs_a_yes_needs_it_everywhere() -> None:
+    needed = plan(BRIEFLY, needs_yes="locks everybody out")
+    assert risks(needed, "sales", None) == risks(needed, "sales", "PROD") == ["vacuum locks everybody out."]
+
+
+def test_the_question_says_whom_each_operation_blocks() -> None:
+    writers, everyone = Lock(LockImpact.WRITERS), Lock(LockImpact.EVERYONE)
+    assert production_risk("sales", "PROD", {Operation.VACUUM: everyone, Operation.CHECK: NO_LOCK}) == (
+        "sales is labelled PROD. While it runs, vacuum blocks everyone."
+    )
+    locks = {Operation.VACUUM: everyone, Operation.ANALYZE: writers, Operation.REINDEX: writers}
+    assert production_risk("sales", "live", locks) == (
+        "sales is labelled live. While they run, vacuum blocks everyone; analyze, reindex block writers."
+    )
+
+
+def test_of_several_locks_the_strongest_counts() -> None:
+    assert strongest([]) == NO_LOCK
+    assert [strongest([BRIEFLY, Lock(impact), NO_LOCK]).impact for impact in list(LockImpact)[1:]] == list(LockImpact)[
+        1:
+    ]
+
+
+def test_a_lock_is_told_with_what_it_locks_and_its_moments() -> None:
+    assert lock_in_words(NO_LOCK) == "blocks nobody"
+    assert lock_in_words(Lock(LockImpact.MOST_READERS, LockScope.TABLE)) == (
+        "blocks writers of the table, and nearly all its readers"
+    )
+    assert (
+        lock_in_words(Lock(LockImpact.NONE, momentary=LockImpact.WRITERS)) == "blocks writers, for a moment at a time"
+    )
+    assert lock_in_words(BRIEFLY) == (
+        "blocks no reader and no writer; other maintenance of the table waits;"
+        " may block everyone from the table for a moment"
+    )
+    assert len({lock_in_words(Lock(impact, scope)) for impact in LockImpact for scope in LockScope}) == (
+        2 * len(LockImpact) - 1  # nobody is nobody
+    )
 
 
 def test_the_name_is_typed_and_of_several_the_label() -> None:

@@ -9,13 +9,14 @@ import pytest
 from engine import Advice, EngineName, Level, Operation, OperationInfo, TargetInfo
 from engine.config import TargetEntry
 from engine.errors import TargetUnavailableError
+from engine.targets.lock_impact import NO_LOCK
 from tui.target_board import TargetBoard
 
 OPERATIONS = (Operation.VACUUM, Operation.ANALYZE, Operation.CHECK)
 
 
 def info(*operations: Operation) -> TargetInfo:
-    offered = tuple(OperationInfo(operation=operation, summary="", lock="") for operation in operations)
+    offered = tuple(OperationInfo(operation=operation, summary="", lock=NO_LOCK) for operation in operations)
     return TargetInfo(url="sqlite:///a", engine=EngineName.SQLITE, version="3", facts={}, operations=offered)
 
 

@@ -38,6 +38,12 @@ def name_of(url: str) -> str:
     return plain(given.name) if given else target_name(url)
 
 
+def label_of(url: str) -> str | None:
+    """The label as it was given; None where there is none."""
+    given = _given(url)
+    return given.label or None if given else None
+
+
 def labelled(url: str) -> str:
     """`sqlite:///srv/sales.db [PROD]`."""
     return plain(url) + _tag_of(url)

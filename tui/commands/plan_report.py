@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine import OperationPlan, Plan
-from tui.commands.naming import labelled
+from tui.commands.naming import label_of, labelled, name_of
 from tui.facts import number
 from tui.planned import extent, options, step_notes, verdict, whole_extent
+from tui.risk import production_risk
 from tui.text import plain, size
 
 
@@ -18,10 +19,16 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{whole_extent(plan.operations)}; nothing has run yet",
         f"options: {plain(options(plan))}",
         *(f"warning: {plain(warning)}" for warning in plan.warnings),
+        *(f"yes: {plain(blocked)} run asks first, or give --yes" for blocked in [_in_production(plan)] if blocked),
     ]
     for operation in plan.operations:
         lines += ["", *_operation(operation)]
     return lines
+
+
+def _in_production(plan: Plan) -> str:
+    locks = {operation.operation: operation.lock for operation in plan.operations}
+    return production_risk(name_of(plan.target), label_of(plan.target), locks)
 
 
 def _operation(operation: OperationPlan) -> Iterator[str]:

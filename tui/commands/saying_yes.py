@@ -1,15 +1,17 @@
-"""Operations that lock everybody out are asked for twice: by name, and by a yes."""
+"""What locks others out is asked for by the name of its target: operations that always ask, and production."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 from engine import Request, look
-from engine.errors import UsageError
+from engine.errors import TargetBusyError, UsageError
 from tui.commands import output
-from tui.commands.naming import name_of, named
+from tui.commands.naming import label_of, name_of
+from tui.risk import is_production, needed_yes, risks
 from tui.text import plain
 
 
@@ -19,15 +21,27 @@ def confirmed(asked: Sequence[Request]) -> list[Request]:
 
 
 def _confirmed(request: Request) -> Request:
-    needs = look.needs_yes(request)
-    if not needs or request.options.confirmed:
+    if request.options.confirmed:
         return request
-    name = name_of(request.target)
-    said = "; ".join(f"{operation} {what}" for operation, what in needs)
+    name, why = name_of(request.target), " ".join(_reasons(request))
+    if not why:
+        return request
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"operation {needs[0][0]}", needs[0][1], "say that you want it: --yes")
-    output.notice(f"on {named(request.target)}, {plain(said)}")
+        raise UsageError(name, f"needs a yes: {why.removesuffix('.')}", "there is no terminal to ask at: give --yes")
+    output.notice(f"on {name}: {plain(why)}")
     print(f"Type {name} to go on: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != name:
-        raise UsageError(f"operation {needs[0][0]}", "was not confirmed", "nothing was done")
+        raise UsageError(name, "was not typed, so nothing was done", "run it again, or give --yes")
     return replace(request, options=replace(request.options, confirmed=True))
+
+
+def _reasons(request: Request) -> list[str]:
+    """Why somebody has to say yes to it, a sentence each. Raises what submitting it would."""
+    label = label_of(request.target)
+    if not is_production(label):
+        return needed_yes(look.needs_yes(request))
+    name = name_of(request.target)
+    try:
+        return risks(asyncio.run(look.plan(request)), name, label)
+    except TargetBusyError:
+        return [f"{name} is labelled {label}. It is locked, so whom this blocks is not known."]

@@ -13,7 +13,7 @@ from engine.errors import DbtendError
 from engine.repeating import repeated
 from tui import force
 from tui.actions import bindings
-from tui.risk import blocks_everyone, is_production, needed_yes, word_to_type
+from tui.risk import is_production, needed_yes, production_risk, word_to_type
 from tui.screens import on_demand
 from tui.screens.base import ConsoleScreen, Result
 from tui.text import counted
@@ -267,7 +267,8 @@ class JobActions(ConsoleScreen[Result]):
         known = self.console_app.looked_at.get(parent.target)
         asked = parent.request.operations
         locks = {o.operation: o.lock for o in known.operations if o.operation in asked} if known else {}
-        return blocks_everyone(locks, self.console_app.name_of(parent.target).label)
+        name = self.console_app.name_of(parent.target)
+        return production_risk(name.name, name.label, locks)
 
     def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
         self.app.push_screen(on_demand.confirm_screen(question, consequence), self._if_yes(do))

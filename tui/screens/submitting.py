@@ -70,7 +70,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
     def action_submit(self) -> None:
         if self.refuses("submit") or not self.can("submit"):
             return
-        why = [sentence for one in self.ready for sentence in risks(one.plan, one.name.label)]
+        why = [sentence for one in self.ready for sentence in risks(one.plan, one.name.name, one.name.label)]
         if not why:
             self.dismiss([one.request for one in self.ready])
             return

@@ -14,6 +14,7 @@ from engine.errors import DbtendError, TargetBusyError
 from engine.values import frozen
 from tui.facts import number
 from tui.keymap import key_of
+from tui.lock_words import lock_in_words
 from tui.target_names import TargetName
 from tui.text import GLYPH, plain, size
 from tui.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
@@ -158,7 +159,7 @@ def _described(info: OperationInfo, width: int, *, indent: int) -> list[Line]:
     key = info.operation
     return [
         *wrapped(info.summary, width, Role.DIM, indent=indent, key=key),
-        *wrapped(info.lock, width, Role.DIM, indent=indent, key=key),
+        *wrapped(lock_in_words(info.lock), width, Role.DIM, indent=indent, key=key),
     ]
 
 

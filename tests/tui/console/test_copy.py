@@ -13,6 +13,7 @@ import pytest
 
 from engine import EngineName, OnDuplicate, Operation, OperationPlan, Plan, PlannedStep, Status
 from engine.execution import Outcome, Report
+from engine.targets.lock_impact import NO_LOCK
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, add_failed_job, entry, open_console
@@ -181,7 +182,7 @@ async def _tmux(socket: Path, *words: str) -> str:
 
 
 def test_a_plan_is_a_script_and_no_name_ends_a_comment() -> None:
-    step = PlannedStep(object="t", command='ANALYZE main."t"', reason="", lock="")
+    step = PlannedStep(object="t", command='ANALYZE main."t"', reason="", lock=NO_LOCK)
     operations = (
         OperationPlan(operation=Operation.ANALYZE, steps=(step,), settings=("PRAGMA threads = 2",)),
         OperationPlan(operation=Operation.VACUUM, refused="no room\nDROP TABLE t;"),

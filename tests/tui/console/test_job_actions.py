@@ -105,7 +105,7 @@ async def test_the_question_before_a_retry_on_production_says_whom_it_blocks(sal
         await console.press("3", "t")
         asked = " ".join(console.lines("#text"))
         assert "Run #1 on sales.db [PROD] once more?" in asked.replace("\N{NO-BREAK SPACE}", " ")
-        assert "PROD: vacuum blocks everyone meanwhile." in asked
+        assert "sales.db is labelled PROD. While it runs, vacuum blocks everyone." in asked
 
 
 async def test_a_retry_on_a_target_of_which_no_kind_is_known_any_more_says_so(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine import Advice, CheckLevel, EngineName, Level, Operation, OperationInfo, TargetInfo
+from engine import Advice, CheckLevel, EngineName, Level, Lock, LockImpact, Operation, OperationInfo, TargetInfo
 from engine.config import TargetEntry
 from engine.errors import TargetBusyError, TargetUnavailableError
 from tests.building import SQLITE_OPERATIONS
@@ -15,7 +15,7 @@ from tui.views.line import Role
 from tui.views.lists import TargetState, operation_rows, target_rows
 
 OFFERED = tuple(
-    OperationInfo(operation=operation, summary=f"what {operation} is for", lock="blocks writers")
+    OperationInfo(operation=operation, summary=f"what {operation} is for", lock=Lock(LockImpact.WRITERS))
     for operation in SQLITE_OPERATIONS
 )
 INFO = TargetInfo(

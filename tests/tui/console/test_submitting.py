@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,8 @@ async def test_what_blocks_everyone_in_production_is_run_once_its_name_was_typed
     async with open_console(seeded.path, entry(label="PROD", operations=VACUUM), clock=clock) as console:
         await console.press("r", "enter")
         assert console.screen_name == "TypedConfirmScreen"
-        assert console.lines("#text")[:2] == ["Run this on sales.db [PROD]?", "PROD: vacuum blocks everyone meanwhile."]
+        assert console.lines("#text")[0] == "Run this on sales.db [PROD]?"
+        assert "is labelled PROD. While it runs, vacuum blocks everyone." in " ".join(console.lines("#text"))
         await console.press(*"app.db", "enter")
         assert console.lines("#said") == ["That is not sales.db; nothing was done."]
         await console.press("s")
@@ -42,12 +45,31 @@ async def test_what_blocks_everyone_in_production_is_run_once_its_name_was_typed
         assert await jobs(console) == ["sales.db"]
 
 
+@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE])
+async def test_what_blocks_writers_alone_is_asked_for_in_production(
+    operation: Operation, sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    in_wal_mode(sales)
+    async with open_console(seeded.path, entry(label="PROD", operations=(operation,)), clock=clock) as console:
+        await console.press("r", "enter")
+        assert console.screen_name == "TypedConfirmScreen"
+        assert f"While it runs, {operation} blocks writers." in " ".join(console.lines("#text"))
+        await console.press(*"sales.db", "enter")
+        assert await jobs(console) == ["sales.db"]
+
+
+def in_wal_mode(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = wal")
+
+
 @pytest.mark.parametrize(
     ("label", "operations"), [("dev", VACUUM), (None, VACUUM), ("PROD", (Operation.CHECK,))], ids=str
 )
 async def test_a_key_is_enough_elsewhere(
     label: str | None, operations: tuple[Operation, ...], sales: Path, seeded: Seeded, clock: Clock
 ) -> None:
+    in_wal_mode(sales)
     async with open_console(seeded.path, entry(label=label, operations=operations), clock=clock) as console:
         await console.press("r", "enter")
         assert console.screen_name == "MainScreen"

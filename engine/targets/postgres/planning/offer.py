@@ -7,12 +7,15 @@ from typing import Final
 
 from engine.jobs import Operation, ServerOptions
 from engine.targets.info import OperationInfo
+from engine.targets.lock_impact import Lock, LockImpact, LockScope
 from engine.values import frozen
 
-BLOCKS_MAINTENANCE: Final = "blocks no reader and no writer; other maintenance of the table waits"
-BLOCKS_WRITERS: Final = "blocks writers of the table, and nearly all its readers"
-BLOCKS_EVERYONE: Final = "blocks everyone from the table"
-BLOCKS_NOBODY: Final = "blocks nobody"
+BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
+BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
+BLOCKS_EVERYONE_BRIEFLY: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
+"""VACUUM that gives back the empty pages at the end of a table."""
+BLOCKS_WRITERS: Final = Lock(LockImpact.MOST_READERS, LockScope.TABLE)
+BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE, LockScope.TABLE)
 
 
 @frozen(kw_only=True)
@@ -20,7 +23,7 @@ class Offer:
     """An operation: what it is for, whom it blocks, and what a cancel leaves."""
 
     summary: str
-    lock: str
+    lock: Lock
     after_cancel: str
     writes: bool = True
     is_repeatable: bool = True
@@ -30,7 +33,7 @@ class Offer:
 OFFERS: Final[Mapping[Operation, Offer]] = {
     Operation.VACUUM: Offer(
         summary="removes dead rows, and keeps transaction ids from running out",
-        lock=BLOCKS_MAINTENANCE,
+        lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="the pages done so far stay clean",
     ),
     Operation.ANALYZE: Offer(
@@ -45,7 +48,7 @@ OFFERS: Final[Mapping[Operation, Offer]] = {
     ),
     Operation.OPTIMIZE: Offer(
         summary="does exactly what the advice calls for: VACUUM, ANALYZE, REINDEX, leftovers",
-        lock=BLOCKS_MAINTENANCE,
+        lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="what was done stays done",
     ),
     Operation.CHECK: Offer(
@@ -89,7 +92,7 @@ def keeps_out(operation: Operation, options: ServerOptions) -> str:
     """Whom an operation cannot go on beside: a key of `reading.locks.CONFLICTS`."""
     if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.offline:
         return "writers"
-    return "everybody" if OFFERS[operation].lock == BLOCKS_EVERYONE else "maintenance"
+    return "everybody" if OFFERS[operation].lock.impact is LockImpact.EVERYONE else "maintenance"
 
 
 def remarks(operations: Sequence[Operation]) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from engine.jobs import MOST_FINDINGS, Operation, Options, ServerOptions
+from engine.targets.lock_impact import Lock
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning.costs import A_STEP, weight
-from engine.targets.postgres.planning.offer import BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
+from engine.targets.postgres.planning.offer import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.words import counted
@@ -50,6 +51,7 @@ def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reason
             words,
             model,
             version,
+            lock=BLOCKS_MAINTENANCE if asked.truncate is False else OFFERS[Operation.VACUUM].lock,
             tells=_tells(table, len(whole), asked),
             reason=reasons.get(table.oid) or _vacuum_reason(table),
             is_measured=_is_worth_a_look(table),
@@ -67,6 +69,7 @@ def _table_step(
     model: Model,
     version: int,
     *,
+    lock: Lock,
     tells: bool,
     reason: str,
     is_measured: bool,
@@ -82,7 +85,7 @@ def _table_step(
         command=verbose if tells else f"{name}{brackets} {what}",
         if_warned="" if tells else verbose,
         reason=reason,
-        lock=offer.lock,
+        lock=lock,
         after_cancel=offer.after_cancel,
         conflict=table.shown,
         weight=weight(model, subject),
@@ -173,6 +176,7 @@ def analyze_steps(tables: Iterable[Table], options: Options, version: int, reaso
                 words,
                 Model.ANALYZE,
                 version,
+                lock=OFFERS[Operation.ANALYZE].lock,
                 tells=_tells(table, len(wanted), asked),
                 reason=_stage_reason(stage) or reasons.get(table.oid, _analyze_reason(table)),
                 is_measured=False,

@@ -7,14 +7,17 @@ from typing import Final
 
 from engine.jobs import Operation
 from engine.targets.info import OperationInfo
+from engine.targets.lock_impact import NO_LOCK, Lock, LockImpact
 from engine.values import frozen
 from engine.words import listed
 
-BLOCKS_NOBODY: Final = "blocks nobody"
-BLOCKS_WRITERS: Final = "blocks writers"
-BLOCKS_WRITERS_AND_THOSE_BEHIND: Final = "blocks writers, and readers while a writer waits"
-BLOCKS_EVERYONE: Final = "blocks everyone"
-BLOCKS_READERS_AT_END: Final = "blocks writers, and readers at the end"
+BLOCKS_NOBODY: Final = NO_LOCK
+BLOCKS_WRITERS: Final = Lock(LockImpact.WRITERS)
+BLOCKS_WRITERS_AND_THOSE_BEHIND: Final = Lock(LockImpact.READERS_BEHIND_A_WRITER)
+BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE)
+BLOCKS_READERS_AT_END: Final = Lock(LockImpact.READERS_AT_THE_END)
+BLOCKS_WRITERS_BRIEFLY: Final = Lock(LockImpact.NONE, momentary=LockImpact.WRITERS)
+BLOCKS_READERS_BRIEFLY: Final = Lock(LockImpact.NONE, momentary=LockImpact.READERS_AT_THE_END)
 
 
 @frozen(kw_only=True)
@@ -22,12 +25,12 @@ class Offer:
     """An operation: what it is for, whom it blocks in WAL mode and with a rollback journal."""
 
     summary: str
-    wal: str
-    rollback: str
+    wal: Lock
+    rollback: Lock
     after_cancel: str
     writes: bool = True
 
-    def lock(self, *, wal: bool) -> str:
+    def lock(self, *, wal: bool) -> Lock:
         return self.wal if wal else self.rollback
 
 
@@ -71,14 +74,14 @@ OFFERS: Final[Mapping[Operation, Offer]] = {
     ),
     Operation.INCREMENTAL_VACUUM: Offer(
         summary="gives free pages back little by little, where auto_vacuum is incremental",
-        wal=BLOCKS_WRITERS,
-        rollback=BLOCKS_READERS_AT_END,
+        wal=BLOCKS_WRITERS_BRIEFLY,
+        rollback=BLOCKS_READERS_BRIEFLY,
         after_cancel="the pages given back so far stay given back",
     ),
     Operation.FTS_OPTIMIZE: Offer(
         summary="merges the segments of full-text indexes (FTS5), step by step",
-        wal=BLOCKS_WRITERS,
-        rollback=BLOCKS_READERS_AT_END,
+        wal=BLOCKS_WRITERS_BRIEFLY,
+        rollback=BLOCKS_READERS_BRIEFLY,
         after_cancel="the merges done so far stay done",
     ),
     Operation.BACKUP: Offer(

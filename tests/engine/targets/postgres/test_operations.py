@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from engine import Engine, look
+from engine import Engine, LockImpact, look
 from engine.errors import UsageError
 from engine.jobs import CheckLevel, Operation, Options, Reason, Request, ServerOptions, Speed, Status
 from engine.targets import resolve
@@ -240,7 +240,7 @@ async def test_reindex_offline_is_plain(database: Database) -> None:
     database(*ITEMS)
     planned = await plan(database.url, Operation.REINDEX, ServerOptions(offline=True), objects=("item_name",))
     assert [step.command for step in planned.steps] == ['REINDEX INDEX "public"."item_name"']
-    assert "blocks writers" in planned.steps[0].lock
+    assert planned.steps[0].lock.impact is LockImpact.MOST_READERS
     assert statuses(await run(database.url, Operation.REINDEX, ServerOptions(offline=True))) == {Status.COMPLETED}
 
 

@@ -15,6 +15,7 @@ import aiosqlite
 from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.base import OperationPlan, PlannedStep, Session, StepContext, StepResult
+from engine.targets.lock_impact import NO_LOCK
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
@@ -27,7 +28,7 @@ ENDLESS: Final = SqliteStep(
     object="main",
     command="WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
     reason="",
-    lock="",
+    lock=NO_LOCK,
 )
 
 

@@ -15,6 +15,7 @@ from engine.errors import TargetError, UsageError
 from engine.jobs import Operation, Options, Reason, Status
 from engine.targets import resolve
 from engine.targets.base import Verdict
+from engine.targets.lock_impact import LockImpact
 from engine.targets.sqlite import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
@@ -86,13 +87,13 @@ async def test_vacuum_shrinks_the_file_and_the_facts_say_so(tmp_path: Path, jour
     assert after["journal_mode"] == journal_mode
 
 
-@pytest.mark.parametrize(("journal_mode", "lock"), [("delete", "blocks everyone"), ("wal", "blocks writers")])
-async def test_vacuum_says_what_it_needs_and_why(tmp_path: Path, journal_mode: str, lock: str) -> None:
+@pytest.mark.parametrize(("journal_mode", "lock"), [("delete", LockImpact.EVERYONE), ("wal", LockImpact.WRITERS)])
+async def test_vacuum_says_what_it_needs_and_why(tmp_path: Path, journal_mode: str, lock: LockImpact) -> None:
     path = make_database(tmp_path / "a.db", journal_mode=journal_mode)
     planned = await plan(path, Operation.VACUUM)
     step = planned.steps[0]
     assert planned.verdict is Verdict.OK
-    assert (step.command, step.lock) == ("VACUUM", lock)
+    assert (step.command, step.lock.impact) == ("VACUUM", lock)
     assert "of the pages are free (" in step.reason
     assert "nothing changed, while it copies" in step.after_cancel
     assert step.disk_needed is not None

@@ -8,6 +8,7 @@ from psycopg import errors
 
 from engine.jobs import Reason, Status
 from engine.targets.base import StepResult
+from engine.targets.lock_impact import NO_LOCK
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import Blockers
 from engine.targets.postgres.running.outcome import followed, outcome, was_left_out
@@ -19,7 +20,7 @@ STARTED = Notice("INFO", "Vacuum von »public.item«")
 
 def ended(answer: Answer, method: Method = Method.VACUUM, *, is_closed: bool = False, **effect: int) -> StepResult:
     command = "REINDEX INDEX item_pkey" if method is Method.REBUILD else "VACUUM item"
-    step = PgStep(object="public.item", command=command, reason="", lock="", method=method)
+    step = PgStep(object="public.item", command=command, reason="", lock=NO_LOCK, method=method)
     return outcome(
         step, answer, effect, is_closed=is_closed, waited=5, blockers=Blockers("pid 4711 (psql)"), held_by="pid 5 (app)"
     )
@@ -41,7 +42,7 @@ def test_of_a_rebuild_a_warning_is_a_warning() -> None:
 
 REWRITE = PgStep(
     object="public.item", command="VACUUM (FULL, VERBOSE) item; ANALYZE item", first="VACUUM (FULL, VERBOSE) item",
-    then="ANALYZE item", reason="", lock="", method=Method.REBUILD,
+    then="ANALYZE item", reason="", lock=NO_LOCK, method=Method.REBUILD,
 )  # fmt: skip
 STILL = "public.item was rewritten, but this is to be run still: ANALYZE item"
 

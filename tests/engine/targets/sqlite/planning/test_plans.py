@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.jobs import CheckLevel, Operation, Status
+from engine.targets.lock_impact import Lock
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.planning import backup_plan, check_plan, costs, offer, plans
@@ -75,25 +76,27 @@ def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:
         plans.incremental_vacuum_steps(IN_WAL_MODE),
         plans.fts_optimize_steps({"search": Segments(number=2, pages=10)}, IN_WAL_MODE),
     ):
-        assert (steps[-1].method, steps[-1].lock) == (Method.CHECKPOINT, "blocks writers")
+        assert (steps[-1].method, steps[-1].lock) == (Method.CHECKPOINT, offer.BLOCKS_WRITERS)
         assert len(steps) > 1
 
 
 @pytest.mark.parametrize(
     ("operation", "rollback", "wal"),
     [
-        (Operation.VACUUM, "blocks everyone", "blocks writers"),
-        (Operation.ANALYZE, "blocks writers, and readers at the end", "blocks writers"),
-        (Operation.REINDEX, "blocks writers, and readers at the end", "blocks writers"),
-        (Operation.OPTIMIZE, "blocks writers, and readers at the end", "blocks writers"),
-        (Operation.CHECK, "blocks writers, and readers while a writer waits", "blocks nobody"),
-        (Operation.CHECKPOINT, "blocks nobody", "blocks writers"),
-        (Operation.INCREMENTAL_VACUUM, "blocks writers, and readers at the end", "blocks writers"),
-        (Operation.FTS_OPTIMIZE, "blocks writers, and readers at the end", "blocks writers"),
-        (Operation.BACKUP, "blocks writers, and readers while a writer waits", "blocks nobody"),
+        (Operation.VACUUM, offer.BLOCKS_EVERYONE, offer.BLOCKS_WRITERS),
+        (Operation.ANALYZE, offer.BLOCKS_READERS_AT_END, offer.BLOCKS_WRITERS),
+        (Operation.REINDEX, offer.BLOCKS_READERS_AT_END, offer.BLOCKS_WRITERS),
+        (Operation.OPTIMIZE, offer.BLOCKS_READERS_AT_END, offer.BLOCKS_WRITERS),
+        (Operation.CHECK, offer.BLOCKS_WRITERS_AND_THOSE_BEHIND, offer.BLOCKS_NOBODY),
+        (Operation.CHECKPOINT, offer.BLOCKS_NOBODY, offer.BLOCKS_WRITERS),
+        (Operation.INCREMENTAL_VACUUM, offer.BLOCKS_READERS_BRIEFLY, offer.BLOCKS_WRITERS_BRIEFLY),
+        (Operation.FTS_OPTIMIZE, offer.BLOCKS_READERS_BRIEFLY, offer.BLOCKS_WRITERS_BRIEFLY),
+        (Operation.BACKUP, offer.BLOCKS_WRITERS_AND_THOSE_BEHIND, offer.BLOCKS_NOBODY),
     ],
 )
-async def test_locks_depend_on_the_journal_mode(tmp_path: Path, operation: Operation, rollback: str, wal: str) -> None:
+async def test_locks_depend_on_the_journal_mode(
+    tmp_path: Path, operation: Operation, rollback: Lock, wal: Lock
+) -> None:
     for journal_mode, lock in (("delete", rollback), ("wal", wal)):
         path = make_database(tmp_path / f"{journal_mode}.db", rows=400, journal_mode=journal_mode, auto_vacuum="2")
         assert {o.operation: o.lock for o in offer.operation_infos(wal=journal_mode == "wal")}[operation] == lock

@@ -1,0 +1,85 @@
+"""On the command line, too, nothing keeps the writers of production out without a yes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.terminal import Terminal
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine
+
+journal_modes = pytest.mark.parametrize(("journal_mode", "blocked"), [("wal", "writers"), ("delete", "everyone")])
+
+
+def label(dbtend: CommandLine, path: Path, label: str = "PROD") -> str:
+    dbtend.configure(f'[targets.shop]\nurl = "{path}"\nlabel = "{label}"\n')
+    return "shop"
+
+
+@journal_modes
+@pytest.mark.parametrize("more", [(), ("--detach",), ("--json",)], ids=["foreground", "detached", "json"])
+def test_without_a_terminal_production_is_run_with_yes_only(
+    dbtend: CommandLine, tmp_path: Path, journal_mode: str, blocked: str, more: tuple[str, ...]
+) -> None:
+    shop = label(dbtend, make_database(tmp_path / "sales.db", journal_mode=journal_mode))
+    result = dbtend("run", shop, "--op", "vacuum", *more)
+    assert result.code == 2
+    assert result.err.startswith(
+        f"dbtend: shop: needs a yes: shop is labelled PROD. While it runs, vacuum blocks {blocked} ("
+    )
+    assert "--yes" in result.err
+    assert not dbtend.store.exists()
+    if "--detach" not in more:
+        assert dbtend("run", shop, "--op", "vacuum", "--yes", *more).code == 0
+
+
+@pytest.mark.parametrize("by", ["name", "path", "link"])
+def test_by_whatever_name_production_is_asked_for(dbtend: CommandLine, tmp_path: Path, by: str) -> None:
+    path = make_database(tmp_path / "sales.db", journal_mode="wal")
+    shop = label(dbtend, path)
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    word = {"name": shop, "path": str(path), "link": str(link)}[by]
+    assert "needs a yes" in dbtend("run", word, "--op", "reindex").err
+
+
+def test_a_retry_of_production_asks_once_more(dbtend: CommandLine, tmp_path: Path) -> None:
+    shop = label(dbtend, make_database(tmp_path / "sales.db", journal_mode="wal"))
+    assert dbtend("run", shop, "--op", "analyze", "--yes").code == 0
+    refused = dbtend("retry", "1")
+    assert (refused.code, "needs a yes: shop is labelled PROD" in refused.err) == (2, True)
+    assert dbtend("retry", "1", "--yes").code == 0
+
+
+@pytest.mark.parametrize("operation", ["check", "backup"])
+def test_what_lets_writers_write_needs_no_yes(dbtend: CommandLine, tmp_path: Path, operation: str) -> None:
+    shop = label(dbtend, make_database(tmp_path / "sales.db", journal_mode="wal"))
+    assert dbtend("run", shop, "--op", operation).code == 0
+
+
+def test_no_other_label_needs_a_yes(dbtend: CommandLine, tmp_path: Path) -> None:
+    shop = label(dbtend, make_database(tmp_path / "sales.db"), "staging")
+    assert dbtend("run", shop, "--op", "vacuum").code == 0
+
+
+def test_a_plan_says_that_run_asks(dbtend: CommandLine, tmp_path: Path) -> None:
+    shop = label(dbtend, make_database(tmp_path / "sales.db", journal_mode="wal"))
+    planned = dbtend("plan", shop, "--op", "vacuum").out
+    assert "yes: shop is labelled PROD. While it runs, vacuum blocks writers. run asks first, or give --yes" in planned
+    assert "yes: " not in dbtend("plan", shop, "--op", "check").out
+    (job,) = dbtend("plan", shop, "--op", "vacuum", "--json").json["jobs"]
+    step = job["children"][0]["steps"][0]
+    assert (step["lock"], step["lock_impact"], step["lock_momentary"]) == ("blocks writers", "writers", "none")
+
+
+@pytest.mark.parametrize(("typed", "said"), [("shop", "#1 shop [PROD] completed in "), ("sales", "was not typed")])
+def test_at_a_terminal_the_name_is_typed(dbtend: CommandLine, tmp_path: Path, typed: str, said: str) -> None:
+    shop = label(dbtend, make_database(tmp_path / "sales.db", journal_mode="wal"))
+    command = [sys.executable, "-m", "tui.cli", "run", shop, "--op", "vacuum"]
+    with Terminal(command, environment=dbtend.environment) as terminal:
+        terminal.read_until("Type shop to go on: ")
+        terminal.send(f"{typed}\n".encode())
+        terminal.read_until(said)

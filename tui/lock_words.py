@@ -1,0 +1,49 @@
+"""Whom a lock keeps out, in words: for plans, and for what is asked before one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from engine import LockImpact, LockScope
+
+if TYPE_CHECKING:
+    from engine import Lock
+
+_OF_A_DATABASE: Final[Mapping[LockImpact, str]] = {
+    LockImpact.NONE: "nobody",
+    LockImpact.MAINTENANCE: "no reader and no writer; other maintenance waits",
+    LockImpact.WRITERS: "writers",
+    LockImpact.READERS_BEHIND_A_WRITER: "writers, and readers while a writer waits",
+    LockImpact.READERS_AT_THE_END: "writers, and readers at the end",
+    LockImpact.MOST_READERS: "writers, and nearly all readers",
+    LockImpact.EVERYONE: "everyone",
+}
+_OF_A_TABLE: Final[Mapping[LockImpact, str]] = {
+    LockImpact.NONE: "nobody",
+    LockImpact.MAINTENANCE: "no reader and no writer; other maintenance of the table waits",
+    LockImpact.WRITERS: "writers of the table",
+    LockImpact.READERS_BEHIND_A_WRITER: "writers of the table, and its readers while a writer waits",
+    LockImpact.READERS_AT_THE_END: "writers of the table, and its readers at the end",
+    LockImpact.MOST_READERS: "writers of the table, and nearly all its readers",
+    LockImpact.EVERYONE: "everyone from the table",
+}
+
+
+def lock_in_words(lock: Lock) -> str:
+    """`blocks writers, and readers at the end`."""
+    if lock.momentary is LockImpact.NONE:
+        return f"blocks {kept_out(lock)}"
+    momentary = _words(lock.scope)[lock.momentary]
+    if lock.impact is LockImpact.NONE:
+        return f"blocks {momentary}, for a moment at a time"
+    return f"blocks {kept_out(lock)}; may block {momentary} for a moment"
+
+
+def kept_out(lock: Lock) -> str:
+    """Whom it blocks for as long as it lasts: `writers of the table`."""
+    return _words(lock.scope)[lock.impact]
+
+
+def _words(scope: LockScope) -> Mapping[LockImpact, str]:
+    return _OF_A_TABLE if scope is LockScope.TABLE else _OF_A_DATABASE
