@@ -34,4 +34,4 @@ def _let_sqlite_tidy_up(path: str | Path) -> None:
     uri = f"file:{quote(os.fsencode(Path(path).absolute()))}?mode=rw"
     with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
         connection.execute("PRAGMA query_only = ON")
-        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+        connection.execute("SELECT 1 FROM main.sqlite_schema LIMIT 1").fetchall()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Read = Callable[[str], Awaitable[list[Any]]]
 
 LEAVES: Final = """
-SELECT count(*), sum(ncell), sum(unused), max(mx_payload) FROM dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
+SELECT count(*), sum(ncell), sum(unused), max(mx_payload) FROM temp.dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
 """
 MAPPED: Final = 2**31 - 2**16
 """Bytes of the file that are read as memory: SQLite's usual limit."""

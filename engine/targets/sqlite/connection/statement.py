@@ -37,7 +37,7 @@ async def open_connection(
             await close(opening.result())
         raise
     try:
-        await read(connection, "SELECT count(*) FROM sqlite_schema", lock_timeout, cancel, waiting)
+        await read(connection, "SELECT count(*) FROM main.sqlite_schema", lock_timeout, cancel, waiting)
     except BaseException:
         await close(connection)
         raise

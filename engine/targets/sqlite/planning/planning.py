@@ -116,14 +116,18 @@ async def _fts_optimize(reader: Reader, summary: Summary) -> OperationPlan:
 
 
 async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
-    """WITHOUT ROWID tables, as the indexes that they are: of those that were asked for, or of all."""
+    """WITHOUT ROWID tables, as the indexes that they are: of those that were asked for, or of all.
+
+    Without those in which a virtual table keeps what is its own.
+    """
     wanted = {folded(name) for name in objects}
     by_name = {folded(table.name): table for table in tables}
+    virtual = {folded(name) for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)}
     return [
         Index(name=key, table=name, automatic=True, unique=True, columns=table.columns, rows=table.rows, is_table=True)
         for name, key in await reader.rows(catalog.KEYS_WITHOUT_ROWID)
         for table in [by_name.get(folded(name), Table(name=name))]
-        if not wanted or folded(name) in wanted
+        if (not wanted or folded(name) in wanted) and folded(name).rpartition("_")[0] not in virtual
     ]
 
 

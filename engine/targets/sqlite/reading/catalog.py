@@ -1,4 +1,9 @@
-"""What a SQLite database says of itself: the queries, and their rows as values."""
+"""What a SQLite database says of itself: the queries, and their rows as values.
+
+A database can have a table or a view with the name of a table-valued function, and SQLite would take that. So each of
+these is looked for in `temp`, where nothing is that we have not made, and each table in `main`. `table_list` is not
+used at all: it compiles every view of the database, and views that stand on each other take it for ever.
+"""
 
 from __future__ import annotations
 
@@ -10,94 +15,98 @@ from engine.targets.sqlite.connection.names import literal
 from engine.values import frozen
 
 SUMMARY: Final = r"""
-SELECT (SELECT page_count FROM pragma_page_count),
-       (SELECT page_size FROM pragma_page_size),
-       (SELECT freelist_count FROM pragma_freelist_count),
-       (SELECT journal_mode FROM pragma_journal_mode),
-       (SELECT auto_vacuum FROM pragma_auto_vacuum),
-       (SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'),
-       (SELECT count(*) FROM sqlite_schema WHERE type = 'index')
+SELECT (SELECT page_count FROM temp.pragma_page_count),
+       (SELECT page_size FROM temp.pragma_page_size),
+       (SELECT freelist_count FROM temp.pragma_freelist_count),
+       (SELECT journal_mode FROM temp.pragma_journal_mode),
+       (SELECT auto_vacuum FROM temp.pragma_auto_vacuum),
+       (SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'),
+       (SELECT count(*) FROM main.sqlite_schema WHERE type = 'index')
 """
 
-# A virtual table has no root page. Shadow tables are ordinary ones.
+# A virtual table has no root page. Shadow tables are ordinary ones. Of a table without rowid SQLite tells its key as if
+# that were an index with the name of the table.
 TABLES: Final = r"""
-SELECT t.name, coalesce(l.wr, 0), coalesce(l.ncol, 0)
-FROM sqlite_schema AS t LEFT JOIN pragma_table_list(t.name) AS l ON l.schema = 'main'
+SELECT t.name, EXISTS (SELECT 1 FROM temp.pragma_index_info(t.name, 'main')),
+    (SELECT count(*) FROM temp.pragma_table_xinfo(t.name, 'main'))
+FROM main.sqlite_schema AS t
 WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
 ORDER BY t.rowid
 """
 
 INDEXES: Final = """
 SELECT i.name, i.tbl_name, i.sql IS NULL, coalesce(l."unique", 0), coalesce(l.partial, 0),
-    (SELECT count(*) FROM pragma_index_xinfo(i.name, 'main'))
-FROM sqlite_schema AS i LEFT JOIN pragma_index_list(i.tbl_name, 'main') AS l ON l.name = i.name
+    (SELECT count(*) FROM temp.pragma_index_xinfo(i.name, 'main'))
+FROM main.sqlite_schema AS i LEFT JOIN temp.pragma_index_list(i.tbl_name, 'main') AS l ON l.name = i.name
 WHERE i.type = 'index' ORDER BY i.rowid
 """
 
 # A WITHOUT ROWID table is an index itself, with a name that is in no schema entry.
 KEYS_WITHOUT_ROWID: Final = """
-SELECT t.name, i.name FROM pragma_table_list AS t, pragma_index_list(t.name, 'main') AS i
-WHERE t.schema = 'main' AND t.type = 'table' AND t.wr = 1 AND i.origin = 'pk'
+SELECT t.name, i.name FROM main.sqlite_schema AS t, temp.pragma_index_list(t.name, 'main') AS i
+WHERE t.type = 'table' AND t.rootpage > 0 AND i.origin = 'pk'
+    AND EXISTS (SELECT 1 FROM temp.pragma_index_info(t.name, 'main'))
 """
 
 # A schema that was written by hand may have a table of that name and other columns.
 HAS_STATISTICS: Final = """
-SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'sqlite_stat1'
-    AND (SELECT count(*) FROM pragma_table_info('sqlite_stat1', 'main') WHERE name IN ('tbl', 'idx', 'stat')) = 3
+SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name = 'sqlite_stat1'
+    AND (SELECT count(*) FROM temp.pragma_table_info('sqlite_stat1', 'main') WHERE name IN ('tbl', 'idx', 'stat')) = 3
 """
-STATISTICS: Final = "SELECT tbl, idx, stat FROM sqlite_stat1"
+STATISTICS: Final = "SELECT tbl, idx, stat FROM main.sqlite_stat1"
 
 # VACUUM would silently drop these: of what has pages of its own it copies only what starts with CRE.
-LOST_BY_VACUUM: Final = "SELECT name FROM sqlite_schema WHERE rootpage > 0 AND sql NOT GLOB 'CRE*'"
+LOST_BY_VACUUM: Final = "SELECT name FROM main.sqlite_schema WHERE rootpage > 0 AND sql NOT GLOB 'CRE*'"
 
 # VACUUM numbers the rows of these anew. One with an index keeps its numbers today, which SQLite does not promise.
 RENUMBERED_BY_VACUUM: Final = r"""
-SELECT l.name FROM pragma_table_list AS l
-WHERE l.schema = 'main' AND l.type = 'table' AND l.wr = 0 AND l.name NOT LIKE 'sqlite\_%' ESCAPE '\'
-    AND NOT EXISTS (SELECT 1 FROM sqlite_schema AS i WHERE i.type = 'index' AND i.tbl_name = l.name)
+SELECT t.name FROM main.sqlite_schema AS t
+WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
+    AND NOT EXISTS (SELECT 1 FROM temp.pragma_index_list(t.name, 'main'))
     AND NOT EXISTS (
-        SELECT 1 FROM pragma_table_info(l.name) AS c WHERE c.pk = 1 AND upper(c.type) = 'INTEGER'
-            AND (SELECT count(*) FROM pragma_table_info(l.name) AS k WHERE k.pk > 0) = 1)
+        SELECT 1 FROM temp.pragma_table_info(t.name, 'main') AS c WHERE c.pk > 0
+        GROUP BY NULL HAVING count(*) = 1 AND upper(max(c.type)) = 'INTEGER')
+ORDER BY t.rowid
 """
 
-VIEWS_AND_TRIGGERS: Final = "SELECT name, sql FROM sqlite_schema WHERE type IN ('view', 'trigger')"
+VIEWS_AND_TRIGGERS: Final = "SELECT name, sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger')"
 
-VIRTUAL_TABLES: Final = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0"
+VIRTUAL_TABLES: Final = "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0"
 
 # What is stored in UTF-16 is text in any case, once SQLite has turned it into UTF-8.
 NAMES: Final = """
-SELECT CAST(name AS BLOB) FROM sqlite_schema
-WHERE type IN ('table', 'index') AND (SELECT encoding FROM pragma_encoding) = 'UTF-8'
+SELECT CAST(name AS BLOB) FROM main.sqlite_schema
+WHERE type IN ('table', 'index') AND (SELECT encoding FROM temp.pragma_encoding) = 'UTF-8'
 """
 
 
 def columns_of(table: str) -> str:
     """The columns of a table, without those that are hidden."""
-    return f"SELECT name FROM pragma_table_xinfo({literal(table)}, 'main') WHERE hidden = 0"
+    return f"SELECT name FROM temp.pragma_table_xinfo({literal(table)}, 'main') WHERE hidden = 0"
 
 
 FOREIGN_KEYS: Final = """
-SELECT t.name, count(DISTINCT k.id) FROM sqlite_schema AS t, pragma_foreign_key_list(t.name, 'main') AS k
+SELECT t.name, count(DISTINCT k.id) FROM main.sqlite_schema AS t, temp.pragma_foreign_key_list(t.name, 'main') AS k
 WHERE t.type = 'table' AND t.rootpage > 0 GROUP BY t.name
 """
 
 # Which of them are there SQLite does not say: its list also has those that it only read of in the schema.
 COPIED_SCHEMA: Final = """
-SELECT tbl_name, name, sql FROM sqlite_schema WHERE type IN ('table', 'index') AND rootpage > 0 AND sql IS NOT NULL
+SELECT tbl_name, name, sql FROM main.sqlite_schema WHERE type IN ('table', 'index') AND rootpage > 0 AND sql IS NOT NULL
 ORDER BY type = 'index'
 """
 
 INDEX_COLLATIONS: Final = """
-SELECT DISTINCT i.name, x.coll FROM sqlite_schema AS i, pragma_index_xinfo(i.name, 'main') AS x
+SELECT DISTINCT i.name, x.coll FROM main.sqlite_schema AS i, temp.pragma_index_xinfo(i.name, 'main') AS x
 WHERE i.type = 'index' AND x.coll IS NOT NULL
     AND upper(x.coll) NOT IN ('BINARY', 'NOCASE', 'RTRIM')
 """
 
-HAS_DBSTAT: Final = "SELECT 1 FROM pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
-UNUSED_BYTES: Final = "SELECT coalesce(sum(unused), 0) FROM dbstat('main') WHERE aggregate = TRUE"
+HAS_DBSTAT: Final = "SELECT 1 FROM temp.pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
+UNUSED_BYTES: Final = "SELECT coalesce(sum(unused), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE"
 INDEX_BYTES: Final = """
-SELECT coalesce(sum(pgsize), 0) FROM dbstat('main') WHERE aggregate = TRUE
-    AND name IN (SELECT name FROM sqlite_schema WHERE type = 'index')
+SELECT coalesce(sum(pgsize), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE
+    AND name IN (SELECT name FROM main.sqlite_schema WHERE type = 'index')
 """
 
 INCREMENTAL: Final = 2

@@ -34,7 +34,7 @@ span(lowest, length) AS (
 stretch(start, length) AS (SELECT lowest + number * (length / 16.0), length / 16.0 FROM span, place)
 SELECT min(round(total(length * (
     SELECT count(*) / (max(id) - start + 1) FROM (SELECT {rowid} AS id FROM {table} WHERE {rowid} >= start LIMIT 64)
-))), (SELECT page_count * page_size / 4 FROM pragma_page_count, pragma_page_size)) FROM stretch
+))), (SELECT page_count * page_size / 4 FROM temp.pragma_page_count, temp.pragma_page_size)) FROM stretch
 """
 _ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
 _FEW: Final = 1000
@@ -147,7 +147,9 @@ async def _rowid_of(connection: aiosqlite.Connection, table: Table, no_time: asy
     """By what name samples can be looked up quickly; None where there is none."""
     if table.without_rowid:
         return None
-    columns = await fetch_all(connection, f"SELECT name FROM pragma_table_xinfo({literal(table.name)})", no_time)
+    columns = await fetch_all(
+        connection, f"SELECT name FROM temp.pragma_table_xinfo({literal(table.name)}, 'main')", no_time
+    )
     # A column may have one of these names; then that means the column, which no order makes quick to look up.
     taken = {folded(column) for (column,) in columns}
     return next((name for name in _ROWID_NAMES if name not in taken), None)
