@@ -13,6 +13,7 @@ from typing import Final
 
 from engine.config import Config, load_config
 from engine.errors import ConfigError
+from engine.private_files import make_directories
 
 ATTEMPTS: Final = 5
 """How often a change is made to the newest text, where the file is written again and again meanwhile."""
@@ -37,7 +38,7 @@ class ConfigFile:
 
         real = Path(os.path.realpath(self.path))
         try:
-            real.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_directories(real.parent)
             with _alone_in(real.parent):
                 for _ in range(ATTEMPTS):
                     before = _read(real)

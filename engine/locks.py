@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.private_files import open_own
+
 
 @contextmanager
 def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock on the file at `path`, which is created where there is none, readable by its owner alone.
 
-    Child processes do not inherit it.
+    Child processes do not inherit it. Raises OSError, StoreError where it is not ours.
     """
-    lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    lock = open_own(path, os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
@@ -27,6 +29,8 @@ def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
 
 def is_held(path: str | Path, *, shared: bool = False) -> bool:
     """Whether some living process holds the lock on the file at `path`; so it counts where we may not look.
+
+    Raises StoreError where it is not ours.
 
     `shared`: those that hold it do so together.
     """
@@ -51,11 +55,11 @@ def is_held(path: str | Path, *, shared: bool = False) -> bool:
 def _opened(path: str | Path) -> int:
     """To be asked for its lock, which needs no more than to read it."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return open_own(path, os.O_RDWR)
     except OSError as error:
         if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return open_own(path, os.O_RDONLY)
 
 
 def _can_lock(lock: int, how: int) -> bool:

@@ -9,12 +9,14 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
 from engine import WorkerProcess, look
 from engine.config import Config, TargetEntry
-from engine.errors import ConfigError, DbtendError
+from engine.errors import ConfigError, DbtendError, StoreError
+from engine.private_files import exposure, require_own_store
 from engine.values import frozen
 from tui.commands import values
 from tui.commands.settings import Settings
@@ -43,13 +45,31 @@ class Check:
 async def examine(settings: Settings, targets: Callable[[Config], Sequence[TargetEntry]]) -> list[Check]:
     """Look at everything. `targets`: those to look at, by the config."""
     config, config_check = _config(settings)
+    exposed = list(_exposed_store(settings.store))
     return [
         *_versions(),
         config_check,
-        *_files(settings),
-        *(await _store(settings) if _is_there(settings.store) else []),
+        *_exposed_config(settings.config_path),
+        *exposed,
+        *(_files(settings) if not exposed else []),
+        *(await _store(settings) if not exposed and _is_there(settings.store) else []),
         *[await _target(entry, read_only=settings.read_only) for entry in targets(config)],
     ]
+
+
+def _exposed_store(store: Path) -> Iterator[Check]:
+    """Such a store is not even opened."""
+    try:
+        require_own_store(Path(os.path.realpath(store)))
+    except StoreError as error:
+        yield Check(Level.PROBLEM, "store", f"{error.what} {error.why}", error.hint)
+
+
+def _exposed_config(path: Path) -> Iterator[Check]:
+    """It names databases, and queries that are run on them."""
+    with suppress(OSError):
+        if path.exists() and (found := exposure(path)) is not None:
+            yield Check(Level.WARN, "permissions", f"config: {found}", found.fix)
 
 
 def _files(settings: Settings) -> list[Check]:

@@ -19,6 +19,7 @@ from typing import Final
 
 from engine import locks, passwords
 from engine.errors import StoreError
+from engine.private_files import open_own, own_directory
 
 IDLE_EXIT_SECONDS: Final = 60
 PASSWORDS_FROM_STDIN: Final = "--passwords-from-stdin"
@@ -106,12 +107,12 @@ class DetachedWorker:
 
 def serving(store: Path) -> AbstractContextManager[None]:
     """Say, while inside, that this process takes on every job of the store."""
-    return locks.holding(_directory(store) / "worker.lock", shared=True)
+    return locks.holding(own_directory(store) / "worker.lock", shared=True)
 
 
 def is_served(store: Path) -> bool:
     """Whether a worker process takes on every job of the store; a `dbtend run` takes on its own only."""
-    return locks.is_held(_directory(store) / "worker.lock", shared=True)
+    return locks.is_held(own_directory(store) / "worker.lock", shared=True)
 
 
 def _start(store: Path, options: Sequence[str], secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -142,17 +143,8 @@ def _open_log(path: Path) -> int:
     with suppress(FileNotFoundError):
         if path.stat().st_size > _LOG_LIMIT:
             path.replace(path.with_name(path.name + ".1"))
-    return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return open_own(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
 
 def _log(store: Path) -> Path:
-    return _directory(store) / "worker.log"
-
-
-def _directory(store: Path) -> Path:
-    directory = Path(f"{os.path.realpath(store)}.d")  # the same under every name of the store
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(str(directory), f"cannot be used: {error.strerror}", "it must be a directory") from error
-    return directory
+    return own_directory(store) / "worker.log"

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from engine.errors import ReadOnlyError, StoreBusyError, StoreError
+from engine.private_files import make_directories, open_own, require_own_store
 from engine.store.schema import is_current, migrate
 from engine.store.writer import begin_immediate, retry_while_busy
 
@@ -38,16 +39,17 @@ def create_file(path: Path) -> Path:
     """Make an empty file that only its owner can read, in a directory likewise, where there is none.
 
     An existing file is not opened: opening and closing it would drop the locks that SQLite holds on it for
-    this process. Returns the real path.
+    this process. Returns the real path. Raises StoreError, also where somebody else could change the store.
     """
     path = real_path(path)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        require_own_store(path)
+        make_directories(path.parent)
+        os.close(open_own(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
         _refuse_directory(path)
-        if not path.parent.is_dir():
-            raise StoreError(str(path.parent), "is not a directory", "give another path with --store") from None
+    except NotADirectoryError:
+        raise StoreError(str(path.parent), "is not a directory", "give another path with --store") from None
     except OSError as error:
         raise StoreError(str(path), f"cannot be created: {error.strerror}", "give another path with --store") from error
     return path

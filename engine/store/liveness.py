@@ -17,8 +17,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from engine import locks
-from engine.errors import StoreError
 from engine.jobs import Micros
+from engine.private_files import directory_of, own_directory, unusable
 
 STRAY_AFTER = 60.0
 """Seconds: a younger file may be one whose process is about to lock it."""
@@ -30,7 +30,7 @@ def proof_of_life(store: Path, owner: str) -> Iterator[None]:
     path = _lock_file(store, owner)
     with ExitStack() as stack:
         try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            own_directory(store)
             stack.enter_context(locks.holding(path))
         except OSError as error:
             raise unusable(path.parent, error) from error
@@ -110,7 +110,7 @@ def _has_open(pid: int, path: Path) -> bool:
 def beat(store: Path, owner: str) -> None:
     """Leave a sign that this process moves, for those who look at it; nothing else depends on it."""
     with suppress(OSError):
-        os.utime(_lock_file(store, owner))
+        os.utime(_lock_file(store, owner), follow_symlinks=False)
 
 
 def last_beat(store: Path, owner: str) -> Micros | None:
@@ -129,21 +129,12 @@ def remove_traces(store: Path, owner: str) -> None:
 
 def remove_strays(store: Path, registered: Collection[str]) -> None:
     """Remove the files of processes that died before they had registered, or after they were forgotten."""
-    for path in _directory(store).glob(f"{'[0-9a-f]' * 32}.lock"):
+    for path in directory_of(store).glob(f"{'[0-9a-f]' * 32}.lock"):
         with suppress(OSError):
             is_old = time.time() - path.stat().st_mtime > STRAY_AFTER
             if path.stem not in registered and is_old and not locks.is_held(path):
                 path.unlink()
 
 
-def unusable(directory: Path, error: OSError) -> StoreError:
-    """What it means that the files of processes cannot be written, in words."""
-    return StoreError(str(directory), f"cannot be used: {error.strerror}", "it must be a directory of your own")
-
-
 def _lock_file(store: Path, owner: str) -> Path:
-    return _directory(store) / f"{owner}.lock"
-
-
-def _directory(store: Path) -> Path:
-    return store.with_name(store.name + ".d")
+    return directory_of(store) / f"{owner}.lock"

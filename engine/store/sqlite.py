@@ -19,6 +19,7 @@ from engine import holders
 from engine.clock import now
 from engine.errors import ReadOnlyError, StoreError
 from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
+from engine.private_files import require_own_descriptors, require_own_store
 from engine.store import connections, interventions, liveness, queries, searching, transactions, upkeep
 from engine.store.base import NewJob
 from engine.store.identity import Identity
@@ -75,6 +76,7 @@ class SqliteStore:
             try:
                 async with aiosqlite.connect(connections.uri(path), uri=True, isolation_level=None) as reader:
                     await reader.executescript(connections.READER_PRAGMAS)
+                    require_own_descriptors(path)
                     yield cls(path, writer, reader, watch, clock)
             finally:
                 await watch.close()
@@ -91,6 +93,7 @@ class SqliteStore:
         Raises StoreError where it cannot be read as it is.
         """
         path = await asyncio.to_thread(connections.real_path, path)
+        await asyncio.to_thread(require_own_store, path)
         identity = Identity(path)
         async with AsyncExitStack() as stack:
             if identity.is_there:
@@ -105,6 +108,7 @@ class SqliteStore:
             stack.push_async_callback(watch.close)
             reader = await stack.enter_async_context(aiosqlite.connect(uri, uri=True, isolation_level=None))
             await reader.executescript(connections.READER_PRAGMAS)
+            require_own_descriptors(path)
             yield cls(path, None, reader, watch, clock)
 
     @property
