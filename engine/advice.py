@@ -43,6 +43,8 @@ class Advice:
     """How thorough a check is needed."""
     a_look_tells: bool = True
     """Of what is unknown: whether it can be found out by looking at everything."""
+    leaves_out: tuple[str, ...] = ()
+    """The tables that nothing is done to, as they are damaged."""
     by_hand: bool = False
     """Whether somebody has to put something right first: before that it would only say the same again."""
 
@@ -91,6 +93,8 @@ class Past:
     """Whether a check on record was of another file, which lay at the same path then."""
     damaged_indexes: tuple[str, ...] = ()
     """Those that the last check found to differ from their tables, unless they were rebuilt since."""
+    damaged_tables: tuple[str, ...] = ()
+    """Where a check looks at each table by itself: those that the last one found damaged."""
     rebuilt_indexes: tuple[str, ...] = ()
     """Those that the last check found to differ from their tables, and that were rebuilt since."""
     damage: str | None = None
@@ -138,6 +142,7 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
     elif not options.objects:
         rebuild = [one.objects for one in wanted if one.operation is Operation.REINDEX]
         options = replace(options, rebuild=rebuild[0] if rebuild else ())
+    options = replace(options, leave_out=tuple(dict.fromkeys(name for one in wanted for name in one.leaves_out)))
     if options.check is None:
         options = replace(options, check=next((one.check for one in wanted if one.check), None))
     if options.verify and Operation.CHECK in operations:  # the check that is due is one of those around the others

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.jobs import JobType, Micros
-from engine.past import past_steps_of
+from engine.past import past_of, past_steps_of
 from engine.processor import JobProcessor
 from engine.store.base import Store
 from engine.targets import resolve
@@ -25,7 +25,10 @@ async def hosting(
             store,
             {
                 JobType.OPERATION: DatabaseMaintenanceWorker(
-                    resolve, store=mark_of(store_path), past_steps=partial(past_steps_of, store)
+                    resolve,
+                    store=mark_of(store_path),
+                    past_steps=partial(past_steps_of, store),
+                    past_of=lambda target: past_of(store, target, clock()),
                 )
             },
             owner=owner,

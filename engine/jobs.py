@@ -254,6 +254,8 @@ class Options:
     """The tables and indexes that the operations which go object by object are for; none: all."""
     rebuild: tuple[str, ...] = ()
     """The indexes that REINDEX is for, where the other operations are for other objects; none: as `objects` says."""
+    leave_out: tuple[str, ...] = ()
+    """The tables that nothing is done to, nor to their indexes."""
     analysis_limit: int | None = None
     """Rows of each index that ANALYZE looks at; None: all of them."""
     check: CheckLevel | None = None

@@ -81,7 +81,7 @@ async def plan(
     ) as session:
         operations = [
             replace(
-                await _planned(session, operation, request.options),
+                await _planned(session, operation, request.options, past),
                 needs_yes=target.needs_yes(operation, request.options),
             )
             for operation in request.children
@@ -99,8 +99,8 @@ async def plan(
         )
 
 
-async def _planned(session: Session, operation: Operation, options: Options) -> OperationPlan:
-    planned = await session.plan(operation, options)
+async def _planned(session: Session, operation: Operation, options: Options, past: Past | None) -> OperationPlan:
+    planned = await session.plan(operation, options, past)
     waiting = await session.in_the_way(operation) if planned.steps else ""
     return replace(planned, warnings=(*planned.warnings, waiting), waits=True) if waiting else planned
 

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
 from engine.advice import Found, Past, Run
 from engine.estimates import RUNS
-from engine.jobs import MOST_FINDINGS, CheckLevel, ChildJob, Facts, JobId, Micros, Operation, ParentJob, Speed, Status
+from engine.jobs import (
+    MOST_FINDINGS,
+    CheckLevel,
+    ChildJob,
+    EngineName,
+    Facts,
+    JobId,
+    Micros,
+    Operation,
+    ParentJob,
+    Speed,
+    Status,
+)
 from engine.values import frozen
 from engine.watching import HistoryFilter
 from engine.words import counted
@@ -17,6 +30,8 @@ if TYPE_CHECKING:
 
 REMEMBERED: Final = 90 * 86_400 * 1_000_000
 """Microseconds: what is older says little of the database as it is, and is looked for in vain where jobs are many."""
+REBUILDS: Final = (Operation.REINDEX, Operation.OPTIMIZE)
+"""The operations that may rebuild an index."""
 JOBS_LOOKED_AT: Final = 50
 """The newest that many with an operation."""
 
@@ -28,20 +43,29 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
         where = HistoryFilter(target=target, operation=operation, since=now - REMEMBERED)
         return await store.history(where, before=None, limit=JOBS_LOOKED_AT)
 
-    checked = what_checks_said(await newest(Operation.CHECK), file)
-    rebuilt: list[ParentJob] = []
-    if checked.damaged:
-        since = min(checked.damaged.values()).parent
-        rebuilt = [await store.job(job.id) for job in await newest(Operation.REINDEX) if job.id >= since]
-    damaged = tuple(still_damaged(checked.damaged, rebuilt))
+    checks = await newest(Operation.CHECK)
+    checked = what_checks_said(checks, file)
+
+    async def with_steps(jobs: Iterable[ParentJob], found: Mapping[str, JobId]) -> list[ParentJob]:
+        """Those of the jobs that are no older than the findings."""
+        since = min(found.values(), default=None)
+        return [await store.job(job.id) for job in jobs if since is not None and job.id >= since.parent]
+
+    found = checked.damaged | checked.damaged_tables
+    well = set(found_well_since(found, await with_steps(checks, found)))
+    in_doubt = {name: check for name, check in checked.damaged.items() if name not in well}
+    rebuilds = {job.id: job for operation in REBUILDS for job in await newest(operation)} if in_doubt else {}
+    damaged = tuple(still_damaged(in_doubt, await with_steps(rebuilds.values(), in_doubt)))
+    tables = tuple(name for name in checked.damaged_tables if name not in well)
     return Past(
         now=now,
         checked_at=checked.clean_at,
         compared_at=checked.compared_at,
         another_was_checked=checked.another_was_checked,
         damaged_indexes=damaged,
-        rebuilt_indexes=tuple(name for name in checked.damaged if name not in damaged),
-        damage=checked.damage,
+        damaged_tables=tables,
+        rebuilt_indexes=tuple(name for name in in_doubt if name not in damaged),
+        damage=None if checked.damaged_tables and not tables else checked.damage,
         broken_rule=checked.broken_rule,
         found=checked.found,
         vacuumed=vacuumed(await newest(Operation.VACUUM)),
@@ -71,6 +95,7 @@ class Checked:
     """When a full check last looked at everything, whatever it found."""
     another_was_checked: bool = False
     """Whether a check that would count was of another file, which lay there at that time."""
+    damaged_tables: dict[str, JobId] = field(default_factory=dict)
 
 
 def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Checked:
@@ -84,6 +109,7 @@ def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Chec
     """
     clean_at: dict[CheckLevel, Micros] = {}
     damaged: dict[str, JobId] = {}
+    tables: dict[str, JobId] = {}
     damage: str | None = None
     broken_rule: str | None = None
     found: Found | None = None
@@ -92,15 +118,15 @@ def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Chec
     outdated_elsewhere: set[CheckLevel] = set()
     for job, check in _children_of(jobs, Operation.CHECK):
         facts = check.after or {}
-        level, findings = CheckLevel.QUICK, facts.get("findings")
-        if facts.get("level") == CheckLevel.FULL:
-            level = CheckLevel.FULL
+        level, findings = _level_of(facts), facts.get("findings")
         is_this = file is None or facts.get("file", file) == file
         if not isinstance(findings, int) or level in (outdated if is_this else outdated | outdated_elsewhere):
             continue
         names = _names(facts.get("damaged_indexes"))
         for name in names:
             damaged.setdefault(name, check.id)
+        for name in _names(facts.get("damaged_tables")):
+            tables.setdefault(name, check.id)
         seen = _found(job, check, facts, findings)
         if damage is None and (damage := _text(facts.get("damage"))) is not None:
             found = seen
@@ -120,7 +146,32 @@ def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Chec
                 for one in levels:
                     clean_at.setdefault(one, check.finished_at)
             outdated |= levels
-    return Checked(clean_at, damaged, damage, broken_rule, found, compared_at, bool(outdated_elsewhere))
+    return Checked(clean_at, damaged, damage, broken_rule, found, compared_at, bool(outdated_elsewhere), tables)
+
+
+def _level_of(facts: Facts) -> CheckLevel:
+    return CheckLevel.FULL if facts.get("level") == CheckLevel.FULL else CheckLevel.QUICK
+
+
+def found_well_since(damaged: Mapping[str, JobId], jobs: Iterable[ParentJob]) -> Iterator[str]:
+    """Those of the damaged that a later check, no less thorough, has looked at to its end and found nothing in.
+
+    The jobs come with their steps; the checks that found the damage are among them.
+    """
+    checks = {check.id: check for _, check in _children_of(jobs, Operation.CHECK)}
+    for name, found_by in damaged.items():
+        finder = checks.get(found_by)
+        level = _level_of((finder and finder.after) or {})
+        if any(_finds_well(check, name, level) for id_, check in checks.items() if id_ > found_by):
+            yield name
+
+
+def _finds_well(check: ChildJob, name: str, level: CheckLevel) -> bool:
+    facts = check.after or {}
+    if facts.get("complete") is not True or level is CheckLevel.FULL is not _level_of(facts):
+        return False
+    found = {*_names(facts.get("damaged_indexes")), *_names(facts.get("damaged_tables"))}
+    return name not in found and any(s.object == name and s.status is Status.COMPLETED for s in check.steps)
 
 
 def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Found | None:
@@ -150,16 +201,21 @@ def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Itera
     """The damaged indexes that none of these jobs, which come with their steps, has rebuilt afterwards."""
     for name, found_by in damaged.items():
         rebuilds = (
-            _rebuilds(job, child, name) for job, child in _children_of(jobs, Operation.REINDEX) if child.id > found_by
+            _rebuilds(job, child, name)
+            for operation in REBUILDS
+            for job, child in _children_of(jobs, operation)
+            if child.id > found_by
         )
         if not any(rebuilds):
             yield name
 
 
-def _rebuilds(job: ParentJob, reindex: ChildJob, name: str) -> bool:
-    if reindex.status is Status.COMPLETED and not job.request.options.objects_of(reindex.operation):
-        return True
-    return any(step.object == name and step.status is Status.COMPLETED for step in reindex.steps)
+def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
+    of_all = child.operation is Operation.REINDEX and not job.request.options.objects_of(child.operation)
+    if of_all and child.status is Status.COMPLETED and job.engine is EngineName.SQLITE:
+        return True  # one command may be all there is; a server leaves out what cannot be rebuilt
+    done = [step for step in child.steps if step.object == name and step.status is Status.COMPLETED]
+    return any(step.command.startswith("REINDEX") for step in done)
 
 
 def vacuumed(jobs: Iterable[ParentJob]) -> Run | None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from engine.advice import Past
 from engine.errors import StoreError, TargetDamagedError, TargetError, UsageError
 from engine.estimates import with_past
 from engine.execution import Claim, Outcome
@@ -35,6 +36,7 @@ from engine.words import NOT_BEGUN, counted, listed
 
 T = TypeVar("T")
 PastSteps = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
+PastOf = Callable[[str], Awaitable[Past]]
 StepOutcome = tuple[PlannedStep, StepResult]
 
 
@@ -54,15 +56,22 @@ class DatabaseMaintenanceWorker:
     """Executes exactly one operation: opens the target, runs the planned steps, tells what really happened."""
 
     def __init__(
-        self, resolve: Callable[[str], Target], *, store: str = "", past_steps: PastSteps | None = None
+        self,
+        resolve: Callable[[str], Target],
+        *,
+        store: str = "",
+        past_steps: PastSteps | None = None,
+        past_of: PastOf | None = None,
     ) -> None:
         """`store`: by which a server tells our connections from those of other stores.
 
-        `past_steps`: of a target, an operation and a speed, how many seconds their commands took before.
+        `past_steps`: of a target, an operation and a speed, how many seconds their commands took before. `past_of`:
+        what is known of a target.
         """
         self._resolve = resolve
         self._store = store
         self._past_steps = past_steps
+        self._past_of = past_of
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         """Run the steps of the plan, in order; one that fails does not stop the others, unless that was asked for."""
@@ -88,7 +97,8 @@ class DatabaseMaintenanceWorker:
                 for line in await session.settle(claim.earlier) if claim.died else ():
                     reporter.log(LogLevel.WARNING, line)
                 before = await _unless(cancel, session.facts(operation))
-                plan = await _unless(cancel, session.plan(operation, options))
+                past = await self._past(claim.target) if operation is Operation.OPTIMIZE else None
+                plan = await _unless(cancel, session.plan(operation, options, past))
                 if plan.refused is not None:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
@@ -108,6 +118,14 @@ class DatabaseMaintenanceWorker:
             return Outcome(status=Status.FAILED, reason=reason, error=str(error))
         except _CancelledBeforehandError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
+
+    async def _past(self, target: str) -> Past | None:
+        if self._past_of is None:
+            return None
+        try:
+            return await self._past_of(target)
+        except StoreError:
+            return None
 
     async def _weighted(self, claim: Claim, plan: OperationPlan, speed: Speed) -> tuple[PlannedStep, ...]:
         """The steps, with how long they took before as far as history knows."""

@@ -50,8 +50,16 @@ def _places() -> Iterator[Path]:
 class PostgresServer:
     """A server below /tmp, as the path of a unix socket must be short. Nothing else on the disk is touched."""
 
-    def __init__(self, binaries: Path, settings: Sequence[str] = (), *, copy_of: PostgresServer | None = None) -> None:
-        """`copy_of`: a server that runs, of which this is to be a streaming replica."""
+    def __init__(
+        self,
+        binaries: Path,
+        settings: Sequence[str] = (),
+        *,
+        copy_of: PostgresServer | None = None,
+        checksums: bool | None = None,
+    ) -> None:
+        """`copy_of`: a server that runs, of which this is to be a streaming replica. `checksums`: of pages; None: as
+        is usual for its version."""
         self.base = Path(tempfile.mkdtemp(prefix="dbtend-pg-", dir="/tmp"))
         self._settings = (*FAST, f"unix_socket_directories='{self.base}'", *settings)
         self.tcp_port = 0
@@ -65,10 +73,23 @@ class PostgresServer:
             self._run("pg_basebackup", "-U", "postgres", "-h", copy_of.base, *fast, "-D", self._data)
             return
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-D", self._data)
+        if checksums is not None and checksums != self._has_checksums():
+            self._run("pg_checksums", "--enable" if checksums else "--disable", "-N", "-D", self._data)
 
     @property
     def _data(self) -> Path:
         return self.base / "data"
+
+    def _has_checksums(self) -> bool:
+        said = subprocess.run(
+            [self._binaries / "pg_controldata", self._data],
+            cwd="/",
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return not re.search(r"checksum version:\s+0$", said.stdout, re.MULTILINE)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -77,6 +98,10 @@ class PostgresServer:
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         return f"postgresql://{user}@:{self.tcp_port or 5432}/{database}?host={self.base}"
+
+    def path_of(self, relation_file: str) -> Path:
+        """Of a file as pg_relation_filepath tells it."""
+        return self._data / relation_file
 
     def listen(self, port: int) -> None:
         """From the next start on, also at this port of the loopback interface."""

@@ -161,6 +161,7 @@ def _options(options: Options) -> Json:
         "jobs": options.jobs,
         "objects": list(options.objects),
         "rebuild": list(options.rebuild),
+        "leave_out": list(options.leave_out),
         "analysis_limit": options.analysis_limit,
         "backup_to": options.backup_to,
         "confirmed": options.confirmed,

@@ -61,7 +61,7 @@ def encode_options(options: Options) -> str:
     for name in ("jobs", "analysis_limit", "check", "backup_to"):
         if (value := getattr(options, name)) is not None:
             given[name] = value
-    given |= {name: value for name in ("objects", "rebuild") if (value := getattr(options, name))}
+    given |= {name: value for name in ("objects", "rebuild", "leave_out") if (value := getattr(options, name))}
     if server := _encode_server(options.server):
         given["server"] = server
     return json.dumps(given, sort_keys=True)
@@ -83,6 +83,7 @@ def decode_options(text: str) -> Options | None:
             jobs=stored.get("jobs"),
             objects=tuple(stored.get("objects", ())),
             rebuild=tuple(stored.get("rebuild", ())),
+            leave_out=tuple(stored.get("leave_out", ())),
             analysis_limit=stored.get("analysis_limit"),
             check=CheckLevel(stored["check"]) if "check" in stored else None,
             backup_to=stored.get("backup_to"),

@@ -195,8 +195,10 @@ class Session(Look, Protocol):
         """
         ...
 
-    async def plan(self, operation: Operation, options: Options) -> OperationPlan:
+    async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
         """The steps that `operation` would execute now, and what preflight says. Changes nothing.
+
+        `past`: what is known of the database, by which what only does what is needed decides what that is.
 
         Raises TargetError where the database cannot be looked at, UsageError for an object it does not have.
         """

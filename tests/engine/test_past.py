@@ -23,7 +23,7 @@ from engine.jobs import (
     Status,
     Step,
 )
-from engine.past import REMEMBERED, backed_up_at, past_of, still_damaged, vacuumed, what_checks_said
+from engine.past import REMEMBERED, backed_up_at, found_well_since, past_of, still_damaged, vacuumed, what_checks_said
 from engine.store.sqlite import SqliteStore
 from tests.building import new_job
 
@@ -294,3 +294,36 @@ async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:
     assert (await past_of(store, job.target, job.created_at)).rebuilt_indexes == ()
     assert (await past_of(store, job.target, job.created_at + REMEMBERED)).damaged_indexes == ("a",)
     assert (await past_of(store, job.target, job.created_at + REMEMBERED + 1)).damaged_indexes == ()
+
+
+def of_tables(
+    *damaged: str, looked_at: tuple[str, ...] = (), level: CheckLevel = FULL, complete: bool = True
+) -> tuple[Facts, tuple[Step, ...]]:
+    """What a check of a database server leaves, and its steps."""
+    facts: Facts = {
+        "findings": len(damaged), "damaged_tables": list(damaged), "damage": damaged[0] if damaged else None,
+        "level": level.value, "complete": complete,
+    }  # fmt: skip
+    return facts, tuple(step(name, Status.FAILED if name in damaged else Status.COMPLETED) for name in looked_at)
+
+
+@pytest.mark.parametrize(
+    ("later", "left"),
+    [
+        (of_tables(looked_at=("a",)), ["b"]),
+        (of_tables(looked_at=("a",), level=QUICK), ["a", "b"]),
+        (of_tables(looked_at=("a", "b"), complete=False), ["a", "b"]),
+        (of_tables("b", looked_at=("a", "b")), ["b"]),
+        (of_tables(looked_at=("c",)), ["a", "b"]),
+    ],
+)
+async def test_a_table_is_well_again_once_a_check_of_it_that_is_no_less_thorough_finds_nothing(
+    later: tuple[Facts, tuple[Step, ...]], left: list[str]
+) -> None:
+    history = History()
+    for number, (facts, steps) in enumerate((of_tables("a", "b", looked_at=("a", "b")), later)):
+        status = Status.FAILED if facts["findings"] else Status.COMPLETED
+        history.add(Operation.CHECK, facts, status=status, objects=("a",) * number, steps=steps)
+    found = what_checks_said(history.jobs).damaged_tables
+    well = set(found_well_since(found, history.jobs))
+    assert sorted(found.keys() - well) == left

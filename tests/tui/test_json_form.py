@@ -93,6 +93,7 @@ def test_limits_and_pins_are_told() -> None:
         "jobs": None,
         "objects": [],
         "rebuild": [],
+        "leave_out": [],
         "analysis_limit": None,
         "backup_to": None,
         "confirmed": False,

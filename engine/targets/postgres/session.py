@@ -16,7 +16,6 @@ from engine.errors import TargetError
 from engine.jobs import (
     CLEARING_UP,
     NO_SERVER_OPTIONS,
-    CheckLevel,
     EngineName,
     Facts,
     Operation,
@@ -27,10 +26,10 @@ from engine.jobs import (
 from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult
 from engine.targets.info import TargetInfo
 from engine.targets.postgres.advising.advice import advise
-from engine.targets.postgres.advising.needs import Need, needs
-from engine.targets.postgres.advising.survey import survey, survey_of_needs
+from engine.targets.postgres.advising.needs import Damage, Need, needs
+from engine.targets.postgres.advising.survey import survey, survey_of_needs, with_damaged_indexes
 from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.errors import explain, said
+from engine.targets.postgres.connection.errors import INTERNAL, explain, said, tells_damage
 from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
 from engine.targets.postgres.planning.scope import grant, without_right
@@ -39,6 +38,7 @@ from engine.targets.postgres.reading import horizon, locks, snapshots
 from engine.targets.postgres.reading.locks import NOBODY
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, settling
+from engine.targets.postgres.running.checking import Checks, culprit_of, may_be_about_its_table
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
 from engine.targets.postgres.running.lanes import Lane, Lanes
 from engine.targets.postgres.running.left import has_only_waited, left_by
@@ -82,7 +82,6 @@ class PostgresSession:
         """How often each step did."""
         self._totals = Totals()
         self._planned_tables: set[int] = set()
-        self._check_level = CheckLevel.FULL
         self._options = NO_SERVER_OPTIONS
         """Of the operation that was planned last."""
 
@@ -128,18 +127,18 @@ class PostgresSession:
 
     async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
         condition = await survey(self._reader, thorough=budget is None)
-        return advise(condition, needs(condition, frozenset(past.damaged_indexes)), past)
+        return advise(condition, needs(condition, Damage.known_of(past)), past)
 
     async def require(self, options: Options) -> None:
         """Raise UsageError for an object or schema that the database does not have."""
         await self._reader.require(options.objects, options.server.schemas)
 
-    async def plan(self, operation: Operation, options: Options) -> OperationPlan:
+    async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
         self._is_planned = True
-        self._options, self._check_level = options.server, options.check_level
+        self._options = options.server
         if problem := await courtesy.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
-        planned = await self._planned(operation, options)
+        planned = await self._planned(operation, options, Damage.known_of(past))
         if planned.steps and (unseen := await courtesy.not_counted_as_lag(self._reader, options.server)):
             planned = replace(planned, warnings=(*planned.warnings, *unseen))
         self._planned_tables = {
@@ -152,31 +151,35 @@ class PostgresSession:
             # Before the first begins: later, what those leave that run at once could not be told from it.
             self._leftovers_before = await leftovers.all_there(self._reader)
         self._totals.left_out = planned.left_out
+        if operation is Operation.CHECK:
+            self._totals.checks = Checks(options.check_level, len(planned.steps))
         self._measured.expect([step for step in planned.steps if isinstance(step, PgStep)])
         return planned
 
-    async def _planned(self, operation: Operation, options: Options) -> OperationPlan:
+    async def _planned(self, operation: Operation, options: Options, damage: Damage) -> OperationPlan:
         options = replace(options, objects=options.objects_of(operation))
         if operation is not Operation.OPTIMIZE:
             return await planning.plan(self._reader, operation, options)
         looking, self._looking = self._looking, None
         condition = await (looking or survey_of_needs(self._reader))
+        condition = await with_damaged_indexes(self._reader, condition, damage.indexes)
         if options.objects:  # these have to be looked for among all that there is
             tables = await self._reader.tables(measured=True)
             indexes = await self._reader.indexes(measured=True)
             condition = replace(condition, tables=tables, indexes=indexes)
-        found = needs(condition)
+        found = needs(condition, damage)
         needed = planning.Needed(
             tables=condition.tables,
             indexes=condition.indexes,
             vacuum=_reasons(found.vacuum),
             analyze=_reasons(found.analyze),
             reindex=_reasons(found.reindex),
+            damaged=damage.tables,
         )
         return await planning.plan_needed(self._reader, options, needed)
 
     async def remarks(self, operations: Sequence[Operation], past: Past | None = None) -> tuple[str, ...]:
-        return offer.remarks(operations)
+        return offer.remarks(operations, Damage.known_of(past).tables)
 
     async def in_the_way(self, operation: Operation) -> str:
         if not self._planned_tables:
@@ -230,7 +233,7 @@ class PostgresSession:
         await lane.set(step.settings)
         self._monitor.watch(lane.server.backend, watched)
         try:
-            answer = await lane.statements.run(step.first or step.command, *stops)
+            answer = await lane.statements.run(step.first or self._command_of(step), *stops)
             if step.if_warned and answer.has_warned:
                 answer = await lane.statements.run(step.if_warned, *stops)
             if step.then and answer.error is None and not was_left_out(step, answer):
@@ -241,6 +244,27 @@ class PostgresSession:
         finally:
             self._monitor.watch_no_more(lane.server.backend)
         return before, watched, answer
+
+    def _command_of(self, step: PgStep) -> str:
+        return self._totals.checks.command_of(step) if self._totals.checks is not None else step.command
+
+    async def _alone(self, step: PgStep, answer: Answer, context: StepContext) -> Answer | None:
+        """How the check of an index without its table goes, where either may be what is damaged."""
+        damaged = answer.error is not None and tells_damage(answer.error)
+        if not damaged or answer.error is None or not may_be_about_its_table(step, answer.error):
+            return None
+        with contextlib.suppress(TargetError, psycopg.Error):
+            async with self._lanes.one(context) as lane:
+                return await lane.statements.run(step.alone, self._stops.of(context.cancel))
+        return Answer()
+
+    async def _is_gone(self, step: PgStep, answer: Answer) -> bool:
+        """Whether its subject was dropped meanwhile, which the server may tell as if something was damaged."""
+        if step.subject is None or answer.error is None or answer.error.sqlstate != INTERNAL:
+            return False
+        with contextlib.suppress(TargetError):
+            return not await self._reader.rows("SELECT FROM pg_class WHERE oid = %s", [step.subject.oid])
+        return False
 
     async def _followed(self, step: PgStep, lane: Lane, watched: Watched, context: StepContext) -> list[Notice]:
         """What there is to tell of the second of two commands. It is short: who waits behind it does not end it."""
@@ -263,6 +287,7 @@ class PostgresSession:
         is_gone = step.method is Method.DROP_LEFTOVER and answer.error is None
         after = self._measured.dropped(step) if is_gone else await self._measured.after(step)
         effect = with_sizes(effects(answer.notices), before, after)
+        culprit = culprit_of(step, await self._alone(step, answer, context)) if step.method is Method.CHECK else None
         result = outcome(
             step,
             answer,
@@ -271,12 +296,15 @@ class PostgresSession:
             waited=self._lock_timeout,
             blockers=watched.blockers,
             held_by=await self._held_by() if effect.get("rows_kept") else "",
+            is_gone=await self._is_gone(step, answer),
+            culprit=culprit,
         )
         if result.status is Status.CANCELLED and watched.gives_way.is_set() and not context.cancel.is_set():
             result = self._put_off(step, result)
-        if step.method is Method.CHECK and result.status in {Status.COMPLETED, Status.FAILED}:
-            is_index = "bt_index_check" in step.command
-            self._totals.add_check(step.object, result, self._check_level, is_index=is_index)
+        if culprit is not None and (checks := self._totals.checks) is not None:
+            if result.status is Status.COMPLETED and (doubt := checks.doubt(step)):
+                result = replace(result, warnings=(*result.warnings, doubt))
+            checks.add(step, result, culprit)
         if not result.again:
             self._count(step, result)
         if result.status is not Status.COMPLETED:

@@ -90,7 +90,7 @@ class SqliteSession(SqliteLook):
         if objects:
             await self._reader.require(objects)
 
-    async def plan(self, operation: Operation, options: Options) -> OperationPlan:
+    async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
         summary = await self._reader.summary()
         self._is_wal, self._force = summary.is_wal, options.force
         self._effects.check_level = options.check_level

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
@@ -13,6 +13,7 @@ from engine.targets.postgres.reading.condition import Condition
 from engine.targets.postgres.reading.horizon import Holder
 from engine.words import counted, listed, size, span
 
+CRITICAL: Final = "critical"
 COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
 """What optimize does where it is needed."""
 
@@ -30,7 +31,19 @@ def advise(condition: Condition, needs: Needs, past: Past) -> tuple[Advice, ...]
         _reindex(needs, names, forbidden),
         _leftovers(condition, needs),
     ]
-    return (*single, _optimize(single), _check(condition, past), _vacuum_full(needs, names))
+    single = [_leaving_out(one, needs.damaged) for one in single]
+    return (*single, _optimize(single), _check(condition, past, needs.damaged), _vacuum_full(needs, names))
+
+
+_READS_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX})
+
+
+def _leaving_out(one: Advice, damaged: Sequence[str]) -> Advice:
+    """Whatever is needed, it leaves damaged tables alone."""
+    if not damaged or one.operation not in _READS_TABLES:
+        return one
+    reason = f"{one.reason}; left out, as damaged: {listed(damaged, 3)}"
+    return replace(one, reason=reason, leaves_out=tuple(damaged))
 
 
 def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
@@ -87,7 +100,9 @@ def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str], forbi
 def _reindex(needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
     wasted = sum(need.gain for need in needs.reindex.values())
     reason = "; ".join(filter(None, (_reason(needs.reindex, names, "index", forbidden), _not_built(needs))))
-    facts = {"indexes": len(needs.reindex), "wasted_bytes": wasted}
+    facts: dict[str, int | str] = {"indexes": len(needs.reindex), "wasted_bytes": wasted}
+    if any(need.is_damage for need in needs.reindex.values()):
+        facts["severity"] = CRITICAL
     found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, gain=wasted)
     if needs.reindex:
         return found
@@ -134,6 +149,7 @@ def _optimize(single: list[Advice]) -> Advice:
         level=worst(needed or unknown),
         reason=f"does exactly what is needed: {', '.join(said)}" if said else nothing,
         covers=COVERED,
+        leaves_out=next((one.leaves_out for one in single if one.leaves_out), ()),
         a_look_tells=any(one.a_look_tells for one in unknown),
     )
 
@@ -142,18 +158,42 @@ def _noun(operation: Operation) -> str:
     return "index" if operation in {Operation.REINDEX, Operation.CLEAN_LEFTOVERS} else "table"
 
 
-def _check(condition: Condition, past: Past) -> Advice:
+def _check(condition: Condition, past: Past, damaged: Sequence[str]) -> Advice:
     checked = past.checked_at.get(CheckLevel.FULL) or past.checked_at.get(CheckLevel.QUICK)
-    if past.damage is not None:  # whatever is run, it stays so until somebody has put it right
-        reason = f"the last check found: {past.damage}"
-        return Advice(operation=Operation.CHECK, level=Level.NOW, reason=reason, check=CheckLevel.FULL, by_hand=True)
-    if not condition.has_amcheck:
+    catalog = [index.shown for index in condition.indexes if index.in_catalog and index.shown in past.damaged_indexes]
+    if damaged or catalog or (past.damage is not None and not past.damaged_tables):
+        # Whatever is run, it stays so until somebody has put it right.
+        said = [_about_damage(damaged, past)] if damaged or not catalog else []
+        said += [f"{name} is damaged: as a superuser, REINDEX INDEX {name};" for name in catalog]
+        return Advice(
+            operation=Operation.CHECK,
+            level=Level.NOW,
+            reason="; ".join(said),
+            facts={"severity": CRITICAL, "damaged_tables": tuple(damaged), "damaged_indexes": past.damaged_indexes},
+            check=CheckLevel.FULL,
+            by_hand=True,
+        )
+    if past.damaged_tables or past.damaged_indexes or past.rebuilt_indexes:
+        names = listed([*past.damaged_tables, *past.damaged_indexes, *past.rebuilt_indexes], 3)
+        what = "which is no more" if past.damaged_tables else "rebuilt since"
+        what = "which reindex is to rebuild" if past.damaged_indexes else what
+        reason = f"the last check found damage in {names}, {what}: check again after that"
+    elif not condition.has_amcheck:
         reason = "the extension amcheck is not installed: CREATE EXTENSION amcheck"
     elif checked is not None:
         reason = f"found nothing {span((past.now - checked) / 1e6)} ago"
     else:
         reason = "not checked yet; worth it after a crash, a copy, or an upgrade of the operating system"
     return Advice(operation=Operation.CHECK, level=Level.NONE, reason=reason, check=CheckLevel.FULL)
+
+
+def _about_damage(damaged: Sequence[str], past: Past) -> str:
+    if not damaged:
+        return f"the last check found: {past.damage}"
+    what = f"the last check found {listed(damaged, 3)} damaged"
+    first = f" ({past.damage})" if past.damage is not None else ""
+    to_do = "restore from a backup, or save with pg_dump what can be read and remove the rest with pg_surgery"
+    return f"{what}{first}: {to_do}, then check again"
 
 
 def _vacuum_full(needs: Needs, names: Mapping[int, str]) -> Advice:

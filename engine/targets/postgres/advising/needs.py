@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Final
 
-from engine.advice import Level
+from engine.advice import Level, Past
 from engine.targets.postgres.advising.bloat import PAGE, table_share, tree_share
 from engine.targets.postgres.reading.condition import LEAST_PAGES, Activity, Condition
 from engine.targets.postgres.reading.relations import Index
@@ -31,6 +31,7 @@ class Need:
     reason: str
     gain: int = 0
     """Bytes."""
+    is_damage: bool = False
 
 
 @frozen(kw_only=True)
@@ -47,11 +48,28 @@ class Needs:
     leftovers: tuple[Index, ...] = ()
     unknown: tuple[Index, ...] = ()
     """How large they must be cannot be told, and they are large enough for it to matter."""
+    damaged: tuple[str, ...] = ()
+    """Tables that nothing is done to before somebody has put them right."""
 
 
-def needs(condition: Condition, damaged_indexes: frozenset[str] = frozenset()) -> Needs:
-    """`damaged_indexes`: what a check has found, as shown."""
-    known = {table.oid: table for table in condition.tables}
+@frozen
+class Damage:
+    """What a check has found, by names as they are shown."""
+
+    tables: frozenset[str] = frozenset()
+    indexes: frozenset[str] = frozenset()
+
+    @classmethod
+    def known_of(cls, past: Past | None) -> Damage:
+        return cls() if past is None else cls(frozenset(past.damaged_tables), frozenset(past.damaged_indexes))
+
+
+NO_DAMAGE: Final = Damage()
+
+
+def needs(condition: Condition, damage: Damage = NO_DAMAGE) -> Needs:
+    """What reads or writes a damaged table can make it worse, or the server crash: it is needed by none."""
+    known = {table.oid: table for table in condition.tables if table.shown not in damage.tables}
     vacuum, analyze = {}, {}
     for table in condition.activity:
         if table.oid not in known or (known[table.oid].in_catalog and not known[table.oid].may_be_maintained):
@@ -63,11 +81,12 @@ def needs(condition: Condition, damaged_indexes: frozenset[str] = frozenset()) -
     return Needs(
         vacuum=vacuum,
         analyze=analyze,
-        reindex=_reindex(condition, damaged_indexes),
-        rewrite=_rewrite(condition),
+        reindex=_reindex(condition, damage),
+        rewrite={oid: need for oid, need in _rewrite(condition).items() if oid in known},
         not_built=tuple(index for index in condition.indexes if index.could_not_be_built and not index.in_catalog),
         leftovers=tuple(index for index in condition.indexes if index.is_leftover and not index.is_valid),
         unknown=_unknown(condition),
+        damaged=tuple(table.shown for table in condition.tables if table.shown in damage.tables),
     )
 
 
@@ -121,15 +140,15 @@ def is_in_doubt(table: Activity) -> bool:
     return table.is_lost and table.pages >= LEAST_PAGES
 
 
-def _reindex(condition: Condition, damaged: frozenset[str]) -> dict[int, Need]:
+def _reindex(condition: Condition, damage: Damage) -> dict[int, Need]:
     shapes = {tree.oid: tree for tree in condition.tree_shapes}
     found = {}
     for index in condition.indexes:
-        if index.in_catalog or index.is_leftover or index.could_not_be_built:
+        if index.in_catalog or index.is_leftover or index.could_not_be_built or index.table_shown in damage.tables:
             continue
         need = None
-        if damaged and index.shown in damaged:
-            need = Need(Level.NOW, "the last check found it damaged")
+        if index.shown in damage.indexes:
+            need = Need(Level.NOW, "the last check found it damaged", is_damage=True)
         elif index.oid in condition.drifted:
             need = Need(Level.NOW, "its collation has another version now: its order may be wrong")
         elif not index.is_valid:

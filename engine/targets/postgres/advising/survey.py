@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
@@ -10,7 +12,7 @@ import psycopg
 from engine.errors import TargetError
 from engine.targets.postgres.advising.bloat import table_share, tree_share
 from engine.targets.postgres.advising.needs import TREE_SHARE, may_need_something
-from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading import horizon
 from engine.targets.postgres.reading.condition import Activity, Condition, Duplicate, TableShape, TreeShape
@@ -21,6 +23,10 @@ SUSPICIOUS: Final = 0.2
 _EXTENSIONS: Final = """
 SELECT e.extname, n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
 WHERE e.extname IN ('amcheck', 'pgstattuple')
+"""
+_INDEX_NAMES: Final = """
+SELECT i.oid::int8, n.nspname, i.relname FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+JOIN pg_namespace AS n ON n.oid = i.relnamespace
 """
 
 
@@ -77,6 +83,22 @@ async def survey_of_needs(reader: Reader) -> Condition:
         activity=activity,
         tree_shapes=trees,
         drifted=drifted,
+    )
+
+
+async def with_damaged_indexes(reader: Reader, condition: Condition, names: Collection[str]) -> Condition:
+    """Also of these, by their names as they are shown. Raises TargetError."""
+    missing = set(names) - {index.shown for index in condition.indexes}
+    if not missing:
+        return condition
+    found = {oid for oid, schema, name in await reader.rows(_INDEX_NAMES) if shown(schema, name) in missing}
+    known = {index.oid for index in condition.indexes}
+    more = [index for index in await reader.these_indexes_and_invalid_ones(found) if index.oid not in known]
+    tables = {index.table_oid for index in more} - {table.oid for table in condition.tables}
+    return replace(
+        condition,
+        indexes=[*condition.indexes, *more],
+        tables=[*condition.tables, *(await reader.these_tables(tables) if tables else ())],
     )
 
 

@@ -13,6 +13,7 @@ from engine import passwords
 from engine.errors import (
     PasswordNeededError,
     TargetBusyError,
+    TargetDamagedError,
     TargetError,
     TargetRefusedError,
     TargetUnavailableError,
@@ -27,6 +28,12 @@ NO_TABLE: Final = "42P01"
 READ_ONLY: Final = "25006"
 DISK_FULL: Final = "53100"
 TERMINATED: Final = "57P01"
+GONE: Final = frozenset({NO_TABLE, "42704", "3F000"})
+"""What was there when it was planned is no more: the relation, the index, or its schema."""
+INTERNAL: Final = "XX000"
+"""Also what the server says of a relation that was dropped the moment before."""
+_DAMAGED: Final = ("XX", "58")
+"""Classes of errors: internal and corruption, and of the system: a file that is gone, a disk that cannot be read."""
 
 _PASSWORD: Final = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
 _USER_INFO: Final = re.compile(r"(\w://[^:/@\s]*):[^@\s]*@")
@@ -47,6 +54,11 @@ def redacted(text: str) -> str:
         if len(secret) >= TELLING:
             text = text.replace(secret, "***")
     return text
+
+
+def tells_damage(error: psycopg.Error) -> bool:
+    """Whether it says, of what was read, that it is damaged: no lock, right, cancel or lost connection."""
+    return (error.sqlstate or "").startswith(_DAMAGED)
 
 
 def said(error: BaseException) -> str:
@@ -131,6 +143,9 @@ def reading_error(what: str, error: psycopg.Error) -> TargetError:
         return TargetUnavailableError(what, "the connection was lost", "check the server, then try again")
     if state == NO_RIGHT:
         return TargetRefusedError(what, said(error), "connect as a role that may read the catalog")
+    if state != INTERNAL and tells_damage(error):
+        hint = "restore a backup of the database, or ask for help before anything is written to it"
+        return TargetDamagedError(what, f"its catalog is damaged: {said_in_full(error)}", hint)
     return TargetError(what, f"cannot be looked at: {said(error)}", "")
 
 

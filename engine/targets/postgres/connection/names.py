@@ -12,6 +12,12 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """As a string of SQL, whatever standard_conforming_strings says."""
+    quoted = "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+    return f"E{quoted}" if "\\" in text else quoted
+
+
 def qualified(schema: str, name: str) -> str:
     """As SQL takes it, whatever the search path is."""
     return f"{quote(schema)}.{quote(name)}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from engine.jobs import Operation, ServerOptions
 from engine.targets.info import OperationInfo
 from engine.targets.lock_impact import Lock, LockImpact, LockScope
 from engine.values import frozen
+from engine.words import listed
 
 BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
 BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
@@ -95,9 +96,15 @@ def keeps_out(operation: Operation, options: ServerOptions) -> str:
     return "everybody" if OFFERS[operation].lock.impact is LockImpact.EVERYONE else "maintenance"
 
 
-def remarks(operations: Sequence[Operation]) -> tuple[str, ...]:
-    """What is odd about doing these operations in this order."""
+_LEAVES_DAMAGE_ALONE: Final = frozenset({Operation.OPTIMIZE, Operation.CLEAN_LEFTOVERS})
+
+
+def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = ()) -> tuple[str, ...]:
+    """What is odd about doing these operations in this order, with what is known to be damaged."""
     said = []
+    if damaged_tables and any(OFFERS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE):
+        names = listed(sorted(damaged_tables), 3)
+        said.append(f"the last check found {names} damaged: to write there can make it worse; --needed leaves it alone")
     rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER}]
     if rewrites and Operation.REINDEX in operations:
         said.append(f"{rewrites[0]} rebuilds the indexes of its tables, too: reindex repeats that")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -75,6 +75,8 @@ class Needed:
     vacuum: Mapping[int, str]
     analyze: Mapping[int, str]
     reindex: Mapping[int, str]
+    damaged: Collection[str] = ()
+    """The tables that nothing is to be done to, by name."""
 
 
 async def plan_needed(reader: Reader, options: Options, needed: Needed) -> OperationPlan:
@@ -112,8 +114,10 @@ async def plan_needed(reader: Reader, options: Options, needed: Needed) -> Opera
     ]
     left_out: list[Table | Index] = [*tables_left_out, *indexes_left_out]
     said = [f"left out, as {exclusive}"] if exclusive else []
+    if damaged := sorted({*needed.damaged, *options.leave_out}):
+        said.append(f"left out, as the last check found damage there: {listed(damaged, 3)}")
     warnings = [*_rights(left_out, role, version), *said]
-    planned = _of(Operation.OPTIMIZE, steps, warnings, left_out, said[0] if said else "nothing is needed")
+    planned = _of(Operation.OPTIMIZE, steps, warnings, left_out, ". ".join(said) or "nothing is needed")
     return await _in_parallel(reader, planned, options) if planned.steps else planned
 
 

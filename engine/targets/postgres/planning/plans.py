@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.jobs import MOST_FINDINGS, Operation, Options, ServerOptions
 from engine.targets.lock_impact import Lock
-from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.connection.names import literal, qualified, quote
 from engine.targets.postgres.planning.costs import A_STEP, weight
 from engine.targets.postgres.planning.offer import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
@@ -279,39 +279,93 @@ def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
 def check_steps(
     indexes: Iterable[Index], tables: Iterable[Table], extension_schema: str, version: int, *, full: bool
 ) -> list[PgStep]:
-    """Each B-tree, in full also whether it holds every row of its table; and each table, from PostgreSQL 14 on."""
-    offer, check = OFFERS[Operation.CHECK], quote(extension_schema)
-    steps = [
-        PgStep(
-            object=index.shown,
-            command=f"SELECT {check}.bt_index_check({index.oid}::oid::regclass, {str(full).lower()})",
-            reason="every row of its table is looked for in it" if full else "its order and structure",
-            lock=offer.lock,
-            after_cancel=offer.after_cancel,
-            weight=float(index.pages + (index.table_pages if full else 0) + 1),
-            method=Method.CHECK,
-            subject=_index(index),
-        )
-        for index in indexes
-        if index.method == "btree"
+    """Each B-tree, in full also whether it holds every row of its table; and each table, from PostgreSQL 14 on.
+
+    What others are compared with comes before them: TOAST before tables, and tables before their indexes.
+    """
+    check, trees = quote(extension_schema), [index for index in indexes if index.method == "btree"]
+    whole = [table for table in tables if not table.is_partitioned] if version >= 140_000 else []
+    return [
+        *_longest_first([_toast_check(table, check) for table in whole if table.toast_pages is not None]),
+        *_longest_first([_tree_check(index, check, full=full) for index in trees if index.of_toast]),
+        *_longest_first([_heap_check(table, check, full=full) for table in whole]),
+        *_longest_first([_tree_check(index, check, full=full) for index in trees if not index.of_toast]),
     ]
-    if version >= 140_000:
-        steps += [
-            PgStep(
-                object=table.shown,
-                command=f"SELECT blkno, offnum, msg FROM {check}.verify_heapam({table.oid}::oid::regclass)"
-                f" LIMIT {MOST_FINDINGS}",
-                reason="its pages and rows, and what they say of their TOAST",
-                lock=offer.lock,
-                after_cancel=offer.after_cancel,
-                weight=float(table.pages + 1),
-                method=Method.CHECK,
-                subject=_table(table),
-            )
-            for table in tables
-            if not table.is_partitioned
-        ]
-    return _longest_first(steps)
+
+
+def _toast_check(table: Table, check: str) -> PgStep:
+    of = f"FROM pg_class AS c, {check}.verify_heapam(c.reltoastrelid) WHERE c.oid = {literal(table.sql)}::regclass"
+    return _check_step(
+        f"TOAST of {table.shown}",
+        f"SELECT blkno, offnum, msg {of} LIMIT {MOST_FINDINGS}",
+        "its pages and rows",
+        pages=table.toast_pages or 0,
+        subject=_table(table),
+        others_rely_on_it=True,
+    )
+
+
+def _heap_check(table: Table, check: str, *, full: bool) -> PgStep:
+    def command(more: str = "") -> str:
+        of = f"{check}.verify_heapam({literal(table.sql)}::regclass{more})"
+        return f"SELECT blkno, offnum, msg FROM {of} LIMIT {MOST_FINDINGS}"
+
+    toast = full and table.toast_pages is not None
+    return _check_step(
+        table.shown,
+        command(", check_toast => true") if toast else command(),
+        "its pages and rows, and the values that they have in TOAST" if toast else "its pages and rows",
+        pages=table.pages,
+        subject=_table(table),
+        alone=command() if toast else "",
+        others_rely_on_it=True,
+    )
+
+
+def _tree_check(index: Index, check: str, *, full: bool) -> PgStep:
+    def command(*, compared: bool) -> str:
+        also = str(compared).lower()
+        if not index.of_toast:
+            return f"SELECT {check}.bt_index_check({literal(index.sql)}::regclass, {also})"
+        table = literal(qualified(index.table_schema, index.table))  # who may not name what is TOAST may name its table
+        of = "FROM pg_class AS c JOIN pg_index AS x ON x.indrelid = c.reltoastrelid"
+        return f"SELECT {check}.bt_index_check(x.indexrelid, {also}) {of} WHERE c.oid = {table}::regclass"
+
+    return _check_step(
+        index.shown,
+        command(compared=full),
+        "every row of its table is looked for in it" if full else "its order and structure",
+        pages=index.pages + (index.table_pages if full else 0),
+        subject=_index(index),
+        alone=command(compared=False) if full else "",
+        others_rely_on_it=index.of_toast,
+    )
+
+
+def _check_step(
+    name: str,
+    command: str,
+    reason: str,
+    *,
+    pages: int,
+    subject: Subject,
+    alone: str = "",
+    others_rely_on_it: bool = False,
+) -> PgStep:
+    offer = OFFERS[Operation.CHECK]
+    return PgStep(
+        object=name,
+        command=command,
+        reason=reason,
+        lock=offer.lock,
+        after_cancel=offer.after_cancel,
+        weight=float(pages + 1),
+        method=Method.CHECK,
+        is_measured=False,
+        subject=subject,
+        alone=alone,
+        others_rely_on_it=others_rely_on_it,
+    )
 
 
 def _table(table: Table) -> Subject:

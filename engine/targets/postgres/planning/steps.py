@@ -61,6 +61,10 @@ class Subject:
     """Whether the first key of an index is compared by the rules of a language."""
 
     @property
+    def is_index(self) -> bool:
+        return self.table_oid != 0
+
+    @property
     def lockable(self) -> int:
         """The table whose lock the step takes."""
         return self.table_oid or self.oid
@@ -84,3 +88,7 @@ class PgStep(PlannedStep):
     """Where `command` is two: the second is run once the first is completed, and that it fails is a warning only."""
     settings: tuple[tuple[str, str], ...] = ()
     """What its connection is set to for it."""
+    alone: str = ""
+    """Of a check that compares its subject with another: the same of its subject only."""
+    others_rely_on_it: bool = False
+    """Of a check: what it finds in its subject makes doubtful what the others of its table compare."""

@@ -37,6 +37,8 @@ class Table:
     """Of its pages, those of which everybody sees all rows, by the last VACUUM or ANALYZE."""
     is_counted: bool = True
     """Whether the server knows how many of its rows are dead: not after a crash, or where counters were reset."""
+    toast_pages: int | None = None
+    """None where it has no TOAST table."""
 
     @property
     def sql(self) -> str:
@@ -119,7 +121,7 @@ SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, {pages c} + coalesce(
     n.nspname IN ('pg_catalog', 'information_schema'), c.relispartition, c.relhassubclass, {may}, own.clustered_by,
     coalesce(pg_stat_get_dead_tuples(c.oid), 0)::int8,
     coalesce(c.relallvisible::float8 / nullif(c.relpages, 0), 0),
-    coalesce(pg_stat_get_live_tuples(c.oid), 0) >= abs(c.reltuples)
+    coalesce(pg_stat_get_live_tuples(c.oid), 0) >= abs(c.reltuples), toast.relpages::int8
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 LEFT JOIN (

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from engine.jobs import CheckLevel, Facts
+from engine.jobs import Facts
 from engine.targets.base import StepResult
 from engine.targets.postgres.planning.plans import PAGE
+from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.statement import Notice
 
 _VACUUMED: Final = re.compile(r"^tuples: (\d+) removed, \d+ remain, (\d+) are dead but not yet removable", re.MULTILINE)
@@ -63,41 +64,16 @@ def with_sizes(effect: Mapping[str, int], before: int | None, after: int | None)
     return {**effect, "size": after, "size_before": before}
 
 
-def remedy(damaged_indexes: Sequence[str], damage: str | None) -> str:
-    """What to do about what a check found, in a few sentences; "" where it found nothing.
-
-    `damage`: of a table, the first that was found.
-    """
-    if damage is not None:
-        return (
-            "A table is damaged, and no operation puts that right: restore a backup, or save with pg_dump what can"
-            " still be read. Look for what is wrong with the disk or the memory of the server. Then check again."
-        )
-    if damaged_indexes:
-        return "Run reindex, which rebuilds damaged indexes from their tables (REINDEX). Then check again."
-    return ""
-
-
 class Totals:
     """What the steps of an operation did together."""
 
     def __init__(self) -> None:
         self._sums: dict[str, int] = {}
         self._all_measured = True
-        self._level: CheckLevel | None = None
-        """Of the check, if there was one."""
-        self._damaged_indexes: list[str] = []
-        self._damage: str | None = None
+        self.checks: Checks | None = None
+        """Of a check, what it has found."""
         self.left_out = 0
         """How many tables or indexes are not done for lack of a right."""
-
-    def add_check(self, name: str, result: StepResult, level: CheckLevel, *, is_index: bool) -> None:
-        """What a check of one table or index found, as our history remembers it."""
-        self._level = level
-        if result.findings and is_index:
-            self._damaged_indexes.append(name)
-        elif result.findings:
-            self._damage = self._damage or result.findings[0]
 
     def add(self, result: StepResult) -> None:
         effect = result.effect or {}
@@ -123,15 +99,5 @@ class Totals:
             del sums["back_bytes"]  # it would be told as what all of them take more than before
         if sums and self.left_out:
             sums["left_out"] = self.left_out
-        return {**self._checked(), **sums}
-
-    def _checked(self) -> Facts:
-        if self._level is None:
-            return {}
-        return {
-            "findings": 0,
-            "level": self._level.value,
-            "damaged_indexes": tuple(self._damaged_indexes),
-            "damage": self._damage,
-            "remedy": remedy(self._damaged_indexes, self._damage),
-        }
+        checked = self.checks.facts() if self.checks is not None and sums else {}
+        return {**checked, **sums}

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 import psycopg
 
-from engine.jobs import Reason, Status
+from engine.jobs import Status
 from engine.targets.base import StepResult
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import NOBODY, Blockers
+from engine.targets.postgres.running import checking
+from engine.targets.postgres.running.checking import Culprit
 from engine.targets.postgres.running.statement import Answer, Notice
-from engine.words import counted, listed
+from engine.words import counted
 
 
 def outcome(
@@ -24,14 +26,21 @@ def outcome(
     waited: float,
     blockers: Blockers = NOBODY,
     held_by: str = "",
+    is_gone: bool = False,
+    culprit: Culprit | None = None,
 ) -> StepResult:
-    """`blockers`: whom it waited for. `held_by`: for whom dead rows are kept, in words."""
+    """`blockers`: whom it waited for. `held_by`: for whom dead rows are kept, in words. `is_gone`: whether its subject
+    was dropped meanwhile. `culprit`: what it is about that a check failed, where that is not its subject."""
     if answer.was_stopped:
         return StepResult(status=Status.CANCELLED, effect=effect or None)
     if answer.error is not None:
+        if is_gone or answer.error.sqlstate in errors.GONE:
+            return StepResult(status=Status.SKIPPED, error="it is gone: somebody has dropped it meanwhile")
+        if step.method is Method.CHECK and errors.tells_damage(answer.error):
+            return checking.found_by_error(step, answer.error, culprit or checking.culprit_of(step))
         return _failure(step, answer.error, effect, is_closed=is_closed, waited=waited, blockers=blockers)
     if step.method is Method.CHECK and answer.rows and len(answer.rows[0]) == 3:
-        return _findings(step, answer)
+        return checking.found_in_rows(step, answer)
     warnings = [notice.message for notice in answer.notices if notice.is_warning]
     if was_left_out(step, answer):
         return StepResult(status=Status.SKIPPED, error=warnings[0], warnings=(f"{step.object}: {warnings[0]}",))
@@ -74,22 +83,6 @@ def _failure(
     waited: float,
     blockers: Blockers,
 ) -> StepResult:
-    if error.sqlstate in {errors.NO_TABLE, "42704"} and step.method is not Method.CHECK:
-        return StepResult(status=Status.SKIPPED, error="it is gone: somebody has dropped it meanwhile")
     by_itself = not blockers.has_prepared
     sentence = errors.explain(error, is_closed=is_closed, waited=waited, blockers=blockers.words, by_itself=by_itself)
-    if step.method is Method.CHECK and error.sqlstate in {"XX001", "XX002"}:
-        found = f"{step.object}: {errors.said(error)}"
-        return StepResult(status=Status.FAILED, error=found, findings=(found,), effect={"findings": 1})
     return StepResult(status=Status.FAILED, error=sentence, reason=errors.reason_of(error), effect=effect or None)
-
-
-def _findings(step: PgStep, answer: Answer) -> StepResult:
-    found = tuple(f"{step.object}: block {block}, row {row}: {message}" for block, row, message in answer.rows)
-    return StepResult(
-        status=Status.FAILED,
-        error=listed(found, 1),
-        reason=Reason.OPERATION_ERROR,
-        findings=found,
-        effect={"findings": len(found)},
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.jobs import CheckLevel, Status
+from engine.jobs import Status
 from engine.targets.base import StepResult
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
 from engine.targets.postgres.running.leftovers import is_copy_of
@@ -59,35 +59,6 @@ def test_totals_add_up_what_steps_did() -> None:
         totals.add(StepResult(status=Status.COMPLETED, effect=effect))
     totals.add(StepResult(status=Status.SKIPPED))
     assert totals.facts() == {"rows_removed": 10, "back_bytes": 60, "steps_completed": 2, "steps_skipped": 1}
-
-
-FOUND = "public.item: block 7, row 3: xmin is too new"
-DISORDER = "public.item_name: item order invariant violated"
-
-
-@pytest.mark.parametrize(
-    ("found", "words"),
-    [
-        ({}, ""),
-        ({"public.item_name": DISORDER}, "Run reindex, which rebuilds damaged indexes from their tables (REINDEX)."),
-        ({"public.item": FOUND}, "A table is damaged, and no operation puts that right: restore a backup, or save"),
-        ({"public.item_name": DISORDER, "public.item": FOUND}, "A table is damaged"),
-    ],
-)
-def test_a_check_says_what_to_do_about_what_it_found(found: dict[str, str], words: str) -> None:
-    totals = Totals()
-    for name, is_index in (("public.item", False), ("public.item_name", True)):
-        findings = (found[name],) if name in found else ()
-        result = StepResult(status=Status.FAILED if findings else Status.COMPLETED, findings=findings)
-        totals.add_check(name, result, CheckLevel.FULL, is_index=is_index)
-    facts = totals.facts()
-    assert str(facts["remedy"]).startswith(words)
-    assert bool(facts["remedy"]) == bool(found)
-    assert facts["damage"] == found.get("public.item")
-
-
-def test_what_is_no_check_has_no_remedy() -> None:
-    assert "remedy" not in Totals().facts()
 
 
 def test_sizes_that_are_not_known_are_not_told() -> None:

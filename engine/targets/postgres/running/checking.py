@@ -1,0 +1,131 @@
+"""What a check found, and in what: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from engine.jobs import CheckLevel, Facts, Reason, Status
+from engine.targets.base import StepResult
+from engine.targets.postgres.connection import errors
+from engine.targets.postgres.planning.steps import PgStep
+from engine.targets.postgres.running.statement import Answer
+from engine.values import frozen
+from engine.words import listed
+
+
+@frozen
+class Culprit:
+    """What is damaged."""
+
+    name: str
+    is_index: bool
+
+
+def culprit_of(step: PgStep, alone: Answer | None = None) -> Culprit:
+    """What an error that tells of damage is about: the subject of the step, or the table that it was compared with.
+
+    `alone`: how the check of the subject only went, where either may be damaged: unless that finds damage, too, it is
+    the table, as the index itself is looked through first.
+    """
+    if step.subject is None or not step.subject.is_index:
+        return Culprit(step.object, is_index=False)
+    if alone is not None and (alone.error is None or not errors.tells_damage(alone.error)):
+        return Culprit(step.subject.table, is_index=False)
+    return Culprit(step.object, is_index=True)
+
+
+def may_be_about_its_table(step: PgStep, error: psycopg.Error) -> bool:
+    """Whether an index was compared with its table, and it was not amcheck itself that raised the error."""
+    is_verdict = (error.diag.source_file or "").startswith("verify_")
+    return bool(step.alone) and step.subject is not None and step.subject.is_index and not is_verdict
+
+
+def found_by_error(step: PgStep, error: psycopg.Error, culprit: Culprit) -> StepResult:
+    """Of a check that the server could not carry out because of what it came upon."""
+    while_reading = "" if culprit.name == step.object else f" (found while {step.object} was compared with it)"
+    finding = f"{culprit.name}: {errors.said_in_full(error)}{while_reading}"
+    return _found([finding])
+
+
+def found_in_rows(step: PgStep, answer: Answer) -> StepResult:
+    return _found([f"{step.object}: block {block}, row {row}: {message}" for block, row, message in answer.rows])
+
+
+def _found(findings: Sequence[str]) -> StepResult:
+    return StepResult(
+        status=Status.FAILED,
+        error=listed(findings, 1),
+        reason=Reason.OPERATION_ERROR,
+        findings=tuple(findings),
+        effect={"findings": len(findings)},
+    )
+
+
+def remedy(indexes: Sequence[str], tables: Sequence[str]) -> str:
+    """What to do about what a check found, in a few sentences; "" where it found nothing."""
+    if tables:
+        several = len(tables) > 1
+        return (
+            f"{listed(tables, 3)} {'are' if several else 'is'} damaged, and no operation puts that right: restore"
+            f" {'them' if several else 'it'} from a backup. Without one, save with pg_dump what can still be read, then"
+            " remove the damaged rows with the extension pg_surgery (heap_force_kill). Look for what is wrong with the"
+            " disk or the memory of the server. Then check again."
+        )
+    if indexes:
+        return "Run reindex, which rebuilds damaged indexes from their tables (REINDEX). Then check again."
+    return ""
+
+
+class Checks:
+    """What the steps of one check have found up to now."""
+
+    def __init__(self, level: CheckLevel, planned: int) -> None:
+        self._level, self._planned = level, planned
+        self._indexes: dict[str, None] = {}
+        self._tables: dict[str, None] = {}
+        self._damage: str | None = None
+        self._doubtful: set[str] = set()
+        """Tables of which something is damaged that others are compared with."""
+        self._through = 0
+
+    def command_of(self, step: PgStep) -> str:
+        """The command of a step, which compares with nothing that is known to be damaged."""
+        return step.alone if step.alone and self.is_doubtful(step) else step.command
+
+    def is_doubtful(self, step: PgStep) -> bool:
+        return step.subject is not None and step.subject.table in self._doubtful
+
+    def add(self, step: PgStep, result: StepResult, culprit: Culprit) -> None:
+        table = step.subject.table if step.subject is not None else step.object
+        # What was dropped meanwhile is skipped: nothing of it is left to be looked at.
+        self._through += result.status in {Status.COMPLETED, Status.SKIPPED} or bool(result.findings)
+        if not result.findings:
+            return
+        if culprit.is_index:
+            self._indexes[culprit.name] = None
+        else:
+            self._tables[table] = None
+            self._damage = self._damage or result.findings[0]
+        if step.others_rely_on_it or not culprit.is_index:
+            self._doubtful.add(table)
+
+    def doubt(self, step: PgStep) -> str:
+        """That a step which found nothing was not compared with what is damaged; "" where it was compared."""
+        if not (step.alone and step.subject is not None and self.is_doubtful(step)):
+            return ""
+        other = "its table" if step.subject.is_index else "its TOAST table"
+        return f"{step.object} was not compared with {other}, where damage was found"
+
+    def facts(self) -> Facts:
+        tables, indexes = tuple(self._tables), tuple(self._indexes)
+        return {
+            "findings": 0,
+            "level": self._level.value,
+            "damaged_indexes": indexes,
+            "damaged_tables": tables,
+            "damage": self._damage,
+            "remedy": remedy(indexes, tables),
+            "complete": self._through >= self._planned,
+        }

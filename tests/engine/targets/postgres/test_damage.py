@@ -1,0 +1,176 @@
+"""What a check finds in damaged tables and indexes, and what is done with these afterwards."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from engine.errors import TargetDamagedError
+from engine.jobs import CheckLevel, Facts, Operation, Options, Reason, Status
+from engine.targets.base import StepContext, StepResult
+from engine.targets.postgres.connection.names import qualified
+from tests import postgres_damage as harm
+from tests.engine.targets.postgres.a_session import connected
+from tests.postgres_damage import Damage, do_damage, make_table
+from tests.postgres_databases import Database, new_database
+from tests.postgres_server import PostgresServer
+
+XID = struct.pack("<I", 3_000_000_000)
+TABLES: dict[str, Damage] = {
+    "junk": harm.in_page(3, 4000),
+    "xmin": harm.row_header(2, 5, 0, XID, clear=0x0300),
+    "xmax": harm.row_header(2, 6, 4, XID, clear=0x0C00),
+    "infomask": harm.row_header(2, 6, 20, b"\xff\xff"),
+    "pointer": harm.line_pointer(2, 4),
+    "header": harm.in_page(2, 10, b"\xff" * 8),
+    "gone": harm.remove,
+}
+INDEXES: dict[str, Damage] = {
+    "meta": harm.in_page(0, 24, b"\x13" * 40),
+    "root": harm.in_page(3, 24),
+    "leaf": harm.in_page(1, 5000),
+    "special": harm.in_page(1, harm.PAGE - 16, b"\x13" * 16),
+    "zero": harm.in_page(1, 0, bytes(harm.PAGE)),
+    "short": harm.cut_off(5),
+    "absent": harm.remove,
+}
+
+
+@pytest.fixture(scope="module")
+def unprotected(postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """A server of the same version that does not know of a page what it was."""
+    server = PostgresServer(postgres.binaries, checksums=False)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.discard()
+
+
+@pytest.fixture
+def damaged(unprotected: PostgresServer) -> Iterator[Database]:
+    """A database without any damage yet, in which amcheck is installed."""
+    with new_database(unprotected) as database:
+        database("CREATE EXTENSION amcheck")
+        yield database
+
+
+async def check(
+    database: Database, level: CheckLevel = CheckLevel.FULL, *objects: str
+) -> tuple[dict[str, StepResult], Facts]:
+    async with connected(database.url) as session:
+        planned = await session.plan(Operation.CHECK, Options(check=level, objects=objects))
+        results = {step.object: await session.execute(step, StepContext()) for step in planned.steps}
+        return results, await session.facts(Operation.CHECK)
+
+
+@pytest.mark.parametrize("damage", TABLES)
+async def test_what_is_damaged_in_a_table_is_a_finding_that_names_it(damaged: Database, damage: str) -> None:
+    make_table(damaged, "item")
+    do_damage(damaged, {"'item'": TABLES[damage]})
+    results, facts = await check(damaged, CheckLevel.FULL, "item")
+    assert facts["damaged_tables"] == ("public.item",)
+    assert (facts["damaged_indexes"], facts["complete"]) == ((), True)
+    assert str(facts["damage"]).startswith("public.item: ")
+    assert all(result.findings for result in results.values() if result.status is Status.FAILED)
+    assert "pg_surgery" in str(facts["remedy"])
+
+
+@pytest.mark.parametrize("damage", INDEXES)
+async def test_what_is_damaged_in_an_index_is_a_finding_that_names_it(damaged: Database, damage: str) -> None:
+    make_table(damaged, "item")
+    do_damage(damaged, {"'item_pkey'": INDEXES[damage]})
+    for level in CheckLevel:
+        results, facts = await check(damaged, level, "item")
+        assert (facts["damaged_tables"], facts["damaged_indexes"]) == ((), ("public.item_pkey",))
+        (finding,) = results["public.item_pkey"].findings
+        assert finding.startswith("public.item_pkey: ")
+        assert str(facts["remedy"]).startswith("Run reindex")
+
+
+async def test_an_index_that_lacks_rows_is_damaged_and_not_its_table(damaged: Database) -> None:
+    make_table(damaged, "item")
+    damaged(
+        "CREATE FUNCTION public.upside(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'",
+        "CREATE INDEX item_upside ON item (public.upside(id))",
+        "CREATE OR REPLACE FUNCTION public.upside(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1'",
+    )
+    _, facts = await check(damaged)
+    assert (facts["damaged_tables"], facts["damaged_indexes"]) == ((), ("public.item_upside",))
+
+
+async def test_damage_in_toast_is_of_its_table_and_in_an_index_of_toast_of_that(damaged: Database) -> None:
+    for name in ("heap", "lost", "tree"):
+        make_table(damaged, name)
+    toast_index = damaged.value("SELECT " + harm.TOAST_INDEX.replace("{0}", "tree") + "::text")
+    do_damage(
+        damaged,
+        {
+            harm.TOAST.replace("{0}", "heap"): harm.in_page(1, 10, b"\xff" * 8),
+            harm.TOAST.replace("{0}", "lost"): harm.in_page(2, 0, bytes(harm.PAGE)),
+            harm.TOAST_INDEX.replace("{0}", "tree"): harm.in_page(1, 16),
+        },
+    )
+    results, facts = await check(damaged)
+    assert (facts["damaged_tables"], facts["damaged_indexes"]) == (("public.heap", "public.lost"), (toast_index,))
+    assert str(facts["damage"]).startswith("TOAST of public.heap: ")
+    assert results["public.lost"].findings[0].startswith("public.lost: block ")
+    assert results["public.tree"].status is Status.COMPLETED
+    assert results["public.tree"].warnings == (
+        "public.tree was not compared with its TOAST table, where damage was found",
+    )
+
+
+async def test_a_page_whose_checksum_is_wrong_is_a_finding(postgres: PostgresServer) -> None:
+    server = PostgresServer(postgres.binaries, checksums=True)
+    try:
+        server.start()
+        with new_database(server) as database:
+            database("CREATE EXTENSION amcheck")
+            make_table(database, "item")
+            make_table(database, "other")
+            do_damage(database, {"'item'": harm.in_page(3, 4000), "'other_pkey'": harm.in_page(1, 5000)})
+            _, facts = await check(database)
+            assert (facts["damaged_tables"], facts["damaged_indexes"]) == (("public.item",), ("public.other_pkey",))
+    finally:
+        server.discard()
+
+
+async def test_what_is_no_damage_is_no_finding(damaged: Database) -> None:
+    make_table(damaged, "item")
+    make_table(damaged, "other")
+    async with connected(damaged.url, lock_timeout=0.2) as session:
+        planned = await session.plan(Operation.CHECK, Options(objects=("item", "other")))
+        damaged("DROP TABLE other")
+        with damaged.session("LOCK TABLE item IN ACCESS EXCLUSIVE MODE"):
+            results = {step.object: await session.execute(step, StepContext()) for step in planned.steps}
+        facts = await session.facts(Operation.CHECK)
+    assert {result.findings for result in results.values()} == {()}
+    assert results["public.item"].reason is Reason.TARGET_BUSY
+    assert results["public.other"].status is Status.SKIPPED
+    assert (facts["findings"], facts["complete"]) == (0, False)
+
+
+async def test_a_damaged_catalog_is_told_as_damage_by_every_look(damaged: Database) -> None:
+    make_table(damaged, "item")
+    async with connected(damaged.url) as session:
+        await session.plan(Operation.CHECK, Options())
+    do_damage(damaged, {"'pg_catalog.pg_extension'": harm.in_page(0, 10, b"\xff" * 8)})
+    async with connected(damaged.url) as session:
+        with pytest.raises(TargetDamagedError, match="its catalog is damaged"):
+            await session.plan(Operation.CHECK, Options())
+
+
+async def test_names_that_are_hard_to_quote_are_checked(damaged: Database) -> None:
+    for name in ("a b", "it's", "back\\slash", 'quo"te', "Snow☃"):
+        damaged(
+            "CREATE TABLE {} (id int PRIMARY KEY, long text)".format(qualified("public", name)),
+            "INSERT INTO {} VALUES (1, repeat('x', 100000))".format(qualified("public", name)),
+        )
+    for off in ("on", "off"):
+        damaged(f"ALTER DATABASE {damaged.name} SET standard_conforming_strings = {off}")
+        results, facts = await check(damaged)
+        assert {result.status for result in results.values()} == {Status.COMPLETED}
+        assert facts["complete"] is True

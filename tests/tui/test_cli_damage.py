@@ -1,0 +1,92 @@
+"""The commands on a PostgreSQL database in which a check finds damage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import postgres_damage as harm
+from tests.postgres_damage import do_damage, make_table
+from tests.postgres_databases import Database, new_database
+from tests.postgres_server import PostgresServer
+from tests.tui.command_line import CommandLine
+
+
+@pytest.fixture
+def shop(postgres: PostgresServer) -> Iterator[Database]:
+    """Of three tables, each with dead rows: one is damaged, one has a damaged index, one is well."""
+    server = PostgresServer(postgres.binaries, checksums=False)
+    try:
+        server.start()
+        with new_database(server) as database:
+            database("CREATE EXTENSION amcheck")
+            for name in ("broken", "doubtful", "well"):
+                make_table(database, name)
+            do_damage(database, {"'broken'": harm.in_page(3, 4000), "'doubtful_pkey'": harm.in_page(1, 5000)})
+            for name in ("doubtful", "well"):  # a server that was stopped knows its counters; these are new
+                database(f"DELETE FROM {name} WHERE id > 1500")
+            yield database
+    finally:
+        server.discard()
+
+
+def test_what_a_check_found_is_told_and_left_alone_but_for_what_can_be_rebuilt(
+    dbtend: CommandLine, shop: Database
+) -> None:
+    checked = dbtend("run", shop.url, "--op", "check", "--json")
+    assert checked.code == 1
+    (child,) = checked.json["jobs"][0]["children"]
+    assert child["after"]["damaged_tables"] == ["public.broken"]
+    assert child["after"]["damaged_indexes"] == ["public.doubtful_pkey"]
+    assert all("::oid" not in step["command"] for step in child["steps"])
+    findings = {finding.partition(":")[0] for finding in child["findings"]}
+    assert findings == {"public.broken", "public.doubtful_pkey"}
+
+    advice = {one["operation"]: one for one in dbtend("advise", shop.url, "--json").json["advice"]}
+    check, reindex = advice["check"], advice["reindex"]
+    assert (check["level"], check["facts"]["severity"], check["facts"]["by_hand"]) == ("now", "critical", True)
+    assert check["facts"]["damaged_tables"] == ["public.broken"]
+    assert all(word in check["reason"] for word in ("public.broken", "restore", "pg_surgery"))
+    assert (reindex["level"], reindex["facts"]["severity"]) == ("now", "critical")
+    assert "not checked yet" not in check["reason"]
+
+    plan = dbtend("plan", shop.url, "--op", "optimize", "--json").json["jobs"][0]["children"][0]
+    ran = dbtend("run", shop.url, "--needed", "--json")
+    assert ran.code == 0, ran.out
+    (optimize,) = ran.json["jobs"][0]["children"]
+    done = {(step["command"].split()[0], step["object"]) for step in optimize["steps"]}
+    assert done == {(step["command"].split()[0], step["object"]) for step in plan["steps"]}
+    assert ("REINDEX", "public.doubtful_pkey") in done
+    assert {("VACUUM", "public.doubtful"), ("VACUUM", "public.well")} <= done
+    assert not {name for _, name in done if name.startswith("public.broken")}
+    assert any("public.broken" in warning for warning in optimize["warnings"])
+
+    after = {one["operation"]: one for one in dbtend("advise", shop.url, "--json").json["advice"]}
+    assert after["reindex"]["level"] == "none"
+    assert after["check"]["facts"]["damaged_tables"] == ["public.broken"]
+    said = dbtend("run", shop.url, "--needed")
+    assert (said.code, "before what check found is put right" in said.out) == (0, True)
+
+
+def test_a_damaged_table_is_left_out_whatever_operations_are_usual(dbtend: CommandLine, shop: Database) -> None:
+    assert dbtend("run", shop.url, "--op", "check").code == 1
+    dbtend.configure(f'[targets.shop]\nurl = "{shop.url}"\noperations = ["vacuum", "analyze"]\n')
+    ran = dbtend("run", "shop", "--needed", "--json")
+    steps = [step for child in ran.json["jobs"][0]["children"] for step in child["steps"]]
+    assert steps
+    assert not [step for step in steps if step["object"] == "public.broken"]
+    assert any(
+        "make it worse" in warning
+        for warning in dbtend("plan", shop.url, "--op", "vacuum", "--json").json["jobs"][0]["warnings"]
+    )
+
+
+def test_a_table_that_was_put_right_is_known_by_a_check_of_it_alone(dbtend: CommandLine, shop: Database) -> None:
+    assert dbtend("run", shop.url, "--op", "check").code == 1
+    shop("DROP TABLE broken")
+    make_table(shop, "broken")
+    assert dbtend("advise", shop.url, "--json").json["advice"][5]["level"] == "now"
+    assert dbtend("run", shop.url, "--op", "check", "--object", "broken").code == 0
+    check = dbtend("advise", shop.url, "--json").json["advice"][5]
+    assert (check["operation"], check["level"]) == ("check", "none")
