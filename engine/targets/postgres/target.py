@@ -8,7 +8,8 @@ from typing import Final
 
 from engine.errors import TargetRefusedError, UsageError
 from engine.jobs import AS_USUAL, EngineName, Operation, Options, Request
-from engine.targets.postgres.connection.connecting import LOOKING_TIMEOUT, PROGRAM, Connection, Server, connect
+from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.connection.connecting import LOOKING_TIMEOUT, PROGRAM, Server, connect
 from engine.targets.postgres.connection.naming import address
 from engine.targets.postgres.planning import offer
 from engine.targets.postgres.reading.reader import Reader

@@ -9,11 +9,11 @@ import psycopg
 
 from engine import passwords
 from engine.errors import PasswordNeededError, TargetUnavailableError
-from engine.targets.postgres.connection.errors import connecting_error
+from engine.targets.postgres.connection import pooling
+from engine.targets.postgres.connection.bounded import AnswerError, Connection, Row
+from engine.targets.postgres.connection.errors import connecting_error, reading_error
 from engine.targets.postgres.connection.naming import Address
 from engine.values import frozen
-
-Connection = psycopg.AsyncConnection[Any]
 
 PROGRAM: Final = "dbtend"
 LOOKING_TIMEOUT: Final = 60.0
@@ -59,21 +59,26 @@ class Server:
 
 _WHO: Final = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_backend_pid(),
-    current_database(), (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
-    (SELECT system_identifier::text FROM pg_control_system()), current_user,
+    current_database()::text, (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
+    (SELECT system_identifier::text FROM pg_control_system()), current_user::text,
     (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), pg_is_in_recovery(),
     current_setting('default_transaction_read_only') = 'on', pg_has_role(current_user, 'pg_signal_backend', 'USAGE')
 """
 _READ_BACK: Final = """
 SELECT pg_backend_pid(), current_setting('statement_timeout'), current_setting('lock_timeout'),
-    current_setting('search_path'), current_setting('application_name')
+    current_setting('search_path')
 """
+_ROW_OF_WHO: Final[Row] = (int, str, int, str, int, str | None, str, bool, bool, bool, bool)
+_VERSIONS: Final = range(90_000, 1_000_000)
+"""Of anything that could be PostgreSQL."""
 
 
 async def connect(
     address: Address, *, name: str, lock_timeout: float, statement_timeout: float = 0, read_only: bool = False
 ) -> tuple[Connection, Server]:
     """A connection with everything set that could end our work too soon, or let it go on for ever.
+
+    Nothing is set before it is known that the connection to the server is ours, and not of a pool that hands it on.
 
     Args:
         name: what the server is told that we are.
@@ -82,38 +87,47 @@ async def connect(
     Raises TargetError.
     """
     parameters, what = address.parameters, address.url
-    password = passwords.typed_for(address.url)
     asked: dict[str, Any] = {**{key: value for key, value in _KEEPALIVE.items() if key not in parameters}, **parameters}
-    if password is not None:
-        asked["password"] = password
+    asked["application_name"] = name
+    connection = await _opened(what, asked)
     try:
-        connection = await psycopg.AsyncConnection.connect(autocommit=True, application_name=name, **asked)
-    except (psycopg.Error, OSError) as error:
-        problem = connecting_error(what, error, typed=password is not None)
-        if isinstance(problem, PasswordNeededError):
-            passwords.drop(what)
-        raise problem from None
-    try:
-        server = await _set_up(connection, name, lock_timeout, statement_timeout, what, asked)
+        is_pooled = await pooling.has_pooler(connection)
+        if is_pooled:
+            connection.prepare_threshold = None
+            await pooling.refuse_shared(connection, lambda: _opened(what, asked), what)
+            await connection.leave_as_found()
+        server = await _set_up(connection, lock_timeout, statement_timeout, what, asked)
         if read_only:
             await connection.execute("SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false)")
     except BaseException as error:
         await connection.close()
+        if isinstance(error, AnswerError):
+            raise reading_error(what, error) from None
         if isinstance(error, psycopg.Error):
             raise connecting_error(what, error) from None
         raise
     return connection, server
 
 
+async def _opened(what: str, asked: Mapping[str, Any]) -> Connection:
+    """A connection to which nothing has been said yet. Raises TargetError."""
+    password = passwords.typed_for(what)
+    known = asked if password is None else {**asked, "password": password}
+    try:
+        return await Connection.connect(autocommit=True, **known)
+    except (psycopg.Error, OSError) as error:
+        problem = connecting_error(what, error, typed=password is not None)
+        if isinstance(problem, PasswordNeededError):
+            passwords.drop(what)
+        raise problem from None
+
+
 async def _set_up(
-    connection: Connection,
-    name: str,
-    lock_timeout: float,
-    statement_timeout: float,
-    what: str,
-    asked: Mapping[str, str],
+    connection: Connection, lock_timeout: float, statement_timeout: float, what: str, asked: Mapping[str, str]
 ) -> Server:
     version = connection.info.server_version
+    if version not in _VERSIONS:
+        raise AnswerError("it says of itself no version that PostgreSQL has")
     milliseconds = max(round(lock_timeout * 1000), 1)  # 0 would mean to wait for ever
     settings = {
         "statement_timeout": f"{round(statement_timeout * 1000)}",
@@ -121,7 +135,7 @@ async def _set_up(
         "idle_in_transaction_session_timeout": "0",
         "search_path": "",
         "client_min_messages": "notice",
-        "application_name": name,
+        "application_name": asked["application_name"],
         # The server gives a network up that drops everything after as long as we do.
         "tcp_keepalives_idle": asked["keepalives_idle"],
         "tcp_keepalives_interval": asked["keepalives_interval"],
@@ -142,14 +156,12 @@ async def _set_up(
             except psycopg.errors.Error as error:
                 if connection.closed:
                     raise error from None
-    server = Server(*await _one(connection, _WHO))
-    backend, timeout, locks, path, _ = await _one(connection, _READ_BACK)
+    server = Server(*await connection.row(_WHO, row=_ROW_OF_WHO))
+    if server.version not in _VERSIONS:
+        raise AnswerError("it says of itself no version that PostgreSQL has")
+    backend, timeout, locks, path = await connection.row(_READ_BACK, row=(int, str, str, str))
     kept = (backend, path, timeout == "0" or statement_timeout > 0, locks != "0")
     if kept != (server.backend, "", True, True):
         why = "does not keep what a session is set to: it seems to go through a pooler"
         raise TargetUnavailableError(what, why, "give the address of the server itself, or a pool in session mode")
     return server
-
-
-async def _one(connection: Connection, query: str) -> Any:
-    return await (await connection.execute(query)).fetchone()

@@ -19,6 +19,7 @@ from engine.errors import (
     TargetUnavailableError,
 )
 from engine.jobs import Reason
+from engine.targets.postgres.connection.bounded import AnswerError
 
 LOCK_TIMEOUT: Final = "55P03"
 CANCELLED: Final = "57014"
@@ -137,6 +138,8 @@ def connecting_error(what: str, error: BaseException, *, typed: bool = False) ->
 def reading_error(what: str, error: psycopg.Error) -> TargetError:
     """Why the catalog could not be read."""
     state = error.sqlstate
+    if isinstance(error, AnswerError):
+        return TargetUnavailableError(what, str(error), "check that it is a PostgreSQL server, and the network")
     if state == LOCK_TIMEOUT:
         return TargetBusyError(what, "its catalog is locked by somebody", "try again later")
     if state is None or state.startswith(("57P", "08")):

@@ -11,7 +11,8 @@ import psycopg
 
 from engine.errors import UsageError
 from engine.jobs import Facts
-from engine.targets.postgres.connection.connecting import Connection, Server
+from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import reading_error
 from engine.targets.postgres.reading.relations import Index, Table, indexes_query, tables_query
 from engine.words import listed

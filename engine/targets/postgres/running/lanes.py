@@ -13,7 +13,8 @@ import psycopg
 from engine.errors import TargetBusyError, TargetUnavailableError
 from engine.jobs import WAITING
 from engine.targets.base import StepContext, StepProgress
-from engine.targets.postgres.connection.connecting import Connection, Server
+from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.running.statement import Statements
 
 BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)

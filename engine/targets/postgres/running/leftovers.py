@@ -11,7 +11,7 @@ from typing import Final
 
 import psycopg
 
-from engine.targets.postgres.connection.connecting import Connection
+from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.errors import LOCK_TIMEOUT, said
 from engine.targets.postgres.connection.names import qualified, shown
 from engine.targets.postgres.reading.reader import Reader

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 
-from engine.targets.postgres.connection.connecting import Connection
+from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.errors import CANCELLED, redacted
 from engine.targets.postgres.running.stop import Stop
 from engine.values import frozen

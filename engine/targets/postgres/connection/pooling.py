@@ -1,0 +1,127 @@
+"""Whether a pooler is in between, and whether a connection to it has the server's connection to itself.
+
+Asked before anything is set: what is set through a pooler that hands the server's connection to others after each
+transaction (transaction and statement pooling) would be set for them. No question leaves a trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from engine.errors import TargetUnavailableError
+from engine.targets.postgres.connection.bounded import AnswerError, Connection
+from engine.values import frozen
+
+OTHERS: Final = 4
+"""Connections of ours that try to come by the same connection of the server, one after another: there may be several
+poolers behind one address."""
+TURN_WITHIN: Final = 10.0
+LOOK_EVERY: Final = 0.2
+WAITS_WHILE_SERVED: Final = 5
+"""So many answers come here while another connection waits for its first: the pool has no second one for it."""
+
+# Each transaction of a backend has the next number; search_path may be anybody's.
+_TURN: Final = """
+SELECT pg_catalog.pg_backend_pid(), virtualtransaction FROM pg_catalog.pg_locks
+WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
+    AND locktype OPERATOR(pg_catalog.=) 'virtualxid'::pg_catalog.text
+"""
+
+
+@frozen
+class Turn:
+    """A transaction on the server."""
+
+    backend: int
+    number: int
+    """It counts the transactions of its backend."""
+
+    def is_next_after(self, earlier: Turn) -> bool:
+        return self == Turn(earlier.backend, earlier.number + 1)
+
+
+class _SharedError(Exception):
+    """Somebody else used our connection to the server, or we use another one now."""
+
+
+async def has_pooler(connection: Connection) -> bool:
+    """A pooler tells libpq a process of the server that is not the one that answers."""
+    (backend,) = await connection.row("SELECT pg_catalog.pg_backend_pid()", row=(int,))
+    return bool(backend != connection.info.backend_pid)
+
+
+async def refuse_shared(connection: Connection, another: Callable[[], Awaitable[Connection]], what: str) -> None:
+    """Raise TargetUnavailableError where the pooler does not keep the server's connection for this one.
+
+    `another`: opens one more in the same way; raises TargetError.
+    """
+    try:
+        turn = await _next(connection, await _turn(connection))
+        for _ in range(OTHERS):
+            other = _Other(another)
+            turn = await _compared(connection, turn, other)
+            if other.is_waiting:
+                return
+    except _SharedError:
+        why = (
+            "its pooler hands a connection to the server on to others after each transaction (transaction or statement"
+            " pooling): what dbtend sets would be set for them"
+        )
+        raise TargetUnavailableError(what, why, "connect to the server itself, or to a pool in session mode") from None
+
+
+async def _turn(connection: Connection) -> Turn:
+    backend, number = await connection.row(_TURN, row=(int, str))
+    count = number.rpartition("/")[2]
+    if not (count.isascii() and count.isdigit()):
+        raise AnswerError("it does not tell its virtual transaction id")
+    return Turn(backend, int(count))
+
+
+async def _next(connection: Connection, earlier: Turn) -> Turn:
+    turn = await _turn(connection)
+    if not turn.is_next_after(earlier):
+        raise _SharedError
+    return turn
+
+
+class _Other:
+    """Another connection of ours, and what the server says to it."""
+
+    def __init__(self, another: Callable[[], Awaitable[Connection]]) -> None:
+        self._another = another
+        self.is_asking = self.is_waiting = False
+
+    async def backend(self) -> int:
+        connection = await self._another()
+        try:
+            self.is_asking = True
+            (backend,) = await connection.row("SELECT pg_catalog.pg_backend_pid()", row=(int,))
+        finally:
+            await connection.close()
+        return int(backend)
+
+
+async def _compared(connection: Connection, turn: Turn, other: _Other) -> Turn:
+    """Look who serves the other one, while we go on; our last turn."""
+    answer = asyncio.create_task(other.backend())
+    try:
+        served = 0
+        while not answer.done():
+            await asyncio.wait({answer}, timeout=LOOK_EVERY)
+            has_asked = other.is_asking
+            turn = await _next(connection, turn)
+            served += has_asked and not answer.done()
+            if served >= WAITS_WHILE_SERVED:
+                other.is_waiting = True
+                return turn
+        if await answer == turn.backend:
+            raise _SharedError
+        return await _next(connection, turn)
+    finally:
+        answer.cancel()
+        await asyncio.wait({answer})
+        if not answer.cancelled():
+            answer.exception()  # it was heard of, or does not matter any more

@@ -1,0 +1,27 @@
+"""A pooler that shares connections of the server among clients: each command says it in a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pgbouncer import pgbouncer
+from tests.postgres_databases import Database
+from tests.tui.command_line import CommandLine
+
+
+@pytest.mark.parametrize("command", ["advise", "plan", "run", "run --needed", "run --detach", "run --op vacuum"])
+def test_every_command_refuses_it_and_leaves_no_trace(dbtend: CommandLine, database: Database, command: str) -> None:
+    database("CREATE TABLE item (id int)")
+    with pgbouncer(database, "transaction", pool_size=1) as pool:
+        name, *options = command.split()
+        result = dbtend(name, pool.url, *options)
+        assert result.code == 2
+        assert result.err.endswith(
+            "its pooler hands a connection to the server on to others after each transaction (transaction or statement"
+            " pooling): what dbtend sets would be set for them (connect to the server itself, or to a pool in session"
+            " mode)\n"
+        )
+        assert len(result.err.splitlines()) == 1
+        with pool.application() as application:
+            assert application.execute("SELECT count(*) FROM item").fetchall() == [(0,)]
+            assert application.execute("SHOW statement_timeout").fetchall() == [("0",)]
