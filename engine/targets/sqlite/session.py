@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Final
 from engine.errors import TargetError
 from engine.holders import blocking_writers, holders, in_use, in_words
 from engine.jobs import Facts, Operation, Options, Reason, Status, Step
-from engine.targets.base import OperationPlan, Recovery, StepContext, StepResult
+from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.looking import SqliteLook
 from engine.targets.sqlite.planning import offer, planning, plans
 from engine.targets.sqlite.planning.steps import WRITING, Method, SqliteStep
+from engine.targets.sqlite.reading.warming import ReadingAhead
 from engine.targets.sqlite.running import execution
 from engine.targets.sqlite.running.checking import Findings, findings_of
 from engine.targets.sqlite.running.courtesy import Company, Courtesy, company
 from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.execution import Work, readers_are_welcome
 from engine.targets.sqlite.running.left import COPY_REMOVED, NOTHING_CHANGED, left_by
-from engine.targets.sqlite.running.warming import ReadingAhead
 from engine.targets.sqlite.running.writing_behind import written_behind
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
@@ -156,9 +156,11 @@ class SqliteSession(SqliteLook):
             async with self._a_connection(context.cancel) as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
-                    self._ahead.begin()
-                    if step.method is Method.CHECK:  # which would ask the disk for pages everywhere meanwhile
-                        await self._ahead.done(context)
+                    await self._ahead.begin()
+                    # A check would ask the disk for pages everywhere meanwhile.
+                    if step.method is Method.CHECK and self._ahead.has_begun:
+                        context.report(StepProgress(phase="reading the file ahead"))
+                        await self._ahead.done(context.cancel)
                 if step.method in WRITING and self._courtesy.waited_in_vain:
                     await statement.nobody_else_uses(connection.aio)
                 behind = written_behind(self._path) if step.write_behind else contextlib.nullcontext()

@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.mounts import lies_on_this_machine
 from engine.targets.sqlite.advising.condition import Condition, Leaves, Statistics
 from engine.targets.sqlite.advising.thresholds import ROWS_THAT_MATTER
 from engine.targets.sqlite.connection import statement
@@ -17,7 +16,8 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.shape import read_tables, set_after
-from engine.targets.sqlite.system.files import changed_at, file_size, log_changed_at
+from engine.targets.sqlite.reading.warming import ReadingAhead
+from engine.targets.sqlite.system.files import changed_at, empty, file_size, log_changed_at
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -29,8 +29,6 @@ Read = Callable[[str], Awaitable[list[Any]]]
 LEAVES: Final = """
 SELECT count(*), sum(ncell), sum(unused), max(mx_payload) FROM temp.dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
 """
-MAPPED: Final = 2**31 - 2**16
-"""Bytes of the file that are read as memory: SQLite's usual limit."""
 BYTES_A_SECOND: Final = 8_000_000_000
 """No machine looks into the pages of a database faster than that: where the budget is shorter, nobody begins."""
 
@@ -50,19 +48,21 @@ async def survey(
         lock_timeout: seconds to wait for a lock, where one is in the way,
         waiting: and what is called each time.
 
-    Raises sqlite3.Error where not even the cheap facts can be had.
+    Raises sqlite3.Error where not even the cheap facts can be had, TargetUnavailableError where nothing is in the file.
     """
 
     async def read(sql: str) -> list[Any]:
         return await statement.read(connection, sql, lock_timeout, waiting=waiting)
 
     ((pages, page_size, free_pages, journal_mode, auto_vacuum, *_),) = await read(catalog.SUMMARY)
+    if not pages:
+        raise empty(path)
     tables = await read_tables(read)
     known = await _known_indexes(read)
     segments = await fts5_segments(read, await read(catalog.VIRTUAL_TABLES))
     has_dbstat = bool(await read(catalog.HAS_DBSTAT))
     dear = Dear(connection, budget)
-    async with _as_memory(connection, path):
+    async with _read_ahead(dear, path, pages * page_size):
         statistics = [one for table in tables if (one := await _statistics(dear, table, known)) is not None]
         leaves, unseen = (
             await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
@@ -100,6 +100,11 @@ class Dear:
     def left(self, share: float = 1.0) -> float | None:
         """Seconds; None for ever."""
         return None if self.budget is None else self._begin + share * self.budget - self._clock()
+
+    def is_enough_for(self, size: int) -> bool:
+        """Whether so many bytes of pages can be looked into in time, for all that is known."""
+        left = self.left()
+        return left is None or size <= left * BYTES_A_SECOND
 
     async def rows(self, sql: str, share: float = 1.0) -> list[Any] | None:
         """None where the time is over before. Raises sqlite3.Error."""
@@ -150,8 +155,7 @@ async def _known_indexes(read: Read) -> set[tuple[str, str]]:
 
 async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
     """The leaf pages of everything, or why nobody looked."""
-    left = dear.left()
-    if left is not None and size > left * BYTES_A_SECOND:
+    if not dear.is_enough_for(size):
         return None, "that takes too long"
     try:
         rows = await dear.rows(LEAVES)
@@ -165,15 +169,15 @@ async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Lea
 
 
 @contextlib.asynccontextmanager
-async def _as_memory(connection: aiosqlite.Connection, path: str) -> AsyncIterator[None]:
-    """Let the file be read as memory meanwhile, which takes a fraction of the time where it is not cached yet."""
-    near = await asyncio.to_thread(lies_on_this_machine, path)
-    before = await statement.rows_of(connection, "PRAGMA main.mmap_size") if near else []
-    if not before:
-        yield
-        return
-    await statement.rows_of(connection, f"PRAGMA main.mmap_size = {MAPPED}")
+async def _read_ahead(dear: Dear, path: str, size: int) -> AsyncIterator[None]:
+    """Let the file be read in order meanwhile, where it is not in memory yet: pages here and there take far longer.
+
+    It is never mapped: somebody who writes another file over it would end this process.
+    """
+    ahead = ReadingAhead(path)
     try:
+        if dear.is_enough_for(size):
+            await ahead.begin()
         yield
     finally:
-        await statement.rows_of(connection, f"PRAGMA main.mmap_size = {before[0][0]}")
+        await ahead.end()

@@ -49,6 +49,9 @@ async def _open(uri: str) -> aiosqlite.Connection:
     try:
         connection.text_factory = _text
         await rows_of(connection, "PRAGMA trusted_schema = OFF")
+        # Somebody who writes another file over one that is mapped ends this process. A step may ask for it.
+        if await rows_of(connection, "PRAGMA mmap_size = 0") not in ([], [(0,)]):
+            raise sqlite3.NotSupportedError("the file cannot be read without being mapped into memory")
     except BaseException:
         await connection.close()
         raise

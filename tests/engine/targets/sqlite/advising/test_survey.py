@@ -92,13 +92,6 @@ async def test_without_time_nothing_is_taken_for_well(tmp_path: Path) -> None:
     assert unseen[Operation.ANALYZE].reason == "the rows of 2 tables were not counted"
 
 
-async def test_the_connection_is_as_it_was(database: Path) -> None:
-    async with opened(database) as connection:
-        await statement.rows_of(connection, "PRAGMA mmap_size = 8192")
-        await survey(connection, str(database), budget=None, lock_timeout=LOCK_TIMEOUT)
-        assert await statement.rows_of(connection, "PRAGMA mmap_size") == [(8192,)]
-
-
 async def test_with_a_database_that_was_copied_sideways(tmp_path: Path) -> None:
     path = tmp_path / "wal.db"
     make_database(path, journal_mode="wal")

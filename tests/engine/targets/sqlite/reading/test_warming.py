@@ -10,7 +10,7 @@ import pytest
 
 from engine.jobs import Operation, Options, Status
 from engine.targets.base import StepContext
-from engine.targets.sqlite.running import warming
+from engine.targets.sqlite.reading import warming
 from tests.engine.targets.sqlite.a_session import connected
 from tests.sqlite_files import integrity, make_database
 

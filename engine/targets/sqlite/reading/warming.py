@@ -6,7 +6,6 @@ import asyncio
 from threading import Event
 from typing import Any
 
-from engine.targets.base import StepContext, StepProgress
 from engine.targets.sqlite.connection.statement import to_its_end
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import available_memory
@@ -21,21 +20,29 @@ class ReadingAhead:
         self._stop = Event()
         self._reading: asyncio.Future[None] | None = None
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         """Start, once, where that makes what follows faster."""
-        if self._reading is not None:
-            return
-        size, opened = file_size(self._path), descriptors(self._path)
-        if opened and worth_reading_ahead(size, cached_share(opened[0], size), available_memory()):
-            reading = asyncio.to_thread(read_ahead, opened[0], size, self._stop, lambda _: None)
+        if self._reading is None and (found := await asyncio.to_thread(self._worth_reading)) is not None:
+            descriptor, size = found
+            reading = asyncio.to_thread(read_ahead, descriptor, size, self._stop, lambda _: None)
             self._reading = asyncio.ensure_future(reading)
 
-    async def done(self, context: StepContext) -> None:
-        """Wait until all of it has been read, unless the step is cancelled before."""
+    def _worth_reading(self) -> tuple[int, int] | None:
+        """A descriptor of the file, and its size; None where reading it would make nothing faster."""
+        size, opened = file_size(self._path), descriptors(self._path)
+        if opened and worth_reading_ahead(size, cached_share(opened[0], size), available_memory()):
+            return opened[0], size
+        return None
+
+    @property
+    def has_begun(self) -> bool:
+        return self._reading is not None
+
+    async def done(self, cancel: asyncio.Event) -> None:
+        """Wait until all of it has been read, or `cancel` is set."""
         if self._reading is None:
             return
-        context.report(StepProgress(phase="reading the file ahead"))
-        cancelled = asyncio.ensure_future(context.cancel.wait())
+        cancelled = asyncio.ensure_future(cancel.wait())
         waiting: set[asyncio.Future[Any]] = {self._reading, cancelled}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
