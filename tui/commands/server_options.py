@@ -50,7 +50,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         "--pause-while",
         type=values.text,
         metavar="QUERY",
-        help="pause between steps while this query gives true or > 0",
+        help="pause between steps while this SELECT gives true or > 0",
     )
     group.add_argument(
         "--yield-after", type=values.seconds, metavar="SECONDS",

@@ -8,12 +8,13 @@ import fcntl
 import functools
 import struct
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 import psycopg
-from psycopg import waiting
+from psycopg import generators, waiting
+from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.waiting import Ready
 
@@ -124,6 +125,30 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             self.pgconn.finish()
             raise AnswerError(STRANGE)
         return found[0]
+
+    async def parse(self, statement: str) -> None:
+        """Let the server parse one statement, and not run it. Raises psycopg.Error, also where there are several."""
+        await self._alone(lambda text: self.pgconn.send_prepare(b"", text), statement)
+
+    async def run_one(self, statement: str) -> None:
+        """Run one statement, of which nothing is taken but whether it failed. Raises as `parse`."""
+        await self._alone(lambda text: self.pgconn.send_query_params(text, None), statement)
+
+    async def _alone(self, send: Callable[[bytes], None], statement: str) -> None:
+        async with self.lock:
+            send(statement.encode(self.info.encoding))
+            for result in await self.wait(generators.execute(self.pgconn)):
+                if result.status == ExecStatus.FATAL_ERROR:
+                    raise error_from_result(result, self.info.encoding)
+
+    @contextlib.contextmanager
+    def within(self, seconds: float | None) -> Iterator[None]:
+        """Take another time for each answer."""
+        usual, self.patience = self.patience, seconds
+        try:
+            yield
+        finally:
+            self.patience = usual
 
     async def leave_as_found(self) -> None:
         """Others use this session after us: what it is set to now it is to be set to again when it is closed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -55,11 +55,17 @@ class Reader:
         self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
     ) -> list[tuple[Any, ...]]:
         """Raises psycopg.Error, and TargetError where the connection was lost and no other can be had."""
+        async with self.alone() as connection:
+            return await connection.rows(query, parameters)
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[Connection]:
+        """The connection, which nobody else uses meanwhile. Raises TargetError where it was lost, and no other can be
+        had."""
         async with self._turn:
             if self.connection.closed:
                 self.connection, self.server = await self._reopen()
-            cursor = await self.connection.execute(query, parameters or None)
-            return await cursor.fetchall()
+            yield self.connection
 
     async def facts(self) -> Facts:
         ((size, tables, dead_rows, xid_age),) = await self.rows(FACTS)

@@ -13,6 +13,7 @@ from engine.jobs import PAUSED, ServerOptions
 from engine.targets.base import StepProgress
 from engine.targets.postgres.connection.errors import said
 from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.reading.reader import Reader
 from engine.words import memory
 
@@ -39,7 +40,7 @@ async def may_go_on(
 ) -> None:
     """Wait, and say why, as long as a limit is exceeded; a cancel ends that, too.
 
-    Raises TargetError, and psycopg.Error where the load cannot be asked for.
+    Raises TargetError.
     """
     while not cancel.is_set() and (why := await held_up_by(reader, options)):
         report(StepProgress(phase=f"{PAUSED}: {why}"))
@@ -50,14 +51,12 @@ async def may_go_on(
 async def held_up_by(reader: Reader, options: ServerOptions) -> str:
     """Why nothing is to begin now; "" where it may."""
     if options.max_lag is not None:
-        ((lag,),) = await reader.rows_or_error(_LAG)
+        ((lag,),) = await reader.rows(_LAG)
         if lag > options.max_lag:
             return f"a standby is {memory(_rounded(lag))} behind, {memory(options.max_lag)} are allowed"
-    if options.pause_while is not None:
-        rows = await reader.rows_or_error(options.pause_while)
-        if rows and rows[0] and rows[0][0]:
-            said_so = "".join(filter(str.isprintable, str(rows[0][0])))[:LONGEST_ANSWER]
-            return f"the load query says {said_so}"
+    if options.pause_while is not None and (load := await load_query.ask(reader, options.pause_while)):
+        said_so = "".join(filter(str.isprintable, str(load)))[:LONGEST_ANSWER]
+        return f"the load query says {said_so}"
     return ""
 
 
@@ -79,15 +78,16 @@ async def not_counted_as_lag(reader: Reader, options: ServerOptions) -> list[str
 
 
 async def problem_with(reader: Reader, options: ServerOptions) -> str:
-    """What is wrong with a limit that somebody has set; "" for nothing."""
-    try:
-        if options.max_lag is not None and (await reader.rows_or_error(_HIDDEN))[0][0]:
-            role = reader.server.user
-            return (
-                f"{role} may not see how far standbys are behind. As a superuser:"
-                f" GRANT pg_read_all_stats TO {quote(role)};"
-            )
-        await held_up_by(reader, options)
-    except psycopg.Error as error:
-        return f"the load query, or that of the lag, fails: {said(error)}"
-    return ""
+    """What is wrong with a limit that somebody has set; "" for nothing. Their query is not run. Raises TargetError."""
+    if options.max_lag is not None:
+        try:
+            if (await reader.rows_or_error(_HIDDEN))[0][0]:
+                role = reader.server.user
+                return (
+                    f"{role} may not see how far standbys are behind. As a superuser:"
+                    f" GRANT pg_read_all_stats TO {quote(role)};"
+                )
+            await reader.rows_or_error(_LAG)
+        except psycopg.Error as error:
+            return f"--max-lag failed: {said(error)}"
+    return "" if options.pause_while is None else await load_query.check(reader, options.pause_while)

@@ -47,7 +47,7 @@ async def test_a_load_query_that_fails_is_refused_before_anything_runs(database:
     database("CREATE TABLE item (id int)")
     refused = (await plan(database.url, Operation.ANALYZE, LOAD)).refused
     assert refused is not None
-    assert refused.startswith('the load query, or that of the lag, fails: relation "public.load" does not exist')
+    assert refused.startswith('--pause-while failed: relation "public.load" does not exist')
     assert (await plan(database.url, Operation.ANALYZE, ServerOptions(max_lag=0))).steps
 
 

@@ -1,0 +1,128 @@
+"""The query of --pause-while changes nothing, takes no long time, and is not run by a plan."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine import look
+from engine.errors import TargetError
+from engine.jobs import Operation, Options, Request, ServerOptions, Status
+from engine.targets.base import StepContext
+from engine.targets.postgres.reading import load_query
+from tests.engine.targets.postgres.a_session import connected, first_step, plan
+from tests.postgres_databases import Database
+
+FAILED = "--pause-while failed: "
+HINT = " (give one SELECT, with the schema before each name)"
+# What each is refused for, if not by the plan then as soon as it is run.
+CHANGES = {
+    "DELETE FROM public.item RETURNING id": 'syntax error at or near "DELETE"',
+    "INSERT INTO public.item VALUES (0) RETURNING id": 'syntax error at or near "INSERT"',
+    "WITH gone AS (DELETE FROM public.item RETURNING id) SELECT * FROM gone": (
+        "DECLARE CURSOR must not contain data-modifying statements in WITH"
+    ),
+    "SELECT 1; DROP TABLE public.item": "cannot insert multiple commands into a prepared statement",
+    "SELECT 1; COMMIT; DROP TABLE public.item": "cannot insert multiple commands into a prepared statement",
+    "SELECT 0; ROLLBACK; BEGIN; DELETE FROM public.item; COMMIT; SELECT 0": (
+        "cannot insert multiple commands into a prepared statement"
+    ),
+    "COPY public.item TO PROGRAM 'true'": 'syntax error at or near "COPY"',
+    "COMMIT": 'syntax error at or near "COMMIT"',
+    "DO $$ BEGIN DELETE FROM public.item; END $$": 'syntax error at or near "DO"',
+    "SELECT id INTO public.other FROM public.item": "SELECT ... INTO is not allowed here",
+    "SELECT": "",
+    "": "syntax error at end of input",
+    "SELECT public.remove()": "cannot execute DELETE in a read-only transaction",
+    "SELECT pg_catalog.nextval('public.number')": "cannot execute nextval() in a read-only transaction",
+    "SELECT id FROM public.item FOR UPDATE": "cannot execute SELECT FOR UPDATE in a read-only transaction",
+    "SELECT pg_catalog.set_config('transaction_read_only', 'off', true), public.remove()": (
+        "transaction read-write mode must be set before any query"
+    ),
+    "SELECT remove()": "function remove() does not exist",
+    "SELECT 1/0": "division by zero",
+}
+
+
+@pytest.fixture
+def shop(database: Database) -> Database:
+    database(
+        "CREATE TABLE public.item AS SELECT generate_series(1, 9) AS id",
+        "CREATE SEQUENCE public.number",
+        "CREATE FUNCTION public.remove() RETURNS int LANGUAGE sql AS 'DELETE FROM public.item RETURNING 1'",
+        # What a plan would evaluate, where it planned the query.
+        "CREATE FUNCTION public.pure() RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_catalog.pg_advisory_lock(7); RETURN 0; END $$",
+    )
+    return database
+
+
+def untouched(database: Database) -> bool:
+    return database("SELECT count(*), (SELECT is_called FROM public.number) FROM public.item") == [(9, False)]
+
+
+@pytest.mark.parametrize(("query", "why"), CHANGES.items())
+async def test_a_query_that_is_no_look_changes_nothing_and_says_what_is_wrong(
+    shop: Database, query: str, why: str
+) -> None:
+    limits = ServerOptions(pause_while=query)
+    planned = await plan(shop.url, Operation.ANALYZE, limits, objects=("item",))
+    assert untouched(shop)
+    said = planned.refused
+    if said is None:
+        async with connected(shop.url) as session:
+            options = Options(objects=("item",), server=limits)
+            (step,) = (await session.plan(Operation.ANALYZE, options)).steps
+            result = await session.execute(step, StepContext())
+            said = result.error
+            assert result.status is (Status.FAILED if why else Status.COMPLETED)
+            assert session._reader.connection.info.transaction_status == 0  # type: ignore[attr-defined]
+    assert untouched(shop)
+    if why:
+        assert said is not None
+        assert said.startswith(FAILED + why)
+        assert said.endswith(HINT)
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT public.pure()", "SELECT 1 WHERE public.pure() = 0", "VALUES (public.pure())"]
+)
+async def test_a_plan_does_not_run_it(shop: Database, query: str) -> None:
+    server = ServerOptions(pause_while=query)
+    request = Request(target=shop.url, operations=(Operation.ANALYZE,), options=Options(server=server))
+    with shop.session("SELECT pg_advisory_lock(7)"):  # it would wait for that
+        (planned,) = (await look.plan(request)).operations
+    assert planned.refused is None
+    assert planned.steps
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT pg_catalog.pg_sleep(60)", "SELECT count(*) FROM pg_catalog.generate_series(1, 1e12)"]
+)
+async def test_it_ends_after_a_while(shop: Database, query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_query, "_BEGIN", load_query._BEGIN.replace("'5s'", "'50ms'"))
+    async with connected(shop.url) as session:
+        reader = session._reader  # type: ignore[attr-defined]
+        with pytest.raises(TargetError, match="--pause-while failed: it takes longer than 5 s"):
+            await load_query.ask(reader, query)
+        assert await load_query.ask(reader, "SELECT 7;") == 7
+        assert (await reader.rows("SHOW statement_timeout")) == [("1min",)]
+
+
+async def test_no_more_than_one_row_of_it_is_read(shop: Database) -> None:
+    async with connected(shop.url) as session:
+        reader = session._reader  # type: ignore[attr-defined]
+        query = (
+            "WITH RECURSIVE n AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM n) SELECT n / (2 - n) FROM n"
+            " -- and fails at the second row"
+        )
+        assert await load_query.ask(reader, query) == 1
+        assert await load_query.ask(reader, "SELECT 1 WHERE false") is None
+
+
+async def test_what_it_sets_is_gone_afterwards(shop: Database) -> None:
+    async with connected(shop.url) as session:
+        reader = session._reader  # type: ignore[attr-defined]
+        assert await load_query.ask(reader, "SELECT pg_catalog.set_config('search_path', 'public', false)") == "public"
+        assert await reader.rows("SHOW search_path") == [('""',)] or await reader.rows("SHOW search_path") == [("",)]
+        step = await first_step(session, Operation.ANALYZE, "item")
+        assert (await session.execute(step, StepContext())).status is Status.COMPLETED
