@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from engine.extent import extent
-from engine.jobs import ChildJob, Facts, Operation, Options, ParentJob, Status, run_duration
+from engine.jobs import ChildJob, Facts, Operation, Options, ParentJob, run_duration
 
 if TYPE_CHECKING:
     from engine.targets.base import OperationPlan, Plan, PlannedStep
@@ -77,7 +77,7 @@ def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob
     for job in jobs:
         if extent(operation, job.request.options) == wanted:
             for child in reversed(job.children):
-                if child.operation is operation and child.status is Status.COMPLETED:
+                if child.operation is operation and child.is_complete:
                     yield child
 
 

@@ -27,6 +27,8 @@ class Claim:
     """Over how many of its attempts the process died."""
     earlier: tuple[Step, ...] = ()
     """The steps of the attempts before, as far as they were told."""
+    time_left: float | None = None
+    """Seconds from the claim on until no step begins any more; None without a time limit."""
     forced: bool = False
     """Whether that process was ended by force, because somebody asked for it."""
 
@@ -42,6 +44,8 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     before: Facts | None = None
     after: Facts | None = None
+    left: int = 0
+    """How many of its steps were not begun."""
 
 
 @frozen(kw_only=True)

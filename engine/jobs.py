@@ -101,6 +101,14 @@ def names_of(reason: Reason) -> frozenset[str]:
     return frozenset({reason.value, reason.value.replace("_", " "), reason_in_words(reason)})
 
 
+IN_PART: Final = "completed in part"
+
+
+def ending_in_words(status: Status, reason: Reason | None) -> str:
+    """How something stands or ended: what completed in part must not read as completed."""
+    return IN_PART if status is Status.COMPLETED and reason is Reason.TIME_LIMIT else status.value
+
+
 MOST_FINDINGS: Final = 100
 """A check that has found as many looks no further, or tells no more of them."""
 
@@ -239,9 +247,9 @@ class Options:
     lock_timeout: float = 5.0
     """Seconds to wait for a lock on the target before the step fails."""
     time_limit: float | None = None
-    """Seconds after the submit from which on no child starts any more."""
+    """Seconds after the submit from which on no child, and no step, begins any more."""
     until: str | None = None
-    """A time of day, `HH:MM` where the request is made, from which on no child starts any more."""
+    """A time of day, `HH:MM` where the request is made, from which on no child, and no step, begins any more."""
     stop_at_limit: bool = False
     """Whether what still runs at the limit is asked to stop, too."""
     force: bool = False
@@ -423,6 +431,8 @@ class ChildJob:
     warnings: tuple[str, ...] = ()
     before: Facts | None = None
     after: Facts | None = None
+    left: int = 0
+    """How many of its steps were not begun."""
     attempts: tuple[Attempt, ...] = ()
     steps: tuple[Step, ...] = ()
     log: tuple[LogLine, ...] = ()
@@ -430,6 +440,16 @@ class ChildJob:
     @property
     def id(self) -> JobId:
         return JobId(self.parent_id, self.ordinal)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it did all that was asked for."""
+        return self.status is Status.COMPLETED and not self.is_in_part
+
+    @property
+    def is_in_part(self) -> bool:
+        """Whether what it began is completed, and the time limit left steps that were not begun."""
+        return self.status is Status.COMPLETED and self.reason is Reason.TIME_LIMIT
 
 
 @frozen(kw_only=True)
@@ -445,7 +465,7 @@ class ParentJob:
     finished_at: Micros | None = None
     retry_of: int | None = None
     deadline_at: Micros | None = None
-    """From then on no child starts."""
+    """From then on no child starts, and no step of one."""
     pinned: bool = False
     """Whether retention leaves it alone."""
     children: tuple[ChildJob, ...] = ()
@@ -458,6 +478,11 @@ class ParentJob:
     def done(self) -> int:
         """How many children have ended, whichever way."""
         return sum(child.status.is_final for child in self.children)
+
+    @property
+    def left(self) -> int:
+        """How many steps of its children were not begun."""
+        return sum(child.left for child in self.children)
 
 
 def parent_progress(parent: ParentJob) -> float:

@@ -1,8 +1,11 @@
-"""Time limits: from when on no child of a request starts any more. Pure functions."""
+"""Time limits: from when on no child of a request, and no step of one, begins any more."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from engine.jobs import Micros, Options
@@ -25,6 +28,26 @@ def deadline(options: Options, submitted_at: Micros) -> Micros | None:
     if options.until is not None:
         limits.append(_next(options.until, submitted_at - round(TOO_LATE * 1e6)))
     return min(limits, default=None)
+
+
+@contextmanager
+def closing(time_left: float | None) -> Iterator[asyncio.Event]:
+    """An event that is set after so many seconds; never for None.
+
+    They are counted by a clock that nobody sets: a jump of the other one neither ends a night too soon nor makes it
+    longer.
+    """
+    closed = asyncio.Event()
+    if time_left is None:
+        yield closed
+        return
+    if time_left <= 0:
+        closed.set()
+    timer = asyncio.get_running_loop().call_later(max(time_left, 0), closed.set)
+    try:
+        yield closed
+    finally:
+        timer.cancel()
 
 
 def is_time_of_day(text: str) -> bool:

@@ -27,12 +27,13 @@ async def run_step(
     reporter: Reporter,
     cancel: asyncio.Event,
     *,
+    closed: asyncio.Event | None = None,
     done: Sequence[str] = (),
     over: Callable[[], None] = lambda: None,
 ) -> StepResult:
     """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
 
-    `done`: the commands before it that were completed. `over`: see StepContext.
+    `closed`: see StepContext. `done`: the commands before it that were completed. `over`: see StepContext.
     """
     reporter.begin_step(number)
 
@@ -42,6 +43,7 @@ async def run_step(
 
     context = StepContext(
         cancel=asyncio.Event() if step.completes_previous else cancel,
+        closed=asyncio.Event() if closed is None or step.completes_previous else closed,
         report=lambda progress: reporter.tell(number, progress),
         note=lambda facts: reporter.note(number, facts),
         over=command_is_over,
@@ -60,10 +62,8 @@ async def run_step(
 
 def leave_out(number: int, reporter: Reporter, why: str) -> StepResult:
     """Tell of a step that it is not begun."""
-    result = StepResult(status=Status.SKIPPED, error=why)
-    reporter.begin_step(number)
-    reporter.end_step(number, result)
-    return result
+    reporter.leave_out(number, why)
+    return StepResult(status=Status.SKIPPED, error=why, never_began=True)
 
 
 def undone(step: PlannedStep, done: Sequence[str]) -> str:

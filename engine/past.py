@@ -134,7 +134,7 @@ def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Chec
         found = found or seen
         # That pages and indexes were looked at to the end does not say that foreign keys were.
         over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
-        complete = check.status is Status.COMPLETED or over
+        complete = check.is_complete or over
         if complete and not job.request.options.objects:
             levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
             if not is_this:
@@ -212,7 +212,7 @@ def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Itera
 
 def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
     of_all = child.operation is Operation.REINDEX and not job.request.options.objects_of(child.operation)
-    if of_all and child.status is Status.COMPLETED and job.engine is EngineName.SQLITE:
+    if of_all and child.is_complete and job.engine is EngineName.SQLITE:
         return True  # one command may be all there is; a server leaves out what cannot be rebuilt
     done = [step for step in child.steps if step.object == name and step.status is Status.COMPLETED]
     return any(step.command.startswith("REINDEX") for step in done)
@@ -221,14 +221,14 @@ def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
 def vacuumed(jobs: Iterable[ParentJob]) -> Run | None:
     """The newest of these jobs in which VACUUM completed and that is over: what it did after VACUUM wastes nothing."""
     for job, child in _children_of(jobs, Operation.VACUUM):
-        if child.status is Status.COMPLETED and job.finished_at is not None:
+        if child.is_complete and job.finished_at is not None:
             return Run(job.id, job.finished_at)
     return None
 
 
 def backed_up_at(jobs: Iterable[ParentJob]) -> Micros | None:
     """When the newest backup in these jobs, the newest first, completed."""
-    completed = (child for _, child in _children_of(jobs, Operation.BACKUP) if child.status is Status.COMPLETED)
+    completed = (child for _, child in _children_of(jobs, Operation.BACKUP) if child.is_complete)
     return next((child.finished_at for child in completed), None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.errors import UsageError
-from engine.jobs import Operation, ParentJob, Request, Status
+from engine.jobs import Operation, ParentJob, Request
 
 
 def repeated(parent: ParentJob, *, only_incomplete: bool = False, confirmed: bool = False) -> Request:
@@ -31,9 +31,9 @@ def _incomplete(parent: ParentJob) -> Request | None:
     """
     asked = parent.request
     children = parent.children[1:-1] if asked.options.verify else parent.children
-    operations = tuple(child.operation for child in children if child.status is not Status.COMPLETED)
+    operations = tuple(child.operation for child in children if not child.is_complete)
     options = asked.options
-    if not operations and all(child.status is Status.COMPLETED for child in parent.children):
+    if not operations and all(child.is_complete for child in parent.children):
         return None
     if not operations:
         operations = (Operation.CHECK,)

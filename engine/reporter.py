@@ -129,6 +129,22 @@ class Reporter:
         self._over.add(number)
         self._has_news()
 
+    def leave_out(self, number: int, why: str) -> None:
+        """A step is not begun. It does not count as done."""
+        now = self._clock()
+        planned = self._planned[number - 1]
+        self._steps[number] = Step(
+            number=number,
+            attempt=self._claim.attempt,
+            object=planned.object,
+            command=planned.command,
+            status=Status.SKIPPED,
+            started_at=now,
+            finished_at=now,
+            error=why,
+        )
+        self._has_news()
+
     @property
     def waited(self) -> Facts:
         """For how long nothing was done but to wait for others, once all is over."""

@@ -47,7 +47,7 @@ class Lagged:
 class HistoryFilter:
     """Which parent jobs to list; what is None or empty does not restrict. Dates are microseconds.
 
-    `status` skipped: those of which an operation was skipped.
+    `status` skipped: those of which an operation was skipped, or completed in part.
     """
 
     target: str | None = None
@@ -77,7 +77,7 @@ class HistoryFilter:
     def matches(self, parent: ParentJob) -> bool:
         """Whether a job is among those to list, as the search in the store finds it."""
         if self.status is Status.SKIPPED:
-            has_status = any(child.status is Status.SKIPPED for child in parent.children)
+            has_status = any(child.status is Status.SKIPPED or child.is_in_part for child in parent.children)
         else:
             has_status = self.status is None or parent.status is self.status
         return (

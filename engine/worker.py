@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from engine.advice import Past
 from engine.errors import StoreError, TargetDamagedError, TargetError, UsageError
@@ -27,6 +27,7 @@ from engine.jobs import (
     findings_in_words,
     part_named,
 )
+from engine.limits import closing
 from engine.one_step import leave_out, run_step, telling_when_it_goes_on
 from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
@@ -37,6 +38,7 @@ from engine.words import NOT_BEGUN, counted, listed
 T = TypeVar("T")
 PastSteps = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
 PastOf = Callable[[str], Awaitable[Past]]
+PAST_THE_LIMIT: Final = "not begun: the time limit had passed"
 StepOutcome = tuple[PlannedStep, StepResult]
 
 
@@ -80,6 +82,7 @@ class DatabaseMaintenanceWorker:
         operation, options = Operation(claim.operation), claim.options
         try:
             async with AsyncExitStack() as stack:
+                closed = stack.enter_context(closing(claim.time_left))
                 target = self._resolve(claim.target)
                 connecting = stack.enter_async_context(
                     target.connect(
@@ -105,7 +108,7 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
                 plan = replace(plan, steps=await self._weighted(claim, plan, options.server.speed))
                 reporter.begin(plan.steps, at_once=plan.parallel)
-                return await _run(session, claim, options, plan, before, reporter, cancel)
+                return await _run(session, claim, options, plan, before, reporter, cancel, closed)
         except (TargetError, UsageError) as error:
             if claim.recovering is not None:
                 return lost(claim, str(error))
@@ -181,7 +184,9 @@ async def _run(
     before: Facts,
     reporter: Reporter,
     cancel: asyncio.Event,
+    closed: asyncio.Event,
 ) -> Outcome:
+    """Run the steps of a plan. `closed`: set from the time limit on; see `limits.closing`."""
     for remark in filter(None, (*await session.remarks([plan.operation]), plan.tuned)):
         reporter.log(LogLevel.INFO, remark)
     for warning in plan.warnings:
@@ -189,26 +194,39 @@ async def _run(
     results: dict[int, StepResult] = {}
     turns = Turns(plan.steps, at_once=plan.parallel)
     failed: list[str] = []
-    not_begun = 0
+    left_for: Reason | None = None
 
     async def see_to_its_end(number: int, step: PlannedStep, done: Sequence[str] = ()) -> None:
+        nonlocal left_for
+
         def command_is_over() -> None:
             turns.command_is_over(number)
             go_on()
 
-        result = await run_step(session, number, step, reporter, cancel, done=done, over=command_is_over)
+        result = await run_step(session, number, step, reporter, cancel, closed=closed, done=done, over=command_is_over)
         if result.again:
             reporter.log(LogLevel.INFO, ": ".join(filter(None, (part_named(step.object), result.error))))
         else:
             results[number] = result
+        if result.never_began and closed.is_set():
+            left_for = left_for or Reason.TIME_LIMIT
         if result.status is Status.FAILED:
             failed.append(part_named(step.object) or "an earlier step")
         turns.is_over(number, again=result.again)
         go_on()
 
+    def left_out(number: int, reason: Reason, why: str) -> None:
+        nonlocal left_for
+        left_for = left_for or reason
+        results[number] = leave_out(number, reporter, why)
+
+    def is_second_half(number: int) -> bool:
+        """Whether what the step before did would be lost without this one."""
+        before = results.get(number - 1)
+        return before is not None and before.status is Status.COMPLETED and plan.steps[number - 2].lost_without_next
+
     def go_on() -> None:
         """Begin all that may begin now."""
-        nonlocal not_begun
         while (turn := turns.next()) is not None:
             number, step = turn
             if step.completes_previous:
@@ -218,10 +236,13 @@ async def _run(
                     continue
                 if not cancel.is_set():
                     results[number] = StepResult(status=Status.SKIPPED)
-            elif failed and options.on_step_failure is OnFailure.STOP and not cancel.is_set():
-                not_begun += 1
-                results[number] = leave_out(number, reporter, f"not begun, as {failed[0]} failed")
-            elif not cancel.is_set():
+            elif cancel.is_set():
+                pass
+            elif failed and options.on_step_failure is OnFailure.STOP:
+                left_out(number, Reason.PREVIOUS_FAILED, f"not begun, as {failed[0]} failed")
+            elif closed.is_set() and not is_second_half(number):
+                left_out(number, Reason.TIME_LIMIT, PAST_THE_LIMIT)
+            else:
                 running.create_task(see_to_its_end(number, step))
                 continue
             turns.is_over(number)
@@ -245,7 +266,7 @@ async def _run(
         before=before,
         after=after,
         warnings=warnings,
-        not_begun=not_begun,
+        left_for=left_for,
     )
 
 
@@ -256,16 +277,18 @@ def outcome_of(
     before: Facts,
     after: Facts | None,
     warnings: Sequence[str] = (),
-    not_begun: int = 0,
+    left_for: Reason | None = None,
 ) -> Outcome:
     """How a child ended, from what happened to its steps. One failure makes it failed, with the list.
 
-    `not_begun`: how many were left out because another had failed.
+    `left_for`: why the first step that was not begun was not, where that is no cancel.
     """
     failed = [(step, result) for step, result in results if result.status is Status.FAILED]
     # By identity: there may be thousands, of which some are alike.
     over = {id(step) for step, result in results if result.status is not Status.CANCELLED}
+    begun = {id(step) for step, result in results if not result.never_began}
     cut_short = [step for step in planned if id(step) not in over]
+    not_begun = [step for step, result in results if result.never_began and result.status is Status.SKIPPED]
     status, reason, error = Status.COMPLETED, None, None
     if failed:
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
@@ -273,18 +296,23 @@ def outcome_of(
         if reason is Reason.REFUSED and any(result.status is Status.COMPLETED for _, result in results):
             reason = Reason.OPERATION_ERROR  # what is refused has not begun
         error = failure_list(failed, len(planned))
-        if not_begun:
-            error += f". After that {counted(not_begun, 'step')} of it {'was' if not_begun == 1 else 'were'} not begun"
-        elif cut_short:
+        if cut_short:
             error = (
                 f"stopped after {len(over)} of {len(planned)} steps. By then: {error}. "
                 f"Not through: {listed([step.command for step in cut_short], most=1)}"
             )
-            if after is not None and "findings" in after:
-                after = {**after, "complete": False}
+        elif not_begun:
+            when = "By the time limit" if left_for is Reason.TIME_LIMIT else "After that"
+            number = len(not_begun)
+            error += f". {when} {counted(number, 'step')} of it {'was' if number == 1 else 'were'} not begun"
     elif cut_short:
         status, reason = Status.CANCELLED, Reason.CANCELLED_BY_USER
         error = what_is_left(results, len(planned))
+    elif not_begun:
+        status, error = done_in_part(results, len(planned))
+        reason = Reason.TIME_LIMIT
+    if after is not None and "findings" in after and (cut_short or not_begun):
+        after = {**after, "complete": False}
     return Outcome(
         status=status,
         reason=reason,
@@ -292,6 +320,19 @@ def outcome_of(
         warnings=(*warnings, *(warning for _, result in results for warning in result.warnings)),
         before=before,
         after=after,
+        left=sum(id(step) not in begun and not step.completes_previous for step in planned),
+    )
+
+
+def done_in_part(results: Sequence[StepOutcome], planned: int) -> tuple[Status, str | None]:
+    """How a child ended that came to its time limit before all of its steps had begun."""
+    done = sum(result.status is Status.COMPLETED for _, result in results)
+    if not done and not any(result.error for _, result in results if not result.never_began):
+        return Status.SKIPPED, None
+    left = [part_named(step.object) for step, result in results if result.never_began]
+    names = listed(list(dict.fromkeys(filter(None, left))))
+    return Status.COMPLETED, f"{done:,} of {counted(planned, 'step')} done by the time limit; " + ": ".join(
+        filter(None, (f"{len(left):,} not begun", names))
     )
 
 

@@ -24,6 +24,13 @@ def effect(child: ChildJob, width: int | None = None) -> str:
     return next(fitting, said[-1] if said else "")
 
 
+def status_shown(job: ChildJob | ParentJob) -> Status:
+    """The status by whose glyph and colour it is drawn: what completed in part is drawn as what was skipped."""
+    children = (job,) if isinstance(job, ChildJob) else job.children
+    is_in_part = job.status is Status.COMPLETED and any(child.is_in_part for child in children)
+    return Status.SKIPPED if is_in_part else job.status
+
+
 def job_effect(job: ParentJob, width: int | None = None) -> str:
     """What its only child did, else what was done on a server, or the size of a file before the first child that ran
     and after the last; where `width` cells are all there is the shorter of its phrasings.
@@ -70,7 +77,7 @@ def _error_of(job: ParentJob, child: ChildJob) -> str:
 
 def done_of(job: ParentJob) -> str:
     """`1/2`: how many of its children have done what they were to do, or had nothing to do; of how many."""
-    done = sum(c.status is Status.COMPLETED or c.reason is Reason.NOT_NEEDED for c in job.children)
+    done = sum(c.is_complete or c.reason is Reason.NOT_NEEDED for c in job.children)
     return f"{done}/{len(job.children)}"
 
 
@@ -174,7 +181,7 @@ def _statistics(child: ChildJob) -> Phrases:
 
 def _check(child: ChildJob) -> Phrases:
     found, level = number(child.after, "findings"), text(child.after, "level")
-    if found is None or not (found or child.status is Status.COMPLETED):
+    if found is None or not (found or child.is_complete):
         return ()
     more = "+" if found >= MOST_FINDINGS else ""
     short = f"{found:,.0f}{more} found" if found else "none found"

@@ -75,8 +75,9 @@ WHERE p.target = :target AND p.id <= :newest AND p.id >= coalesce((
         SELECT id FROM parent_job WHERE target = :target AND id <= :newest ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
     AND c.started_at IS NOT NULL AND c.finished_at IS NOT NULL AND {{only}}
 ORDER BY p.id DESC LIMIT :runs"""
-PAST_RUNS = _RUNS.format(only="true")
-"""The newest runs of an operation on a target, up to one job, in so many of its jobs at most."""
+PAST_RUNS = _RUNS.format(only="(c.status <> 'completed' OR c.reason IS NULL)")
+"""The newest runs of an operation on a target, up to one job, in so many of its jobs at most; but for those that
+completed in part, which had less to do."""
 
 _AT_THIS_SPEED = f"coalesce(json_extract(p.options, '$.server.speed'), '{NO_SERVER_OPTIONS.speed}') = :speed"
 PAST_STEPS = f"""WITH run AS (

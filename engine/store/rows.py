@@ -39,7 +39,7 @@ PARENT_COLUMNS = (
 CHILD_COLUMNS = (
     "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
     "cancel_requested_at", "force_requested_at", "recovering", "fraction", "object", "steps_done", "steps_total",
-    "phase", "waited", "warnings", "before", "after",
+    "phase", "waited", "warnings", "before", "after", "steps_left",
 )  # fmt: skip
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
@@ -177,6 +177,7 @@ def _child(parent_id: int, row: Row) -> ChildJob:
         warnings=tuple(json.loads(named["warnings"])),
         before=_facts(named["before"]),
         after=_facts(named["after"]),
+        left=named["steps_left"],
         steps=decode_steps(steps),
         log=tuple(_log_line(line) for line in json.loads(log)),
     )

@@ -36,6 +36,9 @@ TARGETS: Final = """WITH RECURSIVE known (target) AS (
 SELECT target FROM known WHERE target IS NOT NULL"""
 """Every target that ever had a job: a step along the index for each, however many jobs it had."""
 
+LEFT_UNDONE: Final = "(status = 'skipped' OR (status = 'completed' AND reason IS NOT NULL))"
+"""Of an operation: it was skipped, or completed in part."""
+
 COUNT: Final = "SELECT count(*) FROM parent_job"
 
 
@@ -125,9 +128,9 @@ def _status(status: Status, values: dict[str, Any]) -> _Condition:
     if status is Status.SKIPPED:  # which is never a parent's own
         return _Condition(
             "SELECT parent_id AS id FROM child_job INDEXED BY child_job_skipped"
-            f" WHERE status = 'skipped' AND parent_id {RANGE}",
-            "EXISTS (SELECT 1 FROM child_job AS c INDEXED BY child_job_skipped"
-            " WHERE c.status = 'skipped' AND c.parent_id = found.id)",
+            f" WHERE {LEFT_UNDONE} AND parent_id {RANGE}",
+            "EXISTS (SELECT 1 FROM child_job INDEXED BY child_job_skipped"
+            f" WHERE {LEFT_UNDONE} AND parent_id = found.id)",
         )
     values["status"] = status
     asked = "EXISTS (SELECT 1 FROM parent_job AS p WHERE p.id = found.id AND p.status = :status)"

@@ -72,7 +72,7 @@ RETURNING type, attempt, operation,
     (SELECT options FROM parent_job WHERE id = child_job.parent_id),
     CASE WHEN recovering = 0 THEN NULL WHEN cancel_requested_at IS NULL THEN 'owner_lost'
         ELSE coalesce(cancel_reason, 'cancelled_by_user') END,
-    force_requested_at IS NOT NULL
+    force_requested_at IS NOT NULL, (SELECT deadline_at FROM parent_job WHERE id = child_job.parent_id)
 """
 BEFORE = f"""
 SELECT (SELECT count(*) FROM attempt AS a
@@ -127,7 +127,7 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
     if found is None:
         return None
     parent_id, ordinal = found
-    job_type, attempt, operation, target, options, recovering, forced = connection.execute(
+    job_type, attempt, operation, target, options, recovering, forced, deadline_at = connection.execute(
         CLAIM, (owner, at, *found)
     ).fetchone()
     set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
@@ -143,6 +143,7 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
         recovering=Reason(recovering) if recovering else None,
         died=died,
         earlier=decode_steps(earlier),
+        time_left=None if deadline_at is None else (deadline_at - at) / 1e6,
         forced=bool(forced),
     )
 
@@ -163,11 +164,12 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
     progress, at = report.progress, outcome.ended_at or at
     owned = connection.execute(
         "UPDATE child_job SET status = ?1, reason = iif(?1 = 'cancelled', coalesce(cancel_reason, ?2), ?2), error = ?,"
-        " warnings = ?, before = ?, after = ?, fraction = ?, object = ?, steps_done = ?, steps_total = ?, owner = NULL,"
+        " warnings = ?, before = ?, after = ?, steps_left = ?, fraction = ?, object = ?, steps_done = ?,"
+        " steps_total = ?, owner = NULL,"
         f" phase = NULL, finished_at = max(?, started_at), changed_at = max(?, changed_at) WHERE {OWNED}",
         (
             *(outcome.status, outcome.reason, storable(outcome.error), json.dumps(outcome.warnings)),
-            *(encode_facts(outcome.before), encode_facts(outcome.after)),
+            *(encode_facts(outcome.before), encode_facts(outcome.after), outcome.left),
             *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total),
             *(at, at),
             *_token(claim),
@@ -177,6 +179,8 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
     _write_steps_and_log(connection, claim, report)
     if outcome.status is Status.FAILED and stops_on_failure(connection, claim.job):
         end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
+    elif outcome.reason is Reason.TIME_LIMIT:  # whatever the clock says now, as it may have been set back
+        end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.TIME_LIMIT, at)
     settle_parent(connection, claim.job.parent, at)
 
 

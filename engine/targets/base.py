@@ -76,6 +76,8 @@ class StepContext:
 
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the step is to stop as soon as it is safe."""
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set from the time limit on: what has not begun by then, because it was made to wait, does not begin."""
     report: Callable[[StepProgress], None] = lambda _: None
     """Takes how far it is, as often as there is news."""
     note: Callable[[Facts], None] = lambda _: None
@@ -105,6 +107,8 @@ class StepResult:
     """What there is of it where it was cancelled or has failed, in words, by what was seen: `nothing changed`."""
     again: bool = False
     """Whether it is to have another turn, once the others have had theirs."""
+    never_began: bool = False
+    """Whether none of its command was sent: it was still waiting to begin when it was too late for that."""
 
 
 @frozen(kw_only=True)

@@ -23,6 +23,7 @@ FAILED = (Status.FAILED, Reason.OPERATION_ERROR)
 CANCELLED = (Status.CANCELLED, Reason.CANCELLED_BY_USER)
 REFUSED = (Status.FAILED, Reason.REFUSED)
 LATE = (Status.SKIPPED, Reason.TIME_LIMIT)
+IN_PART = (Status.COMPLETED, Reason.TIME_LIMIT)
 SKIPPED = (Status.SKIPPED, Reason.NOT_SUPPORTED)
 NOT_NEEDED = (Status.SKIPPED, Reason.NOT_NEEDED)
 
@@ -41,6 +42,9 @@ NOT_NEEDED = (Status.SKIPPED, Reason.NOT_NEEDED)
         ([(Status.FAILED, Reason.TARGET_BUSY)], 1),
         ([(Status.CANCELLED, Reason.SHUTDOWN)], 130),
         ([COMPLETED, LATE], 5),
+        ([IN_PART], 5),
+        ([COMPLETED, IN_PART, SKIPPED], 5),
+        ([IN_PART, FAILED], 1),
         ([(Status.CANCELLED, Reason.TIME_LIMIT), LATE], 5),
         ([(Status.CANCELLED, Reason.TIME_LIMIT), FAILED], 1),
         ([(Status.CANCELLED, Reason.TIME_LIMIT), CANCELLED], 130),

@@ -57,9 +57,12 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--lock-timeout", type=values.seconds, metavar="SECONDS", help="how long to wait for a lock")
     parser.add_argument(
-        "--time-limit", type=values.time_limit, metavar="DURATION", help="30m, 2h: after it no operation starts"
+        "--time-limit",
+        type=values.time_limit,
+        metavar="DURATION",
+        help="30m, 2h: after it no operation, and no step, begins",
     )
-    parser.add_argument("--until", type=values.time_of_day, metavar="HH:MM", help="from then on no operation starts")
+    parser.add_argument("--until", type=values.time_of_day, metavar="HH:MM", help="from then on none begins")
     parser.add_argument("--stop-at-limit", action="store_true", help="at the limit, also ask what runs to stop safely")
     _how_options(parser)
     add_server_options(parser)

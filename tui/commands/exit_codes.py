@@ -29,6 +29,8 @@ def exit_code(jobs: Iterable[ParentJob]) -> int:
 
 def _cause(child: ChildJob) -> int:
     match child.status, child.reason:
+        case Status.COMPLETED, Reason.TIME_LIMIT:
+            return TIME_LIMIT
         case Status.COMPLETED, _:
             return SKIPPED if any(number(child.after, name) for name in _NOT_DONE) else OK
         case Status.SKIPPED, Reason.NOT_NEEDED:

@@ -43,7 +43,7 @@ async def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[P
             ids = [job.id for job in jobs]
             own = [job.id for job in jobs if job.created_at >= asked_at]
             for job in [job for job in jobs if job.deadline_at is not None][:1]:  # it is the same for all
-                view.announce(f"no operation starts after {report.limit(job.request.options, job.deadline_at or 0)}")
+                view.announce(report.closes(job.request.options, job.deadline_at or 0))
             for joined in (job_id for job_id in ids if job_id not in own):
                 view.announce(f"job #{joined} already does exactly this: waiting for it")
             await first_of(

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine import Attempt, ChildJob, JobId, ParentJob, Reason, Status, Step, Trend
+from engine.jobs import ending_in_words
 from tui.commands.naming import labelled
 from tui.commands.report import ending, how_far, limit, state, summary
-from tui.effects import findings, is_cut_short, is_finding, remedy, step_effect, tells_a_finding
+from tui.effects import findings, is_cut_short, is_finding, remedy, status_shown, step_effect, tells_a_finding
 from tui.facts import changes, number, table
 from tui.force import was_ended_by_force
 from tui.text import GLYPH, counted, local_time, options_in_words, padded, plain, precise_duration
@@ -42,7 +43,7 @@ def _child_lines(child: ChildJob, at: int) -> Iterator[str]:
     again = f", attempt {child.attempt}" if child.attempt > 1 else ""
     runs = child.status is Status.RUNNING and child.cancel_requested_at is None
     far = f"  {how_far(child, at)}" if runs else ""
-    yield f"{GLYPH[child.status]} #{child.id} {child.operation} {how}{asked}{again}{far}"
+    yield f"{GLYPH[status_shown(child)]} #{child.id} {child.operation} {how}{asked}{again}{far}"
     found = findings(child)
     yield from (f"  found    {line}" for line in finding_lines(child))
     if what_to_do := remedy(child):
@@ -100,7 +101,7 @@ def _attempt_line(child: ChildJob, attempt: Attempt, *, alone: bool) -> str:
     if attempt.finished_at is None:
         return f"  attempt {attempt.number}  {process}  since {began}"
     how = {Reason.OWNER_LOST: "its process died", Reason.SHUTDOWN: "stopped at a shutdown"}
-    ended = how.get(attempt.reason, attempt.status.value) if attempt.reason else attempt.status.value
+    ended = (attempt.reason and how.get(attempt.reason)) or ending_in_words(attempt.status, attempt.reason)
     if was_ended_by_force(child, attempt):
         ended = "ended by force"
     return f"  attempt {attempt.number}  {process}  {began} to {local_time(attempt.finished_at)}  {ended}"

@@ -10,7 +10,7 @@ from engine import ChildJob, ParentJob, Status, remaining, run_duration
 from engine.jobs import part_named
 from tui.commands import report
 from tui.commands.naming import named
-from tui.effects import done_of
+from tui.effects import done_of, status_shown
 from tui.text import GLYPH, cells, duration, padded, percent, plain, shortened, time_left
 
 _COLOUR: Final = {
@@ -41,16 +41,16 @@ def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
         name = named(job.target)
         lines.append(
             (
-                job.status,
-                f"{GLYPH[job.status]} #{job.id} {name}  {report.job_state(job)}  {done_of(job)} done  {elapsed}",
+                status_shown(job),
+                f"{GLYPH[status_shown(job)]} #{job.id} {name}  {report.job_state(job)}  {done_of(job)} done  {elapsed}",
             )
         )
-        lines += [(child.status, _child_line(child, at, max(names, 9), width)) for child in job.children]
+        lines += [(status_shown(child), _child_line(child, at, max(names, 9), width)) for child in job.children]
     return lines
 
 
 def _child_line(child: ChildJob, at: int, names: int, width: int) -> str:
-    begin = f"   {GLYPH[child.status]} .{child.ordinal} {padded(child.operation, names)} "
+    begin = f"   {GLYPH[status_shown(child)]} .{child.ordinal} {padded(child.operation, names)} "
     if child.status.is_final:
         return begin + report.ending(child, width - cells(begin))
     if child.status is not Status.RUNNING:

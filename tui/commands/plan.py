@@ -29,7 +29,7 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
         blocks = ["\n".join(plan_report.plan_lines(plan)) for plan in plans]
         output.line("\n\n".join(blocks))
         if (closes := deadline(asked[0].options, now())) is not None:  # it is the same for all
-            output.line(f"\nno operation starts after {report.limit(asked[0].options, closes)}, if it is run now")
+            output.line("\n" + report.closes(asked[0].options, closes, ", if it is run now"))
     refused = any(operation.refused for plan in plans for operation in plan.operations)
     return REFUSED if refused else OK
 

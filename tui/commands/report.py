@@ -14,11 +14,11 @@ from engine import (
     remaining,
     run_duration,
 )
-from engine.jobs import is_cancelling, never_began, part_named
+from engine.jobs import IN_PART, ending_in_words, is_cancelling, never_began, part_named
 from engine.words import NOT_BEGUN, span
 from tui.after_a_cancel import what_follows
 from tui.commands.naming import named
-from tui.effects import effect, first_error, found_damage, job_effect, steps_taken
+from tui.effects import effect, first_error, found_damage, job_effect, status_shown, steps_taken
 from tui.text import (
     GLYPH,
     cells,
@@ -75,7 +75,7 @@ def ending(child: ChildJob, width: int | None = None) -> str:
     """
     seconds = run_duration(child, child.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if seconds is not None and child.status is not Status.SKIPPED else ""
-    phrase = child.status.value + took
+    phrase = ending_in_words(child.status, child.reason) + took
     if never_began(child):
         return f"{phrase}: {NOT_BEGUN}"
     if found := found_damage(child):
@@ -119,7 +119,7 @@ def history_table(jobs: Sequence[ParentJob]) -> list[str]:
             local_time(job.created_at),
             named(job.target),
             " ".join(child.operation for child in job.children),
-            f"{GLYPH[job.status]} {job_state(job)}" + (", pinned" if job.pinned else ""),
+            f"{GLYPH[status_shown(job)]} {job_state(job)}" + (", pinned" if job.pinned else ""),
             precise_duration(run_duration(job, job.finished_at) if job.finished_at else None),
             ", ".join(filter(None, (first_error(job) or job_effect(job), caveats(job)))),
         )
@@ -136,9 +136,17 @@ def limit(options: Options, deadline_at: int) -> str:
     return f"{local_time(deadline_at)} ({', '.join(asked)}){stops}"
 
 
+def closes(options: Options, deadline_at: int, provided: str = "") -> str:
+    """What a limit means: `no operation starts after 2026-11-24 06:00:00 (until 06:00), and no step of what runs`."""
+    steps = "" if options.stop_at_limit else ", and no step of what runs then"
+    return f"no operation starts after {limit(options, deadline_at)}{provided}{steps}"
+
+
 def job_state(job: ParentJob) -> str:
     """How a job stands, in a word."""
-    return "cancelling" if is_cancelling(job) else job.status.value
+    if is_cancelling(job):
+        return "cancelling"
+    return job.status.value if status_shown(job) is job.status else IN_PART
 
 
 def state(child: ChildJob) -> str:

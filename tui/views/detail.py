@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
-from engine.jobs import part_named
+from engine.jobs import ending_in_words, part_named
 from tui.effects import effect, steps_taken
 from tui.facts import changes, table, text
 from tui.keymap import with_keys
@@ -103,7 +105,8 @@ def current_step(child: ChildJob) -> Step | None:
         found = [step for step in of_attempt if step.status is wanted]
         if found:
             return found[-1]
-    return of_attempt[-1] if of_attempt else None
+    begun = [step for step in of_attempt if step.status is not Status.SKIPPED] or of_attempt
+    return begun[-1] if begun else None
 
 
 def before_and_after(child: ChildJob, width: int) -> list[Line]:
@@ -112,10 +115,9 @@ def before_and_after(child: ChildJob, width: int) -> list[Line]:
 
 
 def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
+    endings = Counter((child.status, ending_in_words(child.status, child.reason)) for child in parent.children)
     counts = ", ".join(
-        f"{number} {status.value}"
-        for status in Status
-        if (number := sum(child.status is status for child in parent.children))
+        f"{number} {words}" for status in Status for (found, words), number in endings.items() if found is status
     )
     lines = head_of(parent, name, now, width)
     for child in parent.children:

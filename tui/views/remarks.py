@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
-from engine.jobs import FINISHING, WAITING, never_began, reason_in_words
+from engine.jobs import FINISHING, WAITING, ending_in_words, never_began, reason_in_words
 from engine.words import NOT_BEGUN
 from tui.after_a_cancel import cannot_stop, will_complete
 from tui.effects import found_damage, is_cut_short, remedy
@@ -30,7 +30,7 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
     `told`: whether the error is said elsewhere.
     """
     role = Role.CANCELLED if child.status is Status.CANCELLED else Role.FAILED
-    role = Role.DIM if child.reason is Reason.NOT_NEEDED else role
+    role = Role.DIM if child.reason is Reason.NOT_NEEDED else Role.WARNING if child.is_in_part else role
     lines = wrapped(error_of(parent, child), width, role, indent=indent) if child.error and not told else []
     lines += _waits(parent, child, width, indent)
     if is_cancelling(child) or (child.recovering and not child.status.is_final):
@@ -70,7 +70,7 @@ def what_went_wrong(parent: ParentJob, width: int) -> list[Line]:
     lines: list[Line] = []
     for (error, status), children in errors.items():
         names = ", ".join(child.operation.value for child in children)
-        role = Role.CANCELLED if status is Status.CANCELLED else Role.FAILED
+        role = {Status.CANCELLED: Role.CANCELLED, Status.COMPLETED: Role.WARNING}.get(status, Role.FAILED)
         lines += wrapped(f"{names}: {error}" if len(parent.children) > 1 else error, width, role)
     for what_to_do in dict.fromkeys(filter(None, map(remedy, parent.children))):
         lines += wrapped(what_to_do, width)
@@ -140,4 +140,4 @@ def how_it_ended(child: ChildJob, attempt: Attempt) -> str:
         return "its process died"
     if attempt.reason is Reason.SHUTDOWN:
         return "handed back at a shutdown"
-    return attempt.status.value
+    return ending_in_words(attempt.status, attempt.reason)

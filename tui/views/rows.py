@@ -323,7 +323,8 @@ def _steps(progress: Progress) -> str:
 
 def _folded_row(parent: ParentJob, shown: tuple[ChildJob, ...], width: int) -> Line:
     seen = {child.ordinal for child in shown}
-    hidden = [child.status for child in parent.children if child.ordinal not in seen]
-    parts = [f"{hidden.count(status)} {status.value}" for status in Status if status in hidden]
+    hidden = [status_in_words(child) for child in parent.children if child.ordinal not in seen]
+    by_status = sorted(Counter(hidden).items(), key=lambda kind: list(Status).index(kind[0][0]))
+    parts = [f"{number} {words}" for (_, words), number in by_status]
     text = f"      {len(hidden)} more: {', '.join(parts)}"
     return Line(((fit(text, width), Role.DIM),), FoldedKey(parent.id))

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
 from engine.jobs import is_cancelling as is_cancelling
 from engine.jobs import never_began, reason_in_words, waits
-from tui.effects import effect, found_damage, steps_taken
+from tui.effects import effect, found_damage, status_shown, steps_taken
 from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
 from tui.views.line import Line, Role, Span, fit, line, named
 
@@ -40,11 +40,12 @@ def status_in_words(job: ChildJob | ParentJob) -> tuple[Status, str]:
     if is_cancelling(job):
         return job.status, "cancelling"
     if isinstance(job, ChildJob):
-        return job.status, job.status.value
+        return status_shown(job), "in part" if job.is_in_part else job.status.value
     left_out = sum(c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED for c in job.children)
     if job.status is Status.COMPLETED and left_out:
         return Status.SKIPPED, f"{left_out} skipped"
-    return job.status, job.status.value
+    shown = status_shown(job)
+    return shown, job.status.value if shown is job.status else "in part"
 
 
 def head_of(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
@@ -77,7 +78,7 @@ def what_happened(child: ChildJob, target: str, width: int) -> str:
     """The effect, or why there is none: one phrase for the child's row, which need not name the target again."""
     if found := found_damage(child, width):
         return found
-    if child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
+    if child.is_in_part or child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
         return _why(child, path_of(target), width)
     if child.status is Status.PENDING and child.recovering:
         return "its process died" if width >= 16 else "process died"

@@ -17,7 +17,7 @@ def limit(parent: ParentJob) -> str:
     """From when on nothing of a job starts, in words; empty where there is no such limit."""
     if parent.deadline_at is None:
         return ""
-    stops = ", and what runs is stopped then" if parent.request.options.stop_at_limit else ""
+    stops = ", and what runs is stopped then" if parent.request.options.stop_at_limit else ", and no step"
     return f"no operation starts after {moment(parent.deadline_at, parent.created_at).removesuffix(':00')}{stops}"
 
 

@@ -1,0 +1,104 @@
+"""A time limit holds inside an operation, too: from then on no step begins, and what is left is told."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sqlite_files import integrity
+from tests.tui.command_line import CommandLine, Result, err_line, out_line, write_locked
+
+TABLES = 6
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A database in WAL mode with an index in each of several tables."""
+    path = tmp_path / "many.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        for number in range(TABLES):
+            db.execute(f"CREATE TABLE t{number} (a)")
+            db.execute(f"CREATE INDEX i{number} ON t{number} (a)")
+            db.executemany(f"INSERT INTO t{number} VALUES (?)", [(row,) for row in range(100)])
+        db.commit()
+    return path
+
+
+def run_past_its_limit(dbtend: CommandLine, path: Path, *options: str) -> Result:
+    """`run` whose first step begins before the limit, and ends after it; analyze comes last."""
+    limited = (*options, "--op", "analyze", "--lock-timeout", "600", "--time-limit", "2s")
+    with dbtend.start("run", path, *limited) as process:
+        with write_locked(path):
+            assert err_line(process).startswith("dbtend: no operation starts after ")
+            lines = iter(lambda: out_line(process), "")
+            assert any(line.endswith("analyze skipped (time limit)\n") for line in lines)
+        out, err = process.communicate(timeout=60)
+    return Result(process.returncode, out, err)
+
+
+def the_job(dbtend: CommandLine, number: int = 1) -> Any:
+    return dbtend("show", str(number), "--json").json["jobs"][0]
+
+
+def test_no_step_begins_after_the_limit_and_what_is_left_is_told(dbtend: CommandLine, many: Path) -> None:
+    result = run_past_its_limit(dbtend, many, "--op", "reindex")
+    assert result.code == 5
+    job = the_job(dbtend)
+    reindex, analyze = job["children"]
+    assert (reindex["status"], reindex["reason"], reindex["left"]) == ("completed", "time_limit", TABLES - 1)
+    assert reindex["error"].startswith("2 of 7 steps done by the time limit; 5 not begun: i1, i2, ")
+    assert (analyze["status"], analyze["reason"], analyze["left"]) == ("skipped", "time_limit", 0)
+    assert (job["status"], job["left"]) == ("completed", TABLES - 1)
+    assert integrity(many) == []
+
+
+def test_what_has_to_follow_what_was_done_still_runs(dbtend: CommandLine, many: Path) -> None:
+    """In WAL mode the log is written back after the index that was rebuilt."""
+    run_past_its_limit(dbtend, many, "--op", "reindex")
+    steps = {step["command"]: step["status"] for child in the_job(dbtend)["children"] for step in child["steps"]}
+    assert steps['REINDEX main."i0"'] == steps["PRAGMA main.wal_checkpoint(TRUNCATE)"] == "completed"
+    assert [steps[f'REINDEX main."i{number}"'] for number in range(1, TABLES)] == ["skipped"] * (TABLES - 1)
+
+
+def test_it_reads_as_done_in_part_wherever_it_is_told(dbtend: CommandLine, many: Path) -> None:
+    result = run_past_its_limit(dbtend, many, "--op", "reindex")
+    line = next(line for line in result.out.splitlines() if " reindex completed" in line)
+    assert line.startswith("#1.1 many.db reindex completed in part in ")
+    assert "(time limit): 2 of 7 steps done by the time limit; 5 not begun: i1, i2, i3, i4, i5" in line
+    assert "#1 many.db completed in part in " in result.out.splitlines()[-1]
+    shown = dbtend("show", "1").out
+    assert "– #1.1 reindex completed in part in " in shown
+    (listed,) = dbtend("history", "--status", "skipped").out.splitlines()[1:]
+    assert "– completed in part" in listed
+
+
+def test_a_retry_of_what_failed_repeats_what_was_done_in_part(dbtend: CommandLine, many: Path) -> None:
+    run_past_its_limit(dbtend, many, "--op", "reindex")
+    again = dbtend("retry", "1", "--failed", "--json").json["jobs"][0]
+    assert [child["operation"] for child in again["children"]] == ["reindex", "analyze"]
+
+
+def test_an_operation_that_waited_until_the_limit_to_begin_its_only_step_is_complete(
+    dbtend: CommandLine, many: Path
+) -> None:
+    """What has begun goes on to its end: nothing is left of it."""
+    result = run_past_its_limit(dbtend, many, "--op", "vacuum")
+    assert result.code == 5  # for analyze
+    vacuum, _ = the_job(dbtend)["children"]
+    assert (vacuum["status"], vacuum["reason"], vacuum["left"]) == ("completed", None, 0)
+
+
+def test_with_stop_at_limit_what_runs_is_stopped_as_before(dbtend: CommandLine, many: Path) -> None:
+    with write_locked(many):
+        result = dbtend.process(
+            "run", many, "--op", "reindex", "--lock-timeout", "600", "--time-limit", "2s", "--stop-at-limit", "--json"
+        )
+    assert result.code == 5
+    (reindex,) = result.json["jobs"][0]["children"]
+    assert (reindex["status"], reindex["reason"]) == ("cancelled", "time_limit")
+    assert reindex["left"] == TABLES - 1
