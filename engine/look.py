@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -30,6 +30,14 @@ BUDGET = 3.0
 def canonical_url(target: str) -> str:
     """How jobs on this target name it, whether it exists or not. Raises UsageError, NotAvailableError."""
     return resolve(target).url
+
+
+def environment_of(target: str) -> Mapping[str, str]:
+    """What a process takes from its environment to connect to this target: variables and their values.
+
+    What the canonical URL says is none of it. Raises UsageError, NotAvailableError.
+    """
+    return resolve(target).environment
 
 
 def engine_of(target: str) -> EngineName:

@@ -53,7 +53,7 @@ class DbtendApp(SeenKeys):
         targets: Sequence[TargetEntry],
         *,
         ensure_worker: Callable[[], None],
-        worker_knows_password_of: Callable[[str], bool] = lambda _: True,
+        worker_lacks: Callable[[str], str] = lambda _: "",
         saved: SavedTargets | None = None,
         config: ConsoleConfig | None = None,
         clock: Callable[[], int] = now,
@@ -66,8 +66,8 @@ class DbtendApp(SeenKeys):
             engine: open, and open for as long as the app runs.
             targets: the databases to show.
             ensure_worker: is called after each submit, and sees to it that a worker process is there.
-            worker_knows_password_of: whether the worker process that takes on the next job has the password that was
-                typed here for this URL, where one was.
+            worker_lacks: what it takes to connect to this URL that the worker process that takes on the next job does
+                not have, in words; "" for nothing.
             saved: the targets of the config file; None where nothing is to be kept.
             clock: microseconds since the epoch, UTC.
             person: who sits here, for others to know; None: `user@host`.
@@ -91,7 +91,7 @@ class DbtendApp(SeenKeys):
             self.feed,
             self._tell_standing,
             ensure_worker=ensure_worker,
-            knows_password_of=worker_knows_password_of,
+            worker_lacks=worker_lacks,
         )
         self._writing = Writing(engine, self.tell, self.untell, self.trouble.publish)
         self.saved = saved

@@ -19,17 +19,17 @@ class Tending:
         changed: Callable[[], None],
         *,
         ensure_worker: Callable[[], None],
-        knows_password_of: Callable[[str], bool],
+        worker_lacks: Callable[[str], str],
     ) -> None:
         """
         Args:
             changed: is called when something else is to be said.
             ensure_worker: sees to it that a worker process is there.
-            knows_password_of: whether the worker process that takes on the next job has the password that was typed
-                here for this URL, where one was.
+            worker_lacks: what it takes to connect to this URL that the worker process that takes on the next job does
+                not have, in words; "" for nothing.
         """
         self._engine, self._feed, self._changed = engine, feed, changed
-        self._ensure_worker, self._knows_password_of = ensure_worker, knows_password_of
+        self._ensure_worker, self._worker_lacks = ensure_worker, worker_lacks
         self._is_wanted = False
         self._is_open = not engine.read_only
         """Whether somebody is still to be asked if there is to be a worker."""
@@ -75,10 +75,10 @@ class Tending:
             self._changed()
 
     def refuse_what_no_worker_can_open(self, targets: Iterable[str]) -> None:
-        """Raise UsageError for a target whose password was typed here after the worker process was started."""
+        """Raise UsageError for a target that takes what was typed or set only here to be connected to."""
         for target in targets:
-            if not self._knows_password_of(target):
-                why = "the worker process that is up does not know its password, which was typed later"
+            if lacks := self._worker_lacks(target):
+                why = f"{lacks}, and the worker process that is up is not told it"
                 hint = "put it into ~/.pgpass (mode 0600), or come back when no job has run for a minute"
                 raise UsageError(target, why, hint)
 

@@ -17,12 +17,15 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final
 
-from engine import locks, passwords
+from engine import locks, look, passwords
 from engine.errors import StoreError
 from engine.private_files import open_own, own_directory
+from engine.words import listed
+from tui.worker_environment import not_set_alike
 
 IDLE_EXIT_SECONDS: Final = 60
 PASSWORDS_FROM_STDIN: Final = "--passwords-from-stdin"
+TYPED: Final = "its password was typed here"
 _STARTING_SECONDS: Final = 10.0
 """A process this young may not hold the lock yet; one that is leaving is older than IDLE_EXIT_SECONDS.
 
@@ -58,17 +61,22 @@ class DetachedWorker:
         self._told: Mapping[str, str] = {}
         """The passwords that the process was started with."""
 
-    def knows_password_of(self, url: str) -> bool:
-        """Whether the worker process that takes on the next job has what was typed here for this target, if it was.
+    def lacks(self, url: str) -> str:
+        """What only this process has that it takes to connect to this target, in words; "" for nothing.
 
-        One that runs already is told nothing any more; one that is still to be started is.
+        The worker process that takes on the next job may run already: it is told nothing any more. One that is still
+        to be started is told the passwords that were typed, and has our environment.
         """
         password = passwords.typed_for(url)
-        if password is None:
-            return True
-        if self._process is not None and self._process.poll() is None:
-            return self._told.get(url) == password
-        return not is_served(self._store)
+        is_ours = self._process is not None and self._process.poll() is None
+        if is_ours:
+            return TYPED if password is not None and self._told.get(url) != password else ""
+        if not is_served(self._store):
+            return ""
+        if password is not None:
+            return TYPED
+        names = not_set_alike(look.environment_of(url), own_directory(self._store) / "worker.lock")
+        return f"{listed(names)} {'is' if len(names) == 1 else 'are'} set here only" if names else ""
 
     def ensure(self) -> None:
         """Start one unless there is one. Raises StoreError where that fails, or the last one failed at once."""

@@ -8,7 +8,7 @@ very steps that `Session.plan` returned.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
 from enum import StrEnum
@@ -265,6 +265,11 @@ class Target(Protocol):
     @property
     def default_operations(self) -> Sequence[Operation]:
         """What runs when nothing else is asked for, in the order that suits the engine."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a process takes from its environment to connect, beside what the URL says: variables, with values."""
         ...
 
     def presence(self) -> str:

@@ -193,20 +193,21 @@ async def test_a_worker_that_was_not_told_fails_the_job_in_plain_words(dbtend: C
     assert "one that is typed at a terminal is only known there" in str(done.children[0].error)
 
 
-def test_it_is_known_what_the_next_worker_knows(tmp_path: Path) -> None:
+def test_it_is_known_what_the_next_worker_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGPASSFILE")  # which the environment that this process was started with does not have
     store = tmp_path / "jobs.db"
     worker = DetachedWorker(store)
-    assert worker.knows_password_of("postgresql:///shop")
+    assert worker.lacks("postgresql:///shop") == ""
     passwords.remember("postgresql:///shop", SECRET)
-    assert worker.knows_password_of("postgresql:///shop")
+    assert worker.lacks("postgresql:///shop") == ""
     with serving(store):
-        assert not worker.knows_password_of("postgresql:///shop")
-        assert worker.knows_password_of("postgresql:///other")
+        assert worker.lacks("postgresql:///shop") == "its password was typed here"
+        assert worker.lacks("postgresql:///other") == ""
     worker.ensure()
     try:
-        assert worker.knows_password_of("postgresql:///shop")
+        assert worker.lacks("postgresql:///shop") == ""
         passwords.remember("postgresql:///shop", "another")
-        assert not worker.knows_password_of("postgresql:///shop")
+        assert worker.lacks("postgresql:///shop") == "its password was typed here"
     finally:
         worker.stop()
 

@@ -98,7 +98,7 @@ def open_console(
                 engine,
                 targets,
                 ensure_worker=worker.ensure,
-                worker_knows_password_of=lambda url: worker.knows_password_of(canonical(url)),
+                worker_lacks=lambda url: worker.lacks(canonical(url)),
                 saved=saved,
                 config=config,
                 examine=lambda: _examine(settings, targets),

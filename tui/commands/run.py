@@ -74,8 +74,8 @@ def _carried_out(submit: Submit, targets: Sequence[str], args: argparse.Namespac
             settings.store, workers=args.workers, config_path=settings.given_config, grace=args.grace
         )
         for target in targets:
-            if not worker.knows_password_of(look.canonical_url(target)):
-                why = "its password was typed here, and the worker process that runs already is not told it"
+            if lacks := worker.lacks(look.canonical_url(target)):
+                why = f"{lacks}, and the worker process that runs already is not told it"
                 hint = "put it into ~/.pgpass (mode 0600), or leave out --detach"
                 raise UsageError(look.canonical_url(target), why, hint)
         return asyncio.run(_detached(settings.store, submit, worker, as_json=args.json))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -10,7 +10,7 @@ from engine.errors import TargetRefusedError, UsageError
 from engine.jobs import AS_USUAL, EngineName, Operation, Options, Request
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import LOOKING_TIMEOUT, PROGRAM, Server, connect
-from engine.targets.postgres.connection.naming import address
+from engine.targets.postgres.connection.naming import address, environment_of
 from engine.targets.postgres.planning import offer
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.session import PostgresSession
@@ -32,6 +32,10 @@ class PostgresTarget:
     @property
     def url(self) -> str:
         return self._address.url
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return environment_of(self._address.parameters)
 
     def presence(self) -> str:
         return self.url  # to ask a server is no cheap glance: a look at it tells

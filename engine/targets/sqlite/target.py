@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -52,6 +52,10 @@ class SqliteTarget:
     def key(self) -> str:
         status = files.status_of(self.path)
         return file_key(status.st_dev, status.st_ino)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {}
 
     def presence(self) -> str:
         files.check_readable(self.path)

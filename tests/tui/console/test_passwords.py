@@ -83,11 +83,11 @@ async def test_nothing_is_run_where_the_worker_that_is_up_cannot_know_it(
     shop = TargetEntry(name="shop", url=guarded.as_user("ann"), operations=(Operation.VACUUM,))
     passwords.remember(guarded.as_user("ann"), SECRET)
     async with open_console(
-        tmp_path / "jobs.db", shop, clock=clock, size=(120, 40), worker_knows_password_of=lambda url: False
+        tmp_path / "jobs.db", shop, clock=clock, size=(120, 40), worker_lacks=lambda url: "its password was typed here"
     ) as console:
         await console.until(lambda: any("[x]" in line for line in console.lines("#operations")))
         await console.press("r", "enter")
-        why = "shop: the worker process that is up does not know its password, which was typed later"
+        why = "shop: its password was typed here, and the worker process that is up is not told it"
         await console.until(lambda: why in console.message)
         assert await console.engine.history() == []
 

@@ -57,6 +57,19 @@ def parameters_of(text: str) -> dict[str, str]:
     return parameters
 
 
+def environment_of(parameters: Mapping[str, str]) -> dict[str, str]:
+    """What libpq takes from the environment for these parameters when it connects, by the names of the variables."""
+    settled = {*parameters, *_LOCATION, *_NOT_OURS, "service"}
+    names = {
+        default.envvar.decode()
+        for default in pq.Conninfo.get_defaults()
+        if default.envvar is not None and default.keyword.decode() not in settled
+    }
+    if "service" in parameters:
+        names |= {"PGSERVICEFILE", "PGSYSCONFDIR"}
+    return {name: os.environ[name] for name in sorted(names) if os.environ.get(name)}
+
+
 def _located(parameters: Mapping[str, str]) -> dict[str, str]:
     usual = {
         default.keyword.decode(): default.val.decode()

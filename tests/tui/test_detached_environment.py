@@ -1,0 +1,114 @@
+"""What is set in this process only never reaches a worker process that runs already: refused before it is submitted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from engine import Status
+from tests.postgres_databases import SECRET, Database
+from tests.tui.command_line import CommandLine
+from tests.tui.test_cli_detach import carried_out_by_one_worker_that_ends
+from tui.worker_process import DetachedWorker, is_served
+
+pytestmark = pytest.mark.usefixtures("no_password_is_known")
+
+
+@contextmanager
+def a_worker(dbtend: CommandLine, **variables: str) -> Iterator[None]:
+    """A worker process that somebody has started, with these variables in its environment."""
+    environment = {**os.environ, **dbtend.environment, **variables}
+    process = subprocess.Popen([sys.executable, "-m", "tui.cli", "worker", "--workers", "1"], env=environment)
+    try:
+        while not is_served(dbtend.store):
+            assert process.poll() is None
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def analyze(dbtend: CommandLine, url: str) -> tuple[int, str, str]:
+    result = dbtend.process("run", url, "--op", "analyze", "--object", "item", "--detach")
+    return result.code, result.out, result.err
+
+
+def test_a_password_of_the_environment_is_refused_where_the_worker_does_not_have_it(
+    dbtend: CommandLine, guarded: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = guarded.as_user("ann")
+    monkeypatch.setenv("PGPASSWORD", SECRET)
+    assert dbtend.process("run", url, "--op", "vacuum", "--object", "item").code == 0
+    for variables in ({}, {"PGPASSWORD": "another"}):
+        monkeypatch.delenv("PGPASSWORD")
+        with a_worker(dbtend, **variables):
+            monkeypatch.setenv("PGPASSWORD", SECRET)
+            code, out, err = analyze(dbtend, url)
+            assert (code, out) == (2, "")
+            assert err.endswith(
+                "PGPASSWORD is set here only, and the worker process that runs already is not told it (put it into"
+                " ~/.pgpass (mode 0600), or leave out --detach)\n"
+            )
+            assert SECRET not in err
+            again = dbtend.process("retry", "1", "--detach")
+            assert (again.code, again.out) == (2, "")
+            assert "PGPASSWORD is set here only" in again.err
+    assert [job["id"] for job in dbtend("history", "--json").json["jobs"]] == [1]
+
+
+def test_it_is_taken_where_the_worker_has_it_or_inherits_it(
+    dbtend: CommandLine, guarded: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = guarded.as_user("ann")
+    with a_worker(dbtend, PGPASSWORD=SECRET):
+        monkeypatch.setenv("PGPASSWORD", SECRET)
+        assert analyze(dbtend, url) == (0, "1\n", "")
+        assert dbtend.process("retry", "1", "--detach").code in {0, 2}  # it may still run
+        while dbtend("show", "1", "--json").json["jobs"][0]["status"] in {"pending", "running"}:
+            pass
+        assert dbtend("show", "1", "--json").json["jobs"][0]["status"] == "completed"
+    while is_served(dbtend.store):
+        pass
+    code, out, err = analyze(dbtend, url)  # none runs: one is started, with this environment
+    assert (code, err) == (0, "")
+    assert carried_out_by_one_worker_that_ends(dbtend.store, int(out)) is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("variable", "target", "is_refused"),
+    [
+        ("PGPASSFILE", "postgresql://ann@db1/shop", True),
+        ("PGPASSFILE", "postgresql://ann@db1/shop?passfile=/x", False),
+        ("PGSERVICEFILE", "service=shop", True),
+        ("PGSERVICEFILE", "postgresql://ann@db1/shop", False),
+        ("PGSSLMODE", "postgresql://ann@db1/shop", True),
+        ("PGHOST", "postgresql://ann@db1/shop", False),
+        ("PGAPPNAME", "postgresql://ann@db1/shop", False),
+        ("PGPASSWORD", "/srv/sales.db", False),
+    ],
+)
+def test_what_else_decides_how_it_is_connected_to(
+    dbtend: CommandLine, monkeypatch: pytest.MonkeyPatch, variable: str, target: str, is_refused: bool
+) -> None:
+    worker = DetachedWorker(dbtend.store)
+    with a_worker(dbtend):
+        assert worker.lacks(target) == ""
+        monkeypatch.setenv(variable, "x")
+        assert worker.lacks(target) == (f"{variable} is set here only" if is_refused else "")
+    assert worker.lacks(target) == ""
+
+
+def test_a_worker_that_cannot_be_looked_at_has_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tui.worker_environment import not_set_alike
+
+    lock = tmp_path / "worker.lock"
+    assert not_set_alike({"PGPASSWORD": "x", "PGSSLMODE": "y"}, lock) == ["PGPASSWORD", "PGSSLMODE"]
+    lock.touch()
+    assert not_set_alike({"PGPASSWORD": "x"}, lock) == ["PGPASSWORD"]
+    assert not_set_alike({}, lock) == []
