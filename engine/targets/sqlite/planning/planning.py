@@ -21,7 +21,7 @@ from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
 from engine.targets.sqlite.reading.copied_schema import cannot_be_made
 from engine.targets.sqlite.reading.shape import named_indexes
-from engine.targets.sqlite.reading.virtual import FULL_TEXT, made_with
+from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, made_with
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
@@ -59,7 +59,7 @@ async def _planned(
     wal = summary.is_wal
     match operation:
         case Operation.VACUUM:
-            return await _vacuum(reader, summary, chosen)
+            return await _vacuum(reader, summary, options, chosen)
         case Operation.ANALYZE:
             tables = await reader.tables(options.objects, counting=False)  # which would take a tenth of the time
             whole = await _why_whole(reader, options)
@@ -131,27 +131,28 @@ async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str])
     ]
 
 
-async def _vacuum(reader: Reader, summary: Summary, chosen: Tuning) -> OperationPlan:
+async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tuning) -> OperationPlan:
     refused = await _cannot_be_copied(reader)
     if refused is not None:
         return OperationPlan(operation=Operation.VACUUM, refused=refused)
-    full_text = made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES))
-    renumbered = preflight.renumbered(
-        [name for (name,) in await reader.rows(catalog.RENUMBERED_BY_VACUUM)],
-        await reader.rows(catalog.VIEWS_AND_TRIGGERS),
-        full_text,
-    )
-    problems = [await _rebuild_problem(reader, name, sql) for name, sql in full_text if name in renumbered.rebuild]
-    if refused := preflight.cannot_be_rebuilt([problem for problem in problems if problem is not None]):
+    renumbering = await reader.renumbering()
+    rebuild = {user.name for user in renumbering.users if user.rebuilt}
+    full_text = made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES)) if rebuild else []
+    problems = [await _rebuild_problem(reader, name, sql) for name, sql in full_text if name in rebuild]
+    refused = preflight.cannot_be_rebuilt([problem for problem in problems if problem is not None])
+    if refused is None and not options.force:
+        refused = preflight.rowids_in_use(renumbering)
+    if refused is not None:
         return OperationPlan(operation=Operation.VACUUM, refused=refused)
     steps = plans.vacuum_steps(
         summary,
         reader.path,
         in_memory=bool(chosen.temporary),
         temporary_directory=temporary_directory(),
-        fts_to_rebuild=renumbered.rebuild,
+        fts_to_rebuild=sorted(rebuild),
+        may_renumber=options.force,
     )
-    return replace(_of(Operation.VACUUM, steps), warnings=renumbered.warnings)
+    return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(renumbering))
 
 
 async def _rebuild_problem(reader: Reader, name: str, sql: str) -> tuple[str, str] | None:
@@ -159,8 +160,8 @@ async def _rebuild_problem(reader: Reader, name: str, sql: str) -> tuple[str, st
     problem = await reader.problem_with(f"SELECT * FROM main.{quote(name)}")
     if problem is None:
         columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]
-        wanted = ", ".join(f"T.{quote(column)}" for column in (preflight.content_rowid(sql), *columns))
-        content = preflight.content_table(sql) or ""
+        wanted = ", ".join(f"T.{quote(column)}" for column in (content_rowid(sql), *columns))
+        content = content_table(sql) or ""
         problem = await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content)} AS T")
     return None if problem is None else (name, problem)
 

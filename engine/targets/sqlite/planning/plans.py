@@ -36,9 +36,11 @@ def vacuum_steps(
     in_memory: bool = False,
     temporary_directory: str | None = None,
     fts_to_rebuild: Sequence[str] = (),
+    may_renumber: bool = False,
 ) -> list[SqliteStep]:
     """`in_memory`: the copy goes there first, or into `temporary_directory`; None where there is none that can be used,
-    which SQLite will find out. `fts_to_rebuild`: full-text indexes on tables whose rowids change."""
+    which SQLite will find out. `fts_to_rebuild`: full-text indexes on tables whose rowids change. `may_renumber`: also
+    rowids that are in use."""
     lock = OFFERS[Operation.VACUUM].lock(wal=summary.is_wal)
     needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
     if temporary_directory is not None and not in_memory:
@@ -56,6 +58,7 @@ def vacuum_steps(
         estimate=costs.vacuum(summary.used, in_memory=in_memory).seconds,
         volume=summary.used,
         in_memory=in_memory,
+        may_renumber=may_renumber,
     )
     rebuilds = [
         SqliteStep(

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from engine.targets.sqlite.connection.names import folded, quote
-from engine.values import frozen
 from engine.words import listed
 
-_ROWID: Final = re.compile(r"\b(rowid|_rowid_|oid)\b", re.IGNORECASE)
-_OPTION: Final = r"""[,(]\s*{}\s*=\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:\w|[^\0-\x7f])+)"""
-
-
-@frozen(kw_only=True)
-class Consequences:
-    """What the DBA should know, and what has to be done besides."""
-
-    warnings: tuple[str, ...] = ()
-    rebuild: tuple[str, ...] = ()
-    """Full-text indexes that the operation breaks unless they are rebuilt."""
+if TYPE_CHECKING:
+    from engine.targets.sqlite.reading.renumbering import Renumbering
 
 
 def lossy_schema(names: Sequence[str]) -> str | None:
@@ -68,62 +57,42 @@ def certain_to_fail(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(f"certain to fail for {listed(names)}: {problem}" for problem, names in reasons.items())
 
 
-def renumbered(
-    tables: Sequence[str], views_and_triggers: Iterable[tuple[str, str]], fts: Iterable[tuple[str, str]]
-) -> Consequences:
-    """What it means that VACUUM numbers the rows of `tables` anew.
+def rowids_in_use(found: Renumbering) -> str | None:
+    """Why VACUUM would make searches and views lead to wrong rows, and what to do."""
+    if not found.users:
+        return None
+    tables = listed(list(dict.fromkeys(user.table for user in found.users)))
+    rebuilt = listed(sorted({user.name for user in found.users if user.rebuilt}))
+    left = listed(sorted({user.name for user in found.users if not user.rebuilt}))
+    after = [f"{rebuilt} is rebuilt then"] if rebuilt else []
+    after += [f"{left} leads to wrong rows until it is put right"] if left else []
+    return (
+        f"{found.said}: it would lead to wrong rows. Give {tables} an INTEGER PRIMARY KEY, or go on with --force: "
+        + ", and ".join(after)
+    )
 
-    `views_and_triggers` and `fts` (full-text tables) come with their SQL.
-    """
-    if not tables:
-        return Consequences()
-    anew = {folded(name) for name in tables}
-    users = [
-        name
-        for name, sql in views_and_triggers
-        if sql and _ROWID.search(sql) and any(_mentions(sql, table) for table in tables)
-    ]
-    by_rowid = anew | {folded(name) for name in users}
-    rebuild = tuple(name for name, sql in fts if folded(content_table(sql) or "") in by_rowid)
-    warnings = [
-        f"VACUUM numbers the rowids of {listed(tables)} anew, which {'has' if len(tables) == 1 else 'have'} no "
-        "INTEGER PRIMARY KEY: what an application keeps of them elsewhere would lead to other rows"
-    ]
-    if users:
-        warnings.append(f"rowids of such tables are used by {listed(users)}")
-    return Consequences(warnings=tuple(warnings), rebuild=rebuild)
+
+def rowids_changed(found: Renumbering) -> tuple[str, ...]:
+    """What to know where VACUUM changes rowids all the same."""
+    warnings: list[str] = []
+    stay_wrong = tuple(user for user in found.users if not user.rebuilt)
+    if stay_wrong:
+        said = replace(found, users=stay_wrong).said
+        warnings.append(f"{said}: it leads to wrong rows afterwards, until it is put right")
+    used = {user.table for user in found.users}
+    if unused := [table for table in found.tables if table not in used]:
+        has = "has" if len(unused) == 1 else "have"
+        warnings.append(
+            f"VACUUM renumbers the rowids of {listed(unused)}, which {has} no INTEGER PRIMARY KEY: "
+            "rowids that are stored elsewhere will point to wrong rows"
+        )
+    return tuple(warnings)
 
 
 def cannot_be_rebuilt(problems: Iterable[tuple[str, str]]) -> str | None:
     """`problems`: full-text indexes that VACUUM would break, each with what keeps it from being rebuilt."""
     details = "; ".join(
-        f"VACUUM numbers rowids anew that the full-text index {name} goes by,"
-        f" and {name} cannot be rebuilt here: {problem}"
+        f"VACUUM renumbers rowids that the full-text index {name} uses, and {name} cannot be rebuilt here: {problem}"
         for name, problem in problems
     )
     return f"{details}. Only the application can maintain it" if details else None
-
-
-def _mentions(sql: str, name: str) -> bool:
-    written = f"{re.escape(name)}|{re.escape(quote(name)[1:-1])}"
-    return re.search(rf"(?<!\w)(?:{written})(?!\w)", sql, re.IGNORECASE) is not None
-
-
-def content_table(sql: str) -> str | None:
-    """The table that a full-text index takes its text from; None where it holds the text itself, or none."""
-    return _option(sql, "content")
-
-
-def content_rowid(sql: str) -> str:
-    """The column by which a full-text index goes in the table that it takes its text from."""
-    return _option(sql, "content_rowid") or "rowid"
-
-
-def _option(sql: str, name: str) -> str | None:
-    found = re.search(_OPTION.format(name), sql, re.IGNORECASE)
-    if found is None:
-        return None
-    value, mark = found[1], found[1][0]
-    if mark == "[":
-        return value[1:-1] or None
-    return value[1:-1].replace(mark * 2, mark) or None if mark in "'\"`" else value

@@ -51,6 +51,8 @@ class SqliteStep(PlannedStep):
     """Bytes that it copies, or rows that it changes, where its progress is told by them."""
     in_memory: bool = False
     """Whether its temporary files are in memory."""
+    may_renumber: bool = False
+    """Whether VACUUM may change rowids that something goes by."""
     destination: str = ""
     """The new file of a backup."""
     numbered: bool = False

@@ -58,9 +58,10 @@ STATISTICS: Final = "SELECT tbl, idx, stat FROM main.sqlite_stat1"
 # VACUUM would silently drop these: of what has pages of its own it copies only what starts with CRE.
 LOST_BY_VACUUM: Final = "SELECT name FROM main.sqlite_schema WHERE rootpage > 0 AND sql NOT GLOB 'CRE*'"
 
-# VACUUM numbers the rows of these anew. One with an index keeps its numbers today, which SQLite does not promise.
+# VACUUM numbers the rows of these anew, unless their rowids are 1, 2, 3, ...: each with its columns. One with an index
+# keeps its numbers today, which SQLite does not promise.
 RENUMBERED_BY_VACUUM: Final = r"""
-SELECT t.name FROM main.sqlite_schema AS t
+SELECT t.name, x.name FROM main.sqlite_schema AS t, temp.pragma_table_xinfo(t.name, 'main') AS x
 WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
     AND NOT EXISTS (SELECT 1 FROM temp.pragma_index_list(t.name, 'main'))
     AND NOT EXISTS (
@@ -69,7 +70,11 @@ WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\_%' ESCAPE
 ORDER BY t.rowid
 """
 
-VIEWS_AND_TRIGGERS: Final = "SELECT name, sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger')"
+TABLE_NAMES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0"
+
+VIEWS_AND_TRIGGERS: Final = """
+SELECT name, type, sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger') AND sql IS NOT NULL
+"""
 
 VIRTUAL_TABLES: Final = "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND rootpage = 0"
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import aiosqlite
 
     from engine.errors import TargetError
+    from engine.targets.sqlite.reading.renumbering import Renumbering
     from engine.targets.sqlite.system.in_the_way import InTheWay
     from engine.targets.sqlite.system.opened_file import OpenedFile
 
@@ -104,6 +105,12 @@ class Reader:
         """The segments of each full-text index (FTS5); None of one whose tables cannot be read."""
         virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
         return await fts5_segments(lambda sql: statement.short(self.connection, sql), virtual_tables)
+
+    async def renumbering(self) -> Renumbering:
+        """The rowids that VACUUM would change, and what goes by them."""
+        from engine.targets.sqlite.reading.renumbering import find_renumbering  # only VACUUM has to know
+
+        return await find_renumbering(self.connection, self.rows)
 
     async def names_that_are_no_text(self) -> frozenset[str]:
         """Tables and indexes that no statement from here can name, as they are shown."""

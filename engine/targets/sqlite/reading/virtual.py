@@ -11,6 +11,7 @@ from engine.targets.sqlite.connection.names import folded
 FULL_TEXT: Final = frozenset({"fts3", "fts4", "fts5"})
 _GAP: Final = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
 _NAME: Final = r"""(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:[\w$]|[^\0-\x7f])+)"""
+_OPTION: Final = r"""[,(]\s*{}\s*=\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:\w|[^\0-\x7f])*)"""
 _DEFINITION: Final = (
     rf"create{_GAP}virtual{_GAP}table{_GAP}(?:if{_GAP}not{_GAP}exists{_GAP})?{_NAME}{_GAP}(?:\.{_GAP}{_NAME}{_GAP})?"
     rf"using{_GAP}(?P<module>{_NAME})"
@@ -30,3 +31,28 @@ def module_of(sql: str) -> str | None:
 def made_with(modules: frozenset[str], tables: Iterable[tuple[str, str | None]]) -> list[tuple[str, str]]:
     """Those of the virtual tables, each with its definition, that are made with one of the modules."""
     return [(name, sql) for name, sql in tables if sql and module_of(sql) in modules]
+
+
+def content_table(sql: str) -> str | None:
+    """The table that a full-text index takes its text from; None where it holds the text itself, or none."""
+    return _option(sql, "content") or None
+
+
+def is_contentless(sql: str) -> bool:
+    """Whether a full-text index holds no text, and no name of a table that does."""
+    return _option(sql, "content") == ""
+
+
+def content_rowid(sql: str) -> str:
+    """The column by which a full-text index goes in the table that it takes its text from."""
+    return _option(sql, "content_rowid") or "rowid"
+
+
+def _option(sql: str, name: str) -> str | None:
+    found = re.search(_OPTION.format(name), sql, re.IGNORECASE)
+    if found is None:
+        return None
+    value, mark = found[1], found[1][:1]
+    if mark == "[":
+        return value[1:-1]
+    return value[1:-1].replace(mark * 2, mark) if mark and mark in "'\"`" else value

@@ -23,6 +23,7 @@ from engine.targets.sqlite.connection.names import connection_uri, literal
 from engine.targets.sqlite.planning import plans, preflight
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.renumbering import find_renumbering
 from engine.targets.sqlite.running.checking import Findings, findings_of, orphans_of
 from engine.targets.sqlite.running.sampling import progress_told
 from engine.targets.sqlite.system import copying
@@ -92,6 +93,10 @@ class Work:
         lost = preflight.lossy_schema([name for (name,) in await self.rows(catalog.LOST_BY_VACUUM)])
         if lost is not None:
             raise TargetRefusedError(self.path, lost)
+        if self.step.method is Method.VACUUM and not self.step.may_renumber:
+            used = preflight.rowids_in_use(await find_renumbering(self.connection.aio, self.rows))
+            if used is not None:
+                raise TargetRefusedError(self.path, used)
         ((self.schema_version,),) = await self.rows("PRAGMA main.schema_version")
         return await self.rows(self.step.command)
 

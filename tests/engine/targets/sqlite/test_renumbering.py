@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from engine.jobs import Operation, Status
 from engine.targets.base import Verdict
-from engine.targets.sqlite.planning.preflight import content_table, renumbered
+from engine.targets.sqlite.planning.preflight import rowids_changed
+from engine.targets.sqlite.reading.renumbering import Renumbering
+from engine.targets.sqlite.reading.rowid_users import schema_text, standing_on, users_in_sql
+from engine.targets.sqlite.reading.virtual import content_table, is_contentless
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.sqlite_files import integrity, make_notes, set_schema_sql
 
@@ -49,14 +52,12 @@ async def test_trap_a_full_text_index_that_vacuum_breaks_unnoticed_is_rebuilt_af
     assert integrity(by_hand) == []
     assert search(by_hand, "apples") != ["apples only"]
 
-    planned = await plan(path, Operation.VACUUM)
-    assert planned.verdict is Verdict.WARN
-    assert "VACUUM numbers the rowids of notes anew, which has no INTEGER PRIMARY KEY" in planned.warnings[0]
-    assert not any("found" in warning for warning in planned.warnings)  # what a step does is nothing left to do
+    planned = await plan(path, Operation.VACUUM, force=True)
+    assert planned.verdict is Verdict.OK  # what a step does is nothing left to do
     assert [step.object for step in planned.steps] == ["main", "found"]
     told = "rebuilt afterwards, because VACUUM changes the rowids that this full-text index goes by"
     assert planned.steps[1].reason == told
-    assert statuses(await run(path, Operation.VACUUM)) == {Status.COMPLETED}
+    assert statuses(await run(path, Operation.VACUUM, force=True)) == {Status.COMPLETED}
     assert search(path, "apples") == ["apples only"]
     assert search(path, "pears") == ["pears only"]
 
@@ -71,9 +72,9 @@ async def test_an_index_over_a_view_that_uses_such_rowids_is_rebuilt_too(path: P
         INSERT INTO found(found) VALUES ('rebuild');
         """,
     )
-    planned = await plan(path, Operation.VACUUM)
-    assert planned.warnings[1] == "rowids of such tables are used by texts"
-    assert statuses(await run(path, Operation.VACUUM)) == {Status.COMPLETED}
+    planned = await plan(path, Operation.VACUUM, force=True)
+    assert "the rowids of notes, which view texts uses" in planned.warnings[0]
+    assert statuses(await run(path, Operation.VACUUM, force=True)) == {Status.COMPLETED}
     assert search(path, "apples") == ["apples only"]
 
 
@@ -81,6 +82,7 @@ VIEW = """
 DROP TABLE found;
 CREATE VIEW texts AS SELECT rowid AS id, body FROM notes;
 CREATE VIRTUAL TABLE found USING fts5(body, content=texts, content_rowid=id);
+INSERT INTO found(rowid, body) VALUES (2, 'apples only');
 DROP VIEW texts;
 CREATE VIEW texts AS SELECT rowid AS id, {} FROM notes;
 """
@@ -109,10 +111,10 @@ async def test_vacuum_is_refused_where_the_index_that_it_breaks_cannot_be_rebuil
 ) -> None:
     spoil(path)
     before = path.read_bytes()
-    planned = await plan(path, Operation.VACUUM)
+    planned = await plan(path, Operation.VACUUM, force=True)
     assert (planned.verdict, planned.steps) == (Verdict.REFUSE, ())
     assert planned.refused == (
-        "VACUUM numbers rowids anew that the full-text index found goes by, and found cannot be rebuilt here:"
+        "VACUUM renumbers rowids that the full-text index found uses, and found cannot be rebuilt here:"
         f" {why}. Only the application can maintain it"
     )
     assert path.read_bytes() == before
@@ -134,6 +136,7 @@ async def test_an_older_kind_of_full_text_index_is_judged_alike(path: Path, cont
         CREATE VIEW texts AS SELECT rowid AS id, body FROM notes;
         CREATE VIEW others AS SELECT rowid AS id, body AS other FROM notes;
         CREATE VIRTUAL TABLE old USING fts4(body, content="{content}");
+        INSERT INTO old(docid, body) VALUES (2, 'apples only');
         """,
     )
     by_hand = path.with_name("by_hand.db")
@@ -145,7 +148,7 @@ async def test_an_older_kind_of_full_text_index_is_judged_alike(path: Path, cont
     else:
         possible = True
     assert possible is (content != "others")
-    assert ((await plan(path, Operation.VACUUM)).refused is None) is possible
+    assert ((await plan(path, Operation.VACUUM, force=True)).refused is None) is possible
 
 
 @pytest.mark.parametrize(
@@ -196,23 +199,28 @@ async def test_who_is_warned_is_who_is_renumbered(tmp_path: Path, declaration: s
             assert (db.execute("SELECT rowid FROM t").fetchall() != before) is warned
 
 
-def test_warnings_name_the_first_few_of_many_and_what_uses_them() -> None:
-    names = [f"t{n}" for n in range(7)]
-    verdicts = renumbered(names, [("v", "CREATE VIEW v AS SELECT _rowid_ FROM t3"), ("w", "CREATE VIEW w AS …")], [])
-    assert "of t0, t1, t2, t3, t4 and 2 more anew, which have no" in verdicts.warnings[0]
-    assert verdicts.warnings[1:] == ("rowids of such tables are used by v",)
-    assert renumbered([], [("v", "SELECT rowid FROM t")], [("f", "fts5(content=t)")]).warnings == ()
+def test_warnings_name_the_first_few_of_many() -> None:
+    (warning,) = rowids_changed(Renumbering(tables=tuple(f"t{n}" for n in range(7))))
+    assert "of t0, t1, t2, t3, t4 and 2 more, which have no" in warning
+    assert rowids_changed(Renumbering()) == ()
 
 
-@pytest.mark.parametrize("name", ["t", "my table", 'a"b', "a-", "12", "ünï"])
+@pytest.mark.parametrize("name", ["t", "my table", 'a"b', "a-", "12", "ünï", "it's", "a]b", "TABLE"])
 def test_a_view_is_found_whatever_the_name_of_its_table(name: str) -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         quoted = name.replace('"', '""')
         db.execute(f'CREATE TABLE "{quoted}"(a)')
-        db.execute(f'CREATE VIEW v AS SELECT oid FROM "{quoted}"')
-        views = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'view'").fetchall()
-    assert len(renumbered([name], views, []).warnings) == 2
-    assert len(renumbered(["other"], views, []).warnings) == 1
+        db.execute(f'CREATE VIEW v AS SELECT oid FROM "{quoted}" -- other')
+        texts = [
+            schema_text(*row) for row in db.execute("SELECT name, type, sql FROM sqlite_schema WHERE type = 'view'")
+        ]
+    assert [(text.name, table) for text, table in users_in_sql(texts, {name: {"a"}, "other": {"a"}})] == [("v", name)]
+    assert users_in_sql(texts, {name: {"oid"}}) == []
+
+
+def test_a_view_stands_on_what_its_views_stand_on() -> None:
+    sql = [("v", "CREATE VIEW v AS SELECT 1 FROM u"), ("w", "CREATE VIEW w AS SELECT 1 FROM V"), ("x", "x")]
+    assert standing_on([schema_text(name, "view", text) for name, text in sql], ["U"]) == {"u", "v", "w"}
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +261,7 @@ def test_the_content_table_of_a_full_text_index_is_read_whatever_its_name(
         ("a, content=[my notes]", "my notes"),
         ("a, content=größe", "größe"),
         ("a, content=''", None),
-        ("a, content='', contentless_delete=1", None),
+        ("a, content = '' , contentless_delete=1", None),
         ("content, a", None),
         ("a, content_rowid=id", None),
         ("a, columnsize=0", None),
@@ -264,3 +272,4 @@ def test_the_content_table_as_it_is_usually_written(db: sqlite3.Connection, argu
     db.execute(sql)
     db.execute("DROP TABLE f")
     assert content_table(sql) == table
+    assert is_contentless(sql) is ("''" in arguments)

@@ -1,0 +1,300 @@
+"""Which rowids VACUUM would change, and what goes by them: what the schema says, measured on the rows."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.rowid_users import (
+    ROWID_NAMES,
+    Kind,
+    SchemaText,
+    VirtualTable,
+    schema_text,
+    standing_on,
+    users_in_sql,
+    virtual_tables,
+)
+from engine.targets.sqlite.reading.shape import set_after
+from engine.values import frozen
+from engine.words import listed
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+MEASURING: Final = 2.0
+"""Seconds for the rows of tables whose rowids something goes by: a small part of what VACUUM takes for them;"""
+MEASURING_OTHERS: Final = 0.25
+"""and for those of all others, of which there is only a warning."""
+_COMPARED: Final = 1000
+"""Rowids of a virtual table that are looked for in a table."""
+_AT_ONCE: Final = 100
+"""Tables that are measured by one statement."""
+
+_SPAN: Final = """
+SELECT {number}, (SELECT min({rowid}) FROM {table}), (SELECT max({rowid}) FROM {table}), (SELECT count(*) FROM {table})
+"""
+_FIRST_GAP: Final = """
+SELECT a.{rowid} FROM {table} AS a
+WHERE a.{rowid} > 1 AND NOT EXISTS (SELECT 1 FROM {table} AS b WHERE b.{rowid} = a.{rowid} - 1)
+ORDER BY a.{rowid} LIMIT 1
+"""
+_ROWIDS_OF: Final = ("docsize", "content", "rowid", "rowids")
+"""What virtual tables call the tables that hold their rowids, behind their own name, in the order of trust."""
+
+
+Read = Callable[[str], Awaitable[list[Any]]]
+
+
+@frozen(kw_only=True)
+class RowidUser:
+    """What goes by the rowids of a table, which VACUUM changes."""
+
+    name: str
+    kind: Kind
+    table: str
+    rebuilt: bool = False
+    """Whether it can be built anew from the table afterwards."""
+
+
+@frozen(kw_only=True)
+class Renumbering:
+    """`tables`: whose rowids VACUUM changes, or may change."""
+
+    tables: tuple[str, ...] = ()
+    users: tuple[RowidUser, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """Which rowids are in use; "" where none are."""
+        by_table: dict[str, list[str]] = {}
+        for user in self.users:
+            by_table.setdefault(user.table, []).append(f"{user.kind} {user.name}")
+        found = [
+            f"the rowids of {table}, which {listed(users)} {'uses' if len(users) == 1 else 'use'}"
+            for table, users in by_table.items()
+        ]
+        return f"VACUUM renumbers {listed(found, most=3)}" if found else ""
+
+
+@frozen
+class _Changes:
+    """The rowids that VACUUM changes, and those that it gives anew: from the lowest to the highest of both."""
+
+    lowest: int
+    highest: int
+
+
+_ANY: Final = _Changes(-(2**63), 2**63 - 1)
+"""Where nobody had the time to look."""
+
+
+async def find_renumbering(connection: aiosqlite.Connection, read: Read) -> Renumbering:
+    """What VACUUM would do to rowids, as the database is now.
+
+    `read`: gives the rows of a query that is over in a moment, and raises what it likes. What cannot be measured, or
+    not in time, counts as changed.
+    """
+    candidates = await _candidates(read)
+    if not candidates:
+        return Renumbering()
+    texts = [schema_text(*row) for row in await read(catalog.VIEWS_AND_TRIGGERS)]
+    in_sql = users_in_sql(texts, candidates)
+    evidence = _Evidence(connection, read, candidates, texts, in_sql)
+    pairs = [pair for table in virtual_tables(await read(catalog.VIRTUAL_TABLES)) for pair in await evidence.of(table)]
+    gone_by = {table for _, table in (*pairs, *in_sql)}
+    changes = {
+        **await _changes(connection, {t: c for t, c in candidates.items() if t in gone_by}, MEASURING),
+        **await _changes(connection, {t: c for t, c in candidates.items() if t not in gone_by}, MEASURING_OTHERS),
+    }
+    users = [
+        RowidUser(name=user.name, kind=user.kind, table=table, rebuilt=user.content is not None)
+        for user, table in pairs
+        if table in changes and await evidence.has_rowids(user, table, changes[table])
+    ]
+    users += [RowidUser(name=text.name, kind=text.kind, table=table) for text, table in in_sql if table in changes]
+    return Renumbering(tables=tuple(table for table in candidates if table in changes), users=tuple(users))
+
+
+async def _candidates(read: Read) -> dict[str, frozenset[str]]:
+    """The tables without INTEGER PRIMARY KEY and without index, whose rowids can be read; each with its columns."""
+    columns: dict[str, set[str]] = {}
+    for table, column in await read(catalog.RENUMBERED_BY_VACUUM):
+        columns.setdefault(table, set()).add(folded(column))
+    return {table: frozenset(names) for table, names in columns.items() if not set(ROWID_NAMES) <= names}
+
+
+async def _changes(
+    connection: aiosqlite.Connection, tables: Mapping[str, Collection[str]], seconds: float
+) -> dict[str, _Changes]:
+    """Of each table whose rowids change: all those that are not 1, 2, 3, ... without a gap."""
+    changes: dict[str, _Changes] = {}
+    with set_after(seconds) as no_time:
+        for start in range(0, len(tables), _AT_ONCE):
+            some = list(tables.items())[start : start + _AT_ONCE]
+            spans = " UNION ALL ".join(
+                _SPAN.format(number=number, table=f"main.{quote(table)}", rowid=_rowid_of(columns))
+                for number, (table, columns) in enumerate(some)
+            )
+            rows = await _rows(connection, spans, no_time)
+            if rows is None and len(some) > 1 and not no_time.is_set():  # one of them cannot be read
+                changes |= {t: c for table in some for t, c in (await _changes(connection, dict([table]), 1)).items()}
+                continue
+            found = {number: span for number, *span in rows or ()}
+            for number, (table, columns) in enumerate(some):
+                lowest, highest, count = found.get(number, (_ANY.lowest, _ANY.highest, 1))
+                if count and not (lowest == 1 and highest == count):
+                    changes[table] = await _narrowed(connection, table, columns, _Changes(lowest, highest), no_time)
+    return changes
+
+
+async def _narrowed(
+    connection: aiosqlite.Connection, table: str, columns: Collection[str], span: _Changes, no_time: asyncio.Event
+) -> _Changes:
+    """Without the rowids that stay, at the beginning of a table whose first is 1."""
+    if span.lowest != 1:
+        return _Changes(min(span.lowest, 1), span.highest)
+    gap = _FIRST_GAP.format(table=f"main.{quote(table)}", rowid=_rowid_of(columns))
+    rows = await _rows(connection, gap, no_time)
+    return _Changes(rows[0][0], span.highest) if rows else span
+
+
+async def _rows(connection: aiosqlite.Connection, sql: str, no_time: asyncio.Event) -> list[Any] | None:
+    if no_time.is_set():
+        return None
+    try:
+        return await statement.fetch_all(connection, sql, no_time)
+    except sqlite3.Error:
+        return None
+
+
+def _rowid_of(columns: Collection[str]) -> str:
+    """By what name the rowid can be read: a column may have the others."""
+    return next(name for name in ROWID_NAMES if name not in columns)
+
+
+class _Evidence:
+    """What speaks for it that a virtual table goes by the rowids of a table."""
+
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        read: Read,
+        candidates: Mapping[str, Collection[str]],
+        texts: Sequence[SchemaText],
+        in_sql: Sequence[tuple[SchemaText, str]],
+    ) -> None:
+        self._connection = connection
+        self._read = read
+        self._candidates = candidates
+        self._texts = texts
+        self._in_sql = in_sql
+        self._tables: dict[str, str] | None = None
+
+    async def of(self, virtual: VirtualTable) -> list[tuple[VirtualTable, str]]:
+        """The virtual table with each table whose rowids it goes by, or may go by."""
+        return [(virtual, table) for table in self._candidates if await self._goes_by(virtual, table)]
+
+    async def has_rowids(self, virtual: VirtualTable, table: str, changes: _Changes) -> bool:
+        """Whether it holds rowids that change; also where that cannot be told."""
+        own, auxiliary = await self._sources(virtual)
+        if own is None or await self._is_so(own.has_between(changes), otherwise=True):
+            return True
+        rowid = _rowid_of(self._candidates[table])
+        return any(
+            [
+                await self._is_so(source.has_between(changes)) and await self._is_so(source.has_all_in(table, rowid))
+                for source in auxiliary
+            ]
+        )
+
+    async def _goes_by(self, virtual: VirtualTable, table: str) -> bool:
+        columns = self._candidates[table]
+        if virtual.content is not None:
+            if folded(virtual.content) == folded(table):
+                return virtual.content_key in ROWID_NAMES and virtual.content_key not in columns
+            views = [text.name for text, of in self._in_sql if of == table and text.kind is Kind.VIEW]
+            return folded(virtual.content) in standing_on(self._texts, views)
+        if any(of == table and folded(virtual.name) in text.words for text, of in self._in_sql):
+            return True
+        if virtual.holds_keys_only:
+            return not await self._belongs_elsewhere(virtual, table)
+        if virtual.is_named_after(table) or await self._has_same_columns(virtual, columns):
+            return True
+        return await self._all_in(virtual, table, _rowid_of(columns))
+
+    async def _belongs_elsewhere(self, virtual: VirtualTable, table: str) -> bool:
+        """Whether it certainly goes by the rowids of a table that keeps them, and not by those of this one."""
+        tables = await self._table_names()
+        triggers = [text for text in self._texts if folded(virtual.name) in text.words]
+        if any(folded(table) in text.words for text in triggers) or virtual.is_named_after(table):
+            return False
+        keepers = tables.keys() - {folded(name) for name in self._candidates}
+        if any(not text.words.isdisjoint(keepers) for text in triggers):
+            return True
+        after = [tables[name] for name in keepers if virtual.is_named_after(name)]
+        return any([await self._all_in(virtual, name, "rowid") for name in after])
+
+    async def _has_same_columns(self, virtual: VirtualTable, columns: Collection[str]) -> bool:
+        if virtual.kind is not Kind.FULL_TEXT:
+            return False
+        own = {folded(name) for (name,) in await self._short(catalog.columns_of(virtual.name)) or ()}
+        return bool(own) and own <= set(columns)
+
+    async def _all_in(self, virtual: VirtualTable, table: str, rowid: str) -> bool:
+        """Whether the highest of its rowids are all there in a table."""
+        own, _ = await self._sources(virtual)
+        return own is not None and await self._is_so(own.has_all_in(table, rowid))
+
+    async def _sources(self, virtual: VirtualTable) -> tuple[_Source | None, list[_Source]]:
+        """Where its own rowids are, as far as that is known; and where others are kept beside them."""
+        tables = await self._table_names()
+        kept_in = next((tables[n] for end in _ROWIDS_OF if (n := f"{folded(virtual.name)}_{end}") in tables), None)
+        if kept_in is None:
+            return None, []
+        columns = await self._read(catalog.columns_of(kept_in)) if virtual.kind is Kind.RTREE else []
+        return _Source(kept_in, "rowid"), [_Source(kept_in, name) for (name,) in columns if name[:1] == "a"]
+
+    async def _table_names(self) -> dict[str, str]:
+        if self._tables is None:
+            self._tables = {folded(name): name for (name,) in await self._read(catalog.TABLE_NAMES)}
+        return self._tables
+
+    async def _is_so(self, sql: str, *, otherwise: bool = False) -> bool:
+        """What a query says, of which the first row is a truth value; `otherwise`: where it cannot be run."""
+        rows = await self._short(sql)
+        return otherwise if rows is None else bool(rows[0][0])
+
+    async def _short(self, sql: str) -> list[Any] | None:
+        try:
+            return await statement.short(self._connection, sql)
+        except sqlite3.Error:
+            return None
+
+
+@frozen
+class _Source:
+    """Where a virtual table keeps rowids: a column of a table."""
+
+    table: str
+    column: str
+
+    def has_between(self, changes: _Changes) -> str:
+        column = quote(self.column)
+        return (
+            f"SELECT EXISTS (SELECT 1 FROM main.{quote(self.table)}"
+            f" WHERE {column} BETWEEN {changes.lowest} AND {changes.highest})"
+        )
+
+    def has_all_in(self, table: str, rowid: str) -> str:
+        column = quote(self.column)
+        return (
+            f"WITH own(id) AS MATERIALIZED (SELECT {column} FROM main.{quote(self.table)} WHERE {column} IS NOT NULL"
+            f" ORDER BY {column} DESC LIMIT {_COMPARED}) SELECT EXISTS (SELECT 1 FROM own) AND NOT EXISTS ("
+            f"SELECT 1 FROM own WHERE NOT EXISTS (SELECT 1 FROM main.{quote(table)} AS t WHERE t.{rowid} = own.id))"
+        )

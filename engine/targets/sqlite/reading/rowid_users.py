@@ -1,0 +1,125 @@
+"""What of a schema goes by the rowids of tables, as far as its SQL tells: pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
+from typing import Final
+
+from engine.targets.sqlite.connection.names import folded
+from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, is_contentless, module_of
+from engine.values import frozen
+
+ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
+_LAST_ROWID: Final = "last_insert_rowid"
+_TOKENS: Final = re.compile(
+    r"""--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:[\w$]|[^\0-\x7f])+""",
+    re.DOTALL,
+)
+_KEYS_ONLY: Final = frozenset({"rtree", "rtree_i32", "geopoly"})
+_WITHOUT_ROWS: Final = frozenset({"fts5vocab", "fts4aux", "fts3tokenize", "dbstat", "sqlite_stmt", "sqlite_dbpage"})
+_SHORTEST_NAME: Final = 3
+"""Letters of the name of a table by which another can be called after it."""
+
+
+class Kind(StrEnum):
+    """What can go by the rowids of a table."""
+
+    FULL_TEXT = "full-text index"
+    RTREE = "R-tree"
+    VIRTUAL_TABLE = "virtual table"
+    VIEW = "view"
+    TRIGGER = "trigger"
+
+
+@frozen(kw_only=True)
+class SchemaText:
+    """A view or a trigger: what its SQL mentions, in small letters."""
+
+    name: str
+    kind: Kind
+    words: frozenset[str]
+
+    def mentions_rowid_of(self, table: str, columns: Collection[str]) -> bool:
+        """Whether it mentions the table, and a rowid; a column of the table may have one of these names."""
+        if folded(table) not in self.words:
+            return False
+        names = {name for name in ROWID_NAMES if name not in columns}
+        return not self.words.isdisjoint({*names, _LAST_ROWID})
+
+
+@frozen(kw_only=True)
+class VirtualTable:
+    """`holds_keys_only`: it has no rows of its own, so that its rowids mean rows of some other table."""
+
+    name: str
+    kind: Kind
+    holds_keys_only: bool = False
+    content: str | None = None
+    """The table or view that a full-text index takes its text from."""
+    content_key: str = ""
+    """The column by which it finds a row there, in small letters."""
+
+    def is_named_after(self, table: str) -> bool:
+        return len(table) >= _SHORTEST_NAME and folded(table) in folded(self.name)
+
+
+def schema_text(name: str, kind: str, sql: str) -> SchemaText:
+    return SchemaText(name=name, kind=Kind(kind), words=words_of(sql))
+
+
+def words_of(sql: str) -> frozenset[str]:
+    """All names and keywords, in small letters, without quotes and comments."""
+    return frozenset(folded(_unquoted(token)) for token in _TOKENS.findall(sql) if not token.startswith(("--", "/*")))
+
+
+def _unquoted(token: str) -> str:
+    if token[0] == "[":
+        return token[1:-1]
+    return token[1:-1].replace(token[0] * 2, token[0]) if token[0] in "'\"`" else token
+
+
+def virtual_tables(definitions: Iterable[tuple[str, str | None]]) -> list[VirtualTable]:
+    """Those that have rowids."""
+    found = [_virtual_table(name, sql or "") for name, sql in definitions]
+    return [table for table in found if table is not None]
+
+
+def _virtual_table(name: str, sql: str) -> VirtualTable | None:
+    module = module_of(sql) or ""
+    if module in _WITHOUT_ROWS:
+        return None
+    if module == "fts3":  # which knows no `content`
+        return VirtualTable(name=name, kind=Kind.FULL_TEXT)
+    if module in FULL_TEXT:
+        return VirtualTable(
+            name=name,
+            kind=Kind.FULL_TEXT,
+            holds_keys_only=is_contentless(sql),
+            content=content_table(sql),
+            content_key=folded(content_rowid(sql)),
+        )
+    if module in _KEYS_ONLY:
+        return VirtualTable(name=name, kind=Kind.RTREE, holds_keys_only=True)
+    return VirtualTable(name=name, kind=Kind.VIRTUAL_TABLE)
+
+
+def users_in_sql(texts: Iterable[SchemaText], tables: Mapping[str, Collection[str]]) -> list[tuple[SchemaText, str]]:
+    """The views and triggers that mention rowids, each with a table; `tables`: each with its columns."""
+    by_name = {folded(name): name for name in tables}
+    return [
+        (text, by_name[word])
+        for text in texts
+        for word in sorted(text.words & by_name.keys())
+        if text.mentions_rowid_of(by_name[word], tables[by_name[word]])
+    ]
+
+
+def standing_on(texts: Iterable[SchemaText], names: Iterable[str]) -> frozenset[str]:
+    """Those names, with those of all views that mention one of them, directly or not; in small letters."""
+    reached = {folded(name) for name in names}
+    views = [text for text in texts if text.kind is Kind.VIEW]
+    while more := {folded(view.name) for view in views if view.words & reached} - reached:
+        reached |= more
+    return frozenset(reached)
