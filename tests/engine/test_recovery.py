@@ -44,7 +44,7 @@ WRONG = f"searches in found are wrong until {REBUILD} has run"
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Path:
-    """A database whose full-text index VACUUM makes wrong."""
+    """A database whose full-text index VACUUM makes wrong, which has to be forced."""
     path = tmp_path / "notes.db"
     with closing(sqlite3.connect(path)) as db:
         db.executescript(TO_BE_REBUILT)
@@ -62,7 +62,7 @@ def lost_claim(path: Path, *steps: tuple[str, Status], **more: Any) -> Claim:
         Step(number=number, attempt=1, object="x", command=command, status=status, started_at=1)
         for number, (command, status) in enumerate(steps, 1)
     )
-    return replace(claim_of(path), attempt=2, died=1, earlier=earlier, **more)
+    return replace(claim_of(path, options=Options(force=True)), attempt=2, died=1, earlier=earlier, **more)
 
 
 async def worked(claim: Claim, cancel: asyncio.Event | None = None) -> tuple[Outcome, Report]:
@@ -89,7 +89,7 @@ async def test_where_the_rebuild_after_vacuum_cannot_have_its_lock_it_is_said_wh
     monkeypatch.setattr("engine.targets.sqlite.session.PATIENCE_TO_COMPLETE", 0.1)
     with ExitStack() as other:
         when_vacuum_is_done(monkeypatch, lambda: other.enter_context(another_process(notes, "BEGIN IMMEDIATE")))
-        outcome, _ = await worked(claim_of(notes, options=Options(lock_timeout=0.1)))
+        outcome, _ = await worked(claim_of(notes, options=Options(lock_timeout=0.1, force=True)))
     assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert (outcome.error or "").startswith(f"1 of 2 steps failed: found: VACUUM is done; {WRONG} (the lock could not")
     assert not any("is rebuilt" in warning for warning in outcome.warnings)
@@ -107,7 +107,7 @@ async def test_the_rebuild_after_vacuum_waits_for_its_lock_longer_than_it_is_ask
 
         monkeypatch.setattr(Work, "tell_who_waits", let_go)
         when_vacuum_is_done(monkeypatch, lambda: other.enter_context(another_process(notes, "BEGIN IMMEDIATE")))
-        outcome, _ = await worked(claim_of(notes, options=Options(lock_timeout=0)))
+        outcome, _ = await worked(claim_of(notes, options=Options(lock_timeout=0, force=True)))
     assert (outcome.status, outcome.error) == (Status.COMPLETED, None)
     assert search(notes, "apples") == ["apples only"]
 

@@ -136,34 +136,40 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
     if refused is not None:
         return OperationPlan(operation=Operation.VACUUM, refused=refused)
     renumbering = await reader.renumbering()
-    rebuild = {user.name for user in renumbering.users if user.rebuilt}
-    full_text = made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES)) if rebuild else []
-    problems = [await _rebuild_problem(reader, name, sql) for name, sql in full_text if name in rebuild]
-    refused = preflight.cannot_be_rebuilt([problem for problem in problems if problem is not None])
+    problems = await _rebuild_problems(reader, renumbering.built_on)
+    broken = {user.name for user in renumbering.users}
+    refused = preflight.cannot_be_rebuilt([(name, why) for name, why in problems.items() if name in broken])
     if refused is None and not options.force:
         refused = preflight.rowids_in_use(renumbering)
     if refused is not None:
         return OperationPlan(operation=Operation.VACUUM, refused=refused)
+    # Where a process has died after its VACUUM the rowids do not change any more, and the indexes are still wrong.
+    rebuild = [name for name in renumbering.built_on if name not in problems] if options.force else []
     steps = plans.vacuum_steps(
         summary,
         reader.path,
         in_memory=bool(chosen.temporary),
         temporary_directory=temporary_directory(),
-        fts_to_rebuild=sorted(rebuild),
+        fts_to_rebuild=rebuild,
         may_renumber=options.force,
     )
     return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(renumbering))
 
 
-async def _rebuild_problem(reader: Reader, name: str, sql: str) -> tuple[str, str] | None:
-    """What keeps a full-text index from being rebuilt, if anything does: it is asked for as a rebuild would."""
+async def _rebuild_problems(reader: Reader, names: Sequence[str]) -> dict[str, str]:
+    """What keeps full-text indexes from being rebuilt, by their names: each is asked for as a rebuild would."""
+    virtual = made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES)) if names else []
+    problems = [(name, await _rebuild_problem(reader, name, sql)) for name, sql in virtual if name in names]
+    return {name: problem for name, problem in problems if problem is not None}
+
+
+async def _rebuild_problem(reader: Reader, name: str, sql: str) -> str | None:
     problem = await reader.problem_with(f"SELECT * FROM main.{quote(name)}")
-    if problem is None:
-        columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]
-        wanted = ", ".join(f"T.{quote(column)}" for column in (content_rowid(sql), *columns))
-        content = content_table(sql) or ""
-        problem = await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content)} AS T")
-    return None if problem is None else (name, problem)
+    if problem is not None:
+        return problem
+    columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]
+    wanted = ", ".join(f"T.{quote(column)}" for column in (content_rowid(sql), *columns))
+    return await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content_table(sql) or '')} AS T")
 
 
 async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning, *, shared: bool) -> OperationPlan:

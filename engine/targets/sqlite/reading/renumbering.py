@@ -64,10 +64,12 @@ class RowidUser:
 
 @frozen(kw_only=True)
 class Renumbering:
-    """`tables`: whose rowids VACUUM changes, or may change."""
+    """`tables`: whose rowids VACUUM changes, or may change. `users`: what goes by these."""
 
     tables: tuple[str, ...] = ()
     users: tuple[RowidUser, ...] = ()
+    built_on: tuple[str, ...] = ()
+    """The full-text indexes that take their text by rowids which VACUUM can change, whether or not it would now."""
 
     @property
     def said(self) -> str:
@@ -118,7 +120,11 @@ async def find_renumbering(connection: aiosqlite.Connection, read: Read) -> Renu
         if table in changes and await evidence.has_rowids(user, table, changes[table])
     ]
     users += [RowidUser(name=text.name, kind=text.kind, table=table) for text, table in in_sql if table in changes]
-    return Renumbering(tables=tuple(table for table in candidates if table in changes), users=tuple(users))
+    return Renumbering(
+        tables=tuple(table for table in candidates if table in changes),
+        users=tuple(users),
+        built_on=tuple(dict.fromkeys(user.name for user, _ in pairs if user.content is not None)),
+    )
 
 
 async def _candidates(read: Read) -> dict[str, frozenset[str]]:

@@ -153,7 +153,7 @@ async def test_after_a_vacuum_of_a_file_that_is_gone_it_is_told_what_has_to_foll
 ) -> None:
     path = make_notes(tmp_path / "a.db")
     moved_after(Method.VACUUM, path, monkeypatch)
-    outcome, _ = await carried_out(path, Operation.VACUUM)
+    outcome, _ = await carried_out(path, Operation.VACUUM, force=True)
     assert (outcome.status, outcome.after) == (Status.FAILED, None)
     assert "found: VACUUM is done; searches in found are wrong until" in str(outcome.error)
     (warning,) = [warning for warning in outcome.warnings if "moved, replaced or deleted" in warning]

@@ -132,6 +132,15 @@ async def test_an_index_over_the_table_is_rebuilt_after_a_vacuum_that_is_forced(
     assert (await plan(path, Operation.VACUUM)).verdict is Verdict.OK  # now they are 1, 2, 3, ...
 
 
+async def test_a_vacuum_whose_process_died_before_the_rebuild_rebuilds_in_its_next_attempt(tmp_path: Path) -> None:
+    """When it plans again no rowid would change any more."""
+    index = "CREATE VIRTUAL TABLE found USING fts5(body, content=notes); INSERT INTO found(found) VALUES ('rebuild');"
+    path = make(tmp_path / "a.db", NOTES, index, GAP, "VACUUM")
+    assert search(path, "word30") != [("word30 of pears",)]
+    await run(path, Operation.VACUUM, force=True)
+    assert search(path, "word30") == [("word30 of pears",)]
+
+
 @pytest.mark.parametrize(
     ("script", "user"),
     [
