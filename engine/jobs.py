@@ -359,7 +359,15 @@ class Step:
     finished_at: Micros | None = None
     error: str | None = None
     effect: Facts | None = None
-    """What it did, in numbers, such as `freed_pages` or `findings`."""
+    """What it did, in numbers, such as `freed_pages` or `findings`; of a step for several objects also on which."""
+
+    @property
+    def done(self) -> tuple[str, ...]:
+        """The tables or indexes on which it was carried out; of several also where it failed on others."""
+        several = (self.effect or {}).get("objects")
+        if isinstance(several, list | tuple):
+            return tuple(map(str, several))
+        return (self.object,) if self.status is Status.COMPLETED else ()
 
 
 class LogLevel(StrEnum):

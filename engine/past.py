@@ -214,8 +214,7 @@ def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
     of_all = child.operation is Operation.REINDEX and not job.request.options.objects_of(child.operation)
     if of_all and child.is_complete and job.engine is EngineName.SQLITE:
         return True  # one command may be all there is; a server leaves out what cannot be rebuilt
-    done = [step for step in child.steps if step.object == name and step.status is Status.COMPLETED]
-    return any(step.command.startswith("REINDEX") for step in done)
+    return any(name in step.done for step in child.steps if step.command.startswith("REINDEX"))
 
 
 def vacuumed(jobs: Iterable[ParentJob]) -> Run | None:

@@ -162,7 +162,8 @@ def _vacuum(child: ChildJob) -> Phrases:
 
 
 def _reindex(child: ChildJob) -> Phrases:
-    rebuilt = [step for step in _steps_done(child) if step.command.startswith("REINDEX ")]
+    steps = [step for step in child.steps if step.attempt == child.attempt and step.command.startswith("REINDEX ")]
+    rebuilt = [name for step in steps for name in step.done]
     change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
     if not rebuilt:
         return (f"indexes {change}", change) if change and child.status is Status.COMPLETED else ()
@@ -280,6 +281,9 @@ def _step_fact(name: str, facts: Facts) -> str:
         return waited(facts)
     if name == "left":
         return text(facts, name)
+    if name == "objects":
+        done = facts[name]
+        return f"{len(done):,} done" if isinstance(done, list | tuple) else ""
     if name == "backup":
         return f"complete as {text(facts, name)}"
     if value is not None and name == "backup_size":

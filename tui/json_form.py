@@ -225,6 +225,7 @@ def _planned_step(step: PlannedStep) -> Json:
         "disk_needed": step.disk_needed,
         "disk_free": step.disk_free,
         "estimate": step.estimate,
+        "objects": list(step.objects),
     }
 
 

@@ -60,6 +60,8 @@ class PlannedStep:
     """Whether what the advice says of the operation is its reason, where there is advice."""
     weight: float | None = None
     """How much of the whole it is, beside the other steps, where nothing is known of seconds."""
+    objects: tuple[str, ...] = ()
+    """The tables or indexes of a step that is for several of them; `object` says how many."""
 
 
 @frozen(kw_only=True)

@@ -227,6 +227,11 @@ def step(name: str, status: Status = Status.COMPLETED) -> Step:
     return Step(number=1, attempt=1, object=name, command=f'REINDEX main."{name}"', status=status, started_at=1)
 
 
+def group(*done: str, status: Status = Status.COMPLETED) -> Step:
+    """A step for many indexes, with those of them that were rebuilt."""
+    return replace(step("842 small indexes", status), effect={"objects": list(done)})
+
+
 @pytest.mark.parametrize(
     ("status", "objects", "steps", "left"),
     [
@@ -236,6 +241,9 @@ def step(name: str, status: Status = Status.COMPLETED) -> Step:
         (Status.FAILED, (), (step("a"), step("b", Status.FAILED)), ["b"]),
         (Status.CANCELLED, (), (step("a"),), ["b"]),
         (Status.SKIPPED, (), (), ["a", "b"]),
+        (Status.CANCELLED, (), (group("a"), group("c")), ["b"]),
+        (Status.FAILED, (), (group("b", status=Status.FAILED),), ["a"]),
+        (Status.CANCELLED, (), (group(status=Status.CANCELLED),), ["a", "b"]),
     ],
 )
 def test_indexes_that_were_rebuilt_since(

@@ -32,6 +32,11 @@ def rebuilt(number: int, status: Status = Status.COMPLETED, attempt: int = 1) ->
     )  # fmt: skip
 
 
+def group(number: int, done: int, status: Status = Status.COMPLETED) -> Step:
+    """A step for many indexes, so many of which were rebuilt."""
+    return replace(rebuilt(number, status), effect={"objects": [f"i{n}" for n in range(done)]})
+
+
 INDEXES: Facts = {"index_size": 40 * MB}
 SMALLER: Facts = {"index_size": 25 * MB}
 
@@ -50,6 +55,11 @@ SMALLER: Facts = {"index_size": 25 * MB}
         (ended(Operation.REINDEX, SMALLER, INDEXES), "indexes 15.0 MB larger"),
         (ended(Operation.REINDEX, INDEXES, INDEXES, steps=(rebuilt(1),)), "1 index rebuilt, as large as before"),
         (ended(Operation.REINDEX, steps=(rebuilt(1),)), "1 index rebuilt"),
+        (ended(Operation.REINDEX, steps=(rebuilt(1), group(2, 841))), "842 indexes rebuilt"),
+        (
+            ended(Operation.REINDEX, status=Status.CANCELLED, steps=(group(1, 3, Status.FAILED), rebuilt(2))),
+            "4 indexes rebuilt",
+        ),
         (ended(Operation.REINDEX, {"size": MB}, {"size": MB}), ""),
         (ended(Operation.ANALYZE, {}, {"changed_stat_rows": 3, "stat_rows": 12}), "3 of 12 statistics changed"),
         (ended(Operation.OPTIMIZE, {}, {"changed_stat_rows": 3}), "3 statistics changed"),
@@ -178,6 +188,8 @@ def test_steps_are_counted_where_nothing_better_is_known() -> None:
         ({"written_back": 64 * MB}, "64.0 MB of log written back"),
         ({"backup_size": 64 * MB}, "64.0 MB written"),
         ({"backup": "/x\x07.db", "backup_size": 64 * MB}, "complete as /x\\x07.db"),
+        ({"objects": ["a", "b\x1b"]}, "2 done"),
+        ({"objects": "none of ours"}, ""),
         ({"findings": 1, "moved_bytes": 2_000_000}, "1 finding, moved bytes 2.00 MB"),
         ({"names": ["a\x1b", "b"], "nothing": None}, "names a\\x1b, b"),
         ({"waited": 40.2, "freed_pages": 1}, "waited 40.20 s of that, freed 1 page"),

@@ -234,6 +234,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
                 "disk_needed": 2_000_000,
                 "disk_free": None,
                 "estimate": 3,
+                "objects": [],
             }
         ],
     }

@@ -216,6 +216,7 @@ class SqliteSession(SqliteLook):
             self._discard_copy()
             error = "the database was changed while it was read without locks, which cannot be taken here. Try again"
             return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
+        self._damaged = self._damaged or work.damaged
         if work.found is not None:
             self._effects.findings = (self._effects.findings or Findings()) + work.found
             self._effects.unchecked -= step.method is Method.CHECK

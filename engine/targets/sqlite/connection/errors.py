@@ -56,6 +56,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     return _primary_code(error) == sqlite3.SQLITE_CORRUPT
 
 
+def is_of_object(error: sqlite3.Error) -> bool:
+    """Whether it comes from the table or index that was worked on, and may not come with another."""
+    return _primary_code(error) in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT}
+
+
 def is_missing_code(error: sqlite3.Error) -> bool:
     """Whether it needs a collation, function, tokenizer or module that only its application has, or a later one."""
     return _primary_code(error) == sqlite3.SQLITE_ERROR and _MISSING_CODE.match(str(error)) is not None

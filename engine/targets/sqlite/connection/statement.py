@@ -13,7 +13,7 @@ import aiosqlite
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
     Waiting = Callable[[], Awaitable[object]]
 
@@ -101,8 +101,15 @@ async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
 
 async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:
     """All rows of `sql`. Raises sqlite3.Error."""
-    try:
+    with _errors_of_sqlite():
         return list(await connection.execute_fetchall(sql))
+
+
+@contextlib.contextmanager
+def _errors_of_sqlite() -> Iterator[None]:
+    """Raises sqlite3.Error for what Python makes of some of them."""
+    try:
+        yield
     except UnicodeDecodeError as error:  # the message of SQLite's own error holds a name that is no UTF-8
         found = error.object.decode(errors="backslashreplace")
         # Without its traceback, which holds the open statement, and with it the lock on the file.
@@ -139,9 +146,54 @@ async def in_transaction(
     Raises sqlite3.Error, with everything rolled back: SQLITE_BUSY if a lock could not be had within `lock_timeout`
     seconds, or before `cancel` was set; SQLITE_INTERRUPT if it was stopped.
     """
-    await patiently(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel, waiting)
-    try:
+    async with transaction(connection, lock_timeout, cancel, waiting):
         await fetch_all(connection, sql, cancel)
+
+
+@contextlib.asynccontextmanager
+async def transaction(
+    connection: aiosqlite.Connection, lock_timeout: float, cancel: asyncio.Event, waiting: Waiting | None = None
+) -> AsyncIterator[None]:
+    """What runs inside is committed at the end, or rolled back where something is raised; see `in_transaction`."""
+    await patiently(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel, waiting)
+    async with _committed(connection, lock_timeout, cancel, waiting):
+        yield
+
+
+async def all_in_transaction(
+    connection: aiosqlite.Connection,
+    commands: Sequence[str],
+    lock_timeout: float,
+    cancel: asyncio.Event,
+    waiting: Waiting | None = None,
+) -> None:
+    """As `in_transaction`, of commands that give no rows: without coming back from the thread between two of them."""
+    # A script has to begin its transaction itself: Python commits before it executes one.
+    script = "; ".join(("BEGIN IMMEDIATE", *commands))
+
+    async def attempt() -> None:
+        try:
+            await until_cancelled(connection, _run_script(connection, script), cancel)
+        except sqlite3.Error as error:
+            if is_busy(error) and connection.in_transaction:
+                await short(connection, "ROLLBACK")
+            raise
+
+    async with _committed(connection, lock_timeout, cancel, waiting):
+        await patiently(attempt, lock_timeout, cancel, waiting)
+
+
+async def _run_script(connection: aiosqlite.Connection, script: str) -> None:
+    with _errors_of_sqlite():
+        await connection.executescript(script)
+
+
+@contextlib.asynccontextmanager
+async def _committed(
+    connection: aiosqlite.Connection, lock_timeout: float, cancel: asyncio.Event, waiting: Waiting | None
+) -> AsyncIterator[None]:
+    try:
+        yield
         await patiently(lambda: short(connection, "COMMIT"), lock_timeout, cancel, waiting)
     except BaseException:
         if connection.in_transaction:  # some errors, and an interrupt, have rolled back already

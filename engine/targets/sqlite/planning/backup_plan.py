@@ -36,7 +36,7 @@ def backup_steps(
         lock=offer.lock(wal=summary.is_wal),
         after_cancel=offer.after_cancel,
         disk_needed=need.bytes,
-        estimate=costs.copy(summary.used).seconds,
+        estimate=costs.copy(summary.used, summary.tables + summary.indexes).seconds,
         needs=(need,),
         volume=summary.used,
         destination=destination,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.jobs import WHOLE, CheckLevel, Operation
 from engine.targets.sqlite.connection.names import literal
-from engine.targets.sqlite.planning import costs
+from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.costs import Cost
 from engine.targets.sqlite.planning.offer import OFFERS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 CHECKED_IN_PARTS: Final = 32_000_000
 """Bytes of database: below that one check of the whole is over in a moment."""
+MOST_SECONDS: Final = 1.0
+"""Of several small tables that are checked in one step."""
+MOST_FINDING: Final = 0.1
+"""How much longer a check may take table by table: SQLite looks at all of the schema for each."""
 
 
 def check_steps(
@@ -65,9 +69,10 @@ def check_steps(
     if level is CheckLevel.QUICK:
         return [quick, foreign_keys]
     indexed = [table for table in tables if table.indexes]
+    whole = _costing(step, costs.full_check(tables, summary.pages))
+    in_parts = in_parts and _is_worth_parting(whole, len(indexed), summary)
     if not in_parts or not indexed or any(reads_as_number(table.name) for table in indexed):
         reason = "looks at everything: pages, types, constraints, and every index against its table"
-        whole = _costing(step, costs.full_check(tables, summary.pages))
         return [replace(whole, command="PRAGMA main.integrity_check", reason=reason), foreign_keys]
     parts = [
         replace(
@@ -78,7 +83,21 @@ def check_steps(
         )
         for table in indexed
     ]
+    size = summary.used // max(summary.tables + summary.indexes, 1)
+    usual = costs.full_check((), size // summary.page_size).seconds or 0.0
+    parts = grouping.grouped(parts, _together, usual=usual, most=MOST_SECONDS)
     return [*_longest_first(parts), quick, foreign_keys]
+
+
+def _is_worth_parting(whole: SqliteStep, parts: int, summary: Summary) -> bool:
+    """Whether it takes next to nothing, beside the check itself, to find one table after the other."""
+    finding = costs.finding(parts, summary.tables + summary.indexes)
+    return finding <= MOST_FINDING * max(whole.estimate or 0.0, summary.pages * costs.A_PAGE)
+
+
+def _together(steps: Sequence[SqliteStep]) -> SqliteStep:
+    step = grouping.together(steps, "table", "one after the other, as they are small")
+    return replace(step, method=Method.CHECK, after_cancel=steps[0].after_cancel)
 
 
 def _costing(step: SqliteStep, cost: Cost) -> SqliteStep:

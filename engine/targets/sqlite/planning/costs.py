@@ -19,17 +19,26 @@ if TYPE_CHECKING:
 
 SHORTEST: Final = 0.001
 """Seconds: even nothing takes a transaction."""
+A_PAGE: Final = 2.9e-6
+"""Seconds for looking at the structure of a page, which is one opcode."""
 _REINDEX: Final = 75e-9  # seconds for an opcode
+_REINDEX_A_BYTE: Final = 7.5e-9  # seconds for a byte of the index and its table
 _ANALYZE: Final = 8e-9
 _QUICK_CHECK: Final = 13e-9
 _FULL_CHECK: Final = 100e-9
 _FOREIGN_KEYS: Final = 90e-9
-_PAGE: Final = 2.9e-6  # seconds for looking at the structure of a page, which is one opcode
 _VACUUM: Final = 7e-9  # seconds for a byte
 _VACUUM_IN_MEMORY: Final = 5.5e-9
 _COPY: Final = 2.7e-9
 _COPY_CHECK: Final = 1.5e-9
 _CHECKPOINT: Final = 0.4e-9
+_EACH: Final = 20e-6  # seconds for an index that is rebuilt, however small,
+_EACH_LOOKED_AT: Final = 6e-6  # and for a table that is analyzed or checked
+_EACH_OPCODES: Final = 24
+_ANALYZE_A_BYTE: Final = 1e-9  # of all tables together: no more than that
+_RELOADED: Final = 1.5e-6  # for each table, where the statistics of all are read anew: after every ANALYZE
+_FOUND_IN_SCHEMA: Final = 5e-9  # for each table or index that is passed over to find one
+_CREATED: Final = 18e-9  # a copy reads all of the schema there is by then, for each table or index that it creates
 
 
 @frozen
@@ -43,23 +52,46 @@ class Cost:
 
 def reindex(index: Index) -> Cost:
     """A partial index is taken to hold next to nothing: how much it does hold is not known."""
-    return _cost([_part(index.rows, 3 if index.partial else index.columns + (9 if index.unique else 7), _REINDEX)])
+    opcodes = 3 if index.partial else index.columns + (9 if index.unique else 7)
+    return _cost([_part(index.rows, opcodes, _REINDEX, _EACH)])
+
+
+def reindex_of(volume: int) -> Cost:
+    """Of an index of so many bytes."""
+    return Cost(seconds=SHORTEST + _EACH + volume * _REINDEX_A_BYTE)
 
 
 def analyze(table: Table, limit: int | None = None) -> Cost:
     """Of all rows, or of the first `limit` of each index. A table without an index is merely counted: one opcode."""
     rows = table.rows if table.rows is None or limit is None else min(table.rows, limit)
-    return _cost([_part(rows, sum(map(_analyzed, table.indexes)), _ANALYZE)])
+    return _cost([_part(rows, sum(map(_analyzed, table.indexes)), _ANALYZE, _EACH_LOOKED_AT)])
+
+
+def analyze_all(volume: int, tables: int) -> Cost:
+    """Of all tables in one statement, in `volume` bytes: no more than that."""
+    return Cost(seconds=SHORTEST + volume * _ANALYZE_A_BYTE + tables * _EACH_LOOKED_AT)
+
+
+def reloading(tables: int) -> float:
+    """Seconds that SQLite takes after each ANALYZE to read all statistics, whatever was analyzed."""
+    return tables * _RELOADED
+
+
+def finding(parts: int, objects: int) -> float:
+    """Seconds to find so many tables, one by one, in a schema of so many objects."""
+    return parts * objects * _FOUND_IN_SCHEMA
 
 
 def quick_check(tables: Iterable[Table], pages: int = 0) -> Cost:
     """Of these tables; with the structure of all `pages` of the file where all of it is checked."""
-    return _cost([_structure(pages), *(_part(table.rows, _checked(table), _QUICK_CHECK) for table in tables)])
+    parts = (_part(table.rows, _checked(table), _QUICK_CHECK, _EACH_LOOKED_AT) for table in tables)
+    return _cost([_structure(pages), *parts])
 
 
 def full_check(tables: Iterable[Table], pages: int = 0) -> Cost:
     """As `quick_check`, and of all their indexes against the tables."""
-    return _cost([_structure(pages), *(_part(table.rows, _compared(table), _FULL_CHECK) for table in tables)])
+    parts = (_part(table.rows, _compared(table), _FULL_CHECK, _EACH_LOOKED_AT) for table in tables)
+    return _cost([_structure(pages), *parts])
 
 
 def foreign_keys(tables: Iterable[Table], keys: Mapping[str, int]) -> Cost:
@@ -69,13 +101,18 @@ def foreign_keys(tables: Iterable[Table], keys: Mapping[str, int]) -> Cost:
     )
 
 
-def vacuum(volume: int, *, in_memory: bool) -> Cost:
-    """Of `volume` bytes in pages that are not free; `in_memory` says where the temporary files are."""
-    return Cost(seconds=SHORTEST + volume * (_VACUUM_IN_MEMORY if in_memory else _VACUUM))
+def vacuum(volume: int, objects: int = 0, *, in_memory: bool) -> Cost:
+    """Of `volume` bytes in pages that are not free, of so many tables and indexes; `in_memory` says where the temporary
+    files are."""
+    return Cost(seconds=SHORTEST + volume * (_VACUUM_IN_MEMORY if in_memory else _VACUUM) + _creating(objects))
 
 
-def copy(volume: int) -> Cost:
-    return Cost(seconds=SHORTEST + volume * _COPY)
+def copy(volume: int, objects: int = 0) -> Cost:
+    return Cost(seconds=SHORTEST + volume * _COPY + _creating(objects))
+
+
+def _creating(objects: int) -> float:
+    return objects * objects * _CREATED
 
 
 def copy_check(volume: int) -> Cost:
@@ -109,11 +146,14 @@ Part = tuple[float, float]
 
 
 def _structure(pages: int) -> Part | None:
-    return (pages, pages * _PAGE) if pages else None
+    return (pages, pages * A_PAGE) if pages else None
 
 
-def _part(rows: int | None, opcodes_a_row: float, seconds: float) -> Part | None:
-    return None if rows is None else (rows * opcodes_a_row, rows * opcodes_a_row * seconds)
+def _part(rows: int | None, opcodes_a_row: float, seconds: float, each: float = 0.0) -> Part | None:
+    """`seconds`: for an opcode. `each`: those that it takes without any row."""
+    if rows is None:
+        return None
+    return rows * opcodes_a_row + (_EACH_OPCODES if each else 0), rows * opcodes_a_row * seconds + each
 
 
 def _cost(parts: Iterable[Part | None]) -> Cost:

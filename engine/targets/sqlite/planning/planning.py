@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
-from engine.jobs import Operation, Options
+from engine.jobs import WHOLE, Operation, Options
 from engine.mounts import lies_on_this_machine
 from engine.targets.base import OperationPlan
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import backup_plan, check_plan, plans, preflight
-from engine.targets.sqlite.planning.steps import WRITING, Method, SqliteStep
+from engine.targets.sqlite.planning.steps import WRITING, SqliteStep
 from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
@@ -61,20 +61,18 @@ async def _planned(
         case Operation.VACUUM:
             return await _vacuum(reader, summary, options, chosen)
         case Operation.ANALYZE:
-            tables = await reader.tables(options.objects, counting=False)  # which would take a tenth of the time
-            whole = await _why_whole(reader, options)
-            steps = plans.analyze_steps(
-                tables, wal=wal, limit=options.analysis_limit, objects=options.objects, whole=whole
-            )
-            return replace(_of(operation, steps), warnings=await _certain_to_fail(reader, "ANALYZE main", steps))
+            return await _analyze(reader, summary, options)
         case Operation.REINDEX:
             tables = await reader.tables()
             indexes = [*named_indexes(tables, options.objects), *await _keys(reader, tables, options.objects)]
             whole = await _why_whole(reader, options)
-            steps = plans.reindex_steps(indexes, tables, summary, reader.path, temporary_directory(), whole=whole)
-            return replace(_of(operation, steps), warnings=await _certain_to_fail(reader, "REINDEX", steps))
+            problems = await _problems(reader, "REINDEX", "REINDEX", () if whole else [index.name for index in indexes])
+            steps = plans.reindex_steps(
+                indexes, tables, summary, reader.path, temporary_directory(), whole=whole, failing=problems.keys()
+            )
+            return replace(_of(operation, steps), warnings=preflight.certain_to_fail(problems.items()))
         case Operation.OPTIMIZE:
-            return _of(operation, plans.optimize_steps(await reader.tables_uncounted(), wal=wal))
+            return _of(operation, plans.optimize_steps(await reader.tables_uncounted(), summary))
         case Operation.CHECK:
             return await _check(reader, summary, options, chosen, shared=shared)
         case Operation.CHECKPOINT if not wal:
@@ -95,6 +93,18 @@ async def _planned(
             return await _backup(reader, summary, options)
         case _:
             raise UsageError(str(operation), "SQLite has no such operation")
+
+
+async def _analyze(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
+    limit, objects = options.analysis_limit, options.objects
+    whole = await _why_whole(reader, options)
+    steps = plans.analyze_all_steps(summary, limit) if not (whole or objects) else []
+    if steps and await reader.problem_with("ANALYZE main") is None:
+        return _of(Operation.ANALYZE, steps)
+    tables = await reader.tables(objects, counting=False)  # which would take a tenth of the time
+    problems = await _problems(reader, "ANALYZE main", "ANALYZE", () if whole else [table.name for table in tables])
+    steps = plans.analyze_steps(tables, summary, limit=limit, objects=objects, whole=whole, failing=problems.keys())
+    return replace(_of(Operation.ANALYZE, steps), warnings=preflight.certain_to_fail(problems.items()))
 
 
 async def _why_whole(reader: Reader, options: Options) -> str:
@@ -241,13 +251,16 @@ async def _missing_functions(reader: Reader) -> str | None:
     return preflight.missing_code(await asyncio.to_thread(cannot_be_made, schema))
 
 
-async def _certain_to_fail(reader: Reader, whole: str, steps: Sequence[SqliteStep]) -> tuple[str, ...]:
-    """What SQLite knows of the steps without running them. `whole`: one command for all that they may work on."""
-    if await reader.problem_with(whole) is None:
-        return ()
-    commands = [(step.object, step.command) for step in steps if step.method is Method.TRANSACTION]
-    problems = [(name, await reader.problem_with(command)) for name, command in commands]
-    return preflight.certain_to_fail([(name, problem) for name, problem in problems if problem is not None])
+async def _problems(reader: Reader, whole: str, command: str, names: Sequence[str]) -> dict[str, str]:
+    """What keeps `command` from some of these tables or indexes, as SQLite knows without running it.
+
+    Without names: what keeps `whole`, which is for all, from everything.
+    """
+    problem = await reader.problem_with(whole)
+    if problem is None or not names:
+        return {WHOLE: problem} if problem is not None else {}
+    problems = {name: await reader.problem_with(f"{command} main.{quote(name)}") for name in names}
+    return {name: problem for name, problem in problems.items() if problem is not None}
 
 
 def _of(operation: Operation, steps: Sequence[SqliteStep]) -> OperationPlan:

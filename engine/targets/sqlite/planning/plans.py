@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.jobs import WHOLE, Operation
 from engine.targets.sqlite.connection.names import folded, quote
-from engine.targets.sqlite.planning import costs
+from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.offer import BLOCKS_WRITERS, OFFERS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.system.space import Need
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.
 OPTIMIZE: Final = "PRAGMA optimize=0x10012"
+# The same, which only tells what it would analyze.
+OPTIMIZE_DRY: Final = "PRAGMA optimize=0x10013"
+OPTIMIZED_AT_ONCE: Final = 20
+"""Tables of which SQLite analyzes each on its own: it reads the statistics of all anew for each."""
+ANALYZED_AT_ONCE: Final = 1.0
+"""Seconds that one ANALYZE of everything may take."""
 PAGES_AT_ONCE: Final = 1000
 MERGED_AT_ONCE: Final = 500
 CHANGES_A_PAGE: Final = 4
@@ -55,7 +61,7 @@ def vacuum_steps(
         after_cancel=OFFERS[Operation.VACUUM].after_cancel,
         disk_needed=sum(need.bytes for need in needs),
         needs=tuple(needs),
-        estimate=costs.vacuum(summary.used, in_memory=in_memory).seconds,
+        estimate=costs.vacuum(summary.used, summary.tables + summary.indexes, in_memory=in_memory).seconds,
         volume=summary.used,
         in_memory=in_memory,
         may_renumber=may_renumber,
@@ -97,38 +103,99 @@ def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
     return [step]
 
 
+def analyze_all_steps(summary: Summary, limit: int | None) -> list[SqliteStep]:
+    """All tables in one statement, whatever is in them; none where they are few, or where that may take long."""
+    cost = costs.analyze_all(summary.used, summary.tables)
+    if summary.tables < grouping.FEWEST or cost.seconds is None or cost.seconds > ANALYZED_AT_ONCE:
+        return []
+    reason = f"all {counted(summary.tables, 'table')} in one statement, as they are small" + _looking_at(limit)
+    return [
+        replace(
+            _analyze(summary, limit),
+            method=Method.ANALYZE,
+            reason=reason,
+            after_cancel=OFFERS[Operation.OPTIMIZE].after_cancel,
+            estimate=cost.seconds,
+        )
+    ]
+
+
 def analyze_steps(
-    tables: Sequence[Table], *, wal: bool, limit: int | None, objects: Sequence[str] = (), whole: str = ""
+    tables: Sequence[Table],
+    summary: Summary,
+    *,
+    limit: int | None,
+    objects: Sequence[str] = (),
+    whole: str = "",
+    failing: Collection[str] = (),
 ) -> list[SqliteStep]:
-    """`objects`: what was asked for by name. `whole`: why no table is analysed on its own, where that is so."""
+    """`objects`: what was asked for by name. `whole`: why no table is analysed on its own, where that is so. `failing`:
+    the tables that cannot be analyzed."""
     asked = {folded(name) for name in objects}
-    step = SqliteStep(
-        method=Method.TRANSACTION,
-        object=WHOLE,
-        command="ANALYZE main",
-        reason="there is no table, so there is nothing to collect",
-        lock=OFFERS[Operation.ANALYZE].lock(wal=wal),
-        after_cancel=OFFERS[Operation.ANALYZE].after_cancel,
-        settings=() if limit is None else (f"PRAGMA analysis_limit = {limit}",),
-    )
+    step = _analyze(summary, limit)
     if not tables:
         return [step]
     if whole:
         return [replace(step, reason=whole, estimate=_sum(costs.analyze(table, limit).seconds for table in tables))]
-    return [
+    steps = [
         replace(
             step,
             object=table.name,
             command=f"ANALYZE main.{quote(table.name)}",
-            reason=_asked_for(table, asked)
-            + _statistics(table)
-            + ("" if limit is None else f"; looks at {limit:,} rows of each index"),
+            reason=_asked_for(table, asked) + _statistics(table) + _looking_at(limit),
             estimate=cost.seconds,
             course=cost.course,
         )
         for table in tables
         for cost in [costs.analyze(table, limit)]
     ]
+    reloading = costs.reloading(summary.tables)
+    steps = _grouped(
+        steps,
+        failing,
+        _analyze_together,
+        usual=costs.analyze_all(_usual_size(summary), 1).seconds or 0.0,
+        tiny=max(grouping.TINY, 2 * reloading),
+        most=max(grouping.MOST_SECONDS, 4 * reloading),
+    )
+    return [step if step.estimate is None else replace(step, estimate=step.estimate + reloading) for step in steps]
+
+
+def _analyze(summary: Summary, limit: int | None) -> SqliteStep:
+    return SqliteStep(
+        method=Method.TRANSACTION,
+        object=WHOLE,
+        command="ANALYZE main",
+        reason="there is no table, so there is nothing to collect",
+        lock=OFFERS[Operation.ANALYZE].lock(wal=summary.is_wal),
+        after_cancel=OFFERS[Operation.ANALYZE].after_cancel,
+        settings=() if limit is None else (f"PRAGMA analysis_limit = {limit}",),
+    )
+
+
+def _looking_at(limit: int | None) -> str:
+    return "" if limit is None else f"; looks at {limit:,} rows of each index"
+
+
+def _analyze_together(steps: Sequence[SqliteStep]) -> SqliteStep:
+    step = grouping.together(steps, "table", "in one statement, as they are small")
+    return replace(step, method=Method.ANALYZE, command=f"ANALYZE main -- only {listed(step.objects)}")
+
+
+def _grouped(
+    steps: Sequence[SqliteStep],
+    failing: Collection[str],
+    group: Callable[[Sequence[SqliteStep]], SqliteStep],
+    **limits: float,
+) -> list[SqliteStep]:
+    """The steps, the tiny ones together, but for those that are certain to fail, whose objects are in `failing`."""
+    working = [step for step in steps if step.object not in failing]
+    return [*grouping.grouped(working, group, **limits), *(step for step in steps if step.object in failing)]
+
+
+def _usual_size(summary: Summary) -> int:
+    """Bytes of a table or an index, on average."""
+    return summary.used // max(summary.tables + summary.indexes, 1)
 
 
 def reindex_steps(
@@ -138,14 +205,16 @@ def reindex_steps(
     path: str,
     temporary_directory: str | None,
     whole: str = "",
+    failing: Collection[str] = (),
 ) -> list[SqliteStep]:
-    """One step per index, so that each has its own outcome. The schema is named because a bare
+    """One step per index, so that each has its own outcome, or for many small ones. The schema is named because a bare
     `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes.
-    `whole`: why no index is rebuilt on its own, where that is so."""
+    `whole`: why no index is rebuilt on its own, where that is so. `failing`: the indexes that cannot be rebuilt."""
     lock, after_cancel = OFFERS[Operation.REINDEX].lock(wal=summary.is_wal), OFFERS[Operation.REINDEX].after_cancel
     if not indexes:
         reason = "there is no index, so there is nothing to rebuild"
         return [SqliteStep(method=Method.TRANSACTION, object=WHOLE, command="REINDEX", reason=reason, lock=lock)]
+    sizes = _index_sizes(indexes, tables, summary)
     steps = [
         SqliteStep(
             method=Method.TRANSACTION,
@@ -159,13 +228,12 @@ def reindex_steps(
             needs=needs,
             course=cost.course,
         )
-        for index in indexes
+        for index, size in zip(indexes, sizes, strict=True)
         for cost in [costs.reindex(index)]
-        for needs in [_index_needs(_index_bytes(index, tables, summary), summary, path, temporary_directory)]
+        for needs in [_index_needs(size, summary, path, temporary_directory)]
     ]
     if whole:
-        volume = sum(_index_bytes(index, tables, summary) for index in indexes)
-        needs = _index_needs(volume, summary, path, temporary_directory)
+        needs = _index_needs(sum(sizes), summary, path, temporary_directory)
         steps = [
             replace(
                 steps[0],
@@ -178,24 +246,35 @@ def reindex_steps(
                 course=(),
             )
         ]
+    else:
+        usual = costs.reindex_of(_usual_size(summary)).seconds or 0.0
+        steps = _grouped(steps, failing, _reindex_together, usual=usual)
     return [
         *steps,
         *log_written_back(summary, "in WAL mode the new indexes are in the log until it has been written back"),
     ]
 
 
-def _index_bytes(index: Index, tables: Sequence[Table], summary: Summary) -> int:
-    """How big an index is likely to be: its share of the entries of all.
+def _reindex_together(steps: Sequence[SqliteStep]) -> SqliteStep:
+    return grouping.together(steps, "index", "in one transaction, as they are small")
+
+
+def _index_sizes(indexes: Iterable[Index], tables: Sequence[Table], summary: Summary) -> list[int]:
+    """How big each index is likely to be: its share of the entries of all.
 
     One that is a table itself has a share of the rest, where it is not known how many rows it has that of any table.
     """
-    if index.is_table:
-        cells = sum((table.rows or 0) * table.columns for table in tables)
-        share = 1 / max(len(tables), 1) if index.rows is None else index.rows * index.columns / max(cells, 1)
-        return round(summary.used * (1 - SHARE_OF_INDEXES) * share)
+    cells = sum((table.rows or 0) * table.columns for table in tables)
     entries = sum((other.rows or 0) * other.columns for table in tables for other in table.indexes)
-    share = (index.rows or 0) * index.columns / entries if entries else 0.0
-    return round(summary.used * SHARE_OF_INDEXES * share)
+
+    def share(index: Index) -> float:
+        if index.is_table:
+            known = index.rows is not None
+            part = (index.rows or 0) * index.columns / max(cells, 1) if known else 1 / max(len(tables), 1)
+            return (1 - SHARE_OF_INDEXES) * part
+        return SHARE_OF_INDEXES * ((index.rows or 0) * index.columns / entries if entries else 0.0)
+
+    return [round(summary.used * share(index)) for index in indexes]
 
 
 def _index_needs(size: int, summary: Summary, path: str, temporary_directory: str | None) -> tuple[Need, ...]:
@@ -204,19 +283,30 @@ def _index_needs(size: int, summary: Summary, path: str, temporary_directory: st
     return (journal, *sorting) if size else ()
 
 
-def optimize_steps(tables: Sequence[Table], *, wal: bool) -> list[SqliteStep]:
-    unknown = sum(table.known_rows is None for table in tables)
+def optimize_steps(tables: Sequence[Table], summary: Summary) -> list[SqliteStep]:
+    unknown = [table for table in tables if table.known_rows is None]
+    reason = f"{len(unknown):,} of {counted(len(tables), 'table')} without statistics; renews what is stale, too"
+    if len(unknown) > OPTIMIZED_AT_ONCE:
+        reason += "; of so many by one ANALYZE, with the same limit"
+    limit = optimize_limit(len(tables) + sum(len(table.indexes) for table in tables))
+    most = (costs.analyze(replace(table, rows=limit)).seconds for table in unknown)
     return [
         SqliteStep(
-            method=Method.TRANSACTION,
+            method=Method.OPTIMIZE,
             object=WHOLE,
             command=OPTIMIZE,
-            reason=f"{unknown:,} of {counted(len(tables), 'table')} without statistics; renews what is stale, too",
+            reason=reason,
             by_advice=True,
-            lock=OFFERS[Operation.OPTIMIZE].lock(wal=wal),
+            lock=OFFERS[Operation.OPTIMIZE].lock(wal=summary.is_wal),
             after_cancel=OFFERS[Operation.OPTIMIZE].after_cancel,
+            estimate=_sum(most),
         )
     ]
+
+
+def optimize_limit(btrees: int) -> int:
+    """Rows of each index that SQLite looks at where it analyzes so many tables and indexes to optimize."""
+    return max(100, 200_000 // max(btrees, 100))
 
 
 def checkpoint_steps(summary: Summary) -> list[SqliteStep]:

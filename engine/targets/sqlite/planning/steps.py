@@ -17,6 +17,12 @@ class Method(StrEnum):
 
     TRANSACTION = "transaction"
     """In a transaction of its own, whose COMMIT is tried again."""
+    TOGETHER = "together"
+    """Several commands, one for each object, in one transaction; in smaller ones where one of them fails."""
+    ANALYZE = "analyze"
+    """ANALYZE of the objects in one statement, or of all tables; of fewer at a time where one of them fails."""
+    OPTIMIZE = "optimize"
+    """In one statement for all tables that SQLite names, where these are many."""
     VACUUM = "vacuum"
     CHECKPOINT = "checkpoint"
     CHECK = "check"
@@ -29,7 +35,17 @@ class Method(StrEnum):
     COPY_CHECK = "copy_check"
 
 
-WRITING: Final = frozenset({Method.TRANSACTION, Method.VACUUM, Method.INCREMENTAL, Method.MERGE})
+WRITING: Final = frozenset(
+    {
+        Method.TRANSACTION,
+        Method.TOGETHER,
+        Method.ANALYZE,
+        Method.OPTIMIZE,
+        Method.VACUUM,
+        Method.INCREMENTAL,
+        Method.MERGE,
+    }
+)
 
 
 @frozen(kw_only=True)
@@ -37,6 +53,8 @@ class SqliteStep(PlannedStep):
     """A planned step, with what its execution goes by."""
 
     method: Method
+    commands: tuple[str, ...] = ()
+    """Those for its objects, one by one, where it is for several."""
     settings: tuple[str, ...] = ()
     """Commands that prepare the connection."""
     read_ahead: bool = False

@@ -55,6 +55,14 @@ SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name 
 """
 STATISTICS: Final = "SELECT tbl, idx, stat FROM main.sqlite_stat1"
 
+# Those that ANALYZE empties.
+STATISTICS_TABLES: Final = """
+SELECT name FROM main.sqlite_schema
+WHERE type = 'table' AND rootpage > 0 AND name IN ('sqlite_stat1', 'sqlite_stat3', 'sqlite_stat4')
+"""
+
+BTREES: Final = "SELECT count(*) FROM main.sqlite_schema WHERE rootpage > 0"
+
 # VACUUM would silently drop these: of what has pages of its own it copies only what starts with CRE.
 LOST_BY_VACUUM: Final = "SELECT name FROM main.sqlite_schema WHERE rootpage > 0 AND sql NOT GLOB 'CRE*'"
 
@@ -109,9 +117,10 @@ WHERE i.type = 'index' AND x.coll IS NOT NULL
 
 HAS_DBSTAT: Final = "SELECT 1 FROM temp.pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
 UNUSED_BYTES: Final = "SELECT coalesce(sum(unused), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE"
+# The plus keeps SQLite from looking each of the names up in a schema of its own.
 INDEX_BYTES: Final = """
 SELECT coalesce(sum(pgsize), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE
-    AND name IN (SELECT name FROM main.sqlite_schema WHERE type = 'index')
+    AND +name IN (SELECT name FROM main.sqlite_schema WHERE type = 'index')
 """
 
 INCREMENTAL: Final = 2

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from engine.targets.sqlite.planning import plans, preflight
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.renumbering import find_renumbering
+from engine.targets.sqlite.running import together
 from engine.targets.sqlite.running.checking import Findings, findings_of, orphans_of
 from engine.targets.sqlite.running.sampling import progress_told
 from engine.targets.sqlite.system import copying
@@ -58,6 +60,8 @@ class Work:
     """That of the database as VACUUM began; None where it did not get that far."""
     done: str = ""
     """What of it is done for good, in words: of a step that gets on bit by bit."""
+    damaged: bool = False
+    """Whether it has found the file damaged, though it raises nothing."""
 
     @property
     def cancel(self) -> asyncio.Event:
@@ -103,6 +107,14 @@ class Work:
     async def in_transaction(self, sql: str) -> None:
         await statement.in_transaction(self.connection.aio, sql, self.lock_timeout, self.cancel, self.tell_who_waits)
 
+    async def all_in_transaction(self, commands: Sequence[str]) -> None:
+        await statement.all_in_transaction(
+            self.connection.aio, commands, self.lock_timeout, self.cancel, self.tell_who_waits
+        )
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        return statement.transaction(self.connection.aio, self.lock_timeout, self.cancel, self.tell_who_waits)
+
     async def tell_who_waits(self) -> None:
         others = await self.others.look(wal=readers_are_welcome(self.step, is_wal=self.is_wal))
         who = others or "another connection uses the database"
@@ -115,9 +127,18 @@ def readers_are_welcome(step: SqliteStep, *, is_wal: bool) -> bool:
 
 
 async def transaction(work: Work) -> StepResult:
-    async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-        await work.in_transaction(work.step.command)
+    await work.in_transaction(work.step.command)
     return StepResult(status=Status.COMPLETED)
+
+
+def telling(run: Callable[[Work], Awaitable[StepResult]]) -> Callable[[Work], Awaitable[StepResult]]:
+    """The same, which tells meanwhile how far it is."""
+
+    async def run_telling(work: Work) -> StepResult:
+        async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
+            return await run(work)
+
+    return run_telling
 
 
 async def vacuum(work: Work) -> StepResult:
@@ -170,11 +191,14 @@ def _how_far(frames: int, written: int) -> str:
 
 async def check(work: Work) -> StepResult:
     """Where the full check does not get through, a quick one may: the full one never tells less."""
-    command, quick = work.step.command, work.step.command.replace("integrity_check", "quick_check", 1)
+    found, error = Findings(), None
     async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
-        found, error = await _found_by(work, command)
-        if error is not None and quick != command:
-            found += (await _found_by(work, quick))[0]
+        for command in work.step.commands or (work.step.command,):
+            part, problem = await _found_by(work, command)
+            quick = command.replace("integrity_check", "quick_check", 1)
+            if problem is not None and quick != command:
+                part += (await _found_by(work, quick))[0]
+            found, error = found + part, error or problem
     if error is None or is_damage(error):
         return _judged(work, found)
     if not found.sentences:
@@ -373,7 +397,10 @@ PAUSE_BETWEEN_CHUNKS: Final = 0.02
 """Seconds in which others can have the lock, whose turn it would not be otherwise."""
 
 METHODS: Final[Mapping[Method, Callable[[Work], Awaitable[StepResult]]]] = {
-    Method.TRANSACTION: transaction,
+    Method.TRANSACTION: telling(transaction),
+    Method.TOGETHER: telling(together.run_together),
+    Method.ANALYZE: telling(together.analyze),
+    Method.OPTIMIZE: telling(together.optimize),
     Method.VACUUM: vacuum,
     Method.CHECKPOINT: checkpoint,
     Method.CHECK: check,

@@ -26,10 +26,10 @@ async def left_by(work: Work) -> str:
     match work.step.method:
         case Method.VACUUM:
             return await _by_vacuum(work)
-        case Method.TRANSACTION if work.connection.aio.in_transaction:
-            return "its transaction is open still, and is undone when its connection is closed"
-        case Method.TRANSACTION:
-            return NOTHING_CHANGED
+        case Method.TRANSACTION | Method.TOGETHER | Method.ANALYZE | Method.OPTIMIZE:
+            if work.connection.aio.in_transaction:
+                return "its transaction is open still, and is undone when its connection is closed"
+            return work.done or NOTHING_CHANGED
         case Method.INCREMENTAL | Method.MERGE:
             return work.done or NOTHING_CHANGED
         case Method.CHECK | Method.FOREIGN_KEYS:

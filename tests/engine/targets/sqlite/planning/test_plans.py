@@ -106,7 +106,7 @@ async def test_locks_depend_on_the_journal_mode(
 
 
 def test_what_has_nothing_to_do_is_one_step_that_says_so() -> None:
-    (analyze,) = plans.analyze_steps([], wal=False, limit=None)
+    (analyze,) = plans.analyze_steps([], SUMMARY, limit=None)
     assert (analyze.command, analyze.reason) == ("ANALYZE main", "there is no table, so there is nothing to collect")
     (reindex,) = plans.reindex_steps([], [], SUMMARY, "/srv/a.db", None)
     assert (reindex.command, reindex.reason) == ("REINDEX", "there is no index, so there is nothing to rebuild")
@@ -124,16 +124,16 @@ def test_a_table_without_rowid_is_planned_with_what_it_takes_to_rebuild() -> Non
 
 
 def test_reasons_count_in_words() -> None:
-    assert [step.reason for step in plans.analyze_steps([A, B], wal=False, limit=None)] == [
+    assert [step.reason for step in plans.analyze_steps([A, B], SUMMARY, limit=None)] == [
         "1 index, statistics from when it had 12,000 rows",
         "no indexes, no statistics yet",
     ]
-    (one,) = plans.analyze_steps([replace(B, known_rows=1)], wal=False, limit=None)
+    (one,) = plans.analyze_steps([replace(B, known_rows=1)], SUMMARY, limit=None)
     assert one.reason == "no indexes, statistics from when it had 1 row"
-    (limited,) = plans.analyze_steps([A], wal=False, limit=1000)
+    (limited,) = plans.analyze_steps([A], SUMMARY, limit=1000)
     assert limited.reason == "1 index, statistics from when it had 12,000 rows; looks at 1,000 rows of each index"
     assert "PRAGMA analysis_limit = 1000" in limited.settings
-    (optimize,) = plans.optimize_steps([A, B], wal=False)
+    (optimize,) = plans.optimize_steps([A, B], SUMMARY)
     assert optimize.reason == "1 of 2 tables without statistics; renews what is stale, too"
     (reindex,) = plans.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None)
     assert (reindex.command, reindex.reason) == ('REINDEX main."a""i"', "index of table a")
