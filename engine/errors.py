@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from engine.jobs import Reason
+from engine.masking import masked
 
 
 class ErrorKind(StrEnum):
@@ -26,14 +27,14 @@ class ErrorKind(StrEnum):
 class DbtendError(Exception):
     """An error that a user can meet: what failed, why, and what to do about it.
 
-    `str()` gives the one or two sentences that are shown: `WHAT: WHY (HINT)`.
+    `str()` gives the one or two sentences that are shown: `WHAT: WHY (HINT)`. No password is ever part of them.
     """
 
     kind = ErrorKind.USAGE
 
     def __init__(self, what: str, why: str, hint: str = "") -> None:
-        self.what, self.why, self.hint = what, why, hint
-        super().__init__(f"{what}: {why}" + (f" ({hint})" if hint else ""))
+        self.what, self.why, self.hint = masked(what), masked(why), masked(hint)
+        super().__init__(f"{self.what}: {self.why}" + (f" ({self.hint})" if hint else ""))
 
 
 class UsageError(DbtendError):

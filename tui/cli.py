@@ -6,7 +6,6 @@ import argparse
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from io import TextIOWrapper
@@ -79,12 +78,12 @@ def main(argv: Sequence[str]) -> int:
         return CANCELLED
     except DbtendError as problem:
         if debug:
-            traceback.print_exc()
+            output.traceback()
         output.error(problem, as_json=as_json)
         return error_code(problem)
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            output.traceback()
         why = plain(f"{type(error).__name__}: {error}")
         output.error(InternalError("internal error", why, "repeat with --debug for details"), as_json=as_json)
         return FAILED

@@ -183,6 +183,9 @@ def in_words(path: Path, error: sqlite3.Error) -> StoreError:
 
 def reading_in_words(path: Path, error: sqlite3.Error) -> StoreError:
     """What it means that a store that is open could not be read."""
+    if str(error).startswith("Could not decode to UTF-8"):
+        why = "is damaged, or was changed by hand: it holds text that is not UTF-8"
+        return StoreError(str(path), why, "move it away to start a new one, or restore it from a backup")
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE}:
         return StoreError(str(path), f"cannot be read: {error}", "run `dbtend doctor`")
     return in_words(path, error)

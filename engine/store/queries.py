@@ -56,6 +56,16 @@ WHERE id = (SELECT parent_id FROM child_job WHERE status = 'pending' ORDER BY pa
 
 PAUSE = "SELECT at, by FROM pause"
 
+COLUMNS = {
+    OWNERS: ("owner", "pid", "host"),
+    OWNERS_OF_RUNNING: ("owner", "pid", "host"),
+    WORKERS: ("owner", "pid", "host", "at"),
+    RUNNING: ("owner", "id", "ordinal", "at"),
+    OLDEST_PENDING: ("at",),
+    PAUSE: ("at", "by"),
+}
+"""What the first columns of these are, so that they can be checked."""
+
 PRUNABLE = """SELECT id FROM parent_job AS p INDEXED BY parent_job_status
 WHERE status = :status AND finished_at IS NOT NULL AND id > :after AND finished_at < :before AND pinned = 0
     AND id <= (SELECT id FROM parent_job WHERE created_at < :before ORDER BY created_at DESC, id DESC LIMIT 1)

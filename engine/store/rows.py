@@ -29,6 +29,7 @@ from engine.jobs import (
     Status,
     Step,
 )
+from engine.store.soundness import checked, checked_facts, sound
 from engine.trend import PastRun
 from engine.watching import Change, ChangeKind
 
@@ -90,7 +91,7 @@ def decode_options(text: str) -> Options | None:
             confirmed=bool(stored.get("confirmed")),
             server=_decode_server(stored.get("server", {})),
         )
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
@@ -112,22 +113,27 @@ def encode_facts(facts: Facts | None) -> str | None:
 
 
 def decode_jobs(rows: Iterable[Row]) -> dict[int, ParentJob]:
-    """Joined rows (JOB_COLUMNS, then optionally attempts, steps and log as JSON) to parents with their children."""
+    """Joined rows (JOB_COLUMNS, then optionally attempts, steps and log as JSON) to parents with their children.
+
+    Raises UnsoundRowError.
+    """
     split = len(PARENT_COLUMNS)
     parents: dict[int, Row] = {}
     children: dict[int, list[ChildJob]] = {}
     for row in rows:
         parent_id = row[0]
         parents[parent_id] = row[:split]
-        children.setdefault(parent_id, []).append(_child(parent_id, row[split:]))
-    return {
-        parent_id: _parent(row, tuple(sorted(children[parent_id], key=lambda child: child.ordinal)))
-        for parent_id, row in parents.items()
-    }
+        with sound(f"job #{parent_id}"):
+            children.setdefault(parent_id, []).append(_child(parent_id, row[split:]))
+    jobs = {}
+    for parent_id, row in parents.items():
+        with sound(f"job #{parent_id}"):
+            jobs[parent_id] = _parent(row, tuple(sorted(children[parent_id], key=lambda child: child.ordinal)))
+    return jobs
 
 
 def _parent(row: Row, children: tuple[ChildJob, ...]) -> ParentJob:
-    named = dict(zip(PARENT_COLUMNS, row, strict=True))
+    named = checked(dict(zip(PARENT_COLUMNS, row, strict=True)))
     return ParentJob(
         id=named["id"],
         engine=EngineName(named["engine"]),
@@ -148,7 +154,7 @@ def _parent(row: Row, children: tuple[ChildJob, ...]) -> ParentJob:
 
 
 def _child(parent_id: int, row: Row) -> ChildJob:
-    named = dict(zip(CHILD_COLUMNS, row, strict=False))
+    named = checked(dict(zip(CHILD_COLUMNS, row, strict=False)))
     attempts, steps, log = row[len(CHILD_COLUMNS) :] or (None, "[]", "[]")
     child = ChildJob(
         parent_id=parent_id,
@@ -174,7 +180,7 @@ def _child(parent_id: int, row: Row) -> ChildJob:
             phase=named["phase"],
             waited=named["waited"],
         ),
-        warnings=tuple(json.loads(named["warnings"])),
+        warnings=_texts(named["warnings"]),
         before=_facts(named["before"]),
         after=_facts(named["after"]),
         left=named["steps_left"],
@@ -190,7 +196,9 @@ def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[At
     One that looked after the database of those that died has not died itself, though the child has ended for that.
     """
     attempts = [
-        Attempt(**{**named, "status": Status(named["status"]), "reason": Reason(named["reason"])}) for named in earlier
+        Attempt(**{**named, "status": Status(named["status"]), "reason": Reason(named["reason"])})
+        for named in earlier
+        if checked({**named, "at": named["started_at"]})
     ]
     if child.started_at is not None:
         attempts.append(
@@ -208,12 +216,20 @@ def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[At
 
 
 def _facts(text: str | None) -> Facts | None:
-    return None if text is None else json.loads(text)
+    return None if text is None else checked_facts(json.loads(text))
 
 
+def _texts(text: str) -> tuple[str, ...]:
+    texts = json.loads(text)
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise ValueError("a list of texts is none")
+    return tuple(texts)
+
+
+@sound("steps")
 def decode_steps(text: str) -> tuple[Step, ...]:
-    """Steps from the JSON that `queries.STEPS` makes of them."""
-    return tuple(_step(step) for step in json.loads(text))
+    """Steps from the JSON that `queries.STEPS` makes of them. Raises UnsoundRowError."""
+    return tuple(_step(checked({**step, "at": step["started_at"]})) for step in json.loads(text))
 
 
 def _step(named: Mapping[str, Any]) -> Step:
@@ -226,11 +242,12 @@ def _step(named: Mapping[str, Any]) -> Step:
         started_at=named["started_at"],
         finished_at=named["finished_at"],
         error=named["error"],
-        effect=named["effect"],
+        effect=None if named["effect"] is None else checked_facts(named["effect"]),
     )
 
 
 def _log_line(named: Mapping[str, Any]) -> LogLine:
+    checked(named)
     return LogLine(
         number=named["number"],
         attempt=named["attempt"],
@@ -240,8 +257,9 @@ def _log_line(named: Mapping[str, Any]) -> LogLine:
     )
 
 
+@sound("event")
 def decode_change(row: Row) -> Change:
-    """A row of `event`: seq, at, parent_id, ordinal, kind, old, new, attempt."""
+    """A row of `event`: seq, at, parent_id, ordinal, kind, old, new, attempt. Raises UnsoundRowError."""
     seq, at, parent_id, ordinal, kind, old, new, attempt = row
     return Change(
         seq=seq,
@@ -254,9 +272,11 @@ def decode_change(row: Row) -> Change:
     )
 
 
+@sound("a past run")
 def decode_run(row: Row) -> PastRun:
-    """A row of `queries.PAST_RUNS`."""
+    """A row of `queries.PAST_RUNS`. Raises UnsoundRowError."""
     parent_id, ordinal, status, finished_at, seconds, size, options = row
+    checked({"finished_at": finished_at, "seconds": seconds, "options": options})
     return PastRun(
         job=JobId(parent_id, ordinal),
         status=Status(status),

@@ -24,6 +24,7 @@ from engine.store import connections, interventions, liveness, queries, searchin
 from engine.store.base import NewJob
 from engine.store.identity import Identity
 from engine.store.rows import Row, decode_change, decode_jobs, decode_run
+from engine.store.soundness import checked
 from engine.store.watch import ChangeWatch
 from engine.store.writer import Writer
 from engine.traces import leaving_no_traces
@@ -360,9 +361,13 @@ class SqliteStore:
         if self._watch.lost is not None:
             raise self._watch.lost.with_traceback(None)
         try:
-            return await self._reader.execute_fetchall(sql, values)
+            rows = await self._reader.execute_fetchall(sql, values)
         except sqlite3.Error as error:
             raise connections.reading_in_words(self.path, error) from error
+        if names := queries.COLUMNS.get(sql):
+            for row in rows:
+                checked(dict(zip(names, row, strict=False)))
+        return rows
 
 
 def _connected(stack: AsyncExitStack, path: Path, patience: float) -> sqlite3.Connection:

@@ -25,6 +25,7 @@ from engine.store.settling import (
     stops_on_failure,
     storable,
 )
+from engine.store.soundness import checked
 
 if TYPE_CHECKING:
     from engine.execution import Claim, Outcome, Report
@@ -86,6 +87,7 @@ OWNED = "parent_id = ? AND ordinal = ? AND owner = ? AND attempt = ? AND status 
 def submit(connection: sqlite3.Connection, jobs: Sequence[NewJob], on_duplicate: OnDuplicate, at: Micros) -> list[int]:
     """All parents with all their children, or nothing."""
     newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
+    checked({"created_at": newest})
     at = max(at, newest)  # ids stay in time order even where the clock was set back
     return [_submit_one(connection, job, on_duplicate, at) for job in jobs]
 

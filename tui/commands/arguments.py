@@ -41,6 +41,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
     Raises UsageError, NotAvailableError; `--help` and `--version` raise SystemExit(0) after they printed.
     """
+    for word in argv:
+        values.refuse_password(word)
     dashes = argv.index("--") if "--" in argv else len(argv)
     options, literal = list(argv[:dashes]), list(argv[dashes + 1 :])
     at = _first_word(options)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from engine.errors import DbtendError
+from engine.masking import masked
 from tui.text import plain
 
 lost = False
@@ -49,6 +50,15 @@ def document(form: dict[str, Any]) -> None:
 def notice(text: str) -> None:
     with suppress(OSError):  # stderr may be gone, and with it whoever could be told
         print(f"dbtend: {text}", file=sys.stderr, flush=True)
+
+
+def traceback() -> None:
+    """Of the exception that is handled now."""
+    import traceback  # only --debug asks for it
+
+    with suppress(OSError):
+        for text in masked(traceback.format_exc()).splitlines():
+            print(plain(text), file=sys.stderr, flush=True)
 
 
 def error(problem: DbtendError, *, as_json: bool) -> None:

@@ -45,6 +45,8 @@ class Settings:
 
 def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
     """An option beats the environment, which beats the default."""
+    for name in ("DBTEND_STORE", "DBTEND_CONFIG", "DBTEND_READ_ONLY"):
+        values.refuse_password(environ.get(name, ""))
     store = args.store or (values.path(given) if (given := environ.get("DBTEND_STORE")) else default_store_path())
     config = args.config or (values.path(given) if (given := environ.get("DBTEND_CONFIG")) else None)
     try:

@@ -14,6 +14,7 @@ from engine import CheckLevel, JobId, OnFailure, Operation, Status
 from engine.config import MAX_ANALYSIS_LIMIT, MAX_JOBS, MAX_WORKERS
 from engine.errors import UsageError
 from engine.limits import is_time_of_day
+from engine.masking import holds_password
 from engine.words import seconds_of
 
 OPERATIONS: Final = tuple(operation.value for operation in Operation)
@@ -25,6 +26,17 @@ def version() -> str:
     import importlib.metadata  # it costs a tenth of the start, and only --version and doctor ask for it
 
     return importlib.metadata.version("dbtend")
+
+
+def refuse_password(word: str) -> None:
+    """Whatever the word is meant as, and without repeating it: who lists the processes here has seen it by now."""
+    if holds_password(word):
+        scheme = re.search(r"\w+:/{1,2}", word)
+        raise UsageError(
+            f"{scheme[0]}..." if scheme else "host=...",
+            "a password must not be part of a target",
+            "put it where the database's own tools look: ~/.pgpass, a libpq service file, or ~/.my.cnf",
+        )
 
 
 def text(typed: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import Final
 
 import psycopg
 
-from engine import passwords
 from engine.errors import (
     PasswordNeededError,
     TargetBusyError,
@@ -19,6 +17,7 @@ from engine.errors import (
     TargetUnavailableError,
 )
 from engine.jobs import Reason
+from engine.masking import masked
 from engine.targets.postgres.connection.bounded import AnswerError
 
 LOCK_TIMEOUT: Final = "55P03"
@@ -36,25 +35,7 @@ INTERNAL: Final = "XX000"
 _DAMAGED: Final = ("XX", "58")
 """Classes of errors: internal and corruption, and of the system: a file that is gone, a disk that cannot be read."""
 
-_PASSWORD: Final = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
-_USER_INFO: Final = re.compile(r"(\w://[^:/@\s]*):[^@\s]*@")
-
-
 LONGEST_DETAIL: Final = 200
-TELLING: Final = 4
-"""Characters that a secret has at least: a shorter one is in every other word, and gives nothing away there."""
-
-
-def redacted(text: str) -> str:
-    """Words of a driver or a server without what may be a password."""
-    known = [*filter(None, (os.environ.get("PGPASSWORD"),)), *passwords.typed().values()]
-    if not (known or "password" in text.lower() or "://" in text):
-        return text
-    text = _USER_INFO.sub(r"\1:***@", _PASSWORD.sub(r"\1***", text))
-    for secret in known:
-        if len(secret) >= TELLING:
-            text = text.replace(secret, "***")
-    return text
 
 
 def tells_damage(error: psycopg.Error) -> bool:
@@ -66,13 +47,13 @@ def said(error: BaseException) -> str:
     """The first line of what an error says, redacted."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     lines = (primary or str(error)).strip().splitlines()
-    return redacted(lines[0] if lines else type(error).__name__)
+    return masked(lines[0] if lines else type(error).__name__)
 
 
 def said_in_full(error: psycopg.Error) -> str:
     """With what the server says in detail, such as which key is there twice: a value of the database, so it may be
     long, and hold anything."""
-    detail = redacted(error.diag.message_detail or "").removesuffix(".")
+    detail = masked(error.diag.message_detail or "").removesuffix(".")
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in detail)
     short = printable if len(printable) <= LONGEST_DETAIL else f"{printable[:LONGEST_DETAIL]}…"
     return f"{said(error)}: {short}" if short else said(error)

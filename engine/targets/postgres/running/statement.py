@@ -13,8 +13,9 @@ import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 
+from engine.masking import masked
 from engine.targets.postgres.connection.bounded import Connection
-from engine.targets.postgres.connection.errors import CANCELLED, redacted
+from engine.targets.postgres.connection.errors import CANCELLED
 from engine.targets.postgres.running.stop import Stop
 from engine.values import frozen
 
@@ -191,7 +192,7 @@ class Statements:
         severity = diagnostic.severity_nonlocalized or diagnostic.severity or ""
         message, detail = diagnostic.message_primary or "", diagnostic.message_detail or ""
         if severity != "INFO":  # of what it did only numbers are taken
-            message, detail = redacted(message), redacted(detail)
+            message, detail = masked(message), masked(detail)
         self._answer.notices.append(Notice(severity, message, detail))
 
     def _read(self, results: Sequence[PGresult], answer: Answer) -> None:

@@ -13,9 +13,10 @@ from engine.errors import (
     TargetUnavailableError,
 )
 from engine.jobs import Operation
+from engine.masking import masked
 from engine.targets import resolve
 from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.errors import connecting_error, redacted
+from engine.targets.postgres.connection.errors import connecting_error
 from engine.targets.postgres.connection.naming import address
 from tests.engine.targets.postgres.a_session import connected, run, statuses
 from tests.postgres_databases import Database
@@ -144,6 +145,6 @@ def test_every_refusal_is_a_sentence(words: str, kind: type[TargetError], why: s
 
 def test_trap_what_may_be_a_password_is_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "hunter2")
-    said = redacted("postgresql://ann:s3cret@h/db?password=s3cret password = 's3c ret' hunter2")
+    said = masked("postgresql://ann:s3cret@h/db?password=s3cret password = 's3c ret' hunter2")
     assert "s3c" not in said
     assert "hunter2" not in said

@@ -1,0 +1,50 @@
+"""All attacks, one after the other: python -m benchmarks.attack [--count N] [--seed N] [NAME...]
+
+Each makes so many mutants, and tells how many findings there were. Ends with exit code 1 where there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from benchmarks.attack import stores
+
+Attack = Callable[[int, int], Iterable[str]]
+"""Takes how many mutants to make, and a seed; gives what was found, as it is found."""
+
+ATTACKS: Final[Mapping[str, Attack]] = {
+    "stores": stores.attack,
+}
+TOLD: Final = 20
+"""Findings that are told one by one."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ATTACKS))
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(ATTACKS):
+        parser.error(f"no attack is called {', '.join(sorted(unknown))}")
+    any_found = False
+    for name in options.names or ATTACKS:
+        begin = time.perf_counter()
+        found = 0
+        for finding in ATTACKS[name](options.count, options.seed):
+            found += 1
+            if found <= TOLD:
+                print(f"  {finding}", flush=True)
+        any_found |= bool(found)
+        seconds = time.perf_counter() - begin
+        print(f"{name}: {options.count:,} mutants, seed {options.seed}, {seconds:.0f} s: {found} findings", flush=True)
+    sys.exit(any_found)
+
+
+if __name__ == "__main__":
+    main()
