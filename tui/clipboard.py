@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tui.text import size
+from tui.text import plain_lines, size
 
 MOST: Final = 74_994
 """Bytes of an OSC 52 sequence that common terminals still take (xterm's limit)."""
@@ -30,6 +30,7 @@ async def copy(
         send: takes what the terminal is to obey.
         file: for what is too long, or where no clipboard is in reach.
     """
+    text = plain_lines(text)  # whoever pastes it pastes it into a terminal
     its_size = size(len(text.encode(errors="replace")))
     sequence = osc52(text)
     if sequence is not None and is_reachable(environ):

@@ -80,6 +80,11 @@ def plain(untrusted: str) -> str:
     return "".join(c if _is_harmless(c) else _escaped(c) for c in untrusted)
 
 
+def plain_lines(untrusted: str) -> str:
+    """The same for a text of several lines."""
+    return "\n".join(map(plain, untrusted.split("\n")))
+
+
 def _is_harmless(char: str) -> bool:
     return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 

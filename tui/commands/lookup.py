@@ -40,7 +40,7 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         output.document({"jobs": [json_form.job(job) for job in jobs]})
     elif jobs:
-        output.write("".join(f"{line}\n" for line in report.history_table(jobs)))
+        output.line("\n".join(report.history_table(jobs)))
         if len(jobs) == args.limit and jobs[-1].id > 1:
             output.notice(f"older jobs: add --before {jobs[-1].id}")
     else:
@@ -107,7 +107,7 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
     else:
         only = wanted if wanted.ordinal is not None else None
         lines = [*job_report.job_lines(job, now(), only), *job_report.trend_lines(trends, only, job)]
-        output.write("".join(f"{line}\n" for line in lines))
+        output.line("\n".join(lines))
     for sentence in said:
         output.notice(sentence)
     return OK

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import DbtendError
 from engine.masking import masked
-from tui.text import plain
+from tui.text import plain, plain_lines
 
 lost = False
 """Whether a result could not be written, other than to a reader that went away."""
 
 
 def line(text: str = "") -> None:
-    """One line of the result, there at once for whoever reads the pipe."""
-    write(text + "\n")
+    """One line of the result, or several, there at once for whoever reads the pipe. No terminal obeys any of it."""
+    write(plain_lines(text) + "\n")
 
 
 def write(text: str) -> None:
-    """A reader that has gone away, or a full disk, is no reason to stop what is running: the rest goes nowhere."""
+    """What may be for a terminal to obey.
+
+    A reader that has gone away, or a full disk, is no reason to stop what is running: the rest goes nowhere."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -44,12 +47,22 @@ def let_go() -> None:
 
 
 def document(form: dict[str, Any]) -> None:
-    line(json.dumps(form, ensure_ascii=False, indent=2))
+    """What a terminal might obey is there as an escape of JSON: the value is the same."""
+    text = json.dumps(form, ensure_ascii=False, indent=2)
+    write(_NOT_SHOWN.sub(lambda found: _escaped(found[0]), text) + "\n")
+
+
+_NOT_SHOWN: Final = re.compile(r"[^\n -~]+")
+"""All that might not be printable: letters of other languages are looked at one by one."""
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def notice(text: str) -> None:
     with suppress(OSError):  # stderr may be gone, and with it whoever could be told
-        print(f"dbtend: {text}", file=sys.stderr, flush=True)
+        print(f"dbtend: {masked(plain_lines(text))}", file=sys.stderr, flush=True)
 
 
 def traceback() -> None:

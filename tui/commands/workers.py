@@ -22,7 +22,7 @@ def workers(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         output.document({"workers": [json_form.worker(process) for process in alive]})
     elif alive:
-        output.write("".join(f"{line}\n" for line in table(alive, jobs)))
+        output.line("\n".join(table(alive, jobs)))
     else:
         output.notice("no process carries out jobs of this store: dbtend worker starts one")
     for sentence in said:
