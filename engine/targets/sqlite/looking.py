@@ -67,6 +67,7 @@ class SqliteLook:
                 budget=budget,
                 lock_timeout=self._lock_timeout,
                 waiting=self._others.look,
+                tables=await self._reader.tables_uncounted(),
             )
         except sqlite3.Error as error:
             raise await self._reader.error(error) from error

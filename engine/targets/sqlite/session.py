@@ -143,6 +143,7 @@ class SqliteSession(SqliteLook):
             return StepResult(
                 status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems), left=NOTHING_CHANGED
             )
+        self._reader.forget()
         patience = self._patience(step)
         work: Work | None = None
         try:

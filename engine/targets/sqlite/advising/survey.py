@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.targets.sqlite.advising.condition import Condition, Leaves, Statistics
@@ -15,7 +15,7 @@ from engine.targets.sqlite.connection.errors import explain, is_interrupt
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.full_text import fts5_segments
-from engine.targets.sqlite.reading.shape import read_tables, set_after
+from engine.targets.sqlite.reading.shape import few_rows, read_tables, set_after
 from engine.targets.sqlite.reading.warming import ReadingAhead
 from engine.targets.sqlite.system.files import changed_at, empty, file_size, log_changed_at
 
@@ -40,13 +40,15 @@ async def survey(
     budget: float | None,
     lock_timeout: float,
     waiting: statement.Waiting | None = None,
+    tables: Sequence[Table] | None = None,
 ) -> Condition:
     """The condition of the database at `path`.
 
     Args:
         budget: seconds for what is dear to get: counting rows, and looking into pages; None for all it takes.
         lock_timeout: seconds to wait for a lock, where one is in the way,
-        waiting: and what is called each time.
+        waiting: and what is called each time;
+        tables: those of the database, where they were read already.
 
     Raises sqlite3.Error where not even the cheap facts can be had, TargetUnavailableError where nothing is in the file.
     """
@@ -57,13 +59,13 @@ async def survey(
     ((pages, page_size, free_pages, journal_mode, auto_vacuum, *_),) = await read(catalog.SUMMARY)
     if not pages:
         raise empty(path)
-    tables = await read_tables(read)
+    tables = await read_tables(read) if tables is None else tables
     known = await _known_indexes(read)
     segments = await fts5_segments(read, await read(catalog.VIRTUAL_TABLES))
     has_dbstat = bool(await read(catalog.HAS_DBSTAT))
     dear = Dear(connection, budget)
     async with _read_ahead(dear, path, pages * page_size):
-        statistics = [one for table in tables if (one := await _statistics(dear, table, known)) is not None]
+        statistics = await _statistics(dear, connection, tables, known)
         leaves, unseen = (
             await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
         )
@@ -120,10 +122,22 @@ class Dear:
                 raise
 
 
-async def _statistics(dear: Dear, table: Table, known: set[tuple[str, str]]) -> Statistics | None:
-    """None of a table whose statistics do not matter, or that cannot be read: a check tells why."""
-    if not table.indexes and table.known_rows is None:
-        return None
+async def _statistics(
+    dear: Dear, connection: aiosqlite.Connection, tables: Sequence[Table], known: set[tuple[str, str]]
+) -> list[Statistics]:
+    """None of a table whose statistics do not matter."""
+    tables = [table for table in tables if table.indexes or table.known_rows is not None]
+    with set_after(dear.left(0.5)) as no_time:
+        few = await few_rows(connection, tables, ROWS_THAT_MATTER, no_time)
+    found = [await _statistics_of(dear, table, rows, known) for table, rows in zip(tables, few, strict=True)]
+    return [statistics for statistics in found if statistics is not None]
+
+
+async def _statistics_of(dear: Dear, table: Table, few: int | None, known: set[tuple[str, str]]) -> Statistics | None:
+    """`few`: its rows, up to those that matter, where they could be counted in time. None of a table that cannot be
+    read: a check tells why."""
+    if few is not None and few < ROWS_THAT_MATTER:
+        return Statistics(table=table.name, known_rows=table.known_rows, rows=None if table.known_rows is None else few)
     unknown = tuple(
         index.name
         for index in table.indexes
@@ -133,7 +147,7 @@ async def _statistics(dear: Dear, table: Table, known: set[tuple[str, str]]) -> 
     )
     name, unseen = f"main.{quote(table.name)}", False
     try:
-        if unknown:
+        if unknown and few is None:
             some = await dear.rows(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {ROWS_THAT_MATTER})", 0.5)
             unseen = some is None
             if some is None or some[0][0] < ROWS_THAT_MATTER:

@@ -99,6 +99,17 @@ async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
     return await to_its_end(asyncio.ensure_future(rows_of(connection, sql)))
 
 
+async def compiled(connection: aiosqlite.Connection, sql: str) -> None:
+    """Let SQLite compile `sql`, and not run it. Raises sqlite3.Error."""
+    await to_its_end(asyncio.ensure_future(_compiled(connection, sql)))
+
+
+async def _compiled(connection: aiosqlite.Connection, sql: str) -> None:
+    with _errors_of_sqlite():
+        # Its rows, of which there may be a million, are left alone.
+        await (await connection.execute(f"EXPLAIN {sql}")).close()
+
+
 async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:
     """All rows of `sql`. Raises sqlite3.Error."""
     with _errors_of_sqlite():

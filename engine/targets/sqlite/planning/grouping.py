@@ -44,7 +44,7 @@ def grouped(
     for step in steps:
         seconds = usual if step.estimate is None else step.estimate
         if seconds <= tiny:
-            small.append(replace(step, estimate=seconds))
+            small.append(step if step.estimate is not None else replace(step, estimate=seconds))
         else:
             alone.append(step)
     if len(small) < FEWEST:

@@ -130,6 +130,8 @@ async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str])
 
     Without those in which a virtual table keeps what is its own.
     """
+    if not any(table.without_rowid for table in tables):
+        return []
     wanted = {folded(name) for name in objects}
     by_name = {folded(table.name): table for table in tables}
     virtual = {folded(name) for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)}

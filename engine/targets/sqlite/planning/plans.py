@@ -215,6 +215,7 @@ def reindex_steps(
         reason = "there is no index, so there is nothing to rebuild"
         return [SqliteStep(method=Method.TRANSACTION, object=WHOLE, command="REINDEX", reason=reason, lock=lock)]
     sizes = _index_sizes(indexes, tables, summary)
+    directory = str(Path(path).parent)
     steps = [
         SqliteStep(
             method=Method.TRANSACTION,
@@ -230,10 +231,10 @@ def reindex_steps(
         )
         for index, size in zip(indexes, sizes, strict=True)
         for cost in [costs.reindex(index)]
-        for needs in [_index_needs(size, summary, path, temporary_directory)]
+        for needs in [_index_needs(size, summary, directory, temporary_directory)]
     ]
     if whole:
-        needs = _index_needs(sum(sizes), summary, path, temporary_directory)
+        needs = _index_needs(sum(sizes), summary, directory, temporary_directory)
         steps = [
             replace(
                 steps[0],
@@ -277,8 +278,8 @@ def _index_sizes(indexes: Iterable[Index], tables: Sequence[Table], summary: Sum
     return [round(summary.used * share(index)) for index in indexes]
 
 
-def _index_needs(size: int, summary: Summary, path: str, temporary_directory: str | None) -> tuple[Need, ...]:
-    journal = Need(str(Path(path).parent), size, "the write-ahead log" if summary.is_wal else "the journal")
+def _index_needs(size: int, summary: Summary, directory: str, temporary_directory: str | None) -> tuple[Need, ...]:
+    journal = Need(directory, size, "the write-ahead log" if summary.is_wal else "the journal")
     sorting = () if temporary_directory is None else (Need(temporary_directory, size, "sorting"),)
     return (journal, *sorting) if size else ()
 

@@ -38,6 +38,8 @@ class Reader:
         """Seconds that each look waits for a lock,"""
         self.cancel: asyncio.Event | None = None
         """unless this is set before."""
+        self._tables: tuple[int, list[Table]] | None = None
+        """Those that were read last, and at which version of what others have committed."""
 
     async def rows(self, sql: str) -> list[Any]:
         try:
@@ -52,7 +54,9 @@ class Reader:
     async def problem_with(self, sql: str) -> str | None:
         """Why SQLite does not know how to run `sql`, which is not run; None where it does."""
         try:
-            await statement.read(self.connection, f"EXPLAIN {sql}", self.lock_timeout, waiting=self.others.look)
+            await statement.patiently(
+                lambda: statement.compiled(self.connection, sql), self.lock_timeout, waiting=self.others.look
+            )
         except sqlite3.Error as error:
             if is_busy(error):
                 raise await self.error(error) from error
@@ -84,7 +88,7 @@ class Reader:
 
     async def require(self, objects: Sequence[str]) -> None:
         """Raise UsageError for a name that is no table or index."""
-        shape.named_tables(await shape.read_tables(self.rows), objects)
+        shape.named_tables(await self.tables_uncounted(), objects)
 
     async def tables(self, objects: Sequence[str] = (), *, counting: bool = True) -> list[Table]:
         """All tables, or those that were asked for by their names or those of their indexes, with their rows, about.
@@ -92,14 +96,21 @@ class Reader:
         `counting`: count those without rowid, where that is quick.
         Raises UsageError for an object that is not there.
         """
-        tables = shape.named_tables(await shape.read_tables(self.rows), objects)
+        tables = shape.named_tables(await self.tables_uncounted(), objects)
         # Counting reads pages here and there, which takes longer from a disk than what it is for may take.
         seconds = shape.COUNTING if counting and not await asyncio.to_thread(is_cold, self.path) else 0.0
         return await shape.with_rows(self.connection, tables, counting=seconds)
 
     async def tables_uncounted(self) -> list[Table]:
-        """All tables, with no more of their rows than the statistics say."""
-        return await shape.read_tables(self.rows)
+        """All tables, with no more of their rows than the statistics say; read once while nobody changes anything."""
+        ((version,),) = await self.rows("PRAGMA main.data_version")
+        if self._tables is None or self._tables[0] != version:
+            self._tables = version, await shape.read_tables(self.rows)
+        return self._tables[1]
+
+    def forget(self) -> None:
+        """This connection is about to change something."""
+        self._tables = None
 
     async def fts_segments(self) -> dict[str, Segments | None]:
         """The segments of each full-text index (FTS5); None of one whose tables cannot be read."""

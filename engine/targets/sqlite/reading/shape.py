@@ -100,36 +100,36 @@ async def with_rows(
     """
     sampling += len(tables) * SAMPLING_EACH if sampling else 0
     with set_after(counting) as no_counting, set_after(sampling) as no_sampling:
-        few = await _few_rows(connection, tables, no_sampling)
+        few = await few_rows(connection, tables, _FEW, no_sampling)
         return [
             _having(table, await _rows(connection, table, rows, no_counting, no_sampling))
             for table, rows in zip(tables, few, strict=True)
         ]
 
 
-async def _few_rows(
-    connection: aiosqlite.Connection, tables: Sequence[Table], no_time: asyncio.Event
+async def few_rows(
+    connection: aiosqlite.Connection, tables: Sequence[Table], most: int, no_time: asyncio.Event
 ) -> list[int | None]:
-    """How many rows each of the tables has, up to `_FEW`; None where that could not be found out, or not in time."""
+    """How many rows each of the tables has, up to `most`; None where that cannot be found out, or not in time."""
     few: list[int | None] = []
     for begin in range(0, len(tables), _TABLES_A_QUERY):
         part = tables[begin : begin + _TABLES_A_QUERY]
-        few += await _few_rows_of(connection, part, no_time)
+        few += await _few_rows_of(connection, part, most, no_time)
     return few
 
 
 async def _few_rows_of(
-    connection: aiosqlite.Connection, tables: Sequence[Table], no_time: asyncio.Event
+    connection: aiosqlite.Connection, tables: Sequence[Table], most: int, no_time: asyncio.Event
 ) -> list[int | None]:
     if no_time.is_set():
         return [None] * len(tables)
-    counts = (f"SELECT count(*) FROM (SELECT 1 FROM main.{quote(table.name)} LIMIT {_FEW})" for table in tables)
+    counts = (f"SELECT count(*) FROM (SELECT 1 FROM main.{quote(table.name)} LIMIT {most})" for table in tables)
     try:
         return [rows for (rows,) in await fetch_all(connection, " UNION ALL ".join(counts), no_time)]
     except sqlite3.Error:
         if len(tables) == 1:
             return [None]
-    return [rows for table in tables for rows in await _few_rows_of(connection, [table], no_time)]
+    return [rows for table in tables for rows in await _few_rows_of(connection, [table], most, no_time)]
 
 
 @contextmanager
