@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from engine.mounts import Mount, mount_of, mounts
+from engine.paths import real_path
 from engine.values import frozen
 from engine.words import counted
 
@@ -111,7 +112,7 @@ def _uses(path: str) -> dict[int, Use] | None:
         all_mounts = mounts()
     except OSError:
         return None
-    real = os.path.realpath(path)  # SQLite names the files beside it after what a link leads to
+    real = real_path(path)  # SQLite names the files beside it after what a link leads to
     return uses_by_process(locks, _ids_of(real, all_mounts), _ids_of(real + "-shm", all_mounts))
 
 

@@ -223,7 +223,9 @@ def _backup(child: ChildJob) -> Phrases:
     sized = f"{size(written)} to " if written is not None else "to "
     checked = "" if child.warnings else ", checked"
     least = f"{size(written)} written" if written is not None else f"to {PurePath(path).name}"
-    return f"{sized}{path}{checked}", f"{sized}{path}", f"{sized}{PurePath(path).name}", least
+    mode = text(child.after, "backup_journal_mode")
+    kept = [f"{sized}{path}{checked}, journal mode {mode}"] if mode else []
+    return *kept, f"{sized}{path}{checked}", f"{sized}{path}", f"{sized}{PurePath(path).name}", least
 
 
 _PHRASES: Final[Mapping[Operation, Callable[[ChildJob], Phrases]]] = {
@@ -284,6 +286,8 @@ def _step_fact(name: str, facts: Facts) -> str:
     if name == "objects":
         done = facts[name]
         return f"{len(done):,} done" if isinstance(done, list | tuple) else ""
+    if name == "backup_journal_mode":
+        return f"journal mode {text(facts, name)}"
     if name == "backup":
         return f"complete as {text(facts, name)}"
     if value is not None and name == "backup_size":

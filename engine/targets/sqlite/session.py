@@ -196,7 +196,7 @@ class SqliteSession(SqliteLook):
     def _work(self, step: SqliteStep, connection: MeteredConnection, context: StepContext, patience: float) -> Work:
         return Work(
             connection=connection,
-            path=self._path,
+            opened=self._opened,
             step=step,
             context=context,
             others=self._others,

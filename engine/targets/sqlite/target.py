@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetDamagedError, TargetRefusedError, TargetUnavailableError, UsageError
 from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options, Request
+from engine.paths import real_path
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
@@ -39,7 +39,7 @@ class SqliteTarget:
     def path(self) -> str:
         """Symbolic links are followed once, here."""
         # POSIX lets two leading slashes mean something else; nothing we run on does.
-        return "/" + os.path.realpath(self._given).lstrip("/")
+        return "/" + real_path(self._given).lstrip("/")
 
     def __repr__(self) -> str:
         return f"SqliteTarget({self.path!r})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.jobs import WHOLE, Operation
 from engine.targets.sqlite.connection.names import literal
@@ -21,23 +21,41 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.reading.catalog import Summary, Table
 
 
+CHECK: Final = "PRAGMA main.quick_check"
+KEEP_WAL: Final = "PRAGMA main.journal_mode = WAL"
+"""VACUUM keeps all that is set in the header of a database but this."""
+
+
 def backup_steps(
-    summary: Summary, destination: str, unfinished: str, *, numbered: bool = False, tables: Sequence[Table] = ()
+    summary: Summary,
+    destination: str,
+    unfinished: str,
+    *,
+    numbered: bool = False,
+    tables: Sequence[Table] = (),
+    written_twice: bool = False,
 ) -> list[SqliteStep]:
     """`unfinished`: the directory of the copy until it has been checked; `numbered`: whether it will be called by
-    another number where `destination` is taken by then; `tables`: what is known of them."""
+    another number where `destination` is taken by then; `tables`: what is known of them; `written_twice`: whether that
+    directory lies on another file system than the destination."""
     offer = OFFERS[Operation.BACKUP]
-    need = Need(str(Path(destination).parent), summary.used, "the copy")
+    directory, place = str(Path(destination).parent), str(Path(unfinished).parent)
+    made = "" if place == directory else f", in {place} until it is complete, because others can change {directory}"
+    needs = (
+        Need(place, summary.used, "the copy"),
+        *([Need(directory, summary.used, "the copy at its destination")] if written_twice else []),
+    )
+    keeps = "keeps the journal mode wal, and " if summary.is_wal else ""
     copy = SqliteStep(
         method=Method.COPY,
         object=WHOLE,
         command=f"VACUUM main INTO {literal(copy_in(unfinished))}",
-        reason=f"copies {size(summary.used)}, without free pages",
+        reason=f"copies {size(summary.used)}, without free pages{made}",
         lock=offer.lock(wal=summary.is_wal),
         after_cancel=offer.after_cancel,
-        disk_needed=need.bytes,
+        disk_needed=sum(need.bytes for need in needs),
         estimate=costs.copy(summary.used, summary.tables + summary.indexes).seconds,
-        needs=(need,),
+        needs=needs,
         volume=summary.used,
         destination=destination,
         numbered=numbered,
@@ -48,8 +66,8 @@ def backup_steps(
         copy,
         method=Method.COPY_CHECK,
         object=Path(destination).name,
-        command="PRAGMA main.quick_check",
-        reason=f"checks the copy, which is called {Path(destination).name} from then on",
+        command=f"{CHECK}; {KEEP_WAL}" if summary.is_wal else CHECK,
+        reason=f"checks the copy, which {keeps}is called {Path(destination).name} from then on",
         lock=BLOCKS_NOBODY,
         disk_needed=None,
         estimate=costs.copy_check(summary.used).seconds,

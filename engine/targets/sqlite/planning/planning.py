@@ -217,12 +217,14 @@ async def _backup(reader: Reader, summary: Summary, options: Options) -> Operati
     problem = await _cannot_be_copied(reader)
     if problem := problem or await asyncio.to_thread(copying.problem_with, destination):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
+    place, written_twice = await asyncio.to_thread(copying.place_for, destination)
     steps = backup_plan.backup_steps(
         summary,
         destination,
-        directory_for(destination),
+        directory_for(destination, place),
         numbered=destination != options.backup_to,
         tables=await reader.tables(counting=False),
+        written_twice=written_twice,
     )
     return _of(Operation.BACKUP, steps)
 

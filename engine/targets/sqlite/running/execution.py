@@ -22,6 +22,7 @@ from engine.targets.sqlite.connection.errors import explain, is_damage, is_misma
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, literal
 from engine.targets.sqlite.planning import plans, preflight
+from engine.targets.sqlite.planning.backup_plan import CHECK, KEEP_WAL
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.renumbering import find_renumbering
@@ -31,6 +32,7 @@ from engine.targets.sqlite.running.sampling import progress_told
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.in_the_way import InTheWay
+from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 from engine.words import counted
 
@@ -44,7 +46,7 @@ class Work:
     """A step in the making: what it runs on, and what it leaves for the look afterwards."""
 
     connection: MeteredConnection
-    path: str
+    opened: OpenedFile
     step: SqliteStep
     context: StepContext
     others: InTheWay
@@ -62,6 +64,10 @@ class Work:
     """What of it is done for good, in words: of a step that gets on bit by bit."""
     damaged: bool = False
     """Whether it has found the file damaged, though it raises nothing."""
+
+    @property
+    def path(self) -> str:
+        return self.opened.path
 
     @property
     def cancel(self) -> asyncio.Event:
@@ -371,8 +377,10 @@ async def copy_check(work: Work) -> StepResult:
             return StepResult(status=Status.FAILED, error=f"the copy is damaged: {found.damage}")
         if found.sentences:  # as in the database itself: no reason to be without a backup
             warnings = (f"the copy is complete, and has what a check of the database would find: {found.sentences[0]}",)
-        naming = asyncio.to_thread(copying.complete, copied, work.path, work.step.destination, lambda: _name_now(work))
-        name = await statement.to_its_end(asyncio.ensure_future(naming))
+        naming = asyncio.to_thread(
+            copying.complete, copied, work.opened.source, work.step.destination, lambda: _name_now(work)
+        )
+        name, written = await statement.to_its_end(asyncio.ensure_future(naming))
     except FileExistsError as error:
         refusal = copying.problem_with(_name_now(work)) or str(error)
         return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=refusal)
@@ -380,15 +388,24 @@ async def copy_check(work: Work) -> StepResult:
         return StepResult(status=Status.FAILED, error=f"the copy cannot be completed: {error.strerror or error}")
     finally:
         copied.discard()
-    effect: Facts = {"backup": name, "backup_size": file_size(name)}
+    effect: Facts = {"backup": name, "backup_size": written, **_kept(work)}
     return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
 
 
+def _kept(work: Work) -> Facts:
+    return {"backup_journal_mode": "wal"} if work.is_wal else {}
+
+
 async def _rows_of_check(work: Work, path: str) -> list[Any]:
+    """What a check of the copy says, which gets the journal mode of the database where VACUUM does not keep it."""
     connection = await MeteredConnection.open(connection_uri(path), work.lock_timeout, work.cancel)
     try:
         async with progress_told(connection, path, work.step, work.context, is_wal=False):
-            return await statement.fetch_all(connection.aio, work.step.command, work.cancel)
+            try:
+                return await statement.fetch_all(connection.aio, CHECK, work.cancel)
+            finally:
+                if work.is_wal and not work.cancel.is_set():
+                    await statement.short(connection.aio, KEEP_WAL)
     finally:
         await connection.close()
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Final
 
-from engine.targets.sqlite.system.unfinished import UnfinishedCopy, remove_abandoned
+from engine.targets.sqlite.system import directories
+from engine.targets.sqlite.system.permissions import open_as
+from engine.targets.sqlite.system.unfinished import COPY, UnfinishedCopy, remove_abandoned
 
+_CHUNK: Final = 1 << 20
 BESIDE: Final = ("-journal", "-wal", "-shm")
 """What SQLite adds to the name of a database for files of its own."""
 
@@ -52,65 +56,115 @@ def problem_with(destination: str) -> str | None:
         return f"there is no directory {directory}: make it, or give another --backup-to"
     if not os.access(directory, os.W_OK | os.X_OK):
         return f"no permission to write to {directory}: allow it, or give another --backup-to"
+    try:
+        with directories.opened(directory):
+            pass
+    except OSError as error:
+        return f"{directory} cannot be opened ({error.strerror}): give another --backup-to"
+    if directories.workshop(directory) is None:
+        return (
+            f"others can change {directory}, and there is no directory in which nobody else could put another file in"
+            " the place of the copy: give another --backup-to"
+        )
     return None
 
 
-def complete(copy: UnfinishedCopy, source: str, destination: str, another: Callable[[], str]) -> str:
+def place_for(destination: str) -> tuple[str, bool]:
+    """In which directory the copy for `destination` is made, another one where others can change that; and whether that
+    is on another file system, so that it is written twice."""
+    directory = _directory_of(destination)
+    place = directories.workshop(directory) or directory
+    return place, not directories.on_one_file_system(place, directory)
+
+
+def complete(copy: UnfinishedCopy, source: int | str, destination: str, another: Callable[[], str]) -> tuple[str, int]:
     """Give the copy its name, durably, and to those who may read the source: `destination`, or where somebody has taken
-    that meanwhile, what `another` says. Returns what it is called now; the copy is still to be discarded.
+    that meanwhile, what `another` says. Returns what it is called now, and its size; the copy is still to be discarded.
+
+    All of it is done to the very file that was written, whatever others do to the directory meanwhile.
 
     Raises OSError, FileExistsError where `another` says the same.
     """
-    copy.require()
-    _open_as(source, copy.path)
-    _sync(copy.path)
-    while True:
-        try:
-            _give_name(copy.path, destination)
-            break
-        except FileExistsError:
-            taken, destination = destination, another()
-            if destination == taken:
-                raise
-    _sync(str(Path(destination).parent))
-    return destination
+    directory = _directory_of(destination)
+    with copy.opened() as descriptor, directories.opened(directory) as place:
+        open_as(source, descriptor)
+        os.fsync(descriptor)
+        while True:
+            try:
+                named = _give_name(copy, descriptor, source, place.descriptor, Path(destination).name)
+                break
+            except FileExistsError:
+                taken, destination = destination, another()
+                if destination == taken:
+                    raise
+        _sync(place.descriptor)
+        if not _is_called(named, Path(destination).name, place.descriptor):
+            raise FileNotFoundError(f"{destination} was replaced as it got its name")
+        return destination, named.st_size
 
 
-def _give_name(path: str, destination: str) -> None:
-    """Never in the place of another file, as a rename would."""
+def _is_called(file: os.stat_result, name: str, directory: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(name, dir_fd=directory, follow_symlinks=False), file)
+    return False
+
+
+def _directory_of(destination: str) -> str:
+    return str(Path(destination).parent)
+
+
+def _give_name(copy: UnfinishedCopy, descriptor: int, source: int | str, place: int, name: str) -> os.stat_result:
+    """Never in the place of another file, as a rename would. Returns the status of what has that name now."""
     try:
-        os.link(path, destination)
+        os.link(COPY, name, src_dir_fd=copy.descriptor, dst_dir_fd=place, follow_symlinks=False)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links: there the name is made ours first
-        os.close(os.open(destination, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return _write_as(descriptor, source, place, name)
+        # A file system without hard links: there the name is made ours first.
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600, dir_fd=place))
         try:
-            Path(path).rename(destination)
+            os.rename(COPY, name, src_dir_fd=copy.descriptor, dst_dir_fd=place)
         except OSError:
-            Path(destination).unlink()
+            os.unlink(name, dir_fd=place)
             raise
+    return os.fstat(descriptor)
 
 
-def _open_as(source: str, copy: str) -> None:
-    status = Path(source).stat()
-    with contextlib.suppress(PermissionError):  # only root gives files away
-        os.chown(copy, status.st_uid, status.st_gid)
-    Path(copy).chmod(status.st_mode & 0o777)
+def _write_as(descriptor: int, source: int | str, place: int, name: str) -> os.stat_result:
+    """On another file system, into a file that has no name before it is complete, and that nobody else can reach."""
+    written = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600, dir_fd=place)
+    try:
+        for offset in range(0, os.fstat(descriptor).st_size, _CHUNK):
+            data = memoryview(os.pread(descriptor, _CHUNK, offset))
+            while data:
+                data = data[os.write(written, data) :]
+        open_as(source, written)
+        os.fsync(written)
+        for offset in range(0, os.fstat(descriptor).st_size + 1, _CHUNK):
+            if os.pread(descriptor, _CHUNK, offset) != os.pread(written, _CHUNK, offset):
+                raise OSError(errno.EIO, "what was read back is not what was written")
+        os.link(f"/proc/self/fd/{written}", name, dst_dir_fd=place, follow_symlinks=True)
+        return os.fstat(written)
+    finally:
+        os.close(written)
 
 
 def remove_leftovers(path: str, asked: str | None) -> None:
     """Remove the copies of the database at `path` that were never completed, and that nobody works on."""
     place, database = _directory(path, asked), Path(path)
     if place is None:
-        directory, name = os.path.split(str(asked))
-        remove_abandoned(directory, re.escape(name))
+        place, name = os.path.split(str(asked))
+        names = re.escape(name)
     else:
-        dated = rf"{re.escape(database.stem)}\.backup-\d{{4}}-\d\d-\d\d(\.\d+)?{re.escape(database.suffix)}"
-        remove_abandoned(place, dated)
+        names = rf"{re.escape(database.stem)}\.backup-\d{{4}}-\d\d-\d\d(\.\d+)?{re.escape(database.suffix)}"
+    for directory in {place, directories.workshop(place) or place}:
+        remove_abandoned(directory, names)
 
 
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(directory: int) -> None:
+    descriptor = os.open(".", os.O_RDONLY, dir_fd=directory)
     try:
         os.fsync(descriptor)
     finally:

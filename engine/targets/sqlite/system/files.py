@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from engine.errors import TargetRefusedError, TargetUnavailableError
 from engine.jobs import Micros
 
+T = TypeVar("T")
 _STAT_ERRORS: Final = {
     errno.ENOENT: ("there is no such file", "check the path; dbtend never creates a database"),
     errno.ENOTDIR: ("a part of the path is not a directory", "check the path"),
@@ -22,8 +24,12 @@ _STAT_ERRORS: Final = {
 
 def status_of(path: str) -> os.stat_result:
     """Raises TargetUnavailableError where there is no such file, or no way to it."""
+    return _told_of(path, os.stat)
+
+
+def _told_of(path: str, ask: Callable[[str], T]) -> T:
     try:
-        return Path(path).stat()
+        return ask(path)
     except OSError as error:
         why, hint = _STAT_ERRORS.get(error.errno or 0, (error.strerror or str(error), "check the path"))
         raise TargetUnavailableError(path, why, hint) from None
@@ -51,7 +57,7 @@ def empty(path: str) -> TargetUnavailableError:
 def check_writable(path: str) -> None:
     """Raises TargetRefusedError if maintenance, which writes the file and a journal beside it, must not start."""
     status = status_of(path)
-    if os.statvfs(path).f_flag & os.ST_RDONLY:
+    if _told_of(path, os.statvfs).f_flag & os.ST_RDONLY:
         raise TargetRefusedError(path, "its file system is mounted read-only", "remount it writable")
     if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
         raise TargetRefusedError(path, "the file is read-only", "chmod it, or run dbtend as a user who may write it")
@@ -88,10 +94,10 @@ def may_be_written_beside(path: str) -> bool:
 
 
 def file_size(path: str) -> int:
-    """Bytes on disk; 0 where there is no such file."""
+    """Bytes on disk; 0 where there is no such file, or no way to it."""
     try:
         return Path(path).stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
@@ -129,7 +135,11 @@ def _filled(path: str) -> os.stat_result | None:
 
 
 def temporary_directory() -> str | None:
-    """Where SQLite puts temporary files: its own search order."""
+    """Where SQLite puts temporary files."""
+    return next(iter(temporary_directories()), None)
+
+
+def temporary_directories() -> list[str]:
+    """Those that SQLite would take for temporary files, in its own search order."""
     candidates = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp", ".")  # noqa: S108
-    usable = (d for d in candidates if d and Path(d).is_dir() and os.access(d, os.W_OK | os.X_OK))
-    return next(usable, None)
+    return [d for d in candidates if d and Path(d).is_dir() and os.access(d, os.W_OK | os.X_OK)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import TargetUnavailableError
+from engine.targets.sqlite.system.page_cache import descriptors_of
 
 NOT_THERE: Final = "the file was moved, replaced or deleted while it was open"
 
@@ -27,6 +28,12 @@ class OpenedFile:
         """The same for as long as it is the same file: that of the target."""
         device, number = self._file or (0, 0)
         return file_key(device, number)
+
+    @property
+    def source(self) -> int | str:
+        """What tells its owner and mode, whatever lies at its path: a descriptor that SQLite has of it, which nobody
+        may close; the path where the system tells of none."""
+        return next(iter(descriptors_of(self._file)), self.path) if self._file else self.path
 
     def problem(self) -> str:
         """Why it cannot be said any more that it lies at its path; empty where it does."""

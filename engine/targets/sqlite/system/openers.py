@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from engine.paths import real_path
 from engine.values import frozen
 
 if sys.platform == "linux":
@@ -30,7 +31,7 @@ def openers(path: str) -> Openers | None:
 
     Raises FileNotFoundError if there is no such file.
     """
-    real = Path(os.path.realpath(path))
+    real = Path(real_path(path))
     status = real.stat()
     try:
         # A container sees nothing of what is around it; and where other users' processes are hidden, 1 is too.

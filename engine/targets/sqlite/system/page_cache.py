@@ -28,12 +28,20 @@ def descriptors(path: str) -> tuple[int, ...]:
 
     They are good for as long as the connections they belong to. None, too, where the file is not there any more.
     """
+    with suppress(OSError):
+        status = Path(path).stat()
+        return descriptors_of((status.st_dev, status.st_ino))
+    return ()
+
+
+def descriptors_of(file: tuple[int, int]) -> tuple[int, ...]:
+    """The same of the file with these numbers of a device and on it, wherever it lies."""
     found = []
     with suppress(FileNotFoundError, NotADirectoryError):
-        file = Path(path).stat()
         for entry in Path("/proc/self/fd").iterdir():
             with suppress(OSError):  # closed meanwhile, as is that of the listing itself
-                if os.path.samestat(os.stat(int(entry.name)), file):  # noqa: PTH116 - a number, not a path
+                status = os.stat(int(entry.name))  # noqa: PTH116 - a number, not a path
+                if (status.st_dev, status.st_ino) == file:
                     found.append(int(entry.name))
     return tuple(sorted(found))
 
@@ -84,7 +92,7 @@ def _ask_for(descriptor: int, start: int, length: int) -> None:
 def is_cold(path: str) -> bool:
     """Whether a good part of the file, which this process has open, would have to be read from the disk."""
     opened = descriptors(path)
-    share = cached_share(opened[0], Path(path).stat().st_size) if opened else None
+    share = cached_share(opened[0], os.fstat(opened[0]).st_size) if opened else None
     return share is not None and 1 - share > _WORTH_COLD_SHARE
 
 

@@ -1,0 +1,146 @@
+"""Directories that others can change: what is made in one by its path can become another file at any moment.
+
+So a file is made where nobody else can do that, and brought to where it belongs by descriptors.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from engine.paths import real_path
+from engine.targets.sqlite.system.files import temporary_directories
+from engine.values import frozen
+
+_OPEN: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY
+_MOST_LINKS: Final = 40
+_EVERY_USER: Final = 2**32 - 1  # ids, in a namespace that has all of them
+
+
+@frozen
+class Directory:
+    """One that is open. `is_ours`: neither it nor what leads to it can be changed by anybody but us and root."""
+
+    descriptor: int
+    is_ours: bool
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Directory]:
+    """The directory at `path`.
+
+    Raises OSError: PermissionError for a symbolic link that others can bend, as it leads to where they like.
+    """
+    directory = _walk(path)
+    try:
+        yield directory
+    finally:
+        os.close(directory.descriptor)
+
+
+def is_ours(path: str) -> bool:
+    """See `Directory`; False where there is none, or no way to it."""
+    try:
+        with opened(path) as directory:
+            return directory.is_ours
+    except OSError:
+        return False
+
+
+def workshop(directory: str) -> str | None:
+    """Where a file for `directory` can be made: there or, where others can change that, in the nearest one that only
+    we can, on the same file system if there is one; None where there is none at all."""
+    if is_ours(directory):
+        return directory
+    above = [str(parent) for parent in Path(real_path(directory)).parents][:-1]
+    temporary = [place for place in temporary_directories() if Path(place).is_absolute()]
+    usable = [place for place in (*above, *temporary) if os.access(place, os.W_OK | os.X_OK) and is_ours(place)]
+    near = (place for place in usable if on_one_file_system(place, directory))
+    return next(near, usable[0] if usable else None)
+
+
+def on_one_file_system(one: str, other: str) -> bool:
+    """False where one of them is not there."""
+    with suppress(OSError):
+        return Path(one).stat().st_dev == Path(other).stat().st_dev
+    return False
+
+
+def _walk(path: str) -> Directory:
+    here = os.open("/", _OPEN)
+    try:
+        ours, links = _is_ours(os.fstat(here)), 0
+        parts = [*reversed(Path.cwd().joinpath(path).parts)]
+        while parts:
+            part = parts.pop()
+            if part.startswith("/"):
+                following = os.open("/", _OPEN)
+                ours = True
+            else:
+                try:
+                    following = os.open(part, _OPEN | os.O_NOFOLLOW, dir_fd=here)
+                except OSError:
+                    link = _link(part, here)
+                    if link is None:
+                        raise
+                    links += 1
+                    if not ours:
+                        why = "a symbolic link that others can change leads there"
+                        raise PermissionError(errno.EPERM, why, path) from None
+                    if links > _MOST_LINKS:
+                        raise
+                    parts.extend(reversed(PurePosixPath(link).parts))
+                    continue
+            os.close(here)
+            here = following
+            ours = ours and _is_ours(os.fstat(here))
+    except BaseException:
+        os.close(here)
+        raise
+    return Directory(here, ours)
+
+
+def _link(name: str, directory: int) -> str | None:
+    """Where a symbolic link leads to; None where it is none."""
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError:
+        return None
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    if status.st_uid not in _trusted():
+        return False
+    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if others == stat.S_IWGRP and _is_private(status.st_gid):
+        return True
+    return not others or bool(status.st_mode & stat.S_ISVTX)
+
+
+def _trusted() -> set[int]:
+    """Us and root; in a namespace of its own also those who are nobody there: nobody there can become one of them."""
+    trusted = {0, os.geteuid()}
+    with suppress(OSError, ValueError):
+        first, _, number = map(int, Path("/proc/self/uid_map").read_text().split("\n", 1)[0].split())
+        if (first, number) != (0, _EVERY_USER):
+            trusted.add(int(Path("/proc/sys/kernel/overflowuid").read_text()))
+    return trusted
+
+
+def _is_private(group: int) -> bool:
+    """Whether a group is ours alone, as many systems give one to each user."""
+    import grp  # where a directory is open to a group, and nowhere else
+    import pwd
+
+    if not os.geteuid():
+        return False
+    try:
+        us, found = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
+    except KeyError:
+        return False
+    return us.pw_gid == group and us.pw_name == found.gr_name and not set(found.gr_mem) - {us.pw_name}
