@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from benchmarks.attack import stores
+from benchmarks.attack import backups, stores
 
 Attack = Callable[[int, int], Iterable[str]]
 """Takes how many mutants to make, and a seed; gives what was found, as it is found."""
 
 ATTACKS: Final[Mapping[str, Attack]] = {
     "stores": stores.attack,
+    "backups": backups.attack,
 }
 TOLD: Final = 20
 """Findings that are told one by one."""

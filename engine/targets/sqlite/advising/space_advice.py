@@ -130,7 +130,7 @@ def _wasted(condition: Condition) -> str:
         return f"no page is free{unseen or ', and the others are well filled'}"
     parts = [f"{size(waste.free)} in free pages"] if waste.free else []
     parts += [f"{size(waste.packable)} in half filled {'ones' if parts else 'pages'}"] if waste.packable else []
-    share = waste.total / condition.size
+    share = min(waste.total / max(condition.size, 1), 1.0)  # a damaged header may count more free pages than there are
     said = f"{_more_or_less(condition)} {share:.0%} of the file is wasted"
     if share < LEAST_SHARE:
         if unseen:

@@ -17,7 +17,7 @@ from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.shape import few_rows, read_tables, set_after
 from engine.targets.sqlite.reading.warming import ReadingAhead
-from engine.targets.sqlite.system.files import changed_at, empty, file_size, log_changed_at
+from engine.targets.sqlite.system.files import changed_at, file_size, log_changed_at
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -50,15 +50,13 @@ async def survey(
         waiting: and what is called each time;
         tables: those of the database, where they were read already.
 
-    Raises sqlite3.Error where not even the cheap facts can be had, TargetUnavailableError where nothing is in the file.
+    Raises sqlite3.Error where not even the cheap facts can be had.
     """
 
     async def read(sql: str) -> list[Any]:
         return await statement.read(connection, sql, lock_timeout, waiting=waiting)
 
     ((pages, page_size, free_pages, journal_mode, auto_vacuum, *_),) = await read(catalog.SUMMARY)
-    if not pages:
-        raise empty(path)
     tables = await read_tables(read) if tables is None else tables
     known = await _known_indexes(read)
     segments = await fts5_segments(read, await read(catalog.VIRTUAL_TABLES))
@@ -168,7 +166,10 @@ async def _known_indexes(read: Read) -> set[tuple[str, str]]:
 
 
 async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
-    """The leaf pages of everything, or why nobody looked."""
+    """The leaf pages of everything, or why nobody looked. `size`: that of the database; where it is 0 others may be
+    about to write the file anew."""
+    if not size:
+        return (), ""
     if not dear.is_enough_for(size):
         return None, "that takes too long"
     try:

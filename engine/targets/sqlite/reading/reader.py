@@ -12,7 +12,7 @@ from engine.targets.sqlite.connection.errors import is_busy, reading_error
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
-from engine.targets.sqlite.system.files import empty, file_size
+from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.page_cache import is_cold
 
 if TYPE_CHECKING:
@@ -65,8 +65,6 @@ class Reader:
 
     async def summary(self) -> Summary:
         ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = await self.rows(catalog.SUMMARY)
-        if not pages:
-            raise empty(self.path)
         size, wal_size = await asyncio.to_thread(self._sizes)
         return Summary(
             size=size,

@@ -46,12 +46,7 @@ def check_readable(path: str) -> None:
     if not status.st_mode & 0o444 or not os.access(path, os.R_OK):
         raise TargetUnavailableError(path, "no permission to read it", "chmod it, or run dbtend as its owner")
     if status.st_size == 0:
-        raise empty(path)
-
-
-def empty(path: str) -> TargetUnavailableError:
-    """The error of a file with nothing in it: also of one that has lost all of it since it was opened."""
-    return TargetUnavailableError(path, "an empty file, not a database yet", "check the path")
+        raise TargetUnavailableError(path, "an empty file, not a database yet", "check the path")
 
 
 def check_writable(path: str) -> None:
