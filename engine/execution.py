@@ -18,6 +18,7 @@ class Claim:
     owner: str
     target: str
     operation: str
+    started_at: Micros = 0
     options: Options | None
     """None where what is stored cannot be read: the worker then refuses the job as invalid."""
     recovering: Reason | None = None

@@ -518,7 +518,7 @@ def run_duration(job: ChildJob | ParentJob, now: Micros) -> float | None:
     """Seconds that a job has run, up to `now` while it is not over; None before it starts."""
     if job.started_at is None:
         return None
-    return ((job.finished_at or now) - job.started_at) / 1e6
+    return max((job.finished_at or now) - job.started_at, 0) / 1e6  # whose clock may be behind
 
 
 REMAINING_FROM = 0.03

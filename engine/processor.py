@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
+from engine.clock import SteadyClock, held_steady
 from engine.errors import OwnershipLostError, StoreError
 from engine.execution import Claim, Outcome, Report
 from engine.jobs import JobId, LogLevel, Micros, Reason, Status
@@ -113,11 +114,13 @@ class JobProcessor:
         await asyncio.wait(self._slots, timeout=seconds)
 
     async def _run_slot(self) -> None:
-        claim: Claim | None = None
-        while claim is not None or not self._draining:
+        while not self._draining:
             wakes = self._wakes
-            claim = await (self._claim() if claim is None else self._carry_out(claim))
-            if claim is None and wakes == self._wakes and not self._draining:
+            with held_steady(self._clock):
+                claim = await self._claim()
+                while claim is not None:
+                    claim = await self._carry_out(claim)
+            if wakes == self._wakes and not self._draining:
                 await self._wake.wait()
 
     async def _claim(self) -> Claim | None:
@@ -134,6 +137,8 @@ class JobProcessor:
     async def _carry_out(self, claim: Claim) -> Claim | None:
         """See a child to its end; the next claim, where there is one."""
         log.info("#%s %s %s started, attempt %d", claim.job, claim.operation, claim.target, claim.attempt)
+        if isinstance(self._clock, SteadyClock):
+            self._clock.not_before(claim.started_at)
         cancel = self._running[claim.job] = asyncio.Event()
         if self._stopping:
             cancel.set()
@@ -185,7 +190,7 @@ class JobProcessor:
                     await self._store.release(claim, report)
                     log.info("#%s handed back", claim.job)
                     return None
-                if self._draining:
+                if self._draining or await self._may_set_the_clock(claim):
                     await self._store.finish(claim, outcome, report)
                     return None
                 return await self._store.finish_and_claim(claim, outcome, report, self._own_jobs)
@@ -199,6 +204,13 @@ class JobProcessor:
                     raise
                 # What cannot be stored as it is, is stored as a failure: the child must not stay running.
                 broken, handed_back, outcome, report = True, False, _internal_error(error), Report()
+
+    async def _may_set_the_clock(self, claim: Claim) -> bool:
+        """Whether it is off, and nothing is left of the job that is measured by it."""
+        if not (isinstance(self._clock, SteadyClock) and self._clock.is_off):
+            return False
+        parents = await self._store.jobs([claim.job.parent])
+        return all(child.status.is_final or child.id == claim.job for parent in parents for child in parent.children)
 
     async def _wait_for_the_store(self, error: StoreError, refused: int) -> int:
         """Wait before the next try; the number of tries so far. Raises `error` where they were too many."""

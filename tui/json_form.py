@@ -244,4 +244,4 @@ def _facts(facts: Mapping[str, Any] | None) -> Json | None:
 
 
 def _seconds(started: int | None, finished: int | None) -> float | None:
-    return None if started is None or finished is None else (finished - started) / 1e6
+    return None if started is None or finished is None else max(finished - started, 0) / 1e6

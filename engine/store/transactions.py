@@ -73,7 +73,8 @@ RETURNING type, attempt, operation,
     (SELECT options FROM parent_job WHERE id = child_job.parent_id),
     CASE WHEN recovering = 0 THEN NULL WHEN cancel_requested_at IS NULL THEN 'owner_lost'
         ELSE coalesce(cancel_reason, 'cancelled_by_user') END,
-    force_requested_at IS NOT NULL, (SELECT deadline_at FROM parent_job WHERE id = child_job.parent_id)
+    force_requested_at IS NOT NULL, (SELECT deadline_at FROM parent_job WHERE id = child_job.parent_id),
+    started_at
 """
 BEFORE = f"""
 SELECT (SELECT count(*) FROM attempt AS a
@@ -129,7 +130,7 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
     if found is None:
         return None
     parent_id, ordinal = found
-    job_type, attempt, operation, target, options, recovering, forced, deadline_at = connection.execute(
+    job_type, attempt, operation, target, options, recovering, forced, deadline_at, started_at = connection.execute(
         CLAIM, (owner, at, *found)
     ).fetchone()
     set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
@@ -140,6 +141,7 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
         attempt=attempt,
         owner=owner,
         target=target,
+        started_at=started_at,
         operation=operation,
         options=decode_options(options),
         recovering=Reason(recovering) if recovering else None,

@@ -109,7 +109,7 @@ def _steps_and_log(parent: ParentJob, child: ChildJob, attempt: int, now: int, w
 
 
 def _step(step: Step, error: str, now: int, width: int) -> list[Line]:
-    took = precise_duration(((step.finished_at or now) - step.started_at) / 1e6)
+    took = precise_duration(max((step.finished_at or now) - step.started_at, 0) / 1e6)
     command = wrapped(plain(step.command), width - 18, Role.SQL)
     lines = [
         line("    ", (f"{GLYPH[step.status]} ", Role(step.status.value)), (f"{took:>9}  ", Role.DIM), *command[0].spans)
