@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.targets.sqlite.connection import statement
@@ -16,8 +16,8 @@ from engine.targets.sqlite.reading.rowid_users import (
     SchemaText,
     VirtualTable,
     schema_text,
-    standing_on,
     users_in_sql,
+    views_below,
     virtual_tables,
 )
 from engine.targets.sqlite.reading.shape import set_after
@@ -204,7 +204,8 @@ class _Evidence:
 
     async def of(self, virtual: VirtualTable) -> list[tuple[VirtualTable, str]]:
         """The virtual table with each table whose rowids it goes by, or may go by."""
-        return [(virtual, table) for table in self._candidates if await self._goes_by(virtual, table)]
+        gone_by = await self._gone_by(virtual)
+        return [(virtual, table) for table in self._candidates if table in gone_by]
 
     async def has_rowids(self, virtual: VirtualTable, table: str, changes: _Changes) -> bool:
         """Whether it holds rowids that change; also where that cannot be told."""
@@ -214,48 +215,70 @@ class _Evidence:
         rowid = _rowid_of(self._candidates[table])
         return any(
             [
-                await self._is_so(source.has_between(changes)) and await self._is_so(source.has_all_in(table, rowid))
+                await self._is_so(source.has_between(changes))
+                and await self._is_so(source.has_all_in([(table, rowid)]))
                 for source in auxiliary
             ]
         )
 
-    async def _goes_by(self, virtual: VirtualTable, table: str) -> bool:
-        columns = self._candidates[table]
+    async def _gone_by(self, virtual: VirtualTable) -> Collection[str]:
         if virtual.content is not None:
-            if folded(virtual.content) == folded(table):
-                return virtual.content_key in ROWID_NAMES and virtual.content_key not in columns
-            views = [text.name for text, of in self._in_sql if of == table and text.kind is Kind.VIEW]
-            return folded(virtual.content) in standing_on(self._texts, views)
-        if any(of == table and folded(virtual.name) in text.words for text, of in self._in_sql):
-            return True
-        if virtual.holds_keys_only:
-            return not await self._belongs_elsewhere(virtual, table)
-        if virtual.is_named_after(table) or await self._has_same_columns(virtual, columns):
-            return True
-        return await self._all_in(virtual, table, _rowid_of(columns))
-
-    async def _belongs_elsewhere(self, virtual: VirtualTable, table: str) -> bool:
-        """Whether it certainly goes by the rowids of a table that keeps them, and not by those of this one."""
-        tables = await self._table_names()
+            return self._content_of(virtual, virtual.content)
         triggers = [text for text in self._texts if folded(virtual.name) in text.words]
-        if any(folded(table) in text.words for text in triggers) or virtual.is_named_after(table):
-            return False
+        near = {table for text, table in self._in_sql if folded(virtual.name) in text.words}
+        near |= {table for table in self._candidates if virtual.is_named_after(table)}
+        if virtual.holds_keys_only:
+            if not await self._belongs_elsewhere(virtual, triggers):
+                return self._candidates
+            mentioned = frozenset().union(*(text.words for text in triggers))
+            return near | {table for table in self._candidates if folded(table) in mentioned}
+        near |= await self._having_same_columns(virtual)
+        return near | await self._having_all(virtual, [table for table in self._candidates if table not in near])
+
+    def _content_of(self, virtual: VirtualTable, content: str) -> set[str]:
+        """The tables that a full-text index takes its text from, by their rowids: itself, or through views."""
+        below = views_below(self._texts, content)
+        found = {table for text, table in self._in_sql if text.kind is Kind.VIEW and folded(text.name) in below}
+        return found | {
+            table
+            for table, columns in self._candidates.items()
+            if folded(table) == folded(content)
+            and virtual.content_key in ROWID_NAMES
+            and virtual.content_key not in columns
+        }
+
+    async def _belongs_elsewhere(self, virtual: VirtualTable, triggers: Sequence[SchemaText]) -> bool:
+        """Whether it certainly goes by the rowids of a table that keeps them, as far as nothing tells of another.
+
+        `triggers`: those that mention it.
+        """
+        tables = await self._table_names()
         keepers = tables.keys() - {folded(name) for name in self._candidates}
         if any(not text.words.isdisjoint(keepers) for text in triggers):
             return True
         after = [tables[name] for name in keepers if virtual.is_named_after(name)]
-        return any([await self._all_in(virtual, name, "rowid") for name in after])
+        return bool(await self._having_all(virtual, after))
 
-    async def _has_same_columns(self, virtual: VirtualTable, columns: Collection[str]) -> bool:
+    async def _having_same_columns(self, virtual: VirtualTable) -> set[str]:
         if virtual.kind is not Kind.FULL_TEXT:
-            return False
+            return set()
         own = {folded(name) for (name,) in await self._short(catalog.columns_of(virtual.name)) or ()}
-        return bool(own) and own <= set(columns)
+        return {table for table, columns in self._candidates.items() if own and own <= set(columns)}
 
-    async def _all_in(self, virtual: VirtualTable, table: str, rowid: str) -> bool:
-        """Whether the highest of its rowids are all there in a table."""
+    async def _having_all(self, virtual: VirtualTable, tables: Sequence[str]) -> set[str]:
+        """Those of the tables in which the highest of its rowids are all there."""
         own, _ = await self._sources(virtual)
-        return own is not None and await self._is_so(own.has_all_in(table, rowid))
+        if own is None:
+            return set()
+        rowids = [_rowid_of(self._candidates.get(table, ())) for table in tables]
+        found: set[str] = set()
+        for start in range(0, len(tables), _AT_ONCE):
+            some = list(zip(tables, rowids, strict=True))[start : start + _AT_ONCE]
+            rows = await self._short(own.has_all_in(some))
+            if rows is None:  # one of them cannot be read
+                rows = [(await self._is_so(own.has_all_in([one])),) for one in some]
+            found |= {table for (table, _), (has_all,) in zip(some, rows, strict=True) if has_all}
+        return found
 
     async def _sources(self, virtual: VirtualTable) -> tuple[_Source | None, list[_Source]]:
         """Where its own rowids are, as far as that is known; and where others are kept beside them."""
@@ -297,10 +320,14 @@ class _Source:
             f" WHERE {column} BETWEEN {changes.lowest} AND {changes.highest})"
         )
 
-    def has_all_in(self, table: str, rowid: str) -> str:
+    def has_all_in(self, tables: Iterable[tuple[str, str]]) -> str:
+        """A row for each of the tables, which come with the name of their rowid."""
         column = quote(self.column)
         return (
             f"WITH own(id) AS MATERIALIZED (SELECT {column} FROM main.{quote(self.table)} WHERE {column} IS NOT NULL"
-            f" ORDER BY {column} DESC LIMIT {_COMPARED}) SELECT EXISTS (SELECT 1 FROM own) AND NOT EXISTS ("
+            f" ORDER BY {column} DESC LIMIT {_COMPARED}) "
+        ) + " UNION ALL ".join(
+            "SELECT EXISTS (SELECT 1 FROM own) AND NOT EXISTS ("
             f"SELECT 1 FROM own WHERE NOT EXISTS (SELECT 1 FROM main.{quote(table)} AS t WHERE t.{rowid} = own.id))"
+            for table, rowid in tables
         )

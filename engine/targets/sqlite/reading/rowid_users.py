@@ -116,10 +116,13 @@ def users_in_sql(texts: Iterable[SchemaText], tables: Mapping[str, Collection[st
     ]
 
 
-def standing_on(texts: Iterable[SchemaText], names: Iterable[str]) -> frozenset[str]:
-    """Those names, with those of all views that mention one of them, directly or not; in small letters."""
-    reached = {folded(name) for name in names}
-    views = [text for text in texts if text.kind is Kind.VIEW]
-    while more := {folded(view.name) for view in views if view.words & reached} - reached:
-        reached |= more
+def views_below(texts: Iterable[SchemaText], name: str) -> frozenset[str]:
+    """That name, with those of all views that it mentions, directly or not; in small letters."""
+    views = {folded(text.name): text.words for text in texts if text.kind is Kind.VIEW}
+    reached, waiting = set[str](), [folded(name)]
+    while waiting:
+        one = waiting.pop()
+        if one not in reached:
+            reached.add(one)
+            waiting += views.get(one, frozenset()) & views.keys()
     return frozenset(reached)

@@ -16,7 +16,7 @@ from engine.jobs import Operation, Status
 from engine.targets.base import Verdict
 from engine.targets.sqlite.planning.preflight import rowids_changed
 from engine.targets.sqlite.reading.renumbering import Renumbering
-from engine.targets.sqlite.reading.rowid_users import schema_text, standing_on, users_in_sql
+from engine.targets.sqlite.reading.rowid_users import schema_text, users_in_sql, views_below
 from engine.targets.sqlite.reading.virtual import content_table, is_contentless
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.sqlite_files import integrity, make_notes, set_schema_sql
@@ -220,7 +220,9 @@ def test_a_view_is_found_whatever_the_name_of_its_table(name: str) -> None:
 
 def test_a_view_stands_on_what_its_views_stand_on() -> None:
     sql = [("v", "CREATE VIEW v AS SELECT 1 FROM u"), ("w", "CREATE VIEW w AS SELECT 1 FROM V"), ("x", "x")]
-    assert standing_on([schema_text(name, "view", text) for name, text in sql], ["U"]) == {"u", "v", "w"}
+    texts = [schema_text(name, "view", text) for name, text in sql]
+    assert views_below(texts, "W") == {"w", "v"}
+    assert views_below(texts, "u") == {"u"}
 
 
 @pytest.fixture(scope="module")
