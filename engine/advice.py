@@ -43,6 +43,8 @@ class Advice:
     """How thorough a check is needed."""
     a_look_tells: bool = True
     """Of what is unknown: whether it can be found out by looking at everything."""
+    obstacles: tuple[str, ...] = ()
+    """Why to run it helps nothing, or not everything, as long as that is so; a sentence each, also in the reason."""
     leaves_out: tuple[str, ...] = ()
     """The tables that nothing is done to, as they are damaged."""
     by_hand: bool = False
@@ -70,6 +72,14 @@ class Found:
     """Rows that refer to rows which are not there."""
     is_all: bool = True
     """Whether another check of the same file could find nothing more."""
+
+
+@frozen
+class Done:
+    """What a step did, and when it was over."""
+
+    at: Micros
+    effect: Facts
 
 
 @frozen
@@ -107,6 +117,10 @@ class Past:
     """The newest job in which VACUUM completed."""
     backed_up_at: Micros | None = None
     """When a backup last completed."""
+    kept_dead: Mapping[str, Done] = field(default_factory=dict)
+    """On a server, by table: the last VACUUM, where it could not remove all that was dead."""
+    rebuilt: Mapping[str, Done] = field(default_factory=dict)
+    """On a server, by index: its last rebuild."""
 
     @property
     def damage_found(self) -> str:

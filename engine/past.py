@@ -51,6 +51,7 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
         since = min(found.values(), default=None)
         return [await store.job(job.id) for job in jobs if since is not None and job.id >= since.parent]
 
+    done = await store.last_done(target, jobs=JOBS_LOOKED_AT)
     found = checked.damaged | checked.damaged_tables
     well = set(found_well_since(found, await with_steps(checks, found)))
     in_doubt = {name: check for name, check in checked.damaged.items() if name not in well}
@@ -70,6 +71,8 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
         found=checked.found,
         vacuumed=vacuumed(await newest(Operation.VACUUM)),
         backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
+        kept_dead={name: step for (word, name), step in done.items() if word == "VACUUM"},
+        rebuilt={name: step for (word, name), step in done.items() if word == "REINDEX"},
     )
 
 

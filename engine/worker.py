@@ -39,6 +39,7 @@ T = TypeVar("T")
 PastSteps = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
 PastOf = Callable[[str], Awaitable[Past]]
 PAST_THE_LIMIT: Final = "not begun: the time limit had passed"
+_GOES_BY_THE_PAST: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX})
 StepOutcome = tuple[PlannedStep, StepResult]
 
 
@@ -100,7 +101,7 @@ class DatabaseMaintenanceWorker:
                 for line in await session.settle(claim.earlier) if claim.died else ():
                     reporter.log(LogLevel.WARNING, line)
                 before = await _unless(cancel, session.facts(operation))
-                past = await self._past(claim.target) if operation is Operation.OPTIMIZE else None
+                past = await self._past(claim.target) if operation in _GOES_BY_THE_PAST else None
                 plan = await _unless(cancel, session.plan(operation, options, past))
                 if plan.refused is not None:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)

@@ -115,10 +115,13 @@ def plan(plan: Plan) -> Json:
 def advice(target: str, advice: Advice) -> Json:
     """Of three levels: where too little was looked at to know, `none`, and the fact `is_known` is false.
 
-    Where somebody has to put something right first, the fact `by_hand` is true.
+    Where somebody has to put something right first, the fact `by_hand` is true; `obstacles` say why to run it does not
+    help, or not with everything.
     """
     is_known = advice.level is not Level.UNKNOWN
-    more = ({} if is_known else {"is_known": False}) | ({"by_hand": True} if advice.by_hand else {})
+    more: Json = ({} if is_known else {"is_known": False}) | ({"by_hand": True} if advice.by_hand else {})
+    if advice.obstacles:
+        more["obstacles"] = list(advice.obstacles)
     return {
         "target": target,
         "operation": advice.operation.value,

@@ -9,6 +9,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from engine.advice import Done
 from engine.errors import StoreError
 from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Speed, Status
 from engine.trend import PastRun
@@ -205,6 +206,11 @@ class Store(Protocol):
     ) -> Mapping[str, float]:
         """The seconds that each command took on average that completed in the newest runs at this speed; see
         `past_runs`."""
+        ...
+
+    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], Done]:
+        """By `VACUUM` or `REINDEX` and the object: what the last of these on a server's database did, in its newest
+        jobs; a VACUUM that removed all that was dead is not there."""
         ...
 
     async def count(self) -> int:

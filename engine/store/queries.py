@@ -100,6 +100,19 @@ WHERE s.status = 'completed' GROUP BY s.command"""
 waits."""
 
 
+LAST_DONE = """SELECT word, object, at, effect FROM (
+    SELECT substr(s.command, 1, 7) AS word, s.object, max(s.finished_at) AS at, s.effect
+    FROM parent_job AS p INDEXED BY parent_job_target
+    CROSS JOIN step AS s ON s.parent_id = p.id
+    WHERE p.target = :target AND p.engine = 'postgresql' AND p.id >= coalesce((
+            SELECT id FROM parent_job WHERE target = :target ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
+        AND s.status = 'completed' AND substr(s.command, 1, 7) IN ('VACUUM ', 'REINDEX')
+    GROUP BY 1, 2)
+WHERE word = 'REINDEX' OR json_extract(effect, '$.rows_kept') > 0"""
+"""What the last VACUUM of each table, where it could not remove all that was dead, and the last rebuild of each index
+did, in the newest jobs on a database of a server. (With max() the other columns are of the same row.)"""
+
+
 def jobs(ids: Collection[int]) -> Query:
     """These parents with their children, in no order."""
     return f"{JOB} WHERE p.id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(sorted(ids))}

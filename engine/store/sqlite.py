@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import sqlite3
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiosqlite
 
 from engine import holders
+from engine.advice import Done
 from engine.clock import now
 from engine.errors import ReadOnlyError, StoreError
 from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
@@ -352,6 +354,10 @@ class SqliteStore:
         values = {"target": target, "operation": operation, "newest": ANY_ID, "jobs": jobs, "runs": runs}
         values["speed"] = speed
         return {str(command): float(seconds) for command, seconds in await self._read(queries.PAST_STEPS, values)}
+
+    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], Done]:
+        rows = await self._read(queries.LAST_DONE, {"target": target, "jobs": jobs})
+        return {(word.strip(), name): Done(at, json.loads(effect or "{}")) for word, name, at, effect in rows}
 
     async def count(self) -> int:
         ((number,),) = await self._read(searching.COUNT)

@@ -65,6 +65,13 @@ def test_steps_of_past_runs_are_found_without_a_walk_through_all(any_store: sqli
     assert [line for line in plan_of(any_store, queries.PAST_STEPS, values) if line.startswith("SCAN")] == ["SCAN r"]
 
 
+def test_what_was_done_last_is_found_along_the_jobs_of_the_target(any_store: sqlite3.Connection) -> None:
+    plan = plan_of(any_store, queries.LAST_DONE, {"target": "postgresql://a@b/c", "jobs": 60})
+    searched = [line for line in plan if line.startswith(("SCAN", "SEARCH"))]
+    assert searched[0].startswith("SEARCH p USING INDEX parent_job_target")
+    assert "SEARCH s USING PRIMARY KEY (parent_id=?)" in searched
+
+
 async def test_what_the_steps_of_past_runs_took_is_known_by_their_commands(store: SqliteStore) -> None:
     def step(number: int, command: str, seconds: int, status: Status = Status.COMPLETED) -> Step:
         finished_at = 1 + seconds * 1_000_000

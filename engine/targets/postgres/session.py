@@ -26,10 +26,11 @@ from engine.jobs import (
 from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult
 from engine.targets.info import TargetInfo
 from engine.targets.postgres.advising.advice import advise
-from engine.targets.postgres.advising.needs import Damage, Need, needs
+from engine.targets.postgres.advising.needs import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.advising.survey import survey, survey_of_needs, with_damaged_indexes
 from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.errors import INTERNAL, explain, said, tells_damage
+from engine.targets.postgres.connection.errors import GONE, INTERNAL, explain, said, tells_damage
+from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
 from engine.targets.postgres.planning.scope import grant, without_right
@@ -48,7 +49,7 @@ from engine.targets.postgres.running.outcome import followed, outcome, to_be_run
 from engine.targets.postgres.running.progress import Progress
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.stop import StopsOfEvents
-from engine.words import NOT_BEGUN
+from engine.words import NOT_BEGUN, listed
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
@@ -82,6 +83,8 @@ class PostgresSession:
         """How often each step did."""
         self._totals = Totals()
         self._planned_tables: set[int] = set()
+        self._rebuilt: set[str] = set()
+        """The indexes whose rebuild is completed."""
         self._options = NO_SERVER_OPTIONS
         """Of the operation that was planned last."""
 
@@ -127,7 +130,7 @@ class PostgresSession:
 
     async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
         condition = await survey(self._reader, thorough=budget is None)
-        return advise(condition, needs(condition, Damage.known_of(past)), past)
+        return advise(condition, needs(condition, past), past)
 
     async def require(self, options: Options) -> None:
         """Raise UsageError for an object or schema that the database does not have."""
@@ -138,7 +141,7 @@ class PostgresSession:
         self._options = options.server
         if problem := await courtesy.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
-        planned = await self._planned(operation, options, Damage.known_of(past))
+        planned = await self._planned(operation, options, past or NOTHING_KNOWN)
         if planned.steps and (unseen := await courtesy.not_counted_as_lag(self._reader, options.server)):
             planned = replace(planned, warnings=(*planned.warnings, *unseen))
         self._planned_tables = {
@@ -156,30 +159,31 @@ class PostgresSession:
         self._measured.expect([step for step in planned.steps if isinstance(step, PgStep)])
         return planned
 
-    async def _planned(self, operation: Operation, options: Options, damage: Damage) -> OperationPlan:
+    async def _planned(self, operation: Operation, options: Options, past: Past) -> OperationPlan:
         options = replace(options, objects=options.objects_of(operation))
         if operation is not Operation.OPTIMIZE:
-            return await planning.plan(self._reader, operation, options)
+            return await planning.plan(self._reader, operation, options, past)
         looking, self._looking = self._looking, None
         condition = await (looking or survey_of_needs(self._reader))
-        condition = await with_damaged_indexes(self._reader, condition, damage.indexes)
+        condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)
         if options.objects:  # these have to be looked for among all that there is
             tables = await self._reader.tables(measured=True)
             indexes = await self._reader.indexes(measured=True)
             condition = replace(condition, tables=tables, indexes=indexes)
-        found = needs(condition, damage)
+        found = needs(condition, past)
         needed = planning.Needed(
             tables=condition.tables,
             indexes=condition.indexes,
             vacuum=_reasons(found.vacuum),
             analyze=_reasons(found.analyze),
             reindex=_reasons(found.reindex),
-            damaged=damage.tables,
+            drifted=found.drifts,
+            damaged=past.damaged_tables,
         )
         return await planning.plan_needed(self._reader, options, needed)
 
     async def remarks(self, operations: Sequence[Operation], past: Past | None = None) -> tuple[str, ...]:
-        return offer.remarks(operations, Damage.known_of(past).tables)
+        return offer.remarks(operations, past.damaged_tables if past is not None else ())
 
     async def in_the_way(self, operation: Operation) -> str:
         if not self._planned_tables:
@@ -191,6 +195,9 @@ class PostgresSession:
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug of ours
+        if not_rebuilt := [name for name in step.after if name not in self._rebuilt]:
+            why = f"not everything that comes before is completed: {listed(not_rebuilt, 3)}"
+            return StepResult(status=Status.SKIPPED, error=why)
         try:
             await courtesy.may_go_on(self._reader, self._options, context.cancel, context.report)
             async with self._lanes.one(context) as lane:
@@ -212,7 +219,7 @@ class PostgresSession:
         return failed
 
     def _count(self, step: PgStep, result: StepResult) -> None:
-        if step.method is not Method.STATISTICS:
+        if step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
             self._totals.add(result)
 
     async def _carry_out(self, step: PgStep, lane: Lane, context: StepContext) -> tuple[int | None, Watched, Answer]:
@@ -258,13 +265,14 @@ class PostgresSession:
                 return await lane.statements.run(step.alone, self._stops.of(context.cancel))
         return Answer()
 
-    async def _is_gone(self, step: PgStep, answer: Answer) -> bool:
-        """Whether its subject was dropped meanwhile, which the server may tell as if something was damaged."""
-        if step.subject is None or answer.error is None or answer.error.sqlstate != INTERNAL:
-            return False
+    async def _is_gone(self, step: PgStep, answer: Answer) -> bool | None:
+        """Whether its subject was dropped meanwhile, which the server may tell as if something was damaged, and what
+        may be said of another; None where nobody has to look, or can."""
+        if step.subject is None or answer.error is None or answer.error.sqlstate not in {INTERNAL, *GONE}:
+            return None
         with contextlib.suppress(TargetError):
             return not await self._reader.rows("SELECT FROM pg_class WHERE oid = %s", [step.subject.oid])
-        return False
+        return None
 
     async def _followed(self, step: PgStep, lane: Lane, watched: Watched, context: StepContext) -> list[Notice]:
         """What there is to tell of the second of two commands. It is short: who waits behind it does not end it."""
@@ -305,6 +313,9 @@ class PostgresSession:
             if result.status is Status.COMPLETED and (doubt := checks.doubt(step)):
                 result = replace(result, warnings=(*result.warnings, doubt))
             checks.add(step, result, culprit)
+        if result.status is Status.COMPLETED and step.method in {Method.REINDEX_CONCURRENTLY, Method.REBUILD}:
+            self._rebuilt.add(step.object)
+            result = replace(result, effect={**(result.effect or {}), **await self._to_be_remembered(step)})
         if not result.again:
             self._count(step, result)
         if result.status is not Status.COMPLETED:
@@ -323,6 +334,16 @@ class PostgresSession:
             return replace(result, status=Status.SKIPPED, error=why, again=True)
         why = f"others waited behind it each time, so it gave way {MOST_TURNS} times"
         return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
+
+    async def _to_be_remembered(self, step: PgStep) -> Facts:
+        """By which rules an index was built, and that it is this one: it has another file after the next rebuild."""
+        if not step.collations or step.subject is None:
+            return {}
+        name = qualified(step.subject.schema, step.subject.name)
+        with contextlib.suppress(TargetError):
+            ((file,),) = await self._reader.rows("SELECT pg_relation_filenode(to_regclass(%s))::int8", [name])
+            return {"collations": step.collations, "file": file}
+        return {}
 
     async def _held_by(self) -> str:
         with contextlib.suppress(TargetError):

@@ -8,9 +8,9 @@ from typing import Final
 
 from engine.advice import Advice, Level, Past, worst
 from engine.jobs import CheckLevel, Facts, Operation
-from engine.targets.postgres.advising.needs import Need, Needs, is_in_doubt
+from engine.targets.postgres.advising.needs import Cause, Need, Needs, is_in_doubt
+from engine.targets.postgres.reading.collations import Drifted
 from engine.targets.postgres.reading.condition import Condition
-from engine.targets.postgres.reading.horizon import Holder
 from engine.words import counted, listed, size, span
 
 CRITICAL: Final = "critical"
@@ -32,7 +32,23 @@ def advise(condition: Condition, needs: Needs, past: Past) -> tuple[Advice, ...]
         _leftovers(condition, needs),
     ]
     single = [_leaving_out(one, needs.damaged) for one in single]
-    return (*single, _optimize(single), _check(condition, past, needs.damaged), _vacuum_full(needs, names))
+    found = (*single, _optimize(single, needs), _check(condition, past, needs.damaged))
+    return (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names))
+
+
+def _with_causes(one: Advice, needs: Needs) -> Advice:
+    """With what it is urgent for, for programs."""
+    causes = {
+        Operation.VACUUM: {need.cause for need in needs.vacuum.values()},
+        Operation.ANALYZE: {need.cause for need in needs.analyze.values()},
+        Operation.REINDEX: {need.cause for need in needs.reindex.values()}
+        | ({Cause.COLLATION_VERSION} if any(drifted.left for drifted in needs.drifts) else set())
+        | ({Cause.INDEX_NOT_BUILT} if needs.not_built else set()),
+        Operation.CLEAN_LEFTOVERS: {Cause.LEFTOVER} if needs.leftovers else set(),
+        Operation.OPTIMIZE: {Cause.UNRECORDED_COLLATION_VERSION} if _recorded(needs) else set(),
+        Operation.CHECK: {Cause.DAMAGE},
+    }.get(one.operation, set())
+    return replace(one, facts={**one.facts, "causes": tuple(sorted(causes))}) if causes and one.is_urgent else one
 
 
 _READS_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX})
@@ -62,9 +78,7 @@ def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str], forbid
     )
     if in_doubt:
         reason += f"; {in_doubt}"
-    if needs.vacuum and (holder := _old_holder(condition)):
-        reason += f"; dead rows are kept as long as there is {holder.words}"
-    return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names)
+    return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names, forbidden)
 
 
 def _in_doubt(condition: Condition, needs: Needs, names: Mapping[int, str]) -> str:
@@ -74,10 +88,6 @@ def _in_doubt(condition: Condition, needs: Needs, names: Mapping[int, str]) -> s
 
 def _unknown(operation: Operation, why: str, facts: Facts) -> Advice:
     return Advice(operation=operation, level=Level.UNKNOWN, reason=why, facts=facts, a_look_tells=False)
-
-
-def _old_holder(condition: Condition) -> Holder | None:
-    return next((holder for holder in condition.horizon.holders if holder.is_old), None)
 
 
 def _counted_since(condition: Condition) -> str:
@@ -94,18 +104,22 @@ def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str], forbi
     reason = _reason(needs.analyze, names, "table", forbidden) or nothing
     if condition.counts_nothing:
         reason += f"; {condition.counts_nothing}"
-    return _advice(Operation.ANALYZE, needs.analyze, reason, facts, names)
+    return _advice(Operation.ANALYZE, needs.analyze, reason, facts, names, forbidden)
 
 
 def _reindex(needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
     wasted = sum(need.gain for need in needs.reindex.values())
     reason = "; ".join(filter(None, (_reason(needs.reindex, names, "index", forbidden), _not_built(needs))))
     facts: dict[str, int | str] = {"indexes": len(needs.reindex), "wasted_bytes": wasted}
-    if any(need.is_damage for need in needs.reindex.values()):
+    if any(need.cause is Cause.DAMAGED_INDEX for need in needs.reindex.values()):
         facts["severity"] = CRITICAL
-    found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, gain=wasted)
+    found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, forbidden, gain=wasted)
+    by_hand = [obstacle for drifted in needs.drifts if (obstacle := _left_to_somebody(drifted, needs))]
     if needs.reindex:
-        return found
+        return _with_obstacles(found, by_hand)
+    if by_hand:
+        found = _with_obstacles(replace(found, reason=""), by_hand)
+        return replace(found, level=Level.SOON, by_hand=True)
     if needs.not_built:
         objects = tuple(index.shown for index in needs.not_built)
         return replace(found, level=Level.SOON, by_hand=True, objects=objects)
@@ -114,6 +128,20 @@ def _reindex(needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Adv
         why = f"how large {of} must be is not known: there are no statistics, or this role may not read them"
         return replace(found, level=Level.UNKNOWN, reason=why)
     return replace(found, reason="no index is invalid, in doubt, or much larger than it must be")
+
+
+def _left_to_somebody(drifted: Drifted, needs: Needs) -> str:
+    """What no rebuild of ours comes to: "" where it comes to all."""
+    left = [name for oid, name in drifted.left.items() if oid not in needs.reindex]
+    if left:
+        drift = drifted.drift
+        return f"{listed(left, 3)}: to be rebuilt by hand for {drift.words}, before {drift.command};"
+    return drifted.obstacle if drifted.is_to_be_recorded else ""
+
+
+def _with_obstacles(one: Advice, obstacles: Sequence[str]) -> Advice:
+    reason = "; ".join(filter(None, (one.reason, *obstacles)))
+    return replace(one, reason=reason, obstacles=(*one.obstacles, *obstacles))
 
 
 def _not_built(needs: Needs) -> str:
@@ -127,8 +155,11 @@ def _not_built(needs: Needs) -> str:
 
 def _leftovers(condition: Condition, needs: Needs) -> Advice:
     left = [index.shown for index in needs.leftovers]
+    not_ours = [index.shown for index in needs.leftovers if not index.may_be_maintained]
+    obstacles = [f"this role may not drop {listed(not_ours, 3)}"] if not_ours else []
     duplicates = [f"{one.name} does the same as {one.same_as} ({size(one.bytes)})" for one in condition.duplicates]
     said = [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
+    said += obstacles
     said += [f"drop what you do not need: {listed(duplicates, 3)}"] if duplicates else []
     return Advice(
         operation=Operation.CLEAN_LEFTOVERS,
@@ -136,22 +167,32 @@ def _leftovers(condition: Condition, needs: Needs) -> Advice:
         reason="; ".join(said) or "nothing is left over",
         facts={"leftovers": len(left), "duplicate_indexes": len(duplicates)},
         objects=tuple(left),
+        obstacles=tuple(obstacles),
     )
 
 
-def _optimize(single: list[Advice]) -> Advice:
+def _optimize(single: list[Advice], needs: Needs) -> Advice:
     needed = [one for one in single if one.is_needed]
     said = [f"{one.operation} of {counted(len(one.objects), _noun(one.operation))}" for one in needed]
+    recorded = _recorded(needs)
+    if recorded:
+        said.append(f"the version of {listed(recorded, 3)} recorded")
     unknown = [one for one in single if one.level is Level.UNKNOWN]
     nothing = "nothing is known to be needed" if unknown else "nothing is needed"
     return Advice(
         operation=Operation.OPTIMIZE,
-        level=worst(needed or unknown),
+        level=worst(needed) if needed else Level.SOON if recorded else worst(unknown),
         reason=f"does exactly what is needed: {', '.join(said)}" if said else nothing,
         covers=COVERED,
         leaves_out=next((one.leaves_out for one in single if one.leaves_out), ()),
         a_look_tells=any(one.a_look_tells for one in unknown),
+        obstacles=tuple(obstacle for one in single for obstacle in one.obstacles),
     )
+
+
+def _recorded(needs: Needs) -> list[str]:
+    """The collations by whose versions everything was rebuilt, and that we may record."""
+    return [one.drift.words for one in needs.drifts if one.is_to_be_recorded and not one.obstacle]
 
 
 def _noun(operation: Operation) -> str:
@@ -197,10 +238,14 @@ def _about_damage(damaged: Sequence[str], past: Past) -> str:
 
 
 def _vacuum_full(needs: Needs, names: Mapping[int, str]) -> Advice:
-    wasted = sum(need.gain for need in needs.rewrite.values())
-    reason = _reason(needs.rewrite, names, "table")
-    if reason:
-        reason += "; it locks everybody out, so choose the tables and the time yourself"
+    wasted = sum(waste.bytes for waste in needs.rewrite.values())
+    reason = ""
+    if needs.rewrite:
+        oid, first = max(needs.rewrite.items(), key=lambda item: (item[1].bytes, names[item[0]]))
+        others = len(needs.rewrite) - 1
+        more = f"; {counted(others, 'table')} more" if others else ""
+        choose = "it locks everybody out, so choose the tables and the time yourself"
+        reason = f"{names[oid]}: {first.reason}{more}; {choose}"
     return Advice(
         operation=Operation.VACUUM_FULL,
         level=Level.NONE,
@@ -217,13 +262,28 @@ def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str, forb
     ranked = sorted(needs.items(), key=lambda item: (list(Level).index(item[1].level), -item[1].gain, names[item[0]]))
     (oid, first), *others = ranked
     more = f"; {counted(len(others), noun)} more" if others else ""
+    return "; ".join([f"{names[oid]}: {first.reason}{more}", *_obstacles(needs, names, forbidden)])
+
+
+def _obstacles(needs: Mapping[int, Need], names: Mapping[int, str], forbidden: Set[int]) -> tuple[str, ...]:
+    """Why what is run for these needs does not help, or not all of them; each once, with what it is about."""
+    said: dict[str, list[str]] = {}
+    for oid, need in needs.items():
+        if need.obstacle:
+            said.setdefault(need.obstacle, []).append(names[oid])
     not_ours = listed(sorted(names[oid] for oid in needs.keys() & forbidden), 3)
-    right = f"; this role may not maintain {not_ours}" if not_ours else ""
-    return f"{names[oid]}: {first.reason}{more}{right}"
+    right = [f"this role may not maintain {not_ours}"] if not_ours else []
+    return (*(f"{listed(about, 3)}: {obstacle}" for obstacle, about in said.items()), *right)
 
 
 def _advice(
-    operation: Operation, needs: Mapping[int, Need], reason: str, facts: Facts, names: Mapping[int, str], gain: int = 0
+    operation: Operation,
+    needs: Mapping[int, Need],
+    reason: str,
+    facts: Facts,
+    names: Mapping[int, str],
+    forbidden: Set[int],
+    gain: int = 0,
 ) -> Advice:
     levels = {need.level for need in needs.values()}
     return Advice(
@@ -233,4 +293,5 @@ def _advice(
         gain=f"about {size(gain)}" if gain else "",
         facts=facts,
         objects=tuple(names[oid] for oid in needs),
+        obstacles=_obstacles(needs, names, forbidden),
     )

@@ -15,6 +15,7 @@ from engine.targets.postgres.advising.needs import TREE_SHARE, may_need_somethin
 from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading import horizon
+from engine.targets.postgres.reading.collations import drifts
 from engine.targets.postgres.reading.condition import Activity, Condition, Duplicate, TableShape, TreeShape
 from engine.targets.postgres.reading.reader import Reader
 
@@ -55,7 +56,7 @@ async def survey(reader: Reader, *, thorough: bool = False) -> Condition:
         table_shapes=tables,
         tree_shapes=trees,
         duplicates=[Duplicate(*row) for row in await reader.rows(queries.DUPLICATES)],
-        drifted=frozenset(oid for (oid,) in await reader.rows(queries.drifted_query(reader.server.version))),
+        drifts=await drifts(reader),
         density=density,
         free_share=free,
         has_amcheck="amcheck" in extensions,
@@ -74,15 +75,16 @@ async def survey_of_needs(reader: Reader) -> Condition:
     activity = [table for table in (Activity(*row) for row in rows) if may_need_something(table)]
     trees = [TreeShape(*row) for row in await _shapes(reader, queries.TREE_SHAPES, sees_all)]
     trees = [tree for tree in trees if (tree_share(tree) or 0.0) >= TREE_SHARE]
-    drifted = frozenset(oid for (oid,) in await reader.rows(queries.drifted_query(reader.server.version)))
-    indexes = await reader.these_indexes_and_invalid_ones(drifted.union(tree.oid for tree in trees))
+    drifting = await drifts(reader)
+    wanted = {oid for drift in drifting for oid in drift.indexes}.union(tree.oid for tree in trees)
+    indexes = await reader.these_indexes_and_invalid_ones(wanted)
     wanted = {table.oid for table in activity} | {index.table_oid for index in indexes}
     return Condition(
         tables=await reader.these_tables(wanted),
         indexes=indexes,
         activity=activity,
         tree_shapes=trees,
-        drifted=drifted,
+        drifts=drifting,
     )
 
 

@@ -144,8 +144,6 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "57P03": "the server is starting or stopping. Try again in a moment",
     "XX001": "a page of it is damaged: look at its disk, and at the backups, before anything else",
     "XX002": "an index of it is damaged: REINDEX it, and look at the disk",
-    "42P01": "it is gone: somebody has dropped it meanwhile",
-    "42704": "it is gone: somebody has dropped it meanwhile",
     "55006": "it is in use. Try again later",
 }
 

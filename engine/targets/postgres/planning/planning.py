@@ -6,14 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from engine.advice import Past
 from engine.errors import UsageError
 from engine.jobs import CheckLevel, Operation, Options
 from engine.targets.base import OperationPlan
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning import plans
+from engine.targets.postgres.planning.recording import recording
 from engine.targets.postgres.planning.scope import Scope, grant, scope, taken_along, without_right
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading import horizon
+from engine.targets.postgres.reading.ages import old_tables
+from engine.targets.postgres.reading.collations import Drifted, drifted_of, drifts
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.values import frozen
@@ -47,7 +51,7 @@ JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = s.tablename
 """
 
 
-async def plan(reader: Reader, operation: Operation, options: Options) -> OperationPlan:
+async def plan(reader: Reader, operation: Operation, options: Options, past: Past) -> OperationPlan:
     """See `Session.plan`."""
     version = reader.server.version
     if problem := plans.not_offered(options.server, version):
@@ -58,8 +62,11 @@ async def plan(reader: Reader, operation: Operation, options: Options) -> Operat
     found = scope(operation, options, tables, indexes, partitions)
     if operation is Operation.ANALYZE:
         planned = await _analyze(reader, options, found, partitions)
+    elif operation is Operation.REINDEX:
+        drifted = [drifted_of(drift, indexes, past) for drift in await drifts(reader)]
+        planned = _reindex(operation, options, found, {table.oid: table for table in tables}, reader, drifted)
     else:
-        planned = await _planned(reader, operation, options, found, {table.oid: table for table in tables})
+        planned = await _planned(reader, operation, options, found)
     if not planned.steps:
         return planned
     return await _in_parallel(reader, planned, options)
@@ -75,6 +82,7 @@ class Needed:
     vacuum: Mapping[int, str]
     analyze: Mapping[int, str]
     reindex: Mapping[int, str]
+    drifted: Sequence[Drifted] = ()
     damaged: Collection[str] = ()
     """The tables that nothing is to be done to, by name."""
 
@@ -100,23 +108,33 @@ async def plan_needed(reader: Reader, options: Options, needed: Needed) -> Opera
     with_statistics = {table.oid for table in stale if table.oid in vacuum}
     both = replace(options, server=replace(options.server, analyze=True))
     dirty = [table for table in of_tables if table.oid in vacuum]
+    old = await old_tables(reader) if dirty else {}
+    recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in of_indexes})
     steps = [
         *plans.drop_steps(leftovers),
-        *plans.vacuum_steps([table for table in dirty if table.oid in with_statistics], both, version, vacuum),
+        *plans.vacuum_steps([table for table in dirty if table.oid in with_statistics], both, version, vacuum, old),
         *[
             replace(step, conflict=_conflict(step, along))
             for step in plans.vacuum_steps(
-                [table for table in dirty if table.oid not in with_statistics], options, version, vacuum
+                [table for table in dirty if table.oid not in with_statistics], options, version, vacuum, old
             )
         ],
         *plans.analyze_steps([table for table in stale if table.oid not in vacuum], options, version, analyze),
-        *plans.reindex_steps(of_indexes, {table.oid: table for table in tables}, options, reindex),
+        *plans.reindex_steps(
+            of_indexes,
+            {table.oid: table for table in tables},
+            options,
+            reindex,
+            [one.drift for one in needed.drifted],
+        ),
+        *(plans.database_statistics(version) if any(table.oid in old for table in dirty) else ()),
+        *recorded,
     ]
     left_out: list[Table | Index] = [*tables_left_out, *indexes_left_out]
     said = [f"left out, as {exclusive}"] if exclusive else []
     if damaged := sorted({*needed.damaged, *options.leave_out}):
         said.append(f"left out, as the last check found damage there: {listed(damaged, 3)}")
-    warnings = [*_rights(left_out, role, version), *said]
+    warnings = [*_rights(left_out, role, version), *said, *not_recorded]
     planned = _of(Operation.OPTIMIZE, steps, warnings, left_out, ". ".join(said) or "nothing is needed")
     return await _in_parallel(reader, planned, options) if planned.steps else planned
 
@@ -135,20 +153,16 @@ async def _partitions(reader: Reader) -> dict[int, list[int]]:
     return children
 
 
-async def _planned(
-    reader: Reader, operation: Operation, options: Options, found: Scope, tables: dict[int, Table]
-) -> OperationPlan:
+async def _planned(reader: Reader, operation: Operation, options: Options, found: Scope) -> OperationPlan:
     version, role = reader.server.version, reader.server.user
     match operation:
         case Operation.VACUUM:
             wanted, left_out = _allowed([table for table in found.tables if not table.is_partitioned])
-            steps = plans.vacuum_steps(wanted, options, version, {})
+            steps = plans.vacuum_steps(wanted, options, version, {}, await old_tables(reader))
             if steps and not found.is_named:
                 steps += plans.database_statistics(version)
             held = horizon.warnings(await horizon.read(reader))
             return _of(operation, steps, [*_rights(left_out, role, version), *held], left_out)
-        case Operation.REINDEX:
-            return _reindex(operation, options, found, tables, reader)
         case Operation.VACUUM_FULL | Operation.CLUSTER:
             return _rewrite(operation, options, found, role, version)
         case Operation.CLEAN_LEFTOVERS:
@@ -177,7 +191,12 @@ async def _analyze(
 
 
 def _reindex(
-    operation: Operation, options: Options, found: Scope, tables: dict[int, Table], reader: Reader
+    operation: Operation,
+    options: Options,
+    found: Scope,
+    tables: dict[int, Table],
+    reader: Reader,
+    drifted: Sequence[Drifted],
 ) -> OperationPlan:
     version, role = reader.server.version, reader.server.user
     if problem := plans.unsafe(options.server, version):
@@ -199,7 +218,9 @@ def _reindex(
         can = "reindex --object NAME rebuilds one, a unique one where there are no duplicates"
         nothing.append(f"left out, as they are invalid: {listed(invalid)}. Drop them, or name them: {can}")
         warnings.append(nothing[-1])
-    return _of(operation, plans.reindex_steps(wanted, tables, options, {}), warnings, left_out, ". ".join(nothing))
+    steps = plans.reindex_steps(wanted, tables, options, {}, [one.drift for one in drifted])
+    recorded, not_recorded = recording(drifted, {index.oid: index.shown for index in wanted}) if steps else ([], [])
+    return _of(operation, [*steps, *recorded], [*warnings, *not_recorded], left_out, ". ".join(nothing))
 
 
 def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:

@@ -11,6 +11,8 @@ from engine.targets.postgres.connection.names import literal, qualified, quote
 from engine.targets.postgres.planning.costs import A_STEP, weight
 from engine.targets.postgres.planning.offer import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
+from engine.targets.postgres.reading.ages import Old
+from engine.targets.postgres.reading.collations import Drift, marks_of
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.words import counted
 
@@ -39,8 +41,15 @@ def unsafe(options: ServerOptions, version: int) -> str:
     return ""
 
 
-def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
-    """`reasons`: why a table needs it, by oid, where that is known."""
+def vacuum_steps(
+    tables: Iterable[Table],
+    options: Options,
+    version: int,
+    reasons: Mapping[int, str],
+    old: Mapping[int, Old] | None = None,
+) -> list[PgStep]:
+    """`reasons`: why a table needs it, by oid, where that is known. `old`: those that have to become younger."""
+    old = old or {}
     asked, settings = options.server, _speed(options)
     words, model = _vacuum_words(asked, version), Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM
     whole = [table for table in tables if not table.is_partitioned]
@@ -53,9 +62,9 @@ def vacuum_steps(tables: Iterable[Table], options: Options, version: int, reason
             version,
             lock=BLOCKS_MAINTENANCE if asked.truncate is False else OFFERS[Operation.VACUUM].lock,
             tells=_tells(table, len(whole), asked),
-            reason=reasons.get(table.oid) or _vacuum_reason(table),
+            reason=reasons.get(table.oid) or (old[table.oid].reason if table.oid in old else _vacuum_reason(table)),
             is_measured=_is_worth_a_look(table),
-            settings=settings,
+            settings=(*settings, *(old[table.oid].settings if table.oid in old else ())),
         )
         for table in whole
     ]
@@ -199,7 +208,11 @@ def _analyze_reason(table: Table) -> str:
 
 
 def reindex_steps(
-    indexes: Iterable[Index], tables: dict[int, Table], options: Options, reasons: Mapping[int, str]
+    indexes: Iterable[Index],
+    tables: dict[int, Table],
+    options: Options,
+    reasons: Mapping[int, str],
+    drifts: Sequence[Drift] = (),
 ) -> list[PgStep]:
     """One for each index. Two at once on one table would deadlock where they are concurrent."""
     offer, offline = OFFERS[Operation.REINDEX], options.server.offline
@@ -219,6 +232,7 @@ def reindex_steps(
             method=Method.REBUILD if offline else Method.REINDEX_CONCURRENTLY,
             model=model,
             subject=_index(index, tables.get(index.table_oid)),
+            collations=marks_of(index.oid, drifts),
         )
         for index in indexes
     ]

@@ -19,6 +19,8 @@ class Method(StrEnum):
     """Leaves an invalid index behind where it does not get through."""
     DROP_LEFTOVER = "drop_leftover"
     CHECK = "check"
+    RECORD_VERSION = "record_version"
+    """That everything which a collation orders was rebuilt by its version of now."""
     STATISTICS = "statistics"
     """What many VACUUMs left to be done once."""
 
@@ -88,6 +90,10 @@ class PgStep(PlannedStep):
     """Where `command` is two: the second is run once the first is completed, and that it fails is a warning only."""
     settings: tuple[tuple[str, str], ...] = ()
     """What its connection is set to for it."""
+    collations: tuple[str, ...] = ()
+    """Of a rebuild, what it is remembered by, where an index is ordered by rules that have changed."""
+    after: tuple[str, ...] = ()
+    """The objects whose steps have to be completed before, or this one is not run."""
     alone: str = ""
     """Of a check that compares its subject with another: the same of its subject only."""
     others_rely_on_it: bool = False

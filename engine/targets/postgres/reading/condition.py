@@ -10,6 +10,8 @@ from dataclasses import field
 from datetime import datetime
 from typing import Final
 
+from engine.targets.postgres.reading.ages import AGES, WITH_OPTIONS
+from engine.targets.postgres.reading.collations import Drift
 from engine.targets.postgres.reading.horizon import NOTHING_HELD, Horizon
 from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, Index, Table
 from engine.values import frozen
@@ -38,6 +40,10 @@ class Activity:
     pages: int
     is_lost: bool = False
     """Whether the server has lost count of it, as in a crash or a failover."""
+    vacuumed_ago: float | None = None
+    """Seconds since it was vacuumed, by whomever; None where that is not known."""
+    is_shared: bool = False
+    """Whether all databases of the server share it."""
 
 
 @frozen
@@ -92,8 +98,7 @@ class Condition:
     table_shapes: Sequence[TableShape] = ()
     tree_shapes: Sequence[TreeShape] = ()
     duplicates: Sequence[Duplicate] = ()
-    drifted: frozenset[int] = frozenset()
-    """Indexes in an order that the operating system has changed since."""
+    drifts: Sequence[Drift] = ()
     density: dict[int, float] = field(default_factory=dict)
     """Of a B-tree, how full its leaf pages really are, where that was measured."""
     free_share: dict[int, float] = field(default_factory=dict)
@@ -109,13 +114,22 @@ class Condition:
 _SETTING: Final = "coalesce((opt ->> '{0}')::float8, (SELECT current_setting('{0}')::float8))"
 
 
-def _limit(what: str) -> str:
+def _limit(what: str, *, off: bool = False) -> str:
+    """`off`: a threshold below 0 means that there is no limit."""
     threshold, factor = (_SETTING.replace("{0}", f"autovacuum_{what}_{part}") for part in ("threshold", "scale_factor"))
-    return f"{threshold} + {factor} * greatest(c.reltuples, 0)"
+    limit = f"{threshold} + {factor} * greatest(c.reltuples, 0)"
+    return f"CASE WHEN {threshold} < 0 THEN 'infinity'::float8 ELSE {limit} END" if off else limit
 
 
 # What was never vacuumed nor analyzed says that it is empty.
 _REAL_PAGES: Final = MEASURED_PAGES.replace("{0}", "c")
+
+# ANALYZE leaves a partitioned table as it is where no partition has rows on this server.
+_HAS_ROWS_HERE: Final = """EXISTS (
+        WITH RECURSIVE parts (oid) AS (
+            SELECT h.inhrelid FROM pg_inherits AS h WHERE h.inhparent = c.oid
+            UNION ALL SELECT h.inhrelid FROM pg_inherits AS h JOIN parts ON h.inhparent = parts.oid)
+        SELECT FROM parts JOIN pg_class AS part ON part.oid = parts.oid WHERE part.relkind = 'r')"""
 
 # By function: the view of all tables would count what their indexes do, too.
 # `least` leaves NULL out: before PostgreSQL 18 there is no greatest limit, and -1 means none.
@@ -123,24 +137,22 @@ ACTIVITY: Final = f"""
 SELECT c.oid::int8, coalesce(pg_stat_get_dead_tuples(c.oid), 0), least({_limit("vacuum")},
         nullif(coalesce((opt ->> 'autovacuum_vacuum_max_threshold')::float8,
             (SELECT nullif(current_setting('autovacuum_vacuum_max_threshold', true), '')::float8)), -1)),
-    coalesce(pg_stat_get_ins_since_vacuum(c.oid), 0), {_limit("vacuum_insert")},
+    coalesce(pg_stat_get_ins_since_vacuum(c.oid), 0), {_limit("vacuum_insert", off=True)},
     coalesce(pg_stat_get_mod_since_analyze(c.oid), 0), {_limit("analyze")},
-    CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(age(c.relfrozenxid), age(toast.relfrozenxid)) END,
-    least((SELECT current_setting('autovacuum_freeze_max_age')::int8), (opt ->> 'autovacuum_freeze_max_age')::int8),
-    CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(mxid_age(c.relminmxid), mxid_age(toast.relminmxid)) END,
-    (SELECT current_setting('autovacuum_multixact_freeze_max_age')::int8),
+    {AGES},
     coalesce((opt ->> 'autovacuum_enabled')::bool, true),
-    CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 ELSE {{has_statistics}} END, c.reltuples::float8,
+    CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 OR NOT {_HAS_ROWS_HERE} ELSE {{has_statistics}} END,
+    c.reltuples::float8,
     CASE WHEN c.relpages = 0 AND c.reltuples <= 0 AND c.relkind <> 'p' THEN {_REAL_PAGES} ELSE c.relpages::int8 END,
     c.relkind <> 'p'
         AND pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) < greatest(c.reltuples / 2, 0.5)
         AND coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
             pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NULL
-        AND (SELECT current_setting('track_counts')::bool AND NOT pg_is_in_recovery())
-FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
-CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
-    SELECT jsonb_object_agg(split_part(o, '=', 1), split_part(o, '=', 2)) FROM unnest(c.reloptions) AS o) END
-) AS own (opt)
+        AND (SELECT current_setting('track_counts')::bool AND NOT pg_is_in_recovery()),
+    extract(epoch FROM clock_timestamp()
+        - greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)))::float8,
+    c.relisshared
+{WITH_OPTIONS}
 WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
 """
 # A table may have none though it is analyzed: without columns, or where no column is to have any.
@@ -230,18 +242,6 @@ FROM found JOIN pg_namespace AS n ON n.oid = found.relnamespace
 WHERE n.nspname !~ '^(pg_|information_schema$)' ORDER BY 4 DESC, 1, 2
 """
 
-_DRIFTED: Final = """
-SELECT x.indexrelid::int8 FROM pg_index AS x WHERE x.indcollation::oid[] && ARRAY(
-    SELECT c.oid FROM pg_collation AS c
-    WHERE c.collversion IS DISTINCT FROM pg_collation_actual_version(c.oid) AND c.collversion IS NOT NULL)
-"""
-_DRIFTED_DATABASE: Final = """
-UNION SELECT x.indexrelid::int8 FROM pg_index AS x WHERE x.indcollation::oid[] && ARRAY(
-    SELECT c.oid FROM pg_collation AS c
-    JOIN pg_database AS d ON d.datname = current_database() AND d.datcollversion IS NOT NULL
-        AND d.datcollversion IS DISTINCT FROM pg_database_collation_actual_version(d.oid)
-    WHERE c.collprovider = 'd')
-"""
 COUNTERS: Final = """
 SELECT CASE WHEN stats_reset > clock_timestamp() - interval '1 day' THEN stats_reset END,
     CASE WHEN pg_is_in_recovery() THEN 'a standby does not count what happens to tables: ask its primary'
@@ -262,7 +262,3 @@ def shapes_query(query: str, *, reads_statistics: bool, least: int = LEAST_PAGES
     # Of the table itself each row is found by its index; the view would be gone through again and again.
     how, columns = ("NOT MATERIALIZED", _COLUMNS) if reads_statistics else ("", _COLUMNS_AS_SEEN)
     return query.replace("{how}", how).replace("{columns}", columns).replace("{least}", str(least))
-
-
-def drifted_query(version: int) -> str:
-    return _DRIFTED + (_DRIFTED_DATABASE if version >= 150_000 else "")

@@ -44,7 +44,7 @@ def left_by(step: PgStep, reason: Reason | None, removals: Sequence[Removal], *,
             return "the index stays, invalid as it was"
         case Method.CHECK:
             return "it did not get through; a check changes nothing"
-        case Method.STATISTICS:
+        case Method.STATISTICS | Method.RECORD_VERSION:
             return "the next run does it"
 
 

@@ -26,15 +26,16 @@ def outcome(
     waited: float,
     blockers: Blockers = NOBODY,
     held_by: str = "",
-    is_gone: bool = False,
+    is_gone: bool | None = None,
     culprit: Culprit | None = None,
 ) -> StepResult:
     """`blockers`: whom it waited for. `held_by`: for whom dead rows are kept, in words. `is_gone`: whether its subject
-    was dropped meanwhile. `culprit`: what it is about that a check failed, where that is not its subject."""
+    was dropped meanwhile, where that was looked for, as an error may be about something else. `culprit`: what is
+    damaged, where that is not its subject."""
     if answer.was_stopped:
         return StepResult(status=Status.CANCELLED, effect=effect or None)
     if answer.error is not None:
-        if is_gone or answer.error.sqlstate in errors.GONE:
+        if answer.error.sqlstate in errors.GONE if is_gone is None else is_gone:
             return StepResult(status=Status.SKIPPED, error="it is gone: somebody has dropped it meanwhile")
         if step.method is Method.CHECK and errors.tells_damage(answer.error):
             return checking.found_by_error(step, answer.error, culprit or checking.culprit_of(step))

@@ -1,0 +1,94 @@
+"""How old the transaction ids and multixacts of tables are, and how VACUUM makes them younger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from engine.values import frozen
+
+if TYPE_CHECKING:
+    from engine.targets.postgres.reading.reader import Reader
+
+SOON: Final = 0.9
+"""Of the limit of autovacuum."""
+DANGER: Final = 1_000_000_000
+"""Half of what there is, whatever the limit."""
+
+AGES: Final = ", ".join(
+    f"""CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest({age}(c.{column}), {age}(toast.{column})) END,
+    least((SELECT current_setting('{limit}')::int8), (opt ->> '{limit}')::int8)"""
+    for age, column, limit in (
+        ("age", "relfrozenxid", "autovacuum_freeze_max_age"),
+        ("mxid_age", "relminmxid", "autovacuum_multixact_freeze_max_age"),
+    )
+)
+"""How old transaction ids and multixacts of a table are, and how old they may become."""
+WITH_OPTIONS: Final = """FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
+CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
+    SELECT jsonb_object_agg(split_part(o, '=', 1), split_part(o, '=', 2)) FROM unnest(c.reloptions) AS o) END
+) AS own (opt)"""
+
+_AGES_AND_SETTINGS: Final = f"""
+SELECT c.oid::int8, {AGES},
+    (SELECT current_setting('vacuum_freeze_min_age')::int8),
+    (SELECT current_setting('vacuum_multixact_freeze_min_age')::int8)
+{WITH_OPTIONS}
+WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+"""
+
+
+class Counter(StrEnum):
+    """What runs out."""
+
+    XID = "transaction ids"
+    MULTIXACT = "multixacts"
+
+
+_SETTINGS: Final = {Counter.XID: "freeze", Counter.MULTIXACT: "multixact_freeze"}
+
+
+@frozen
+class Old:
+    """What VACUUM has to be set to so that a table becomes young enough, and why."""
+
+    settings: tuple[tuple[str, str], ...]
+    reason: str
+
+
+def is_old(age: int, limit: int) -> bool:
+    return age >= min(SOON * limit, DANGER)
+
+
+def in_words(counter: Counter, age: int, limit: int) -> str:
+    setting = f"autovacuum_{_SETTINGS[counter]}_max_age"
+    return f"its oldest {counter} are {age:,} old, {age / limit:.0%} of {setting}"
+
+
+def made_younger(counter: Counter, limit: int, usual: int) -> tuple[tuple[str, str], ...]:
+    """VACUUM freezes what is older than its setting, in the pages that it looks at. Without these it neither looks at
+    all that may hold what is old, where a table has a limit of its own, nor freezes what is too old by that.
+
+    `usual`: the age from which on VACUUM freezes. A half of the limit is what the server itself takes at most.
+    """
+    name = _SETTINGS[counter]
+    youngest = min(usual, int(min(limit, DANGER)) // 2)
+    return (f"vacuum_{name}_table_age", "0"), (f"vacuum_{name}_min_age", str(youngest))
+
+
+async def old_tables(reader: Reader) -> Mapping[int, Old]:
+    """By oid. Raises TargetError."""
+    found = {}
+    for oid, xids, xid_limit, multixacts, multixact_limit, xids_usual, multixacts_usual in await reader.rows(
+        _AGES_AND_SETTINGS
+    ):
+        counted = (
+            (Counter.XID, xids, xid_limit, xids_usual),
+            (Counter.MULTIXACT, multixacts, multixact_limit, multixacts_usual),
+        )
+        old = [one for one in counted if is_old(one[1], one[2])]
+        if old:
+            settings = [pair for counter, _, limit, usual in old for pair in made_younger(counter, limit, usual)]
+            found[oid] = Old(tuple(settings), in_words(*old[0][:3]))
+    return found

@@ -1,0 +1,133 @@
+"""Collations whose version has changed since indexes were built by them, and which indexes these are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from engine.targets.postgres.connection.names import shown
+from engine.values import frozen
+from engine.words import listed
+
+if TYPE_CHECKING:
+    from engine.advice import Past
+    from engine.targets.postgres.reading.reader import Reader
+    from engine.targets.postgres.reading.relations import Index
+
+# Whose version nobody can tell now has not changed: the server itself would not record that. What an expression or a
+# condition compares by is not among the collations of an index, and is found in its tree.
+_DRIFTS: Final = """
+WITH drifted AS ({drifted}),
+ours AS (
+    SELECT x.* FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE i.relkind = 'i' AND i.relpersistence <> 't')
+SELECT d.nspname, d.collname, d.version, d.command, d.may,
+    ARRAY(SELECT x.indexrelid::int8 FROM ours AS x WHERE {uses} ORDER BY x.indexrelid),
+    ARRAY(SELECT pg_relation_filenode(x.indexrelid)::int8 FROM ours AS x WHERE {uses} ORDER BY x.indexrelid),
+    ARRAY(SELECT n.nspname || '.' || c.relname FROM pg_partitioned_table AS p JOIN pg_class AS c ON c.oid = p.partrelid
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE p.partstrat = 'r' AND d.oid = ANY (p.partcollation::oid[]) ORDER BY 1)
+FROM drifted AS d
+""".replace(
+    "{uses}",
+    """(d.oid = ANY (x.indcollation::oid[])
+            OR concat(x.indexprs::text, x.indpred::text) LIKE '%:inputcollid ' || d.oid || ' %')""",
+)
+_OF_COLLATIONS: Final = """
+    SELECT c.oid, n.nspname, c.collname, pg_collation_actual_version(c.oid) AS version,
+        format('ALTER COLLATION %I.%I REFRESH VERSION', n.nspname, c.collname) AS command,
+        pg_has_role(c.collowner, 'USAGE') AS may
+    FROM pg_collation AS c JOIN pg_namespace AS n ON n.oid = c.collnamespace
+    WHERE c.collversion IS NOT NULL AND c.collversion <> pg_collation_actual_version(c.oid)"""
+_OF_THE_DATABASE: Final = """
+    UNION ALL
+    SELECT c.oid, '', '', pg_database_collation_actual_version(d.oid),
+        format('ALTER DATABASE %I REFRESH COLLATION VERSION', d.datname), pg_has_role(d.datdba, 'USAGE')
+    FROM pg_collation AS c
+    JOIN pg_database AS d ON d.datname = current_database()
+        AND d.datcollversion <> pg_database_collation_actual_version(d.oid)
+    WHERE c.collprovider = 'd'"""
+
+
+@frozen
+class Drift:
+    """A collation that has another version now than when indexes were built by it, as far as is recorded."""
+
+    schema: str
+    name: str
+    """Both empty for that of the database itself."""
+    version: str
+    """As it is now."""
+    command: str
+    """What records that, once everything is rebuilt."""
+    may_be_recorded: bool
+    """Whether the role may do that."""
+    indexes: Sequence[int]
+    files: Sequence[int | None]
+    """Of these indexes: another one after each rebuild."""
+    partitioned: Sequence[str]
+    """Tables whose partitions are ranges by it: which rows belong where may have changed."""
+
+    @property
+    def words(self) -> str:
+        return f"collation {shown(self.schema, self.name)}" if self.name else "the collation of the database"
+
+    @property
+    def mark(self) -> str:
+        """What a rebuild by it is remembered by."""
+        return f"{self.words} {self.version}"
+
+
+@frozen
+class Drifted:
+    """A collation of another version, and how far indexes are rebuilt by it."""
+
+    drift: Drift
+    left: Mapping[int, str]
+    """By oid, the names of those that are not."""
+
+    @property
+    def is_to_be_recorded(self) -> bool:
+        """Whether to record the version is all there is left to do."""
+        return not self.left
+
+    @property
+    def obstacle(self) -> str:
+        """Why we cannot record it, and what can; "" where we can."""
+        drift = self.drift
+        if drift.partitioned:
+            several = len(drift.partitioned) > 1
+            return (
+                f"{listed(list(drift.partitioned), 3)} {'have' if several else 'has'} ranges by {drift.words} as"
+                f" partitions: see whether each row is in the right one, then run {drift.command};"
+            )
+        if not drift.may_be_recorded:
+            return f"once its indexes are rebuilt, its owner or a superuser has to run {drift.command};"
+        return ""
+
+
+def marks_of(index: int, drifts: Iterable[Drift]) -> tuple[str, ...]:
+    """What a rebuild of this index now is remembered by; none where no version has changed."""
+    return tuple(drift.mark for drift in drifts if index in drift.indexes)
+
+
+def drifted_of(drift: Drift, indexes: Iterable[Index], past: Past) -> Drifted:
+    """`indexes`: those that there are. An index that we have rebuilt since, and that still has the same file, is."""
+    names = {index.oid: index.shown for index in indexes}
+    left = {}
+    for oid, file in zip(drift.indexes, drift.files, strict=True):
+        done = past.rebuilt.get(names.get(oid, ""))
+        marks = done.effect.get("collations") if done is not None and done.effect.get("file") == file else None
+        if not (isinstance(marks, list | tuple) and drift.mark in marks):
+            left[oid] = names.get(oid, f"index {oid}")
+    return Drifted(drift, left)
+
+
+async def drifts(reader: Reader) -> list[Drift]:
+    """Raises TargetError."""
+    return [Drift(*row) for row in await reader.rows(drifts_query(reader.server.version))]
+
+
+def drifts_query(version: int) -> str:
+    """psycopg is given no parameters with it: a percent sign is one."""
+    return _DRIFTS.replace("{drifted}", _OF_COLLATIONS + (_OF_THE_DATABASE if version >= 150_000 else ""))
