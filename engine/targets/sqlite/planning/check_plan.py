@@ -13,6 +13,7 @@ from engine.targets.sqlite.planning import costs, grouping
 from engine.targets.sqlite.planning.costs import Cost
 from engine.targets.sqlite.planning.offer import OFFERS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.values import frozen
 from engine.words import counted
 
 if TYPE_CHECKING:
@@ -24,6 +25,65 @@ MOST_SECONDS: Final = 1.0
 """Of several small tables that are checked in one step."""
 MOST_FINDING: Final = 0.1
 """How much longer a check may take table by table: SQLite looks at all of the schema for each."""
+
+
+IGNORE_CHECKS: Final = "PRAGMA ignore_check_constraints = 1"
+WITH_CHECKS: Final = "PRAGMA ignore_check_constraints = 0"
+
+
+@frozen(kw_only=True)
+class Part:
+    """What of a database can be checked where code is missing: a table, or all of it. `level` None: nothing."""
+
+    table: Table | None
+    level: CheckLevel | None
+    constraints: bool = True
+    """Whether CHECK constraints can be evaluated."""
+    problem: str = ""
+    """Why it is not checked in full."""
+
+    def is_within(self, whole: Part) -> bool:
+        """Whether a quick check of everything looks at all of it."""
+        is_quick = self.level is CheckLevel.QUICK or (self.table is not None and not self.table.indexes)
+        return is_quick and (whole.constraints or not self.constraints)
+
+    @property
+    def warning(self) -> str:
+        """What is not looked at, and why; "" where all of it is."""
+        if self.table is None or not self.problem:
+            return ""
+        name, why = self.table.name, f"{self.problem}, which only its application has"
+        if self.level is None:
+            return f"{name} is not looked at: {why}"
+        left = [] if self.constraints else ["CHECK constraints are not evaluated"]
+        left += ["indexes are not compared with the table"] if self.level is CheckLevel.QUICK else []
+        return f"{name}: {' and '.join(left)}: {why}" if left else ""
+
+
+def steps_of_parts(
+    parts: Sequence[Part], summary: Summary, *, foreign_keys: bool, keys: Mapping[str, int] = MappingProxyType({})
+) -> list[SqliteStep]:
+    """The checks of what can be checked, and of foreign keys."""
+    step = _step(summary)
+    tables = [part.table for part in parts if part.table is not None]
+    whole = next((part for part in parts if part.table is None), None)
+    steps = []
+    for part in parts:
+        if part.level is None or (whole and whole is not part and part.is_within(whole)):
+            continue
+        cost_of = costs.quick_check if part.level is CheckLevel.QUICK else costs.full_check
+        command = f"{'quick' if part.level is CheckLevel.QUICK else 'integrity'}_check"
+        some = tables if part.table is None else [part.table]
+        steps.append(
+            replace(
+                _costing(step, cost_of(some)),
+                object=WHOLE if part.table is None else part.table.name,
+                command=f"PRAGMA main.{command}" + ("" if part.table is None else f"({literal(part.table.name)})"),
+                reason=step.reason if part.table is None else _checked(part.table, part.level),
+                settings=(WITH_CHECKS if part.constraints else IGNORE_CHECKS,),
+            )
+        )
+    return [*_longest_first(steps), *([_foreign_keys(step, tables, keys)] if foreign_keys else [])]
 
 
 def check_steps(
@@ -40,20 +100,8 @@ def check_steps(
     check, cost_of = (
         ("quick_check", costs.quick_check) if level is CheckLevel.QUICK else ("integrity_check", costs.full_check)
     )
-    step = SqliteStep(
-        method=Method.CHECK,
-        object=WHOLE,
-        command="PRAGMA main.quick_check",
-        reason="looks at the structure of every page, at types and constraints",
-        lock=OFFERS[Operation.CHECK].lock(wal=summary.is_wal),
-        after_cancel=OFFERS[Operation.CHECK].after_cancel,
-    )
-    foreign_keys = replace(
-        _costing(step, costs.foreign_keys(tables, keys) if keys else Cost(seconds=costs.SHORTEST)),
-        method=Method.FOREIGN_KEYS,
-        command="PRAGMA main.foreign_key_check",
-        reason="looks for rows whose parent row is missing",
-    )
+    step = _step(summary)
+    foreign_keys = _foreign_keys(step, tables, keys)
     if named:
         parts = [
             replace(
@@ -98,6 +146,27 @@ def _is_worth_parting(whole: SqliteStep, parts: int, summary: Summary) -> bool:
 def _together(steps: Sequence[SqliteStep]) -> SqliteStep:
     step = grouping.together(steps, "table", "one after the other, as they are small")
     return replace(step, method=Method.CHECK, after_cancel=steps[0].after_cancel)
+
+
+def _step(summary: Summary) -> SqliteStep:
+    """A quick check of the whole; any other is the same with a few differences."""
+    return SqliteStep(
+        method=Method.CHECK,
+        object=WHOLE,
+        command="PRAGMA main.quick_check",
+        reason="looks at the structure of every page, at types and constraints",
+        lock=OFFERS[Operation.CHECK].lock(wal=summary.is_wal),
+        after_cancel=OFFERS[Operation.CHECK].after_cancel,
+    )
+
+
+def _foreign_keys(step: SqliteStep, tables: Sequence[Table], keys: Mapping[str, int]) -> SqliteStep:
+    return replace(
+        _costing(step, costs.foreign_keys(tables, keys) if keys else Cost(seconds=costs.SHORTEST)),
+        method=Method.FOREIGN_KEYS,
+        command="PRAGMA main.foreign_key_check",
+        reason="looks for rows whose parent row is missing",
+    )
 
 
 def _costing(step: SqliteStep, cost: Cost) -> SqliteStep:

@@ -13,8 +13,9 @@ from engine.errors import UsageError
 from engine.jobs import WHOLE, Operation, Options
 from engine.mounts import lies_on_this_machine
 from engine.targets.base import OperationPlan
-from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import backup_plan, check_plan, plans, preflight
+from engine.targets.sqlite.planning.missing_code import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.steps import WRITING, SqliteStep
 from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
@@ -72,7 +73,7 @@ async def _planned(
             )
             return replace(_of(operation, steps), warnings=preflight.certain_to_fail(problems.items()))
         case Operation.OPTIMIZE:
-            return _of(operation, plans.optimize_steps(await reader.tables_uncounted(), summary))
+            return await _optimize(reader, summary)
         case Operation.CHECK:
             return await _check(reader, summary, options, chosen, shared=shared)
         case Operation.CHECKPOINT if not wal:
@@ -184,19 +185,49 @@ async def _rebuild_problem(reader: Reader, name: str, sql: str) -> str | None:
     return await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content_table(sql) or '')} AS T")
 
 
+async def _optimize(reader: Reader, summary: Summary) -> OperationPlan:
+    tables = await reader.tables_uncounted()
+    problems = await cannot_be_analyzed(reader, tables)
+    wanted = await would_optimize(reader, tables) if problems else []
+    left_out = preflight.left_out([(table.name, problems[table.name]) for table in wanted if table.name in problems])
+    if not left_out:
+        return _of(Operation.OPTIMIZE, plans.optimize_steps(tables, summary))
+    possible = [table for table in wanted if table.name not in problems]
+    if not possible:
+        return OperationPlan(operation=Operation.OPTIMIZE, refused="; ".join(left_out))
+    steps = plans.analyze_steps(possible, summary, limit=plans.OPTIMIZE_LIMIT)
+    return replace(_of(Operation.OPTIMIZE, steps), warnings=left_out)
+
+
 async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning, *, shared: bool) -> OperationPlan:
     parallel = options.jobs or (1 if shared else chosen.parallel)
-    steps = check_plan.check_steps(
-        await reader.tables(options.objects),
-        summary,
-        options.check_level,
-        named=bool(options.objects),
-        in_parts=(parallel > 1 or shared)
-        and (summary.size >= check_plan.CHECKED_IN_PARTS or options.jobs is not None)
-        and not await _why_whole(reader, options),
-        keys=dict(await reader.rows(catalog.FOREIGN_KEYS)),
-    )
-    warnings = () if options.objects else await _not_looked_at(reader)
+    tables, keys = await reader.tables(options.objects), dict(await reader.rows(catalog.FOREIGN_KEYS))
+    parts = [] if options.objects else await parts_to_check(reader, tables, options.check_level)
+    warnings: tuple[str, ...] = ()
+    if parts and not any(part.level for part in parts):
+        return OperationPlan(operation=Operation.CHECK, refused="; ".join(part.warning for part in parts))
+    if parts:
+        missing = await reader.missing_code("PRAGMA main.foreign_key_check")
+        steps = check_plan.steps_of_parts(parts, summary, foreign_keys=missing is None, keys=keys)
+        warnings = tuple(filter(None, (part.warning for part in parts)))
+        if missing is not None:
+            warnings += (f"foreign keys are not looked at: {missing}, which only its application has",)
+    else:
+        steps = check_plan.check_steps(
+            tables,
+            summary,
+            options.check_level,
+            named=bool(options.objects),
+            in_parts=(parallel > 1 or shared)
+            and (summary.size >= check_plan.CHECKED_IN_PARTS or options.jobs is not None)
+            and not await _why_whole(reader, options),
+            keys=keys,
+        )
+        if options.objects:
+            commands = {table.name: f"PRAGMA main.integrity_check({literal(table.name)})" for table in tables}
+            missing = [(name, await reader.missing_code(command)) for name, command in commands.items()]
+            warnings = preflight.certain_to_fail((name, why) for name, why in missing if why is not None)
+    warnings += () if options.objects else await _not_looked_at(reader)
     return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1, warnings=warnings)
 
 

@@ -27,6 +27,8 @@ OPTIMIZED_AT_ONCE: Final = 20
 """Tables of which SQLite analyzes each on its own: it reads the statistics of all anew for each."""
 ANALYZED_AT_ONCE: Final = 1.0
 """Seconds that one ANALYZE of everything may take."""
+OPTIMIZE_LIMIT: Final = 2000
+"""Rows of each index that it looks at where tables are few."""
 PAGES_AT_ONCE: Final = 1000
 MERGED_AT_ONCE: Final = 500
 CHANGES_A_PAGE: Final = 4

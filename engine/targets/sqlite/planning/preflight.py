@@ -57,6 +57,17 @@ def certain_to_fail(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(f"certain to fail for {listed(names)}: {problem}" for problem, names in reasons.items())
 
 
+def left_out(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """`problems`: tables, each with what is missing here that its statistics need."""
+    reasons: dict[str, list[str]] = {}
+    for name, problem in problems:
+        reasons.setdefault(problem, []).append(name)
+    return tuple(
+        f"{listed(names)} cannot be analyzed here: {problem}, which only its application has"
+        for problem, names in reasons.items()
+    )
+
+
 def rowids_in_use(found: Renumbering) -> str | None:
     """Why VACUUM would make searches and views lead to wrong rows, and what to do."""
     if not found.users:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.errors import is_busy, reading_error
+from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Segments, Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
@@ -61,6 +61,17 @@ class Reader:
             if is_busy(error):
                 raise await self.error(error) from error
             return str(error)
+        return None
+
+    async def missing_code(self, sql: str) -> str | None:
+        """What only the application of the database has and `sql`, which is not run, needs; None for nothing."""
+        try:
+            await statement.read(self.connection, f"EXPLAIN {sql}", self.lock_timeout, waiting=self.others.look)
+        except sqlite3.Error as error:
+            if is_missing_code(error):
+                return str(error)
+            if is_busy(error):
+                raise await self.error(error) from error
         return None
 
     async def summary(self) -> Summary:
