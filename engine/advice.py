@@ -46,7 +46,7 @@ class Advice:
     obstacles: tuple[str, ...] = ()
     """Why to run it helps nothing, or not everything, as long as that is so; a sentence each, also in the reason."""
     leaves_out: tuple[str, ...] = ()
-    """The tables that nothing is done to, as they are damaged."""
+    """The tables that nothing is done to, as they are damaged, or cannot be worked on here."""
     by_hand: bool = False
     """Whether somebody has to put something right first: before that it would only say the same again."""
 

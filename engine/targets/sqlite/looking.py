@@ -57,7 +57,7 @@ class SqliteLook:
 
     async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
         # Not before it is asked for: the console shows a database first, and what it needs a moment later.
-        from engine.targets.sqlite.advising.advice import advise
+        from engine.targets.sqlite.advising.advice import advise, many_segments
         from engine.targets.sqlite.advising.survey import survey
 
         try:
@@ -71,7 +71,19 @@ class SqliteLook:
             )
         except sqlite3.Error as error:
             raise await self._reader.error(error) from error
+        advice = advise(condition, past)
+        if needed := {one.operation for one in advice if one.is_needed}:
+            from engine.targets.sqlite.planning.obstacles import find_obstacles  # brings planning along
+
+            many = [one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed]
+            obstacles = await find_obstacles(
+                self._reader,
+                needed,
+                damaged=many[0] if many else (),
+                full_text=many_segments(condition) if Operation.FTS_OPTIMIZE in needed else (),
+            )
+            advice = advise(replace(condition, obstacles=obstacles), past)
         return tuple(
             replace(one, reason="; ".join([*self._as_opened, one.reason])) if one.operation is Operation.CHECK else one
-            for one in advise(condition, past)
+            for one in advice
         )

@@ -47,7 +47,14 @@ def _not_while_damaged(one: Advice, past: Past) -> Advice:
 
 
 def _reindex(condition: Condition, past: Past) -> Advice:
-    damaged = tuple(name for name in past.damaged_indexes if name in condition.indexes)
+    cannot = condition.obstacles.reindex
+    there = tuple(name for name in past.damaged_indexes if name in condition.indexes)
+    damaged = tuple(name for name in there if name not in cannot)
+    if there and not damaged:
+        reason = f"{listed(there)} cannot be rebuilt here: {cannot[there[0]]}. Only the application can"
+        return Advice(
+            operation=Operation.REINDEX, level=Level.NONE, reason=reason, facts={"damaged_indexes": list(there)}
+        )
     if not damaged:
         reason = f"{_no_damaged_index(condition, past)}; VACUUM already packs indexes"
         return Advice(operation=Operation.REINDEX, level=Level.NONE, reason=reason, facts={"damaged_indexes": []})
@@ -72,8 +79,13 @@ def _no_damaged_index(condition: Condition, past: Past) -> str:
 
 
 def _fts_optimize(condition: Condition) -> Advice:
-    operation, segments = Operation.FTS_OPTIMIZE, condition.segments
+    operation, cannot = Operation.FTS_OPTIMIZE, condition.obstacles.merge
+    segments = {name: number for name, number in condition.segments.items() if name not in cannot}
     facts = {"full_text_indexes": len(segments), "segments": max(segments.values(), default=0)}
+    if cannot and max(segments.values(), default=0) <= thresholds.SEGMENTS:
+        name, why = next(iter(cannot.items()))
+        reason = f"{name} has {counted(condition.segments[name], 'segment')} and cannot be merged here: {why}"
+        return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts)
     if not segments:
         return Advice(operation=operation, level=Level.NONE, reason="there is no full-text index (FTS5)", facts=facts)
     name, most = max(segments.items(), key=lambda item: item[1])
@@ -85,6 +97,11 @@ def _fts_optimize(condition: Condition) -> Advice:
     reason = f"{found}, more than {thresholds.SEGMENTS}" + (f", and {many - 1:,} more like it" if many > 1 else "")
     gain = "fewer segments to search"
     return Advice(operation=operation, level=Level.SOON, reason=reason, gain=gain, facts=facts)
+
+
+def many_segments(condition: Condition) -> list[str]:
+    """The full-text indexes that are to be merged."""
+    return [name for name, number in condition.segments.items() if number > thresholds.SEGMENTS]
 
 
 def _checkpoint(condition: Condition, *, after_vacuum: bool) -> Advice:

@@ -18,6 +18,8 @@ NO_FULL_CHECK: Final = "no full check on record: only that compares indexes with
 
 def check_advice(condition: Condition, past: Past) -> Advice:
     level, due, reason = _due_check(condition, past)
+    if condition.obstacles.check and level is not Level.NONE and past.damage is None:
+        level, due, reason = Level.NONE, None, f"nothing can be checked here: {condition.obstacles.check}"
     is_up_to_somebody = past.damage is not None or (past.broken_rule is not None and not past.damaged_indexes)
     return Advice(
         operation=Operation.CHECK,

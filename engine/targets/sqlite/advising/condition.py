@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from engine.jobs import Micros
+from engine.targets.sqlite.reading.obstacles import NO_OBSTACLES, Obstacles
 from engine.values import frozen
 
 
@@ -62,6 +63,8 @@ class Condition:
     indexes: frozenset[str] = frozenset()
     segments: Mapping[str, int] = field(default_factory=dict)
     """Of each full-text index."""
+    obstacles: Obstacles = NO_OBSTACLES
+    """Looked for where something is needed."""
 
     @property
     def size(self) -> int:

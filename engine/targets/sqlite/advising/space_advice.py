@@ -74,6 +74,8 @@ def space_advice(condition: Condition, past: Past) -> tuple[Advice, Advice]:
         "unused": None if condition.leaves is None else sum(leaves.unused for leaves in condition.leaves),
         "reclaimable_bytes": waste.total,
     }
+    if condition.obstacles.vacuum and level in thresholds.URGENT:
+        return _without_vacuum(condition, level, reason, facts)
     page_by_page = Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=reason, facts=facts)
     at_once = Advice(operation=Operation.VACUUM, level=level, reason=reason, facts=facts)
     if not condition.gives_pages_back:
@@ -94,6 +96,24 @@ def space_advice(condition: Condition, past: Past) -> tuple[Advice, Advice]:
     if condition.gives_pages_back:
         page_by_page = replace(page_by_page, reason="most of it is in pages that only VACUUM can pack")
     return page_by_page, replace(at_once, gain=f"{_more_or_less(condition)} {size(waste.total)} back")
+
+
+def _without_vacuum(condition: Condition, level: Level, reason: str, facts: Facts) -> tuple[Advice, Advice]:
+    """Free pages can be given back all the same, where that is done page by page."""
+    why_not = condition.obstacles.vacuum
+    vacuum = Advice(
+        operation=Operation.VACUUM, level=Level.NONE, reason=f"{reason}; not called for: {why_not}", facts=facts
+    )
+    free = Waste(condition.free, 0)
+    level_of_free = _level(free, condition)
+    if not condition.gives_pages_back or level_of_free not in thresholds.URGENT:
+        why = "auto_vacuum is not incremental here" if not condition.gives_pages_back else reason
+        return Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=why, facts=facts), vacuum
+    gain = f"about {size(free.free)} back"
+    return (
+        Advice(operation=Operation.INCREMENTAL_VACUUM, level=level_of_free, reason=reason, gain=gain, facts=facts),
+        vacuum,
+    )
 
 
 def _level(waste: Waste, condition: Condition) -> Level:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.advice import Advice, Level
 from engine.jobs import Facts, Operation
 from engine.targets.sqlite.advising import thresholds
-from engine.words import counted, size
+from engine.words import counted, listed, size
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition, Statistics
@@ -21,8 +21,13 @@ def statistics_advice(condition: Condition) -> tuple[Advice, Advice]:
     Optimize is quick: it analyses what has no statistics at all, or such that are ten times off, and that with a
     limit. What is stale and not so far off it leaves alone.
     """
+    cannot = condition.obstacles.analyze
     stale = sorted((s for s in condition.statistics if change(s) >= thresholds.STALE_FACTOR), key=change, reverse=True)
     missing = [s for s in condition.statistics if s.missing]
+    left_out = [s.table for s in (*stale, *missing) if s.table in cannot]
+    stale = [s for s in stale if s.table not in cannot]
+    missing = [s for s in missing if s.table not in cannot]
+    because = _left_out(list(dict.fromkeys(left_out)), cannot)
     uncounted = sum(s.unseen for s in condition.statistics)
     facts: Facts = {
         "tables": len(condition.statistics),
@@ -31,23 +36,25 @@ def statistics_advice(condition: Condition) -> tuple[Advice, Advice]:
         "indexes_without_statistics": sum(len(s.missing) for s in missing),
     }
     if not stale and not missing:
-        level, why = Level.UNKNOWN if uncounted else Level.NONE, _in_order(condition, uncounted)
+        level, why = Level.UNKNOWN if uncounted else Level.NONE, _in_order(condition, uncounted) + because
         analyze = Advice(operation=Operation.ANALYZE, level=level, reason=why, facts=facts)
         return analyze, replace(analyze, operation=Operation.OPTIMIZE)
     if stale:
         wrong = change(stale[0]) >= thresholds.WRONG_FACTOR
-        why = "; ".join(filter(None, (_stale(stale), _missing(missing))))
+        why = "; ".join(filter(None, (_stale(stale), _missing(missing)))) + because
         return _one_for_both(
             Operation.ANALYZE,
             Level.NOW if wrong else Level.SOON,
             why,
             f"ANALYZE is called for: optimize renews only what is some {thresholds.WRONG_FACTOR} times off",
             facts,
+            tuple(cannot),
         )
     if condition.used <= thresholds.SMALL:
-        why = f"{_missing(missing)}; ANALYZE is quick on {size(condition.used)}"
-        return _one_for_both(Operation.ANALYZE, Level.SOON, why, "ANALYZE does more, and is quick here", facts)
-    why = f"{_missing(missing)}; optimize samples them"
+        why = f"{_missing(missing)}; ANALYZE is quick on {size(condition.used)}{because}"
+        instead = "ANALYZE does more, and is quick here"
+        return _one_for_both(Operation.ANALYZE, Level.SOON, why, instead, facts, tuple(cannot))
+    why = f"{_missing(missing)}; optimize samples them{because}"
     return _one_for_both(Operation.OPTIMIZE, Level.SOON, why, f"{_missing(missing)}: optimize is enough", facts)
 
 
@@ -59,15 +66,24 @@ def change(statistics: Statistics) -> float:
     return max(rows, known) / max(min(rows, known), 1)
 
 
-def _one_for_both(needed: Operation, level: Level, why: str, instead: str, facts: Facts) -> tuple[Advice, Advice]:
+def _one_for_both(
+    needed: Operation, level: Level, why: str, instead: str, facts: Facts, leaves_out: tuple[str, ...] = ()
+) -> tuple[Advice, Advice]:
     gain = "better plans for queries"
     advice = {
-        operation: Advice(operation=operation, level=level, reason=why, gain=gain, facts=facts)
+        operation: Advice(operation=operation, level=level, reason=why, gain=gain, facts=facts, leaves_out=leaves_out)
         if operation is needed
         else Advice(operation=operation, level=Level.NONE, reason=instead, facts=facts, covered_by=needed)
         for operation in (Operation.ANALYZE, Operation.OPTIMIZE)
     }
     return advice[Operation.ANALYZE], advice[Operation.OPTIMIZE]
+
+
+def _left_out(tables: Sequence[str], cannot: Mapping[str, str]) -> str:
+    """That some cannot be analyzed here, and why; "" where all can."""
+    if not tables:
+        return ""
+    return f"; {listed(tables)} cannot be analyzed here: {cannot[tables[0]]}, which only its application has"
 
 
 def _stale(stale: Sequence[Statistics]) -> str:

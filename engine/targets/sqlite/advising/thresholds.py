@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.advice import Level
+
 MB: Final = 1_000_000
 HOUR: Final = 3_600 * 1_000_000
 DAY: Final = 24 * HOUR
 """In microseconds."""
+
+URGENT: Final = frozenset({Level.NOW, Level.SOON})
 
 VACUUM_SOON: Final = (0.25, 16 * MB)
 """The share of the file that is wasted, and the bytes: from both on. Inserts in random order leave about a tenth."""

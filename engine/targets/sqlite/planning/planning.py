@@ -16,13 +16,12 @@ from engine.targets.base import OperationPlan
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import backup_plan, check_plan, plans, preflight
 from engine.targets.sqlite.planning.missing_code import cannot_be_analyzed, parts_to_check, would_optimize
+from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import WRITING, SqliteStep
 from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
-from engine.targets.sqlite.reading.copied_schema import cannot_be_made
 from engine.targets.sqlite.reading.shape import named_indexes
-from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, made_with
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
@@ -103,9 +102,13 @@ async def _analyze(reader: Reader, summary: Summary, options: Options) -> Operat
     if steps and await reader.problem_with("ANALYZE main") is None:
         return _of(Operation.ANALYZE, steps)
     tables = await reader.tables(objects, counting=False)  # which would take a tenth of the time
+    left_out = [table for table in tables if table.name in options.leave_out]
+    tables = [table for table in tables if table not in left_out]
+    said = preflight.left_out((await cannot_be_analyzed(reader, left_out)).items()) if left_out else ()
     problems = await _problems(reader, "ANALYZE main", "ANALYZE", () if whole else [table.name for table in tables])
     steps = plans.analyze_steps(tables, summary, limit=limit, objects=objects, whole=whole, failing=problems.keys())
-    return replace(_of(Operation.ANALYZE, steps), warnings=preflight.certain_to_fail(problems.items()))
+    warnings = (*said, *preflight.certain_to_fail(problems.items()))
+    return replace(_of(Operation.ANALYZE, steps), warnings=warnings)
 
 
 async def _why_whole(reader: Reader, options: Options) -> str:
@@ -145,44 +148,18 @@ async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str])
 
 
 async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tuning) -> OperationPlan:
-    refused = await _cannot_be_copied(reader)
-    if refused is not None:
-        return OperationPlan(operation=Operation.VACUUM, refused=refused)
-    renumbering = await reader.renumbering()
-    problems = await _rebuild_problems(reader, renumbering.built_on)
-    broken = {user.name for user in renumbering.users}
-    refused = preflight.cannot_be_rebuilt([(name, why) for name, why in problems.items() if name in broken])
-    if refused is None and not options.force:
-        refused = preflight.rowids_in_use(renumbering)
-    if refused is not None:
-        return OperationPlan(operation=Operation.VACUUM, refused=refused)
-    # Where a process has died after its VACUUM the rowids do not change any more, and the indexes are still wrong.
-    rebuild = [name for name in renumbering.built_on if name not in problems] if options.force else []
+    found = await against_vacuum(reader, force=options.force)
+    if found.refused is not None:
+        return OperationPlan(operation=Operation.VACUUM, refused=found.refused)
     steps = plans.vacuum_steps(
         summary,
         reader.path,
         in_memory=bool(chosen.temporary),
         temporary_directory=temporary_directory(),
-        fts_to_rebuild=rebuild,
+        fts_to_rebuild=found.rebuild,
         may_renumber=options.force,
     )
-    return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(renumbering))
-
-
-async def _rebuild_problems(reader: Reader, names: Sequence[str]) -> dict[str, str]:
-    """What keeps full-text indexes from being rebuilt, by their names: each is asked for as a rebuild would."""
-    virtual = made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES)) if names else []
-    problems = [(name, await _rebuild_problem(reader, name, sql)) for name, sql in virtual if name in names]
-    return {name: problem for name, problem in problems if problem is not None}
-
-
-async def _rebuild_problem(reader: Reader, name: str, sql: str) -> str | None:
-    problem = await reader.problem_with(f"SELECT * FROM main.{quote(name)}")
-    if problem is not None:
-        return problem
-    columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]
-    wanted = ", ".join(f"T.{quote(column)}" for column in (content_rowid(sql), *columns))
-    return await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content_table(sql) or '')} AS T")
+    return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(found.renumbering))
 
 
 async def _optimize(reader: Reader, summary: Summary) -> OperationPlan:
@@ -234,18 +211,18 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
 async def _not_looked_at(reader: Reader) -> tuple[str, ...]:
     """A sentence for each virtual table that only its application can read: SQLite passes over it in silence."""
     names = [name for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)]
-    problems = [(name, await reader.problem_with(f"SELECT 1 FROM main.{quote(name)}")) for name in names]
+    problems = [(name, await reader.missing_code(f"SELECT 1 FROM main.{quote(name)}")) for name in names]
     return tuple(
         f"{name} is not looked at: {problem}, which only its application has"
         for name, problem in problems
-        if problem is not None and problem.startswith("no such module")
+        if problem is not None
     )
 
 
 async def _backup(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
     today = datetime.now(UTC).date()
     destination = await asyncio.to_thread(copying.destination, reader.path, options.backup_to, today)
-    problem = await _cannot_be_copied(reader)
+    problem = await cannot_be_copied(reader)
     if problem := problem or await asyncio.to_thread(copying.problem_with, destination):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
     place, written_twice = await asyncio.to_thread(copying.place_for, destination)
@@ -258,32 +235,6 @@ async def _backup(reader: Reader, summary: Summary, options: Options) -> Operati
         written_twice=written_twice,
     )
     return _of(Operation.BACKUP, steps)
-
-
-async def _cannot_be_copied(reader: Reader) -> str | None:
-    return await _lost(reader) or await _missing_collations(reader) or await _missing_functions(reader)
-
-
-async def _lost(reader: Reader) -> str | None:
-    """Why the database must not be copied by VACUUM, in place or into a file."""
-    return preflight.lossy_schema([name for (name,) in await reader.rows(catalog.LOST_BY_VACUUM)])
-
-
-async def _missing_collations(reader: Reader) -> str | None:
-    """Why the indexes of a copy could not be filled here."""
-    used = await reader.rows(catalog.INDEX_COLLATIONS)
-    missing = {
-        collation
-        for collation in {collation for _, collation in used}
-        if await reader.problem_with(f"SELECT '' = '' COLLATE {quote(collation)}") is not None
-    }
-    return preflight.missing_collations([(index, collation) for index, collation in used if collation in missing])
-
-
-async def _missing_functions(reader: Reader) -> str | None:
-    """Why tables or indexes of a copy could not be made here."""
-    schema = await reader.rows(catalog.COPIED_SCHEMA)
-    return preflight.missing_code(await asyncio.to_thread(cannot_be_made, schema))
 
 
 async def _problems(reader: Reader, whole: str, command: str, names: Sequence[str]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from engine.targets.sqlite.connection.errors import is_missing_code
 
 _MOST_OPCODES: Final = 1_000_000
 """A statement that goes on for longer is no plain CREATE: a hostile schema may hold any query."""
-_MAY_CALL: Final = re.compile(r"\b(check|as|where)\b|\(.*\(", re.IGNORECASE | re.DOTALL)
-"""Of a table a constraint or a generated column, of an index an expression: all else calls nothing when it is made."""
+_MAY_CALL: Final = re.compile(r"\b(check|as|where|collate)\b|\(.*\(", re.IGNORECASE | re.DOTALL)
+"""Of a table a constraint, generated column or collation, of an index an expression: all else needs no code."""
 
 
 def cannot_be_made(schema: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:

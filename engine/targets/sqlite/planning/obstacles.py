@@ -1,0 +1,113 @@
+"""What stands against an operation: what speaks against its plan, and what keeps it from doing what is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from engine.jobs import CheckLevel, Operation
+from engine.targets.sqlite.connection.names import quote
+from engine.targets.sqlite.planning import preflight
+from engine.targets.sqlite.planning.missing_code import cannot_be_analyzed, parts_to_check
+from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.copied_schema import cannot_be_made
+from engine.targets.sqlite.reading.obstacles import Obstacles
+from engine.targets.sqlite.reading.renumbering import Renumbering
+from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, made_with
+from engine.values import frozen
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.reading.reader import Reader
+
+_STATISTICS: Final = frozenset({Operation.ANALYZE, Operation.OPTIMIZE})
+
+
+async def find_obstacles(
+    reader: Reader, needed: Collection[Operation], *, damaged: Sequence[str], full_text: Iterable[str]
+) -> Obstacles:
+    """What keeps these operations from doing what is needed. `damaged`: the indexes that are to be rebuilt,
+    `full_text`: and those that are to be merged. Raises TargetError."""
+    tables = await reader.tables_uncounted() if {*needed} & {Operation.CHECK, *_STATISTICS} else []
+    vacuum = await against_vacuum(reader, force=False) if Operation.VACUUM in needed else None
+    parts = await parts_to_check(reader, tables, CheckLevel.QUICK) if Operation.CHECK in needed else []
+    return Obstacles(
+        vacuum=(vacuum and vacuum.refused) or "",
+        check="" if any(part.level for part in parts) else "; ".join(part.warning for part in parts if part.warning),
+        analyze=await cannot_be_analyzed(reader, tables) if {*needed} & _STATISTICS else {},
+        reindex=await _problems(reader, {name: f"REINDEX main.{quote(name)}" for name in damaged}),
+        merge=await _problems(reader, {name: f"SELECT 1 FROM main.{quote(name)}" for name in full_text}),
+    )
+
+
+async def _problems(reader: Reader, commands: Mapping[str, str]) -> dict[str, str]:
+    found = [(name, await reader.problem_with(command)) for name, command in commands.items()]
+    return {name: problem for name, problem in found if problem is not None}
+
+
+@frozen(kw_only=True)
+class AgainstVacuum:
+    """Why VACUUM is refused, if it is; else which full-text indexes are rebuilt after it."""
+
+    refused: str | None = None
+    rebuild: Sequence[str] = ()
+    renumbering: Renumbering = Renumbering()
+
+
+async def against_vacuum(reader: Reader, *, force: bool) -> AgainstVacuum:
+    refused = await cannot_be_copied(reader)
+    if refused is not None:
+        return AgainstVacuum(refused=refused)
+    renumbering = await reader.renumbering()
+    problems = await _rebuild_problems(reader, renumbering.built_on)
+    broken = {user.name for user in renumbering.users}
+    refused = preflight.cannot_be_rebuilt([(name, why) for name, why in problems.items() if name in broken])
+    if refused is None and not force:
+        refused = preflight.rowids_in_use(renumbering)
+    if refused is not None:
+        return AgainstVacuum(refused=refused)
+    # Where a process has died after its VACUUM the rowids do not change any more, and the indexes are still wrong.
+    rebuild = [name for name in renumbering.built_on if name not in problems] if force else []
+    return AgainstVacuum(rebuild=rebuild, renumbering=renumbering)
+
+
+async def cannot_be_copied(reader: Reader) -> str | None:
+    return await _lost(reader) or await _missing_collations(reader) or await _missing_functions(reader)
+
+
+async def _lost(reader: Reader) -> str | None:
+    """Why the database must not be copied by VACUUM, in place or into a file."""
+    return preflight.lossy_schema([name for (name,) in await reader.rows(catalog.LOST_BY_VACUUM)])
+
+
+async def _missing_collations(reader: Reader) -> str | None:
+    """Why the indexes of a copy could not be filled here."""
+    used = await reader.rows(catalog.INDEX_COLLATIONS)
+    missing = {
+        collation
+        for collation in {collation for _, collation in used}
+        if await reader.problem_with(f"SELECT '' = '' COLLATE {quote(collation)}") is not None
+    }
+    return preflight.missing_collations([(index, collation) for index, collation in used if collation in missing])
+
+
+async def _missing_functions(reader: Reader) -> str | None:
+    """Why tables or indexes of a copy could not be made here."""
+    schema = await reader.rows(catalog.COPIED_SCHEMA)
+    return preflight.missing_code(await asyncio.to_thread(cannot_be_made, schema))
+
+
+async def _rebuild_problems(reader: Reader, names: Sequence[str]) -> dict[str, str]:
+    """What keeps full-text indexes from being rebuilt, by their names: each is asked for as a rebuild would."""
+    virtual = made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES)) if names else []
+    problems = [(name, await _rebuild_problem(reader, name, sql)) for name, sql in virtual if name in names]
+    return {name: problem for name, problem in problems if problem is not None}
+
+
+async def _rebuild_problem(reader: Reader, name: str, sql: str) -> str | None:
+    problem = await reader.problem_with(f"SELECT * FROM main.{quote(name)}")
+    if problem is not None:
+        return problem
+    columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]
+    wanted = ", ".join(f"T.{quote(column)}" for column in (content_rowid(sql), *columns))
+    return await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content_table(sql) or '')} AS T")

@@ -1,0 +1,26 @@
+"""What keeps an operation from doing here what is needed: values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Final
+
+from engine.values import frozen
+
+
+@frozen(kw_only=True)
+class Obstacles:
+    """In words; empty where nothing does. Those of tables and indexes by their names."""
+
+    vacuum: str = ""
+    check: str = ""
+    analyze: Mapping[str, str] = field(default_factory=dict)
+    """Tables that cannot be analyzed,"""
+    reindex: Mapping[str, str] = field(default_factory=dict)
+    """damaged indexes that cannot be rebuilt,"""
+    merge: Mapping[str, str] = field(default_factory=dict)
+    """and full-text indexes that cannot be merged."""
+
+
+NO_OBSTACLES: Final = Obstacles()

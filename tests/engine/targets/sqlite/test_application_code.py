@@ -1,0 +1,127 @@
+"""Collations and functions that only the application has: what can be done is done, and each plan says how it ends."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Level, Operation, Request, Status
+from engine.advice import needed
+from engine.targets.base import Verdict
+from tests.building import SQLITE_OPERATIONS
+from tests.engine.targets.sqlite.a_session import plan, run, statuses
+
+ROWS = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000)"
+SOUND = f"CREATE TABLE sound(a, b); CREATE INDEX sound_a ON sound(a); INSERT INTO sound {ROWS} SELECT i, i FROM n;"
+SPOILT = {
+    "collation of an index": "CREATE TABLE t(a, b); CREATE INDEX i ON t(a COLLATE german)",
+    "collation of a key": "CREATE TABLE t(a TEXT COLLATE german PRIMARY KEY, b)",
+    "collation of a key without rowid": "CREATE TABLE t(a TEXT COLLATE german PRIMARY KEY, b) WITHOUT ROWID",
+    "collation of a column": "CREATE TABLE t(a TEXT COLLATE german, b); CREATE INDEX i ON t(b)",
+    "collation of a column without any index": "CREATE TABLE t(a TEXT COLLATE german, b)",
+    "collation of a CHECK": "CREATE TABLE t(a CHECK (a > 0 COLLATE german), b); CREATE INDEX i ON t(b)",
+    "function of an index": "CREATE TABLE t(a, b); CREATE INDEX i ON t(twice(a)); CREATE INDEX j ON t(b)",
+    "function of a partial index": "CREATE TABLE t(a, b); CREATE INDEX i ON t(a) WHERE twice(b) > 3",
+    "function of a column": "CREATE TABLE t(a, b, c AS (twice(a))); CREATE INDEX i ON t(c)",
+    "function of a CHECK": "CREATE TABLE t(a, b CHECK (twice(b) > 0)); CREATE INDEX i ON t(b)",
+}
+NEITHER: frozenset[str] = frozenset({"collation of an index", "collation of a key", "collation of a key without rowid"})
+"""Of which SQLite can neither look at the table nor analyze it."""
+
+
+def make(path: Path, *scripts: str) -> Path:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.create_collation("german", lambda a, b: (a > b) - (a < b))
+        db.create_function("twice", 1, lambda value: value * 2, deterministic=True)
+        for script in scripts:
+            db.executescript(script)
+    return path
+
+
+@pytest.fixture(params=SPOILT, ids=lambda name: name.replace(" ", "-"))
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def path(tmp_path: Path, kind: str) -> Path:
+    return make(tmp_path / "a.db", SOUND, SPOILT[kind], f"INSERT INTO t(a, b) {ROWS} SELECT i, i FROM n")
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    async with Engine.open(tmp_path / "state" / "jobs.db", workers=1) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("operation", [Operation.OPTIMIZE, Operation.CHECK])
+async def test_what_can_be_done_is_done_and_the_plan_names_what_is_not(
+    path: Path, kind: str, operation: Operation
+) -> None:
+    planned = await plan(path, operation)
+    assert planned.refused is None
+    if kind in NEITHER:
+        assert any(warning.startswith("t ") for warning in planned.warnings)
+    assert statuses(await run(path, operation)) == {Status.COMPLETED}
+    if operation is Operation.OPTIMIZE:
+        with closing(sqlite3.connect(path)) as db:
+            known = {table for (table,) in db.execute("SELECT DISTINCT tbl FROM sqlite_stat1")}
+        assert "sound" in known
+        assert ("t" in known) is (kind not in NEITHER)
+
+
+@pytest.mark.parametrize("operation", [Operation.OPTIMIZE, Operation.CHECK])
+async def test_where_nothing_can_be_done_it_is_refused(tmp_path: Path, operation: Operation) -> None:
+    rows = f"INSERT INTO t(a, b) {ROWS} SELECT i, i FROM n"
+    path = make(tmp_path / "a.db", SPOILT["collation of an index"], rows)
+    planned = await plan(path, operation)
+    assert planned.verdict is Verdict.REFUSE
+    assert "no such collation sequence: german, which only its application has" in (planned.refused or "")
+
+
+async def test_damage_beside_what_cannot_be_looked_at_is_found(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.db", SOUND, SPOILT["collation of an index"])
+    with closing(sqlite3.connect(path)) as db:
+        ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'sound_a'")
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\0" * 4096)
+    assert Status.FAILED in statuses(await run(path, Operation.CHECK))
+
+
+@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.BACKUP])
+async def test_what_vacuum_would_stumble_over_is_known_before_it_runs(path: Path, operation: Operation) -> None:
+    refused = (await plan(path, operation)).refused
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        try:
+            db.execute("VACUUM" if operation is Operation.VACUUM else f"VACUUM INTO '{path.with_name('copy.db')}'")
+        except sqlite3.OperationalError:
+            assert "only its application has" in (refused or "")
+        else:
+            assert refused is None
+
+
+async def test_a_nightly_run_of_what_is_needed_does_not_fail_and_comes_to_an_end(engine: Engine, path: Path) -> None:
+    everything = Request(target=str(path), operations=SQLITE_OPERATIONS)
+    for _ in range(5):
+        request = needed(everything, await engine.advise(str(path), budget=None))
+        if request is None:
+            break
+        (job,) = await engine.submit([request])
+        (done,) = await engine.wait([job.id])
+        assert done.status is Status.COMPLETED, [child.error for child in done.children]
+    assert {one.operation for one in await engine.advise(str(path), budget=None) if one.is_urgent} == set()
+
+
+async def test_advice_says_why_what_would_fail_is_not_chosen(engine: Engine, tmp_path: Path) -> None:
+    waste = "CREATE TABLE big(x); INSERT INTO big VALUES (zeroblob(40000000)); DROP TABLE big"
+    path = make(tmp_path / "a.db", SPOILT["collation of an index"], f"INSERT INTO t {ROWS} SELECT i, i FROM n", waste)
+    advice = {one.operation: one for one in await engine.advise(str(path), budget=None)}
+    for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.CHECK):
+        assert advice[operation].level is Level.NONE
+        assert "german" in advice[operation].reason
+    assert "in free pages" in advice[Operation.VACUUM].reason
