@@ -202,8 +202,8 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
         )
         if options.objects:
             commands = {table.name: f"PRAGMA main.integrity_check({literal(table.name)})" for table in tables}
-            missing = [(name, await reader.missing_code(command)) for name, command in commands.items()]
-            warnings = preflight.certain_to_fail((name, why) for name, why in missing if why is not None)
+            problems = [(name, await reader.missing_code(command)) for name, command in commands.items()]
+            warnings = preflight.certain_to_fail((name, why) for name, why in problems if why is not None)
     warnings += () if options.objects else await _not_looked_at(reader)
     return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1, warnings=warnings)
 
