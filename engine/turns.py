@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +19,9 @@ class Turns:
     """
 
     def __init__(self, steps: Sequence[PlannedStep], *, at_once: int) -> None:
-        self._waiting = dict(enumerate(steps, 1))
+        # To find the first of a plain dict takes the longer the more were taken out before it.
+        self._waiting = OrderedDict(enumerate(steps, 1))
+        self._completing = [number for number, step in self._waiting.items() if step.completes_previous]
         self._at_once = at_once
         self._running: dict[int, PlannedStep] = {}
         self._looked_at: set[int] = set()
@@ -45,10 +49,11 @@ class Turns:
             self._put_back(number, step)
 
     def _put_back(self, number: int, step: PlannedStep) -> None:
-        later = [n for n, waiting in self._waiting.items() if waiting.completes_previous and n > number]
-        order = list(self._waiting)
-        order.insert(order.index(later[0]) if later else len(order), number)
-        self._waiting = {n: self._waiting.get(n, step) for n in order}
+        completing = next((n for n in self._completing if n > number and n in self._waiting), None)
+        behind = list(takewhile(lambda n: n != completing, reversed(self._waiting))) if completing else []
+        self._waiting[number] = step
+        for n in (completing, *reversed(behind)) if completing else ():
+            self._waiting.move_to_end(n)
 
     def _next(self) -> int | None:
         busy = {step.conflict for number, step in self._running.items() if not self._has_freed(number, step)} - {""}

@@ -228,22 +228,23 @@ def _require(owned: int, claim: Claim) -> None:
 
 def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: Report) -> None:
     job = (claim.job.parent, claim.job.ordinal)
-    for s in report.steps:
-        connection.execute(
-            "INSERT OR REPLACE INTO step"
-            " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    connection.executemany(
+        "INSERT OR REPLACE INTO step"
+        " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
             (
                 *(*job, s.attempt, s.number, storable(s.object), storable(s.command)),
                 *(s.status, s.started_at, s.finished_at, storable(s.error), storable(encode_facts(s.effect))),
-            ),
-        )
-    for line in report.log:
-        connection.execute(
-            "INSERT OR REPLACE INTO log (parent_id, ordinal, attempt, number, at, level, message)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*job, line.attempt, line.number, line.at, line.level, storable(line.message)),
-        )
+            )
+            for s in report.steps
+        ),
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO log (parent_id, ordinal, attempt, number, at, level, message)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        ((*job, line.attempt, line.number, line.at, line.level, storable(line.message)) for line in report.log),
+    )
     if report.log and report.log[-1].number > LOG_HEAD + LOG_TAIL:
         connection.execute(
             "DELETE FROM log WHERE parent_id = ? AND ordinal = ? AND attempt = ? AND number > ? AND number <= ?",

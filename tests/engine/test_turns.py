@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from engine.targets.base import PlannedStep
 from engine.targets.lock_impact import NO_LOCK
 from engine.turns import Turns
@@ -92,3 +96,36 @@ def test_one_that_frees_when_over_is_in_nobodys_way_while_somebody_still_looks_a
     assert begun(turns) == []
     turns.is_over(1)
     assert begun(turns) == [3]
+
+
+class Looked:
+    """A step that counts how often somebody looks at it."""
+
+    def __init__(self, looks: list[str], *, last: bool = False) -> None:
+        self._looks = looks
+        self._last = last
+
+    def __getattr__(self, name: str) -> object:
+        self._looks.append(name)
+        return self._last if name == "completes_previous" else "" if name == "conflict" else False
+
+
+@pytest.mark.parametrize("number", [500, 1000])
+def test_who_is_next_is_found_by_a_look_at_a_few_however_many_there_are(number: int) -> None:
+    looks: list[str] = []
+    steps: list[Any] = [*(Looked(looks) for _ in range(number)), Looked(looks, last=True), Looked(looks)]
+    turns, had = Turns(steps, at_once=1), set[int]()
+    while (turn := turns.next()) is not None:
+        turns.is_over(turn[0], again=turn[0] not in had)
+        had.add(turn[0])
+    assert len(had) == number + 2
+    assert len(looks) < 10 * number
+
+
+def test_steps_that_have_another_turn_keep_their_order_before_what_completes_them() -> None:
+    turns, order, again = Turns([step(), step(), step(last=True), step(), step(last=True)], at_once=1), [], {1, 2}
+    while (turn := turns.next()) is not None:
+        order.append(turn[0])
+        turns.is_over(turn[0], again=turn[0] in again)
+        again.discard(turn[0])
+    assert order == [1, 2, 1, 2, 3, 4, 5]
