@@ -300,7 +300,8 @@ class SqliteStore:
         await self._watch.beyond(after)
 
     async def job(self, parent_id: int) -> ParentJob:
-        found = decode_jobs(await self._read(queries.ONE_JOB, {"id": parent_id}))
+        rows = await self._read(queries.ONE_JOB, {"id": parent_id})
+        found = await asyncio.to_thread(decode_jobs, rows)  # it may have ten thousand steps
         if parent_id not in found:
             raise interventions.no_such_job(JobId(parent_id))
         return found[parent_id]

@@ -20,13 +20,20 @@ from tui.widgets.one_line import OneLine
 from tui.widgets.page import Page
 
 if TYPE_CHECKING:
+    from engine import ParentJob
     from tui.app import DbtendApp
     from tui.feed import News
 
 Result = TypeVar("Result")
 
-STEPS_EVERY: Final = 1_000_000
-"""Microseconds between two readings of all the steps of a job that runs, at least: there may be thousands."""
+_STEPS_EVERY: Final = 1_000_000
+_STEPS_A_SECOND: Final = 1_500
+
+
+def steps_every(parent: ParentJob) -> int:
+    """Microseconds between two readings of all the steps of a job that runs, at least: there may be thousands."""
+    steps = sum(child.progress.steps_total for child in parent.children)
+    return max(_STEPS_EVERY, steps * 1_000_000 // _STEPS_A_SECOND)
 
 
 class ConsoleScreen(Screen[Result]):

@@ -8,7 +8,7 @@ from textual.worker import Worker
 
 from engine import JobId, ParentJob, Trend
 from engine.errors import DbtendError
-from tui.screens.base import STEPS_EVERY
+from tui.screens.base import steps_every
 from tui.screens.entry import TYPING
 from tui.screens.job_actions import JobActions
 from tui.screens.page import ON_A_PAGE, PageScreen
@@ -47,8 +47,10 @@ class JobScreen(PageScreen[None], JobActions[None]):
         self._read()
 
     def hear(self, news: News) -> None:
-        mine = any(parent.id == self._job.parent for parent in news.parents)
-        if mine and (self._job.parent in news.changed or self.console_app.clock() - self._read_at >= STEPS_EVERY):
+        mine = next((parent for parent in news.parents if parent.id == self._job.parent), None)
+        if mine is None:
+            return
+        if mine.id in news.changed or self.console_app.clock() - self._read_at >= steps_every(mine):
             self._read()
 
     def _read(self) -> None:

@@ -18,7 +18,7 @@ from engine import JobId, Operation, ParentJob, Request
 from engine.errors import DbtendError, DuplicateRequestError, PasswordNeededError
 from tui.actions import bindings
 from tui.screens import on_demand
-from tui.screens.base import STEPS_EVERY
+from tui.screens.base import steps_every
 from tui.screens.target_actions import TargetActions
 from tui.target_names import TargetName
 from tui.views.copied import copied_job, copied_operation
@@ -88,7 +88,7 @@ class MainScreen(TargetActions):
         self._header.renew()
         self.refresh_footer()
         if shown is not None and any(parent.id == shown.id for parent in news.parents):
-            due = self.console_app.clock() - self._steps_read_at >= STEPS_EVERY
+            due = self.console_app.clock() - self._steps_read_at >= steps_every(shown)
             self._show_detail(read_steps=due or shown.id in news.changed)
         over = {parent.target for parent in news.parents if parent.id in news.changed and parent.status.is_final}
         stale = [n for n, state in self._board.states.items() if state.info and state.info.url in over]

@@ -86,6 +86,8 @@ def wrapped(text: str, width: int, role: Role = Role.TEXT, *, indent: int = 0, k
 
 @lru_cache(maxsize=512)  # a screen is laid out again and again, and most of its sentences are the same
 def _pieces(text: str, width: int) -> tuple[str, ...]:
+    if 0 < len(text) <= width and text.isprintable() and text == text.strip():
+        return (text,)  # as most are, of which a page may have thousands
     return tuple(
         piece
         for paragraph in text.splitlines() or [""]
