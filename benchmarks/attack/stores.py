@@ -8,12 +8,13 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.attack.calls import Said, called, faults, forked, surroundings
+from benchmarks.attack.mutations import OF_BYTES, Mutation
 from engine import Engine, JobId, Operation, Options, Request
 from tests.engine.store.loosened import loosen
 from tests.sqlite_files import make_database
@@ -26,9 +27,6 @@ COMMANDS: Final = (
     "prune", "show 3", "show 5 --json",
 )  # fmt: skip
 KEYS: Final = ("3", "down", "down", "enter", "escape", "h", "down", "enter", "escape", "escape", "w", "escape", "1")
-
-Mutation = Callable[[Path, random.Random], str]
-"""Changes a store; says how."""
 
 
 def attack(count: int, seed: int, commands: Sequence[str] = COMMANDS, *, console: bool = True) -> Iterator[str]:
@@ -96,54 +94,6 @@ def _faults_of_console(store: Path, said: Said) -> list[str]:
     return [fault.replace("dbtend", "console", 1) for fault in faults(["console", str(store)], said)] + (
         [f"console {said.err[-600:]!r}"] if said.code else []
     )
-
-
-def _bytes(change: Callable[[bytearray, random.Random], str]) -> Mutation:
-    def mutation(store: Path, dice: random.Random) -> str:
-        content = bytearray(store.read_bytes())
-        how = change(content, dice) if content else "it is empty"
-        store.write_bytes(content)
-        return how
-
-    return mutation
-
-
-def _flipped(content: bytearray, dice: random.Random) -> str:
-    places = [dice.randrange(len(content)) for _ in range(dice.choice((1, 3, 30, 1000)))]
-    for place in places:
-        content[place] = dice.randrange(256)
-    return f"{len(places)} bytes are others, at {places[0]}..."
-
-
-def _header(content: bytearray, dice: random.Random) -> str:
-    place = dice.randrange(min(100, len(content)))
-    content[place] = dice.choice((0, 1, 2, 255, dice.randrange(256)))
-    return f"byte {place} of the header is {content[place]}"
-
-
-def _cut(content: bytearray, dice: random.Random) -> str:
-    at = dice.choice((0, 1, 15, 16, 99, 100, 512, 4096, dice.randrange(len(content))))
-    del content[at:]
-    return f"cut at {at}"
-
-
-def _page(content: bytearray, dice: random.Random) -> str:
-    page = dice.randrange(max(len(content) // 4096, 1))
-    filling = dice.choice((b"\0", b"\xff", b"A"))
-    content[page * 4096 : (page + 1) * 4096] = filling * len(content[page * 4096 : (page + 1) * 4096])
-    return f"page {page + 1} is all {filling!r}"
-
-
-def _swapped(content: bytearray, dice: random.Random) -> str:
-    pages = len(content) // 4096
-    one, other = (dice.randrange(1, max(pages, 2)) * 4096 for _ in range(2))
-    content[one : one + 4096], content[other : other + 4096] = content[other : other + 4096], content[one : one + 4096]
-    return f"pages {one // 4096 + 1} and {other // 4096 + 1} are swapped"
-
-
-def _text(content: bytearray, dice: random.Random) -> str:
-    content[:] = dice.choice((b"this is text\n" * 500, b"\0" * 9000, dice.randbytes(9000)))
-    return f"it is {bytes(content[:12])!r}..."
 
 
 def _foreign(store: Path, _: random.Random) -> str:
@@ -231,6 +181,6 @@ def _sql(store: Path, sql: str) -> str:
 
 
 MUTATIONS: Final[Sequence[Mutation]] = (
-    *map(_bytes, (_flipped, _header, _cut, _page, _swapped, _text)), _foreign, _version, _schema, _schema,
+    *OF_BYTES, _foreign, _version, _schema, _schema,
     *(_row,) * 14,
 )  # fmt: skip
