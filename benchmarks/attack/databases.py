@@ -32,6 +32,7 @@ RUNS: Final = (
     "run {db} --op optimize", "run {db} --op analyze", "run {db} --op reindex", "run {db} --op incremental-vacuum",
     "run {db} --op vacuum --force", "run {db} --needed --json",
 )  # fmt: skip
+SPECIAL: Final = "special"
 CONSOLE_EVERY: Final = 4
 """Mutants; it takes as long as all the commands."""
 KEYS: Final = ("x", "r", "escape", "down", "enter", "escape")
@@ -94,7 +95,7 @@ def _state_of(path: Path) -> Mapping[str, str]:
 
 def _digest(entry: Path) -> str:
     if not entry.is_file():
-        return "special"
+        return SPECIAL
     if entry.stat().st_size > 100_000_000:
         return f"{entry.stat().st_size} bytes"
     return hashlib.sha256(entry.read_bytes()).hexdigest()
@@ -105,13 +106,15 @@ def _faults_of_files(path: Path, before: Mapping[str, str], command: str) -> lis
     found = [f"left {name}" for name in now if name.endswith(".unfinished")]
     if command not in LOOKS:
         return found
-    beside = {f"{path.name}{end}" for end in ("-journal", "-wal", "-shm")}
-    # A look that may write rolls back what a crash has left, and SQLite makes its own files beside a log.
-    put_in_order = set() if "--read-only" in command else beside
-    if not put_in_order & before.keys():
-        changed = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)}
-        found += [f"a look changed {name!r}" for name in sorted(changed)]
-    return found
+    journal, log, index = (f"{path.name}{end}" for end in ("-journal", "-wal", "-shm"))
+    if "--read-only" not in command and {journal, log, index} & before.keys():
+        return found  # a look that may write rolls back what a crash has left, or writes it back
+    # To read a log SQLite makes an index of it where there is none, which only it may remove.
+    made = {index} if log in before else set()
+    if before.get(index) == SPECIAL:  # then it makes a log before it sees that there can be no index
+        made = {log}
+    changed = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)} - made
+    return found + [f"a look changed {name!r}" for name in sorted(changed)]
 
 
 async def _console(store: Path, path: Path) -> int:
@@ -155,7 +158,8 @@ def _special(path: Path, dice: random.Random) -> str:
         case "null":
             path.symlink_to("/dev/null")
         case "a link":
-            path.symlink_to("../delete")
+            shutil.copy(path.parent.parent / "delete", path.with_name("real.db"))
+            path.symlink_to("real.db")
         case _:
             pass
     return kind
@@ -163,8 +167,8 @@ def _special(path: Path, dice: random.Random) -> str:
 
 def _sparse(path: Path, dice: random.Random) -> str:
     size = dice.choice((1 << 20, 1 << 33, 1 << 40))
-    with path.open("r+b") as file:
-        file.truncate(size)
+    if path.is_file() and not path.is_symlink():
+        os.truncate(path, size)
     return f"{size} bytes long"
 
 
@@ -174,6 +178,8 @@ def _beside(path: Path, dice: random.Random) -> str:
     beside = Path(f"{path}{end}")
     with suppress(FileNotFoundError):
         shutil.rmtree(beside) if beside.is_dir() else beside.unlink()
+    if len(os.fsencode(beside.name)) > 255:
+        return "nothing"
     content = dice.choice(("garbage", "header", "empty", "directory", "fifo", "loop", "large"))
     magic = {"-journal": b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", "-wal": b"\x37\x7f\x06\x82\x00\x2d\xe2\x18", "-shm": b""}
     match content:
@@ -267,7 +273,7 @@ def _views(path: Path, dice: random.Random) -> str:
 
 def _changed(path: Path, change: Callable[[sqlite3.Connection], str]) -> str:
     with suppress(sqlite3.Error, OSError, OverflowError, ValueError, IndexError, MemoryError):
-        if path.is_file():
+        if path.is_file() and not path.is_symlink():
             with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as db, schema_surgery(db):
                 return change(db)
     return "nothing"

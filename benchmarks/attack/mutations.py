@@ -7,15 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+MOST: Final = 100_000_000
+"""Bytes of a file whose bytes are changed."""
 Mutation = Callable[[Path, random.Random], str]
 """Changes a file; says how."""
 
 
 def of_bytes(change: Callable[[bytearray, random.Random], str]) -> Mutation:
-    def mutation(store: Path, dice: random.Random) -> str:
-        content = bytearray(store.read_bytes())
+    def mutation(path: Path, dice: random.Random) -> str:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST:
+            return "left as it is"
+        content = bytearray(path.read_bytes())
         how = change(content, dice) if content else "it is empty"
-        store.write_bytes(content)
+        path.write_bytes(content)
         return how
 
     return mutation
