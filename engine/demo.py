@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import UsageError
+from engine.jobs import Operation
 
 DATABASE: Final = "sample.db"
 """What the sample is called."""
+SHOWN: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
+"""What is done to it to show it: more than makes sense together."""
 
 _CUSTOMERS: Final = 20_000
 _ORDERS: Final = 90_000

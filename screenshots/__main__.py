@@ -16,9 +16,9 @@ import resvg_py
 from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
-from engine import Engine, Operation, Options, Request, look
+from engine import Engine, Operation, Options, Request
 from engine.config import ConsoleConfig, TargetEntry
-from engine.demo import build_demo_database
+from engine.demo import SHOWN, build_demo_database
 from tui.app import DbtendApp
 from tui.screens.confirm import ConfirmScreen
 from tui.theme import DBTEND
@@ -109,7 +109,7 @@ async def grow_and_tend(store: Path, target: TargetEntry) -> None:
 async def fail_on_a_lock(store: Path, target: TargetEntry) -> None:
     """A job that fails, because somebody has locked its database."""
     async with Engine.open(store) as engine:
-        operations = look.default_operations(target.url)
+        operations = SHOWN
         asked = Request(target=target.url, operations=operations, options=Options(lock_timeout=0.2))
         (job,) = await engine.submit([asked])
         with closing(sqlite3.connect(target.url, isolation_level=None)) as db:

@@ -10,7 +10,7 @@ import pytest
 
 from engine import look
 from engine.advice import Level, Past
-from engine.demo import build_demo_database
+from engine.demo import SHOWN, build_demo_database
 from engine.errors import UsageError
 from engine.jobs import Operation, Options, Status
 from engine.targets import resolve
@@ -55,10 +55,10 @@ async def test_all_operations_complete_on_the_sample_and_it_shrinks(tmp_path: Pa
     target = resolve(str(path))
     await target.preflight(lock_timeout=1)
     async with target.connect(lock_timeout=1) as session:
-        for operation in target.default_operations:
+        for operation in SHOWN:
             for step in (await session.plan(operation, Options())).steps:
                 assert (await session.execute(step, StepContext())).status is Status.COMPLETED
-    assert target.default_operations[0] is Operation.VACUUM
+    assert SHOWN[0] is Operation.VACUUM
     assert path.stat().st_size < 0.7 * size
     assert content(path) == before
     assert files_beside(path) == {"demo.db"}
@@ -80,7 +80,7 @@ def test_a_place_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_where_it_has_no_room_that_is_a_sentence_and_nothing_is_left(tmp_path: Path) -> None:
     code = (
-        "import resource, sys; from pathlib import Path; from engine.demo import build_demo_database\n"
+        "import resource, sys; from pathlib import Path; from engine.demo import SHOWN, build_demo_database\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
         "try: build_demo_database(Path(sys.argv[1]))\n"
         "except Exception as error: sys.exit(f'{type(error).__name__}: {error}')"

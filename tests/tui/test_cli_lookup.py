@@ -165,7 +165,7 @@ def test_a_plan_creates_no_store_and_changes_nothing(dbtend: CommandLine, sales:
     result = dbtend("plan", sales, "--json")
     assert result.code == 0
     (plan,) = result.json["jobs"]
-    assert [child["operation"] for child in plan["children"]] == ["vacuum", "analyze", "reindex", "optimize"]
+    assert [child["operation"] for child in plan["children"]] == ["vacuum", "analyze"]
     assert "status" not in plan
     assert plan["children"][0]["steps"][0]["command"] == "VACUUM"
     shown = dbtend("plan", sales).out

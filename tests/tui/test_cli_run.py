@@ -13,16 +13,46 @@ from pathlib import Path
 
 import pytest
 
-from tests.sqlite_files import content, integrity
+from tests.sqlite_files import content, integrity, remove_index_entries
 from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
 
 ALL_FOUR = ["vacuum", "analyze", "reindex", "optimize"]
+USUAL = ["vacuum", "analyze"]
+
+
+def test_a_run_does_by_default_what_makes_sense_together(dbtend: CommandLine, sales: Path) -> None:
+    assert "REINDEX" not in dbtend("plan", sales).out
+    plan = dbtend("plan", sales, "--json").json["jobs"][0]
+    assert [child["operation"] for child in plan["children"]] == USUAL
+    assert [warning for child in plan["children"] for warning in child["warnings"]] == plan["warnings"] == []
+    (job,) = dbtend("run", sales, "--json").json["jobs"]
+    assert [child["operation"] for child in job["children"]] == USUAL
+    assert [warning for child in job["children"] for warning in child["warnings"]] == []
+
+
+def test_where_a_check_found_an_index_damaged_that_one_is_rebuilt_first(dbtend: CommandLine, sales: Path) -> None:
+    remove_index_entries(sales, "order")
+    assert dbtend("run", sales, "--op", "check").code == 1
+    plan = dbtend("plan", sales, "--json").json["jobs"][0]
+    assert (plan["warnings"], plan["options"]["rebuild"]) == ([], ["order"])
+    (job,) = dbtend("run", sales, "--json").json["jobs"]
+    assert [child["operation"] for child in job["children"]] == ["reindex", *USUAL]
+    assert [step["object"] for step in job["children"][0]["steps"]] == ["order"]
+    assert integrity(sales) == []
+
+
+def test_what_the_config_says_is_not_added_to(dbtend: CommandLine, sales: Path) -> None:
+    remove_index_entries(sales, "order")
+    dbtend("run", sales, "--op", "check")
+    dbtend.configure(f'[targets.shop]\nurl = "{sales}"\noperations = ["vacuum", "analyze"]')
+    (job,) = dbtend("run", "shop", "--json").json["jobs"]
+    assert [child["operation"] for child in job["children"]] == USUAL
 
 
 def test_all_four_operations_in_order_leave_the_content_as_it_was(dbtend: CommandLine, sales: Path) -> None:
     before, size = content(sales), sales.stat().st_size
 
-    result = dbtend("run", sales, "--json")
+    result = dbtend("run", sales, *(word for name in ALL_FOUR for word in ("--op", name)), "--json")
 
     assert (result.code, result.err) == (0, "")
     (job,) = result.json["jobs"]

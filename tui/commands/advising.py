@@ -6,16 +6,17 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from engine import Advice, Engine, Level, Past, Plan, Request, look
+from engine import Advice, Engine, Level, Operation, Past, Plan, Request, look
 from engine.advice import needed
 from engine.clock import now
-from engine.errors import StoreError
+from engine.errors import StoreError, TargetError
 from engine.words import listed
 from tui.commands import output
 from tui.commands.naming import named
-from tui.commands.settings import Settings
+from tui.commands.settings import Settings, target_entries
 from tui.text import plain
 
 
@@ -31,6 +32,20 @@ class Adviser:
         if self._engine is None:
             return await look.advise(target, Past(now=now()), budget=budget, read_only=self._read_only)
         return await self._engine.advise(target, budget=budget)
+
+    async def with_damaged_indexes(self, request: Request) -> Request:
+        """The request, with REINDEX first where the last check found indexes damaged that can be rebuilt."""
+        if self._engine is None or Operation.REINDEX in request.operations or request.options.objects:
+            return request
+        try:
+            advice = await self._engine.advise(request.target, budget=0)
+        except TargetError:  # to submit it says why
+            return request
+        damaged = next((one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed), ())
+        if not damaged:
+            return request
+        options = replace(request.options, rebuild=damaged)
+        return replace(request, operations=(Operation.REINDEX, *request.operations), options=options)
 
     async def plan(self, request: Request) -> Plan:
         """Raises UsageError, TargetError."""
@@ -61,8 +76,12 @@ def to_run(asked: Sequence[Request], args: argparse.Namespace, settings: Setting
 
     A target that needs nothing is told: where that is all there is to tell, as the result.
     """
-    if not args.needed or args.operations:
+    if args.operations:
         return asked
+    if not args.needed:
+        entries = target_entries(args.words, settings.config())
+        usual = [request.target for request, entry in zip(asked, entries, strict=True) if not entry.operations]
+        return asyncio.run(_with_damaged_indexes(asked, usual, settings))
     requests, said = asyncio.run(_only_needed(asked, settings))
     for summary, *reasons in said:
         if args.json or requests:
@@ -70,6 +89,16 @@ def to_run(asked: Sequence[Request], args: argparse.Namespace, settings: Setting
         else:
             output.line("\n".join([summary, *reasons]))
     return requests
+
+
+async def _with_damaged_indexes(
+    asked: Sequence[Request], usual: Sequence[str], settings: Settings
+) -> Sequence[Request]:
+    """The requests; of those targets that are maintained as usual, first the indexes that a check found damaged."""
+    async with adviser(settings) as looking:
+        return [
+            await looking.with_damaged_indexes(request) if request.target in usual else request for request in asked
+        ]
 
 
 async def _only_needed(asked: Sequence[Request], settings: Settings) -> tuple[list[Request], list[list[str]]]:

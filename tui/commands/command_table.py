@@ -42,7 +42,8 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
 def _request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--op", dest="operations", action="append", type=values.operation, metavar="OPERATION",
-        help=f"one of {', '.join(values.OPERATIONS)}; repeatable, order kept (default: the first four)",
+        help=f"one of {', '.join(values.OPERATIONS)}; repeatable, order kept (default: vacuum, analyze; on a server also"
+        " reindex, optimize)",
     )  # fmt: skip
     parser.add_argument(
         "--needed", action="store_true",

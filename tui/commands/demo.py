@@ -9,9 +9,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from engine import Request, look
+from engine import Request
 from engine.config import Config, TargetEntry
-from engine.demo import DATABASE, build_demo_database
+from engine.demo import DATABASE, SHOWN, build_demo_database
 from engine.errors import UsageError
 from tui.commands import output
 from tui.commands.console import open_console
@@ -52,7 +52,7 @@ def _demo(directory: Path, args: argparse.Namespace, settings: Settings) -> int:
     before = database.stat().st_size
     if not args.json:
         output.line(f"{plain(str(database))}: {size(before)}, a sample that needs maintenance")
-    asked = Request(target=str(database), operations=look.default_operations(str(database)))
+    asked = Request(target=str(database), operations=SHOWN)
     code = run_requests(store, [asked], as_json=args.json)
     if not args.json:
         output.line(f"{plain(str(database))}: {size(before)} before, {size(database.stat().st_size)} after")

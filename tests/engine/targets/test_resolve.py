@@ -25,12 +25,7 @@ def test_all_forms_name_the_same_file(text: str) -> None:
     target = resolve(text)
     assert target.url == "sqlite:///srv/sales.db"
     assert target.engine is EngineName.SQLITE
-    assert target.default_operations == (
-        Operation.VACUUM,
-        Operation.ANALYZE,
-        Operation.REINDEX,
-        Operation.OPTIMIZE,
-    )
+    assert target.default_operations == (Operation.VACUUM, Operation.ANALYZE)
 
 
 async def test_a_relative_path_and_a_link_become_the_real_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

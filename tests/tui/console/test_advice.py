@@ -151,7 +151,7 @@ async def test_where_nothing_can_be_known_what_is_usual_is_chosen(
 
     monkeypatch.setattr(Engine, "advise", while_locked)
     async with open_console(STORE, entry(), clock=clock) as console:
-        assert chosen(console) == ["vacuum", "analyze", "reindex", "optimize"]
+        assert chosen(console) == ["vacuum", "analyze"]
         assert levels(console) == {}
         assert "kB" in console.lines("#targets")[0]
 

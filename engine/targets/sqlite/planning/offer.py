@@ -93,7 +93,8 @@ OFFERS: Final[Mapping[Operation, Offer]] = {
     ),
 }
 BY_OBJECT: Final = (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK)
-DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
+DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE)
+"""What makes sense together: VACUUM packs indexes as REINDEX does, and after ANALYZE nothing is left to optimize."""
 
 
 def operation_infos(*, wal: bool) -> tuple[OperationInfo, ...]:
@@ -121,6 +122,10 @@ def remarks(operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()
     """What is odd about doing these operations in this order, with what is known to be damaged."""
     if damaged_indexes:
         return _on_damaged_indexes(operations, damaged_indexes)
+    return (*_on_reindex(operations), *_on_optimize(operations))
+
+
+def _on_reindex(operations: Sequence[Operation]) -> tuple[str, ...]:
     if not {Operation.VACUUM, Operation.REINDEX} <= set(operations):
         return ()
     first = operations.index(Operation.REINDEX) < operations.index(Operation.VACUUM)
@@ -130,6 +135,14 @@ def remarks(operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()
         "REINDEX after VACUUM repeats work: VACUUM packs the indexes already. "
         "Where a check found a damaged index, REINDEX comes first",
     )
+
+
+def _on_optimize(operations: Sequence[Operation]) -> tuple[str, ...]:
+    if not {Operation.ANALYZE, Operation.OPTIMIZE} <= set(operations):
+        return ()
+    if operations.index(Operation.ANALYZE) < operations.index(Operation.OPTIMIZE):
+        return ("optimize after ANALYZE has nothing to do: ANALYZE renews all statistics",)
+    return ("ANALYZE renews all statistics: optimize before it repeats work",)
 
 
 def _on_damaged_indexes(operations: Sequence[Operation], damaged: Sequence[str]) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ async def test_every_operation_completes_and_leaves_the_content_alone(
 def test_what_is_offered_is_every_operation_and_by_default_the_usual_four() -> None:
     target = SqliteTarget("/a.db")
     assert set(target.operations) == set(SQLITE_OPERATIONS)
-    assert [*map(str, target.default_operations)] == ["vacuum", "analyze", "reindex", "optimize"]
+    assert [*map(str, target.default_operations)] == ["vacuum", "analyze"]
     assert [*filter(target.writes, target.operations)] == [
         operation for operation in target.operations if operation not in {Operation.CHECK, Operation.BACKUP}
     ]

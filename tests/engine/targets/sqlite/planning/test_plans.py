@@ -185,7 +185,14 @@ def test_the_usual_order_of_operations_says_that_reindex_repeats_work() -> None:
     assert remark.startswith("REINDEX after VACUUM repeats work")
     (remark,) = offer.remarks((Operation.REINDEX, Operation.VACUUM))
     assert remark.startswith("VACUUM also packs the indexes: REINDEX before it is of use only where a check found")
-    assert offer.remarks((Operation.VACUUM, Operation.ANALYZE)) == offer.remarks((Operation.REINDEX,)) == ()
+    assert offer.remarks(offer.DEFAULT_OPERATIONS) == offer.remarks((Operation.REINDEX,)) == ()
+
+
+def test_optimize_beside_analyze_is_said_to_repeat_work() -> None:
+    (remark,) = offer.remarks((Operation.ANALYZE, Operation.OPTIMIZE))
+    assert remark == "optimize after ANALYZE has nothing to do: ANALYZE renews all statistics"
+    (remark,) = offer.remarks((Operation.OPTIMIZE, Operation.ANALYZE))
+    assert remark.startswith("ANALYZE renews all statistics")
 
 
 @pytest.mark.parametrize(
