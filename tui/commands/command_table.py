@@ -42,8 +42,8 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
 def _request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--op", dest="operations", action="append", type=values.operation, metavar="OPERATION",
-        help=f"one of {', '.join(values.OPERATIONS)}; repeatable, order kept (default: vacuum, analyze; on a server also"
-        " reindex, optimize)",
+        help=f"one of {', '.join(values.OPERATIONS)}; repeatable, order kept"
+        " (default: vacuum, analyze; on a server also reindex, optimize)",
     )  # fmt: skip
     parser.add_argument(
         "--needed", action="store_true",
@@ -94,7 +94,7 @@ def _how_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=values.jobs, metavar="N", help="how many objects at once inside one operation")
     parser.add_argument(
         "--force", action="store_true", default=None,
-        help="go on where preflight would refuse, if that is safe for the data",
+        help="go on where space is missing, or where VACUUM changes rowids that something goes by",
     )  # fmt: skip
 
 
