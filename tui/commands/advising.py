@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,20 +32,6 @@ class Adviser:
         if self._engine is None:
             return await look.advise(target, Past(now=now()), budget=budget, read_only=self._read_only)
         return await self._engine.advise(target, budget=budget)
-
-    async def with_damaged_indexes(self, request: Request) -> Request:
-        """The request, with REINDEX first where the last check found indexes damaged that can be rebuilt."""
-        if self._engine is None or Operation.REINDEX in request.operations or request.options.objects:
-            return request
-        try:
-            advice = await self._engine.advise(request.target, budget=0)
-        except TargetError:  # to submit it says why
-            return request
-        damaged = next((one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed), ())
-        if not damaged:
-            return request
-        options = replace(request.options, rebuild=damaged)
-        return replace(request, operations=(Operation.REINDEX, *request.operations), options=options)
 
     async def plan(self, request: Request) -> Plan:
         """Raises UsageError, TargetError."""
@@ -92,13 +78,30 @@ def to_run(asked: Sequence[Request], args: argparse.Namespace, settings: Setting
 
 
 async def _with_damaged_indexes(
-    asked: Sequence[Request], usual: Sequence[str], settings: Settings
+    asked: Sequence[Request], usual: Collection[str], settings: Settings
 ) -> Sequence[Request]:
-    """The requests; of those targets that are maintained as usual, first the indexes that a check found damaged."""
-    async with adviser(settings) as looking:
-        return [
-            await looking.with_damaged_indexes(request) if request.target in usual else request for request in asked
-        ]
+    """The requests; on those targets that are maintained as usual, first the indexes that a check found damaged."""
+    if not _is_there(settings.store):
+        return asked
+    try:
+        async with settings.engine() as engine:
+            return [await _damaged_first(engine, one) if one.target in usual else one for one in asked]
+    except StoreError:  # to plan or to submit it says why
+        return asked
+
+
+async def _damaged_first(engine: Engine, request: Request) -> Request:
+    if Operation.REINDEX in request.operations or request.options.objects:
+        return request
+    try:
+        advice = await engine.advise(request.target, budget=0)
+    except TargetError:  # to plan or to submit it says why
+        return request
+    damaged = next((one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed), ())
+    if not damaged:
+        return request
+    options = replace(request.options, rebuild=damaged)
+    return replace(request, operations=(Operation.REINDEX, *request.operations), options=options)
 
 
 async def _only_needed(asked: Sequence[Request], settings: Settings) -> tuple[list[Request], list[list[str]]]:
