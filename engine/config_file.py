@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from engine.config import Config, load_config
+from engine.config import Config, load_config, read_config
 from engine.errors import ConfigError
 from engine.private_files import make_directories
 
@@ -46,6 +46,8 @@ class ConfigFile:
                     config = parse_config(text, str(self.path))
                     if text.encode() == (before or b"") or _replace(real, before, text.encode()):
                         return config
+        except RecursionError:
+            raise ConfigError(str(self.path), "nests too deeply", "nothing was changed") from None
         except UnicodeEncodeError:
             raise ConfigError(str(self.path), "cannot hold what is no text", "write it as %XX in a URL") from None
         except OSError as error:
@@ -73,7 +75,7 @@ def _alone_in(directory: Path) -> Iterator[None]:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_config(path)
     except FileNotFoundError:
         return None
 

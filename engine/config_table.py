@@ -16,6 +16,8 @@ from engine.words import bytes_of, memory, seconds_of
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 FOREVER: Final = "forever"
+_LONGEST: Final = 100
+"""Characters of what is wrong that are repeated; and lines of one statement that are looked through."""
 
 
 class Table:
@@ -128,22 +130,28 @@ class Table:
     def wrong(self, key: str, why: str, hint: str) -> NoReturn:
         path = (*self.path, key)
         line = _line_of(path, self._text) or _line_of(self.path, self._text) or 1
-        raise ConfigError(f"{self._file}, line {line}", f"{'.'.join(path)} {why}", hint)
+        raise ConfigError(f"{self._file}, line {line}", f"{shortened('.'.join(path))} {why}", hint)
 
     def _one_of(self, key: str, value: object, choices: type[_Choice]) -> _Choice:
         try:
             return choices(str(value))
         except ValueError:
-            self.wrong(key, f"cannot be {value!r}", f"known: {', '.join(choices)}")
+            self.wrong(key, f"cannot be {shortened(repr(value))}", f"known: {', '.join(choices)}")
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def root_table(text: str, file: str) -> Table:
     """The whole of `text`; `file` is what errors call it. Raises ConfigError where it is no TOML."""
     try:
         return Table(tomllib.loads(text), (), text, file)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError(file, "nests too deeply", "the deepest that dbtend has use for is [targets.NAME]") from None
+    except ValueError as error:
         why, line = _syntax_error(str(error), text)
-        raise ConfigError(f"{file}, line {line}", why, "the file must be TOML") from None
+        raise ConfigError(f"{file}, line {line}", shortened(why), "the file must be TOML") from None
 
 
 def _syntax_error(message: str, text: str) -> tuple[str, int]:
@@ -166,18 +174,38 @@ def place_of(file: Path, *key: str) -> str:
 def _line_of(path: Sequence[str], text: str) -> int | None:
     """The line where the statement begins that brings in the key at `path`.
 
-    tomllib tells no positions, so this reads ever longer beginnings of the file until the key is there.
+    tomllib tells no positions: so the shortest beginning of the file in which the key is there is looked for.
     """
     lines = text.splitlines(keepends=True)
-    begin = 1
-    for end in range(1, len(lines) + 1):
-        try:
-            found: Any = tomllib.loads("".join(lines[:end]))
-        except tomllib.TOMLDecodeError:
-            continue
-        for key in path:
-            found = found.get(key) if isinstance(found, dict) else None
-        if found is not None:
-            return begin
-        begin = end + 1
-    return None
+    first, last = 1, len(lines)  # the first line that may be the end of the statement, and the last one
+    if not _has(path, "".join(lines)):
+        return None
+    while first < last:
+        middle = (first + last) // 2
+        end = _end_of_statement(lines, middle)
+        if _has(path, "".join(lines[:end])):
+            last = middle
+        else:
+            first = end + 1
+    begins = range(first, max(first - _LONGEST, 1), -1)
+    return next((begin for begin in begins if _parsed("".join(lines[: begin - 1])) is not None), 1)
+
+
+def _end_of_statement(lines: Sequence[str], at: int) -> int:
+    """The first line from `at` on at which a statement ends; the last of all where that is far."""
+    ends = range(at, min(at + _LONGEST, len(lines)))
+    return next((end for end in ends if _parsed("".join(lines[:end])) is not None), len(lines))
+
+
+def _has(path: Sequence[str], text: str) -> bool:
+    found: Any = _parsed(text)
+    for key in path:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found is not None
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return None

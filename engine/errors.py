@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from enum import StrEnum
+from typing import Final
 
 from engine.jobs import Reason
 from engine.masking import masked
@@ -21,6 +23,7 @@ class ErrorKind(StrEnum):
     NOT_FOUND = "not_found"
     NOT_AVAILABLE = "not_available"
     DUPLICATE = "duplicate"
+    SYSTEM = "system"
     INTERNAL = "internal"
 
 
@@ -124,6 +127,38 @@ class TargetBusyError(TargetError):
 
     kind = ErrorKind.BUSY
     reason = Reason.TARGET_BUSY
+
+
+class SystemLimitError(DbtendError):
+    """The operating system gives no more of something, or refuses it."""
+
+    kind = ErrorKind.SYSTEM
+
+    @classmethod
+    def of(cls, error: Exception) -> SystemLimitError | None:
+        """What an exception means, where it is one that the system makes; None for others."""
+        if isinstance(error, MemoryError):
+            return cls("memory", "there is not enough of it", "free some, or raise its limit (ulimit -v)")
+        if isinstance(error, RecursionError):
+            return cls("input", "it nests too deeply", "make it flatter")
+        if isinstance(error, RuntimeError) and "new thread" in str(error):  # Python has no other name for it
+            return cls(
+                "the system", "it starts no more threads", "raise the limits on memory and processes (ulimit -v -u)"
+            )
+        if not isinstance(error, OSError):
+            return None
+        why, hint = error.strerror or str(error), _HINTS.get(error.errno or 0, "")
+        return cls(str(error.filename), why, hint) if error.filename else cls("the system", f"it refuses: {why}", hint)
+
+
+_HINTS: Final = {
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "too much is open on this machine: end something",
+    errno.ENOMEM: "free some memory, or raise its limit (ulimit -v)",
+    errno.EAGAIN: "raise the limit on processes (ulimit -u)",
+    errno.ENOSPC: "make room on its file system",
+    errno.ENAMETOOLONG: "give a shorter name",
+}
 
 
 class InternalError(DbtendError):

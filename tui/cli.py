@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
-from engine.errors import DbtendError, InternalError, ReadOnlyError, UsageError
+from engine.errors import DbtendError, InternalError, ReadOnlyError, SystemLimitError, UsageError
 from tui.commands import naming, output
 from tui.commands.arguments import parse
 from tui.commands.exit_codes import CANCELLED, FAILED, OK, error_code
@@ -46,6 +46,8 @@ _WITHOUT_WORDS: Final = frozenset({"prune", "worker", "workers", "pause", "resum
 
 def entry() -> None:
     """The console script."""
+    if "--debug" not in sys.argv:
+        sys.unraisablehook = lambda _: None  # an error that nobody can handle is no traceback in the middle of a screen
     # Both may have been closed by who called us.
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
@@ -76,17 +78,18 @@ def main(argv: Sequence[str]) -> int:
         return FAILED if output.lost else int(done.code or 0)
     except KeyboardInterrupt:
         return CANCELLED
-    except DbtendError as problem:
-        if debug:
-            output.traceback()
-        output.error(problem, as_json=as_json)
-        return error_code(problem)
     except Exception as error:
         if debug:
             output.traceback()
-        why = plain(f"{type(error).__name__}: {error}")
-        output.error(InternalError("internal error", why, "repeat with --debug for details"), as_json=as_json)
-        return FAILED
+        output.error(_in_words(error), as_json=as_json)
+        return error_code(error) if isinstance(error, DbtendError) else FAILED
+
+
+def _in_words(error: Exception) -> DbtendError:
+    if isinstance(error, DbtendError):
+        return error
+    why = plain(f"{type(error).__name__}: {error}")
+    return SystemLimitError.of(error) or InternalError("internal error", why, "repeat with --debug for details")
 
 
 def _refuse_to_change(args: argparse.Namespace) -> None:

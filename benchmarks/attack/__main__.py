@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from benchmarks.attack import backups, databases, stores
+from benchmarks.attack import backups, configs, databases, limits, stores
 
 Attack = Callable[[int, int], Iterable[str]]
 """Takes how many mutants to make, and a seed; gives what was found, as it is found."""
 
 ATTACKS: Final[Mapping[str, Attack]] = {
     "stores": stores.attack,
+    "configs": configs.attack,
+    "limits": limits.attack,
     "databases": databases.attack,
     "database-runs": databases.attack_runs,
     "backups": backups.attack,

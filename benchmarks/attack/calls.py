@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from tui.cli import _MODULES, main
+from tui.cli import _MODULES, entry
 
 for _name in set(_MODULES.values()):  # once, before the forks
     import_module(f"tui.commands.{_name}")
@@ -42,12 +42,18 @@ class Said:
     seconds: float
 
 
-def called(argv: Sequence[str], *, before: Callable[[], object] = lambda: None) -> Said:
-    """`dbtend argv` in a fork of this process; `before` is called there first."""
+def called(argv: Sequence[str], home: Path, before: Callable[[], object] = lambda: None) -> Said:
+    """`dbtend argv` in a fork of this process, that keeps everything below `home`; `before` is called there first."""
 
     def work() -> int:
+        os.environ.update(_surroundings(home))
         before()
-        return main(argv)
+        sys.argv = ["dbtend", *argv]
+        try:
+            entry()
+        except SystemExit as done:
+            return int(done.code or 0)
+        return 0
 
     return forked(work)
 
@@ -130,8 +136,7 @@ def _faults_of_json(text: str) -> list[str]:
     return []
 
 
-def surroundings(home: Path) -> Mapping[str, str]:
-    """Variables by which nothing is read or written but below `home`."""
+def _surroundings(home: Path) -> Mapping[str, str]:
     return {
         "HOME": str(home),
         "XDG_STATE_HOME": str(home / "state"),

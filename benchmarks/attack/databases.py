@@ -18,7 +18,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from benchmarks.attack.calls import Said, called, faults, forked, surroundings
+from benchmarks.attack.calls import Said, called, faults, forked
 from benchmarks.attack.mutations import OF_BYTES, Mutation
 from tests.sqlite_files import make_database, schema_surgery
 
@@ -55,7 +55,6 @@ def attack_runs(count: int, seed: int) -> Iterator[str]:
 def _attack(count: int, seed: int, commands: Sequence[str], *, console: bool) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
         home = Path(directory)
-        os.environ.update(surroundings(home / "home"))
         for mode in ("delete", "wal"):
             make_database(home / mode, rows=300, journal_mode=mode, auto_vacuum="incremental")
         for number in range(count):
@@ -73,7 +72,7 @@ def _attack_one(home: Path, dice: random.Random, commands: Sequence[str], consol
         for command in commands:
             before = _state_of(path)
             argv = [path_of(word, path) for word in command.split()]
-            found += faults(argv, called(argv))
+            found += faults(argv, called(argv, home / "home"))
             found += [f"{command}: {fault}" for fault in _faults_of_files(path, before, command)]
         if console:
             said = forked(lambda: asyncio.run(_console(home / "home" / "jobs.db", path)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import shutil
 import sqlite3
@@ -13,7 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.attack.calls import Said, called, faults, forked, surroundings
+from benchmarks.attack.calls import Said, called, faults, forked
 from benchmarks.attack.mutations import OF_BYTES, Mutation
 from engine import Engine, JobId, Operation, Options, Request
 from tests.engine.store.loosened import loosen
@@ -22,9 +21,9 @@ from tests.sqlite_files import make_database
 COMMANDS: Final = (
     "history", "history --json", "history --status failed --grep o", "show 1", "show 1 --json", "show 2", "show 3.1",
     "show 4 --json", "workers", "workers --json", "doctor", "doctor --json", "advise {sales}", "plan {sales}",
-    "plan {sales} --json", "prune --dry-run", "history --read-only", "pin 1", "unpin 1", "pause", "resume",
+    "plan {sales} --json", "prune --dry-run", "history --read-only", "pin 1", "unpin 1",
     "cancel 3", "retry 2", "run {sales} --op analyze", "run {sales} --op check --json", "worker --idle-exit 0.1",
-    "prune", "show 3", "show 5 --json",
+    "prune", "show 3", "show 5 --json", "pause", "resume",
 )  # fmt: skip
 KEYS: Final = ("3", "down", "down", "enter", "escape", "h", "down", "enter", "escape", "escape", "w", "escape", "1")
 
@@ -32,7 +31,6 @@ KEYS: Final = ("3", "down", "down", "enter", "escape", "h", "down", "enter", "es
 def attack(count: int, seed: int, commands: Sequence[str] = COMMANDS, *, console: bool = True) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
         home = Path(directory)
-        os.environ.update(surroundings(home))
         sales = make_database(home / "sales.db", rows=200)
         origin = home / "origin.db"
         forked(lambda: asyncio.run(_make(origin, sales)) or 0)
@@ -52,7 +50,7 @@ def _attack_one(
     found = []
     for command in commands:
         argv = command.format(sales=sales).split()
-        found += faults(argv, called(argv))
+        found += faults(argv, called(argv, home))
     if console:
         shutil.copy(home / "mutant.db", store)
         found += _faults_of_console(store, forked(lambda: asyncio.run(_console(store, sales))))
@@ -82,9 +80,13 @@ async def _console(store: Path, sales: Path) -> int:
     from tests.tui.console.harness import Clock, open_console
 
     try:
-        async with open_console(store, TargetEntry(name="sales", url=str(sales)), clock=Clock()) as console:
+        async with open_console(
+            store, TargetEntry(name="sales", url=str(sales)), clock=Clock(), settled=False
+        ) as console:
             async with asyncio.timeout(20):
-                await console.press(*KEYS)
+                for key in KEYS:
+                    await console.pilot.press(key)
+                    await console.pilot.pause(0.02)
     except StoreError as error:
         print(error)
     return 0

@@ -77,8 +77,7 @@ class SqliteStore:
             watch = _following(path, connections.connect_watch(path), identity)
             writer.on_commit = watch.look
             try:
-                async with aiosqlite.connect(connections.uri(path), uri=True, isolation_level=None) as reader:
-                    await reader.executescript(connections.READER_PRAGMAS)
+                async with _reading(path, connections.uri(path)) as reader:
                     require_own_descriptors(path)
                     yield cls(path, writer, reader, watch, clock)
             finally:
@@ -109,8 +108,7 @@ class SqliteStore:
                 connections.empty_store(connection)
             watch = _following(path, connection, identity)
             stack.push_async_callback(watch.close)
-            reader = await stack.enter_async_context(aiosqlite.connect(uri, uri=True, isolation_level=None))
-            await reader.executescript(connections.READER_PRAGMAS)
+            reader = await stack.enter_async_context(_reading(path, uri))
             require_own_descriptors(path)
             yield cls(path, None, reader, watch, clock)
 
@@ -375,6 +373,18 @@ class SqliteStore:
             for row in rows:
                 checked(dict(zip(names, row, strict=False)))
         return rows
+
+
+@asynccontextmanager
+async def _reading(path: Path, uri: str) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection for reads. Raises StoreError."""
+    async with AsyncExitStack() as stack:
+        try:
+            reader = await stack.enter_async_context(aiosqlite.connect(uri, uri=True, isolation_level=None))
+            await reader.executescript(connections.READER_PRAGMAS)
+        except sqlite3.Error as error:
+            raise connections.in_words(path, error) from error
+        yield reader
 
 
 def _connected(stack: AsyncExitStack, path: Path, patience: float) -> sqlite3.Connection:
