@@ -77,7 +77,7 @@ def _attack_one(home: Path, dice: random.Random, commands: Sequence[str], consol
         if console:
             said = forked(lambda: asyncio.run(_console(home / "home" / "jobs.db", path)))
             found += _faults_of_console(path, said)
-        return [f"{path.name!r}: {how}: {fault}" for fault in found]
+        return [f"{path.name[:20]!r}: {how}: {fault.replace(str(path), path.name[:20])}" for fault in found]
     finally:
         shutil.rmtree(path.parent)
         shutil.rmtree(home / "home", ignore_errors=True)
