@@ -108,10 +108,10 @@ def _faults_of_files(path: Path, before: Mapping[str, str], command: str) -> lis
     journal, log, index = (f"{path.name}{end}" for end in ("-journal", "-wal", "-shm"))
     if "--read-only" not in command and {journal, log, index} & before.keys():
         return found  # a look that may write rolls back what a crash has left, or writes it back
-    # To read a log SQLite makes an index of it where there is none, which only it may remove.
-    made = {index} if log in before else set()
-    if before.get(index) == SPECIAL:  # then it makes a log before it sees that there can be no index
-        made = {log}
+    # To read a log SQLite makes an index of it, which only it may remove; and a log, before it sees that it cannot.
+    made = {index} if {log, index} & before.keys() else set()
+    if before.get(index) == SPECIAL:
+        made.add(log)
     changed = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)} - made
     return found + [f"a look changed {name!r}" for name in sorted(changed)]
 

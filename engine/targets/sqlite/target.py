@@ -14,7 +14,7 @@ from engine.errors import TargetDamagedError, TargetRefusedError, TargetUnavaila
 from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options, Request
 from engine.paths import real_path
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.errors import is_nothing_beside, opening_error
+from engine.targets.sqlite.connection.errors import explain, is_left_half_done, is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
 from engine.targets.sqlite.looking import SqliteLook
@@ -26,6 +26,9 @@ from engine.traces import leaving_no_traces
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.session import SqliteSession
+
+
+_BY_ITS_OWNER: Final = "run dbtend as the owner of the database: others can change its directory"
 
 
 class SqliteTarget:
@@ -142,20 +145,25 @@ class SqliteTarget:
         self, lock_timeout: float, others: InTheWay, *, writing: bool, read_only: bool
     ) -> AsyncIterator[tuple[MeteredConnection, OpenedFile, bool]]:
         """A connection, what it has open, and whether what an earlier crash had left was rolled back before."""
-        async with _leaving_no_traces(self.path) if read_only else nullcontext():
+        exposed = await asyncio.to_thread(hot_journal.others_may_plant_one, self.path)
+        async with _leaving_no_traces(self.path) if read_only and not exposed else nullcontext():
             # Also for a mere look, where that can be: an earlier crash may have to be rolled back before. Not where
-            # the last that closes would write a log back.
+            # the last that closes would write a log back, nor where others could use that to have a file removed.
             may_write, left_over, opened = await asyncio.to_thread(
                 lambda: (
-                    files.may_be_written(self.path) and not files.has_log(self.path),
+                    files.may_be_written(self.path) and not files.has_log(self.path) and not exposed,
                     hot_journal.is_left_over(self.path),
                     OpenedFile(self.path),
                 )
             )
             writing = not read_only and (writing or may_write)
+            if writing:
+                await asyncio.to_thread(hot_journal.require_harmless, self.path)
             try:
                 connection = await self._open(lock_timeout, others, writing=writing)
             except sqlite3.Error as error:
+                if exposed and is_left_half_done(error):
+                    raise TargetRefusedError(self.path, explain(error, lock_timeout), _BY_ITS_OWNER) from error
                 raise opening_error(self.path, error, lock_timeout, await others.at_last()) from error
             try:
                 yield connection, opened, left_over and await asyncio.to_thread(hot_journal.is_gone, self.path)
@@ -188,7 +196,7 @@ class SqliteTarget:
         return await MeteredConnection.open(connection_uri(self.path, writing=False, immutable=True), lock_timeout)
 
     async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
-        if not options.objects and await asyncio.to_thread(self._is_left_over_to_a_job):
+        if not options.objects and await asyncio.to_thread(self._is_left_over_to_a_job, writing=writing):
             return  # the job that rolls it back tells of it in its log
         try:
             async with self.connect(lock_timeout=lock_timeout, writing=writing, planning=True) as session:
@@ -197,9 +205,12 @@ class SqliteTarget:
             if writing:
                 raise  # what only looks tells of it
 
-    def _is_left_over_to_a_job(self) -> bool:
+    def _is_left_over_to_a_job(self, *, writing: bool) -> bool:
         """Whether an earlier crash left something that a job can roll back."""
-        return files.may_be_written(self.path) and hot_journal.is_left_over(self.path)
+        if not files.may_be_written(self.path) or not hot_journal.is_left_over(self.path):
+            return False
+        hot_journal.require_harmless(self.path)
+        return writing or not hot_journal.others_may_plant_one(self.path)
 
 
 @asynccontextmanager

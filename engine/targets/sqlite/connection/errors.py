@@ -77,6 +77,11 @@ def is_nothing_beside(error: sqlite3.Error) -> bool:
     return name == "SQLITE_READONLY_DIRECTORY" or _primary_code(error) == sqlite3.SQLITE_CANTOPEN
 
 
+def is_left_half_done(error: sqlite3.Error) -> bool:
+    """Whether an earlier crash has to be rolled back, which who only reads cannot."""
+    return getattr(error, "sqlite_errorname", "") == "SQLITE_READONLY_ROLLBACK"
+
+
 def out_of_memory() -> sqlite3.Error:
     """SQLite's error for which Python raises a MemoryError."""
     error = sqlite3.OperationalError("out of memory")

@@ -1,10 +1,26 @@
-"""What a crash left half done, told without opening the database: the next connection rolls it back in silence."""
+"""What a crash left half done, told without opening the database: the next connection rolls it back in silence.
+
+A journal may name a file that SQLite removes once it has rolled back: the super-journal of a transaction on several
+databases. SQLite believes any name, so that whoever can put a journal beside a database can have a file removed by
+whoever opens it.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import stat
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
+from engine.errors import TargetRefusedError
 from engine.holders import is_locked
+from engine.targets.sqlite.system import directories
+
+_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
+_LONGEST: Final = 4096
+_SUPER_JOURNAL: Final = re.compile(r".+-mj[0-9A-F]{6}9[0-9A-F]{2}")
 
 
 def is_left_over(path: str) -> bool:
@@ -29,3 +45,32 @@ def _state(journal: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return (status.st_ino, status.st_mtime_ns, status.st_size) if status.st_size else None
+
+
+def require_harmless(path: str) -> None:
+    """Raises TargetRefusedError where SQLite would remove a file that is none of its own, once it has rolled back."""
+    named = _named_in(path + "-journal")
+    if named is not None and not _SUPER_JOURNAL.fullmatch(os.path.basename(named)):  # noqa: PTH119 - it is only looked at
+        why = f"SQLite did not write the journal beside it, and would remove {named} because of it"
+        raise TargetRefusedError(path, why, f"find out who made {path}-journal, and remove it")
+
+
+def others_may_plant_one(path: str) -> bool:
+    """Whether somebody else could at any moment put a journal beside the database that SQLite obeys as root."""
+    return not os.geteuid() and not directories.is_ours(str(Path(path).parent))
+
+
+def _named_in(journal: str) -> str | None:
+    """The super-journal at the end of a journal: its name, the length of that, a checksum and eight bytes."""
+    with suppress(OSError):
+        descriptor = os.open(journal, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            status = os.fstat(descriptor)
+            end = os.pread(descriptor, 16, max(status.st_size - 16, 0)) if stat.S_ISREG(status.st_mode) else b""
+            length = int.from_bytes(end[:4], "big")
+            if end[8:] == _MAGIC and 0 < length <= status.st_size - 16:
+                name = os.pread(descriptor, min(length, _LONGEST), status.st_size - 16 - length)
+                return os.fsdecode(name.partition(b"\0")[0])
+        finally:
+            os.close(descriptor)
+    return None

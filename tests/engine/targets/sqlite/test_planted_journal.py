@@ -1,0 +1,124 @@
+"""A journal that somebody put beside a database to have SQLite remove a file: it obeys, and dbtend does not let it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import look
+from engine.advice import Past
+from engine.errors import TargetRefusedError
+from engine.jobs import Operation, Options, Request
+from engine.targets import resolve
+from tests.engine.targets.sqlite.a_session import run
+from tests.sqlite_files import content, make_database
+
+MAGIC = bytes.fromhex("d9d505f920a163d7")
+SECTOR, PAGE, NONCE = 512, 4096, 12345
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(4, "big")
+
+
+def plant(path: Path, named: Path | None) -> Path:
+    """A journal that SQLite takes for that of a crash: it holds the first page, and names a file."""
+    first = path.read_bytes()[:PAGE]
+    header = MAGIC + b"".join(map(number, (1, NONCE, path.stat().st_size // PAGE, SECTOR, PAGE)))
+    checksum = NONCE + sum(first[place] for place in range(PAGE - 200, 0, -200))
+    record = number(1) + first + number(checksum)
+    end = b""
+    if named is not None:
+        name = os.fsencode(named)
+        end = number(0x40000000 // PAGE + 1) + name + number(len(name)) + number(sum(name)) + MAGIC
+    journal = Path(f"{path}-journal")
+    journal.write_bytes(header.ljust(SECTOR, b"\0") + record + end)
+    return journal
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return make_database(tmp_path / "sales.db", rows=50)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    victim = tmp_path / "elsewhere" / "precious"
+    victim.parent.mkdir()
+    victim.write_text("precious\n")
+    return victim
+
+
+def test_sqlite_removes_what_a_journal_names(path: Path, victim: Path) -> None:
+    plant(path, victim)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("SELECT * FROM sqlite_schema").fetchall()
+    assert not victim.exists()
+
+
+async def _inspect(path: Path) -> object:
+    return await look.inspect(str(path))
+
+
+async def _advise(path: Path) -> object:
+    return await look.advise(str(path), Past(now=0), budget=1)
+
+
+async def _plan(path: Path) -> object:
+    return await look.plan(Request(target=str(path), operations=(Operation.VACUUM,), options=Options()))
+
+
+async def _preflight(path: Path) -> object:
+    await resolve(str(path)).preflight(lock_timeout=1, writing=True)
+    return None
+
+
+async def _vacuum(path: Path) -> object:
+    return await run(path, Operation.VACUUM)
+
+
+async def _check(path: Path) -> object:
+    return await run(path, Operation.CHECK)
+
+
+DOES = pytest.mark.parametrize("do", [_inspect, _advise, _plan, _preflight, _vacuum, _check])
+Does = Callable[[Path], Awaitable[object]]
+
+
+@DOES
+async def test_a_database_with_such_a_journal_is_refused(path: Path, victim: Path, do: Does) -> None:
+    journal = plant(path, victim)
+    with pytest.raises(TargetRefusedError) as refused:
+        await do(path)
+    assert refused.value.why == (f"SQLite did not write the journal beside it, and would remove {victim} because of it")
+    assert refused.value.hint == f"find out who made {journal}, and remove it"
+    assert (victim.exists(), journal.exists()) == (True, True)
+
+
+@DOES
+async def test_the_journal_of_a_transaction_on_several_databases_is_rolled_back(path: Path, do: Does) -> None:
+    before, super_journal = content(path), path.with_name("other.db-mjA1B2C39D4")
+    super_journal.write_bytes(os.fsencode(f"{path}-journal") + b"\0")
+    journal = plant(path, super_journal)
+    await do(path)
+    if do is not _preflight:  # which leaves it to a job
+        assert not journal.exists()
+    assert content(path) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root acts in directories of others")
+@pytest.mark.parametrize("do", [_inspect, _advise, _plan, _check])
+async def test_a_look_by_root_in_a_directory_of_somebody_else_obeys_no_journal(path: Path, do: Does) -> None:
+    """Also one that is put there after it was looked for."""
+    os.chown(path.parent, 65534, 65534)
+    journal, before = plant(path, None), path.read_bytes()
+    with pytest.raises(TargetRefusedError) as refused:
+        await do(path)
+    assert refused.value.why == "an earlier crash has to be rolled back first, which needs write access"
+    assert refused.value.hint == "run dbtend as the owner of the database: others can change its directory"
+    assert (path.read_bytes(), journal.exists()) == (before, True)
