@@ -20,7 +20,7 @@ from engine.targets.sqlite.system import directories
 
 _MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
 _LONGEST: Final = 4096
-_SUPER_JOURNAL: Final = re.compile(r".+-mj[0-9A-F]{6}9[0-9A-F]{2}")
+_SUPER_JOURNAL: Final = re.compile(r".+-mj[0-9A-F]{8,9}")
 
 
 def is_left_over(path: str) -> bool:
