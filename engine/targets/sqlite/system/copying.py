@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from engine.targets.sqlite.system import directories
+from engine.targets.sqlite.system.files import BESIDE
 from engine.targets.sqlite.system.permissions import open_as
 from engine.targets.sqlite.system.unfinished import COPY, UnfinishedCopy, remove_abandoned
 
 _CHUNK: Final = 1 << 20
-BESIDE: Final = ("-journal", "-wal", "-shm")
-"""What SQLite adds to the name of a database for files of its own."""
 
 
 def destination(path: str, asked: str | None, today: date) -> str:

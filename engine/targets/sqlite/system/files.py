@@ -13,6 +13,8 @@ from engine.errors import TargetRefusedError, TargetUnavailableError
 from engine.jobs import Micros
 
 T = TypeVar("T")
+BESIDE: Final = ("-journal", "-wal", "-shm")
+"""What SQLite adds to the name of a database for files of its own."""
 _STAT_ERRORS: Final = {
     errno.ENOENT: ("there is no such file", "check the path; dbtend never creates a database"),
     errno.ENOTDIR: ("a part of the path is not a directory", "check the path"),
@@ -47,6 +49,18 @@ def check_readable(path: str) -> None:
         raise TargetUnavailableError(path, "no permission to read it", "chmod it, or run dbtend as its owner")
     if status.st_size == 0:
         raise TargetUnavailableError(path, "an empty file, not a database yet", "check the path")
+    for beside in (f"{path}{end}" for end in BESIDE):
+        if _waits_for_somebody(beside):
+            raise TargetUnavailableError(path, f"{beside} is not a regular file", "find out who made it, and remove it")
+
+
+def _waits_for_somebody(path: str) -> bool:
+    """Whether who opens it may wait for ever, as SQLite would, which asks nobody."""
+    try:
+        mode = Path(path).lstat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def check_writable(path: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from engine import look
 from engine.advice import Past
-from engine.errors import TargetRefusedError
+from engine.errors import TargetRefusedError, TargetUnavailableError
 from engine.jobs import Operation, Options, Request
 from engine.targets import resolve
 from tests.engine.targets.sqlite.a_session import run
@@ -98,6 +98,15 @@ async def test_a_database_with_such_a_journal_is_refused(path: Path, victim: Pat
     assert refused.value.why == (f"SQLite did not write the journal beside it, and would remove {victim} because of it")
     assert refused.value.hint == f"find out who made {journal}, and remove it"
     assert (victim.exists(), journal.exists()) == (True, True)
+
+
+@DOES
+@pytest.mark.parametrize("end", ["-journal", "-wal", "-shm"])
+async def test_a_pipe_in_the_place_of_a_journal_holds_nobody_up(path: Path, do: Does, end: str) -> None:
+    pipe = Path(f"{path}{end}")
+    os.mkfifo(pipe)
+    with pytest.raises(TargetUnavailableError, match=f"{pipe} is not a regular file"):
+        await do(path)
 
 
 @DOES
