@@ -41,6 +41,8 @@ class Advice:
     """What it is needed for; none: the whole database."""
     check: CheckLevel | None = None
     """How thorough a check is needed."""
+    before_writing: CheckLevel | None = None
+    """How thorough a check has to come before anything is written; None where a clean one is known."""
     a_look_tells: bool = True
     """Of what is unknown: whether it can be found out by looking at everything."""
     obstacles: tuple[str, ...] = ()
@@ -133,6 +135,18 @@ class Past:
 _OF_WHATEVER_OBJECTS: Final = frozenset({Operation.ANALYZE, Operation.FTS_OPTIMIZE})
 
 
+NEEDS_SOUND_DATA: Final = frozenset(
+    {
+        Operation.VACUUM,
+        Operation.ANALYZE,
+        Operation.OPTIMIZE,
+        Operation.INCREMENTAL_VACUUM,
+        Operation.FTS_OPTIMIZE,
+    }
+)
+"""What must not be done to a damaged database. REINDEX is done because a check has found damage."""
+
+
 def worst(advice: Sequence[Advice]) -> Level:
     """How urgent the most urgent operation is."""
     levels = {one.level for one in advice}
@@ -159,12 +173,24 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
     options = replace(options, leave_out=tuple(dict.fromkeys(name for one in wanted for name in one.leaves_out)))
     if options.check is None:
         options = replace(options, check=next((one.check for one in wanted if one.check), None))
+    before = next((one.before_writing for one in advice if one.before_writing), None)
+    may_check = Operation.CHECK in request.operations and not options.verify
+    if before and may_check and not NEEDS_SOUND_DATA.isdisjoint(operations):
+        operations = _checked_first(operations)
+        options = replace(options, check_first=True, check=options.check or before)
     if options.verify and Operation.CHECK in operations:  # the check that is due is one of those around the others
         if len(operations) == 1:
             options = replace(options, verify=False)
         else:
             operations.remove(Operation.CHECK)
     return replace(request, operations=tuple(operations), options=options)
+
+
+def _checked_first(operations: Sequence[Operation]) -> list[Operation]:
+    """The check before all that is not to be done to a damaged database."""
+    others = [operation for operation in operations if operation is not Operation.CHECK]
+    place = next(place for place, operation in enumerate(others) if operation in NEEDS_SOUND_DATA)
+    return [*others[:place], Operation.CHECK, *others[place:]]
 
 
 def _share_objects(wanted: Sequence[Advice]) -> bool:

@@ -256,6 +256,8 @@ class Options:
     """Go on where preflight would refuse, if that cannot harm the data."""
     verify: bool = False
     """Check the database before and after, as children of their own; where the first check fails nothing else runs."""
+    check_first: bool = False
+    """Whether a check that finds damage, or does not get through, keeps what comes after it from running."""
     jobs: int | None = None
     """How many objects at once inside one operation, where it can; None leaves that to the engine."""
     objects: tuple[str, ...] = ()

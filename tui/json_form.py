@@ -162,6 +162,7 @@ def _options(options: Options) -> Json:
         "stop_at_limit": options.stop_at_limit,
         "force": options.force,
         "verify": options.verify,
+        "check_first": options.check_first,
         "check": options.check and options.check.value,
         "jobs": options.jobs,
         "objects": list(options.objects),

@@ -44,6 +44,8 @@ CHILD_COLUMNS = (
 )  # fmt: skip
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
+_FLAGS = ("stop_at_limit", "force", "verify", "check_first", "confirmed")
+
 KNOWN_CHANGES = frozenset(ChangeKind)
 
 Row = Sequence[Any]
@@ -58,7 +60,7 @@ def encode_options(options: Options) -> str:
         given["time_limit"] = options.time_limit
     if options.until is not None:
         given["until"] = options.until
-    given |= {name: True for name in ("stop_at_limit", "force", "verify", "confirmed") if getattr(options, name)}
+    given |= {name: True for name in _FLAGS if getattr(options, name)}
     for name in ("jobs", "analysis_limit", "check", "backup_to"):
         if (value := getattr(options, name)) is not None:
             given[name] = value
@@ -81,6 +83,7 @@ def decode_options(text: str) -> Options | None:
             stop_at_limit=bool(stored.get("stop_at_limit")),
             force=bool(stored.get("force")),
             verify=bool(stored.get("verify")),
+            check_first=bool(stored.get("check_first")),
             jobs=stored.get("jobs"),
             objects=tuple(stored.get("objects", ())),
             rebuild=tuple(stored.get("rebuild", ())),

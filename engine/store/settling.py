@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from engine.jobs import JobId, Micros, OnFailure, Options, Reason, Status, parent_status
+from engine.jobs import Facts, JobId, Micros, OnFailure, Operation, Options, Reason, Status, parent_status
 from engine.store.rows import decode_options
 
 BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL,
@@ -31,10 +31,34 @@ def stored_options(connection: sqlite3.Connection, parent_id: int) -> Options | 
     return decode_options(stored)
 
 
-def stops_on_failure(connection: sqlite3.Connection, job: JobId) -> bool:
-    """Whether nothing of a parent is to run any more when this child of it has failed."""
+def stops_on_failure(connection: sqlite3.Connection, job: JobId, after: Facts | None = None) -> bool:
+    """Whether nothing of a parent is to run any more when this child of it has failed; `after`: what it found."""
     options = stored_options(connection, job.parent)
-    return options is not None and (options.on_failure is OnFailure.STOP or (options.verify and job.ordinal == 1))
+    if options is None:
+        return False
+    if options.on_failure is OnFailure.STOP or (options.verify and job.ordinal == 1):
+        return True
+    return options.check_first and _is_check(connection, job) and not _is_sound(after)
+
+
+def others_wait_for(connection: sqlite3.Connection, job: JobId) -> bool:
+    """Whether this child is a check without which the others are not to run."""
+    options = stored_options(connection, job.parent)
+    return options is not None and options.check_first and _is_check(connection, job)
+
+
+def _is_sound(found: Facts | None) -> bool:
+    """Whether a check looked at everything, and found nothing but rows that break a rule."""
+    if found is None or found.get("complete") is not True:
+        return False
+    return found.get("damage") is None and not found.get("damaged_indexes")
+
+
+def _is_check(connection: sqlite3.Connection, job: JobId) -> bool:
+    (operation,) = connection.execute(
+        "SELECT operation FROM child_job WHERE parent_id = ? AND ordinal = ?", (job.parent, job.ordinal)
+    ).fetchone()
+    return bool(operation == Operation.CHECK)
 
 
 def end_pending(

@@ -20,6 +20,7 @@ from engine.store.settling import (
     BACK_TO_PENDING,
     end_pending,
     keep_attempt,
+    others_wait_for,
     set_parent_status,
     settle_parent,
     stops_on_failure,
@@ -181,7 +182,9 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
     ).rowcount
     _require(owned, claim)
     _write_steps_and_log(connection, claim, report)
-    if outcome.status is Status.FAILED and stops_on_failure(connection, claim.job):
+    failed = outcome.status is Status.FAILED and stops_on_failure(connection, claim.job, outcome.after)
+    unknown = outcome.status is Status.CANCELLED and others_wait_for(connection, claim.job)
+    if failed or unknown:
         end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
     elif outcome.reason is Reason.TIME_LIMIT:  # whatever the clock says now, as it may have been set back
         end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.TIME_LIMIT, at)

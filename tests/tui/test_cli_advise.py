@@ -162,9 +162,9 @@ def test_a_plan_gives_the_reason_of_the_advice(dbtend: CommandLine, shop: Path) 
 
 def test_only_what_is_needed_runs_until_nothing_is(dbtend: CommandLine, shop: Path) -> None:
     planned = dbtend("plan", "--needed", shop, "--json")
-    assert (planned.code, operations(planned.json)) == (0, [["analyze", "check"]])
+    assert (planned.code, operations(planned.json)) == (0, [["check", "analyze"]])
     first = dbtend("run", "--needed", shop, "--json")
-    assert (first.code, operations(first.json)) == (0, [["analyze", "check"]])
+    assert (first.code, operations(first.json)) == (0, [["check", "analyze"]])
     second = dbtend("run", "--needed", shop, "--json")
     assert (second.code, operations(second.json)) == (0, [["check"]])
 
@@ -206,7 +206,7 @@ def test_of_analyze_and_optimize_the_one_that_the_config_names(dbtend: CommandLi
 def test_of_several_targets_only_those_that_need_something(dbtend: CommandLine, shop: Path, sales: Path) -> None:
     dbtend.configure(f'[targets.small]\nurl = "{sales}"\noperations = ["analyze"]')
     result = dbtend("run", "--needed", "small", shop, "--json")
-    assert operations(result.json) == [["analyze", "check"]]
+    assert operations(result.json) == [["check", "analyze"]]
     assert result.err.startswith("dbtend: small needs nothing\n")
 
 

@@ -89,6 +89,7 @@ def test_limits_and_pins_are_told() -> None:
         "stop_at_limit": True,
         "force": False,
         "verify": False,
+        "check_first": False,
         "check": None,
         "jobs": None,
         "objects": [],

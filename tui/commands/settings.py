@@ -96,7 +96,9 @@ def _request(entry: TargetEntry, args: argparse.Namespace) -> Request:
 
 
 def _options(usual: Options, args: argparse.Namespace) -> Options:
-    names = [field.name for field in fields(Options) if field.name not in {"server", "rebuild", "leave_out"}]
+    names = [
+        field.name for field in fields(Options) if field.name not in {"server", "rebuild", "leave_out", "check_first"}
+    ]
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
     if args.objects is not None:
         given["objects"] = tuple(dict.fromkeys(args.objects))

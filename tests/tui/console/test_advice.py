@@ -56,7 +56,7 @@ async def test_what_is_needed_is_chosen_and_runs_as_it_is_advised(sales: Path, c
 
         await console.press("r", "enter")
         (done,) = await console.engine.wait([1])
-        assert done.request.operations == (Operation.ANALYZE, Operation.CHECK)
+        assert done.request.operations == (Operation.CHECK, Operation.ANALYZE)
         await console.until(lambda: levels(console)["analyze"] == "ok")
         assert chosen(console) == ["check"]  # a quick one is done, a full one is due
 

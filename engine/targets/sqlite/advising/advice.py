@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.advice import Advice, Level, Past
+from engine.advice import NEEDS_SOUND_DATA, Advice, Level, Past
 from engine.jobs import Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.check_advice import NO_FULL_CHECK, check_advice, days_since
@@ -36,8 +38,15 @@ def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
         _backup(past),
     )
     if past.damage is None:
-        return advice
+        return tuple(_said_to_come_first(one, advice) if one is check else one for one in advice)
     return tuple(one if one is check else _not_while_damaged(one, past) for one in advice)
+
+
+def _said_to_come_first(check: Advice, advice: Sequence[Advice]) -> Advice:
+    writes = any(one.is_needed and one.operation in NEEDS_SOUND_DATA for one in advice)
+    if check.before_writing is None or check.is_needed or not writes:
+        return check
+    return replace(check, reason=f"{check.reason}; a quick one comes first, as the database has changed since")
 
 
 def _not_while_damaged(one: Advice, past: Past) -> Advice:

@@ -31,8 +31,17 @@ def check_advice(condition: Condition, past: Past) -> Advice:
             "found": past.damage or past.broken_rule,
         },
         check=due,
+        before_writing=None if condition.obstacles.check else _before_writing(due, condition, past),
         by_hand=is_up_to_somebody and _would_say_the_same(condition, past),
     )
+
+
+def _before_writing(due: CheckLevel | None, condition: Condition, past: Past) -> CheckLevel | None:
+    """The check without which nobody knows whether the database, as it is now, is sound."""
+    looked_at = [*past.checked_at.values(), *([past.found.at] if past.found is not None else [])]
+    if looked_at and not _changed_since(max(looked_at), condition):
+        return None
+    return due or CheckLevel.QUICK
 
 
 def _would_say_the_same(condition: Condition, past: Past) -> bool:
