@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from engine.targets.base import Plan
     from engine.targets.info import TargetInfo
     from engine.trend import Trend
+    from engine.worker_identity import WorkerIdentity
 
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
 
@@ -75,6 +76,8 @@ class Engine:
         *,
         workers: int = 0,
         own_jobs_only: bool = False,
+        at_most: int | None = None,
+        identity: WorkerIdentity | None = None,
         retention: Retention | None = None,
         read_only: bool = False,
         patience: float = PATIENCE,
@@ -85,7 +88,9 @@ class Engine:
         Args:
             store_path: the SQLite file that holds the jobs.
             workers: how many targets this engine works on at once.
-            own_jobs_only: execute only what is submitted through this engine.
+            own_jobs_only: execute only what is submitted through this engine, and what it is told to `adopt`.
+            at_most: run nothing while as many operations run on this store and host, in whatever process; None: do.
+            identity: as which this process was started, by one that tells how it ends.
             retention: remove old history by these rules, now and every hour; None leaves that to others.
             read_only: look at everything, and change nothing: what would write to the store or cause a job raises
                 ReadOnlyError, and no store is created, upgraded or tended. Where there is none it is as an empty one.
@@ -119,7 +124,15 @@ class Engine:
                 from engine.hosting import hosting  # the console and most commands host none
 
                 processor = await stack.enter_async_context(
-                    hosting(store, store_path, workers, own_jobs_only=own_jobs_only, clock=clock)
+                    hosting(
+                        store,
+                        store_path,
+                        workers,
+                        own_jobs_only=own_jobs_only,
+                        at_most=at_most,
+                        identity=identity,
+                        clock=clock,
+                    )
                 )
             yield cls(store, manager, orchestrator, processor, clock, read_only=read_only)
 
@@ -156,8 +169,7 @@ class Engine:
         """
         self._must_write("submit")
         ids = await self._manager.submit(requests, on_duplicate)
-        if self._processor is not None:
-            self._processor.adopt(ids)
+        self.adopt(ids)
         return tuple(await self._store.jobs(ids))
 
     async def plan(self, request: Request, *, advice: Sequence[Advice] = ()) -> Plan:
@@ -239,9 +251,13 @@ class Engine:
         self._must_write("retry")
         parent = await self.job(parent_id)
         new_id = await self._manager.retry(parent, only_incomplete=only_incomplete, confirmed=confirmed)
-        if self._processor is not None:
-            self._processor.adopt([new_id])
+        self.adopt([new_id])
         return await self.job(new_id)
+
+    def adopt(self, parent_ids: Collection[int]) -> None:
+        """Take on these jobs, where this engine executes only its own."""
+        if self._processor is not None:
+            self._processor.adopt(parent_ids)
 
     async def drain(self, seconds: float | None = None) -> None:
         """Start nothing more here, and wait until nothing runs here, for so many seconds at most; None for ever."""

@@ -26,6 +26,8 @@ class Claim:
     why it was cancelled, or `owner_lost` where nobody had cancelled it and it was not to be tried once more."""
     died: int = 0
     """Over how many of its attempts the process died."""
+    signal: int | None = None
+    """By which signal it died the last time, where that is known."""
     earlier: tuple[Step, ...] = ()
     """The steps of the attempts before, as far as they were told."""
     time_left: float | None = None

@@ -13,14 +13,23 @@ from engine.processor import JobProcessor
 from engine.store.base import Store
 from engine.targets import resolve
 from engine.worker import DatabaseMaintenanceWorker, mark_of
+from engine.worker_identity import WorkerIdentity
+from engine.worker_slots import WorkerSlots
 
 
 @asynccontextmanager
 async def hosting(
-    store: Store, store_path: Path, workers: int, *, own_jobs_only: bool, clock: Callable[[], Micros]
+    store: Store,
+    store_path: Path,
+    workers: int,
+    *,
+    own_jobs_only: bool,
+    at_most: int | None,
+    identity: WorkerIdentity | None,
+    clock: Callable[[], Micros],
 ) -> AsyncIterator[JobProcessor]:
     """`workers` workers, for as long as inside; see `Engine.open`."""
-    async with store.hosting_workers(serves_all=not own_jobs_only) as owner:
+    async with store.hosting_workers(serves_all=not own_jobs_only, identity=identity) as owner:
         processor = JobProcessor(
             store,
             {
@@ -35,6 +44,7 @@ async def hosting(
             concurrency=workers,
             own_jobs_only=own_jobs_only,
             clock=clock,
+            slots=None if at_most is None else WorkerSlots(store_path, at_most),
         )
         async with processor.running():
             yield processor

@@ -412,6 +412,8 @@ class Attempt:
     finished_at: Micros | None
     status: Status
     reason: Reason | None = None
+    signal: int | None = None
+    """The number of the signal that ended its process, where that is known."""
 
 
 @frozen(kw_only=True)

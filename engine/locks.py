@@ -19,12 +19,28 @@ def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
 
     Child processes do not inherit it. Raises OSError, StoreError where it is not ours.
     """
-    lock = open_own(path, os.O_CREAT | os.O_RDWR)
+    lock = _created(path)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)
+
+
+def take(path: Path) -> int | None:
+    """Take the lock on the file at `path`, which is created where there is none, if nobody has it.
+
+    Returns:
+        A descriptor that holds the lock until it is closed here and in every process that was forked meanwhile;
+        None where another process has the lock.
+
+    Raises OSError, StoreError where it is not ours.
+    """
+    lock = _created(path)
+    if _can_lock(lock, fcntl.LOCK_EX):
+        return lock
+    os.close(lock)
+    return None
 
 
 def is_held(path: str | Path, *, shared: bool = False) -> bool:
@@ -50,6 +66,19 @@ def is_held(path: str | Path, *, shared: bool = False) -> bool:
         return True
     finally:
         os.close(lock)
+
+
+def content(path: Path) -> bytes:
+    """What is noted in a file that serves as a lock."""
+    lock = _opened(path)
+    try:
+        return os.read(lock, 100)
+    finally:
+        os.close(lock)
+
+
+def _created(path: Path) -> int:
+    return open_own(path, os.O_CREAT | os.O_RDWR)
 
 
 def _opened(path: str | Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +17,7 @@ from engine.jobs import JobId, LogLevel, Micros, Reason, Status
 from engine.reporter import Reporter
 from engine.store.base import Store
 from engine.worker import JobWorker
+from engine.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
 
 CANCEL_CHECK_INTERVAL = 0.05
 STORE_RETRY_INTERVAL = 1.0
@@ -41,13 +43,16 @@ class JobProcessor:
         concurrency: int,
         own_jobs_only: bool,
         clock: Callable[[], Micros],
+        slots: WorkerSlots | None = None,
     ) -> None:
+        """`slots`: of which each child that runs takes one; None where nothing but `concurrency` bounds them."""
         self._store = store
         self._workers = workers
         self._owner = owner
         self._concurrency = concurrency
         self._own_jobs: set[int] | None = set() if own_jobs_only else None
         self._clock = clock
+        self._worker_slots = slots
         self._running: dict[JobId, asyncio.Event] = {}
         self._asked_to_stop: set[JobId] = set()
         self._slots: list[asyncio.Task[None]] = []
@@ -116,12 +121,51 @@ class JobProcessor:
     async def _run_slot(self) -> None:
         while not self._draining:
             wakes = self._wakes
-            with held_steady(self._clock):
-                claim = await self._claim()
-                while claim is not None:
-                    claim = await self._carry_out(claim)
-            if wakes == self._wakes and not self._draining:
+            if not await self._run_what_is_pending() and wakes == self._wakes and not self._draining:
                 await self._wake.wait()
+
+    async def _run_what_is_pending(self) -> bool:
+        """Run one child after the other, as long as there are any; whether there was one."""
+        if self._worker_slots is None:
+            return await self._run_one_after_the_other()
+        slot = await self._worker_slot(self._worker_slots)
+        if slot is None:
+            return False
+        try:
+            ran = await self._run_one_after_the_other()
+        finally:
+            os.close(slot)
+        if ran and self._is_slot_waited_for():
+            await asyncio.sleep(YIELD_TIME)
+        return ran
+
+    def _is_slot_waited_for(self) -> bool:
+        return self._worker_slots is not None and self._worker_slots.are_waited_for()
+
+    async def _worker_slot(self, slots: WorkerSlots) -> int | None:
+        """A slot, waited for as long as there is something to run; None where there is not."""
+        if (slot := slots.take()) is not None:
+            return slot
+        with slots.waiting():
+            while not self._draining and await self._has_pending():
+                if (slot := slots.take()) is not None:
+                    return slot
+                await asyncio.sleep(POLL_INTERVAL)
+        return None
+
+    async def _has_pending(self) -> bool:
+        with suppress(StoreError):
+            return await self._store.has_pending(self._own_jobs)
+        return True
+
+    async def _run_one_after_the_other(self) -> bool:
+        with held_steady(self._clock):
+            claim = await self._claim()
+            if claim is None:
+                return False
+            while claim is not None:
+                claim = await self._carry_out(claim)
+            return True
 
     async def _claim(self) -> Claim | None:
         if self._own_jobs is not None and not self._own_jobs:
@@ -190,7 +234,7 @@ class JobProcessor:
                     await self._store.release(claim, report)
                     log.info("#%s handed back", claim.job)
                     return None
-                if self._draining or await self._may_set_the_clock(claim):
+                if self._draining or self._is_slot_waited_for() or await self._may_set_the_clock(claim):
                     await self._store.finish(claim, outcome, report)
                     return None
                 return await self._store.finish_and_claim(claim, outcome, report, self._own_jobs)

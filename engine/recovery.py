@@ -89,7 +89,7 @@ def lost(claim: Claim, found: str) -> Outcome:
 
 def _how(claim: Claim) -> str:
     if claim.recovering is Reason.OWNER_LOST:
-        return died(claim.died)
+        return died(claim.died, claim.signal)
     return "it was ended by force" if claim.forced else "its process died before it could stop"
 
 

@@ -129,6 +129,8 @@ class WorkerProcess:
     stalled: bool = False
     """It lives, has something to do, and does not move: it was stopped, or hangs."""
     running: tuple[JobId, ...] = ()
+    pool: int | None = None
+    """The process that started it and replaces it where it dies; None where none does."""
 
 
 STALLED_AFTER = 10.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
 from typing import Final
 
@@ -40,9 +41,15 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return f"{', '.join(names[:most])} and {len(names) - most:,} more"
 
 
-def died(times: int) -> str:
-    """That the process which ran a job died, so many times."""
-    return "the process that ran it died" + (f", {times:,} times" if times > 1 else "")
+OVERWRITTEN: Final = "the file was overwritten while it was read"
+_CRASHES: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
+
+
+def died(times: int, signal_number: int | None = None) -> str:
+    """That the process which ran a job died, so many times; `signal_number`: by which signal, where that is known."""
+    crash = next((crash.name for crash in _CRASHES if crash == signal_number), None)
+    how = f"crashed ({crash})" if crash else "died"
+    return f"the process that ran it {how}" + (f", {times:,} times" if times > 1 else "")
 
 
 def span(seconds: float) -> str:

@@ -199,6 +199,7 @@ def _attempt(attempt: Attempt) -> Json:
         "finished_at": rfc3339(attempt.finished_at),
         "status": attempt.status.value,
         "reason": attempt.reason and attempt.reason.value,
+        "signal": attempt.signal,
     }
 
 

@@ -18,6 +18,7 @@ from engine.watching import Change, HistoryFilter, Pause, WorkerProcess
 
 if TYPE_CHECKING:
     from engine.execution import Claim, Outcome, Report
+    from engine.worker_identity import WorkerIdentity
 
 MAX_ATTEMPTS = 2
 """How often a child is begun, where processes die under it, unless its operation must not be repeated."""
@@ -72,6 +73,10 @@ class Store(Protocol):
         `parents`: claim only children of these. While the store is paused there is none but those that are only
         to be recovered.
         """
+        ...
+
+    async def has_pending(self, parents: Collection[int] | None = None) -> bool:
+        """Whether `claim` would find a child now; nothing is written."""
         ...
 
     async def finish(self, claim: Claim, outcome: Outcome, report: Report) -> None:
@@ -159,10 +164,12 @@ class Store(Protocol):
         """Forget the oldest changes, up to `limit`, of those from before then; how many there were."""
         ...
 
-    def hosting_workers(self, *, serves_all: bool = True) -> AbstractAsyncContextManager[str]:
+    def hosting_workers(
+        self, *, serves_all: bool = True, identity: WorkerIdentity | None = None
+    ) -> AbstractAsyncContextManager[str]:
         """Be an owner of running children while inside; gives the owner's id.
 
-        `serves_all`: takes on every job, not only those of its own.
+        `serves_all`: takes on every job, not only those of its own. `identity`: as which this process was started.
         """
         ...
 

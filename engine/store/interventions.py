@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 
 from engine.errors import JobNotFoundError
-from engine.jobs import JobId, Micros, Reason, Status
+from engine.jobs import EngineName, JobId, Micros, Reason, Status
 from engine.store.settling import (
     BACK_TO_PENDING,
     NOBODY_LOOKED,
@@ -15,7 +16,7 @@ from engine.store.settling import (
     stops_on_failure,
     stored_options,
 )
-from engine.words import died
+from engine.words import OVERWRITTEN, died
 
 OVERDUE = """
 SELECT p.id FROM parent_job AS p WHERE p.deadline_at <= ? AND p.deadline_at IS NOT NULL AND p.finished_at IS NULL
@@ -31,12 +32,17 @@ SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
     p.deadline_at,
     (SELECT count(*) FROM attempt AS a
      WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'),
-    iif(c.force_requested_at >= c.started_at, 'ended by force', 'the process that ran it died')
+    c.force_requested_at >= c.started_at, p.engine
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
 """
 
 SO_DID_THE_ONE_THAT_LOOKED = "and so did the one that looked at the database after it"
 LOOKING_FAILED = f"its process died before it could stop, {SO_DID_THE_ONE_THAT_LOOKED}"
+
+
+PUT_A_COPY_IN_ITS_PLACE = (
+    "put a good copy in its place while no program has it open, without the -wal or -journal file of the old one"
+)
 
 
 def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
@@ -115,21 +121,32 @@ def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
         settle_parent(connection, parent_id, at)
 
 
-def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[JobId]:
+def rescue(
+    connection: sqlite3.Connection, dead_owner: str, at: Micros, signal_number: int | None = None
+) -> list[JobId]:
     """Take over what a dead process left running: it is never lost, and nor is its database.
 
     It is run again if that is still possible. Else, and where it was to be cancelled, its database is looked after
-    before it is over; where that has failed like this it is over at once.
+    before it is over; where that has failed like this it is over at once. So it is where another file was written over
+    the one of the database: that is not what was asked for, and to open it could apply the old journal to it.
+
+    Args:
+        signal_number: which ended the process, where that is known.
     """
     orphans = connection.execute(ORPHANS, (dead_owner,)).fetchall()
-    for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, died_before, why in orphans:
-        job = JobId(parent_id, ordinal)
-        if recovering:
-            _end_recovery(connection, job, cancel_reason, died_before, at)
+    for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, deaths, *how in orphans:
+        job, (forced, engine) = JobId(parent_id, ordinal), how
+        why = "ended by force" if forced else died(1, signal_number)
+        if engine == EngineName.SQLITE and signal_number == signal.SIGBUS:
+            why = OVERWRITTEN
+            _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, f"{why}: {PUT_A_COPY_IN_ITS_PLACE}", at)
+            end_pending(connection, parent_id, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
+        elif recovering:
+            _end_recovery(connection, job, cancel_reason, deaths, signal_number, at)
         else:
             is_late = deadline_at is not None and deadline_at <= at
             ends = cancel_reason is not None or attempt >= max_attempts or is_late
-            _back_to_pending(connection, job, at, recovering=ends)
+            _back_to_pending(connection, job, signal_number, at, recovering=ends)
         connection.execute(
             "UPDATE step SET status = 'failed', finished_at = max(?, started_at), error = ?"
             " WHERE parent_id = ? AND ordinal = ? AND attempt = ? AND status = 'running'",
@@ -140,8 +157,10 @@ def rescue(connection: sqlite3.Connection, dead_owner: str, at: Micros) -> list[
     return [JobId(parent_id, ordinal) for parent_id, ordinal, *_ in orphans]
 
 
-def _back_to_pending(connection: sqlite3.Connection, job: JobId, at: Micros, *, recovering: bool) -> None:
-    keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at)
+def _back_to_pending(
+    connection: sqlite3.Connection, job: JobId, signal_number: int | None, at: Micros, *, recovering: bool
+) -> None:
+    keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at, signal_number=signal_number)
     connection.execute(
         f"UPDATE child_job SET {BACK_TO_PENDING}, recovering = ?, changed_at = max(?, changed_at)"
         " WHERE parent_id = ? AND ordinal = ?",
@@ -150,12 +169,17 @@ def _back_to_pending(connection: sqlite3.Connection, job: JobId, at: Micros, *, 
 
 
 def _end_recovery(
-    connection: sqlite3.Connection, job: JobId, cancel_reason: str | None, died_before: int, at: Micros
+    connection: sqlite3.Connection,
+    job: JobId,
+    cancel_reason: str | None,
+    deaths: int,
+    signal_number: int | None,
+    at: Micros,
 ) -> None:
     if cancel_reason is not None:
         _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), LOOKING_FAILED, at)
         return
-    error = f"{died(died_before)}, {SO_DID_THE_ONE_THAT_LOOKED}"
+    error = f"{died(deaths, signal_number)}, {SO_DID_THE_ONE_THAT_LOOKED}"
     _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at)
     if stops_on_failure(connection, job):
         end_pending(connection, job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)

@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine import locks
@@ -27,14 +27,39 @@ STRAY_AFTER = 60.0
 @contextmanager
 def proof_of_life(store: Path, owner: str) -> Iterator[None]:
     """Hold the lock that proves this process alive. The file stays: it is how others see that it was let go."""
-    path = _lock_file(store, owner)
-    with ExitStack() as stack:
-        try:
-            own_directory(store)
-            stack.enter_context(locks.holding(path))
-        except OSError as error:
-            raise unusable(path.parent, error) from error
+    lock = begin(store, owner)
+    try:
         yield
+    finally:
+        os.close(lock)
+
+
+def begin(store: Path, owner: str) -> int:
+    """Take the lock that proves the process of `owner` alive: a descriptor that holds it. Raises StoreError."""
+    path = _lock_file(store, owner)
+    try:
+        own_directory(store)
+        lock = locks.take(path)
+    except OSError as error:
+        raise unusable(path.parent, error) from error
+    if lock is None:
+        raise StoreError(str(path), "is locked by another process", "no two processes may have the same name")
+    return lock
+
+
+def note_signal(lock: int, number: int) -> None:
+    """Leave, in the file whose lock this descriptor holds, by which signal its process ended."""
+    with suppress(OSError):
+        os.pwrite(lock, str(number).encode(), 0)
+
+
+def signal_of(store: Path, owner: str) -> int | None:
+    """By which signal the process of `owner` ended; None where nobody has noted one."""
+    try:
+        noted = locks.content(_lock_file(store, owner))
+        return int(noted) if noted else None
+    except (OSError, ValueError):
+        return None
 
 
 def is_alive(store: Path, owner: str, pid: int | None, host: str | None) -> bool:

@@ -17,7 +17,7 @@ Query = tuple[str, dict[str, Any]]
 JOB = f"SELECT {JOB_COLUMNS} FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"
 
 ATTEMPTS = """(SELECT json_group_array(json_object('number', attempt, 'pid', pid, 'host', host,
-    'started_at', started_at, 'finished_at', finished_at, 'status', status, 'reason', reason))
+    'started_at', started_at, 'finished_at', finished_at, 'status', status, 'reason', reason, 'signal', signal))
     FROM (SELECT * FROM attempt AS a WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal ORDER BY attempt))"""
 STEPS = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'object', object,
     'command', command, 'status', status, 'started_at', started_at, 'finished_at', finished_at, 'error', error,
@@ -47,7 +47,7 @@ WHERE owner = :owner AND cancel_requested_at IS NOT NULL AND recovering = 0"""
 OWNERS_OF_RUNNING = "SELECT owner, pid, host FROM child_job WHERE owner IS NOT NULL"
 OWNERS = f"SELECT id, pid, host FROM worker UNION {OWNERS_OF_RUNNING}"
 
-WORKERS = "SELECT id, pid, host, started_at, serves_all FROM worker ORDER BY started_at, id"
+WORKERS = "SELECT id, pid, host, started_at, serves_all, pool FROM worker ORDER BY started_at, id"
 RUNNING = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
 
 IS_OPEN = "SELECT EXISTS (SELECT 1 FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL)"

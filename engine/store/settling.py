@@ -101,11 +101,19 @@ def set_parent_status(connection: sqlite3.Connection, parent_id: int, status: St
     )
 
 
-def keep_attempt(connection: sqlite3.Connection, job: JobId, status: Status, reason: Reason, at: Micros) -> None:
+def keep_attempt(
+    connection: sqlite3.Connection,
+    job: JobId,
+    status: Status,
+    reason: Reason,
+    at: Micros,
+    *,
+    signal_number: int | None = None,
+) -> None:
     """Remember the attempt that the child's row is about to forget."""
     connection.execute(
-        "INSERT INTO attempt (parent_id, ordinal, attempt, pid, host, started_at, finished_at, status, reason)"
-        " SELECT parent_id, ordinal, attempt, pid, host, started_at, max(?, started_at), ?, ? FROM child_job"
+        "INSERT INTO attempt (parent_id, ordinal, attempt, pid, host, started_at, finished_at, status, reason, signal)"
+        " SELECT parent_id, ordinal, attempt, pid, host, started_at, max(?, started_at), ?, ?, ? FROM child_job"
         " WHERE parent_id = ? AND ordinal = ?",
-        (at, status, reason, job.parent, job.ordinal),
+        (at, status, reason, signal_number, job.parent, job.ordinal),
     )

@@ -10,7 +10,7 @@ import sqlite3
 import uuid
 from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,6 +35,7 @@ from engine.watching import Change, HistoryFilter, Pause, WorkerProcess, is_stal
 
 if TYPE_CHECKING:
     from engine.execution import Claim, Outcome, Report
+    from engine.worker_identity import WorkerIdentity
 
 ANY_ID = 2**63 - 1
 OWNER_CHECK_INTERVAL = 0.05
@@ -182,12 +183,12 @@ class SqliteStore:
         rescued: list[JobId] = []
         for owner, pid, host in await self._read(queries.OWNERS):
             if not liveness.is_alive(self.path, owner, pid, host):
-                rescued += await self._rescue_from(owner)
+                rescued += await self._rescue_from(owner, liveness.signal_of(self.path, owner))
                 liveness.remove_traces(self.path, owner)
         return rescued
 
-    async def _rescue_from(self, dead_owner: str) -> list[JobId]:
-        return await self._writer.run(lambda c: interventions.rescue(c, dead_owner, self._clock()))
+    async def _rescue_from(self, dead_owner: str, signal_number: int | None = None) -> list[JobId]:
+        return await self._writer.run(lambda c: interventions.rescue(c, dead_owner, self._clock(), signal_number))
 
     async def owner_died(self) -> None:
         while True:
@@ -218,11 +219,16 @@ class SqliteStore:
         return await self._writer.run(lambda c: upkeep.prune_changes(c, before, limit))
 
     @asynccontextmanager
-    async def hosting_workers(self, *, serves_all: bool = True) -> AsyncIterator[str]:
-        owner, pid, host = uuid.uuid4().hex, os.getpid(), socket.gethostname()
+    async def hosting_workers(
+        self, *, serves_all: bool = True, identity: WorkerIdentity | None = None
+    ) -> AsyncIterator[str]:
+        owner, pool = (identity.owner, identity.pool) if identity else (uuid.uuid4().hex, None)
+        pid, host = os.getpid(), socket.gethostname()
         liveness.remove_strays(self.path, {known for known, *_ in await self._read(queries.OWNERS)})
-        with liveness.proof_of_life(self.path, owner):
-            await self._writer.run(lambda c: upkeep.register_worker(c, owner, pid, host, serves_all, at=self._clock()))
+        with nullcontext() if identity else liveness.proof_of_life(self.path, owner):
+            await self._writer.run(
+                lambda c: upkeep.register_worker(c, owner, pid, host, serves_all, at=self._clock(), pool=pool)
+            )
             beating = asyncio.create_task(self._beat(owner), name="dbtend-beat")
             try:
                 yield owner
@@ -247,6 +253,12 @@ class SqliteStore:
 
     # Reads: one statement each.
 
+    async def has_pending(self, parents: Collection[int] | None = None) -> bool:
+        for sql, values in transactions.searches_for_the_next(parents, paused=await self.paused() is not None):
+            if list(await self._read(sql, values)):
+                return True
+        return False
+
     async def workers(self) -> list[WorkerProcess]:
         rows = list(await self._read(queries.WORKERS))
         if not rows:
@@ -257,7 +269,9 @@ class SqliteStore:
         pending_since = [at for (at,) in await self._read(queries.OLDEST_PENDING)]
         now = self._clock()
 
-        def process(owner: str, pid: int, host: str, started_at: Micros, serves_all: bool) -> WorkerProcess:
+        def process(
+            owner: str, pid: int, host: str, started_at: Micros, serves_all: bool, pool: int | None
+        ) -> WorkerProcess:
             own = running.get(owner, [])
             busy_since = [at for _, at in own] or (pending_since if serves_all else [])
             alive = liveness.is_alive(self.path, owner, pid, host)
@@ -271,6 +285,7 @@ class SqliteStore:
                 alive=alive,
                 stalled=alive and is_stalled(last_beat=beat, busy_since=min(busy_since, default=None), now=now),
                 running=tuple(job for job, _ in own),
+                pool=pool,
             )
 
         return [process(*row) for row in rows]

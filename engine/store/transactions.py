@@ -79,7 +79,10 @@ RETURNING type, attempt, operation,
 """
 BEFORE = f"""
 SELECT (SELECT count(*) FROM attempt AS a
-        WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'), {STEPS}
+        WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'),
+    (SELECT signal FROM attempt AS a
+        WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'
+        ORDER BY attempt DESC LIMIT 1), {STEPS}
 FROM child_job AS c WHERE c.parent_id = ? AND c.ordinal = ?
 """
 
@@ -135,7 +138,7 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
         CLAIM, (owner, at, *found)
     ).fetchone()
     set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
-    died, earlier = connection.execute(BEFORE, found).fetchone() if attempt > 1 else (0, "[]")
+    died, signal, earlier = connection.execute(BEFORE, found).fetchone() if attempt > 1 else (0, None, "[]")
     return Claim(
         job=JobId(parent_id, ordinal),
         type=job_type,
@@ -147,6 +150,7 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
         options=decode_options(options),
         recovering=Reason(recovering) if recovering else None,
         died=died,
+        signal=signal,
         earlier=decode_steps(earlier),
         time_left=None if deadline_at is None else (deadline_at - at) / 1e6,
         forced=bool(forced),
@@ -154,14 +158,23 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
 
 
 def _next_to_run(connection: sqlite3.Connection, parents: Collection[int] | None) -> tuple[int, int] | None:
+    paused = connection.execute("SELECT 1 FROM pause").fetchone() is not None
+    for sql, values in searches_for_the_next(parents, paused=paused):
+        if found := connection.execute(sql, values).fetchone():
+            return found[0], found[1]
+    return None
+
+
+def searches_for_the_next(
+    parents: Collection[int] | None, *, paused: bool
+) -> Sequence[tuple[str, tuple[str | None, ...]]]:
+    """The queries of which the first that finds a child finds the next to run, with their values."""
     these = None if parents is None else json.dumps(sorted(parents))
-    if connection.execute("SELECT 1 FROM pause").fetchone():
-        found = connection.execute(TO_BE_RECOVERED, (these,)).fetchone()
-    elif these is not None:
-        found = connection.execute(OF_THESE_PARENTS, (these,)).fetchone()
-    else:
-        found = connection.execute(AMONG_THE_OLDEST).fetchone() or connection.execute(OF_EACH_TARGET).fetchone()
-    return found and (found[0], found[1])
+    if paused:
+        return [(TO_BE_RECOVERED, (these,))]
+    if these is not None:
+        return [(OF_THESE_PARENTS, (these,))]
+    return [(AMONG_THE_OLDEST, ()), (OF_EACH_TARGET, ())]
 
 
 def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, report: Report, at: Micros) -> None:

@@ -14,11 +14,17 @@ from engine.watching import ChangeKind
 
 
 def register_worker(
-    connection: sqlite3.Connection, owner: str, pid: int, host: str, serves_all: bool, at: Micros
+    connection: sqlite3.Connection,
+    owner: str,
+    pid: int,
+    host: str,
+    serves_all: bool,
+    at: Micros,
+    pool: int | None = None,
 ) -> None:
     connection.execute(
-        "INSERT INTO worker (id, pid, host, serves_all, started_at) VALUES (?, ?, ?, ?, ?)",
-        (owner, pid, host, serves_all, at),
+        "INSERT INTO worker (id, pid, host, serves_all, pool, started_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (owner, pid, host, serves_all, pool, at),
     )
 
 

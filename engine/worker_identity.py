@@ -1,0 +1,32 @@
+"""What proves a worker process alive, made by the process that starts it, before it forks."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from engine.store import liveness
+
+
+class WorkerIdentity:
+    """The name and the lock of a worker process, shared by that process and the one that starts it.
+
+    The lock is free only when both have let it go. So whoever finds it free finds the signal, too, by which the worker
+    ended, unless the one that started it has died as well.
+    """
+
+    def __init__(self, store: Path) -> None:
+        """Raises StoreError where the lock cannot be had."""
+        self.owner = uuid.uuid4().hex
+        self.pool = os.getpid()
+        """The process that starts it."""
+        self._lock = liveness.begin(Path(os.path.realpath(store)), self.owner)
+
+    def note_signal(self, number: int) -> None:
+        """Tell whoever rescues its jobs by which signal the worker ended. To be called before `close`."""
+        liveness.note_signal(self._lock, number)
+
+    def close(self) -> None:
+        """Let go of the lock in this process."""
+        os.close(self._lock)
