@@ -26,8 +26,8 @@ class ForceCancel:
     pid: int
     """The process on this host that is killed."""
     owner: str
-    serves_all: bool
-    """Whether it takes on every job, as one of a pool, which replaces it."""
+    is_replaced: bool
+    """Whether it is one of a pool, or takes on every job as those do: then another process takes its place."""
     recovering: bool = False
     """It is the look at the database after a process died: nobody takes that up again."""
     others: tuple[JobId, ...] = ()
@@ -78,7 +78,7 @@ def force_cancel(
         target=parent.target,
         pid=process.pid,
         owner=process.id,
-        serves_all=process.serves_all,
+        is_replaced=process.serves_all or process.pool is not None,
         recovering=child.recovering,
         others=tuple(sorted(job for job in process.running if job != child.id)),
     )

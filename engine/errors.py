@@ -52,10 +52,20 @@ class StoreError(DbtendError):
     """The store of jobs cannot be opened, read or written."""
 
     kind = ErrorKind.STORE
+    may_pass = False
+    """Whether another try, a while later, may do without anybody having changed something on purpose."""
 
 
 class StoreBusyError(StoreError):
-    """Another process keeps the store locked: it may be well the next time."""
+    """Another process keeps the store locked."""
+
+    may_pass = True
+
+
+class StoreFullError(StoreError):
+    """The disk of the store is full, or fails."""
+
+    may_pass = True
 
 
 class StoreLostError(StoreError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from engine.jobs import JobType, Micros
@@ -48,3 +49,8 @@ async def hosting(
         )
         async with processor.running():
             yield processor
+
+
+def import_what_jobs_need() -> None:
+    """Import what carrying out a job on SQLite needs: once, for all processes that are forked afterwards."""
+    import_module("engine.targets.sqlite.session")

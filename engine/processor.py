@@ -175,6 +175,8 @@ class JobProcessor:
             try:
                 return await self._store.claim(self._owner, self._own_jobs)
             except StoreError as error:
+                if not error.may_pass:
+                    raise
                 refused = await self._wait_for_the_store(error, refused)
         return None
 

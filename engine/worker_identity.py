@@ -16,11 +16,10 @@ class WorkerIdentity:
     ended, unless the one that started it has died as well.
     """
 
-    def __init__(self, store: Path) -> None:
-        """Raises StoreError where the lock cannot be had."""
+    def __init__(self, store: Path, *, pool: int) -> None:
+        """`pool`: the process that sees to it that the worker lives. Raises StoreError where the lock cannot be had."""
         self.owner = uuid.uuid4().hex
-        self.pool = os.getpid()
-        """The process that starts it."""
+        self.pool = pool
         self._lock = liveness.begin(Path(os.path.realpath(store)), self.owner)
 
     def note_signal(self, number: int) -> None:

@@ -149,6 +149,7 @@ def worker(process: WorkerProcess) -> Json:
         "serves_all": process.serves_all,
         "stalled": process.stalled,
         "running": [str(job) for job in process.running],
+        "pool": process.pool,
     }
 
 

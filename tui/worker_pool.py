@@ -2,51 +2,131 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import multiprocessing
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 
+from engine.errors import DbtendError, StoreError
+from engine.worker_identity import WorkerIdentity
 from tui.commands.signals import STOP_SIGNALS, heeded_signals
+from tui.forking import FAILED, fork
 from tui.text import counted
 
-FAILS_EARLY: Final = 2.0
-"""Seconds; a process that fails sooner is replaced only after a pause,"""
 PAUSE = 2.0
+"""Seconds until a process is replaced that failed before it was ready for work, from the second in a row on,"""
 EARLY_FAILURES: Final = 5
-"""and no more after so many in a row."""
+"""and after so many in a row none is any more."""
 
 STOPPED: Final = 10
-"""The exit code of a process that was asked to stop: then all of them are."""
+"""The exit code of a process that was asked to stop: then all of them are,"""
+CANNOT_WORK: Final = 11
+"""and of one that found a reason for which none of them can work, which stays."""
 
-Work = Callable[[int, int], None]
+_READY: Final = b"+"
 log = logging.getLogger("dbtend")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolProcess:
+    """What a process of a pool knows of itself."""
+
+    number: int
+    """From 0."""
+    lifeline: int
+    """A file descriptor that can be read when the pool's own process has died: nobody replaces or stops this one."""
+    identity: WorkerIdentity | None
+    _words: int
+
+    def ready(self) -> None:
+        """Tell the pool that this process can work: if it dies from now on, that is due to its work."""
+        os.write(self._words, _READY)
+
+    def fail(self, error: DbtendError) -> int:
+        """Tell the pool why this process cannot go on; the exit code to end with."""
+        with suppress(OSError):
+            os.write(self._words, json.dumps([error.what, error.why, error.hint]).encode())
+        return FAILED if isinstance(error, StoreError) and error.may_pass else CANNOT_WORK
+
+
+Work = Callable[[PoolProcess], int]
+
+
+@dataclass(slots=True)
+class _Running:
+    """A process of the pool, seen by the pool."""
+
+    pid: int
+    words: int
+    """From which can be read what it tells the pool; their end is its end."""
+    identity: WorkerIdentity | None
+    said: bytes = b""
+
+    def listen(self) -> bool:
+        """Take what it tells, which is there; whether it goes on."""
+        more = os.read(self.words, 65_536)
+        self.said += more
+        return bool(more)
+
+    def end(self) -> int:
+        """See to it after it ended: its exit code, or minus the signal that ended it."""
+        _, status = os.waitpid(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if self.identity is not None and code < 0:
+            self.identity.note_signal(-code)
+        self.let_go()
+        return code
+
+    def let_go(self) -> None:
+        os.close(self.words)
+        if self.identity is not None:
+            self.identity.close()
 
 
 class WorkerPool:
     """Runs `work` in `size` processes until all of them have ended by themselves, or a signal asks them to.
 
     Each is a fork of this process, which must have no thread and no database open, in a session of its own: a key at
-    the terminal is for this process alone. `work` is called with its number, from 0, and with a file descriptor that
-    can be read when this process has died: nobody replaces or stops it then any more. One that exits with `STOPPED`
-    was asked to stop by somebody else; so all are.
+    the terminal is for this process alone. `work` returns the exit code. With `STOPPED` it was asked to stop by
+    somebody else: so all are. With `CANNOT_WORK` all are, too.
     """
 
-    def __init__(self, size: int, work: Work, *, doing: str) -> None:
-        """`doing`: what it does, for the log, such as `serving jobs.db`."""
+    def __init__(
+        self,
+        size: int,
+        work: Work,
+        *,
+        doing: str,
+        identify: Callable[[], WorkerIdentity] | None = None,
+        leash: int | None = None,
+    ) -> None:
+        """
+        Args:
+            doing: what it does, for the log, such as `serving jobs.db`.
+            identify: makes the identity of a process that is to be started; may raise StoreError.
+            leash: a file descriptor that can be read when nobody needs the pool any more: then all are killed.
+        """
         self._size = size
         self._doing = doing
         self._work = work
-        self._processes: dict[int, tuple[BaseProcess, float]] = {}
-        """By number, with when it was started."""
+        self._identify = identify
+        self._leash = leash
+        self._processes: dict[int, _Running] = {}
+        """By number."""
+        self._to_start: dict[int, float] = {}
+        """When a process with this number is to be started, by the monotonic clock."""
         self._asked = self._forced = False
         self._early_failures = 0
+        self.cannot_work = False
+        """Whether one of its processes found a reason for which none can work, which stays."""
+        self.failure: StoreError | None = None
+        """Why the last process that failed did, where it could tell."""
 
     @property
     def stopped_by_force(self) -> bool:
@@ -54,64 +134,98 @@ class WorkerPool:
 
     @property
     def gave_up(self) -> bool:
-        """Whether its processes failed again and again."""
-        return self._early_failures >= EARLY_FAILURES
+        """Whether its processes failed again and again, or for a reason that stays."""
+        return self.cannot_work or self._early_failures >= EARLY_FAILURES
 
     def run(self) -> None:
-        """Return when no process is left. The first signal is passed on to them, the second kills them."""
+        """Return when no process is left. The first signal is passed on to them, the second kills them.
+
+        Raises StoreError where not even the first process can be started.
+        """
         self._alive = os.pipe()
         with self._listening() as wake:
             log.info("%s with %s", self._doing, counted(self._size, "process"))
             for number in range(self._size):
                 self._start(number)
-            while self._processes:
-                wait([wake, *(process.sentinel for process, _ in self._processes.values())])
+            while self._processes or self._to_start:
+                self._wait_for_news(wake)
                 self._heed_signals(wake)
-                for number, (process, started_at) in list(self._processes.items()):
-                    if process.exitcode is not None:
-                        del self._processes[number]
-                        self._see_how_it_ended(number, process, started_at, wake)
+                self._start_what_is_due()
+        for end in self._alive:
+            os.close(end)
+
+    def _wait_for_news(self, wake: int) -> None:
+        """Return when a signal came, a process ended, or one is to be started; see to those that ended."""
+        leash = [] if self._leash is None else [self._leash]
+        due = min(self._to_start.values(), default=None)
+        timeout = None if due is None else max(due - time.monotonic(), 0)
+        words = {process.words: number for number, process in self._processes.items()}
+        readable, _, _ = select.select([wake, *leash, *words], [], [], timeout)
+        if self._leash in readable:
+            self._leave_nobody()
+        for number in [words[descriptor] for descriptor in readable if descriptor in words]:
+            if not self._processes[number].listen():
+                self._see_how_it_ended(number)
 
     def _start(self, number: int) -> None:
-        # Forked, so that it is there at once, and shares what this process has imported.
-        process = multiprocessing.get_context("fork").Process(target=self._begin, args=(number,))
+        identity = self._identify() if self._identify else None
+        heard, told = os.pipe()
+        process = PoolProcess(number, self._alive[0], identity, told)
         # Until it has its own ways with signals it must get none: it would take them for ours.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
-            process.start()
+            pid = fork(lambda: self._begin(process, heard))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        self._processes[number] = process, time.monotonic()
+        os.close(told)
+        self._processes[number] = _Running(pid, heard, identity)
 
-    def _begin(self, number: int) -> None:
+    def _begin(self, process: PoolProcess, heard: int) -> int:
         os.setsid()
         signal.set_wakeup_fd(-1)
         for signal_number in STOP_SIGNALS:
             signal.signal(signal_number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        read_end, write_end = self._alive
-        os.close(write_end)
-        self._work(number, read_end)
+        os.close(self._alive[1])
+        os.close(heard)
+        for other in self._processes.values():
+            other.let_go()
+        return self._work(process)
 
-    def _see_how_it_ended(self, number: int, process: BaseProcess, started_at: float, wake: int) -> None:
-        if process.exitcode == STOPPED:
+    def _see_how_it_ended(self, number: int) -> None:
+        process = self._processes.pop(number)
+        code = process.end()
+        was_ready, reason = process.said.startswith(_READY), process.said.removeprefix(_READY)
+        if reason:
+            self.failure = StoreError(*json.loads(reason))
+        if code == STOPPED:
             log.info("process %s was asked to stop: so all do", process.pid)
+        if code == CANNOT_WORK:
+            self.cannot_work = True
+        if code in {STOPPED, CANNOT_WORK}:
             self._ask(signal.SIGTERM)
-        if process.exitcode in {0, STOPPED} or self._asked:
+        if code in {0, STOPPED} or self._asked:
             return
-        log.warning("process %s ended with %s", process.pid, process.exitcode)
-        lived = time.monotonic() - started_at
-        self._early_failures = self._early_failures + 1 if lived < FAILS_EARLY else 0
+        log.warning("process %s ended with %s", process.pid, code)
+        # What ends one by a signal, once it works, is its work, which is not begun again without end.
+        self._early_failures = 0 if was_ready and code < 0 else self._early_failures + 1
         if self.gave_up:
+            self._to_start.clear()
             return
-        if self._early_failures > 1:
-            wait([wake], PAUSE)
-            self._heed_signals(wake)
-        if not self._asked:
-            self._start(number)
+        self._to_start[number] = time.monotonic() + (PAUSE if self._early_failures > 1 else 0)
+
+    def _start_what_is_due(self) -> None:
+        for number in [number for number, due in self._to_start.items() if due <= time.monotonic()]:
+            del self._to_start[number]
+            try:
+                self._start(number)
+            except StoreError as error:
+                self.failure, self.cannot_work = error, True
+                log.error("%s", error)
+                self._ask(signal.SIGTERM)
 
     def _heed_signals(self, wake: int) -> None:
-        for number in os.read(wake, 4096) if wait([wake], timeout=0) else b"":
+        for number in os.read(wake, 4096) if select.select([wake], [], [], 0)[0] else b"":
             if self._asked and number == signal.SIGHUP:
                 continue  # nobody insists with it: a shell and the terminal both send it
             self._forced = self._asked
@@ -121,9 +235,14 @@ class WorkerPool:
         if not self._asked or number == signal.SIGKILL:
             log.info("killed" if self._asked else "stopping: waiting for what runs; once more to leave at once")
         self._asked = True
-        for process, _ in self._processes.values():
-            if process.pid is not None and process.exitcode is None:
-                os.kill(process.pid, number)
+        self._to_start.clear()
+        for process in self._processes.values():
+            os.kill(process.pid, number)
+
+    def _leave_nobody(self) -> None:
+        for process in self._processes.values():
+            os.kill(process.pid, signal.SIGKILL)
+        os._exit(FAILED)
 
     @contextmanager
     def _listening(self) -> Iterator[int]:

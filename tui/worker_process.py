@@ -12,13 +12,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from engine import locks, look, passwords
-from engine.errors import StoreError
+from engine.errors import DbtendError, StoreError
 from engine.private_files import open_own, own_directory
 from engine.words import listed
 from tui.worker_environment import not_set_alike
@@ -32,6 +32,8 @@ _STARTING_SECONDS: Final = 10.0
 Where one failed, another is started only after as long.
 """
 _STOPPING_SECONDS: Final = 10.0
+_LOOK_EVERY: Final = 0.05
+"""Seconds between two looks whether another pool serves, or is gone."""
 _LOG_LIMIT: Final = 1_000_000
 """Bytes; a log that has grown beyond becomes the one before, which is all that is kept."""
 
@@ -58,6 +60,10 @@ class DetachedWorker:
         self._options = [text for name, value in options.items() if value is not None for text in (name, str(value))]
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
+        self._words: int | None = None
+        """From which what the process tells can be read,"""
+        self._said = b""
+        """and what it has told: why it ended."""
         self._told: Mapping[str, str] = {}
         """The passwords that the process was started with."""
 
@@ -83,10 +89,10 @@ class DetachedWorker:
         if self._is_starting() or is_served(self._store):
             return
         if self._failed_at_once():
-            raise StoreError("worker", "it ended as soon as it was started", f"see {_log(self._store)}")
+            raise self._failure()
         try:
             self._told = passwords.typed()
-            self._process = _start(self._store, self._options, self._told)
+            self._process = self._start(self._told)
         except OSError as error:
             what = f": {error.filename}" if error.filename else ""
             hint = "mend that, or run dbtend worker at a terminal"
@@ -102,11 +108,32 @@ class DetachedWorker:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_STOPPING_SECONDS)
 
+    def _start(self, secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        if self._words is not None:
+            os.close(self._words)
+        self._words, words = os.pipe()
+        os.set_blocking(self._words, False)  # another process that it has forked may live on
+        self._said = b""
+        try:
+            return _start(self._store, self._options, secrets, words)
+        finally:
+            os.close(words)
+
     def _is_starting(self) -> bool:
         return self._process is not None and self._process.poll() is None and self._is_young
 
     def _failed_at_once(self) -> bool:
         return self._process is not None and (self._process.poll() or 0) > 0 and self._is_young
+
+    def _failure(self) -> DbtendError:
+        """Why the process ended, as far as it has told."""
+        if self._words is not None:
+            with suppress(BlockingIOError):
+                self._said += os.read(self._words, 65_536)
+        with suppress(ValueError, KeyError, TypeError):
+            told = json.loads(self._said)["error"]
+            return StoreError("worker", told["message"], told["hint"])
+        return StoreError("worker", "it ended as soon as it was started", f"see {_log(self._store)}")
 
     @property
     def _is_young(self) -> bool:
@@ -118,16 +145,51 @@ def serving(store: Path) -> AbstractContextManager[None]:
     return locks.holding(own_directory(store) / "worker.lock", shared=True)
 
 
+@contextmanager
+def sole_pool(store: Path, *, stand_by: Callable[[], None] | None) -> Iterator[bool]:
+    """Be the one pool of worker processes of the store on this host while inside, as all that it forks are.
+
+    Gives False where another one serves the store. One that only begins, or is about to leave, may not take on what
+    was submitted just now: it is waited for until it serves, or is gone.
+
+    Args:
+        stand_by: called once where another one serves; then its end is waited for. None: it is not.
+    """
+    path = own_directory(store) / "pool.lock"
+    while (lock := locks.take(path)) is None:
+        if is_served(store):
+            if stand_by is None:
+                yield False
+                return
+            stand_by()
+            stand_by = _nothing
+        time.sleep(_LOOK_EVERY)
+    try:
+        yield True
+    finally:
+        os.close(lock)
+
+
 def is_served(store: Path) -> bool:
     """Whether a worker process takes on every job of the store; a `dbtend run` takes on its own only."""
     return locks.is_held(own_directory(store) / "worker.lock", shared=True)
 
 
-def _start(store: Path, options: Sequence[str], secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """`secrets` go through a pipe that nobody else can read, and are nowhere but in the memory of both processes."""
+def _nothing() -> None:
+    pass
+
+
+def _start(store: Path, options: Sequence[str], secrets: Mapping[str, str], words: int) -> subprocess.Popen[bytes]:
+    """Start it.
+
+    Args:
+        secrets: go through a pipe that nobody else can read, and are nowhere but in the memory of both processes.
+        words: where it tells why it ends, if it has to.
+    """
     idle_exit = str(IDLE_EXIT_SECONDS)
     # Without -P a directory `tui` where the user happens to be would be run instead of ours.
-    command = [sys.executable, "-P", "-m", "tui.cli", "worker", "--idle-exit", idle_exit, "--store", str(store)]
+    command = [sys.executable, "-P", "-m", "tui.cli", "worker", "--json", "--idle-exit", idle_exit]
+    command += ["--store", str(store)]
     log = _open_log(_log(store))
     try:
         # A session of its own: a dropped terminal does not end it.
@@ -135,7 +197,7 @@ def _start(store: Path, options: Sequence[str], secrets: Mapping[str, str]) -> s
             [*command, *options, *([PASSWORDS_FROM_STDIN] if secrets else [])],
             cwd="/",
             stdin=subprocess.PIPE if secrets else subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=words,
             stderr=log,
             start_new_session=True,
         )

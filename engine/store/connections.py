@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
-from engine.errors import ReadOnlyError, StoreBusyError, StoreError
+from engine.errors import ReadOnlyError, StoreBusyError, StoreError, StoreFullError
 from engine.private_files import make_directories, open_own, require_own_store
 from engine.store.schema import is_current, migrate
 from engine.store.writer import begin_immediate, retry_while_busy
@@ -175,7 +175,7 @@ def in_words(path: Path, error: sqlite3.Error) -> StoreError:
         return StoreBusyError(str(path), "is kept locked by another process", "end that process, or try again")
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
         why = "its disk is full" if code == sqlite3.SQLITE_FULL else "its disk is full, or fails"
-        return StoreError(str(path), why, "make room on its file system, or give another --store")
+        return StoreFullError(str(path), why, "make room on its file system, or give another --store")
     if code == sqlite3.SQLITE_CORRUPT:
         return StoreError(str(path), "is damaged", "move it away to start a new one, or restore it from a backup")
     return StoreError(str(path), f"cannot be opened: {error}", "give another path with --store")

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from engine.errors import StoreBusyError, StoreError
+from engine.errors import StoreBusyError, StoreError, StoreFullError
 
 T = TypeVar("T")
 Transaction = Callable[[sqlite3.Connection], T]
@@ -162,7 +162,10 @@ def _in_words(error: Exception) -> Exception:
             "end that process, or try again",
         )
     if code == sqlite3.SQLITE_FULL:
-        return StoreError("the store of jobs", "the disk is full", "make room on its file system")
+        return StoreFullError("the store of jobs", "the disk is full", "make room on its file system")
+    if code == sqlite3.SQLITE_IOERR:
+        why = f"its disk is full, or fails: {error}"
+        return StoreFullError("the store of jobs", why, "make room on its file system")
     if code == sqlite3.SQLITE_READONLY:
         return StoreError("the store of jobs", "is read-only", "check its permissions, or give another --store")
     return StoreError("the store of jobs", f"cannot be written: {error}", "run `dbtend doctor`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from engine import Engine
 from tui.cli import main
 
 
@@ -99,6 +101,16 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < give_up, "it does not come true"
         time.sleep(0.01)
+
+
+def workers_of(store: Path) -> list[int]:
+    """The processes that run something of a store."""
+
+    async def look() -> list[int]:
+        async with Engine.open(store) as engine:
+            return [worker.pid for worker in await engine.workers() if worker.alive and worker.running]
+
+    return asyncio.run(look())
 
 
 @contextmanager

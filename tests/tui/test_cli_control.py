@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine import JobId, WorkerProcess
-from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, write_locked
 from tests.tui.jobs import START, child, parent
 from tui.commands.workers import table
 
@@ -78,11 +78,11 @@ def test_the_processes_that_carry_out_jobs(dbtend: CommandLine, sales: Path) -> 
             (worker,) = dbtend("workers", "--json").json["workers"]
             shown = dbtend("workers").out
         process.wait(timeout=30)
-    assert worker["pid"] == process.pid
+    assert worker["pid"] != process.pid == worker["pool"]
     assert (worker["serves_all"], worker["stalled"], worker["running"]) == (False, False, ["1.1"])
     assert {"host", "started_at"} < set(worker)
     heading, line = shown.splitlines()
-    assert heading.split() == ["PID", "HOST", "SINCE", "TAKES", "RUNS"]
+    assert heading.split() == ["PID", "POOL", "HOST", "SINCE", "TAKES", "RUNS"]
     assert line.endswith("its own  #1.1 sales.db vacuum")
     assert dbtend("workers", "--json").json == {"workers": []}
 
@@ -92,7 +92,7 @@ def test_a_process_that_died_is_not_told(dbtend: CommandLine, sales: Path) -> No
         out_line(process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=30)
-        assert dbtend("workers", "--json").json == {"workers": []}
+        wait_until(lambda: bool(dbtend("workers", "--json").json == {"workers": []}))
 
 
 def test_one_that_does_not_move_is_marked() -> None:
@@ -101,6 +101,6 @@ def test_one_that_does_not_move_is_marked() -> None:
         running=(JobId(42, 1), JobId(43, 1)),
     )  # fmt: skip
     _, line, idle = table([process, replace(process, stalled=False, running=())], {42: parent(child())})
-    assert line.startswith("7    db1\\x1b[2J")
+    assert line.startswith("7    -     db1\\x1b[2J")
     assert line.endswith("every job  stalled: #42.1 sales.db vacuum, #43.1")
     assert idle.endswith("every job  nothing")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.tui.command_line import CommandLine, out_line, write_locked
+from tests.tui.command_line import CommandLine, out_line, workers_of, write_locked
 
 
 def checks(dbtend: CommandLine, *words: str | Path) -> tuple[int, list[Any]]:
@@ -69,20 +69,21 @@ def test_a_process_that_was_stopped_is_found(dbtend: CommandLine, sales: Path) -
         with closing(sqlite3.connect(dbtend.store, timeout=30)) as db:  # as if it had stood still for an hour
             db.execute("UPDATE child_job SET started_at = started_at - 3600000000 WHERE status = 'running'")
             db.commit()
-        process.send_signal(signal.SIGSTOP)
+        (pid,) = workers_of(dbtend.store)
+        os.kill(pid, signal.SIGSTOP)
         try:
-            (sign_of_life,) = dbtend.store.with_name("jobs.db.d").glob("*.lock")
+            (sign_of_life,) = dbtend.store.with_name("jobs.db.d").glob(f"{'[0-9a-f]' * 32}.lock")
             os.utime(sign_of_life, (0, 0))
             code, found = checks(dbtend)
             assert (code, not_ok(found)) == (0, [("warn", "stalled")])
-            assert f"process {process.pid} on " in found[-1]["found"]
-            assert f"kill -CONT {process.pid}" in found[-1]["fix"]
+            assert f"process {pid} on " in found[-1]["found"]
+            assert f"kill -CONT {pid}" in found[-1]["fix"]
             (worker,) = dbtend("workers", "--json").json["workers"]
             assert worker["stalled"] is True
             assert "stalled: #1.1 sales.db vacuum" in dbtend("workers").out
         finally:
-            process.send_signal(signal.SIGCONT)
-        process.send_signal(signal.SIGINT)
+            os.kill(pid, signal.SIGCONT)
+            process.send_signal(signal.SIGINT)
 
 
 def test_targets_come_from_the_config(dbtend: CommandLine, sales: Path) -> None:

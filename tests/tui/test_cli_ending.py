@@ -201,7 +201,7 @@ async def submit(engine):
     await asyncio.to_thread(sys.stdin.readline)
     return await engine.submit([Request(target=sys.argv[2], operations=(Operation.VACUUM,))])
 
-_, code = asyncio.run(carry_out(Foreground(store=Path(sys.argv[1])), submit, PlainView()))
+_, code = carry_out(Foreground(store=Path(sys.argv[1])), submit, PlainView())
 sys.exit(code)
 """
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from engine import Engine, JobId
 from engine.ending_by_force import ForceCancel
 from engine.jobs import Operation
 from tests.sqlite_files import content, files_beside, integrity, make_database
-from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
 from tui.force import consequences, question
 from tui.worker_process import is_served
 
@@ -55,14 +55,15 @@ async def _workers(store: Path) -> list[int]:
         return [worker.pid for worker in await engine.workers()]
 
 
-@pytest.mark.usefixtures("workers_end")
-def test_what_a_run_does_is_ended_and_a_worker_process_sees_to_its_database(dbtend: CommandLine, sales: Path) -> None:
+def test_what_a_run_does_is_ended_and_its_next_process_sees_to_the_database(dbtend: CommandLine, sales: Path) -> None:
     before = content(sales)
     with write_locked(sales), a_run(dbtend, sales) as run:
+        (pid,) = workers_of(dbtend.store)
         result = dbtend.process("cancel", "1.1", "--force", "--confirm", "1.1")
-        assert run.wait(timeout=30) == -signal.SIGKILL
+        assert run.wait(timeout=30) == 130
     assert result.code == 0
-    assert result.err == (f"dbtend: process {run.pid} was killed: waiting until its database has been looked after\n")
+    assert result.err == (f"dbtend: process {pid} was killed: waiting until its database has been looked after\n")
+    assert not (dbtend.store.with_name("jobs.db.d") / "worker.log").exists()  # none was started besides
     assert result.out.startswith("#1.1 sales.db vacuum cancelled in ")
     assert LOOKED_AFTER in result.out
     assert (content(sales), integrity(sales)) == (before, [])
@@ -100,8 +101,9 @@ def test_what_a_worker_process_does_is_ended_and_the_next_of_its_pool_sees_to_th
 @pytest.mark.parametrize(("typed", "ends"), [("1.1", True), ("#1.1", True), ("y", False), ("", False), ("1", False)])
 def test_on_a_terminal_it_asks_for_the_id(dbtend: CommandLine, sales: Path, typed: str, ends: bool) -> None:
     with write_locked(sales), a_run(dbtend, sales) as run:
+        (pid,) = workers_of(dbtend.store)
         code, said = at_a_terminal(dbtend, typed, "cancel", "1", "--force")
-        assert f"End #1.1 vacuum on sales.db by force? Its process {run.pid} is killed" in said
+        assert f"End #1.1 vacuum on sales.db by force? Its process {pid} is killed" in said
         assert "Type 1.1 to end it by force: " in said
         (job,) = dbtend("history", "--json").json["jobs"]
         if ends:
@@ -160,17 +162,15 @@ def test_what_does_not_run_is_not_ended_by_force(dbtend: CommandLine, sales: Pat
         assert f"job {job}: is over" in result.err
 
 
-@pytest.mark.usefixtures("workers_end")
-def test_what_the_same_run_does_besides_goes_on_in_a_worker_process(
-    dbtend: CommandLine, sales: Path, tmp_path: Path
-) -> None:
+def test_what_the_same_run_does_besides_goes_on(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:
     other = make_database(tmp_path / "other.db", rows=10)
-    with write_locked(other), write_locked(sales), a_run(dbtend, sales, other, workers=2):
-        assert asyncio.run(_look(dbtend.store)).others == (JobId(2, 1),)
-        asked = dbtend.process("cancel", "1", "--force")
-        ended = dbtend.process("cancel", "1", "--force", "--confirm", "1.1")
-        assert (asked.code, ended.code) == (2, 0)
-        assert ["That process also runs #2.1: killed with it" in said.err for said in (asked, ended)] == [True, True]
+    with ExitStack() as lock, write_locked(sales):
+        lock.enter_context(write_locked(other))
+        with a_run(dbtend, sales, other, workers=2) as run:
+            assert asyncio.run(_look(dbtend.store)).others == ()
+            assert dbtend.process("cancel", "1", "--force", "--confirm", "1.1").code == 0
+            lock.close()
+            assert run.wait(timeout=30) == 130
     assert asyncio.run(_statuses(dbtend.store)) == ["cancelled", "completed"]
     assert {"sales.db", "other.db"} <= files_beside(sales)
     assert not {name for name in files_beside(sales) if name.endswith(("-journal", "-wal"))}
@@ -193,7 +193,7 @@ def test_what_it_comes_to_is_said_in_words() -> None:
         target="sqlite:///srv/sales.db",
         pid=4711,
         owner="x",
-        serves_all=True,
+        is_replaced=True,
     )
     assert question(found) == "End #42.1 vacuum on sales.db by force?"
     assert consequences(found, JobId(42, 1)) == (

@@ -158,6 +158,7 @@ def test_attempts_and_progress_are_told() -> None:
             "finished_at": "2023-11-14T22:13:21.000000Z",
             "status": "failed",
             "reason": "owner_lost",
+            "signal": None,
         },
         {
             "number": 2,
@@ -167,6 +168,7 @@ def test_attempts_and_progress_are_told() -> None:
             "finished_at": None,
             "status": "running",
             "reason": None,
+            "signal": None,
         },
     ]
     assert form["progress"] == {
@@ -184,7 +186,7 @@ def test_a_pause_and_a_process() -> None:
         "paused": {"at": "2023-11-14T22:13:20.000000Z", "by": "ann@db1"}
     }
     process = WorkerProcess(
-        id="x", pid=7, host="db1", started_at=START, serves_all=True, alive=True, running=(JobId(42, 1),)
+        id="x", pid=7, host="db1", started_at=START, serves_all=True, alive=True, running=(JobId(42, 1),), pool=5
     )
     assert json_form.worker(process) == {
         "pid": 7,
@@ -193,6 +195,7 @@ def test_a_pause_and_a_process() -> None:
         "serves_all": True,
         "stalled": False,
         "running": ["42.1"],
+        "pool": 5,
     }
 
 

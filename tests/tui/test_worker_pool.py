@@ -19,24 +19,27 @@ from tui.worker_pool import STOPPED, WorkerPool
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
-def patient(number, lifeline):
+def patient(process):
     for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(wanted, lambda got, _: say("asked", number, signal.Signals(got).name))
-    say("started", number, os.getpid())
-    os.read(lifeline, 1)
-    say("alone", number)
+        signal.signal(wanted, lambda got, _: say("asked", process.number, signal.Signals(got).name))
+    say("started", process.number, os.getpid())
+    os.read(process.lifeline, 1)
+    say("alone", process.number)
+    return 0
 
-def obedient(number, lifeline):
+def obedient(process):
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    say("started", number, os.getpid())
-    os.read(lifeline, 1)
+    say("started", process.number, os.getpid())
+    os.read(process.lifeline, 1)
+    return 0
 
-def polite(number, lifeline):
+def polite(process):
     signal.signal(signal.SIGTERM, lambda *_: os._exit(STOPPED))
-    say("started", number, os.getpid())
-    os.read(lifeline, 1)
+    say("started", process.number, os.getpid())
+    os.read(process.lifeline, 1)
+    return 0
 
-def broken(number, lifeline):
+def broken(process):
     sys.exit(3)
 
 import tui.worker_pool

@@ -165,8 +165,9 @@ def _cancel_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _worker_options(parser: argparse.ArgumentParser) -> None:
-    # How who starts a worker hands it what was typed; it is no option for people.
+    # How who starts a worker hands it what was typed, and learns why it ended; they are no options for people.
     parser.add_argument("--passwords-from-stdin", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--idle-exit", type=values.seconds, metavar="SECONDS", help="end after so long without work")
     _workers_option(parser)
     _grace_option(parser)

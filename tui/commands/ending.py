@@ -8,13 +8,14 @@ nobody chose.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from engine import Engine, JobId, ParentJob, Reason, Status
 from engine.errors import StoreError
 from tui.commands.naming import named
+from tui.commands.run_workers import RunWorkers
 from tui.commands.signals import Stop
 from tui.commands.tasks import first_of
 from tui.worker_process import is_served
@@ -27,31 +28,35 @@ CANCEL_TRIES = 6
 async def end_when_asked(
     stop: Stop,
     engine: Engine,
+    workers: RunWorkers,
     store: Path,
     ids: Collection[int],
     own: Collection[int],
     grace: float,
     announce: Announce,
 ) -> None:
-    """Return when a signal came and the jobs are over, or are to be handed over once the engine has closed.
+    """Return when a signal came and the jobs are over, or are to be handed over once its processes have ended.
 
     Args:
+        workers: the processes of this run.
         ids: the jobs that are waited for.
         own: those of them that were asked for here; others are left to who carries them out.
         grace: seconds that what runs may go on for, unless a person is waiting.
     """
     await stop.asked.wait()
     if stop.by_person:
-        await _cancel(engine, await _nobody_elses(engine, ids, own), Reason.CANCELLED_BY_USER, announce)
+        await _cancel(engine, await _nobody_elses(engine, workers, ids, own), Reason.CANCELLED_BY_USER, announce)
         return
-    await _let_run(engine, ids, grace, announce)
+    await _let_run(engine, workers, grace, announce)
     if not is_served(store):
-        await _cancel_what_is_left(engine, await _nobody_elses(engine, ids, own), announce)
+        await _cancel_what_is_left(engine, await _nobody_elses(engine, workers, ids, own), announce)
 
 
-async def _nobody_elses(engine: Engine, ids: Collection[int], own: Collection[int]) -> Collection[int]:
+async def _nobody_elses(
+    engine: Engine, workers: RunWorkers, ids: Collection[int], own: Collection[int]
+) -> Collection[int]:
     """Where no other process lives that carries out jobs, those that were asked for elsewhere are left by the dead."""
-    others = any(process.alive and process.pid != os.getpid() for process in await engine.workers())
+    others = any(process.alive and not workers.include(process) for process in await engine.workers())
     return own if others else ids
 
 
@@ -63,17 +68,26 @@ async def hand_over(engine: Engine, store: Path, own: Collection[int], announce:
         announce(f"{', '.join(map(_name, left))}: left to a worker process")
 
 
-async def _let_run(engine: Engine, ids: Collection[int], grace: float, announce: Announce) -> None:
-    await engine.drain(0)
-    running = [
-        f"#{child.id} {named(job.target)} {child.operation}"
-        for job in await engine.jobs(ids)
-        for child in job.children
-        if child.status is Status.RUNNING and child.pid == os.getpid()
-    ]
-    if running and grace:
-        announce(f"waiting up to {grace:g} s for {', '.join(running)}")
-    await engine.drain(grace)
+async def _let_run(engine: Engine, workers: RunWorkers, grace: float, announce: Announce) -> None:
+    """Let nothing begin in these processes any more, and wait until nothing runs there, for so many seconds at most."""
+    changes = engine.changes()
+    workers.drain()
+    if grace and (running := await _run_by(engine, workers)):
+        jobs = {job.id: job for job in await engine.jobs({job.parent for job in running})}
+        announce(f"waiting up to {grace:g} s for {', '.join(_operation(jobs[job.parent], job) for job in running)}")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(grace):
+            while await _run_by(engine, workers):
+                await anext(changes)
+
+
+async def _run_by(engine: Engine, workers: RunWorkers) -> list[JobId]:
+    return [job for process in await engine.workers() if workers.include(process) for job in process.running]
+
+
+def _operation(parent: ParentJob, job: JobId) -> str:
+    operation = next(child.operation for child in parent.children if child.id == job)
+    return f"#{job} {named(parent.target)} {operation}"
 
 
 async def _cancel_what_is_left(engine: Engine, own: Collection[int], announce: Announce) -> None:

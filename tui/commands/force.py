@@ -79,7 +79,7 @@ async def _until_over(engine: Engine, job: JobId) -> None:
 
 
 async def _see_to_a_worker(engine: Engine, found: ForceCancel, worker: DetachedWorker) -> None:
-    await asyncio.sleep(REPLACED_WITHIN if found.serves_all else 0)
+    await asyncio.sleep(REPLACED_WITHIN if found.is_replaced else 0)
     while True:
         if left_over([await engine.job(found.job.parent)], await engine.workers()):
             worker.ensure()

@@ -1,4 +1,4 @@
-"""Carrying out jobs in this process, watched to their end."""
+"""Carrying out jobs in processes that end with this one, and watching them to their end."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from engine.values import frozen
 from tui.commands import report
 from tui.commands.ending import end_when_asked, hand_over
 from tui.commands.exit_codes import CANCELLED, exit_code
+from tui.commands.run_workers import RunWorkers
 from tui.commands.signals import Stop, stop_signals
 from tui.commands.tasks import first_of
 from tui.commands.views import View
 from tui.commands.waiting import Waiting
+
+_ENDING_SECONDS = 10.0
+"""In which worker processes end that have nothing to do any more."""
 
 Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
 
@@ -28,38 +32,57 @@ class Foreground:
     store: Path
     workers: int = 1
     """Targets at once."""
+    at_most: int = 1
+    """Jobs at once on the store, whoever carries them out."""
     grace: float = 30.0
     """Seconds that what runs may go on for after SIGTERM."""
     retention: Retention | None = None
     """By which old history is removed meanwhile."""
 
 
-async def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJob], int]:
-    """Submit jobs and see them to their end; how they ended, and the exit code."""
+def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJob], int]:
+    """Submit jobs and see them to their end; how they ended, and the exit code.
+
+    Raises what `submit` raises, and StoreError where its worker processes cannot work.
+    """
+    workers = RunWorkers(how.store, workers=how.workers, at_most=how.at_most)
+    try:
+        return asyncio.run(_carry_out(how, workers, submit, view))
+    finally:
+        workers.close()
+
+
+async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view: View) -> tuple[list[ParentJob], int]:
     with stop_signals(view.announce) as stop:
-        async with Engine.open(how.store, workers=how.workers, own_jobs_only=True, retention=how.retention) as engine:
+        async with Engine.open(how.store, retention=how.retention) as engine:
             asked_at, changes = now(), engine.changes()
-            jobs = await _submit(engine, submit, stop)
+            jobs = await _submit(engine, workers, submit, stop)
             ids = [job.id for job in jobs]
+            workers.begin(ids)
             own = [job.id for job in jobs if job.created_at >= asked_at]
             for job in [job for job in jobs if job.deadline_at is not None][:1]:  # it is the same for all
                 view.announce(report.closes(job.request.options, job.deadline_at or 0))
             for joined in (job_id for job_id in ids if job_id not in own):
                 view.announce(f"job #{joined} already does exactly this: waiting for it")
+            ended = asyncio.create_task(workers.ended())
             await first_of(
-                _show_until_over(engine, ids, changes, view),
-                end_when_asked(stop, engine, how.store, ids, own, how.grace, view.announce),
+                _show_until_over(engine, ids, changes, view, at_most=how.at_most),
+                end_when_asked(stop, engine, workers, how.store, ids, own, how.grace, view.announce),
+                asyncio.wait({ended}),
             )
-            done = await _at_last(engine, ids, view)
-        if any(job.id in own and not job.status.is_final for job in done):
-            async with Engine.open(how.store) as engine:
+            failure = ended.result() if ended.done() else None
+            workers.stop()
+            await asyncio.wait({ended}, timeout=_ENDING_SECONDS)
+            if failure is not None or any(job.id in own and not job.status.is_final for job in await engine.jobs(ids)):
                 await hand_over(engine, how.store, own, view.announce)
-                done = await _at_last(engine, ids, view)
+            done = await _at_last(engine, ids, view)
+    if failure is not None and not stop.asked.is_set():
+        raise failure
     interrupted = stop.by_person or (stop.asked.is_set() and not done)
     return done, CANCELLED if interrupted else exit_code(done)
 
 
-async def _submit(engine: Engine, submit: Submit, stop: Stop) -> Sequence[ParentJob]:
+async def _submit(engine: Engine, workers: RunWorkers, submit: Submit, stop: Stop) -> Sequence[ParentJob]:
     """Submit, unless it is too late for that; where a signal comes meanwhile, nothing starts here any more."""
     if stop.asked.is_set():
         return ()
@@ -68,16 +91,16 @@ async def _submit(engine: Engine, submit: Submit, stop: Stop) -> Sequence[Parent
     try:
         await asyncio.wait({asked, submitting}, return_when=asyncio.FIRST_COMPLETED)
         if not submitting.done():
-            await engine.drain(0)
+            workers.drain()
         return await submitting
     finally:
         asked.cancel()
 
 
 async def _show_until_over(
-    engine: Engine, ids: Collection[int], changes: AsyncIterator[Change | Lagged], view: View
+    engine: Engine, ids: Collection[int], changes: AsyncIterator[Change | Lagged], view: View, *, at_most: int
 ) -> None:
-    wake, waiting = asyncio.Event(), Waiting(engine, view.announce)
+    wake, waiting = asyncio.Event(), Waiting(engine, view.announce, at_most=at_most)
 
     async def wake_on_changes() -> None:
         async for _ in changes:

@@ -79,9 +79,11 @@ def _carried_out(submit: Submit, targets: Sequence[str], args: argparse.Namespac
                 hint = "put it into ~/.pgpass (mode 0600), or leave out --detach"
                 raise UsageError(look.canonical_url(target), why, hint)
         return asyncio.run(_detached(settings.store, submit, worker, as_json=args.json))
+    workers = args.workers or config.defaults.workers
     how = Foreground(
         store=settings.store,
-        workers=args.workers or config.defaults.workers,
+        workers=min(workers, len(targets)),
+        at_most=max(workers, config.defaults.workers),
         grace=config.defaults.grace if args.grace is None else args.grace,
         retention=config.retention,
     )
@@ -90,7 +92,7 @@ def _carried_out(submit: Submit, targets: Sequence[str], args: argparse.Namespac
 
 def _in_foreground(how: Foreground, submit: Submit, *, as_json: bool) -> int:
     view: View = SilentView() if as_json else view_for_stdout()
-    jobs, code = asyncio.run(carry_out(how, submit, view))
+    jobs, code = carry_out(how, submit, view)
     if as_json:
         output.document({"jobs": [json_form.job(job) for job in jobs]})
     else:

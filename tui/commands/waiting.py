@@ -21,8 +21,10 @@ def nothing_starts(pause: Pause) -> str:
 class Waiting:
     """Tells whoever waits for jobs that the store is paused, or that another job keeps their target busy."""
 
-    def __init__(self, engine: Engine, announce: Callable[[str], None]) -> None:
+    def __init__(self, engine: Engine, announce: Callable[[str], None], *, at_most: int) -> None:
+        """`at_most`: how many jobs run at once on the store."""
         self._engine = engine
+        self._at_most = at_most
         self._announce = announce
         self._pause: Pause | None = None
         self._told: set[int] = set()
@@ -41,7 +43,13 @@ class Waiting:
         workers = await self._engine.workers()
         running = {job.parent for worker in workers if worker.alive for job in worker.running}
         busy = {job.target: job.id for job in await self._engine.jobs(running)} if running else {}
+        is_full = sum(len(worker.running) for worker in workers if worker.alive) >= self._at_most
         for job in waiting:
             if job.target in busy and busy[job.target] != job.id:
                 self._announce(f"{named(job.target)}: waits for job #{busy[job.target]}")
+                self._told.add(job.id)
+            elif is_full:
+                self._announce(
+                    f"#{job.id} {named(job.target)}: waiting: {self._at_most} of {self._at_most} workers busy"
+                )
                 self._told.add(job.id)

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,15 +16,17 @@ from pathlib import Path
 
 from engine import Engine, Retention, passwords
 from engine.errors import DbtendError, StoreLostError, UsageError
+from engine.hosting import import_what_jobs_need
 from engine.values import frozen
+from engine.worker_identity import WorkerIdentity
 from tui.commands import output
 from tui.commands.exit_codes import CANCELLED, FAILED, OK
 from tui.commands.settings import Settings
 from tui.commands.signals import STOP_SIGNALS, has_terminal
 from tui.commands.tasks import first_of
 from tui.text import plain
-from tui.worker_pool import STOPPED, WorkerPool
-from tui.worker_process import serving
+from tui.worker_pool import STOPPED, PoolProcess, WorkerPool
+from tui.worker_process import serving, sole_pool
 
 log = logging.getLogger("dbtend")
 
@@ -33,16 +36,38 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
         _take_passwords()
     config = settings.config()
     grace = config.defaults.grace if args.grace is None else args.grace
-    host = _Host(settings.store, args.idle_exit, grace, config.retention)
     size = args.workers or config.defaults.workers
+    at_most = max(size, config.defaults.workers)
+    host = _Host(settings.store, args.idle_exit, grace, config.retention, at_most)
     asyncio.run(_look_into(settings.store))
     _log_to_stderr()
-    pool = WorkerPool(size, partial(_begin, host), doing=f"serving {settings.store}")
+    stand_by = partial(_stand_by, settings.store) if args.idle_exit is None else None
+    with sole_pool(settings.store, stand_by=stand_by) as is_sole:
+        return _serve(host, size) if is_sole else OK
+
+
+def _stand_by(store: Path) -> None:
+    log.info("another worker process serves %s already: waiting to take its place", store)
+
+
+def _serve(host: _Host, size: int) -> int:
+    import_what_jobs_need()
+    pool = WorkerPool(
+        size,
+        partial(_begin, host),
+        doing=f"serving {host.store}",
+        identify=partial(WorkerIdentity, host.store, pool=os.getpid()),
+    )
     pool.run()
     log.info("ended")
     if pool.stopped_by_force:
         return CANCELLED
-    return FAILED if pool.gave_up else OK
+    if not pool.gave_up:
+        return OK
+    if pool.cannot_work and pool.failure is not None:
+        raise pool.failure
+    output.notice(plain(str(pool.failure or "worker: its processes end as soon as they are started")))
+    return FAILED
 
 
 def _take_passwords() -> None:
@@ -62,17 +87,15 @@ async def _look_into(store: Path) -> None:
         pass
 
 
-def _begin(host: _Host, number: int, lifeline: int) -> None:
+def _begin(host: _Host, process: PoolProcess) -> int:
     try:
-        was_asked = asyncio.run(host.work(number, lifeline))
+        return STOPPED if asyncio.run(host.work(process)) else OK
     except StoreLostError as error:
         log.error("%s", error)
-        sys.exit(STOPPED)  # another process in its place would begin a new store, in the way of the one that is missed
+        return STOPPED  # another process in its place would begin a new store, in the way of the one that is missed
     except DbtendError as error:
-        output.notice(plain(str(error)))
-        sys.exit(FAILED)
-    if was_asked:
-        sys.exit(STOPPED)
+        log.error("%s", error)
+        return process.fail(error)
 
 
 @frozen
@@ -84,21 +107,25 @@ class _Host:
     grace: float
     """Seconds that what runs may go on for after it was asked to stop."""
     retention: Retention
+    at_most: int
+    """How many jobs run at once on the store, whoever runs them."""
 
-    async def work(self, number: int, lifeline: int) -> bool:
+    async def work(self, process: PoolProcess) -> bool:
         """Carry out jobs; whether it was asked to stop, rather than had nothing left to do."""
-        with _stopping(lifeline) as (stop, alone):
-            while not stop.is_set():
-                retention = self.retention if number == 0 else None
-                async with Engine.open(self.store, workers=1, retention=retention) as engine:
+        retention = self.retention if process.number == 0 else None
+        with _stopping(process.lifeline) as (stop, alone):
+            async with Engine.open(
+                self.store, workers=1, at_most=self.at_most, identity=process.identity, retention=retention
+            ) as engine:
+                process.ready()
+                while not stop.is_set():
                     with serving(self.store):
                         idle = [] if self.idle_exit is None else [_idle(engine, self.idle_exit)]
                         await first_of(stop.wait(), _idle_once(alone, engine), *idle)
-                    if stop.is_set():
-                        await engine.drain(self.grace)
                     # From here on nobody relies on us, so what was submitted before is the last that is ours.
-                    elif not await engine.open_jobs():
+                    if not stop.is_set() and not await engine.open_jobs():
                         return False
+                await engine.drain(self.grace)
         return True
 
 

@@ -39,10 +39,11 @@ async def _alive(settings: Settings) -> tuple[Sequence[WorkerProcess], Mapping[i
 
 def table(processes: Sequence[WorkerProcess], jobs: Mapping[int, ParentJob]) -> list[str]:
     """One line per process under a heading; `jobs`: the parents of what runs."""
-    rows = [("PID", "HOST", "SINCE", "TAKES", "RUNS")]
+    rows = [("PID", "POOL", "HOST", "SINCE", "TAKES", "RUNS")]
     rows += [
         (
             str(process.pid),
+            "-" if process.pool is None else str(process.pool),
             plain(process.host),
             local_time(process.started_at),
             "every job" if process.serves_all else "its own",

@@ -182,7 +182,7 @@ async def test_question_before_something_is_ended_by_force(
         target="sqlite:///srv/sales.db",
         pid=4711,
         owner="x",
-        serves_all=False,
+        is_replaced=False,
         others=(JobId(43, 1),),
     )
     async with open_console(Path("jobs.db"), clock=clock, size=size) as console:
