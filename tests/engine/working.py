@@ -10,6 +10,7 @@ from engine.execution import Outcome
 from engine.jobs import JobType, OnDuplicate, ParentJob
 from engine.orchestrator import ParentJobOrchestrator
 from engine.processor import JobProcessor
+from engine.worker_slots import WorkerSlots
 from tests.building import CANCELLED, COMPLETED, ticking_clock
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ async def processing(
     concurrency: int = 2,
     own_jobs_only: bool = False,
     clock: Callable[[], Micros] | None = None,
+    slots: int | None = None,
 ) -> AsyncIterator[JobProcessor]:
     workers: dict[str, JobWorker] = {} if worker is None else {JobType.OPERATION: worker}
     async with store.hosting_workers() as owner:
@@ -59,6 +61,7 @@ async def processing(
             concurrency=concurrency,
             own_jobs_only=own_jobs_only,
             clock=clock or ticking_clock(),
+            slots=None if slots is None else WorkerSlots(store.path, slots),
         )
         async with processor.running():
             yield processor

@@ -1,0 +1,199 @@
+"""A database that is overwritten while an operation has it mapped: a failed job that says so, and nothing worse."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import Engine
+from engine.words import OVERWRITTEN
+from tests.tui.command_line import CommandLine, out_line, wait_until
+from tui.worker_process import is_served
+
+PART = 1_000
+"""Kilobytes."""
+MAPPED = ["check", "reindex", "vacuum", "analyze"]
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that takes a moment to read."""
+    path = tmp_path_factory.mktemp("large") / "large.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("""
+            CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT, number INTEGER);
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250000)
+                INSERT INTO t SELECT i, hex(randomblob(60)), i * 7919 % 1000 FROM n;
+            CREATE INDEX by_text ON t (text);
+            CREATE INDEX by_number ON t (number);
+        """)
+    return path
+
+
+@pytest.fixture(params=["delete", "wal"])
+def app(request: pytest.FixtureRequest, large: Path, tmp_path: Path) -> Path:
+    path = Path(shutil.copy(large, tmp_path / "app.db"))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA journal_mode = {request.param}")
+    return path
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """What is copied over it: much smaller."""
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE z (a); INSERT INTO z VALUES (1);")
+    return path
+
+
+@contextmanager
+def stopped_in_the_middle(database: Path) -> Iterator[None]:
+    """The process that runs an operation stands still while inside, having read a part of the mapped database."""
+    found: list[int] = []
+
+    def stop_it() -> bool:
+        found.extend(pid for pid in processes() if mapped_and_read(pid, database))
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        return bool(found)
+
+    wait_until(stop_it)
+    (pid,) = found
+    try:
+        while mapped_and_read(pid, database) < PART:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.0005)
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        with suppress(ProcessLookupError):  # it was about to read when it was stopped
+            os.kill(pid, signal.SIGCONT)
+
+
+def processes() -> list[int]:
+    """Those of dbtend."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"tui.cli" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found
+
+
+def mapped_and_read(pid: int, database: Path) -> int:
+    """How many kilobytes of the database a process has in its memory as a mapped file."""
+    ours = False
+    with suppress(OSError):
+        if str(database) not in Path(f"/proc/{pid}/maps").read_text():
+            return 0
+        for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+            name, *rest = line.split()
+            if not name.endswith(":"):
+                ours = line.endswith(str(database))
+            elif ours and name == "Rss:":
+                return int(rest[0])
+    return 0
+
+
+def overwrite(database: Path, other: Path) -> None:
+    subprocess.run(["cp", other, database], check=True)
+
+
+def children(dbtend: CommandLine) -> list[Any]:
+    (job,) = dbtend("show", "1", "--json").json["jobs"]
+    found: list[Any] = job["children"]
+    return found
+
+
+def assert_failed_with_its_reason(dbtend: CommandLine) -> None:
+    first, *others = children(dbtend)
+    assert (first["status"], first["reason"], first["attempt"]) == ("failed", "owner_lost", 1)
+    assert first["error"].startswith(f"{OVERWRITTEN}: ")
+    assert [(child["status"], child["reason"]) for child in others] == [("skipped", "previous_failed")] * len(others)
+
+
+@pytest.mark.parametrize("operation", MAPPED)
+def test_a_run_tells_of_a_failed_job(dbtend: CommandLine, app: Path, other: Path, operation: str) -> None:
+    asked = ("run", app, "--op", operation, "--op", "fts-optimize", "--force")
+    with dbtend.start(*asked) as run:
+        try:
+            with stopped_in_the_middle(app):
+                overwrite(app, other)
+            out, err = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    assert (run.returncode, err) == (1, "")
+    assert f"#1.1 app.db {operation} failed" in out
+    assert OVERWRITTEN in out
+    assert_failed_with_its_reason(dbtend)
+    assert not list(app.parent.glob("core*"))
+
+
+def test_a_worker_goes_on_with_other_jobs(dbtend: CommandLine, app: Path, other: Path, sales: Path) -> None:
+    with dbtend.start("worker", "--workers", "1") as worker:
+        try:
+            wait_until(lambda: dbtend.store.exists() and is_served(dbtend.store))
+            dbtend("run", app, "--op", "check", "--op", "analyze", "--detach")
+            with stopped_in_the_middle(app):
+                overwrite(app, other)
+            assert [job.status.value for job in over(dbtend.store, 1)] == ["failed"]
+            dbtend("run", sales, "--op", "analyze", "--detach")
+            assert [job.status.value for job in over(dbtend.store, 2)] == ["completed"]
+        finally:
+            worker.terminate()
+    assert_failed_with_its_reason(dbtend)
+
+
+def test_the_worker_that_a_console_starts_goes_on_too(dbtend: CommandLine, app: Path, other: Path) -> None:
+    assert dbtend.process("run", app, "--op", "check", "--detach").code == 0
+    try:
+        with stopped_in_the_middle(app):
+            overwrite(app, other)
+        assert [job.status.value for job in over(dbtend.store, 1)] == ["failed"]
+        assert is_served(dbtend.store)
+    finally:
+        wait_until(lambda: bool(serving_processes(dbtend.store)))
+        for pid in serving_processes(dbtend.store):
+            os.kill(pid, signal.SIGTERM)
+    assert_failed_with_its_reason(dbtend)
+
+
+def over(store: Path, *jobs: int) -> list[Any]:
+    async def wait() -> list[Any]:
+        async with Engine.open(store) as engine, asyncio.timeout(60):
+            return list(await engine.wait(jobs))
+
+    return asyncio.run(wait())
+
+
+def serving_processes(store: Path) -> list[int]:
+    async def look() -> list[int]:
+        async with Engine.open(store) as engine:
+            return [worker.pid for worker in await engine.workers() if worker.alive and worker.serves_all]
+
+    return asyncio.run(look())
+
+
+def test_of_overwrites_at_any_time_none_ends_the_run_itself(dbtend: CommandLine, app: Path, other: Path) -> None:
+    with dbtend.start("run", app, "--force") as run:
+        try:
+            out_line(run)
+            overwrite(app, other)
+            out, err = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    assert run.returncode in {0, 1, 3, 4}
+    assert "Traceback" not in out + err
+    assert all(child["status"] in {"completed", "failed", "skipped"} for child in children(dbtend))
