@@ -68,6 +68,10 @@ class StoreFullError(StoreError):
     may_pass = True
 
 
+class StoreUncertainError(StoreFullError):
+    """A write failed, and whether it will be there nevertheless when the store is opened again cannot be told."""
+
+
 class StoreLostError(StoreError):
     """The file of the store is no longer the one that was opened: nothing more is read from it, or written to it."""
 

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine import locks
-from engine.jobs import Micros
 from engine.errors import StoreError
+from engine.jobs import Micros
 from engine.private_files import directory_of, own_directory, unusable
 
 STRAY_AFTER = 60.0

@@ -54,6 +54,10 @@ IS_OPEN = "SELECT EXISTS (SELECT 1 FROM parent_job INDEXED BY parent_job_open WH
 OLDEST_PENDING = """SELECT created_at FROM parent_job
 WHERE id = (SELECT parent_id FROM child_job WHERE status = 'pending' ORDER BY parent_id LIMIT 1)"""
 
+# To be asked after an error only: it walks through the newest parents, as no index is worth that.
+SUBMITTED = """SELECT 1 FROM parent_job
+WHERE id > (SELECT max(id) FROM parent_job) - 10000 AND submission = ? LIMIT 1"""
+
 PAUSE = "SELECT at, by FROM pause"
 
 COLUMNS = {

@@ -19,7 +19,7 @@ import aiosqlite
 from engine import holders
 from engine.advice import Done
 from engine.clock import now
-from engine.errors import ReadOnlyError, StoreError
+from engine.errors import ReadOnlyError, StoreError, StoreLostError, StoreUncertainError
 from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
 from engine.private_files import require_own_descriptors, require_own_store
 from engine.store import connections, interventions, liveness, queries, searching, transactions, upkeep
@@ -135,7 +135,28 @@ class SqliteStore:
     # Writes: one transaction each.
 
     async def submit(self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate) -> list[int]:
-        return await self._writer.run(lambda c: transactions.submit(c, jobs, on_duplicate, self._clock()))
+        submission, ids = uuid.uuid4().hex, list[int]()
+
+        def write(c: sqlite3.Connection) -> list[int]:
+            nonlocal ids
+            ids = transactions.submit(c, jobs, on_duplicate, self._clock(), submission)
+            return ids
+
+        writer = self._writer
+        try:
+            return await writer.run(write)
+        except StoreError as error:
+            if await self._is_there(submission):
+                return ids
+            if isinstance(error, StoreLostError | StoreUncertainError):
+                raise
+            raise type(error)(error.what, f"{error.why}: nothing was submitted", error.hint) from error
+
+    async def _is_there(self, submission: str) -> bool:
+        """Whether a submit that was told to have failed was written all the same."""
+        with suppress(StoreError):
+            return bool(list(await self._read(queries.SUBMITTED, (submission,))))
+        return False
 
     async def claim(self, owner: str, parents: Collection[int] | None = None) -> Claim | None:
         return await self._writer.run(lambda c: transactions.claim(c, owner, parents, self._clock()))

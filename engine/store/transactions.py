@@ -89,15 +89,23 @@ FROM child_job AS c WHERE c.parent_id = ? AND c.ordinal = ?
 OWNED = "parent_id = ? AND ordinal = ? AND owner = ? AND attempt = ? AND status = 'running'"
 
 
-def submit(connection: sqlite3.Connection, jobs: Sequence[NewJob], on_duplicate: OnDuplicate, at: Micros) -> list[int]:
-    """All parents with all their children, or nothing."""
+def submit(
+    connection: sqlite3.Connection,
+    jobs: Sequence[NewJob],
+    on_duplicate: OnDuplicate,
+    at: Micros,
+    submission: str | None = None,
+) -> list[int]:
+    """All parents with all their children, or nothing. `submission`: by which they are found again."""
     newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
     checked({"created_at": newest})
     at = max(at, newest)  # ids stay in time order even where the clock was set back
-    return [_submit_one(connection, job, on_duplicate, at) for job in jobs]
+    return [_submit_one(connection, job, on_duplicate, at, submission) for job in jobs]
 
 
-def _submit_one(connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDuplicate, at: Micros) -> int:
+def _submit_one(
+    connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDuplicate, at: Micros, submission: str | None
+) -> int:
     operations, options = encode_operations(job.request.operations), encode_options(job.request.options)
     duplicate = connection.execute(
         "SELECT id FROM parent_job WHERE target_key = ? AND finished_at IS NULL AND cancel_requested_at IS NULL"
@@ -110,9 +118,12 @@ def _submit_one(connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDup
         return int(duplicate[0])
     parent_id = connection.execute(
         "INSERT INTO parent_job"
-        " (target, target_key, engine, operations, options, retry_of, deadline_at, created_at, changed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-        (job.request.target, job.target_key, job.engine, operations, options, job.retry_of, job.deadline_at, at, at),
+        " (target, target_key, engine, operations, options, retry_of, deadline_at, submission, created_at, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (
+            *(job.request.target, job.target_key, job.engine, operations, options),
+            *(job.retry_of, job.deadline_at, submission, at, at),
+        ),
     ).fetchone()[0]
     connection.executemany(
         "INSERT INTO child_job (parent_id, ordinal, target_key, operation, max_attempts, changed_at)"

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from engine.errors import StoreBusyError, StoreError, StoreFullError
+from engine.errors import StoreBusyError, StoreError, StoreFullError, StoreUncertainError
 
 T = TypeVar("T")
 Transaction = Callable[[sqlite3.Connection], T]
@@ -116,20 +116,47 @@ def _run_together(
 
     A savepoint around each would spare the second run, and costs more than the transaction itself.
     """
+    is_undone, committing = True, False
     try:
         check()
         begin_immediate(connection)
         values = [transaction(connection) for transaction in transactions]
+        committing = True
         connection.execute("COMMIT")
+        committing = False
         check()
     except Exception as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        if len(transactions) == 1:
-            return [(None, _in_words(error))]
+        if committing:
+            is_undone = _undo_commit(connection)
+        if len(transactions) == 1 or not is_undone:
+            return [(None, _in_words(error, is_undone=is_undone))] * len(transactions)
     else:
         return [(value, None) for value in values]
     return [result for transaction in transactions for result in _run_together(connection, [transaction], check)]
+
+
+def _undo_commit(connection: sqlite3.Connection) -> bool:
+    """See to it that a COMMIT which failed stays undone; whether that could be done.
+
+    All of it may be in the log, to the last byte, without counting: who reads the log anew, because nobody had the
+    store open any more, would take it for committed. The next commit is written over it, so there is one at once that
+    changes nothing. It does not wait for the disk, which may be what failed.
+    """
+    try:
+        connection.execute("PRAGMA synchronous = OFF")
+        begin_immediate(connection)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return False
+    finally:
+        connection.execute("PRAGMA synchronous = FULL")
+    return True
 
 
 def begin_immediate(connection: sqlite3.Connection, patience: float | None = None) -> None:
@@ -150,10 +177,13 @@ def retry_while_busy(attempt: Callable[[], object], patience: float | None = Non
         time.sleep(random.uniform(0.0005, 0.003))  # noqa: S311 - jitter, not a secret
 
 
-def _in_words(error: Exception) -> Exception:
+def _in_words(error: Exception, *, is_undone: bool = True) -> Exception:
     """What a failed write means for a DBA; any other exception is the transaction's own."""
     if not isinstance(error, sqlite3.Error):
         return error
+    if not is_undone:
+        why = f"its disk is full, or fails: {error}; whether this was written cannot be told"
+        return StoreUncertainError("the store of jobs", why, "see to its disk, then look at `dbtend history`")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_BUSY:
         return StoreBusyError(
