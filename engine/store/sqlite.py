@@ -19,7 +19,7 @@ import aiosqlite
 from engine import holders
 from engine.advice import Done
 from engine.clock import now
-from engine.errors import ReadOnlyError, StoreError, StoreLostError, StoreUncertainError
+from engine.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
 from engine.private_files import require_own_descriptors, require_own_store
 from engine.store import connections, interventions, liveness, queries, searching, transactions, upkeep
@@ -148,7 +148,7 @@ class SqliteStore:
         except StoreError as error:
             if await self._is_there(submission):
                 return ids
-            if isinstance(error, StoreLostError | StoreUncertainError):
+            if not error.may_pass or isinstance(error, StoreUncertainError):
                 raise
             raise type(error)(error.what, f"{error.why}: nothing was submitted", error.hint) from error
 

@@ -129,12 +129,17 @@ def _run_together(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if committing:
-            is_undone = _undo_commit(connection)
+            is_undone = _never_got_so_far(error) or _undo_commit(connection)
         if len(transactions) == 1 or not is_undone:
             return [(None, _in_words(error, is_undone=is_undone))] * len(transactions)
     else:
         return [(value, None) for value in values]
     return [result for transaction in transactions for result in _run_together(connection, [transaction], check)]
+
+
+def _never_got_so_far(error: Exception) -> bool:
+    """Whether the log lacks the end of a COMMIT that failed: it does where a write found the disk full."""
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
 
 
 def _undo_commit(connection: sqlite3.Connection) -> bool:

@@ -22,7 +22,9 @@ from tui.worker_process import is_served
 
 Announce = Callable[[str], None]
 CANCEL_TRIES = 6
-"""Each waits as long as the store lets a writer wait."""
+"""Each waits as long as the store lets a writer wait,"""
+CANCEL_PAUSE = 1.0
+"""and so many seconds are between two."""
 
 
 async def end_when_asked(
@@ -123,10 +125,10 @@ async def _insist(engine: Engine, job: JobId, reason: Reason, announce: Announce
             await engine.cancel(job, reason=reason)
         except StoreError as error:
             announce(f"#{job} cannot be cancelled yet: {error}")
-            await asyncio.sleep(1)
+            await asyncio.sleep(CANCEL_PAUSE)
         else:
             return True
-    announce(f"#{job} is still open: dbtend cancel {job}")
+    announce(f"#{job} is still open, and the next worker process carries it out: dbtend cancel {job} prevents that")
     return False
 
 

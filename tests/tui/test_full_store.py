@@ -1,0 +1,34 @@
+"""A run whose store is on a disk that is full once the job is submitted: nothing is left to start in silence."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.targets.sqlite.small_disks import ROOT, can_mount, in_a_world_of_its_own
+from tests.tui import full_store
+
+PAGES = (0, 12, 100)
+"""Too few to claim the job, to end it, and enough."""
+
+
+@pytest.mark.skipif(not can_mount(), reason="a process may have no file systems of its own here")
+def test_what_a_run_could_not_carry_out_is_told_as_still_open(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    program = [sys.executable, "-m", full_store.__name__, disk, tmp_path / "target.db", ",".join(map(str, PAGES))]
+    script = (
+        f"mount -t tmpfs -o size=16M none {shlex.quote(str(disk))} && cd {shlex.quote(str(ROOT))}"
+        f" && exec {shlex.join(map(str, program))}"
+    )
+    done = subprocess.run(in_a_world_of_its_own(script), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    endings = [full_store.Ending(**row) for row in json.loads(done.stdout)]
+    assert [ending for ending in endings if not full_store.is_told_as_it_is(ending)] == []
+    assert [ending.code for ending in endings] == [2, 2, 0]
+    assert all("Traceback" not in ending.said for ending in endings)
