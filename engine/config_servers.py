@@ -33,6 +33,8 @@ class ServerSettings:
     """Bytes."""
     pause_while: str | None = None
     yield_after: float | None = None
+    snapshot_wait: float | None = None
+    server_wait: float | None = None
 
     def over(self, others: ServerSettings) -> ServerSettings:
         """With what others say where these say nothing."""
@@ -64,4 +66,6 @@ def server_settings(table: Table) -> ServerSettings:
         max_lag=table.size("max_lag", 0, MOST_LAG),
         pause_while=table.text("pause_while"),
         yield_after=table.seconds("yield_after"),
+        snapshot_wait=table.wait("snapshot_wait"),
+        server_wait=table.wait("server_wait"),
     )

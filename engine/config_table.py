@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
 from engine.errors import ConfigError
-from engine.jobs import Operation
-from engine.words import bytes_of, memory, seconds_of
+from engine.jobs import LONGEST_WAIT, Operation
+from engine.words import bytes_of, memory, seconds_of, span
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 FOREVER: Final = "forever"
@@ -87,6 +88,19 @@ class Table:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
             self.wrong(key, "must be a number of seconds, 0 or more", f"such as {key} = 5")
         return float(value)
+
+    def wait(self, key: str) -> float | None:
+        """The seconds in `"90s"` or `"30m"`."""
+        text = self.text(key)
+        if text is None:
+            return None
+        try:
+            value = seconds_of(text)
+        except ValueError:
+            value = math.inf
+        if value > LONGEST_WAIT:
+            self.wrong(key, f"must be a duration up to {span(LONGEST_WAIT)}", f'such as {key} = "30m"')
+        return value
 
     def count(self, key: str, most: int, *, least: int = 1) -> int | None:
         value = self._values.get(key)

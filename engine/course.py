@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapreplace
 from typing import TYPE_CHECKING, Final
 
-from engine.jobs import Progress, waits
+from engine.jobs import Progress
 
 if TYPE_CHECKING:
     from engine.targets.base import PlannedStep, StepProgress
@@ -42,7 +42,7 @@ class Course:
                 if number in left:
                     left[number] *= 1.0 - (progress.fraction or 0.0)
             fraction = max(1.0 - self._duration(left) / self._whole, 0.0)
-        waiting = [number for number, progress in running.items() if waits(progress.phase)]
+        waiting = [number for number, progress in running.items() if progress.waits_for is not None]
         shown = min(waiting or running, default=max(over, default=1))  # what is in its way somebody may have to see
         return Progress(
             fraction=fraction,
@@ -50,6 +50,7 @@ class Course:
             steps_done=len(over),
             steps_total=len(self._steps),
             phase=running[shown].phase if shown in running else None,
+            waits_for=running[shown].waits_for if shown in running else None,
         )
 
     def _duration(self, left: Mapping[int, float]) -> float:

@@ -231,8 +231,15 @@ class ServerOptions:
     """A query; as long as it gives true, or a number above 0, no step begins."""
     yield_after: float | None = None
     """Seconds that others may wait behind a step; then it gives way."""
+    snapshot_wait: float | None = None
+    """Seconds that a rebuild which is concurrent may wait for transactions that began before it; None for until the
+    time limit, or an hour where there is none."""
+    server_wait: float | None = None
+    """Seconds that an operation waits for a server that is down; None for ten minutes."""
 
 
+LONGEST_WAIT: Final = 20 * 86_400.0
+"""Seconds that a wait for a server, or for transactions on it, may take: a server can be told no more."""
 NO_SERVER_OPTIONS: Final = ServerOptions()
 
 
@@ -304,6 +311,18 @@ class Request:
         return self.operations
 
 
+class WaitsFor(StrEnum):
+    """What a running step needs of others before it can go on."""
+
+    LOCK = "lock"
+    TRANSACTIONS = "transactions"
+    """That transactions end, or let go of their snapshots: nobody has to wait behind that."""
+    SERVER = "server"
+    """That the server is up, or has a connection left."""
+    LOAD = "load"
+    """That there is less to do on the server."""
+
+
 @frozen(kw_only=True)
 class Progress:
     """How far a running child is. `fraction` is None while nothing honest can be said."""
@@ -314,6 +333,8 @@ class Progress:
     steps_total: int = 0
     phase: str | None = None
     """What goes on inside the step, where there is more to say than that it runs."""
+    waits_for: WaitsFor | None = None
+    """What it cannot go on without; the phase says more of it."""
     waited: Micros = 0
     """How much of its time, up to now, nothing went on but to wait for others."""
 
@@ -338,14 +359,9 @@ CANNOT_STOP = frozenset({FINISHING, WRITING_BACK})
 
 
 WAITING = "waiting for its lock"
-"""How the phase of a step begins that waits for others,"""
+"""How the phase of a step begins that waits for a lock,"""
 PAUSED = "paused"
-"""and of one that spares them."""
-
-
-def waits(phase: str | None) -> bool:
-    """Whether a step in this phase cannot go on by itself; the phase says what it waits for."""
-    return (phase or "").startswith((WAITING, PAUSED))
+"""and of one that spares others."""
 
 
 @frozen(kw_only=True)
@@ -539,7 +555,7 @@ def remaining(child: ChildJob, now: Micros) -> float | None:
     """
     elapsed, fraction = run_duration(child, now), child.progress.fraction
     stops = child.cancel_requested_at is not None and child.progress.phase not in CANNOT_STOP
-    if child.status is not Status.RUNNING or stops or waits(child.progress.phase) or elapsed is None:
+    if child.status is not Status.RUNNING or stops or child.progress.waits_for or elapsed is None:
         return None
     worked = elapsed - child.progress.waited / 1e6
     if fraction is None or fraction < REMAINING_FROM or worked < REMAINING_AFTER:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from engine.jobs import Micros, Options
+from engine.values import frozen
 
 TOO_LATE = 3600.0
 """Seconds: what was to end in the morning and begins late must not go on until the next morning."""
@@ -30,22 +33,32 @@ def deadline(options: Options, submitted_at: Micros) -> Micros | None:
     return min(limits, default=None)
 
 
+@frozen
+class Window:
+    """When steps may begin."""
+
+    closes_at: float | None = None
+    """Until when, by `time.monotonic`; None: at any time."""
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set from then on."""
+
+
 @contextmanager
-def closing(time_left: float | None) -> Iterator[asyncio.Event]:
-    """An event that is set after so many seconds; never for None.
+def window(time_left: float | None) -> Iterator[Window]:
+    """One that closes after so many seconds; never for None.
 
     They are counted by a clock that nobody sets: a jump of the other one neither ends a night too soon nor makes it
     longer.
     """
-    closed = asyncio.Event()
     if time_left is None:
-        yield closed
+        yield Window()
         return
+    opened = Window(time.monotonic() + time_left)
     if time_left <= 0:
-        closed.set()
-    timer = asyncio.get_running_loop().call_later(max(time_left, 0), closed.set)
+        opened.closed.set()
+    timer = asyncio.get_running_loop().call_later(max(time_left, 0), opened.closed.set)
     try:
-        yield closed
+        yield opened
     finally:
         timer.cancel()
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.jobs import LogLevel, Status
+from engine.limits import Window
 from engine.targets.base import StepContext, StepResult
 from engine.words import listed
 
@@ -27,13 +28,13 @@ async def run_step(
     reporter: Reporter,
     cancel: asyncio.Event,
     *,
-    closed: asyncio.Event | None = None,
+    window: Window | None = None,
     done: Sequence[str] = (),
     over: Callable[[], None] = lambda: None,
 ) -> StepResult:
     """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
 
-    `closed`: see StepContext. `done`: the commands before it that were completed. `over`: see StepContext.
+    `window`: see StepContext. `done`: the commands before it that were completed. `over`: see StepContext.
     """
     reporter.begin_step(number)
 
@@ -43,7 +44,7 @@ async def run_step(
 
     context = StepContext(
         cancel=asyncio.Event() if step.completes_previous else cancel,
-        closed=asyncio.Event() if closed is None or step.completes_previous else closed,
+        window=Window() if window is None or step.completes_previous else window,
         report=lambda progress: reporter.tell(number, progress),
         note=lambda facts: reporter.note(number, facts),
         over=command_is_over,
@@ -55,7 +56,7 @@ async def run_step(
     reporter.end_step(number, result)
     for finding in result.findings:
         reporter.log(LogLevel.ERROR, finding)
-    for warning in result.warnings:
+    for warning in (*result.warnings, *result.left_over.values()):
         reporter.log(LogLevel.WARNING, warning)
     return result
 

@@ -25,7 +25,7 @@ from engine.jobs import (
     Progress,
     Status,
     Step,
-    waits,
+    WaitsFor,
 )
 from engine.targets.base import PlannedStep, StepProgress, StepResult
 from engine.waits import Waits, as_facts
@@ -68,7 +68,7 @@ class Reporter:
     def wait(self, who: str) -> None:
         """Before anything begins, a lock is waited for, because of them."""
         if not self._planned:
-            self.tell(0, StepProgress(phase=f"{WAITING}: {who}"))
+            self.tell(0, StepProgress(phase=f"{WAITING}: {who}", waits_for=WaitsFor.LOCK))
 
     def begin(self, steps: Sequence[PlannedStep], *, at_once: int = 1) -> None:
         """These steps are going to run, numbered from 1, so many of them at once."""
@@ -97,7 +97,7 @@ class Reporter:
         """A running step is so far."""
         if self._running.get(number) != progress:
             self._running[number] = progress
-            self._waits.tell(number, waits=waits(progress.phase))
+            self._waits.tell(number, waits=progress.waits_for is not None)
             self._has_news()
 
     def note(self, number: int, facts: Facts) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+from engine import limits
 from engine.advice import Past
 from engine.errors import StoreError, TargetDamagedError, TargetError, UsageError
 from engine.estimates import with_past
@@ -27,7 +28,7 @@ from engine.jobs import (
     findings_in_words,
     part_named,
 )
-from engine.limits import closing
+from engine.limits import Window
 from engine.one_step import leave_out, run_step, telling_when_it_goes_on
 from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
@@ -83,7 +84,7 @@ class DatabaseMaintenanceWorker:
         operation, options = Operation(claim.operation), claim.options
         try:
             async with AsyncExitStack() as stack:
-                closed = stack.enter_context(closing(claim.time_left))
+                window = stack.enter_context(limits.window(claim.time_left))
                 target = self._resolve(claim.target)
                 connecting = stack.enter_async_context(
                     target.connect(
@@ -109,7 +110,7 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
                 plan = replace(plan, steps=await self._weighted(claim, plan, options.server.speed))
                 reporter.begin(plan.steps, at_once=plan.parallel)
-                return await _run(session, claim, options, plan, before, reporter, cancel, closed)
+                return await _run(session, claim, options, plan, before, reporter, cancel, window)
         except (TargetError, UsageError) as error:
             if claim.recovering is not None:
                 return lost(claim, str(error))
@@ -185,9 +186,9 @@ async def _run(
     before: Facts,
     reporter: Reporter,
     cancel: asyncio.Event,
-    closed: asyncio.Event,
+    window: Window,
 ) -> Outcome:
-    """Run the steps of a plan. `closed`: set from the time limit on; see `limits.closing`."""
+    """Run the steps of a plan. No step begins that is not to begin after `window`."""
     for remark in filter(None, (*await session.remarks([plan.operation]), plan.tuned)):
         reporter.log(LogLevel.INFO, remark)
     for warning in plan.warnings:
@@ -204,12 +205,12 @@ async def _run(
             turns.command_is_over(number)
             go_on()
 
-        result = await run_step(session, number, step, reporter, cancel, closed=closed, done=done, over=command_is_over)
+        result = await run_step(session, number, step, reporter, cancel, window=window, done=done, over=command_is_over)
         if result.again:
             reporter.log(LogLevel.INFO, ": ".join(filter(None, (part_named(step.object), result.error))))
         else:
             results[number] = result
-        if result.never_began and closed.is_set():
+        if result.never_began and window.closed.is_set():
             left_for = left_for or Reason.TIME_LIMIT
         if result.status is Status.FAILED:
             failed.append(part_named(step.object) or "an earlier step")
@@ -241,7 +242,7 @@ async def _run(
                 pass
             elif failed and options.on_step_failure is OnFailure.STOP:
                 left_out(number, Reason.PREVIOUS_FAILED, f"not begun, as {failed[0]} failed")
-            elif closed.is_set() and not is_second_half(number):
+            elif window.closed.is_set() and not is_second_half(number):
                 left_out(number, Reason.TIME_LIMIT, PAST_THE_LIMIT)
             else:
                 running.create_task(see_to_its_end(number, step))
@@ -253,12 +254,17 @@ async def _run(
             go_on()
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None  # a defect of ours: the first says it all
+    removed = await session.tidy_up(cancel)
+    for name in removed:
+        reporter.log(LogLevel.INFO, f"{name}, which was left over, is dropped now")
     after: Facts | None = None
     warnings = list(plan.warnings)
+    left_over = {name: warning for result in results.values() for name, warning in result.left_over.items()}
+    warnings += [warning for name, warning in left_over.items() if name not in removed]
     try:
         after = {**await session.facts(plan.operation, cancel), **reporter.waited}
     except TargetError as error:  # the work is done, and stays done, where the look afterwards fails
-        if not any(result.status is Status.FAILED or result.warnings for result in results.values()):
+        if not left_over and not any(result.status is Status.FAILED or result.warnings for result in results.values()):
             warnings.append(str(error))  # where a step has told of nothing, nobody would know
         reporter.log(LogLevel.WARNING, str(error))
     return outcome_of(

@@ -186,6 +186,7 @@ def _progress(progress: Progress) -> Json:
         "fraction": progress.fraction,
         "object": progress.object,
         "phase": progress.phase,
+        "waits_for": progress.waits_for and progress.waits_for.value,
         "steps_done": progress.steps_done,
         "steps_total": progress.steps_total,
     }

@@ -213,6 +213,8 @@ _SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
     "max_lag": memory,
     "buffer_usage_limit": lambda kilobytes: memory(kilobytes * 1024),
     "yield_after": lambda seconds: f"{seconds:g} s",
+    "snapshot_wait": span,
+    "server_wait": span,
 }
 
 

@@ -189,7 +189,7 @@ def _end_orphan(
     connection: sqlite3.Connection, job: JobId, status: Status, reason: Reason, error: str, at: Micros
 ) -> None:
     connection.execute(
-        "UPDATE child_job SET status = ?1, reason = ?2, error = ?3, owner = NULL, phase = NULL,"
+        "UPDATE child_job SET status = ?1, reason = ?2, error = ?3, owner = NULL, phase = NULL, waits_for = NULL,"
         " finished_at = max(?4, started_at), changed_at = max(?4, changed_at) WHERE parent_id = ?5 AND ordinal = ?6",
         (status, reason, error, at, job.parent, job.ordinal),
     )

@@ -28,6 +28,7 @@ from engine.jobs import (
     Speed,
     Status,
     Step,
+    WaitsFor,
 )
 from engine.store.soundness import checked, checked_facts, sound
 from engine.trend import PastRun
@@ -40,7 +41,7 @@ PARENT_COLUMNS = (
 CHILD_COLUMNS = (
     "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
     "cancel_requested_at", "force_requested_at", "recovering", "fraction", "object", "steps_done", "steps_total",
-    "phase", "waited", "warnings", "before", "after", "steps_left",
+    "phase", "waits_for", "waited", "warnings", "before", "after", "steps_left",
 )  # fmt: skip
 JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
 
@@ -181,6 +182,7 @@ def _child(parent_id: int, row: Row) -> ChildJob:
             steps_done=named["steps_done"],
             steps_total=named["steps_total"],
             phase=named["phase"],
+            waits_for=WaitsFor(named["waits_for"]) if named["waits_for"] else None,
             waited=named["waited"],
         ),
         warnings=_texts(named["warnings"]),

@@ -8,7 +8,7 @@ from engine.jobs import Facts, JobId, Micros, OnFailure, Operation, Options, Rea
 from engine.store.rows import decode_options
 
 BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL,
-    fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waited = 0"""
+    fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waits_for = NULL, waited = 0"""
 
 
 NOBODY_LOOKED = "its process died, and nobody has looked at the database since"

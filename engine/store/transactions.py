@@ -195,7 +195,8 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
         "UPDATE child_job SET status = ?1, reason = iif(?1 = 'cancelled', coalesce(cancel_reason, ?2), ?2), error = ?,"
         " warnings = ?, before = ?, after = ?, steps_left = ?, fraction = ?, object = ?, steps_done = ?,"
         " steps_total = ?, owner = NULL,"
-        f" phase = NULL, finished_at = max(?, started_at), changed_at = max(?, changed_at) WHERE {OWNED}",
+        " phase = NULL, waits_for = NULL, finished_at = max(?, started_at), changed_at = max(?, changed_at)"
+        f" WHERE {OWNED}",
         (
             *(outcome.status, outcome.reason, storable(outcome.error), json.dumps(outcome.warnings)),
             *(encode_facts(outcome.before), encode_facts(outcome.after), outcome.left),
@@ -236,11 +237,12 @@ def write_report(connection: sqlite3.Connection, claim: Claim, report: Report) -
     """Progress, steps and log lines of a running child. Raises OwnershipLostError before anything is written."""
     progress = report.progress
     owned = connection.execute(
-        "UPDATE child_job SET fraction = ?, object = ?, steps_done = ?, steps_total = ?, phase = ?, waited = ?"
+        "UPDATE child_job SET fraction = ?, object = ?, steps_done = ?, steps_total = ?, phase = ?, waits_for = ?,"
+        " waited = ?"
         f" WHERE {OWNED}",
         (
             *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total),
-            *(progress.phase, progress.waited),
+            *(progress.phase, progress.waits_for, progress.waited),
             *_token(claim),
         ),
     ).rowcount

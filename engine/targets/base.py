@@ -8,14 +8,15 @@ very steps that `Session.plan` returned.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
 from engine.advice import Advice, Past
-from engine.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step
+from engine.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step, WaitsFor
+from engine.limits import Window
 from engine.targets.info import TargetInfo
 from engine.targets.lock_impact import Lock, strongest
 from engine.values import frozen
@@ -70,6 +71,7 @@ class StepProgress:
 
     fraction: float | None = None
     phase: str | None = None
+    waits_for: WaitsFor | None = None
 
 
 @frozen(kw_only=True)
@@ -78,8 +80,8 @@ class StepContext:
 
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the step is to stop as soon as it is safe."""
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set from the time limit on: what has not begun by then, because it was made to wait, does not begin."""
+    window: Window = field(default_factory=Window)
+    """What has not begun when it closes, because it was made to wait, does not begin."""
     report: Callable[[StepProgress], None] = lambda _: None
     """Takes how far it is, as often as there is news."""
     note: Callable[[Facts], None] = lambda _: None
@@ -105,6 +107,9 @@ class StepResult:
     """What it did, in numbers."""
     findings: tuple[str, ...] = ()
     """What a check found, one sentence each."""
+    left_over: Mapping[str, str] = field(default_factory=dict)
+    """What it could not remove, by name, each with the warning about that. It is tried again after the last step; see
+    Session.tidy_up."""
     left: str = ""
     """What there is of it where it was cancelled or has failed, in words, by what was seen: `nothing changed`."""
     again: bool = False
@@ -224,6 +229,13 @@ class Session(Look, Protocol):
 
         When `context.cancel` is set the database is asked to stop; the result says whether it did. Cancelling the
         awaiting task does the same, waits for the statement's end, then raises CancelledError.
+        """
+        ...
+
+    async def tidy_up(self, cancel: asyncio.Event) -> Collection[str]:
+        """After the last step: try once more to remove what steps had to leave over. The names of what is gone now.
+
+        Waits for nobody once `cancel` is set. Raises nothing: what is left is told by the steps.
         """
         ...
 

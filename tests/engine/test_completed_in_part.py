@@ -14,7 +14,7 @@ from engine.clock import now
 from engine.estimates import seconds_expected
 from engine.execution import Outcome, Report
 from engine.jobs import CheckLevel, OnDuplicate, OnFailure, Speed
-from engine.limits import closing
+from engine.limits import window
 from engine.past import backed_up_at, still_damaged, vacuumed, what_checks_said
 from engine.repeating import repeated
 from engine.reporter import Reporter
@@ -45,7 +45,7 @@ def first_step_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     execute = SqliteSession.execute
 
     async def execute_until_late(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
-        context.closed.set()
+        context.window.closed.set()
         return await execute(self, step, context)
 
     monkeypatch.setattr(SqliteSession, "execute", execute_until_late)
@@ -193,14 +193,14 @@ async def test_an_operation_in_part_does_not_stop_the_others_as_a_failure_does(s
 
 @pytest.mark.parametrize("time_left", [None, 60.0])
 async def test_the_time_left_is_counted_by_a_clock_that_nobody_sets(time_left: float | None) -> None:
-    with closing(time_left) as closed:
+    with window(time_left) as opened:
         with suppress(TimeoutError):
-            await asyncio.wait_for(closed.wait(), 0.01)
-        assert not closed.is_set()
-    with closing(-5.0) as closed:
-        assert closed.is_set()
-    with closing(0.001) as closed:
-        await asyncio.wait_for(closed.wait(), 30)
+            await asyncio.wait_for(opened.closed.wait(), 0.01)
+        assert not opened.closed.is_set()
+    with window(-5.0) as opened:
+        assert opened.closed.is_set()
+    with window(0.001) as opened:
+        await asyncio.wait_for(opened.closed.wait(), 30)
 
 
 async def test_an_engine_tells_how_much_is_left(tmp_path: Path, first_step_is_the_last: None) -> None:

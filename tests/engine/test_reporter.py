@@ -30,6 +30,7 @@ from engine.jobs import (
     Options,
     Progress,
     Status,
+    WaitsFor,
 )
 from engine.reporter import Reporter
 from engine.store import connections, transactions
@@ -266,7 +267,7 @@ def test_in_the_first_step_nothing_is_known_until_it_tells() -> None:
 
 def test_trap_of_steps_that_run_at_once_one_that_waits_is_shown_with_who_is_in_its_way() -> None:
     steps, works = estimated(1, 1, 1), StepProgress(fraction=0.5, phase="scanning heap")
-    waits = StepProgress(phase=f"{WAITING}: pid 786 (psql, joe, idle in transaction)")
+    waits = StepProgress(phase=f"{WAITING}: pid 786 (psql, joe)", waits_for=WaitsFor.LOCK)
     assert overall(steps, (), {1: works, 2: works}, at_once=3).object == "object 1"
     told = overall(steps, (), {1: works, 2: waits, 3: waits}, at_once=3)
     assert (told.object, told.phase) == ("object 2", waits.phase)

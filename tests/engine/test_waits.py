@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.execution import Claim, Report
-from engine.jobs import WAITING, JobId, JobType, Operation, Options, Status, Step
+from engine.jobs import WAITING, JobId, JobType, Operation, Options, Status, Step, WaitsFor
 from engine.reporter import Reporter
 from engine.targets import resolve
 from engine.targets.base import PlannedStep, StepProgress, StepResult
@@ -108,7 +108,7 @@ async def test_what_a_step_and_its_operation_waited_for_a_lock_is_known_and_told
 
     async def listen(report: Report) -> None:
         steps.update((step.number, step) for step in report.steps)
-        if (report.progress.phase or "").startswith(WAITING):
+        if report.progress.waits_for is WaitsFor.LOCK:
             waiting.set()
 
     claim = replace(CLAIM, target=str(path))
@@ -132,7 +132,7 @@ def waited_for_5_seconds() -> tuple[Reporter, Clock]:
     reporter = Reporter(CLAIM, forget, clock)
     reporter.begin([PlannedStep(object="o", command="c", reason="", lock=NO_LOCK)])
     reporter.begin_step(1)
-    reporter.tell(1, StepProgress(phase=WAITING))
+    reporter.tell(1, StepProgress(phase=WAITING, waits_for=WaitsFor.LOCK))
     clock.now = 5 * SECOND
     return reporter, clock
 

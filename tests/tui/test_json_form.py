@@ -175,6 +175,7 @@ def test_attempts_and_progress_are_told() -> None:
         "fraction": 0.5,
         "object": "orders",
         "phase": "finishing, cannot be interrupted",
+        "waits_for": None,
         "steps_done": 1,
         "steps_total": 2,
     }

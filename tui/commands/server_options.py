@@ -56,6 +56,15 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         "--yield-after", type=values.seconds, metavar="SECONDS",
         help="end a step behind which others have waited for so long: it comes again after the others, 3 times at most",
     )  # fmt: skip
+    group.add_argument(
+        "--snapshot-wait", type=values.wait, metavar="DURATION",
+        help="reindex, optimize: how long a concurrent rebuild may wait for transactions that began before it, which"
+        " blocks nobody (default: until the time limit, or 1h)",
+    )  # fmt: skip
+    group.add_argument(
+        "--server-wait", type=values.wait, metavar="DURATION",
+        help="how long an operation waits for a server that is down (default: 10m)",
+    )  # fmt: skip
     yes_option(group)
 
 

@@ -13,9 +13,10 @@ from typing import Final, TypeVar
 from engine import CheckLevel, JobId, OnFailure, Operation, Status
 from engine.config import MAX_ANALYSIS_LIMIT, MAX_JOBS, MAX_WORKERS
 from engine.errors import UsageError
+from engine.jobs import LONGEST_WAIT
 from engine.limits import is_time_of_day
 from engine.masking import holds_password
-from engine.words import seconds_of
+from engine.words import seconds_of, span
 
 OPERATIONS: Final = tuple(operation.value for operation in Operation)
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -89,6 +90,18 @@ def time_limit(typed: str) -> float:
         return seconds_of(typed)
     except ValueError:
         raise UsageError(repr(typed), "is no time limit", "give a duration such as 90s, 30m, 2h or 1h30m") from None
+
+
+def wait(typed: str) -> float:
+    """For how long something is waited for; `0s`: not at all."""
+    try:
+        value = seconds_of(typed)
+    except ValueError:
+        value = math.inf
+    if value > LONGEST_WAIT:
+        hint = f"give a duration up to {span(LONGEST_WAIT)}, such as 90s, 30m, 2h or 1h30m"
+        raise UsageError(repr(typed), "is no duration", hint)
+    return value
 
 
 def time_of_day(typed: str) -> str:

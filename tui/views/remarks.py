@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
-from engine.jobs import FINISHING, WAITING, ending_in_words, never_began, reason_in_words
+from engine.jobs import FINISHING, WaitsFor, ending_in_words, never_began, reason_in_words
 from engine.words import NOT_BEGUN
 from tui.after_a_cancel import cannot_stop, will_complete
 from tui.effects import found_damage, is_cut_short, remedy
@@ -91,7 +91,7 @@ def _waits(parent: ParentJob, child: ChildJob, width: int, indent: int) -> list[
         return []
     said = child.progress.phase or ""
     lines = wrapped(f"{said[:1].upper()}{said[1:]}", width, Role.WARNING, indent=indent)
-    if said.startswith(WAITING):
+    if child.progress.waits_for is WaitsFor.LOCK:
         limit = f"Its lock timeout is {parent.request.options.lock_timeout:g} s."
         lines += wrapped(limit, width, Role.DIM, indent=indent)
     return lines

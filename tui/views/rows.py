@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
-from engine.jobs import CANNOT_STOP, FINISHING, WAITING, part_named
+from engine.jobs import CANNOT_STOP, FINISHING, WaitsFor, part_named
 from engine.values import frozen
 from tui.effects import done_of
 from tui.text import GLYPH, percent, plain, time_left
@@ -235,7 +235,7 @@ def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...
 def _waits_for(progress: Progress, room: int) -> str:
     """Who is in the way matters more than how far it is; where there is no room for that, that somebody is."""
     said = progress.phase or ""
-    short, is_for_a_lock = said.partition(":")[0], said.startswith(WAITING)
+    short, is_for_a_lock = said.partition(":")[0], progress.waits_for is WaitsFor.LOCK
     if room >= len(short) or not is_for_a_lock:
         return said if room >= len(short) else short
     return "waits for lock" if room >= len("waits for lock") else "waits"

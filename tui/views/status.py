@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
 from engine.jobs import is_cancelling as is_cancelling
-from engine.jobs import never_began, reason_in_words, waits
+from engine.jobs import never_began, reason_in_words
 from tui.effects import effect, found_damage, status_shown, steps_taken
 from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
 from tui.views.line import Line, Role, Span, fit, line, named
@@ -65,7 +65,7 @@ def child_of(parent: ParentJob, job: JobId) -> ChildJob | None:
 
 def is_waiting(child: ChildJob) -> bool:
     """Whether it runs and cannot go on by itself: its phase says what it waits for."""
-    return child.status is Status.RUNNING and waits(child.progress.phase)
+    return child.status is Status.RUNNING and child.progress.waits_for is not None
 
 
 def bar(fraction: float, width: int) -> tuple[Span, Span]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +29,7 @@ from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.needs import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.advising.survey import survey, survey_of_needs, with_damaged_indexes
 from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.errors import GONE, INTERNAL, explain, said, tells_damage
+from engine.targets.postgres.connection.errors import GONE, INTERNAL, explain, tells_damage
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
@@ -40,16 +40,18 @@ from engine.targets.postgres.reading.locks import NOBODY
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, settling
 from engine.targets.postgres.running.checking import Checks, culprit_of, may_be_about_its_table
+from engine.targets.postgres.running.clearing import Cleared, Clearing
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
 from engine.targets.postgres.running.lanes import Lane, Lanes
 from engine.targets.postgres.running.left import has_only_waited, left_by
 from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.outcome import followed, outcome, to_be_run_still, was_left_out
+from engine.targets.postgres.running.patience import CONCURRENT, SNAPSHOT_WAIT, Patience
 from engine.targets.postgres.running.progress import Progress
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.stop import StopsOfEvents
-from engine.words import NOT_BEGUN, listed
+from engine.words import NOT_BEGUN, listed, span
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
@@ -76,7 +78,7 @@ class PostgresSession:
         self._measured = Measured(reader)
         self._looking: asyncio.Task[Condition] | None = None
         self._is_planned = self._rebuilds_concurrently = False
-        self._leftovers_before: set[int] | None = None
+        self._clearing = Clearing(reader, self._lanes, lock_timeout)
         self._rewrites: list[str] = []
         """What became of those of a process that died, in words."""
         self._gave_way: Counter[PgStep] = Counter()
@@ -87,6 +89,7 @@ class PostgresSession:
         """The indexes whose rebuild is completed."""
         self._options = NO_SERVER_OPTIONS
         """Of the operation that was planned last."""
+        self._has_limit = False
 
     async def close(self) -> None:
         await self._monitor.end()
@@ -139,6 +142,7 @@ class PostgresSession:
     async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
         self._is_planned = True
         self._options = options.server
+        self._has_limit = options.time_limit is not None or options.until is not None
         if problem := await courtesy.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
         planned = await self._planned(operation, options, past or NOTHING_KNOWN)
@@ -152,7 +156,7 @@ class PostgresSession:
         )
         if self._rebuilds_concurrently:
             # Before the first begins: later, what those leave that run at once could not be told from it.
-            self._leftovers_before = await leftovers.all_there(self._reader)
+            await self._clearing.remember(anew=True)
         self._totals.left_out = planned.left_out
         if operation is Operation.CHECK:
             self._totals.checks = Checks(options.check_level, len(planned.steps))
@@ -190,8 +194,14 @@ class PostgresSession:
             return ""
         blocking = await locks.holders(self._reader, offer.keeps_out(operation, self._options), self._planned_tables)
         if not blocking and self._rebuilds_concurrently:
-            blocking = await snapshots.older_than(self._reader, self._lock_timeout)
+            blocking = await snapshots.older_than(self._reader, self._lock_timeout, self._snapshot_limit())
         return f"it would have to wait: {blocking}" if blocking else ""
+
+    def _snapshot_limit(self) -> str:
+        limit = self._options.snapshot_wait
+        if limit is not None:
+            return f"up to {span(limit)}"
+        return "until the time limit" if self._has_limit else f"up to {span(SNAPSHOT_WAIT)} (--snapshot-wait)"
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug of ours
@@ -226,18 +236,22 @@ class PostgresSession:
         """What its object took before, and how its command went."""
         subject = step.subject
         before = await self._measured.before(step)
-        if step.method is Method.REINDEX_CONCURRENTLY and self._leftovers_before is None:
-            self._leftovers_before = await leftovers.all_there(self._reader)
+        if step.method is Method.REINDEX_CONCURRENTLY:
+            await self._clearing.remember()
         if step.model is Model.REWRITE and subject is not None:
             with contextlib.suppress(TargetError):
                 context.note(await settling.before_rewriting(self._reader, subject.oid))
+        patience = Patience(self._lock_timeout, self._options.snapshot_wait, context.window.closes_at)
         watched = Watched(
             Progress(step.model, subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
             context.report,
+            patience=patience,
             yield_after=self._options.yield_after,
         )
-        stops = self._stops.of(context.cancel), watched.gives_way
+        stops = self._stops.of(context.cancel), watched.gives_way, patience.is_over
         await lane.set(step.settings)
+        is_concurrent = step.method in CONCURRENT
+        await lane.limit_locks(patience.server_limit(time.monotonic()) if is_concurrent else self._lock_timeout)
         self._monitor.watch(lane.server.backend, watched)
         try:
             answer = await lane.statements.run(step.first or self._command_of(step), *stops)
@@ -246,7 +260,7 @@ class PostgresSession:
             if step.then and answer.error is None and not was_left_out(step, answer):
                 answer.notices += await self._followed(step, lane, watched, context)
         except asyncio.CancelledError:
-            await self._remove_own_leftovers(step, context.report)
+            await self._clearing.after(step, is_cancelled=True)
             raise
         finally:
             self._monitor.watch_no_more(lane.server.backend)
@@ -302,12 +316,17 @@ class PostgresSession:
             effect,
             is_closed=is_closed,
             waited=self._lock_timeout,
+            patience=watched.patience,
             blockers=watched.blockers,
             held_by=await self._held_by() if effect.get("rows_kept") else "",
             is_gone=await self._is_gone(step, answer),
             culprit=culprit,
         )
-        if result.status is Status.CANCELLED and watched.gives_way.is_set() and not context.cancel.is_set():
+        is_cancelled = context.cancel.is_set()
+        cleared = await self._cleared(step, result, context)
+        if cleared.has_worked and not watched.only_waited:
+            result = StepResult(status=Status.COMPLETED, effect=effect or None)
+        elif result.status is Status.CANCELLED and watched.gives_way.is_set() and not is_cancelled:
             result = self._put_off(step, result)
         if culprit is not None and (checks := self._totals.checks) is not None:
             if result.status is Status.COMPLETED and (doubt := checks.doubt(step)):
@@ -318,13 +337,18 @@ class PostgresSession:
             result = replace(result, effect={**(result.effect or {}), **await self._to_be_remembered(step)})
         if not result.again:
             self._count(step, result)
-        if result.status is not Status.COMPLETED:
-            removals, told = await self._remove_own_leftovers(step, context.report)
-            result = replace(result, warnings=(*result.warnings, *told))
-            if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
-                only_waited = has_only_waited(step, answer, was_seen_waiting=watched.only_waited)
-                result = replace(result, left=left_by(step, result.reason, removals, only_waited=only_waited))
+        result = replace(result, warnings=(*result.warnings, *cleared.told), left_over=cleared.left_over)
+        if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
+            only_waited = has_only_waited(step, answer, was_seen_waiting=watched.only_waited)
+            result = replace(result, left=left_by(step, result.reason, cleared.removals, only_waited=only_waited))
         return result
+
+    async def _cleared(self, step: PgStep, result: StepResult, context: StepContext) -> Cleared:
+        """What a concurrent rebuild left that did not get through to its end is removed."""
+        if result.status is Status.COMPLETED or step.method is not Method.REINDEX_CONCURRENTLY:
+            return Cleared()
+        context.report(StepProgress(phase=CLEARING_UP))
+        return await self._clearing.after(step, is_cancelled=context.cancel.is_set())
 
     def _put_off(self, step: PgStep, result: StepResult) -> StepResult:
         """It gave way: another time, but not for ever."""
@@ -351,38 +375,15 @@ class PostgresSession:
             return holders[0].words if holders else ""
         return ""
 
-    async def _remove_own_leftovers(
-        self, step: PgStep, report: Callable[[StepProgress], None]
-    ) -> tuple[list[leftovers.Removal], list[str]]:
-        """What this step left is removed, whatever happened to the connection that it ran on; and that in words."""
-        if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
-            return [], []
-        report(StepProgress(phase=CLEARING_UP))
-        try:
-            async with self._lanes.one(StepContext()) as lane:
-                found = await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
-                before = self._leftovers_before or ()
-                removals = await leftovers.drop(lane.connection, found, waited=self._lock_timeout, keep=before)
-                return removals, [removal.words for removal in removals]
-        except (TargetError, psycopg.Error) as error:
-            return [], [f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"]
+    async def tidy_up(self, cancel: asyncio.Event) -> Collection[str]:
+        return await self._clearing.once_more(cancel)
 
     async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         ended = await settling.end_what_still_runs(self._reader, self._name)
         self._rewrites = await settling.what_became_of_rewrites(self._reader, earlier)
         unfinished = [(step.object, step.command) for step in earlier if step.status is not Status.COMPLETED]
         names = set(leftovers.reindexed_concurrently(unfinished))
-        return *ended, *(await self._drop_leftovers_of(names) if names else ())
-
-    async def _drop_leftovers_of(self, names: set[str]) -> list[str]:
-        indexes = [index for index in await self._reader.indexes() if index.shown in names]
-        done: list[str] = []
-        async with self._lanes.one(StepContext()) as lane:
-            for index in indexes:
-                found = await leftovers.left_by(self._reader, index.schema, index.name)
-                removals = await leftovers.drop(lane.connection, found, waited=self._lock_timeout)
-                done += [removal.words for removal in removals]
-        return done
+        return *ended, *(await self._clearing.of_earlier(names) if names else ())
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:
         if self._rewrites:

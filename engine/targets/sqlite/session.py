@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -293,6 +293,9 @@ class SqliteSession(SqliteLook):
             yield connection
         finally:
             self._idle.append(connection)
+
+    async def tidy_up(self, cancel: asyncio.Event) -> Collection[str]:
+        return ()  # what a step leaves it removes itself
 
     async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         return ()  # what died with its process was rolled back as the database was opened

@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
-from engine.jobs import FINISHING, WAITING, WRITING_BACK, parent_status
+from engine.jobs import FINISHING, WAITING, WRITING_BACK, WaitsFor, parent_status
 from tests.building import SQLITE_OPERATIONS
 from tui.target_names import TargetName
 from tui.views.detail import detail_lines
@@ -354,7 +354,12 @@ BESIDE_THE_LISTS = 36
         (over(1, Status.SKIPPED, reason=Reason.PREVIOUS_FAILED, started_at=None), "– skipped"),
         (RUNNING, "► 53% 0:36 left"),
         (replace(RUNNING, progress=Progress(steps_done=3, steps_total=9)), "► running 3/9 0:41"),
-        (replace(RUNNING, progress=Progress(fraction=0.1, phase=f"{WAITING}: sqlite3 (12)")), "► waits 0:41"),
+        (
+            replace(
+                RUNNING, progress=Progress(fraction=0.1, phase=f"{WAITING}: sqlite3 (12)", waits_for=WaitsFor.LOCK)
+            ),
+            "► waits 0:41",
+        ),
         (replace(RUNNING, cancel_requested_at=NOW), "► cancelling 0:41"),
         (replace(RUNNING, cancel_requested_at=NOW, started_at=NOW - 3723 * SECOND), "► cancelling 1:02:03"),
         (replace(RUNNING, cancel_requested_at=NOW, progress=Progress(phase=FINISHING)), "► cancelling 0:41"),
@@ -386,7 +391,7 @@ def test_warnings_are_marked_where_there_is_room_for_a_mark_only() -> None:
         over(1, Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=STOPPED),
         replace(RUNNING, cancel_requested_at=NOW, progress=Progress(phase=FINISHING)),
         replace(RUNNING, cancel_requested_at=NOW),
-        replace(RUNNING, progress=Progress(phase=f"{WAITING}: sqlite3 (12)")),
+        replace(RUNNING, progress=Progress(phase=f"{WAITING}: sqlite3 (12)", waits_for=WaitsFor.LOCK)),
     ],
 )
 def test_nothing_is_said_rather_than_a_few_letters_of_it(child: ChildJob, width: int) -> None:
@@ -401,7 +406,7 @@ def test_nothing_is_said_rather_than_a_few_letters_of_it(child: ChildJob, width:
         (over(1, operation=Operation.CHECK, before={}, after={"findings": 0, "level": "full"}), "none found"),
         (over(1, Status.SKIPPED, reason=Reason.NOT_NEEDED, error="auto_vacuum is not incremental"), "not needed"),
         (replace(RUNNING, status=Status.PENDING, started_at=None, progress=Progress()), "runs again"),
-        (replace(RUNNING, progress=Progress(phase=f"{WAITING}: sqlite3 (12)")), "waits"),
+        (replace(RUNNING, progress=Progress(phase=f"{WAITING}: sqlite3 (12)", waits_for=WaitsFor.LOCK)), "waits"),
     ],
 )
 def test_what_is_said_in_ten_cells_is_whole(child: ChildJob, words: str) -> None:
@@ -541,7 +546,10 @@ def test_where_there_is_no_room_beside_a_status_percent_and_rest_take_its_place(
     assert "cancelling" in child_row(CANCELLING, TARGET, now=NOW, width=35).text
 
 
-WAITS = replace(RUNNING, progress=Progress(steps_total=1, phase="waiting for its lock: process 4711 (psql)"))
+WAITS = replace(
+    RUNNING,
+    progress=Progress(steps_total=1, phase="waiting for its lock: process 4711 (psql)", waits_for=WaitsFor.LOCK),
+)
 
 
 @pytest.mark.parametrize(
@@ -662,7 +670,9 @@ def test_how_many_jobs_there_are_is_left_out_rather_than_cut() -> None:
 
 
 def test_what_waits_for_a_lock_says_its_timeout() -> None:
-    waiting = replace(RUNNING, progress=Progress(phase=f"{WAITING}: process 7 (python) has it"))
+    waiting = replace(
+        RUNNING, progress=Progress(phase=f"{WAITING}: process 7 (python) has it", waits_for=WaitsFor.LOCK)
+    )
     said = [line.text for line in detail_lines(parent(waiting), waiting.id, "sales", now=NOW, width=200)]
     assert "Its lock timeout is 5 s." in said
 

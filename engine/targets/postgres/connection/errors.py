@@ -148,14 +148,19 @@ _SENTENCES: Final[Mapping[str, str]] = {
 }
 
 
-def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: str = "", by_itself: bool = True) -> str:
-    """Why a step failed. `blockers`: who held the lock that it waited for, in words; `by_itself`: whether it may be
-    that they let go of it without anybody doing something about it."""
+def lock_timeout(waited: float, blockers: str = "", *, by_itself: bool = True) -> str:
+    """`blockers`: who held the lock, in words. `by_itself`: whether it may be that they let go of it without anybody
+    doing something about it."""
+    who = f" held by {blockers}" if blockers else " that somebody else holds"
+    again = "Try again, or with a longer --lock-timeout" if by_itself else "Try again after that"
+    return f"it waited {waited:g} s for a lock{who}. {again}"
+
+
+def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: str = "") -> str:
+    """Why a step failed. `waited`: for a lock, at most; `blockers`: who held it, in words."""
     state = error.sqlstate
     if state == LOCK_TIMEOUT:
-        who = f" held by {blockers}" if blockers else " that somebody else holds"
-        again = "Try again, or with a longer --lock-timeout" if by_itself else "Try again after that"
-        return f"it waited {waited:g} s for a lock{who}. {again}"
+        return lock_timeout(waited, blockers)
     if state == CANCELLED:
         return f"somebody else cancelled it: {said(error)}"
     if state in _SENTENCES:

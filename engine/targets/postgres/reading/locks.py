@@ -19,6 +19,8 @@ class Blockers:
     """Who holds the lock that something waits for."""
 
     words: str
+    transactions: str = ""
+    """The same by what their transactions do: `pid 4711, SELECT since 9s (psql, ann)`."""
     has_prepared: bool = False
     """Whether a prepared transaction is among them: no time that one waits is long enough for those."""
 

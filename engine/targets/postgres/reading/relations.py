@@ -9,7 +9,9 @@ from engine.targets.postgres.connection.names import qualified, shown
 from engine.values import frozen
 
 LEFTOVER: Final = r"_cc(new|old)[0-9]*$"
-"""How the names end of what REINDEX CONCURRENTLY leaves behind where it fails."""
+"""How the names end of what REINDEX CONCURRENTLY leaves behind where it fails,"""
+OLD: Final = r"_ccold[0-9]*$"
+"""and of that among it which was the index before."""
 
 
 @frozen

@@ -20,14 +20,17 @@ ORDER BY xact_start LIMIT 1
 """
 
 
-async def older_than(reader: Reader, seconds: float) -> str:
-    """The oldest in words, with what comes of it; "" where all are younger. Raises TargetError."""
+async def older_than(reader: Reader, seconds: float, limit: str) -> str:
+    """The oldest in words, with what comes of it; "" where all are younger. `limit`: for how long a rebuild waits.
+
+    Raises TargetError.
+    """
     rows = await reader.rows(_OLDER_THAN, [seconds])
     if not rows:
         return ""
     ((pid, who, age, number),) = rows
     more = f" and {counted(number - 1, 'other')}" if number > 1 else ""
     return (
-        f"pid {pid} ({who} for {span(age)}){more} may still look at the old indexes. After {seconds:g} s of waiting a"
-        " new one is dropped again: end that transaction, or give a longer lock timeout"
+        f"pid {pid} ({who} for {span(age)}){more} may still look at the old indexes. Each new one waits for that at its"
+        f" end, {limit}; that blocks nobody who reads or writes"
     )

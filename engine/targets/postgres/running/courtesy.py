@@ -9,7 +9,7 @@ from typing import Final
 
 import psycopg
 
-from engine.jobs import PAUSED, ServerOptions
+from engine.jobs import PAUSED, ServerOptions, WaitsFor
 from engine.targets.base import StepProgress
 from engine.targets.postgres.connection.errors import said
 from engine.targets.postgres.connection.names import quote
@@ -43,7 +43,7 @@ async def may_go_on(
     Raises TargetError.
     """
     while not cancel.is_set() and (why := await held_up_by(reader, options)):
-        report(StepProgress(phase=f"{PAUSED}: {why}"))
+        report(StepProgress(phase=f"{PAUSED}: {why}", waits_for=WaitsFor.LOAD))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(cancel.wait(), LOOK_EVERY)
 

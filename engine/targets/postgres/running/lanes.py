@@ -32,6 +32,8 @@ class Lane:
         self.connection, self.server = connection, server
         self.statements = Statements(connection)
         self._settings: Settings = ()
+        self._lock_timeout = 0
+        """Milliseconds; 0 for what it was set to when it was opened."""
         self._used_at = 0.0
 
     async def set(self, settings: Settings) -> None:
@@ -47,6 +49,16 @@ class Lane:
             await self.close()  # nobody knows what it is set to
             raise
         self._settings = settings
+
+    async def limit_locks(self, seconds: float) -> None:
+        """So long it waits for each lock from now on. Raises psycopg.Error."""
+        milliseconds = max(round(seconds * 1000), 1)  # 0 would mean to wait for ever
+        if milliseconds != self._lock_timeout:
+            self._lock_timeout = 0
+            await self.connection.execute(
+                "SELECT pg_catalog.set_config('lock_timeout', %s, false)", (str(milliseconds),)
+            )
+            self._lock_timeout = milliseconds
 
     def was_used(self) -> None:
         self._used_at = time.monotonic()

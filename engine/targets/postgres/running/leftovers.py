@@ -6,7 +6,7 @@ It matters at once: a later REINDEX TABLE or VACUUM FULL would make the invalid 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
@@ -15,7 +15,7 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.errors import LOCK_TIMEOUT, said
 from engine.targets.postgres.connection.names import qualified, shown
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.relations import LEFTOVER
+from engine.targets.postgres.reading.relations import LEFTOVER, OLD
 from engine.values import frozen
 
 # What is being built just now looks the same.
@@ -49,6 +49,11 @@ class Leftover:
     def shown(self) -> str:
         return shown(self.schema, self.name)
 
+    @property
+    def is_old(self) -> bool:
+        """Whether it is the index as it was: then the new one has its place and its name already."""
+        return re.search(OLD, self.name) is not None
+
 
 async def all_there(reader: Reader) -> set[int]:
     """By oid, of all indexes: what is there before a step is not of it. Raises TargetError."""
@@ -77,30 +82,25 @@ class Removal:
 
     @property
     def words(self) -> str:
+        name, is_old = self.leftover.shown, self.leftover.is_old
         if not self.problem:
-            return f"the unfinished copy {self.leftover.shown} was dropped"
+            return f"{'the old index' if is_old else 'the unfinished copy'} {name} was dropped"
+        what = f"the new index is in place, and the old one, {name}," if is_old else f"the unfinished copy {name}"
         return (
-            f"the unfinished copy {self.leftover.shown} is left over: it could not be dropped, {self.problem}."
+            f"{what} is left over: it could not be dropped, {self.problem}."
             f" Drop it later with: DROP INDEX CONCURRENTLY {self.leftover.sql}"
         )
 
 
-async def drop(
-    connection: Connection, leftovers: Iterable[Leftover], *, waited: float, keep: Collection[int] = ()
-) -> list[Removal]:
-    """Drop those that are not to be kept. `waited`: how long for a lock, at most."""
-    done = []
-    for leftover in leftovers:
-        if leftover.oid in keep:
-            continue
-        problem = ""
-        try:
+async def drop(connection: Connection, leftover: Leftover, *, waited: float) -> Removal:
+    """`waited`: for how many seconds it waits for others, at most."""
+    try:
+        with connection.within(None):
             await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {leftover.sql}")
-        except psycopg.Error as error:
-            in_use = f"because others were using its table for {waited:g} s"
-            problem = in_use if error.sqlstate == LOCK_TIMEOUT else f"as the server says: {said(error)}"
-        done.append(Removal(leftover, problem))
-    return done
+    except psycopg.Error as error:
+        in_use = f"because others were using its table for {waited:g} s"
+        return Removal(leftover, in_use if error.sqlstate == LOCK_TIMEOUT else f"as the server says: {said(error)}")
+    return Removal(leftover)
 
 
 def reindexed_concurrently(commands: Sequence[tuple[str, str]]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from engine.targets.base import StepProgress
 from engine.targets.postgres.reading import prepared
 from engine.targets.postgres.reading.locks import NOBODY, OF_MODE, PREPARED, Blockers
 from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.running.patience import Patience
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.targets.postgres.running.stop import Stop
 from engine.words import span
@@ -23,12 +24,21 @@ INTERVAL: Final = 0.2
 WORTH_A_LOOK: Final = 0.1
 """Seconds that a statement has run before anybody looks how far it is: most are over by then, and looks cost."""
 AFTER_A_LOSS: Final = 1.0
+MINUTE: Final = 60
 
 _SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_change END, b.xact_start, b.state_change)"
+# Of a command only its first word is told, behind the comments that may come before it.
+_DOES: Final = r"""
+CASE WHEN b.state = 'active' THEN upper(substring(
+    regexp_replace(left(b.query, 2000), '^(\s|\(|--[^\n]*\n|/\*([^*]|\*(?!/))*\*/)+', '') FROM '^[[:alpha:]]{1,20}'))
+    ELSE b.state END
+"""
 _BLOCKERS: Final = f"""
 CASE WHEN a.wait_event_type = 'Lock' THEN (
-    SELECT jsonb_agg(jsonb_build_array(b.pid, concat_ws(', ', nullif(b.application_name, ''), b.usename,
-        coalesce(b.state, b.backend_type, 'of another role')), extract(epoch FROM clock_timestamp() - {_SINCE})))
+    SELECT jsonb_agg(jsonb_build_object('pid', b.pid,
+        'who', concat_ws(', ', nullif(b.application_name, ''), b.usename),
+        'state', coalesce(b.state, b.backend_type, 'of another role'), 'does', {_DOES},
+        'seconds', extract(epoch FROM clock_timestamp() - {_SINCE})))
     FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(a.pid))) END
 """
 _CONFLICTS: Final = " ".join(f"WHEN '{mode}' THEN '{{{','.join(others)}}}'::text[]" for mode, others in OF_MODE.items())
@@ -58,6 +68,8 @@ class Watched:
 
     progress: Progress
     report: Callable[[StepProgress], None]
+    patience: Patience | None = None
+    """For a step for which the server has no limit that is short enough."""
     blockers: Blockers = NOBODY
     """Who it waited for the last time that it waited."""
     only_waited: bool = False
@@ -121,13 +133,16 @@ class Monitor:
 
     def _tell(self, watched: Watched, row: dict[str, Any]) -> None:
         blockers = in_the_way(row.get("blockers") or (), row.get("prepared_blockers") or ())
-        row["blockers"] = blockers.words
+        row["blockers"], row["transactions"] = blockers.words, blockers.transactions
         watched.blockers = blockers if blockers.words else watched.blockers
         watched.has_begun = watched.has_begun or any(row.get(view) for view in VIEWS)
         watched.only_waited = row["wait_event_type"] == "Lock" and not watched.has_begun
         now = time.monotonic()
         self._give_way(watched, int(row.get("queued") or 0), now)
-        watched.report(watched.progress.update(row, now))
+        told = watched.progress.update(row, now)
+        if watched.patience is not None:
+            watched.patience.look(told.waits_for, now)
+        watched.report(told)
 
     def _give_way(self, watched: Watched, queued: int, now: float) -> None:
         if not queued or watched.yield_after is None:
@@ -138,15 +153,19 @@ class Monitor:
             watched.gives_way.set()
 
 
-def in_the_way(
-    sessions: Sequence[tuple[int, str, float | None]], transactions: Sequence[tuple[str, float]] = ()
-) -> Blockers:
-    """`sessions`: each by its pid, who it is and what it does, and for how many seconds. `transactions`: prepared
-    ones, each by its name as SQL takes it, and how many seconds ago that was."""
-    said = ((pid, who, f" for {span(seconds)}" if seconds is not None else "") for pid, who, seconds in sessions)
-    words = [f"pid {pid} ({who}{since})" for pid, who, since in said]
-    words += [prepared.in_words(name, seconds) for name, seconds in transactions]
-    return Blockers(", ".join(words), has_prepared=bool(transactions))
+def in_the_way(sessions: Sequence[Mapping[str, Any]], prepared_ones: Sequence[tuple[str, float]] = ()) -> Blockers:
+    """`sessions`: rows of the query above. `prepared_ones`: prepared transactions, each by its name as SQL takes it,
+    and how many seconds ago that was."""
+    words, transactions = [], []
+    for session in sessions:
+        pid, who, state, does, seconds = (session[name] for name in ("pid", "who", "state", "does", "seconds"))
+        lasts = span(seconds) if seconds is not None else ""
+        words.append(f"pid {pid} ({', '.join(filter(None, (who, state)))}{f' for {lasts}' if lasts else ''})")
+        ago = f"{seconds:.0f} s" if seconds is not None and seconds < MINUTE else lasts
+        since = f", {does or state}" + (f" since {ago}" if ago else "")
+        transactions.append(f"pid {pid}{since}" + (f" ({who})" if who else ""))
+    told = [prepared.in_words(name, seconds) for name, seconds in prepared_ones]
+    return Blockers(", ".join(words + told), "; ".join(transactions + told), has_prepared=bool(prepared_ones))
 
 
 def poll_query(views: list[str]) -> str:
@@ -155,6 +174,7 @@ def poll_query(views: list[str]) -> str:
     joins = " ".join(f"LEFT JOIN pg_stat_progress_{view} AS p_{view} ON p_{view}.pid = a.pid" for view in views)
     return (
         "SELECT jsonb_build_object('pid', a.pid, 'state', a.state, 'wait_event_type', a.wait_event_type,"
+        " 'wait_event', a.wait_event,"
         f" 'blockers', {_BLOCKERS}, 'prepared_blockers', {_PREPARED_BLOCKERS}{_QUEUED}{columns})"
         f" FROM pg_stat_activity AS a {joins} WHERE a.pid = ANY (%s)"
     )

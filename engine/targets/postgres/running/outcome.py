@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import psycopg
-
-from engine.jobs import Status
+from engine.jobs import Reason, Status, WaitsFor
 from engine.targets.base import StepResult
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import NOBODY, Blockers
 from engine.targets.postgres.running import checking
 from engine.targets.postgres.running.checking import Culprit
+from engine.targets.postgres.running.patience import Patience
 from engine.targets.postgres.running.statement import Answer, Notice
-from engine.words import counted
+from engine.words import counted, span
 
 
 def outcome(
@@ -24,22 +23,29 @@ def outcome(
     *,
     is_closed: bool,
     waited: float,
+    patience: Patience | None = None,
     blockers: Blockers = NOBODY,
     held_by: str = "",
     is_gone: bool | None = None,
     culprit: Culprit | None = None,
 ) -> StepResult:
-    """`blockers`: whom it waited for. `held_by`: for whom dead rows are kept, in words. `is_gone`: whether its subject
-    was dropped meanwhile, where that was looked for, as an error may be about something else. `culprit`: what is
-    damaged, where that is not its subject."""
-    if answer.was_stopped:
+    """`waited`: for a lock, at most. `patience`: what is known of its waits; `blockers`: for whom. `held_by`: for whom
+    dead rows are kept, in words. `is_gone`: whether its subject was dropped meanwhile, where that was looked for, as an
+    error may be about something else. `culprit`: what is damaged, where that is not its subject."""
+    was_impatient = patience is not None and patience.is_over.is_set()
+    if answer.was_stopped and not was_impatient:
         return StepResult(status=Status.CANCELLED, effect=effect or None)
+    if answer.was_stopped or (answer.error is not None and answer.error.sqlstate == errors.LOCK_TIMEOUT):
+        why = _waited_in_vain(patience, waited, blockers)
+        return StepResult(status=Status.FAILED, error=why, reason=Reason.TARGET_BUSY, effect=effect or None)
     if answer.error is not None:
         if answer.error.sqlstate in errors.GONE if is_gone is None else is_gone:
             return StepResult(status=Status.SKIPPED, error="it is gone: somebody has dropped it meanwhile")
         if step.method is Method.CHECK and errors.tells_damage(answer.error):
             return checking.found_by_error(step, answer.error, culprit or checking.culprit_of(step))
-        return _failure(step, answer.error, effect, is_closed=is_closed, waited=waited, blockers=blockers)
+        why = errors.explain(answer.error, is_closed=is_closed, waited=waited, blockers=blockers.words)
+        reason = errors.reason_of(answer.error)
+        return StepResult(status=Status.FAILED, error=why, reason=reason, effect=effect or None)
     if step.method is Method.CHECK and answer.rows and len(answer.rows[0]) == 3:
         return checking.found_in_rows(step, answer)
     warnings = [notice.message for notice in answer.notices if notice.is_warning]
@@ -75,15 +81,8 @@ def to_be_run_still(step: PgStep, why: str) -> Notice:
     return Notice("WARNING", f"{step.object} was rewritten, but this is to be run still: {step.then} ({why})")
 
 
-def _failure(
-    step: PgStep,
-    error: psycopg.Error,
-    effect: Mapping[str, int],
-    *,
-    is_closed: bool,
-    waited: float,
-    blockers: Blockers,
-) -> StepResult:
-    by_itself = not blockers.has_prepared
-    sentence = errors.explain(error, is_closed=is_closed, waited=waited, blockers=blockers.words, by_itself=by_itself)
-    return StepResult(status=Status.FAILED, error=sentence, reason=errors.reason_of(error), effect=effect or None)
+def _waited_in_vain(patience: Patience | None, waited: float, blockers: Blockers) -> str:
+    if patience is not None and patience.waits_for is WaitsFor.TRANSACTIONS:
+        who = f"the transaction of {blockers.transactions}" if blockers.transactions else "a transaction of somebody"
+        return f"it waited {span(patience.waited)} for {who}. End it, or give a longer --snapshot-wait"
+    return errors.lock_timeout(waited, blockers.words, by_itself=not blockers.has_prepared)

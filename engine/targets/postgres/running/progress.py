@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
-from engine.jobs import WAITING
+from engine.jobs import WAITING, WaitsFor
 from engine.targets.base import StepProgress
 from engine.targets.postgres.planning import costs
 from engine.targets.postgres.planning.steps import Model, Subject
@@ -21,6 +21,8 @@ from engine.targets.postgres.planning.steps import Model, Subject
 Row = Mapping[str, Any]
 VIEWS: Final = ("vacuum", "analyze", "cluster", "create_index", "repack")
 MOST: Final = 0.995
+
+_OF_TRANSACTIONS: Final = frozenset({"virtualxid", "transactionid"})
 
 _AHEAD: Final = 0.2
 """Seconds that a report is old, on average, when somebody reads it."""
@@ -68,11 +70,12 @@ class Progress:
                 share = self._scan.share(share, now)
             done = self._done(row, stage, self._grown(now) if share is None else share)
             self._modelled = max(self._modelled or 0.0, done / self._whole)
+        waits_for = None
         if row.get("wait_event_type") == "Lock":
-            phase = f"{WAITING}: {row.get('blockers') or 'held by somebody'}"
+            waits_for, phase = _waiting(row)
         elif (seen := self._seen(now - self._began)) is not None:
             self._fraction = max(self._fraction or 0.0, min(seen, MOST))
-        return StepProgress(fraction=self._fraction, phase=phase or None)
+        return StepProgress(fraction=self._fraction, phase=phase or None, waits_for=waits_for)
 
     def _seen(self, elapsed: float) -> float | None:
         """By what the server tells, and by how long it took before, as it will be when it is read."""
@@ -191,6 +194,18 @@ class _Scan:
 def slower_to_the_end(share: float) -> float:
     """Of what is expected only: what has reached the end by that may take longer all the same."""
     return share if share <= _SURE else 1 - (1 - _SURE) * math.exp((_SURE - share) / (1 - _SURE))
+
+
+def _waiting(row: Row) -> tuple[WaitsFor, str]:
+    """What it waits for that the server calls a lock, and the phase in words.
+
+    The transactions of others are waited for by locks on their ids. Nobody queues behind these.
+    """
+    if row.get("wait_event") not in _OF_TRANSACTIONS:
+        return WaitsFor.LOCK, f"{WAITING}: {row.get('blockers') or 'held by somebody'}"
+    who, index = row.get("transactions") or "somebody", row.get("create_index") or {}
+    of = "snapshot" if index.get("phase") == "waiting for old snapshots" else "transaction"
+    return WaitsFor.TRANSACTIONS, f"waiting for {of} of {who}"
 
 
 def _indexing(row: Row) -> tuple[str, float | None, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from engine.errors import TargetRefusedError
-from engine.jobs import WAITING, Facts, Reason, Status, findings_in_words
+from engine.jobs import WAITING, Facts, Reason, Status, WaitsFor, findings_in_words
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
@@ -124,7 +124,7 @@ class Work:
     async def tell_who_waits(self) -> None:
         others = await self.others.look(wal=readers_are_welcome(self.step, is_wal=self.is_wal))
         who = others or "another connection uses the database"
-        self.context.report(StepProgress(phase=f"{WAITING}: {who}"))
+        self.context.report(StepProgress(phase=f"{WAITING}: {who}", waits_for=WaitsFor.LOCK))
 
 
 def readers_are_welcome(step: SqliteStep, *, is_wal: bool) -> bool:

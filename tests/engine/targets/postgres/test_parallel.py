@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, JobId, OnFailure, Operation, Options, Reason, Request, ServerOptions, Status
-from engine.jobs import waits
 from engine.targets.base import StepContext
 from tests.engine.targets.postgres.a_session import connected, plan, until
 from tests.postgres_databases import SLEEPS, WAITS, Database
@@ -91,7 +90,7 @@ async def test_trap_a_step_that_waits_for_its_lock_is_seen_beside_one_that_goes_
             (job,) = await engine.submit([request])
             for condition in (SLEEPS, WAITS):
                 await until(database, condition)
-            while not waits((told := (await engine.job(job.id)).children[0].progress).phase):  # noqa: ASYNC110 - no change
+            while not (told := (await engine.job(job.id)).children[0].progress).waits_for:  # noqa: ASYNC110 - no change
                 await asyncio.sleep(0.01)
             await engine.cancel(JobId(job.id))
             (job,) = await engine.wait([job.id])
@@ -141,7 +140,7 @@ async def test_one_that_fails_stops_what_has_not_begun_where_that_is_asked_for(
     assert (full.status, full.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert str(full.error).startswith(f"{jobs} of 6 steps failed: public.t0")
     assert str(full.error).endswith(f". After that {6 - jobs} steps of it were not begun")
-    assert full.progress.steps_done == 6
+    assert (full.progress.steps_done, full.left) == (jobs, 6 - jobs)
     # Other operations go on, and what completes others is done where anything was.
     assert vacuum.status is Status.COMPLETED
 

@@ -14,7 +14,7 @@ import aiosqlite
 import pytest
 
 from engine.advice import Past
-from engine.jobs import Operation, Options, Reason, Status, waits
+from engine.jobs import Operation, Options, Reason, Status
 from engine.targets.base import PlannedStep, StepContext
 from engine.targets.sqlite.planning import grouping, plans
 from engine.targets.sqlite.session import SqliteSession
@@ -270,7 +270,7 @@ async def test_a_group_waits_for_its_lock_and_loses_no_work_to_a_reader(tmp_path
         counter, waiting = Counter(), asyncio.Event()
         await counter.watch(connection)
         with transaction(path, "DEFERRED") as reader:
-            context = StepContext(report=lambda progress: waiting.set() if waits(progress.phase) else None)
+            context = StepContext(report=lambda progress: waiting.set() if progress.waits_for else None)
             task = asyncio.create_task(session.execute(step, context))
             await waiting.wait()
             opcodes = counter.opcodes

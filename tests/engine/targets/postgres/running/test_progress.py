@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status
+from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status, WaitsFor
 from engine.targets.base import StepContext, StepProgress
 from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
@@ -178,7 +178,26 @@ def test_weights_follow_what_costs() -> None:
 def test_waiting_says_for_whom() -> None:
     progress = Progress(Model.REINDEX, SUBJECT)
     row = {**rebuild("waiting for writers before build"), "wait_event_type": "Lock", "blockers": "pid 4711 (idle)"}
-    assert progress.update(row, 0.0).phase == f"{WAITING}: pid 4711 (idle)"
+    told = progress.update(row, 0.0)
+    assert (told.phase, told.waits_for) == (f"{WAITING}: pid 4711 (idle)", WaitsFor.LOCK)
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        ("waiting for old snapshots", "waiting for snapshot of pid 13, SELECT since 9 s"),
+        ("waiting for readers before dropping", "waiting for transaction of pid 13, SELECT since 9 s"),
+    ],
+)
+def test_waiting_for_transactions_is_no_waiting_for_a_lock(phase: str, said: str) -> None:
+    row = {
+        **rebuild(phase),
+        "wait_event_type": "Lock",
+        "wait_event": "virtualxid",
+        "transactions": "pid 13, SELECT since 9 s",
+    }
+    told = Progress(Model.REINDEX_CONCURRENTLY, SUBJECT).update(row, 0.0)
+    assert (told.phase, told.waits_for) == (said, WaitsFor.TRANSACTIONS)
 
 
 def test_nothing_is_known_of_what_no_view_tells() -> None:
@@ -230,7 +249,12 @@ async def test_a_real_rebuild_tells_its_phase(database: Database) -> None:
 
 
 def test_who_is_in_the_way_is_told_with_since_when() -> None:
-    sessions = [(4711, "psql, ann, idle in transaction", 3725.4), (12, "of another role", None)]
-    assert (
-        in_the_way(sessions).words == "pid 4711 (psql, ann, idle in transaction for 1h2m5s), pid 12 (of another role)"
+    names = ("pid", "who", "state", "does", "seconds")
+    idle = dict(zip(names, (4711, "psql, ann", "idle in transaction", "idle in transaction", 3725.4), strict=True))
+    hidden = dict(zip(names, (12, "", "of another role", None, None), strict=True))
+    busy = dict(zip(names, (13, "app", "active", "SELECT", 9.2), strict=True))
+    assert in_the_way([idle, hidden]).words == (
+        "pid 4711 (psql, ann, idle in transaction for 1h2m5s), pid 12 (of another role)"
     )
+    assert in_the_way([busy]).transactions == "pid 13, SELECT since 9 s (app)"
+    assert in_the_way([hidden]).transactions == "pid 12, of another role"

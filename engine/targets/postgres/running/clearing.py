@@ -1,0 +1,107 @@
+"""What concurrent rebuilds leave behind is dropped: after the step that left it, else after the last one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+
+from engine.errors import TargetError
+from engine.targets.base import StepContext
+from engine.targets.postgres.connection.errors import said
+from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.running import leftovers
+from engine.targets.postgres.running.lanes import Lanes
+from engine.targets.postgres.running.leftovers import Leftover, Removal
+from engine.values import frozen
+
+AFTER_A_CANCEL: Final = 1.0
+"""Seconds for which others may hold up the removal, at most, where somebody waits for the end;"""
+AFTER_ANOTHER: Final = 0.1
+"""and where they do not let go of another: of very many not each is waited for."""
+
+
+@frozen
+class Cleared:
+    """What became of what a step had left."""
+
+    removals: tuple[Removal, ...] = ()
+    problem: str = ""
+    """Why nobody knows whether there is anything."""
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether the new index is in place, and only the old one was still to be dropped."""
+        return any(removal.leftover.is_old for removal in self.removals)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What is settled, in words."""
+        dropped = [removal.words for removal in self.removals if not removal.problem]
+        return (*dropped, self.problem) if self.problem else tuple(dropped)
+
+    @property
+    def left_over(self) -> dict[str, str]:
+        """What is still there, by name, in words."""
+        return {removal.leftover.shown: removal.words for removal in self.removals if removal.problem}
+
+
+class Clearing:
+    """That of one session."""
+
+    def __init__(self, reader: Reader, lanes: Lanes, lock_timeout: float) -> None:
+        self._reader = reader
+        self._lanes = lanes
+        self._lock_timeout = lock_timeout
+        self._before: set[int] | None = None
+        """What was there before the first step, and is not of them."""
+        self._left: list[Leftover] = []
+
+    async def remember(self, *, anew: bool = False) -> None:
+        """What is there by now is nobody's business. Raises TargetError."""
+        if anew or self._before is None:
+            self._before = await leftovers.all_there(self._reader)
+
+    async def after(self, step: PgStep, *, is_cancelled: bool = False) -> Cleared:
+        """Remove what this step left, whatever happened to the connection that it ran on."""
+        if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
+            return Cleared()
+        try:
+            found = await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
+            found = [leftover for leftover in found if leftover.oid not in (self._before or ())]
+            removals = await self._drop(found, AFTER_A_CANCEL if is_cancelled else self._lock_timeout) if found else []
+        except (TargetError, psycopg.Error) as error:
+            problem = f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"
+            return Cleared(problem=problem)
+        self._left += [removal.leftover for removal in removals if removal.problem]
+        return Cleared(tuple(removals))
+
+    async def once_more(self, cancel: asyncio.Event) -> list[str]:
+        """The names of what is gone now of that which could not be dropped."""
+        left, self._left = self._left, []
+        if not left or cancel.is_set():
+            return []
+        try:
+            removals = await self._drop(left, self._lock_timeout)
+        except (TargetError, psycopg.Error):
+            return []
+        return [removal.leftover.shown for removal in removals if not removal.problem]
+
+    async def of_earlier(self, names: set[str]) -> list[str]:
+        """Of these indexes, what a process left that died; in words. Raises TargetError."""
+        indexes = [index for index in await self._reader.indexes() if index.shown in names]
+        found = [left for index in indexes for left in await leftovers.left_by(self._reader, index.schema, index.name)]
+        return [removal.words for removal in await self._drop(found, self._lock_timeout)] if found else []
+
+    async def _drop(self, found: Sequence[Leftover], waited: float) -> list[Removal]:
+        removals: list[Removal] = []
+        async with self._lanes.one(StepContext()) as lane:
+            for leftover in found:
+                if any(removal.problem for removal in removals):
+                    waited = min(waited, AFTER_ANOTHER)
+                await lane.limit_locks(waited)
+                removals.append(await leftovers.drop(lane.connection, leftover, waited=waited))
+        return removals
