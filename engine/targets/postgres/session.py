@@ -260,7 +260,7 @@ class PostgresSession:
             if step.then and answer.error is None and not was_left_out(step, answer):
                 answer.notices += await self._followed(step, lane, watched, context)
         except asyncio.CancelledError:
-            await self._clearing.after(step, is_cancelled=True)
+            await self._clearing.after(step)
             raise
         finally:
             self._monitor.watch_no_more(lane.server.backend)
@@ -348,7 +348,7 @@ class PostgresSession:
         if result.status is Status.COMPLETED or step.method is not Method.REINDEX_CONCURRENTLY:
             return Cleared()
         context.report(StepProgress(phase=CLEARING_UP))
-        return await self._clearing.after(step, is_cancelled=context.cancel.is_set())
+        return await self._clearing.after(step)
 
     def _put_off(self, step: PgStep, result: StepResult) -> StepResult:
         """It gave way: another time, but not for ever."""

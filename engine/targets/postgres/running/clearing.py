@@ -18,8 +18,10 @@ from engine.targets.postgres.running.lanes import Lanes
 from engine.targets.postgres.running.leftovers import Leftover, Removal
 from engine.values import frozen
 
-AFTER_A_CANCEL: Final = 1.0
-"""Seconds for which others may hold up the removal, at most, where somebody waits for the end;"""
+AFTER_A_STEP: Final = 1.0
+"""Seconds for which others may hold up the removal, at most: other steps come, or somebody waits for the end;"""
+AT_THE_END: Final = 30.0
+"""the same after the last step;"""
 AFTER_ANOTHER: Final = 0.1
 """and where they do not let go of another: of very many not each is waited for."""
 
@@ -65,14 +67,14 @@ class Clearing:
         if anew or self._before is None:
             self._before = await leftovers.all_there(self._reader)
 
-    async def after(self, step: PgStep, *, is_cancelled: bool = False) -> Cleared:
+    async def after(self, step: PgStep) -> Cleared:
         """Remove what this step left, whatever happened to the connection that it ran on."""
         if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
             return Cleared()
         try:
             found = await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
             found = [leftover for leftover in found if leftover.oid not in (self._before or ())]
-            removals = await self._drop(found, AFTER_A_CANCEL if is_cancelled else self._lock_timeout) if found else []
+            removals = await self._drop(found, AFTER_A_STEP) if found else []
         except (TargetError, psycopg.Error) as error:
             problem = f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"
             return Cleared(problem=problem)
@@ -85,7 +87,7 @@ class Clearing:
         if not left or cancel.is_set():
             return []
         try:
-            removals = await self._drop(left, self._lock_timeout)
+            removals = await self._drop(left, AT_THE_END)
         except (TargetError, psycopg.Error):
             return []
         return [removal.leftover.shown for removal in removals if not removal.problem]
@@ -94,10 +96,11 @@ class Clearing:
         """Of these indexes, what a process left that died; in words. Raises TargetError."""
         indexes = [index for index in await self._reader.indexes() if index.shown in names]
         found = [left for index in indexes for left in await leftovers.left_by(self._reader, index.schema, index.name)]
-        return [removal.words for removal in await self._drop(found, self._lock_timeout)] if found else []
+        return [removal.words for removal in await self._drop(found, AT_THE_END)] if found else []
 
     async def _drop(self, found: Sequence[Leftover], waited: float) -> list[Removal]:
         removals: list[Removal] = []
+        waited = min(waited, self._lock_timeout)
         async with self._lanes.one(StepContext()) as lane:
             for leftover in found:
                 if any(removal.problem for removal in removals):
