@@ -32,6 +32,10 @@ def leaving_no_traces(path: str | Path) -> Iterator[None]:
 def _let_sqlite_tidy_up(path: str | Path) -> None:
     """The last one who closes a database removes both files; it is SQLite that knows whether that is us."""
     uri = f"file:{quote(os.fsencode(Path(path).absolute()))}?mode=rw"
-    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
+    # What is damaged may be told with a name that is no text, or claim more memory than there is.
+    with (
+        suppress(sqlite3.Error, UnicodeError, MemoryError),
+        closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection,
+    ):
         connection.execute("PRAGMA query_only = ON")
         connection.execute("SELECT 1 FROM main.sqlite_schema LIMIT 1").fetchall()

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize(("attack", "count"), [("databases", 12), ("database-runs", 3)])
+@pytest.mark.parametrize(("attack", "count"), [("databases", 40), ("database-runs", 3)])
 def test_mutants_are_met_with_plain_sentences(attack: str, count: int) -> None:
     command = [sys.executable, "-m", "benchmarks.attack", attack, "--count", str(count), "--seed", "17"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

@@ -13,13 +13,19 @@ import shutil
 import socket
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from benchmarks.attack.calls import Said, called, faults, forked
 from benchmarks.attack.mutations import OF_BYTES, Mutation
+from engine import look
+from engine.advice import Past
+from engine.errors import DbtendError
+from engine.jobs import Request
+from engine.targets.sqlite import SqliteTarget
 from tests.sqlite_files import make_database, schema_surgery
 
 LOOKS: Final = (
@@ -33,8 +39,8 @@ RUNS: Final = (
     "run {db} --op vacuum --force", "run {db} --needed --json",
 )  # fmt: skip
 SPECIAL: Final = "special"
-CONSOLE_EVERY: Final = 4
-"""Mutants; it takes as long as all the commands."""
+COMMANDS_EVERY: Final = 8
+"""Mutants: all commands, and the console, take twenty times as long as the looks that they are made of."""
 KEYS: Final = ("x", "r", "escape", "down", "enter", "escape")
 EVIL_NAMES: Final = (
     "a.db", "with space.db", "per%cent.db", "what?.db", "ha#sh.db", "new\nline.db", "\x1b[31mred.db", "a\u202eb.db",
@@ -43,44 +49,75 @@ EVIL_NAMES: Final = (
 
 
 def attack(count: int, seed: int) -> Iterator[str]:
-    """All that only looks, and the console."""
-    yield from _attack(count, seed, LOOKS, console=True)
+    """All that only looks; of some mutants also the commands, and the console."""
+    yield from _attack(count, seed, _faults_of_looks)
 
 
 def attack_runs(count: int, seed: int) -> Iterator[str]:
     """All operations."""
-    yield from _attack(count, seed, RUNS, console=False)
+    yield from _attack(count, seed, lambda _, path, home: _faults_of_commands(path, home, RUNS))
 
 
-def _attack(count: int, seed: int, commands: Sequence[str], *, console: bool) -> Iterator[str]:
+Judge = Callable[[int, Path, Path], list[str]]
+"""Takes the number of a mutant, its path, and where everything else is kept; says what is wrong."""
+
+
+def _attack(count: int, seed: int, judge: Judge) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="dbtend-attack-") as directory:
         home = Path(directory)
         for mode in ("delete", "wal"):
             make_database(home / mode, rows=300, journal_mode=mode, auto_vacuum="incremental")
         for number in range(count):
-            dice = random.Random(seed * 1_000_003 + number)
-            yield from _attack_one(home, dice, commands, console and number % CONSOLE_EVERY == 0)
+            yield from _attack_one(home, random.Random(seed * 1_000_003 + number), number, judge)
 
 
-def _attack_one(home: Path, dice: random.Random, commands: Sequence[str], console: bool) -> list[str]:
+def _attack_one(home: Path, dice: random.Random, number: int, judge: Judge) -> list[str]:
     path = home / "place" / dice.choice((*EVIL_NAMES, *("a.db",) * 20))
     path.parent.mkdir()
     try:
         shutil.copy(home / dice.choice(("delete", "wal")), path)
         how = "; ".join(dice.choice(MUTATIONS)(path, dice) for _ in range(dice.choice((1, 1, 1, 2, 4))))
-        found = []
-        for command in commands:
-            before = _state_of(path)
-            argv = [path_of(word, path) for word in command.split()]
-            found += faults(argv, called(argv, home / "home"))
-            found += [f"{command}: {fault}" for fault in _faults_of_files(path, before, command)]
-        if console:
-            said = forked(lambda: asyncio.run(_console(home / "home" / "jobs.db", path)))
-            found += _faults_of_console(path, said)
+        found = judge(number, path, home / "home")
         return [f"{path.name[:20]!r}: {how}: {fault.replace(str(path), path.name[:20])}" for fault in found]
     finally:
         shutil.rmtree(path.parent)
         shutil.rmtree(home / "home", ignore_errors=True)
+
+
+def _faults_of_looks(number: int, path: Path, home: Path) -> list[str]:
+    before = _state_of(path)
+    said = forked(lambda: asyncio.run(_looks(str(path))))
+    found = [f"a look ends with {said.code} after {said.seconds:.0f} s: {said.err[-600:]}"] if said.code else []
+    found += _faults_of_files(path, before, "plan {db}")
+    if number % COMMANDS_EVERY == 0:
+        found += _faults_of_commands(path, home, LOOKS)
+        found += _faults_of_console(path, forked(lambda: asyncio.run(_console(home / "jobs.db", path))))
+    return found
+
+
+async def _looks(path: str) -> int:
+    """One after the other; each may refuse."""
+    requests = [Request(target=path, operations=(operation,)) for operation in SqliteTarget(path).operations]
+    does: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: look.inspect(path),
+        lambda: look.advise(path, Past(now=0), budget=None),
+        *(partial(look.plan, request) for request in requests),
+        lambda: look.inspect(path, read_only=True),
+    )
+    for do in does:
+        with suppress(DbtendError):
+            await do()
+    return 0
+
+
+def _faults_of_commands(path: Path, home: Path, commands: Sequence[str]) -> list[str]:
+    found = []
+    for command in commands:
+        before = _state_of(path)
+        argv = [path_of(word, path) for word in command.split()]
+        found += faults(argv, called(argv, home))
+        found += [f"{command}: {fault}" for fault in _faults_of_files(path, before, command)]
+    return found
 
 
 def path_of(word: str, path: Path) -> str:
@@ -103,7 +140,7 @@ def _digest(entry: Path) -> str:
 def _faults_of_files(path: Path, before: Mapping[str, str], command: str) -> list[str]:
     now = _state_of(path)
     found = [f"left {name}" for name in now if name.endswith(".unfinished")]
-    if command not in LOOKS:
+    if command in RUNS:
         return found
     journal, log, index = (f"{path.name}{end}" for end in ("-journal", "-wal", "-shm"))
     if "--read-only" not in command and {journal, log, index} & before.keys():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from engine import look
-from engine.errors import TargetUnavailableError
-from tests.sqlite_files import make_database
+from engine.errors import TargetError, TargetUnavailableError
+from tests.sqlite_files import make_database, rename_in_schema
 
 
 def test_a_database_is_there_until_it_is_another_or_none(tmp_path: Path) -> None:
@@ -37,3 +39,11 @@ async def test_a_look_says_whether_the_database_may_be_written(tmp_path: Path) -
     assert (await look.inspect(str(path))).read_only == ""
     path.chmod(0o444)
     assert (await look.inspect(str(path))).read_only == "the file is read-only"
+
+
+async def test_a_look_that_leaves_no_trace_copes_with_a_schema_that_is_no_text(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "sales.db", rows=20, journal_mode="wal")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        rename_in_schema(db, "item", b"\xff\xfe")
+    with pytest.raises(TargetError, match="malformed database schema"):
+        await look.inspect(str(path), read_only=True)
