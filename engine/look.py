@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine import option_specs
 from engine.errors import PasswordNeededError, TargetBusyError, TargetError
 from engine.jobs import Operation
-from engine.targets import names_server, resolve
+from engine.targets import engine_named, names_server, resolve
 from engine.validation import validated
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def environment_of(target: str) -> Mapping[str, str]:
 def engine_of(target: str) -> EngineName:
     """What kind of database this names; no disk is touched. Raises as `canonical_url`."""
     return resolve(target).engine
+
+
+def fitting(request: Request) -> Request:
+    """Without the options that mean nothing to it, as those of a config file are meant for whatever is asked for."""
+    options = option_specs.fitting(request.options, engine_named(request.target), request.children)
+    return replace(request, options=options)
 
 
 def default_operations(target: str) -> tuple[Operation, ...]:

@@ -51,7 +51,10 @@ class DatabaseMaintenanceManager:
         request = validated(request, target)
         with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
             await target.preflight(
-                lock_timeout=0, writing=any(map(target.writes, request.children)), options=request.options
+                lock_timeout=0,
+                writing=any(map(target.writes, request.children)),
+                operations=request.children,
+                options=request.options,
             )
         _refuse_unconfirmed(request, target)
         key = await target.identify()

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from engine.errors import UsageError
 from engine.jobs import Operation, ParentJob, Request
+from engine.option_specs import fitting
 
 
 def repeated(parent: ParentJob, *, only_incomplete: bool = False, confirmed: bool = False) -> Request:
@@ -17,7 +18,7 @@ def repeated(parent: ParentJob, *, only_incomplete: bool = False, confirmed: boo
     """
     if not parent.status.is_final:
         raise UsageError(f"job {parent.id}", f"is still {parent.status}", "wait for it, or cancel it first")
-    request = _incomplete(parent) if only_incomplete else parent.request
+    request = _incomplete(parent) if only_incomplete else _fitting(parent)
     if request is None:
         raise UsageError(f"job {parent.id}", "all of it is completed", "repeat all of it without --failed")
     return replace(request, options=replace(request.options, confirmed=confirmed))
@@ -38,6 +39,11 @@ def _incomplete(parent: ParentJob) -> Request | None:
     if not operations:
         operations = (Operation.CHECK,)
         options = replace(options, verify=False, check=options.check_level)
-    if Operation.BACKUP not in operations:
-        options = replace(options, backup_to=None)
-    return replace(asked, operations=operations, options=options)
+    request = replace(asked, operations=operations, options=options)
+    return replace(request, options=fitting(options, parent.engine, request.children))
+
+
+def _fitting(parent: ParentJob) -> Request:
+    """An earlier version let options through that meant nothing."""
+    request = parent.request
+    return replace(request, options=fitting(request.options, parent.engine, request.children))

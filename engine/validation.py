@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine import limits
 from engine.errors import UsageError
 from engine.jobs import CheckLevel, OnFailure, Operation, Options, Request
+from engine.option_specs import asked_for, refuse_ignored
 
 if TYPE_CHECKING:
     from engine.targets.base import Target
@@ -40,6 +41,7 @@ def validated(request: Request, target: Target) -> Request:
         hint = "give 1 or more rows, or no limit"
         raise UsageError(f"analysis limit {options.analysis_limit}", "is not possible", hint)
     _validate_objects(request, target)
+    refuse_ignored(asked_for(options), target.engine, request.children)
     target.validate(request)
     _validate_backup(request)
     if options.verify and options.check is None and Operation.CHECK in request.operations:
@@ -77,15 +79,16 @@ def _validate_objects(request: Request, target: Target) -> None:
         hint = f"only {', '.join(target.by_object)} can be done to some tables or indexes"
         raise UsageError(f"operation {whole[0]}", "is always for the whole database", hint)
     _distinct("object", objects)
+    _distinct("schema", request.options.server.schemas)
     _distinct("index", request.options.rebuild)
+    if "" in objects:
+        raise UsageError("object ''", "is no name", "name a table or index, or leave it out")
 
 
 def _validate_backup(request: Request) -> None:
     backup_to = request.options.backup_to
     if backup_to is None:
         return
-    if Operation.BACKUP not in request.operations:
-        raise UsageError(f"backup to {backup_to!r}", "no backup was asked for", "choose the operation backup")
     if not PurePath(backup_to).is_absolute() or "\0" in backup_to:
         raise UsageError(f"backup to {backup_to!r}", "is no absolute path", "give one, such as /var/backups/sales.db")
 

@@ -187,7 +187,7 @@ class TargetBoard:
         options = entry.options
         if Operation.CHECK in operations:
             options = replace(options, check=options.check or self._advised_check(number))
-        return Request(target=entry.url, operations=operations, options=options)
+        return look.fitting(Request(target=entry.url, operations=operations, options=options))
 
     def request_of(self, operation: Operation) -> Request | None:
         """This operation alone on the current target, as it would be asked for; None where there is no target."""
@@ -196,11 +196,11 @@ class TargetBoard:
         whole = self.request()
         if whole is not None and operation in whole.operations:
             options = replace(whole.options, objects=whole.options.objects_of(operation), rebuild=())
-            return replace(whole, operations=(operation,), options=options)
+            return look.fitting(replace(whole, operations=(operation,), options=options))
         options = self.state.entry.options
         if operation is Operation.CHECK:
             options = replace(options, check=self.check_level)
-        return Request(target=self.state.entry.url, operations=(operation,), options=options)
+        return look.fitting(Request(target=self.state.entry.url, operations=(operation,), options=options))
 
     def _chosen_on(self, number: int) -> frozenset[Operation]:
         state, offered = self._states.get(number), frozenset(self._offered_by(number))
@@ -232,5 +232,6 @@ class TargetBoard:
         everything = Request(target=entry.url, operations=offered, options=entry.options)
         if not advice:
             usual = frozenset(look.default_operations(entry.url))
-            return replace(everything, operations=tuple(o for o in offered if o in usual))
-        return needed(everything, advice)
+            return look.fitting(replace(everything, operations=tuple(o for o in offered if o in usual)))
+        request = needed(everything, advice)
+        return None if request is None else look.fitting(request)

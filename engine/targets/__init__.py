@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from engine.errors import NotAvailableError, UsageError
+from engine.jobs import EngineName
 from engine.targets.sqlite import SqliteTarget
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ def names_server(text: str) -> bool:
     """Whether it means a database on a server rather than a file, if it means any."""
     url = _URL.fullmatch(text)
     return url["scheme"].lower() in _POSTGRES if url else bool(_LIBPQ.match(text))
+
+
+def engine_named(text: str) -> EngineName:
+    """What kind of database it means, if it means any; no driver is needed to know that."""
+    return EngineName.POSTGRESQL if names_server(text) else EngineName.SQLITE
 
 
 def _resolve_url(scheme: str, rest: str) -> Target:

@@ -299,7 +299,7 @@ class Target(Protocol):
         ...
 
     def validate(self, request: Request) -> None:
-        """Raise UsageError for options that mean nothing to this engine."""
+        """Raise UsageError for options that contradict each other; those that mean nothing to it are not there."""
         ...
 
     def needs_yes(self, operation: Operation, options: Options) -> str:
@@ -344,6 +344,14 @@ class Target(Protocol):
         """The same with `writing=False`, where nothing is to be planned or carried out."""
         ...
 
-    async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
-        """Raise what `connect` would raise, and UsageError for an object that the database does not have."""
+    async def preflight(
+        self,
+        *,
+        lock_timeout: float,
+        writing: bool = True,
+        operations: Sequence[Operation] = (),
+        options: Options = AS_USUAL,
+    ) -> None:
+        """Raise what `connect` would raise, and UsageError for an object that the database does not have, or to which
+        one of the operations can do nothing."""
         ...

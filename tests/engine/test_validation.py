@@ -33,15 +33,17 @@ def sales(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("operations", "options", "why"),
     [
-        ((VACUUM,), {"jobs": 0}, "jobs 0: is not possible"),
-        ((VACUUM,), {"jobs": 65}, "from 1 to 64"),
+        ((CHECK,), {"jobs": 0}, "jobs 0: is not possible"),
+        ((CHECK,), {"jobs": 65}, "from 1 to 64"),
         ((ANALYZE,), {"analysis_limit": 0}, "analysis limit 0: is not possible"),
         ((ANALYZE,), {"analysis_limit": -5}, "analysis limit -5: is not possible"),
         ((VACUUM,), {"objects": ("item",)}, "operation vacuum: is always for the whole database"),
         ((ANALYZE, Operation.OPTIMIZE), {"objects": ("item",)}, "operation optimize: is always for the whole"),
         ((ANALYZE,), {"objects": ("item", "item")}, "object item: is named twice"),
         ((Operation.REINDEX,), {"rebuild": ("by price", "by price")}, "index by price: is named twice"),
-        ((VACUUM,), {"backup_to": "/backups"}, "no backup was asked for"),
+        ((VACUUM,), {"backup_to": "/backups"}, "--backup-to: means nothing to vacuum, but only to backup"),
+        ((VACUUM,), {"jobs": 4}, "--jobs: means nothing to vacuum, but only to check"),
+        ((ANALYZE,), {"objects": ("",)}, "object '': is no name"),
         ((BACKUP,), {"backup_to": "backups"}, "is no absolute path"),
         ((BACKUP,), {"backup_to": ""}, "is no absolute path"),
         ((BACKUP,), {"backup_to": "/backups/\0"}, "is no absolute path"),
@@ -62,7 +64,7 @@ async def test_r11_what_is_not_possible_is_refused(
 @pytest.mark.parametrize(
     ("operations", "options"),
     [
-        ((VACUUM,), Options(jobs=64)),
+        ((CHECK,), Options(jobs=64)),
         ((ANALYZE,), Options(analysis_limit=1)),
         ((ANALYZE, Operation.REINDEX, CHECK), Options(objects=("item", "order"))),
         ((CHECK,), Options(verify=True, check=CheckLevel.QUICK)),

@@ -41,7 +41,9 @@ def test_the_command_line_beats_the_target_which_beats_the_defaults() -> None:
             on_failure=OnFailure.STOP, verify=True, check=CheckLevel.QUICK, jobs=4, analysis_limit=1000
         ),
     )  # fmt: skip
-    assert (other.options.jobs, other.options.verify) == (2, False)
+    assert (other.options.jobs, other.options.verify) == (None, False)  # nothing of it runs at once
+    (other,) = asked("run other.db --op check")
+    assert other.options.jobs == 2
     (shop,) = asked("run shop --jobs 8 --no-verify --check full --analysis-limit 0 --on-failure continue")
     assert shop.options == Options(check=CheckLevel.FULL, jobs=8)
 
@@ -65,17 +67,33 @@ def test_the_command_line_beats_what_is_said_of_a_server() -> None:
 
 def test_everything_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (request,) = asked(
-        "plan x.db --op reindex --op backup --force --object a --object b --object a --backup-to copies", config=""
-    )
+    (request,) = asked("plan x.db --op reindex --op backup --force --object a --object b --backup-to copies", config="")
     assert request.options == Options(force=True, objects=("a", "b"), backup_to=str(tmp_path / "copies"))
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("run x.db --check full", "--check: means something only to check (add --op check, or leave it out)"),
-        ("run x.db --op optimize --analysis-limit 9", "--analysis-limit: means something only to analyze"),
+        ("run x.db --op vacuum --check full", "--check: means nothing to vacuum, but only to check (add --op check,"),
+        (
+            "run x.db --op optimize --analysis-limit 0",
+            "--analysis-limit: means nothing to optimize, but only to analyze",
+        ),
+        ("run x.db --jobs 2", "--jobs: means nothing to vacuum, analyze, reindex, optimize, but only to check"),
+        ("run x.db --schema a", "--schema: a SQLite file is no database server (leave it out)"),
+        ("run x.db --op vacuum --no-truncate", "--truncate: a SQLite file is no database server"),
+        ("run service=x --op analyze --freeze", "--freeze: means nothing to analyze, but only to vacuum, optimize"),
+        ("run service=x --op analyze --no-truncate", "--truncate: means nothing to analyze"),
+        ("run service=x --op analyze --index-cleanup auto", "--index-cleanup: means nothing to analyze"),
+        ("run service=x --op analyze --parallel-workers 0", "--parallel-workers: means nothing to analyze"),
+        ("run service=x --op vacuum --missing-only", "--missing-only: means nothing to vacuum, but only to analyze"),
+        ("run service=x --op vacuum --in-stages", "--in-stages: means nothing to vacuum"),
+        ("run service=x --op vacuum --offline", "--offline: means nothing to vacuum, but only to reindex, optimize"),
+        ("run service=x --op vacuum-full --speed full", "--speed: means nothing to vacuum-full"),
+        ("run service=x --op vacuum --check quick", "--check: means nothing to vacuum, but only to check"),
+        ("run service=x --op vacuum --force", "--force: PostgreSQL has nothing like it (leave it out: nothing is"),
+        ("run service=x --op vacuum --backup-to /b", "--backup-to: PostgreSQL has nothing like it"),
+        ("run service=x --analysis-limit 9", "--analysis-limit: PostgreSQL has nothing like it"),
         ("run x.db y.db --op backup --backup-to /no/such", "--backup-to: /no/such cannot hold several backups"),
     ],
 )
@@ -94,3 +112,15 @@ def test_checks_around_other_operations_have_a_level() -> None:
 def test_several_databases_can_be_copied_into_one_directory(tmp_path: Path) -> None:
     both = asked(f"run x.db y.db --op backup --backup-to {tmp_path}", config="")
     assert {request.options.backup_to for request in both} == {str(tmp_path)}
+
+
+def test_what_is_usual_for_a_target_is_no_error_where_it_means_nothing() -> None:
+    (request,) = asked("run shop --op reindex", config=SERVER)
+    assert request.options.server == ServerOptions(max_lag=64 * 1024 * 1024)
+    (request,) = asked("run shop --op backup", config=CONFIG)
+    assert (request.options.jobs, request.options.analysis_limit) == (4, None)  # the checks around it may be many
+
+
+def test_checks_around_an_operation_take_what_is_for_checks() -> None:
+    (request,) = asked("run service=x --op vacuum --verify --check full", config="")
+    assert request.options.check is CheckLevel.FULL

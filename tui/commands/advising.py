@@ -111,7 +111,7 @@ async def _only_needed(asked: Sequence[Request], settings: Settings) -> tuple[li
         for request in asked:
             advice = await looking.advise(request.target, budget=look.BUDGET)
             if (narrowed := needed(request, advice)) is not None:
-                requests.append(narrowed)
+                requests.append(look.fitting(narrowed))
             else:
                 said.append(nothing_needed(request, advice))
     return requests, said

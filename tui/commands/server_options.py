@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 
 from engine.config_servers import KB, LEAST_BUFFERS, MOST_BUFFERS, MOST_LAG, MOST_PARALLEL_WORKERS
 from engine.errors import UsageError
-from engine.jobs import ServerOptions, Speed
+from engine.jobs import EngineName, ServerOptions, Speed
+from engine.option_specs import BY_NAME
 from engine.words import bytes_of, memory
 from tui.commands import values
 
@@ -17,28 +18,37 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--schema", dest="schemas", action="append", type=values.text, metavar="NAME", help="only this; repeatable"
     )
-    _flag(group, "--analyze", "vacuum: collect statistics in the same go")
-    _flag(group, "--freeze", "vacuum: freeze all rows")
+    _flag(group, "analyze", "collect statistics in the same go")
+    _flag(group, "freeze", "freeze all rows")
     group.add_argument(
-        "--index-cleanup", type=_index_cleanup, metavar="auto|on|off", help="vacuum: whether indexes are cleaned"
+        "--index-cleanup",
+        type=_index_cleanup,
+        metavar="auto|on|off",
+        help=of_operations("index_cleanup", "whether indexes are cleaned"),
     )
     group.add_argument(
         "--truncate", action=argparse.BooleanOptionalAction,
-        help="vacuum: whether empty pages at the end are given back, which locks the table for a moment",
+        help=of_operations("truncate", "give empty pages at the end back, which locks the table for a moment"),
     )  # fmt: skip
     group.add_argument(
-        "--parallel-workers", type=_parallel_workers, metavar="N", help="vacuum: processes for the indexes of a table"
+        "--parallel-workers",
+        type=_parallel_workers,
+        metavar="N",
+        help=of_operations("parallel_workers", "processes for the indexes of a table"),
     )
-    _flag(group, "--skip-locked", "vacuum, analyze: leave out what is locked")
+    _flag(group, "skip_locked", "leave out what is locked")
     group.add_argument(
         "--buffer-usage-limit", type=_kilobytes, metavar="SIZE",
-        help="vacuum, analyze: shared buffers to use, such as 2MB (PostgreSQL 16 or newer)",
+        help=of_operations("buffer_usage_limit", "shared buffers to use, such as 2MB (PostgreSQL 16 or newer)"),
     )  # fmt: skip
-    _flag(group, "--missing-only", "analyze: only what has no statistics")
-    _flag(group, "--in-stages", "analyze: three times, ever more thoroughly")
-    _flag(group, "--offline", "reindex: not concurrently; writers wait meanwhile")
+    _flag(group, "missing_only", "only what has no statistics")
+    _flag(group, "in_stages", "three times, ever more thoroughly")
+    _flag(group, "offline", "not concurrently; writers wait meanwhile")
     group.add_argument(
-        "--speed", type=_speed, metavar="gentle|normal|full", help="vacuum, analyze: pauses in between (default: full)"
+        "--speed",
+        type=_speed,
+        metavar="gentle|normal|full",
+        help=of_operations("speed", "pauses in between (default: full)"),
     )
     group.add_argument(
         "--max-lag",
@@ -75,8 +85,14 @@ def yes_option(group: argparse._ActionsContainer) -> None:
     )  # fmt: skip
 
 
-def _flag(group: argparse._ArgumentGroup, option: str, meaning: str) -> None:
-    group.add_argument(option, action="store_true", default=None, help=meaning)
+def of_operations(name: str, meaning: str) -> str:
+    """What an option means, after the operations to which it means something."""
+    operations = BY_NAME[name].meant_for[EngineName.POSTGRESQL]
+    return f"{', '.join(operations)}: {meaning}"
+
+
+def _flag(group: argparse._ArgumentGroup, name: str, meaning: str) -> None:
+    group.add_argument(BY_NAME[name].option, action="store_true", default=None, help=of_operations(name, meaning))
 
 
 def server_options(usual: ServerOptions, args: argparse.Namespace) -> ServerOptions:
@@ -84,7 +100,7 @@ def server_options(usual: ServerOptions, args: argparse.Namespace) -> ServerOpti
     names = [field.name for field in fields(ServerOptions)]
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
     if args.schemas is not None:
-        given["schemas"] = tuple(dict.fromkeys(args.schemas))
+        given["schemas"] = tuple(args.schemas)
     return replace(usual, **given)
 
 

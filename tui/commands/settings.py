@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
 
 from engine import Engine, Operation, Options, Request, look
 from engine.config import Config, TargetEntry, default_config_path, default_store_path, load_config
 from engine.errors import UsageError
+from engine.option_specs import OPTION_SPECS, refuse_ignored
 from engine.values import frozen
 from tui.commands import values
 from tui.commands.server_options import server_options
@@ -91,8 +91,13 @@ def _request(entry: TargetEntry, args: argparse.Namespace) -> Request:
     usual = look.operations if args.needed else look.default_operations
     operations = tuple(asked or usual(entry.url))
     request = Request(target=entry.url, operations=operations, options=_options(entry.options, args))
-    _refuse_idle_options(args, request.children)
-    return request
+    refuse_ignored(_typed(args), look.engine_of(entry.url), request.children)
+    return look.fitting(request)
+
+
+def _typed(args: argparse.Namespace) -> list[str]:
+    """The names of the options that were typed, whatever they say."""
+    return [spec.name for spec in OPTION_SPECS if getattr(args, spec.name, None) is not None]
 
 
 def _options(usual: Options, args: argparse.Namespace) -> Options:
@@ -101,26 +106,12 @@ def _options(usual: Options, args: argparse.Namespace) -> Options:
     ]
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
     if args.objects is not None:
-        given["objects"] = tuple(dict.fromkeys(args.objects))
+        given["objects"] = tuple(args.objects)
     if args.analysis_limit is not None:
         given["analysis_limit"] = args.analysis_limit or None
     if args.backup_to is not None:
         given["backup_to"] = str(args.backup_to)
     return replace(usual, **given, server=server_options(usual.server, args))
-
-
-def _refuse_idle_options(args: argparse.Namespace, operations: Collection[Operation]) -> None:
-    """Raise UsageError for an option that means nothing to any of the operations."""
-    for name, (option, meant_for) in _ONLY_FOR.items():
-        if getattr(args, name) is not None and not meant_for & set(operations):
-            known = ", ".join(operation for operation in Operation if operation in meant_for)
-            raise UsageError(option, f"means something only to {known}", f"add --op {min(meant_for)}, or leave it out")
-
-
-_ONLY_FOR: Final[Mapping[str, tuple[str, frozenset[Operation]]]] = {
-    "analysis_limit": ("--analysis-limit", frozenset({Operation.ANALYZE})),
-    "check": ("--check", frozenset({Operation.CHECK})),
-}
 
 
 def one_job(args: argparse.Namespace) -> str:

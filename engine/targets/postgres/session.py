@@ -135,9 +135,11 @@ class PostgresSession:
         condition = await survey(self._reader, thorough=budget is None)
         return advise(condition, needs(condition, past), past)
 
-    async def require(self, options: Options) -> None:
-        """Raise UsageError for an object or schema that the database does not have."""
+    async def require(self, operations: Sequence[Operation], options: Options) -> None:
+        """Raise UsageError for an object or schema that the database does not have, or to which nothing can be done."""
         await self._reader.require(options.objects, options.server.schemas)
+        if options.objects or options.rebuild:
+            await planning.require(self._reader, operations, options)
 
     async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
         self._is_planned = True

@@ -64,11 +64,8 @@ class PostgresTarget:
         return tuple(offer.OFFERS)
 
     def validate(self, request: Request) -> None:
-        """Raise UsageError for what means something to SQLite only, or contradicts itself."""
-        options, server = request.options, request.options.server
-        if options.analysis_limit is not None:
-            hint = "leave it out: default_statistics_target says how much ANALYZE reads"
-            raise UsageError("analysis limit", "PostgreSQL has none", hint)
+        """Raise UsageError for what contradicts itself."""
+        server = request.options.server
         if server.in_stages and server.missing_only:
             raise UsageError("missing only", "does not go with stages", "leave one of them out")
         if server.index_cleanup not in {None, "auto", "on", "off"}:
@@ -132,9 +129,16 @@ class PostgresTarget:
             why = f"{server.user} may only read there: default_transaction_read_only is on"
             raise TargetRefusedError(self.url, why, "connect as a role that may write")
 
-    async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
+    async def preflight(
+        self,
+        *,
+        lock_timeout: float,
+        writing: bool = True,
+        operations: Sequence[Operation] = (),
+        options: Options = AS_USUAL,
+    ) -> None:
         async with self.connect(lock_timeout=lock_timeout, writing=writing) as session:
-            await session.require(options)
+            await session.require(operations, options)
 
 
 def _told(name: str) -> str:

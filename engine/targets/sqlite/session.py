@@ -85,10 +85,13 @@ class SqliteSession(SqliteLook):
         self._reader.lock_timeout, self._reader.cancel = self._courtesy.patience(self._lock_timeout), cancel
         return await self._effects.facts(operation)
 
-    async def require(self, objects: Sequence[str]) -> None:
-        """Raise UsageError for a name that is no table or index of the database."""
-        if objects:
-            await self._reader.require(objects)
+    async def require(self, operations: Sequence[Operation], options: Options) -> None:
+        """Raise UsageError for a name that is no table or index of the database, or to which nothing can be done."""
+        if options.objects:
+            await self._reader.require(options.objects)
+            if Operation.REINDEX in operations:
+                objects = options.objects_of(Operation.REINDEX)
+                await planning.indexes_of(self._reader, await self._reader.tables_uncounted(), objects)
 
     async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
         summary = await self._reader.summary()

@@ -10,8 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine.errors import TargetDamagedError, TargetRefusedError, TargetUnavailableError, UsageError
-from engine.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options, Request
+from engine.errors import TargetDamagedError, TargetRefusedError, TargetUnavailableError
+from engine.jobs import AS_USUAL, EngineName, Operation, Options, Request
 from engine.paths import real_path
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_left_half_done, is_nothing_beside, opening_error
@@ -84,9 +84,7 @@ class SqliteTarget:
         return offer.BY_OBJECT
 
     def validate(self, request: Request) -> None:
-        if request.options.server != NO_SERVER_OPTIONS:
-            hint = "leave out what is for database servers, such as --schema or --freeze"
-            raise UsageError(self.url, "a SQLite file is no database server", hint)
+        pass  # no two of its options contradict each other
 
     def needs_yes(self, operation: Operation, options: Options) -> str:
         return ""  # whoever has the file open waits, for seconds
@@ -195,12 +193,19 @@ class SqliteTarget:
             raise TargetUnavailableError(self.path, why, "open it once where its directory can be written")
         return await MeteredConnection.open(connection_uri(self.path, writing=False, immutable=True), lock_timeout)
 
-    async def preflight(self, *, lock_timeout: float, writing: bool = True, options: Options = AS_USUAL) -> None:
+    async def preflight(
+        self,
+        *,
+        lock_timeout: float,
+        writing: bool = True,
+        operations: Sequence[Operation] = (),
+        options: Options = AS_USUAL,
+    ) -> None:
         if not options.objects and await asyncio.to_thread(self._is_left_over_to_a_job, writing=writing):
             return  # the job that rolls it back tells of it in its log
         try:
             async with self.connect(lock_timeout=lock_timeout, writing=writing, planning=True) as session:
-                await session.require(options.objects)
+                await session.require(operations, options)
         except TargetDamagedError:
             if writing:
                 raise  # what only looks tells of it

@@ -57,7 +57,7 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Pas
     if problem := plans.not_offered(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
     tables, indexes = await reader.tables(measured=True), await reader.indexes(measured=True)
-    await reader.require((), options.server.schemas)
+    await reader.require(options.objects, options.server.schemas)
     partitions = await _partitions(reader)
     found = scope(operation, options, tables, indexes, partitions)
     if operation is Operation.ANALYZE:
@@ -70,6 +70,13 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Pas
     if not planned.steps:
         return planned
     return await _in_parallel(reader, planned, options)
+
+
+async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
+    """Raise UsageError for an object to which one of the operations can do nothing."""
+    tables, indexes, partitions = await reader.tables(), await reader.indexes(), await _partitions(reader)
+    for operation in operations:
+        scope(operation, replace(options, objects=options.objects_of(operation)), tables, indexes, partitions)
 
 
 @frozen(kw_only=True)
@@ -95,7 +102,7 @@ async def plan_needed(reader: Reader, options: Options, needed: Needed) -> Opera
     problem = plans.not_offered(options.server, version) or (plans.unsafe(options.server, version) if reindex else "")
     if problem:
         return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
-    await reader.require((), options.server.schemas)
+    await reader.require(options.objects, options.server.schemas)
     partitions = await _partitions(reader)
     found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions)
     of_tables, tables_left_out = _allowed([t for t in found.tables if t.oid in vacuum.keys() | analyze.keys()])

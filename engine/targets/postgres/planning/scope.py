@@ -8,7 +8,7 @@ from typing import Final
 from engine.errors import UsageError
 from engine.jobs import Operation, Options
 from engine.targets.postgres.connection.names import quote
-from engine.targets.postgres.reading.reader import chosen
+from engine.targets.postgres.reading.names import chosen
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.values import frozen
 from engine.words import listed
@@ -44,11 +44,9 @@ def scope(
             indexes=[index for index in indexes if not schemas or index.table_schema in schemas],
             is_named=False,
         )
-    named = chosen(options.objects, [*tables, *indexes])
-    if operation in _OF_TABLES:
-        for relation in named:
-            if isinstance(relation, Index):
-                raise UsageError(f"object {relation.shown}", "is an index", f"name its table: {relation.table_shown}")
+    named = chosen(options.objects, [*tables, *indexes], schemas)
+    for relation in named:
+        _refuse_impossible(operation, relation, indexes, _with_partitions({relation.oid}, partitions), tables)
     wanted = {table.oid for table in named if isinstance(table, Table)}
     if operation is not Operation.ANALYZE:  # which takes the partitions along, or is asked for the parent's statistics
         wanted = _with_partitions(wanted, partitions)
@@ -58,6 +56,56 @@ def scope(
         indexes=[index for index in indexes if index.oid in by_name or index.table_oid in wanted],
         is_named=True,
     )
+
+
+def _refuse_impossible(
+    operation: Operation, relation: Table | Index, indexes: Sequence[Index], parts: set[int], tables: Sequence[Table]
+) -> None:
+    """Raise UsageError where nothing can be done to what is named. `parts`: a table and its partitions, by oid."""
+    problem = _problem_with_index(operation, relation) if isinstance(relation, Index) else None
+    if isinstance(relation, Table):
+        own = [index for index in indexes if index.table_oid in parts]
+        has_rows = any(table.oid in parts and not table.is_partitioned for table in tables)
+        problem = _problem_with_table(operation, relation, own, has_rows=has_rows)
+    if problem is not None:
+        raise UsageError(f"object {relation.shown}", *problem)
+
+
+def _problem_with_index(operation: Operation, index: Index) -> tuple[str, str] | None:
+    """Why nothing can be done to it, and what can; None where something can."""
+    if operation in _OF_TABLES:
+        return "is an index", f"name its table: {index.table_shown}"
+    by_hand = f"as a superuser, REINDEX INDEX {index.sql}; and it locks out all that need it meanwhile"
+    match operation:
+        case Operation.REINDEX | Operation.OPTIMIZE if index.in_catalog:
+            return "is an index of the catalog, which cannot be rebuilt concurrently", by_hand
+        case Operation.REINDEX | Operation.OPTIMIZE if index.is_leftover and not index.is_valid:
+            return "is left over from REINDEX CONCURRENTLY", "the operation clean-leftovers drops it"
+        case Operation.CHECK if index.method != "btree":
+            return f"is an index of the kind {index.method}: amcheck looks at B-trees only", "name its table"
+        case Operation.CHECK if not index.is_valid:
+            return "is invalid: there is nothing to check", "reindex rebuilds it, or drop it"
+        case Operation.CLEAN_LEFTOVERS if not index.is_leftover or index.is_valid:
+            return "is not left over from REINDEX CONCURRENTLY", "name its table, or leave it out"
+        case _:
+            return None
+
+
+def _problem_with_table(
+    operation: Operation, table: Table, indexes: Sequence[Index], *, has_rows: bool
+) -> tuple[str, str] | None:
+    """`indexes`: its own, and those of its partitions. `has_rows`: whether it, or a partition, has any of its own."""
+    command = {Operation.REINDEX: "REINDEX TABLE", Operation.VACUUM_FULL: "VACUUM FULL"}.get(operation, "CLUSTER")
+    by_hand = f"as a superuser, {command} {table.sql}; and it locks out all that need it meanwhile"
+    match operation:
+        case Operation.REINDEX | Operation.VACUUM_FULL | Operation.CLUSTER if table.in_catalog:
+            return f"is a table of the catalog, which {operation} leaves alone", by_hand
+        case Operation.REINDEX if not indexes:
+            return "has no index", "name another, or leave it out"
+        case Operation.VACUUM | Operation.VACUUM_FULL | Operation.CLUSTER | Operation.CHECK if not has_rows:
+            return "is partitioned, and has no partition on this server", "name another, or leave it out"
+        case _:
+            return None
 
 
 def _with_partitions(oids: set[int], partitions: Mapping[int, Sequence[int]]) -> set[int]:

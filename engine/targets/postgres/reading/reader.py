@@ -14,8 +14,8 @@ from engine.jobs import Facts
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import reading_error
+from engine.targets.postgres.reading import names
 from engine.targets.postgres.reading.relations import Index, Table, indexes_query, tables_query
-from engine.words import listed
 
 Reopen = Callable[[], Awaitable[tuple[Connection, Server]]]
 
@@ -96,8 +96,6 @@ class Reader:
 
     async def require(self, objects: Sequence[str], schemas: Sequence[str] = ()) -> None:
         """Raise UsageError for a name that is no table, index or schema of the database, or means several."""
-        if objects:
-            chosen(objects, [*await self.tables(), *await self.indexes()])
         if schemas:
             known = {name for (name,) in await self.rows("SELECT nspname FROM pg_namespace")}
             for schema in schemas:
@@ -105,25 +103,10 @@ class Reader:
                     raise UsageError(
                         f"schema {schema}", f"is not in {self.server.database}", "list them with psql's \\dn"
                     )
-
-
-Relation = Table | Index
-
-
-def chosen(objects: Sequence[str], relations: Sequence[Relation]) -> list[Relation]:
-    """The relations that these names mean: `orders`, `shop.orders`, quoted or not. Raises UsageError."""
-    by_name: dict[str, dict[int, Relation]] = {}
-    for relation in relations:
-        plainly = f"{relation.schema}.{relation.name}"
-        for name in (relation.name, plainly, relation.shown, relation.sql):
-            by_name.setdefault(name, {})[relation.oid] = relation
-    found: dict[int, Relation] = {}
-    for name in objects:
-        meant = list(by_name.get(name, {}).values())
-        if not meant:
-            raise UsageError(f"object {name}", "is no table or index of the database", "give SCHEMA.NAME, as it is")
-        if len(meant) > 1:
-            names = listed([relation.shown for relation in meant])
-            raise UsageError(f"object {name}", f"may mean {names}", "give SCHEMA.NAME")
-        found[meant[0].oid] = meant[0]
-    return list(found.values())
+        if objects:
+            relations: list[names.Relation] = [*await self.tables(), *await self.indexes()]
+            if missing := names.unknown(objects, relations):
+                for other in (names.Other(*row) for row in await self.rows(names.OTHERS)):
+                    if not names.names_of(other.schema, other.name).isdisjoint(missing):
+                        raise other.problem
+            names.chosen(objects, relations, schemas)

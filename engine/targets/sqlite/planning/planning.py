@@ -64,7 +64,7 @@ async def _planned(
             return await _analyze(reader, summary, options)
         case Operation.REINDEX:
             tables = await reader.tables()
-            indexes = [*named_indexes(tables, options.objects), *await _keys(reader, tables, options.objects)]
+            indexes = await indexes_of(reader, tables, options.objects)
             whole = await _why_whole(reader, options)
             problems = await _problems(reader, "REINDEX", "REINDEX", () if whole else [index.name for index in indexes])
             steps = plans.reindex_steps(
@@ -127,6 +127,19 @@ async def _fts_optimize(reader: Reader, summary: Summary) -> OperationPlan:
         return OperationPlan(operation=Operation.FTS_OPTIMIZE, refused=preflight.no_text(left_out))
     warnings = (f"{preflight.no_text(left_out)}, and not optimized",) if left_out else ()
     return replace(_of(Operation.FTS_OPTIMIZE, plans.fts_optimize_steps(named, summary)), warnings=warnings)
+
+
+async def indexes_of(reader: Reader, tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
+    """Those that were asked for, by their own name or by that of their table; all where none was named.
+
+    Raises UsageError for a name that is neither, and for a table that has none.
+    """
+    indexes = [*named_indexes(tables, objects), *await _keys(reader, tables, objects)]
+    known = {folded(name) for index in indexes for name in (index.name, index.table)}
+    for name in objects:
+        if folded(name) not in known:
+            raise UsageError(f"object {name}", "has no index", "name another, or leave it out")
+    return indexes
 
 
 async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:

@@ -204,8 +204,11 @@ def named_tables(tables: Sequence[Table], objects: Sequence[str]) -> list[Table]
     names = {table.name: {folded(table.name), *(folded(i.name) for i in table.indexes)} for table in tables}
     if unknown := [name for name in objects if not any(folded(name) in known for known in names.values())]:
         raise UsageError(listed(unknown), "is no table or index of the database", "check the name")
-    wanted = {folded(name) for name in objects}
-    return [table for table in tables if wanted & names[table.name]]
+    wanted: dict[str, str] = {}
+    for name in objects:
+        if (before := wanted.setdefault(folded(name), name)) is not name:
+            raise UsageError(f"object {name}", f"is named twice, also as {before}", "name it once")
+    return [table for table in tables if wanted.keys() & names[table.name]]
 
 
 def named_indexes(tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:

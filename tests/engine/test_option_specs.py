@@ -1,0 +1,99 @@
+"""No option is accepted and ignored: each with each operation on each engine."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from engine.errors import UsageError
+from engine.jobs import CheckLevel, EngineName, Operation, Options, ServerOptions
+from engine.option_specs import BY_NAME, OPTION_SPECS, asked_for, fitting, refuse_ignored
+from engine.targets import resolve
+
+SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
+OFFERED = {
+    engine: tuple(resolve(url).operations)
+    for engine, url in ((SQLITE, "sales.db"), (POSTGRESQL, "postgresql://ann@db1/shop"))
+}
+ALWAYS = {
+    "on_failure",
+    "on_step_failure",
+    "lock_timeout",
+    "time_limit",
+    "until",
+    "stop_at_limit",
+    "verify",
+    "confirmed",
+}
+# Of all other options, for which operations they mean something; each not named here means nothing there.
+MEANT_FOR = {
+    "leave_out": {SQLITE: "all", POSTGRESQL: "all"},
+    "force": {SQLITE: "all"},
+    "jobs": {SQLITE: "check", POSTGRESQL: "all"},
+    "objects": {SQLITE: "analyze reindex check", POSTGRESQL: "all"},
+    "rebuild": {SQLITE: "reindex", POSTGRESQL: "reindex"},
+    "analysis_limit": {SQLITE: "analyze"},
+    "check": {SQLITE: "check", POSTGRESQL: "check"},
+    "backup_to": {SQLITE: "backup"},
+    "schemas": {POSTGRESQL: "all"},
+    "analyze": {POSTGRESQL: "vacuum optimize"},
+    "freeze": {POSTGRESQL: "vacuum optimize"},
+    "index_cleanup": {POSTGRESQL: "vacuum optimize"},
+    "truncate": {POSTGRESQL: "vacuum optimize"},
+    "parallel_workers": {POSTGRESQL: "vacuum optimize"},
+    "skip_locked": {POSTGRESQL: "vacuum analyze optimize"},
+    "buffer_usage_limit": {POSTGRESQL: "vacuum analyze optimize"},
+    "missing_only": {POSTGRESQL: "analyze"},
+    "in_stages": {POSTGRESQL: "analyze optimize"},
+    "offline": {POSTGRESQL: "reindex optimize"},
+    "speed": {POSTGRESQL: "vacuum analyze optimize"},
+    "max_lag": {POSTGRESQL: "all"},
+    "pause_while": {POSTGRESQL: "all"},
+    "yield_after": {POSTGRESQL: "all"},
+}
+EACH = [
+    (name, engine, operation)
+    for name in BY_NAME
+    for engine in EngineName
+    if engine in OFFERED
+    for operation in OFFERED[engine]
+]
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    known = [field.name for field in fields(Options) if field.name != "server"]
+    known += [field.name for field in fields(ServerOptions)]
+    assert sorted(spec.name for spec in OPTION_SPECS) == sorted(known)
+    assert BY_NAME.keys() - ALWAYS <= MEANT_FOR.keys()
+
+
+@pytest.mark.parametrize(("name", "engine", "operation"), EACH)
+def test_an_option_is_taken_where_it_means_something_and_refused_by_name_elsewhere(
+    name: str, engine: EngineName, operation: Operation
+) -> None:
+    wanted = "all" if name in ALWAYS else MEANT_FOR[name].get(engine, "")
+    if wanted == "all" or operation in wanted.split():
+        refuse_ignored([name], engine, [operation])
+        return
+    with pytest.raises(UsageError) as problem:
+        refuse_ignored([name], engine, [operation])
+    assert problem.value.what == BY_NAME[name].option
+    said = str(problem.value)
+    assert operation in said if wanted else any(word in said for word in ("SQLite", "PostgreSQL"))
+
+
+def test_what_means_something_to_one_of_several_operations_is_taken() -> None:
+    refuse_ignored(["freeze"], POSTGRESQL, [Operation.ANALYZE, Operation.VACUUM])
+
+
+def test_what_is_usual_for_a_target_holds_where_it_means_something() -> None:
+    usual = Options(
+        jobs=4, check=CheckLevel.QUICK, objects=("item",), server=ServerOptions(offline=True, schemas=("a",))
+    )
+    assert set(asked_for(usual)) == {"jobs", "check", "objects", "offline", "schemas"}
+    vacuum = fitting(usual, POSTGRESQL, [Operation.VACUUM])
+    assert vacuum == Options(jobs=4, objects=("item",), server=ServerOptions(schemas=("a",)))
+    assert fitting(vacuum, POSTGRESQL, [Operation.VACUUM]) is vacuum
+    # What narrows an operation is never left out: more would be done than was asked for.
+    assert set(asked_for(fitting(usual, SQLITE, [Operation.VACUUM]))) == {"objects", "schemas"}
