@@ -79,7 +79,7 @@ def test_everything_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
             "run x.db --op optimize --analysis-limit 0",
             "--analysis-limit: means nothing to optimize, but only to analyze",
         ),
-        ("run x.db --jobs 2", "--jobs: means nothing to vacuum, analyze, reindex, optimize, but only to check"),
+        ("run x.db --op vacuum --jobs 2", "--jobs: means nothing to vacuum, but only to check"),
         ("run x.db --schema a", "--schema: a SQLite file is no database server (leave it out)"),
         ("run x.db --op vacuum --no-truncate", "--truncate: a SQLite file is no database server"),
         ("run service=x --op analyze --freeze", "--freeze: means nothing to analyze, but only to vacuum, optimize"),
