@@ -85,6 +85,7 @@ OPTION_SPECS: Final = (
     _any("until"),
     _any("stop_at_limit"),
     _any("verify"),
+    _any("check_first", "check first"),
     _any("confirmed", "--yes"),
     OptionSpec(
         name="force",
@@ -129,6 +130,8 @@ OPTION_SPECS: Final = (
     _servers("max_lag"),
     _servers("pause_while"),
     _servers("yield_after"),
+    _servers("snapshot_wait", Operation.REINDEX, Operation.OPTIMIZE),
+    _servers("server_wait"),
 )
 BY_NAME: Final = {spec.name: spec for spec in OPTION_SPECS}
 

@@ -25,6 +25,7 @@ ALWAYS = {
     "stop_at_limit",
     "verify",
     "confirmed",
+    "check_first",
 }
 # Of all other options, for which operations they mean something; each not named here means nothing there.
 MEANT_FOR = {
@@ -51,6 +52,8 @@ MEANT_FOR = {
     "max_lag": {POSTGRESQL: "all"},
     "pause_while": {POSTGRESQL: "all"},
     "yield_after": {POSTGRESQL: "all"},
+    "snapshot_wait": {POSTGRESQL: "reindex optimize"},
+    "server_wait": {POSTGRESQL: "all"},
 }
 EACH = [
     (name, engine, operation)

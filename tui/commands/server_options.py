@@ -68,8 +68,11 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--snapshot-wait", type=values.wait, metavar="DURATION",
-        help="reindex, optimize: how long a concurrent rebuild may wait for transactions that began before it, which"
-        " blocks nobody (default: until the time limit, or 1h)",
+        help=of_operations(
+            "snapshot_wait",
+            "how long a concurrent rebuild may wait for transactions that began before it, which blocks nobody"
+            " (default: until the time limit, or 1h)",
+        ),
     )  # fmt: skip
     group.add_argument(
         "--server-wait", type=values.wait, metavar="DURATION",
