@@ -41,7 +41,10 @@ _WORK: Final = {
     "analyze": (Operation.ANALYZE, Options()),
     "check": (Operation.CHECK, Options(check=CheckLevel.FULL)),
     "quick": (Operation.CHECK, Options(check=CheckLevel.QUICK)),
+    "optimize": (Operation.OPTIMIZE, Options()),
 }
+
+_IN_TRANSACTION: Final = frozenset({Method.TRANSACTION, Method.TOGETHER, Method.ANALYZE, Method.OPTIMIZE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,8 +215,8 @@ def _execute(database: Path, waiting: SimpleQueue[SqliteStep]) -> None:
             for setting in step.settings if step.settings != settings else ():
                 db.execute(setting).fetchall()
             settings = step.settings
-            around = ("BEGIN IMMEDIATE", "COMMIT") if step.method is Method.TRANSACTION else ()
-            for command in (*around[:1], step.command, *around[1:]):
+            around = ("BEGIN IMMEDIATE", "COMMIT") if step.method in _IN_TRANSACTION else ()
+            for command in (*around[:1], *(step.commands or (step.command,)), *around[1:]):
                 db.execute(command).fetchall()
 
 
