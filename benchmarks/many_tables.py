@@ -6,8 +6,8 @@ the shell the whole process counts, of dbtend the child job from its start to it
 share of the processors that others had meanwhile.
 
 SQLite itself takes far longer than twice as long for twice as many tables where it copies them, or analyzes one after
-the other: VACUUM, and PRAGMA optimize, of which dbtend makes one ANALYZE, are left out where the tables are too many. To
-open a file, too: with 50,000 tables that takes seconds.
+the other: VACUUM, and PRAGMA optimize, of which dbtend makes one ANALYZE, are left out where the tables are too many.
+To open a file is such a thing, too: with 50,000 tables it takes SQLite seconds.
 """
 
 from __future__ import annotations

@@ -25,9 +25,10 @@ SELECT (SELECT page_count FROM temp.pragma_page_count),
 """
 
 # A virtual table has no root page. Shadow tables are ordinary ones. Of a table without rowid SQLite tells its key as if
-# that were an index with the name of the table.
-TABLES: Final = r"""
-SELECT t.name, EXISTS (SELECT 1 FROM temp.pragma_index_info(t.name, 'main')),
+# that were an index with the name of the table; to find out that there is none takes SQLite a look at many names.
+_HAS_NO_ROWID: Final = "(t.sql LIKE '%without%' AND EXISTS (SELECT 1 FROM temp.pragma_index_info(t.name, 'main')))"
+TABLES: Final = rf"""
+SELECT t.name, {_HAS_NO_ROWID},
     (SELECT count(*) FROM temp.pragma_table_xinfo(t.name, 'main'))
 FROM main.sqlite_schema AS t
 WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
@@ -42,10 +43,9 @@ WHERE i.type = 'index' ORDER BY i.rowid
 """
 
 # A WITHOUT ROWID table is an index itself, with a name that is in no schema entry.
-KEYS_WITHOUT_ROWID: Final = """
+KEYS_WITHOUT_ROWID: Final = f"""
 SELECT t.name, i.name FROM main.sqlite_schema AS t, temp.pragma_index_list(t.name, 'main') AS i
-WHERE t.type = 'table' AND t.rootpage > 0 AND i.origin = 'pk'
-    AND EXISTS (SELECT 1 FROM temp.pragma_index_info(t.name, 'main'))
+WHERE t.type = 'table' AND t.rootpage > 0 AND i.origin = 'pk' AND {_HAS_NO_ROWID}
 """
 
 # A schema that was written by hand may have a table of that name and other columns.

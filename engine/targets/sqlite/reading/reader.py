@@ -54,9 +54,7 @@ class Reader:
     async def problem_with(self, sql: str) -> str | None:
         """Why SQLite does not know how to run `sql`, which is not run; None where it does."""
         try:
-            await statement.patiently(
-                lambda: statement.compiled(self.connection, sql), self.lock_timeout, waiting=self.others.look
-            )
+            await self._compile(sql)
         except sqlite3.Error as error:
             if is_busy(error):
                 raise await self.error(error) from error
@@ -66,13 +64,18 @@ class Reader:
     async def missing_code(self, sql: str) -> str | None:
         """What only the application of the database has and `sql`, which is not run, needs; None for nothing."""
         try:
-            await statement.read(self.connection, f"EXPLAIN {sql}", self.lock_timeout, waiting=self.others.look)
+            await self._compile(sql)
         except sqlite3.Error as error:
             if is_missing_code(error):
                 return str(error)
             if is_busy(error):
                 raise await self.error(error) from error
         return None
+
+    async def _compile(self, sql: str) -> None:
+        await statement.patiently(
+            lambda: statement.compiled(self.connection, sql), self.lock_timeout, waiting=self.others.look
+        )
 
     async def summary(self) -> Summary:
         ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = await self.rows(catalog.SUMMARY)

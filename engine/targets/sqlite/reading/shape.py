@@ -45,7 +45,7 @@ SAMPLING: Final = 0.25
 """and so many in all: what it is for, weights and estimates, is not worth more;"""
 SAMPLING_EACH: Final = 30e-6
 """but for each table so many besides, in which those with few rows are told from the others."""
-_TABLES_A_QUERY: Final = 100
+_TABLES_A_QUERY: Final = 250
 """SQLite takes no more than 500."""
 
 
