@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from engine.jobs import CheckLevel, Operation
-from engine.targets.sqlite.connection.names import quote
+from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import preflight
 from engine.targets.sqlite.planning.missing_code import cannot_be_analyzed, parts_to_check
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.copied_schema import cannot_be_made
 from engine.targets.sqlite.reading.obstacles import Obstacles
 from engine.targets.sqlite.reading.renumbering import Renumbering
+from engine.targets.sqlite.reading.views import MOST, views_in
 from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, made_with
 from engine.values import frozen
 
@@ -108,6 +109,9 @@ async def _rebuild_problem(reader: Reader, name: str, sql: str) -> str | None:
     problem = await reader.problem_with(f"SELECT * FROM main.{quote(name)}")
     if problem is not None:
         return problem
+    views = {folded(view): text for view, text in await reader.rows(catalog.VIEWS) if view and text}
+    if views_in(content_table(sql) or "", views) >= MOST:
+        return f"the view that it takes its text from stands on {MOST:,} views or more"
     columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]
     wanted = ", ".join(f"T.{quote(column)}" for column in (content_rowid(sql), *columns))
     return await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content_table(sql) or '')} AS T")

@@ -80,6 +80,8 @@ ORDER BY t.rowid
 
 TABLE_NAMES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0"
 
+VIEWS: Final = "SELECT CAST(name AS TEXT), CAST(sql AS TEXT) FROM main.sqlite_schema WHERE type = 'view'"
+
 VIEWS_AND_TRIGGERS: Final = """
 SELECT name, type, sql FROM main.sqlite_schema WHERE type IN ('view', 'trigger') AND sql IS NOT NULL
 """
