@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from engine.jobs import CheckLevel, Facts, Micros, Operation, Request
 from engine.values import frozen
@@ -93,6 +93,16 @@ class Run:
 
 
 @frozen(kw_only=True)
+class Measured:
+    """What a look at everything found out of a database."""
+
+    state: str
+    """The same as long as nobody has written to it."""
+    found: Mapping[str, Any]
+    """JSON-able; only the engine of the database knows what it means."""
+
+
+@frozen(kw_only=True)
 class Past:
     """What our own history says of a database."""
 
@@ -119,6 +129,8 @@ class Past:
     """The newest job in which VACUUM completed."""
     backed_up_at: Micros | None = None
     """When a backup last completed."""
+    measured: Measured | None = None
+    """What the last look at everything found out."""
     kept_dead: Mapping[str, Done] = field(default_factory=dict)
     """On a server, by table: the last VACUUM, where it could not remove all that was dead."""
     rebuilt: Mapping[str, Done] = field(default_factory=dict)

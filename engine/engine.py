@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from engine import estimates, look, trend
 from engine.clock import now
-from engine.errors import ReadOnlyError, TargetError
+from engine.errors import ReadOnlyError, StoreError, TargetError
 from engine.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.manager import DatabaseMaintenanceManager
 from engine.orchestrator import ParentJobOrchestrator
@@ -206,7 +206,11 @@ class Engine:
         """
         url = await asyncio.to_thread(look.canonical_url, target)
         past = await self._past_of(url)
-        return await look.advise(target, past, budget=budget, read_only=self.read_only)
+        advice, measured = await look.survey(target, past, budget=budget, read_only=self.read_only)
+        if measured is not None and not self.read_only:
+            with suppress(StoreError):  # then it is looked for once more
+                await self._store.keep_measured(url, measured)
+        return advice
 
     async def _past_of(self, url: str) -> Past:
         try:

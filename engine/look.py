@@ -17,7 +17,7 @@ from engine.targets import engine_named, names_server, resolve
 from engine.validation import validated
 
 if TYPE_CHECKING:
-    from engine.advice import Advice, Past
+    from engine.advice import Advice, Measured, Past
     from engine.jobs import EngineName, Options, Request
     from engine.targets.base import OperationPlan, Plan, Session
     from engine.targets.info import TargetInfo
@@ -166,5 +166,13 @@ async def advise(target: str, past: Past, *, budget: float | None, read_only: bo
 
     Raises TargetError where it cannot be looked at.
     """
+    advice, _ = await survey(target, past, budget=budget, read_only=read_only)
+    return advice
+
+
+async def survey(
+    target: str, past: Past, *, budget: float | None, read_only: bool = False
+) -> tuple[tuple[Advice, ...], Measured | None]:
+    """As `advise`, with what is worth keeping for the next time."""
     async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
-        return await look.advise(past, budget=budget)
+        return await look.advise(past, budget=budget), look.measured

@@ -71,6 +71,7 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
         found=checked.found,
         vacuumed=vacuumed(await newest(Operation.VACUUM)),
         backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
+        measured=await store.measured(target),
         kept_dead={name: step for (word, name), step in done.items() if word == "VACUUM"},
         rebuilt={name: step for (word, name), step in done.items() if word == "REINDEX"},
     )

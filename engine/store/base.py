@@ -9,7 +9,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from engine.advice import Done
+from engine.advice import Done, Measured
 from engine.errors import StoreError
 from engine.jobs import EngineName, JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Request, Speed, Status
 from engine.trend import PastRun
@@ -148,6 +148,12 @@ class Store(Protocol):
     async def pin(self, parent_id: int, pinned: bool) -> None:
         """Keep a parent from retention, or no longer. Raises JobNotFoundError."""
         ...
+
+    async def measured(self, target: str) -> Measured | None:
+        """What the last look at everything found out of a database."""
+        ...
+
+    async def keep_measured(self, target: str, measured: Measured) -> None: ...
 
     async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
         """Up to `limit` parents above id `after` that ended like this before then, oldest first.

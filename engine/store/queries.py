@@ -58,6 +58,7 @@ WHERE id = (SELECT parent_id FROM child_job WHERE status = 'pending' ORDER BY pa
 SUBMITTED = """SELECT 1 FROM parent_job
 WHERE id > (SELECT max(id) FROM parent_job) - 10000 AND submission = ? LIMIT 1"""
 
+MEASURED = "SELECT state, found FROM measured WHERE target = :target"
 PAUSE = "SELECT at, by FROM pause"
 
 COLUMNS = {

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from engine.advice import Measured
 from engine.jobs import (
     NO_SERVER_OPTIONS,
     Attempt,
@@ -290,3 +291,13 @@ def decode_run(row: Row) -> PastRun:
         size=float(size) if isinstance(size, int | float) else None,
         options=decode_options(options) or Options(),
     )
+
+
+def decode_measured(row: Row) -> Measured | None:
+    """A row of `queries.MEASURED`; None of what is none: it can be found out again."""
+    state, found = row
+    try:
+        values = json.loads(found)
+    except (RecursionError, TypeError, ValueError):
+        return None
+    return Measured(state=str(state), found=values) if isinstance(values, dict) else None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiosqlite
 
 from engine import holders
-from engine.advice import Done
+from engine.advice import Done, Measured
 from engine.clock import now
 from engine.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
@@ -25,7 +25,7 @@ from engine.private_files import require_own_descriptors, require_own_store
 from engine.store import connections, interventions, liveness, queries, searching, transactions, upkeep
 from engine.store.base import NewJob
 from engine.store.identity import Identity
-from engine.store.rows import Row, decode_change, decode_jobs, decode_run
+from engine.store.rows import Row, decode_change, decode_jobs, decode_measured, decode_run
 from engine.store.soundness import checked
 from engine.store.watch import ChangeWatch
 from engine.store.writer import Writer
@@ -314,6 +314,13 @@ class SqliteStore:
     async def paused(self) -> Pause | None:
         found = [Pause(at=at, by=by) for at, by in await self._read(queries.PAUSE)]
         return found[0] if found else None
+
+    async def measured(self, target: str) -> Measured | None:
+        rows = await self._read(queries.MEASURED, {"target": target})
+        return next((decode_measured(row) for row in rows), None)
+
+    async def keep_measured(self, target: str, measured: Measured) -> None:
+        await self._writer.run(lambda c: upkeep.keep_measured(c, target, measured, self._clock()))
 
     async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
         values = {"status": status, "before": before, "keep_last": keep_last, "after": after, "limit": limit}

@@ -6,11 +6,18 @@ import json
 import sqlite3
 from collections.abc import Collection
 from itertools import takewhile
+from typing import TYPE_CHECKING, Final
 
 from engine.jobs import JobId, Micros
 from engine.store.interventions import no_such_job
 from engine.store.settling import storable
 from engine.watching import ChangeKind
+
+if TYPE_CHECKING:
+    from engine.advice import Measured
+
+MEASURED_KEPT: Final = 365 * 86_400 * 1_000_000
+"""Microseconds."""
 
 
 def register_worker(
@@ -49,6 +56,15 @@ def resume(connection: sqlite3.Connection, at: Micros) -> None:
 def _tell_about_store(connection: sqlite3.Connection, kind: ChangeKind, at: Micros, *, happened: bool) -> None:
     if happened:
         connection.execute("INSERT INTO event (at, kind, attempt) VALUES (?, ?, 0)", (at, kind))
+
+
+def keep_measured(connection: sqlite3.Connection, target: str, measured: Measured, at: Micros) -> None:
+    """Keep what was found out of a database in place of what was before, and nothing of those not seen for long."""
+    connection.execute("DELETE FROM measured WHERE at < ?", (at - MEASURED_KEPT,))
+    connection.execute(
+        "INSERT OR REPLACE INTO measured (target, state, at, found) VALUES (?, ?, ?, ?)",
+        (storable(target), measured.state, at, json.dumps(dict(measured.found))),
+    )
 
 
 def pin(connection: sqlite3.Connection, parent_id: int, pinned: bool) -> None:

@@ -14,7 +14,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
-from engine.advice import Advice, Past
+from engine.advice import Advice, Measured, Past
 from engine.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step, WaitsFor
 from engine.limits import Window
 from engine.targets.info import TargetInfo
@@ -193,6 +193,12 @@ class Look(Protocol):
 
         `budget`: seconds that facts which are dear to get may take; None takes the time it needs.
         """
+        ...
+
+    @property
+    def measured(self) -> Measured | None:
+        """What the last advice found out by looking at everything; None where it did not, or where the database does
+        not tell whether somebody has written to it."""
         ...
 
 

@@ -7,12 +7,13 @@ import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from engine.advice import Measured
 from engine.jobs import EngineName, Operation
 from engine.targets.info import TargetInfo
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning import offer
 from engine.targets.sqlite.reading.reader import Reader
-from engine.targets.sqlite.system.files import why_read_only
+from engine.targets.sqlite.system.files import state_of, why_read_only
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
@@ -42,6 +43,7 @@ class SqliteLook:
         self._lock_timeout = lock_timeout
         self._reader = Reader(connection.aio, opened, lock_timeout, others)
         self._others = others
+        self.measured: Measured | None = None
 
     async def info(self) -> TargetInfo:
         summary = await self._reader.summary()
@@ -58,9 +60,12 @@ class SqliteLook:
     async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
         # Not before it is asked for: the console shows a database first, and what it needs a moment later.
         from engine.targets.sqlite.advising.advice import advise, many_segments
+        from engine.targets.sqlite.advising.measuring import found_in, kept_in
         from engine.targets.sqlite.advising.survey import survey
 
         try:
+            before = await asyncio.to_thread(state_of, self._path)
+            is_known = past.measured is not None and past.measured.state == before != ""
             condition = await survey(
                 self._connection.aio,
                 self._path,
@@ -68,9 +73,13 @@ class SqliteLook:
                 lock_timeout=self._lock_timeout,
                 waiting=self._others.look,
                 tables=await self._reader.tables_uncounted(),
+                kept=kept_in(past.measured.found) if past.measured and is_known and budget is not None else None,
             )
         except sqlite3.Error as error:
             raise await self._reader.error(error) from error
+        if budget is None and before and before == await asyncio.to_thread(state_of, self._path):
+            found = found_in(condition)
+            self.measured = None if found is None else Measured(state=before, found=found)
         advice = advise(condition, past)
         if needed := {one.operation for one in advice if one.is_needed}:
             from engine.targets.sqlite.planning.obstacles import find_obstacles  # brings planning along

@@ -24,6 +24,14 @@ class Leaves:
 
 
 @frozen(kw_only=True)
+class Packing:
+    """Bytes: what packing all pages would give back, and what is unused in them."""
+
+    packable: int
+    unused: int
+
+
+@frozen(kw_only=True)
 class Statistics:
     """What the query planner knows of a table that has indexes or had statistics collected, and what is true."""
 
@@ -59,6 +67,8 @@ class Condition:
     """None where nobody looked into the pages."""
     unseen: str = ""
     """Why nobody did."""
+    packing: Packing | None = None
+    """What an earlier look into the pages found, since which nobody has written."""
     statistics: tuple[Statistics, ...] = ()
     indexes: frozenset[str] = frozenset()
     segments: Mapping[str, int] = field(default_factory=dict)

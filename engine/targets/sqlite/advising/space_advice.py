@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from engine.advice import Advice, Level
 from engine.jobs import Facts, Operation
 from engine.targets.sqlite.advising import thresholds
+from engine.targets.sqlite.advising.condition import Packing
 from engine.values import frozen
 from engine.words import size
 
@@ -39,10 +40,18 @@ class Waste:
 
 
 def waste_of(condition: Condition) -> Waste:
+    packing = packing_of(condition)
+    return Waste(condition.free, 0 if packing is None else packing.packable)
+
+
+def packing_of(condition: Condition) -> Packing | None:
+    """None where nobody looked into the pages."""
     if condition.leaves is None:
-        return Waste(condition.free, 0)
-    packable = sum(_pages_to_spare(leaves, condition.page_size) for leaves in condition.leaves) * condition.page_size
-    return Waste(condition.free, packable)
+        return condition.packing
+    return Packing(
+        packable=sum(_pages_to_spare(leaves, condition.page_size) for leaves in condition.leaves) * condition.page_size,
+        unused=sum(leaves.unused for leaves in condition.leaves),
+    )
 
 
 def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
@@ -63,7 +72,7 @@ def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
 
 def space_advice(condition: Condition, past: Past) -> tuple[Advice, Advice]:
     """On incremental vacuum and on VACUUM; at most one of them is needed."""
-    waste = waste_of(condition)
+    waste, packing = waste_of(condition), packing_of(condition)
     level, reason = _level(waste, condition), _wasted(condition)
     if level is Level.UNKNOWN and (packed := _packed_lately(condition, past)):
         level, reason = Level.NONE, packed
@@ -71,7 +80,7 @@ def space_advice(condition: Condition, past: Past) -> tuple[Advice, Advice]:
         "size": condition.size,
         "free_pages": condition.free_pages,
         "free_bytes": waste.free,
-        "unused": None if condition.leaves is None else sum(leaves.unused for leaves in condition.leaves),
+        "unused": None if packing is None else packing.unused,
         "reclaimable_bytes": waste.total,
     }
     if condition.obstacles.vacuum and level in thresholds.URGENT:
@@ -121,7 +130,7 @@ def _level(waste: Waste, condition: Condition) -> Level:
         if waste.total >= share * condition.size and waste.total >= least:
             return level
     _, least = thresholds.VACUUM_SOON
-    return Level.UNKNOWN if condition.leaves is None and condition.size >= least else Level.NONE
+    return Level.UNKNOWN if packing_of(condition) is None and condition.size >= least else Level.NONE
 
 
 def _packed_lately(condition: Condition, past: Past) -> str:
@@ -144,7 +153,7 @@ def _packed_lately(condition: Condition, past: Past) -> str:
 def _wasted(condition: Condition) -> str:
     """How much is wasted, and where: `about 33% of the file is wasted: 1.00 MB in free pages and ...`."""
     waste, unseen = waste_of(condition), ""
-    if condition.leaves is None:
+    if packing_of(condition) is None:
         unseen = f"; half filled ones were not looked at ({condition.unseen})"
     if not waste.total:
         return f"no page is free{unseen or ', and the others are well filled'}"
@@ -160,4 +169,4 @@ def _wasted(condition: Condition) -> str:
 
 
 def _more_or_less(condition: Condition) -> str:
-    return "at least" if condition.leaves is None else "about"
+    return "at least" if packing_of(condition) is None else "about"

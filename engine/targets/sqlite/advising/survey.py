@@ -22,6 +22,7 @@ from engine.targets.sqlite.system.files import changed_at, file_size, log_change
 if TYPE_CHECKING:
     import aiosqlite
 
+    from engine.targets.sqlite.advising.measuring import Kept
     from engine.targets.sqlite.reading.catalog import Table
 
 Read = Callable[[str], Awaitable[list[Any]]]
@@ -41,6 +42,7 @@ async def survey(
     lock_timeout: float,
     waiting: statement.Waiting | None = None,
     tables: Sequence[Table] | None = None,
+    kept: Kept | None = None,
 ) -> Condition:
     """The condition of the database at `path`.
 
@@ -48,7 +50,8 @@ async def survey(
         budget: seconds for what is dear to get: counting rows, and looking into pages; None for all it takes.
         lock_timeout: seconds to wait for a lock, where one is in the way,
         waiting: and what is called each time;
-        tables: those of the database, where they were read already.
+        tables: those of the database, where they were read already;
+        kept: what an earlier look found out, since which nobody has written: that is not looked for again.
 
     Raises sqlite3.Error where not even the cheap facts can be had.
     """
@@ -58,15 +61,19 @@ async def survey(
 
     ((pages, page_size, free_pages, journal_mode, auto_vacuum, *_),) = await read(catalog.SUMMARY)
     tables = await read_tables(read) if tables is None else tables
-    known = await _known_indexes(read)
     segments = await fts5_segments(read, await read(catalog.VIRTUAL_TABLES))
-    has_dbstat = bool(await read(catalog.HAS_DBSTAT))
-    dear = Dear(connection, budget)
-    async with _read_ahead(dear, path, pages * page_size):
-        statistics = await _statistics(dear, connection, tables, known)
-        leaves, unseen = (
-            await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
-        )
+    statistics: list[Statistics]
+    leaves: tuple[Leaves, ...] | None
+    if kept is not None:
+        statistics, leaves, unseen = kept.statistics_of(tables), None, ""
+    else:
+        known, has_dbstat = await _known_indexes(read), bool(await read(catalog.HAS_DBSTAT))
+        dear = Dear(connection, budget)
+        async with _read_ahead(dear, path, pages * page_size):
+            statistics = await _statistics(dear, connection, tables, known)
+            leaves, unseen = (
+                await _leaves(dear, pages * page_size, lock_timeout) if has_dbstat else (None, "this SQLite cannot")
+            )
     wal_size, of_file, *changed = await asyncio.to_thread(
         lambda: (file_size(path + "-wal"), file_size(path), changed_at(path), log_changed_at(path))
     )
@@ -82,6 +89,7 @@ async def survey(
         log_changed_at=changed[1],
         leaves=leaves,
         unseen=unseen,
+        packing=None if kept is None else kept.packing,
         statistics=tuple(statistics),
         indexes=frozenset(index.name for table in tables for index in table.indexes),
         segments={name: known.number for name, known in segments.items() if known is not None},

@@ -120,6 +120,17 @@ def last_change(path: str) -> tuple[int, int]:
     return status_of(path).st_mtime_ns, file_size(path + "-wal")
 
 
+def state_of(path: str) -> str:
+    """The same as long as nobody has written to the database, as far as its file system tells; "" where it does not."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return ""
+    parts = [status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns]
+    log = _filled(path + "-wal")
+    return ":".join(map(str, [*parts, *([log.st_ino, log.st_size, log.st_mtime_ns] if log else [])]))
+
+
 def changed_at(path: str) -> Micros | None:
     """When something was last written to the file, or another was put in its place; None where there is none, or
     nothing in it."""
