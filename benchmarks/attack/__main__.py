@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from benchmarks.attack import backups, configs, databases, limits, stores
+from benchmarks.attack import backups, command_lines, configs, databases, limits, stores
 
 Attack = Callable[[int, int], Iterable[str]]
 """Takes how many mutants to make, and a seed; gives what was found, as it is found."""
 
 ATTACKS: Final[Mapping[str, Attack]] = {
     "stores": stores.attack,
+    "command-lines": command_lines.attack,
     "configs": configs.attack,
     "limits": limits.attack,
     "databases": databases.attack,

@@ -152,7 +152,7 @@ EVIL: Final[Sequence[object]] = (
 def _row(store: Path, dice: random.Random) -> str:
     """A value that somebody put in by hand, whatever the schema says of it."""
     with closing(sqlite3.connect(store, isolation_level=None)) as db:
-        tables = ("parent_job", "child_job", "step", "log", "event", "worker", "pause", "attempt")
+        tables = ("parent_job", "child_job", "step", "log", "event", "worker", "attempt")
         table = dice.choice((*tables, "parent_job", "child_job", "child_job", "step", "log"))
         columns = [name for _, name, *_ in _rows(db, f"PRAGMA table_info({table})")]
         if not columns:
@@ -166,8 +166,6 @@ def _row(store: Path, dice: random.Random) -> str:
             db.execute("PRAGMA ignore_check_constraints = ON")
             for (trigger,) in _rows(db, "SELECT name FROM sqlite_schema WHERE type = 'trigger'"):
                 db.execute(f"DROP TRIGGER {trigger}")
-            if table == "pause":
-                db.execute("INSERT INTO pause VALUES (1, 5, 'me')")
             if table == "worker":
                 db.execute("INSERT INTO worker VALUES ('dead', 1, 'host', 1, 1)")
             where = dice.choice(("", f" WHERE rowid % 2 = {dice.randrange(2)}")) if table in tables[:1] else ""
