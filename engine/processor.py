@@ -175,8 +175,6 @@ class JobProcessor:
             try:
                 return await self._store.claim(self._owner, self._own_jobs)
             except StoreError as error:
-                if not error.may_pass:
-                    raise
                 refused = await self._wait_for_the_store(error, refused)
         return None
 
@@ -259,8 +257,8 @@ class JobProcessor:
         return all(child.status.is_final or child.id == claim.job for parent in parents for child in parent.children)
 
     async def _wait_for_the_store(self, error: StoreError, refused: int) -> int:
-        """Wait before the next try; the number of tries so far. Raises `error` where they were too many."""
-        if refused >= (STORE_RETRIES_AT_STOP if self._stopping else STORE_RETRIES):
+        """Wait before the next try; the number of tries so far. Raises `error` where that does not help."""
+        if not error.may_pass or refused >= (STORE_RETRIES_AT_STOP if self._stopping else STORE_RETRIES):
             raise error
         await asyncio.sleep(STORE_RETRY_INTERVAL)
         return refused + 1

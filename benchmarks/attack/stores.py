@@ -15,7 +15,8 @@ from typing import Any, Final
 from benchmarks.attack.calls import Said, called, faults, forked
 from benchmarks.attack.mutations import OF_BYTES, Mutation
 from engine import Engine, JobId, Operation, Options, Request
-from tests.engine.store.loosened import loosen
+from engine.store.schema import drop_triggers
+from tests.engine.store.loosened import loosen, restore_triggers
 from tests.sqlite_files import make_database
 
 COMMANDS: Final = (
@@ -164,13 +165,15 @@ def _row(store: Path, dice: random.Random) -> str:
                 loosen(db)
         with suppress(sqlite3.Error, OverflowError):
             db.execute("PRAGMA ignore_check_constraints = ON")
-            for (trigger,) in _rows(db, "SELECT name FROM sqlite_schema WHERE type = 'trigger'"):
-                db.execute(f"DROP TRIGGER {trigger}")
+            drop_triggers(db)
             if table == "worker":
-                db.execute("INSERT INTO worker VALUES ('dead', 1, 'host', 1, 1)")
+                db.execute("INSERT INTO worker (id, pid, host, started_at) VALUES ('dead', 1, 'host', 1)")
             where = dice.choice(("", f" WHERE rowid % 2 = {dice.randrange(2)}")) if table in tables[:1] else ""
             what = "CAST(x'ff80c3' AS TEXT)" if dice.random() < 0.05 else "?"
             db.execute(f"UPDATE OR IGNORE {table} SET {column} = {what}{where}", (value,) if what == "?" else ())
+        if dice.random() < 0.95:
+            with suppress(sqlite3.Error):
+                restore_triggers(db)
         return f"{table}.{column} = {str(value)[:40]!r}{' (loosened)' * loose}"
 
 

@@ -16,6 +16,7 @@ from engine.store.settling import (
     stops_on_failure,
     stored_options,
 )
+from engine.store.soundness import sound
 from engine.words import OVERWRITTEN, died
 
 OVERDUE = """
@@ -121,6 +122,7 @@ def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
         settle_parent(connection, parent_id, at)
 
 
+@sound("a job of a process that died")
 def rescue(
     connection: sqlite3.Connection, dead_owner: str, at: Micros, signal_number: int | None = None
 ) -> list[JobId]:

@@ -31,7 +31,7 @@ from engine.jobs import (
     Step,
     WaitsFor,
 )
-from engine.store.soundness import checked, checked_facts, sound
+from engine.store.soundness import checked, checked_facts, refuse_unsound_options, sound
 from engine.trend import PastRun
 from engine.watching import Change, ChangeKind
 
@@ -76,7 +76,7 @@ def decode_options(text: str) -> Options | None:
     """None where the text is not what `encode_options` writes."""
     try:
         stored = json.loads(text)
-        return Options(
+        options = Options(
             on_failure=OnFailure(stored["on_failure"]),
             on_step_failure=OnFailure(stored.get("on_step_failure", OnFailure.CONTINUE)),
             lock_timeout=float(stored["lock_timeout"]),
@@ -96,6 +96,8 @@ def decode_options(text: str) -> Options | None:
             confirmed=bool(stored.get("confirmed")),
             server=_decode_server(stored.get("server", {})),
         )
+        refuse_unsound_options(options)
+        return options
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return None
 

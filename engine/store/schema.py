@@ -37,7 +37,13 @@ def is_current(connection: sqlite3.Connection, path: str) -> bool:
             f"was written by a newer dbtend (store version {version}, this one knows {known})",
             "upgrade dbtend, or give another path with --store",
         )
-    return bool(version == known)
+    if version != known:
+        return False
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")}
+    if missing := sorted(_names_of_triggers() - there):
+        why = f"is damaged, or was changed by hand: its trigger {missing[0]} is missing"
+        raise StoreError(path, why, "move it away to start a new one, or restore it from a backup")
+    return True
 
 
 def migrate(connection: sqlite3.Connection, path: str) -> None:
@@ -96,6 +102,10 @@ def triggers() -> list[str]:
             kind="cancel_requested",
         ),
     ]
+
+
+def _names_of_triggers() -> set[str]:
+    return {sql.split()[2] for sql in triggers()}
 
 
 def _closed(table: str, column: str, vocabulary: type[StrEnum]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from engine.jobs import JobId, Micros
 from engine.store.interventions import no_such_job
 from engine.store.settling import storable
+from engine.store.soundness import checked
 from engine.watching import ChangeKind
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def prune(connection: sqlite3.Connection, parent_ids: Collection[int]) -> int:
 def prune_changes(connection: sqlite3.Connection, before: Micros, limit: int) -> int:
     """Forget the oldest changes; between those that stay there is no gap, and the newest always stays."""
     oldest = connection.execute("SELECT seq, at FROM event ORDER BY seq LIMIT ?", (limit,)).fetchall()
+    for _, at in oldest:
+        checked({"at": at})
     old = [seq for seq, _ in takewhile(lambda event: event[1] < before, oldest)]
     return connection.execute(
         "DELETE FROM event WHERE seq <= ? AND seq < (SELECT max(seq) FROM event)", (max(old, default=0),)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.errors import StoreError
+from engine.errors import StoreError, StoreFullError
 from engine.execution import Outcome
 from engine.jobs import JobId, LogLevel, OnDuplicate, Operation, Reason, Status
 from engine.orchestrator import ParentJobOrchestrator
@@ -159,7 +159,7 @@ async def test_r26_a_store_that_refuses_every_write_ends_the_engine_and_others_t
     async def refuse(*_: object) -> None:
         nonlocal refused
         refused += 1
-        raise StoreError("the store of jobs", "the disk is full")
+        raise StoreFullError("the store of jobs", "the disk is full")
 
     with monkeypatch.context() as full_disk, pytest.raises(StoreError, match="disk is full"):  # noqa: PT012
         full_disk.setattr(store, "finish_and_claim", refuse)

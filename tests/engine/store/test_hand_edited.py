@@ -11,10 +11,11 @@ import pytest
 
 from engine.errors import StoreError
 from engine.jobs import OnDuplicate, Operation
+from engine.store.schema import drop_triggers
 from engine.store.sqlite import SqliteStore
 from engine.watching import HistoryFilter
 from tests.building import new_job
-from tests.engine.store.loosened import loosen
+from tests.engine.store.loosened import loosen, restore_triggers
 
 EVIL = [
     ("parent_job", "status", "donne"),
@@ -62,6 +63,7 @@ async def made(path: Path) -> None:
                      " VALUES (1, 1, 0, 1, 5, 'info', 'm')")  # fmt: skip
         file.execute("INSERT INTO worker (id, pid, host, started_at) VALUES ('a', 1, 'elsewhere', 1)")
         file.execute("INSERT INTO pause VALUES (1, 5, 'me')")
+        restore_triggers(file)
 
 
 async def read_all(store: SqliteStore) -> None:
@@ -79,7 +81,9 @@ async def test_what_dbtend_never_writes_is_told(store_path: Path, table: str, co
         await read_all(store)
     with closing(sqlite3.connect(store_path)) as file:
         file.execute("PRAGMA ignore_check_constraints = ON")
+        drop_triggers(file)
         file.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        restore_triggers(file)
         file.commit()
     async with SqliteStore.look(store_path) as store:
         with pytest.raises(StoreError) as told:
@@ -122,3 +126,12 @@ async def test_nothing_is_submitted_after_a_job_of_an_absurd_time(store_path: Pa
         with pytest.raises(StoreError, match="changed by hand"):
             await store.submit([new_job("other", Operation.VACUUM)], OnDuplicate.REFUSE)
         assert await store.count() == 1
+
+
+async def test_a_store_without_one_of_its_triggers_is_none(store_path: Path) -> None:
+    await made(store_path)
+    with closing(sqlite3.connect(store_path)) as file:
+        file.execute("DROP TRIGGER child_job_moved")
+    with pytest.raises(StoreError, match="its trigger child_job_moved is missing"):
+        async with SqliteStore.open(store_path):
+            pass
