@@ -85,4 +85,4 @@ async def test_a_run_goes_on_without_its_terminal(all_processes: Processes, tmp_
         assert await run.ended() == 0
     async with Engine.open(store) as engine:
         (job,) = await engine.history()
-    assert (job.status, [child.attempt for child in job.children]) == (Status.COMPLETED, [1] * 4)
+    assert (job.status, [child.attempt for child in job.children]) == (Status.COMPLETED, [1] * len(job.children))

@@ -75,16 +75,21 @@ class JobTree(ItemList):
 
     def put(self, parents: Iterable[ParentJob]) -> None:
         """Show these parents as they are now, beside the newest of those that were there before."""
-        for parent in parents:
-            known = self._parents.get(parent.id)
-            self._parents[parent.id] = parent
-            if parent.status is Status.RUNNING and (known is None or known.status is not Status.RUNNING):
-                self.unfold(parent.id)
-                self._fold_what_is_over()
+        news = list(parents)
+        started = [parent.id for parent in news if parent.status is Status.RUNNING and not self._runs(parent.id)]
+        self._parents |= {parent.id: parent for parent in news}
+        for parent_id in started:
+            self.unfold(parent_id)
+        if started:
+            self._fold_what_is_over()
+        for parent in news:
             self._make_rows(parent)
         self._loaded = True
         self._forget_the_old()
         self._show_rows()
+
+    def _runs(self, parent_id: int) -> bool:
+        return parent_id in self._parents and self._parents[parent_id].status is Status.RUNNING
 
     def say_whether_there_is_a_target(self, has_target: bool) -> None:
         """On which depends what is said where there is no job."""

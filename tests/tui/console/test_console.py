@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from tests.tui.console.harness import (
     open_console,
     statuses,
 )
+from tests.tui.jobs import child, parent
 from tui.actions import ACTIONS
 from tui.screens import main, targets
 from tui.screens.main import MainScreen
@@ -213,14 +215,29 @@ async def test_a_job_that_is_over_folds_itself_when_another_starts(sales: Path, 
                 await console.press("down")
         assert console.tree.job == JobId(1, 1)
         await add_running_job(seeded.store, seeded.owner, clock)
-        await console.until(lambda: "#4" in console.lines()[0])
+        await console.until(lambda: "#4" in console.lines()[0] and "running" in console.lines()[0])
         assert [line[:4] for line in console.lines() if "#" in line] == ["▼ #4", "► #3", "▼ #2", "▼ #1"]
         assert console.tree.job == JobId(1, 1)
         console.tree.go_to_parent(4)
         await finish_job(seeded.store, seeded.owner, clock, 4)
         await add_running_job(seeded.store, seeded.owner, clock)
-        await console.until(lambda: "#5" in console.lines()[0])
+        await console.until(lambda: "#5" in console.lines()[0] and "running" in console.lines()[0])
         assert [line[:4] for line in console.lines() if "#" in line] == ["▼ #5", "▼ #4", "► #3", "▼ #2", "► #1"]
+
+
+@pytest.mark.parametrize("ids", [(7, 8), (8, 7)])
+async def test_a_job_folds_itself_also_where_its_end_is_told_together_with_the_start_of_the_next(
+    sales: Path, seeded: Seeded, clock: Clock, ids: tuple[int, int]
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await add_running_job(seeded.store, seeded.owner, clock)
+        await console.until(lambda: "running" in console.lines()[0])
+        running, over = parent(child(status=Status.RUNNING)), parent(child())
+        console.tree.put([replace(running, id=7)])
+        console.tree.go_to_parent(1)
+        news = {7: replace(over, id=7), 8: replace(running, id=8)}
+        console.tree.put([news[number] for number in ids])
+        assert [line[:4] for line in console.lines() if "#" in line][:2] == ["▼ #8", "► #7"]
 
 
 async def test_there_is_a_timer_only_while_a_job_runs(sales: Path, seeded: Seeded, clock: Clock) -> None:
