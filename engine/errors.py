@@ -179,3 +179,7 @@ class InternalError(DbtendError):
     """A defect of dbtend itself."""
 
     kind = ErrorKind.INTERNAL
+
+
+def internal_error(error: Exception) -> InternalError:
+    return InternalError("internal error", f"{type(error).__name__}: {error}", "repeat with --debug for details")

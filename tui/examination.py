@@ -52,7 +52,7 @@ async def examine(settings: Settings, targets: Callable[[Config], Sequence[Targe
         *_exposed_config(settings.config_path),
         *exposed,
         *(_files(settings) if not exposed else []),
-        *(await _store(settings) if not exposed and _is_there(settings.store) else []),
+        *(await _store(settings, config.defaults.workers) if not exposed and _is_there(settings.store) else []),
         *[await _target(entry, read_only=settings.read_only) for entry in targets(config)],
     ]
 
@@ -132,7 +132,8 @@ def store_files(store: Path, *, read_only: bool = False) -> Iterator[Check]:
         yield Check(Level.PROBLEM, "permissions", f"{store} cannot be written", f"chmod 600 {store}")
 
 
-async def _store(settings: Settings) -> list[Check]:
+async def _store(settings: Settings, at_most: int) -> list[Check]:
+    """`at_most`: how many jobs run at once, by the config."""
     try:
         async with settings.engine() as engine:
             jobs, open_jobs, pause = await engine.count(), await engine.open_jobs(), await engine.paused()
@@ -140,20 +141,26 @@ async def _store(settings: Settings) -> list[Check]:
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
     found = f"{settings.store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
-    checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs))]
+    checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs), at_most)]
     checks += [_stalled(process) for process in alive if process.stalled]
     if pause is not None:
         checks.append(Check(Level.WARN, "paused", f"{paused(pause)}: nothing new starts", "dbtend resume"))
     return checks
 
 
-def _workers(alive: Sequence[WorkerProcess], open_jobs: int) -> Check:
+def _workers(alive: Sequence[WorkerProcess], open_jobs: int, at_most: int) -> Check:
     if open_jobs and not alive:
         found = f"none alive, and {counted(open_jobs, 'job')} waiting"
         return Check(Level.WARN, "workers", found, "start one: dbtend worker")
     of_runs = sum(not process.serves_all for process in alive)
-    found = f"{counted(len(alive), 'process')} alive" + (f", {of_runs} of them for one run only" if of_runs else "")
-    return Check(Level.OK, "workers", found)
+    pools = sorted({process.pool for process in alive if process.serves_all and process.pool is not None})
+    said = [
+        f"{counted(len(alive), 'process')} alive",
+        *(f"pool {pool}" for pool in pools),
+        *([f"{of_runs} of them for one run only"] if of_runs else []),
+        f"{counted(sum(len(process.running) for process in alive), 'job')} running (workers = {at_most})",
+    ]
+    return Check(Level.OK, "workers", ", ".join(said))
 
 
 def _stalled(process: WorkerProcess) -> Check:

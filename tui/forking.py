@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
-FAILED = 1
-log = logging.getLogger("dbtend")
+from engine.errors import StoreError
+
+FAILED: Final = 1
+"""The exit code of a child that did not get as far as to return one."""
 
 
 def fork(work: Callable[[], int]) -> int:
     """Run `work` in a child, which ends with the exit code that it returns; the child's process id.
 
-    To be called where there is no other thread, and no database is open.
+    To be called where there is no other thread, and no database is open. Raises StoreError where there can be no more
+    processes.
     """
     _flush()
-    if pid := os.fork():
+    try:
+        pid = os.fork()
+    except OSError as error:
+        raise cannot_start(error) from error
+    if pid:
         return pid
     code = FAILED
     try:
         code = work()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else FAILED
-    except KeyboardInterrupt:
-        pass
-    except BaseException as error:
-        log.error("internal error: %s: %s", type(error).__name__, error)
     finally:
         _flush()
         os._exit(code)
+
+
+def cannot_start(error: OSError) -> StoreError:
+    """What it means that the system has no more processes, or none of what they take."""
+    return StoreError("worker process", f"cannot be started: {error.strerror}", "see ulimit -a, and the memory")
 
 
 def _flush() -> None:

@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from engine.errors import DbtendError, StoreError
+from engine.errors import DbtendError, StoreError, internal_error
 from engine.worker_identity import WorkerIdentity
 from tui.commands.signals import STOP_SIGNALS, heeded_signals
-from tui.forking import FAILED, fork
+from tui.forking import FAILED, cannot_start, fork
 from tui.text import counted
 
 PAUSE = 2.0
@@ -48,11 +48,13 @@ class PoolProcess:
         """Tell the pool that this process can work: if it dies from now on, that is due to its work."""
         os.write(self._words, _READY)
 
-    def fail(self, error: DbtendError) -> int:
+    def fail(self, error: Exception) -> int:
         """Tell the pool why this process cannot go on; the exit code to end with."""
+        said = error if isinstance(error, DbtendError) else internal_error(error)
         with suppress(OSError):
-            os.write(self._words, json.dumps([error.what, error.why, error.hint]).encode())
-        return FAILED if isinstance(error, StoreError) and error.may_pass else CANNOT_WORK
+            os.write(self._words, json.dumps([said.what, said.why, said.hint]).encode())
+        may_pass = not isinstance(error, DbtendError) or (isinstance(error, StoreError) and error.may_pass)
+        return FAILED if may_pass else CANNOT_WORK
 
 
 Work = Callable[[PoolProcess], int]
@@ -169,7 +171,10 @@ class WorkerPool:
 
     def _start(self, number: int) -> None:
         identity = self._identify() if self._identify else None
-        heard, told = os.pipe()
+        try:
+            heard, told = os.pipe()
+        except OSError as error:
+            raise cannot_start(error) from error
         process = PoolProcess(number, self._alive[0], identity, told)
         # Until it has its own ways with signals it must get none: it would take them for ours.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)

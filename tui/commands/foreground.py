@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from engine import Change, Engine, Lagged, ParentJob, Retention
 from engine.clock import now
+from engine.errors import StoreError
 from engine.values import frozen
 from tui.commands import report
 from tui.commands.ending import end_when_asked, hand_over
@@ -19,7 +21,8 @@ from tui.commands.tasks import first_of
 from tui.commands.views import View
 from tui.commands.waiting import Waiting
 
-_ENDING_SECONDS = 10.0
+_ENDED: Final = StoreError("worker processes", "ended before the jobs were over", "see what ended them")
+_ENDING_SECONDS: Final = 10.0
 """In which worker processes end that have nothing to do any more."""
 
 Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
@@ -70,13 +73,14 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
                 end_when_asked(stop, engine, workers, how.store, ids, own, how.grace, view.announce),
                 asyncio.wait({ended}),
             )
-            failure = ended.result() if ended.done() else None
+            failure = (ended.result() or _ENDED) if ended.done() else None
             workers.stop()
             await asyncio.wait({ended}, timeout=_ENDING_SECONDS)
-            if failure is not None or any(job.id in own and not job.status.is_final for job in await engine.jobs(ids)):
+            left = [job for job in await engine.jobs(ids) if job.id in own and not job.status.is_final]
+            if left:
                 await hand_over(engine, how.store, own, view.announce)
             done = await _at_last(engine, ids, view)
-    if failure is not None and not stop.asked.is_set():
+    if left and failure is not None and not stop.asked.is_set():
         raise failure
     interrupted = stop.by_person or (stop.asked.is_set() and not done)
     return done, CANCELLED if interrupted else exit_code(done)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from engine import Engine, WorkerProcess
-from engine.errors import DbtendError, StoreError
+from engine.errors import StoreError
 from engine.worker_identity import WorkerIdentity
 from tui.commands.exit_codes import FAILED, OK
 from tui.commands.signals import STOP_SIGNALS
 from tui.commands.tasks import first_of
-from tui.forking import fork
+from tui.forking import cannot_start, fork
 from tui.worker_pool import STOPPED, PoolProcess, WorkerPool
 
 _CRASHED: Final = StoreError(
@@ -68,9 +68,12 @@ class RunWorkers:
         self.pool = os.getpid()
         """As which the processes tell to whom they belong."""
         self._host = socket.gethostname()
-        self._drained, self._stopped, self._gone = Flag(), Flag(), Flag()
-        self._orders, self._order = os.pipe()
-        self._reports, self._report = os.pipe()
+        try:
+            self._drained, self._stopped, self._gone = Flag(), Flag(), Flag()
+            self._orders, self._order = os.pipe()
+            self._reports, self._report = os.pipe()
+        except OSError as error:
+            raise cannot_start(error) from error
         self._keeper = fork(self._keep)
         os.close(self._orders)
         os.close(self._report)
@@ -157,7 +160,7 @@ class RunWorkers:
         def work(process: PoolProcess) -> int:
             try:
                 return asyncio.run(self._serve(process, jobs))
-            except DbtendError as error:
+            except Exception as error:
                 return process.fail(error)
 
         return work

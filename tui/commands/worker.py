@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from engine import Engine, Retention, passwords
-from engine.errors import DbtendError, StoreLostError, UsageError
+from engine.errors import StoreLostError, UsageError
 from engine.hosting import import_what_jobs_need
 from engine.values import frozen
 from engine.worker_identity import WorkerIdentity
@@ -93,8 +93,8 @@ def _begin(host: _Host, process: PoolProcess) -> int:
     except StoreLostError as error:
         log.error("%s", error)
         return STOPPED  # another process in its place would begin a new store, in the way of the one that is missed
-    except DbtendError as error:
-        log.error("%s", error)
+    except Exception as error:
+        log.error("%s: %s", type(error).__name__, error)
         return process.fail(error)
 
 
