@@ -37,5 +37,6 @@ def _let_sqlite_tidy_up(path: str | Path) -> None:
         suppress(sqlite3.Error, UnicodeError, MemoryError),
         closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection,
     ):
+        connection.execute("PRAGMA mmap_size = 0")
         connection.execute("PRAGMA query_only = ON")
         connection.execute("SELECT 1 FROM main.sqlite_schema LIMIT 1").fetchall()

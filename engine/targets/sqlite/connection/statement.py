@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import aiosqlite
 
@@ -14,6 +14,7 @@ from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+    from threading import Thread
 
     Waiting = Callable[[], Awaitable[object]]
 
@@ -45,7 +46,14 @@ async def open_connection(
 
 
 async def _open(uri: str) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_ATTEMPT)
+    connection = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_ATTEMPT)
+    try:
+        await connection
+    except BaseException:
+        # Its thread tells the loop that it ends, which must not be closed by then.
+        thread = cast("Thread", getattr(connection, "_thread", connection))  # the connection itself, in older versions
+        await asyncio.to_thread(thread.join)
+        raise
     try:
         connection.text_factory = _text
         await rows_of(connection, "PRAGMA trusted_schema = OFF")
