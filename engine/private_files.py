@@ -53,8 +53,10 @@ def directory_of(store: Path) -> Path:
 
 
 def own_directory(store: Path) -> Path:
-    """The same, made where there is none. Raises StoreError where it cannot be, or is not ours alone."""
-    directory = directory_of(Path(os.path.realpath(store)))  # the same under every name of the store
+    """The same, made where there is none. Raises StoreError where it cannot be, or the store is not ours alone."""
+    real = Path(os.path.realpath(store))  # the same under every name of the store
+    directory = directory_of(real)
+    require_own_store(real)
     try:
         make_directories(directory)
     except OSError as error:

@@ -48,7 +48,8 @@ def entry() -> None:
     """The console script."""
     if "--debug" not in sys.argv:
         sys.unraisablehook = lambda _: None  # an error that nobody can handle is no traceback in the middle of a screen
-    # Both may have been closed by who called us.
+    # Each may have been closed by who called us. In this order each gets its own number, and no other file does.
+    sys.stdin = sys.stdin or Path(os.devnull).open()  # noqa: SIM115
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):

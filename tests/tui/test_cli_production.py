@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -34,6 +36,17 @@ def test_without_a_terminal_production_is_run_with_yes_only(
     assert not dbtend.store.exists()
     if "--detach" not in more:
         assert dbtend("run", shop, "--op", "vacuum", "--yes", *more).code == 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_without_standard_streams_it_is_refused_as_well(dbtend: CommandLine, tmp_path: Path, closed: str) -> None:
+    shop = label(dbtend, make_database(tmp_path / "sales.db", journal_mode="wal"))
+    command = f"{sys.executable} -m tui.cli run {shop} --op vacuum {closed}"
+    environment = {**os.environ, **dbtend.environment}
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "2>&-" in closed or "needs a yes" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("by", ["name", "path", "link"])
