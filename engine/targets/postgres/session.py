@@ -37,9 +37,10 @@ from engine.targets.postgres.planning.scope import grant, without_right
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading import horizon, locks, snapshots
 from engine.targets.postgres.reading.locks import NOBODY
+from engine.targets.postgres.reading.lost_ends import lost_ends
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import courtesy, leftovers, settling
-from engine.targets.postgres.running.checking import Checks, culprit_of, may_be_about_its_table
+from engine.targets.postgres.running.checking import Checks, culprit_of, may_be_about_its_table, with_lost_ends
 from engine.targets.postgres.running.clearing import Cleared, Clearing
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
 from engine.targets.postgres.running.lanes import Lane, Lanes
@@ -331,6 +332,9 @@ class PostgresSession:
             result = StepResult(status=Status.COMPLETED, effect=effect or None)
         elif result.status is Status.CANCELLED and watched.gives_way.is_set() and not is_cancelled:
             result = self._put_off(step, result)
+        if step.of_all_pages and step.subject is not None and (result.findings or result.status is Status.COMPLETED):
+            with contextlib.suppress(TargetError):
+                result = with_lost_ends(step, result, await lost_ends(self._reader, step.subject.oid))
         if culprit is not None and (checks := self._totals.checks) is not None:
             if result.status is Status.COMPLETED and (doubt := checks.doubt(step)):
                 result = replace(result, warnings=(*result.warnings, doubt))

@@ -332,6 +332,7 @@ def _heap_check(table: Table, check: str, *, full: bool) -> PgStep:
         pages=table.pages,
         subject=_table(table),
         alone=command() if toast else "",
+        of_all_pages=True,
         others_rely_on_it=True,
     )
 
@@ -364,6 +365,7 @@ def _check_step(
     pages: int,
     subject: Subject,
     alone: str = "",
+    of_all_pages: bool = False,
     others_rely_on_it: bool = False,
 ) -> PgStep:
     offer = OFFERS[Operation.CHECK]
@@ -378,6 +380,7 @@ def _check_step(
         is_measured=False,
         subject=subject,
         alone=alone,
+        of_all_pages=of_all_pages,
         others_rely_on_it=others_rely_on_it,
     )
 

@@ -94,6 +94,8 @@ class PgStep(PlannedStep):
     """Of a rebuild, what it is remembered by, where an index is ordered by rules that have changed."""
     after: tuple[str, ...] = ()
     """The objects whose steps have to be completed before, or this one is not run."""
+    of_all_pages: bool = False
+    """Of a check, whether it is of a whole table."""
     alone: str = ""
     """Of a check that compares its subject with another: the same of its subject only."""
     others_rely_on_it: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import psycopg
 
@@ -10,6 +11,7 @@ from engine.jobs import CheckLevel, Facts, Reason, Status
 from engine.targets.base import StepResult
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
+from engine.targets.postgres.reading.lost_ends import LostEnd
 from engine.targets.postgres.running.statement import Answer
 from engine.values import frozen
 from engine.words import listed
@@ -47,6 +49,15 @@ def found_by_error(step: PgStep, error: psycopg.Error, culprit: Culprit) -> Step
     while_reading = "" if culprit.name == step.object else f" (found while {step.object} was compared with it)"
     finding = f"{culprit.name}: {errors.said_in_full(error)}{while_reading}"
     return _found([finding])
+
+
+def with_lost_ends(step: PgStep, result: StepResult, lost: Sequence[LostEnd]) -> StepResult:
+    """What amcheck found in a table, and what it cannot miss. What may as well have another cause is a warning."""
+    certain = [one.in_words(step.object) for one in lost if one.was_counted_here]
+    warnings = [one.in_words(step.object) for one in lost if not one.was_counted_here]
+    if certain:
+        result = _found([*result.findings, *certain])
+    return replace(result, warnings=(*result.warnings, *warnings))
 
 
 def found_in_rows(step: PgStep, answer: Answer) -> StepResult:
