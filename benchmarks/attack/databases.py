@@ -87,7 +87,8 @@ def _attack_one(home: Path, dice: random.Random, number: int, judge: Judge) -> l
 def _faults_of_looks(number: int, path: Path, home: Path) -> list[str]:
     before = _state_of(path)
     said = forked(lambda: asyncio.run(_looks(str(path))))
-    found = [f"a look ends with {said.code} after {said.seconds:.0f} s: {said.err[-600:]}"] if said.code else []
+    failed = said.code or "Traceback" in said.err
+    found = [f"a look ends with {said.code} after {said.seconds:.0f} s: {said.err[-600:]}"] if failed else []
     found += _faults_of_files(path, before, "plan {db}")
     if number % COMMANDS_EVERY == 0:
         found += _faults_of_commands(path, home, LOOKS)
