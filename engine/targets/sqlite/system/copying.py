@@ -17,6 +17,8 @@ from engine.targets.sqlite.system.permissions import open_as
 from engine.targets.sqlite.system.unfinished import COPY, UnfinishedCopy, remove_abandoned
 
 _CHUNK: Final = 1 << 20
+# Where there is no such thing, it fails as it does where the file system has none: a directory is not opened to write.
+_UNNAMED: Final = getattr(os, "O_TMPFILE", 0) | os.O_RDWR
 
 
 def destination(path: str, asked: str | None, today: date) -> str:
@@ -60,12 +62,23 @@ def problem_with(destination: str) -> str | None:
             pass
     except OSError as error:
         return f"{directory} cannot be opened ({error.strerror}): give another --backup-to"
-    if directories.workshop(directory) is None:
+    place = directories.workshop(directory)
+    if place is None:
         return (
             f"others can change {directory}, and there is no directory in which nobody else could put another file in"
             " the place of the copy: give another --backup-to"
         )
+    if not directories.on_one_file_system(place, directory) and not _takes_unnamed_files(directory):
+        return f"others can change {directory}, and its file system has no unnamed files: give another --backup-to"
     return None
+
+
+def _takes_unnamed_files(directory: str) -> bool:
+    try:
+        os.close(os.open(directory, _UNNAMED, 0o600))
+    except OSError:
+        return False
+    return True
 
 
 def place_for(destination: str) -> tuple[str, bool]:
@@ -133,7 +146,7 @@ def _give_name(copy: UnfinishedCopy, descriptor: int, source: int | str, place: 
 
 def _write_as(descriptor: int, source: int | str, place: int, name: str) -> os.stat_result:
     """On another file system, into a file that has no name before it is complete, and that nobody else can reach."""
-    written = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600, dir_fd=place)
+    written = os.open(".", _UNNAMED, 0o600, dir_fd=place)
     try:
         for offset in range(0, os.fstat(descriptor).st_size, _CHUNK):
             data = memoryview(os.pread(descriptor, _CHUNK, offset))

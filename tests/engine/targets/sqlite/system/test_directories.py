@@ -153,3 +153,15 @@ def test_no_copy_is_begun_where_others_could_put_another_in_its_place(owned: Pat
 @by_root
 def test_a_backup_by_root_gives_nothing_away_in_a_directory_whose_owner_changes_it_meanwhile() -> None:
     assert backups.attack(100, seed=7) == []
+
+
+@by_root
+def test_where_it_can_only_be_written_under_its_name_it_is_refused(
+    owned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directories, "workshop", lambda _: "/proc")  # on another file system
+    destination = str(owned / "copy.db")
+    assert copying.problem_with(destination) is None
+    monkeypatch.setattr(copying, "_UNNAMED", os.O_RDWR)  # as where the system has no such files
+    refused = f"others can change {owned}, and its file system has no unnamed files: give another --backup-to"
+    assert copying.problem_with(destination) == refused
