@@ -29,6 +29,8 @@ class Advice:
     level: Level
     reason: str
     """One line, with the numbers that it goes by."""
+    cause: str = ""
+    """Why it is needed, as a word that does not change; empty where it is not, or its engine has no such words."""
     gain: str = ""
     """What it is expected to bring, in words; empty where that cannot be said, or is nothing."""
     facts: Facts = field(default_factory=dict)
@@ -129,6 +131,8 @@ class Past:
     """The newest job in which VACUUM completed."""
     backed_up_at: Micros | None = None
     """When a backup last completed."""
+    ran: Mapping[Operation, Run] = field(default_factory=dict)
+    """The newest of the last jobs in which an operation completed."""
     measured: Measured | None = None
     """What the last look at everything found out."""
     kept_dead: Mapping[str, Done] = field(default_factory=dict)

@@ -34,6 +34,8 @@ REBUILDS: Final = (Operation.REINDEX, Operation.OPTIMIZE)
 """The operations that may rebuild an index."""
 JOBS_LOOKED_AT: Final = 50
 """The newest that many with an operation."""
+LAST_JOBS: Final = 10
+"""Of which it is asked what they have left: what came before was written after."""
 
 
 async def past_of(store: Store, target: str, now: Micros, file: str | None = None) -> Past:
@@ -71,6 +73,7 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
         found=checked.found,
         vacuumed=vacuumed(await newest(Operation.VACUUM)),
         backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
+        ran=ran(await store.history(HistoryFilter(target=target), before=None, limit=LAST_JOBS)),
         measured=await store.measured(target),
         kept_dead={name: step for (word, name), step in done.items() if word == "VACUUM"},
         rebuilt={name: step for (word, name), step in done.items() if word == "REINDEX"},
@@ -227,6 +230,16 @@ def vacuumed(jobs: Iterable[ParentJob]) -> Run | None:
         if child.is_complete and job.finished_at is not None:
             return Run(job.id, job.finished_at)
     return None
+
+
+def ran(jobs: Iterable[ParentJob]) -> dict[Operation, Run]:
+    """In which of these jobs, the newest first, an operation last completed in full."""
+    newest: dict[Operation, Run] = {}
+    for job in jobs:
+        for child in job.children:
+            if child.is_complete and job.finished_at is not None and not job.request.options.objects:
+                newest.setdefault(child.operation, Run(job.id, job.finished_at))
+    return newest
 
 
 def backed_up_at(jobs: Iterable[ParentJob]) -> Micros | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from engine.advice import NEEDS_SOUND_DATA, Advice, Level, Past
 from engine.jobs import Operation
 from engine.targets.sqlite.advising import thresholds
-from engine.targets.sqlite.advising.check_advice import NO_FULL_CHECK, check_advice, days_since
+from engine.targets.sqlite.advising.causes import Cause
+from engine.targets.sqlite.advising.check_advice import NO_FULL_CHECK, changed_since, check_advice, days_since
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.statistics_advice import statistics_advice
 from engine.words import ago, counted, listed, size
@@ -27,7 +28,7 @@ def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
     """
     incremental, vacuum = space_advice(condition, past)
     check = check_advice(condition, past)
-    advice = (
+    advice: tuple[Advice, ...] = (
         _reindex(condition, past),
         vacuum,
         incremental,
@@ -37,9 +38,20 @@ def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
         check,
         _backup(past),
     )
+    advice = tuple(one if one is check else _not_again(one, condition, past) for one in advice)
     if past.damage is None:
         return tuple(_said_to_come_first(one, advice) if one is check else one for one in advice)
     return tuple(one if one is check else _not_while_damaged(one, past) for one in advice)
+
+
+def _not_again(one: Advice, condition: Condition, past: Past) -> Advice:
+    """What has run, and left the database as it is now, would do no more if it ran again."""
+    ran = past.ran.get(one.operation)
+    is_called_for = one.is_needed or one.covered_by is not None
+    if ran is None or not is_called_for or one.objects or changed_since(ran.at, condition):
+        return one
+    reason = f"{one.reason}; #{ran.job} has run it, and nobody has written since: it would do no more"
+    return replace(one, level=Level.NONE, cause="", reason=reason, gain="", covered_by=None)
 
 
 def _said_to_come_first(check: Advice, advice: Sequence[Advice]) -> Advice:
@@ -60,7 +72,7 @@ def _reindex(condition: Condition, past: Past) -> Advice:
     there = tuple(name for name in past.damaged_indexes if name in condition.indexes)
     damaged = tuple(name for name in there if name not in cannot)
     if there and not damaged:
-        reason = f"{listed(there)} cannot be rebuilt here: {cannot[there[0]]}. Only the application can"
+        reason = f"{listed(there)} cannot be rebuilt here: {cannot[there[0]]}"
         return Advice(
             operation=Operation.REINDEX, level=Level.NONE, reason=reason, facts={"damaged_indexes": list(there)}
         )
@@ -70,6 +82,7 @@ def _reindex(condition: Condition, past: Past) -> Advice:
     return Advice(
         operation=Operation.REINDEX,
         level=Level.NOW,
+        cause=Cause.DAMAGED_INDEXES,
         reason=f"the last check found {counted(len(damaged), 'index')} damaged: {listed(damaged)}",
         gain="right answers from queries that use them",
         facts={"damaged_indexes": damaged},
@@ -105,7 +118,9 @@ def _fts_optimize(condition: Condition) -> Advice:
     many = sum(count > thresholds.SEGMENTS for count in segments.values())
     reason = f"{found}, more than {thresholds.SEGMENTS}" + (f", and {many - 1:,} more like it" if many > 1 else "")
     gain = "fewer segments to search"
-    return Advice(operation=operation, level=Level.SOON, reason=reason, gain=gain, facts=facts)
+    return Advice(
+        operation=operation, level=Level.SOON, cause=Cause.MANY_SEGMENTS, reason=reason, gain=gain, facts=facts
+    )
 
 
 def many_segments(condition: Condition) -> list[str]:
@@ -130,7 +145,7 @@ def _checkpoint(condition: Condition, *, after_vacuum: bool) -> Advice:
         return Advice(operation=operation, level=Level.NONE, reason=reason, facts=facts, covered_by=Operation.VACUUM)
     reason, back = f"{found}, more than {size(limit)}", log - condition.only_in_log
     gain = f"about {size(back)} back" if 2 * back > log else ""
-    return Advice(operation=operation, level=Level.SOON, reason=reason, gain=gain, facts=facts)
+    return Advice(operation=operation, level=Level.SOON, cause=Cause.LONG_LOG, reason=reason, gain=gain, facts=facts)
 
 
 def _backup(past: Past) -> Advice:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from engine.advice import Advice, Level, Past
 from engine.jobs import CheckLevel, Micros, Operation
 from engine.targets.sqlite.advising import thresholds
+from engine.targets.sqlite.advising.causes import Cause
 from engine.words import ago, counted
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ NO_FULL_CHECK: Final = "no full check on record: only that compares indexes with
 
 
 def check_advice(condition: Condition, past: Past) -> Advice:
-    level, due, reason = _due_check(condition, past)
+    level, due, cause, reason = _due_check(condition, past)
     if condition.obstacles.check and level is not Level.NONE and past.damage is None:
-        level, due, reason = Level.NONE, None, f"nothing can be checked here: {condition.obstacles.check}"
-    is_up_to_somebody = past.damage is not None or (past.broken_rule is not None and not past.damaged_indexes)
+        level, due, cause, reason = Level.NONE, None, None, f"nothing can be checked here: {condition.obstacles.check}"
+    to_rebuild = [name for name in past.damaged_indexes if name not in condition.obstacles.reindex]
+    is_up_to_somebody = past.damage is not None or (
+        not to_rebuild and (past.broken_rule is not None or bool(past.damaged_indexes))
+    )
     return Advice(
         operation=Operation.CHECK,
         level=level,
+        cause=cause or "",
         reason=reason,
         facts={
             "days_since_full_check": days_since(past.checked_at.get(CheckLevel.FULL), past.now),
@@ -39,7 +44,7 @@ def check_advice(condition: Condition, past: Past) -> Advice:
 def _before_writing(due: CheckLevel | None, condition: Condition, past: Past) -> CheckLevel | None:
     """The check without which nobody knows whether the database, as it is now, is sound."""
     looked_at = [*past.checked_at.values(), *([past.found.at] if past.found is not None else [])]
-    if looked_at and not _changed_since(max(looked_at), condition):
+    if looked_at and not changed_since(max(looked_at), condition):
         return None
     return due or CheckLevel.QUICK
 
@@ -47,47 +52,68 @@ def _before_writing(due: CheckLevel | None, condition: Condition, past: Past) ->
 def _would_say_the_same(condition: Condition, past: Past) -> bool:
     """Whether nobody can have mended what the last check has found, and no other check is to find more first."""
     found = past.found
-    if found is None or _changed_since(found.at, condition):
+    if found is None or changed_since(found.at, condition):
         return False
     looked_at = found.at if found.is_all or past.damage is not None else past.compared_at
     return looked_at is not None and past.now - looked_at <= thresholds.FULL_CHECK_EVERY
 
 
-def _changed_since(at: Micros, condition: Condition) -> bool:
+def changed_since(at: Micros, condition: Condition) -> bool:
     written = (condition.changed_at, condition.log_changed_at)
     return any(one is not None and one > at for one in written)
 
 
-def _due_check(condition: Condition, past: Past) -> tuple[Level, CheckLevel | None, str]:
+def _due_check(condition: Condition, past: Past) -> tuple[Level, CheckLevel | None, Cause | None, str]:
     full, quick = (past.checked_at.get(level) for level in (CheckLevel.FULL, CheckLevel.QUICK))
     if past.damage is not None:
         found = _found("damage", condition, past)
         reason = f"{found}: restore a backup or use .recover, then check again ({past.damage})"
-        return Level.NOW, CheckLevel.FULL, reason
+        return Level.NOW, CheckLevel.FULL, Cause.DAMAGE, reason
     if past.damaged_indexes:
         found = _found(f"{counted(len(past.damaged_indexes), 'index')} damaged", condition, past)
-        return Level.SOON, CheckLevel.FULL, f"{found}: reindex, then check again"
+        return Level.SOON, CheckLevel.FULL, Cause.INDEXES_FOUND_DAMAGED, f"{found}: reindex, then check again"
     if past.broken_rule is not None:
         what, them = _broken_rules(past)
         do = f"mend {them}, then check again"
         if past.compared_at is None and past.found is not None and not past.found.is_all:
             do = f"mend {them}; {NO_FULL_CHECK}"
-        return Level.SOON, CheckLevel.FULL, f"{_found(what, condition, past)}: {do} ({past.broken_rule})"
+        return (
+            Level.SOON,
+            CheckLevel.FULL,
+            Cause.BROKEN_RULE,
+            f"{_found(what, condition, past)}: {do} ({past.broken_rule})",
+        )
     if past.rebuilt_indexes:
-        return Level.SOON, CheckLevel.FULL, "to be checked again: the damaged indexes were rebuilt since the last check"
+        return (
+            Level.SOON,
+            CheckLevel.FULL,
+            Cause.INDEXES_REBUILT,
+            "to be checked again: the damaged indexes were rebuilt since the last check",
+        )
     if full is None and quick is None:
         # On a big file a quick check takes a tenth of the time, and tells whether there is reason to hurry.
         reason = f"no clean check {_on_record(past)}: a quick one first, a full one the next time"
-        return Level.SOON, CheckLevel.QUICK, reason
+        return Level.SOON, CheckLevel.QUICK, Cause.NEVER_CHECKED, reason
     if full is None or past.now - full > thresholds.FULL_CHECK_EVERY:
         none = f"no clean full check {_on_record(past)}"
         last = none if full is None else f"the last clean full check was {_ago(full, past)}"
-        return Level.SOON, CheckLevel.FULL, f"{last}; one is due every {_in_days(thresholds.FULL_CHECK_EVERY)}"
+        cause = Cause.NO_FULL_CHECK if full is None else Cause.FULL_CHECK_OVERDUE
+        return Level.SOON, CheckLevel.FULL, cause, f"{last}; one is due every {_in_days(thresholds.FULL_CHECK_EVERY)}"
     latest = max(full, quick or 0)
     if past.now - latest > thresholds.QUICK_CHECK_EVERY:
         reason = f"the last clean check was {_ago(latest, past)}; a quick one is due every"
-        return Level.SOON, CheckLevel.QUICK, f"{reason} {_in_days(thresholds.QUICK_CHECK_EVERY)}"
-    return Level.NONE, None, f"the last clean check was {_ago(latest, past)}, the last full one {_ago(full, past)}"
+        return (
+            Level.SOON,
+            CheckLevel.QUICK,
+            Cause.QUICK_CHECK_OVERDUE,
+            f"{reason} {_in_days(thresholds.QUICK_CHECK_EVERY)}",
+        )
+    return (
+        Level.NONE,
+        None,
+        None,
+        f"the last clean check was {_ago(latest, past)}, the last full one {_ago(full, past)}",
+    )
 
 
 def _on_record(past: Past) -> str:
@@ -98,7 +124,7 @@ def _found(what: str, condition: Condition, past: Past) -> str:
     """`found 3 orphans 5 h ago (#12)`."""
     if past.found is None:
         return f"the last check found {what}"
-    since = ", and the database has changed since" if _changed_since(past.found.at, condition) else ""
+    since = ", and the database has changed since" if changed_since(past.found.at, condition) else ""
     # Who reads it sees it for some time: of what is minutes old the job tells enough.
     is_new = past.now - past.found.at < thresholds.HOUR
     when = "" if is_new else f" {_ago(past.found.at, past)}"

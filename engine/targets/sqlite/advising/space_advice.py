@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from engine.advice import Advice, Level
 from engine.jobs import Facts, Operation
 from engine.targets.sqlite.advising import thresholds
+from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.condition import Packing
 from engine.values import frozen
 from engine.words import size
@@ -86,7 +87,13 @@ def space_advice(condition: Condition, past: Past) -> tuple[Advice, Advice]:
     if condition.obstacles.vacuum and level in thresholds.URGENT:
         return _without_vacuum(condition, level, reason, facts)
     page_by_page = Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=reason, facts=facts)
-    at_once = Advice(operation=Operation.VACUUM, level=level, reason=reason, facts=facts)
+    at_once = Advice(
+        operation=Operation.VACUUM,
+        level=level,
+        cause=Cause.WASTED_SPACE if level in thresholds.URGENT else "",
+        reason=reason,
+        facts=facts,
+    )
     if not condition.gives_pages_back:
         why = "auto_vacuum is not incremental here, so that only VACUUM gives space back"
         page_by_page = replace(page_by_page, reason=why)
@@ -99,8 +106,8 @@ def space_advice(condition: Condition, past: Past) -> tuple[Advice, Advice]:
     if condition.gives_pages_back and waste.free >= thresholds.MOSTLY_FREE_PAGES * waste.total:
         why = f"{reason}; incremental-vacuum gives nearly all of it back, page by page"
         return (
-            replace(page_by_page, level=level, gain=f"about {size(waste.free)} back"),
-            replace(at_once, level=Level.NONE, reason=why, covered_by=Operation.INCREMENTAL_VACUUM),
+            replace(page_by_page, level=level, cause=Cause.FREE_PAGES, gain=f"about {size(waste.free)} back"),
+            replace(at_once, level=Level.NONE, cause="", reason=why, covered_by=Operation.INCREMENTAL_VACUUM),
         )
     if condition.gives_pages_back:
         page_by_page = replace(page_by_page, reason="most of it is in pages that only VACUUM can pack")
@@ -120,7 +127,14 @@ def _without_vacuum(condition: Condition, level: Level, reason: str, facts: Fact
         return Advice(operation=Operation.INCREMENTAL_VACUUM, level=Level.NONE, reason=why, facts=facts), vacuum
     gain = f"about {size(free.free)} back"
     return (
-        Advice(operation=Operation.INCREMENTAL_VACUUM, level=level_of_free, reason=reason, gain=gain, facts=facts),
+        Advice(
+            operation=Operation.INCREMENTAL_VACUUM,
+            level=level_of_free,
+            cause=Cause.FREE_PAGES,
+            reason=reason,
+            gain=gain,
+            facts=facts,
+        ),
         vacuum,
     )
 

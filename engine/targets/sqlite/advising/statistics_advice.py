@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.advice import Advice, Level
 from engine.jobs import Facts, Operation
 from engine.targets.sqlite.advising import thresholds
+from engine.targets.sqlite.advising.causes import Cause
 from engine.words import counted, listed, size
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def statistics_advice(condition: Condition) -> tuple[Advice, Advice]:
         wrong = change(stale[0]) >= thresholds.WRONG_FACTOR
         why = "; ".join(filter(None, (_stale(stale), _missing(missing)))) + because
         return _one_for_both(
-            Operation.ANALYZE,
+            Cause.STALE_STATISTICS,
             Level.NOW if wrong else Level.SOON,
             why,
             f"ANALYZE is called for: optimize renews only what is some {thresholds.WRONG_FACTOR} times off",
@@ -53,9 +54,10 @@ def statistics_advice(condition: Condition) -> tuple[Advice, Advice]:
     if condition.used <= thresholds.SMALL:
         why = f"{_missing(missing)}; ANALYZE is quick on {size(condition.used)}{because}"
         instead = "ANALYZE does more, and is quick here"
-        return _one_for_both(Operation.ANALYZE, Level.SOON, why, instead, facts, tuple(cannot))
+        return _one_for_both(Cause.MISSING_STATISTICS, Level.SOON, why, instead, facts, tuple(cannot))
     why = f"{_missing(missing)}; optimize samples them{because}"
-    return _one_for_both(Operation.OPTIMIZE, Level.SOON, why, f"{_missing(missing)}: optimize is enough", facts)
+    instead = f"{_missing(missing)}: optimize is enough"
+    return _one_for_both(Cause.MISSING_STATISTICS_OF_MUCH, Level.SOON, why, instead, facts)
 
 
 def change(statistics: Statistics) -> float:
@@ -67,16 +69,21 @@ def change(statistics: Statistics) -> float:
 
 
 def _one_for_both(
-    needed: Operation, level: Level, why: str, instead: str, facts: Facts, leaves_out: tuple[str, ...] = ()
+    cause: Cause, level: Level, why: str, instead: str, facts: Facts, leaves_out: tuple[str, ...] = ()
 ) -> tuple[Advice, Advice]:
-    gain = "better plans for queries"
-    advice = {
-        operation: Advice(operation=operation, level=level, reason=why, gain=gain, facts=facts, leaves_out=leaves_out)
-        if operation is needed
-        else Advice(operation=operation, level=Level.NONE, reason=instead, facts=facts, covered_by=needed)
-        for operation in (Operation.ANALYZE, Operation.OPTIMIZE)
-    }
-    return advice[Operation.ANALYZE], advice[Operation.OPTIMIZE]
+    samples = cause is Cause.MISSING_STATISTICS_OF_MUCH
+    needed, other = (Operation.OPTIMIZE, Operation.ANALYZE) if samples else (Operation.ANALYZE, Operation.OPTIMIZE)
+    called_for = Advice(
+        operation=needed,
+        level=level,
+        cause=cause,
+        reason=why,
+        gain="better plans for queries",
+        facts=facts,
+        leaves_out=leaves_out,
+    )
+    covered = Advice(operation=other, level=Level.NONE, reason=instead, facts=facts, covered_by=needed)
+    return (covered, called_for) if samples else (called_for, covered)
 
 
 def _left_out(tables: Sequence[str], cannot: Mapping[str, str]) -> str:

@@ -21,6 +21,8 @@ from engine.values import frozen
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading.reader import Reader
 
+LOOKING_FOR_DUPLICATES: Final = 2.0
+"""Seconds for each damaged index."""
 _STATISTICS: Final = frozenset({Operation.ANALYZE, Operation.OPTIMIZE})
 
 
@@ -36,7 +38,10 @@ async def find_obstacles(
         vacuum=(vacuum and vacuum.refused) or "",
         check="" if any(part.level for part in parts) else "; ".join(part.warning for part in parts if part.warning),
         analyze=await cannot_be_analyzed(reader, tables) if {*needed} & _STATISTICS else {},
-        reindex=await _problems(reader, {name: f"REINDEX main.{quote(name)}" for name in damaged}),
+        reindex={
+            **await _duplicates(reader, damaged),
+            **await _problems(reader, {name: f"REINDEX main.{quote(name)}" for name in damaged}),
+        },
         merge=await _problems(reader, {name: f"SELECT 1 FROM main.{quote(name)}" for name in full_text}),
     )
 
@@ -44,6 +49,23 @@ async def find_obstacles(
 async def _problems(reader: Reader, commands: Mapping[str, str]) -> dict[str, str]:
     found = [(name, await reader.problem_with(command)) for name, command in commands.items()]
     return {name: problem for name, problem in found if problem is not None}
+
+
+async def _duplicates(reader: Reader, damaged: Sequence[str]) -> dict[str, str]:
+    """The damaged indexes whose rows share a key that must be unique, as far as that is known in time."""
+    tables = await reader.tables_uncounted() if damaged else []
+    unique = [index for table in tables for index in table.indexes if index.name in damaged and index.unique]
+    found = {}
+    for index in unique:
+        columns = await reader.rows(catalog.key_of(index.name))
+        if index.partial or any(name is None for name, _ in columns):
+            continue  # its WHERE, or an expression, is only in its SQL
+        keys = ", ".join(f"{quote(name)} COLLATE {quote(collation)}" for name, collation in columns)
+        known = " AND ".join(f"{quote(name)} IS NOT NULL" for name, _ in columns)
+        same = f"SELECT 1 FROM main.{quote(index.table)} NOT INDEXED WHERE {known} GROUP BY {keys}"
+        if await reader.rows_in_time(f"{same} HAVING count(*) > 1 LIMIT 1", LOOKING_FOR_DUPLICATES):
+            found[index.name] = "rows share a key that must be unique. Remove the duplicates first"
+    return found
 
 
 @frozen(kw_only=True)

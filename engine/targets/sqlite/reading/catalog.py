@@ -100,6 +100,11 @@ def columns_of(table: str) -> str:
     return f"SELECT name FROM temp.pragma_table_xinfo({literal(table)}, 'main') WHERE hidden = 0"
 
 
+def key_of(index: str) -> str:
+    """The columns by which an index is ordered, each with its collation; None of an expression."""
+    return f"SELECT name, coll FROM temp.pragma_index_xinfo({literal(index)}, 'main') WHERE key ORDER BY seqno"
+
+
 FOREIGN_KEYS: Final = """
 SELECT t.name, count(DISTINCT k.id) FROM main.sqlite_schema AS t, temp.pragma_foreign_key_list(t.name, 'main') AS k
 WHERE t.type = 'table' AND t.rootpage > 0 GROUP BY t.name

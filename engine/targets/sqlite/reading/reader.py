@@ -140,6 +140,14 @@ class Reader:
         names = [raw for (raw,) in await self.rows(catalog.NAMES)]
         return frozenset(shown for raw in names if (shown := raw.decode(errors="backslashreplace")).encode() != raw)
 
+    async def rows_in_time(self, sql: str, seconds: float) -> list[Any] | None:
+        """All rows; None where they cannot be had, or not in time."""
+        with shape.set_after(seconds) as no_time:
+            try:
+                return await statement.fetch_all(self.connection, sql, no_time)
+            except sqlite3.Error:
+                return None
+
     async def measured(self, sql: str) -> int | None:
         """The number that `sql` gives; None where the database does not let it be found out."""
         try:
