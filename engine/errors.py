@@ -119,6 +119,17 @@ class TargetUnavailableError(TargetError):
     reason = Reason.REFUSED
 
 
+class ServerAwayError(TargetUnavailableError):
+    """Its server does not answer as it should just now: what is under way waits for it."""
+
+    reason = Reason.OPERATION_ERROR
+
+    def __init__(self, what: str, why: str, hint: str = "", *, state: str = "server is down") -> None:
+        """`state`: how the server is, in a few words."""
+        self.state = state
+        super().__init__(what, why, hint)
+
+
 class TargetDamagedError(TargetUnavailableError):
     """It is so damaged that it cannot even be looked at. A check says that of it, and nothing else can be done."""
 
@@ -173,6 +184,21 @@ _HINTS: Final = {
     errno.ENOSPC: "make room on its file system",
     errno.ENAMETOOLONG: "give a shorter name",
 }
+
+
+class ServerStartingError(TargetBusyError):
+    """Its server starts or ends, or only reads as yet."""
+
+    def __init__(self, what: str, why: str, hint: str = "", *, state: str = "server is starting up") -> None:
+        """`state`: how the server is, in a few words."""
+        self.state = state
+        super().__init__(what, why, hint)
+
+
+class NoConnectionLeftError(TargetBusyError):
+    """Its server has no connection left: for nobody, for this role, or to this database."""
+
+    state = "server has no connection left"
 
 
 class InternalError(DbtendError):

@@ -240,6 +240,8 @@ class ServerOptions:
 
 LONGEST_WAIT: Final = 20 * 86_400.0
 """Seconds that a wait for a server, or for transactions on it, may take: a server can be told no more."""
+SERVER_WAIT: Final = 600.0
+"""Seconds that an operation waits for a server that is down, where nobody says otherwise."""
 NO_SERVER_OPTIONS: Final = ServerOptions()
 
 

@@ -65,10 +65,11 @@ class Reporter:
         self._news = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
 
-    def wait(self, who: str) -> None:
-        """Before anything begins, a lock is waited for, because of them."""
+    def wait(self, why: str, waits_for: WaitsFor = WaitsFor.LOCK) -> None:
+        """Before anything begins, others are waited for; of a lock, `why` is who holds it."""
         if not self._planned:
-            self.tell(0, StepProgress(phase=f"{WAITING}: {who}", waits_for=WaitsFor.LOCK))
+            phase = f"{WAITING}: {why}" if waits_for is WaitsFor.LOCK else why
+            self.tell(0, StepProgress(phase=phase, waits_for=waits_for))
 
     def begin(self, steps: Sequence[PlannedStep], *, at_once: int = 1) -> None:
         """These steps are going to run, numbered from 1, so many of them at once."""
@@ -126,7 +127,8 @@ class Reporter:
             begun, status=result.status, error=result.error, effect=effect or None, finished_at=ended_at
         )
         self._running.pop(number, None)
-        self._over.add(number)
+        if not result.never_began:
+            self._over.add(number)
         self._has_news()
 
     def leave_out(self, number: int, why: str) -> None:

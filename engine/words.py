@@ -10,6 +10,7 @@ from typing import Final
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 NOT_BEGUN: Final = "it had not begun"
 """What there is to say of what ended before it did anything."""
+PAST_THE_LIMIT: Final = "not begun: the time limit had passed"
 _MEMORY: Final = {"GB": 1024**3, "MB": 1024**2, "kB": 1024}
 _SPAN: Final = re.compile("".join(f"(?:([0-9]{{1,6}}){unit})?" for unit in _SECONDS))
 

@@ -13,10 +13,11 @@ from typing import Any, Final, Protocol, TypeVar
 
 from engine import limits
 from engine.advice import Past
-from engine.errors import StoreError, TargetDamagedError, TargetError, UsageError
+from engine.errors import ServerAwayError, StoreError, TargetDamagedError, TargetError, UsageError
 from engine.estimates import with_past
 from engine.execution import Claim, Outcome
 from engine.jobs import (
+    SERVER_WAIT,
     Facts,
     LogLevel,
     OnFailure,
@@ -34,12 +35,11 @@ from engine.recovery import commands_done, is_owed, lost, recover
 from engine.reporter import Reporter
 from engine.targets.base import OperationPlan, PlannedStep, Session, StepResult, Target
 from engine.turns import Turns
-from engine.words import NOT_BEGUN, counted, listed
+from engine.words import NOT_BEGUN, PAST_THE_LIMIT, counted, listed
 
 T = TypeVar("T")
 PastSteps = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
 PastOf = Callable[[str], Awaitable[Past]]
-PAST_THE_LIMIT: Final = "not begun: the time limit had passed"
 _GOES_BY_THE_PAST: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX})
 StepOutcome = tuple[PlannedStep, StepResult]
 
@@ -82,9 +82,20 @@ class DatabaseMaintenanceWorker:
         if claim.operation not in list(Operation) or claim.options is None:
             return Outcome(status=Status.FAILED, reason=Reason.INVALID, error="the stored request cannot be read")
         operation, options = Operation(claim.operation), claim.options
+        with limits.window(claim.time_left) as window:
+            return await self._execute(claim, operation, options, window, reporter, cancel)
+
+    async def _execute(
+        self,
+        claim: Claim,
+        operation: Operation,
+        options: Options,
+        window: Window,
+        reporter: Reporter,
+        cancel: asyncio.Event,
+    ) -> Outcome:
         try:
             async with AsyncExitStack() as stack:
-                window = stack.enter_context(limits.window(claim.time_left))
                 target = self._resolve(claim.target)
                 connecting = stack.enter_async_context(
                     target.connect(
@@ -92,6 +103,7 @@ class DatabaseMaintenanceWorker:
                         writing=target.writes(operation),
                         name=f"{self._store} {claim.job}/{claim.attempt}",
                         waiting=reporter.wait,
+                        server_wait=_server_wait(options, claim),
                     )
                 )
                 if claim.recovering is not None:
@@ -112,6 +124,8 @@ class DatabaseMaintenanceWorker:
                 reporter.begin(plan.steps, at_once=plan.parallel)
                 return await _run(session, claim, options, plan, before, reporter, cancel, window)
         except (TargetError, UsageError) as error:
+            if isinstance(error, ServerAwayError) and window.closed.is_set() and claim.recovering is None:
+                return Outcome(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=str(error))
             if claim.recovering is not None:
                 return lost(claim, str(error))
             # What the request names may be gone by now.
@@ -140,6 +154,12 @@ class DatabaseMaintenanceWorker:
             return with_past(plan.steps, await self._past_steps(claim.target, claim.operation, speed))
         except StoreError:
             return plan.steps
+
+
+def _server_wait(options: Options, claim: Claim) -> float:
+    """For how long a server that is down is waited for before anything has begun."""
+    wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
+    return wait if claim.time_left is None else min(wait, max(claim.time_left, 0.0))
 
 
 def mark_of(store: Path) -> str:
@@ -197,9 +217,10 @@ async def _run(
     turns = Turns(plan.steps, at_once=plan.parallel)
     failed: list[str] = []
     left_for: Reason | None = None
+    no_more = ""
 
     async def see_to_its_end(number: int, step: PlannedStep, done: Sequence[str] = ()) -> None:
-        nonlocal left_for
+        nonlocal left_for, no_more
 
         def command_is_over() -> None:
             turns.command_is_over(number)
@@ -210,6 +231,7 @@ async def _run(
             reporter.log(LogLevel.INFO, ": ".join(filter(None, (part_named(step.object), result.error))))
         else:
             results[number] = result
+        no_more = no_more or result.no_more
         if result.never_began and window.closed.is_set():
             left_for = left_for or Reason.TIME_LIMIT
         if result.status is Status.FAILED:
@@ -231,7 +253,9 @@ async def _run(
         """Begin all that may begin now."""
         while (turn := turns.next()) is not None:
             number, step = turn
-            if step.completes_previous:
+            if no_more:
+                left_out(number, Reason.OPERATION_ERROR, f"not begun: {no_more}")
+            elif step.completes_previous:
                 done = [plan.steps[n - 1].command for n, r in results.items() if r.status is Status.COMPLETED]
                 if done or is_owed(step, claim):
                     running.create_task(see_to_its_end(number, step, done or commands_done(claim.earlier)))
@@ -274,6 +298,7 @@ async def _run(
         after=after,
         warnings=warnings,
         left_for=left_for,
+        no_more=no_more,
     )
 
 
@@ -285,10 +310,12 @@ def outcome_of(
     after: Facts | None,
     warnings: Sequence[str] = (),
     left_for: Reason | None = None,
+    no_more: str = "",
 ) -> Outcome:
     """How a child ended, from what happened to its steps. One failure makes it failed, with the list.
 
-    `left_for`: why the first step that was not begun was not, where that is no cancel.
+    `left_for`: why the first step that was not begun was not, where that is no cancel. `no_more`: why none could be
+    begun any more.
     """
     failed = [(step, result) for step, result in results if result.status is Status.FAILED]
     # By identity: there may be thousands, of which some are alike.
@@ -297,7 +324,10 @@ def outcome_of(
     cut_short = [step for step in planned if id(step) not in over]
     not_begun = [step for step, result in results if result.never_began and result.status is Status.SKIPPED]
     status, reason, error = Status.COMPLETED, None, None
-    if failed:
+    if no_more:
+        status, reason = Status.FAILED, Reason.OPERATION_ERROR
+        error = _cut_off(failed, not_begun, len(planned), no_more)
+    elif failed:
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
         if reason is Reason.REFUSED and any(result.status is Status.COMPLETED for _, result in results):
@@ -329,6 +359,14 @@ def outcome_of(
         after=after,
         left=sum(id(step) not in begun and not step.completes_previous for step in planned),
     )
+
+
+def _cut_off(failed: Sequence[StepOutcome], not_begun: Sequence[PlannedStep], planned: int, no_more: str) -> str:
+    """That an operation could not go on, what had failed before, and what was not begun."""
+    names = listed(list(dict.fromkeys(filter(None, (part_named(step.object) for step in not_begun)))))
+    left = f"{len(not_begun):,} of {counted(planned, 'step')} not begun" if not_begun else ""
+    said = ["; ".join(filter(None, (no_more, ": ".join(filter(None, (left, names)))))), failure_list(failed, planned)]
+    return ". ".join(said if failed else said[:1])
 
 
 def done_in_part(results: Sequence[StepOutcome], planned: int) -> tuple[Status, str | None]:

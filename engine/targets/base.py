@@ -114,6 +114,8 @@ class StepResult:
     """What there is of it where it was cancelled or has failed, in words, by what was seen: `nothing changed`."""
     again: bool = False
     """Whether it is to have another turn, once the others have had theirs."""
+    no_more: str = ""
+    """Why none of the other steps can begin either; it ends the operation."""
     never_began: bool = False
     """Whether none of its command was sent: it was still waiting to begin when it was too late for that."""
 
@@ -181,6 +183,14 @@ class Plan:
     """What is odd about the request as a whole."""
     options: Options = AS_USUAL
     """How it would be carried out."""
+
+
+class Waiting(Protocol):
+    """Hears what is waited for before any step begins."""
+
+    def __call__(self, why: str, waits_for: WaitsFor = WaitsFor.LOCK) -> None:
+        """`why`: of a lock, who holds it."""
+        ...
 
 
 class Look(Protocol):
@@ -332,7 +342,8 @@ class Target(Protocol):
         planning: bool = False,
         read_only: bool = False,
         name: str = "",
-        waiting: Callable[[str], None] | None = None,
+        waiting: Waiting | None = None,
+        server_wait: float = 0.0,
     ) -> AbstractAsyncContextManager[Session]:
         """Open a session that can maintain this database, or with `writing=False` at least look at it.
 
@@ -340,7 +351,8 @@ class Target(Protocol):
         through it nothing can be written, whatever `writing` says, not even to put in order what a crash has left half
         done. `lock_timeout`: seconds that a step, and opening itself, waits for a lock. `name`: what a
         server is told of who connects; what comes before the last space is the same for all jobs of a store.
-        `waiting`: hears who is in the way where a lock is waited for, before any step begins.
+        `waiting`: hears what is waited for before any step begins. `server_wait`: seconds for which a server that is
+        down is waited for, here.
 
         Raises TargetError, in plain words, if maintenance cannot or must not be started at all.
         """

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from engine.errors import TargetError
+from engine.errors import ServerStartingError, TargetError, TargetRefusedError
 from engine.jobs import (
     CLEARING_UP,
     NO_SERVER_OPTIONS,
+    SERVER_WAIT,
     EngineName,
     Facts,
     Operation,
     Options,
+    ServerOptions,
     Status,
     Step,
 )
@@ -28,8 +30,9 @@ from engine.targets.info import TargetInfo
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.needs import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.advising.survey import survey, survey_of_needs, with_damaged_indexes
-from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.errors import GONE, INTERNAL, explain, tells_damage
+from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.connection.connecting import Server, connect
+from engine.targets.postgres.connection.errors import CRASHED, GONE, INTERNAL, explain, tells_damage
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.connection.naming import Address
 from engine.targets.postgres.planning import offer, planning
@@ -43,16 +46,18 @@ from engine.targets.postgres.running import courtesy, leftovers, settling
 from engine.targets.postgres.running.checking import Checks, culprit_of, may_be_about_its_table, with_lost_ends
 from engine.targets.postgres.running.clearing import Cleared, Clearing
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
-from engine.targets.postgres.running.lanes import Lane, Lanes
+from engine.targets.postgres.running.lanes import Lane, Lanes, NotBegunError
 from engine.targets.postgres.running.left import has_only_waited, left_by
 from engine.targets.postgres.running.measuring import Measured
 from engine.targets.postgres.running.monitor import Monitor, Watched
+from engine.targets.postgres.running.outage import AWAY
 from engine.targets.postgres.running.outcome import followed, outcome, to_be_run_still, was_left_out
 from engine.targets.postgres.running.patience import CONCURRENT, SNAPSHOT_WAIT, Patience
 from engine.targets.postgres.running.progress import Progress
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.stop import StopsOfEvents
-from engine.words import NOT_BEGUN, listed, span
+from engine.values import frozen
+from engine.words import NOT_BEGUN, PAST_THE_LIMIT, listed, span
 
 if TYPE_CHECKING:
     from engine.advice import Advice, Past
@@ -62,6 +67,30 @@ if TYPE_CHECKING:
 MOST_TURNS: Final = 3
 """How often a step is begun that gives way to others."""
 WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
+
+
+@frozen
+class Ran:
+    """How the command of a step went, and where."""
+
+    answer: Answer
+    watched: Watched
+    server: Server
+    before: int | None
+    """What its object took before."""
+    is_closed: bool = False
+    """Whether its connection is."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its connection was lost while it ran."""
+        return self.is_closed and self.answer.error is not None and not self.answer.was_asked_to_stop
+
+    def may_be_repeated(self, server: Server) -> bool:
+        """Whether it surely was not what brought the server down: `server` has been started since, or it said that
+        another process crashed. Where it lost this connection only, somebody may have ended it on purpose."""
+        codes = {notice.sqlstate for notice in self.answer.notices} | {self.answer.error and self.answer.error.sqlstate}
+        return server.started != self.server.started or CRASHED in codes
 
 
 class PostgresSession:
@@ -75,7 +104,8 @@ class PostgresSession:
         self._lock_timeout = lock_timeout
         self._monitor = Monitor(reader)
         self._stops = StopsOfEvents()
-        self._lanes = Lanes(lambda: connect(address, name=name, lock_timeout=lock_timeout))
+        self._first = reader.server
+        self._lanes = Lanes(self._connected, lambda: server_wait_of(self._options))
         self._measured = Measured(reader)
         self._looking: asyncio.Task[Condition] | None = None
         self._is_planned = self._rebuilds_concurrently = False
@@ -102,6 +132,21 @@ class PostgresSession:
             await asyncio.gather(self._looking, return_exceptions=True)
         await self._lanes.close()
 
+    async def _connected(self) -> tuple[Connection, Server]:
+        """A connection for steps. Raises TargetError also where it is no longer the server that it was."""
+        opened, server = await connect(self._address, name=self._name, lock_timeout=self._lock_timeout)
+        problem: TargetError | None = None
+        if server.key != self._first.key:
+            why = "another server, or another database, answers there than at the beginning"
+            problem = TargetRefusedError(self._address.url, why, "nothing more is done there")
+        elif server.is_standby and not self._first.is_standby:
+            why, hint = "it is a standby now, which cannot be maintained", "give the primary, or promote it"
+            problem = ServerStartingError(self._address.url, why, hint, state="server is a standby now")
+        if problem is not None:
+            await opened.close()
+            raise problem
+        return opened, server
+
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
         if operation is Operation.OPTIMIZE and not self._is_planned:
             return await self._facts_while_looking()
@@ -116,7 +161,7 @@ class PostgresSession:
     async def _facts_while_looking(self) -> Facts:
         """What is needed is found out meanwhile, as the next that is asked for is a plan: each takes its time."""
         self._looking = self._looking or asyncio.create_task(survey_of_needs(self._reader))
-        async with self._lanes.one(StepContext()) as lane:
+        async with self._lanes.one() as lane:
             return await self._reader.on(lane.connection, lane.server).facts()
 
     async def info(self) -> TargetInfo:
@@ -213,31 +258,69 @@ class PostgresSession:
             why = f"not everything that comes before is completed: {listed(not_rebuilt, 3)}"
             return StepResult(status=Status.SKIPPED, error=why)
         try:
-            await courtesy.may_go_on(self._reader, self._options, context.cancel, context.report)
-            async with self._lanes.one(context) as lane:
-                if context.cancel.is_set():
-                    return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
-                before, watched, answer = await self._carry_out(step, lane, context)
-            if answer.error is None:
-                context.over()
-                await asyncio.sleep(0)  # the next begins before this one is looked at
-            return await self._result(step, before, watched, answer, context, is_closed=lane.connection.closed)
+            result = await self._executed(step, context)
+        except NotBegunError:
+            if context.cancel.is_set():
+                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN, never_began=True)
+            return StepResult(status=Status.SKIPPED, error=PAST_THE_LIMIT, never_began=True)
         except TargetError as error:
+            if self._lanes.error is not None and not context.cancel.is_set():
+                return _not_begun(self._lanes.error)
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
-            failed = StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
+            result = StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
         except psycopg.Error as error:
             sentence = explain(error, is_closed=True, waited=self._lock_timeout)
-            failed = StepResult(status=Status.FAILED, error=sentence)
-        self._count(step, failed)
-        return failed
+            result = StepResult(status=Status.FAILED, error=sentence)
+        if refused := self._lanes.refused():
+            result = replace(result, warnings=(*result.warnings, refused))
+        if not result.again:
+            self._count(step, result)
+        return result
+
+    async def _executed(self, step: PgStep, context: StepContext) -> StepResult:
+        """Once, or twice where the server went away meanwhile and the step may be repeated."""
+        ran = await self._ran(step, context)
+        if not (ran.is_lost and step.is_repeatable):
+            return await self._result(step, ran, context)
+        try:
+            server = await self._lanes.back(context)
+        except NotBegunError:
+            return await self._result(step, ran, context)
+        except TargetError as gone:
+            return replace(await self._result(step, ran, context), no_more=gone.why)
+        with contextlib.suppress(TargetError):
+            await self._reader.rows("SELECT 1")  # where its connection is lost, too, this is how it learns of that
+        cleared = await self._clearing.after(step, is_lost=True)
+        if cleared.has_worked or cleared.problem or not ran.may_be_repeated(server):
+            return await self._result(step, ran, context, cleared)
+        result = await self._result(step, await self._ran(step, context), context)
+        return replace(result, warnings=(*result.warnings, f"{step.object}: begun twice, as the server went away"))
+
+    async def _ran(self, step: PgStep, context: StepContext) -> Ran:
+        await self._may_begin(context)
+        async with self._lanes.one(context) as lane:
+            ran = await self._carry_out(step, lane, context)
+        if ran.answer.error is None:
+            context.over()
+            await asyncio.sleep(0)  # the next begins before this one is looked at
+        return replace(ran, is_closed=lane.connection.closed)
+
+    async def _may_begin(self, context: StepContext) -> None:
+        """Raises as `Lanes.one`."""
+        try:
+            await courtesy.may_go_on(self._reader, self._options, context)
+        except AWAY:
+            await self._lanes.back(context)
+            await courtesy.may_go_on(self._reader, self._options, context)
+        if context.cancel.is_set() or context.window.closed.is_set():
+            raise NotBegunError
 
     def _count(self, step: PgStep, result: StepResult) -> None:
         if step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
             self._totals.add(result)
 
-    async def _carry_out(self, step: PgStep, lane: Lane, context: StepContext) -> tuple[int | None, Watched, Answer]:
-        """What its object took before, and how its command went."""
+    async def _carry_out(self, step: PgStep, lane: Lane, context: StepContext) -> Ran:
         subject = step.subject
         before = await self._measured.before(step)
         if step.method is Method.REINDEX_CONCURRENTLY:
@@ -268,7 +351,7 @@ class PostgresSession:
             raise
         finally:
             self._monitor.watch_no_more(lane.server.backend)
-        return before, watched, answer
+        return Ran(answer, watched, lane.server, before)
 
     def _command_of(self, step: PgStep) -> str:
         return self._totals.checks.command_of(step) if self._totals.checks is not None else step.command
@@ -279,7 +362,7 @@ class PostgresSession:
         if not damaged or answer.error is None or not may_be_about_its_table(step, answer.error):
             return None
         with contextlib.suppress(TargetError, psycopg.Error):
-            async with self._lanes.one(context) as lane:
+            async with self._lanes.one() as lane:
                 return await lane.statements.run(step.alone, self._stops.of(context.cancel))
         return Answer()
 
@@ -300,25 +383,18 @@ class PostgresSession:
         following = await lane.statements.run(step.then, self._stops.of(context.cancel))
         return followed(step, following, waited=self._lock_timeout, blockers=watched.blockers.words)
 
-    async def _result(
-        self,
-        step: PgStep,
-        before: int | None,
-        watched: Watched,
-        answer: Answer,
-        context: StepContext,
-        *,
-        is_closed: bool,
-    ) -> StepResult:
+    async def _result(self, step: PgStep, ran: Ran, context: StepContext, cleared: Cleared | None = None) -> StepResult:
+        """`cleared`: what became of what it left, where that is known."""
+        answer, watched = ran.answer, ran.watched
         is_gone = step.method is Method.DROP_LEFTOVER and answer.error is None
         after = self._measured.dropped(step) if is_gone else await self._measured.after(step)
-        effect = with_sizes(effects(answer.notices), before, after)
+        effect = with_sizes(effects(answer.notices), ran.before, after)
         culprit = culprit_of(step, await self._alone(step, answer, context)) if step.method is Method.CHECK else None
         result = outcome(
             step,
             answer,
             effect,
-            is_closed=is_closed,
+            is_closed=ran.is_closed,
             waited=self._lock_timeout,
             patience=watched.patience,
             blockers=watched.blockers,
@@ -327,7 +403,7 @@ class PostgresSession:
             culprit=culprit,
         )
         is_cancelled = context.cancel.is_set()
-        cleared = await self._cleared(step, result, context)
+        cleared = cleared or await self._cleared(step, result, context)
         if cleared.has_worked and not watched.only_waited:
             result = StepResult(status=Status.COMPLETED, effect=effect or None)
         elif result.status is Status.CANCELLED and watched.gives_way.is_set() and not is_cancelled:
@@ -342,8 +418,6 @@ class PostgresSession:
         if result.status is Status.COMPLETED and step.method in {Method.REINDEX_CONCURRENTLY, Method.REBUILD}:
             self._rebuilt.add(step.object)
             result = replace(result, effect={**(result.effect or {}), **await self._to_be_remembered(step)})
-        if not result.again:
-            self._count(step, result)
         result = replace(result, warnings=(*result.warnings, *cleared.told), left_over=cleared.left_over)
         if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
             only_waited = has_only_waited(step, answer, was_seen_waiting=watched.only_waited)
@@ -397,6 +471,14 @@ class PostgresSession:
             return Recovery(unfinished="does not run any more", found="; ".join(self._rewrites), is_well=True)
         unfinished = "was completed or ended on the server"
         return Recovery(unfinished=unfinished, found="nothing of it runs any more", is_well=True)
+
+
+def server_wait_of(options: ServerOptions) -> float:
+    return SERVER_WAIT if options.server_wait is None else options.server_wait
+
+
+def _not_begun(error: TargetError) -> StepResult:
+    return StepResult(status=Status.SKIPPED, error=f"not begun: {error.why}", never_began=True, no_more=error.why)
 
 
 def _reasons(needed: Mapping[int, Need]) -> dict[int, str]:

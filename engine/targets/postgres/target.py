@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from engine.errors import TargetRefusedError, UsageError
 from engine.jobs import AS_USUAL, EngineName, Operation, Options, Request
+from engine.targets.base import Waiting
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import LOOKING_TIMEOUT, PROGRAM, Server, connect
 from engine.targets.postgres.connection.naming import address, environment_of
 from engine.targets.postgres.planning import offer
 from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.running.outage import waited_for
 from engine.targets.postgres.session import PostgresSession
 
 LOOKING_LOCK_TIMEOUT: Final = 1.0
@@ -94,10 +96,12 @@ class PostgresTarget:
         planning: bool = False,
         read_only: bool = False,
         name: str = "",
-        waiting: Callable[[str], None] | None = None,  # no look at a server waits for a lock
+        waiting: Waiting | None = None,
+        server_wait: float = 0.0,
     ) -> AsyncIterator[PostgresSession]:
         async with AsyncExitStack() as stack:
-            connection, server = await self._look(name, read_only=read_only)
+            looking = waited_for(lambda: self._look(name, read_only=read_only), server_wait, waiting)
+            connection, server = await looking
             reader = Reader(connection, server, self.url, lambda: self._look(name, read_only=read_only))
             stack.push_async_callback(reader.close)
             if writing and not read_only:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 from engine.traces import leaving_no_traces
 
 if TYPE_CHECKING:
+    from engine.targets.base import Waiting
     from engine.targets.sqlite.session import SqliteSession
 
 
@@ -107,7 +108,8 @@ class SqliteTarget:
         planning: bool = False,
         read_only: bool = False,
         name: str = "",
-        waiting: Callable[[str], None] | None = None,
+        waiting: Waiting | None = None,
+        server_wait: float = 0.0,  # there is none
     ) -> AsyncIterator[SqliteSession]:
         # It brings all of planning and running along, which who only looks does without.
         from engine.targets.sqlite.session import SqliteSession

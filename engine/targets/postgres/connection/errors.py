@@ -9,7 +9,10 @@ from typing import Final
 import psycopg
 
 from engine.errors import (
+    NoConnectionLeftError,
     PasswordNeededError,
+    ServerAwayError,
+    ServerStartingError,
     TargetBusyError,
     TargetDamagedError,
     TargetError,
@@ -28,6 +31,8 @@ NO_TABLE: Final = "42P01"
 READ_ONLY: Final = "25006"
 DISK_FULL: Final = "53100"
 TERMINATED: Final = "57P01"
+CRASHED: Final = "57P02"
+"""Another process of the server did."""
 GONE: Final = frozenset({NO_TABLE, "42704", "3F000"})
 """What was there when it was planned is no more: the relation, the index, or its schema."""
 INTERNAL: Final = "XX000"
@@ -67,8 +72,12 @@ WHERE_PASSWORDS_ARE: Final = (
 # A refused connection has no SQLSTATE, only words; where they are in another language, they are passed on as they are.
 _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
     (
+        r'too many connections for (role|database) "', NoConnectionLeftError, "its CONNECTION LIMIT leaves none",
+        "end some, or raise it: ALTER ROLE or DATABASE ... CONNECTION LIMIT",
+    ),
+    (
         r"too many clients|too many connections|remaining connection slots",
-        TargetBusyError, "the server has no connection left", "end some, or raise max_connections",
+        NoConnectionLeftError, "the server has no connection left", "end some, or raise max_connections",
     ),
     (r"no password supplied|fe_sendauth", PasswordNeededError, NONE_FOUND, WHERE_PASSWORDS_ARE),
     (
@@ -88,14 +97,21 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
         "there is no such service", "name it in ~/.pg_service.conf, or in the file that PGSERVICEFILE names",
     ),
     (
-        r"starting up|shutting down|recovery mode|not yet accepting", TargetBusyError, "the server is not up yet",
-        "try again in a moment",
+        r"shutting down", ServerAwayError, "it is shutting down", "try again when it is up",
+    ),
+    (
+        r"starting up|recovery mode|not yet accepting|read-only|hot standby mode", ServerStartingError,
+        "the server is not up yet", "try again in a moment",
     ),
     (
         r"Connection refused|No such file or directory|could not translate host|Name or service|No route to host",
-        TargetUnavailableError, "no server answers there", "check host and port, and whether it runs",
+        ServerAwayError, "no server answers there", "check host and port, and whether it runs",
     ),
-    (r"timeout expired|timed out", TargetUnavailableError, "the server does not answer", "check host and network"),
+    (r"timeout expired|timed out", ServerAwayError, "the server does not answer", "check host and network"),
+    (
+        r"closed the connection unexpectedly|terminating connection|reset by peer|Broken pipe",
+        ServerAwayError, "the server ended the connection", "check whether it runs",
+    ),
     (
         r"permission denied for database", TargetUnavailableError, "the role must not connect to it",
         "GRANT CONNECT ON DATABASE ... TO ...",
@@ -113,7 +129,7 @@ def connecting_error(what: str, error: BaseException, *, typed: bool = False) ->
     for pattern, kind, why, hint in _REFUSALS:
         if re.search(pattern, words):
             return kind(what, why, hint)
-    return TargetUnavailableError(what, f"cannot be connected to: {said(error)}", "")
+    return ServerAwayError(what, f"cannot be connected to: {said(error)}", "", state="server cannot be connected to")
 
 
 def reading_error(what: str, error: psycopg.Error) -> TargetError:
@@ -124,7 +140,7 @@ def reading_error(what: str, error: psycopg.Error) -> TargetError:
     if state == LOCK_TIMEOUT:
         return TargetBusyError(what, "its catalog is locked by somebody", "try again later")
     if state is None or state.startswith(("57P", "08")):
-        return TargetUnavailableError(what, "the connection was lost", "check the server, then try again")
+        return ServerAwayError(what, "the connection was lost", "check the server, then try again")
     if state == NO_RIGHT:
         return TargetRefusedError(what, said(error), "connect as a role that may read the catalog")
     if state != INTERNAL and tells_damage(error):
@@ -140,7 +156,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "53300": "the server has no connection left. End some, or use fewer --jobs",
     "53200": "the server is out of memory. Lower maintenance_work_mem, or use fewer --jobs",
     TERMINATED: "an administrator ended the connection, or the server was shut down",
-    "57P02": "another process of the server crashed, and it restarts. What was not finished is rolled back",
+    CRASHED: "another process of the server crashed, and it restarts. What was not finished is rolled back",
     "57P03": "the server is starting or stopping. Try again in a moment",
     "XX001": "a page of it is damaged: look at its disk, and at the backups, before anything else",
     "XX002": "an index of it is damaged: REINDEX it, and look at the disk",

@@ -32,9 +32,21 @@ PARTITIONS: Final = """
 SELECT h.inhparent::int8, h.inhrelid::int8 FROM pg_inherits AS h JOIN pg_class AS c ON c.oid = h.inhrelid
 WHERE c.relispartition
 """
-FREE_CONNECTIONS: Final = """
+# Of the sessions of others not everybody is told what they are.
+_SESSIONS: Final = """
+(SELECT usesysid, datid FROM pg_stat_activity
+WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend')
+"""
+FREE_CONNECTIONS: Final = f"""
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-    - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0)
+        - (SELECT count(*) FROM {_SESSIONS} AS s)::int,
+    CASE WHEN NOT r.rolsuper THEN least(
+        CASE WHEN r.rolconnlimit >= 0 THEN
+            r.rolconnlimit - (SELECT count(*) FROM {_SESSIONS} AS s WHERE s.usesysid = r.oid) END,
+        CASE WHEN d.datconnlimit >= 0 THEN
+            d.datconnlimit - (SELECT count(*) FROM {_SESSIONS} AS s WHERE s.datid = d.oid) END)::int END
+FROM pg_roles AS r, pg_database AS d WHERE r.rolname = session_user AND d.datname = current_database()
 """
 AMCHECK: Final = """
 SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'
@@ -327,9 +339,11 @@ async def _in_parallel(reader: Reader, planned: OperationPlan, options: Options)
     wanted = min(options.jobs or 1, len(planned.steps))
     if wanted == 1:
         return planned
-    ((free,),) = await reader.rows(FREE_CONNECTIONS)
+    ((free, own),) = await reader.rows(FREE_CONNECTIONS)
     most = max(free - KEPT_FREE, 1)
+    why = f"the server has {free} connections left, and {KEPT_FREE} are kept free"
+    if own is not None and max(own, 1) < most:
+        most, why = max(own, 1), "the CONNECTION LIMIT of the role or the database leaves no more"
     if most >= wanted:
         return replace(planned, parallel=wanted)
-    why = f"{most} at once instead of {wanted}: the server has {free} connections left, and {KEPT_FREE} are kept free"
-    return replace(planned, parallel=most, warnings=(*planned.warnings, why))
+    return replace(planned, parallel=most, warnings=(*planned.warnings, f"{most} at once instead of {wanted}: {why}"))

@@ -100,3 +100,8 @@ class PgStep(PlannedStep):
     """Of a check that compares its subject with another: the same of its subject only."""
     others_rely_on_it: bool = False
     """Of a check: what it finds in its subject makes doubtful what the others of its table compare."""
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it may simply be begun once more after its connection was lost."""
+        return self.model is not Model.REWRITE

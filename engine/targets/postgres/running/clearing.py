@@ -9,7 +9,6 @@ from typing import Final
 import psycopg
 
 from engine.errors import TargetError
-from engine.targets.base import StepContext
 from engine.targets.postgres.connection.errors import said
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.reader import Reader
@@ -33,11 +32,13 @@ class Cleared:
     removals: tuple[Removal, ...] = ()
     problem: str = ""
     """Why nobody knows whether there is anything."""
+    is_renewed: bool = False
+    """Whether there is another index by its name."""
 
     @property
     def has_worked(self) -> bool:
         """Whether the new index is in place, and only the old one was still to be dropped."""
-        return any(removal.leftover.is_old for removal in self.removals)
+        return self.is_renewed or any(removal.leftover.is_old for removal in self.removals)
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -67,19 +68,21 @@ class Clearing:
         if anew or self._before is None:
             self._before = await leftovers.all_there(self._reader)
 
-    async def after(self, step: PgStep) -> Cleared:
-        """Remove what this step left, whatever happened to the connection that it ran on."""
+    async def after(self, step: PgStep, *, is_lost: bool = False) -> Cleared:
+        """Remove what this step left, whatever happened to the connection that it ran on. `is_lost`: that is gone, and
+        the server may have gone on without it."""
         if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
             return Cleared()
         try:
             found = await leftovers.left_by(self._reader, step.subject.schema, step.subject.name)
             found = [leftover for leftover in found if leftover.oid not in (self._before or ())]
             removals = await self._drop(found, AFTER_A_STEP) if found else []
+            is_renewed = is_lost and await leftovers.is_renewed(self._reader, step.subject)
         except (TargetError, psycopg.Error) as error:
             problem = f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"
             return Cleared(problem=problem)
         self._left += [removal.leftover for removal in removals if removal.problem]
-        return Cleared(tuple(removals))
+        return Cleared(tuple(removals), is_renewed=is_renewed)
 
     async def once_more(self, cancel: asyncio.Event) -> list[str]:
         """The names of what is gone now of that which could not be dropped."""
@@ -101,7 +104,7 @@ class Clearing:
     async def _drop(self, found: Sequence[Leftover], waited: float) -> list[Removal]:
         removals: list[Removal] = []
         waited = min(waited, self._lock_timeout)
-        async with self._lanes.one(StepContext()) as lane:
+        async with self._lanes.one() as lane:
             for leftover in found:
                 if any(removal.problem for removal in removals):
                     waited = min(waited, AFTER_ANOTHER)

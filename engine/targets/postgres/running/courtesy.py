@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable
 from typing import Final
 
 import psycopg
 
 from engine.jobs import PAUSED, ServerOptions, WaitsFor
-from engine.targets.base import StepProgress
+from engine.targets.base import StepContext, StepProgress
 from engine.targets.postgres.connection.errors import said
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading import load_query
@@ -35,17 +33,18 @@ WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND restart_lsn IS
 """
 
 
-async def may_go_on(
-    reader: Reader, options: ServerOptions, cancel: asyncio.Event, report: Callable[[StepProgress], None]
-) -> None:
-    """Wait, and say why, as long as a limit is exceeded; a cancel ends that, too.
+async def may_go_on(reader: Reader, options: ServerOptions, context: StepContext) -> None:
+    """Wait, and say why, as long as a limit is exceeded; a cancel ends that, and the time limit of the operation.
 
     Raises TargetError.
     """
-    while not cancel.is_set() and (why := await held_up_by(reader, options)):
-        report(StepProgress(phase=f"{PAUSED}: {why}", waits_for=WaitsFor.LOAD))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(cancel.wait(), LOOK_EVERY)
+    stops = context.cancel, context.window.closed
+    while not any(stop.is_set() for stop in stops) and (why := await held_up_by(reader, options)):
+        context.report(StepProgress(phase=f"{PAUSED}: {why}", waits_for=WaitsFor.LOAD))
+        events = [asyncio.create_task(event.wait()) for event in stops]
+        await asyncio.wait(events, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+        for event in events:
+            event.cancel()
 
 
 async def held_up_by(reader: Reader, options: ServerOptions) -> str:

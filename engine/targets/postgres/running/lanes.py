@@ -10,19 +10,24 @@ from typing import Final
 
 import psycopg
 
-from engine.errors import TargetBusyError, TargetUnavailableError
-from engine.jobs import WAITING
+from engine.errors import NoConnectionLeftError, TargetError
+from engine.jobs import SERVER_WAIT, WaitsFor
 from engine.targets.base import StepContext, StepProgress
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
+from engine.targets.postgres.running.outage import Outage
 from engine.targets.postgres.running.statement import Statements
 
-BACKOFF: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between the tries to get a connection, where the server restarts."""
+ASK_AGAIN: Final = 60.0
+"""Seconds after which a server that had no connection left is asked for more than it gave."""
 SURELY_ALIVE: Final = 0.02
 """Seconds after its use in which nobody asks a connection whether it is still there, where nothing was heard of it."""
 
 Settings = tuple[tuple[str, str], ...]
+
+
+class NotBegunError(Exception):
+    """It was cancelled, or its time limit passed, while it waited for a connection."""
 
 
 class Lane:
@@ -81,22 +86,112 @@ class Lane:
 class Lanes:
     """Those of one session. `connect` opens one more; it raises TargetError."""
 
-    def __init__(self, connect: Callable[[], Awaitable[tuple[Connection, Server]]]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[tuple[Connection, Server]]],
+        server_wait: Callable[[], float] = lambda: SERVER_WAIT,
+    ) -> None:
         self._connect = connect
+        self._outage = Outage(connect, self._take, server_wait)
         self._idle: list[Lane] = []
+        self._open = 0
+        """How many there are, those that are being opened included."""
+        self._most_until = 0.0
+        """Until then no more are asked for than there are: the server has refused one."""
+        self._refused: NoConnectionLeftError | None = None
+        """What there is still to be told of."""
+        self._changed = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def one(self, context: StepContext) -> AsyncIterator[Lane]:
-        """One that no other step uses, and that answers. Raises TargetError."""
-        lane = await self._one_that_is_idle() or Lane(*await self._connected(context))
+    async def one(self, context: StepContext | None = None) -> AsyncIterator[Lane]:
+        """One that no other step uses, and that answers. For a step, a server that is down is waited for.
+
+        Raises NotBegunError where it is too late by then, and TargetError.
+        """
+        lane = await self._get(context)
         try:
             yield lane
         finally:
             if lane.connection.closed:
-                await lane.close()
+                await self._drop(lane)
             else:
                 lane.was_used()
                 self._idle.append(lane)
+            self._tell()
+
+    async def back(self, context: StepContext) -> Server:
+        """Wait until the server is there again, and say who that is. Raises as `one`."""
+        async with self.one(context) as lane:
+            return lane.server
+
+    @property
+    def error(self) -> TargetError | None:
+        """Why there will be none any more."""
+        return self._outage.error
+
+    def refused(self) -> str:
+        """Why there are fewer than were asked for; "" after the first time, and where there are not."""
+        error, self._refused = self._refused, None
+        return f"fewer run at once than --jobs asks for: {error.why} ({error.hint})" if error is not None else ""
+
+    async def close(self) -> None:
+        await self._outage.end()
+        for lane in self._idle:
+            await lane.close()
+
+    async def _get(self, context: StepContext | None) -> Lane:
+        while True:
+            if self._outage.error is not None:
+                raise self._outage.error
+            if (lane := await self._one_that_is_idle()) is not None:
+                return lane
+            if context is not None and (context.cancel.is_set() or context.window.closed.is_set()):
+                raise NotBegunError
+            if context is not None and self._open and time.monotonic() < self._most_until:
+                await self._until_something_changes(context)
+                continue
+            self._open += 1
+            try:
+                return Lane(*await self._connect())
+            except TargetError as error:
+                self._open -= 1
+                self._tell()
+                if context is None:
+                    raise
+                if isinstance(error, NoConnectionLeftError) and self._open:
+                    if not self._most_until:
+                        self._refused = error
+                    self._most_until = time.monotonic() + ASK_AGAIN
+                else:
+                    await self._outage.over(error, context)
+            except BaseException:
+                self._open -= 1
+                self._tell()
+                raise
+
+    async def _until_something_changes(self, context: StepContext) -> None:
+        context.report(StepProgress(phase="waiting for a connection", waits_for=WaitsFor.SERVER))
+        events = (self._changed, context.cancel, context.window.closed)
+        waits = [asyncio.create_task(event.wait()) for event in events]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _take(self, opened: tuple[Connection, Server]) -> None:
+        """What was opened for whoever needs it first."""
+        self._open += 1
+        self._idle.append(Lane(*opened))
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _drop(self, lane: Lane) -> None:
+        self._open -= 1
+        await lane.close()
 
     async def _one_that_is_idle(self) -> Lane | None:
         while self._idle:
@@ -106,22 +201,5 @@ class Lanes:
                     return lane
             finally:
                 if not answers:
-                    await lane.close()
+                    await self._drop(lane)
         return None
-
-    async def _connected(self, context: StepContext) -> tuple[Connection, Server]:
-        """Where the server restarts, or has no connection left, after some tries."""
-        for pause in (*BACKOFF, None):
-            try:
-                return await self._connect()
-            except (TargetBusyError, TargetUnavailableError) as error:
-                if pause is None or context.cancel.is_set():
-                    raise
-                context.report(StepProgress(phase=f"{WAITING}: {error.why}, next try in {pause:g} s"))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(context.cancel.wait(), pause)
-        raise AssertionError("unreachable")
-
-    async def close(self) -> None:
-        for lane in self._idle:
-            await lane.close()

@@ -14,6 +14,7 @@ import psycopg
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.errors import LOCK_TIMEOUT, said
 from engine.targets.postgres.connection.names import qualified, shown
+from engine.targets.postgres.planning.steps import Subject
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import LEFTOVER, OLD
 from engine.values import frozen
@@ -30,6 +31,11 @@ WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}' AND x.indrelid = ANY (
 _ALL_INVALID: Final = f"""
 SELECT x.indexrelid::int8 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
 WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}'
+"""
+_RENEWED: Final = """
+SELECT count(*) > 0 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+JOIN pg_namespace AS n ON n.oid = i.relnamespace
+WHERE x.indisvalid AND (n.nspname, i.relname) = (%s, %s) AND i.oid <> %s::oid
 """
 _IDENTIFIER_BYTES: Final = 63
 
@@ -64,6 +70,12 @@ async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:
     """The invalid copies of this index. Raises TargetError."""
     found = [Leftover(*row) for row in await reader.rows(_INVALID, [schema, index])]
     return [leftover for leftover in found if is_copy_of(leftover.name, index)]
+
+
+async def is_renewed(reader: Reader, index: Subject) -> bool:
+    """Whether another index that is valid has its name now. Raises TargetError."""
+    ((renewed,),) = await reader.rows(_RENEWED, [index.schema, index.name, index.oid])
+    return bool(renewed)
 
 
 def is_copy_of(name: str, index: str) -> bool:

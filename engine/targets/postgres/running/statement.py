@@ -35,6 +35,7 @@ class Notice:
     """In English, whatever language the server speaks."""
     message: str
     detail: str = ""
+    sqlstate: str = ""
 
     @property
     def is_warning(self) -> bool:
@@ -193,7 +194,7 @@ class Statements:
         message, detail = diagnostic.message_primary or "", diagnostic.message_detail or ""
         if severity != "INFO":  # of what it did only numbers are taken
             message, detail = masked(message), masked(detail)
-        self._answer.notices.append(Notice(severity, message, detail))
+        self._answer.notices.append(Notice(severity, message, detail, diagnostic.sqlstate or ""))
 
     def _read(self, results: Sequence[PGresult], answer: Answer) -> None:
         for result in results:

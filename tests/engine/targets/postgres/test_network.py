@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.jobs import WAITING, Operation, Status
+from engine.jobs import Operation, Status
 from engine.targets.base import StepContext
 from tests.black_hole import network_to
 from tests.engine.targets.postgres.a_session import Told, connected, until
@@ -61,7 +61,7 @@ async def test_a_network_that_fails_ends_the_step_here_and_on_the_server_and_the
             following = asyncio.create_task(session.execute(step, StepContext(report=told, cancel=cancel)))
             if how == "drops everything":
                 await told.something.wait()
-                assert told.phases[0].startswith(f"{WAITING}: the server does not answer, next try in ")
+                assert told.phases[0].startswith("server is down; next try in ")
                 network.work_again()
             await until(remote, SLEEPS)
             cancel.set()

@@ -16,7 +16,7 @@ import pytest
 from engine import Engine, look
 from engine.errors import TargetBusyError
 from engine.holders import Holder, holders
-from engine.jobs import Operation, Options, Reason, Request, Status
+from engine.jobs import Operation, Options, Reason, Request, Status, WaitsFor
 from engine.targets import resolve
 from engine.targets.base import StepContext, StepProgress, StepResult, Verdict
 from engine.targets.sqlite.planning.steps import Method
@@ -426,8 +426,8 @@ async def test_who_is_waited_for_is_told_also_while_the_database_is_being_opened
     with ExitStack() as stack:
         pid = stack.enter_context(another_process(path, "BEGIN EXCLUSIVE"))
 
-        def hear(who: str) -> None:
-            told.append(who)
+        def hear(why: str, waits_for: WaitsFor = WaitsFor.LOCK) -> None:
+            told.append(why)
             stack.close()
 
         async with resolve(str(path)).connect(lock_timeout=60, waiting=hear):

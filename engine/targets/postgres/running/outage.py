@@ -1,0 +1,122 @@
+"""A server that is down, or cannot be used just now: all steps of an operation wait for it together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from itertools import chain, repeat
+from typing import Final, Generic, TypeVar
+
+from engine.errors import NoConnectionLeftError, ServerAwayError, ServerStartingError, TargetError
+from engine.jobs import WaitsFor
+from engine.targets.base import StepContext, StepProgress
+from engine.words import span
+
+_T = TypeVar("_T")
+BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between the tries; the last one again and again."""
+AWAY: Final = (ServerAwayError, ServerStartingError, NoConnectionLeftError)
+"""What may be over by itself."""
+
+
+class Outage(Generic[_T]):
+    """`found`: takes what the first try gives that succeeds. `server_wait`: for how long it is tried, in seconds."""
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[_T]], found: Callable[[_T], None], server_wait: Callable[[], float]
+    ) -> None:
+        self._connect = connect
+        self._found = found
+        self._server_wait = server_wait
+        self._waiting: list[StepContext] = []
+        self._trying: asyncio.Task[None] | None = None
+        self._said: StepProgress | None = None
+        self.error: TargetError | None = None
+        """Why nothing is waited for any more."""
+
+    async def over(self, error: TargetError, context: StepContext) -> None:
+        """Wait until it is, or until a cancel, or the time limit of the operation.
+
+        Raises TargetError where it does not end, at once where it did not end for another step.
+        """
+        if self.error is not None or not isinstance(error, AWAY):
+            self.error = self.error or error
+            raise self.error
+        self._waiting.append(context)
+        if self._trying is None or self._trying.done():
+            self._trying = asyncio.create_task(self._try(error), name="dbtend-postgres-reconnect")
+        elif self._said is not None:
+            context.report(self._said)
+        stops = [asyncio.create_task(event.wait()) for event in (context.cancel, context.window.closed)]
+        try:
+            await asyncio.wait({self._trying, *stops}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiting.remove(context)
+            for stop in stops:
+                stop.cancel()
+            if not self._waiting:
+                await self.end()
+        if self.error is not None:
+            raise self.error
+
+    async def end(self) -> None:
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.wait({self._trying})
+
+    async def _try(self, error: TargetError) -> None:
+        patience = self._server_wait()
+        give_up = time.monotonic() + patience
+        for pause in chain(BACKOFF, repeat(BACKOFF[-1])):
+            left = give_up - time.monotonic()
+            if left <= 0:
+                hint = "; ".join(filter(None, (error.hint, "--server-wait says how long it is waited for")))
+                why = f"{state_of(error)}, for {span(patience)} by now: {error.why}"
+                self.error = ServerAwayError(error.what, why, hint) if patience else error
+                return
+            self._tell(f"{state_of(error)}; next try in {min(pause, left):.3g} s")
+            await asyncio.sleep(min(pause, left))
+            try:
+                self._found(await self._connect())
+            except TargetError as still:
+                error = still
+                if not isinstance(still, AWAY):
+                    self.error = still
+                    return
+            else:
+                self._said = None
+                return
+
+    def _tell(self, phase: str) -> None:
+        self._said = StepProgress(phase=phase, waits_for=WaitsFor.SERVER)
+        for context in self._waiting:
+            context.report(self._said)
+
+
+def state_of(error: TargetError) -> str:
+    """`server is down`."""
+    return error.state if isinstance(error, AWAY) else error.why
+
+
+async def waited_for(
+    connect: Callable[[], Awaitable[_T]], server_wait: float, waiting: Callable[[str, WaitsFor], None] | None
+) -> _T:
+    """What `connect` gives, once the server is there. Raises TargetError."""
+    try:
+        return await connect()
+    except AWAY as error:
+        if not server_wait:
+            raise
+        opened: list[_T] = []
+
+        def tell(progress: StepProgress) -> None:
+            if waiting is not None:
+                waiting(progress.phase or "", WaitsFor.SERVER)
+
+        outage = Outage(connect, opened.append, lambda: server_wait)
+        with contextlib.suppress(IndexError):
+            await outage.over(error, StepContext(report=tell))
+            return opened[0]
+        raise

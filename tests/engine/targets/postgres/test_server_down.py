@@ -1,0 +1,278 @@
+"""A server that is down holds an operation up, and does not eat it: one wait for all steps, then one failure."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from engine import Engine, JobId, Operation, Options, Reason, Request, ServerOptions, Status
+from engine.jobs import WaitsFor
+from engine.limits import window
+from engine.targets.base import StepContext
+from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.postgres_databases import SLEEPS, Database, new_database
+from tests.postgres_server import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from engine import ChildJob, ParentJob
+
+TABLES = 8
+
+
+@pytest.fixture
+def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """A server that only this test has."""
+    server = PostgresServer(postgres.binaries)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.discard()
+
+
+@pytest.fixture
+def shop(own: PostgresServer) -> Iterator[Database]:
+    """A database of a few tables. The server is up again in the end."""
+    with new_database(own) as database:
+        for number in range(TABLES):
+            database(f"CREATE TABLE t{number} (a int)", f"CREATE INDEX i{number} ON t{number} (a)")
+        database.make_slow()
+        database("CHECKPOINT")  # these servers lose in a crash what they have not written yet
+        yield database
+        if own._process is None:
+            own.start()
+        database.reconnect()
+
+
+def request_of(shop: Database, operation: Operation, *, server: ServerOptions | None = None, **options: Any) -> Request:
+    server = server or ServerOptions(schemas=("public",))
+    return Request(target=shop.url, operations=(operation,), options=Options(server=server, **options))
+
+
+async def waiting_for_server(engine: Engine, job: ParentJob) -> ChildJob:
+    async with asyncio.timeout(60):
+        while True:
+            child = (await engine.job(job.id)).children[0]
+            if child.progress.waits_for is WaitsFor.SERVER:
+                return child
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
+@pytest.mark.parametrize("operation", [Operation.REINDEX, Operation.ANALYZE])
+async def test_an_operation_is_held_while_its_server_is_down_and_goes_on_then(
+    shop: Database, own: PostgresServer, tmp_path: Path, how: signal.Signals, operation: Operation
+) -> None:
+    if operation is Operation.ANALYZE:
+        shop("ALTER TABLE slow ALTER number SET STATISTICS 100")
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(100):
+        (job,) = await engine.submit([request_of(shop, operation, jobs=2)])
+        await until(shop, SLEEPS)
+        await asyncio.to_thread(own.stop, how)
+        held = await waiting_for_server(engine, job)
+        assert str(held.progress.phase).startswith("server is down; next try in ")
+        before = held.progress
+        await asyncio.sleep(1.5)
+        after = (await engine.job(job.id)).children[0].progress
+        assert (after.fraction, after.steps_done) == (before.fraction, before.steps_done)
+        own.start()
+        shop.reconnect()
+        shop.set_fast()
+        (job,) = await engine.wait([job.id])
+    (child,) = job.children
+    assert (child.status, child.error, child.left) == (Status.COMPLETED, None, 0)
+    assert {step.status for step in child.steps} == {Status.COMPLETED}
+    assert any("begun twice, as the server went away" in warning for warning in child.warnings)
+    assert shop.invalid_indexes() == []
+
+
+async def test_where_it_does_not_come_back_the_operation_fails_once_and_says_what_was_not_begun(
+    shop: Database, own: PostgresServer, tmp_path: Path
+) -> None:
+    server = ServerOptions(schemas=("public",), server_wait=2)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(100):
+        (job,) = await engine.submit([request_of(shop, Operation.REINDEX, server=server)])
+        await until(shop, SLEEPS)
+        await asyncio.to_thread(own.stop)
+        (job,) = await engine.wait([job.id])
+    (child,) = job.children
+    assert (child.status, child.reason, child.left) == (Status.FAILED, Reason.OPERATION_ERROR, TABLES)
+    error = str(child.error)
+    assert error.startswith(
+        "server is down, for 2s by now: no server answers there; 8 of 9 steps not begun: public.i0, "
+    )
+    assert ". 1 of 9 steps failed: public.slow_number: " in error
+    by_status = [step.status for step in child.steps]
+    assert (by_status.count(Status.FAILED), by_status.count(Status.SKIPPED)) == (1, TABLES)
+    assert (child.progress.fraction or 0) < 1
+
+
+async def test_a_cancel_ends_the_wait_at_once(shop: Database, own: PostgresServer, tmp_path: Path) -> None:
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(100):
+        (job,) = await engine.submit([request_of(shop, Operation.REINDEX)])
+        await until(shop, SLEEPS)
+        await asyncio.to_thread(own.stop)
+        await waiting_for_server(engine, job)
+        await engine.cancel(JobId(job.id))
+        (job,) = await asyncio.wait_for(engine.wait([job.id]), 20)
+    assert job.status in {Status.CANCELLED, Status.FAILED}
+
+
+async def test_a_shutdown_ends_the_wait_and_hands_the_operation_back(
+    shop: Database, own: PostgresServer, tmp_path: Path
+) -> None:
+    async with asyncio.timeout(100):
+        async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+            (job,) = await engine.submit([request_of(shop, Operation.VACUUM_FULL, confirmed=True)])
+            await until(shop, SLEEPS)
+            await asyncio.to_thread(own.stop)
+            await waiting_for_server(engine, job)
+        async with Engine.open(tmp_path / "jobs.db") as engine:
+            (child,) = (await engine.job(job.id)).children
+    assert child.status in {Status.PENDING, Status.FAILED}
+
+
+async def test_the_time_limit_ends_the_wait_and_nothing_more_begins(shop: Database, own: PostgresServer) -> None:
+    async with connected(shop.url) as session:
+        plan = await session.plan(Operation.ANALYZE, Options(objects=("t1",)))
+        await asyncio.to_thread(own.stop)
+        told = Told()
+        with window(0.5) as opened:
+            result = await session.execute(plan.steps[0], StepContext(report=told, window=opened))
+    assert (result.status, result.never_began) == (Status.SKIPPED, True)
+    assert told.phases[0].startswith("server is down; next try in 1 s")
+
+
+async def test_a_job_whose_server_is_down_when_it_begins_waits_for_it(
+    shop: Database, own: PostgresServer, tmp_path: Path
+) -> None:
+    async with Engine.open(tmp_path / "jobs.db") as engine:
+        (job,) = await engine.submit([request_of(shop, Operation.ANALYZE, objects=("t1",))])
+    await asyncio.to_thread(own.stop)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+        held = await waiting_for_server(engine, job)
+        assert str(held.progress.phase).startswith("server is down; next try in ")
+        own.start()
+        (job,) = await engine.wait([job.id])
+    assert job.status is Status.COMPLETED
+
+
+async def test_a_postmaster_that_is_killed_is_waited_for(shop: Database, own: PostgresServer, tmp_path: Path) -> None:
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(100):
+        (job,) = await engine.submit([request_of(shop, Operation.REINDEX)])
+        await until(shop, SLEEPS)
+        assert own._process is not None
+        group = own._process.pid
+        os.killpg(group, signal.SIGKILL)
+        own._process.wait()
+        own._process = None
+        await waiting_for_server(engine, job)
+        own.start()
+        shop.reconnect()
+        shop.set_fast()
+        (job,) = await engine.wait([job.id])
+    assert (job.children[0].status, job.children[0].error) == (Status.COMPLETED, None)
+    assert shop.invalid_indexes() == []
+
+
+async def test_a_command_that_may_have_brought_the_server_down_is_not_begun_again(shop: Database) -> None:
+    """Its own process on the server was killed, as by the kernel for want of memory."""
+    async with connected(shop.url, 60) as session:
+        plan = await session.plan(Operation.REINDEX, Options(objects=("slow_number",)))
+        running = asyncio.create_task(session.execute(plan.steps[0], StepContext()))
+        await until(shop, SLEEPS)
+        os.kill(shop.ours()[0][0], signal.SIGKILL)
+        result = await running
+    shop.reconnect()
+    assert result.status is Status.FAILED
+    assert "the connection was lost" in str(result.error)
+
+
+async def test_a_connection_that_somebody_ends_is_not_begun_again(shop: Database) -> None:
+    async with connected(shop.url, 60) as session:
+        plan = await session.plan(Operation.REINDEX, Options(objects=("slow_number",)))
+        running = asyncio.create_task(session.execute(plan.steps[0], StepContext()))
+        await until(shop, SLEEPS)
+        shop(f"SELECT pg_terminate_backend({shop.ours()[0][0]})")
+        result = await running
+    assert result.status is Status.FAILED
+    assert "an administrator ended the connection" in str(result.error)
+    assert shop.invalid_indexes() == []
+
+
+async def test_a_server_that_comes_back_as_a_standby_is_waited_for_until_it_is_promoted(
+    shop: Database, own: PostgresServer
+) -> None:
+    async with connected(shop.url) as session:
+        plan = await session.plan(Operation.ANALYZE, Options(objects=("t1",)))
+        await asyncio.to_thread(own.become_standby)
+        told = Told()
+        running = asyncio.create_task(session.execute(plan.steps[0], StepContext(report=told)))
+        async with asyncio.timeout(60):
+            await told.something.wait()
+            assert told.phases[0].startswith("server is a standby now; next try in ")
+            with psycopg.connect(own.url(), autocommit=True) as admin:
+                admin.execute("SELECT pg_promote()")
+            result = await running
+    assert (result.status, result.error) == (Status.COMPLETED, None)
+
+
+@pytest.mark.parametrize("limit", ["ALTER ROLE joe CONNECTION LIMIT 3", "ALTER DATABASE {} CONNECTION LIMIT 4"])
+async def test_with_fewer_connections_than_asked_for_it_goes_on_and_says_so_once(
+    database: Database, tmp_path: Path, limit: str
+) -> None:
+    database("CREATE ROLE joe LOGIN", "ALTER SCHEMA public OWNER TO joe")
+    for number in range(12):
+        database(f"CREATE TABLE t{number} (a int)", f"ALTER TABLE t{number} OWNER TO joe")
+        database(f"INSERT INTO t{number} SELECT generate_series(1, 2000)")
+    database(limit.format(database.name))
+    options = Options(jobs=6, server=ServerOptions(schemas=("public",)))
+    request = Request(target=database.as_user("joe"), operations=(Operation.ANALYZE,), options=options)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+        (job,) = await engine.submit([request])
+        (job,) = await engine.wait([job.id])
+    (child,) = job.children
+    assert (child.status, child.error) == (Status.COMPLETED, None)
+    assert len(child.steps) == 12
+    said = "2 at once instead of 6: the CONNECTION LIMIT of the role or the database leaves no more"
+    assert [warning for warning in child.warnings if "at once" in warning] == [said]
+
+
+async def test_where_the_connections_are_taken_only_then_it_goes_on_with_those_that_it_has(
+    database: Database,
+) -> None:
+    """The limit is lowered after the plan was made."""
+    database("CREATE ROLE joe LOGIN", "ALTER SCHEMA public OWNER TO joe")
+    for number in range(12):
+        database(f"CREATE TABLE t{number} (a int)", f"ALTER TABLE t{number} OWNER TO joe")
+    async with connected(database.as_user("joe")) as session, asyncio.timeout(60):
+        plan = await session.plan(Operation.ANALYZE, Options(jobs=6, server=ServerOptions(schemas=("public",))))
+        assert plan.parallel == 6
+        database("ALTER ROLE joe CONNECTION LIMIT 3")
+        results = await asyncio.gather(*(session.execute(step, StepContext()) for step in plan.steps[:6]))
+    assert {result.status for result in results} == {Status.COMPLETED}
+    (warning,) = [warning for result in results for warning in result.warnings]
+    assert warning.startswith("fewer run at once than --jobs asks for: its CONNECTION LIMIT leaves none")
+
+
+async def test_where_no_connection_is_left_at_all_one_is_waited_for(database: Database) -> None:
+    database("CREATE ROLE joe LOGIN", "ALTER SCHEMA public OWNER TO joe")
+    database("CREATE TABLE item (a int)", "ALTER TABLE item OWNER TO joe")
+    async with connected(database.as_user("joe")) as session, asyncio.timeout(60):
+        step = (await session.plan(Operation.ANALYZE, Options(objects=("item",)))).steps[0]
+        database("ALTER ROLE joe CONNECTION LIMIT 1")
+        told = Told()
+        running = asyncio.create_task(session.execute(step, StepContext(report=told)))
+        await told.something.wait()
+        assert told.phases[0] == "server has no connection left; next try in 1 s"
+        assert told.all[-1].waits_for is WaitsFor.SERVER
+        database("ALTER ROLE joe CONNECTION LIMIT 5")
+        assert (await running).status is Status.COMPLETED
