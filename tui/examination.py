@@ -137,6 +137,7 @@ async def _store(settings: Settings, at_most: int) -> list[Check]:
     try:
         async with settings.engine() as engine:
             jobs, open_jobs, pause = await engine.count(), await engine.open_jobs(), await engine.paused()
+            await engine.history()  # what cannot be read of the newest jobs says so
             alive = [process for process in await engine.workers() if process.alive]
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from benchmarks.terminal import Terminal
 from engine import private_files
 from engine.errors import StoreError
 from engine.store import connections
@@ -137,6 +139,16 @@ def test_the_doctor_tells_of_a_config_that_others_can_change(dbtend: CommandLine
     assert f"config: {config} can be written by everybody, who could change what dbtend runs  (chmod o-w {config})" in (
         dbtend("doctor").out
     )
+
+
+def test_the_console_does_not_open(dbtend: CommandLine, tmp_path: Path, sales: Path) -> None:
+    directory = tmp_path / "open"
+    directory.mkdir()
+    directory.chmod(0o707)
+    command = [sys.executable, "-m", "tui.cli", str(sales), "--store", str(directory / "jobs.db")]
+    with Terminal(command, environment=dbtend.environment, columns=200) as terminal:
+        terminal.read_until("can be written by everybody, who could change what dbtend runs (chmod o-w")
+    assert list(directory.iterdir()) == []
 
 
 @needs_root

@@ -71,3 +71,13 @@ def test_it_is_a_sentence(
     assert said.err.count("\n") == 1
     if "--read-only" in line:
         assert everything_below(dbtend.home) == before
+
+
+def test_the_doctor_tells_of_a_job_that_was_changed_by_hand(dbtend: CommandLine, sales: Path) -> None:
+    dbtend("run", sales, "--op", "analyze")
+    with closing(sqlite3.connect(dbtend.store)) as file:
+        file.execute("UPDATE child_job SET before = '[]'")
+        file.commit()
+    doctor = dbtend("doctor")
+    assert doctor.code == 1
+    assert "is damaged, or was changed by hand: job #1: facts are []" in doctor.out

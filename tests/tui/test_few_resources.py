@@ -6,12 +6,7 @@ import errno
 
 import pytest
 
-from benchmarks.attack import limits
 from engine.errors import ErrorKind, SystemLimitError
-
-
-def test_what_is_short_is_told_in_sentences() -> None:
-    assert list(limits.attack(25, 11)) == []
 
 
 @pytest.mark.parametrize(

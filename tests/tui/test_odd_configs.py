@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.attack import configs
 from tests.tui.command_line import CommandLine
 
 ODD: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -46,7 +45,3 @@ def test_it_is_a_sentence(odd: str, command: str, dbtend: CommandLine) -> None:
         assert result.err.startswith(f"dbtend: {config}")
         assert said in result.err
         assert len(result.err) < 1000
-
-
-def test_mutants_of_a_config_are_told_in_sentences() -> None:
-    assert list(configs.attack(8, 7, ("doctor --json", "plan sales"))) == []
