@@ -113,39 +113,39 @@ def check_steps(
             for table in tables
         ]
         return _longest_first(parts)
-    quick = _costing(step, costs.quick_check(tables, summary.pages))
     if level is CheckLevel.QUICK:
-        return [quick, foreign_keys]
+        return [_costing(step, costs.quick_check(tables, summary.pages)), foreign_keys]
     indexed = [table for table in tables if table.indexes]
     whole = _costing(step, costs.full_check(tables, summary.pages))
     in_parts = in_parts and _is_worth_parting(whole, len(indexed), summary)
     if not in_parts or not indexed or any(reads_as_number(table.name) for table in indexed):
         reason = "looks at everything: pages, types, constraints, and every index against its table"
         return [replace(whole, command="PRAGMA main.integrity_check", reason=reason), foreign_keys]
-    parts = [
-        replace(
-            _costing(step, costs.full_check([table], _pages_of(table, tables, summary))),
-            object=table.name,
-            command=f"PRAGMA main.integrity_check({literal(table.name)})",
-            reason=_checked(table, level),
+    cells = sum(map(_cells, tables))
+    by_table = [
+        grouping.Part(
+            table.name,
+            f"PRAGMA main.integrity_check({literal(table.name)})",
+            _checked(table, level),
+            costs.full_check([table], _pages_of(table, cells, summary)),
         )
         for table in indexed
     ]
     size = summary.used // max(summary.tables + summary.indexes, 1)
     usual = costs.full_check((), size // summary.page_size).seconds or 0.0
-    parts = grouping.grouped(parts, _together, usual=usual, most=MOST_SECONDS)
-    return [*_longest_first(parts), quick, foreign_keys]
+    alone, groups = grouping.divided(by_table, usual=usual, most=MOST_SECONDS)
+    parts = [part.step(step) for part in alone]
+    for group in groups:
+        why = "one after the other, as they are small"
+        together = grouping.together(group, "table", why, usual=usual, like=step)
+        parts.append(replace(together, method=Method.CHECK, after_cancel=step.after_cancel))
+    return [*_longest_first(parts), _costing(step, costs.quick_check(tables, summary.pages)), foreign_keys]
 
 
 def _is_worth_parting(whole: SqliteStep, parts: int, summary: Summary) -> bool:
     """Whether it takes next to nothing, beside the check itself, to find one table after the other."""
     finding = costs.finding(parts, summary.tables + summary.indexes)
     return finding <= MOST_FINDING * max(whole.estimate or 0.0, summary.pages * costs.A_PAGE)
-
-
-def _together(steps: Sequence[SqliteStep]) -> SqliteStep:
-    step = grouping.together(steps, "table", "one after the other, as they are small")
-    return replace(step, method=Method.CHECK, after_cancel=steps[0].after_cancel)
 
 
 def _step(summary: Summary) -> SqliteStep:
@@ -173,9 +173,8 @@ def _costing(step: SqliteStep, cost: Cost) -> SqliteStep:
     return replace(step, estimate=cost.seconds, course=cost.course)
 
 
-def _pages_of(table: Table, tables: Sequence[Table], summary: Summary) -> int:
+def _pages_of(table: Table, cells: int, summary: Summary) -> int:
     """How many pages a table has with its indexes, about: its share of all cells."""
-    cells = sum(map(_cells, tables))
     return round((summary.pages - summary.free_pages) * _cells(table) / cells) if cells else 0
 
 

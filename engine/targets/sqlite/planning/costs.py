@@ -161,5 +161,7 @@ def _cost(parts: Iterable[Part | None]) -> Cost:
     known = [part for part in parts if part is not None]
     if not known:
         return Cost()
+    if len(known) == 1:
+        return Cost(SHORTEST + known[0][1], ((0.0, 0.0), known[0]) if known[0][1] else ())
     course = tuple(accumulate(known, lambda sum_, part: (sum_[0] + part[0], sum_[1] + part[1]), initial=(0.0, 0.0)))
     return Cost(seconds=SHORTEST + course[-1][1], course=course if course[-1][1] else ())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Final
 
-from engine.targets.sqlite.planning.costs import SHORTEST
+from engine.targets.sqlite.planning.costs import SHORTEST, Cost
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
-from engine.targets.sqlite.system.space import Need
+from engine.values import frozen
 from engine.words import counted, listed
 
 FEWEST: Final = 20
@@ -24,72 +24,80 @@ AFTER_CANCEL: Final = "what this step did is undone, what was done before it sta
 _COMMANDS_SHOWN: Final = 3
 
 
-def grouped(
-    steps: Sequence[SqliteStep],
-    group: Callable[[Sequence[SqliteStep]], SqliteStep],
-    *,
-    usual: float,
-    tiny: float = TINY,
-    most: float = MOST_SECONDS,
-) -> list[SqliteStep]:
-    """The steps, the tiny ones of them in groups, at the end.
+@frozen
+class Part:
+    """What may be a step of its own, or go into one with others."""
+
+    object: str
+    command: str
+    reason: str
+    cost: Cost
+    size: int = 0
+    """Bytes that it writes into the journal, or the log."""
+
+    def step(self, like: SqliteStep) -> SqliteStep:
+        """The step of its own, of the kind of `like`."""
+        return replace(
+            like,
+            object=self.object,
+            command=self.command,
+            reason=self.reason,
+            estimate=self.cost.seconds,
+            course=self.cost.course,
+        )
+
+
+def divided(
+    parts: Sequence[Part], *, usual: float, tiny: float = TINY, most: float = MOST_SECONDS
+) -> tuple[list[Part], list[list[Part]]]:
+    """Those that stay alone, and groups of the tiny ones.
 
     Args:
-        group: makes one step of several;
-        usual: seconds that a step takes of which nothing is known;
-        tiny: seconds that a step may take at most to be put into a group,
+        usual: seconds that it takes to do what nothing is known of;
+        tiny: seconds that one may take at most to be put into a group,
         most: and a group.
     """
-    alone, small = list[SqliteStep](), list[SqliteStep]()
-    for step in steps:
-        seconds = usual if step.estimate is None else step.estimate
+    alone, small = list[Part](), list[tuple[Part, float]]()
+    for part in parts:
+        seconds = usual if part.cost.seconds is None else part.cost.seconds
         if seconds <= tiny:
-            small.append(step if step.estimate is not None else replace(step, estimate=seconds))
+            small.append((part, seconds))
         else:
-            alone.append(step)
+            alone.append(part)
     if len(small) < FEWEST:
-        return list(steps)
-    return [*alone, *(group(part) if len(part) > 1 else part[0] for part in _parts(small, most))]
+        return list(parts), []
+    return alone, list(_groups(small, most))
 
 
-def _parts(steps: Sequence[SqliteStep], most: float) -> Iterator[list[SqliteStep]]:
-    part: list[SqliteStep] = []
+def _groups(parts: Iterable[tuple[Part, float]], most: float) -> Iterator[list[Part]]:
+    group: list[Part] = []
     seconds, written = 0.0, 0
-    for step in steps:
-        seconds, written = seconds + _work(step), written + _journal(step)
-        if part and (seconds > most or written > MOST_BYTES):
-            yield part
-            part, seconds, written = [], _work(step), _journal(step)
-        part.append(step)
-    yield part
+    for part, takes in parts:
+        work = max(takes - SHORTEST, 0.0)  # without its transaction, which the others share with it
+        if group and (seconds + work > most or written + part.size > MOST_BYTES):
+            yield group
+            group, seconds, written = [], 0.0, 0
+        group.append(part)
+        seconds, written = seconds + work, written + part.size
+    yield group
 
 
-def _work(step: SqliteStep) -> float:
-    """Seconds without its transaction, which the others share with it."""
-    return max((step.estimate or 0.0) - SHORTEST, 0.0)
-
-
-def _journal(step: SqliteStep) -> int:
-    return step.needs[0].bytes if step.needs else 0
-
-
-def together(steps: Sequence[SqliteStep], noun: str, why: str) -> SqliteStep:
+def together(parts: Sequence[Part], noun: str, why: str, *, usual: float, like: SqliteStep) -> SqliteStep:
     """One step for all of these, whose objects are called `noun`; `why`: for its reason."""
-    names = tuple(step.object for step in steps)
-    needs = _added(steps)
+    names = tuple(part.object for part in parts)
+    takes = (usual if part.cost.seconds is None else part.cost.seconds for part in parts)
+    ends = [part.cost.course[-1] for part in parts if part.cost.course]
     return replace(
-        steps[0],
+        like,
         method=Method.TOGETHER,
-        object=counted(len(steps), f"small {noun}"),
+        object=counted(len(parts), f"small {noun}"),
         objects=names,
-        command=_shortened([step.command for step in steps]),
-        commands=tuple(step.command for step in steps),
+        command=_shortened([part.command for part in parts]),
+        commands=tuple(part.command for part in parts),
         reason=f"{why}: {listed(names)}",
-        disk_needed=sum(need.bytes for need in needs) or None,
-        needs=needs,
         after_cancel=AFTER_CANCEL,
-        estimate=SHORTEST + sum(map(_work, steps)),
-        course=_course(steps),
+        estimate=SHORTEST + sum(max(seconds - SHORTEST, 0.0) for seconds in takes),
+        course=tuple(accumulate(ends, lambda sum_, end: (sum_[0] + end[0], sum_[1] + end[1]), initial=(0.0, 0.0))),
     )
 
 
@@ -97,18 +105,3 @@ def _shortened(commands: Sequence[str]) -> str:
     shown = "; ".join(commands[:_COMMANDS_SHOWN])
     left = len(commands) - _COMMANDS_SHOWN
     return f"{shown} -- and {left:,} more" if left > 0 else shown
-
-
-def _added(steps: Sequence[SqliteStep]) -> tuple[Need, ...]:
-    """What all of them need, by the place and what it is for."""
-    added: dict[tuple[str, str], int] = {}
-    for step in steps:
-        for need in step.needs:
-            added[need.directory, need.what] = added.get((need.directory, need.what), 0) + need.bytes
-    return tuple(Need(directory, size, what) for (directory, what), size in added.items())
-
-
-def _course(steps: Sequence[SqliteStep]) -> tuple[tuple[float, float], ...]:
-    """That of one after the other, as far as it is known."""
-    ends = [step.course[-1] for step in steps if step.course]
-    return tuple(accumulate(ends, lambda sum_, end: (sum_[0] + end[0], sum_[1] + end[1]), initial=(0.0, 0.0)))

@@ -63,7 +63,8 @@ async def _planned(
         case Operation.ANALYZE:
             return await _analyze(reader, summary, options)
         case Operation.REINDEX:
-            tables = await reader.tables()
+            soon = plans.are_rebuilt_soon(summary) and not options.objects
+            tables = await (reader.tables_uncounted() if soon else reader.tables())
             indexes = await indexes_of(reader, tables, options.objects)
             whole = await _why_whole(reader, options)
             problems = await _problems(reader, "REINDEX", "REINDEX", () if whole else [index.name for index in indexes])

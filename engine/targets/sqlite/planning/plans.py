@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from engine.jobs import WHOLE, Operation
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import costs, grouping
+from engine.targets.sqlite.planning.grouping import Part
 from engine.targets.sqlite.planning.offer import BLOCKS_WRITERS, OFFERS
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.system.space import Need
@@ -27,6 +28,8 @@ OPTIMIZED_AT_ONCE: Final = 20
 """Tables of which SQLite analyzes each on its own: it reads the statistics of all anew for each."""
 ANALYZED_AT_ONCE: Final = 1.0
 """Seconds that one ANALYZE of everything may take."""
+REBUILT_SOON: Final = 1.0
+"""Seconds that it may take to rebuild all indexes where nobody counts rows to find those that are not small."""
 OPTIMIZE_LIMIT: Final = 2000
 """Rows of each index that it looks at where tables are few."""
 PAGES_AT_ONCE: Final = 1000
@@ -139,27 +142,29 @@ def analyze_steps(
         return [step]
     if whole:
         return [replace(step, reason=whole, estimate=_sum(costs.analyze(table, limit).seconds for table in tables))]
-    steps = [
-        replace(
-            step,
-            object=table.name,
-            command=f"ANALYZE main.{quote(table.name)}",
-            reason=_asked_for(table, asked) + _statistics(table) + _looking_at(limit),
-            estimate=cost.seconds,
-            course=cost.course,
+    parts = [
+        Part(
+            table.name,
+            f"ANALYZE main.{quote(table.name)}",
+            _asked_for(table, asked) + _statistics(table) + _looking_at(limit),
+            costs.analyze(table, limit),
         )
         for table in tables
-        for cost in [costs.analyze(table, limit)]
     ]
     reloading = costs.reloading(summary.tables)
-    steps = _grouped(
-        steps,
-        failing,
-        _analyze_together,
-        usual=costs.analyze_all(_usual_size(summary), 1).seconds or 0.0,
+    usual = costs.analyze_all(_usual_size(summary), 1).seconds or 0.0
+    alone, groups = grouping.divided(
+        [part for part in parts if part.object not in failing],
+        usual=usual,
         tiny=max(grouping.TINY, 2 * reloading),
         most=max(grouping.MOST_SECONDS, 4 * reloading),
     )
+    why = "in one statement, as they are small"
+    steps = [
+        *(part.step(step) for part in alone),
+        *(_analyze_only(grouping.together(group, "table", why, usual=usual, like=step)) for group in groups),
+        *(part.step(step) for part in parts if part.object in failing),
+    ]
     return [step if step.estimate is None else replace(step, estimate=step.estimate + reloading) for step in steps]
 
 
@@ -179,20 +184,8 @@ def _looking_at(limit: int | None) -> str:
     return "" if limit is None else f"; looks at {limit:,} rows of each index"
 
 
-def _analyze_together(steps: Sequence[SqliteStep]) -> SqliteStep:
-    step = grouping.together(steps, "table", "in one statement, as they are small")
+def _analyze_only(step: SqliteStep) -> SqliteStep:
     return replace(step, method=Method.ANALYZE, command=f"ANALYZE main -- only {listed(step.objects)}")
-
-
-def _grouped(
-    steps: Sequence[SqliteStep],
-    failing: Collection[str],
-    group: Callable[[Sequence[SqliteStep]], SqliteStep],
-    **limits: float,
-) -> list[SqliteStep]:
-    """The steps, the tiny ones together, but for those that are certain to fail, whose objects are in `failing`."""
-    working = [step for step in steps if step.object not in failing]
-    return [*grouping.grouped(working, group, **limits), *(step for step in steps if step.object in failing)]
 
 
 def _usual_size(summary: Summary) -> int:
@@ -212,60 +205,60 @@ def reindex_steps(
     """One step per index, so that each has its own outcome, or for many small ones. The schema is named because a bare
     `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes.
     `whole`: why no index is rebuilt on its own, where that is so. `failing`: the indexes that cannot be rebuilt."""
-    lock, after_cancel = OFFERS[Operation.REINDEX].lock(wal=summary.is_wal), OFFERS[Operation.REINDEX].after_cancel
+    step = SqliteStep(
+        method=Method.TRANSACTION,
+        object=WHOLE,
+        command="REINDEX",
+        reason="there is no index, so there is nothing to rebuild",
+        lock=OFFERS[Operation.REINDEX].lock(wal=summary.is_wal),
+        after_cancel=OFFERS[Operation.REINDEX].after_cancel,
+    )
     if not indexes:
-        reason = "there is no index, so there is nothing to rebuild"
-        return [SqliteStep(method=Method.TRANSACTION, object=WHOLE, command="REINDEX", reason=reason, lock=lock)]
+        return [step]
     sizes = _index_sizes(indexes, tables, summary)
-    directory = str(Path(path).parent)
-    steps = [
-        SqliteStep(
-            method=Method.TRANSACTION,
-            object=index.name,
-            command=f"REINDEX main.{quote(index.name)}",
-            reason=f"{'PRIMARY KEY or UNIQUE' if index.automatic else 'index'} of table {index.table}",
-            lock=lock,
-            after_cancel=after_cancel,
-            disk_needed=sum(need.bytes for need in needs) or None,
-            estimate=cost.seconds,
-            needs=needs,
-            course=cost.course,
+    parts = [
+        Part(
+            index.name,
+            f"REINDEX main.{quote(index.name)}",
+            f"{'PRIMARY KEY or UNIQUE' if index.automatic else 'index'} of table {index.table}",
+            costs.reindex(index),
+            size,
         )
         for index, size in zip(indexes, sizes, strict=True)
-        for cost in [costs.reindex(index)]
-        for needs in [_index_needs(size, summary, directory, temporary_directory)]
     ]
+
+    def needing(step: SqliteStep, size: int) -> SqliteStep:
+        needs = _index_needs(size, summary, str(Path(path).parent), temporary_directory)
+        return replace(step, needs=needs, disk_needed=sum(need.bytes for need in needs) or None)
+
     if whole:
-        needs = _index_needs(sum(sizes), summary, directory, temporary_directory)
-        steps = [
-            replace(
-                steps[0],
-                object=WHOLE,
-                command="REINDEX",
-                reason=whole,
-                disk_needed=sum(need.bytes for need in needs) or None,
-                estimate=_sum(step.estimate for step in steps),
-                needs=needs,
-                course=(),
-            )
-        ]
+        step = replace(step, reason=whole, estimate=_sum(part.cost.seconds for part in parts))
+        steps = [needing(step, sum(sizes))]
     else:
-        usual = costs.reindex_of(_usual_size(summary)).seconds or 0.0
-        steps = _grouped(steps, failing, _reindex_together, usual=usual)
+        usual, why = costs.reindex_of(_usual_size(summary)).seconds or 0.0, "in one transaction, as they are small"
+        alone, groups = grouping.divided([part for part in parts if part.object not in failing], usual=usual)
+        steps = [needing(part.step(step), part.size) for part in alone]
+        for group in groups:
+            size = sum(part.size for part in group)
+            steps.append(needing(grouping.together(group, "index", why, usual=usual, like=step), size))
+        steps += [needing(part.step(step), part.size) for part in parts if part.object in failing]
     return [
         *steps,
         *log_written_back(summary, "in WAL mode the new indexes are in the log until it has been written back"),
     ]
 
 
-def _reindex_together(steps: Sequence[SqliteStep]) -> SqliteStep:
-    return grouping.together(steps, "index", "in one transaction, as they are small")
+def are_rebuilt_soon(summary: Summary) -> bool:
+    """Whether there are many indexes that are rebuilt in a moment all together, whatever is in them."""
+    seconds = costs.reindex_of(summary.used).seconds
+    return summary.indexes >= grouping.FEWEST and seconds is not None and seconds <= REBUILT_SOON
 
 
 def _index_sizes(indexes: Iterable[Index], tables: Sequence[Table], summary: Summary) -> list[int]:
     """How big each index is likely to be: its share of the entries of all.
 
-    One that is a table itself has a share of the rest, where it is not known how many rows it has that of any table.
+    One that is a table itself has a share of the rest. Where it is not known how many rows there are, it is as big as
+    any.
     """
     cells = sum((table.rows or 0) * table.columns for table in tables)
     entries = sum((other.rows or 0) * other.columns for table in tables for other in table.indexes)
@@ -275,7 +268,9 @@ def _index_sizes(indexes: Iterable[Index], tables: Sequence[Table], summary: Sum
             known = index.rows is not None
             part = (index.rows or 0) * index.columns / max(cells, 1) if known else 1 / max(len(tables), 1)
             return (1 - SHARE_OF_INDEXES) * part
-        return SHARE_OF_INDEXES * ((index.rows or 0) * index.columns / entries if entries else 0.0)
+        if index.rows is None:
+            return 1 / max(summary.tables + summary.indexes, 1)
+        return SHARE_OF_INDEXES * (index.rows * index.columns / entries if entries else 0.0)
 
     return [round(summary.used * share(index)) for index in indexes]
 

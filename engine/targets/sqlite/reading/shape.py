@@ -7,7 +7,6 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import UsageError
@@ -149,7 +148,27 @@ def set_after(seconds: float | None) -> Iterator[asyncio.Event]:
 
 
 def _having(table: Table, rows: int | None) -> Table:
-    return replace(table, rows=rows, indexes=tuple(replace(index, rows=rows) for index in table.indexes))
+    # By name, which takes half of what `replace` does: there may be tens of thousands.
+    indexes = tuple(
+        Index(
+            name=index.name,
+            table=index.table,
+            automatic=index.automatic,
+            unique=index.unique,
+            partial=index.partial,
+            columns=index.columns,
+            rows=rows,
+        )
+        for index in table.indexes
+    )
+    return Table(
+        name=table.name,
+        columns=table.columns,
+        without_rowid=table.without_rowid,
+        rows=rows,
+        known_rows=table.known_rows,
+        indexes=indexes,
+    )
 
 
 async def _rows(

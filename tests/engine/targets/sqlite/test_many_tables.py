@@ -161,6 +161,22 @@ async def test_many_small_indexes_are_rebuilt_in_one_step_that_names_them(tmp_pa
     assert (content(path), integrity(path)) == (before, [])
 
 
+async def test_what_is_rebuilt_in_a_moment_is_planned_without_counting_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, statements = make_many(tmp_path / "a.db", 300), list[int]()
+    for seconds in (plans.REBUILT_SOON, 0):
+        monkeypatch.setattr(plans, "REBUILT_SOON", seconds)
+        counter = Counter()
+        async with connected(path) as (session, connection):
+            await counter.watch(connection)
+            planned = await session.plan(Operation.REINDEX, Options())
+        assert sum(len(step.objects) or 1 for step in planned.steps) == 300
+        assert all(step.disk_needed for step in planned.steps)
+        statements.append(counter.opcodes)
+    assert statements[0] < statements[1]
+
+
 async def test_groups_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping, "MOST_BYTES", 20_000)
     planned = await plan(make_many(tmp_path / "a.db", 60), Operation.REINDEX)
