@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from tests.postgres_server import NO_SERVER, servers_found
+
+
+def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.attack", attack, "--count", str(count), "--seed", "17"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.mark.parametrize(
@@ -13,7 +21,13 @@ import pytest
     [("databases", 40), ("database-runs", 3), ("stores", 5), ("command-lines", 60), ("configs", 12), ("limits", 30)],
 )
 def test_mutants_are_met_with_plain_sentences(attack: str, count: int) -> None:
-    command = [sys.executable, "-m", "benchmarks.attack", attack, "--count", str(count), "--seed", "17"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    said = mutants(attack, count)
     assert (said.returncode, said.stderr) == (0, ""), said.stdout
     assert said.stdout.rstrip().endswith(": 0 findings")
+
+
+def test_damage_in_the_files_of_a_server_is_found_and_left_alone() -> None:
+    if not servers_found():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_SERVER)
+    said = mutants("postgres-damage", 12)
+    assert (said.returncode, said.stderr) == (0, ""), said.stdout
