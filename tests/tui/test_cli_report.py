@@ -18,7 +18,7 @@ from engine import (
     Status,
     Step,
 )
-from engine.jobs import FINISHING, WRITING_BACK, LogLevel
+from engine.jobs import FINISHING, WRITING_BACK, LogLevel, ParentJob, WaitsFor
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
 from tui.commands import job_report, live_lines, report
 from tui.commands.views import Milestones
@@ -474,3 +474,14 @@ def test_a_job_is_cancelling_when_everything_that_is_not_over_is() -> None:
     assert "► cancelling" in report.history_table([job])[1]
     goes_on = parent(child(), asked, child(3, Status.PENDING))
     assert report.summary(goes_on).startswith("#42 sales.db running")
+
+
+def test_a_server_that_is_waited_for_is_told_once() -> None:
+    def held(phase: str) -> ParentJob:
+        progress = Progress(phase=phase, waits_for=WaitsFor.SERVER)
+        return parent(replace(child(1, Status.RUNNING), progress=progress))
+
+    first, later = held("server is down; next try in 1 s"), held("server is down; next try in 2 s")
+    seen = {one.id: one for one in parent(child(1, Status.RUNNING)).children}
+    assert list(report.events(seen, first)) == ["#42.1 sales.db vacuum waits: server is down; next try in 1 s"]
+    assert list(report.events({one.id: one for one in first.children}, later)) == []

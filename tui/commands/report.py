@@ -14,7 +14,7 @@ from engine import (
     remaining,
     run_duration,
 )
-from engine.jobs import IN_PART, ending_in_words, is_cancelling, never_began, part_named
+from engine.jobs import IN_PART, WaitsFor, ending_in_words, is_cancelling, never_began, part_named
 from engine.words import NOT_BEGUN, span
 from tui.after_a_cancel import what_follows
 from tui.commands.naming import named
@@ -42,6 +42,8 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
         if child.status == was:
             if before and state(child) != state(before):
                 yield f"{name} {state(child)}"
+            elif _is_held(child) and not (before and _is_held(before)):
+                yield f"{name} waits: {plain(child.progress.phase or '')}"
             continue
         if was is Status.PENDING and child.started_at is not None:
             yield f"{name} started"
@@ -49,6 +51,11 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
             yield f"{name} {ending(child)}"
         elif was is Status.RUNNING:
             yield f"{name} {state(child) if child.recovering else 'waits to run again'}"
+
+
+def _is_held(child: ChildJob) -> bool:
+    """Whether its server is waited for."""
+    return child.progress.waits_for is WaitsFor.SERVER
 
 
 def halfway(job: ParentJob, child: ChildJob, at: int) -> str:

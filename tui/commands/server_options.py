@@ -100,6 +100,8 @@ def _flag(group: argparse._ArgumentGroup, name: str, meaning: str) -> None:
 
 def server_options(usual: ServerOptions, args: argparse.Namespace) -> ServerOptions:
     """What was typed, over what is usual."""
+    if args.offline and args.snapshot_wait is not None:
+        raise UsageError("--snapshot-wait", "means nothing with --offline, which waits for locks only", "leave one out")
     names = [field.name for field in fields(ServerOptions)]
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
     if args.schemas is not None:

@@ -328,7 +328,10 @@ class PostgresSession:
         if step.model is Model.REWRITE and subject is not None:
             with contextlib.suppress(TargetError):
                 context.note(await settling.before_rewriting(self._reader, subject.oid))
-        patience = Patience(self._lock_timeout, self._options.snapshot_wait, context.window.closes_at)
+        snapshot_wait = self._options.snapshot_wait
+        if step.method is Method.DROP_LEFTOVER and snapshot_wait is None:
+            snapshot_wait = self._lock_timeout  # it throws no work away
+        patience = Patience(self._lock_timeout, snapshot_wait, context.window.closes_at)
         watched = Watched(
             Progress(step.model, subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
             context.report,
