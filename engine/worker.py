@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -83,7 +83,10 @@ class DatabaseMaintenanceWorker:
             return Outcome(status=Status.FAILED, reason=Reason.INVALID, error="the stored request cannot be read")
         operation, options = Operation(claim.operation), claim.options
         with limits.window(claim.time_left) as window:
-            return await self._execute(claim, operation, options, window, reporter, cancel)
+            for is_last in (False, False, True):
+                with suppress(_AwayBeforehandError):
+                    return await self._execute(claim, operation, options, window, reporter, cancel, is_last=is_last)
+        raise AssertionError("unreachable")
 
     async def _execute(
         self,
@@ -93,7 +96,10 @@ class DatabaseMaintenanceWorker:
         window: Window,
         reporter: Reporter,
         cancel: asyncio.Event,
+        *,
+        is_last: bool,
     ) -> Outcome:
+        """Raises _AwayBeforehandError but for the last time."""
         try:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
@@ -113,9 +119,14 @@ class DatabaseMaintenanceWorker:
                 session = await _unless(cancel, connecting)
                 for line in await session.settle(claim.earlier) if claim.died else ():
                     reporter.log(LogLevel.WARNING, line)
-                before = await _unless(cancel, session.facts(operation))
-                past = await self._past(claim.target) if operation in _GOES_BY_THE_PAST else None
-                plan = await _unless(cancel, session.plan(operation, options, past))
+                try:
+                    before = await _unless(cancel, session.facts(operation))
+                    past = await self._past(claim.target) if operation in _GOES_BY_THE_PAST else None
+                    plan = await _unless(cancel, session.plan(operation, options, past))
+                except ServerAwayError:
+                    if is_last:
+                        raise
+                    raise _AwayBeforehandError from None
                 if plan.refused is not None:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
@@ -158,6 +169,8 @@ class DatabaseMaintenanceWorker:
 
 def _server_wait(options: Options, claim: Claim) -> float:
     """For how long a server that is down is waited for before anything has begun."""
+    if claim.recovering is not None:  # nobody could cancel that
+        return 0.0
     wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
     return wait if claim.time_left is None else min(wait, max(claim.time_left, 0.0))
 
@@ -177,6 +190,10 @@ def _found(error: TargetDamagedError, options: Options) -> Facts:
         "level": options.check_level,
         "complete": False,
     }
+
+
+class _AwayBeforehandError(Exception):
+    """The server went away before the first step: the operation can begin anew, as nothing is done yet."""
 
 
 class _CancelledBeforehandError(Exception):

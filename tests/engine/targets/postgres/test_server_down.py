@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from engine import Engine, JobId, Operation, Options, Reason, Request, ServerOptions, Status
+from engine import Engine, Facts, JobId, Operation, Options, Reason, Request, ServerOptions, Status
 from engine.jobs import WaitsFor
 from engine.limits import window
 from engine.targets.base import StepContext
+from engine.targets.postgres.session import PostgresSession
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer
@@ -163,6 +164,28 @@ async def test_a_job_whose_server_is_down_when_it_begins_waits_for_it(
         own.start()
         (job,) = await engine.wait([job.id])
     assert job.status is Status.COMPLETED
+
+
+async def test_where_the_server_goes_away_while_it_is_planned_the_operation_begins_anew(
+    shop: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, facts = 0, PostgresSession.facts
+
+    async def facts_after_all_connections_were_ended(self: PostgresSession, *arguments: Any) -> Facts:
+        nonlocal looked
+        looked += 1
+        if looked == 1:
+            shop(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name ~ '^dbtend' AND datname = current_database()"
+            )
+        return await facts(self, *arguments)
+
+    monkeypatch.setattr(PostgresSession, "facts", facts_after_all_connections_were_ended)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+        (job,) = await engine.submit([request_of(shop, Operation.ANALYZE, objects=("t1",))])
+        (job,) = await engine.wait([job.id])
+    assert (job.status, looked) == (Status.COMPLETED, 3)  # and once at the end
 
 
 async def test_a_postmaster_that_is_killed_is_waited_for(shop: Database, own: PostgresServer, tmp_path: Path) -> None:
