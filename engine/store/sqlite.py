@@ -14,14 +14,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppres
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import aiosqlite
-
 from engine import holders
 from engine.advice import Done, Measured
 from engine.clock import now
 from engine.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
 from engine.private_files import require_own_descriptors, require_own_store
+from engine.sqlite_threads import connected
 from engine.store import connections, interventions, liveness, queries, searching, transactions, upkeep
 from engine.store.base import NewJob
 from engine.store.identity import Identity
@@ -34,6 +33,8 @@ from engine.trend import PastRun
 from engine.watching import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 
 if TYPE_CHECKING:
+    import aiosqlite
+
     from engine.execution import Claim, Outcome, Report
     from engine.worker_identity import WorkerIdentity
 
@@ -423,7 +424,8 @@ async def _reading(path: Path, uri: str) -> AsyncIterator[aiosqlite.Connection]:
     """A connection for reads. Raises StoreError."""
     async with AsyncExitStack() as stack:
         try:
-            reader = await stack.enter_async_context(aiosqlite.connect(uri, uri=True, isolation_level=None))
+            reader = await connected(uri)
+            stack.push_async_callback(reader.close)
             await reader.executescript(connections.READER_PRAGMAS)
         except sqlite3.Error as error:
             raise connections.in_words(path, error) from error

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import random
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import aiosqlite
-
+from engine.sqlite_threads import connected
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-    from threading import Thread
+
+    import aiosqlite
 
     Waiting = Callable[[], Awaitable[object]]
 
@@ -46,14 +46,7 @@ async def open_connection(
 
 
 async def _open(uri: str) -> aiosqlite.Connection:
-    connection = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_LOCK_ATTEMPT)
-    try:
-        await connection
-    except BaseException:
-        # Its thread tells the loop that it ends, which must not be closed by then.
-        thread = cast("Thread", getattr(connection, "_thread", connection))  # the connection itself, in older versions
-        await asyncio.to_thread(thread.join)
-        raise
+    connection = await connected(uri, timeout=_LOCK_ATTEMPT)
     try:
         connection.text_factory = _text
         await rows_of(connection, "PRAGMA trusted_schema = OFF")
