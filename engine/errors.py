@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from engine.jobs import Reason
-from engine.masking import masked
+from engine.masking import without_credentials
 
 
 class ErrorKind(StrEnum):
@@ -36,7 +36,7 @@ class DbtendError(Exception):
     kind = ErrorKind.USAGE
 
     def __init__(self, what: str, why: str, hint: str = "") -> None:
-        self.what, self.why, self.hint = masked(what), masked(why), masked(hint)
+        self.what, self.why, self.hint = without_credentials(what), without_credentials(why), without_credentials(hint)
         super().__init__(f"{self.what}: {self.why}" + (f" ({self.hint})" if hint else ""))
 
 

@@ -21,15 +21,22 @@ TELLING: Final = 4
 
 
 def masked(text: str) -> str:
-    """The text without what may be a password: in a URL, as a setting, or known to this process."""
-    known = [*filter(None, (os.environ.get("PGPASSWORD"),)), *passwords.typed().values()]
-    if not (known or "password" in text.lower() or ":/" in text):
-        return text
-    text = _USER_INFO.sub(r"\1:***@", _QUOTED_USER_INFO.sub(r"\1:***@", _PASSWORD.sub(r"\1***", text)))
-    for secret in known:
+    """A text from elsewhere without what may be a password: in a URL, as a setting, or known to this process."""
+    text = without_credentials(text)
+    for secret in filter(None, (os.environ.get("PGPASSWORD"), *passwords.typed().values())):
         if len(secret) >= TELLING:
             text = text.replace(secret, "***")
     return text
+
+
+def without_credentials(text: str) -> str:
+    """The text without a password in a URL or as a setting.
+
+    For our own sentences: to mask a known password there, which may be a word of theirs, would give it away.
+    """
+    if "password" not in text.lower() and ":/" not in text:
+        return text
+    return _USER_INFO.sub(r"\1:***@", _QUOTED_USER_INFO.sub(r"\1:***@", _PASSWORD.sub(r"\1***", text)))
 
 
 def holds_password(word: str) -> bool:

@@ -70,13 +70,13 @@ class SubmittingScreen(PageScreen[list[Request]]):
     def action_submit(self) -> None:
         if self.refuses("submit") or not self.can("submit"):
             return
-        why = [sentence for one in self.ready for sentence in risks(one.plan, one.name.name, one.name.label)]
-        if not why:
+        risky = {one.name: said for one in self.ready if (said := risks(one.plan, one.name.name, one.name.label))}
+        if not risky:
             self.dismiss([one.request for one in self.ready])
             return
-        names = [one.name for one in self.ready]
-        what = str(names[0]) if len(names) == 1 else counted(len(names), "target")
-        word = word_to_type([name.name for name in names], next((name.label for name in names if name.label), None))
+        what = str(self.ready[0].name) if len(self.ready) == 1 else counted(len(self.ready), "target")
+        why = [sentence for said in risky.values() for sentence in said]
+        word = word_to_type([name.name for name in risky], next((name.label for name in risky if name.label), None))
         asking = TypedConfirmScreen(f"Run this on {what}?", " ".join(dict.fromkeys(why)), word)
         self.app.push_screen(asking, self._decided)
 

@@ -78,7 +78,7 @@ async def test_a_key_is_enough_elsewhere(
 
 async def test_of_several_targets_their_label_is_typed(sales: Path, seeded: Seeded, clock: Clock) -> None:
     Path("app.db").write_bytes(sales.read_bytes())
-    targets = [entry(label="PROD", operations=VACUUM), entry("app.db", operations=VACUUM)]
+    targets = [entry(label="PROD", operations=VACUUM), entry("app.db", label="PROD", operations=VACUUM)]
     async with open_console(seeded.path, *targets, clock=clock) as console:
         await console.press("1", "space", "down", "space", "r")
         await console.until(lambda: console.app.screen.can("submit"))  # type: ignore[attr-defined]

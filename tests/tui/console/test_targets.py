@@ -551,9 +551,11 @@ async def test_marked_targets_are_run_in_one_go(three: list[TargetEntry], clock:
         assert "gone.db  left out" in page
         assert "  there is no such file (check the path; dbtend never creates a database)" in page
         await console.press("enter")
+        assert console.screen_name == "TypedConfirmScreen"
+        await console.press(*"web.db", "enter")
         done = await console.engine.wait([1, 2])
         assert [job.target.rpartition("/")[2] for job in done] == ["sales.db", "web.db"]
-        assert done[0].request.operations == (Operation.ANALYZE, Operation.CHECK)
+        assert done[0].request.operations == (Operation.CHECK, Operation.ANALYZE)
         assert console.app.screen.query_one("#targets").border_title == "1 Targets"
         await console.until(lambda: sum("✓ completed" in line and "#" in line for line in console.lines()) == 2)
 
