@@ -18,7 +18,15 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("attack", "count"),
-    [("databases", 40), ("database-runs", 3), ("stores", 5), ("command-lines", 60), ("configs", 12), ("limits", 30)],
+    [
+        ("databases", 40),
+        ("database-runs", 3),
+        ("stores", 5),
+        ("command-lines", 60),
+        ("configs", 12),
+        ("limits", 30),
+        ("rowids", 12),
+    ],
 )
 def test_mutants_are_met_with_plain_sentences(attack: str, count: int) -> None:
     said = mutants(attack, count)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from benchmarks.attack import backups, command_lines, configs, databases, limits, postgres_damage, stores
+from benchmarks.attack import backups, command_lines, configs, databases, limits, postgres_damage, rowids, stores
 
 Attack = Callable[[int, int], Iterable[str]]
 """Takes how many mutants to make, and a seed; gives what was found, as it is found."""
@@ -26,6 +26,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "database-runs": databases.attack_runs,
     "backups": backups.attack,
     "postgres-damage": postgres_damage.attack,
+    "rowids": rowids.attack,
 }
 TOLD: Final = 20
 """Findings that are told one by one."""

@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import TargetError
@@ -316,7 +317,8 @@ class SqliteSession(SqliteLook):
             why = explain(error, self._lock_timeout, await self._others.at_last())
             return Recovery(unfinished=UNFINISHED, found=why, is_well=False)
         await self._tidy_log()
-        found = findings_of(rows).sentences
+        read = partial(statement.short, self._connection.aio)
+        found = findings_of(await execution.worth_telling(read, rows)).sentences
         said = f"a quick check found damage: {found[0]}" if found else "a quick check found nothing wrong"
         return Recovery(unfinished=UNFINISHED, found=said, is_well=not found, is_damaged=bool(found))
 

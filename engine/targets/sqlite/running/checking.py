@@ -18,6 +18,9 @@ _OF_THE_ROWS: Final = re.compile(
     r"NULL value in |non-\w+ value in |NUMERIC value in |TEXT value in |CHECK constraint failed in "
     r"|non-unique entry in index "
 )
+_NOT_VALIDATED: Final = re.compile(
+    r"unable to validate the inverted index for FTS4 table main\.(?P<table>.*): SQL logic error", re.DOTALL
+)
 FOUND_NOTHING: Final = "ok"
 
 
@@ -78,6 +81,15 @@ def findings_of(rows: Iterable[Sequence[Any]]) -> Findings:
         broken_rule=next(filter(_OF_THE_ROWS.match, others), None),
         complete=len(sentences) < MOST_FINDINGS,
     )
+
+
+def not_validated(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
+    """The full-text indexes (FTS4) that SQLite could not look at, each with what it says.
+
+    It says so of every one that holds no text: to compare it with that, it would need it.
+    """
+    found = [(text, _NOT_VALIDATED.fullmatch(text)) for (text,) in rows if isinstance(text, str)]
+    return {match["table"]: text for text, match in found if match is not None}
 
 
 def _lines(text: str) -> list[str]:

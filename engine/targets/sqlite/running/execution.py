@@ -26,8 +26,9 @@ from engine.targets.sqlite.planning.backup_plan import CHECK, KEEP_WAL
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.renumbering import find_renumbering
+from engine.targets.sqlite.reading.virtual import is_contentless, made_with
 from engine.targets.sqlite.running import together
-from engine.targets.sqlite.running.checking import Findings, findings_of, orphans_of
+from engine.targets.sqlite.running.checking import Findings, findings_of, not_validated, orphans_of
 from engine.targets.sqlite.running.sampling import progress_told
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import file_size
@@ -227,11 +228,25 @@ async def _found_by(work: Work, command: str) -> tuple[Findings, sqlite3.Error |
     except sqlite3.Error as error:
         if not is_damage(error) and not is_missing_code(error):
             raise
-        found = replace(findings_of(rows), complete=False)
+        found = replace(findings_of(await worth_telling(work.rows, rows)), complete=False)
         if is_damage(error):
             found += Findings(sentences=(f"it cannot be read: {error}",), damage=str(error), complete=False)
         return found, error
-    return findings_of(rows), None
+    return findings_of(await worth_telling(work.rows, rows)), None
+
+
+async def worth_telling(
+    read: Callable[[str], Awaitable[list[Any]]], rows: Sequence[Sequence[Any]]
+) -> Sequence[Sequence[Any]]:
+    """The rows of a check without what SQLite says of every full-text index that holds no text."""
+    unseen = not_validated(rows)
+    if not unseen:
+        return rows
+    without_text = {
+        name for name, sql in made_with(frozenset({"fts4"}), await read(catalog.VIRTUAL_TABLES)) if is_contentless(sql)
+    }
+    said = {text for name, text in unseen.items() if name in without_text}
+    return [row for row in rows if row[0] not in said]
 
 
 async def foreign_keys(work: Work) -> StepResult:
@@ -368,7 +383,7 @@ async def copy_check(work: Work) -> StepResult:
         copied.require()
         warnings: tuple[str, ...] = ()
         try:
-            found = findings_of(await _rows_of_check(work, copied.path))
+            found = findings_of(await worth_telling(work.rows, await _rows_of_check(work, copied.path)))
         except sqlite3.Error as error:
             if not is_missing_code(error):
                 raise

@@ -480,3 +480,31 @@ def test_what_several_checks_find_is_told_once() -> None:
     assert (one + other).sentences == (*one.sentences, "Page 3: never used")
     assert (one + other).indexes == ("i",)
     assert (one + other).damage == "Page 3: never used"
+
+
+FULL_TEXT = """
+CREATE TABLE t(a);
+CREATE VIRTUAL TABLE f USING fts4(a, content={});
+INSERT INTO t VALUES ('x y');
+INSERT INTO f(docid, a) VALUES (1, 'x y');
+"""
+
+
+@pytest.mark.parametrize("level", CheckLevel)
+async def test_a_full_text_index_that_holds_no_text_is_no_finding(path: Path, level: CheckLevel) -> None:
+    """SQLite says of each that it cannot be validated: it would need the text."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(FULL_TEXT.format("''"))
+        ((said,),) = db.execute(f"PRAGMA {'quick' if level is CheckLevel.QUICK else 'integrity'}_check")
+    results, facts = await checked(path, check=level)
+    assert statuses(results) == {Status.COMPLETED}, said
+    assert (facts["findings"], facts["damage"], facts["complete"]) == (0, None, True)
+    assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
+
+
+async def test_a_full_text_index_whose_text_is_gone_is_one(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(FULL_TEXT.format("'t'") + "DROP TABLE t")
+        ((said,),) = db.execute("PRAGMA integrity_check")
+    _, facts = await checked(path)
+    assert facts["damage"] == (None if said == "ok" else said)
