@@ -212,6 +212,14 @@ class Engine:
                 await self._store.keep_measured(url, measured)
         return advice
 
+    async def damaged_indexes(self, target: str) -> tuple[str, ...]:
+        """Those that the last check on record found damaged and nothing has rebuilt since; some may be gone by now.
+
+        The database is not opened. Raises UsageError.
+        """
+        url = await asyncio.to_thread(look.canonical_url, target)
+        return (await self._past_of(url)).damaged_indexes
+
     async def _past_of(self, url: str) -> Past:
         try:
             file = await self.presence(url)

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from engine import Advice, Engine, Level, Operation, Past, Plan, Request, look
+from engine import Advice, Engine, EngineName, Level, Operation, Past, Plan, Request, look
 from engine.advice import needed
 from engine.clock import now
 from engine.errors import StoreError, TargetError
@@ -92,6 +92,9 @@ async def _with_damaged_indexes(
 
 async def _damaged_first(engine: Engine, request: Request) -> Request:
     if Operation.REINDEX in request.operations or request.options.objects:
+        return request
+    # A server tells of some that no check of ours has found; a file only what the history tells.
+    if look.engine_of(request.target) is EngineName.SQLITE and not await engine.damaged_indexes(request.target):
         return request
     try:
         advice = await engine.advise(request.target, budget=0)

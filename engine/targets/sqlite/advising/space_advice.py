@@ -73,7 +73,9 @@ def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
 
 def space_advice(condition: Condition, past: Past) -> tuple[Advice, Advice]:
     """On incremental vacuum and on VACUUM; at most one of them is needed."""
-    waste, packing = waste_of(condition), packing_of(condition)
+    packing = packing_of(condition)
+    condition = replace(condition, packing=packing, leaves=None)  # there may be very many of them
+    waste = waste_of(condition)
     level, reason = _level(waste, condition), _wasted(condition)
     if level is Level.UNKNOWN and (packed := _packed_lately(condition, past)):
         level, reason = Level.NONE, packed
