@@ -56,15 +56,21 @@ async def _advice(
 
 def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, coloured: bool) -> Iterator[str]:
     """What one target needs: the operations below each other, their reasons wrapped at `width` (None: never)."""
-    yield labelled(url)
+    yield plain(labelled(url))
     names = max(len(one.operation) for one in advice)
-    levels = max(4, *(len(one.level) for one in advice))
+    levels = max(4, *(len(_urgency(one)) for one in advice))
     indent = " " * (2 + names + 2 + levels + 2)
     for one in advice:
-        level = f"{one.level:{levels}}"
+        word = _urgency(one)
+        level = f"{word:{levels}}"
         if coloured:
-            level = f"\x1b[{_COLOUR[one.level]}m{one.level}\x1b[0m" + level[len(one.level) :]
+            level = f"\x1b[{_COLOUR[one.level]}m{word}\x1b[0m" + level[len(word) :]
         text = plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else "")
         lines = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
         yield f"  {one.operation:{names}}  {level}  {lines[0]}"
         yield from (indent + line for line in lines[1:])
+
+
+def _urgency(advice: Advice) -> str:
+    """Its level, or what is worse than to be needed now: that data are damaged."""
+    return str(advice.facts.get("severity") or advice.level)
