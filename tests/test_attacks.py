@@ -39,3 +39,10 @@ def test_damage_in_the_files_of_a_server_is_found_and_left_alone() -> None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_SERVER)
     said = mutants("postgres-damage", 12)
     assert (said.returncode, said.stderr) == (0, ""), said.stdout
+
+
+def test_a_server_that_goes_away_in_the_middle_leaves_nothing_that_is_not_told() -> None:
+    if not servers_found():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_SERVER)
+    said = mutants("server-outages", 4)
+    assert (said.returncode, said.stderr) == (0, ""), said.stdout

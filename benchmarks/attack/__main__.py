@@ -12,7 +12,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from benchmarks.attack import backups, command_lines, configs, databases, limits, postgres_damage, rowids, stores
+from benchmarks.attack import (
+    backups,
+    command_lines,
+    configs,
+    databases,
+    limits,
+    postgres_damage,
+    rowids,
+    server_outages,
+    stores,
+)
 
 Attack = Callable[[int, int], Iterable[str]]
 """Takes how many mutants to make, and a seed; gives what was found, as it is found."""
@@ -27,6 +37,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "backups": backups.attack,
     "postgres-damage": postgres_damage.attack,
     "rowids": rowids.attack,
+    "server-outages": server_outages.attack,
 }
 TOLD: Final = 20
 """Findings that are told one by one."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
-from engine.jobs import FINISHING, WaitsFor, ending_in_words, never_began, reason_in_words
-from engine.words import NOT_BEGUN
+from engine.jobs import FINISHING, SERVER_WAIT, WaitsFor, ending_in_words, never_began, reason_in_words
+from engine.words import NOT_BEGUN, span
 from tui.after_a_cancel import cannot_stop, will_complete
 from tui.effects import found_damage, is_cut_short, remedy
 from tui.force import looked_after, was_ended_by_force
@@ -91,10 +91,23 @@ def _waits(parent: ParentJob, child: ChildJob, width: int, indent: int) -> list[
         return []
     said = child.progress.phase or ""
     lines = wrapped(f"{said[:1].upper()}{said[1:]}", width, Role.WARNING, indent=indent)
-    if child.progress.waits_for is WaitsFor.LOCK:
-        limit = f"Its lock timeout is {parent.request.options.lock_timeout:g} s."
+    if limit := _limit_of_wait(parent, child.progress.waits_for):
         lines += wrapped(limit, width, Role.DIM, indent=indent)
     return lines
+
+
+def _limit_of_wait(parent: ParentJob, waits_for: WaitsFor | None) -> str:
+    options = parent.request.options
+    match waits_for:
+        case WaitsFor.LOCK:
+            return f"Its lock timeout is {options.lock_timeout:g} s."
+        case WaitsFor.SERVER:
+            wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
+            return f"It waits for its server for {span(wait)} at most."
+        case WaitsFor.TRANSACTIONS:
+            return "That blocks nobody who reads or writes."
+        case _:
+            return ""
 
 
 def _cancelling(parent: ParentJob, child: ChildJob) -> str:

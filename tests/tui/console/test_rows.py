@@ -683,3 +683,17 @@ def test_the_time_a_job_took_is_never_cut(width: int) -> None:
     lines = [line.text for line in detail_lines(job, JobId(42), "a name of thirty cells [PROD]", now=NOW, width=width)]
     head = ["#42 a name of thirty cells [PROD]", "× failed  0:41"]
     assert lines[: 2 if width < 200 else 1] == (head if width < 200 else ["  ".join(head)])
+
+
+@pytest.mark.parametrize(
+    ("waits_for", "phase", "limit"),
+    [
+        (WaitsFor.SERVER, "server is down; next try in 15 s", "It waits for its server for 10m at most."),
+        (WaitsFor.TRANSACTIONS, "waiting for snapshot of pid 4711", "That blocks nobody who reads or writes."),
+    ],
+)
+def test_what_waits_for_more_than_a_lock_says_for_how_long(waits_for: WaitsFor, phase: str, limit: str) -> None:
+    waiting = replace(RUNNING, progress=Progress(phase=phase, waits_for=waits_for))
+    said = [line.text for line in detail_lines(parent(waiting), waiting.id, "sales", now=NOW, width=200)]
+    assert limit in said
+    assert f"{phase[0].upper()}{phase[1:]}" in said
