@@ -125,7 +125,9 @@ def _or_none(check: Callable[[object], bool]) -> Callable[[object], bool]:
 
 
 _CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
-    **dict.fromkeys(("id", "ordinal", "attempt", "steps_done", "steps_total", "number", "waited"), _is_count),
+    **dict.fromkeys(
+        ("id", "ordinal", "attempt", "steps_done", "steps_total", "steps_left", "number", "waited"), _is_count
+    ),
     **dict.fromkeys(("created_at", "at"), _is_time),
     **dict.fromkeys(
         ("started_at", "finished_at", "cancel_requested_at", "force_requested_at", "deadline_at"), _or_none(_is_time)
