@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from engine.errors import DbtendError
-from engine.masking import masked
+from engine.masking import masked, without_credentials
 from tui.text import plain, plain_lines
 
 lost = False
@@ -62,7 +62,7 @@ def _escaped(text: str) -> str:
 
 def notice(text: str) -> None:
     with suppress(OSError):  # stderr may be gone, and with it whoever could be told
-        print(f"dbtend: {masked(plain_lines(text))}", file=sys.stderr, flush=True)
+        print(f"dbtend: {without_credentials(plain_lines(text))}", file=sys.stderr, flush=True)
 
 
 def traceback() -> None:
