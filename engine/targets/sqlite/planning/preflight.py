@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.words import listed
 
 if TYPE_CHECKING:
-    from engine.targets.sqlite.reading.renumbering import Renumbering
+    from engine.targets.sqlite.reading.renumbering import Renumbering, RowidUser
 
 
 def lossy_schema(names: Sequence[str]) -> str | None:
@@ -76,11 +76,15 @@ def rowids_in_use(found: Renumbering) -> str | None:
     rebuilt = listed(sorted({user.name for user in found.users if user.rebuilt}))
     left = listed(sorted({user.name for user in found.users if not user.rebuilt}))
     after = [f"{rebuilt} is rebuilt then"] if rebuilt else []
-    after += [f"{left} leads to wrong rows until it is put right"] if left else []
+    after += [f"{left} is wrong then until you put it right"] if left else []
     return (
-        f"{found.said}: it would lead to wrong rows. Give {tables} an INTEGER PRIMARY KEY, or go on with --force: "
-        + ", and ".join(after)
+        f"{found.said}: {_those(found.users)} would lead to wrong rows. "
+        f"Give {tables} an INTEGER PRIMARY KEY, or go on with --force: {', and '.join(after)}"
     )
+
+
+def _those(users: Sequence[RowidUser]) -> str:
+    return listed(list(dict.fromkeys(user.name for user in users)))
 
 
 def rowids_changed(found: Renumbering) -> tuple[str, ...]:
@@ -89,7 +93,8 @@ def rowids_changed(found: Renumbering) -> tuple[str, ...]:
     stay_wrong = tuple(user for user in found.users if not user.rebuilt)
     if stay_wrong:
         said = replace(found, users=stay_wrong).said
-        warnings.append(f"{said}: it leads to wrong rows afterwards, until it is put right")
+        leads = "leads" if len(stay_wrong) == 1 else "lead"
+        warnings.append(f"{said}: {_those(stay_wrong)} {leads} to wrong rows afterwards, until that is put right")
     used = {user.table for user in found.users}
     if unused := [table for table in found.tables if table not in used]:
         has = "has" if len(unused) == 1 else "have"
