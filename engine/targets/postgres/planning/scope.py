@@ -79,7 +79,7 @@ def _problem_with_index(operation: Operation, index: Index) -> tuple[str, str] |
     match operation:
         case Operation.REINDEX | Operation.OPTIMIZE if index.in_catalog:
             return "is an index of the catalog, which cannot be rebuilt concurrently", by_hand
-        case Operation.REINDEX | Operation.OPTIMIZE if index.is_leftover and not index.is_valid:
+        case Operation.REINDEX if index.is_leftover and not index.is_valid:
             return "is left over from REINDEX CONCURRENTLY", "the operation clean-leftovers drops it"
         case Operation.CHECK if index.method != "btree":
             return f"is an index of the kind {index.method}: amcheck looks at B-trees only", "name its table"
