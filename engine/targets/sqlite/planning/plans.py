@@ -151,6 +151,8 @@ def analyze_steps(
         )
         for table in tables
     ]
+    if objects:
+        return [part.step(step) for part in parts]
     reloading = costs.reloading(summary.tables)
     usual = costs.analyze_all(_usual_size(summary), 1).seconds or 0.0
     alone, groups = grouping.divided(

@@ -62,7 +62,7 @@ async def optimize(work: Work) -> StepResult:
     async with work.transaction():
         rows = [str(sql) for (sql,) in await work.rows(plans.OPTIMIZE_DRY)]
         found = [match for sql in rows if (match := _TO_ANALYZE.fullmatch(sql))]
-        if len(found) <= plans.OPTIMIZED_AT_ONCE or len(found) < len(rows):
+        if len(found) <= plans.OPTIMIZED_AT_ONCE or len(found) < len(rows) or not await _all_can_be_named(work):
             await work.rows(work.step.command)
         else:
             ((btrees,),) = await work.rows(catalog.BTREES)
@@ -72,6 +72,14 @@ async def optimize(work: Work) -> StepResult:
             finally:
                 await statement.short(work.connection.aio, "PRAGMA analysis_limit = 0")
     return StepResult(status=Status.COMPLETED)
+
+
+async def _all_can_be_named(work: Work) -> bool:
+    """Whether Python can be asked about every table: not about one whose name is no UTF-8."""
+    try:
+        return all(raw.decode() for (raw,) in await work.rows(catalog.NAMES) if raw)
+    except UnicodeDecodeError:
+        return False
 
 
 async def _analyze_only(work: Work, tables: Collection[str]) -> None:
