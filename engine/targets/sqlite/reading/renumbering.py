@@ -33,6 +33,8 @@ MEASURING_OTHERS: Final = 0.25
 """and for those of all others, of which there is only a warning."""
 _COMPARED: Final = 1000
 """Rowids of a virtual table that are looked for in a table."""
+MOST_USERS: Final = 100
+"""That are looked for among virtual tables: more are not told."""
 _AT_ONCE: Final = 100
 """Tables that are measured by one statement."""
 
@@ -40,7 +42,7 @@ _SPAN: Final = """
 SELECT {number}, (SELECT min({rowid}) FROM {table}), (SELECT max({rowid}) FROM {table}), (SELECT count(*) FROM {table})
 """
 _FIRST_GAP: Final = """
-SELECT a.{rowid} FROM {table} AS a
+SELECT (SELECT max(c.{rowid}) FROM {table} AS c WHERE c.{rowid} < a.{rowid}) + 1 FROM {table} AS a
 WHERE a.{rowid} > 1 AND NOT EXISTS (SELECT 1 FROM {table} AS b WHERE b.{rowid} = a.{rowid} - 1)
 ORDER BY a.{rowid} LIMIT 1
 """
@@ -114,11 +116,10 @@ async def find_renumbering(connection: aiosqlite.Connection, read: Read) -> Renu
         **await _changes(connection, {t: c for t, c in candidates.items() if t in gone_by}, MEASURING),
         **await _changes(connection, {t: c for t, c in candidates.items() if t not in gone_by}, MEASURING_OTHERS),
     }
-    users = [
-        RowidUser(name=user.name, kind=user.kind, table=table, rebuilt=user.content is not None)
-        for user, table in pairs
-        if table in changes and await evidence.has_rowids(user, table, changes[table])
-    ]
+    users: list[RowidUser] = []
+    for user, table in pairs:
+        if len(users) < MOST_USERS and table in changes and await evidence.has_rowids(user, table, changes[table]):
+            users.append(RowidUser(name=user.name, kind=user.kind, table=table, rebuilt=user.content is not None))
     users += [RowidUser(name=text.name, kind=text.kind, table=table) for text, table in in_sql if table in changes]
     return Renumbering(
         tables=tuple(table for table in candidates if table in changes),

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from engine.jobs import Operation, Status
@@ -243,6 +243,7 @@ _text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 def test_the_content_table_of_a_full_text_index_is_read_whatever_its_name(
     db: sqlite3.Connection, name: str, mark: str
 ) -> None:
+    assume("fts" not in name.lower())  # of these there are some that are always there
     option = mark + name.replace(mark, mark * 2) + mark
     db.execute(f"CREATE VIRTUAL TABLE full_text_index USING fts5(content, x, Content = {option}, content_rowid=id)")
     try:

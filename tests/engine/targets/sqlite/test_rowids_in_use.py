@@ -112,6 +112,16 @@ async def test_an_index_that_was_not_told_what_was_deleted_is_still_known_to_go_
     assert "rowids of notes, which full-text index found uses" in users(await plan(path, Operation.VACUUM))
 
 
+async def test_an_entry_of_a_row_that_is_gone_would_lead_to_another(tmp_path: Path) -> None:
+    index = (
+        "CREATE VIRTUAL TABLE found USING fts5(body, content=''); INSERT INTO found(rowid, body) VALUES (3, 'word3');"
+    )
+    path = make(tmp_path / "a.db", NOTES, index, "DELETE FROM notes WHERE rowid IN (3, 4)")
+    assert search(path, "word3") == []
+    assert search(by_hand(path), "word3") != []
+    assert "full-text index found" in users(await plan(path, Operation.VACUUM))
+
+
 EXTERNAL = [
     "fts5(body, content=notes)",
     "fts5(body, content=notes, content_rowid=rowid)",
