@@ -32,7 +32,7 @@ MEASURING: Final = 2.0
 MEASURING_OTHERS: Final = 0.25
 """and for those of all others, of which there is only a warning."""
 _COMPARED: Final = 1000
-"""Rowids of a virtual table that are looked for in a table."""
+"""Rowids at an end of a virtual table that are looked for in a table."""
 MOST_USERS: Final = 100
 """That are looked for among virtual tables: more are not told."""
 _AT_ONCE: Final = 100
@@ -199,6 +199,7 @@ class _Evidence:
         self._connection = connection
         self._read = read
         self._candidates = candidates
+        self._renumbered = {folded(name) for name in candidates}
         self._texts = texts
         self._in_sql = in_sql
         self._tables: dict[str, str] | None = None
@@ -227,14 +228,17 @@ class _Evidence:
             return self._content_of(virtual, virtual.content)
         triggers = [text for text in self._texts if folded(virtual.name) in text.words]
         near = {table for text, table in self._in_sql if folded(virtual.name) in text.words}
-        near |= {table for table in self._candidates if virtual.is_named_after(table)}
+        near |= await self._named_for(virtual) & self._candidates.keys()
         if virtual.holds_keys_only:
             if not await self._belongs_elsewhere(virtual, triggers):
                 return self._candidates
             mentioned = frozenset().union(*(text.words for text in triggers))
             return near | {table for table in self._candidates if folded(table) in mentioned}
         near |= await self._having_same_columns(virtual)
-        return near | await self._having_all(virtual, [table for table in self._candidates if table not in near])
+        if await self._belongs_elsewhere(virtual, triggers):
+            return near
+        others = [table for table in self._candidates if table not in near]
+        return near | await self._having_all(virtual, others, both_ends=True)
 
     def _content_of(self, virtual: VirtualTable, content: str) -> set[str]:
         """The tables that a full-text index takes its text from, by their rowids: itself, or through views."""
@@ -254,11 +258,16 @@ class _Evidence:
         `triggers`: those that mention it.
         """
         tables = await self._table_names()
-        keepers = tables.keys() - {folded(name) for name in self._candidates}
-        if any(not text.words.isdisjoint(keepers) for text in triggers):
+        if any(word in tables and word not in self._renumbered for text in triggers for word in text.words):
             return True
-        after = [tables[name] for name in keepers if virtual.is_named_after(name)]
-        return bool(await self._having_all(virtual, after))
+        after = await self._named_for(virtual) - self._candidates.keys()
+        return bool(await self._having_all(virtual, sorted(after)))
+
+    async def _named_for(self, virtual: VirtualTable) -> set[str]:
+        """The tables that it is named after; not `log`, where `catalog_fts` is named after `catalog`."""
+        tables = await self._table_names()
+        found = virtual.named_after(tables)
+        return {tables[name] for name in found if not any(name in other for other in found if other != name)}
 
     async def _having_same_columns(self, virtual: VirtualTable) -> set[str]:
         if virtual.kind is not Kind.FULL_TEXT:
@@ -266,8 +275,8 @@ class _Evidence:
         own = {folded(name) for (name,) in await self._short(catalog.columns_of(virtual.name)) or ()}
         return {table for table, columns in self._candidates.items() if own and own <= set(columns)}
 
-    async def _having_all(self, virtual: VirtualTable, tables: Sequence[str]) -> set[str]:
-        """Those of the tables in which the highest of its rowids are all there."""
+    async def _having_all(self, virtual: VirtualTable, tables: Sequence[str], *, both_ends: bool = False) -> set[str]:
+        """The tables that have its highest rowids, with `both_ends` also its lowest."""
         own, _ = await self._sources(virtual)
         if own is None:
             return set()
@@ -275,9 +284,9 @@ class _Evidence:
         found: set[str] = set()
         for start in range(0, len(tables), _AT_ONCE):
             some = list(zip(tables, rowids, strict=True))[start : start + _AT_ONCE]
-            rows = await self._short(own.has_all_in(some))
+            rows = await self._short(own.has_all_in(some, both_ends=both_ends))
             if rows is None:  # one of them cannot be read
-                rows = [(await self._is_so(own.has_all_in([one])),) for one in some]
+                rows = [(await self._is_so(own.has_all_in([one], both_ends=both_ends)),) for one in some]
             found |= {table for (table, _), (has_all,) in zip(some, rows, strict=True) if has_all}
         return found
 
@@ -321,13 +330,18 @@ class _Source:
             f" WHERE {column} BETWEEN {changes.lowest} AND {changes.highest})"
         )
 
-    def has_all_in(self, tables: Iterable[tuple[str, str]]) -> str:
-        """A row for each of the tables, which come with the name of their rowid."""
+    def has_all_in(self, tables: Iterable[tuple[str, str]], *, both_ends: bool = False) -> str:
+        """A row for each of the tables, which come with the name of their rowid.
+
+        Compared are the highest rowids here, with `both_ends` also the lowest.
+        """
         column = quote(self.column)
-        return (
-            f"WITH own(id) AS MATERIALIZED (SELECT {column} FROM main.{quote(self.table)} WHERE {column} IS NOT NULL"
-            f" ORDER BY {column} DESC LIMIT {_COMPARED}) "
-        ) + " UNION ALL ".join(
+        ends = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT {column} FROM main.{quote(self.table)} WHERE {column} IS NOT NULL"
+            f" ORDER BY {column} {order} LIMIT {_COMPARED})"
+            for order in (("DESC", "ASC") if both_ends else ("DESC",))
+        )
+        return f"WITH own(id) AS MATERIALIZED ({ends}) " + " UNION ALL ".join(
             "SELECT EXISTS (SELECT 1 FROM own) AND NOT EXISTS ("
             f"SELECT 1 FROM own WHERE NOT EXISTS (SELECT 1 FROM main.{quote(table)} AS t WHERE t.{rowid} = own.id))"
             for table, rowid in tables

@@ -61,8 +61,13 @@ class VirtualTable:
     content_key: str = ""
     """The column by which it finds a row there, in small letters."""
 
-    def is_named_after(self, table: str) -> bool:
-        return len(table) >= _SHORTEST_NAME and folded(table) in folded(self.name)
+    def named_after(self, tables: Collection[str]) -> list[str]:
+        """The tables whose names are parts of its own; all in small letters."""
+        own = folded(self.name)
+        ends = range(_SHORTEST_NAME, len(own) + 1)
+        if len(own) ** 2 < len(tables):  # to look up its parts is faster
+            return [part for part in {own[i:j] for j in ends for i in range(j - _SHORTEST_NAME + 1)} if part in tables]
+        return [table for table in tables if len(table) >= _SHORTEST_NAME and table in own]
 
 
 def schema_text(name: str, kind: str, sql: str) -> SchemaText:

@@ -223,7 +223,20 @@ async def test_whatever_goes_by_rowids_that_change_is_named_with_their_table(
         "CREATE TABLE docs(id INTEGER PRIMARY KEY, body); INSERT INTO docs SELECT rowid + 10, body FROM notes;"
         "CREATE VIRTUAL TABLE docs_fts USING fts5(body, content='');"
         "INSERT INTO docs_fts(rowid, body) SELECT id, body FROM docs",
+        "CREATE TABLE keynotes(id INTEGER PRIMARY KEY, body); INSERT INTO keynotes SELECT rowid, body FROM notes;"
+        "CREATE VIRTUAL TABLE keynotes_fts USING fts5(text);"
+        "INSERT INTO keynotes_fts(rowid, text) SELECT id, body FROM keynotes",
+        "CREATE TABLE keynotes(id INTEGER PRIMARY KEY, body); INSERT INTO keynotes SELECT rowid, body FROM notes;"
+        "CREATE VIRTUAL TABLE keynotes_places USING rtree(id, x0, x1);"
+        "INSERT INTO keynotes_places SELECT id, id, id FROM keynotes",
+        "CREATE TABLE docs(id INTEGER PRIMARY KEY, body);"
+        "INSERT INTO docs SELECT rowid, body FROM notes WHERE rowid > 20;"
+        "CREATE VIRTUAL TABLE docs_fts USING fts5(text); INSERT INTO docs_fts(rowid, text) SELECT id, body FROM docs",
         # of none
+        "CREATE TABLE log(message);"
+        "INSERT INTO log WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 6000) SELECT i FROM n;"
+        "CREATE VIRTUAL TABLE search USING fts5(text); INSERT INTO search(text) SELECT message FROM log LIMIT 3000;"
+        "DELETE FROM log WHERE rowid = 7",
         "CREATE VIRTUAL TABLE search USING fts5(text); INSERT INTO search(text) SELECT body FROM notes",
         "CREATE VIRTUAL TABLE found USING fts5(body, content='')",
         "CREATE VIRTUAL TABLE places USING rtree(id, x0, x1); INSERT INTO places VALUES (1, 0, 0), (2, 0, 0)",
