@@ -17,10 +17,15 @@ from benchmarks.attack import (
     command_lines,
     configs,
     databases,
+    full_disks,
     limits,
+    overwrites,
+    pools,
     postgres_damage,
     rowids,
     server_outages,
+    stores,
+)
     stores,
 )
 
@@ -38,6 +43,9 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "postgres-damage": postgres_damage.attack,
     "rowids": rowids.attack,
     "server-outages": server_outages.attack,
+    "overwrites": overwrites.attack,
+    "full-disks": full_disks.attack,
+    "pools": pools.attack,
 }
 TOLD: Final = 20
 """Findings that are told one by one."""

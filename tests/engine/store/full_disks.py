@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -37,10 +38,11 @@ class Tried:
 def fill(disk: Path, free: int) -> Path:
     """Leave so many bytes on a disk; the file that takes the others."""
     filler = disk / "filler"
-    status = os.statvfs(disk)
-    with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(status.f_bavail * status.f_frsize - free, 1))
-    return filler
+    while True:
+        status = os.statvfs(disk)
+        with filler.open("wb") as file, suppress(OSError):  # others may have written meanwhile
+            os.posix_fallocate(file.fileno(), 0, max(status.f_bavail * status.f_frsize - free, 1))
+            return filler
 
 
 async def submit_with(directory: Path, pages: int) -> Tried:
