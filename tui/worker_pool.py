@@ -170,11 +170,11 @@ class WorkerPool:
                 self._see_how_it_ended(number)
 
     def _start(self, number: int) -> None:
-        identity = self._identify() if self._identify else None
         try:
             heard, told = os.pipe()
         except OSError as error:
             raise cannot_start(error) from error
+        identity = self._identify() if self._identify else None
         process = PoolProcess(number, self._alive[0], identity, told)
         # Until it has its own ways with signals it must get none: it would take them for ours.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)

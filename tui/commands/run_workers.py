@@ -74,6 +74,7 @@ class RunWorkers:
             self._reports, self._report = os.pipe()
         except OSError as error:
             raise cannot_start(error) from error
+        self._has_begun = False
         self._keeper = fork(self._keep)
         os.close(self._orders)
         os.close(self._report)
@@ -83,6 +84,7 @@ class RunWorkers:
 
     def begin(self, jobs: Sequence[int]) -> None:
         """Let them carry out these jobs."""
+        self._has_begun = True
         with suppress(BrokenPipeError), os.fdopen(self._order, "w", closefd=False) as pipe:
             pipe.write(f"{json.dumps(list(jobs))}\n")
 
@@ -116,6 +118,8 @@ class RunWorkers:
 
     def close(self) -> None:
         """Leave none behind: any that is left ends at once, and where it stands."""
+        if not self._has_begun:
+            os.kill(self._keeper, signal.SIGKILL)  # it would get ready first
         for flag in (self._drained, self._stopped, self._gone):
             flag.close()
         os.close(self._order)

@@ -36,7 +36,7 @@ async def test_a_target_whose_password_is_missing_can_be_run_once_it_was_typed(
         await console.until(lambda: any("press T to type it" in line for line in console.lines("#operations")))
         await console.press(*way.split())
         assert console.screen_name == "PasswordScreen"
-        await console.press(*"wrong", "enter")
+        await console.press(*"mistaken", "enter")
         await console.until(lambda: "the password that was typed is wrong" in shown(console))
         await console.press("enter")  # nothing typed is no answer
         await console.press(*SECRET)
