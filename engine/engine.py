@@ -75,7 +75,7 @@ class Engine:
         store_path: Path,
         *,
         workers: int = 0,
-        own_jobs_only: bool = False,
+        own_jobs: Collection[int] | None = None,
         at_most: int | None = None,
         identity: WorkerIdentity | None = None,
         retention: Retention | None = None,
@@ -88,7 +88,7 @@ class Engine:
         Args:
             store_path: the SQLite file that holds the jobs.
             workers: how many targets this engine works on at once.
-            own_jobs_only: execute only what is submitted through this engine, and what it is told to `adopt`.
+            own_jobs: execute only these parents, and what is submitted through this engine; None: every job.
             at_most: run nothing while as many operations run on this store and host, in whatever process; None: do.
             identity: as which this process was started, by one that tells how it ends.
             retention: remove old history by these rules, now and every hour; None leaves that to others.
@@ -128,7 +128,7 @@ class Engine:
                         store,
                         store_path,
                         workers,
-                        own_jobs_only=own_jobs_only,
+                        own_jobs=own_jobs,
                         at_most=at_most,
                         identity=identity,
                         clock=clock,
@@ -169,7 +169,7 @@ class Engine:
         """
         self._must_write("submit")
         ids = await self._manager.submit(requests, on_duplicate)
-        self.adopt(ids)
+        self._adopt(ids)
         return tuple(await self._store.jobs(ids))
 
     async def plan(self, request: Request, *, advice: Sequence[Advice] = ()) -> Plan:
@@ -263,11 +263,10 @@ class Engine:
         self._must_write("retry")
         parent = await self.job(parent_id)
         new_id = await self._manager.retry(parent, only_incomplete=only_incomplete, confirmed=confirmed)
-        self.adopt([new_id])
+        self._adopt([new_id])
         return await self.job(new_id)
 
-    def adopt(self, parent_ids: Collection[int]) -> None:
-        """Take on these jobs, where this engine executes only its own."""
+    def _adopt(self, parent_ids: Collection[int]) -> None:
         if self._processor is not None:
             self._processor.adopt(parent_ids)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -24,13 +24,13 @@ async def hosting(
     store_path: Path,
     workers: int,
     *,
-    own_jobs_only: bool,
+    own_jobs: Collection[int] | None,
     at_most: int | None,
     identity: WorkerIdentity | None,
     clock: Callable[[], Micros],
 ) -> AsyncIterator[JobProcessor]:
     """`workers` workers, for as long as inside; see `Engine.open`."""
-    async with store.hosting_workers(serves_all=not own_jobs_only, identity=identity) as owner:
+    async with store.hosting_workers(serves_all=own_jobs is None, own_jobs=own_jobs, identity=identity) as owner:
         processor = JobProcessor(
             store,
             {
@@ -43,10 +43,11 @@ async def hosting(
             },
             owner=owner,
             concurrency=workers,
-            own_jobs_only=own_jobs_only,
+            own_jobs_only=own_jobs is not None,
             clock=clock,
             slots=None if at_most is None else WorkerSlots(store_path, at_most),
         )
+        processor.adopt(own_jobs or ())
         async with processor.running():
             yield processor
 

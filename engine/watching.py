@@ -129,6 +129,8 @@ class WorkerProcess:
     stalled: bool = False
     """It lives, has something to do, and does not move: it was stopped, or hangs."""
     running: tuple[JobId, ...] = ()
+    own_jobs: frozenset[int] = frozenset()
+    """The parents that it takes on where it does not take on every job, as far as that is known."""
     pool: int | None = None
     """The process that started it and replaces it where it dies; None where none does."""
 

@@ -32,11 +32,12 @@ class News:
 
 
 def left_over(parents: Iterable[ParentJob], workers: Iterable[WorkerProcess]) -> list[ParentJob]:
-    """Those of these open parents that nobody works on and nobody will: no process that lives serves all jobs."""
+    """Those of these open parents that nobody works on and nobody will: no process that lives takes them on."""
     alive = [worker for worker in workers if worker.alive]
     if any(worker.serves_all for worker in alive):
         return []
     worked_on = {job.parent for worker in alive for job in worker.running}
+    worked_on |= {parent_id for worker in alive for parent_id in worker.own_jobs}
     return [parent for parent in parents if parent.id not in worked_on]
 
 

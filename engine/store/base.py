@@ -171,11 +171,18 @@ class Store(Protocol):
         ...
 
     def hosting_workers(
-        self, *, serves_all: bool = True, identity: WorkerIdentity | None = None
+        self,
+        *,
+        serves_all: bool = True,
+        own_jobs: Collection[int] | None = None,
+        identity: WorkerIdentity | None = None,
     ) -> AbstractAsyncContextManager[str]:
         """Be an owner of running children while inside; gives the owner's id.
 
-        `serves_all`: takes on every job, not only those of its own. `identity`: as which this process was started.
+        Args:
+            serves_all: takes on every job, not only those of its own.
+            own_jobs: those, as far as they are known.
+            identity: as which this process was started.
         """
         ...
 

@@ -47,7 +47,7 @@ WHERE owner = :owner AND cancel_requested_at IS NOT NULL AND recovering = 0"""
 OWNERS_OF_RUNNING = "SELECT owner, pid, host FROM child_job WHERE owner IS NOT NULL"
 OWNERS = f"SELECT id, pid, host FROM worker UNION {OWNERS_OF_RUNNING}"
 
-WORKERS = "SELECT id, pid, host, started_at, serves_all, pool FROM worker ORDER BY started_at, id"
+WORKERS = "SELECT id, pid, host, started_at, serves_all, pool, own_jobs FROM worker ORDER BY started_at, id"
 RUNNING = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
 
 IS_OPEN = "SELECT EXISTS (SELECT 1 FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL)"

@@ -242,14 +242,20 @@ class SqliteStore:
 
     @asynccontextmanager
     async def hosting_workers(
-        self, *, serves_all: bool = True, identity: WorkerIdentity | None = None
+        self,
+        *,
+        serves_all: bool = True,
+        own_jobs: Collection[int] | None = None,
+        identity: WorkerIdentity | None = None,
     ) -> AsyncIterator[str]:
         owner, pool = (identity.owner, identity.pool) if identity else (uuid.uuid4().hex, None)
         pid, host = os.getpid(), socket.gethostname()
         liveness.remove_strays(self.path, {known for known, *_ in await self._read(queries.OWNERS)})
         with nullcontext() if identity else liveness.proof_of_life(self.path, owner):
             await self._writer.run(
-                lambda c: upkeep.register_worker(c, owner, pid, host, serves_all, at=self._clock(), pool=pool)
+                lambda c: upkeep.register_worker(
+                    c, owner, pid, host, serves_all, at=self._clock(), pool=pool, own_jobs=own_jobs
+                )
             )
             beating = asyncio.create_task(self._beat(owner), name="dbtend-beat")
             try:
@@ -292,10 +298,16 @@ class SqliteStore:
         now = self._clock()
 
         def process(
-            owner: str, pid: int, host: str, started_at: Micros, serves_all: bool, pool: int | None
+            owner: str,
+            pid: int,
+            host: str,
+            started_at: Micros,
+            serves_all: bool,
+            pool: int | None,
+            own_jobs: str | None,
         ) -> WorkerProcess:
-            own = running.get(owner, [])
-            busy_since = [at for _, at in own] or (pending_since if serves_all else [])
+            runs = running.get(owner, [])
+            busy_since = [at for _, at in runs] or (pending_since if serves_all else [])
             alive = liveness.is_alive(self.path, owner, pid, host)
             beat = liveness.last_beat(self.path, owner)
             return WorkerProcess(
@@ -306,8 +318,9 @@ class SqliteStore:
                 serves_all=bool(serves_all),
                 alive=alive,
                 stalled=alive and is_stalled(last_beat=beat, busy_since=min(busy_since, default=None), now=now),
-                running=tuple(job for job, _ in own),
+                running=tuple(job for job, _ in runs),
                 pool=pool,
+                own_jobs=frozenset(json.loads(own_jobs or "[]")),
             )
 
         return [process(*row) for row in rows]

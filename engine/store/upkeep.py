@@ -29,10 +29,11 @@ def register_worker(
     serves_all: bool,
     at: Micros,
     pool: int | None = None,
+    own_jobs: Collection[int] | None = None,
 ) -> None:
     connection.execute(
-        "INSERT INTO worker (id, pid, host, serves_all, pool, started_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (owner, pid, host, serves_all, pool, at),
+        "INSERT INTO worker (id, pid, host, serves_all, pool, own_jobs, started_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (owner, pid, host, serves_all, pool, None if own_jobs is None else json.dumps(sorted(own_jobs)), at),
     )
 
 

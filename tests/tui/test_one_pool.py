@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Operation, Options, Request, WorkerProcess
+from engine import Engine, Operation, Options, ParentJob, Request, WorkerProcess
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
+from tui.feed import left_over
 from tui.worker_process import is_served
 
 A_CONSOLE = """
@@ -170,6 +171,14 @@ def test_runs_and_workers_together_keep_to_the_bound(dbtend: CommandLine, databa
             worker.terminate()
 
 
+def open_jobs(store: Path) -> list[ParentJob]:
+    async def look() -> list[ParentJob]:
+        async with Engine.open(store) as engine:
+            return await engine.open_jobs()
+
+    return asyncio.run(look())
+
+
 def jobs(store: Path) -> int:
     async def look() -> int:
         async with Engine.open(store) as engine:
@@ -192,6 +201,7 @@ def test_a_run_that_waits_for_a_worker_says_so(dbtend: CommandLine, databases: S
             with dbtend.start("run", other, *VACUUM) as second:
                 assert err_line(second) == "dbtend: #2 db1.db: waiting: 1 of 1 workers busy\n"
                 assert running(dbtend.store) == 1
+                assert left_over(open_jobs(dbtend.store), processes(dbtend.store)) == []
                 locks.close()
                 assert (first.wait(timeout=30), second.wait(timeout=30)) == (0, 0)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -176,13 +177,12 @@ class RunWorkers:
         loop.add_reader(self._drained, _once(loop, self._drained, drain))
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, asked.set)
+        own_jobs = [] if select.select([self._drained], [], [], 0)[0] else jobs
         async with Engine.open(
-            self._store, workers=1, own_jobs_only=True, at_most=self._at_most, identity=process.identity
+            self._store, workers=1, own_jobs=own_jobs, at_most=self._at_most, identity=process.identity
         ) as engine:
             process.ready()
-            if not drain.is_set():
-                engine.adopt(jobs)
-                await first_of(stop.wait(), asked.wait(), drain.wait())
+            await first_of(stop.wait(), asked.wait(), drain.wait())
             await engine.drain(0)
             await first_of(stop.wait(), asked.wait())
         return STOPPED if asked.is_set() else OK
