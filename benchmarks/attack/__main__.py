@@ -26,8 +26,6 @@ from benchmarks.attack import (
     server_outages,
     stores,
 )
-    stores,
-)
 
 Attack = Callable[[int, int], Iterable[str]]
 """Takes how many mutants to make, and a seed; gives what was found, as it is found."""
