@@ -201,7 +201,7 @@ def test_a_run_that_waits_for_a_worker_says_so(dbtend: CommandLine, databases: S
             with dbtend.start("run", other, *VACUUM) as second:
                 assert err_line(second) == "dbtend: #2 db1.db: waiting: 1 of 1 workers busy\n"
                 assert running(dbtend.store) == 1
-                assert left_over(open_jobs(dbtend.store), processes(dbtend.store)) == []
+                wait_until(lambda: not left_over(open_jobs(dbtend.store), processes(dbtend.store)))
                 locks.close()
                 assert (first.wait(timeout=30), second.wait(timeout=30)) == (0, 0)
 
