@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import option_specs
-from engine.errors import PasswordNeededError, TargetBusyError, TargetError
+from engine.errors import DbtendError, PasswordNeededError, TargetBusyError, TargetError
 from engine.jobs import Operation
 from engine.targets import engine_named, names_server, resolve
 from engine.validation import validated
@@ -26,6 +26,19 @@ LOCK_TIMEOUT = 1.0
 """Seconds that a mere look waits for a lock."""
 BUDGET = 3.0
 """Seconds for each target that facts which are dear to get may take, where somebody waits for advice or a plan."""
+
+
+@contextmanager
+def _at_worst_an_error(target: str) -> Iterator[None]:
+    """Whatever is wrong with a database is an error of that database: it ends nothing else."""
+    try:
+        yield
+    except (DbtendError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        why = f"what it tells makes no sense: {type(error).__name__}"
+        hint = "check that it is a database of this kind; if it is, this is a defect of dbtend"
+        raise TargetError(canonical_url(target), why, hint) from error
 
 
 def canonical_url(target: str) -> str:
@@ -44,6 +57,11 @@ def environment_of(target: str) -> Mapping[str, str]:
 def engine_of(target: str) -> EngineName:
     """What kind of database this names; no disk is touched. Raises as `canonical_url`."""
     return resolve(target).engine
+
+
+def is_on_server(target: str) -> bool:
+    """Whether it names a database on a server rather than a file; no driver is needed to know that."""
+    return names_server(target)
 
 
 def fitting(request: Request) -> Request:
@@ -84,6 +102,11 @@ async def plan(
 
     Raises UsageError and TargetError, as submitting it would.
     """
+    with _at_worst_an_error(request.target):
+        return await _plan(request, past, advice, read_only)
+
+
+async def _plan(request: Request, past: Past | None, advice: Sequence[Advice], read_only: bool) -> Plan:
     from engine.advice import Past
     from engine.targets.base import Plan  # not before something is planned
 
@@ -149,8 +172,9 @@ async def password_needed(target: str) -> PasswordNeededError | None:
 
 async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
     """What a database is and what can be done with it. Raises TargetError where it cannot be maintained."""
-    async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
-        return await look.info()
+    with _at_worst_an_error(target):
+        async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+            return await look.info()
 
 
 def presence(target: str) -> str:
@@ -174,5 +198,6 @@ async def survey(
     target: str, past: Past, *, budget: float | None, read_only: bool = False
 ) -> tuple[tuple[Advice, ...], Measured | None]:
     """As `advise`, with what is worth keeping for the next time."""
-    async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
-        return await look.advise(past, budget=budget), look.measured
+    with _at_worst_an_error(target):
+        async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+            return await look.advise(past, budget=budget), look.measured

@@ -24,6 +24,7 @@ from benchmarks.attack import (
     postgres_damage,
     rowids,
     server_outages,
+    servers,
     stores,
 )
 
@@ -44,6 +45,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "overwrites": overwrites.attack,
     "full-disks": full_disks.attack,
     "pools": pools.attack,
+    "servers": servers.attack,
 }
 TOLD: Final = 20
 """Findings that are told one by one."""

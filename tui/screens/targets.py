@@ -12,7 +12,7 @@ from textual import events, on
 from textual.timer import Timer
 from textual.worker import Worker
 
-from engine import Operation
+from engine import Operation, look
 from engine.advice import worst
 from engine.errors import DbtendError, TargetBusyError
 from tui.keymap import key_of
@@ -37,6 +37,8 @@ LOOKS_AT_ONCE: Final = 8
 """Databases that are opened and looked at together: servers and disks that keep us waiting."""
 ADVICE_AT_ONCE: Final = 2
 """Databases that advice is sought for together: it is work for this machine, too."""
+SERVERS_AT_ONCE: Final = 16
+"""Databases on servers that are looked at or advised on together: the work is theirs, and no file waits for them."""
 GLANCES_AT_ONCE: Final = 3
 """Each takes a thread, and keeps it where a disk hangs."""
 LOOK_AGAIN = 3.0
@@ -73,6 +75,7 @@ class Targets(JobActions[None]):
         self._last_glance = monotonic()
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._advising = asyncio.Semaphore(ADVICE_AT_ONCE)
+        self._servers = asyncio.Semaphore(SERVERS_AT_ONCE)
         self._glances = asyncio.Semaphore(GLANCES_AT_ONCE)
 
     def plan_if_awaited(self, number: int) -> None:
@@ -88,7 +91,7 @@ class Targets(JobActions[None]):
         await asyncio.gather(*map(self._look_at_one, numbers))
 
     async def _look_at_one(self, number: int) -> None:
-        async with self._looks:
+        async with self._turn(number, self._looks):
             state = self._board.states.get(number)
             if state is None:
                 return
@@ -103,8 +106,12 @@ class Targets(JobActions[None]):
         self.run_worker(self._advise_in_turn(number), group="advice")
 
     async def _advise_in_turn(self, number: int) -> None:
-        async with self._advising:
+        async with self._turn(number, self._advising):
             await self._advise_on(number, ADVICE_BUDGET)
+
+    def _turn(self, number: int, of_files: asyncio.Semaphore) -> asyncio.Semaphore:
+        state = self._board.states.get(number)
+        return self._servers if state is not None and look.is_on_server(state.entry.url) else of_files
 
     async def _advise_on(self, number: int, budget: float | None) -> DbtendError | None:
         """Find out what the target needs; why that cannot be known, where it cannot."""

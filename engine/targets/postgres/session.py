@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 
 MOST_TURNS: Final = 3
 """How often a step is begun that gives way to others."""
+_FILE_NODE: Final = "SELECT pg_relation_filenode(to_regclass(%s))::int8"
 WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
 
 
@@ -290,7 +291,8 @@ class PostgresSession:
         except TargetError as gone:
             return replace(await self._result(step, ran, context), no_more=gone.why)
         with contextlib.suppress(TargetError):
-            await self._reader.rows("SELECT 1")  # where its connection is lost, too, this is how it learns of that
+            # Where its connection is lost, too, this is how it learns of that.
+            await self._reader.row("SELECT 1", row=(int,))
         cleared = await self._clearing.after(step, is_lost=True)
         if cleared.has_worked or cleared.problem or not ran.may_be_repeated(server):
             return await self._result(step, ran, context, cleared)
@@ -375,7 +377,7 @@ class PostgresSession:
         if step.subject is None or answer.error is None or answer.error.sqlstate not in {INTERNAL, *GONE}:
             return None
         with contextlib.suppress(TargetError):
-            return not await self._reader.rows("SELECT FROM pg_class WHERE oid = %s", [step.subject.oid])
+            return not await self._reader.rows("SELECT FROM pg_class WHERE oid = %s", [step.subject.oid], row=())
         return None
 
     async def _followed(self, step: PgStep, lane: Lane, watched: Watched, context: StepContext) -> list[Notice]:
@@ -449,7 +451,7 @@ class PostgresSession:
             return {}
         name = qualified(step.subject.schema, step.subject.name)
         with contextlib.suppress(TargetError):
-            ((file,),) = await self._reader.rows("SELECT pg_relation_filenode(to_regclass(%s))::int8", [name])
+            (file,) = await self._reader.row(_FILE_NODE, [name], row=(int | None,))
             return {"collations": step.collations, "file": file}
         return {}
 

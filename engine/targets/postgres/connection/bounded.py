@@ -6,31 +6,44 @@ import asyncio
 import contextlib
 import fcntl
 import functools
+import itertools
 import struct
 import termios
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
+from dataclasses import fields
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import psycopg
 from psycopg import generators, waiting
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
-from psycopg.waiting import Ready
+
+from engine.targets.postgres.connection.memory import growing_little, taken
+from engine.values import frozen
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
 
 _T = TypeVar("_T")
 Kind = type | UnionType
-Row = tuple[Kind, ...]
-"""The types of the columns of an answer: `(int, str | None)`."""
+Shape = tuple[Kind, ...] | type
+"""The types of the columns of an answer, `(int, str | None)`, or the dataclass that each row makes."""
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 ANSWER_WITHIN: Final = 65.0
 """Seconds; the server itself ends a query of the catalog before that."""
 LONGEST_ANSWER: Final = 64 * 1024**2
 """Bytes of an answer."""
+MOST_MEMORY: Final = 256 * 1024**2
+"""Bytes that it may take here."""
+LONGEST_READING: Final = 2.0
+"""Seconds of a processor."""
+LONGEST_TEXT: Final = 100_000
+"""Characters of a value,"""
+GREATEST: Final = 2**63
+"""and a number."""
 MOST_VALUES: Final = 4_000_000
 """In an answer: each takes more memory here than on its way."""
 STOPS_WITHIN: Final = 1.0
@@ -68,21 +81,27 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         except AnswerError:
             self.pgconn.finish()
             raise
+        except psycopg.DatabaseError:
+            self._check_room()
+            raise
+
+    def _check_room(self) -> None:
+        """Raise AnswerError where libpq had no room for a message."""
+        if b"cannot allocate memory" in self.pgconn.error_message:
+            self.pgconn.finish()
+            raise AnswerError(TOO_LONG) from None
 
     async def _waited(self, gen: PQGen[_T], interval: float) -> _T:
         return await waiting.wait_async(gen, self.pgconn.socket, interval=interval)
 
     def _measured(self, gen: PQGen[_T]) -> PQGen[_T]:
-        socket, received = self.pgconn.socket, 0
+        number, budget = self.pgconn.socket, Budget()
         try:
             state = next(gen)
             while True:
                 ready = yield state
-                if ready & Ready.R:
-                    received += readable(socket)
-                    if received > LONGEST_ANSWER:
-                        raise AnswerError(f"its answer is longer than {LONGEST_ANSWER // 1024**2} MB")
-                state = gen.send(ready)
+                with budget.reading(number):
+                    state = gen.send(ready)
         except StopIteration as end:
             result: _T = end.value
             return result
@@ -103,7 +122,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             self.pgconn.finish()
 
     async def rows(
-        self, query: str, parameters: Parameters = (), *, row: Row | None = None, most: int | None = None
+        self, query: str, parameters: Parameters = (), *, row: Shape | None = None, most: int | None = None
     ) -> list[tuple[Any, ...]]:
         """What a query answers. Raises psycopg.Error; AnswerError where PostgreSQL would not answer like this.
 
@@ -118,7 +137,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             self.pgconn.finish()
             raise
 
-    async def row(self, query: str, parameters: Parameters = (), *, row: Row) -> tuple[Any, ...]:
+    async def row(self, query: str, parameters: Parameters = (), *, row: Shape) -> tuple[Any, ...]:
         """The same of a query that answers with one row."""
         found = await self.rows(query, parameters, row=row, most=1)
         if not found:
@@ -139,6 +158,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             send(statement.encode(self.info.encoding))
             for result in await self.wait(generators.execute(self.pgconn)):
                 if result.status == ExecStatus.FATAL_ERROR:
+                    self._check_room()
                     raise error_from_result(result, self.info.encoding)
 
     @contextlib.contextmanager
@@ -172,37 +192,95 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
 
 STRANGE: Final = "it does not answer as PostgreSQL does"
+TOO_LONG: Final = f"its answer is longer than {LONGEST_ANSWER // 1024**2} MB"
 
 
 async def _rows_of(
-    cursor: psycopg.AsyncCursor[tuple[Any, ...]], row: Row | None, most: int | None
+    cursor: psycopg.AsyncCursor[tuple[Any, ...]], row: Shape | None, most: int | None
 ) -> list[tuple[Any, ...]]:
-    result = cursor.pgresult
+    result, columns = cursor.pgresult, None if row is None else _columns(row)
     if result is None or result.status != ExecStatus.TUPLES_OK:
         raise AnswerError(STRANGE)
     if result.ntuples * result.nfields > MOST_VALUES:
         raise AnswerError(f"its answer has more than {MOST_VALUES} values")
-    if (row is not None and result.nfields != len(row)) or (most is not None and result.ntuples > most):
+    if (columns is not None and result.nfields != len(columns)) or (most is not None and result.ntuples > most):
         raise AnswerError(STRANGE)
     try:
         found = await cursor.fetchall()
     except (psycopg.DataError, ValueError, ArithmeticError, RecursionError):
         raise AnswerError(STRANGE) from None
-    if row is not None:
-        for column, kind in zip(zip(*found, strict=True), row, strict=True) if found else ():
-            if not _is_of(kind).issuperset(map(type, column)):
-                raise AnswerError(STRANGE)
+    for values, column in zip(zip(*found, strict=True), columns, strict=True) if found and columns else ():
+        if not column.fits(values):
+            raise AnswerError(STRANGE)
     return found
 
 
+@frozen
+class _Column:
+    kinds: frozenset[type]
+    """The types of its values,"""
+    elements: frozenset[type] | None = None
+    """and of what is in them where they are lists."""
+
+    def fits(self, values: Sequence[Any]) -> bool:
+        """Nothing that reckons with these values has to expect one that PostgreSQL does not have."""
+        if not self.kinds.issuperset(map(type, values)):
+            return False
+        present = [value for value in values if value is not None] if NoneType in self.kinds else values
+        if self.elements is not None:
+            return _Column(self.elements).fits([*itertools.chain.from_iterable(present)])
+        if not present:
+            return True
+        if str in self.kinds:
+            return max(map(len, present)) <= LONGEST_TEXT
+        if self.kinds & {int, float}:
+            return all(-GREATEST <= value <= GREATEST for value in present)  # NaN is neither
+        return True
+
+
 @functools.cache
-def _is_of(kind: Kind) -> frozenset[type]:
-    return frozenset(get_args(kind) if isinstance(kind, UnionType) else (kind,))
+def _columns(row: Shape) -> tuple[_Column, ...]:
+    if isinstance(row, type):
+        hints = get_type_hints(row)
+        return tuple(_column(hints[field.name]) for field in fields(row))
+    return tuple(map(_column, row))
 
 
-def readable(socket: int) -> int:
+def _column(kind: Any) -> _Column:
+    if isinstance(kind, UnionType):
+        return _Column(frozenset(get_args(kind)))
+    if get_origin(kind) is Sequence:
+        return _Column(frozenset({list}), _column(*get_args(kind)).kinds)
+    return _Column(frozenset({kind}))
+
+
+class Budget:
+    """What one answer may take."""
+
+    def __init__(self, *, of_memory: bool = True) -> None:
+        """`of_memory`: whether what this process takes meanwhile is for the answer."""
+        self._of_memory = of_memory
+        self._memory, self._received, self._read_for = taken() if of_memory else 0, 0, 0.0
+
+    @contextlib.contextmanager
+    def reading(self, number: int) -> Iterator[None]:
+        """Around what reads all that has come from this socket. Raises AnswerError where that is too much."""
+        self._received += readable(number)
+        if self._received > LONGEST_ANSWER or (self._of_memory and taken() - self._memory > MOST_MEMORY):
+            raise AnswerError(TOO_LONG)
+        if self._read_for > LONGEST_READING:
+            raise AnswerError(f"its answer takes longer than {LONGEST_READING:g} s to read")
+        began = time.thread_time()
+        try:
+            with growing_little():
+                yield
+        finally:
+            self._read_for += time.thread_time() - began
+
+
+def readable(number: int) -> int:
     """Bytes that have come and were not read yet; 0 of a socket that is closed."""
     try:
-        return int(struct.unpack("i", fcntl.ioctl(socket, termios.FIONREAD, bytes(4)))[0])
+        return int(struct.unpack("i", fcntl.ioctl(number, termios.FIONREAD, bytes(4)))[0])
     except OSError:
         return 0

@@ -10,7 +10,7 @@ import psycopg
 from engine import passwords
 from engine.errors import PasswordNeededError, TargetUnavailableError
 from engine.targets.postgres.connection import pooling
-from engine.targets.postgres.connection.bounded import AnswerError, Connection, Row
+from engine.targets.postgres.connection.bounded import ANSWER_WITHIN, STRANGE, AnswerError, Connection, Shape
 from engine.targets.postgres.connection.errors import connecting_error, reading_error
 from engine.targets.postgres.connection.naming import Address
 from engine.values import frozen
@@ -18,6 +18,8 @@ from engine.values import frozen
 PROGRAM: Final = "dbtend"
 LOOKING_TIMEOUT: Final = 60.0
 """Seconds that a query of the catalog may take."""
+CONNECTED_WITHIN: Final = 10.0
+"""Seconds in which a server answers to each word that makes a session."""
 GONE_AFTER: Final = 2
 """Seconds after which the server notices that we are gone, and ends what runs for us."""
 _KEEPALIVE: Final = {
@@ -71,7 +73,7 @@ _READ_BACK: Final = """
 SELECT pg_backend_pid(), current_setting('statement_timeout'), current_setting('lock_timeout'),
     current_setting('search_path')
 """
-_ROW_OF_WHO: Final[Row] = (int, str, int, str, int, str | None, str, bool, bool, bool, bool, str)
+_ROW_OF_WHO: Final[Shape] = (int, str, int, str, int, str | None, str, bool, bool, bool, bool, str)
 _VERSIONS: Final = range(90_000, 1_000_000)
 """Of anything that could be PostgreSQL."""
 
@@ -93,6 +95,7 @@ async def connect(
     asked: dict[str, Any] = {**{key: value for key, value in _KEEPALIVE.items() if key not in parameters}, **parameters}
     asked["application_name"] = name
     connection = await _opened(what, asked)
+    connection.patience = CONNECTED_WITHIN
     try:
         is_pooled = await pooling.has_pooler(connection)
         if is_pooled:
@@ -102,8 +105,12 @@ async def connect(
         server = await _set_up(connection, lock_timeout, statement_timeout, what, asked)
         if read_only:
             await connection.execute("SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false)")
+        connection.patience = ANSWER_WITHIN
     except BaseException as error:
+        was_closed = connection.closed
         await connection.close()
+        if isinstance(error, psycopg.Error) and error.sqlstate is None and not was_closed:
+            raise reading_error(what, AnswerError(STRANGE)) from None
         if isinstance(error, AnswerError):
             raise reading_error(what, error) from None
         if isinstance(error, psycopg.Error):

@@ -41,6 +41,8 @@ _DAMAGED: Final = ("XX", "58")
 """Classes of errors: internal and corruption, and of the system: a file that is gone, a disk that cannot be read."""
 
 LONGEST_DETAIL: Final = 200
+LONGEST_SENTENCE: Final = 1_000
+"""Characters of what a server says: more than it has to say."""
 
 
 def tells_damage(error: psycopg.Error) -> bool:
@@ -51,14 +53,14 @@ def tells_damage(error: psycopg.Error) -> bool:
 def said(error: BaseException) -> str:
     """The first line of what an error says, redacted."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    lines = (primary or str(error)).strip().splitlines()
-    return masked(lines[0] if lines else type(error).__name__)
+    lines = (primary or str(error))[:LONGEST_SENTENCE].strip().splitlines()
+    return masked("".join(filter(str.isprintable, lines[0])) if lines else "it does not say why")
 
 
 def said_in_full(error: psycopg.Error) -> str:
     """With what the server says in detail, such as which key is there twice: a value of the database, so it may be
     long, and hold anything."""
-    detail = masked(error.diag.message_detail or "").removesuffix(".")
+    detail = masked((error.diag.message_detail or "")[: 2 * LONGEST_DETAIL]).removesuffix(".")
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in detail)
     short = printable if len(printable) <= LONGEST_DETAIL else f"{printable[:LONGEST_DETAIL]}…"
     return f"{said(error)}: {short}" if short else said(error)
@@ -121,7 +123,7 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
 
 def connecting_error(what: str, error: BaseException, *, typed: bool = False) -> TargetError:
     """Why a connection cannot be had. `typed`: whether it was tried with a password that somebody had typed."""
-    words = str(error)
+    words = str(error)[:LONGEST_SENTENCE]
     if isinstance(error, psycopg.Error) and error.pgconn is not None and error.pgconn.needs_password:
         return PasswordNeededError(what, NONE_FOUND, WHERE_PASSWORDS_ARE)
     if typed and "password authentication failed" in words:
@@ -175,6 +177,8 @@ def lock_timeout(waited: float, blockers: str = "", *, by_itself: bool = True) -
 def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: str = "") -> str:
     """Why a step failed. `waited`: for a lock, at most; `blockers`: who held it, in words."""
     state = error.sqlstate
+    if isinstance(error, AnswerError):
+        return f"{error}. Check that it is a PostgreSQL server, and the network"
     if state == LOCK_TIMEOUT:
         return lock_timeout(waited, blockers)
     if state == CANCELLED:

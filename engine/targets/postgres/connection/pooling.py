@@ -17,7 +17,6 @@ from engine.values import frozen
 OTHERS: Final = 4
 """Connections of ours that try to come by the same connection of the server, one after another: there may be several
 poolers behind one address."""
-TURN_WITHIN: Final = 10.0
 LOOK_EVERY: Final = 0.2
 WAITS_WHILE_SERVED: Final = 5
 """So many answers come here while another connection waits for its first: the pool has no second one for it."""

@@ -167,7 +167,7 @@ def _conflict(step: PgStep, along: Mapping[int, Table]) -> str:
 async def _partitions(reader: Reader) -> dict[int, list[int]]:
     """Of every table the oids of its direct children."""
     children: dict[int, list[int]] = {}
-    for parent, child in await reader.rows(PARTITIONS):
+    for parent, child in await reader.rows(PARTITIONS, row=(int, int)):
         children.setdefault(parent, []).append(child)
     return children
 
@@ -266,12 +266,12 @@ def _rewrite(operation: Operation, options: Options, found: Scope, role: str, ve
 
 
 async def _check(reader: Reader, options: Options, found: Scope) -> OperationPlan:
-    extension = await reader.rows(AMCHECK)
+    extension = await reader.rows(AMCHECK, row=(str,), most=1)
     if not extension:
         why = "the extension amcheck is not installed in this database: CREATE EXTENSION amcheck; as a superuser"
         return OperationPlan(operation=Operation.CHECK, refused=why)
     ((schema,),) = extension
-    if forbidden := [function for (function,) in await reader.rows(AMCHECK_FORBIDDEN, [schema])]:
+    if forbidden := [function for (function,) in await reader.rows(AMCHECK_FORBIDDEN, [schema], row=(str,))]:
         role = reader.server.user
         command = f"GRANT EXECUTE ON FUNCTION {', '.join(forbidden)} TO {quote(role)};"
         why = f"{role} may not run what amcheck looks with. As a superuser: {command}"
@@ -284,7 +284,7 @@ async def _check(reader: Reader, options: Options, found: Scope) -> OperationPla
 
 async def _analyzed(reader: Reader) -> set[int]:
     query = ANALYZED if reader.server.is_superuser else ANALYZED_AS_SEEN
-    return {oid for (oid,) in await reader.rows(query)}
+    return {oid for (oid,) in await reader.rows(query, row=(int,))}
 
 
 def _leftovers(indexes: Sequence[Index]) -> list[Index]:
@@ -339,7 +339,7 @@ async def _in_parallel(reader: Reader, planned: OperationPlan, options: Options)
     wanted = min(options.jobs or 1, len(planned.steps))
     if wanted == 1:
         return planned
-    ((free, own),) = await reader.rows(FREE_CONNECTIONS)
+    free, own = await reader.row(FREE_CONNECTIONS, row=(int, int | None))
     most = max(free - KEPT_FREE, 1)
     why = f"the server has {free} connections left, and {KEPT_FREE} are kept free"
     if own is not None and max(own, 1) < most:

@@ -80,8 +80,9 @@ def made_younger(counter: Counter, limit: int, usual: int) -> tuple[tuple[str, s
 async def old_tables(reader: Reader) -> Mapping[int, Old]:
     """By oid. Raises TargetError."""
     found = {}
+    row = (int, int, int, int, int, int, int)
     for oid, xids, xid_limit, multixacts, multixact_limit, xids_usual, multixacts_usual in await reader.rows(
-        _AGES_AND_SETTINGS
+        _AGES_AND_SETTINGS, row=row
     ):
         counted = (
             (Counter.XID, xids, xid_limit, xids_usual),

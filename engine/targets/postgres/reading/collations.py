@@ -125,7 +125,7 @@ def drifted_of(drift: Drift, indexes: Iterable[Index], past: Past) -> Drifted:
 
 async def drifts(reader: Reader) -> list[Drift]:
     """Raises TargetError."""
-    return [Drift(*row) for row in await reader.rows(drifts_query(reader.server.version))]
+    return [Drift(*row) for row in await reader.rows(drifts_query(reader.server.version), row=Drift)]
 
 
 def drifts_query(version: int) -> str:

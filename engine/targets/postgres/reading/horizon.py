@@ -103,8 +103,8 @@ NOTHING_HELD: Final = Horizon((), is_complete=True)
 
 
 async def read(reader: Reader) -> Horizon:
-    ((sees_all,),) = await reader.rows(ALL_SEEN)
-    return Horizon([Holder(*row) for row in await reader.rows(HORIZON)], sees_all)
+    (sees_all,) = await reader.row(ALL_SEEN, row=(bool,))
+    return Horizon([Holder(*row) for row in await reader.rows(HORIZON, row=Holder)], sees_all)
 
 
 def warnings(horizon: Horizon) -> list[str]:

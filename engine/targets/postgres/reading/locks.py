@@ -69,7 +69,8 @@ ORDER BY l.pid, p.name LIMIT 4
 
 async def holders(reader: Reader, keeps_out: str, tables: Collection[int]) -> str:
     """In words; "" for nobody. `keeps_out`: a key of CONFLICTS. Raises TargetError."""
-    rows = await reader.rows(_HOLDERS, [list(CONFLICTS[keeps_out]), list(tables)])
+    row = (int | None, str, str | None, float | None, str, str, int)
+    rows = await reader.rows(_HOLDERS, [list(CONFLICTS[keeps_out]), list(tables)], row=row)
     said = [
         f"{f'pid {pid} ({who})' if name is None else prepared.in_words(name, seconds)} holds a lock on"
         f" {shown(schema, table)}" + (f" and {counted(number - 1, 'lock')} more" if number > 1 else "")

@@ -42,6 +42,6 @@ class LostEnd:
 
 async def lost_ends(reader: Reader, oid: int) -> list[LostEnd]:
     """Of a table, and of its TOAST table. Raises TargetError."""
-    rows = await reader.rows(_LOST_ENDS, [oid])
+    rows = await reader.rows(_LOST_ENDS, [oid], row=(bool, int, int, bool))
     may_be_imported = reader.server.version >= STATISTICS_ARE_IMPORTED
     return [LostEnd(toast, before, now, counted and not may_be_imported) for toast, before, now, counted in rows]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any, Final
 
 import psycopg
 
 from engine.errors import UsageError
 from engine.jobs import Facts
-from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.connection.bounded import AnswerError, Connection, Parameters, Shape
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import reading_error
 from engine.targets.postgres.reading import names
@@ -44,19 +44,32 @@ class Reader:
     async def close(self) -> None:
         await self.connection.close()
 
-    async def rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
-        """Raises TargetError."""
+    async def rows(
+        self, query: str, parameters: Parameters = (), *, row: Shape | None = None, most: int | None = None
+    ) -> list[tuple[Any, ...]]:
+        """`row`, `most`: what PostgreSQL answers to that; see `Connection.rows`. Raises TargetError."""
         try:
-            return await self.rows_or_error(query, parameters)
+            return await self.rows_or_error(query, parameters, row=row, most=most)
+        except psycopg.Error as error:
+            raise reading_error(self.what, error) from None
+
+    async def row(self, query: str, parameters: Parameters = (), *, row: Shape) -> tuple[Any, ...]:
+        """The same of a query that answers with one row."""
+        try:
+            return await self.row_or_error(query, parameters, row=row)
         except psycopg.Error as error:
             raise reading_error(self.what, error) from None
 
     async def rows_or_error(
-        self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+        self, query: str, parameters: Parameters = (), *, row: Shape | None = None, most: int | None = None
     ) -> list[tuple[Any, ...]]:
         """Raises psycopg.Error, and TargetError where the connection was lost and no other can be had."""
         async with self.alone() as connection:
-            return await connection.rows(query, parameters)
+            return await connection.rows(query, parameters, row=row, most=most)
+
+    async def row_or_error(self, query: str, parameters: Parameters = (), *, row: Shape) -> tuple[Any, ...]:
+        async with self.alone() as connection:
+            return await connection.row(query, parameters, row=row)
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[Connection]:
@@ -68,36 +81,41 @@ class Reader:
             yield self.connection
 
     async def facts(self) -> Facts:
-        ((size, tables, dead_rows, xid_age),) = await self.rows(FACTS)
+        size, tables, dead_rows, xid_age = await self.row(FACTS, row=(int, int, int, int))
         return {"size": size, "tables": tables, "dead_rows": dead_rows, "xid_age": xid_age}
 
     async def tables(self, *, measured: bool = False) -> list[Table]:
         """`measured`: see `tables_query`."""
-        return [Table(*row) for row in await self._relations(tables_query, measured=measured)]
+        return [Table(*row) for row in await self._relations(Table, tables_query, measured=measured)]
 
     async def indexes(self, *, measured: bool = False) -> list[Index]:
-        return [Index(*row) for row in await self._relations(indexes_query, measured=measured)]
+        return [Index(*row) for row in await self._relations(Index, indexes_query, measured=measured)]
 
     async def these_tables(self, oids: Collection[int]) -> list[Table]:
         """Measured, too, as are the indexes."""
-        return [Table(*row) for row in await self._relations(tables_query, oids=oids)]
+        return [Table(*row) for row in await self._relations(Table, tables_query, oids=oids)]
 
     async def these_indexes_and_invalid_ones(self, oids: Collection[int]) -> list[Index]:
-        return [Index(*row) for row in await self._relations(indexes_query, oids=oids)]
+        return [Index(*row) for row in await self._relations(Index, indexes_query, oids=oids)]
 
     async def _relations(
-        self, query: Callable[..., str], *, oids: Collection[int] | None = None, measured: bool = True
+        self, row: Shape, query: Callable[..., str], *, oids: Collection[int] | None = None, measured: bool = True
     ) -> list[tuple[Any, ...]]:
         some, parameters = oids is not None, {} if oids is None else {"oids": list(oids)}
         if measured:
-            with contextlib.suppress(psycopg.Error):  # somebody may have locked one this moment
-                return await self.rows_or_error(query(self.server.version, some=some, measured=True), parameters)
-        return await self.rows(query(self.server.version, some=some), parameters)
+            try:
+                measuring = query(self.server.version, some=some, measured=True)
+                return await self.rows_or_error(measuring, parameters, row=row)
+            except AnswerError as error:
+                raise reading_error(self.what, error) from None
+            except psycopg.Error:  # somebody may have locked one this moment
+                pass
+        return await self.rows(query(self.server.version, some=some), parameters, row=row)
 
     async def require(self, objects: Sequence[str], schemas: Sequence[str] = ()) -> None:
         """Raise UsageError for a name that is no table, index or schema of the database, or means several."""
         if schemas:
-            known = {name for (name,) in await self.rows("SELECT nspname FROM pg_namespace")}
+            known = {name for (name,) in await self.rows("SELECT nspname FROM pg_namespace", row=(str,))}
             for schema in schemas:
                 if schema not in known:
                     raise UsageError(

@@ -25,7 +25,7 @@ async def older_than(reader: Reader, seconds: float, limit: str) -> str:
 
     Raises TargetError.
     """
-    rows = await reader.rows(_OLDER_THAN, [seconds])
+    rows = await reader.rows(_OLDER_THAN, [seconds], row=(int, str, float, int), most=1)
     if not rows:
         return ""
     ((pid, who, age, number),) = rows

@@ -50,7 +50,7 @@ async def may_go_on(reader: Reader, options: ServerOptions, context: StepContext
 async def held_up_by(reader: Reader, options: ServerOptions) -> str:
     """Why nothing is to begin now; "" where it may."""
     if options.max_lag is not None:
-        ((lag,),) = await reader.rows(_LAG)
+        (lag,) = await reader.row(_LAG, row=(int,))
         if lag > options.max_lag:
             return f"a standby is {memory(_rounded(lag))} behind, {memory(options.max_lag)} are allowed"
     if options.pause_while is not None and (load := await load_query.ask(reader, options.pause_while)):
@@ -72,7 +72,7 @@ async def not_counted_as_lag(reader: Reader, options: ServerOptions) -> list[str
     return [
         f"the standby of slot {slot} is not connected, and not counted by --max-lag; {memory(_rounded(kept))} of WAL"
         " are kept for it. Connect it, or drop the slot if nobody needs it"
-        for slot, kept in await reader.rows(_DISCONNECTED)
+        for slot, kept in await reader.rows(_DISCONNECTED, row=(str, int))
     ]
 
 
@@ -80,13 +80,13 @@ async def problem_with(reader: Reader, options: ServerOptions) -> str:
     """What is wrong with a limit that somebody has set; "" for nothing. Their query is not run. Raises TargetError."""
     if options.max_lag is not None:
         try:
-            if (await reader.rows_or_error(_HIDDEN))[0][0]:
+            if (await reader.row_or_error(_HIDDEN, row=(bool,)))[0]:
                 role = reader.server.user
                 return (
                     f"{role} may not see how far standbys are behind. As a superuser:"
                     f" GRANT pg_read_all_stats TO {quote(role)};"
                 )
-            await reader.rows_or_error(_LAG)
+            await reader.row_or_error(_LAG, row=(int,))
         except psycopg.Error as error:
             return f"--max-lag failed: {said(error)}"
     return "" if options.pause_while is None else await load_query.check(reader, options.pause_while)

@@ -23,6 +23,9 @@ ASK_AGAIN: Final = 60.0
 SURELY_ALIVE: Final = 0.02
 """Seconds after its use in which nobody asks a connection whether it is still there, where nothing was heard of it."""
 
+ANSWERS_WITHIN: Final = 10.0
+"""Seconds in which one that was idle says that it is there."""
+
 Settings = tuple[tuple[str, str], ...]
 
 
@@ -74,7 +77,8 @@ class Lane:
             if self.statements.is_listening and time.monotonic() - self._used_at < SURELY_ALIVE:
                 return True
             with contextlib.suppress(psycopg.Error):
-                await self.connection.execute("SELECT 1")
+                with self.connection.within(ANSWERS_WITHIN):
+                    await self.connection.execute("SELECT 1")
                 return True
         return False
 

@@ -37,6 +37,8 @@ SELECT count(*) > 0 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexreli
 JOIN pg_namespace AS n ON n.oid = i.relnamespace
 WHERE x.indisvalid AND (n.nspname, i.relname) = (%s, %s) AND i.oid <> %s::oid
 """
+DROPPED_WITHIN: Final = 600.0
+"""Seconds; it waits for several locks, for each as long as for any."""
 _IDENTIFIER_BYTES: Final = 63
 
 
@@ -63,18 +65,18 @@ class Leftover:
 
 async def all_there(reader: Reader) -> set[int]:
     """By oid, of all indexes: what is there before a step is not of it. Raises TargetError."""
-    return {oid for (oid,) in await reader.rows(_ALL_INVALID)}
+    return {oid for (oid,) in await reader.rows(_ALL_INVALID, row=(int,))}
 
 
 async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:
     """The invalid copies of this index. Raises TargetError."""
-    found = [Leftover(*row) for row in await reader.rows(_INVALID, [schema, index])]
+    found = [Leftover(*row) for row in await reader.rows(_INVALID, [schema, index], row=Leftover)]
     return [leftover for leftover in found if is_copy_of(leftover.name, index)]
 
 
 async def is_renewed(reader: Reader, index: Subject) -> bool:
     """Whether another index that is valid has its name now. Raises TargetError."""
-    ((renewed,),) = await reader.rows(_RENEWED, [index.schema, index.name, index.oid])
+    (renewed,) = await reader.row(_RENEWED, [index.schema, index.name, index.oid], row=(bool,))
     return bool(renewed)
 
 
@@ -107,7 +109,7 @@ class Removal:
 async def drop(connection: Connection, leftover: Leftover, *, waited: float) -> Removal:
     """`waited`: for how many seconds it waits for others, at most."""
     try:
-        with connection.within(None):
+        with connection.within(DROPPED_WITHIN + 10 * waited):
             await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {leftover.sql}")
     except psycopg.Error as error:
         in_use = f"because others were using its table for {waited:g} s"

@@ -114,7 +114,7 @@ class Measured:
 
     async def _measure(self, oids: Sequence[int]) -> None:
         with contextlib.suppress(psycopg.Error, TargetError):
-            self._known.update(await self._reader.rows_or_error(_SIZES, [list(oids)]))
+            self._known.update(await self._reader.rows_or_error(_SIZES, [list(oids)], row=(int, int | None)))
 
     async def after(self, step: PgStep) -> int | None:
         """What it takes now, where that can be known: asked for together with those that are over at about the time."""
@@ -155,5 +155,5 @@ class Measured:
         return sizes
 
     async def _sizes_now(self, names: Sequence[str]) -> dict[str, int]:
-        rows = await self._reader.rows_or_error(_SIZES_NOW, [list(names)])
+        rows = await self._reader.rows_or_error(_SIZES_NOW, [list(names)], row=(str, int | None))
         return {name: size for name, size in rows if size is not None}

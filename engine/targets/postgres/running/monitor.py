@@ -117,16 +117,16 @@ class Monitor:
             pause = INTERVAL
             try:
                 await self.look()
-            except (psycopg.Error, TargetError, OSError):
+            except (psycopg.Error, TargetError, OSError, LookupError, TypeError, ValueError, ArithmeticError):
                 await asyncio.sleep(AFTER_A_LOSS)
 
     async def look(self) -> None:
         """Read once, and report. Raises psycopg.Error, TargetError."""
         if not self._query:
-            names = {name for (name,) in await self._reader.rows_or_error(AVAILABLE)}
+            names = {name for (name,) in await self._reader.rows_or_error(AVAILABLE, row=(str,))}
             self._query = poll_query([view for view in VIEWS if f"pg_stat_progress_{view}" in names])
         yielding = [backend for backend, watched in self._watched.items() if watched.yield_after is not None]
-        for (row,) in await self._reader.rows_or_error(self._query, [yielding, list(self._watched)]):
+        for (row,) in await self._reader.rows_or_error(self._query, [yielding, list(self._watched)], row=(dict,)):
             watched = self._watched.get(int(row["pid"]))
             if watched is not None and row["state"] == "active":
                 self._tell(watched, row)

@@ -32,10 +32,10 @@ async def end_what_still_runs(reader: Reader, name: str) -> list[str]:
     query = [f"{name.rpartition(' ')[0]} ", name]
     give_up, patience = time.monotonic() + ENDS_WITHIN, time.monotonic() + GONE_AFTER + 1
     told: dict[int, str] = {}
-    while running := await reader.rows(_OF_DEAD_PROCESSES, query):
+    while running := await reader.rows(_OF_DEAD_PROCESSES, query, row=(int, str)):
         for pid, command in running:
             if pid not in told and time.monotonic() > patience:
-                await reader.rows(_END, [pid])
+                await reader.rows(_END, [pid], row=(bool,))
                 told[pid] = f"pid {pid} of the process that died still ran, and was ended: {command}"
         if time.monotonic() > give_up:
             pids = ", ".join(str(pid) for pid, _ in running)
@@ -47,7 +47,7 @@ async def end_what_still_runs(reader: Reader, name: str) -> list[str]:
 
 async def before_rewriting(reader: Reader, oid: int) -> Facts:
     """What tells afterwards whether this table or index was rewritten: each time it gets another file."""
-    ((file,),) = await reader.rows(_FILE, [oid])
+    (file,) = await reader.row(_FILE, [oid], row=(int | None,))
     return {"oid": oid, "file": file}
 
 
@@ -58,7 +58,7 @@ async def what_became_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> li
         before = step.effect or {}
         if step.status is Status.COMPLETED or "file" not in before:
             continue
-        ((file,),) = await reader.rows(_FILE, [before["oid"]])
+        (file,) = await reader.row(_FILE, [before["oid"]], row=(int | None,))
         if file is None:
             said.append(f"{step.object} is gone: somebody has dropped it")
         elif file == before["file"]:

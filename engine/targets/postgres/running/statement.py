@@ -14,7 +14,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 
 from engine.masking import masked
-from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.connection.bounded import STRANGE, AnswerError, Budget, Connection
 from engine.targets.postgres.connection.errors import CANCELLED
 from engine.targets.postgres.running.stop import Stop
 from engine.values import frozen
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 ASK_AGAIN: Final = 2.0
 """Seconds after which the server is asked to stop once more: the first time may have been too early."""
 ASKING_TAKES: Final = 5.0
+ENDS_WITHIN: Final = 60.0
+"""Seconds after which nobody waits for a server that was asked to stop and does not answer."""
+MOST_NOTICES: Final = 100_000
+"""Of one command that are kept;"""
+MOST_RESULTS: Final = 100
+"""and as many results are no answer to one command."""
+_COPIES: Final = frozenset({ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH})
 
 
 @frozen
@@ -91,6 +98,7 @@ class Statements:
         self._is_sent = False
         self._answer = Answer()
         self._results: list[PGresult] = []
+        self._budget = Budget(of_memory=False)
         self._is_over = True
         """Whether the server has answered, or the connection is lost."""
         self._news = asyncio.Event()
@@ -110,8 +118,9 @@ class Statements:
         Where the task is cancelled, too; then CancelledError is raised afterwards.
         """
         self._answer = answer = Answer()
+        self._budget = Budget(of_memory=False)
         self._send(command)
-        cancelled = False
+        cancelled, asked_at = False, 0.0
         for stop in stops:
             stop.listen(self._news.set)
         try:
@@ -119,6 +128,10 @@ class Statements:
                 answer.was_asked_to_stop = cancelled or any(stop.is_set() for stop in stops)
                 try:
                     if answer.was_asked_to_stop:
+                        asked_at = asked_at or self._loop.time()
+                        if self._loop.time() - asked_at > ENDS_WITHIN:
+                            self._give_up()
+                            break
                         with contextlib.suppress(psycopg.Error, OSError):
                             await self._connection.cancel_safe(timeout=ASKING_TAKES)
                         with contextlib.suppress(TimeoutError):
@@ -169,18 +182,33 @@ class Statements:
         if self._is_over:  # this is for psycopg, or the connection is lost
             return self._listen_no_more()
         try:
-            self._libpq.consume_input()
-            if not self._is_sent:
-                self._is_sent = not self._libpq.flush()
-                if self._is_sent:
-                    self._loop.remove_writer(self._socket)
-            while not self._libpq.is_busy():
-                result = self._libpq.get_result()
-                if result is None:
-                    return self._end()
-                self._results.append(result)
+            with self._budget.reading(self._socket):
+                self._read_on()
+        except AnswerError as error:
+            self._end(error)
+            self._libpq.finish()
         except psycopg.Error as error:
             self._end(error)
+
+    def _read_on(self) -> None:
+        self._libpq.consume_input()
+        if not self._is_sent:
+            self._is_sent = not self._libpq.flush()
+            if self._is_sent:
+                self._loop.remove_writer(self._socket)
+        while not self._libpq.is_busy():
+            result = self._libpq.get_result()
+            if result is None:
+                self._end()
+                return
+            self._results.append(result)
+            if result.status in _COPIES or len(self._results) > MOST_RESULTS:
+                raise AnswerError(STRANGE)
+
+    def _give_up(self) -> None:
+        why = f"it was asked to stop, and did not answer within {ENDS_WITHIN:g} s: it may still run on the server"
+        self._end(AnswerError(why))
+        self._libpq.finish()
 
     def _end(self, error: psycopg.Error | None = None) -> None:
         if error is not None:
@@ -194,7 +222,8 @@ class Statements:
         message, detail = diagnostic.message_primary or "", diagnostic.message_detail or ""
         if severity != "INFO":  # of what it did only numbers are taken
             message, detail = masked(message), masked(detail)
-        self._answer.notices.append(Notice(severity, message, detail, diagnostic.sqlstate or ""))
+        if len(self._answer.notices) < MOST_NOTICES:
+            self._answer.notices.append(Notice(severity, message, detail, diagnostic.sqlstate or ""))
 
     def _read(self, results: Sequence[PGresult], answer: Answer) -> None:
         for result in results:

@@ -1,0 +1,159 @@
+"""Servers that answer as no PostgreSQL does: each look ends soon, in a sentence, and takes little memory."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import look
+from engine.advice import Past
+from engine.errors import DbtendError
+from engine.jobs import Operation, Options, Request, Status
+from engine.targets import resolve
+from engine.targets.base import StepContext
+from engine.targets.postgres.connection import connecting
+from engine.targets.postgres.connection.bounded import MOST_MEMORY
+from engine.targets.postgres.connection.memory import taken
+from engine.targets.postgres.reading import load_query
+from engine.targets.postgres.running import lanes, statement
+from tests.engine.targets.postgres.a_session import connected
+from tests.hostile_server import AT_LOGIN, HOW, hostile_server
+from tests.postgres_databases import Database
+
+LONGEST = 120.0
+"""Seconds after which a test is stuck."""
+LATER = sorted(HOW.keys() - AT_LOGIN)
+SINCE = 7
+"""Answers that make a session, and the login."""
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits a minute for each answer."""
+    for module, name in (
+        (load_query, "_PATIENCE"), (connecting, "CONNECTED_WITHIN"), (connecting, "ANSWER_WITHIN"),
+        (lanes, "ANSWERS_WITHIN"),
+        (statement, "ENDS_WITHIN"), (statement, "ASK_AGAIN"), (statement, "ASKING_TAKES"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, 1.0)
+
+
+@pytest.fixture
+def shop(database: Database) -> Database:
+    database("CREATE TABLE item AS SELECT n AS id, repeat('x', 100) AS t FROM generate_series(1, 1000) AS n")
+    database("CREATE INDEX item_id ON item (id)", "ANALYZE item")
+    return database
+
+
+async def ends_well(look_at: Callable[[], Awaitable[Any]]) -> str:
+    """What it says; "" where it came to an end."""
+    before, peak, is_over = taken(), 0, asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal peak
+        while not is_over.is_set():
+            peak = max(peak, taken())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(is_over.wait(), 0.01)
+
+    watching, said = asyncio.create_task(watch()), ""
+    try:
+        async with asyncio.timeout(LONGEST):
+            await look_at()
+    except DbtendError as error:
+        said = str(error)
+        assert said.isprintable()
+        assert len(said) < 2000
+    finally:
+        is_over.set()
+        await watching
+    assert peak - before < 2 * MOST_MEMORY
+    return said
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_a_look_at_it_ends_in_a_sentence(shop: Database, how: str) -> None:
+    for since in (0,) if how in AT_LOGIN else (1, SINCE):
+        with hostile_server(shop, how, since) as url:
+            request = Request(target=url, operations=(Operation.VACUUM, Operation.REINDEX))
+            said = [
+                await ends_well(lambda url=url: look.inspect(url)),  # type: ignore[misc]
+                await ends_well(lambda url=url: look.advise(url, Past(now=0), budget=1)),  # type: ignore[misc]
+                await ends_well(lambda request=request: look.plan(request)),  # type: ignore[misc]
+            ]
+            assert not any("makes no sense" in one for one in said)
+            if since == 1 and not how.startswith("in a"):
+                assert all(said)
+
+
+@pytest.mark.parametrize("how", LATER)
+async def test_a_step_on_it_ends_whatever_it_answers(shop: Database, how: str) -> None:
+    with hostile_server(shop, how, SINCE) as url:
+        lies = asyncio.Event()
+
+        async def carry_out() -> None:
+            async with connected(shop.url) as honest:
+                (step,) = (await honest.plan(Operation.VACUUM, Options(objects=("item",)))).steps
+                async with resolve(url).connect(lock_timeout=1, name="test 1/1") as session:
+                    cancel = asyncio.Event()
+                    running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+                    await asyncio.wait({running}, timeout=2)
+                    cancel.set()
+                    result = await running
+                    if result.status is Status.FAILED:
+                        assert result.error
+                        assert result.error.isprintable()
+                        lies.set()
+
+        await ends_well(carry_out)
+
+
+async def test_a_step_that_is_asked_to_stop_by_a_server_that_is_silent_says_that_it_may_still_run(
+    shop: Database,
+) -> None:
+    errors = []
+    async with connected(shop.url) as honest:
+        (step,) = (await honest.plan(Operation.VACUUM, Options(objects=("item",)))).steps
+    for since in (SINCE, SINCE + 1, SINCE + 2):  # one of these is the answer to the command itself
+        with hostile_server(shop, "silence", since) as url:
+            async with resolve(url).connect(lock_timeout=1, name="test 1/1") as session:
+                cancel = asyncio.Event()
+                running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+                await asyncio.wait({running}, timeout=2)
+                cancel.set()
+                errors.append(str((await asyncio.wait_for(running, LONGEST)).error))
+    assert any(error.startswith("it was asked to stop, and did not answer within 1 s") for error in errors), errors
+
+
+@pytest.mark.parametrize("how", ["silence", "endless rows", "a huge field", "other values"])
+async def test_its_answer_to_a_load_query_is_bounded_too(shop: Database, how: str) -> None:
+    with hostile_server(shop, how, SINCE) as url:
+        async with resolve(url).connect(lock_timeout=1, writing=False) as session:
+            reader = session._reader  # type: ignore[attr-defined]
+            said = await ends_well(lambda: load_query.ask(reader, "SELECT 0"))
+        assert said.startswith(f"{resolve(url).url}: --pause-while failed: ")
+
+
+async def test_a_look_that_is_given_up_ends_at_once_whatever_the_server_does(shop: Database) -> None:
+    for how in ("silence", "endless notices", "drip"):
+        with hostile_server(shop, how, SINCE) as url:
+            looking = asyncio.create_task(look.advise(url, Past(now=0), budget=1))
+            await asyncio.wait({looking}, timeout=0.5)
+            looking.cancel()
+            await asyncio.wait_for(asyncio.gather(looking, return_exceptions=True), 10)
+
+
+def test_every_query_says_what_its_columns_are() -> None:
+    places = Path(inspect.getfile(connecting)).parents[1].rglob("*.py")
+    calls = {f"{path.name}:{node.lineno}": node for path in places for node in ast.walk(ast.parse(path.read_text()))
+             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+             and node.func.attr in {"rows", "rows_or_error", "row", "row_or_error"} and node.args}  # fmt: skip
+    without = {place for place, call in calls.items() if not any(keyword.arg == "row" for keyword in call.keywords)}
+    assert {place.partition(":")[0] for place in without} <= {"load_query.py", "reader.py", "bounded.py"}, without

@@ -1,0 +1,52 @@
+"""The console with a server that answers as no PostgreSQL does beside a good database: that one stays usable."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from engine import Operation
+from engine.config import TargetEntry
+from engine.targets.postgres.connection import connecting
+from tests.hostile_server import hostile_server
+from tests.postgres_databases import Database
+from tests.tui.console.harness import Clock, entry, open_console
+
+
+@pytest.mark.parametrize(
+    ("how", "since"),
+    [
+        ("more columns", 7), ("no row", 7), ("other values", 9), ("endless rows", 8), ("a huge field", 7),
+        ("endless notices", 1), ("errors in several lines", 7), ("garbage", 1), ("version 0", 0), ("silence", 1),
+        ("silence", 8),
+    ],
+)  # fmt: skip
+async def test_a_good_database_stays_usable(
+    database: Database, sales: Path, clock: Clock, how: str, since: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how != "silence":
+        monkeypatch.setattr(connecting, "ANSWER_WITHIN", 2.0)
+    with hostile_server(database, how, since) as url:
+        bad = TargetEntry(name="bad", url=url, operations=(Operation.VACUUM,))
+        async with open_console(Path("jobs.db"), bad, entry(), clock=clock, size=(120, 40), settled=False) as console:
+            await console.until(lambda: console.tree.line_count)
+            await console.pilot.press("1", "down")
+            await console.until(lambda: any("vacuum" in line for line in console.lines("#operations")))
+            await console.until(lambda: any("[x]" in line for line in console.lines("#operations")))
+            assert console.app.is_running
+            async with asyncio.timeout(30):
+                await console.app.action_quit()
+
+
+async def test_many_that_are_silent_keep_no_file_waiting(database: Database, sales: Path, clock: Clock) -> None:
+    with hostile_server(database, "silence", 1) as url, hostile_server(database, "silence", 8) as later:
+        silent = [
+            TargetEntry(name=f"bad{number}", url=f"{where}?connect_timeout={number + 10}")
+            for where in (url, later)
+            for number in range(10)
+        ]
+        async with open_console(Path("jobs.db"), *silent, entry(), clock=clock, settled=False) as console:
+            await console.pilot.press("1", "end")
+            await console.until(lambda: any("[x]" in line for line in console.lines("#operations")))
