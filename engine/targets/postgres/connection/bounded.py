@@ -43,7 +43,7 @@ LONGEST_READING: Final = 2.0
 LONGEST_TEXT: Final = 100_000
 """Characters of a value,"""
 GREATEST: Final = 2**63
-"""and a number."""
+"""and an integer."""
 MOST_VALUES: Final = 4_000_000
 """In an answer: each takes more memory here than on its way."""
 STOPS_WITHIN: Final = 1.0
@@ -233,8 +233,10 @@ class _Column:
             return True
         if str in self.kinds:
             return max(map(len, present)) <= LONGEST_TEXT
-        if self.kinds & {int, float}:
-            return all(-GREATEST <= value <= GREATEST for value in present)  # NaN is neither
+        if int in self.kinds:
+            return all(-GREATEST <= value <= GREATEST for value in present)
+        if float in self.kinds:
+            return all(value == value for value in present)  # a threshold may be infinite, but is a number
         return True
 
 
