@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from engine.errors import DbtendError, StoreError, internal_error
@@ -23,6 +23,8 @@ PAUSE = 2.0
 """Seconds until a process is replaced that failed before it was ready for work, from the second in a row on,"""
 EARLY_FAILURES: Final = 5
 """and after so many in a row none is any more."""
+LIVED_LONG: Final = 3600.0
+"""Seconds: a failure after that begins a new row."""
 
 STOPPED: Final = 10
 """The exit code of a process that was asked to stop: then all of them are,"""
@@ -69,6 +71,7 @@ class _Running:
     """From which can be read what it tells the pool; their end is its end."""
     identity: WorkerIdentity | None
     said: bytes = b""
+    started_at: float = field(default_factory=time.monotonic)
 
     def listen(self) -> bool:
         """Take what it tells, which is there; whether it goes on."""
@@ -140,15 +143,12 @@ class WorkerPool:
         return self.cannot_work or self._early_failures >= EARLY_FAILURES
 
     def run(self) -> None:
-        """Return when no process is left. The first signal is passed on to them, the second kills them.
-
-        Raises StoreError where not even the first process can be started.
-        """
+        """Return when no process is left. The first signal is passed on to them, the second kills them."""
         self._alive = os.pipe()
         with self._listening() as wake:
             log.info("%s with %s", self._doing, counted(self._size, "process"))
-            for number in range(self._size):
-                self._start(number)
+            self._to_start = dict.fromkeys(range(self._size), 0.0)
+            self._start_what_is_due()
             while self._processes or self._to_start:
                 self._wait_for_news(wake)
                 self._heed_signals(wake)
@@ -174,16 +174,27 @@ class WorkerPool:
             heard, told = os.pipe()
         except OSError as error:
             raise cannot_start(error) from error
-        identity = self._identify() if self._identify else None
+        try:
+            identity = self._identify() if self._identify else None
+            self._processes[number] = _Running(self._fork(number, identity, heard, told), heard, identity)
+        except StoreError:
+            os.close(heard)
+            raise
+        finally:
+            os.close(told)
+
+    def _fork(self, number: int, identity: WorkerIdentity | None, heard: int, told: int) -> int:
         process = PoolProcess(number, self._alive[0], identity, told)
         # Until it has its own ways with signals it must get none: it would take them for ours.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
-            pid = fork(lambda: self._begin(process, heard))
+            return fork(lambda: self._begin(process, heard))
+        except StoreError:
+            if identity is not None:
+                identity.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        os.close(told)
-        self._processes[number] = _Running(pid, heard, identity)
 
     def _begin(self, process: PoolProcess, heard: int) -> int:
         os.setsid()
@@ -212,8 +223,9 @@ class WorkerPool:
         if code in {0, STOPPED} or self._asked:
             return
         log.warning("process %s ended with %s", process.pid, code)
+        lived_long = time.monotonic() - process.started_at > LIVED_LONG
         # What ends one by a signal, once it works, is its work, which is not begun again without end.
-        self._early_failures = 0 if was_ready and code < 0 else self._early_failures + 1
+        self._early_failures = 0 if was_ready and code < 0 else 1 if lived_long else self._early_failures + 1
         if self.gave_up:
             self._to_start.clear()
             return
@@ -221,7 +233,8 @@ class WorkerPool:
 
     def _start_what_is_due(self) -> None:
         for number in [number for number, due in self._to_start.items() if due <= time.monotonic()]:
-            del self._to_start[number]
+            if self._to_start.pop(number, None) is None:
+                return  # another one could not be started: none is any more
             try:
                 self._start(number)
             except StoreError as error:

@@ -11,6 +11,7 @@ from engine.store.settling import (
     BACK_TO_PENDING,
     NOBODY_LOOKED,
     end_pending,
+    end_what_waits_for,
     keep_attempt,
     settle_parent,
     stops_on_failure,
@@ -66,6 +67,8 @@ def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, a
     end_pending(connection, job.parent, Status.CANCELLED, reason, at, job.ordinal)
     _give_up_recovery(connection, job, reason, at)
     _ask_running_to_stop(connection, job, reason, at)
+    if job.ordinal is not None:
+        end_what_waits_for(connection, job, at)
     settle_parent(connection, job.parent, at)
 
 
@@ -180,6 +183,7 @@ def _end_recovery(
 ) -> None:
     if cancel_reason is not None:
         _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), LOOKING_FAILED, at)
+        end_what_waits_for(connection, job, at)
         return
     error = f"{died(deaths, signal_number)}, {SO_DID_THE_ONE_THAT_LOOKED}"
     _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at)

@@ -47,6 +47,16 @@ def others_wait_for(connection: sqlite3.Connection, job: JobId) -> bool:
     return options is not None and options.check_first and _is_check(connection, job)
 
 
+def end_what_waits_for(connection: sqlite3.Connection, job: JobId, at: Micros) -> None:
+    """Skip the children that are not to run because this one, a check, is cancelled."""
+    cancelled = connection.execute(
+        "SELECT 1 FROM child_job WHERE parent_id = ? AND ordinal = ? AND status = 'cancelled'",
+        (job.parent, job.ordinal),
+    ).fetchone()
+    if cancelled and others_wait_for(connection, job):
+        end_pending(connection, job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
+
+
 def _is_sound(found: Facts | None) -> bool:
     """Whether a check looked at everything, and found nothing but rows that break a rule."""
     if found is None or found.get("complete") is not True:

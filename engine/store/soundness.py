@@ -66,8 +66,8 @@ def refuse_unsound_options(options: Options) -> None:
     """Raise ValueError for options that no request was accepted with."""
     server = options.server
     whole = (options.jobs, options.analysis_limit, server.parallel_workers, server.buffer_usage_limit, server.max_lag)
-    times = (options.lock_timeout, options.time_limit, server.yield_after)
-    texts = (*options.objects, *options.rebuild, *server.schemas)
+    times = (options.lock_timeout, options.time_limit, server.yield_after, server.snapshot_wait, server.server_wait)
+    texts = (*options.objects, *options.rebuild, *options.leave_out, *server.schemas)
     others = (options.until, options.backup_to, server.index_cleanup, server.pause_while)
     if not (
         all(number is None or (type(number) is int and 0 <= number < 2**63) for number in whole)

@@ -149,3 +149,19 @@ async def test_one_that_is_verified_is_checked_once(engine: Engine, path: Path) 
         (Operation.CHECK, Operation.ANALYZE, Operation.CHECK),
         False,
     )
+
+
+async def test_a_check_that_is_cancelled_before_it_begins_keeps_all_else_from_running(
+    engine: Engine, path: Path
+) -> None:
+    request = await request_of(engine, path)
+    assert request is not None
+    await engine.pause("test")
+    (job,) = await engine.submit([request])
+    await engine.cancel(job.children[0].id)
+    await engine.resume()
+    (done,) = await engine.wait([job.id])
+    assert [(child.status, child.reason) for child in done.children] == [
+        (Status.CANCELLED, Reason.CANCELLED_BY_USER),
+        (Status.SKIPPED, Reason.PREVIOUS_FAILED),
+    ]

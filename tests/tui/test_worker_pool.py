@@ -42,9 +42,30 @@ def polite(process):
 def broken(process):
     sys.exit(3)
 
+def failing(process):
+    process.ready()
+    say("started", process.number, os.getpid())
+    return 1
+
+class Identity:
+    # Of which there are as many as the third word says.
+    left = int(sys.argv[3])
+
+    def __init__(self):
+        if not Identity.left:
+            raise StoreError("a lock", "cannot be had")
+        Identity.left -= 1
+
+    def note_signal(self, number):
+        pass
+
+    close = lambda self: None
+
 import tui.worker_pool
+from engine.errors import StoreError
 tui.worker_pool.PAUSE = 0
-pool = WorkerPool(int(sys.argv[2]), globals()[sys.argv[1]], doing="trying")
+tui.worker_pool.LIVED_LONG = float(sys.argv[4])
+pool = WorkerPool(int(sys.argv[2]), globals()[sys.argv[1]], doing="trying", identify=Identity)
 pool.run()
 say("over", pool.stopped_by_force, pool.gave_up)
 """
@@ -76,8 +97,8 @@ class Pool:
 
 
 @contextmanager
-def running(work: str, size: int = 2) -> Iterator[Pool]:
-    command = [sys.executable, "-c", A_POOL, work, str(size)]
+def running(work: str, size: int = 2, *, identities: int = -1, lived_long: float = 3600) -> Iterator[Pool]:
+    command = [sys.executable, "-c", A_POOL, work, str(size), str(identities), str(lived_long)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             yield Pool(process)
@@ -146,11 +167,33 @@ def test_a_process_that_fails_again_and_again_is_given_up() -> None:
         assert pool.line() == "over False True"
 
 
+def test_failures_far_apart_are_no_reason_to_give_up() -> None:
+    with running("failing", 1, lived_long=-1) as pool:
+        assert {pool.line().split()[0] for _ in range(12)} == {"started"}
+        pool.signal(signal.SIGTERM)
+
+
+def test_where_a_later_process_cannot_be_started_none_is_left() -> None:
+    with running("obedient", identities=1) as pool:
+        line = pool.line()
+        assert (line if line.startswith("over") else pool.line()) == "over False True"
+
+
+def test_where_processes_that_died_together_cannot_be_replaced_the_pool_ends() -> None:
+    with running("obedient", identities=2) as pool:
+        pids = pool.started()
+        pool.signal(signal.SIGSTOP)
+        for pid in pids.values():
+            os.kill(pid, signal.SIGKILL)
+        pool.signal(signal.SIGCONT)
+        assert pool.line() == "over False True"
+
+
 def test_a_signal_that_its_parent_ignores_stays_ignored() -> None:
     nohup = (
         "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
     )
-    command = [sys.executable, "-c", nohup, sys.executable, "-c", A_POOL, "obedient", "2"]
+    command = [sys.executable, "-c", nohup, sys.executable, "-c", A_POOL, "obedient", "2", "-1", "3600"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         pool = Pool(process)
         pool.started()

@@ -151,10 +151,7 @@ class RunWorkers:
             identify=lambda: WorkerIdentity(self._store, pool=self.pool),
             leash=self._gone.fileno(),
         )
-        try:
-            pool.run()
-        except StoreError as error:
-            pool.failure, pool.cannot_work = error, True
+        pool.run()
         if pool.gave_up:
             failure = pool.failure
             said = b"?" if failure is None else json.dumps([failure.what, failure.why, failure.hint]).encode()
