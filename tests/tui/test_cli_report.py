@@ -352,6 +352,8 @@ def test_a_child_that_lost_its_process_waits_to_run_again() -> None:
     running = child(1, Status.RUNNING)
     back = replace(child(1, Status.PENDING), attempt=1)
     assert list(report.events({running.id: running}, parent(back))) == ["#42.1 sales.db vacuum waits to run again"]
+    begun_again = replace(running, attempt=running.attempt + 1)
+    assert list(report.events({running.id: running}, parent(begun_again))) == ["#42.1 sales.db vacuum runs again"]
 
 
 def test_what_became_of_a_wish_to_cancel() -> None:

@@ -32,7 +32,8 @@ def test_one_that_dies_is_replaced_and_its_operation_run_again(dbtend: CommandLi
             (pid,) = workers_of(dbtend.store)
             assert os.getsid(pid) == pid != run.pid
             os.kill(pid, signal.SIGSEGV)
-            assert out_line(run) == "#1.1 sales.db vacuum waits to run again\n"
+            # The process in its place may have begun before anybody looked.
+            assert out_line(run) in {f"#1.1 sales.db vacuum {said}\n" for said in ("waits to run again", "runs again")}
         out, err = run.communicate(timeout=30)
     assert (run.returncode, err) == (0, "")
     assert "#1.1 sales.db vacuum completed" in out

@@ -40,7 +40,9 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
         was = before.status if before else Status.PENDING
         name = f"#{child.id} {named(job.target)} {child.operation}"
         if child.status == was:
-            if before and state(child) != state(before):
+            if before and was is Status.RUNNING and child.attempt > before.attempt and not child.recovering:
+                yield f"{name} runs again"  # between two looks it was also pending
+            elif before and state(child) != state(before):
                 yield f"{name} {state(child)}"
             elif _is_held(child) and not (before and _is_held(before)):
                 yield f"{name} waits: {plain(child.progress.phase or '')}"
