@@ -172,7 +172,7 @@ def options_in_words(options: Options) -> list[str]:
     if options.verify:
         said.append(f"verified by {options.check_level} checks")
     elif options.check is not None:
-        said.append(f"{options.check} check{', first' if options.check_first else ''}")
+        said.append(f"{options.check} check{' first' if options.check_first else ''}")
     if options.jobs is not None:
         said.append(f"{options.jobs} at once")
     if options.objects:
