@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -109,7 +110,7 @@ class DatabaseMaintenanceWorker:
                         writing=target.writes(operation),
                         name=f"{self._store} {claim.job}/{claim.attempt}",
                         waiting=reporter.wait,
-                        server_wait=_server_wait(options, claim),
+                        server_wait=_server_wait(options, claim, window),
                     )
                 )
                 if claim.recovering is not None:
@@ -167,12 +168,12 @@ class DatabaseMaintenanceWorker:
             return plan.steps
 
 
-def _server_wait(options: Options, claim: Claim) -> float:
+def _server_wait(options: Options, claim: Claim, window: Window) -> float:
     """For how long a server that is down is waited for before anything has begun."""
     if claim.recovering is not None:  # nobody could cancel that
         return 0.0
     wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
-    return wait if claim.time_left is None else min(wait, max(claim.time_left, 0.0))
+    return wait if window.closes_at is None else min(wait, max(window.closes_at - time.monotonic(), 0.0))
 
 
 def mark_of(store: Path) -> str:
