@@ -112,8 +112,8 @@ class PostgresSession:
         self._is_planned = self._rebuilds_concurrently = False
         self._clearing = Clearing(reader, self._lanes, lock_timeout)
         self._rewrites: list[str] = []
-        self.measured = None  # what advice goes by is in the catalog, and cheap to get
         """What became of those of a process that died, in words."""
+        self.measured = None  # what advice goes by is in the catalog, and cheap to get
         self._gave_way: Counter[PgStep] = Counter()
         """How often each step did."""
         self._totals = Totals()

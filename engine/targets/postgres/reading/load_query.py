@@ -48,8 +48,8 @@ async def ask(reader: Reader, query: str) -> Any:
 
 
 async def _first_row(connection: Connection, query: str) -> list[tuple[Any, ...]]:
-    await connection.execute(_BEGIN)
     try:
+        await connection.execute(_BEGIN)
         await connection.run_one(_CURSOR + query)
         return await connection.rows("FETCH 1 FROM dbtend_load", most=1)
     finally:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
@@ -156,7 +156,7 @@ class Lanes:
                 continue
             self._open += 1
             try:
-                return Lane(*await self._connect())
+                return Lane(*await self._opened(context))
             except TargetError as error:
                 self._open -= 1
                 self._tell()
@@ -173,15 +173,27 @@ class Lanes:
                 self._tell()
                 raise
 
-    async def _until_something_changes(self, context: StepContext) -> None:
-        context.report(StepProgress(phase="waiting for a connection", waits_for=WaitsFor.SERVER))
-        events = (self._changed, context.cancel, context.window.closed)
-        waits = [asyncio.create_task(event.wait()) for event in events]
+    async def _opened(self, context: StepContext | None) -> tuple[Connection, Server]:
+        """One more. A server that says nothing holds up no cancel and no time limit: then it raises NotBegunError."""
+        if context is None:
+            return await self._connect()
+        opening = asyncio.ensure_future(self._connect())
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await _first_of(opening, context.cancel, context.window.closed)
         finally:
-            for wait in waits:
-                wait.cancel()
+            if not opening.done():
+                opening.cancel()
+                await asyncio.wait({opening})
+        if opening.cancelled():
+            raise NotBegunError
+        return opening.result()
+
+    async def _until_something_changes(self, context: StepContext) -> None:
+        """Or until it is time to ask the server for another one."""
+        context.report(StepProgress(phase="waiting for a connection", waits_for=WaitsFor.SERVER))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._most_until - time.monotonic()):
+                await _first_of(None, self._changed, context.cancel, context.window.closed)
 
     def _take(self, opened: tuple[Connection, Server]) -> None:
         """What was opened for whoever needs it first."""
@@ -207,3 +219,13 @@ class Lanes:
                 if not answers:
                     await self._drop(lane)
         return None
+
+
+async def _first_of(task: asyncio.Future[Any] | None, *events: asyncio.Event) -> None:
+    """Wait until the task is over, or one of the events is set."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait({*waits, *filter(None, [task])}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -167,8 +167,8 @@ async def transaction(
     connection: aiosqlite.Connection, lock_timeout: float, cancel: asyncio.Event, waiting: Waiting | None = None
 ) -> AsyncIterator[None]:
     """What runs inside is committed at the end, or rolled back where something is raised; see `in_transaction`."""
-    await patiently(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel, waiting)
     async with _committed(connection, lock_timeout, cancel, waiting):
+        await patiently(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel, waiting)
         yield
 
 

@@ -13,7 +13,7 @@ import pytest
 from engine.jobs import Operation, Options, Status
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.connection.statement import fetch_all, open_connection
+from engine.targets.sqlite.connection.statement import fetch_all, in_transaction, open_connection
 from engine.targets.sqlite.planning.steps import Method
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import ENDLESS, commands_of, connected, endless, execute, when_running
@@ -317,3 +317,17 @@ async def test_r19_a_busy_session_holds_up_no_other_session_and_no_event_loop(tm
         assert not task.done()
         cancel.set()
         assert (await task).status is Status.CANCELLED
+
+
+async def test_a_task_that_is_cancelled_while_a_transaction_begins_leaves_none_open(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db")
+    connection = await open_connection(connection_uri(str(path)), 1)
+    loop = asyncio.get_running_loop()
+    try:
+        beginning = asyncio.create_task(in_transaction(connection, "SELECT 1", 1, asyncio.Event()))
+        await connection.set_trace_callback(lambda _: loop.call_soon_threadsafe(beginning.cancel))
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+        assert not connection.in_transaction
+    finally:
+        await connection.close()

@@ -1,0 +1,86 @@
+"""The connections on which steps run: what ends the wait for one, and what is asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from engine import Operation, Options, ServerOptions, Status
+from engine.jobs import WaitsFor
+from engine.targets.base import StepContext, Window
+from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.connection.connecting import Server, connect
+from engine.targets.postgres.connection.naming import address
+from engine.targets.postgres.running import lanes
+from engine.targets.postgres.running.lanes import Lanes, NotBegunError
+from tests.engine.targets.postgres.a_session import Told, connected, until
+from tests.postgres_databases import SLEEPS, Database
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """The URL of a server that takes connections and says nothing, and what is set when it has one."""
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    try:
+        yield f"postgresql://joe@127.0.0.1:{server.sockets[0].getsockname()[1]}/shop", asked
+    finally:
+        over.set()
+        server.close()
+
+
+@pytest.mark.parametrize("what", ["cancel", "time limit"])
+async def test_a_server_that_says_nothing_holds_up_no_cancel_and_no_time_limit(what: str) -> None:
+    async with silent() as (url, asked), asyncio.timeout(5):
+
+        async def opened() -> tuple[Connection, Server]:
+            return await connect(address(url), name="test 1/1", lock_timeout=1)
+
+        window = Window()
+        context = StepContext(window=window)
+        all_of_them = Lanes(opened)
+
+        async def begin() -> None:
+            async with all_of_them.one(context):
+                pass
+
+        beginning = asyncio.create_task(begin())
+        await asked.wait()
+        (context.cancel if what == "cancel" else window.closed).set()
+        with pytest.raises(NotBegunError):
+            await beginning
+        await all_of_them.close()
+
+
+async def test_a_server_that_has_connections_again_is_asked_for_them_while_a_long_step_runs(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "ASK_AGAIN", 0.2)
+    database.make_slow()
+    database("CREATE ROLE joe LOGIN", "CREATE TABLE item (a int)")
+    database("ALTER TABLE item OWNER TO joe", "ALTER TABLE slow OWNER TO joe", "ALTER SCHEMA public OWNER TO joe")
+    async with connected(database.as_user("joe")) as session, asyncio.timeout(60):
+        plan = await session.plan(Operation.REINDEX, Options(jobs=2, server=ServerOptions(schemas=("public",))))
+        (slow,) = plan.steps
+        (item,) = (await session.plan(Operation.ANALYZE, Options(objects=("item",)))).steps
+        database("ALTER ROLE joe CONNECTION LIMIT 2")
+        cancel, told = asyncio.Event(), Told()
+        running = asyncio.create_task(session.execute(slow, StepContext(cancel=cancel)))
+        await until(database, SLEEPS)
+        waiting = asyncio.create_task(session.execute(item, StepContext(report=told)))
+        await told.something.wait()
+        assert told.all[-1].waits_for is WaitsFor.SERVER
+        database("ALTER ROLE joe CONNECTION LIMIT 5")
+        assert (await waiting).status is Status.COMPLETED
+        assert not running.done()
+        cancel.set()
+        assert (await running).status is Status.CANCELLED
