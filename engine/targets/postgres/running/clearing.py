@@ -89,10 +89,7 @@ class Clearing:
         left, self._left = self._left, []
         if not left or cancel.is_set():
             return []
-        try:
-            removals = await self._drop(left, AT_THE_END)
-        except (TargetError, psycopg.Error):
-            return []
+        removals = await self._drop(left, AT_THE_END)
         return [removal.leftover.shown for removal in removals if not removal.problem]
 
     async def of_earlier(self, names: set[str]) -> list[str]:
@@ -104,10 +101,15 @@ class Clearing:
     async def _drop(self, found: Sequence[Leftover], waited: float) -> list[Removal]:
         removals: list[Removal] = []
         waited = min(waited, self._lock_timeout)
-        async with self._lanes.one() as lane:
-            for leftover in found:
-                if any(removal.problem for removal in removals):
-                    waited = min(waited, AFTER_ANOTHER)
-                await lane.limit_locks(waited)
-                removals.append(await leftovers.drop(lane.connection, leftover, waited=waited))
+        try:
+            async with self._lanes.one() as lane:
+                for leftover in found:
+                    if any(removal.problem for removal in removals):
+                        waited = min(waited, AFTER_ANOTHER)
+                    await lane.limit_locks(waited)
+                    removals.append(await leftovers.drop(lane.connection, leftover, waited=waited))
+        except (TargetError, psycopg.Error) as error:
+            why = error.why if isinstance(error, TargetError) else said(error)
+            problem = f"because no connection could be used for it: {why}"
+            removals += [Removal(leftover, problem) for leftover in found[len(removals) :]]
         return removals

@@ -13,6 +13,7 @@ from engine import Engine, Operation, Options, Reason, Request, ServerOptions, S
 from engine.jobs import WaitsFor
 from engine.limits import window
 from engine.targets.base import StepContext
+from engine.targets.postgres.session import PostgresSession
 from tests.engine.targets.postgres.a_session import Told, connected, until
 
 if TYPE_CHECKING:
@@ -187,6 +188,36 @@ async def test_where_only_the_old_index_could_not_be_dropped_the_rebuild_has_wor
     assert warning.startswith("the new index is in place, and the old one, public.item_name_ccold, is left over: ")
     assert is_rebuilt(shop, before)
     assert shop.invalid_indexes() == ["item_name_ccold"]
+
+
+async def test_where_no_connection_is_free_to_drop_the_old_index_the_rebuild_has_worked(
+    shop: Database, before: int
+) -> None:
+    shop("CREATE ROLE joe LOGIN", "ALTER SCHEMA public OWNER TO joe", "ALTER TABLE item OWNER TO joe")
+    cancel = asyncio.Event()
+    async with connected(shop.as_user("joe"), lock_timeout=0.5) as session, asyncio.timeout(60):
+        assert isinstance(session, PostgresSession)
+        step = await rebuild_of(session, snapshot_wait=0.5)
+        shop("ALTER ROLE joe CONNECTION LIMIT 2")
+        is_over = asyncio.Event()
+
+        async def use_the_connection() -> None:
+            async with session._lanes.one(StepContext()):
+                await is_over.wait()
+
+        with shop.session("SELECT count(*) FROM item"):
+            running = asyncio.create_task(session.execute(step, StepContext()))
+            await until(shop, BEHIND_TRANSACTIONS)
+            other = asyncio.create_task(use_the_connection())
+            result = await running
+        is_over.set()
+        await other
+        assert (result.status, result.error) == (Status.COMPLETED, None)
+        (warning,) = result.left_over.values()
+        assert "could not be dropped, because no connection could be used for it" in warning
+        assert await session.tidy_up(cancel) == ["public.item_name_ccold"]
+    assert is_rebuilt(shop, before)
+    assert shop.invalid_indexes() == []
 
 
 async def test_the_old_index_is_dropped_at_the_end_of_the_operation(shop: Database, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from engine import Operation, Options, ServerOptions, Status
 from engine.jobs import WaitsFor
-from engine.targets.base import StepContext, Window
+from engine.limits import Window
+from engine.targets.base import StepContext
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.connection.naming import address
