@@ -117,7 +117,7 @@ async def plan_needed(reader: Reader, options: Options, needed: Needed) -> Opera
     await reader.require(options.objects, options.server.schemas)
     partitions = await _partitions(reader)
     found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions)
-    of_tables, tables_left_out = _allowed([t for t in found.tables if t.oid in vacuum.keys() | analyze.keys()])
+    of_tables, tables_left_out = _allowed([t for t in found.tables if t.oid in vacuum or t.oid in analyze])
     of_indexes, indexes_left_out = _allowed([index for index in found.indexes if index.oid in reindex])
     of_indexes, exclusive = _rebuildable(of_indexes, options)
     leftovers, _ = _allowed(_leftovers(found.indexes))

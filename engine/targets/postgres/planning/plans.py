@@ -217,6 +217,7 @@ def reindex_steps(
     """One for each index. Two at once on one table would deadlock where they are concurrent."""
     offer, offline = OFFERS[Operation.REINDEX], options.server.offline
     model = Model.REINDEX if offline else Model.REINDEX_CONCURRENTLY
+    marks = marks_of(drifts)
     steps = [
         PgStep(
             object=index.shown,
@@ -232,7 +233,7 @@ def reindex_steps(
             method=Method.REBUILD if offline else Method.REINDEX_CONCURRENTLY,
             model=model,
             subject=_index(index, tables.get(index.table_oid)),
-            collations=marks_of(index.oid, drifts),
+            collations=marks.get(index.oid, ()),
         )
         for index in indexes
     ]

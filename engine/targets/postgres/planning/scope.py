@@ -34,9 +34,9 @@ def scope(
     partitions: Mapping[int, Sequence[int]],
 ) -> Scope:
     """`partitions`: of every table the oids of its direct children. Raises UsageError."""
-    if options.leave_out:
-        tables = [table for table in tables if table.shown not in options.leave_out]
-        indexes = [index for index in indexes if index.table_shown not in options.leave_out]
+    if left_out := frozenset(options.leave_out):
+        tables = [table for table in tables if table.shown not in left_out]
+        indexes = [index for index in indexes if index.table_shown not in left_out]
     schemas = set(options.server.schemas)
     if not options.objects:
         return Scope(

@@ -106,9 +106,13 @@ class Drifted:
         return ""
 
 
-def marks_of(index: int, drifts: Iterable[Drift]) -> tuple[str, ...]:
-    """What a rebuild of this index now is remembered by; none where no version has changed."""
-    return tuple(drift.mark for drift in drifts if index in drift.indexes)
+def marks_of(drifts: Iterable[Drift]) -> dict[int, tuple[str, ...]]:
+    """What a rebuild of an index now is remembered by, by the oids of those for which a version has changed."""
+    marks: dict[int, tuple[str, ...]] = {}
+    for drift in drifts:
+        for index in drift.indexes:
+            marks[index] = (*marks.get(index, ()), drift.mark)
+    return marks
 
 
 def drifted_of(drift: Drift, indexes: Iterable[Index], past: Past) -> Drifted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.reading.reader import Reader
 
 LOOKING_FOR_DUPLICATES: Final = 2.0
-"""Seconds for each damaged index."""
+"""Seconds for all damaged indexes."""
 _STATISTICS: Final = frozenset({Operation.ANALYZE, Operation.OPTIMIZE})
 
 
@@ -54,16 +55,19 @@ async def _problems(reader: Reader, commands: Mapping[str, str]) -> dict[str, st
 async def _duplicates(reader: Reader, damaged: Sequence[str]) -> dict[str, str]:
     """The damaged indexes whose rows share a key that must be unique, as far as that is known in time."""
     tables = await reader.tables_uncounted() if damaged else []
-    unique = [index for table in tables for index in table.indexes if index.name in damaged and index.unique]
+    names, until = frozenset(damaged), time.monotonic() + LOOKING_FOR_DUPLICATES
+    unique = [index for table in tables for index in table.indexes if index.name in names and index.unique]
     found = {}
     for index in unique:
+        if (left := until - time.monotonic()) <= 0:
+            break
         columns = await reader.rows(catalog.key_of(index.name))
         if index.partial or any(name is None for name, _ in columns):
             continue  # its WHERE, or an expression, is only in its SQL
         keys = ", ".join(f"{quote(name)} COLLATE {quote(collation)}" for name, collation in columns)
         known = " AND ".join(f"{quote(name)} IS NOT NULL" for name, _ in columns)
         same = f"SELECT 1 FROM main.{quote(index.table)} NOT INDEXED WHERE {known} GROUP BY {keys}"
-        if await reader.rows_in_time(f"{same} HAVING count(*) > 1 LIMIT 1", LOOKING_FOR_DUPLICATES):
+        if await reader.rows_in_time(f"{same} HAVING count(*) > 1 LIMIT 1", left):
             found[index.name] = "rows share a key that must be unique. Remove the duplicates first"
     return found
 

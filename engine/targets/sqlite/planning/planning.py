@@ -103,8 +103,9 @@ async def _analyze(reader: Reader, summary: Summary, options: Options) -> Operat
     if steps and await reader.problem_with("ANALYZE main") is None:
         return _of(Operation.ANALYZE, steps)
     tables = await reader.tables(objects, counting=False)  # which would take a tenth of the time
-    left_out = [table for table in tables if table.name in options.leave_out]
-    tables = [table for table in tables if table not in left_out]
+    damaged = frozenset(options.leave_out)
+    left_out = [table for table in tables if table.name in damaged]
+    tables = [table for table in tables if table.name not in damaged]
     said = preflight.left_out((await cannot_be_analyzed(reader, left_out)).items()) if left_out else ()
     problems = await _problems(reader, "ANALYZE main", "ANALYZE", () if whole else [table.name for table in tables])
     steps = plans.analyze_steps(tables, summary, limit=limit, objects=objects, whole=whole, failing=problems.keys())
