@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from engine.errors import DbtendError, StoreError, internal_error
+from engine.errors import DbtendError, StoreError, SystemLimitError, internal_error
 from engine.worker_identity import WorkerIdentity
 from tui.commands.signals import STOP_SIGNALS, heeded_signals
 from tui.forking import FAILED, cannot_start, fork
@@ -52,7 +52,7 @@ class PoolProcess:
 
     def fail(self, error: Exception) -> int:
         """Tell the pool why this process cannot go on; the exit code to end with."""
-        said = error if isinstance(error, DbtendError) else internal_error(error)
+        said = error if isinstance(error, DbtendError) else SystemLimitError.of(error) or internal_error(error)
         with suppress(OSError):
             os.write(self._words, json.dumps([said.what, said.why, said.hint]).encode())
         may_pass = not isinstance(error, DbtendError) or (isinstance(error, StoreError) and error.may_pass)

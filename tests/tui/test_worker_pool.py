@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import select
 import signal
@@ -11,6 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
+from tui.forking import FAILED
+from tui.worker_pool import PoolProcess
 
 A_POOL = """
 import os, signal, sys
@@ -200,3 +205,12 @@ def test_a_signal_that_its_parent_ignores_stays_ignored() -> None:
         pool.signal(signal.SIGHUP)
         pool.signal(signal.SIGTERM)
         assert pool.line() == "over False False"
+
+
+def test_what_the_system_does_not_give_is_no_internal_error() -> None:
+    read, write = os.pipe()
+    error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    assert PoolProcess(0, -1, None, write).fail(error) == FAILED
+    assert json.loads(os.read(read, 4096))[2] == "raise the limit on open files (ulimit -n)"
+    os.close(read)
+    os.close(write)
