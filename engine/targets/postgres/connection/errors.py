@@ -40,14 +40,18 @@ INTERNAL: Final = "XX000"
 _DAMAGED: Final = ("XX", "58")
 """Classes of errors: internal and corruption, and of the system: a file that is gone, a disk that cannot be read."""
 
+_LOADING: Final = "dfmgr.c"
+"""Where the server loads the library of an extension."""
+
 LONGEST_DETAIL: Final = 200
 LONGEST_SENTENCE: Final = 1_000
 """Characters of what a server says: more than it has to say."""
 
 
 def tells_damage(error: psycopg.Error) -> bool:
-    """Whether it says, of what was read, that it is damaged: no lock, right, cancel or lost connection."""
-    return (error.sqlstate or "").startswith(_DAMAGED)
+    """Whether it says, of what was read, that it is damaged: no lock, right, cancel or lost connection, and no library
+    that is not installed."""
+    return (error.sqlstate or "").startswith(_DAMAGED) and error.diag.source_file != _LOADING
 
 
 def said(error: BaseException) -> str:

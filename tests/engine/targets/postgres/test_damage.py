@@ -90,6 +90,16 @@ async def test_what_is_damaged_in_an_index_is_a_finding_that_names_it(damaged: D
         assert str(facts["remedy"]).startswith("Run reindex")
 
 
+async def test_a_library_that_is_not_installed_is_no_damage(damaged: Database) -> None:
+    make_table(damaged, "item")
+    damaged("UPDATE pg_proc SET probin = '$libdir/gone' WHERE probin = '$libdir/amcheck'")
+    results, facts = await check(damaged, CheckLevel.FULL, "item")
+    assert {result.status for result in results.values()} == {Status.FAILED}
+    assert not any(result.findings for result in results.values())
+    assert (facts["damaged_tables"], facts["damaged_indexes"], facts["complete"]) == ((), (), False)
+    assert "could not access file" in str(results["public.item"].error)
+
+
 async def test_a_table_that_has_lost_its_end_is_told(damaged: Database) -> None:
     for name in ("item", "long", "well"):
         make_table(damaged, name)
