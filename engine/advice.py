@@ -189,24 +189,31 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
     options = replace(options, leave_out=tuple(dict.fromkeys(name for one in wanted for name in one.leaves_out)))
     if options.check is None:
         options = replace(options, check=next((one.check for one in wanted if one.check), None))
-    before = next((one.before_writing for one in advice if one.before_writing), None)
-    may_check = Operation.CHECK in request.operations and not options.verify
+    before, may_check = _before_writing(advice), Operation.CHECK in request.operations and not options.verify
     if before and may_check and not NEEDS_SOUND_DATA.isdisjoint(operations):
-        operations = _checked_first(operations)
-        options = replace(options, check_first=True, check=options.check or before)
+        operations = operations if Operation.CHECK in operations else [Operation.CHECK, *operations]
+        options = replace(options, check=options.check or before)
     if options.verify and Operation.CHECK in operations:  # the check that is due is one of those around the others
         if len(operations) == 1:
             options = replace(options, verify=False)
         else:
             operations.remove(Operation.CHECK)
-    return replace(request, operations=tuple(operations), options=options)
+    return checked_first(replace(request, operations=tuple(operations), options=options), advice)
 
 
-def _checked_first(operations: Sequence[Operation]) -> list[Operation]:
-    """The check before all that is not to be done to a damaged database."""
-    others = [operation for operation in operations if operation is not Operation.CHECK]
-    place = next(place for place, operation in enumerate(others) if operation in NEEDS_SOUND_DATA)
-    return [*others[:place], Operation.CHECK, *others[place:]]
+def checked_first(request: Request, advice: Sequence[Advice]) -> Request:
+    """Where the advice wants a check before anything is written: the check of a request before what it must precede."""
+    wanted = _before_writing(advice) is not None and not request.options.verify
+    others = [operation for operation in request.operations if operation is not Operation.CHECK]
+    place = next((place for place, operation in enumerate(others) if operation in NEEDS_SOUND_DATA), None)
+    if not wanted or place is None or Operation.CHECK not in request.operations:
+        return request
+    operations = (*others[:place], Operation.CHECK, *others[place:])
+    return replace(request, operations=operations, options=replace(request.options, check_first=True))
+
+
+def _before_writing(advice: Sequence[Advice]) -> CheckLevel | None:
+    return next((one.before_writing for one in advice if one.before_writing), None)
 
 
 def _share_objects(wanted: Sequence[Advice]) -> bool:

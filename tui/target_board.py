@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from engine import Advice, CheckLevel, Operation, Request, TargetInfo, look
-from engine.advice import needed
+from engine.advice import checked_first, needed
 from engine.config import TargetEntry
 from engine.errors import DbtendError
 from tui.views.lists import TargetState
@@ -187,7 +187,8 @@ class TargetBoard:
         options = entry.options
         if Operation.CHECK in operations:
             options = replace(options, check=options.check or self._advised_check(number))
-        return look.fitting(Request(target=entry.url, operations=operations, options=options))
+        request = Request(target=entry.url, operations=operations, options=options)
+        return look.fitting(checked_first(request, self._states[number].advice or ()))
 
     def request_of(self, operation: Operation) -> Request | None:
         """This operation alone on the current target, as it would be asked for; None where there is no target."""

@@ -103,7 +103,7 @@ async def test_what_the_user_says_stands_until_it_is_under_way(sales: Path, cloc
         assert chosen(console) == ["vacuum", "check"]
         await console.press("r", "enter")
         (done,) = await console.engine.wait([1])
-        assert done.request.operations == (Operation.VACUUM, Operation.CHECK)
+        assert done.request.operations == (Operation.CHECK, Operation.VACUUM)
         assert done.request.options.check is CheckLevel.QUICK  # nobody asked for more than is advised
         await console.until(lambda: check_row(console) == "[x] check (full)")
         assert chosen(console) == ["analyze", "check"]
@@ -123,6 +123,40 @@ async def test_a_check_stays_as_thorough_as_advised_until_it_is_asked_for(sales:
         await console.press("r", "enter")
         (parent,) = await console.engine.history()
         assert parent.request.options.check_level is CheckLevel.FULL
+
+
+async def test_a_check_that_is_to_come_before_writing_stays_first_whatever_else_is_chosen(
+    sales: Path, clock: Clock
+) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.press("2", "g", "space")
+        assert chosen(console) == ["vacuum", "analyze", "check"]
+        await console.press("r", "enter")
+        (parent,) = await console.engine.history()
+        assert parent.request.operations == (Operation.CHECK, Operation.VACUUM, Operation.ANALYZE)
+        assert parent.request.options.check_first
+        assert parent.request.options.check is CheckLevel.QUICK
+
+
+async def test_a_check_that_the_user_chooses_anew_comes_first_too(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(operations=(Operation.VACUUM,)), clock=clock) as console:
+        await console.press("2", "g", *["down"] * 4, "space")
+        assert chosen(console) == ["vacuum", "check"]
+        await console.press("r", "enter")
+        (parent,) = await console.engine.history()
+        assert parent.request.operations == (Operation.CHECK, Operation.VACUUM)
+        assert parent.request.options.check_first
+        assert parent.request.options.check_level is CheckLevel.FULL
+
+
+async def test_without_that_check_what_is_chosen_just_runs(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.press("2", "g", *["down"] * 4, "space")
+        assert chosen(console) == ["analyze"]
+        await console.press("r", "enter")
+        (parent,) = await console.engine.history()
+        assert parent.request.operations == (Operation.ANALYZE,)
+        assert not parent.request.options.check_first
 
 
 async def test_a_damaged_index_is_seen_at_once(sales: Path, clock: Clock) -> None:
