@@ -10,6 +10,9 @@ from typing import Any, Final
 from engine.jobs import CheckLevel, Facts, Micros, Operation, Request
 from engine.values import frozen
 
+CRITICAL: Final = "critical"
+"""What the fact `severity` says where data are damaged."""
+
 
 class Level(StrEnum):
     """How urgent an operation is."""
@@ -63,6 +66,11 @@ class Advice:
     def is_needed(self) -> bool:
         """Whether it is known that to run it is what there is to do."""
         return self.is_urgent and not self.by_hand
+
+    @property
+    def urgency(self) -> str:
+        """Its level in a word, or what is worse than to be needed now: `critical`, as data are damaged."""
+        return str(self.facts.get("severity") or self.level)
 
 
 @frozen(kw_only=True)

@@ -80,13 +80,25 @@ def test_what_cannot_be_advised_on(dbtend: CommandLine, shop: Path, tmp_path: Pa
     nothing = dbtend("advise")
     assert nothing.code == 2
     assert nothing.err.startswith("dbtend: advise: no TARGET was given")
-    missing = dbtend("advise", shop, tmp_path / "missing.db")
+    missing = dbtend("advise", tmp_path / "missing.db")
     assert (missing.code, missing.out) == (2, "")
     assert "there is no such file" in missing.err
     with transaction(shop, "EXCLUSIVE"):
         busy = dbtend("advise", shop, "--json")
     assert busy.code == 4
     assert busy.json["error"]["kind"] == "busy"
+
+
+def test_a_target_that_cannot_be_looked_at_keeps_nobody_from_knowing_of_the_others(
+    dbtend: CommandLine, shop: Path, tmp_path: Path
+) -> None:
+    words = ("advise", tmp_path / "missing.db", shop)
+    in_words, as_json = dbtend(*words), dbtend(*words, "--json")
+    assert (in_words.code, as_json.code) == (2, 2)
+    assert in_words.out.startswith(f"sqlite://{shop}\n")
+    assert len(in_words.err.splitlines()) == 1
+    assert levels(as_json.json)["analyze"] == "soon"
+    assert [error["kind"] for error in as_json.json["errors"]] == ["target"]
 
 
 def test_a_store_that_cannot_be_read_is_done_without(dbtend: CommandLine, shop: Path) -> None:

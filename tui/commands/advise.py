@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine import Advice, Level, look
-from engine.errors import UsageError
+from engine.errors import DbtendError, TargetError, UsageError
 from tui import json_form
 from tui.commands import output
 from tui.commands.advising import adviser
-from tui.commands.exit_codes import OK
+from tui.commands.exit_codes import OK, error_code
 from tui.commands.naming import labelled
 from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, target_entries
@@ -33,9 +33,12 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("advise", "no TARGET was given", "such as: dbtend advise sales.db")
     targets = [entry.url for entry in target_entries(args.words, settings.config())]
     ask_for_missing(targets)
-    advice = asyncio.run(_advice(targets, settings, None if args.thorough else look.BUDGET))
+    advice, errors = asyncio.run(_advice(targets, settings, None if args.thorough else look.BUDGET))
+    if errors and not advice:
+        raise errors[0]
     if args.json:
-        output.document({"advice": [json_form.advice(url, one) for url, found in advice for one in found]})
+        form = {"advice": [json_form.advice(url, one) for url, found in advice for one in found]}
+        output.document({**form, "errors": [json_form.error(one)["error"] for one in errors]} if errors else form)
     else:
         terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if terminal else None
@@ -44,24 +47,34 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
         output.write("\n\n".join(blocks) + "\n")  # with colours; the rest of each line is plain
         if any(one.level is Level.UNKNOWN and one.a_look_tells for _, found in advice for one in found):
             output.line(f"\n{NOT_ALL}")
-    return OK
+    for error in errors:
+        output.error(error, as_json=False)
+    return error_code(errors[0]) if errors else OK
 
 
 async def _advice(
     targets: Sequence[str], settings: Settings, budget: float | None
-) -> list[tuple[str, tuple[Advice, ...]]]:
+) -> tuple[list[tuple[str, tuple[Advice, ...]]], list[DbtendError]]:
+    """What each target needs, and why some could not be looked at: these keep nobody from knowing of the others."""
+    advice: list[tuple[str, tuple[Advice, ...]]] = []
+    errors: list[DbtendError] = []
     async with adviser(settings) as looking:
-        return [(look.canonical_url(target), await looking.advise(target, budget=budget)) for target in targets]
+        for target in targets:
+            try:
+                advice.append((look.canonical_url(target), await looking.advise(target, budget=budget)))
+            except (UsageError, TargetError) as error:
+                errors.append(error)
+    return advice, errors
 
 
 def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, coloured: bool) -> Iterator[str]:
     """What one target needs: the operations below each other, their reasons wrapped at `width` (None: never)."""
     yield plain(labelled(url))
     names = max(len(one.operation) for one in advice)
-    levels = max(4, *(len(_urgency(one)) for one in advice))
+    levels = max(4, *(len(one.urgency) for one in advice))
     indent = " " * (2 + names + 2 + levels + 2)
     for one in advice:
-        word = _urgency(one)
+        word = one.urgency
         level = f"{word:{levels}}"
         if coloured:
             level = f"\x1b[{_COLOUR[one.level]}m{word}\x1b[0m" + level[len(word) :]
@@ -69,8 +82,3 @@ def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, colou
         lines = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
         yield f"  {one.operation:{names}}  {level}  {lines[0]}"
         yield from (indent + line for line in lines[1:])
-
-
-def _urgency(advice: Advice) -> str:
-    """Its level, or what is worse than to be needed now: that data are damaged."""
-    return str(advice.facts.get("severity") or advice.level)

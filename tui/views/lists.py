@@ -80,7 +80,16 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
     if not state.advice:
         return ((" " + size(number(state.info.facts, "size")), Role.DIM),)
     level = worst(state.advice)
-    return ((f" {_WORDS[level]}", _ROLES[level]),)
+    return next(filter(None, map(_critical, state.advice)), ((f" {_WORDS[level]}", _ROLES[level]),))
+
+
+def _verdict(advice: Advice) -> tuple[Span, ...]:
+    return _critical(advice) or ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
+
+
+def _critical(advice: Advice) -> tuple[Span, ...]:
+    """That data are damaged, which is worse than any level; nothing where they are not."""
+    return ((f" {advice.urgency}", Role.FAILED),) if advice.urgency != advice.level else ()
 
 
 def operation_rows(
@@ -138,7 +147,7 @@ def _checkbox(
 ) -> Line:
     # That no backup is advised does not say that there is one.
     silent = advice is None or (name is Operation.BACKUP and not advice.is_needed)
-    verdict = () if silent or advice is None else ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
+    verdict = () if silent or advice is None else _verdict(advice)
     box = "[x] " if name in chosen else "[ ] "
     room = width - len(box) - sum(len(word) for word, _ in verdict)
     phrasings = [name.value]

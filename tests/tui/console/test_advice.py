@@ -39,7 +39,7 @@ def may_advise(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 def levels(console: Console) -> dict[str, str]:
     lines = (line[4:].split() for line in console.lines("#operations") if line.startswith("["))
-    return {words[0]: words[-1] for words in lines if words[-1] in {"now", "soon", "unknown", "ok"}}
+    return {words[0]: words[-1] for words in lines if words[-1] in {"critical", "now", "soon", "unknown", "ok"}}
 
 
 def check_row(console: Console) -> str:
@@ -169,9 +169,9 @@ async def test_a_damaged_index_is_seen_at_once(sales: Path, clock: Clock) -> Non
             db.commit()
         await console.press("2", "g", *["down"] * 4, "space", "space", "r", "enter")
         await console.engine.wait([1])
-        await console.until(lambda: levels(console)["reindex"] == "now")
+        await console.until(lambda: levels(console)["reindex"] == "critical")
         assert chosen(console) == ["reindex", "check"]
-        assert console.lines("#targets")[0].split()[-1] == "now"
+        assert console.lines("#targets")[0].split()[-1] == "critical"
 
 
 async def test_where_nothing_can_be_known_what_is_usual_is_chosen(

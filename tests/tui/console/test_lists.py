@@ -53,6 +53,12 @@ def test_how_urgent_each_operation_is() -> None:
     assert "[ ] checkpoint" in shown  # of which nothing is known
 
 
+def test_damage_is_worse_than_any_level() -> None:
+    damaged = Advice(operation=Operation.CHECK, level=Level.NOW, reason="damaged", facts={"severity": "critical"})
+    state = TargetState(entry=TargetEntry(name="sales", url="sales.db"), info=INFO, advice=(damaged,))
+    assert word_of(state) == ("critical", Role.FAILED)
+
+
 def test_that_no_backup_is_advised_is_not_taken_for_its_being_there() -> None:
     assert "[ ] backup" in texts()
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from engine.advice import Advice, Level, Past, worst
+from engine.advice import CRITICAL, Advice, Level, Past, worst
 from engine.jobs import CheckLevel, Facts, Operation
 from engine.targets.postgres.advising.needs import Cause, Need, Needs, is_in_doubt
 from engine.targets.postgres.reading.collations import Drifted
 from engine.targets.postgres.reading.condition import Condition
 from engine.words import counted, listed, size, span
 
-CRITICAL: Final = "critical"
 COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
 """What optimize does where it is needed."""
 

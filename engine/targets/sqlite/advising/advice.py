@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.advice import NEEDS_SOUND_DATA, Advice, Level, Past
+from engine.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, Past
 from engine.jobs import Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
@@ -85,7 +85,7 @@ def _reindex(condition: Condition, past: Past) -> Advice:
         cause=Cause.DAMAGED_INDEXES,
         reason=f"the last check found {counted(len(damaged), 'index')} damaged: {listed(damaged)}",
         gain="right answers from queries that use them",
-        facts={"damaged_indexes": damaged},
+        facts={"severity": CRITICAL, "damaged_indexes": damaged},
         objects=damaged,
     )
 

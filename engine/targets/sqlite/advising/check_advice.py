@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from engine.advice import Advice, Level, Past
+from engine.advice import CRITICAL, Advice, Level, Past
 from engine.jobs import CheckLevel, Micros, Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
@@ -34,6 +34,7 @@ def check_advice(condition: Condition, past: Past) -> Advice:
             "days_since_full_check": days_since(past.checked_at.get(CheckLevel.FULL), past.now),
             "days_since_quick_check": days_since(past.checked_at.get(CheckLevel.QUICK), past.now),
             "found": past.damage or past.broken_rule,
+            **({"severity": CRITICAL} if past.damage is not None else {}),
         },
         check=due,
         before_writing=None if condition.obstacles.check else _before_writing(due, condition, past),
