@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from engine import estimates, look, trend
+from engine import estimates, look, old_journal, trend
 from engine.clock import now
 from engine.errors import ReadOnlyError, StoreError, TargetError
 from engine.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Request, Status
@@ -179,6 +179,7 @@ class Engine:
         are known to be damaged. `advice`: see `look.plan`.
         """
         url = await asyncio.to_thread(look.canonical_url, request.target)  # links are on disks, which may be slow
+        await old_journal.refuse(self._store, url)
         past = await self._past_of(url)
         plan = await look.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
@@ -192,6 +193,7 @@ class Engine:
 
     async def inspect(self, target: str) -> TargetInfo:
         """What a database is and what can be done with it. Raises TargetError."""
+        await old_journal.refuse(self._store, await asyncio.to_thread(look.canonical_url, target))
         return await look.inspect(target, read_only=self.read_only)
 
     async def presence(self, target: str) -> str:
@@ -205,6 +207,7 @@ class Engine:
         engine.advice for what of a request this calls for. Raises TargetError.
         """
         url = await asyncio.to_thread(look.canonical_url, target)
+        await old_journal.refuse(self._store, url)
         past = await self._past_of(url)
         advice, measured = await look.survey(target, past, budget=budget, read_only=self.read_only)
         if measured is not None and not self.read_only:

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from engine.jobs import JobType, Micros
+from engine.old_journal import refuse
 from engine.past import past_of, past_steps_of
 from engine.processor import JobProcessor
 from engine.store.base import Store
@@ -39,6 +40,7 @@ async def hosting(
                     store=mark_of(store_path),
                     past_steps=partial(past_steps_of, store),
                     past_of=lambda target: past_of(store, target, clock()),
+                    before_opening=partial(refuse, store),
                 )
             },
             owner=owner,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine import limits
+from engine import limits, old_journal
 from engine.clock import now
 from engine.errors import TargetBusyError, UsageError
 from engine.jobs import Micros, OnDuplicate, ParentJob, Request
@@ -49,6 +49,7 @@ class DatabaseMaintenanceManager:
     async def _validated(self, request: Request, retry_of: int | None) -> NewJob:
         target = self._resolve(request.target)
         request = validated(request, target)
+        await old_journal.refuse(self._store, target.url)
         with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
             await target.preflight(
                 lock_timeout=0,

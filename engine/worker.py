@@ -40,6 +40,7 @@ from engine.words import NOT_BEGUN, PAST_THE_LIMIT, counted, listed
 
 T = TypeVar("T")
 PastSteps = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
+BeforeOpening = Callable[[str], Awaitable[None]]
 PastOf = Callable[[str], Awaitable[Past]]
 _GOES_BY_THE_PAST: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX})
 StepOutcome = tuple[PlannedStep, StepResult]
@@ -67,16 +68,18 @@ class DatabaseMaintenanceWorker:
         store: str = "",
         past_steps: PastSteps | None = None,
         past_of: PastOf | None = None,
+        before_opening: BeforeOpening | None = None,
     ) -> None:
         """`store`: by which a server tells our connections from those of other stores.
 
         `past_steps`: of a target, an operation and a speed, how many seconds their commands took before. `past_of`:
-        what is known of a target.
+        what is known of a target. `before_opening`: raises TargetError where a target must not be opened.
         """
         self._resolve = resolve
         self._store = store
         self._past_steps = past_steps
         self._past_of = past_of
+        self._before_opening = before_opening
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         """Run the steps of the plan, in order; one that fails does not stop the others, unless that was asked for."""
@@ -104,6 +107,8 @@ class DatabaseMaintenanceWorker:
         try:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
+                if self._before_opening is not None:
+                    await self._before_opening(target.url)
                 connecting = stack.enter_async_context(
                     target.connect(
                         lock_timeout=options.lock_timeout,

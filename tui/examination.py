@@ -8,12 +8,13 @@ import platform
 import shutil
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
-from engine import WorkerProcess, look
+from engine import TargetInfo, WorkerProcess, look
 from engine.config import Config, TargetEntry
 from engine.errors import ConfigError, DbtendError, StoreError
 from engine.private_files import exposure, require_own_store
@@ -24,6 +25,7 @@ from tui.commands.waiting import paused
 from tui.text import counted, size
 
 _LITTLE_SPACE = 100_000_000
+Inspect = Callable[[str], Awaitable[TargetInfo]]
 
 
 class Level(StrEnum):
@@ -46,14 +48,15 @@ async def examine(settings: Settings, targets: Callable[[Config], Sequence[Targe
     """Look at everything. `targets`: those to look at, by the config."""
     config, config_check = _config(settings)
     exposed = list(_exposed_store(settings.store))
+    has_store = not exposed and _is_there(settings.store)
     return [
         *_versions(),
         config_check,
         *_exposed_config(settings.config_path),
         *exposed,
         *(_files(settings) if not exposed else []),
-        *(await _store(settings, config.defaults.workers) if not exposed and _is_there(settings.store) else []),
-        *[await _target(entry, read_only=settings.read_only) for entry in targets(config)],
+        *(await _store(settings, config.defaults.workers) if has_store else []),
+        *await _targets(targets(config), settings, has_store=has_store),
     ]
 
 
@@ -173,9 +176,19 @@ def _stalled(process: WorkerProcess) -> Check:
     return Check(Level.WARN, "stalled", found, fix)
 
 
-async def _target(entry: TargetEntry, *, read_only: bool) -> Check:
+async def _targets(entries: Sequence[TargetEntry], settings: Settings, *, has_store: bool) -> list[Check]:
+    """By the history where there is one: it may say that a database must not be opened."""
+    async with AsyncExitStack() as stack:
+        inspect: Inspect = partial(look.inspect, read_only=settings.read_only)
+        if has_store and entries:
+            with suppress(StoreError):  # that of the store is told already
+                inspect = (await stack.enter_async_context(settings.engine())).inspect
+        return [await _target(entry, inspect) for entry in entries]
+
+
+async def _target(entry: TargetEntry, inspect: Inspect) -> Check:
     try:
-        info = await look.inspect(entry.url, read_only=read_only)
+        info = await inspect(entry.url)
     except DbtendError as error:
         return Check(Level.PROBLEM, entry.name, f"{error.what}: {error.why}", error.hint)
     bytes_used = info.facts.get("size")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 
 from engine.errors import JobNotFoundError
-from engine.jobs import EngineName, JobId, Micros, Reason, Status
+from engine.jobs import JobId, Micros, Reason, Status
+from engine.old_journal import overwritten, what_to_do
 from engine.store.settling import (
     BACK_TO_PENDING,
     NOBODY_LOOKED,
@@ -34,17 +34,12 @@ SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
     p.deadline_at,
     (SELECT count(*) FROM attempt AS a
      WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'),
-    c.force_requested_at >= c.started_at, p.engine
+    c.force_requested_at >= c.started_at, p.engine, p.target
 FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
 """
 
 SO_DID_THE_ONE_THAT_LOOKED = "and so did the one that looked at the database after it"
 LOOKING_FAILED = f"its process died before it could stop, {SO_DID_THE_ONE_THAT_LOOKED}"
-
-
-PUT_A_COPY_IN_ITS_PLACE = (
-    "put a good copy in its place while no program has it open, without the -wal or -journal file of the old one"
-)
 
 
 def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
@@ -140,11 +135,12 @@ def rescue(
     """
     orphans = connection.execute(ORPHANS, (dead_owner,)).fetchall()
     for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, deaths, *how in orphans:
-        job, (forced, engine) = JobId(parent_id, ordinal), how
+        job, (forced, engine, target) = JobId(parent_id, ordinal), how
         why = "ended by force" if forced else died(1, signal_number)
-        if engine == EngineName.SQLITE and signal_number == signal.SIGBUS:
+        if overwritten(engine, signal_number):
             why = OVERWRITTEN
-            _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, f"{why}: {PUT_A_COPY_IN_ITS_PLACE}", at)
+            keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at, signal_number=signal_number)
+            _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, f"{why}: {what_to_do(target)}", at)
             end_pending(connection, parent_id, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
         elif recovering:
             _end_recovery(connection, job, cancel_reason, deaths, signal_number, at)

@@ -199,7 +199,7 @@ def _child(parent_id: int, row: Row) -> ChildJob:
 
 
 def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[Attempt, ...]:
-    """Those that did not end the child, then the one that its row tells of.
+    """Those that are kept, then the one that its row tells of, unless that is one of them.
 
     One that looked after the database of those that died has not died itself, though the child has ended for that.
     """
@@ -208,7 +208,7 @@ def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[At
         for named in earlier
         if checked({**named, "at": named["started_at"]})
     ]
-    if child.started_at is not None:
+    if child.started_at is not None and child.attempt not in {attempt.number for attempt in attempts}:
         attempts.append(
             Attempt(
                 number=child.attempt,

@@ -197,3 +197,53 @@ def test_of_overwrites_at_any_time_none_ends_the_run_itself(dbtend: CommandLine,
     assert run.returncode in {0, 1, 3, 4}
     assert "Traceback" not in out + err
     assert all(child["status"] in {"completed", "failed", "skipped"} for child in children(dbtend))
+
+
+@contextmanager
+def stopped_as_it_writes(database: Path) -> Iterator[None]:
+    """The process that runs an operation stands still while inside, with a journal that whoever opens it applies."""
+    journal = database.with_name(f"{database.name}-journal")
+    found: list[int] = []
+
+    def stop_it() -> bool:
+        if not journal.exists() or not journal.stat().st_size:
+            return False
+        found.extend(pid for pid in processes() if mapped_and_read(pid, database))
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        return bool(found)
+
+    wait_until(stop_it)
+    (pid,) = found
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_what_is_left_beside_the_new_file_is_named_and_keeps_it_from_being_opened(
+    dbtend: CommandLine, large: Path, other: Path
+) -> None:
+    app = Path(shutil.copy(large, other.with_name("app.db")))
+    with dbtend.start("run", app, "--op", "reindex") as run:
+        try:
+            with stopped_as_it_writes(app):
+                overwrite(app, other)
+            out, _ = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    journal = app.with_name("app.db-journal")
+    assert (run.returncode, journal.exists()) == (1, True)
+    do = "remove app.db-journal before any program opens app.db, then put a good copy in its place"
+    assert f"{OVERWRITTEN}: {do}" in " ".join(out.split())
+    copy = other.read_bytes()
+    for asked in (("advise", app), ("plan", app), ("run", app), ("retry", "1"), ("run", app, "--needed")):
+        refused = dbtend(*asked)
+        assert (refused.code, refused.out) == (4, ""), asked
+        assert "app.db-journal of the old one is still there" in refused.err
+        assert do in refused.err
+    assert dbtend("doctor", app).code == 1
+    assert app.read_bytes() == copy
+    journal.unlink()
+    assert dbtend("run", app, "--op", "check").code == 0
+    assert dbtend("advise", app).code == 0

@@ -1,0 +1,65 @@
+"""What lies beside a file that was overwritten under a job: named, and not applied to the new file by us."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine import old_journal
+from engine.errors import TargetRefusedError
+from engine.jobs import EngineName, OnDuplicate, Operation, Request
+from engine.store.base import NewJob
+from engine.targets import resolve
+from tests.sqlite_files import make_database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Path:
+    return make_database(tmp_path / "sales.db")
+
+
+async def killed(store: SqliteStore, path: Path, number: int) -> str:
+    target = resolve(str(path))
+    request = Request(target=target.url, operations=(Operation.REINDEX,))
+    await store.submit([NewJob(request=request, engine=EngineName.SQLITE, target_key="it")], OnDuplicate.REFUSE)
+    await store.claim("dead")
+    await store._rescue_from("dead", number)
+    return target.url
+
+
+@pytest.mark.parametrize("end", ["-journal", "-wal"])
+async def test_what_nobody_has_written_since_is_refused(store: SqliteStore, sales: Path, end: str) -> None:
+    beside = sales.with_name(f"{sales.name}{end}")
+    beside.write_bytes(b"x" * 512)
+    os.utime(beside, ns=(1_000, 1_000))
+    url = await killed(store, sales, signal.SIGBUS)
+    (child,) = (await store.job(1)).children
+    assert f"remove {beside.name} before any program opens {sales.name}" in (child.error or "")
+    assert [(attempt.number, attempt.signal) for attempt in child.attempts] == [(1, signal.SIGBUS)]
+    with pytest.raises(TargetRefusedError, match=f"{end} of the old one is still there"):
+        await old_journal.refuse(store, url)
+    os.utime(beside)  # a program has opened it since, and goes on
+    await old_journal.refuse(store, url)
+    beside.unlink()
+    await old_journal.refuse(store, url)
+
+
+async def test_without_one_a_good_copy_is_all_that_is_needed(store: SqliteStore, sales: Path) -> None:
+    sales.with_name(f"{sales.name}-journal").touch()
+    url = await killed(store, sales, signal.SIGBUS)
+    (child,) = (await store.job(1)).children
+    assert (child.error or "").endswith("put a good copy in its place while no program has it open")
+    await old_journal.refuse(store, url)
+
+
+async def test_what_another_death_left_is_rolled_back_as_ever(store: SqliteStore, sales: Path) -> None:
+    sales.with_name(f"{sales.name}-journal").write_bytes(b"x" * 512)
+    await old_journal.refuse(store, await killed(store, sales, signal.SIGKILL))
