@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.terminal import Terminal
-from tests.sqlite_files import make_database
+from tests.sqlite_files import make_database, transaction
 from tests.tui.command_line import CommandLine
 
 journal_modes = pytest.mark.parametrize(("journal_mode", "blocked"), [("wal", "writers"), ("delete", "everyone")])
@@ -96,3 +96,19 @@ def test_at_a_terminal_the_name_is_typed(dbtend: CommandLine, tmp_path: Path, ty
         terminal.read_until("Type shop to go on: ")
         terminal.send(f"{typed}\n".encode())
         terminal.read_until(said)
+
+
+def test_a_server_that_does_not_answer_is_asked_about_as_one_that_is_locked(dbtend: CommandLine) -> None:
+    dbtend.configure('[targets.shop]\nurl = "postgresql://127.0.0.1:1/none"\nlabel = "PROD"\n')
+    refused = dbtend("run", "shop", "--op", "analyze")
+    why = "needs a yes: shop is labelled PROD. It does not answer, so whom this blocks is not known"
+    assert (refused.code, why in refused.err) == (2, True)
+    assert "no server answers there" in dbtend("run", "shop", "--op", "analyze", "--yes").err
+
+
+def test_a_database_that_is_locked_is_asked_about(dbtend: CommandLine, tmp_path: Path) -> None:
+    path = make_database(tmp_path / "sales.db")
+    shop = label(dbtend, path)
+    with transaction(path, "EXCLUSIVE"):
+        refused = dbtend("run", shop, "--op", "analyze")
+    assert "shop is labelled PROD. It is locked, so whom this blocks is not known" in refused.err

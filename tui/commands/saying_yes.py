@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine import Request, look
-from engine.errors import TargetBusyError, UsageError
+from engine.errors import NoConnectionLeftError, ServerAwayError, ServerStartingError, TargetBusyError, UsageError
 from tui.commands import output
 from tui.commands.naming import label_of, name_of
 from tui.risk import is_production, needed_yes, risks
@@ -43,5 +43,12 @@ def _reasons(request: Request) -> list[str]:
     name = name_of(request.target)
     try:
         return risks(asyncio.run(look.plan(request)), name, label)
-    except TargetBusyError:
-        return [f"{name} is labelled {label}. It is locked, so whom this blocks is not known."]
+    except (TargetBusyError, ServerAwayError) as error:
+        return [f"{name} is labelled {label}. {_state(error)}, so whom this blocks is not known."]
+
+
+def _state(error: TargetBusyError | ServerAwayError) -> str:
+    """Why it cannot be planned just now, in a few words."""
+    if isinstance(error, ServerAwayError):
+        return "It does not answer"
+    return f"Its {error.state}" if isinstance(error, ServerStartingError | NoConnectionLeftError) else "It is locked"
