@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 
 from engine import Engine, ParentJob, Pause, Status
@@ -22,8 +23,8 @@ class Waiting:
     """Tells whoever waits for jobs that the store is paused, or that another job keeps their target busy."""
 
     def __init__(self, engine: Engine, announce: Callable[[str], None], *, at_most: int) -> None:
-        """`at_most`: how many jobs run at once on the store."""
-        self._engine = engine
+        """`at_most`: how many jobs run at once on the store and this host."""
+        self._engine, self._host = engine, socket.gethostname()
         self._at_most = at_most
         self._announce = announce
         self._pause: Pause | None = None
@@ -41,9 +42,10 @@ class Waiting:
 
     async def _tell_what_runs_before(self, waiting: Sequence[ParentJob]) -> None:
         workers = await self._engine.workers()
-        running = {job.parent for worker in workers if worker.alive for job in worker.running}
+        alive = [worker for worker in workers if worker.alive]
+        running = {job.parent for worker in alive for job in worker.running}
         busy = {job.target: job.id for job in await self._engine.jobs(running)} if running else {}
-        is_full = sum(len(worker.running) for worker in workers if worker.alive) >= self._at_most
+        is_full = sum(len(worker.running) for worker in alive if worker.host == self._host) >= self._at_most
         for job in waiting:
             if job.target in busy and busy[job.target] != job.id:
                 self._announce(f"{named(job.target)}: waits for job #{busy[job.target]}")

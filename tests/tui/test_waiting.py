@@ -1,0 +1,38 @@
+"""What is said to whoever waits for jobs, of what keeps them waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Options, Request
+from tests.sqlite_files import make_database
+from tests.tui.command_line import write_locked
+from tui.commands.waiting import Waiting
+
+
+@pytest.mark.parametrize(
+    ("host", "told"), [(None, ["#2 b.db: waiting: 1 of 1 workers busy"]), ("elsewhere", [])], ids=["here", "elsewhere"]
+)
+async def test_only_what_runs_on_this_host_takes_its_slots(tmp_path: Path, host: str | None, told: list[str]) -> None:
+    paths = [make_database(tmp_path / name) for name in ("a.db", "b.db")]
+    said: list[str] = []
+    store = tmp_path / "state" / "jobs.db"
+    async with Engine.open(store, workers=1) as engine, asyncio.timeout(60):
+        with write_locked(paths[0]):
+            options = Options(lock_timeout=60)
+            asked = [Request(target=str(path), operations=(Operation.VACUUM,), options=options) for path in paths]
+            first, second = [(await engine.submit([one]))[0] for one in asked]
+            while not any(worker.running for worker in await engine.workers()):  # noqa: ASYNC110 - as soon as it runs
+                await asyncio.sleep(0.01)
+            if host is not None:
+                with closing(sqlite3.connect(store)) as file:
+                    file.execute("UPDATE worker SET host = ?", (host,))
+                    file.commit()
+            await Waiting(engine, said.append, at_most=1).tell([second])
+        await engine.wait([first.id, second.id])
+    assert said == told
