@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -229,6 +232,47 @@ def test_a_damaged_index_comes_first_and_alone(dbtend: CommandLine, shop: Path) 
     result = dbtend("run", "--needed", shop, "--json")
     assert (result.code, operations(result.json)) == (0, [["reindex", "check"]])
     assert result.json["jobs"][0]["options"]["objects"] == ["my-index"]
+
+
+def test_what_somebody_has_to_put_right_is_refused_every_night(dbtend: CommandLine, shop: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copy(shop, tmp_path / "broken.db"))
+    with broken.open("r+b") as file:
+        file.seek(8 * 4096)
+        file.write(b"\xff" * 4096)
+    assert dbtend("run", broken, "--op", "check").code == 1
+    for command in ("run", "plan"):
+        refused = dbtend(command, broken, "--needed")
+        assert (refused.code, refused.out) == (4, "")
+        assert refused.err.startswith("dbtend: broken.db is damaged: nothing is done (found damage (#1): restore a ")
+        assert len(refused.err.splitlines()) == 1
+        as_json = dbtend(command, broken, "--needed", "--json")
+        assert (as_json.code, as_json.json, as_json.err) == (4, {"jobs": []}, refused.err)
+
+    others = dbtend("run", broken, shop, "--needed", "--json")
+    assert (others.code, operations(others.json)) == (4, [["check", "analyze"]])
+    assert others.err == refused.err
+    dbtend.configure(f'[targets.broken]\nurl = "{broken}"\noperations = ["vacuum"]')
+    assert dbtend("run", "broken", "--needed").code == 4
+    assert dbtend("run", broken, "--op", "check").code == 1
+
+    shutil.copy(shop, broken)
+    assert dbtend("run", broken, "--op", "check").code == 0
+    assert dbtend("run", broken, "--needed").code == 0
+
+
+def test_rows_that_break_a_rule_are_refused_until_they_are_mended(dbtend: CommandLine, sales: Path) -> None:
+    with closing(sqlite3.connect(sales)) as db:
+        db.executescript(
+            "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1)"
+        )
+    assert dbtend("run", sales, "--op", "analyze", "--op", "check").code == 1
+    refused = dbtend("run", sales, "--needed")
+    assert (refused.code, refused.out) == (4, "")
+    assert refused.err.startswith(
+        "dbtend: sales.db: nothing is done before what the check found is put right (found 1 o"
+    )
+    dbtend.configure(f'[targets.only]\nurl = "{sales}"\noperations = ["vacuum"]')
+    assert dbtend("run", "only", "--needed").code == 0
 
 
 def test_needed_and_left_to_a_worker(dbtend: CommandLine, shop: Path) -> None:

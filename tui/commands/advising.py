@@ -15,6 +15,7 @@ from engine.clock import now
 from engine.errors import StoreError, TargetError
 from engine.words import listed
 from tui.commands import output
+from tui.commands.exit_codes import OK, REFUSED
 from tui.commands.naming import named
 from tui.commands.settings import Settings, target_entries
 from tui.text import plain
@@ -57,24 +58,27 @@ def _is_there(store: Path) -> bool:
     return store.exists()
 
 
-def to_run(asked: Sequence[Request], args: argparse.Namespace, settings: Settings) -> Sequence[Request]:
-    """The requests; with `--needed`, and without `--op`, only what of them is called for.
+def to_run(asked: Sequence[Request], args: argparse.Namespace, settings: Settings) -> tuple[Sequence[Request], int]:
+    """The requests; with `--needed`, and without `--op`, only what of them is called for. With the exit code of that.
 
-    A target that needs nothing is told: where that is all there is to tell, as the result.
+    A target that needs nothing is told: where that is all there is to tell, as the result. One of which somebody has to
+    put something right first is refused.
     """
     if args.operations:
-        return asked
+        return asked, OK
     if not args.needed:
         entries = target_entries(args.words, settings.config())
         usual = [request.target for request, entry in zip(asked, entries, strict=True) if not entry.operations]
-        return asyncio.run(_with_damaged_indexes(asked, usual, settings))
-    requests, said = asyncio.run(_only_needed(asked, settings))
+        return asyncio.run(_with_damaged_indexes(asked, usual, settings)), OK
+    requests, said, refused = asyncio.run(_only_needed(asked, settings))
+    for why in refused:
+        output.notice(why)
     for summary, *reasons in said:
         if args.json or requests:
             output.notice(summary)
         else:
             output.line("\n".join([summary, *reasons]))
-    return requests
+    return requests, REFUSED if refused else OK
 
 
 async def _with_damaged_indexes(
@@ -107,17 +111,36 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
     return replace(request, operations=(Operation.REINDEX, *request.operations), options=options)
 
 
-async def _only_needed(asked: Sequence[Request], settings: Settings) -> tuple[list[Request], list[list[str]]]:
-    """What of the requests is needed; and of each target that needs nothing, the lines that say so."""
-    requests, said = [], []
+async def _only_needed(
+    asked: Sequence[Request], settings: Settings
+) -> tuple[list[Request], list[list[str]], list[str]]:
+    """What of the requests is needed; of each target that needs nothing, the lines that say so; and why others are
+    refused."""
+    requests, said, refused = [], [], []
     async with adviser(settings) as looking:
         for request in asked:
             advice = await looking.advise(request.target, budget=look.BUDGET)
             if (narrowed := needed(request, advice)) is not None:
                 requests.append(look.fitting(narrowed))
+            elif why := refused_until_put_right(request, advice):
+                refused.append(why)
             else:
                 said.append(nothing_needed(request, advice))
-    return requests, said
+    return requests, said, refused
+
+
+def refused_until_put_right(request: Request, advice: Sequence[Advice]) -> str:
+    """`sales.db is damaged: nothing is done (...)`, where nothing can be before somebody has seen to what a check
+    found; else ""."""
+    check = next((one for one in advice if one.operation is Operation.CHECK), None)
+    if check is None:
+        return ""
+    if check.level is Level.NOW:
+        return f"{named(request.target)} is damaged: nothing is done ({plain(check.reason)})"
+    if check.by_hand and Operation.CHECK in request.operations:
+        what = "nothing is done before what the check found is put right"
+        return f"{named(request.target)}: {what} ({plain(check.reason)})"
+    return ""
 
 
 def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:

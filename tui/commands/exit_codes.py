@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from engine import ChildJob, ParentJob, Reason, Status
@@ -18,13 +18,16 @@ TIME_LIMIT: Final = 5
 CANCELLED: Final = 130
 
 _NOT_DONE: Final = ("steps_skipped", "left_out")  # of what a server was asked for
-_PRECEDENCE: Final = (CANCELLED, FAILED, REFUSED, TIME_LIMIT, SKIPPED)
+_PRECEDENCE: Final = (CANCELLED, FAILED, USAGE, REFUSED, TIME_LIMIT, SKIPPED)
 
 
 def exit_code(jobs: Iterable[ParentJob]) -> int:
     """The code for jobs that are over: of several causes the weightiest."""
-    causes = {_cause(child) for job in jobs for child in job.children}
-    return next((code for code in _PRECEDENCE if code in causes), OK)
+    return weightiest({_cause(child) for job in jobs for child in job.children})
+
+
+def weightiest(codes: Collection[int]) -> int:
+    return next((code for code in _PRECEDENCE if code in codes), OK)
 
 
 def _cause(child: ChildJob) -> int:

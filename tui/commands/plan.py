@@ -13,7 +13,7 @@ from engine.limits import deadline
 from tui import json_form
 from tui.commands import output, plan_report, report
 from tui.commands.advising import adviser, to_run
-from tui.commands.exit_codes import OK, REFUSED
+from tui.commands.exit_codes import REFUSED
 from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, requests
 
@@ -21,7 +21,7 @@ from tui.commands.settings import Settings, requests
 def plan(args: argparse.Namespace, settings: Settings) -> int:
     wanted = requests(args, settings.config())
     ask_for_missing(request.target for request in wanted)
-    asked = to_run(wanted, args, settings)
+    asked, code = to_run(wanted, args, settings)
     plans = asyncio.run(_plans(asked, settings))
     if args.json:
         output.document({"jobs": [json_form.plan(plan) for plan in plans]})
@@ -31,7 +31,7 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
         if (closes := deadline(asked[0].options, now())) is not None:  # it is the same for all
             output.line("\n" + report.closes(asked[0].options, closes, ", if it is run now"))
     refused = any(operation.refused for plan in plans for operation in plan.operations)
-    return REFUSED if refused else OK
+    return REFUSED if refused else code
 
 
 async def _plans(asked: Sequence[Request], settings: Settings) -> list[Plan]:

@@ -14,7 +14,7 @@ from engine.repeating import repeated
 from tui import json_form
 from tui.commands import job_report, output, report, values
 from tui.commands.advising import to_run
-from tui.commands.exit_codes import OK
+from tui.commands.exit_codes import OK, weightiest
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
 from tui.commands.passwords import ask_for_missing
@@ -28,12 +28,13 @@ from tui.worker_process import DetachedWorker
 def run(args: argparse.Namespace, settings: Settings) -> int:
     wanted = requests(args, settings.config())
     ask_for_missing(request.target for request in wanted)
-    asked = to_run(wanted, args, settings)
+    asked, refused = to_run(wanted, args, settings)
     if not asked:
         if args.json:
             output.document({"jobs": []})
-        return OK
-    return _carried_out(_submitting(confirmed(asked)), [request.target for request in asked], args, settings)
+        return refused
+    code = _carried_out(_submitting(confirmed(asked)), [request.target for request in asked], args, settings)
+    return weightiest({code, refused})
 
 
 def retry(args: argparse.Namespace, settings: Settings) -> int:
