@@ -22,12 +22,16 @@ _BESIDE: Final = ("-wal", "-shm", "-journal")
 
 
 def require_own_store(store: Path) -> None:
-    """Raise StoreError unless the file, what lies beside it, and every directory above it is ours, or root's, and
-    nobody else can write to it; what does not exist is passed over.
+    """Raise StoreError unless the file and what lies beside it are ordinary files, and they and every directory above
+    them are ours, or root's, and nobody else can write to them; what does not exist is passed over.
 
     `store`: without symbolic links. Of the file nothing but its status is read.
     """
-    for path in (store, *(store.with_name(store.name + suffix) for suffix in _BESIDE), directory_of(store)):
+    beside = [store.with_name(store.name + suffix) for suffix in _BESIDE]
+    _require_file(store, "give the path of a file with --store")
+    for path in beside:
+        _require_file(path, "remove it, or give another --store")
+    for path in (store, *beside, directory_of(store)):
         _require_own(path)
     for directory in store.parents:
         _require_own(directory, is_above=True)
@@ -129,16 +133,29 @@ def exposure(path: Path) -> Exposure | None:
     return None
 
 
-def _require_own(path: Path, *, is_above: bool = False) -> None:
-    try:
-        status = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
+def _require_file(path: Path, fix: str) -> None:
+    """Nobody is told to change the mode of a device."""
+    status = _status(path)
+    if status is None or stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
         return
+    raise StoreError(str(path), "is a directory" if stat.S_ISDIR(status.st_mode) else "is no ordinary file", fix)
+
+
+def _require_own(path: Path, *, is_above: bool = False) -> None:
+    if (status := _status(path)) is not None:
+        _refuse(path, status, is_above=is_above)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """None where there is nothing. Raises StoreError."""
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError as error:
         raise StoreError(
             str(path), f"cannot be looked at: {error.strerror}", "give another path with --store"
         ) from error
-    _refuse(path, status, is_above=is_above)
 
 
 def _refuse(path: str | Path, status: os.stat_result, *, is_above: bool = False) -> None:

@@ -47,17 +47,12 @@ def create_file(path: Path) -> Path:
         make_directories(path.parent)
         os.close(open_own(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
-        _refuse_directory(path)
+        pass
     except NotADirectoryError:
         raise StoreError(str(path.parent), "is not a directory", "give another path with --store") from None
     except OSError as error:
         raise StoreError(str(path), f"cannot be created: {error.strerror}", "give another path with --store") from error
     return path
-
-
-def _refuse_directory(path: Path) -> None:
-    if path.is_dir():
-        raise StoreError(str(path), "is a directory", "give the path of a file with --store") from None
 
 
 def connect_writer(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:
@@ -91,7 +86,6 @@ def connect_looking(path: Path, patience: float = PATIENCE) -> sqlite3.Connectio
 
     Never with immutable=1: others may write. It may go on to another thread.
     """
-    _refuse_directory(path)
     try:
         connection = sqlite3.connect(
             uri(path, writing=False), uri=True, isolation_level=None, timeout=patience, check_same_thread=False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -43,12 +44,18 @@ def directory(store: Path) -> None:
     store.mkdir()
 
 
+def fifo(store: Path) -> None:
+    store.unlink()
+    os.mkfifo(store)
+
+
 BROKEN: dict[Callable[[Path], None], str] = {
     newer: "was written by a newer dbtend (store version 99, this one knows",
     noise: "is not a store of dbtend (give another path with --store)",
     damaged: "is damaged (move it away to start a new one, or restore it from a backup)",
     foreign: "is a database, but not a store of dbtend (give another path with --store)",
     directory: "is a directory (give the path of a file with --store)",
+    fifo: "is no ordinary file (give the path of a file with --store)",
 }
 
 
@@ -71,6 +78,42 @@ def test_it_is_a_sentence(
     assert said.err.count("\n") == 1
     if "--read-only" in line:
         assert everything_below(dbtend.home) == before
+
+
+@pytest.mark.parametrize("line", ["history", "history --read-only", "pause", "doctor"])
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/full", "/dev/zero"])
+def test_a_device_is_no_store_and_its_mode_is_nobodys_business(device: str, line: str, dbtend: CommandLine) -> None:
+    said = dbtend(*line.split(), "--store", device)
+    assert said.code != 0
+    assert device in said.out + said.err
+    assert "is no ordinary file" in said.out + said.err
+    assert "chmod" not in said.out + said.err
+
+
+@pytest.mark.parametrize("line", ["history", "pause"])
+def test_what_lies_beside_a_store_is_a_file_too(line: str, dbtend: CommandLine) -> None:
+    dbtend("pause")
+    journal = f"{dbtend.store}-journal"
+    os.mkfifo(journal)
+    said = dbtend(line)
+    assert (said.code, said.err) == (
+        2,
+        f"dbtend: {journal}: is no ordinary file (remove it, or give another --store)\n",
+    )
+
+
+@pytest.mark.parametrize("line", ["history", "pause", "doctor", "worker"])
+@pytest.mark.parametrize("url", ["mysql://u@h/d", "sqlite:///jobs.db", "file:///tmp/jobs.db"])
+@pytest.mark.parametrize("by", ["option", "variable"])
+def test_a_url_is_no_path_and_makes_no_directory(
+    by: str, url: str, line: str, dbtend: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DBTEND_STORE", url)
+    said = dbtend(line, *(["--store", url] if by == "option" else []))
+    assert (said.code, said.out) == (2, "")
+    assert said.err == f"dbtend: '{url}': is a URL, and not the path of a file (give a path)\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_doctor_tells_of_a_job_that_was_changed_by_hand(dbtend: CommandLine, sales: Path) -> None:

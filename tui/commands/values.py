@@ -47,6 +47,8 @@ def text(typed: str) -> str:
 
 
 def path(typed: str) -> Path:
+    if "://" in typed:
+        raise UsageError(repr(typed), "is a URL, and not the path of a file", "give a path")
     return Path(text(typed)).expanduser().absolute()
 
 
