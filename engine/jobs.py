@@ -274,7 +274,7 @@ class Options:
     rebuild: tuple[str, ...] = ()
     """The indexes that REINDEX is for, where the other operations are for other objects; none: as `objects` says."""
     leave_out: tuple[str, ...] = ()
-    """The tables that nothing is done to, nor to their indexes."""
+    """The tables that nothing is done to, nor to their indexes; a check looks at them all the same."""
     analysis_limit: int | None = None
     """Rows of each index that ANALYZE looks at; None: all of them."""
     check: CheckLevel | None = None

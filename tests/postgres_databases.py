@@ -28,6 +28,12 @@ END $$
 """
 
 
+def as_admin(url: str) -> psycopg.Connection[Any]:
+    """What a test asks there is answered in a minute, or fails."""
+    bound = "-c statement_timeout=60s"
+    return psycopg.connect(url, autocommit=True, application_name="test", connect_timeout=30, options=bound)
+
+
 class Database:
     """One database, and a connection to it that the test itself uses."""
 
@@ -44,7 +50,7 @@ class Database:
         give_up = time.monotonic() + 30
         while True:
             try:
-                return psycopg.connect(self.url, autocommit=True, application_name="test")
+                return as_admin(self.url)
             except psycopg.OperationalError:
                 assert time.monotonic() < give_up, "the server does not come back"
                 time.sleep(0.05)
@@ -127,7 +133,7 @@ WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock
 @contextmanager
 def new_database(server: PostgresServer) -> Iterator[Database]:
     name = f"shop{next(NUMBERS)}"
-    with psycopg.connect(server.url(), autocommit=True) as admin:
+    with as_admin(server.url()) as admin:
         admin.execute(f"CREATE DATABASE {name}")
         admin.execute("VACUUM pg_catalog.pg_database")  # all share it: what other tests dropped is no need of this one
     database = Database(server, name)
@@ -135,7 +141,7 @@ def new_database(server: PostgresServer) -> Iterator[Database]:
         yield database
     finally:
         database.admin.close()
-        with psycopg.connect(server.url(), autocommit=True) as admin:
+        with as_admin(server.url()) as admin:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
             for (role,) in admin.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^joe'").fetchall():
                 admin.execute(f"DROP ROLE {role}")

@@ -33,8 +33,12 @@ def scope(
     indexes: Sequence[Index],
     partitions: Mapping[int, Sequence[int]],
 ) -> Scope:
-    """`partitions`: of every table the oids of its direct children. Raises UsageError."""
-    if left_out := frozenset(options.leave_out):
+    """`partitions`: of every table the oids of its direct children. Raises UsageError.
+
+    A check changes nothing, and leaves nothing out.
+    """
+    left_out = frozenset(options.leave_out)
+    if left_out and operation is not Operation.CHECK:
         tables = [table for table in tables if table.shown not in left_out]
         indexes = [index for index in indexes if index.table_shown not in left_out]
     schemas = set(options.server.schemas)

@@ -124,7 +124,12 @@ class Lanes:
             self._tell()
 
     async def back(self, context: StepContext) -> Server:
-        """Wait until the server is there again, and say who that is. Raises as `one`."""
+        """Wait until the server is there again, and say who that is. Raises as `one`.
+
+        Only a new connection tells: a server that is being shut down ends those that are idle one after another.
+        """
+        while self._idle:
+            await self._drop(self._idle.pop())
         async with self.one(context) as lane:
             return lane.server
 

@@ -115,6 +115,22 @@ async def test_a_table_that_has_lost_its_end_is_told(damaged: Database) -> None:
     assert not results["pg_catalog.pg_class"].warnings
 
 
+async def test_a_check_looks_also_at_what_other_operations_leave_out(damaged: Database) -> None:
+    for name in ("item", "well"):
+        make_table(damaged, name)
+    do_damage(damaged, {"'item'": TABLES["junk"]})
+    options = Options(leave_out=("public.item",))
+    async with connected(damaged.url) as session:
+        checked = await session.plan(Operation.CHECK, options)
+        analyzed = await session.plan(Operation.ANALYZE, options)
+        for step in checked.steps:
+            await session.execute(step, StepContext())
+        facts = await session.facts(Operation.CHECK)
+    assert {"public.item", "public.item_pkey", "public.well"} <= {step.object for step in checked.steps}
+    assert {step.object for step in analyzed.steps} & {"public.item", "public.well"} == {"public.well"}
+    assert (facts["damaged_tables"], facts["complete"]) == (("public.item",), True)
+
+
 async def test_an_index_that_lacks_rows_is_damaged_and_not_its_table(damaged: Database) -> None:
     make_table(damaged, "item")
     damaged(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,13 +16,16 @@ from engine import Engine, Facts, JobId, Operation, Options, Reason, Request, Se
 from engine.jobs import WaitsFor
 from engine.limits import window
 from engine.targets.base import StepContext
+from engine.targets.postgres.connection.connecting import connect
+from engine.targets.postgres.connection.naming import address
+from engine.targets.postgres.running.lanes import Lanes
 from engine.targets.postgres.session import PostgresSession
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from engine import ChildJob, ParentJob
@@ -53,9 +58,26 @@ def shop(own: PostgresServer) -> Iterator[Database]:
         database.reconnect()
 
 
+@contextlib.asynccontextmanager
+async def at_work(tmp_path: Path, workers: int = 1) -> AsyncIterator[Engine]:
+    """An engine that neither works, nor stops, for ever."""
+    opened = Engine.open(tmp_path / "jobs.db", workers=workers)
+    async with asyncio.timeout(130), opened as engine, asyncio.timeout(100):
+        yield engine
+
+
 def request_of(shop: Database, operation: Operation, *, server: ServerOptions | None = None, **options: Any) -> Request:
     server = server or ServerOptions(schemas=("public",))
     return Request(target=shop.url, operations=(operation,), options=Options(server=server, **options))
+
+
+def until_nobody_gets_in(server: PostgresServer) -> None:
+    give_up = time.monotonic() + 30
+    with contextlib.suppress(psycopg.OperationalError):
+        while True:
+            psycopg.connect(server.url(), connect_timeout=30).close()
+            assert time.monotonic() < give_up, "the server still takes connections"
+            time.sleep(0.01)
 
 
 async def waiting_for_server(engine: Engine, job: ParentJob) -> ChildJob:
@@ -74,9 +96,11 @@ async def test_an_operation_is_held_while_its_server_is_down_and_goes_on_then(
 ) -> None:
     if operation is Operation.ANALYZE:
         shop("ALTER TABLE slow ALTER number SET STATISTICS 100")
-    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(100):
+    async with at_work(tmp_path) as engine:
         (job,) = await engine.submit([request_of(shop, operation, jobs=2)])
         await until(shop, SLEEPS)
+        shop.set_fast()
+        shop("CHECKPOINT")
         await asyncio.to_thread(own.stop, how)
         held = await waiting_for_server(engine, job)
         assert str(held.progress.phase).startswith("server is down; next try in ")
@@ -85,9 +109,8 @@ async def test_an_operation_is_held_while_its_server_is_down_and_goes_on_then(
         after = (await engine.job(job.id)).children[0].progress
         assert (after.fraction, after.steps_done) == (before.fraction, before.steps_done)
         own.start()
-        shop.reconnect()
-        shop.set_fast()
         (job,) = await engine.wait([job.id])
+    shop.reconnect()
     (child,) = job.children
     assert (child.status, child.error, child.left) == (Status.COMPLETED, None, 0)
     assert {step.status for step in child.steps} == {Status.COMPLETED}
@@ -99,7 +122,7 @@ async def test_where_it_does_not_come_back_the_operation_fails_once_and_says_wha
     shop: Database, own: PostgresServer, tmp_path: Path
 ) -> None:
     server = ServerOptions(schemas=("public",), server_wait=2)
-    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(100):
+    async with at_work(tmp_path) as engine:
         (job,) = await engine.submit([request_of(shop, Operation.REINDEX, server=server)])
         await until(shop, SLEEPS)
         await asyncio.to_thread(own.stop)
@@ -117,7 +140,7 @@ async def test_where_it_does_not_come_back_the_operation_fails_once_and_says_wha
 
 
 async def test_a_cancel_ends_the_wait_at_once(shop: Database, own: PostgresServer, tmp_path: Path) -> None:
-    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(100):
+    async with at_work(tmp_path) as engine:
         (job,) = await engine.submit([request_of(shop, Operation.REINDEX)])
         await until(shop, SLEEPS)
         await asyncio.to_thread(own.stop)
@@ -130,19 +153,38 @@ async def test_a_cancel_ends_the_wait_at_once(shop: Database, own: PostgresServe
 async def test_a_shutdown_ends_the_wait_and_hands_the_operation_back(
     shop: Database, own: PostgresServer, tmp_path: Path
 ) -> None:
-    async with asyncio.timeout(100):
-        async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
-            (job,) = await engine.submit([request_of(shop, Operation.VACUUM_FULL, confirmed=True)])
-            await until(shop, SLEEPS)
-            await asyncio.to_thread(own.stop)
-            await waiting_for_server(engine, job)
-        async with Engine.open(tmp_path / "jobs.db") as engine:
-            (child,) = (await engine.job(job.id)).children
+    async with at_work(tmp_path) as engine:
+        (job,) = await engine.submit([request_of(shop, Operation.VACUUM_FULL, confirmed=True)])
+        await until(shop, SLEEPS)
+        await asyncio.to_thread(own.stop)
+        await waiting_for_server(engine, job)
+    async with at_work(tmp_path, workers=0) as engine:
+        (child,) = (await engine.job(job.id)).children
     assert child.status in {Status.PENDING, Status.FAILED}
 
 
+async def test_a_server_that_is_being_shut_down_is_not_back_though_an_idle_connection_answers(
+    shop: Database, own: PostgresServer
+) -> None:
+    async with asyncio.timeout(100), contextlib.AsyncExitStack() as stack:
+        lanes = Lanes(lambda: connect(address(shop.url), name="test 1/1", lock_timeout=1))
+        stack.push_async_callback(lanes.close)
+        async with lanes.one() as lane:
+            assert (await lane.statements.run("SELECT 1")).error is None
+        assert own._process is not None
+        own._process.send_signal(signal.SIGTERM)  # who is connected stays so, and nobody else gets in
+        await asyncio.to_thread(until_nobody_gets_in, own)
+        told = Told()
+        waiting = asyncio.create_task(lanes.back(StepContext(report=told)))
+        await asyncio.wait({waiting, asyncio.create_task(told.something.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        assert told.phases[0].startswith("server is ")
+        await asyncio.to_thread(own.stop)
+        own.start()
+        assert (await waiting).started != lane.server.started
+
+
 async def test_the_time_limit_ends_the_wait_and_nothing_more_begins(shop: Database, own: PostgresServer) -> None:
-    async with connected(shop.url) as session:
+    async with asyncio.timeout(60), connected(shop.url) as session:
         plan = await session.plan(Operation.ANALYZE, Options(objects=("t1",)))
         await asyncio.to_thread(own.stop)
         told = Told()
@@ -155,10 +197,10 @@ async def test_the_time_limit_ends_the_wait_and_nothing_more_begins(shop: Databa
 async def test_a_job_whose_server_is_down_when_it_begins_waits_for_it(
     shop: Database, own: PostgresServer, tmp_path: Path
 ) -> None:
-    async with Engine.open(tmp_path / "jobs.db") as engine:
+    async with at_work(tmp_path, workers=0) as engine:
         (job,) = await engine.submit([request_of(shop, Operation.ANALYZE, objects=("t1",))])
     await asyncio.to_thread(own.stop)
-    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+    async with at_work(tmp_path) as engine:
         held = await waiting_for_server(engine, job)
         assert str(held.progress.phase).startswith("server is down; next try in ")
         own.start()
@@ -182,33 +224,33 @@ async def test_where_the_server_goes_away_while_it_is_planned_the_operation_begi
         return await facts(self, *arguments)
 
     monkeypatch.setattr(PostgresSession, "facts", facts_after_all_connections_were_ended)
-    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+    async with at_work(tmp_path) as engine:
         (job,) = await engine.submit([request_of(shop, Operation.ANALYZE, objects=("t1",))])
         (job,) = await engine.wait([job.id])
     assert (job.status, looked) == (Status.COMPLETED, 3)  # and once at the end
 
 
 async def test_a_postmaster_that_is_killed_is_waited_for(shop: Database, own: PostgresServer, tmp_path: Path) -> None:
-    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(100):
+    async with at_work(tmp_path) as engine:
         (job,) = await engine.submit([request_of(shop, Operation.REINDEX)])
         await until(shop, SLEEPS)
+        shop.set_fast()
+        shop("CHECKPOINT")
         assert own._process is not None
-        group = own._process.pid
-        os.killpg(group, signal.SIGKILL)
-        own._process.wait()
+        os.killpg(own._process.pid, signal.SIGKILL)
+        own._process.wait(20)
         own._process = None
         await waiting_for_server(engine, job)
         own.start()
-        shop.reconnect()
-        shop.set_fast()
         (job,) = await engine.wait([job.id])
+    shop.reconnect()
     assert (job.children[0].status, job.children[0].error) == (Status.COMPLETED, None)
     assert shop.invalid_indexes() == []
 
 
 async def test_a_command_that_may_have_brought_the_server_down_is_not_begun_again(shop: Database) -> None:
     """Its own process on the server was killed, as by the kernel for want of memory."""
-    async with connected(shop.url, 60) as session:
+    async with asyncio.timeout(60), connected(shop.url, 60) as session:
         plan = await session.plan(Operation.REINDEX, Options(objects=("slow_number",)))
         running = asyncio.create_task(session.execute(plan.steps[0], StepContext()))
         await until(shop, SLEEPS)
@@ -220,7 +262,7 @@ async def test_a_command_that_may_have_brought_the_server_down_is_not_begun_agai
 
 
 async def test_a_connection_that_somebody_ends_is_not_begun_again(shop: Database) -> None:
-    async with connected(shop.url, 60) as session:
+    async with asyncio.timeout(60), connected(shop.url, 60) as session:
         plan = await session.plan(Operation.REINDEX, Options(objects=("slow_number",)))
         running = asyncio.create_task(session.execute(plan.steps[0], StepContext()))
         await until(shop, SLEEPS)
@@ -234,17 +276,16 @@ async def test_a_connection_that_somebody_ends_is_not_begun_again(shop: Database
 async def test_a_server_that_comes_back_as_a_standby_is_waited_for_until_it_is_promoted(
     shop: Database, own: PostgresServer
 ) -> None:
-    async with connected(shop.url) as session:
+    async with asyncio.timeout(60), connected(shop.url) as session:
         plan = await session.plan(Operation.ANALYZE, Options(objects=("t1",)))
         await asyncio.to_thread(own.become_standby)
         told = Told()
         running = asyncio.create_task(session.execute(plan.steps[0], StepContext(report=told)))
-        async with asyncio.timeout(60):
-            await told.something.wait()
-            assert told.phases[0].startswith("server is a standby now; next try in ")
-            with psycopg.connect(own.url(), autocommit=True) as admin:
-                admin.execute("SELECT pg_promote()")
-            result = await running
+        await told.something.wait()
+        assert told.phases[0].startswith("server is a standby now; next try in ")
+        with psycopg.connect(own.url(), autocommit=True, connect_timeout=30) as admin:
+            admin.execute("SELECT pg_promote()")
+        result = await running
     assert (result.status, result.error) == (Status.COMPLETED, None)
 
 
@@ -259,7 +300,7 @@ async def test_with_fewer_connections_than_asked_for_it_goes_on_and_says_so_once
     database(limit.format(database.name))
     options = Options(jobs=6, server=ServerOptions(schemas=("public",)))
     request = Request(target=database.as_user("joe"), operations=(Operation.ANALYZE,), options=options)
-    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+    async with at_work(tmp_path) as engine:
         (job,) = await engine.submit([request])
         (job,) = await engine.wait([job.id])
     (child,) = job.children
@@ -276,7 +317,7 @@ async def test_where_the_connections_are_taken_only_then_it_goes_on_with_those_t
     database("CREATE ROLE joe LOGIN", "ALTER SCHEMA public OWNER TO joe")
     for number in range(12):
         database(f"CREATE TABLE t{number} (a int)", f"ALTER TABLE t{number} OWNER TO joe")
-    async with connected(database.as_user("joe")) as session, asyncio.timeout(60):
+    async with asyncio.timeout(60), connected(database.as_user("joe")) as session:
         plan = await session.plan(Operation.ANALYZE, Options(jobs=6, server=ServerOptions(schemas=("public",))))
         assert plan.parallel == 6
         database("ALTER ROLE joe CONNECTION LIMIT 3")
@@ -289,7 +330,7 @@ async def test_where_the_connections_are_taken_only_then_it_goes_on_with_those_t
 async def test_where_no_connection_is_left_at_all_one_is_waited_for(database: Database) -> None:
     database("CREATE ROLE joe LOGIN", "ALTER SCHEMA public OWNER TO joe")
     database("CREATE TABLE item (a int)", "ALTER TABLE item OWNER TO joe")
-    async with connected(database.as_user("joe")) as session, asyncio.timeout(60):
+    async with asyncio.timeout(60), connected(database.as_user("joe")) as session:
         step = (await session.plan(Operation.ANALYZE, Options(objects=("item",)))).steps[0]
         database("ALTER ROLE joe CONNECTION LIMIT 1")
         told = Told()
