@@ -127,8 +127,9 @@ class DatabaseMaintenanceWorker:
                     reporter.log(LogLevel.WARNING, line)
                 try:
                     before = await _unless(cancel, session.facts(operation))
-                    past = await self._past(claim.target) if operation in _GOES_BY_THE_PAST else None
-                    plan = await _unless(cancel, session.plan(operation, options, past))
+                    past = await self._past(claim.target) if target.writes(operation) else None
+                    goes_by = past if operation in _GOES_BY_THE_PAST else None
+                    plan = await _unless(cancel, session.plan(operation, options, goes_by))
                 except ServerAwayError:
                     if is_last:
                         raise
@@ -137,7 +138,12 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
-                plan = replace(plan, steps=await self._weighted(claim, plan, options.server.speed))
+                doubts = await session.on_damage([operation], past) if past is not None and plan.steps else ()
+                plan = replace(
+                    plan,
+                    steps=await self._weighted(claim, plan, options.server.speed),
+                    warnings=(*plan.warnings, *doubts),
+                )
                 reporter.begin(plan.steps, at_once=plan.parallel)
                 return await _run(session, claim, options, plan, before, reporter, cancel, window)
         except (TargetError, UsageError) as error:

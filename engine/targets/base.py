@@ -236,6 +236,10 @@ class Session(Look, Protocol):
         be damaged; who uses the database."""
         ...
 
+    async def on_damage(self, operations: Sequence[Operation], past: Past) -> tuple[str, ...]:
+        """Of that, what is known to be damaged and may be made worse."""
+        ...
+
     async def in_the_way(self, operation: Operation) -> str:
         """Who would keep the operation waiting if it began now; "" for nobody. A plan warns of that, a job waits."""
         ...

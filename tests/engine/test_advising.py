@@ -14,6 +14,7 @@ import pytest
 from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Request, Status
 from engine.advice import needed
 from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
+from engine.jobs import LogLevel
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import files_beside, make_database, remove_index_entries, set_schema_sql, transaction
 
@@ -155,6 +156,10 @@ async def test_nothing_is_chosen_that_writes_to_a_damaged_file(engine: Engine, s
     assert await warnings(Operation.CHECK, Operation.ANALYZE) == (
         f"the last check found damage (#{checked.id}): writing to a damaged file can make it worse",
     )
+    (vacuum,) = (await carried_out(engine, replace(everything, operations=(Operation.VACUUM,)))).children
+    warning = f"the last check found damage (#{checked.id}): writing to a damaged file can make it worse"
+    assert warning in vacuum.warnings
+    assert [line.message for line in vacuum.log if line.level is LogLevel.WARNING and line.message == warning]
     make_database(sales.with_name("restored.db")).replace(sales)
     assert needed(everything, await engine.advise(str(sales))) == replace(
         everything, operations=(Operation.CHECK,), options=Options(check=CheckLevel.FULL)

@@ -121,6 +121,7 @@ class PostgresSession:
         self._rebuilt: set[str] = set()
         """The indexes whose rebuild is completed."""
         self._options = NO_SERVER_OPTIONS
+        self._leaves_out: frozenset[str] = frozenset()
         """Of the operation that was planned last."""
         self._has_limit = False
 
@@ -192,6 +193,7 @@ class PostgresSession:
     async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
         self._is_planned = True
         self._options = options.server
+        self._leaves_out = frozenset(options.leave_out)
         self._has_limit = options.time_limit is not None or options.until is not None
         if problem := await courtesy.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
@@ -238,6 +240,10 @@ class PostgresSession:
 
     async def remarks(self, operations: Sequence[Operation], past: Past | None = None) -> tuple[str, ...]:
         return offer.remarks(operations, past.damaged_tables if past is not None else ())
+
+    async def on_damage(self, operations: Sequence[Operation], past: Past) -> tuple[str, ...]:
+        left = [name for name in past.damaged_tables if name not in self._leaves_out]
+        return offer.on_damage(operations, left)
 
     async def in_the_way(self, operation: Operation) -> str:
         if not self._planned_tables:

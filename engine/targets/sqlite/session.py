@@ -124,12 +124,21 @@ class SqliteSession(SqliteLook):
         if past is None:
             return offer.remarks(operations)
         if past.damage is not None:
+            return await self.on_damage(operations, past)
+        return offer.remarks(operations, await self._damaged_indexes(past))
+
+    async def on_damage(self, operations: Sequence[Operation], past: Past) -> tuple[str, ...]:
+        if past.damage is not None:
             return offer.on_damage(operations, past.damage_found)
-        damaged: list[str] = []
-        if past.damaged_indexes:
-            there = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
-            damaged = [name for name in past.damaged_indexes if name in there]
-        return offer.remarks(operations, damaged)
+        damaged = await self._damaged_indexes(past)
+        return offer.remarks(operations, damaged) if damaged else ()
+
+    async def _damaged_indexes(self, past: Past) -> list[str]:
+        """The indexes that are known to be damaged and are there still."""
+        if not past.damaged_indexes:
+            return []
+        there = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
+        return [name for name in past.damaged_indexes if name in there]
 
     async def in_the_way(self, operation: Operation) -> str:
         if not offer.OFFERS[operation].writes:
