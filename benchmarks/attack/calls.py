@@ -43,10 +43,12 @@ class Said:
 
 
 def called(argv: Sequence[str], home: Path, before: Callable[[], object] = lambda: None) -> Said:
-    """`dbtend argv` in a fork of this process, that keeps everything below `home`; `before` is called there first."""
+    """`dbtend argv` in a fork of this process, that works in `home`; `before` is called there first."""
 
     def work() -> int:
         os.environ.update(_surroundings(home))
+        home.mkdir(parents=True, exist_ok=True)
+        os.chdir(home)  # what is typed may become a file
         before()
         sys.argv = ["dbtend", *argv]
         try:
