@@ -236,7 +236,7 @@ def test_what_is_left_beside_the_new_file_is_named_and_keeps_it_from_being_opene
     assert (run.returncode, journal.exists()) == (1, True)
     do = "remove app.db-journal before any program opens app.db, then put a good copy in its place"
     assert f"{OVERWRITTEN}: {do}" in " ".join(out.split())
-    copy = other.read_bytes()
+    copy = app.read_bytes()  # with what was written before it died
     for asked in (("advise", app), ("plan", app), ("run", app), ("retry", "1"), ("run", app, "--needed")):
         refused = dbtend(*asked)
         assert (refused.code, refused.out) == (4, ""), asked
