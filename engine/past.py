@@ -142,8 +142,7 @@ def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Chec
         # That pages and indexes were looked at to the end does not say that foreign keys were.
         over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
         complete = check.is_complete or over
-        options = job.request.options
-        if complete and not (options.objects or options.leave_out):
+        if complete and not job.request.options.objects:
             levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
             if not is_this:
                 outdated_elsewhere |= levels
