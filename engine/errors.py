@@ -196,7 +196,7 @@ class ServerStartingError(TargetBusyError):
 
 
 class NoConnectionLeftError(TargetBusyError):
-    """Its server has no connection left: for nobody, for this role, or to this database."""
+    """Its server has no connection left: for nobody, for this role, or to this database; or its pooler has none."""
 
     state = "server has no connection left"
 

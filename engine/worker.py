@@ -394,8 +394,8 @@ def _cut_off(failed: Sequence[StepOutcome], not_begun: Sequence[PlannedStep], pl
     """That an operation could not go on, what had failed before, and what was not begun."""
     names = listed(list(dict.fromkeys(filter(None, (part_named(step.object) for step in not_begun)))))
     left = f"{len(not_begun):,} of {counted(planned, 'step')} not begun" if not_begun else ""
-    said = ["; ".join(filter(None, (no_more, ": ".join(filter(None, (left, names)))))), failure_list(failed, planned)]
-    return ". ".join(said if failed else said[:1])
+    said = "; ".join(filter(None, (no_more, ": ".join(filter(None, (left, names))))))
+    return f"{said}. {failure_list(failed, planned)}" if failed else said
 
 
 def done_in_part(results: Sequence[StepOutcome], planned: int) -> tuple[Status, str | None]:

@@ -136,7 +136,9 @@ class PostgresSession:
 
     async def _connected(self) -> tuple[Connection, Server]:
         """A connection for steps. Raises TargetError also where it is no longer the server that it was."""
-        opened, server = await connect(self._address, name=self._name, lock_timeout=self._lock_timeout)
+        opened, server = await connect(
+            self._address, name=self._name, lock_timeout=self._lock_timeout, of_pool=self._first.is_pooled
+        )
         problem: TargetError | None = None
         if server.key != self._first.key:
             why = "another server, or another database, answers there than at the beginning"

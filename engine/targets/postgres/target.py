@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 from engine.errors import TargetRefusedError, UsageError
@@ -102,7 +103,8 @@ class PostgresTarget:
         async with AsyncExitStack() as stack:
             looking = waited_for(lambda: self._look(name, read_only=read_only), server_wait, waiting)
             connection, server = await looking
-            reader = Reader(connection, server, self.url, lambda: self._look(name, read_only=read_only))
+            reopen = partial(self._look, name, read_only=read_only, of_pool=server.is_pooled)
+            reader = Reader(connection, server, self.url, reopen)
             stack.push_async_callback(reader.close)
             if writing and not read_only:
                 self._check_writable(server)
@@ -113,7 +115,7 @@ class PostgresTarget:
     def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[PostgresSession]:
         return self.connect(lock_timeout=lock_timeout, writing=False, read_only=read_only)
 
-    async def _look(self, name: str, *, read_only: bool = False) -> tuple[Connection, Server]:
+    async def _look(self, name: str, *, read_only: bool = False, of_pool: bool = False) -> tuple[Connection, Server]:
         """A connection that reads the catalog, and waits for nobody."""
         connection, server = await connect(
             self._address,
@@ -121,6 +123,7 @@ class PostgresTarget:
             lock_timeout=LOOKING_LOCK_TIMEOUT,
             statement_timeout=LOOKING_TIMEOUT,
             read_only=read_only,
+            of_pool=of_pool,
         )
         self._key = server.key
         return connection, server

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
 
 from engine import passwords
-from engine.errors import PasswordNeededError, TargetUnavailableError
+from engine.errors import NoConnectionLeftError, PasswordNeededError, TargetUnavailableError
 from engine.targets.postgres.connection import pooling
 from engine.targets.postgres.connection.bounded import ANSWER_WITHIN, STRANGE, AnswerError, Connection, Shape
 from engine.targets.postgres.connection.errors import connecting_error, reading_error
@@ -20,6 +22,8 @@ LOOKING_TIMEOUT: Final = 60.0
 """Seconds that a query of the catalog may take."""
 CONNECTED_WITHIN: Final = 10.0
 """Seconds in which a server answers to each word that makes a session."""
+POOL_GIVES_WITHIN: Final = 3.0
+"""Seconds in which a pooler gives one connection more than we have: one that has none left lets us wait."""
 GONE_AFTER: Final = 2
 """Seconds after which the server notices that we are gone, and ends what runs for us."""
 _KEEPALIVE: Final = {
@@ -51,6 +55,8 @@ class Server:
     may_signal: bool
     started: str
     """When its first process did: another one answers for another start."""
+    is_pooled: bool = False
+    """Whether a pooler is in between."""
 
     @property
     def major(self) -> int:
@@ -79,7 +85,13 @@ _VERSIONS: Final = range(90_000, 1_000_000)
 
 
 async def connect(
-    address: Address, *, name: str, lock_timeout: float, statement_timeout: float = 0, read_only: bool = False
+    address: Address,
+    *,
+    name: str,
+    lock_timeout: float,
+    statement_timeout: float = 0,
+    read_only: bool = False,
+    of_pool: bool = False,
 ) -> tuple[Connection, Server]:
     """A connection with everything set that could end our work too soon, or let it go on for ever.
 
@@ -88,8 +100,9 @@ async def connect(
     Args:
         name: what the server is told that we are.
         read_only: let the server refuse whatever would change something.
+        of_pool: whether we have had one through its pooler.
 
-    Raises TargetError.
+    Raises TargetError; NoConnectionLeftError also where that pooler has none left.
     """
     parameters, what = address.parameters, address.url
     asked: dict[str, Any] = {**{key: value for key, value in _KEEPALIVE.items() if key not in parameters}, **parameters}
@@ -97,12 +110,12 @@ async def connect(
     connection = await _opened(what, asked)
     connection.patience = CONNECTED_WITHIN
     try:
-        is_pooled = await pooling.has_pooler(connection)
+        is_pooled = await _has_pooler(connection, what, POOL_GIVES_WITHIN if of_pool else None)
         if is_pooled:
             connection.prepare_threshold = None
             await pooling.refuse_shared(connection, lambda: _opened(what, asked), what)
             await connection.leave_as_found()
-        server = await _set_up(connection, lock_timeout, statement_timeout, what, asked)
+        server = replace(await _set_up(connection, lock_timeout, statement_timeout, what, asked), is_pooled=is_pooled)
         if read_only:
             await connection.execute("SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false)")
         connection.patience = ANSWER_WITHIN
@@ -130,6 +143,16 @@ async def _opened(what: str, asked: Mapping[str, Any]) -> Connection:
         if isinstance(problem, PasswordNeededError):
             passwords.drop(what)
         raise problem from None
+
+
+async def _has_pooler(connection: Connection, what: str, within: float | None) -> bool:
+    """Raises NoConnectionLeftError where nobody answers within so many seconds."""
+    try:
+        async with asyncio.timeout(within):
+            return await pooling.has_pooler(connection)
+    except TimeoutError:
+        why = f"its pooler gives no further connection within {within:g} s"
+        raise NoConnectionLeftError(what, why, "end some, or raise the size of the pool") from None
 
 
 async def _set_up(

@@ -85,6 +85,10 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
         r"too many clients|too many connections|remaining connection slots",
         NoConnectionLeftError, "the server has no connection left", "end some, or raise max_connections",
     ),
+    (
+        r"query_wait_timeout|no more connections allowed|max clients reached",
+        NoConnectionLeftError, "its pooler has no connection left", "end some, or raise the size of the pool",
+    ),
     (r"no password supplied|fe_sendauth", PasswordNeededError, NONE_FOUND, WHERE_PASSWORDS_ARE),
     (
         r"password authentication failed", TargetUnavailableError, "the password is wrong", WHERE_PASSWORDS_ARE,

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from engine import look
+from engine import Engine, Options, ServerOptions, look
 from engine.advice import Past
 from engine.errors import TargetUnavailableError
 from engine.jobs import Operation, Request, Status
@@ -238,4 +238,41 @@ async def test_progress_and_cancel_work_through_a_pool_in_session_mode(shop: Dat
             assert result.status is Status.CANCELLED
             step = await first_step(session, Operation.ANALYZE, "shop.item")
             assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+        assert seen_by_an_application(pool) == UNTOUCHED
+
+
+@pytest.mark.parametrize("settings", [{}, {"query_wait_timeout": 2}], ids=["lets wait", "ends the wait"])
+@pytest.mark.parametrize("jobs", [2, 4])
+async def test_a_full_pool_in_session_mode_makes_fewer_run_at_once_and_fails_none(
+    shop: Database, tmp_path: Path, jobs: int, settings: dict[str, int]
+) -> None:
+    for number in range(12):
+        shop(f"CREATE TABLE shop.t{number} (a int PRIMARY KEY)")
+    options = Options(jobs=jobs, server=ServerOptions(schemas=("shop",)))
+    with pgbouncer(shop, "session", pool_size=2, **settings) as pool:
+        request = Request(target=pool.url, operations=(Operation.REINDEX,), options=options)
+        async with asyncio.timeout(50), Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+            (job,) = await engine.submit([request])
+            (job,) = await engine.wait([job.id])
+        (child,) = job.children
+        assert (child.status, child.error, len(child.steps)) == (Status.COMPLETED, None, 12)
+        assert {step.status for step in child.steps} == {Status.COMPLETED}
+        (warning,) = child.warnings
+        assert "fewer run at once than --jobs asks for: its pooler" in warning
+        assert seen_by_an_application(pool) == UNTOUCHED
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+async def test_a_pool_in_session_mode_with_a_single_connection_is_told_to_be_too_small(
+    shop: Database, tmp_path: Path, jobs: int
+) -> None:
+    options = Options(jobs=jobs, server=ServerOptions(schemas=("shop",), server_wait=1))
+    with pgbouncer(shop, "session", pool_size=1) as pool:
+        request = Request(target=pool.url, operations=(Operation.ANALYZE,), options=options)
+        async with asyncio.timeout(50), Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+            (job,) = await engine.submit([request])
+            (job,) = await engine.wait([job.id])
+        (child,) = job.children
+        assert child.status is Status.FAILED
+        assert "server has no connection left, for 1s by now: its pooler gives no further" in (child.error or "")
         assert seen_by_an_application(pool) == UNTOUCHED
