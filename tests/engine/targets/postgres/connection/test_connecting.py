@@ -6,8 +6,10 @@ import psycopg
 import pytest
 
 from engine.errors import (
+    NoConnectionLeftError,
     PasswordNeededError,
-    TargetBusyError,
+    ServerAwayError,
+    ServerStartingError,
     TargetError,
     TargetRefusedError,
     TargetUnavailableError,
@@ -107,7 +109,7 @@ async def test_a_service_is_resolved_by_libpq(
 
 async def test_too_many_connections_is_busy(database: Database) -> None:
     database("CREATE ROLE joe LOGIN", f"ALTER DATABASE {database.name} CONNECTION LIMIT 1")
-    with pytest.raises(TargetBusyError, match="no connection left"):
+    with pytest.raises(NoConnectionLeftError, match="its CONNECTION LIMIT leaves none"):
         await resolve(database.as_user("joe")).identify()
 
 
@@ -123,8 +125,8 @@ async def test_a_role_that_may_only_read_is_refused_but_may_look(database: Datab
 @pytest.mark.parametrize(
     ("words", "kind", "why"),
     [
-        ("FATAL:  sorry, too many clients already", TargetBusyError, "no connection left"),
-        ("FATAL:  remaining connection slots are reserved", TargetBusyError, "no connection left"),
+        ("FATAL:  sorry, too many clients already", NoConnectionLeftError, "no connection left"),
+        ("FATAL:  remaining connection slots are reserved", NoConnectionLeftError, "no connection left"),
         (
             'FATAL:  password authentication failed for user "ann"',
             TargetUnavailableError,
@@ -132,9 +134,9 @@ async def test_a_role_that_may_only_read_is_refused_but_may_look(database: Datab
         ),
         ("fe_sendauth: no password supplied", PasswordNeededError, "asks for a password"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', TargetUnavailableError, "lets nobody in"),
-        ("FATAL:  the database system is starting up", TargetBusyError, "not up yet"),
-        ("connection timeout expired", TargetUnavailableError, "does not answer"),
-        ("FATAL:  etwas ganz anderes", TargetUnavailableError, "etwas ganz anderes"),
+        ("FATAL:  the database system is starting up", ServerStartingError, "not up yet"),
+        ("connection timeout expired", ServerAwayError, "does not answer"),
+        ("FATAL:  etwas ganz anderes", ServerAwayError, "etwas ganz anderes"),
     ],
 )
 def test_every_refusal_is_a_sentence(words: str, kind: type[TargetError], why: str) -> None:
