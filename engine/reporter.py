@@ -81,15 +81,7 @@ class Reporter:
 
     def begin_step(self, number: int) -> None:
         """A step starts."""
-        planned = self._planned[number - 1]
-        self._steps[number] = Step(
-            number=number,
-            attempt=self._claim.attempt,
-            object=planned.object,
-            command=planned.command,
-            status=Status.RUNNING,
-            started_at=self._clock(),
-        )
+        self._steps[number] = self._step(number, Status.RUNNING)
         self._begun[number] = self._steps[number]
         self._over.discard(number)  # it may have been begun before
         self.tell(number, StepProgress())
@@ -133,19 +125,21 @@ class Reporter:
 
     def leave_out(self, number: int, why: str) -> None:
         """A step is not begun. It does not count as done."""
-        now = self._clock()
+        step = self._step(number, Status.SKIPPED)
+        self._steps[number] = replace(step, finished_at=step.started_at, error=why)
+        self._has_news()
+
+    def _step(self, number: int, status: Status) -> Step:
+        """The planned step with this number, as it stands from now on."""
         planned = self._planned[number - 1]
-        self._steps[number] = Step(
+        return Step(
             number=number,
             attempt=self._claim.attempt,
             object=planned.object,
             command=planned.command,
-            status=Status.SKIPPED,
-            started_at=now,
-            finished_at=now,
-            error=why,
+            status=status,
+            started_at=self._clock(),
         )
-        self._has_news()
 
     @property
     def waited(self) -> Facts:
