@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.postgres_databases import Database, new_database
-from tests.postgres_server import NO_SERVER, PostgresServer, servers_found
+from tests.postgres_server import NO_SERVER, PostgresServer, running_server, servers_found
 
 # With it a process never has output left that it cannot write any more, as it has everywhere else.
 os.environ.pop("PYTHONUNBUFFERED", None)
@@ -33,12 +33,8 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """A server for all tests of this process; each has databases of its own."""
     if request.param is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_SERVER)
-    server = PostgresServer(servers_found()[request.param])
-    try:
-        server.start()
+    with running_server(servers_found()[request.param]) as server:
         yield server
-    finally:
-        server.discard()
 
 
 @pytest.fixture

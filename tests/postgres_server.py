@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -201,3 +202,14 @@ class PostgresServer:
     def discard(self) -> None:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.base)
+
+
+@contextmanager
+def running_server(binaries: Path, *, checksums: bool | None = None) -> Iterator[PostgresServer]:
+    """A server that runs while inside, and is thrown away afterwards. `checksums`: see PostgresServer."""
+    server = PostgresServer(binaries, checksums=checksums)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.discard()

@@ -15,7 +15,7 @@ from engine.targets.postgres.planning.plans import FEW
 from engine.words import NOT_BEGUN
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, plan, run, statuses, until
 from tests.postgres_databases import SLEEPS, WAITS, Database, new_database
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, running_server
 
 OFFLINE = ServerOptions(offline=True)
 
@@ -94,13 +94,8 @@ async def test_trap_a_prepared_transaction_in_the_way_is_named_by_the_plan_while
     postgres: PostgresServer,
 ) -> None:
     """It is nobody's session; and after a restart of the server its locks have another virtualtransaction."""
-    server = PostgresServer(postgres.binaries)
-    try:
-        server.start()
-        with new_database(server) as database:
-            await _a_prepared_transaction_is_named(database)
-    finally:
-        server.discard()
+    with running_server(postgres.binaries) as server, new_database(server) as database:
+        await _a_prepared_transaction_is_named(database)
 
 
 async def _a_prepared_transaction_is_named(database: Database) -> None:

@@ -15,7 +15,7 @@ from tests import postgres_damage as harm
 from tests.engine.targets.postgres.a_session import connected
 from tests.postgres_damage import Damage, do_damage, make_table
 from tests.postgres_databases import Database, new_database
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, running_server
 
 XID = struct.pack("<I", 3_000_000_000)
 TABLES: dict[str, Damage] = {
@@ -41,12 +41,8 @@ INDEXES: dict[str, Damage] = {
 @pytest.fixture(scope="module")
 def unprotected(postgres: PostgresServer) -> Iterator[PostgresServer]:
     """A server of the same version that does not know of a page what it was."""
-    server = PostgresServer(postgres.binaries, checksums=False)
-    try:
-        server.start()
+    with running_server(postgres.binaries, checksums=False) as server:
         yield server
-    finally:
-        server.discard()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.engine.targets.postgres.a_session import Told, connected, run, until
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.postgres_databases import SLEEPS, Database, new_database
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, running_server
 
 GONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name ~ '^dbtend' AND datname = current_database()"
 
@@ -31,12 +31,8 @@ GONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name ~ '^dbt
 @pytest.fixture
 def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
     """A server that only this test has."""
-    server = PostgresServer(postgres.binaries)
-    try:
-        server.start()
+    with running_server(postgres.binaries) as server:
         yield server
-    finally:
-        server.discard()
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from engine.targets.postgres.running.lanes import Lanes
 from engine.targets.postgres.session import PostgresSession
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database, new_database
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, running_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -36,12 +36,8 @@ TABLES = 8
 @pytest.fixture
 def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
     """A server that only this test has."""
-    server = PostgresServer(postgres.binaries)
-    try:
-        server.start()
+    with running_server(postgres.binaries) as server:
         yield server
-    finally:
-        server.discard()
 
 
 @pytest.fixture
