@@ -69,10 +69,13 @@ class Console:
             await self.pilot.pause()
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Until something is so; fails after PATIENCE."""
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                await self.pilot.pause(0.01)
+        """Until something is so; fails after PATIENCE with what the screen says."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not condition():
+                    await self.pilot.pause(0.01)
+        except TimeoutError:
+            raise AssertionError("\n".join(["never so:", *self.lines("*")])) from None
         await self.settle()
 
     def lines(self, selector: str = "#jobs") -> list[str]:
