@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, out_line, write_locked
+from tests.tui.command_line import CommandLine, out_line, wait_until, workers_of, write_locked
 
 
 @pytest.fixture
@@ -136,6 +136,7 @@ def test_cancel_of_what_lost_its_process_does_not_say_that_it_had_not_begun(dbte
         out_line(process)
         process.kill()
         process.wait(timeout=30)
+        wait_until(lambda: not workers_of(dbtend.store))  # which die just after it
     told = "its process died, and nobody has looked at the database since"
     assert dbtend("cancel", "1").out == f"#1.1 sales.db vacuum cancelled: {told}\n"
     for words in (("show", "1"), ("history",)):
