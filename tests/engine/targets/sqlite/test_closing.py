@@ -44,9 +44,9 @@ async def test_a_connection_that_cannot_be_closed_keeps_no_other_open_and_no_cop
 
 
 async def test_what_cannot_be_opened_leaves_no_thread_that_speaks_to_a_loop_which_is_closed(tmp_path: Path) -> None:
-    before = threading.active_count()
-    await asyncio.to_thread(list)  # the one of the pool in which threads are waited for
+    before = set(threading.enumerate())
     for _ in range(50):
         with pytest.raises(sqlite3.OperationalError, match="unable to open"):
             await MeteredConnection.open(connection_uri(str(tmp_path / "missing.db")), 0)
-        assert threading.active_count() <= before + 1
+        begun = set(threading.enumerate()) - before
+        assert [thread for thread in begun if not thread.name.startswith("asyncio_")] == []  # those of the loop's pool
