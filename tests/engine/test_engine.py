@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -115,6 +115,19 @@ async def test_r9_one_index_that_fails_is_told_and_does_not_stop_the_others(engi
     assert outcomes.pop("broken unique") is Status.FAILED
     assert set(outcomes.values()) == {Status.COMPLETED}
     assert parent.status is Status.FAILED
+
+
+async def test_r9_what_comes_after_an_index_that_fails_is_rebuilt(engine: Engine, sales: Path) -> None:
+    with closing(sqlite3.connect(sales, isolation_level=None)) as db:
+        db.execute("INSERT INTO item VALUES ('one', -1, ''), ('two', -1, '')")
+        set_schema_sql(db, "order", 'CREATE UNIQUE INDEX "order" ON item(price)')
+    remove_index_entries(sales, "sqliteX_idx")
+    (submitted,) = await engine.submit([request(sales, Operation.REINDEX)])
+    (parent,) = await engine.wait([submitted.id])
+    steps = {step.object: step for step in parent.children[0].steps}
+    assert steps["order"].number < steps["sqliteX_idx"].number
+    assert {name for name, step in steps.items() if step.status is not Status.COMPLETED} == {"order"}
+    assert not any("missing from index sqliteX_idx" in line for line in integrity(sales))
 
 
 async def test_r1_every_operation_completes_on_an_empty_database(engine: Engine, tmp_path: Path) -> None:

@@ -8,15 +8,18 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from engine import Engine
 from engine.execution import Report
 from engine.jobs import JobId, OnDuplicate, Operation, Status
 from engine.orchestrator import ParentJobOrchestrator
+from engine.store.base import MAX_ATTEMPTS
 from engine.store.sqlite import SqliteStore
 from engine.watching import Change, Lagged
 from tests.building import ALL_FOUR, COMPLETED, new_job
+from tests.engine.processes import python
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,22 +83,44 @@ async def test_r22_who_comes_after_the_events_were_pruned_is_told(store: SqliteS
     assert await anext(ParentJobOrchestrator(store).changes(after=1)) == Lagged(1, 7)
 
 
-async def test_r4_a_commit_of_another_process_is_heard(store: SqliteStore, store_path: Path) -> None:
-    script = textwrap.dedent("""
-        import sys
-        from pathlib import Path
+async def test_r4_a_commit_of_another_process_is_heard_by_who_waits(store: SqliteStore) -> None:
+    script = """
         from engine.jobs import OnDuplicate, Operation
         from engine.store import connections, transactions
         from tests.building import new_job
 
         connection = connections.connect_writer(Path(sys.argv[1]))
+        print("ready", flush=True)
+        sys.stdin.readline()
         transactions.submit(connection, [new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE, 1)
-    """)
-    changes = ParentJobOrchestrator(store).changes()
-    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script, str(store_path)], check=True)
-    async with asyncio.timeout(10):
-        seen = await take(changes, 2)
+    """
+    heard = asyncio.create_task(take(ParentJobOrchestrator(store).changes(), 2))
+    with python(script, store.path) as other:
+        assert await other.says() == "ready"
+        await until_somebody_waits(store)
+        other.tell("go")
+        async with asyncio.timeout(10):
+            seen = await heard
     assert [str(c.job) for c in seen if isinstance(c, Change)] == ["1", "1.1"]
+
+
+async def test_r4_a_commit_of_this_process_is_heard_without_a_look(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.watch.INTERVAL", 3600)
+    async with SqliteStore.open(store_path) as store:
+        heard = asyncio.create_task(take(ParentJobOrchestrator(store).changes(), 2))
+        await until_somebody_waits(store)
+        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        async with asyncio.timeout(10):
+            seen = await heard
+    assert [str(c.job) for c in seen if isinstance(c, Change)] == ["1", "1.1"]
+
+
+async def until_somebody_waits(store: SqliteStore) -> None:
+    async with asyncio.timeout(10):
+        while not store._watch._waiting:  # noqa: ASYNC110 - nobody is told who waits
+            await asyncio.sleep(0)
 
 
 async def test_r8_processes_on_one_store_never_share_a_target_or_an_attempt(
@@ -139,6 +164,40 @@ async def test_r8_processes_on_one_store_never_share_a_target_or_an_attempt(
             assert running.pop(target) == job
     assert len(begun) == len(set(begun)) == 3 * (4 + 3 + 2 + 1)
     assert {parent.status for parent in await store.jobs(range(1, 13))} == {Status.COMPLETED}
+
+
+async def test_r23_no_attempt_is_miscounted_where_processes_claim_and_hand_back_at_once(
+    store: SqliteStore, store_path: Path
+) -> None:
+    script = """
+        from engine.execution import Report
+        from engine.store.sqlite import SqliteStore
+
+        async def main():
+            async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers() as owner:
+                print("ready", flush=True)
+                await asyncio.to_thread(sys.stdin.readline)
+                left = 40
+                while left:
+                    if claim := await store.claim(owner):
+                        await store.release(claim, Report())
+                        left -= 1
+
+        asyncio.run(main())
+    """
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    with python(script, store_path) as one, python(script, store_path) as two:
+        for process in (one, two):
+            assert await process.says() == "ready"
+        for process in (one, two):
+            process.tell("go")
+        assert [await process.ended() for process in (one, two)] == [0, 0]
+    (child,) = (await store.job(1)).children
+    assert child.attempt == 80
+    assert [attempt.number for attempt in child.attempts] == list(range(1, 81))
+    assert {attempt.pid for attempt in child.attempts} == {one.pid, two.pid}
+    with closing(sqlite3.connect(store_path)) as file:
+        assert file.execute("SELECT max_attempts - attempt FROM child_job").fetchall() == [(MAX_ATTEMPTS,)]
 
 
 async def test_r18_an_idle_engine_with_workers_writes_nothing(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,13 +30,30 @@ from engine.store.sqlite import SqliteStore
 from tests.building import ALL_FOUR, COMPLETED, FAILED, StoppedClock, new_job
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from engine.execution import Claim
+
 NOTHING = Report()
+WHOLE_REPORT = Report(
+    progress=Progress(fraction=1.0, object="main", steps_done=1, steps_total=1),
+    steps=(
+        Step(
+            number=1, attempt=1, object="main", command="VACUUM", status=Status.COMPLETED, started_at=5, finished_at=9
+        ),
+    ),
+    log=(LogLine(number=1, attempt=1, at=7, level=LogLevel.INFO, message="done"),),
+)
 
 
 async def submit(store: SqliteStore, *jobs: object) -> list[int]:
     return await store.submit([*jobs], OnDuplicate.REFUSE)  # type: ignore[list-item]
+
+
+def contents_of(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as file:
+        return list(file.iterdump())
 
 
 def statuses(parent: ParentJob) -> list[Status]:
@@ -177,6 +196,46 @@ async def test_r13_an_outcome_is_stored_whole(store: SqliteStore) -> None:
     assert (child.steps, child.log, child.warnings) == ((step,), (line,), ("the WAL is in use",))
     assert (child.before, child.after) == ({"size": 9000}, {"size": 4000})
     assert (child.owner, child.attempt) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda store, _: submit(store, new_job("stock"), new_job("other")),
+        lambda store, _: store.claim("me"),
+        lambda store, claim: store.report(claim, WHOLE_REPORT),
+        lambda store, claim: store.finish(claim, COMPLETED, WHOLE_REPORT),
+        lambda store, claim: store.finish(claim, FAILED, WHOLE_REPORT),
+        lambda store, claim: store.finish_and_claim(claim, COMPLETED, WHOLE_REPORT),
+        lambda store, claim: store.release(claim, WHOLE_REPORT),
+        lambda store, claim: store.request_cancel(JobId(claim.job.parent)),
+        lambda store, claim: store.request_force(JobId(claim.job.parent), claim.job, claim.owner),
+        lambda store, claim: store._rescue_from(claim.owner),
+        lambda store, _: store.pause("ann"),
+    ],
+    ids=[
+        *("submit", "claim", "report", "finish", "failure that stops the rest", "finish and claim", "release"),
+        *("cancel", "cancel by force", "rescue", "pause"),
+    ],
+)
+async def test_r13_others_see_all_of_a_write_or_nothing_of_it(
+    store: SqliteStore, write: Callable[[SqliteStore, Claim], Awaitable[object]]
+) -> None:
+    """At each of its statements the store is read as another process sees it, and as a kill would leave it."""
+    await submit(store, new_job("sales", on_failure=OnFailure.STOP), new_job("more"))
+    claim = await store.claim("owner")
+    assert claim is not None
+    seen = [contents_of(store.path)]
+
+    def look(_: str) -> None:
+        if (now := contents_of(store.path)) != seen[-1]:
+            seen.append(now)
+
+    await store._writer.run(lambda c: c.set_trace_callback(look))
+    await write(store, claim)
+    await store._writer.run(lambda c: c.set_trace_callback(None))
+    look("in the end")
+    assert len(seen) == 2
 
 
 async def test_a_report_sent_twice_is_stored_once(store: SqliteStore) -> None:
