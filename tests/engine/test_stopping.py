@@ -131,7 +131,7 @@ async def test_r14_draining_lets_what_runs_end_and_starts_nothing_more(store: Sq
         await go_on.wait()
         return CANCELLED if cancel.is_set() else COMPLETED
 
-    async with processing(store, FunctionWorker(waits), concurrency=1) as processor:
+    async with asyncio.timeout(30), processing(store, FunctionWorker(waits), concurrency=1) as processor:
         await store.submit([new_job("sales", Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.REFUSE)
         await started.wait()
         draining = asyncio.create_task(processor.drain(None))

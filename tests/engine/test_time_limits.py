@@ -52,6 +52,14 @@ class Held:
         self.started, self.asked_to_stop = asyncio.Event(), asyncio.Event()
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *_: object) -> None:
+        """Where the test has failed it has not said how."""
+        if not self.outcome.done():
+            self.outcome.set_result(CANCELLED)
+
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         self.started.set()
         telling = asyncio.create_task(self._tell(cancel))
@@ -83,7 +91,7 @@ async def test_r5_past_the_limit_nothing_starts_and_what_runs_goes_on(
     store: SqliteStore, clock: StoppedClock, late_by: int
 ) -> None:
     worker = Held()
-    async with processing(store, worker, concurrency=1):
+    async with processing(store, worker, concurrency=1), worker:
         await store.submit([new_job("sales", deadline_at=clock.at + HOUR)], OnDuplicate.REFUSE)
         await worker.started.wait()
         clock.at += HOUR - 1
@@ -125,7 +133,7 @@ async def test_r5_what_is_stopped_at_the_limit_is_over_when_it_has_really_ended(
     store: SqliteStore, clock: StoppedClock, outcome: Outcome, expected: tuple[Status, Reason | None]
 ) -> None:
     worker = Held()
-    async with processing(store, worker, concurrency=1):
+    async with asyncio.timeout(30), processing(store, worker, concurrency=1), worker:
         await store.submit([new_job("sales", stop_at_limit=True, deadline_at=clock.at + HOUR)], OnDuplicate.REFUSE)
         await worker.started.wait()
         clock.at += HOUR

@@ -152,6 +152,22 @@ async def test_trap_a_lock_that_is_not_had_in_time_names_who_has_it(database: Da
     assert result.error.startswith(f"it waited 1 s for a lock held by pid {pid} (somebody, postgres, idle in")
 
 
+async def test_r9_a_table_that_fails_does_not_stop_the_others(database: Database, tmp_path: Path) -> None:
+    database(*ITEMS, "CREATE TABLE other (id int)")
+    options = Options(lock_timeout=0.1, jobs=1, server=ServerOptions(schemas=("public",)))
+    request = Request(target=database.url, operations=(Operation.VACUUM,), options=options)
+    with database.session("LOCK TABLE item IN ACCESS EXCLUSIVE MODE"):
+        async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(30):
+            (submitted,) = await engine.submit([request])
+            (parent,) = await engine.wait([submitted.id])
+    (child,) = parent.children
+    assert (child.status, child.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert [(step.object, step.status) for step in child.steps][:2] == [
+        ("public.item", Status.FAILED),
+        ("public.other", Status.COMPLETED),
+    ]
+
+
 async def test_what_is_gone_is_skipped(database: Database) -> None:
     database(*ITEMS)
     async with connected(database.url) as session:
@@ -605,7 +621,7 @@ async def test_a_plan_to_rebuild_concurrently_says_whose_snapshot_would_be_waite
         await until(database, OLD_SNAPSHOT)
         warnings = {}
         for offline in (False, True):
-            options = Options(lock_timeout=0.1, server=ServerOptions(offline=offline), confirmed=True)
+            options = Options(lock_timeout=0.1, jobs=1, server=ServerOptions(offline=offline), confirmed=True)
             request = Request(target=database.url, operations=(Operation.REINDEX, Operation.VACUUM), options=options)
             reindex, vacuum = (await look.plan(request)).operations
             warnings[offline] = reindex.warnings

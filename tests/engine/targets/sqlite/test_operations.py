@@ -255,6 +255,15 @@ async def test_r10_an_index_with_the_name_of_a_collation_is_rebuilt(tmp_path: Pa
     assert integrity(path) == []
 
 
+async def test_r10_a_table_whose_name_is_nearly_one_of_sqlites_own_is_maintained(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE sqliteX(a)")
+    async with resolve(str(path)).connect(lock_timeout=1) as session:
+        assert [step.object for step in (await session.plan(Operation.ANALYZE, Options())).steps] == ["sqliteX"]
+        assert (await session.facts())["tables"] == 1
+
+
 async def test_r9_one_index_fails_alone_and_the_others_are_rebuilt(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=200)
     add_index_that_cannot_be_rebuilt(path, "broken")
