@@ -78,6 +78,7 @@ class Engine:
         own_jobs: Collection[int] | None = None,
         at_most: int | None = None,
         identity: WorkerIdentity | None = None,
+        run: str | None = None,
         retention: Retention | None = None,
         read_only: bool = False,
         patience: float = PATIENCE,
@@ -91,6 +92,7 @@ class Engine:
             own_jobs: execute only these parents, and what is submitted through this engine; None: every job.
             at_most: run nothing while as many operations run on this store and host, in whatever process; None: do.
             identity: as which this process was started, by one that tells how it ends.
+            run: reserve what is submitted here for worker processes that have this name in their identity.
             retention: remove old history by these rules, now and every hour; None leaves that to others.
             read_only: look at everything, and change nothing: what would write to the store or cause a job raises
                 ReadOnlyError, and no store is created, upgraded or tended. Where there is none it is as an empty one.
@@ -116,6 +118,8 @@ class Engine:
             if not read_only:
                 await stack.enter_async_context(tending(store))
                 await stack.enter_async_context(pruning(store, retention, clock))
+            if run is not None:
+                await stack.enter_async_context(store.reserving(run))
             own_key = await resolve(str(store_path)).identify() if store.is_there else None
             manager = DatabaseMaintenanceManager(store, resolve, own_key=own_key, clock=clock)
             orchestrator = ParentJobOrchestrator(store)

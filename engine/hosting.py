@@ -46,6 +46,7 @@ async def hosting(
             owner=owner,
             concurrency=workers,
             own_jobs_only=own_jobs is not None,
+            run=identity.run if identity else None,
             clock=clock,
             slots=None if at_most is None else WorkerSlots(store_path, at_most),
         )

@@ -42,15 +42,21 @@ class JobProcessor:
         owner: str,
         concurrency: int,
         own_jobs_only: bool,
+        run: str | None = None,
         clock: Callable[[], Micros],
         slots: WorkerSlots | None = None,
     ) -> None:
-        """`slots`: of which each child that runs takes one; None where nothing but `concurrency` bounds them."""
+        """
+        Args:
+            run: the run of which this is a worker: it claims what is reserved for that, too.
+            slots: of which each child that runs takes one; None where nothing but `concurrency` bounds them.
+        """
         self._store = store
         self._workers = workers
         self._owner = owner
         self._concurrency = concurrency
         self._own_jobs: set[int] | None = set() if own_jobs_only else None
+        self._run = run
         self._clock = clock
         self._worker_slots = slots
         self._running: dict[JobId, asyncio.Event] = {}
@@ -155,7 +161,7 @@ class JobProcessor:
 
     async def _has_pending(self) -> bool:
         with suppress(StoreError):
-            return await self._store.has_pending(self._own_jobs)
+            return await self._store.has_pending(self._own_jobs, self._run)
         return True
 
     async def _run_one_after_the_other(self) -> bool:
@@ -173,7 +179,7 @@ class JobProcessor:
         refused = 0
         while not self._draining:
             try:
-                return await self._store.claim(self._owner, self._own_jobs)
+                return await self._store.claim(self._owner, self._own_jobs, self._run)
             except StoreError as error:
                 refused = await self._wait_for_the_store(error, refused)
         return None
@@ -237,7 +243,7 @@ class JobProcessor:
                 if self._draining or self._is_slot_waited_for() or await self._may_set_the_clock(claim):
                     await self._store.finish(claim, outcome, report)
                     return None
-                return await self._store.finish_and_claim(claim, outcome, report, self._own_jobs)
+                return await self._store.finish_and_claim(claim, outcome, report, self._own_jobs, self._run)
             except OwnershipLostError as lost:
                 log.warning("%s", lost)
                 return None

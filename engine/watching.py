@@ -13,6 +13,8 @@ from engine.values import frozen
 class ChangeKind(StrEnum):
     STATUS = "status"
     CANCEL_REQUESTED = "cancel_requested"
+    RELEASED = "released"
+    """It was reserved for the workers of one run, and is no longer."""
     PAUSED = "paused"
     RESUMED = "resumed"
     UNKNOWN = "unknown"

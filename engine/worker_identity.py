@@ -16,10 +16,17 @@ class WorkerIdentity:
     ended, unless the one that started it has died as well.
     """
 
-    def __init__(self, store: Path, *, pool: int) -> None:
-        """`pool`: the process that sees to it that the worker lives. Raises StoreError where the lock cannot be had."""
+    def __init__(self, store: Path, *, pool: int, run: str | None = None) -> None:
+        """
+        Args:
+            pool: the process that sees to it that the worker lives.
+            run: the run of which it is a worker, if it is one of a run.
+
+        Raises StoreError where the lock cannot be had.
+        """
         self.owner = uuid.uuid4().hex
         self.pool = pool
+        self.run = run
         self._lock = liveness.begin(Path(os.path.realpath(store)), self.owner)
 
     def note_signal(self, number: int) -> None:

@@ -67,15 +67,25 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, owner: str, parents: Collection[int] | None = None) -> Claim | None:
-        """Make the next pending child whose target is free `running`, owned by `owner`; None if there is none.
+    def reserving(self, run: str) -> AbstractAsyncContextManager[None]:
+        """Reserve what is submitted inside for claims of this run, as long as this process lives.
 
-        `parents`: claim only children of these. While the store is paused there is none but those that are only
-        to be recovered.
+        On the way out what is still open is released: then any process claims it.
         """
         ...
 
-    async def has_pending(self, parents: Collection[int] | None = None) -> bool:
+    async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
+        """Make the next pending child whose target is free `running`, owned by `owner`; None if there is none.
+
+        While the store is paused there is none but those that are only to be recovered.
+
+        Args:
+            parents: claim only children of these.
+            run: claim also those that are reserved for it.
+        """
+        ...
+
+    async def has_pending(self, parents: Collection[int] | None = None, run: str | None = None) -> bool:
         """Whether `claim` would find a child now; nothing is written."""
         ...
 
@@ -87,7 +97,12 @@ class Store(Protocol):
         ...
 
     async def finish_and_claim(
-        self, claim: Claim, outcome: Outcome, report: Report, parents: Collection[int] | None = None
+        self,
+        claim: Claim,
+        outcome: Outcome,
+        report: Report,
+        parents: Collection[int] | None = None,
+        run: str | None = None,
     ) -> Claim | None:
         """`finish`, then `claim` for the same owner, at the cost of one commit."""
         ...

@@ -197,5 +197,14 @@ def _end_orphan(
     )
 
 
+def release_from(connection: sqlite3.Connection, run: str, at: Micros) -> None:
+    """Let any process claim what is still open of the jobs that are reserved for this run."""
+    connection.execute(
+        "UPDATE child_job SET reserved_by = NULL, changed_at = max(?, changed_at)"
+        " WHERE reserved_by = ? AND finished_at IS NULL",
+        (at, run),
+    )
+
+
 def no_such_job(job: JobId) -> JobNotFoundError:
     return JobNotFoundError(f"job {job}", "there is no such job", "list them with `dbtend history`")

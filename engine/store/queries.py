@@ -47,12 +47,17 @@ WHERE owner = :owner AND cancel_requested_at IS NOT NULL AND recovering = 0"""
 OWNERS_OF_RUNNING = "SELECT owner, pid, host FROM child_job WHERE owner IS NOT NULL"
 OWNERS = f"SELECT id, pid, host FROM worker UNION {OWNERS_OF_RUNNING}"
 
+RUNS = "SELECT DISTINCT reserved_by FROM child_job WHERE reserved_by IS NOT NULL AND finished_at IS NULL"
+"""For which open jobs are reserved."""
+
 WORKERS = "SELECT id, pid, host, started_at, serves_all, pool, own_jobs FROM worker ORDER BY started_at, id"
 RUNNING = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
 
 IS_OPEN = "SELECT EXISTS (SELECT 1 FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL)"
 OLDEST_PENDING = """SELECT created_at FROM parent_job
-WHERE id = (SELECT parent_id FROM child_job WHERE status = 'pending' ORDER BY parent_id LIMIT 1)"""
+WHERE id = (
+    SELECT parent_id FROM child_job INDEXED BY child_job_pending
+    WHERE status = 'pending' AND reserved_by IS NULL ORDER BY parent_id LIMIT 1)"""
 
 # To be asked after an error only: it walks through the newest parents, as no index is worth that.
 SUBMITTED = """SELECT 1 FROM parent_job

@@ -101,6 +101,14 @@ def triggers() -> list[str]:
             old="OLD.status",
             kind="cancel_requested",
         ),
+        _event(
+            "child_job",
+            "released",
+            "UPDATE OF reserved_by",
+            "OLD.reserved_by IS NOT NULL AND NEW.reserved_by IS NULL AND NEW.status = 'pending'",
+            old="OLD.status",
+            kind="released",
+        ),
     ]
 
 

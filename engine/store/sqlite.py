@@ -61,6 +61,8 @@ class SqliteStore:
         self._reader = reader
         self._watch = watch
         self._clock = clock
+        self._run: str | None = None
+        """For which that is reserved what is submitted."""
 
     @classmethod
     @asynccontextmanager
@@ -140,7 +142,7 @@ class SqliteStore:
 
         def write(c: sqlite3.Connection) -> list[int]:
             nonlocal ids
-            ids = transactions.submit(c, jobs, on_duplicate, self._clock(), submission)
+            ids = transactions.submit(c, jobs, on_duplicate, self._clock(), submission, self._run)
             return ids
 
         writer = self._writer
@@ -159,18 +161,39 @@ class SqliteStore:
             return bool(list(await self._read(queries.SUBMITTED, (submission,))))
         return False
 
-    async def claim(self, owner: str, parents: Collection[int] | None = None) -> Claim | None:
-        return await self._writer.run(lambda c: transactions.claim(c, owner, parents, self._clock()))
+    @asynccontextmanager
+    async def reserving(self, run: str) -> AsyncIterator[None]:
+        with liveness.proof_of_life(self.path, run):
+            self._run = run
+            try:
+                yield
+            finally:
+                self._run = None
+                await asyncio.shield(self._release_from(run))
+
+    async def _release_from(self, run: str) -> None:
+        with suppress(StoreError):  # once this process is gone, others do it
+            if (run,) in [tuple(row) for row in await self._read(queries.RUNS)]:
+                await self._writer.run(lambda c: interventions.release_from(c, run, self._clock()))
+            liveness.remove_traces(self.path, run)
+
+    async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
+        return await self._writer.run(lambda c: transactions.claim(c, owner, parents, self._clock(), run))
 
     async def finish(self, claim: Claim, outcome: Outcome, report: Report) -> None:
         await self._writer.run(lambda c: transactions.finish(c, claim, outcome, report, self._clock()))
 
     async def finish_and_claim(
-        self, claim: Claim, outcome: Outcome, report: Report, parents: Collection[int] | None = None
+        self,
+        claim: Claim,
+        outcome: Outcome,
+        report: Report,
+        parents: Collection[int] | None = None,
+        run: str | None = None,
     ) -> Claim | None:
         def both(c: sqlite3.Connection) -> Claim | None:
             transactions.finish(c, claim, outcome, report, self._clock())
-            return transactions.claim(c, claim.owner, parents, self._clock())
+            return transactions.claim(c, claim.owner, parents, self._clock(), run)
 
         return await self._writer.run(both)
 
@@ -207,6 +230,9 @@ class SqliteStore:
             if not liveness.is_alive(self.path, owner, pid, host):
                 rescued += await self._rescue_from(owner, liveness.signal_of(self.path, owner))
                 liveness.remove_traces(self.path, owner)
+        for (run,) in await self._read(queries.RUNS):
+            if not liveness.is_alive(self.path, run, None, None):
+                await self._release_from(run)
         return rescued
 
     async def _rescue_from(self, dead_owner: str, signal_number: int | None = None) -> list[JobId]:
@@ -281,8 +307,8 @@ class SqliteStore:
 
     # Reads: one statement each.
 
-    async def has_pending(self, parents: Collection[int] | None = None) -> bool:
-        for sql, values in transactions.searches_for_the_next(parents, paused=await self.paused() is not None):
+    async def has_pending(self, parents: Collection[int] | None = None, run: str | None = None) -> bool:
+        for sql, values in transactions.searches_for_the_next(parents, run, paused=await self.paused() is not None):
             if list(await self._read(sql, values)):
                 return True
         return False

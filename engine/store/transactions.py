@@ -38,31 +38,33 @@ FREE = "NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND 
 # all of them are busy, that would be a walk through everything: from some point on it goes from target to target.
 AMONG_THE_OLDEST = f"""
 SELECT parent_id, ordinal FROM (
-    SELECT parent_id, ordinal, target_key FROM child_job INDEXED BY child_job_pending WHERE status = 'pending'
-    ORDER BY parent_id, ordinal LIMIT 100) AS c
+    SELECT parent_id, ordinal, target_key FROM child_job INDEXED BY child_job_pending
+    WHERE status = 'pending' AND reserved_by IS NULL ORDER BY parent_id, ordinal LIMIT 100) AS c
 WHERE {FREE} LIMIT 1
 """
 OF_EACH_TARGET = f"""
 WITH RECURSIVE target (key) AS (
-    SELECT (SELECT min(target_key) FROM child_job WHERE status = 'pending')
+    SELECT (SELECT min(target_key) FROM child_job WHERE status = 'pending' AND reserved_by IS NULL)
     UNION ALL
-    SELECT (SELECT min(target_key) FROM child_job WHERE status = 'pending' AND target_key > key)
+    SELECT (SELECT min(target_key) FROM child_job
+        WHERE status = 'pending' AND reserved_by IS NULL AND target_key > key)
     FROM target WHERE key IS NOT NULL)
 SELECT c.parent_id, c.ordinal FROM target JOIN child_job AS c ON (c.parent_id, c.ordinal) = (
-    SELECT parent_id, ordinal FROM child_job WHERE status = 'pending' AND target_key = key
+    SELECT parent_id, ordinal FROM child_job WHERE status = 'pending' AND reserved_by IS NULL AND target_key = key
     ORDER BY parent_id, ordinal LIMIT 1)
 WHERE {FREE} ORDER BY c.parent_id LIMIT 1
 """
 OF_THESE_PARENTS = f"""
 SELECT parent_id, ordinal FROM child_job AS c
-WHERE c.status = 'pending' AND c.parent_id IN (SELECT value FROM json_each(?)) AND {FREE}
+WHERE c.status = 'pending' AND c.parent_id IN (SELECT value FROM json_each(?1))
+    AND (c.reserved_by IS NULL OR c.reserved_by = ?2) AND {FREE}
 ORDER BY parent_id, ordinal LIMIT 1
 """
 # Whatever is paused: nobody wants a database to stay as a dead process has left it.
 TO_BE_RECOVERED = f"""
 SELECT parent_id, ordinal FROM child_job AS c INDEXED BY child_job_recovering
 WHERE c.status = 'pending' AND c.recovering = 1 AND (?1 IS NULL OR c.parent_id IN (SELECT value FROM json_each(?1)))
-    AND {FREE}
+    AND (c.reserved_by IS NULL OR c.reserved_by = ?2) AND {FREE}
 ORDER BY parent_id, ordinal LIMIT 1
 """
 CLAIM = """
@@ -95,16 +97,27 @@ def submit(
     on_duplicate: OnDuplicate,
     at: Micros,
     submission: str | None = None,
+    run: str | None = None,
 ) -> list[int]:
-    """All parents with all their children, or nothing. `submission`: by which they are found again."""
+    """All parents with all their children, or nothing.
+
+    Args:
+        submission: by which they are found again.
+        run: for which they are reserved; None: for nobody.
+    """
     newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
     checked({"created_at": newest})
     at = max(at, newest)  # ids stay in time order even where the clock was set back
-    return [_submit_one(connection, job, on_duplicate, at, submission) for job in jobs]
+    return [_submit_one(connection, job, on_duplicate, at, submission, run) for job in jobs]
 
 
 def _submit_one(
-    connection: sqlite3.Connection, job: NewJob, on_duplicate: OnDuplicate, at: Micros, submission: str | None
+    connection: sqlite3.Connection,
+    job: NewJob,
+    on_duplicate: OnDuplicate,
+    at: Micros,
+    submission: str | None,
+    run: str | None,
 ) -> int:
     operations, options = encode_operations(job.request.operations), encode_options(job.request.options)
     duplicate = connection.execute(
@@ -126,22 +139,28 @@ def _submit_one(
         ),
     ).fetchone()[0]
     connection.executemany(
-        "INSERT INTO child_job (parent_id, ordinal, target_key, operation, max_attempts, changed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO child_job (parent_id, ordinal, target_key, operation, max_attempts, reserved_by, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (parent_id, n, job.target_key, name, job.max_attempts.get(name, MAX_ATTEMPTS), at)
+            (parent_id, n, job.target_key, name, job.max_attempts.get(name, MAX_ATTEMPTS), run, at)
             for n, name in enumerate(job.request.children, 1)
         ],
     )
     return int(parent_id)
 
 
-def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] | None, at: Micros) -> Claim | None:
+def claim(
+    connection: sqlite3.Connection,
+    owner: str,
+    parents: Collection[int] | None,
+    at: Micros,
+    run: str | None = None,
+) -> Claim | None:
     """The next pending child whose target is free: oldest parent first, in the order of its request."""
     from engine.execution import Claim  # a console claims nothing
 
     enforce_time_limits(connection, at)
-    found = _next_to_run(connection, parents)
+    found = _next_to_run(connection, parents, run)
     if found is None:
         return None
     parent_id, ordinal = found
@@ -168,23 +187,25 @@ def claim(connection: sqlite3.Connection, owner: str, parents: Collection[int] |
     )
 
 
-def _next_to_run(connection: sqlite3.Connection, parents: Collection[int] | None) -> tuple[int, int] | None:
+def _next_to_run(
+    connection: sqlite3.Connection, parents: Collection[int] | None, run: str | None
+) -> tuple[int, int] | None:
     paused = connection.execute("SELECT 1 FROM pause").fetchone() is not None
-    for sql, values in searches_for_the_next(parents, paused=paused):
+    for sql, values in searches_for_the_next(parents, run, paused=paused):
         if found := connection.execute(sql, values).fetchone():
             return found[0], found[1]
     return None
 
 
 def searches_for_the_next(
-    parents: Collection[int] | None, *, paused: bool
+    parents: Collection[int] | None, run: str | None, *, paused: bool
 ) -> Sequence[tuple[str, tuple[str | None, ...]]]:
     """The queries of which the first that finds a child finds the next to run, with their values."""
     these = None if parents is None else json.dumps(sorted(parents))
     if paused:
-        return [(TO_BE_RECOVERED, (these,))]
+        return [(TO_BE_RECOVERED, (these, run))]
     if these is not None:
-        return [(OF_THESE_PARENTS, (these,))]
+        return [(OF_THESE_PARENTS, (these, run))]
     return [(AMONG_THE_OLDEST, ()), (OF_EACH_TARGET, ())]
 
 

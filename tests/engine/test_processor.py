@@ -197,8 +197,8 @@ async def test_r16_a_cancel_that_comes_before_the_claim_is_known_reaches_its_wor
 ) -> None:
     claim, claimed, go_on = store.claim, asyncio.Event(), asyncio.Event()
 
-    async def claim_slowly(owner: str, parents: set[int] | None = None) -> Claim | None:
-        found = await claim(owner, parents)
+    async def claim_slowly(owner: str, parents: set[int] | None = None, run: str | None = None) -> Claim | None:
+        found = await claim(owner, parents, run)
         if found is not None:
             claimed.set()
             await go_on.wait()

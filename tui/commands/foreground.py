@@ -57,7 +57,7 @@ def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJ
 
 async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view: View) -> tuple[list[ParentJob], int]:
     with stop_signals(view.announce) as stop:
-        async with Engine.open(how.store, retention=how.retention) as engine:
+        async with Engine.open(how.store, run=workers.run, retention=how.retention) as engine:
             asked_at, changes = now(), engine.changes()
             jobs = await _submit(engine, workers, submit, stop)
             ids = [job.id for job in jobs]

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import socket
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +69,8 @@ class RunWorkers:
         self._store, self._workers, self._at_most = store, workers, at_most
         self.pool = os.getpid()
         """As which the processes tell to whom they belong."""
+        self.run = uuid.uuid4().hex
+        """For which jobs can be reserved that no other processes are to carry out."""
         self._host = socket.gethostname()
         try:
             self._drained, self._stopped, self._gone = Flag(), Flag(), Flag()
@@ -148,7 +151,7 @@ class RunWorkers:
             min(self._workers, len(jobs)),
             self._work_on(jobs),
             doing=f"running {len(jobs)}",
-            identify=lambda: WorkerIdentity(self._store, pool=self.pool),
+            identify=lambda: WorkerIdentity(self._store, pool=self.pool, run=self.run),
             leash=self._gone.fileno(),
         )
         pool.run()

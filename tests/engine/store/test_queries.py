@@ -68,7 +68,7 @@ def test_what_the_console_asks_all_the_time_is_a_search(
     [
         (transactions.AMONG_THE_OLDEST, ()),
         (transactions.OF_EACH_TARGET, ()),
-        (transactions.OF_THESE_PARENTS, (json.dumps([1, 2]),)),
+        (transactions.OF_THESE_PARENTS, (json.dumps([1, 2]), None)),
     ],
     ids=["among the oldest", "of each target", "of these parents"],
 )
@@ -88,6 +88,7 @@ STEADILY_ASKED: dict[str, tuple[str, dict[str, object] | Sequence[object]]] = {
     "prunable": (queries.PRUNABLE, PRUNABLE),
     "owners of running": (queries.OWNERS_OF_RUNNING, {}),
     "running": (queries.RUNNING, {}),
+    "runs": (queries.RUNS, {}),
     "oldest pending": (queries.OLDEST_PENDING, {}),
     "is open": (queries.IS_OPEN, {}),
     "open jobs": (queries.OPEN_JOBS, {}),
@@ -97,7 +98,7 @@ STEADILY_ASKED: dict[str, tuple[str, dict[str, object] | Sequence[object]]] = {
 }
 FEW_ROWS = "worker|pause|CONSTANT ROW|\\(subquery-\\d+\\)"
 """What may be walked through: small tables, and what another part of the plan has found."""
-PARTIAL = "child_job_pending|child_job_one_running_per_target|parent_job_open"
+PARTIAL = "child_job_pending|child_job_reserved|child_job_one_running_per_target|parent_job_open"
 """Indexes that hold only what is not over."""
 
 

@@ -37,6 +37,7 @@ from engine.store.rows import decode_jobs
 from tests.building import new_job
 
 OWNERS = ["ann", "bob", "cyd"]
+RUNS = ("run one", "run two")
 ENDS = [Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.SKIPPED]
 NOT_TO_BE_REPEATED = dict.fromkeys(Operation, 1)
 
@@ -87,6 +88,7 @@ class StoreMachine(RuleBasedStateMachine):
         stop_at_limit=st.booleans(),
         verify=st.booleans(),
         repeatable=st.booleans(),
+        run=st.one_of(st.none(), st.none(), st.sampled_from(RUNS)),
     )
     def submit(
         self,
@@ -98,6 +100,7 @@ class StoreMachine(RuleBasedStateMachine):
         stop_at_limit: bool,
         verify: bool,
         repeatable: bool,
+        run: str | None,
     ) -> None:
         job = new_job(
             target_name,
@@ -109,18 +112,24 @@ class StoreMachine(RuleBasedStateMachine):
             max_attempts=None if repeatable else NOT_TO_BE_REPEATED,
         )
         try:
-            self._submit(job, on_duplicate)
+            self._submit(job, on_duplicate, run)
         except DuplicateRequestError:
             assert on_duplicate is OnDuplicate.REFUSE
 
     @precondition(lambda self: self._some(Status.PENDING))
-    @rule(owner=st.sampled_from(OWNERS), own=st.one_of(st.none(), st.none(), st.sets(st.integers(1, 4))))
-    def claim(self, owner: str, own: set[int] | None) -> None:
+    @rule(
+        owner=st.sampled_from(OWNERS),
+        own=st.one_of(st.none(), st.none(), st.sets(st.integers(1, 4))),
+        run=st.sampled_from(RUNS),
+    )
+    def claim(self, owner: str, own: set[int] | None, run: str) -> None:
+        run_of = None if own is None else run
         before = {child.id: child for child in self._children()}
-        claimed = transactions.claim(self.file, owner, own, self.tick())
+        claimed = transactions.claim(self.file, owner, own, self.tick(), run_of)
         if claimed is None:
             return
         assert own is None or claimed.job.parent in own
+        assert self._reserved_by(claimed.job) in {None, run_of}
         self._assert_is_what_was_pending(claimed, before[claimed.job])
         self.claims.append(claimed)
 
@@ -132,6 +141,18 @@ class StoreMachine(RuleBasedStateMachine):
         assert claim.forced == (child.force_requested_at is not None)
         deadline_at = self._parent(claim.job.parent).deadline_at
         assert claim.recovering or deadline_at is None or deadline_at > self.at
+
+    def _reserved_by(self, job: JobId) -> str | None:
+        row = self.file.execute(
+            "SELECT reserved_by FROM child_job WHERE parent_id = ? AND ordinal = ?", (job.parent, job.ordinal)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    @precondition(lambda self: self._some(Status.PENDING, Status.RUNNING))
+    @rule(run=st.sampled_from(RUNS))
+    def a_run_is_gone(self, run: str) -> None:
+        interventions.release_from(self.file, run, self.tick())
+        assert (run,) not in self.file.execute(queries.RUNS).fetchall()
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), number=st.integers(1, 3))
@@ -393,8 +414,8 @@ class StoreMachine(RuleBasedStateMachine):
         if complete:
             assert {(parent, ordinal) for _, parent, ordinal, *_ in rows if parent is not None} >= set(stored)
 
-    def _submit(self, job: NewJob, on_duplicate: OnDuplicate = OnDuplicate.REFUSE) -> None:
-        (parent_id,) = transactions.submit(self.file, [job], on_duplicate, self.tick())
+    def _submit(self, job: NewJob, on_duplicate: OnDuplicate = OnDuplicate.REFUSE, run: str | None = None) -> None:
+        (parent_id,) = transactions.submit(self.file, [job], on_duplicate, self.tick(), run=run)
         self.allowed.setdefault(parent_id, min(job.max_attempts.values(), default=MAX_ATTEMPTS))
 
     def _limits(self) -> list[int]:
