@@ -21,6 +21,7 @@ from engine.store.sqlite import SqliteStore
 from engine.store.writer import BUSY_PATIENCE
 from engine.targets import resolve
 from engine.tending import tending
+from engine.uncancelled import wait_uncancelled
 from engine.watching import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 
 if TYPE_CHECKING:
@@ -170,11 +171,13 @@ class Engine:
             TargetError: a database cannot be opened or must not be maintained.
             DuplicateRequestError: an open parent already does the same, and `on_duplicate` is REFUSE;
                 with MERGE that parent is returned instead of a new one.
+
+        Cancelled before anything is stored, it stores nothing; later it returns all the same.
         """
         self._must_write("submit")
         ids = await self._manager.submit(requests, on_duplicate)
         self._adopt(ids)
-        return tuple(await self._store.jobs(ids))
+        return tuple(await wait_uncancelled(self._store.jobs(ids)))
 
     async def plan(self, request: Request, *, advice: Sequence[Advice] = ()) -> Plan:
         """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does.
@@ -271,7 +274,7 @@ class Engine:
         parent = await self.job(parent_id)
         new_id = await self._manager.retry(parent, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt([new_id])
-        return await self.job(new_id)
+        return await wait_uncancelled(self.job(new_id))
 
     def _adopt(self, parent_ids: Collection[int]) -> None:
         if self._processor is not None:

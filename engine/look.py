@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import option_specs
-from engine.errors import DbtendError, PasswordNeededError, TargetBusyError, TargetError
+from engine.errors import DbtendError, PasswordNeededError, ServerAwayError, TargetBusyError, TargetError
 from engine.jobs import Operation
 from engine.targets import engine_named, names_server, resolve
 from engine.validation import validated
@@ -19,7 +19,7 @@ from engine.validation import validated
 if TYPE_CHECKING:
     from engine.advice import Advice, Measured, Past
     from engine.jobs import EngineName, Options, Request
-    from engine.targets.base import OperationPlan, Plan, Session
+    from engine.targets.base import OperationPlan, Plan, Session, Waiting
     from engine.targets.info import TargetInfo
 
 LOCK_TIMEOUT = 1.0
@@ -168,6 +168,22 @@ async def password_needed(target: str) -> PasswordNeededError | None:
         except TargetBusyError:
             return None
     return None
+
+
+async def wait_for_server(target: str, *, seconds: float, waiting: Waiting) -> None:
+    """Return once a database can be connected to, or cannot for a reason that no wait helps against.
+
+    Raises ServerAwayError where its server is away for longer than `seconds`.
+    """
+    try:
+        async with resolve(target).connect(
+            lock_timeout=LOCK_TIMEOUT, writing=False, read_only=True, waiting=waiting, server_wait=seconds
+        ):
+            pass
+    except ServerAwayError:
+        raise
+    except TargetError:
+        pass  # who goes on with it says so
 
 
 async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:

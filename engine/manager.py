@@ -13,6 +13,7 @@ from engine.errors import TargetBusyError, UsageError
 from engine.jobs import Micros, OnDuplicate, ParentJob, Request
 from engine.repeating import repeated
 from engine.store.base import NewJob, Store
+from engine.uncancelled import wait_uncancelled
 from engine.validation import validated
 
 if TYPE_CHECKING:
@@ -39,12 +40,16 @@ class DatabaseMaintenanceManager:
     async def submit(
         self, requests: Sequence[Request], on_duplicate: OnDuplicate, *, retry_of: int | None = None
     ) -> list[int]:
-        """The ids of the new parents, in order. Nothing is stored unless every request is sound."""
+        """The ids of the new parents, in order. Nothing is stored unless every request is sound.
+
+        Cancelled before that is known it stores nothing. Cancelled later it gives the ids all the same: whoever
+        cancels knows what there is.
+        """
         if not requests:
             raise UsageError("request", "names no database", "give at least one")
         jobs = [await self._validated(request, retry_of) for request in requests]
         refuse_repeated_targets(jobs)
-        return await self._store.submit(jobs, on_duplicate)
+        return await wait_uncancelled(self._store.submit(jobs, on_duplicate))
 
     async def _validated(self, request: Request, retry_of: int | None) -> NewJob:
         target = self._resolve(request.target)

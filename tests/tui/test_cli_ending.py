@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from engine import ChangeKind, Engine, Operation, Reason, Request, Status
 from tests.engine.processes import python
 from tests.sqlite_files import integrity
-from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, workers_of, write_locked
 from tui.commands.ending import hand_over
 from tui.worker_process import serving
 
@@ -29,6 +31,7 @@ HANGS = """
 
     asyncio.run(main())
 """
+NOTHING = "dbtend: nothing was submitted\n"
 STOPPING = "dbtend: stopping safely; once more to leave at once\n"
 WAITING = "dbtend: waiting up to {} s for #1.1 sales.db vacuum\n"
 TWO = ("--op", "vacuum", "--op", "analyze", "--lock-timeout", "600")
@@ -206,13 +209,8 @@ sys.exit(code)
 """
 
 
-@pytest.mark.parametrize(
-    ("number", "reason"),
-    [(signal.SIGINT, "cancelled_by_user"), (signal.SIGTERM, "shutdown"), (signal.SIGHUP, "shutdown")],
-)
-def test_a_signal_while_the_submit_waits_is_heeded(
-    dbtend: CommandLine, sales: Path, number: signal.Signals, reason: str
-) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, *SHUTDOWNS])
+def test_a_signal_before_the_submit_leaves_nothing(dbtend: CommandLine, sales: Path, number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", A_SLOW_SUBMIT, dbtend.store, sales],
         stdin=subprocess.PIPE,
@@ -222,11 +220,45 @@ def test_a_signal_while_the_submit_waits_is_heeded(
     ) as process:
         assert out_line(process) == "submitting\n"
         process.send_signal(number)
-        assert err_line(process) == STOPPING
+        assert (err_line(process), err_line(process)) == (STOPPING, NOTHING)
         process.communicate("go on\n", timeout=30)
     assert process.returncode == 130
-    (child,) = children(dbtend)
-    assert (child["status"], child["reason"], child["attempt"]) == ("cancelled", reason, 0)
+    assert dbtend("history", "--json").json["jobs"] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, *SHUTDOWNS])
+def test_a_signal_while_a_server_does_not_answer_is_heeded_at_once(dbtend: CommandLine, number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql://ann@127.0.0.1:{server.getsockname()[1]}/shop?connect_timeout=600"
+        with dbtend.start("run", url, "--op", "analyze") as process:
+            connection, _ = server.accept()
+            with connection:
+                process.send_signal(number)
+                _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, STOPPING + NOTHING)
+    assert dbtend("history", "--json").json["jobs"] == []
+
+
+def test_what_cannot_stop_yet_is_waited_for_and_handed_back(dbtend: CommandLine, sales: Path) -> None:
+    dbtend.store.with_name("jobs.db.d").mkdir(parents=True)
+    with (
+        serving(dbtend.store),
+        write_locked(sales),
+        dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600", "--grace", "0") as process,
+    ):
+        out_line(process)
+        (pid,) = workers_of(dbtend.store)
+        os.kill(pid, signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        assert err_line(process) == STOPPING
+        assert err_line(process).startswith("dbtend: waiting for #1.1 sales.db vacuum, which cannot stop yet; once")
+        os.kill(pid, signal.SIGCONT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "dbtend: #1 sales.db: left to a worker process\n")
+    (vacuum,) = children(dbtend)
+    assert vacuum["status"] == "pending"
+    (job,) = dbtend("show", "1", "--json").json["jobs"]
+    assert [attempt["reason"] for attempt in job["children"][0]["attempts"]] == ["shutdown"]
 
 
 STUBBORN = """

@@ -74,17 +74,23 @@ async def _let_run(engine: Engine, workers: RunWorkers, grace: float, announce: 
     """Let nothing begin in these processes any more, and wait until nothing runs there, for so many seconds at most."""
     changes = engine.changes()
     workers.drain()
-    if grace and (running := await _run_by(engine, workers)):
-        jobs = {job.id: job for job in await engine.jobs({job.parent for job in running})}
-        announce(f"waiting up to {grace:g} s for {', '.join(_operation(jobs[job.parent], job) for job in running)}")
+    if grace and (running := await run_by(engine, workers)):
+        announce(f"waiting up to {grace:g} s for {', '.join(await in_words(engine, running))}")
     with suppress(TimeoutError):
         async with asyncio.timeout(grace):
-            while await _run_by(engine, workers):
+            while await run_by(engine, workers):
                 await anext(changes)
 
 
-async def _run_by(engine: Engine, workers: RunWorkers) -> list[JobId]:
+async def run_by(engine: Engine, workers: RunWorkers) -> list[JobId]:
+    """What the processes of this run are at."""
     return [job for process in await engine.workers() if workers.include(process) for job in process.running]
+
+
+async def in_words(engine: Engine, running: Collection[JobId]) -> list[str]:
+    """`#1.1 sales.db vacuum` for each."""
+    jobs = {job.id: job for job in await engine.jobs({job.parent for job in running})}
+    return [_operation(jobs[job.parent], job) for job in running]
 
 
 def _operation(parent: ParentJob, job: JobId) -> str:

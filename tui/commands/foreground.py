@@ -13,7 +13,7 @@ from engine.clock import now
 from engine.errors import StoreError
 from engine.values import frozen
 from tui.commands import report
-from tui.commands.ending import end_when_asked, hand_over
+from tui.commands.ending import Announce, end_when_asked, hand_over, in_words, run_by
 from tui.commands.exit_codes import CANCELLED, exit_code
 from tui.commands.run_workers import RunWorkers
 from tui.commands.signals import Stop, stop_signals
@@ -22,7 +22,7 @@ from tui.commands.views import View
 from tui.commands.waiting import Waiting
 
 _ENDED: Final = StoreError("worker processes", "ended before the jobs were over", "see what ended them")
-_ENDING_SECONDS: Final = 10.0
+_ENDING_SECONDS: Final = 5.0
 """In which worker processes end that have nothing to do any more."""
 
 Submit = Callable[[Engine], Awaitable[Sequence[ParentJob]]]
@@ -59,7 +59,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
     with stop_signals(view.announce) as stop:
         async with Engine.open(how.store, run=workers.run, retention=how.retention) as engine:
             asked_at, changes = now(), engine.changes()
-            jobs = await _submit(engine, workers, submit, stop)
+            jobs = await _submit(engine, workers, submit, stop, view.announce)
             ids = [job.id for job in jobs]
             workers.begin(ids)
             own = [job.id for job in jobs if job.created_at >= asked_at]
@@ -75,7 +75,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             )
             failure = (ended.result() or _ENDED) if ended.done() else None
             workers.stop()
-            await asyncio.wait({ended}, timeout=_ENDING_SECONDS)
+            await _until_ended(ended, engine, workers, view.announce)
             left = [job for job in await engine.jobs(ids) if job.id in own and not job.status.is_final]
             if left:
                 await hand_over(engine, how.store, own, view.announce)
@@ -86,19 +86,39 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
     return done, CANCELLED if interrupted else exit_code(done)
 
 
-async def _submit(engine: Engine, workers: RunWorkers, submit: Submit, stop: Stop) -> Sequence[ParentJob]:
-    """Submit, unless it is too late for that; where a signal comes meanwhile, nothing starts here any more."""
-    if stop.asked.is_set():
-        return ()
+async def _submit(
+    engine: Engine, workers: RunWorkers, submit: Submit, stop: Stop, announce: Announce
+) -> Sequence[ParentJob]:
+    """Submit, unless a signal comes first. What is stored already at that moment is given, and nothing of it starts."""
     asked = asyncio.create_task(stop.asked.wait())
     submitting = asyncio.ensure_future(submit(engine))
     try:
         await asyncio.wait({asked, submitting}, return_when=asyncio.FIRST_COMPLETED)
-        if not submitting.done():
+        if stop.asked.is_set():
             workers.drain()
+            submitting.cancel()
         return await submitting
+    except asyncio.CancelledError:
+        announce("nothing was submitted")
+        return ()
     finally:
         asked.cancel()
+
+
+async def _until_ended(
+    ended: asyncio.Task[StoreError | None], engine: Engine, workers: RunWorkers, announce: Announce
+) -> None:
+    """Wait for the end of the processes that were told to stop: of one that runs something, however long that takes."""
+    told = False
+    while not ended.done():
+        await asyncio.wait({ended}, timeout=_ENDING_SECONDS)
+        running = [] if ended.done() else await run_by(engine, workers)
+        if not running:
+            return
+        if not told:
+            told = True
+            still = ", ".join(await in_words(engine, running))
+            announce(f"waiting for {still}, which cannot stop yet; once more to leave at once")
 
 
 async def _show_until_over(

@@ -19,6 +19,7 @@ from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
 from tui.commands.passwords import ask_for_missing
 from tui.commands.saying_yes import confirmed
+from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests
 from tui.commands.views import SilentView, View, view_for_stdout
 from tui.commands.waiting import nothing_starts
@@ -27,6 +28,7 @@ from tui.worker_process import DetachedWorker
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     wanted = requests(args, settings.config())
+    wait_for_servers(wanted)
     ask_for_missing(request.target for request in wanted)
     asked, refused = to_run(wanted, args, settings)
     if not asked:
@@ -42,6 +44,7 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
     existing_store(settings.store, job)
     earlier = asyncio.run(_job(settings, job))
     once_more = repeated(earlier, only_incomplete=args.failed, confirmed=bool(args.confirmed))
+    wait_for_servers([once_more])
     ask_for_missing([earlier.target])
     (again,) = confirmed([once_more])
 

@@ -76,7 +76,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--server-wait", type=values.wait, metavar="DURATION",
-        help="how long an operation waits for a server that is down (default: 10m)",
+        help="how long to wait for a server that is down: an operation (default: 10m), and a run before its submit",
     )  # fmt: skip
     yes_option(group)
 
