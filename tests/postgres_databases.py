@@ -124,6 +124,10 @@ class Database:
         self(f"ALTER DATABASE {self.name} SET dbtend_test.fast = 'on'")
 
 
+DIRTY_SHARED = """
+SELECT oid::regclass::text FROM pg_class WHERE relisshared AND relkind = 'r' AND pg_stat_get_dead_tuples(oid) > 0
+"""
+"""The catalogs that all databases share, with dead rows."""
 SECRET = "corect-h0rse"
 """The password of a role whom a server of tests asks for one."""
 SLEEPS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND application_name ~ '^dbtend'"
@@ -135,7 +139,8 @@ def new_database(server: PostgresServer) -> Iterator[Database]:
     name = f"shop{next(NUMBERS)}"
     with as_admin(server.url()) as admin:
         admin.execute(f"CREATE DATABASE {name}")
-        admin.execute("VACUUM pg_catalog.pg_database")  # all share it: what other tests dropped is no need of this one
+        for (dirty,) in admin.execute(DIRTY_SHARED).fetchall():  # what other tests dropped is no need of this one
+            admin.execute(f"VACUUM {dirty}")
     database = Database(server, name)
     try:
         yield database
