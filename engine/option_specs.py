@@ -47,14 +47,20 @@ class OptionSpec:
     def means_something(self, engine: EngineName, operations: Collection[Operation]) -> bool:
         return not self._for(engine).isdisjoint(operations)
 
-    def problem(self, engine: EngineName, operations: Collection[Operation]) -> UsageError:
+    def as_typed(self, options: Options) -> str:
+        """What was typed for these options to say what they do: `--no-truncate`."""
+        is_negated = self.is_asked(options) and self.value_in(options) is False
+        return f"--no-{self.option.removeprefix('--')}" if is_negated else self.option
+
+    def problem(self, engine: EngineName, operations: Collection[Operation], options: Options) -> UsageError:
         """Why it would be ignored."""
+        option = self.as_typed(options)
         known = [operation.value for operation in Operation if operation in self._for(engine)]
         if not known:
-            return UsageError(self.option, _DATABASES[engine], self.hint or "leave it out")
+            return UsageError(option, _DATABASES[engine], self.hint or "leave it out")
         asked = ", ".join(operations)
         why = f"means nothing to {asked}, but only to {', '.join(known)}"
-        return UsageError(self.option, why, f"add --op {known[0]}, or leave it out")
+        return UsageError(option, why, f"add --op {known[0]}, or leave it out")
 
     def _for(self, engine: EngineName) -> frozenset[Operation]:
         return frozenset(self.meant_for.get(engine, ()))
@@ -136,11 +142,16 @@ OPTION_SPECS: Final = (
 BY_NAME: Final = {spec.name: spec for spec in OPTION_SPECS}
 
 
-def refuse_ignored(names: Iterable[str], engine: EngineName, operations: Collection[Operation]) -> None:
-    """Raise UsageError for one of these options, by name, that would be ignored. `operations`: checks included."""
+def refuse_ignored(
+    names: Iterable[str], engine: EngineName, operations: Collection[Operation], options: Options = AS_USUAL
+) -> None:
+    """Raise UsageError for one of these options, by name, that would be ignored.
+
+    `operations`: checks included. `options`: what they are set to.
+    """
     for name in names:
         if name in BY_NAME and not BY_NAME[name].means_something(engine, operations):
-            raise BY_NAME[name].problem(engine, operations)
+            raise BY_NAME[name].problem(engine, operations, options)
 
 
 def asked_for(options: Options) -> Iterator[str]:

@@ -41,7 +41,7 @@ def validated(request: Request, target: Target) -> Request:
         hint = "give 1 or more rows, or no limit"
         raise UsageError(f"analysis limit {options.analysis_limit}", "is not possible", hint)
     _validate_objects(request, target)
-    refuse_ignored(asked_for(options), target.engine, request.children)
+    refuse_ignored(asked_for(options), target.engine, request.children, options)
     target.validate(request)
     _validate_backup(request)
     if options.verify and options.check is None and Operation.CHECK in request.operations:

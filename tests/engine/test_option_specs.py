@@ -86,6 +86,15 @@ def test_an_option_is_taken_where_it_means_something_and_refused_by_name_elsewhe
     assert operation in said if wanted else any(word in said for word in ("SQLite", "PostgreSQL"))
 
 
+@pytest.mark.parametrize(("value", "typed"), [(True, "--truncate"), (False, "--no-truncate")])
+def test_an_option_is_refused_as_it_was_typed(value: bool, typed: str) -> None:
+    options = Options(server=ServerOptions(truncate=value))
+    for engine, operation in ((POSTGRESQL, Operation.ANALYZE), (SQLITE, Operation.VACUUM)):
+        with pytest.raises(UsageError) as problem:
+            refuse_ignored(asked_for(options), engine, [operation], options)
+        assert problem.value.what == typed
+
+
 def test_what_means_something_to_one_of_several_operations_is_taken() -> None:
     refuse_ignored(["freeze"], POSTGRESQL, [Operation.ANALYZE, Operation.VACUUM])
 

@@ -91,7 +91,7 @@ def _request(entry: TargetEntry, args: argparse.Namespace) -> Request:
     usual = look.operations if args.needed else look.default_operations
     operations = tuple(asked or usual(entry.url))
     request = Request(target=entry.url, operations=operations, options=_options(entry.options, args))
-    refuse_ignored(_typed(args), look.engine_of(entry.url), request.children)
+    refuse_ignored(_typed(args), look.engine_of(entry.url), request.children, request.options)
     return look.fitting(request)
 
 

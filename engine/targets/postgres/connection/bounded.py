@@ -25,6 +25,7 @@ from engine.values import frozen
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGresult
 
 _T = TypeVar("_T")
 Kind = type | UnionType
@@ -145,21 +146,31 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             raise AnswerError(STRANGE)
         return found[0]
 
-    async def parse(self, statement: str) -> None:
-        """Let the server parse one statement, and not run it. Raises psycopg.Error, also where there are several."""
-        await self._alone(lambda text: self.pgconn.send_prepare(b"", text), statement)
+    async def parse(self, statement: str) -> list[int]:
+        """Let the server parse one statement, and not run it; the types of the columns that it would give, by oid.
+
+        Raises psycopg.Error, also where there are several.
+        """
+        text = statement.encode(self.info.encoding)
+        async with self.lock:
+            await self._sent(lambda: self.pgconn.send_prepare(b"", text))
+            told = await self._sent(lambda: self.pgconn.send_describe_prepared(b""))
+        return [result.ftype(column) for result in told for column in range(result.nfields)]
 
     async def run_one(self, statement: str) -> None:
         """Run one statement, of which nothing is taken but whether it failed. Raises as `parse`."""
-        await self._alone(lambda text: self.pgconn.send_query_params(text, None), statement)
-
-    async def _alone(self, send: Callable[[bytes], None], statement: str) -> None:
+        text = statement.encode(self.info.encoding)
         async with self.lock:
-            send(statement.encode(self.info.encoding))
-            for result in await self.wait(generators.execute(self.pgconn)):
-                if result.status == ExecStatus.FATAL_ERROR:
-                    self._check_room()
-                    raise error_from_result(result, self.info.encoding)
+            await self._sent(lambda: self.pgconn.send_query_params(text, None))
+
+    async def _sent(self, send: Callable[[], None]) -> list[PGresult]:
+        send()
+        results: list[PGresult] = await self.wait(generators.execute(self.pgconn))
+        for result in results:
+            if result.status == ExecStatus.FATAL_ERROR:
+                self._check_room()
+                raise error_from_result(result, self.info.encoding)
+        return results
 
     @contextlib.contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
 
@@ -17,6 +18,13 @@ TIMEOUT: Final = 5
 """Seconds."""
 _PATIENCE: Final = 2 * TIMEOUT
 _HINT: Final = "give one SELECT, with the schema before each name"
+LONGEST_ANSWER: Final = 40
+"""Characters of what it says that are repeated."""
+Load: TypeAlias = bool | int | float | Decimal
+_NOT_A_LOAD: Final = "and not true, false or a number (give one SELECT of a condition or a number)"
+# By oid: boolean; the whole numbers, oid among them; and those with a fraction.
+_TYPES: Final = frozenset({16, 20, 21, 23, 26, 700, 701, 1700})
+_TYPE: Final = "SELECT pg_catalog.format_type(%s, NULL)"
 # The grammar lets nothing but a query follow, and no more of its answer is read than one row.
 _CURSOR: Final = "DECLARE dbtend_load NO SCROLL CURSOR FOR "
 _BEGIN: Final = f"BEGIN READ ONLY; SET LOCAL statement_timeout = '{TIMEOUT}s'"
@@ -31,20 +39,36 @@ async def check(reader: Reader, query: str) -> str:
         try:
             with connection.within(_PATIENCE):
                 await connection.parse(_CURSOR + query)
+                columns = await connection.parse(query)
+                if columns and columns[0] in _TYPES:
+                    return ""
+                what = (await connection.row(_TYPE, columns[:1], row=(str,)))[0] if columns else "no column"
         except psycopg.Error as error:
             return _failure(error)
-    return ""
+    return f"--pause-while failed: it gives {what}, {_NOT_A_LOAD}"
 
 
-async def ask(reader: Reader, query: str) -> Any:
-    """The first value of its first row; None for no row. Raises TargetError where it fails."""
+async def ask(reader: Reader, query: str) -> Load | None:
+    """The first value of its first row; None for no row, or NULL. Raises TargetError where it fails."""
     async with reader.alone() as connection:
         try:
             with connection.within(_PATIENCE):
                 rows = await _first_row(connection, query)
         except psycopg.Error as error:
             raise TargetError(reader.what, _failure(error), "") from None
-    return rows[0][0] if rows and rows[0] else None
+    load = rows[0][0] if rows and rows[0] else None
+    if load is not None and not _is_load(load):  # what it calls may have changed since it was checked
+        raise TargetError(reader.what, f"--pause-while failed: it gives {in_words(load)}, {_NOT_A_LOAD}", "")
+    return load
+
+
+def in_words(load: object) -> str:
+    """What it says, so that it can be shown."""
+    return "".join(filter(str.isprintable, str(load)))[:LONGEST_ANSWER]
+
+
+def _is_load(value: object) -> bool:
+    return isinstance(value, Load) and value == value  # which NaN is not
 
 
 async def _first_row(connection: Connection, query: str) -> list[tuple[Any, ...]]:

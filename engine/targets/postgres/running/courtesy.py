@@ -17,8 +17,6 @@ from engine.words import memory
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks whether it may go on."""
-LONGEST_ANSWER: Final = 40
-"""Characters of what a load query says that are repeated."""
 _LAG: Final = """
 SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 FROM pg_stat_replication
 """
@@ -53,10 +51,8 @@ async def held_up_by(reader: Reader, options: ServerOptions) -> str:
         (lag,) = await reader.row(_LAG, row=(int,))
         if lag > options.max_lag:
             return f"a standby is {memory(_rounded(lag))} behind, {memory(options.max_lag)} are allowed"
-    if options.pause_while is not None and (load := await load_query.ask(reader, options.pause_while)):
-        said_so = "".join(filter(str.isprintable, str(load)))[:LONGEST_ANSWER]
-        return f"the load query says {said_so}"
-    return ""
+    load = None if options.pause_while is None else await load_query.ask(reader, options.pause_while)
+    return f"the load query says {load_query.in_words(load)}" if load is not None and load > 0 else ""
 
 
 def _rounded(size: int) -> int:

@@ -9,10 +9,12 @@ from engine.errors import TargetError
 from engine.jobs import Operation, Options, Request, ServerOptions, Status
 from engine.targets.base import StepContext
 from engine.targets.postgres.reading import load_query
+from engine.targets.postgres.running.courtesy import held_up_by
 from tests.engine.targets.postgres.a_session import connected, first_step, plan
 from tests.postgres_databases import Database
 
 FAILED = "--pause-while failed: "
+NO_LOAD = ", and not true, false or a number (give one SELECT of a condition or a number)"
 HINT = " (give one SELECT, with the schema before each name)"
 # What each is refused for, if not by the plan then as soon as it is run.
 CHANGES = {
@@ -30,12 +32,11 @@ CHANGES = {
     "COMMIT": 'syntax error at or near "COMMIT"',
     "DO $$ BEGIN DELETE FROM public.item; END $$": 'syntax error at or near "DO"',
     "SELECT id INTO public.other FROM public.item": "SELECT ... INTO is not allowed here",
-    "SELECT": "",
     "": "syntax error at end of input",
     "SELECT public.remove()": "cannot execute DELETE in a read-only transaction",
     "SELECT pg_catalog.nextval('public.number')": "cannot execute nextval() in a read-only transaction",
     "SELECT id FROM public.item FOR UPDATE": "cannot execute SELECT FOR UPDATE in a read-only transaction",
-    "SELECT pg_catalog.set_config('transaction_read_only', 'off', true), public.remove()": (
+    "SELECT pg_catalog.set_config('transaction_read_only', 'off', true) = 'off', public.remove()": (
         "transaction read-write mode must be set before any query"
     ),
     "SELECT remove()": "function remove() does not exist",
@@ -74,13 +75,77 @@ async def test_a_query_that_is_no_look_changes_nothing_and_says_what_is_wrong(
             (step,) = (await session.plan(Operation.ANALYZE, options)).steps
             result = await session.execute(step, StepContext())
             said = result.error
-            assert result.status is (Status.FAILED if why else Status.COMPLETED)
+            assert result.status is Status.FAILED
             assert session._reader.connection.info.transaction_status == 0  # type: ignore[attr-defined]
     assert untouched(shop)
-    if why:
-        assert said is not None
-        assert said.startswith(FAILED + why)
-        assert said.endswith(HINT)
+    assert said is not None
+    assert said.startswith(FAILED + why)
+    assert said.endswith(HINT)
+
+
+NO_LOADS = {
+    "SELECT 'abc'": "text",
+    "SELECT NULL": "text",
+    "SELECT": "no column",
+    "SELECT pg_catalog.now(), true": "timestamp with time zone",
+    "SELECT interval '1 s'": "interval",
+    "SELECT ARRAY[1]": "integer[]",
+    "SELECT '{}'::jsonb": "jsonb",
+    "TABLE public.named": "character varying",
+    "SELECT ROW(true)": "record",
+}
+LOADS = {
+    "SELECT false": "",
+    "SELECT NULL::bool": "",
+    "SELECT true WHERE false": "",
+    "SELECT 0": "",
+    "SELECT -1": "",
+    "SELECT 0.0": "",
+    "SELECT '-Infinity'::float8": "",
+    "VALUES (true)": "True",
+    "SELECT 0.5, 'abc'": "0.5",
+    "SELECT 1::int2": "1",
+    "SELECT 3000000000": "3000000000",
+    "SELECT 2::oid": "2",
+    "SELECT 'Infinity'::float4": "inf",
+    "SELECT 'Infinity'::numeric": "Infinity",
+    "SELECT 7::public.domain": "7",
+}
+
+
+@pytest.mark.parametrize(("query", "gives"), NO_LOADS.items())
+async def test_what_gives_neither_true_nor_false_nor_a_number_is_refused_by_the_plan(
+    shop: Database, query: str, gives: str
+) -> None:
+    shop("CREATE TABLE public.named (name varchar(9))")
+    planned = await plan(shop.url, Operation.ANALYZE, ServerOptions(pause_while=query))
+    assert planned.refused == f"{FAILED}it gives {gives}{NO_LOAD}"
+
+
+@pytest.mark.parametrize(("query", "says"), LOADS.items())
+async def test_true_and_what_is_more_than_nothing_hold_steps_back(shop: Database, query: str, says: str) -> None:
+    shop("CREATE DOMAIN public.domain AS int4 CHECK (value > 0)")
+    server = ServerOptions(pause_while=query)
+    if shop.major < 14 and "numeric" in query:
+        pytest.skip("numeric has no infinity before PostgreSQL 14")
+    assert (await plan(shop.url, Operation.ANALYZE, server, objects=("item",))).refused is None
+    async with connected(shop.url) as session:
+        held_up = await held_up_by(session._reader, server)  # type: ignore[attr-defined]
+    assert held_up == (f"the load query says {says}" if says else "")
+
+
+@pytest.mark.parametrize(
+    "other", ["text LANGUAGE sql AS $$ SELECT 'abc' $$", "float8 LANGUAGE sql AS $$ SELECT float8 'NaN' $$"]
+)
+async def test_what_gives_something_else_later_fails_the_step(shop: Database, other: str) -> None:
+    shop("CREATE FUNCTION public.load() RETURNS bool LANGUAGE sql AS 'SELECT false'")
+    options = Options(objects=("item",), server=ServerOptions(pause_while="SELECT public.load()"))
+    async with connected(shop.url) as session:
+        (step,) = (await session.plan(Operation.ANALYZE, options)).steps
+        shop("DROP FUNCTION public.load()", f"CREATE FUNCTION public.load() RETURNS {other}")
+        result = await session.execute(step, StepContext())
+    assert result.status is Status.FAILED
+    assert result.error in {f"{FAILED}it gives {value}{NO_LOAD}" for value in ("abc", "nan")}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +187,8 @@ async def test_no_more_than_one_row_of_it_is_read(shop: Database) -> None:
 async def test_what_it_sets_is_gone_afterwards(shop: Database) -> None:
     async with connected(shop.url) as session:
         reader = session._reader  # type: ignore[attr-defined]
-        assert await load_query.ask(reader, "SELECT pg_catalog.set_config('search_path', 'public', false)") == "public"
+        query = "SELECT pg_catalog.set_config('search_path', 'public', false) = 'public'"
+        assert await load_query.ask(reader, query) is True
         assert await reader.rows("SHOW search_path") == [('""',)] or await reader.rows("SHOW search_path") == [("",)]
         step = await first_step(session, Operation.ANALYZE, "item")
         assert (await session.execute(step, StepContext())).status is Status.COMPLETED

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine
+from engine.errors import TargetError
 from engine.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
 from engine.targets.base import StepContext
 from engine.targets.postgres.running.courtesy import held_up_by
@@ -108,5 +109,6 @@ async def test_what_gave_way_comes_again_after_the_others_but_not_for_ever(
 async def test_what_a_load_query_says_is_harmless_to_a_terminal(database: Database) -> None:
     query = "SELECT E'\\x1b[31mred\\n' || repeat('x', 99)"
     async with connected(database.url) as session:
-        said = await held_up_by(session._reader, ServerOptions(pause_while=query))  # type: ignore[attr-defined]
-    assert said == "the load query says [31mred" + "x" * 33
+        with pytest.raises(TargetError) as problem:
+            await held_up_by(session._reader, ServerOptions(pause_while=query))  # type: ignore[attr-defined]
+    assert problem.value.why.startswith("--pause-while failed: it gives [31mred" + "x" * 33 + ", and not true")
