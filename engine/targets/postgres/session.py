@@ -272,6 +272,9 @@ class PostgresSession:
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN, never_began=True)
             return StepResult(status=Status.SKIPPED, error=PAST_THE_LIMIT, never_began=True)
+        except leftovers.NotLeftOverError:
+            why = "it is left over no more: somebody works on it, or has rebuilt or dropped it"
+            result = StepResult(status=Status.SKIPPED, error=why)
         except TargetError as error:
             if self._lanes.error is not None and not context.cancel.is_set():
                 return _not_begun(self._lanes.error)
@@ -310,6 +313,8 @@ class PostgresSession:
     async def _ran(self, step: PgStep, context: StepContext) -> Ran:
         await self._may_begin(context)
         async with self._lanes.one(context) as lane:
+            if step.method is Method.DROP_LEFTOVER and step.subject is not None:
+                await leftovers.must_be_left_over(self._reader, step.subject.oid)
             ran = await self._carry_out(step, lane, context)
         if ran.answer.error is None:
             context.over()

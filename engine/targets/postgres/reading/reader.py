@@ -15,7 +15,7 @@ from engine.targets.postgres.connection.bounded import AnswerError, Connection, 
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import reading_error
 from engine.targets.postgres.reading import names
-from engine.targets.postgres.reading.relations import Index, Table, indexes_query, tables_query
+from engine.targets.postgres.reading.relations import UNFINISHED, Index, Table, indexes_query, tables_query
 
 Reopen = Callable[[], Awaitable[tuple[Connection, Server]]]
 
@@ -89,14 +89,26 @@ class Reader:
         return [Table(*row) for row in await self._relations(Table, tables_query, measured=measured)]
 
     async def indexes(self, *, measured: bool = False) -> list[Index]:
-        return [Index(*row) for row in await self._relations(Index, indexes_query, measured=measured)]
+        return await self._as_they_are(await self._relations(Index, indexes_query, measured=measured))
 
     async def these_tables(self, oids: Collection[int]) -> list[Table]:
         """Measured, too, as are the indexes."""
         return [Table(*row) for row in await self._relations(Table, tables_query, oids=oids)]
 
     async def these_indexes_and_invalid_ones(self, oids: Collection[int]) -> list[Index]:
-        return [Index(*row) for row in await self._relations(Index, indexes_query, oids=oids)]
+        return await self._as_they_are(await self._relations(Index, indexes_query, oids=oids))
+
+    async def unfinished(self, oids: Collection[int]) -> dict[int, bool]:
+        """Of those of these that there are, whether each is invalid and nobody works on it. Raises TargetError."""
+        return dict(await self.rows(UNFINISHED, [list(oids)], row=(int, bool)))
+
+    async def _as_they_are(self, rows: Sequence[tuple[Any, ...]]) -> list[Index]:
+        """These indexes, but for those whose build has come to its end while they were read: they were invalid before
+        that, and nobody worked on them after it."""
+        found = [Index(*row) for row in rows]
+        invalid = [index.oid for index in found if not index.is_valid]
+        unfinished = await self.unfinished(invalid) if invalid else {}
+        return [index for index in found if index.is_valid or unfinished.get(index.oid)]
 
     async def _relations(
         self, row: Shape, query: Callable[..., str], *, oids: Collection[int] | None = None, measured: bool = True

@@ -135,8 +135,19 @@ WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ 
 ORDER BY n.nspname, c.relname
 """
 
-# Of tables and of TOAST tables apart: with an OR in the join it would be slow. What is invalid as it is being built now
-# is nobody's business; who may not see what somebody builds gets NULL there, and sees no invalid index meanwhile.
+_LOCKED: Final = """FROM pg_locks AS l WHERE l.locktype = 'relation' AND l.granted
+        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())"""
+NOT_IN_WORK: Final = f"""x.indexrelid <> ALL (ARRAY(SELECT l.relation {_LOCKED} AND l.mode IN (
+        'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')))
+    AND x.indrelid <> ALL (ARRAY(SELECT l.relation {_LOCKED} AND l.mode = 'ShareUpdateExclusiveLock'
+        AND l.pid IN (SELECT p.pid FROM pg_stat_progress_create_index AS p)))"""
+"""Of an index that is invalid, that nobody builds, rebuilds or drops it now. By locks, as everybody may see those, and
+as a rebuild of several tells of one at a time that it works on it."""
+UNFINISHED: Final = f"""
+SELECT x.indexrelid::int8, NOT x.indisvalid AND {NOT_IN_WORK} FROM pg_index AS x WHERE x.indexrelid = ANY (%s::oid[])
+"""
+
+# Of tables and of TOAST tables apart: with an OR in the join it would be slow.
 _INDEXES_OF: Final = """
 SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relname, {pages i},
     {pages t}, am.amname, x.indisvalid, x.indisexclusion, t.relkind = 't', i.relname ~ '{leftover}',
@@ -147,7 +158,7 @@ FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace 
 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_class AS main ON {main} JOIN pg_namespace AS mn ON mn.oid = main.relnamespace
 WHERE i.relkind = 'i' AND i.relpersistence <> 't' AND mn.nspname !~ '^pg_temp' AND {these}
-    AND (x.indisvalid OR x.indrelid <> ALL (ARRAY(SELECT relid FROM pg_stat_progress_create_index)))
+    AND (x.indisvalid OR {not in work})
 """
 _OF_TABLES: Final = "main.oid = t.oid AND t.relkind <> 't'"
 _OF_TOAST: Final = "main.reltoastrelid = t.oid AND t.relkind = 't'"
@@ -167,7 +178,7 @@ def indexes_query(version: int, *, some: bool = False, measured: bool = False) -
     query = _with_pages(_INDEXES_OF, measured=measured)
     by_name = f"{_may(version, 't')} AND (t.relkind <> 't' OR has_schema_privilege(n.oid, 'USAGE'))"
     query = query.replace("{may by name}", by_name).replace("{may with table}", _may(version, "main"))
-    query = query.replace("{leftover}", LEFTOVER).replace("{these}", these)
+    query = query.replace("{leftover}", LEFTOVER).replace("{these}", these).replace("{not in work}", NOT_IN_WORK)
     halves = (query.replace("{main}", main) for main in (_OF_TABLES, _OF_TOAST))
     return " UNION ALL ".join(halves) + " ORDER BY 5, 6, 12, 3"
 

@@ -99,17 +99,23 @@ class Clearing:
         return [removal.words for removal in await self._drop(found, AT_THE_END)] if found else []
 
     async def _drop(self, found: Sequence[Leftover], waited: float) -> list[Removal]:
-        removals: list[Removal] = []
+        removals, waiting = list[Removal](), list(found)
         waited = min(waited, self._lock_timeout)
         try:
             async with self._lanes.one() as lane:
-                for leftover in found:
+                while waiting:
+                    leftover = waiting[0]
                     if any(removal.problem for removal in removals):
                         waited = min(waited, AFTER_ANOTHER)
                     await lane.limit_locks(waited)
-                    removals.append(await leftovers.drop(lane.connection, leftover, waited=waited))
+                    is_unfinished = (await self._reader.unfinished([leftover.oid])).get(leftover.oid)
+                    if is_unfinished:
+                        removals.append(await leftovers.drop(lane.connection, leftover, waited=waited))
+                    elif is_unfinished is None:  # its name may be that of another by now
+                        removals.append(Removal(leftover))
+                    del waiting[0]
         except (TargetError, psycopg.Error) as error:
             why = error.why if isinstance(error, TargetError) else said(error)
             problem = f"because no connection could be used for it: {why}"
-            removals += [Removal(leftover, problem) for leftover in found[len(removals) :]]
+            removals += [Removal(leftover, problem) for leftover in waiting]
         return removals

@@ -16,17 +16,16 @@ from engine.targets.postgres.connection.errors import LOCK_TIMEOUT, said
 from engine.targets.postgres.connection.names import qualified, shown
 from engine.targets.postgres.planning.steps import Subject
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.relations import LEFTOVER, OLD
+from engine.targets.postgres.reading.relations import LEFTOVER, NOT_IN_WORK, OLD
 from engine.values import frozen
 
-# What is being built just now looks the same.
 _INVALID: Final = f"""
 SELECT i.oid::int8, n.nspname, i.relname, x.indrelid::int8
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
 WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}' AND x.indrelid = ANY (
         SELECT y.indrelid FROM pg_index AS y JOIN pg_class AS j ON j.oid = y.indexrelid
         JOIN pg_namespace AS m ON m.oid = j.relnamespace WHERE (m.nspname, j.relname) = (%s, %s))
-    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS p WHERE p.relid = x.indrelid)
+    AND {NOT_IN_WORK}
 """
 _ALL_INVALID: Final = f"""
 SELECT x.indexrelid::int8 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
@@ -72,6 +71,16 @@ async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:
     """The invalid copies of this index. Raises TargetError."""
     found = [Leftover(*row) for row in await reader.rows(_INVALID, [schema, index], row=Leftover)]
     return [leftover for leftover in found if is_copy_of(leftover.name, index)]
+
+
+class NotLeftOverError(Exception):
+    """It is gone, or valid by now, or somebody works on it: who rebuilds it gives its name to another."""
+
+
+async def must_be_left_over(reader: Reader, oid: int) -> None:
+    """Raises NotLeftOverError, and TargetError."""
+    if not (await reader.unfinished([oid])).get(oid):
+        raise NotLeftOverError
 
 
 async def is_renewed(reader: Reader, index: Subject) -> bool:
