@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from typing import TYPE_CHECKING
 
 from engine import ChangeKind, Engine, JobId, OnDuplicate, Operation, Reason, Request, Status
@@ -64,7 +64,9 @@ async def test_r16_a_pending_child_is_cancelled_at_once_and_never_starts(store: 
 async def test_r16_what_runs_in_another_process_is_asked_and_ends_as_what_really_happened(
     store: SqliteStore, store_path: Path
 ) -> None:
-    with python(ENDS_AS_TOLD, store_path) as worker:
+    async with AsyncExitStack() as stack:
+        worker = stack.enter_context(python(ENDS_AS_TOLD, store_path))
+        await stack.enter_async_context(asyncio.timeout(60))
         for number, end in enumerate((Status.CANCELLED, Status.COMPLETED, Status.FAILED), 1):
             await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
             assert await worker.says() == f"running {number}.1"

@@ -275,6 +275,19 @@ async def test_r8_a_finish_by_a_former_owner_changes_nothing(store: SqliteStore)
     assert (child.status, child.owner) == (Status.RUNNING, "me")
 
 
+async def test_r8_an_earlier_attempt_of_the_same_owner_changes_nothing(store: SqliteStore) -> None:
+    await submit(store, new_job("sales", Operation.VACUUM))
+    first = await store.claim("me")
+    assert first is not None
+    await store.release(first, NOTHING)
+    await store.claim("me")
+    before = contents_of(store.path)
+    for write in (store.finish(first, COMPLETED, NOTHING), store.report(first, NOTHING), store.release(first, NOTHING)):
+        with pytest.raises(OwnershipLostError):
+            await write
+    assert contents_of(store.path) == before
+
+
 async def test_rescue_gives_a_child_a_second_chance_and_then_only_its_database_is_looked_after(
     store: SqliteStore,
 ) -> None:
