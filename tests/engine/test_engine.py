@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from contextlib import ExitStack, closing
+from contextlib import AsyncExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -266,7 +267,7 @@ async def test_r19_as_many_databases_at_once_as_workers_and_jobs_are_read_meanwh
     """Real operations, each kept waiting by a lock on its database: two run, the third has no worker yet."""
     paths = [make_database(tmp_path / f"{n}.db", rows=50, journal_mode="wal") for n in range(3)]
     changes = engine.changes()
-    with ExitStack() as locks:
+    async with asyncio.timeout(60), AsyncExitStack() as locks:
         for path in paths:
             locks.enter_context(transaction(path, "IMMEDIATE"))
         parents = await engine.submit([request(path, Operation.VACUUM, lock_timeout=600) for path in paths])
@@ -276,6 +277,8 @@ async def test_r19_as_many_databases_at_once_as_workers_and_jobs_are_read_meanwh
             if isinstance(change, Change) and change.job and change.job.ordinal and change.new is Status.RUNNING:
                 started.append(change.job)
         assert started == [JobId(1, 1), JobId(2, 1)]
+        while not all([(await engine.job(job.parent)).children[0].steps for job in started]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         statuses = [job.children[0].status for job in await engine.jobs([1, 2, 3])]
         assert statuses == [Status.RUNNING, Status.RUNNING, Status.PENDING]
         assert [job.id for job in await engine.history()] == [3, 2, 1]
