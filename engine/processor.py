@@ -25,6 +25,8 @@ STORE_RETRIES = 30
 STORE_RETRIES_AT_STOP = 3
 
 log = logging.getLogger("dbtend")
+store_log = logging.getLogger("dbtend.store")
+"""Says that the store cannot be written, and that it can be again."""
 
 
 class JobProcessor:
@@ -66,6 +68,8 @@ class JobProcessor:
         """Nothing more is claimed."""
         self._stopping = False
         """What runs is asked to stop, and handed back."""
+        self._refusal = ""
+        """Why the store could not be written the last time."""
         self._wakes = 0
         self._wake = asyncio.Event()
 
@@ -179,7 +183,9 @@ class JobProcessor:
         refused = 0
         while not self._draining:
             try:
-                return await self._store.claim(self._owner, self._own_jobs, self._run)
+                claim = await self._store.claim(self._owner, self._own_jobs, self._run)
+                self._hear_of_the_store(None)
+                return claim
             except StoreError as error:
                 refused = await self._wait_for_the_store(error, refused)
         return None
@@ -218,8 +224,12 @@ class JobProcessor:
     async def _report(self, claim: Claim, report: Report) -> None:
         try:
             await self._store.report(claim, report)
+            self._hear_of_the_store(None)
         except OwnershipLostError:
             self._running[claim.job].set()
+        except StoreError as error:
+            self._hear_of_the_store(error)
+            raise
 
     async def _settle(self, claim: Claim, outcome: Outcome, report: Report) -> Claim | None:
         """Store how it ended. Where that is given up, this process ends, and rescue takes the child."""
@@ -242,8 +252,11 @@ class JobProcessor:
                     return None
                 if self._draining or self._is_slot_waited_for() or await self._may_set_the_clock(claim):
                     await self._store.finish(claim, outcome, report)
-                    return None
-                return await self._store.finish_and_claim(claim, outcome, report, self._own_jobs, self._run)
+                    following = None
+                else:
+                    following = await self._store.finish_and_claim(claim, outcome, report, self._own_jobs, self._run)
+                self._hear_of_the_store(None)
+                return following
             except OwnershipLostError as lost:
                 log.warning("%s", lost)
                 return None
@@ -266,8 +279,19 @@ class JobProcessor:
         """Wait before the next try; the number of tries so far. Raises `error` where that does not help."""
         if not error.may_pass or refused >= (STORE_RETRIES_AT_STOP if self._stopping else STORE_RETRIES):
             raise error
+        self._hear_of_the_store(error)
         await asyncio.sleep(STORE_RETRY_INTERVAL)
         return refused + 1
+
+    def _hear_of_the_store(self, error: StoreError | None) -> None:
+        refusal = "" if error is None else str(error)
+        if refusal == self._refusal:
+            return
+        self._refusal = refusal
+        if refusal:
+            store_log.warning("%s; what is done here is stored when that is over", refusal)
+        else:
+            store_log.warning("the store of jobs can be written again")
 
     async def _wake_on_changes(self) -> None:
         seen = self._store.last_change()

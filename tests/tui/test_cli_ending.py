@@ -308,7 +308,7 @@ async def test_a_cancel_is_tried_again_where_the_store_is_locked(
         (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
         with write_locked(store):
             ending = asyncio.create_task(hand_over(engine, store, [job.id], said.put_nowait))
-            while "#1 cannot be cancelled yet" not in await said.get():
+            while "#1 sales.db cannot be cancelled yet" not in await said.get():
                 pass
         await ending
         assert (await engine.job(job.id)).children[0].reason is Reason.SHUTDOWN

@@ -99,18 +99,18 @@ def _operation(parent: ParentJob, job: JobId) -> str:
 
 
 async def _cancel_what_is_left(engine: Engine, own: Collection[int], announce: Announce) -> None:
-    left = await _left(engine, own)
-    for job in left:
+    cancelled = [job for job in await _left(engine, own) if await _insist(engine, job, Reason.SHUTDOWN, announce)]
+    for job in cancelled:
         announce(
             f"{_name(job)}: cancelling, there is no worker process to go on with it"
             f" (dbtend retry {job.id} runs it again)"
         )
-    ids = [job.id for job in left]
-    await first_of(_cancel(engine, ids, Reason.SHUTDOWN, announce), _look_after_nothing(engine, ids))
+    ids = [job.id for job in cancelled]
+    await first_of(engine.wait(ids), _look_after_nothing(engine, ids))
 
 
 async def _cancel(engine: Engine, ids: Collection[int], reason: Reason, announce: Announce) -> None:
-    cancelled = [job_id for job_id in ids if await _insist(engine, JobId(job_id), reason, announce)]
+    cancelled = [job.id for job in await engine.jobs(ids) if await _insist(engine, job, reason, announce)]
     await engine.wait(cancelled)
 
 
@@ -124,17 +124,22 @@ async def _look_after_nothing(engine: Engine, ids: Collection[int]) -> None:
         await anext(changes)
 
 
-async def _insist(engine: Engine, job: JobId, reason: Reason, announce: Announce) -> bool:
+async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Announce) -> bool:
     """Cancel, also where somebody keeps the store locked for long; whether that could be done."""
+    told = ""
     for _ in range(CANCEL_TRIES):
         try:
-            await engine.cancel(job, reason=reason)
+            await engine.cancel(JobId(job.id), reason=reason)
         except StoreError as error:
-            announce(f"#{job} cannot be cancelled yet: {error}")
+            if str(error) != told:
+                told = str(error)
+                announce(f"{_name(job)} cannot be cancelled yet: {error}")
             await asyncio.sleep(CANCEL_PAUSE)
         else:
             return True
-    announce(f"#{job} is still open, and the next worker process carries it out: dbtend cancel {job} prevents that")
+    announce(
+        f"{_name(job)} is still open, and the next worker process carries it out: dbtend cancel {job.id} prevents that"
+    )
     return False
 
 

@@ -67,7 +67,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
                 view.announce(report.closes(job.request.options, job.deadline_at or 0))
             for joined in (job_id for job_id in ids if job_id not in own):
                 view.announce(f"job #{joined} already does exactly this: waiting for it")
-            ended = asyncio.create_task(workers.ended())
+            ended = asyncio.create_task(workers.ended(view.announce))
             await first_of(
                 _show_until_over(engine, ids, changes, view, at_most=how.at_most),
                 end_when_asked(stop, engine, workers, how.store, ids, own, how.grace, view.announce),

@@ -17,6 +17,7 @@ from typing import Final
 
 from engine import Engine, WorkerProcess
 from engine.errors import StoreError
+from engine.processor import store_log
 from engine.worker_identity import WorkerIdentity
 from tui.commands.exit_codes import FAILED, OK
 from tui.commands.signals import STOP_SIGNALS
@@ -100,13 +101,29 @@ class RunWorkers:
         """Let them end: what runs is stopped safely, and handed back."""
         self._stopped.set()
 
-    async def ended(self) -> StoreError | None:
-        """Wait until none is left; why they could not work, where that is so."""
+    async def ended(self, announce: Callable[[str], None]) -> StoreError | None:
+        """Wait until none is left; why they could not work, where that is so.
+
+        Args:
+            announce: is told what they have to say meanwhile, once where several say it.
+        """
         loop, over, said = asyncio.get_running_loop(), asyncio.Event(), bytearray()
+        failure: StoreError | None = None
+        announced = ""
 
         def listen() -> None:
+            nonlocal failure, announced
             more = os.read(self._reports, 65_536)
             said.extend(more)
+            *whole, rest = said.split(b"\n")
+            said[:] = rest
+            for told in map(json.loads, whole):
+                if isinstance(told, str):
+                    if told != announced:
+                        announce(told)
+                    announced = told
+                else:
+                    failure = StoreError(*told) if told else _CRASHED
             if not more:
                 loop.remove_reader(self._reports)
                 over.set()
@@ -116,9 +133,7 @@ class RunWorkers:
             await over.wait()
         finally:
             loop.remove_reader(self._reports)
-        if not said:
-            return None
-        return StoreError(*json.loads(said)) if said != b"?" else _CRASHED
+        return failure
 
     def close(self) -> None:
         """Leave none behind: any that is left ends at once, and where it stands."""
@@ -157,12 +172,17 @@ class RunWorkers:
         pool.run()
         if pool.gave_up:
             failure = pool.failure
-            said = b"?" if failure is None else json.dumps([failure.what, failure.why, failure.hint]).encode()
-            os.write(self._report, said)
+            self._tell([] if failure is None else [failure.what, failure.why, failure.hint])
         return OK
+
+    def _tell(self, what: str | Sequence[str]) -> None:
+        """Tell the run something to say, or why its workers cannot work, as far as that is known."""
+        with suppress(OSError):
+            os.write(self._report, f"{json.dumps(what)}\n".encode())
 
     def _work_on(self, jobs: Sequence[int]) -> Callable[[PoolProcess], int]:
         def work(process: PoolProcess) -> int:
+            store_log.addHandler(_Telling(self._tell))
             try:
                 return asyncio.run(self._serve(process, jobs))
             except Exception as error:
@@ -186,6 +206,17 @@ class RunWorkers:
             await engine.drain(0)
             await first_of(stop.wait(), asked.wait())
         return STOPPED if asked.is_set() else OK
+
+
+class _Telling(logging.Handler):
+    """Hands what is logged on."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(record.getMessage())
 
 
 def _once(loop: asyncio.AbstractEventLoop, flag: Flag, event: asyncio.Event) -> Callable[[], None]:
