@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 from engine.jobs import JobType, Micros
 from engine.old_journal import refuse
 from engine.past import past_of, past_steps_of
-from engine.processor import JobProcessor
+from engine.processor import JobProcessor, store_log
 from engine.store.base import Store
 from engine.targets import resolve
 from engine.worker import DatabaseMaintenanceWorker, mark_of
@@ -58,3 +59,19 @@ async def hosting(
 def import_what_jobs_need() -> None:
     """Import what carrying out a job on SQLite needs: once, for all processes that are forked afterwards."""
     import_module("engine.targets.sqlite.session")
+
+
+def tell_of_the_store(tell: Callable[[str], None]) -> None:
+    """From now on call `tell` when the store cannot be written, and when it can be again, with what is to be said."""
+    store_log.addHandler(_Telling(tell))
+
+
+class _Telling(logging.Handler):
+    """Hands what is logged on."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(record.getMessage())

@@ -17,7 +17,6 @@ from typing import Final
 
 from engine import Engine, WorkerProcess
 from engine.errors import StoreError
-from engine.processor import store_log
 from engine.worker_identity import WorkerIdentity
 from tui.commands.exit_codes import FAILED, OK
 from tui.commands.signals import STOP_SIGNALS
@@ -181,8 +180,10 @@ class RunWorkers:
             os.write(self._report, f"{json.dumps(what)}\n".encode())
 
     def _work_on(self, jobs: Sequence[int]) -> Callable[[PoolProcess], int]:
+        from engine.hosting import tell_of_the_store
+
         def work(process: PoolProcess) -> int:
-            store_log.addHandler(_Telling(self._tell))
+            tell_of_the_store(self._tell)
             try:
                 return asyncio.run(self._serve(process, jobs))
             except Exception as error:
@@ -206,17 +207,6 @@ class RunWorkers:
             await engine.drain(0)
             await first_of(stop.wait(), asked.wait())
         return STOPPED if asked.is_set() else OK
-
-
-class _Telling(logging.Handler):
-    """Hands what is logged on."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        super().__init__()
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._tell(record.getMessage())
 
 
 def _once(loop: asyncio.AbstractEventLoop, flag: Flag, event: asyncio.Event) -> Callable[[], None]:
