@@ -99,13 +99,12 @@ def _operation(parent: ParentJob, job: JobId) -> str:
 
 
 async def _cancel_what_is_left(engine: Engine, own: Collection[int], announce: Announce) -> None:
-    cancelled = [job for job in await _left(engine, own) if await _insist(engine, job, Reason.SHUTDOWN, announce)]
-    for job in cancelled:
-        announce(
-            f"{_name(job)}: cancelling, there is no worker process to go on with it"
-            f" (dbtend retry {job.id} runs it again)"
-        )
-    ids = [job.id for job in cancelled]
+    why = "there is no worker process to go on with it"
+    ids = [
+        job.id
+        for job in await _left(engine, own)
+        if await _insist(engine, job, Reason.SHUTDOWN, announce, f"{why} (dbtend retry {job.id} runs it again)")
+    ]
     await first_of(engine.wait(ids), _look_after_nothing(engine, ids))
 
 
@@ -124,9 +123,14 @@ async def _look_after_nothing(engine: Engine, ids: Collection[int]) -> None:
         await anext(changes)
 
 
-async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Announce) -> bool:
-    """Cancel, also where somebody keeps the store locked for long; whether that could be done."""
+async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Announce, why: str = "") -> bool:
+    """Cancel, also where somebody keeps the store locked for long; whether that could be done. `why`: to be told."""
     told = ""
+
+    def tell_why() -> None:
+        if why:
+            announce(f"{_name(job)}: cancelling, {why}")
+
     for _ in range(CANCEL_TRIES):
         try:
             await engine.cancel(JobId(job.id), reason=reason)
@@ -135,7 +139,11 @@ async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Anno
                 told = str(error)
                 announce(f"{_name(job)} cannot be cancelled yet: {error}")
             await asyncio.sleep(CANCEL_PAUSE)
+        except asyncio.CancelledError:  # by that the jobs are over, and nobody waits here any more
+            tell_why()
+            raise
         else:
+            tell_why()
             return True
     announce(
         f"{_name(job)} is still open, and the next worker process carries it out: dbtend cancel {job.id} prevents that"
