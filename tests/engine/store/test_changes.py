@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 
 async def take(changes: AsyncIterator[Change | Lagged], count: int) -> list[Change | Lagged]:
-    return [await anext(changes) for _ in range(count)]
+    async with asyncio.timeout(30):
+        return [await anext(changes) for _ in range(count)]
 
 
 async def run_one_job(store: SqliteStore, target: str) -> None:
@@ -99,8 +100,7 @@ async def test_r4_a_commit_of_another_process_is_heard_by_who_waits(store: Sqlit
         assert await other.says() == "ready"
         await until_somebody_waits(store)
         other.tell("go")
-        async with asyncio.timeout(10):
-            seen = await heard
+        seen = await heard
     assert [str(c.job) for c in seen if isinstance(c, Change)] == ["1", "1.1"]
 
 
@@ -112,8 +112,7 @@ async def test_r4_a_commit_of_this_process_is_heard_without_a_look(
         heard = asyncio.create_task(take(ParentJobOrchestrator(store).changes(), 2))
         await until_somebody_waits(store)
         await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
-        async with asyncio.timeout(10):
-            seen = await heard
+        seen = await heard
     assert [str(c.job) for c in seen if isinstance(c, Change)] == ["1", "1.1"]
 
 
