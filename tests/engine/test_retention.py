@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, JobId, OnDuplicate, Operation, Retention, Status
@@ -214,6 +214,13 @@ class Model:
     ages=st.lists(st.one_of(st.none(), st.integers(0, 400)), min_size=3, max_size=3),
     keep_last=st.integers(0, 4),
     later=st.integers(0, 300 * MICROS),
+)
+@example(jobs=[("a", Status.COMPLETED, False, 0)] * 5, ages=[0, None, None], keep_last=2, later=1)
+@example(
+    jobs=[(target, status, pinned, MICROS) for target in "ab" for status in OUTCOMES for pinned in (False, True)],
+    ages=[3, 0, None],
+    keep_last=1,
+    later=1,
 )
 def test_r21_what_is_removed_is_what_the_rules_say(
     jobs: list[tuple[str, Status | None, bool, int]], ages: list[int | None], keep_last: int, later: int
