@@ -105,7 +105,7 @@ async def test_r26_a_write_waits_for_another_process(
         other.execute("BEGIN IMMEDIATE")
         written = writer.run(insert(1))
         for _ in range(3):
-            await asyncio.to_thread(refused.acquire)
+            assert await asyncio.to_thread(refused.acquire, timeout=30)
         assert not written.done()
         other.execute("COMMIT")
         assert await written == 1
