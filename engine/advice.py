@@ -129,6 +129,8 @@ class Past:
     """Where a check looks at each table by itself: those that the last one found damaged."""
     rebuilt_indexes: tuple[str, ...] = ()
     """Those that the last check found to differ from their tables, and that were rebuilt since."""
+    rebuilt_in_vain: Mapping[str, int] = field(default_factory=dict)
+    """Damaged indexes that could not be rebuilt, each with the job that tried it last."""
     damage: str | None = None
     """What else the last check found damaged."""
     broken_rule: str | None = None

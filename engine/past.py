@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.advice import Found, Past, Run
 from engine.estimates import RUNS
+from engine.extent import is_of_all
 from engine.jobs import (
     MOST_FINDINGS,
     CheckLevel,
@@ -18,6 +19,7 @@ from engine.jobs import (
     Micros,
     Operation,
     ParentJob,
+    Reason,
     Speed,
     Status,
 )
@@ -59,6 +61,7 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
     in_doubt = {name: check for name, check in checked.damaged.items() if name not in well}
     rebuilds = {job.id: job for operation in REBUILDS for job in await newest(operation)} if in_doubt else {}
     damaged = tuple(still_damaged(in_doubt, await with_steps(rebuilds.values(), in_doubt)))
+    in_vain = rebuilt_in_vain(damaged, rebuilds.values(), since=last_clean(checks)) if damaged else {}
     tables = tuple(name for name in checked.damaged_tables if name not in well)
     return Past(
         now=now,
@@ -68,6 +71,7 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
         damaged_indexes=damaged,
         damaged_tables=tables,
         rebuilt_indexes=tuple(name for name in in_doubt if name not in damaged),
+        rebuilt_in_vain=in_vain,
         damage=None if checked.damaged_tables and not tables else checked.damage,
         broken_rule=checked.broken_rule,
         found=checked.found,
@@ -142,7 +146,7 @@ def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Chec
         # That pages and indexes were looked at to the end does not say that foreign keys were.
         over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
         complete = check.is_complete or over
-        if complete and not job.request.options.objects:
+        if complete and is_of_all(Operation.CHECK, job.request.options):
             levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
             if not is_this:
                 outdated_elsewhere |= levels
@@ -192,7 +196,9 @@ def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Foun
         at=check.finished_at,
         findings=findings,
         orphans=orphans if isinstance(orphans, int) else 0,
-        is_all=all_there_is and facts.get("level") == CheckLevel.FULL and not job.request.options.objects,
+        is_all=all_there_is
+        and facts.get("level") == CheckLevel.FULL
+        and is_of_all(Operation.CHECK, job.request.options),
     )
 
 
@@ -218,10 +224,30 @@ def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Itera
 
 
 def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
-    of_all = child.operation is Operation.REINDEX and not job.request.options.objects_of(child.operation)
+    of_all = child.operation is Operation.REINDEX and is_of_all(child.operation, job.request.options)
     if of_all and child.is_complete and job.engine is EngineName.SQLITE:
         return True  # one command may be all there is; a server leaves out what cannot be rebuilt
     return any(name in step.done for step in child.steps if step.command.startswith("REINDEX"))
+
+
+def rebuilt_in_vain(damaged: Iterable[str], jobs: Iterable[ParentJob], since: Micros) -> dict[str, int]:
+    """Those of the damaged indexes whose last rebuild by name failed after `since`, each with its job."""
+    last: dict[str, ChildJob] = {}
+    for job, child in sorted(_children_of(jobs, Operation.REINDEX), key=lambda one: one[1].id):
+        if (child.finished_at or 0) > since:
+            last |= dict.fromkeys(job.request.options.objects_of(Operation.REINDEX), child)
+    failed = {name: child.id.parent for name, child in last.items() if child.reason is Reason.OPERATION_ERROR}
+    return {name: failed[name] for name in damaged if name in failed}
+
+
+def last_clean(checks: Iterable[ParentJob]) -> Micros:
+    """When the newest check of everything that found nothing was over; 0 where there is none."""
+    clean = (
+        child.finished_at or 0
+        for job, child in _children_of(checks, Operation.CHECK)
+        if child.is_complete and is_of_all(Operation.CHECK, job.request.options)
+    )
+    return next(clean, 0)
 
 
 def vacuumed(jobs: Iterable[ParentJob]) -> Run | None:
@@ -237,7 +263,8 @@ def ran(jobs: Iterable[ParentJob]) -> dict[Operation, Run]:
     newest: dict[Operation, Run] = {}
     for job in jobs:
         for child in job.children:
-            if child.is_complete and job.finished_at is not None and not job.request.options.objects:
+            is_whole = child.is_complete and is_of_all(child.operation, job.request.options)
+            if is_whole and job.finished_at is not None:
                 newest.setdefault(child.operation, Run(job.id, job.finished_at))
     return newest
 

@@ -10,7 +10,13 @@ from engine.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, Past
 from engine.jobs import Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
-from engine.targets.sqlite.advising.check_advice import NO_FULL_CHECK, changed_since, check_advice, days_since
+from engine.targets.sqlite.advising.check_advice import (
+    NO_FULL_CHECK,
+    cannot_be_rebuilt,
+    changed_since,
+    check_advice,
+    days_since,
+)
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.statistics_advice import statistics_advice
 from engine.words import ago, counted, listed, size
@@ -68,7 +74,7 @@ def _not_while_damaged(one: Advice, past: Past) -> Advice:
 
 
 def _reindex(condition: Condition, past: Past) -> Advice:
-    cannot = condition.obstacles.reindex
+    cannot = cannot_be_rebuilt(condition, past)
     there = tuple(name for name in past.damaged_indexes if name in condition.indexes)
     damaged = tuple(name for name in there if name not in cannot)
     if there and not damaged:

@@ -21,7 +21,8 @@ def check_advice(condition: Condition, past: Past) -> Advice:
     level, due, cause, reason = _due_check(condition, past)
     if condition.obstacles.check and level is not Level.NONE and past.damage is None:
         level, due, cause, reason = Level.NONE, None, None, f"nothing can be checked here: {condition.obstacles.check}"
-    to_rebuild = [name for name in past.damaged_indexes if name not in condition.obstacles.reindex]
+    cannot = cannot_be_rebuilt(condition, past)
+    to_rebuild = [name for name in past.damaged_indexes if name not in cannot]
     is_up_to_somebody = past.damage is not None or (
         not to_rebuild and (past.broken_rule is not None or bool(past.damaged_indexes))
     )
@@ -42,6 +43,12 @@ def check_advice(condition: Condition, past: Past) -> Advice:
     )
 
 
+def cannot_be_rebuilt(condition: Condition, past: Past) -> dict[str, str]:
+    """The damaged indexes that REINDEX cannot mend, each with the reason."""
+    in_vain = {name: f"REINDEX has failed (#{job})" for name, job in past.rebuilt_in_vain.items()}
+    return {**in_vain, **condition.obstacles.reindex}
+
+
 def _before_writing(due: CheckLevel | None, condition: Condition, past: Past) -> CheckLevel | None:
     """The check without which nobody knows whether the database, as it is now, is sound."""
     looked_at = [*past.checked_at.values(), *([past.found.at] if past.found is not None else [])]
@@ -55,7 +62,8 @@ def _would_say_the_same(condition: Condition, past: Past) -> bool:
     found = past.found
     if found is None or changed_since(found.at, condition):
         return False
-    looked_at = found.at if found.is_all or past.damage is not None else past.compared_at
+    is_all = found.is_all or past.damage is not None or bool(past.rebuilt_in_vain)
+    looked_at = found.at if is_all else past.compared_at
     return looked_at is not None and past.now - looked_at <= thresholds.FULL_CHECK_EVERY
 
 
@@ -72,7 +80,7 @@ def _due_check(condition: Condition, past: Past) -> tuple[Level, CheckLevel | No
         return Level.NOW, CheckLevel.FULL, Cause.DAMAGE, reason
     if past.damaged_indexes:
         found = _found(f"{counted(len(past.damaged_indexes), 'index')} damaged", condition, past)
-        return Level.SOON, CheckLevel.FULL, Cause.INDEXES_FOUND_DAMAGED, f"{found}: reindex, then check again"
+        return Level.SOON, CheckLevel.FULL, Cause.INDEXES_FOUND_DAMAGED, f"{found}: {_mend(condition, past)}"
     if past.broken_rule is not None:
         what, them = _broken_rules(past)
         do = f"mend {them}, then check again"
@@ -115,6 +123,12 @@ def _due_check(condition: Condition, past: Past) -> tuple[Level, CheckLevel | No
         None,
         f"the last clean check was {_ago(latest, past)}, the last full one {_ago(full, past)}",
     )
+
+
+def _mend(condition: Condition, past: Past) -> str:
+    if {*past.damaged_indexes} <= past.rebuilt_in_vain.keys() - condition.obstacles.reindex.keys():
+        return f"REINDEX has failed (#{max(past.rebuilt_in_vain.values())}): restore a backup or use .recover"
+    return "reindex, then check again"
 
 
 def _on_record(past: Past) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.jobs import MOST_FINDINGS
 from engine.values import frozen
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.running.locating import Place
 
 _OF_AN_INDEX: Final = re.compile(
     r"(?:row \d+ missing from index |row \d+ values differ from index |wrong # of entries in index "
@@ -32,6 +36,10 @@ class Findings:
     indexes: tuple[str, ...] = ()
     damage: str | None = None
     """The first finding that no REINDEX puts right, and that is no matter of the rows alone."""
+    unreadable: str | None = None
+    """The error that ended a look at foreign keys: of the damage that was found, or of more."""
+    only_indexes: bool = False
+    """Whether every page was looked at, each table was read to its end, and all damage is in pages of `indexes`."""
     broken_rule: str | None = None
     """The first finding that is no damage: to put it right is up to whoever knows the data."""
     orphans: int = 0
@@ -44,15 +52,22 @@ class Findings:
             sentences=tuple(dict.fromkeys((*self.sentences, *other.sentences))),
             indexes=tuple(dict.fromkeys((*self.indexes, *other.indexes))),
             damage=self.damage or other.damage,
+            unreadable=self.unreadable or other.unreadable,
+            only_indexes=self.only_indexes or other.only_indexes,
             broken_rule=self.broken_rule or other.broken_rule,
             orphans=self.orphans + other.orphans,
             complete=self.complete and other.complete,
         )
 
+    @property
+    def lost(self) -> str | None:
+        """The damage that no REINDEX puts right."""
+        return self.damage or (None if self.only_indexes else self.unreadable)
+
 
 def remedy(found: Findings) -> str:
     """What to do about it, in a sentence or two; "" where nothing was found."""
-    if found.damage is not None:
+    if found.lost is not None:
         return "Restore a backup, or save what can be read with sqlite3 and its .recover. Then check again."
     does = []
     if found.indexes:
@@ -66,21 +81,31 @@ def remedy(found: Findings) -> str:
     return " ".join([*does, "Then check again."]) if does else ""
 
 
-def findings_of(rows: Iterable[Sequence[Any]]) -> Findings:
-    """Of the rows of `integrity_check` or `quick_check`.
+def findings_of(rows: Iterable[Sequence[Any]], places: Mapping[str, Place] = MappingProxyType({})) -> Findings:
+    """Of the rows of `integrity_check` or `quick_check`. `places`: where the damage is, by what a row says of it.
 
     Rows that break a rule of their table are no damage: to put them right is up to whoever knows the data.
     """
-    sentences = tuple(line for (text,) in rows for line in _lines(str(text)) if line != FOUND_NOTHING)
-    named = {sentence: _index_in(sentence) for sentence in sentences}
+    said = sentences_of(rows)
+    named = {sentence: _index_in(sentence, places) for sentence in said}
     others = [sentence for sentence, name in named.items() if name is None]
+    damage = next((sentence for sentence in others if not _OF_THE_ROWS.match(sentence)), None)
     return Findings(
-        sentences=sentences,
+        sentences=tuple(_with_place(sentence, places) for sentence in said),
         indexes=tuple(dict.fromkeys(name for name in named.values() if name is not None)),
-        damage=next((sentence for sentence in others if not _OF_THE_ROWS.match(sentence)), None),
+        damage=None if damage is None else _with_place(damage, places),
         broken_rule=next(filter(_OF_THE_ROWS.match, others), None),
-        complete=len(sentences) < MOST_FINDINGS,
+        complete=len(said) < MOST_FINDINGS,
     )
+
+
+def sentences_of(rows: Iterable[Sequence[Any]]) -> tuple[str, ...]:
+    """What the rows of a check say, one by one."""
+    return tuple(line for (text,) in rows for line in _lines(str(text)) if line != FOUND_NOTHING)
+
+
+def _with_place(sentence: str, places: Mapping[str, Place]) -> str:
+    return places[sentence].sentence if sentence in places else sentence
 
 
 def not_validated(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
@@ -99,7 +124,9 @@ def _lines(text: str) -> list[str]:
     return [line for line in text.split("\n")[1:] if line]
 
 
-def _index_in(sentence: str) -> str | None:
+def _index_in(sentence: str, places: Mapping[str, Place]) -> str | None:
+    if sentence in places:
+        return places[sentence].index_to_rebuild
     found = _OF_AN_INDEX.fullmatch(sentence)
     return found["index"] if found else None
 

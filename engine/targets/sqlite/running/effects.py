@@ -49,7 +49,7 @@ class Effects:
                 return {
                     "findings": len(self.findings.sentences),
                     "damaged_indexes": self.findings.indexes,
-                    "damage": self.findings.damage,
+                    "damage": self.findings.lost,
                     "broken_rule": self.findings.broken_rule,
                     "orphans": self.findings.orphans,
                     "remedy": remedy(self.findings),

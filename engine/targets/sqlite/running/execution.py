@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from engine.errors import TargetRefusedError
-from engine.jobs import WAITING, Facts, Reason, Status, WaitsFor, findings_in_words
+from engine.jobs import MOST_FINDINGS, WAITING, Facts, Reason, Status, WaitsFor, findings_in_words
 from engine.targets.base import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
@@ -28,7 +28,23 @@ from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.renumbering import find_renumbering
 from engine.targets.sqlite.reading.virtual import is_contentless, made_with
 from engine.targets.sqlite.running import together
-from engine.targets.sqlite.running.checking import Findings, findings_of, not_validated, orphans_of
+from engine.targets.sqlite.running.checking import (
+    Findings,
+    findings_of,
+    not_validated,
+    orphans_of,
+    sentences_of,
+)
+from engine.targets.sqlite.running.locating import (
+    OWNERS,
+    SCHEMA_PAGE,
+    TREES,
+    Place,
+    Tree,
+    names_a_page,
+    pages_alone,
+    places,
+)
 from engine.targets.sqlite.running.sampling import progress_told
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import file_size
@@ -38,6 +54,8 @@ from engine.targets.sqlite.system.unfinished import UnfinishedCopy
 from engine.words import counted
 
 T = TypeVar("T")
+MANY_FINDINGS: Final = 100_000
+"""One byte out of place can make a hundred findings: that many tell whether all are in the same page."""
 FEWEST_CHANGES: Final = 2
 """A merge that changes fewer rows had nothing to do."""
 
@@ -202,9 +220,6 @@ async def check(work: Work) -> StepResult:
     async with progress_told(work.connection, work.path, work.step, work.context, is_wal=work.is_wal):
         for command in work.step.commands or (work.step.command,):
             part, problem = await _found_by(work, command)
-            quick = command.replace("integrity_check", "quick_check", 1)
-            if problem is not None and quick != command:
-                part += (await _found_by(work, quick))[0]
             found, error = found + part, error or problem
     if error is None or is_damage(error):
         return _judged(work, found)
@@ -216,6 +231,34 @@ async def check(work: Work) -> StepResult:
 
 async def _found_by(work: Work, command: str) -> tuple[Findings, sqlite3.Error | None]:
     """What a check has found, up to the error that ended it, if one did: damage, or code that is missing here."""
+    rows, error = await _rows_of(work, command)
+    last, stopped, most = rows, error, MOST_FINDINGS
+    quick = command.replace("integrity_check", "quick_check", 1)
+    if len(sentences_of(rows)) >= MOST_FINDINGS and not quick.endswith(")") and any(map(_is_of_a_page, rows)):
+        most = MANY_FINDINGS
+        last, stopped = await _rows_of(work, f"{quick}({most})")
+    elif error is not None and quick != command:
+        last, stopped = await _rows_of(work, quick)
+    where = await _places(work, (*sentences_of(rows), *sentences_of(last)))
+    found = findings_of(rows, where)
+    if last is not rows:
+        more = findings_of(last, where)
+        found += replace(more, sentences=more.sentences[:MOST_FINDINGS], complete=True)
+    broken = next((one for one in (error, stopped) if one is not None and is_damage(one)), None)
+    if broken is not None:
+        found += Findings(sentences=(f"it cannot be read: {broken}",))
+    if found.damage is None and where and stopped is None and len(sentences_of(last)) < most:
+        found = replace(found, only_indexes=True)
+    elif found.damage is None and (where or broken is not None):  # what it did not come to may be worse
+        found = replace(found, damage=next((place.sentence for place in where.values()), str(broken)))
+    return replace(found, complete=found.complete and error is None), error
+
+
+def _is_of_a_page(row: Sequence[Any]) -> bool:
+    return any(map(names_a_page, sentences_of([row])))
+
+
+async def _rows_of(work: Work, command: str) -> tuple[Sequence[Sequence[Any]], sqlite3.Error | None]:
     rows: list[tuple[str]] = []
 
     async def attempt() -> None:
@@ -223,16 +266,33 @@ async def _found_by(work: Work, command: str) -> tuple[Findings, sqlite3.Error |
         with statement.texts_noted(work.connection.aio, lambda text: rows.append((text,))):
             await work.rows(command)
 
+    error: sqlite3.Error | None = None
     try:
         await statement.patiently(attempt, work.lock_timeout, work.cancel, work.tell_who_waits)
-    except sqlite3.Error as error:
-        if not is_damage(error) and not is_missing_code(error):
+    except sqlite3.Error as raised:
+        if not is_damage(raised) and not is_missing_code(raised):
             raise
-        found = replace(findings_of(await worth_telling(work.rows, rows)), complete=False)
-        if is_damage(error):
-            found += Findings(sentences=(f"it cannot be read: {error}",), damage=str(error), complete=False)
-        return found, error
-    return findings_of(await worth_telling(work.rows, rows)), None
+        error = raised
+    return await worth_telling(work.rows, rows), error
+
+
+async def _places(work: Work, sentences: Sequence[str]) -> dict[str, Place]:
+    """Where the damage is that these sentences tell of; nothing where the file does not let it be found out."""
+    if not any(map(names_a_page, sentences)):
+        return {}
+    try:
+        trees = {root: Tree(name, bool(is_index)) for root, is_index, name in await work.rows(TREES)}
+        trees[SCHEMA_PAGE] = Tree("sqlite_schema", is_index=False)
+        owners: dict[int, Tree] = {}
+        if pages := pages_alone(sentences):
+            by_name = {tree.name: tree for tree in trees.values()}
+            found = await work.rows(OWNERS.format(",".join(map(str, pages))))
+            owners = {page: by_name[name] for page, name in found if name in by_name}
+    except sqlite3.Error:
+        if work.cancel.is_set():
+            raise
+        return {}
+    return places(sentences, trees, owners)
 
 
 async def worth_telling(
@@ -275,7 +335,8 @@ async def _orphans(work: Work, command: str) -> Findings:
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        return Findings(sentences=(f"foreign keys cannot be looked at: {error}",), damage=str(error), complete=False)
+        said = f"foreign keys cannot be looked at: {error}"
+        return Findings(sentences=(said,), unreadable=str(error), complete=False)
 
 
 def _judged(work: Work, found: Findings) -> StepResult:

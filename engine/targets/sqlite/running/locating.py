@@ -1,0 +1,76 @@
+"""In which table or index a check has found damage: pure functions of what it says and of the schema.
+
+A check names the root page of a tree, or the page alone. Damage of an index that stays within its pages loses nothing:
+REINDEX reads the table, and gives the pages back by their links, which are whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from engine.values import frozen
+
+OWNERS: Final = "SELECT DISTINCT pageno, name FROM temp.dbstat('main') WHERE pageno IN ({})"
+TREES: Final = "SELECT rootpage, type = 'index', CAST(name AS TEXT) FROM main.sqlite_schema WHERE rootpage > 0"
+SCHEMA_PAGE: Final = 1
+
+_IN_A_TREE: Final = re.compile(r"Tree (?P<tree>\d+) (?P<where>page \d+[^:]*): (?P<what>.*)", re.DOTALL)
+_ON_A_PAGE: Final = re.compile(
+    r"(?:Multiple uses for byte \d+ of|Fragmentation of \d+ bytes reported as \d+ on) page (?P<page>\d+)"
+)
+_WITHIN_A_PAGE: Final = re.compile(r"free space corruption|Extends off end of page|Offset \d+ out of range [-\d.]+")
+
+
+@frozen
+class Tree:
+    """A table or index that has pages of its own."""
+
+    name: str
+    is_index: bool
+
+
+@frozen(kw_only=True)
+class Place:
+    """Where the damage is that a sentence of a check tells of."""
+
+    tree: Tree
+    sentence: str
+    """The same with the name of the tree."""
+    is_within_a_page: bool
+    """Whether no page is lost by it, nor shared with another tree."""
+
+    @property
+    def index_to_rebuild(self) -> str | None:
+        return self.tree.name if self.tree.is_index and self.is_within_a_page else None
+
+
+def pages_alone(sentences: Iterable[str]) -> list[int]:
+    """The pages that are named without their tree."""
+    found = (_ON_A_PAGE.fullmatch(sentence) for sentence in sentences)
+    return sorted({int(match["page"]) for match in found if match is not None})
+
+
+def names_a_page(sentence: str) -> bool:
+    return bool(_IN_A_TREE.match(sentence) or _ON_A_PAGE.fullmatch(sentence))
+
+
+def places(sentences: Iterable[str], trees: Mapping[int, Tree], owners: Mapping[int, Tree]) -> dict[str, Place]:
+    """Of each sentence about a page whose tree is known. `trees`: by their root pages; `owners`: by any page."""
+    found = ((sentence, _place(sentence, trees, owners)) for sentence in sentences)
+    return {sentence: place for sentence, place in found if place is not None}
+
+
+def _place(sentence: str, trees: Mapping[int, Tree], owners: Mapping[int, Tree]) -> Place | None:
+    if (match := _IN_A_TREE.fullmatch(sentence)) is not None:
+        tree, what = trees.get(int(match["tree"])), f"{match['where']}: {match['what']}"
+        is_within = _WITHIN_A_PAGE.fullmatch(match["what"]) is not None
+    elif (match := _ON_A_PAGE.fullmatch(sentence)) is not None:
+        tree, what, is_within = owners.get(int(match["page"])), sentence, True
+    else:
+        return None
+    if tree is None:
+        return None
+    kind = "index" if tree.is_index else "table"
+    return Place(tree=tree, sentence=f"{kind} {tree.name}: {what}", is_within_a_page=is_within)

@@ -1,0 +1,72 @@
+"""What an operation is for, by its options: what counts as a run of everything, and what runs are compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.extent import extent, is_of_all
+from engine.jobs import CheckLevel, JobId, Operation, Options, ParentJob, Reason, ServerOptions, Status
+from engine.past import last_clean, ran, rebuilt_in_vain, what_checks_said
+from tests.engine.test_past import History
+
+FULL = CheckLevel.FULL
+OF_A_PART = [
+    (Operation.CHECK, Options(objects=("orders",))),
+    (Operation.CHECK, Options(server=ServerOptions(schemas=("public",)))),
+    (Operation.VACUUM, Options(leave_out=("public.orders",))),
+    (Operation.VACUUM, Options(server=ServerOptions(schemas=("public",)))),
+    (Operation.ANALYZE, Options(leave_out=("orders",))),
+    (Operation.REINDEX, Options(rebuild=("names",))),
+]
+OF_ALL = [
+    (Operation.CHECK, Options(leave_out=("orders",))),  # a check leaves nothing out
+    (Operation.CHECK, Options(rebuild=("names",))),
+    (Operation.VACUUM, Options(rebuild=("names",))),
+    (Operation.VACUUM, Options()),
+]
+
+
+def with_options(job: ParentJob, options: Options) -> ParentJob:
+    return replace(job, request=replace(job.request, options=options))
+
+
+@pytest.mark.parametrize(("operation", "options"), OF_A_PART)
+def test_a_run_on_a_part_is_none_of_everything(operation: Operation, options: Options) -> None:
+    (job,) = History().add(operation).jobs
+    assert not is_of_all(operation, options)
+    assert ran([with_options(job, options)]) == {}
+    assert extent(operation, options) != extent(operation, Options())
+
+
+@pytest.mark.parametrize(("operation", "options"), OF_ALL)
+def test_what_is_for_other_operations_makes_no_part_of_it(operation: Operation, options: Options) -> None:
+    (job,) = History().add(operation).jobs
+    assert is_of_all(operation, options)
+    assert list(ran([with_options(job, options)])) == [operation]
+    assert extent(operation, options) == extent(operation, Options())
+
+
+def test_a_clean_check_of_a_schema_is_no_clean_check() -> None:
+    (job,) = History().check(FULL).jobs
+    of_a_schema = with_options(job, Options(server=ServerOptions(schemas=("public",))))
+    assert what_checks_said([of_a_schema]).clean_at == {}
+    assert last_clean([of_a_schema]) == 0 < last_clean([job])
+
+
+def test_an_index_counts_as_rebuilt_in_vain_until_that_works_or_a_check_is_clean() -> None:
+    def job(number: int, **changes: object) -> ParentJob:
+        history = History()
+        for _ in range(number):
+            history.add(Operation.REINDEX, objects=("a",))
+        (last, *_) = history.jobs
+        child = replace(last.children[0], **changes)  # type: ignore[arg-type]
+        return replace(last, children=(child,))
+
+    failed = job(1, status=Status.FAILED, reason=Reason.OPERATION_ERROR)
+    assert rebuilt_in_vain(["a", "b"], [failed], since=0) == {"a": 1}
+    assert rebuilt_in_vain(["a"], [job(2), failed], since=0) == {}
+    assert rebuilt_in_vain(["a"], [failed], since=1) == {}
+    assert rebuilt_in_vain(["a"], [job(1, status=Status.FAILED, reason=Reason.TARGET_BUSY)], since=0) == {}
+    assert failed.children[0].id == JobId(1, 1)
