@@ -29,7 +29,7 @@ OF_ALL = [
 
 
 def with_options(job: ParentJob, options: Options) -> ParentJob:
-    return replace(job, request=replace(job.request, options=options))
+    return replace(job, finished_at=1, request=replace(job.request, options=options))
 
 
 @pytest.mark.parametrize(("operation", "options"), OF_A_PART)
