@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from engine import Advice, CheckLevel, Operation, Request, TargetInfo, look
+from engine import Advice, CheckLevel, Operation, Options, Request, TargetInfo, look
 from engine.advice import checked_first, needed
 from engine.config import TargetEntry
 from engine.errors import DbtendError
@@ -160,10 +160,13 @@ class TargetBoard:
     def toggle(self, operation: Operation) -> None:
         """Take an operation in or out, on the current target and on all that are marked."""
         wanted = self.chosen ^ {operation}
-        for number in {self.current, *self._marked}:
+        for number in {self.current, *self._marked} & self._states.keys():
+            before = self._check_said & {number}
+            self.forget_choice([number])
+            if self._states[number].advice is not None and self._chosen_on(number) == wanted:
+                continue  # as it was before anything was said
             self._said[number] = wanted
-            if operation is Operation.CHECK:
-                self._check_said.add(number)
+            self._check_said |= before | ({number} if operation is Operation.CHECK else set())
 
     def forget_choice(self, numbers: Collection[int]) -> None:
         """What was chosen on these is under way: from now on what is needed is chosen again."""
@@ -184,11 +187,25 @@ class TargetBoard:
         if number not in self._said and not entry.operations:
             return self._needed_by(number)
         operations = tuple(operation for operation in self._offered_by(number) if operation in chosen)
-        options = entry.options
+        options = self._advised_options(number, operations)
         if Operation.CHECK in operations:
             options = replace(options, check=options.check or self._advised_check(number))
         request = Request(target=entry.url, operations=operations, options=options)
         return look.fitting(checked_first(request, self._states[number].advice or ()))
+
+    def _advised_options(self, number: int, operations: tuple[Operation, ...]) -> Options:
+        """With the tables and indexes that these operations are advised for."""
+        entry, advice = self._states[number].entry, self._states[number].advice
+        request = Request(target=entry.url, operations=operations, options=entry.options)
+        advised = None if entry.operations else needed(request, advice or ())
+        if advised is None:
+            return entry.options
+        rebuild = advised.options.objects_of(Operation.REINDEX) if Operation.REINDEX in advised.operations else ()
+        if frozenset(operations) <= frozenset(advised.operations):
+            objects, rebuild = advised.options.objects, advised.options.rebuild
+        else:
+            objects = entry.options.objects
+        return replace(entry.options, objects=objects, rebuild=rebuild, leave_out=advised.options.leave_out)
 
     def request_of(self, operation: Operation) -> Request | None:
         """This operation alone on the current target, as it would be asked for; None where there is no target."""

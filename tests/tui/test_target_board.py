@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine import Advice, EngineName, Level, Operation, OperationInfo, TargetInfo
+from engine import Advice, CheckLevel, EngineName, Level, Operation, OperationInfo, TargetInfo
 from engine.config import TargetEntry
 from engine.errors import TargetUnavailableError
 from engine.targets.lock_impact import NO_LOCK
@@ -110,6 +110,35 @@ def test_what_only_the_rebuild_is_for_does_not_narrow_another_operation_alone(bo
     alone = {operation: board.request_of(operation) for operation in both.operations}
     found = {operation: request.options.objects for operation, request in alone.items() if request is not None}
     assert found == {Operation.REINDEX: ("by price",), Operation.ANALYZE: ()}
+
+
+@pytest.mark.parametrize("toggled", [*OPERATIONS, Operation.REINDEX])
+def test_what_is_taken_out_and_in_again_is_as_it_was_advised(board: TargetBoard, toggled: Operation) -> None:
+    board.learn(0, info(Operation.REINDEX, *OPERATIONS))
+    reindex, vacuum, analyze, check = (replace(advice(one)[0]) for one in (Operation.REINDEX, *OPERATIONS))
+    analyze, check = replace(analyze, leaves_out=("damaged",)), replace(check, check=CheckLevel.QUICK)
+    board.heed(0, (replace(reindex, objects=("by price",)), vacuum, analyze, check))
+    advised = board.request()
+    assert advised is not None
+    assert (advised.options.rebuild, advised.options.leave_out) == (("by price",), ("damaged",))
+    board.toggle(toggled)
+    without = board.request()
+    assert without is not None
+    assert toggled not in without.operations
+    assert without.options.rebuild == (() if toggled is Operation.REINDEX else ("by price",))
+    assert without.options.leave_out == (() if toggled is Operation.ANALYZE else ("damaged",))
+    board.toggle(toggled)
+    assert board.request() == advised
+
+
+def test_what_is_chosen_besides_does_not_widen_nor_narrow_the_rebuild(board: TargetBoard) -> None:
+    board.learn(0, info(Operation.REINDEX, *OPERATIONS))
+    board.heed(0, (replace(advice(Operation.REINDEX)[0], objects=("by price",)),))
+    board.toggle(Operation.ANALYZE)
+    request = board.request()
+    assert request is not None
+    assert {*request.operations} == {Operation.REINDEX, Operation.ANALYZE}
+    assert (request.options.objects, request.options.rebuild) == ((), ("by price",))
 
 
 def test_one_that_was_there_is_known_to_have_gone(board: TargetBoard) -> None:
