@@ -19,5 +19,6 @@ async def connected(uri: str, **how: Any) -> aiosqlite.Connection:
     except BaseException:
         # Its thread tells the loop that it ends, which must not be closed by then.
         thread = cast("Thread", getattr(connection, "_thread", connection))  # the connection itself, in older versions
-        await asyncio.to_thread(thread.join)
+        if thread.is_alive():  # it never was where the system lets no further one begin
+            await asyncio.to_thread(thread.join)
         raise

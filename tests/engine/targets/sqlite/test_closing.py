@@ -50,3 +50,15 @@ async def test_what_cannot_be_opened_leaves_no_thread_that_speaks_to_a_loop_whic
             await MeteredConnection.open(connection_uri(str(tmp_path / "missing.db")), 0)
         begun = set(threading.enumerate()) - before
         assert [thread for thread in begun if not thread.name.startswith("asyncio_")] == []  # those of the loop's pool
+
+
+async def test_where_no_further_thread_can_begin_that_is_what_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    path = make_database(tmp_path / "a.db", rows=1)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        await MeteredConnection.open(connection_uri(str(path)), 0)
