@@ -70,12 +70,13 @@ async def test_submit_stores_the_request_as_it_was_asked(store: SqliteStore) -> 
 
 
 async def test_r25_what_is_stored_is_enough_to_submit_it_again(store: SqliteStore) -> None:
-    (first,) = await submit(store, new_job("sales", on_failure=OnFailure.STOP))
+    asked = new_job("sales", on_failure=OnFailure.STOP)
+    (first,) = await submit(store, asked)
     await store.request_cancel(JobId(first))
     stored = await store.job(first)
     (second,) = await submit(store, new_job("sales", *stored.request.operations, on_failure=OnFailure.STOP, retry_of=1))
     again = await store.job(second)
-    assert (again.request, again.retry_of) == (stored.request, first)
+    assert (again.request, again.retry_of) == (asked.request, first)
 
 
 async def test_r12_a_submit_that_fails_half_way_stores_nothing(store: SqliteStore) -> None:
