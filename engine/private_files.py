@@ -10,6 +10,7 @@ import errno
 import os
 import shlex
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -193,17 +194,34 @@ def _who_may_write(status: os.stat_result) -> dict[str, str]:
 
 
 def _is_private_group(gid: int) -> bool:
-    """Whether nobody but us, and root, is in a group: many systems give each user one of that kind."""
+    """Whether nobody but us, and root, is in a group: many systems give each user one, with the name of the user.
+
+    All users are never asked for: a directory service may have a great many, or not tell them. Who else has such a
+    group for his own is found where he is a user of this machine.
+    """
     import grp
     import pwd
 
+    owners = []
+    for uid in {0, os.geteuid()}:
+        with suppress(KeyError):
+            owners.append(pwd.getpwuid(uid))
+    ours = {owner.pw_name for owner in owners}
     try:
-        named = set(grp.getgrgid(gid).gr_mem)
-    except KeyError:
-        named = set()
-    users = pwd.getpwall()
-    ours = {user.pw_name for user in users if user.pw_uid in {0, os.geteuid()}}
-    return named <= ours and all(user.pw_gid != gid or user.pw_name in ours for user in users)
+        group = grp.getgrgid(gid)
+    except KeyError:  # that of a volume in a container: who is in it, is so by number
+        return ours.issuperset(_local_users_in(gid))
+    is_own = any(owner.pw_gid == gid and owner.pw_name == group.gr_name for owner in owners)
+    return is_own and ours.issuperset(group.gr_mem) and ours.issuperset(_local_users_in(gid))
+
+
+def _local_users_in(gid: int) -> Iterator[str]:
+    """The users of this machine whose own group it is."""
+    with suppress(OSError), Path("/etc/passwd").open("rb") as file:
+        for line in file:
+            name, *rest = os.fsdecode(line).split(":")
+            if len(rest) > 2 and rest[2] == str(gid):
+                yield name
 
 
 def _user(uid: int) -> str:

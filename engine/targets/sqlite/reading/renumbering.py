@@ -15,6 +15,7 @@ from engine.targets.sqlite.reading.rowid_users import (
     Kind,
     SchemaText,
     VirtualTable,
+    certain_users,
     schema_text,
     users_in_sql,
     views_below,
@@ -110,7 +111,11 @@ async def find_renumbering(connection: aiosqlite.Connection, read: Read) -> Renu
     texts = [schema_text(*row) for row in await read(catalog.VIEWS_AND_TRIGGERS)]
     in_sql = users_in_sql(texts, candidates)
     evidence = _Evidence(connection, read, candidates, texts, in_sql)
-    pairs = [pair for table in virtual_tables(await read(catalog.VIRTUAL_TABLES)) for pair in await evidence.of(table)]
+    virtual = await read(catalog.VIRTUAL_TABLES)
+    pairs = [pair for table in virtual_tables(virtual) for pair in await evidence.of(table)]
+    if in_sql:
+        tables = [name for (name,) in await read(catalog.TABLE_NAMES)]
+        in_sql = certain_users(in_sql, texts, candidates, [*tables, *(name for name, _ in virtual)])
     gone_by = {table for _, table in (*pairs, *in_sql)}
     changes = {
         **await _changes(connection, {t: c for t, c in candidates.items() if t in gone_by}, MEASURING),

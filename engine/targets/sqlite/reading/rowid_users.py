@@ -8,13 +8,14 @@ from enum import StrEnum
 from typing import Final
 
 from engine.targets.sqlite.connection.names import folded
+from engine.targets.sqlite.reading.rowid_references import Token, may_use_rowid
 from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, is_contentless, module_of
 from engine.values import frozen
 
 ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
 _LAST_ROWID: Final = "last_insert_rowid"
 _TOKENS: Final = re.compile(
-    r"""--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:[\w$]|[^\0-\x7f])+""",
+    r"""--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:[\w$]|[^\0-\x7f])+|\S""",
     re.DOTALL,
 )
 _KEYS_ONLY: Final = frozenset({"rtree", "rtree_i32", "geopoly"})
@@ -35,11 +36,12 @@ class Kind(StrEnum):
 
 @frozen(kw_only=True)
 class SchemaText:
-    """A view or a trigger: what its SQL mentions, in small letters."""
+    """A view or a trigger: its SQL, and what that mentions, in small letters."""
 
     name: str
     kind: Kind
     words: frozenset[str]
+    tokens: tuple[Token, ...] = ()
 
     def mentions_rowid_of(self, table: str, columns: Collection[str]) -> bool:
         """Whether it mentions the table, and a rowid; a column of the table may have one of these names."""
@@ -47,6 +49,15 @@ class SchemaText:
             return False
         names = {name for name in ROWID_NAMES if name not in columns}
         return not self.words.isdisjoint({*names, _LAST_ROWID})
+
+    def may_use_rowid_of(
+        self, table: str, columns: Collection[str], others: Collection[str], views: Collection[str]
+    ) -> bool:
+        """The same with a look at what each rowid is one of. `others`, `views`: all other tables, and all views."""
+        if _LAST_ROWID in self.words:
+            return True
+        names = {name for name in ROWID_NAMES if name not in columns}
+        return may_use_rowid(self.tokens, folded(table), names, others, views)
 
 
 @frozen(kw_only=True)
@@ -71,15 +82,22 @@ class VirtualTable:
 
 
 def schema_text(name: str, kind: str, sql: str) -> SchemaText:
-    return SchemaText(name=name, kind=Kind(kind), words=words_of(sql))
+    tokens = tokens_of(sql)
+    words = frozenset(token.text for token in tokens)
+    return SchemaText(name=name, kind=Kind(kind), words=words, tokens=tokens)
 
 
-def words_of(sql: str) -> frozenset[str]:
-    """All names and keywords, in small letters, without quotes and comments."""
-    return frozenset(folded(_unquoted(token)) for token in _TOKENS.findall(sql) if not token.startswith(("--", "/*")))
+def tokens_of(sql: str) -> tuple[Token, ...]:
+    """All names, keywords and signs, without comments."""
+    found = (token for token in _TOKENS.findall(sql) if not token.startswith(("--", "/*")))
+    return tuple(
+        Token(folded(_unquoted(token)), token[0] if len(token) > 1 and token[0] in "'\"`[" else "") for token in found
+    )
 
 
 def _unquoted(token: str) -> str:
+    if len(token) == 1:
+        return token
     if token[0] == "[":
         return token[1:-1]
     return token[1:-1].replace(token[0] * 2, token[0]) if token[0] in "'\"`" else token
@@ -118,6 +136,22 @@ def users_in_sql(texts: Iterable[SchemaText], tables: Mapping[str, Collection[st
         for text in texts
         for word in sorted(text.words & by_name.keys())
         if text.mentions_rowid_of(by_name[word], tables[by_name[word]])
+    ]
+
+
+def certain_users(
+    found: Iterable[tuple[SchemaText, str]],
+    texts: Iterable[SchemaText],
+    tables: Mapping[str, Collection[str]],
+    all_tables: Collection[str],
+) -> list[tuple[SchemaText, str]]:
+    """Of those that `users_in_sql` found, the ones whose rowid is not that of something else for certain."""
+    views = frozenset(folded(text.name) for text in texts if text.kind is Kind.VIEW)
+    known = frozenset(map(folded, all_tables))
+    return [
+        (text, table)
+        for text, table in found
+        if text.may_use_rowid_of(table, tables[table], known - {folded(table)}, views)
     ]
 
 
