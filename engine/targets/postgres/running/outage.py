@@ -76,7 +76,7 @@ class Outage(Generic[_T]):
                 why = f"{state_of(error)}, for {span(patience)} by now: {error.why}"
                 self.error = ServerAwayError(error.what, why, hint) if patience else error
                 return
-            self._tell(f"{state_of(error)}; next try in {min(pause, left):.3g} s")
+            self._tell(f"{state_of(error)}; next try in {max(round(min(pause, left)), 1)} s")
             await asyncio.sleep(min(pause, left))
             try:
                 self._found(await self._connect())
