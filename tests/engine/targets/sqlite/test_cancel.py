@@ -312,11 +312,13 @@ async def test_r19_a_busy_session_holds_up_no_other_session_and_no_event_loop(tm
         await when_running(connection, running.set)
         task = asyncio.create_task(execute(busy, endless(Method.CHECK), cancel))
         await running.wait()
-        async with asyncio.timeout(30):
-            for step in (await other.plan(Operation.REINDEX, Options())).steps[:-1]:
-                assert (await execute(other, step)).status is Status.COMPLETED
-        assert not task.done()
-        cancel.set()
+        try:
+            async with asyncio.timeout(30):
+                for step in (await other.plan(Operation.REINDEX, Options())).steps[:-1]:
+                    assert (await execute(other, step)).status is Status.COMPLETED
+            assert not task.done()
+        finally:
+            cancel.set()
         assert (await task).status is Status.CANCELLED
 
 
