@@ -20,7 +20,10 @@ from engine import locks
 from engine.errors import StoreError
 from engine.jobs import Micros
 from engine.private_files import directory_of, own_directory, unusable
+from engine.values import frozen
 
+_WAIT_STATUS = 49
+"""Where that is in what Linux tells of a process, from its state on."""
 STRAY_AFTER = 60.0
 """Seconds: a younger file may be one whose process is about to lock it."""
 
@@ -61,6 +64,43 @@ def signal_of(store: Path, owner: str) -> int | None:
         return int(noted) if noted else None
     except (OSError, ValueError):
         return None
+
+
+@frozen
+class Death:
+    """That a process is dead; by which signal, where that is known."""
+
+    signal: int | None = None
+
+
+def death_of(store: Path, owner: str, pid: int | None, host: str | None) -> Death | None:
+    """That the process which registered as `owner` is dead; None as long as it is not proven."""
+    if not is_alive(store, owner, pid, host):
+        return Death(signal_of(store, owner))
+    return _death_unseen(_lock_file(store, owner), pid) if pid is not None and host == socket.gethostname() else None
+
+
+def _death_unseen(lock: Path, pid: int) -> Death | None:
+    """That a process is dead, as far as its parent, which has its lock as well, is stopped and has not seen that.
+
+    No other process gets its number before that. How it ended is read from what is left of it; what ended in order, or
+    may not be asked for that, is left to its parent, and so is one of which a thread has not ended yet.
+    """
+    try:
+        stat, threads = _stat_of(pid), list(Path(f"/proc/{pid}/task").iterdir())
+        state, parent, status = stat[0], stat[1], int(stat[_WAIT_STATUS])
+        if state != "Z" or not status or len(threads) != 1:
+            return None
+        if _stat_of(int(parent))[0] not in {"T", "t"} or not _has_open(int(parent), lock):
+            return None
+    except (OSError, ValueError, IndexError):
+        return None
+    return Death(os.WTERMSIG(status) or None)
+
+
+def _stat_of(pid: int) -> list[str]:
+    """What Linux tells of a process, from its state on."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def is_alive(store: Path, owner: str, pid: int | None, host: str | None) -> bool:

@@ -227,8 +227,8 @@ class SqliteStore:
         """Reads and file locks tell who is dead; there is a write only where someone is."""
         rescued: list[JobId] = []
         for owner, pid, host in await self._read(queries.OWNERS):
-            if not liveness.is_alive(self.path, owner, pid, host):
-                rescued += await self._rescue_from(owner, liveness.signal_of(self.path, owner))
+            if (death := liveness.death_of(self.path, owner, pid, host)) is not None:
+                rescued += await self._rescue_from(owner, death.signal)
                 liveness.remove_traces(self.path, owner)
         for (run,) in await self._read(queries.RUNS):
             if not liveness.is_alive(self.path, run, None, None):
