@@ -68,15 +68,19 @@ class Console:
                 await self.app.workers.wait_for_complete(begun)
             await self.pilot.pause()
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Until something is so; fails after PATIENCE with what the screen says."""
+    async def until(self, condition: Callable[[], object], *, settled: bool = True) -> None:
+        """Until something is so; fails after PATIENCE with what the screen says.
+
+        `settled`: and everything that was begun is done.
+        """
         try:
             async with asyncio.timeout(PATIENCE):
                 while not condition():
                     await self.pilot.pause(0.01)
         except TimeoutError:
             raise AssertionError("\n".join(["never so:", *self.lines("*")])) from None
-        await self.settle()
+        if settled:
+            await self.settle()
 
     def lines(self, selector: str = "#jobs") -> list[str]:
         """What a list or a page says, whether it is in view or not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -28,25 +29,37 @@ async def test_a_good_database_stays_usable(
 ) -> None:
     if how != "silence":
         monkeypatch.setattr(connecting, "ANSWER_WITHIN", 2.0)
-    with hostile_server(database, how, since) as url:
+    with ExitStack() as servers:
+        url = servers.enter_context(hostile_server(database, how, since))
         bad = TargetEntry(name="bad", url=url, operations=(Operation.VACUUM,))
         async with open_console(Path("jobs.db"), bad, entry(), clock=clock, size=(120, 40), settled=False) as console:
-            await console.until(lambda: console.tree.line_count)
+
+            def says(text: str) -> bool:
+                return any(text in line for line in console.lines("#operations"))
+
+            await console.until(lambda: console.tree.line_count, settled=False)
             await console.pilot.press("1", "down")
-            await console.until(lambda: any("vacuum" in line for line in console.lines("#operations")))
-            await console.until(lambda: any("[x]" in line for line in console.lines("#operations")))
+            await console.until(lambda: says("vacuum"), settled=False)
+            await console.until(lambda: says("[x]"), settled=False)
             assert console.app.is_running
             async with asyncio.timeout(30):
                 await console.app.action_quit()
+            servers.close()  # or what still waits for its answer would be waited for here
 
 
 async def test_many_that_are_silent_keep_no_file_waiting(database: Database, sales: Path, clock: Clock) -> None:
-    with hostile_server(database, "silence", 1) as url, hostile_server(database, "silence", 8) as later:
+    with ExitStack() as servers:
+        urls = [servers.enter_context(hostile_server(database, "silence", since)) for since in (1, 8)]
         silent = [
             TargetEntry(name=f"bad{number}", url=f"{where}?connect_timeout={number + 10}")
-            for where in (url, later)
+            for where in urls
             for number in range(10)
         ]
         async with open_console(Path("jobs.db"), *silent, entry(), clock=clock, settled=False) as console:
             await console.pilot.press("1", "end")
-            await console.until(lambda: any("[x]" in line for line in console.lines("#operations")))
+
+            def says(text: str) -> bool:
+                return any(text in line for line in console.lines("#operations"))
+
+            await console.until(lambda: says("[x]"), settled=False)
+            servers.close()
