@@ -39,8 +39,9 @@ _MODULES: Final[Mapping[str, str]] = {
     "pause": "control",
     "resume": "control",
     "doctor": "doctor",
+    "completion": "completion",
 }
-_ONLY_TELL: Final = frozenset({"plan", "advise", "history", "show", "workers", "doctor"})
+_ONLY_TELL: Final = frozenset({"plan", "advise", "history", "show", "workers", "doctor", "completion"})
 _WITHOUT_WORDS: Final = frozenset({"prune", "worker", "workers", "pause", "resume"})
 
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from engine.errors import UsageError
 from tui.commands import output, values
 from tui.commands.command_table import COMMANDS as COMMANDS
-from tui.commands.command_table import CONSOLE, TARGET_HELP
+from tui.commands.command_table import CONSOLE, TARGET_HELP, WORDS, Command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,17 +64,44 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def parser_of(name: str | None) -> argparse.ArgumentParser:
+    return _with_options(_Parser(**_description(name)), name)
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """One parser with every command as a subcommand: for completions and the man page, which read it.
+
+    `parse` needs no such parser: each call builds that of its own command only.
+    """
+    parser = _with_options(_Parser(**_description(None)), None)
+    _add_words(parser, CONSOLE)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        _add_words(_with_options(commands.add_parser(name, help=command.summary, **_description(name)), name), command)
+    return parser
+
+
+def _description(name: str | None) -> dict[str, Any]:
     command = CONSOLE if name is None else COMMANDS[name]
     prog = "dbtend" if name is None else f"dbtend {name}"
-    parser = _Parser(
-        prog=prog,
-        usage=f"{prog} {command.usage}",
-        description=f"{command.summary[0].upper()}{command.summary[1:]}."
+    return {
+        "prog": prog,
+        "usage": f"{prog} {command.usage}",
+        "description": f"{command.summary[0].upper()}{command.summary[1:]}."
         + (f"\n\n{command.notes}" * bool(command.notes)),
-        epilog=f"Example: {command.example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+        "epilog": f"Example: {command.example}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
+
+
+def _add_words(parser: argparse.ArgumentParser, command: Command) -> None:
+    """The words that a command takes, as its usage names them: `TARGET...`, `JOB`."""
+    if found := re.match(r"\[?([A-Z]+)", command.usage):
+        parser.add_argument("words", metavar=found[1], nargs="*", help=WORDS[found[1]])
+
+
+def _with_options(parser: argparse.ArgumentParser, name: str | None) -> argparse.ArgumentParser:
+    command = CONSOLE if name is None else COMMANDS[name]
     command.add_options(parser)
     parser.add_argument("--store", type=values.path, metavar="PATH", help="another store of jobs (also DBTEND_STORE)")
     parser.add_argument("--config", type=values.path, metavar="PATH", help="another config file (also DBTEND_CONFIG)")
@@ -94,7 +121,7 @@ class _ShowVersion(argparse.Action):
 
 def overview() -> str:
     """What `dbtend --help` shows."""
-    commands = "\n".join(f"  {name:8} {command.summary}" for name, command in COMMANDS.items())
+    commands = "\n".join(f"  {name:11} {command.summary}" for name, command in COMMANDS.items())
     return f"""\
 dbtend: tend your databases. A terminal console for database maintenance.
 

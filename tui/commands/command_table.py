@@ -10,7 +10,14 @@ from engine.values import frozen
 from tui.commands import values
 from tui.commands.server_options import add_server_options, yes_option
 
-TARGET_HELP: Final = "TARGET: a path, postgresql://..., service=NAME, or a name from the config file."
+WORDS: Final[Mapping[str, str]] = {
+    "TARGET": "a path, postgresql://..., service=NAME, or a name from the config file",
+    "JOB": "the id of a job, 42, or of one of its operations, 42.2",
+    "FILTERS": "words as in the filter line of the console",
+    "SHELL": "bash, zsh or fish",
+}
+"""What the words after a command are, as its usage names them."""
+TARGET_HELP: Final = f"TARGET: {WORDS['TARGET']}."
 
 
 @frozen
@@ -22,6 +29,10 @@ class Command:
     add_options: Callable[[argparse.ArgumentParser], None]
     example: str
     notes: str = ""
+
+
+def _no_options(parser: argparse.ArgumentParser) -> None:
+    """Of its own."""
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
@@ -139,7 +150,9 @@ def _demo_options(parser: argparse.ArgumentParser) -> None:
 
 def _history_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", type=values.text, metavar="T", help="only this target")
-    parser.add_argument("--status", type=values.status, metavar="S", help="only jobs that ended, or stand, like this")
+    parser.add_argument(
+        "--status", type=values.status, metavar="STATUS", help="only jobs that ended, or stand, like this"
+    )
     parser.add_argument(
         "--op", dest="operation", type=values.operation, metavar="OPERATION", help="with this operation"
     )
@@ -236,6 +249,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "doctor": Command(
         "[TARGET...]", "versions, paths, permissions: what is wrong, and the fix", _json_option,
         "dbtend doctor sales.db",
+    ),
+    "completion": Command(
+        "SHELL", "print the completion script of a shell: bash, zsh or fish", _no_options, "dbtend completion bash",
     ),
 }  # fmt: skip
 CONSOLE: Final = Command("[TARGET...]", "open the console", _console_options, "dbtend sales.db")

@@ -32,7 +32,13 @@ NOT_AT_THE_START = {
     "changing the config file": ("engine.config_edit", "tomlkit"),
     "reading a config file, where there is none": ("engine.config_text", "engine.config_table", "tomllib"),
     "JSON of the command line": ("tui.json_form", "tui.planned"),
-    "other commands": ("tui.commands.run", "tui.commands.lookup", "tui.commands.report", "tui.commands.foreground"),
+    "other commands": (
+        "tui.commands.run",
+        "tui.commands.lookup",
+        "tui.commands.report",
+        "tui.commands.foreground",
+        "shtab",
+    ),
     "other screens": tuple(
         f"tui.screens.{name}"
         for name in (
