@@ -47,8 +47,12 @@ WHERE owner = :owner AND cancel_requested_at IS NOT NULL AND recovering = 0"""
 OWNERS_OF_RUNNING = "SELECT owner, pid, host FROM child_job WHERE owner IS NOT NULL"
 OWNERS = f"SELECT id, pid, host FROM worker UNION {OWNERS_OF_RUNNING}"
 
-RUNS = "SELECT DISTINCT reserved_by FROM child_job WHERE reserved_by IS NOT NULL AND finished_at IS NULL"
-"""For which open jobs are reserved."""
+_RESERVED = "child_job INDEXED BY child_job_reserved WHERE reserved_by IS NOT NULL AND finished_at IS NULL"
+RUNS = f"""WITH RECURSIVE run (name) AS (
+    SELECT min(reserved_by) FROM {_RESERVED}
+    UNION ALL SELECT (SELECT min(reserved_by) FROM {_RESERVED} AND reserved_by > name) FROM run WHERE name IS NOT NULL)
+SELECT name FROM run WHERE name IS NOT NULL"""
+"""For which open jobs are reserved, however many there are for each."""
 
 WORKERS = "SELECT id, pid, host, started_at, serves_all, pool, own_jobs FROM worker ORDER BY started_at, id"
 RUNNING = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"

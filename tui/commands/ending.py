@@ -65,7 +65,11 @@ async def _nobody_elses(
 async def hand_over(engine: Engine, store: Path, own: Collection[int], announce: Announce) -> None:
     """After what ran was handed back: leave it to a worker process, unless that has ended meanwhile."""
     if not is_served(store):
-        await _cancel_what_is_left(engine, own, announce)
+        for job in await _cancel_what_is_left(engine, own, announce):
+            announce(
+                f"{_name(job)} is still open, and the next worker process carries it out:"
+                f" dbtend cancel {job.id} prevents that"
+            )
     elif left := await _left(engine, own):
         announce(f"{', '.join(map(_name, left))}: left to a worker process")
 
@@ -98,14 +102,17 @@ def _operation(parent: ParentJob, job: JobId) -> str:
     return f"#{job} {named(parent.target)} {operation}"
 
 
-async def _cancel_what_is_left(engine: Engine, own: Collection[int], announce: Announce) -> None:
+async def _cancel_what_is_left(engine: Engine, own: Collection[int], announce: Announce) -> list[ParentJob]:
+    """Those that could not be cancelled."""
     why = "there is no worker process to go on with it"
+    left = await _left(engine, own)
     ids = [
         job.id
-        for job in await _left(engine, own)
+        for job in left
         if await _insist(engine, job, Reason.SHUTDOWN, announce, f"{why} (dbtend retry {job.id} runs it again)")
     ]
     await first_of(engine.wait(ids), _look_after_nothing(engine, ids))
+    return [job for job in left if job.id not in ids]
 
 
 async def _cancel(engine: Engine, ids: Collection[int], reason: Reason, announce: Announce) -> None:
@@ -125,7 +132,6 @@ async def _look_after_nothing(engine: Engine, ids: Collection[int]) -> None:
 
 async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Announce, why: str = "") -> bool:
     """Cancel, also where somebody keeps the store locked for long; whether that could be done. `why`: to be told."""
-    told = ""
 
     def tell_why() -> None:
         if why:
@@ -135,9 +141,7 @@ async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Anno
         try:
             await engine.cancel(JobId(job.id), reason=reason)
         except StoreError as error:
-            if str(error) != told:
-                told = str(error)
-                announce(f"{_name(job)} cannot be cancelled yet: {error}")
+            announce(f"{_name(job)} cannot be cancelled yet: {error}")
             await asyncio.sleep(CANCEL_PAUSE)
         except asyncio.CancelledError:  # by that the jobs are over, and nobody waits here any more
             tell_why()
@@ -145,9 +149,6 @@ async def _insist(engine: Engine, job: ParentJob, reason: Reason, announce: Anno
         else:
             tell_why()
             return True
-    announce(
-        f"{_name(job)} is still open, and the next worker process carries it out: dbtend cancel {job.id} prevents that"
-    )
     return False
 
 

@@ -68,17 +68,18 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             for joined in (job_id for job_id in ids if job_id not in own):
                 view.announce(f"job #{joined} already does exactly this: waiting for it")
             ended = asyncio.create_task(workers.ended(view.announce))
+            say = _each_once(view.announce)
             await first_of(
                 _show_until_over(engine, ids, changes, view, at_most=how.at_most),
-                end_when_asked(stop, engine, workers, how.store, ids, own, how.grace, view.announce),
+                end_when_asked(stop, engine, workers, how.store, ids, own, how.grace, say),
                 asyncio.wait({ended}),
             )
             failure = (ended.result() or _ENDED) if ended.done() else None
             workers.stop()
-            await _until_ended(ended, engine, workers, view.announce)
+            await _until_ended(ended, engine, workers, say)
             left = [job for job in await engine.jobs(ids) if job.id in own and not job.status.is_final]
             if left:
-                await hand_over(engine, how.store, own, view.announce)
+                await hand_over(engine, how.store, own, say)
             done = await _at_last(engine, ids, view)
     if left and failure is not None and not stop.asked.is_set():
         raise failure
@@ -105,20 +106,28 @@ async def _submit(
         asked.cancel()
 
 
+def _each_once(announce: Announce) -> Announce:
+    told = set[str]()
+
+    def say(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            announce(text)
+
+    return say
+
+
 async def _until_ended(
     ended: asyncio.Task[StoreError | None], engine: Engine, workers: RunWorkers, announce: Announce
 ) -> None:
     """Wait for the end of the processes that were told to stop: of one that runs something, however long that takes."""
-    told = False
     while not ended.done():
         await asyncio.wait({ended}, timeout=_ENDING_SECONDS)
         running = [] if ended.done() else await run_by(engine, workers)
         if not running:
             return
-        if not told:
-            told = True
-            still = ", ".join(await in_words(engine, running))
-            announce(f"waiting for {still}, which cannot stop yet; once more to leave at once")
+        still = ", ".join(await in_words(engine, running))
+        announce(f"waiting for {still}, which cannot stop yet; once more to leave at once")
 
 
 async def _show_until_over(

@@ -96,7 +96,7 @@ STEADILY_ASKED: dict[str, tuple[str, dict[str, object] | Sequence[object]]] = {
     "overdue": (interventions.OVERDUE, (5,)),
     "orphans": (interventions.ORPHANS, ("me",)),
 }
-FEW_ROWS = "worker|pause|CONSTANT ROW|\\(subquery-\\d+\\)"
+FEW_ROWS = "run|worker|pause|CONSTANT ROW|\\(subquery-\\d+\\)"
 """What may be walked through: small tables, and what another part of the plan has found."""
 PARTIAL = "child_job_pending|child_job_reserved|child_job_one_running_per_target|parent_job_open"
 """Indexes that hold only what is not over."""
