@@ -92,6 +92,10 @@ _IN_FEW_WORDS: Final = {
 """Where the name of a reason would not say enough."""
 
 
+FILE_OVERWRITTEN: Final = "file_overwritten"
+"""The fact that says so of a child."""
+
+
 def reason_in_words(reason: Reason) -> str:
     return _IN_FEW_WORDS.get(reason, reason.value.replace("_", " "))
 
@@ -480,6 +484,18 @@ class ChildJob:
     def is_in_part(self) -> bool:
         """Whether what it began is completed, and the time limit left steps that were not begun."""
         return self.status is Status.COMPLETED and self.reason is Reason.TIME_LIMIT
+
+
+def is_overwritten(child: ChildJob) -> bool:
+    """Whether its process died because another file was written over the one of its database."""
+    return child.reason is Reason.OWNER_LOST and (child.after or {}).get(FILE_OVERWRITTEN) is True
+
+
+def reason_of(child: ChildJob) -> str:
+    """Why it ended other than plainly completed, in few words; "" where it did."""
+    if is_overwritten(child):
+        return "file overwritten"
+    return "" if child.reason is None else reason_in_words(child.reason)
 
 
 @frozen(kw_only=True)

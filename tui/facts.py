@@ -11,7 +11,7 @@ from tui.text import cells, padded, plain, precise_duration, size
 Value = int | float | str | Sequence[str] | None
 _BYTES = ("size", "bytes", "unused", "size_before")
 _TOLD = frozenset({"backup", "backup_journal_mode", "backup_size", "changed_stat_rows", "freed_pages"}) | {
-    *("findings", "damage", "broken_rule", "orphans", "remedy", "level", "file", "complete"),
+    *("findings", "damage", "broken_rule", "orphans", "remedy", "level", "file", "complete", "file_overwritten"),
     *("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped"),
     *("rows_removed", "rows_kept", "pages_removed", "back_bytes", "waited"),
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from engine.errors import JobNotFoundError
-from engine.jobs import JobId, Micros, Reason, Status
+from engine.jobs import FILE_OVERWRITTEN, JobId, Micros, Reason, Status
 from engine.old_journal import overwritten, what_to_do
 from engine.store.settling import (
     BACK_TO_PENDING,
@@ -140,7 +141,8 @@ def rescue(
         if overwritten(engine, signal_number):
             why = OVERWRITTEN
             keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at, signal_number=signal_number)
-            _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, f"{why}: {what_to_do(target)}", at)
+            error, facts = f"{why}: {what_to_do(target)}", json.dumps({FILE_OVERWRITTEN: True})
+            _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at, facts)
             end_pending(connection, parent_id, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
         elif recovering:
             _end_recovery(connection, job, cancel_reason, deaths, signal_number, at)
@@ -188,12 +190,19 @@ def _end_recovery(
 
 
 def _end_orphan(
-    connection: sqlite3.Connection, job: JobId, status: Status, reason: Reason, error: str, at: Micros
+    connection: sqlite3.Connection,
+    job: JobId,
+    status: Status,
+    reason: Reason,
+    error: str,
+    at: Micros,
+    facts: str | None = None,
 ) -> None:
     connection.execute(
         "UPDATE child_job SET status = ?1, reason = ?2, error = ?3, owner = NULL, phase = NULL, waits_for = NULL,"
+        " after = coalesce(?7, after),"
         " finished_at = max(?4, started_at), changed_at = max(?4, changed_at) WHERE parent_id = ?5 AND ordinal = ?6",
-        (status, reason, error, at, job.parent, job.ordinal),
+        (status, reason, error, at, job.parent, job.ordinal, facts),
     )
 
 

@@ -19,10 +19,13 @@ from engine import (
     Step,
 )
 from engine.jobs import FINISHING, WRITING_BACK, LogLevel
+from engine.words import OVERWRITTEN
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
 from tui.commands import job_report, live_lines, report
 from tui.commands.views import Milestones
 from tui.text import cells, local_time
+from tui.views.remarks import remarks
+from tui.views.status import what_happened
 
 
 def test_the_summary_of_a_job() -> None:
@@ -37,10 +40,24 @@ def test_the_summary_of_a_job() -> None:
         (Status.FAILED, Reason.OPERATION_ERROR, "no\x1b[2J", "failed in 1.50 s (operation error): no\\x1b[2J"),
         (Status.CANCELLED, Reason.CANCELLED_BY_USER, None, "cancelled in 1.50 s"),
         (Status.SKIPPED, Reason.PREVIOUS_FAILED, None, "skipped (previous failed)"),
+        (Status.FAILED, Reason.OWNER_LOST, "it died", "failed in 1.50 s (worker died): it died"),
     ],
 )
 def test_how_a_child_ended(status: Status, reason: Reason | None, error: str | None, phrase: str) -> None:
     assert report.ending(child(1, status, reason, error=error)) == phrase
+
+
+def test_a_file_that_was_overwritten_is_told_as_that_and_not_as_a_worker_that_died() -> None:
+    facts = {"file_overwritten": True}
+    lost = child(1, Status.FAILED, Reason.OWNER_LOST, error=f"{OVERWRITTEN}: put a good copy in its place")
+    lost = replace(lost, after=facts)
+    assert report.ending(lost) == f"failed in 1.50 s: {OVERWRITTEN}: put a good copy in its place"
+    assert what_happened(lost, "sqlite:///sales.db", 20) == "file overwritten"
+    told = "\n".join(map(str, remarks(parent(lost), lost, 80)))
+    assert OVERWRITTEN in told
+    assert "worker died" not in told
+    died = child(1, Status.FAILED, Reason.OWNER_LOST, error="the process that ran it died")
+    assert what_happened(died, "sqlite:///sales.db", 20) == "worker died"
 
 
 def test_events_are_told_once_and_none_is_missed() -> None:

@@ -147,6 +147,7 @@ def test_a_run_tells_of_a_failed_job(dbtend: CommandLine, app: Path, other: Path
     assert (run.returncode, err) == (1, "")
     assert f"#{job}.1 app.db {operation} failed" in out
     assert OVERWRITTEN in out
+    assert not any(words in out for words in ("owner lost", "worker died", "process died"))
     assert_failed_with_its_reason(dbtend, job)
     assert not list(app.parent.glob("core*"))
 

@@ -14,7 +14,15 @@ from engine import (
     remaining,
     run_duration,
 )
-from engine.jobs import IN_PART, ending_in_words, is_cancelling, never_began, part_named
+from engine.jobs import (
+    IN_PART,
+    ending_in_words,
+    is_cancelling,
+    is_overwritten,
+    never_began,
+    part_named,
+    reason_of,
+)
 from engine.words import NOT_BEGUN, span
 from tui.after_a_cancel import what_follows
 from tui.commands.naming import named
@@ -95,8 +103,9 @@ def ending(child: ChildJob, width: int | None = None) -> str:
     if found := found_damage(child):
         phrase += f": {found}"
     else:
-        if child.reason and child.reason is not Reason.CANCELLED_BY_USER:
-            phrase += f" ({child.reason.value.replace('_', ' ')})"
+        if child.reason and child.reason is not Reason.CANCELLED_BY_USER and not is_overwritten(child):
+            lost = child.reason is Reason.OWNER_LOST
+            phrase += f" ({reason_of(child) if lost else child.reason.value.replace('_', ' ')})"
         phrase += f": {plain(child.error)}" if child.error else ""
         did = effect(child, None if width is None else width - cells(phrase) - 2)
         if not did and child.status is Status.COMPLETED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
-from engine.jobs import FINISHING, SERVER_WAIT, WaitsFor, ending_in_words, never_began, reason_in_words
+from engine.jobs import FINISHING, SERVER_WAIT, WaitsFor, ending_in_words, is_overwritten, never_began, reason_of
 from engine.words import NOT_BEGUN, span
 from tui.after_a_cancel import cannot_stop, will_complete
 from tui.effects import found_damage, is_cut_short, remedy
@@ -40,6 +40,8 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
         if is_cut_short(child):
             said = "It was cancelled, and failed by what it had found by then. Check again to see the rest."
         lines += wrapped(said, width, Role.CANCELLED, indent=indent)
+    if is_overwritten(child):
+        return lines  # what to do comes first, and is in its error
     if child.reason in WHAT_TO_DO:
         lines += wrapped(with_keys(WHAT_TO_DO[child.reason]), width, indent=indent)
     elif what_to_do := remedy(child):
@@ -47,7 +49,7 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
     elif never_began(child):
         lines += wrapped(NOT_BEGUN, width, Role.CANCELLED, indent=indent)
     elif child.reason is not None and not child.error:
-        lines += wrapped(reason_in_words(child.reason), width, Role.DIM, indent=indent)
+        lines += wrapped(reason_of(child), width, Role.DIM, indent=indent)
     return lines
 
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
 from engine.jobs import is_cancelling as is_cancelling
-from engine.jobs import never_began, reason_in_words
+from engine.jobs import never_began, reason_of
 from tui.effects import effect, found_damage, status_shown, steps_taken
 from tui.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
 from tui.views.line import Line, Role, Span, fit, line, named
@@ -89,7 +89,7 @@ def what_happened(child: ChildJob, target: str, width: int) -> str:
 
 def _why(child: ChildJob, path: str, width: int) -> str:
     """Why it did not complete: its error, or where that would be cut what matters most of it."""
-    reason = reason_in_words(child.reason) if child.reason else ""
+    reason = reason_of(child)
     if not child.error:
         return "not begun" if never_began(child) else reason
     error = plain(child.error.removeprefix(f"{path}: ").splitlines()[0])

@@ -213,18 +213,26 @@ def _check(condition: Condition, past: Past, damaged: Sequence[str]) -> Advice:
             check=CheckLevel.FULL,
             by_hand=True,
         )
+    is_known = True
     if past.damaged_tables or past.damaged_indexes or past.rebuilt_indexes:
         names = listed([*past.damaged_tables, *past.damaged_indexes, *past.rebuilt_indexes], 3)
         what = "which is no more" if past.damaged_tables else "rebuilt since"
         what = "which reindex is to rebuild" if past.damaged_indexes else what
         reason = f"the last check found damage in {names}, {what}: check again after that"
     elif not condition.has_amcheck:
-        reason = "the extension amcheck is not installed: CREATE EXTENSION amcheck"
+        is_known, reason = False, "the extension amcheck is not installed: CREATE EXTENSION amcheck"
     elif checked is not None:
         reason = f"found nothing {span((past.now - checked) / 1e6)} ago"
     else:
+        is_known = False
         reason = "not checked yet; worth it after a crash, a copy, or an upgrade of the operating system"
-    return Advice(operation=Operation.CHECK, level=Level.NONE, reason=reason, check=CheckLevel.FULL)
+    return Advice(
+        operation=Operation.CHECK,
+        level=Level.NONE if is_known else Level.UNKNOWN,
+        reason=reason,
+        check=CheckLevel.FULL,
+        a_look_tells=False,
+    )
 
 
 def _about_damage(damaged: Sequence[str], past: Past) -> str:

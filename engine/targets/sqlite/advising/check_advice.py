@@ -20,7 +20,8 @@ NO_FULL_CHECK: Final = "no full check on record: only that compares indexes with
 def check_advice(condition: Condition, past: Past) -> Advice:
     level, due, cause, reason = _due_check(condition, past)
     if condition.obstacles.check and level is not Level.NONE and past.damage is None:
-        level, due, cause, reason = Level.NONE, None, None, f"nothing can be checked here: {condition.obstacles.check}"
+        reason = f"nothing can be checked here: {condition.obstacles.check}"
+        level, due, cause = Level.UNKNOWN, None, None
     cannot = cannot_be_rebuilt(condition, past)
     to_rebuild = [name for name in past.damaged_indexes if name not in cannot]
     is_up_to_somebody = past.damage is not None or (
@@ -38,6 +39,7 @@ def check_advice(condition: Condition, past: Past) -> Advice:
             **({"severity": CRITICAL} if past.damage is not None else {}),
         },
         check=due,
+        a_look_tells=False,
         before_writing=None if condition.obstacles.check else _before_writing(due, condition, past),
         by_hand=is_up_to_somebody and _would_say_the_same(condition, past),
     )
