@@ -161,12 +161,13 @@ class TargetBoard:
         """Take an operation in or out, on the current target and on all that are marked."""
         wanted = self.chosen ^ {operation}
         for number in {self.current, *self._marked} & self._states.keys():
-            before = self._check_said & {number}
+            is_check_said = operation is Operation.CHECK or number in self._check_said
             self.forget_choice([number])
-            if self._states[number].advice is not None and self._chosen_on(number) == wanted:
+            is_known = self._states[number].advice is not None and not is_check_said
+            if is_known and self._chosen_on(number) == wanted:
                 continue  # as it was before anything was said
             self._said[number] = wanted
-            self._check_said |= before | ({number} if operation is Operation.CHECK else set())
+            self._check_said |= {number} if is_check_said else set()
 
     def forget_choice(self, numbers: Collection[int]) -> None:
         """What was chosen on these is under way: from now on what is needed is chosen again."""
