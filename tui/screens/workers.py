@@ -36,7 +36,7 @@ class WorkersScreen(PageScreen[None]):
         self.refresh_footer()
 
     def _look(self) -> None:
-        self.run_worker(self._load())
+        self.run_worker(self._load(), name="workers")
 
     async def _load(self) -> None:
         try:

@@ -29,6 +29,8 @@ from tui.widgets.one_line import OneLine
 SECOND = 1_000_000
 PATIENCE = 20.0
 """Seconds after which a condition that does not come about fails a test."""
+AGAIN_AND_AGAIN = frozenset({"feed", "workers"})
+"""What is done for as long as the console, or the page of the workers, is open."""
 
 
 class Clock:
@@ -62,7 +64,7 @@ class Console:
     async def settle(self) -> None:
         """Until everything that was begun by the last key is done."""
         await self.pilot.pause()
-        while begun := [w for w in self.app.workers if w.name != "feed" and not w.is_finished]:
+        while begun := [w for w in self.app.workers if w.name not in AGAIN_AND_AGAIN and not w.is_finished]:
             # One that a newer one has made superfluous ends as cancelled.
             with suppress(WorkerCancelled):
                 await self.app.workers.wait_for_complete(begun)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,13 +27,6 @@ both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24"
 Size = tuple[int, int]
 
 
-async def words(console: Console, condition: Callable[[], object]) -> None:
-    """Until something is so, while something is being stored."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await console.pilot.pause(0.01)
-
-
 @pytest.fixture
 def _speaks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "SAY_EVERY", 0.3)
@@ -48,15 +40,17 @@ async def test_a_job_is_stored_once_when_the_store_is_free_again(
         with another_process(sales.with_name("jobs.db"), "BEGIN EXCLUSIVE") as pid:
             await console.press("r")
             await console.pilot.press("enter")
-            await words(console, lambda: "Trying again" in console.message)
+            await console.until(lambda: "Trying again" in console.message, settled=False)
             assert f"process {pid} (python" in console.message
             assert "is writing it" in console.message
             monkeypatch.setattr(writing, "SAY_EVERY", 60)  # so that the next word stands until it was read
             await console.pilot.press("r")
-            await words(console, lambda: console.screen_name == "PlanScreen" and "run" in console.text("#footer"))
+            await console.until(
+                lambda: console.screen_name == "PlanScreen" and "run" in console.text("#footer"), settled=False
+            )
             await console.pilot.press("enter")
-            await words(console, lambda: "This was not done." in console.message)
-        await words(console, lambda: "#1" in console.lines()[0])
+            await console.until(lambda: "This was not done." in console.message, settled=False)
+        await console.until(lambda: "#1" in console.lines()[0], settled=False)
         await console.settle()
         assert [job.id for job in await console.engine.history()] == [1]
 
@@ -67,8 +61,8 @@ async def test_once_it_is_stored_nothing_says_that_the_store_is_busy(sales: Path
         with another_process(sales.with_name("jobs.db"), "BEGIN EXCLUSIVE"):
             await console.press("r")
             await console.pilot.press("enter")
-            await words(console, lambda: "Trying again" in console.message)
-        await words(console, lambda: "#1" in console.lines()[0])
+            await console.until(lambda: "Trying again" in console.message, settled=False)
+        await console.until(lambda: "#1" in console.lines()[0], settled=False)
         await console.settle()
         assert console.message == ""
 
