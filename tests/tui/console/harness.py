@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from textual.pilot import Pilot
-from textual.worker import WorkerCancelled
+from textual.worker import Worker, WorkerCancelled
 
 from engine import Engine, JobId, OnDuplicate, Operation, ParentJob, Progress, Status, Step
 from engine.config import ConsoleConfig, TargetEntry
@@ -57,18 +58,22 @@ class Console:
     async def press(self, *keys: str) -> None:
         for key in keys:
             await self.pilot.press(key)
-            if key == "r":  # a plan that is not there yet is not run by the next key
+            if key in {"r", "enter"}:  # the next key is for the plan, or the job, that is there then
                 await self.settle()
         await self.settle()
 
     async def settle(self) -> None:
         """Until everything that was begun by the last key is done."""
         await self.pilot.pause()
-        while begun := [w for w in self.app.workers if w.name not in AGAIN_AND_AGAIN and not w.is_finished]:
+        while (begun := self._begun) or self.app._is_handling_a_key:
             # One that a newer one has made superfluous ends as cancelled.
             with suppress(WorkerCancelled):
-                await self.app.workers.wait_for_complete(begun)
+                await asyncio.gather(*(worker.wait() for worker in begun))
             await self.pilot.pause()
+
+    @property
+    def _begun(self) -> list[Worker[Any]]:
+        return [w for w in self.app.workers if w.name not in AGAIN_AND_AGAIN and not w.is_finished]
 
     async def until(self, condition: Callable[[], object], *, settled: bool = True) -> None:
         """Until something is so; fails after PATIENCE with what the screen says.
