@@ -307,7 +307,14 @@ class PostgresSession:
         cleared = await self._clearing.after(step, is_lost=True)
         if cleared.has_worked or cleared.problem or not ran.may_be_repeated(server):
             return await self._result(step, ran, context, cleared)
-        result = await self._result(step, await self._ran(step, context), context)
+        try:
+            again = await self._ran(step, context)
+        except NotBegunError:  # the second time: what became of the first is told
+            return await self._result(step, ran, context, cleared)
+        except TargetError as gone:
+            no_more = "" if self._lanes.error is None else gone.why
+            return replace(await self._result(step, ran, context, cleared), no_more=no_more)
+        result = await self._result(step, again, context)
         return replace(result, warnings=(*result.warnings, f"{step.object}: begun twice, as the server went away"))
 
     async def _ran(self, step: PgStep, context: StepContext) -> Ran:

@@ -244,6 +244,27 @@ async def test_a_postmaster_that_is_killed_is_waited_for(shop: Database, own: Po
     assert shop.invalid_indexes() == []
 
 
+async def test_a_step_that_was_begun_once_is_never_told_as_not_begun(shop: Database, own: PostgresServer) -> None:
+    """It is cancelled while it waits for its second turn."""
+    shop("CREATE TABLE public.load AS SELECT false AS is_high", "CHECKPOINT")
+    server = ServerOptions(pause_while="SELECT is_high FROM public.load")
+    async with asyncio.timeout(60), connected(shop.url, 60) as session:
+        plan = await session.plan(Operation.REINDEX, Options(objects=("slow_number",), server=server))
+        told, cancel = Told(), asyncio.Event()
+        running = asyncio.create_task(session.execute(plan.steps[0], StepContext(cancel=cancel, report=told)))
+        await until(shop, SLEEPS)
+        shop("UPDATE public.load SET is_high = true", "CHECKPOINT")
+        await asyncio.to_thread(own.stop)
+        own.start()
+        while not any("the load query says" in phase for phase in told.phases):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        cancel.set()
+        result = await running
+    shop.reconnect()
+    assert (result.status, result.never_began) == (Status.FAILED, False)
+    assert shop.invalid_indexes() == []
+
+
 async def test_a_command_that_may_have_brought_the_server_down_is_not_begun_again(shop: Database) -> None:
     """Its own process on the server was killed, as by the kernel for want of memory."""
     async with asyncio.timeout(60), connected(shop.url, 60) as session:
