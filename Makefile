@@ -9,7 +9,7 @@ DEV := .venv/dev.stamp
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test majors lint types snapshots screenshots bench clean
+.PHONY: help demo test majors lint types docs snapshots screenshots bench clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -31,13 +31,16 @@ lint: $(DEV) types ## check style, formatting, types and import contracts
 types: $(DEV) ## check types
 	@$(BIN)/mypy
 
+docs: $(DEV) ## write what docs/ repeats from the code: tables, man page
+	@$(BIN)/python -m docs.generator
+
 snapshots: $(DEV) ## accept the screens as they are now
 	@$(BIN)/python -m pytest tests/tui --snapshot-update
 
 screenshots: $(DEV) ## draw screenshots/ from the real app
 	@$(BIN)/python -m screenshots
 
-bench: $(DEV) ## measure what the README says about speed
+bench: $(DEV) ## measure what docs/figures.md says about speed
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove everything that was set up or generated

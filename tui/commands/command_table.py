@@ -8,6 +8,7 @@ from typing import Final
 
 from engine.values import frozen
 from tui.commands import values
+from tui.commands.exit_codes import MEANINGS
 from tui.commands.server_options import add_server_options, yes_option
 
 WORDS: Final[Mapping[str, str]] = {
@@ -206,8 +207,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         TARGET_HELP + "\n\nCtrl-C asks for a safe cancel. SIGTERM lets what runs end within the grace period; what\n"
         "is left goes on in a worker process if there is one, else it is cancelled. A second\n"
         "signal leaves at once. Without its terminal, when that is lost, a run goes on.\n\n"
-        "Exit codes: 0 all completed, 1 an operation failed, 2 wrong usage or no such target,\n"
-        "3 something was skipped, 4 refused before it began, 5 the time limit came first, 130 cancelled.",
+        "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items()),
     ),
     "advise": Command(
         "TARGET... [--thorough]", "what needs which operation, and why", _advise_options,

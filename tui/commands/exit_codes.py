@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from engine import ChildJob, ParentJob, Reason, Status
@@ -17,8 +17,18 @@ REFUSED: Final = 4
 TIME_LIMIT: Final = 5
 CANCELLED: Final = 130
 
+MEANINGS: Final[Mapping[int, str]] = {
+    OK: "everything completed, or nothing was needed",
+    FAILED: "an operation failed",
+    USAGE: "wrong usage, or a database that cannot be opened",
+    SKIPPED: "finished, but something was skipped, or left out for lack of a privilege",
+    REFUSED: "refused before it began; with --needed: something must be put right by hand first",
+    TIME_LIMIT: "the time limit came first: work is left",
+    CANCELLED: "cancelled; or stopped by a signal, and left to a worker process",
+}
 _NOT_DONE: Final = ("steps_skipped", "left_out")  # of what a server was asked for
-_PRECEDENCE: Final = (CANCELLED, FAILED, USAGE, REFUSED, TIME_LIMIT, SKIPPED)
+PRECEDENCE: Final = (CANCELLED, FAILED, USAGE, REFUSED, TIME_LIMIT, SKIPPED)
+"""Of several causes the first of these is the exit code."""
 
 
 def exit_code(jobs: Iterable[ParentJob]) -> int:
@@ -27,7 +37,7 @@ def exit_code(jobs: Iterable[ParentJob]) -> int:
 
 
 def weightiest(codes: Collection[int]) -> int:
-    return next((code for code in _PRECEDENCE if code in codes), OK)
+    return next((code for code in PRECEDENCE if code in codes), OK)
 
 
 def _cause(child: ChildJob) -> int:

@@ -1,0 +1,113 @@
+"""Commands, their options and the exit codes, as the command line declares them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from docs.generator.tables import Block, code, table
+from engine.jobs import EngineName, Operation
+from engine.option_specs import BY_NAME
+from engine.targets.postgres.planning import offer as postgres
+from engine.targets.sqlite.planning import offer as sqlite
+from tui.commands.arguments import parser_of
+from tui.commands.command_table import COMMANDS
+from tui.commands.exit_codes import MEANINGS, PRECEDENCE
+
+SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
+OFFERED: Final[Mapping[EngineName, Collection[Operation]]] = {SQLITE: sqlite.OFFERS, POSTGRESQL: postgres.OFFERS}
+
+
+def exit_codes() -> str:
+    return table(["exit code", "meaning"], ([code(str(number)), meaning] for number, meaning in MEANINGS.items()))
+
+
+def exit_code_precedence() -> str:
+    return f"Of several causes, the first of these is the exit code: {', '.join(map(str, PRECEDENCE))}."
+
+
+def overview() -> str:
+    return table(
+        ["command", "what it does"],
+        ([f"[`dbtend {name}`](#dbtend-{name})", command.summary] for name, command in COMMANDS.items()),
+    )
+
+
+def common_options() -> str:
+    return table(["option", "meaning"], map(_row, _common()))
+
+
+def request_options() -> str:
+    """The options that `plan` and `run` share, and to which operations each means something."""
+    shared = {action.dest for action in _own("plan")}
+    actions = [action for action in _own("run") if action.dest in shared and action.dest != "json"]
+    return table(
+        ["option", "meaning", "SQLite", "PostgreSQL"], ([*_row(action), *_scope(action)] for action in actions)
+    )
+
+
+def commands() -> str:
+    return "\n\n".join(map(_command, COMMANDS))
+
+
+def _command(name: str) -> str:
+    command = COMMANDS[name]
+    shown = list(_own(name))
+    if name in {"plan", "run"}:
+        asked = {action.dest for action in _own("plan")} - {"json"}
+        shown = [action for action in shown if action.dest not in asked]
+    parts = [
+        f"### dbtend {name}",
+        f"{command.summary[0].upper()}{command.summary[1:]}.",
+        f"```text\ndbtend {name} {command.usage}".rstrip() + "\n```",
+        command.notes if name != "run" else command.notes.partition("\n\nExit codes")[0],
+        "It takes the [options of a request](#options-of-plan-and-run)." if name in {"plan", "run"} else "",
+        table(["option", "meaning"], map(_row, shown)) if shown else "",
+        f"Example: `{command.example}`",
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _own(name: str | None) -> Iterator[argparse.Action]:
+    """The options of a command that not every command has."""
+    common = {action.dest for action in _common()} | {"help"}
+    return (action for action in _options(name) if action.dest not in common)
+
+
+def _common() -> list[argparse.Action]:
+    everywhere = set.intersection(*({action.dest for action in _options(name)} for name in COMMANDS))
+    return [action for action in _options("run") if action.dest in everywhere and action.dest != "help"]
+
+
+def _options(name: str | None) -> Iterator[argparse.Action]:
+    return (action for action in parser_of(name)._actions if action.help != argparse.SUPPRESS)
+
+
+def _row(action: argparse.Action) -> list[str]:
+    names = ", ".join(action.option_strings)
+    takes_value = action.nargs != 0
+    return [code(f"{names} {action.metavar}" if takes_value else names), action.help or ""]
+
+
+def _scope(action: argparse.Action) -> tuple[str, str]:
+    spec = BY_NAME.get(action.dest)
+    if spec is None:
+        return "all", "all"
+    return _named(spec.meant_for.get(SQLITE, ()), SQLITE), _named(spec.meant_for.get(POSTGRESQL, ()), POSTGRESQL)
+
+
+def _named(operations: Collection[Operation], engine: EngineName) -> str:
+    offered = OFFERED[engine]
+    meant = [operation.value for operation in offered if operation in operations]
+    return "all" if len(meant) == len(offered) else ", ".join(meant) or "-"
+
+
+BLOCKS: Final[Mapping[str, Block]] = {
+    "exit-codes": exit_codes,
+    "exit-code-precedence": exit_code_precedence,
+    "command-overview": overview,
+    "common-options": common_options,
+    "request-options": request_options,
+    "commands": commands,
+}

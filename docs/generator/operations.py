@@ -1,0 +1,46 @@
+"""The operations of each database engine, as the engine offers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from docs.generator.tables import Block, code, codes, table
+from engine.targets.postgres.planning import offer as postgres
+from engine.targets.sqlite.planning import offer as sqlite
+from tui.lock_words import lock_in_words
+
+
+def sqlite_operations() -> str:
+    heading = ["operation", "what it does", "WAL mode", "rollback journal", "after a cancel"]
+    return table(
+        heading,
+        (
+            [code(name), offer.summary, lock_in_words(offer.wal), lock_in_words(offer.rollback), offer.after_cancel]
+            for name, offer in sqlite.OFFERS.items()
+        ),
+    )
+
+
+def postgres_operations() -> str:
+    return table(
+        ["operation", "what it does", "lock", "after a cancel"],
+        (
+            [code(name), offer.summary, lock_in_words(offer.lock), offer.after_cancel]
+            for name, offer in postgres.OFFERS.items()
+        ),
+    )
+
+
+def default_operations() -> str:
+    return table(
+        ["engine", "operations without `--op`"],
+        [["SQLite", codes(sqlite.DEFAULT_OPERATIONS)], ["PostgreSQL", codes(postgres.DEFAULT_OPERATIONS)]],
+    )
+
+
+BLOCKS: Final[Mapping[str, Block]] = {
+    "sqlite-operations": sqlite_operations,
+    "postgres-operations": postgres_operations,
+    "default-operations": default_operations,
+}
