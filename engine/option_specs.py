@@ -2,7 +2,7 @@
 
 All that decides by it goes by this table: the command line refuses what was typed and would be ignored, the engine
 refuses a request with it, what a config file says of every request holds where it means something, and help and
-README are written by it.
+reference are written by it.
 """
 
 from __future__ import annotations

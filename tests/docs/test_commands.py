@@ -1,0 +1,205 @@
+"""Every command on a page works, and exits as the page says.
+
+The lines of a page run in order, in a directory with a small `sales.db`, with a home, store and config of their own.
+What a page calls `/srv`, `service=prod` or job 42 is there, under its own name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.terminal import Terminal
+from engine.config_text import parse_config
+from engine.errors import DbtendError
+from tests.docs.pages import PAGES, ROOT, blocks, commands, commands_of, name_of
+from tests.postgres_databases import Database
+from tests.sqlite_files import make_database
+from tui.commands.arguments import COMMANDS, parse, parser_of
+
+JOB = re.compile(r"\b42\b")
+CALL = re.compile(r"(?:^|[\s/(\"])dbtend(?: (.*))?$")
+
+
+def needs_server(page: Path) -> bool:
+    return any(command.mark == "server" for command in commands_of(page))
+
+
+with_server = pytest.mark.parametrize("page", [page for page in PAGES if needs_server(page)], ids=name_of)
+without_server = pytest.mark.parametrize(
+    "page", [page for page in PAGES if commands_of(page) and not needs_server(page)], ids=name_of
+)
+all_pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
+
+
+class Place:
+    """Where the lines of a page run."""
+
+    def __init__(self, directory: Path, database: Database | None = None) -> None:
+        self.directory, self.database = directory, database
+        (directory / "srv").mkdir()
+        make_database(directory / "sales.db", rows=400)
+        for name in ("sales.db", "a.db", "b.db"):
+            make_database(directory / "srv" / name, rows=400)
+        self.environment = {
+            **os.environ,
+            "HOME": str(directory),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "XDG_STATE_HOME": str(directory / ".local" / "state"),
+            "XDG_CONFIG_HOME": str(directory / ".config"),
+            "PGSERVICEFILE": str(self._services()),
+        }
+        for name in ("DBTEND_STORE", "DBTEND_CONFIG", "DBTEND_READ_ONLY"):
+            self.environment.pop(name, None)
+
+    def _services(self) -> Path:
+        services = self.directory / "services"
+        if self.database is not None:
+            services.write_text(
+                f"[prod]\nhost={self.database.server.base}\nuser=postgres\ndbname={self.database.name}\n"
+            )
+        return services
+
+    def here(self, text: str) -> str:
+        """The text with what stands for something of the reader's own replaced by what is here."""
+        text = text.replace("/srv/", f"{self.directory}/srv/")
+        if self.database is not None:
+            text = text.replace("postgresql://dba@db1/shop", shlex.quote(self.database.url))
+        return JOB.sub(self._newest_job, text)
+
+    def _newest_job(self, _: re.Match[str]) -> str:
+        done = self._run("dbtend history --limit 1 --json | grep -o '\"id\": [0-9]*'")
+        return done.stdout.split()[1]
+
+    def configure(self, text: str) -> None:
+        config = self.directory / ".config" / "dbtend" / "config.toml"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(self.here(text))
+
+    def run(self, line: str) -> tuple[int, str, str]:
+        """The exit code of a line that is typed at a shell, what it wrote, and its errors."""
+        line = self.here(line)
+        if opens_console(line):
+            return self._in_a_terminal(line), "", ""
+        done = self._run(line)
+        return done.returncode, done.stdout, done.stderr
+
+    def _run(self, line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", line], cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
+    def _in_a_terminal(self, line: str) -> int:
+        """The exit code of a console that is left again."""
+        command = f"cd {shlex.quote(str(self.directory))} && {line}; echo exit code $?, gone"
+        with Terminal(["bash", "-c", command], columns=100, environment=self.environment) as terminal:
+            terminal.read_until("sales.db")
+            terminal.send(b"q")
+            terminal.read_until(", gone")
+            return int(bytes(terminal.output).rpartition(b"exit code ")[2].split(b",")[0])
+
+
+def opens_console(line: str) -> bool:
+    words = shlex.split(line)
+    return words[0] == "dbtend" and not {"--version", "--help"} & set(words) and parse(words[1:]).command is None
+
+
+@without_server
+def test_each_command_exits_as_the_page_says(page: Path, tmp_path: Path) -> None:
+    follow(page, Place(tmp_path))
+
+
+@with_server
+def test_each_command_on_a_server_exits_as_the_page_says(page: Path, tmp_path: Path, database: Database) -> None:
+    database("CREATE EXTENSION amcheck", "CREATE TABLE orders (id int PRIMARY KEY)")
+    database("INSERT INTO orders SELECT generate_series(1, 100)")
+    follow(page, Place(tmp_path, database))
+
+
+def follow(page: Path, place: Place) -> None:
+    """Do what the page says, line by line."""
+    said = ""
+    for block in blocks(page):
+        if block.language == "toml":
+            place.configure(block.text)
+        if block.language == "json":
+            assert missing(json.loads(block.text), json.loads(said)) == []
+        for command in commands(block):
+            if command.mark in {"", "server"}:
+                code, said, problem = place.run(command.line)
+                assert code == command.exit_code, f"{command.line}\n{said}{problem}"
+
+
+def missing(example: object, real: object, path: str = "") -> list[str]:
+    """The keys of an example that the real document does not have."""
+    if isinstance(example, dict) and isinstance(real, dict):
+        return [
+            key
+            for name, value in example.items()
+            for key in (missing(value, real[name], f"{path}.{name}") if name in real else [f"{path}.{name}"])
+        ]
+    if isinstance(example, list) and isinstance(real, list) and example:
+        return missing(example[0], real[0], f"{path}[0]") if real else [f"{path}[0]"]
+    return []
+
+
+@all_pages
+def test_what_is_not_run_is_a_call_that_dbtend_takes(page: Path) -> None:
+    lines = [command.line for command in commands_of(page) if command.mark.startswith("not run")]
+    for block in blocks(page):
+        if block.language in {"cron", "ini", "sh"}:
+            lines += block.text.splitlines()
+    assert {line: problem for line in lines for problem in problems(line)} == {}
+
+
+@all_pages
+def test_each_call_and_option_inside_a_sentence_is_known(page: Path) -> None:
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL))
+    calls = [span for span in spans if span.startswith("dbtend ")]
+    assert {call: problem for call in calls for problem in problems(call)} == {}
+    options = {option for span in spans for option in re.findall(r"^(--[a-z-]+)\b", span)}
+    assert options - OPTIONS - OF_OTHERS == set()
+
+
+OPTIONS = {option for name in (None, *COMMANDS) for option in re.findall(r"--[a-z-]+", parser_of(name).format_help())}
+OF_OTHERS = {"--"}
+
+
+def problems(line: str) -> Iterator[str]:
+    """Why dbtend would not take the call of it in this line."""
+    call = CALL.search(re.split(r"\s*(?:[|;]|[12]?>)", line)[0])
+    if call is None or line.lstrip().startswith("#"):
+        return
+    try:
+        args = parse(shlex.split(call[1] or ""))
+    except SystemExit:
+        return  # --help, --version
+    except DbtendError as error:
+        yield str(error)
+        return
+    if args.command is None and args.words and args.words[0].isalpha() and args.words[0].islower():
+        yield f"{args.words[0]} is no command"
+
+
+@all_pages
+def test_each_target_of_make_is_there(page: Path) -> None:
+    lines = [command.line for command in commands_of(page) if command.mark == "make"]
+    lines += re.findall(r"`(make [a-z]+)`", page.read_text())
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {line for line in lines if line.removeprefix("make ") not in targets} == set()
+
+
+@all_pages
+def test_each_config_on_a_page_is_one_that_dbtend_reads(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "toml":
+            parse_config(block.text, name_of(page))
