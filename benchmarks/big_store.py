@@ -16,8 +16,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from engine.jobs import Operation
-from engine.store import connections, schema
+from engine.domain.jobs import Operation
+from engine.store.sqlite import connections, schema
 
 PARENTS: Final = 1_000_000
 TARGETS: Final = 200

@@ -19,12 +19,12 @@ from pathlib import Path
 
 from benchmarks import big_store
 from benchmarks.terminal import Terminal
-from engine.demo import build_demo_database
-from engine.execution import Claim, Outcome, Report
-from engine.jobs import EngineName, OnDuplicate, Operation, Progress, Request, Status, Step
-from engine.store.base import NewJob
-from engine.store.sqlite import SqliteStore
-from tui.worker_process import serving
+from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.jobs import EngineName, OnDuplicate, Operation, Progress, Request, Status, Step
+from engine.inspection.demo_database import build_demo_database
+from engine.store.protocol import NewJob
+from engine.store.sqlite.store import SqliteStore
+from tui.workers.detached import serving
 
 MINIMAL = [sys.executable, "-m", "benchmarks.minimal_app"]
 

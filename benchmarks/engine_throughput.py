@@ -20,14 +20,14 @@ from pathlib import Path
 
 from huey import SqliteHuey
 
-from engine.clock import now
-from engine.execution import Claim, Outcome
-from engine.jobs import EngineName, JobType, OnDuplicate, Operation, Request, Status
-from engine.orchestrator import ParentJobOrchestrator
-from engine.processor import JobProcessor
-from engine.reporter import Reporter
-from engine.store.base import NewJob
-from engine.store.sqlite import SqliteStore
+from engine.domain.claims import Claim, Outcome
+from engine.domain.jobs import EngineName, JobType, OnDuplicate, Operation, Request, Status
+from engine.execution.orchestrator import ParentJobOrchestrator
+from engine.execution.processor import JobProcessor
+from engine.execution.reporter import Reporter
+from engine.store.protocol import NewJob
+from engine.store.sqlite.store import SqliteStore
+from engine.system.clock import now
 
 WORKERS = 8
 

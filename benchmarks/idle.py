@@ -18,8 +18,8 @@ from pathlib import Path
 from benchmarks.processes import new_job
 from benchmarks.roles import role
 from engine import Engine, WorkerProcess
-from engine.jobs import OnDuplicate
-from engine.store.sqlite import SqliteStore
+from engine.domain.jobs import OnDuplicate
+from engine.store.sqlite.store import SqliteStore
 
 SETTLED = 3.0
 """Seconds after which a process has done all that it does at its start."""

@@ -27,7 +27,7 @@ from typing import Final
 from benchmarks.sqlite import Case, Measured, measured
 from benchmarks.sqlite_databases import default_directory
 from benchmarks.sqlite_runs import SHELL, by_dbtend, by_shell
-from engine.words import size as bytes_in_words
+from engine.domain.humanize import size as bytes_in_words
 
 TABLES: Final = (100, 1_000, 10_000, 50_000)
 CASES: Final = (

@@ -34,8 +34,8 @@ import psycopg
 
 from benchmarks.postgres_databases import LARGE, LONG, MANY, MIXED, Content, fill, make_dirty
 from engine import Engine, Operation, Options, Request, ServerOptions, Status
-from engine.clock import now
-from engine.jobs import ChildJob
+from engine.domain.jobs import ChildJob
+from engine.system.clock import now
 from engine.targets.postgres.running import monitor
 from tests.postgres_server import NO_SERVER, PostgresServer, servers_found
 

@@ -23,11 +23,11 @@ from typing import Any, TypeVar
 from benchmarks.roles import role
 from benchmarks.terminal import Terminal
 from engine import Change, Engine, Lagged, Operation, Options, Request, Status
-from engine.jobs import EngineName, OnDuplicate
-from engine.orchestrator import ParentJobOrchestrator
-from engine.store.base import NewJob
-from engine.store.sqlite import SqliteStore
-from engine.tending import tending
+from engine.domain.jobs import EngineName, OnDuplicate
+from engine.execution.orchestrator import ParentJobOrchestrator
+from engine.execution.supervision import tending
+from engine.store.protocol import NewJob
+from engine.store.sqlite.store import SqliteStore
 from tests.sqlite_files import make_database
 
 T = TypeVar("T")

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from engine import Engine, Status
-from engine.clock import now
-from engine.execution import Claim, Outcome
-from engine.jobs import JobType
-from engine.processor import JobProcessor
-from engine.reporter import Reporter
-from engine.store.sqlite import SqliteStore
-from engine.tending import tending
-from engine.worker import JobWorker
-from tui.worker_process import serving
+from engine.domain.claims import Claim, Outcome
+from engine.domain.jobs import JobType
+from engine.execution.processor import JobProcessor
+from engine.execution.reporter import Reporter
+from engine.execution.supervision import tending
+from engine.execution.worker import JobWorker
+from engine.store.sqlite.store import SqliteStore
+from engine.system.clock import now
+from tui.workers.detached import serving
 
 READY = "ready\n"
 

@@ -26,7 +26,7 @@ from typing import Final
 
 from benchmarks.sqlite_databases import SIZES, Size, database, default_directory
 from benchmarks.sqlite_runs import NEEDED, SHELL, Run, by_dbtend, by_dbtend_unwatched, by_plain_python, by_shell
-from engine.words import size as bytes_in_words
+from engine.domain.humanize import size as bytes_in_words
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,15 +21,15 @@ from typing import Final
 from unittest.mock import patch
 
 from engine import Engine, Operation, Options, Request, Status
-from engine.advice import needed
-from engine.clock import now
-from engine.jobs import CheckLevel, ChildJob
-from engine.look import BUDGET, operations, plan
+from engine.domain.advice import needed
+from engine.domain.jobs import CheckLevel, ChildJob
+from engine.inspection.inspector import BUDGET, operations, plan
+from engine.system.clock import now
 from engine.targets.sqlite.connection import metered
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
-from engine.targets.sqlite.running import execution
-from engine.targets.sqlite.running.writing_behind import written_behind
+from engine.targets.sqlite.running import step_execution
+from engine.targets.sqlite.running.writeback import written_behind
 from engine.targets.sqlite.system.machine import field
 
 SHELL: Final = "/usr/bin/sqlite3"
@@ -185,7 +185,7 @@ def _unwatched() -> Iterator[None]:
     async def nothing_told(*_: object, **__: object) -> AsyncIterator[None]:
         yield
 
-    with patch.object(execution, "progress_told", nothing_told), patch.object(metered, "OPCODES_A_TICK", 0):
+    with patch.object(step_execution, "progress_told", nothing_told), patch.object(metered, "OPCODES_A_TICK", 0):
         yield
 
 

@@ -8,7 +8,7 @@ async with Engine.open(path, workers=2) as engine:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.jobs import (
+from engine.domain.jobs import (
     Attempt,
     CheckLevel,
     ChildJob,
@@ -33,15 +33,15 @@ from engine.jobs import (
 )
 
 if TYPE_CHECKING:
-    from engine.advice import Advice, Level, Past
-    from engine.ending_by_force import ForceCancel
+    from engine.domain.advice import Advice, Level, Past
+    from engine.domain.events import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
     from engine.engine import Engine
-    from engine.retention import Retention
-    from engine.targets.base import OperationPlan, Plan, PlannedStep, Verdict
-    from engine.targets.info import OperationInfo, TargetInfo
+    from engine.execution.force_kill import ForceCancel
+    from engine.history.retention import Retention
+    from engine.history.trends import PastRun, Trend
     from engine.targets.lock_impact import Lock, LockImpact, LockScope
-    from engine.trend import PastRun, Trend
-    from engine.watching import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
+    from engine.targets.protocol import OperationPlan, Plan, PlannedStep, Verdict
+    from engine.targets.target_info import OperationInfo, TargetInfo
 
 __all__ = [
     "Advice",
@@ -91,29 +91,29 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "Advice": "engine.advice",
-    "Level": "engine.advice",
-    "Past": "engine.advice",
-    "ForceCancel": "engine.ending_by_force",
+    "Advice": "engine.domain.advice",
+    "Level": "engine.domain.advice",
+    "Past": "engine.domain.advice",
+    "ForceCancel": "engine.execution.force_kill",
     "Engine": "engine.engine",
-    "Retention": "engine.retention",
-    "OperationPlan": "engine.targets.base",
-    "Plan": "engine.targets.base",
-    "PlannedStep": "engine.targets.base",
-    "Verdict": "engine.targets.base",
-    "OperationInfo": "engine.targets.info",
-    "TargetInfo": "engine.targets.info",
+    "Retention": "engine.history.retention",
+    "OperationPlan": "engine.targets.protocol",
+    "Plan": "engine.targets.protocol",
+    "PlannedStep": "engine.targets.protocol",
+    "Verdict": "engine.targets.protocol",
+    "OperationInfo": "engine.targets.target_info",
+    "TargetInfo": "engine.targets.target_info",
     "Lock": "engine.targets.lock_impact",
     "LockImpact": "engine.targets.lock_impact",
     "LockScope": "engine.targets.lock_impact",
-    "PastRun": "engine.trend",
-    "Trend": "engine.trend",
-    "Change": "engine.watching",
-    "ChangeKind": "engine.watching",
-    "HistoryFilter": "engine.watching",
-    "Lagged": "engine.watching",
-    "Pause": "engine.watching",
-    "WorkerProcess": "engine.watching",
+    "PastRun": "engine.history.trends",
+    "Trend": "engine.history.trends",
+    "Change": "engine.domain.events",
+    "ChangeKind": "engine.domain.events",
+    "HistoryFilter": "engine.domain.events",
+    "Lagged": "engine.domain.events",
+    "Pause": "engine.domain.events",
+    "WorkerProcess": "engine.domain.events",
 }
 """Where the rest lives. It is imported when it is asked for: most users of the engine need a small part of it."""
 

@@ -8,36 +8,37 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from engine import estimates, look, old_journal, trend
-from engine.clock import now
-from engine.errors import ReadOnlyError, StoreError, TargetError
-from engine.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Request, Status
-from engine.manager import DatabaseMaintenanceManager
-from engine.orchestrator import ParentJobOrchestrator
-from engine.past import past_of, past_steps_of
-from engine.retention import Retention, prune, pruning
-from engine.store.connections import PATIENCE
-from engine.store.sqlite import SqliteStore
-from engine.store.writer import BUSY_PATIENCE
+from engine.domain.errors import ReadOnlyError, StoreError, TargetError
+from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
+from engine.domain.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Request, Status
+from engine.execution.orchestrator import ParentJobOrchestrator
+from engine.execution.supervision import tending
+from engine.history import estimates, trends
+from engine.history.retention import Retention, prune, pruning
+from engine.history.target_history import past_of, past_steps_of
+from engine.inspection import inspector, stale_journal
+from engine.store.sqlite.connections import PATIENCE
+from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.writer import BUSY_PATIENCE
+from engine.submission.manager import DatabaseMaintenanceManager
+from engine.submission.uncancelled import wait_uncancelled
+from engine.system.clock import now
 from engine.targets import resolve
-from engine.tending import tending
-from engine.uncancelled import wait_uncancelled
-from engine.watching import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from engine.advice import Advice, Past
-    from engine.ending_by_force import ForceCancel
-    from engine.errors import StoreError
-    from engine.jobs import Operation
-    from engine.processor import JobProcessor
-    from engine.store.base import Store
-    from engine.targets.base import Plan
-    from engine.targets.info import TargetInfo
-    from engine.trend import Trend
-    from engine.worker_identity import WorkerIdentity
+    from engine.domain.advice import Advice, Past
+    from engine.domain.errors import StoreError
+    from engine.domain.jobs import Operation
+    from engine.execution.force_kill import ForceCancel
+    from engine.execution.processor import JobProcessor
+    from engine.execution.worker_identity import WorkerIdentity
+    from engine.history.trends import Trend
+    from engine.store.protocol import Store
+    from engine.targets.protocol import Plan
+    from engine.targets.target_info import TargetInfo
 
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
 
@@ -126,7 +127,7 @@ class Engine:
             orchestrator = ParentJobOrchestrator(store)
             processor = None
             if workers:
-                from engine.hosting import hosting  # the console and most commands host none
+                from engine.execution.worker_runtime import hosting  # the console and most commands host none
 
                 processor = await stack.enter_async_context(
                     hosting(
@@ -185,10 +186,10 @@ class Engine:
         How long they take is estimated from how long they took before, where they did. It is warned of indexes that
         are known to be damaged. `advice`: see `look.plan`.
         """
-        url = await asyncio.to_thread(look.canonical_url, request.target)  # links are on disks, which may be slow
-        await old_journal.refuse(self._store, url)
+        url = await asyncio.to_thread(inspector.canonical_url, request.target)  # links are on disks, which may be slow
+        await stale_journal.refuse(self._store, url)
         past = await self._past_of(url)
-        plan = await look.plan(request, past, advice=advice, read_only=self.read_only)
+        plan = await inspector.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
         past_steps = {
             operation.operation: await past_steps_of(
@@ -200,23 +201,23 @@ class Engine:
 
     async def inspect(self, target: str) -> TargetInfo:
         """What a database is and what can be done with it. Raises TargetError."""
-        await old_journal.refuse(self._store, await asyncio.to_thread(look.canonical_url, target))
-        return await look.inspect(target, read_only=self.read_only)
+        await stale_journal.refuse(self._store, await asyncio.to_thread(inspector.canonical_url, target))
+        return await inspector.inspect(target, read_only=self.read_only)
 
     async def presence(self, target: str) -> str:
         """The same for as long as the same database is there and may be read. Raises TargetError where it is not."""
-        return await asyncio.to_thread(look.presence, target)  # a disk that does not answer stops nobody else
+        return await asyncio.to_thread(inspector.presence, target)  # a disk that does not answer stops nobody else
 
     async def advise(self, target: str, *, budget: float | None = 0.5) -> tuple[Advice, ...]:
         """What a database needs and why: one for each operation, in the order in which they are best run.
 
         `budget`: seconds that facts which are dear to get may take; None takes the time it needs. See `needed` in
-        engine.advice for what of a request this calls for. Raises TargetError.
+        engine.domain.advice for what of a request this calls for. Raises TargetError.
         """
-        url = await asyncio.to_thread(look.canonical_url, target)
-        await old_journal.refuse(self._store, url)
+        url = await asyncio.to_thread(inspector.canonical_url, target)
+        await stale_journal.refuse(self._store, url)
         past = await self._past_of(url)
-        advice, measured = await look.survey(target, past, budget=budget, read_only=self.read_only)
+        advice, measured = await inspector.survey(target, past, budget=budget, read_only=self.read_only)
         if measured is not None and not self.read_only:
             with suppress(StoreError):  # then it is looked for once more
                 await self._store.keep_measured(url, measured)
@@ -227,7 +228,7 @@ class Engine:
 
         The database is not opened. Raises UsageError.
         """
-        url = await asyncio.to_thread(look.canonical_url, target)
+        url = await asyncio.to_thread(inspector.canonical_url, target)
         return (await self._past_of(url)).damaged_indexes
 
     async def _past_of(self, url: str) -> Past:
@@ -250,18 +251,18 @@ class Engine:
         """
         self._must_write("cancel")
         if force:
-            from engine import ending_by_force
+            from engine.execution import force_kill
 
-            await ending_by_force.end(self._store, job, reason)
+            await force_kill.end(self._store, job, reason)
         else:
             await self._store.request_cancel(job, reason)
         return await self.job(job.parent)
 
     async def force_cancel_of(self, job: JobId) -> ForceCancel:
         """What `cancel` with `force` would come to now. Raises as that does."""
-        from engine import ending_by_force  # a rare thing, with much to decide
+        from engine.execution import force_kill  # a rare thing, with much to decide
 
-        return await ending_by_force.look(self._store, job)
+        return await force_kill.look(self._store, job)
 
     async def retry(self, parent_id: int, *, only_incomplete: bool = False, confirmed: bool = False) -> ParentJob:
         """Submit the request of a parent that is over once more, as a new parent with `retry_of`.
@@ -347,9 +348,9 @@ class Engine:
 
     async def _trend(self, job: ParentJob, operation: Operation) -> Trend:
         runs = await self._store.past_runs(
-            job.target, operation, newest=job.id, jobs=trend.JOBS_LOOKED_AT, runs=trend.RUNS_READ
+            job.target, operation, newest=job.id, jobs=trends.JOBS_LOOKED_AT, runs=trends.RUNS_READ
         )
-        return trend.trend_of(operation, job.request.options, runs)
+        return trends.trend_of(operation, job.request.options, runs)
 
     async def count(self) -> int:
         """How many parents there are."""

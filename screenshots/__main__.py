@@ -17,13 +17,13 @@ from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
 from engine import Engine, Operation, Options, Request
-from engine.config import ConsoleConfig, TargetEntry
-from engine.demo import SHOWN, build_demo_database
-from tui.app import DbtendApp
-from tui.screens.confirm import ConfirmScreen
-from tui.theme import DBTEND
-from tui.widgets.job_tree import JobTree
-from tui.worker_process import DetachedWorker
+from engine.config.model import ConsoleConfig, TargetEntry
+from engine.inspection.demo_database import SHOWN, build_demo_database
+from tui.console.app import DbtendApp
+from tui.console.screens.confirm import ConfirmScreen
+from tui.console.theme import DBTEND
+from tui.console.widgets.job_tree import JobTree
+from tui.workers.detached import DetachedWorker
 
 FONT = "Source Code Pro"
 LARGE, SMALL = (120, 40), (80, 24)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from itertools import count
 from typing import TYPE_CHECKING
 
-from engine.execution import Outcome
-from engine.jobs import EngineName, OnFailure, Operation, Options, Request, Status
-from engine.store.base import NewJob
+from engine.domain.claims import Outcome
+from engine.domain.jobs import EngineName, OnFailure, Operation, Options, Request, Status
+from engine.store.protocol import NewJob
 from engine.targets import resolve
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
-from engine.errors import DbtendError, InternalError, ReadOnlyError, SystemLimitError, UsageError
+from engine.domain.errors import DbtendError, InternalError, ReadOnlyError, SystemLimitError, UsageError
 from tui.commands import naming, output
 from tui.commands.arguments import parse
-from tui.commands.exit_codes import CANCELLED, FAILED, OK, error_code
 from tui.commands.settings import Settings, settings
-from tui.text import plain
+from tui.presentation.exit_codes import CANCELLED, FAILED, OK, error_code
+from tui.presentation.text import plain
 
 Command = Callable[[argparse.Namespace, Settings], int]
 # Where each command lives: only the one that runs is imported.

@@ -18,10 +18,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from engine.errors import DbtendError
-from engine.jobs import Operation, Options
+from engine.domain.errors import DbtendError
+from engine.domain.jobs import Operation, Options
 from engine.targets import resolve
-from engine.targets.base import StepContext
+from engine.targets.protocol import StepContext
 
 ATTACKER: Final = 65534
 SECRET: Final = b"what only root may read"

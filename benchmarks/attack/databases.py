@@ -21,10 +21,10 @@ from typing import Final
 
 from benchmarks.attack.calls import Said, called, faults, forked
 from benchmarks.attack.mutations import OF_BYTES, Mutation
-from engine import look
-from engine.advice import Past
-from engine.errors import DbtendError
-from engine.jobs import Request
+from engine.domain.advice import Past
+from engine.domain.errors import DbtendError
+from engine.domain.jobs import Request
+from engine.inspection import inspector
 from engine.targets.sqlite import SqliteTarget
 from tests.sqlite_files import make_database, schema_surgery
 
@@ -100,10 +100,10 @@ async def _looks(path: str) -> int:
     """One after the other; each may refuse."""
     requests = [Request(target=path, operations=(operation,)) for operation in SqliteTarget(path).operations]
     does: tuple[Callable[[], Awaitable[object]], ...] = (
-        lambda: look.inspect(path),
-        lambda: look.advise(path, Past(now=0), budget=None),
-        *(partial(look.plan, request) for request in requests),
-        lambda: look.inspect(path, read_only=True),
+        lambda: inspector.inspect(path),
+        lambda: inspector.advise(path, Past(now=0), budget=None),
+        *(partial(inspector.plan, request) for request in requests),
+        lambda: inspector.inspect(path, read_only=True),
     )
     for do in does:
         with suppress(DbtendError):
@@ -155,7 +155,7 @@ def _faults_of_files(path: Path, before: Mapping[str, str], command: str) -> lis
 
 
 async def _console(store: Path, path: Path) -> int:
-    from engine.config import TargetEntry
+    from engine.config.model import TargetEntry
     from tests.tui.console.harness import Clock, open_console
 
     store.parent.mkdir(mode=0o700, exist_ok=True)

@@ -27,7 +27,7 @@ PATIENCE: Final = 120.0
 """Seconds after which a job is not over any more by itself."""
 A_CONSOLE: Final = """
 import pathlib, sys
-from tui.worker_process import DetachedWorker
+from tui.workers.detached import DetachedWorker
 DetachedWorker(pathlib.Path(sys.argv[1])).ensure()
 """
 

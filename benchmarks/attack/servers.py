@@ -7,10 +7,10 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
-from engine import look
-from engine.advice import Past
-from engine.errors import DbtendError
-from engine.jobs import Operation, Request
+from engine.domain.advice import Past
+from engine.domain.errors import DbtendError
+from engine.domain.jobs import Operation, Request
+from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.postgres.connection import connecting
 from engine.targets.postgres.connection.bounded import MOST_MEMORY
@@ -23,11 +23,11 @@ ENDS_WITHIN: Final = 120.0
 LAST_ANSWER: Final = 25
 LOOKS: Final[dict[str, Callable[[str], Awaitable[Any]]]] = {
     "identify": lambda url: resolve(url).identify(),
-    "inspect": look.inspect,
-    "advise": lambda url: look.advise(url, Past(now=0), budget=1),
-    "advise thoroughly": lambda url: look.advise(url, Past(now=0), budget=None),
-    "plan": lambda url: look.plan(Request(target=url, operations=tuple(resolve(url).default_operations))),
-    "plan what is needed": lambda url: look.plan(Request(target=url, operations=(Operation.OPTIMIZE,))),
+    "inspect": inspector.inspect,
+    "advise": lambda url: inspector.advise(url, Past(now=0), budget=1),
+    "advise thoroughly": lambda url: inspector.advise(url, Past(now=0), budget=None),
+    "plan": lambda url: inspector.plan(Request(target=url, operations=tuple(resolve(url).default_operations))),
+    "plan what is needed": lambda url: inspector.plan(Request(target=url, operations=(Operation.OPTIMIZE,))),
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from benchmarks.attack.calls import Said, called, faults, forked
 from benchmarks.attack.mutations import OF_BYTES, Mutation
 from engine import Engine, JobId, Operation, Options, Request
-from engine.store.schema import drop_triggers
+from engine.store.sqlite.schema import drop_triggers
 from tests.engine.store.loosened import loosen, restore_triggers
 from tests.sqlite_files import make_database
 
@@ -76,8 +76,8 @@ async def _make(path: Path, sales: Path) -> None:
 
 
 async def _console(store: Path, sales: Path) -> int:
-    from engine.config import TargetEntry
-    from engine.errors import StoreError
+    from engine.config.model import TargetEntry
+    from engine.domain.errors import StoreError
     from tests.tui.console.harness import Clock, open_console
 
     try:

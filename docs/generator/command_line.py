@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from docs.generator.tables import Block, code, table
-from engine.jobs import EngineName, Operation
-from engine.option_specs import BY_NAME
-from engine.targets.postgres.planning import offer as postgres
-from engine.targets.sqlite.planning import offer as sqlite
+from engine.domain.jobs import EngineName, Operation
+from engine.domain.option_specs import BY_NAME
+from engine.targets.postgres.planning import operation_specs as postgres
+from engine.targets.sqlite.planning import operation_specs as sqlite
 from tui.commands.arguments import parser_of
 from tui.commands.command_table import COMMANDS
-from tui.commands.exit_codes import MEANINGS, PRECEDENCE
+from tui.presentation.exit_codes import MEANINGS, PRECEDENCE
 
 SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
 OFFERED: Final[Mapping[EngineName, Collection[Operation]]] = {SQLITE: sqlite.OFFERS, POSTGRESQL: postgres.OFFERS}

@@ -9,7 +9,7 @@ from typing import Final
 from argparse_manpage.manpage import Manpage
 
 from tui.commands.arguments import whole_parser
-from tui.commands.exit_codes import MEANINGS
+from tui.presentation.exit_codes import MEANINGS
 
 SUMMARY: Final = "a terminal console and command line for database maintenance"
 DESCRIPTION: Final = (

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from docs.generator.tables import Block, code, codes, table
-from engine.targets.postgres.planning import offer as postgres
-from engine.targets.sqlite.planning import offer as sqlite
-from tui.lock_words import lock_in_words
+from engine.targets.postgres.planning import operation_specs as postgres
+from engine.targets.sqlite.planning import operation_specs as sqlite
+from tui.presentation.lock_format import lock_in_words
 
 
 def sqlite_operations() -> str:

@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
-from engine.errors import NotAvailableError, UsageError
-from engine.jobs import EngineName
+from engine.domain.errors import NotAvailableError, UsageError
+from engine.domain.jobs import EngineName
 from engine.targets.sqlite import SqliteTarget
 
 if TYPE_CHECKING:
-    from engine.targets.base import Target
+    from engine.targets.protocol import Target
 
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _LIBPQ: Final = re.compile(r"\s*(service|host|hostaddr|port|dbname|user|password|passfile|sslmode)\s*=")

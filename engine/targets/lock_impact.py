@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
-from engine.values import frozen
+from engine.domain.frozen import frozen
 
 
 class LockImpact(StrEnum):

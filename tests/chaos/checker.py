@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from engine.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, JobId, Reason, Status, may_follow, parent_status
-from engine.store.interventions import SO_DID_THE_ONE_THAT_LOOKED
-from engine.store.settling import NOBODY_LOOKED
+from engine.domain.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, JobId, Reason, Status, may_follow, parent_status
+from engine.store.sqlite.cancel_and_rescue import SO_DID_THE_ONE_THAT_LOOKED
+from engine.store.sqlite.parent_status import NOBODY_LOOKED
 from tests.chaos.trace import Line, What
 from tests.sqlite_files import content, integrity
 

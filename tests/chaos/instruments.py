@@ -16,12 +16,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from engine.errors import OwnershipLostError
-from engine.execution import Claim, Outcome, Report
-from engine.reporter import Reporter
-from engine.store import liveness, transactions
-from engine.store.sqlite import SqliteStore
-from engine.worker import DatabaseMaintenanceWorker
+from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.errors import OwnershipLostError
+from engine.execution.reporter import Reporter
+from engine.execution.worker import DatabaseMaintenanceWorker
+from engine.store.sqlite import liveness, transactions
+from engine.store.sqlite.store import SqliteStore
 from tests.chaos.trace import Trace, What
 
 DIRECTORY = "DBTEND_CHAOS"

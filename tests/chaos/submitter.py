@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine import Engine, JobId, OnDuplicate, OnFailure, Options, Request
-from engine.errors import UsageError
+from engine.domain.errors import UsageError
 from tests.building import SQLITE_OPERATIONS
 from tests.chaos.instruments import DIRECTORY
 from tests.chaos.trace import Trace, What

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Request
-from engine.store.schema import drop_triggers
+from engine.store.sqlite.schema import drop_triggers
 from tests.chaos.checker import Kind, check
 from tests.chaos.processes import processes
 from tests.chaos.trace import Trace, What

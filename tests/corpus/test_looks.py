@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import look
-from engine.advice import Past
-from engine.clock import now
-from engine.errors import DbtendError
-from engine.jobs import Operation, Options, Request
+from engine.domain.advice import Past
+from engine.domain.errors import DbtendError
+from engine.domain.jobs import Operation, Options, Request
+from engine.inspection import inspector
+from engine.system.clock import now
 from tests.building import SQLITE_OPERATIONS
 from tests.corpus.case import Case, Trouble
 from tests.corpus.fingerprint import scratch
@@ -22,11 +22,11 @@ from tests.corpus.trial import LOCK_TIMEOUT, Files, files_in
 
 async def _plan(path: Path) -> None:
     options = Options(lock_timeout=LOCK_TIMEOUT)
-    await look.plan(Request(target=str(path), operations=SQLITE_OPERATIONS, options=options))
+    await inspector.plan(Request(target=str(path), operations=SQLITE_OPERATIONS, options=options))
 
 
 async def _advise(path: Path) -> None:
-    await look.advise(str(path), Past(now=now()), budget=None)
+    await inspector.advise(str(path), Past(now=now()), budget=None)
 
 
 @pytest.mark.parametrize("group", GROUPS)

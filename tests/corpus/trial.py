@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import Engine
-from engine.errors import DbtendError
-from engine.jobs import ChildJob, Operation, Options, Reason, Request, Status
+from engine.domain.errors import DbtendError
+from engine.domain.jobs import ChildJob, Operation, Options, Reason, Request, Status
 from tests.building import SQLITE_OPERATIONS
 from tests.corpus.case import Case
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.terminal import Terminal
-from engine.config_text import parse_config
-from engine.errors import DbtendError
+from engine.config.parser import parse_config
+from engine.domain.errors import DbtendError
 from tests.docs.pages import PAGES, ROOT, blocks, commands, commands_of, name_of
 from tests.postgres_databases import Database
 from tests.sqlite_files import make_database

@@ -14,7 +14,7 @@ import pytest
 
 from docs.generator.files import MAN_PAGE
 from tui.commands.command_table import COMMANDS
-from tui.commands.exit_codes import MEANINGS
+from tui.presentation.exit_codes import MEANINGS
 
 ROOT = MAN_PAGE.parents[1]
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.advice import Advice, Level, needed, worst
-from engine.jobs import CheckLevel, Operation, Options, Request
+from engine.domain.advice import Advice, Level, needed, worst
+from engine.domain.jobs import CheckLevel, Operation, Options, Request
 from tests.building import SQLITE_OPERATIONS
 
 EVERYTHING = Request(target="sales.db", operations=SQLITE_OPERATIONS)

@@ -12,9 +12,10 @@ from typing import Final
 import pytest
 
 import engine.targets.sqlite.advising as advising
-from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Request, Status, look
-from engine.advice import needed
-from engine.clock import now
+from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Request, Status
+from engine.domain.advice import needed
+from engine.inspection import inspector
+from engine.system.clock import now
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 from tests.building import SQLITE_OPERATIONS
@@ -64,7 +65,7 @@ class Trial:
         """Run what is needed; None where nothing is."""
         everything = Request(target=str(self.path), operations=self.operations, options=self.options)
         request = needed(everything, await self.advice())
-        return None if request is None else await self.carried_out(look.fitting(request))
+        return None if request is None else await self.carried_out(inspector.fitting(request))
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Request, Status
-from engine.advice import needed
-from engine.errors import TargetBusyError, TargetError, TargetUnavailableError
-from engine.jobs import LogLevel
+from engine.domain.advice import needed
+from engine.domain.errors import TargetBusyError, TargetError, TargetUnavailableError
+from engine.domain.jobs import LogLevel
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import files_beside, make_database, remove_index_entries, set_schema_sql, transaction
 
@@ -213,7 +213,7 @@ async def test_a_look_is_no_change_while_a_reader_keeps_the_log(engine: Engine, 
 async def test_after_a_vacuum_half_filled_pages_are_known_without_a_look(
     engine: Engine, sales: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.advising.survey.BYTES_A_SECOND", 1)
+    monkeypatch.setattr("engine.targets.sqlite.advising.collect.BYTES_A_SECOND", 1)
     monkeypatch.setattr("engine.targets.sqlite.advising.thresholds.VACUUM_SOON", (0.25, 1))
 
     async def vacuum() -> Advice:
@@ -237,7 +237,7 @@ async def test_after_a_vacuum_half_filled_pages_are_known_without_a_look(
 async def test_a_copy_that_was_put_in_its_place_is_not_taken_for_what_was_vacuumed_or_checked(
     engine: Engine, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.advising.survey.BYTES_A_SECOND", 1)
+    monkeypatch.setattr("engine.targets.sqlite.advising.collect.BYTES_A_SECOND", 1)
     monkeypatch.setattr("engine.targets.sqlite.advising.thresholds.VACUUM_SOON", (0.5, 1))
     with closing(sqlite3.connect(sales)) as db:
         db.execute("CREATE TABLE bill(item INTEGER REFERENCES 'group'(id))")

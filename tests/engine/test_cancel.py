@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, closing
 from typing import TYPE_CHECKING
 
 from engine import ChangeKind, Engine, JobId, OnDuplicate, Operation, Reason, Request, Status
-from engine.watching import Change
+from engine.domain.events import Change
 from tests.building import new_job
 from tests.engine.processes import python
 from tests.engine.working import over
@@ -17,12 +17,12 @@ from tests.sqlite_files import make_database, set_schema_sql
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.store.sqlite import SqliteStore
+    from engine.store.sqlite.store import SqliteStore
 
 ENDS_AS_TOLD = """
-    from engine.execution import Outcome
-    from engine.jobs import Status
-    from engine.store.sqlite import SqliteStore
+    from engine.domain.claims import Outcome
+    from engine.domain.jobs import Status
+    from engine.store.sqlite.store import SqliteStore
     from tests.engine.working import FunctionWorker, processing
 
     async def as_told(claim, reporter, cancel):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, Operation, Request
-from engine.clock import now
+from engine.system.clock import now
 from tests.sqlite_files import make_database
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Reason, Request, Status
-from engine.advice import needed
+from engine.domain.advice import needed
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database, remove_index_entries
 

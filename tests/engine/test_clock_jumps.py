@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, ParentJob, Request, Status
-from engine.clock import SteadyClock
+from engine.system.clock import SteadyClock
 from tests.sqlite_files import make_database
 
 DAY = 86_400 * 10**9

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine import Engine, Facts, Operation, Options, Reason, Request, Status
-from engine.clock import now
-from engine.estimates import seconds_expected
-from engine.execution import Outcome, Report
-from engine.jobs import CheckLevel, OnDuplicate, OnFailure, Speed
-from engine.limits import window
-from engine.past import backed_up_at, still_damaged, vacuumed, what_checks_said
-from engine.repeating import repeated
-from engine.reporter import Reporter
-from engine.store.sqlite import SqliteStore
+from engine.domain.claims import Outcome, Report
+from engine.domain.events import HistoryFilter
+from engine.domain.jobs import CheckLevel, OnDuplicate, OnFailure, Speed
+from engine.domain.time_limits import window
+from engine.execution.reporter import Reporter
+from engine.execution.worker import DatabaseMaintenanceWorker
+from engine.history.estimates import seconds_expected
+from engine.history.target_history import backed_up_at, still_damaged, vacuumed, what_checks_said
+from engine.store.sqlite.store import SqliteStore
+from engine.submission.retry import repeated
+from engine.system.clock import now
 from engine.targets import resolve
 from engine.targets.sqlite.session import SqliteSession
-from engine.watching import HistoryFilter
-from engine.worker import DatabaseMaintenanceWorker
 from tests.building import COMPLETED, new_job
 from tests.engine.test_worker import claim_of, forget
 from tests.sqlite_files import add_index_that_cannot_be_rebuilt, make_database
@@ -31,7 +31,7 @@ from tests.tui.jobs import child, parent
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.targets.base import PlannedStep, StepContext, StepResult
+    from engine.targets.protocol import PlannedStep, StepContext, StepResult
 
 IN_PART = (Status.COMPLETED, Reason.TIME_LIMIT)
 SKIPPED = (Status.SKIPPED, Reason.TIME_LIMIT)

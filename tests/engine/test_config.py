@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import Config, ConsoleConfig, Defaults, TargetEntry, load_config
-from engine.config_text import parse_config
-from engine.errors import ConfigError
-from engine.jobs import CheckLevel, OnFailure, Operation, Options, ServerOptions, Speed
-from engine.retention import Retention
+from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry, load_config
+from engine.config.parser import parse_config
+from engine.domain.errors import ConfigError
+from engine.domain.jobs import CheckLevel, OnFailure, Operation, Options, ServerOptions, Speed
+from engine.history.retention import Retention
 
 EVERYTHING = """
 [targets.sales]

@@ -11,11 +11,11 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import TargetEntry
-from engine.config_edit import with_target, with_theme, without_target
-from engine.config_text import parse_config
-from engine.errors import ConfigError
-from engine.jobs import OnFailure, Operation
+from engine.config.editor import with_target, with_theme, without_target
+from engine.config.model import TargetEntry
+from engine.config.parser import parse_config
+from engine.domain.errors import ConfigError
+from engine.domain.jobs import OnFailure, Operation
 
 FILE = "config.toml"
 NEW = TargetEntry(name="new", url="/srv/new.db")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import TargetEntry
-from engine.config_edit import with_target
-from engine.config_file import ATTEMPTS, ConfigFile
-from engine.errors import ConfigError
+from engine.config.config_file import ATTEMPTS, ConfigFile
+from engine.config.editor import with_target
+from engine.config.model import TargetEntry
+from engine.domain.errors import ConfigError
 
 
 def adding(name: str) -> partial[str]:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from engine import look
-from engine.advice import Level, Past
-from engine.demo import SHOWN, build_demo_database
-from engine.errors import UsageError
-from engine.jobs import Operation, Options, Status
+from engine.domain.advice import Level, Past
+from engine.domain.errors import UsageError
+from engine.domain.jobs import Operation, Options, Status
+from engine.inspection import inspector
+from engine.inspection.demo_database import SHOWN, build_demo_database
 from engine.targets import resolve
-from engine.targets.base import StepContext
+from engine.targets.protocol import StepContext
 from tests.sqlite_files import content, files_beside, integrity
 
 
@@ -38,7 +38,7 @@ def test_the_sample_needs_maintenance(demo: Path) -> None:
 
 
 async def test_the_advice_is_to_pack_the_sample_and_to_collect_its_statistics(demo: Path) -> None:
-    advice = {one.operation: one.level for one in await look.advise(str(demo), Past(now=0), budget=None)}
+    advice = {one.operation: one.level for one in await inspector.advise(str(demo), Past(now=0), budget=None)}
     assert advice[Operation.VACUUM] is Level.SOON
     assert advice[Operation.ANALYZE] is Level.SOON
 
@@ -80,7 +80,8 @@ def test_a_place_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_where_it_has_no_room_that_is_a_sentence_and_nothing_is_left(tmp_path: Path) -> None:
     code = (
-        "import resource, sys; from pathlib import Path; from engine.demo import SHOWN, build_demo_database\n"
+        "import resource, sys; from pathlib import Path\n"
+        "from engine.inspection.demo_database import SHOWN, build_demo_database\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
         "try: build_demo_database(Path(sys.argv[1]))\n"
         "except Exception as error: sys.exit(f'{type(error).__name__}: {error}')"

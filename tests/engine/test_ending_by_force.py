@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, JobId, OnDuplicate, Operation, Reason, Status
-from engine.ending_by_force import force_cancel
-from engine.errors import JobNotFoundError, UsageError
-from engine.execution import Outcome, Report
-from engine.watching import WorkerProcess
+from engine.domain.claims import Outcome, Report
+from engine.domain.errors import JobNotFoundError, UsageError
+from engine.domain.events import WorkerProcess
+from engine.execution.force_kill import force_cancel
 from tests.building import COMPLETED, new_job
 from tests.engine.processes import python
 from tests.engine.working import FunctionWorker, over, processing
@@ -22,13 +22,13 @@ from tests.engine.working import FunctionWorker, over, processing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.execution import Claim
-    from engine.jobs import ParentJob
-    from engine.reporter import Reporter
-    from engine.store.sqlite import SqliteStore
+    from engine.domain.claims import Claim
+    from engine.domain.jobs import ParentJob
+    from engine.execution.reporter import Reporter
+    from engine.store.sqlite.store import SqliteStore
 
 HANGS = """
-    from engine.store.sqlite import SqliteStore
+    from engine.store.sqlite.store import SqliteStore
     from tests.engine.working import FunctionWorker, processing
 
     async def hangs(claim, reporter, cancel):
@@ -119,8 +119,9 @@ async def test_somebody_elses_process_is_left_alone(store: SqliteStore, store_pa
     await submit(store, Operation.VACUUM)
     script = """
         import socket
-        from engine import Engine, JobId, ending_by_force  # now: the stranger may not be able to read the checkout
-        from engine.errors import UsageError
+        from engine import Engine, JobId
+        from engine.execution import force_kill as ending_by_force  # now: the stranger may not read the checkout
+        from engine.domain.errors import UsageError
 
         async def main():
             async with Engine.open(Path(sys.argv[1])) as engine:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Change, Engine, JobId, OnDuplicate, OnFailure, Operation, Options, Reason, Request, Status
-from engine.errors import (
+from engine.domain.errors import (
     DuplicateRequestError,
     JobNotFoundError,
     TargetDamagedError,

@@ -8,10 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.estimates import EARLIER_RUNS, seconds_expected, with_estimates, with_past
-from engine.jobs import CheckLevel, ChildJob, EngineName, Operation, Options, ParentJob, Request, ServerOptions, Status
-from engine.targets.base import OperationPlan, Plan, PlannedStep
+from engine.domain.jobs import (
+    CheckLevel,
+    ChildJob,
+    EngineName,
+    Operation,
+    Options,
+    ParentJob,
+    Request,
+    ServerOptions,
+    Status,
+)
+from engine.history.estimates import EARLIER_RUNS, seconds_expected, with_estimates, with_past
 from engine.targets.lock_impact import NO_LOCK
+from engine.targets.protocol import OperationPlan, Plan, PlannedStep
 
 MB = 1_000_000
 

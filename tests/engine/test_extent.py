@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from engine.extent import extent, is_of_all
-from engine.jobs import CheckLevel, JobId, Operation, Options, ParentJob, Reason, ServerOptions, Status
-from engine.past import last_clean, ran, rebuilt_in_vain, what_checks_said
+from engine.domain.jobs import CheckLevel, JobId, Operation, Options, ParentJob, Reason, ServerOptions, Status
+from engine.history.comparability import extent, is_of_all
+from engine.history.target_history import last_clean, ran, rebuilt_in_vain, what_checks_said
 from tests.engine.test_past import History
 
 FULL = CheckLevel.FULL

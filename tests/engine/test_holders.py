@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.holders import (
+from engine.system.lock_holders import (
     FileId,
     Holder,
     Use,

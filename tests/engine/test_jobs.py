@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.jobs import (
+from engine.domain.jobs import (
     CHILD_TRANSITIONS,
     FINAL,
     FINISHING,

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import Engine, JobId, OnDuplicate, Operation, Reason, Status
-from engine.clock import now
-from engine.store import connections
-from engine.store.sqlite import SqliteStore
+from engine.domain.events import STALLED_AFTER
+from engine.store.sqlite import connections
+from engine.store.sqlite.store import SqliteStore
+from engine.system.clock import now
 from engine.targets import resolve
-from engine.watching import STALLED_AFTER
 from tests.building import SQLITE_OPERATIONS, new_job
 from tests.engine.processes import python
 from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
@@ -23,7 +23,7 @@ from tests.sqlite_files import content, files_beside, integrity, make_database
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.jobs import ChildJob
+    from engine.domain.jobs import ChildJob
 
 WORKS_UNTIL_KILLED = """
     import sqlite3
@@ -55,9 +55,9 @@ WORKS_UNTIL_KILLED = """
     asyncio.run(main())
 """
 OWNER = """
-    from engine.execution import Outcome, Report
-    from engine.jobs import Status
-    from engine.store.sqlite import SqliteStore
+    from engine.domain.claims import Outcome, Report
+    from engine.domain.jobs import Status
+    from engine.store.sqlite.store import SqliteStore
 
     async def main():
         async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers() as owner:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.jobs import Options
-from engine.limits import deadline, is_time_of_day
+from engine.domain.jobs import Options
+from engine.domain.time_limits import deadline, is_time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,36 +9,36 @@ from pathlib import Path
 
 import pytest
 
-from engine import look
-from engine.errors import TargetError, TargetUnavailableError
+from engine.domain.errors import TargetError, TargetUnavailableError
+from engine.inspection import inspector
 from tests.sqlite_files import make_database, rename_in_schema
 
 
 def test_a_database_is_there_until_it_is_another_or_none(tmp_path: Path) -> None:
     path = make_database(tmp_path / "sales.db")
-    there = look.presence(str(path))
+    there = inspector.presence(str(path))
     os.utime(path, (0, 0))
-    assert look.presence(f"sqlite://{path}") == there
+    assert inspector.presence(f"sqlite://{path}") == there
 
     path.rename(tmp_path / "old.db")
     with pytest.raises(TargetUnavailableError, match="there is no such file"):
-        look.presence(str(path))
+        inspector.presence(str(path))
     path.mkdir()
     with pytest.raises(TargetUnavailableError, match="this is a directory"):
-        look.presence(str(path))
+        inspector.presence(str(path))
     path.rmdir()
     make_database(path)
-    assert look.presence(str(path)) != there
+    assert inspector.presence(str(path)) != there
     path.chmod(0)
     with pytest.raises(TargetUnavailableError, match="no permission to read it"):
-        look.presence(str(path))
+        inspector.presence(str(path))
 
 
 async def test_a_look_says_whether_the_database_may_be_written(tmp_path: Path) -> None:
     path = make_database(tmp_path / "sales.db")
-    assert (await look.inspect(str(path))).read_only == ""
+    assert (await inspector.inspect(str(path))).read_only == ""
     path.chmod(0o444)
-    assert (await look.inspect(str(path))).read_only == "the file is read-only"
+    assert (await inspector.inspect(str(path))).read_only == "the file is read-only"
 
 
 async def test_a_look_that_leaves_no_trace_copes_with_a_schema_that_is_no_text(tmp_path: Path) -> None:
@@ -46,4 +46,4 @@ async def test_a_look_that_leaves_no_trace_copes_with_a_schema_that_is_no_text(t
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         rename_in_schema(db, "item", b"\xff\xfe")
     with pytest.raises(TargetError, match="malformed database schema"):
-        await look.inspect(str(path), read_only=True)
+        await inspector.inspect(str(path), read_only=True)

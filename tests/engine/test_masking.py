@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine import passwords
-from engine.errors import UsageError
-from engine.masking import holds_password, masked
+from engine.domain.errors import UsageError
+from engine.domain.masking import holds_password, masked
+from engine.system import passwords
 
 WITH_ONE = (
     "postgresql://ann:s3cret@h/db",

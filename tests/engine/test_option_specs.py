@@ -6,9 +6,9 @@ from dataclasses import fields
 
 import pytest
 
-from engine.errors import UsageError
-from engine.jobs import CheckLevel, EngineName, Operation, Options, ServerOptions
-from engine.option_specs import BY_NAME, OPTION_SPECS, asked_for, fitting, refuse_ignored
+from engine.domain.errors import UsageError
+from engine.domain.jobs import CheckLevel, EngineName, Operation, Options, ServerOptions
+from engine.domain.option_specs import BY_NAME, OPTION_SPECS, asked_for, fitting, refuse_ignored
 from engine.targets import resolve
 
 SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL

@@ -7,9 +7,9 @@ from itertools import count
 
 import pytest
 
-from engine.advice import Run
-from engine.execution import Outcome, Report
-from engine.jobs import (
+from engine.domain.advice import Run
+from engine.domain.claims import Outcome, Report
+from engine.domain.jobs import (
     CheckLevel,
     ChildJob,
     EngineName,
@@ -23,8 +23,16 @@ from engine.jobs import (
     Status,
     Step,
 )
-from engine.past import REMEMBERED, backed_up_at, found_well_since, past_of, still_damaged, vacuumed, what_checks_said
-from engine.store.sqlite import SqliteStore
+from engine.history.target_history import (
+    REMEMBERED,
+    backed_up_at,
+    found_well_since,
+    past_of,
+    still_damaged,
+    vacuumed,
+    what_checks_said,
+)
+from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 
 QUICK, FULL = CheckLevel.QUICK, CheckLevel.FULL

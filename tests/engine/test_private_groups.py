@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.private_files import exposure
+from engine.system.private_files import exposure
 from tests.two_users import needs_root, shared_directory
 
 ALICE, BOB = "dbtend-alice", "dbtend-bob"

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.errors import StoreError, StoreFullError
-from engine.execution import Outcome
-from engine.jobs import JobId, LogLevel, OnDuplicate, Operation, Reason, Status
-from engine.orchestrator import ParentJobOrchestrator
+from engine.domain.claims import Outcome
+from engine.domain.errors import StoreError, StoreFullError
+from engine.domain.events import ChangeKind
+from engine.domain.jobs import JobId, LogLevel, OnDuplicate, Operation, Reason, Status
+from engine.execution.orchestrator import ParentJobOrchestrator
+from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.targets import resolve
-from engine.watching import ChangeKind
-from engine.worker import DatabaseMaintenanceWorker
 from tests.building import ALL_FOUR, COMPLETED, new_job
 from tests.engine.working import FunctionWorker, carried_out, completes, over, processing, stops_when_asked
 
 if TYPE_CHECKING:
-    from engine.execution import Claim
-    from engine.reporter import Reporter
-    from engine.store.sqlite import SqliteStore
+    from engine.domain.claims import Claim
+    from engine.execution.reporter import Reporter
+    from engine.store.sqlite.store import SqliteStore
 
 
 async def test_r1_submitting_every_operation_ends_completed(store: SqliteStore) -> None:
@@ -110,8 +110,8 @@ async def test_a_processor_of_its_own_jobs_leaves_others_alone(store: SqliteStor
 async def test_r26_an_outcome_is_stored_even_where_the_store_is_locked_for_long(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0.01)
-    monkeypatch.setattr("engine.processor.STORE_RETRY_INTERVAL", 0.01)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0.01)
+    monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0.01)
     other = sqlite3.connect(store.path, isolation_level=None)
     finish_and_claim = store.finish_and_claim
     tried, tried_twice = 0, asyncio.Event()
@@ -152,8 +152,8 @@ async def test_r17_a_request_that_cannot_be_read_fails_with_that_reason(store: S
 async def test_r26_a_store_that_refuses_every_write_ends_the_engine_and_others_take_over(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.processor.STORE_RETRY_INTERVAL", 0)
-    monkeypatch.setattr("engine.processor.STORE_RETRIES", 3)
+    monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0)
+    monkeypatch.setattr("engine.execution.processor.STORE_RETRIES", 3)
     refused = 0
 
     async def refuse(*_: object) -> None:
@@ -205,7 +205,7 @@ async def test_r16_a_cancel_that_comes_before_the_claim_is_known_reaches_its_wor
         return found
 
     monkeypatch.setattr(store, "claim", claim_slowly)
-    monkeypatch.setattr("engine.processor.CANCEL_CHECK_INTERVAL", 0)
+    monkeypatch.setattr("engine.execution.processor.CANCEL_CHECK_INTERVAL", 0)
     async with asyncio.timeout(60), processing(store, FunctionWorker(stops_when_asked), concurrency=1) as processor:
         await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
         await claimed.wait()

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from engine import Engine, JobId, Operation, Options, Request, Retention, Status
-from engine.errors import ErrorKind, ReadOnlyError, StoreError, StoreLostError, TargetError
-from engine.store import connections, schema
-from engine.store.sqlite import SqliteStore
+from engine.domain.errors import ErrorKind, ReadOnlyError, StoreError, StoreLostError, TargetError
+from engine.store.sqlite import connections, schema
+from engine.store.sqlite.store import SqliteStore
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.processes import python
 from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process

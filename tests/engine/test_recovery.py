@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.clock import now
-from engine.execution import Claim
-from engine.jobs import Operation, Options, Reason, Status, Step
-from engine.reporter import Reporter
+from engine.domain.claims import Claim
+from engine.domain.jobs import Operation, Options, Reason, Status, Step
+from engine.execution.reporter import Reporter
+from engine.execution.worker import DatabaseMaintenanceWorker
+from engine.system.clock import now
 from engine.targets import resolve
-from engine.targets.sqlite.running.execution import Work
+from engine.targets.sqlite.running.step_execution import Work
 from engine.targets.sqlite.session import SqliteSession
-from engine.worker import DatabaseMaintenanceWorker
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.engine.test_worker import claim_of, refuse
 from tests.sqlite_files import make_database, remove_index_entries
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from engine.execution import Outcome, Report
-    from engine.targets.base import PlannedStep, StepContext, StepResult
+    from engine.domain.claims import Outcome, Report
+    from engine.targets.protocol import PlannedStep, StepContext, StepResult
 
 
 TO_BE_REBUILT = """

@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.course import ONE_BY_ONE, Course
-from engine.errors import StoreError
-from engine.execution import Claim, Report
-from engine.jobs import (
+from engine.domain.claims import Claim, Report
+from engine.domain.errors import StoreError
+from engine.domain.jobs import (
     CLEARING_UP,
     FINISHING,
     LOG_HEAD,
@@ -32,16 +31,17 @@ from engine.jobs import (
     Status,
     WaitsFor,
 )
-from engine.reporter import Reporter
-from engine.store import connections, transactions
-from engine.targets.base import PlannedStep, StepProgress, StepResult
+from engine.execution.plan_progress import ONE_BY_ONE, Course
+from engine.execution.reporter import Reporter
+from engine.store.sqlite import connections, transactions
 from engine.targets.lock_impact import NO_LOCK
+from engine.targets.protocol import PlannedStep, StepProgress, StepResult
 from tests.building import COMPLETED, new_job, ticking_clock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from engine.store.sqlite import SqliteStore
+    from engine.store.sqlite.store import SqliteStore
 
 STEP = PlannedStep(object="main", command="VACUUM", reason="", lock=NO_LOCK)
 CLAIM = Claim(job=JobId(1, 1), type="", attempt=1, owner="me", target="", operation=Operation.VACUUM, options=Options())
@@ -66,7 +66,7 @@ async def claimed(store: SqliteStore) -> Claim:
 async def test_r21_of_a_hundred_thousand_lines_head_and_tail_are_stored(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.reporter.INTERVAL", 0)
+    monkeypatch.setattr("engine.execution.reporter.INTERVAL", 0)
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     claim = await claimed(store)
     most, sent = 0, asyncio.Event()
@@ -161,10 +161,10 @@ def test_r21_whatever_the_store_took_when_head_and_tail_are_there_in_the_end(chu
                 assert stored == kept(sum(lines for lines, _ in chunks), head, tail)
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("engine.reporter", "engine.store.transactions"):
+        for module in ("engine.execution.reporter", "engine.store.sqlite.transactions"):
             patch.setattr(f"{module}.LOG_HEAD", head)
             patch.setattr(f"{module}.LOG_TAIL", tail)
-        patch.setattr("engine.reporter.INTERVAL", 0)
+        patch.setattr("engine.execution.reporter.INTERVAL", 0)
         asyncio.run(write())
 
 

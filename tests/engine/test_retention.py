@@ -15,14 +15,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, JobId, OnDuplicate, Operation, Retention, Status
-from engine.errors import JobNotFoundError
-from engine.execution import Outcome, Report
-from engine.jobs import LogLevel, LogLine, Step
-from engine.orchestrator import ParentJobOrchestrator
-from engine.retention import BATCH, CHANGES_KEPT, DAY, prune
-from engine.store import connections
-from engine.store.sqlite import SqliteStore
-from engine.watching import Change, Lagged
+from engine.domain.claims import Outcome, Report
+from engine.domain.errors import JobNotFoundError
+from engine.domain.events import Change, Lagged
+from engine.domain.jobs import LogLevel, LogLine, Step
+from engine.execution.orchestrator import ParentJobOrchestrator
+from engine.history.retention import BATCH, CHANGES_KEPT, DAY, prune
+from engine.store.sqlite import connections
+from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def clock() -> StoppedClock:
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.retention.BREATH", 0)
+    monkeypatch.setattr("engine.history.retention.BREATH", 0)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ async def test_r21_all_that_belongs_to_a_job_goes_with_it(store: SqliteStore, cl
 async def test_r21_history_is_removed_in_batches(
     store: SqliteStore, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.retention.BATCH", 3)
+    monkeypatch.setattr("engine.history.retention.BATCH", 3)
     for number in range(10):
         await add(store, f"db{number}", FAILED if number % 2 else COMPLETED)
     batches: list[int] = []
@@ -245,8 +245,8 @@ def test_r21_what_is_removed_is_what_the_rules_say(
                 assert await kept(store) == {parent_id for parent_id, *_ in model.jobs}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.retention.BREATH", 0)
-        patch.setattr("engine.retention.BATCH", 3)
+        patch.setattr("engine.history.retention.BREATH", 0)
+        patch.setattr("engine.history.retention.BATCH", 3)
         asyncio.run(compare())
 
 

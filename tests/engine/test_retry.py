@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine import Engine, Operation, Options, Request, Status, look
-from engine.errors import UsageError
-from engine.execution import Report
-from engine.jobs import CheckLevel
-from engine.repeating import repeated
-from engine.store.sqlite import SqliteStore
+from engine import Engine, Operation, Options, Request, Status
+from engine.domain.claims import Report
+from engine.domain.errors import UsageError
+from engine.domain.jobs import CheckLevel
+from engine.inspection import inspector
+from engine.store.sqlite.store import SqliteStore
+from engine.submission.retry import repeated
 from tests.building import COMPLETED, FAILED
 from tests.sqlite_files import make_database
 from tests.tui.jobs import child, parent
@@ -20,7 +21,7 @@ from tests.tui.jobs import child, parent
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.jobs import ParentJob
+    from engine.domain.jobs import ParentJob
 
 VACUUM, ANALYZE, CHECK, BACKUP = Operation.VACUUM, Operation.ANALYZE, Operation.CHECK, Operation.BACKUP
 
@@ -84,5 +85,5 @@ def test_a_yes_that_was_said_to_a_job_does_not_cover_its_repetition() -> None:
     asked = Request(target=url, operations=(Operation.VACUUM_FULL,), options=Options(confirmed=True))
     earlier = replace(parent(child(operation=Operation.VACUUM_FULL, status=Status.FAILED)), request=asked)
     assert not repeated(earlier).options.confirmed
-    assert look.needs_yes(repeated(earlier)) == [(Operation.VACUUM_FULL, look.needs_yes(asked)[0][1])]
+    assert inspector.needs_yes(repeated(earlier)) == [(Operation.VACUUM_FULL, inspector.needs_yes(asked)[0][1])]
     assert repeated(earlier, confirmed=True) == asked

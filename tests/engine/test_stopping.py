@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, JobId, OnDuplicate, Operation, Options, Reason, Request, Status
-from engine.errors import StoreError
-from engine.store.sqlite import SqliteStore
+from engine.domain.errors import StoreError
+from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, new_job
 from tests.engine.working import FunctionWorker, completes, over, processing, stops_when_asked
 from tests.sqlite_files import content, integrity, make_database, transaction
 
 if TYPE_CHECKING:
-    from engine.execution import Claim, Outcome
-    from engine.jobs import ParentJob
-    from engine.reporter import Reporter
+    from engine.domain.claims import Claim, Outcome
+    from engine.domain.jobs import ParentJob
+    from engine.execution.reporter import Reporter
 
 STEPS = 3
 
@@ -171,8 +171,8 @@ async def test_r14_what_has_not_ended_within_the_grace_is_handed_back(tmp_path: 
 async def test_r14_a_store_that_is_locked_for_a_while_at_the_stop_is_waited_for(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0)
-    monkeypatch.setattr("engine.processor.STORE_RETRY_INTERVAL", 0)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0)
+    monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0)
     release, started = store.release, asyncio.Event()
 
     async def unlock_at_the_second_try(*arguments: object) -> None:
@@ -201,8 +201,8 @@ async def test_r14_a_store_that_is_locked_for_a_while_at_the_stop_is_waited_for(
 async def test_r14_a_store_that_stays_locked_does_not_keep_a_process_from_ending(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0)
-    monkeypatch.setattr("engine.processor.STORE_RETRY_INTERVAL", 0)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0)
+    monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0)
     locked = asyncio.Event()
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
 

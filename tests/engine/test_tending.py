@@ -14,21 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, Retention
-from engine.execution import Report
-from engine.jobs import JobId, OnDuplicate, Operation, Status
-from engine.store.sqlite import SqliteStore
-from engine.tending import tending
+from engine.domain.claims import Report
+from engine.domain.jobs import JobId, OnDuplicate, Operation, Status
+from engine.execution.supervision import tending
+from engine.store.sqlite.store import SqliteStore
 from tests.building import COMPLETED, StoppedClock, new_job
 from tests.engine.processes import python
 
 if TYPE_CHECKING:
-    from engine.store.base import Store
+    from engine.store.protocol import Store
 
 YEAR = 366 * 86_400_000_000
 KEEP_NOTHING = Retention(completed=0, failed=0, cancelled=0, keep_last=0)
 
 OWNER = """
-    from engine.store.sqlite import SqliteStore
+    from engine.store.sqlite.store import SqliteStore
 
     async def main():
         async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers() as owner:

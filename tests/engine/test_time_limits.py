@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, JobId, OnDuplicate, OnFailure, Operation, Options, Reason, Request, Status
-from engine.errors import UsageError
-from engine.execution import Outcome, Report
-from engine.store.sqlite import SqliteStore
+from engine.domain.claims import Outcome, Report
+from engine.domain.errors import UsageError
+from engine.execution.worker import DatabaseMaintenanceWorker
+from engine.store.sqlite.store import SqliteStore
 from engine.targets import resolve
-from engine.worker import DatabaseMaintenanceWorker
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
 from tests.engine.working import over, processing
 from tests.sqlite_files import make_database, transaction
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from engine.execution import Claim
-    from engine.jobs import ParentJob
-    from engine.reporter import Reporter
+    from engine.domain.claims import Claim
+    from engine.domain.jobs import ParentJob
+    from engine.execution.reporter import Reporter
 
 HOUR = 3_600_000_000
 THOUSAND_YEARS = 1000 * 366 * 24 * HOUR
@@ -213,7 +213,7 @@ async def test_r5_a_limit_is_kept_by_whoever_has_the_store_open(
     tmp_path: Path, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real operation that waits for a lock, under a process without workers that looks after the store."""
-    monkeypatch.setattr("engine.tending.INTERVAL", 0.01)
+    monkeypatch.setattr("engine.execution.supervision.INTERVAL", 0.01)
     path = make_database(tmp_path / "sales.db", rows=20)
     options = Options(lock_timeout=600, time_limit=3600, stop_at_limit=True)
     store_path = tmp_path / "jobs.db"

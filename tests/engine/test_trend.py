@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import Engine, Operation, Options, Status
-from engine.execution import Outcome, Report
-from engine.jobs import CheckLevel, JobId, OnDuplicate, ServerOptions, Speed, Step
-from engine.store import queries
-from engine.trend import RUNS, PastRun, trend_of
+from engine.domain.claims import Outcome, Report
+from engine.domain.jobs import CheckLevel, JobId, OnDuplicate, ServerOptions, Speed, Step
+from engine.history.trends import RUNS, PastRun, trend_of
+from engine.store.sqlite import queries
 from tests.building import CANCELLED, FAILED, new_job
 from tests.engine.store.test_queries import any_store as any_store
 from tests.engine.store.test_queries import plan_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from engine.store.sqlite import SqliteStore
+    from engine.store.sqlite.store import SqliteStore
 
 SECOND = 1_000_000
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from engine.targets.base import PlannedStep
+from engine.execution.step_scheduler import Turns
 from engine.targets.lock_impact import NO_LOCK
-from engine.turns import Turns
+from engine.targets.protocol import PlannedStep
 
 
 def step(conflict: str = "", *, last: bool = False, frees: bool = False) -> PlannedStep:

@@ -22,7 +22,7 @@ STOPS_IN_THE_SECOND_PHASE = """
     import threading, time
     from contextlib import suppress
     from engine import Engine
-    from engine.store.writer import Writer
+    from engine.store.sqlite.writer import Writer
 
     written, commit, between_two_commits = sys.argv[2], Writer._commit, threading.Lock()
 

@@ -6,7 +6,7 @@ import copy
 import pickle
 from dataclasses import asdict, field, replace
 
-from engine.values import frozen
+from engine.domain.frozen import frozen
 
 
 @frozen

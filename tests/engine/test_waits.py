@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.execution import Claim, Report
-from engine.jobs import WAITING, JobId, JobType, Operation, Options, Status, Step, WaitsFor
-from engine.reporter import Reporter
+from engine.domain.claims import Claim, Report
+from engine.domain.jobs import WAITING, JobId, JobType, Operation, Options, Status, Step, WaitsFor
+from engine.execution.lock_wait_timer import Waits, as_facts
+from engine.execution.reporter import Reporter
+from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.targets import resolve
-from engine.targets.base import PlannedStep, StepProgress, StepResult
 from engine.targets.lock_impact import NO_LOCK
-from engine.waits import Waits, as_facts
-from engine.worker import DatabaseMaintenanceWorker
+from engine.targets.protocol import PlannedStep, StepProgress, StepResult
 from tests.sqlite_files import make_database
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def test_nobody_waits_longer_than_it_runs_and_the_whole_no_longer_than_anybody(
 async def test_what_a_step_and_its_operation_waited_for_a_lock_is_known_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.reporter.FIRST_INTERVAL", 0)
+    monkeypatch.setattr("engine.execution.reporter.FIRST_INTERVAL", 0)
     path, clock, waiting = make_database(tmp_path / "sales.db"), Clock(), asyncio.Event()
 
     steps: dict[int, Step] = {}

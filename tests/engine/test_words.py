@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.words import bytes_of, memory, seconds_of, span
+from engine.domain.humanize import bytes_of, memory, seconds_of, span
 
 
 @pytest.mark.parametrize(

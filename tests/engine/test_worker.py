@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.clock import now
-from engine.errors import StoreError, TargetError
-from engine.execution import Claim
-from engine.jobs import (
+from engine.domain.claims import Claim
+from engine.domain.errors import StoreError, TargetError
+from engine.domain.jobs import (
     FINISHING,
     MOST_FINDINGS,
     CheckLevel,
@@ -27,12 +26,8 @@ from engine.jobs import (
     Speed,
     Status,
 )
-from engine.reporter import Reporter
-from engine.targets import resolve
-from engine.targets.base import PlannedStep, StepContext, StepResult
-from engine.targets.lock_impact import NO_LOCK
-from engine.targets.sqlite.session import SqliteSession
-from engine.worker import (
+from engine.execution.reporter import Reporter
+from engine.execution.worker import (
     DatabaseMaintenanceWorker,
     StepOutcome,
     _CancelledBeforehandError,
@@ -41,6 +36,11 @@ from engine.worker import (
     outcome_of,
     what_was_found,
 )
+from engine.system.clock import now
+from engine.targets import resolve
+from engine.targets.lock_impact import NO_LOCK
+from engine.targets.protocol import PlannedStep, StepContext, StepResult
+from engine.targets.sqlite.session import SqliteSession
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import integrity, make_database, remove_index_entries, set_schema_sql
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from engine.execution import Outcome, Report
+    from engine.domain.claims import Outcome, Report
 
 
 def claim_of(path: Path, operation: Operation = Operation.VACUUM, options: Options | None = None) -> Claim:
@@ -157,8 +157,8 @@ async def test_a_step_that_was_to_come_again_when_the_cancel_came_is_no_success(
 async def test_r16_a_step_that_cannot_be_interrupted_says_so_and_ends_as_what_really_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.one_step.STOPS_WITHIN", 0)
-    monkeypatch.setattr("engine.reporter.INTERVAL", 0)
+    monkeypatch.setattr("engine.execution.step_runner.STOPS_WITHIN", 0)
+    monkeypatch.setattr("engine.execution.reporter.INTERVAL", 0)
     path = make_database(tmp_path / "sales.db")
     cancel, finishing, execute = asyncio.Event(), asyncio.Event(), SqliteSession.execute
 
@@ -182,8 +182,8 @@ async def test_r16_a_step_that_cannot_be_interrupted_says_so_and_ends_as_what_re
 async def test_r16_a_step_that_stops_when_asked_is_never_said_to_finish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.one_step.STOPS_WITHIN", 60)
-    monkeypatch.setattr("engine.reporter.INTERVAL", 0)
+    monkeypatch.setattr("engine.execution.step_runner.STOPS_WITHIN", 60)
+    monkeypatch.setattr("engine.execution.reporter.INTERVAL", 0)
     path = make_database(tmp_path / "sales.db")
     cancel = asyncio.Event()
     phases: set[str | None] = set()

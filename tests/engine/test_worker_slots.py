@@ -8,8 +8,8 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from engine.jobs import OnDuplicate, Operation, Status
-from engine.worker_slots import WorkerSlots
+from engine.domain.jobs import OnDuplicate, Operation, Status
+from engine.execution.worker_slots import WorkerSlots
 from tests.building import COMPLETED, new_job
 from tests.engine.processes import python
 from tests.engine.working import FunctionWorker, over, processing
@@ -17,12 +17,12 @@ from tests.engine.working import FunctionWorker, over, processing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.execution import Claim, Outcome
-    from engine.reporter import Reporter
-    from engine.store.sqlite import SqliteStore
+    from engine.domain.claims import Claim, Outcome
+    from engine.execution.reporter import Reporter
+    from engine.store.sqlite.store import SqliteStore
 
 HOLDS_A_SLOT = """
-    from engine.worker_slots import WorkerSlots
+    from engine.execution.worker_slots import WorkerSlots
     print(WorkerSlots(Path(sys.argv[1]), 1).take() is not None, flush=True)
     sys.stdin.readline()
 """

@@ -6,21 +6,21 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from engine.execution import Outcome
-from engine.jobs import JobType, OnDuplicate, ParentJob
-from engine.orchestrator import ParentJobOrchestrator
-from engine.processor import JobProcessor
-from engine.worker_slots import WorkerSlots
+from engine.domain.claims import Outcome
+from engine.domain.jobs import JobType, OnDuplicate, ParentJob
+from engine.execution.orchestrator import ParentJobOrchestrator
+from engine.execution.processor import JobProcessor
+from engine.execution.worker_slots import WorkerSlots
 from tests.building import CANCELLED, COMPLETED, ticking_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from engine.execution import Claim
-    from engine.jobs import Micros
-    from engine.reporter import Reporter
-    from engine.store.base import NewJob, Store
-    from engine.worker import JobWorker
+    from engine.domain.claims import Claim
+    from engine.domain.jobs import Micros
+    from engine.execution.reporter import Reporter
+    from engine.execution.worker import JobWorker
+    from engine.store.protocol import NewJob, Store
 
 
 class FunctionWorker:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import passwords
+from engine.system import passwords
 from tests.postgres_databases import SECRET, Database, new_database
 from tests.postgres_server import PostgresServer
 from tests.sqlite_files import make_database

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Final
 
 from engine import Change, Engine, Status
-from engine.worker_slots import WorkerSlots
+from engine.execution.worker_slots import WorkerSlots
 from tests.engine.store.full_disks import PAGE, fill
 from tests.sqlite_files import make_database
 from tests.tui.command_line import write_locked
 
 RUN: Final = """
 import sys
-import engine.processor, tui.worker_pool, tui.commands.ending
-engine.processor.STORE_RETRIES, engine.processor.STORE_RETRY_INTERVAL = 2, 0.05
-tui.worker_pool.PAUSE, tui.commands.ending.CANCEL_TRIES, tui.commands.ending.CANCEL_PAUSE = 0.05, 2, 0.05
+import engine.execution.processor, tui.workers.pool, tui.commands.ending
+engine.execution.processor.STORE_RETRIES, engine.execution.processor.STORE_RETRY_INTERVAL = 2, 0.05
+tui.workers.pool.PAUSE, tui.commands.ending.CANCEL_TRIES, tui.commands.ending.CANCEL_PAUSE = 0.05, 2, 0.05
 from tui.cli import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.targets.postgres.advising.needs import Cause
+from engine.targets.postgres.advising.findings import Cause
 from tests.postgres_databases import Database
 from tests.tui.command_line import CommandLine
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from engine import CheckLevel, JobId, OnFailure, Operation, Status
-from engine.errors import DbtendError, UsageError
-from tui.commands import values
+from engine.domain.errors import DbtendError, UsageError
 from tui.commands.arguments import overview, parse, parser_of
 from tui.commands.command_table import COMMANDS
 from tui.commands.console import refuse_mistyped_command
+from tui.presentation import typed_values
 
 
 def test_options_stand_before_and_after_the_command_and_between_targets() -> None:
@@ -137,21 +137,21 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def test_dates() -> None:
-    assert values.moment("7d", NOW) == NOW - timedelta(days=7)
-    assert values.moment("90m", NOW) == NOW - timedelta(minutes=90)
-    assert values.moment("2026-11-01T10:00:00Z", NOW) == datetime(2026, 11, 1, 10, tzinfo=UTC)
-    assert values.moment("2026-11-01", NOW) == datetime(2026, 11, 1).astimezone()
-    assert values.until("2026-11-01") + 1 == values.since("2026-11-02")
+    assert typed_values.moment("7d", NOW) == NOW - timedelta(days=7)
+    assert typed_values.moment("90m", NOW) == NOW - timedelta(minutes=90)
+    assert typed_values.moment("2026-11-01T10:00:00Z", NOW) == datetime(2026, 11, 1, 10, tzinfo=UTC)
+    assert typed_values.moment("2026-11-01", NOW) == datetime(2026, 11, 1).astimezone()
+    assert typed_values.until("2026-11-01") + 1 == typed_values.since("2026-11-02")
 
 
 @pytest.mark.parametrize("typed", ["", "d", "999999w", "2026-13-01", "0001-01-01", "９d"])
 def test_what_is_no_date(typed: str) -> None:
     with pytest.raises(DbtendError, match="is no date"):
-        values.moment(typed, NOW)
+        typed_values.moment(typed, NOW)
 
 
 def test_job_ids() -> None:
-    assert values.job_id("#42") == JobId(42)
-    assert values.job_id("42.2") == JobId(42, 2)
+    assert typed_values.job_id("#42") == JobId(42)
+    assert typed_values.job_id("42.2") == JobId(42, 2)
     with pytest.raises(UsageError, match="is no job id"):
-        values.job_id("42.x")
+        typed_values.job_id("42.x")

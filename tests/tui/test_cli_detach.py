@@ -14,7 +14,7 @@ import pytest
 
 from engine import Engine, Status
 from tests.tui.command_line import CommandLine
-from tui.worker_process import serving
+from tui.workers.detached import serving
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from tests.engine.processes import python
 from tests.sqlite_files import integrity
 from tests.tui.command_line import CommandLine, err_line, out_line, workers_of, write_locked
 from tui.commands.ending import hand_over
-from tui.worker_process import serving
+from tui.workers.detached import serving
 
 HANGS = """
-    from engine.store.sqlite import SqliteStore
+    from engine.store.sqlite.store import SqliteStore
 
     async def main():
         async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers(serves_all=False) as owner:
@@ -263,7 +263,7 @@ def test_what_cannot_stop_yet_is_waited_for_and_handed_back(dbtend: CommandLine,
 
 STUBBORN = """
 import asyncio
-from tui.commands.signals import stop_signals
+from tui.workers.signals import stop_signals
 
 async def stubborn():
     with stop_signals():
@@ -302,7 +302,7 @@ def test_a_background_run_of_nohup_outlives_the_terminal(dbtend: CommandLine, sa
 async def test_a_cancel_is_tried_again_where_the_store_is_locked(
     tmp_path: Path, sales: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0.05)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0.05)
     store, said = tmp_path / "jobs.db", asyncio.Queue[str]()
     async with Engine.open(store) as engine, asyncio.timeout(30):
         (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])

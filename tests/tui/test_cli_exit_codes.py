@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine import Facts, Reason, Status
-from engine.errors import (
+from engine.domain.errors import (
     DbtendError,
     StoreError,
     TargetBusyError,
@@ -16,7 +16,7 @@ from engine.errors import (
     UsageError,
 )
 from tests.tui.jobs import child, parent
-from tui.commands.exit_codes import error_code, exit_code
+from tui.presentation.exit_codes import error_code, exit_code
 
 COMPLETED = (Status.COMPLETED, None)
 FAILED = (Status.FAILED, Reason.OPERATION_ERROR)

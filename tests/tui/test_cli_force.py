@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, JobId
-from engine.ending_by_force import ForceCancel
-from engine.jobs import Operation
+from engine.domain.jobs import Operation
+from engine.execution.force_kill import ForceCancel
 from tests.sqlite_files import content, files_beside, integrity, make_database
 from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
-from tui.force import consequences, question
-from tui.worker_process import is_served
+from tui.presentation.force_kill import consequences, question
+from tui.workers.detached import is_served
 
 WAITS = ("--lock-timeout", "600")
 LOOKED_AFTER = "it was ended by force: what it had not finished was rolled back, and a quick check found nothing wrong"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.terminal import Terminal
-from engine import private_files
-from engine.errors import StoreError
-from engine.store import connections
+from engine.domain.errors import StoreError
+from engine.store.sqlite import connections
+from engine.system import private_files
 from tests.tui.command_line import CommandLine
 from tests.two_users import NOBODY, as_nobody, needs_root, shared_directory
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.demo import build_demo_database
+from engine.inspection.demo_database import build_demo_database
 from tests.tui.command_line import CommandLine
 
 

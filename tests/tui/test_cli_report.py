@@ -6,26 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from engine import (
-    ChildJob,
-    Facts,
-    JobId,
-    LogLine,
-    Operation,
-    Options,
-    Progress,
-    Reason,
-    Status,
-    Step,
-)
-from engine.jobs import FINISHING, WRITING_BACK, LogLevel
-from engine.words import OVERWRITTEN
+from engine import ChildJob, Facts, JobId, LogLine, Operation, Options, Progress, Reason, Status, Step
+from engine.domain.humanize import OVERWRITTEN
+from engine.domain.jobs import FINISHING, WRITING_BACK, LogLevel
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
 from tui.commands import job_report, live_lines, report
 from tui.commands.views import Milestones
-from tui.text import cells, local_time
-from tui.views.remarks import remarks
-from tui.views.status import what_happened
+from tui.console.views.remarks import remarks
+from tui.console.views.status import what_happened
+from tui.presentation.text import cells, local_time
 
 
 def test_the_summary_of_a_job() -> None:

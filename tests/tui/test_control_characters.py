@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.tui.command_line import CommandLine
-from tui import clipboard
 from tui.commands import output
+from tui.console import clipboard
 
 HOSTILE = "a\x1b[2J\x07\x9b31m\u202eb\u2066c\u2028d\x7fe\u200bf\U000e0041"
 

@@ -15,7 +15,7 @@ from engine import Status
 from tests.postgres_databases import SECRET, Database
 from tests.tui.command_line import CommandLine
 from tests.tui.test_cli_detach import carried_out_by_one_worker_that_ends
-from tui.worker_process import DetachedWorker, is_served
+from tui.workers.detached import DetachedWorker, is_served
 
 pytestmark = pytest.mark.usefixtures("no_password_is_known")
 
@@ -105,7 +105,7 @@ def test_what_else_decides_how_it_is_connected_to(
 
 
 def test_a_worker_that_cannot_be_looked_at_has_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui.worker_environment import not_set_alike
+    from tui.workers.environment import not_set_alike
 
     lock = tmp_path / "worker.lock"
     assert not_set_alike({"PGPASSWORD": "x", "PGSSLMODE": "y"}, lock) == ["PGPASSWORD", "PGSSLMODE"]

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from engine import ChildJob, Facts, LogLine, Operation, Progress, Reason, Status, Step
-from engine.jobs import LogLevel
+from engine.domain.jobs import LogLevel
 from tests.tui.jobs import START, child, parent
-from tui.effects import effect, findings, first_error, job_effect, step_effect, steps_taken
-from tui.facts import changes, table
+from tui.presentation.effect_summary import effect, findings, first_error, job_effect, step_effect, steps_taken
+from tui.presentation.fact_format import changes, table
 
 MB = 1_000_000
 

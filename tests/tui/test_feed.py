@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, JobId, OnDuplicate, Reason, Status
-from engine.errors import DbtendError
-from engine.store import interventions, transactions, upkeep
-from engine.store.sqlite import SqliteStore
+from engine.domain.errors import DbtendError
+from engine.store.sqlite import cancel_and_rescue, store_admin, transactions
+from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
-from tui import feed as feeding
-from tui.feed import RECENT, JobFeed, News
+from tui.console import feed as feeding
+from tui.console.feed import RECENT, JobFeed, News
 
 AT = 1_795_000_000_000_000
 
@@ -78,7 +78,7 @@ def _tries_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cancel(c: sqlite3.Connection, parent_id: int) -> None:
-    interventions.request_cancel(c, JobId(parent_id), Reason.CANCELLED_BY_USER, AT)
+    cancel_and_rescue.request_cancel(c, JobId(parent_id), Reason.CANCELLED_BY_USER, AT)
 
 
 def cancel_and_hide(c: sqlite3.Connection, parent_id: int) -> None:
@@ -123,7 +123,7 @@ async def test_one_that_lagged_knows_what_became_of_jobs_that_are_not_among_the_
             def much_at_once(c: sqlite3.Connection) -> None:
                 cancel(c, early)
                 transactions.submit(c, [new_job(f"t{n}") for n in range(RECENT + 5)], OnDuplicate.REFUSE, AT)
-                upkeep.prune_changes(c, before=AT + 1, limit=10_000)
+                store_admin.prune_changes(c, before=AT + 1, limit=10_000)
 
             await store._writer.run(much_at_once)
             (late,) = await store.submit([new_job("late")], OnDuplicate.REFUSE)

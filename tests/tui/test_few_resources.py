@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from engine.errors import ErrorKind, SystemLimitError
+from engine.domain.errors import ErrorKind, SystemLimitError
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import HistoryFilter, Operation, Status
-from engine.errors import UsageError
-from tui.history_filter import history_filter, rather, unfinished, words_of
+from engine.domain.errors import UsageError
+from tui.presentation.history_filter import history_filter, rather, unfinished, words_of
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = 86_400 * 1_000_000

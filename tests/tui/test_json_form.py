@@ -20,15 +20,15 @@ from engine import (
     Status,
     WorkerProcess,
 )
-from engine.errors import TargetUnavailableError
-from engine.jobs import FINISHING, LogLevel
+from engine.domain.errors import TargetUnavailableError
+from engine.domain.jobs import FINISHING, LogLevel
 from tests.tui.jobs import START, child, parent, rescued, vacuumed
 from tests.tui.plans import NOT_NEEDED, REFUSED, plan, reindex, vacuum
-from tui import json_form
+from tui.presentation import json_format
 
 
 def test_a_job_says_what_the_contract_names() -> None:
-    form = json_form.job(vacuumed())
+    form = json_format.job(vacuumed())
 
     assert {key: form[key] for key in ("id", "target", "engine", "status", "retry_of")} == {
         "id": 42,
@@ -63,7 +63,7 @@ def test_a_job_says_what_the_contract_names() -> None:
 
 
 def test_the_log_comes_where_it_is_asked_for() -> None:
-    (only,) = json_form.job(vacuumed(), with_log=True)["children"]
+    (only,) = json_format.job(vacuumed(), with_log=True)["children"]
     assert only["log"] == [
         {
             "number": 1,
@@ -79,7 +79,7 @@ def test_limits_and_pins_are_told() -> None:
     options = Options(time_limit=5400.0, until="06:00", stop_at_limit=True)
     job = parent(child())
     job = replace(job, request=replace(job.request, options=options), deadline_at=START, pinned=True)
-    form = json_form.job(job)
+    form = json_format.job(job)
     assert form["options"] == {
         "on_failure": "continue",
         "on_step_failure": "continue",
@@ -101,7 +101,7 @@ def test_limits_and_pins_are_told() -> None:
         "server": {},
     }
     assert (form["deadline_at"], form["pinned"]) == ("2023-11-14T22:13:20.000000Z", True)
-    plain = json_form.job(parent(child()))
+    plain = json_format.job(parent(child()))
     assert (plain["deadline_at"], plain["pinned"], plain["options"]["time_limit"]) == (None, False, None)
 
 
@@ -110,7 +110,7 @@ def test_how_operations_do_their_work_is_told() -> None:
         force=True, verify=True, check=CheckLevel.QUICK, jobs=2, objects=("a", "b"), analysis_limit=9, backup_to="/b.db"
     )
     job = parent(child())
-    form = json_form.job(replace(job, request=replace(job.request, options=options)))["options"]
+    form = json_format.job(replace(job, request=replace(job.request, options=options)))["options"]
     assert form.items() >= {
         "force": True,
         "verify": True,
@@ -126,10 +126,10 @@ def test_the_effect_of_a_step_and_lists_among_the_facts_are_told() -> None:
     (step,) = vacuumed().children[0].steps
     facts: Facts = {"size": 5, "damaged_indexes": ("a", "b")}
     done = replace(child(), steps=(replace(step, effect={"freed_pages": 9}),), after=facts)
-    form = json.loads(json.dumps(json_form.child(done)))
+    form = json.loads(json.dumps(json_format.child(done)))
     assert form["steps"][0]["effect"] == {"freed_pages": 9}
     assert form["after"] == {"size": 5, "damaged_indexes": ["a", "b"]}
-    assert json_form.job(vacuumed())["children"][0]["steps"][0]["effect"] is None
+    assert json_format.job(vacuumed())["children"][0]["steps"][0]["effect"] is None
 
 
 def test_what_a_check_found_is_a_list_with_and_without_its_log() -> None:
@@ -138,17 +138,17 @@ def test_what_a_check_found_is_a_list_with_and_without_its_log() -> None:
         for number, level in enumerate((LogLevel.INFO, LogLevel.ERROR, LogLevel.ERROR), 1)
     )
     check = replace(child(1, Status.FAILED, operation=Operation.CHECK), log=log)
-    assert json_form.child(check)["findings"] == ["line 2", "line 3"]
-    assert json_form.child(check, with_log=True)["findings"] == ["line 2", "line 3"]
-    assert json_form.child(child(1, operation=Operation.CHECK))["findings"] == []
-    assert "findings" not in json_form.child(replace(check, operation=Operation.VACUUM))
+    assert json_format.child(check)["findings"] == ["line 2", "line 3"]
+    assert json_format.child(check, with_log=True)["findings"] == ["line 2", "line 3"]
+    assert json_format.child(child(1, operation=Operation.CHECK))["findings"] == []
+    assert "findings" not in json_format.child(replace(check, operation=Operation.VACUUM))
 
 
 def test_attempts_and_progress_are_told() -> None:
     job = replace(
         rescued(), progress=Progress(fraction=0.5, object="orders", steps_done=1, steps_total=2, phase=FINISHING)
     )
-    form = json_form.child(job)
+    form = json_format.child(job)
     assert form["attempts"] == [
         {
             "number": 1,
@@ -182,14 +182,14 @@ def test_attempts_and_progress_are_told() -> None:
 
 
 def test_a_pause_and_a_process() -> None:
-    assert json_form.pause(None) == {"paused": None}
-    assert json_form.pause(Pause(at=START, by="ann@db1")) == {
+    assert json_format.pause(None) == {"paused": None}
+    assert json_format.pause(Pause(at=START, by="ann@db1")) == {
         "paused": {"at": "2023-11-14T22:13:20.000000Z", "by": "ann@db1"}
     }
     process = WorkerProcess(
         id="x", pid=7, host="db1", started_at=START, serves_all=True, alive=True, running=(JobId(42, 1),), pool=5
     )
-    assert json_form.worker(process) == {
+    assert json_format.worker(process) == {
         "pid": 7,
         "host": "db1",
         "started_at": "2023-11-14T22:13:20.000000Z",
@@ -201,7 +201,7 @@ def test_a_pause_and_a_process() -> None:
 
 
 def test_what_has_not_happened_is_null() -> None:
-    (waiting, skipped) = json_form.job(
+    (waiting, skipped) = json_format.job(
         parent(child(1, Status.PENDING), child(2, Status.SKIPPED, Reason.PREVIOUS_FAILED))
     )["children"]
     assert waiting["started_at"] is waiting["duration"] is waiting["before"] is waiting["reason"] is None
@@ -211,7 +211,7 @@ def test_what_has_not_happened_is_null() -> None:
 
 def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
     tuned = vacuum(warnings=("careful",), settings=("PRAGMA x=1",), tuned="there is room")
-    form = json_form.plan(plan(tuned, reindex(2, parallel=2), NOT_NEEDED, REFUSED))
+    form = json_format.plan(plan(tuned, reindex(2, parallel=2), NOT_NEEDED, REFUSED))
     assert (form["target"], form["engine"], form["before"]["size"]) == ("sqlite:///srv/sales.db", "sqlite", 1_000_000)
     assert form["warnings"] == []
     first, second, idle, refused = form["children"]
@@ -251,7 +251,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
 
 def test_an_error() -> None:
     problem = TargetUnavailableError("/srv/x.db", "there is no such file", "check the path")
-    assert json_form.error(problem) == {
+    assert json_format.error(problem) == {
         "error": {"kind": "target", "message": "/srv/x.db: there is no such file", "hint": "check the path"}
     }
 
@@ -264,8 +264,8 @@ def test_advice_says_what_the_contract_names() -> None:
         gain="about 480 MB back",
         facts={"size": 1_580_000_000, "damaged_indexes": ("a", "b")},
     )
-    form = json_form.advice("sqlite:///srv/sales.db", advice)
-    by_hand = json_form.advice("sqlite:///srv/sales.db", replace(advice, by_hand=True))
+    form = json_format.advice("sqlite:///srv/sales.db", advice)
+    by_hand = json_format.advice("sqlite:///srv/sales.db", replace(advice, by_hand=True))
     assert by_hand["facts"] == {**form["facts"], "by_hand": True}
     assert json.loads(json.dumps(form)) == {
         "target": "sqlite:///srv/sales.db",
@@ -275,6 +275,6 @@ def test_advice_says_what_the_contract_names() -> None:
         "gain": "about 480 MB back",
         "facts": {"size": 1_580_000_000, "damaged_indexes": ["a", "b"]},
     }
-    form = json_form.advice("sqlite:///srv/sales.db", replace(advice, level=Level.UNKNOWN))
+    form = json_format.advice("sqlite:///srv/sales.db", replace(advice, level=Level.UNKNOWN))
     assert form["level"] == "none"
     assert form["facts"]["is_known"] is False

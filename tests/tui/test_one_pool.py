@@ -17,12 +17,12 @@ import pytest
 from engine import Engine, Operation, Options, ParentJob, Request, WorkerProcess
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
-from tui.feed import left_over
-from tui.worker_process import is_served
+from tui.console.feed import left_over
+from tui.workers.detached import is_served
 
 A_CONSOLE = """
 import pathlib, sys
-from tui.worker_process import DetachedWorker
+from tui.workers.detached import DetachedWorker
 worker = DetachedWorker(pathlib.Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

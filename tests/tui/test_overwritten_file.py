@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from engine import Engine
-from engine.words import OVERWRITTEN
+from engine.domain.humanize import OVERWRITTEN
 from tests.tui.command_line import CommandLine, out_line, wait_until
-from tui.worker_process import is_served
+from tui.workers.detached import is_served
 
 PART = 1_000
 """Kilobytes."""

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from rich.pretty import pretty_repr
 
-from engine import Engine, Operation, Options, Request, ServerOptions, Status, passwords
+from engine import Engine, Operation, Options, Request, ServerOptions, Status
+from engine.system import passwords
 from tests.postgres_databases import SECRET, WAITS, Database
 from tests.tui.command_line import CommandLine
 from tests.tui.test_cli_detach import carried_out_by_one_worker_that_ends
-from tui.worker_process import DetachedWorker, serving
+from tui.workers.detached import DetachedWorker, serving
 
 # The terminal becomes the one that the process belongs to, as it is for a person.
 ON_THIS_TERMINAL = """

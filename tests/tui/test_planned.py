@@ -8,10 +8,10 @@ import pytest
 
 from engine import Lock, LockImpact, Operation, OperationPlan
 from tests.tui.plans import NOT_NEEDED, REFUSED, VACUUM, plan, reindex, vacuum
-from tui import planned
 from tui.commands.plan_report import plan_lines
-from tui.views.line import Role
-from tui.views.plan_document import plan_document
+from tui.console.views.line import Role
+from tui.console.views.plan_document import plan_document
+from tui.presentation import plan_summary
 
 TUNED = vacuum(
     warnings=("rows of log get new rowids",),
@@ -72,7 +72,7 @@ def test_the_page_of_a_plan_says_the_same() -> None:
     ],
 )
 def test_the_verdict_is_said_in_words(operation: OperationPlan, verdict: str) -> None:
-    assert planned.verdict(operation) == verdict
+    assert plan_summary.verdict(operation) == verdict
     name = operation.operation.value
     assert any(line.startswith(f"{name}  {verdict}") for line in plan_lines(plan(operation)))
     assert any(line.startswith(f"1 {name}  {verdict}") for line in page(operation))
@@ -148,20 +148,20 @@ def test_what_needs_no_room_takes_only_time() -> None:
 
 
 def test_estimates_are_added_up() -> None:
-    assert planned.extent(reindex(4)) == "4 steps, about 10 s"
-    assert planned.extent(reindex(4, parallel=2)) == "4 steps, 2 at once, about 5 s"
-    assert planned.extent(reindex(2, parallel=8)) == "2 steps, 8 at once, about 2 s"  # not below the longest
-    assert planned.whole_extent([vacuum(), reindex(4), NOT_NEEDED]) == "3 operations, 5 steps, about 13 s in all"
+    assert plan_summary.extent(reindex(4)) == "4 steps, about 10 s"
+    assert plan_summary.extent(reindex(4, parallel=2)) == "4 steps, 2 at once, about 5 s"
+    assert plan_summary.extent(reindex(2, parallel=8)) == "2 steps, 8 at once, about 2 s"  # not below the longest
+    assert plan_summary.whole_extent([vacuum(), reindex(4), NOT_NEEDED]) == "3 operations, 5 steps, about 13 s in all"
 
 
 def test_what_takes_a_time_that_is_not_known_makes_a_sum_a_lower_bound() -> None:
     unknown = OperationPlan(operation=Operation.ANALYZE, steps=(replace(VACUUM, estimate=None),))
-    assert planned.whole_extent([vacuum(), unknown]) == "2 operations, 2 steps, over 3 s in all"
-    assert planned.whole_extent([unknown]) == "1 operation, 1 step"
+    assert plan_summary.whole_extent([vacuum(), unknown]) == "2 operations, 2 steps, over 3 s in all"
+    assert plan_summary.whole_extent([unknown]) == "1 operation, 1 step"
     soon = OperationPlan(operation=Operation.CHECK, steps=(replace(VACUUM, estimate=0.2),))
-    assert planned.whole_extent([soon, unknown]) == "2 operations, 2 steps"
-    assert planned.whole_extent([soon]) == "1 operation, 1 step, less than 1 s in all"
-    assert planned.estimate(unknown) is None
+    assert plan_summary.whole_extent([soon, unknown]) == "2 operations, 2 steps"
+    assert plan_summary.whole_extent([soon]) == "1 operation, 1 step, less than 1 s in all"
+    assert plan_summary.estimate(unknown) is None
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_takes_a_time_that_is_not_known_makes_a_sum_a_lower_bound() -> None
     [(0.2, "less than 1 s"), (7.4, "about 7 s"), (200.4, "about 3m20s"), (4830, "about 1h20m")],
 )
 def test_an_estimate_pretends_no_precision(seconds: float, words: str) -> None:
-    assert planned.about(seconds) == words
+    assert plan_summary.about(seconds) == words
 
 
 @pytest.mark.parametrize("width", [40, 78])
@@ -180,9 +180,10 @@ def test_the_page_of_a_plan_fits_its_width(width: int) -> None:
 
 def test_a_duration_begins_when_the_lock_is_free() -> None:
     waits = vacuum(warnings=("it would have to wait: process 4711 has locked it",), waits=True)
-    assert planned.extent(waits) == "1 step, about 3 s after the lock is free"
+    assert plan_summary.extent(waits) == "1 step, about 3 s after the lock is free"
     assert (
-        planned.whole_extent([waits, reindex(4)]) == "2 operations, 5 steps, about 13 s in all after the lock is free"
+        plan_summary.whole_extent([waits, reindex(4)])
+        == "2 operations, 5 steps, about 13 s in all after the lock is free"
     )
     assert any("about 3 s in all after the lock is free" in line for line in plan_lines(plan(waits)))
     assert any("about 3 s after the lock is free" in line for line in page(waits))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from engine import EngineName, OperationPlan, Plan, PlannedStep, Request
-from engine.errors import TargetUnavailableError
-from engine.jobs import Operation
+from engine.domain.errors import TargetUnavailableError
+from engine.domain.jobs import Operation
 from engine.targets.lock_impact import NO_LOCK
-from tui.target_names import TargetName
-from tui.views.line import Role
-from tui.views.plans_document import Looked, Wanted, disk_needed, plans_document
+from tui.console.views.line import Role
+from tui.console.views.plans_document import Looked, Wanted, disk_needed, plans_document
+from tui.presentation.target_names import TargetName
 
 REQUEST = Request(target="a", operations=(Operation.VACUUM,))
 

@@ -16,7 +16,7 @@ from tests.postgres_databases import SECRET, Database
 from tests.sqlite_files import integrity, make_database
 from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, write_locked
 from tests.tui.test_detached_environment import a_worker
-from tui.worker_process import is_served
+from tui.workers.detached import is_served
 
 VACUUM = ("--op", "vacuum", "--lock-timeout", "600")
 

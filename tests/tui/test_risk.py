@@ -9,8 +9,8 @@ import pytest
 from engine import EngineName, Lock, LockImpact, LockScope, Operation, OperationPlan, Plan
 from engine.targets.lock_impact import NO_LOCK, strongest
 from tests.tui.plans import VACUUM
-from tui.lock_words import lock_in_words
-from tui.risk import is_production, production_risk, risks, word_to_type
+from tui.presentation.lock_format import lock_in_words
+from tui.presentation.risk import is_production, production_risk, risks, word_to_type
 
 BRIEFLY = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import TargetEntry
-from engine.config_file import ConfigFile
-from tui.saved_targets import SavedTargets
+from engine.config.config_file import ConfigFile
+from engine.config.model import TargetEntry
+from tui.console.saved_targets import SavedTargets
 
 SALES = TargetEntry(name="sales", url="/srv/sales.db")
 
@@ -39,5 +39,5 @@ async def test_a_file_is_read_again(tmp_path: Path) -> None:
 
 
 def test_what_few_sessions_need_is_not_imported_at_the_start() -> None:
-    code = "import sys, tui.app, tui.commands.console; sys.exit('tomlkit' in sys.modules)"
+    code = "import sys, tui.console.app, tui.commands.console; sys.exit('tomlkit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0

@@ -12,7 +12,7 @@ import pytest
 from tests.sqlite_files import integrity
 from tests.tui.command_line import CommandLine, wait_until, workers_of, write_locked
 from tests.tui.test_one_pool import open_jobs, submit_to_nobody
-from tui.worker_process import is_served
+from tui.workers.detached import is_served
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from engine import Advice, CheckLevel, EngineName, Level, Operation, OperationInfo, TargetInfo
-from engine.config import TargetEntry
-from engine.errors import TargetUnavailableError
+from engine.config.model import TargetEntry
+from engine.domain.errors import TargetUnavailableError
 from engine.targets.lock_impact import NO_LOCK
-from tui.target_board import TargetBoard
+from tui.console.target_model import TargetBoard
 
 OPERATIONS = (Operation.VACUUM, Operation.ANALYZE, Operation.CHECK)
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine import Operation
-from engine.config import TargetEntry
+from engine.config.model import TargetEntry
 from tests.sqlite_files import make_database
-from tui.canonical_urls import CanonicalUrls
-from tui.target_form import (
+from tui.console.target_entry import (
     FINE,
     Filled,
     Place,
@@ -25,6 +24,7 @@ from tui.target_form import (
     proposed_name,
     url_as_saved,
 )
+from tui.presentation.canonical_urls import CanonicalUrls
 
 HERE = Path("/srv/data")
 SALES = TargetEntry(name="sales", url="/srv/data/sales.db")

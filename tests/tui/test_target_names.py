@@ -9,16 +9,16 @@ import pytest
 from rich.cells import cell_len
 
 from engine import JobId
-from engine.config import TargetEntry
+from engine.config.model import TargetEntry
 from tests.tui.jobs import parent
-from tui.canonical_urls import CanonicalUrls
-from tui.target_names import TargetName, TargetNames
-from tui.views.detail import detail_lines
-from tui.views.history import columns, history_row
-from tui.views.job_document import job_document
-from tui.views.line import Line, Role, line, named, named_column, with_labels
-from tui.views.lists import TargetState, target_rows
-from tui.views.rows import tree_rows
+from tui.console.views.detail import detail_lines
+from tui.console.views.history import columns, history_row
+from tui.console.views.job_document import job_document
+from tui.console.views.line import Line, Role, line, named, named_column, with_labels
+from tui.console.views.lists import TargetState, target_rows
+from tui.console.views.rows import tree_rows
+from tui.presentation.canonical_urls import CanonicalUrls
+from tui.presentation.target_names import TargetName, TargetNames
 
 PROD = TargetEntry(name="sales", url="/srv/sales.db", label="PROD")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine import CheckLevel, OnFailure, Options, ServerOptions
-from tui.text import (
+from tui.presentation.text import (
     cells,
     counted,
     options_in_words,

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import JobId, Operation, Options, PastRun, Status, Trend
-from tui.text import cells
-from tui.trend import ROWS, bars, plots, too_few
-from tui.views.trend import trend_lines
+from tui.console.views.trend import trend_lines
+from tui.presentation.text import cells
+from tui.presentation.trend_plot import ROWS, bars, plots, too_few
 
 DAY = 86_400 * 1_000_000
 START = 1_795_000_000 * 1_000_000

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from engine import Progress, Status
-from engine.jobs import ParentJob, WaitsFor
+from engine.domain.jobs import ParentJob, WaitsFor
 from tests.tui.jobs import SECOND, START, child, parent
 from tui.commands import live_lines
 from tui.commands.views import Waits
-from tui.text import cells
+from tui.presentation.text import cells
 
 HOLDER = "waiting for its lock: pid 13553 (somebody, postgres, idle in transaction for 2s, from 10.0.0.17)"
 

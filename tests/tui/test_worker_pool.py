@@ -14,12 +14,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from tui.forking import FAILED
-from tui.worker_pool import PoolProcess
+from tui.workers.forking import FAILED
+from tui.workers.pool import PoolProcess
 
 A_POOL = """
 import os, signal, sys
-from tui.worker_pool import STOPPED, WorkerPool
+from tui.workers.pool import STOPPED, WorkerPool
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
@@ -66,10 +66,10 @@ class Identity:
 
     close = lambda self: None
 
-import tui.worker_pool
-from engine.errors import StoreError
-tui.worker_pool.PAUSE = 0
-tui.worker_pool.LIVED_LONG = float(sys.argv[4])
+import tui.workers.pool
+from engine.domain.errors import StoreError
+tui.workers.pool.PAUSE = 0
+tui.workers.pool.LIVED_LONG = float(sys.argv[4])
 pool = WorkerPool(int(sys.argv[2]), globals()[sys.argv[1]], doing="trying", identify=Identity)
 pool.run()
 say("over", pool.stopped_by_force, pool.gave_up)

@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 
 from engine import Change, Engine, JobId, Lagged, Operation, Options, Reason, Request, Status
-from engine.errors import StoreError
+from engine.domain.errors import StoreError
 from tests.sqlite_files import transaction
-from tui.worker_process import DetachedWorker, is_served, serving
+from tui.workers.detached import DetachedWorker, is_served, serving
 
 A_CONSOLE = """
 import pathlib, sys
-from tui.worker_process import DetachedWorker
+from tui.workers.detached import DetachedWorker
 worker = DetachedWorker(pathlib.Path(sys.argv[1]))
 worker.ensure()
 worker.ensure()

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Request
-from engine.errors import StoreError
+from engine.domain.errors import StoreError
 from tests.tui.command_line import CommandLine, err_line, wait_until
-from tui.worker_process import DetachedWorker, is_served
+from tui.workers.detached import DetachedWorker, is_served
 
 
 def submitted(store: Path, target: Path) -> None:

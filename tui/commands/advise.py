@@ -11,16 +11,17 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from engine import Advice, Level, look
-from engine.errors import DbtendError, TargetError, UsageError
-from tui import json_form
+from engine import Advice, Level
+from engine.domain.errors import DbtendError, TargetError, UsageError
+from engine.inspection import inspector
 from tui.commands import output
 from tui.commands.advising import adviser
-from tui.commands.exit_codes import OK, error_code
 from tui.commands.naming import labelled
 from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, target_entries
-from tui.text import plain
+from tui.presentation import json_format
+from tui.presentation.exit_codes import OK, error_code
+from tui.presentation.text import plain
 
 _COLOUR: Final = {Level.NOW: "31", Level.SOON: "33", Level.UNKNOWN: "35", Level.NONE: "32"}
 
@@ -33,12 +34,12 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("advise", "no TARGET was given", "such as: dbtend advise sales.db")
     targets = [entry.url for entry in target_entries(args.words, settings.config())]
     ask_for_missing(targets)
-    advice, errors = asyncio.run(_advice(targets, settings, None if args.thorough else look.BUDGET))
+    advice, errors = asyncio.run(_advice(targets, settings, None if args.thorough else inspector.BUDGET))
     if errors and not advice:
         raise errors[0]
     if args.json:
-        form = {"advice": [json_form.advice(url, one) for url, found in advice for one in found]}
-        output.document({**form, "errors": [json_form.error(one)["error"] for one in errors]} if errors else form)
+        form = {"advice": [json_format.advice(url, one) for url, found in advice for one in found]}
+        output.document({**form, "errors": [json_format.error(one)["error"] for one in errors]} if errors else form)
     else:
         terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if terminal else None
@@ -61,7 +62,7 @@ async def _advice(
     async with adviser(settings) as looking:
         for target in targets:
             try:
-                advice.append((look.canonical_url(target), await looking.advise(target, budget=budget)))
+                advice.append((inspector.canonical_url(target), await looking.advise(target, budget=budget)))
             except (UsageError, TargetError) as error:
                 errors.append(error)
     return advice, errors

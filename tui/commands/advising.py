@@ -9,16 +9,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from engine import Advice, Engine, EngineName, Level, Operation, Past, Plan, Request, look
-from engine.advice import needed
-from engine.clock import now
-from engine.errors import StoreError, TargetError
-from engine.words import listed
+from engine import Advice, Engine, EngineName, Level, Operation, Past, Plan, Request
+from engine.domain.advice import needed
+from engine.domain.errors import StoreError, TargetError
+from engine.domain.humanize import listed
+from engine.inspection import inspector
+from engine.system.clock import now
 from tui.commands import output
-from tui.commands.exit_codes import OK, REFUSED
 from tui.commands.naming import named
 from tui.commands.settings import Settings, target_entries
-from tui.text import plain
+from tui.presentation.exit_codes import OK, REFUSED
+from tui.presentation.text import plain
 
 
 class Adviser:
@@ -31,13 +32,13 @@ class Adviser:
     async def advise(self, target: str, *, budget: float | None) -> tuple[Advice, ...]:
         """Raises TargetError."""
         if self._engine is None:
-            return await look.advise(target, Past(now=now()), budget=budget, read_only=self._read_only)
+            return await inspector.advise(target, Past(now=now()), budget=budget, read_only=self._read_only)
         return await self._engine.advise(target, budget=budget)
 
     async def plan(self, request: Request) -> Plan:
         """Raises UsageError, TargetError."""
         if self._engine is None:
-            return await look.plan(request, read_only=self._read_only)
+            return await inspector.plan(request, read_only=self._read_only)
         return await self._engine.plan(request)
 
 
@@ -98,7 +99,7 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
     if Operation.REINDEX in request.operations or request.options.objects:
         return request
     # A server tells of some that no check of ours has found; a file only what the history tells.
-    if look.engine_of(request.target) is EngineName.SQLITE and not await engine.damaged_indexes(request.target):
+    if inspector.engine_of(request.target) is EngineName.SQLITE and not await engine.damaged_indexes(request.target):
         return request
     try:
         advice = await engine.advise(request.target, budget=0)
@@ -119,9 +120,9 @@ async def _only_needed(
     requests, said, refused = [], [], []
     async with adviser(settings) as looking:
         for request in asked:
-            advice = await looking.advise(request.target, budget=look.BUDGET)
+            advice = await looking.advise(request.target, budget=inspector.BUDGET)
             if (narrowed := needed(request, advice)) is not None:
-                requests.append(look.fitting(narrowed))
+                requests.append(inspector.fitting(narrowed))
             elif why := refused_until_put_right(request, advice):
                 refused.append(why)
             else:

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from engine.errors import UsageError
-from tui.commands import output, values
+from engine.domain.errors import UsageError
+from tui.commands import output
 from tui.commands.command_table import COMMANDS as COMMANDS
 from tui.commands.command_table import CONSOLE, TARGET_HELP, WORDS, Command
+from tui.presentation import typed_values
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,7 +43,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises UsageError, NotAvailableError; `--help` and `--version` raise SystemExit(0) after they printed.
     """
     for word in argv:
-        values.refuse_password(word)
+        typed_values.refuse_password(word)
     dashes = argv.index("--") if "--" in argv else len(argv)
     options, literal = list(argv[:dashes]), list(argv[dashes + 1 :])
     at = _first_word(options)
@@ -103,8 +104,12 @@ def _add_words(parser: argparse.ArgumentParser, command: Command) -> None:
 def _with_options(parser: argparse.ArgumentParser, name: str | None) -> argparse.ArgumentParser:
     command = CONSOLE if name is None else COMMANDS[name]
     command.add_options(parser)
-    parser.add_argument("--store", type=values.path, metavar="PATH", help="another store of jobs (also DBTEND_STORE)")
-    parser.add_argument("--config", type=values.path, metavar="PATH", help="another config file (also DBTEND_CONFIG)")
+    parser.add_argument(
+        "--store", type=typed_values.path, metavar="PATH", help="another store of jobs (also DBTEND_STORE)"
+    )
+    parser.add_argument(
+        "--config", type=typed_values.path, metavar="PATH", help="another config file (also DBTEND_CONFIG)"
+    )
     parser.add_argument(
         "--read-only", action="store_true", help="look at everything, change nothing (also DBTEND_READ_ONLY=1)"
     )
@@ -115,7 +120,7 @@ def _with_options(parser: argparse.ArgumentParser, name: str | None) -> argparse
 
 class _ShowVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        output.line(f"dbtend {values.version()}")
+        output.line(f"dbtend {typed_values.version()}")
         parser.exit()
 
 

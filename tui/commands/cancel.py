@@ -7,18 +7,18 @@ import asyncio
 from pathlib import Path
 
 from engine import Engine, JobId, ParentJob
-from engine.clock import now
-from engine.errors import UsageError
-from tui import json_form
-from tui.commands import output, report, values
-from tui.commands.exit_codes import OK
+from engine.domain.errors import UsageError
+from engine.system.clock import now
+from tui.commands import output, report
 from tui.commands.force import cancel_by_force
 from tui.commands.lookup import existing_store
 from tui.commands.settings import Settings, one_job
+from tui.presentation import json_format, typed_values
+from tui.presentation.exit_codes import OK
 
 
 def cancel(args: argparse.Namespace, settings: Settings) -> int:
-    wanted = values.job_id(one_job(args))
+    wanted = typed_values.job_id(one_job(args))
     store = existing_store(settings.store, wanted)
     if args.force:
         return cancel_by_force(wanted, store, args, settings)
@@ -26,7 +26,7 @@ def cancel(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("--confirm", "there is nothing to confirm without --force", "add --force, or leave it out")
     before, job = asyncio.run(_cancel(store, wanted))
     if args.json:
-        output.document({"jobs": [json_form.job(job)]})
+        output.document({"jobs": [json_format.job(job)]})
     else:
         for line in report.cancel_lines(before, job, wanted, now()):
             output.line(line)

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from engine.values import frozen
-from tui.commands import values
-from tui.commands.exit_codes import MEANINGS
+from engine.domain.frozen import frozen
 from tui.commands.server_options import add_server_options, yes_option
+from tui.presentation import typed_values
+from tui.presentation.exit_codes import MEANINGS
 
 WORDS: Final[Mapping[str, str]] = {
     "TARGET": "a path, postgresql://..., service=NAME, or a name from the config file",
@@ -45,16 +45,16 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 def _plan_options(parser: argparse.ArgumentParser) -> None:
     """All that `run` takes, so that one word makes a plan of a run; what changes no plan is not shown."""
     _request_options(parser)
-    parser.add_argument("--workers", type=values.workers, help=argparse.SUPPRESS)
-    parser.add_argument("--grace", type=values.seconds, help=argparse.SUPPRESS)
+    parser.add_argument("--workers", type=typed_values.workers, help=argparse.SUPPRESS)
+    parser.add_argument("--grace", type=typed_values.seconds, help=argparse.SUPPRESS)
     parser.add_argument("--detach", action="store_true", help=argparse.SUPPRESS)
     _json_option(parser)
 
 
 def _request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--op", dest="operations", action="append", type=values.operation, metavar="OPERATION",
-        help=f"one of {', '.join(values.OPERATIONS)}; repeatable, order kept"
+        "--op", dest="operations", action="append", type=typed_values.operation, metavar="OPERATION",
+        help=f"one of {', '.join(typed_values.OPERATIONS)}; repeatable, order kept"
         " (default: vacuum, analyze; on a server also reindex, optimize)",
     )  # fmt: skip
     parser.add_argument(
@@ -62,20 +62,22 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
         help="only what `dbtend advise` calls for, now or soon; what --op names runs all the same",
     )  # fmt: skip
     parser.add_argument(
-        "--on-failure", type=values.on_failure, metavar="continue|stop", help="what follows a failed operation"
+        "--on-failure", type=typed_values.on_failure, metavar="continue|stop", help="what follows a failed operation"
     )
     parser.add_argument(
-        "--on-step-failure", type=values.on_step_failure, metavar="continue|stop",
+        "--on-step-failure", type=typed_values.on_step_failure, metavar="continue|stop",
         help="what follows, inside one operation, a table or index that failed (default: continue)",
     )  # fmt: skip
-    parser.add_argument("--lock-timeout", type=values.seconds, metavar="SECONDS", help="how long to wait for a lock")
+    parser.add_argument(
+        "--lock-timeout", type=typed_values.seconds, metavar="SECONDS", help="how long to wait for a lock"
+    )
     parser.add_argument(
         "--time-limit",
-        type=values.time_limit,
+        type=typed_values.time_limit,
         metavar="DURATION",
         help="30m, 2h: after it no operation, and no step, begins",
     )
-    parser.add_argument("--until", type=values.time_of_day, metavar="HH:MM", help="from then on none begins")
+    parser.add_argument("--until", type=typed_values.time_of_day, metavar="HH:MM", help="from then on none begins")
     parser.add_argument("--stop-at-limit", action="store_true", help="at the limit, also ask what runs to stop safely")
     _how_options(parser)
     add_server_options(parser)
@@ -88,22 +90,24 @@ def _how_options(parser: argparse.ArgumentParser) -> None:
         help="check the database before and after; where the first check fails nothing else runs",
     )  # fmt: skip
     parser.add_argument(
-        "--check", type=values.check_level, metavar="quick|full",
+        "--check", type=typed_values.check_level, metavar="quick|full",
         help="how thorough a check is: full also compares indexes with tables (default: full; quick with --verify)",
     )  # fmt: skip
     parser.add_argument(
-        "--object", dest="objects", action="append", type=values.text, metavar="NAME",
+        "--object", dest="objects", action="append", type=typed_values.text, metavar="NAME",
         help="only this table or index, where the operation can do that; repeatable",
     )  # fmt: skip
     parser.add_argument(
-        "--analysis-limit", type=values.analysis_limit, metavar="N",
+        "--analysis-limit", type=typed_values.analysis_limit, metavar="N",
         help="analyze: look at about N rows of each index (default: 0, all rows)",
     )  # fmt: skip
     parser.add_argument(
-        "--backup-to", type=values.path, metavar="PATH",
+        "--backup-to", type=typed_values.path, metavar="PATH",
         help="backup: the new file, or the directory where it goes (default: beside the database)",
     )  # fmt: skip
-    parser.add_argument("--jobs", type=values.jobs, metavar="N", help="how many objects at once inside one operation")
+    parser.add_argument(
+        "--jobs", type=typed_values.jobs, metavar="N", help="how many objects at once inside one operation"
+    )
     parser.add_argument(
         "--force", action="store_true", default=None,
         help="go on where space is missing, or where VACUUM changes rowids that something goes by",
@@ -119,12 +123,12 @@ def _execution_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _workers_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=values.workers, metavar="N", help="how many targets at once")
+    parser.add_argument("--workers", type=typed_values.workers, metavar="N", help="how many targets at once")
 
 
 def _grace_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--grace", type=values.seconds, metavar="SECONDS", help="how long what runs may go on after SIGTERM"
+        "--grace", type=typed_values.seconds, metavar="SECONDS", help="how long what runs may go on after SIGTERM"
     )
 
 
@@ -144,24 +148,30 @@ def _advise_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--keep", type=values.path, metavar="DIR", help="build it in DIR and leave it there")
+    parser.add_argument("--keep", type=typed_values.path, metavar="DIR", help="build it in DIR and leave it there")
     _console_options(parser)
     _json_option(parser)
 
 
 def _history_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", type=values.text, metavar="T", help="only this target")
+    parser.add_argument("--target", type=typed_values.text, metavar="T", help="only this target")
     parser.add_argument(
-        "--status", type=values.status, metavar="STATUS", help="only jobs that ended, or stand, like this"
+        "--status", type=typed_values.status, metavar="STATUS", help="only jobs that ended, or stand, like this"
     )
     parser.add_argument(
-        "--op", dest="operation", type=values.operation, metavar="OPERATION", help="with this operation"
+        "--op", dest="operation", type=typed_values.operation, metavar="OPERATION", help="with this operation"
     )
-    parser.add_argument("--since", type=values.since, metavar="DATE|7d", help="created then or later")
-    parser.add_argument("--until", type=values.until, metavar="DATE", help="created up to the end of then")
-    parser.add_argument("--grep", type=values.text, metavar="TEXT", help="with an error or a reason that contains TEXT")
-    parser.add_argument("--limit", type=values.limit, default=50, metavar="N", help="at most so many (default: 50)")
-    parser.add_argument("--before", type=values.parent_id, metavar="JOB", help="older than this job: the next page")
+    parser.add_argument("--since", type=typed_values.since, metavar="DATE|7d", help="created then or later")
+    parser.add_argument("--until", type=typed_values.until, metavar="DATE", help="created up to the end of then")
+    parser.add_argument(
+        "--grep", type=typed_values.text, metavar="TEXT", help="with an error or a reason that contains TEXT"
+    )
+    parser.add_argument(
+        "--limit", type=typed_values.limit, default=50, metavar="N", help="at most so many (default: 50)"
+    )
+    parser.add_argument(
+        "--before", type=typed_values.parent_id, metavar="JOB", help="older than this job: the next page"
+    )
     _json_option(parser)
 
 
@@ -174,7 +184,9 @@ def _retry_options(parser: argparse.ArgumentParser) -> None:
 
 def _cancel_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="end it even if its process has to be killed for that")
-    parser.add_argument("--confirm", type=values.text, metavar="JOB", help="which one, so that --force asks nothing")
+    parser.add_argument(
+        "--confirm", type=typed_values.text, metavar="JOB", help="which one, so that --force asks nothing"
+    )
     _json_option(parser)
 
 
@@ -182,7 +194,9 @@ def _worker_options(parser: argparse.ArgumentParser) -> None:
     # How who starts a worker hands it what was typed, and learns why it ended; they are no options for people.
     parser.add_argument("--passwords-from-stdin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--idle-exit", type=values.seconds, metavar="SECONDS", help="end after so long without work")
+    parser.add_argument(
+        "--idle-exit", type=typed_values.seconds, metavar="SECONDS", help="end after so long without work"
+    )
     _workers_option(parser)
     _grace_option(parser)
 

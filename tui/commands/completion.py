@@ -9,16 +9,17 @@ from typing import Any, Final
 import shtab
 
 from engine import Status
-from engine.errors import UsageError
-from tui.commands import output, values
+from engine.domain.errors import UsageError
+from tui.commands import output
 from tui.commands.arguments import whole_parser
-from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings
+from tui.presentation import typed_values
+from tui.presentation.exit_codes import OK
 
 SHELLS: Final = ("bash", "zsh", "fish")
 _FILES: Final = frozenset({"PATH", "TARGET"})
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "OPERATION": values.OPERATIONS,
+    "OPERATION": typed_values.OPERATIONS,
     "STATUS": tuple(Status),
     "SHELL": SHELLS,
 }

@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import Engine
-from engine.config import ConsoleConfig, TargetEntry
-from engine.config_file import ConfigFile
-from engine.errors import StoreBusyError, UsageError
-from tui.canonical_urls import canonical
+from engine.config.config_file import ConfigFile
+from engine.config.model import ConsoleConfig, TargetEntry
+from engine.domain.errors import StoreBusyError, UsageError
 from tui.commands.arguments import COMMANDS
-from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings, target_entries
-from tui.saved_targets import SavedTargets
-from tui.worker_process import DetachedWorker
+from tui.console.saved_targets import SavedTargets
+from tui.presentation.canonical_urls import canonical
+from tui.presentation.exit_codes import OK
+from tui.workers.detached import DetachedWorker
 
 if TYPE_CHECKING:
-    from tui.examination import Check
+    from tui.presentation.diagnostics import Check
 
 
 def console(args: argparse.Namespace, settings: Settings) -> int:
@@ -76,8 +76,8 @@ def open_console(
     if os.environ.get("TERM", "dumb") == "dumb":
         raise UsageError("console", "this terminal cannot show it (TERM=dumb)", "use dbtend run, plan, history instead")
     gc.disable()  # it would look again and again at what an import makes, which stays
-    from tui.app import DbtendApp
-    from tui.console_settings import take_on
+    from tui.console.app import DbtendApp
+    from tui.console.settings import take_on
 
     gc.freeze()
     gc.set_threshold(10_000)  # a screen is made of thousands of small things that stay: usually it looks at each 700
@@ -110,7 +110,7 @@ def open_console(
 
 
 async def _examine(settings: Settings, targets: Sequence[TargetEntry]) -> list[Check]:
-    from tui.examination import examine
+    from tui.presentation.diagnostics import examine
 
     return await examine(settings, lambda _: targets)
 
@@ -122,7 +122,7 @@ async def _opened(
     try:
         return await attempt()
     except StoreBusyError:
-        from tui.waiting_app import WaitingApp
+        from tui.console.waiting_app import WaitingApp
 
         waiting = WaitingApp(store, attempt, theme=config.theme)
         engine = await waiting.run_async(mouse=mouse)

@@ -7,19 +7,19 @@ import asyncio
 from pathlib import Path
 
 from engine import Engine, Pause, Status
-from tui import json_form
 from tui.commands import output
-from tui.commands.exit_codes import OK
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
-from tui.person import user_at_host
-from tui.text import counted
+from tui.presentation import json_format
+from tui.presentation.current_user import user_at_host
+from tui.presentation.exit_codes import OK
+from tui.presentation.text import counted
 
 
 def pause(args: argparse.Namespace, settings: Settings) -> int:
     was_paused, now_paused, running = asyncio.run(_pause(settings.store))
     if args.json:
-        output.document(json_form.pause(now_paused))
+        output.document(json_format.pause(now_paused))
     elif was_paused:
         output.line(f"already {paused(was_paused)}: {_going_on(running)}")
     else:
@@ -43,7 +43,7 @@ def _going_on(running: int) -> str:
 def resume(args: argparse.Namespace, settings: Settings) -> int:
     was_paused, waiting = asyncio.run(_resume(settings.store)) if settings.store.exists() else (None, 0)
     if args.json:
-        output.document(json_form.pause(None))
+        output.document(json_format.pause(None))
     elif was_paused is None:
         output.line("not paused: jobs start as they come")
     else:

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine import Request
-from engine.config import Config, TargetEntry
-from engine.demo import DATABASE, SHOWN, build_demo_database
-from engine.errors import UsageError
+from engine.config.model import Config, TargetEntry
+from engine.domain.errors import UsageError
+from engine.inspection.demo_database import DATABASE, SHOWN, build_demo_database
 from tui.commands import output
 from tui.commands.console import open_console
-from tui.commands.exit_codes import OK
 from tui.commands.run import run_requests
 from tui.commands.settings import Settings
-from tui.text import plain, size
-from tui.worker_process import DetachedWorker
+from tui.presentation.exit_codes import OK
+from tui.presentation.text import plain, size
+from tui.workers.detached import DetachedWorker
 
 
 def demo(args: argparse.Namespace, settings: Settings) -> int:

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from engine.config import Config, TargetEntry
+from engine.config.model import Config, TargetEntry
 from tui.commands import output
-from tui.commands.exit_codes import FAILED, OK
 from tui.commands.settings import Settings, target_entries
-from tui.examination import Level, examine
-from tui.text import padded, plain
+from tui.presentation.diagnostics import Level, examine
+from tui.presentation.exit_codes import FAILED, OK
+from tui.presentation.text import padded, plain
 
 
 def doctor(args: argparse.Namespace, settings: Settings) -> int:

@@ -13,12 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine import Engine, JobId, ParentJob, Reason, Status
-from engine.errors import StoreError
+from engine.domain.errors import StoreError
 from tui.commands.naming import named
-from tui.commands.run_workers import RunWorkers
-from tui.commands.signals import Stop
-from tui.commands.tasks import first_of
-from tui.worker_process import is_served
+from tui.workers.detached import is_served
+from tui.workers.run_workers import RunWorkers
+from tui.workers.signals import Stop
+from tui.workers.tasks import first_of
 
 Announce = Callable[[str], None]
 CANCEL_TRIES = 6

@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 from engine import ChildJob, Engine, ForceCancel, JobId, ParentJob
-from engine.errors import UsageError
-from tui import json_form
-from tui.commands import output, report, values
-from tui.commands.exit_codes import CANCELLED, OK
+from engine.domain.errors import UsageError
+from tui.commands import output, report
 from tui.commands.naming import named
 from tui.commands.settings import Settings
-from tui.commands.tasks import first_of
-from tui.feed import left_over
-from tui.force import consequences, killed_with_it, question
-from tui.worker_process import DetachedWorker
+from tui.console.feed import left_over
+from tui.presentation import json_format, typed_values
+from tui.presentation.exit_codes import CANCELLED, OK
+from tui.presentation.force_kill import consequences, killed_with_it, question
+from tui.workers.detached import DetachedWorker
+from tui.workers.tasks import first_of
 
 REPLACED_WITHIN = 10.0
 """Seconds in which a pool of workers has replaced a process that died."""
@@ -34,7 +34,7 @@ def cancel_by_force(wanted: JobId, store: Path, args: argparse.Namespace, settin
     worker = DetachedWorker(store, config_path=settings.given_config)
     job, child = asyncio.run(_end(store, wanted, found, worker))
     if args.json:
-        output.document({"jobs": [json_form.job(job)]})
+        output.document({"jobs": [json_format.job(job)]})
     else:
         output.line(f"#{child.id} {named(job.target)} {child.operation} {report.ending(child)}")
     return OK
@@ -47,7 +47,7 @@ async def _look(store: Path, wanted: JobId) -> ForceCancel:
 
 def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -> bool:
     if confirmation is not None:
-        if values.job_id(confirmation) != found.job:
+        if typed_values.job_id(confirmation) != found.job:
             why = f"is not what would be ended: that is {found.job}"
             raise UsageError(f"--confirm {confirmation}", why, f"give --confirm {found.job}")
         return True

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Final
 
 from engine import Change, Engine, Lagged, ParentJob, Retention
-from engine.clock import now
-from engine.errors import StoreError
-from engine.values import frozen
+from engine.domain.errors import StoreError
+from engine.domain.frozen import frozen
+from engine.system.clock import now
 from tui.commands import report
 from tui.commands.ending import Announce, end_when_asked, hand_over, in_words, run_by
-from tui.commands.exit_codes import CANCELLED, exit_code
-from tui.commands.run_workers import RunWorkers
-from tui.commands.signals import Stop, stop_signals
-from tui.commands.tasks import first_of
 from tui.commands.views import View
 from tui.commands.waiting import Waiting
+from tui.presentation.exit_codes import CANCELLED, exit_code
+from tui.workers.run_workers import RunWorkers
+from tui.workers.signals import Stop, stop_signals
+from tui.workers.tasks import first_of
 
 _ENDED: Final = StoreError("worker processes", "ended before the jobs were over", "see what ended them")
 _ENDING_SECONDS: Final = 5.0

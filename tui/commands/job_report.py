@@ -6,14 +6,22 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine import Attempt, ChildJob, JobId, ParentJob, Reason, Status, Step, Trend
-from engine.jobs import ending_in_words
+from engine.domain.jobs import ending_in_words
 from tui.commands.naming import labelled
 from tui.commands.report import ending, how_far, limit, state, summary
-from tui.effects import findings, is_cut_short, is_finding, remedy, status_shown, step_effect, tells_a_finding
-from tui.facts import changes, number, table
-from tui.force import was_ended_by_force
-from tui.text import GLYPH, counted, local_time, options_in_words, padded, plain, precise_duration
-from tui.trend import headline, in_two, plots, too_few
+from tui.presentation.effect_summary import (
+    findings,
+    is_cut_short,
+    is_finding,
+    remedy,
+    status_shown,
+    step_effect,
+    tells_a_finding,
+)
+from tui.presentation.fact_format import changes, number, table
+from tui.presentation.force_kill import was_ended_by_force
+from tui.presentation.text import GLYPH, counted, local_time, options_in_words, padded, plain, precise_duration
+from tui.presentation.trend_plot import headline, in_two, plots, too_few
 
 WIDTH: Final = 80
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine import ChildJob, ParentJob, Status, remaining, run_duration
-from engine.jobs import part_named
+from engine.domain.jobs import part_named
 from tui.commands import report
 from tui.commands.naming import named
-from tui.effects import done_of, status_shown
-from tui.text import GLYPH, cells, duration, padded, percent, plain, shortened, time_left
+from tui.presentation.effect_summary import done_of, status_shown
+from tui.presentation.text import GLYPH, cells, duration, padded, percent, plain, shortened, time_left
 
 _COLOUR: Final = {
     Status.RUNNING: "36",

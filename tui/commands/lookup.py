@@ -10,16 +10,17 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from engine import HistoryFilter, JobId, ParentJob, Trend, look
-from engine.clock import now
-from engine.errors import DbtendError, JobNotFoundError, UsageError
-from tui import json_form
-from tui.commands import job_report, output, report, values
-from tui.commands.exit_codes import OK
+from engine import HistoryFilter, JobId, ParentJob, Trend
+from engine.domain.errors import DbtendError, JobNotFoundError, UsageError
+from engine.inspection import inspector
+from engine.system.clock import now
+from tui.commands import job_report, output, report
 from tui.commands.notices import notices
 from tui.commands.settings import Settings, one_job, target_entries
-from tui.history_filter import Word, history_filter, rather
-from tui.target_names import TargetName, has_part
+from tui.presentation import json_format, typed_values
+from tui.presentation.exit_codes import OK
+from tui.presentation.history_filter import Word, history_filter, rather
+from tui.presentation.target_names import TargetName, has_part
 
 
 def existing_store(store: Path, wanted: object) -> Path:
@@ -38,7 +39,7 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
     if settings.store.exists():
         jobs, said = asyncio.run(_page(settings, where, args, with_steps=args.json))
     if args.json:
-        output.document({"jobs": [json_form.job(job) for job in jobs]})
+        output.document({"jobs": [json_format.job(job) for job in jobs]})
     elif jobs:
         output.line("\n".join(report.history_table(jobs)))
         if len(jobs) == args.limit and jobs[-1].id > 1:
@@ -64,7 +65,7 @@ def _filter(args: argparse.Namespace, settings: Settings) -> HistoryFilter:
     target: str | None = args.target
     if target is not None:
         (entry,) = target_entries([target], settings.config())
-        target = look.canonical_url(entry.url)
+        target = inspector.canonical_url(entry.url)
     return replace(
         found,
         target=target,
@@ -82,7 +83,7 @@ def _called(settings: Settings, part: str) -> frozenset[str]:
     for entry in settings.config().targets:
         if has_part(TargetName.of(entry), part):
             with suppress(DbtendError):
-                urls.add(look.canonical_url(entry.url))
+                urls.add(inspector.canonical_url(entry.url))
     return frozenset(urls)
 
 
@@ -96,11 +97,11 @@ async def _page(
 
 
 def show(args: argparse.Namespace, settings: Settings) -> int:
-    wanted = values.job_id(one_job(args))
+    wanted = typed_values.job_id(one_job(args))
     existing_store(settings.store, wanted)
     job, trends, said = asyncio.run(_job(settings, wanted, with_trends=not args.json))
     if args.json:
-        form = json_form.job(job, with_log=True)
+        form = json_format.job(job, with_log=True)
         if wanted.ordinal is not None:
             form["children"] = [child for child in form["children"] if child["id"] == str(wanted)]
         output.document({"jobs": [form]})

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from engine.config import Config
-from engine.errors import ConfigError
-from tui.text import plain, target_name
+from engine.config.model import Config
+from engine.domain.errors import ConfigError
+from tui.presentation.text import plain, target_name
 
 if TYPE_CHECKING:
-    from tui.target_names import TargetName, TargetNames
+    from tui.presentation.target_names import TargetName, TargetNames
 
 _sources: list[Callable[[], Config]] = []
 
@@ -60,7 +60,7 @@ def _given(url: str) -> TargetName | None:
     names = _names()
     if names is None:
         return None
-    from tui.canonical_urls import canonical
+    from tui.presentation.canonical_urls import canonical
 
     return names.given(url) or names.given(canonical(url))
 
@@ -73,7 +73,7 @@ def _names() -> TargetNames | None:
         return None
     if not entries:
         return None
-    from tui.canonical_urls import CanonicalUrls
-    from tui.target_names import TargetNames
+    from tui.presentation.canonical_urls import CanonicalUrls
+    from tui.presentation.target_names import TargetNames
 
     return TargetNames(CanonicalUrls(), entries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine import Engine
 from tui.commands.waiting import nothing_starts
-from tui.text import counted
+from tui.presentation.text import counted
 
 
 async def notices(engine: Engine) -> list[str]:

@@ -9,9 +9,9 @@ import sys
 from contextlib import suppress
 from typing import Any, Final
 
-from engine.errors import DbtendError
-from engine.masking import masked, without_credentials
-from tui.text import plain, plain_lines
+from engine.domain.errors import DbtendError
+from engine.domain.masking import masked, without_credentials
+from tui.presentation.text import plain, plain_lines
 
 lost = False
 """Whether a result could not be written, other than to a reader that went away."""
@@ -77,6 +77,6 @@ def traceback() -> None:
 def error(problem: DbtendError, *, as_json: bool) -> None:
     notice(plain(str(problem)))
     if as_json:
-        from tui import json_form  # the forms of all documents, of which the console shows none
+        from tui.presentation import json_format  # the forms of all documents, of which the console shows none
 
-        document(json_form.error(problem))
+        document(json_format.error(problem))

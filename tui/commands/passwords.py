@@ -9,9 +9,10 @@ import warnings
 from collections.abc import Iterable
 from typing import Final
 
-from engine import look, passwords
+from engine.inspection import inspector
+from engine.system import passwords
 from tui.commands import output
-from tui.text import plain
+from tui.presentation.text import plain
 
 TRIES: Final = 3
 
@@ -26,10 +27,10 @@ def ask_for_missing(targets: Iterable[str]) -> None:
         return
     for target in targets:
         for tries_left in reversed(range(TRIES + 1)):
-            problem = asyncio.run(look.password_needed(target))
+            problem = asyncio.run(inspector.password_needed(target))
             if problem is None:
                 break
-            url = look.canonical_url(target)
+            url = inspector.canonical_url(target)
             if tries_left < TRIES:
                 output.notice(f"{plain(url)}: {problem.why}")
             typed = _typed(f"Password for {plain(url)}: ") if tries_left else ""

@@ -7,15 +7,15 @@ import asyncio
 from collections.abc import Sequence
 
 from engine import Plan, Request
-from engine.clock import now
-from engine.errors import UsageError
-from engine.limits import deadline
-from tui import json_form
+from engine.domain.errors import UsageError
+from engine.domain.time_limits import deadline
+from engine.system.clock import now
 from tui.commands import output, plan_report, report
 from tui.commands.advising import adviser, to_run
-from tui.commands.exit_codes import REFUSED
 from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, requests
+from tui.presentation import json_format
+from tui.presentation.exit_codes import REFUSED
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
@@ -24,7 +24,7 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     asked, code = to_run(wanted, args, settings)
     plans = asyncio.run(_plans(asked, settings))
     if args.json:
-        output.document({"jobs": [json_form.plan(plan) for plan in plans]})
+        output.document({"jobs": [json_format.plan(plan) for plan in plans]})
     elif plans:
         blocks = ["\n".join(plan_report.plan_lines(plan)) for plan in plans]
         output.line("\n\n".join(blocks))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from engine import OperationPlan, Plan
 from tui.commands.naming import label_of, labelled, name_of
-from tui.facts import number
-from tui.planned import extent, options, step_notes, verdict, whole_extent
-from tui.risk import production_risk
-from tui.text import plain, size
+from tui.presentation.fact_format import number
+from tui.presentation.plan_summary import extent, options, step_notes, verdict, whole_extent
+from tui.presentation.risk import production_risk
+from tui.presentation.text import plain, size
 
 
 def plan_lines(plan: Plan) -> list[str]:

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine import Engine, ParentJob, Retention, Status
-from tui import json_form
-from tui.commands import output, values
-from tui.commands.exit_codes import OK
+from tui.commands import output
 from tui.commands.lookup import existing_store
 from tui.commands.naming import named
 from tui.commands.settings import Settings, one_job
-from tui.text import counted
+from tui.presentation import json_format, typed_values
+from tui.presentation.exit_codes import OK
+from tui.presentation.text import counted
 
 
 def prune(args: argparse.Namespace, settings: Settings) -> int:
@@ -46,10 +46,10 @@ def unpin(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _set_pinned(args: argparse.Namespace, settings: Settings, *, pinned: bool) -> int:
-    parent_id = values.parent_id(one_job(args))
+    parent_id = typed_values.parent_id(one_job(args))
     job = asyncio.run(_pinned(existing_store(settings.store, parent_id), parent_id, pinned=pinned))
     if args.json:
-        output.document({"jobs": [json_form.job(job)]})
+        output.document({"jobs": [json_format.job(job)]})
     else:
         kept = "pinned: it is kept whatever its age" if pinned else "not pinned: it is kept as long as others"
         output.line(f"#{job.id} {named(job.target)} is {kept}")

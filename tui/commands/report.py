@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from engine import (
-    ChildJob,
-    JobId,
-    Options,
-    ParentJob,
-    Reason,
-    Status,
-    remaining,
-    run_duration,
-)
-from engine.jobs import (
+from engine import ChildJob, JobId, Options, ParentJob, Reason, Status, remaining, run_duration
+from engine.domain.humanize import NOT_BEGUN, span
+from engine.domain.jobs import (
     IN_PART,
     ending_in_words,
     is_cancelling,
@@ -23,11 +15,10 @@ from engine.jobs import (
     part_named,
     reason_of,
 )
-from engine.words import NOT_BEGUN, span
-from tui.after_a_cancel import what_follows
 from tui.commands.naming import named
-from tui.effects import effect, first_error, found_damage, job_effect, status_shown, steps_taken
-from tui.text import (
+from tui.presentation.cancel_consequences import what_follows
+from tui.presentation.effect_summary import effect, first_error, found_damage, job_effect, status_shown, steps_taken
+from tui.presentation.text import (
     GLYPH,
     cells,
     counted,

@@ -7,23 +7,24 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine import Engine, OnDuplicate, ParentJob, Request, look
-from engine.clock import now
-from engine.errors import StoreError, UsageError
-from engine.repeating import repeated
-from tui import json_form
-from tui.commands import job_report, output, report, values
+from engine import Engine, OnDuplicate, ParentJob, Request
+from engine.domain.errors import StoreError, UsageError
+from engine.inspection import inspector
+from engine.submission.retry import repeated
+from engine.system.clock import now
+from tui.commands import job_report, output, report
 from tui.commands.advising import to_run
-from tui.commands.exit_codes import OK, weightiest
+from tui.commands.confirmation import confirmed
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
 from tui.commands.passwords import ask_for_missing
-from tui.commands.saying_yes import confirmed
 from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests
 from tui.commands.views import SilentView, View, view_for_stdout
 from tui.commands.waiting import nothing_starts
-from tui.worker_process import DetachedWorker
+from tui.presentation import json_format, typed_values
+from tui.presentation.exit_codes import OK, weightiest
+from tui.workers.detached import DetachedWorker
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def retry(args: argparse.Namespace, settings: Settings) -> int:
-    job = values.parent_id(one_job(args))
+    job = typed_values.parent_id(one_job(args))
     existing_store(settings.store, job)
     earlier = asyncio.run(_job(settings, job))
     once_more = repeated(earlier, only_incomplete=args.failed, confirmed=bool(args.confirmed))
@@ -78,10 +79,10 @@ def _carried_out(submit: Submit, targets: Sequence[str], args: argparse.Namespac
             settings.store, workers=args.workers, config_path=settings.given_config, grace=args.grace
         )
         for target in targets:
-            if lacks := worker.lacks(look.canonical_url(target)):
+            if lacks := worker.lacks(inspector.canonical_url(target)):
                 why = f"{lacks}, and the worker process that runs already is not told it"
                 hint = "put it into ~/.pgpass (mode 0600), or leave out --detach"
-                raise UsageError(look.canonical_url(target), why, hint)
+                raise UsageError(inspector.canonical_url(target), why, hint)
         return asyncio.run(_detached(settings.store, submit, worker, as_json=args.json))
     workers = args.workers or config.defaults.workers
     how = Foreground(
@@ -98,7 +99,7 @@ def _in_foreground(how: Foreground, submit: Submit, *, as_json: bool) -> int:
     view: View = SilentView() if as_json else view_for_stdout()
     jobs, code = carry_out(how, submit, view)
     if as_json:
-        output.document({"jobs": [json_form.job(job) for job in jobs]})
+        output.document({"jobs": [json_format.job(job) for job in jobs]})
     else:
         for job in jobs:
             output.line(report.summary(job, short=view.tells_errors))
@@ -123,7 +124,7 @@ async def _detached(store: Path, submit: Submit, worker: DetachedWorker, *, as_j
         output.notice(f"waiting for a worker process: {', '.join(f'#{job.id}' for job in jobs)}")
         raise
     if as_json:
-        output.document({"jobs": [json_form.job(job) for job in jobs]})
+        output.document({"jobs": [json_format.job(job) for job in jobs]})
     else:
         for job in jobs:
             output.line(str(job.id))

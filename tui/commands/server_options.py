@@ -5,18 +5,23 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields, replace
 
-from engine.config_servers import KB, LEAST_BUFFERS, MOST_BUFFERS, MOST_LAG, MOST_PARALLEL_WORKERS
-from engine.errors import UsageError
-from engine.jobs import EngineName, ServerOptions, Speed
-from engine.option_specs import BY_NAME
-from engine.words import bytes_of, memory
-from tui.commands import values
+from engine.config.servers import KB, LEAST_BUFFERS, MOST_BUFFERS, MOST_LAG, MOST_PARALLEL_WORKERS
+from engine.domain.errors import UsageError
+from engine.domain.humanize import bytes_of, memory
+from engine.domain.jobs import EngineName, ServerOptions, Speed
+from engine.domain.option_specs import BY_NAME
+from tui.presentation import typed_values
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("database servers (PostgreSQL)")
     group.add_argument(
-        "--schema", dest="schemas", action="append", type=values.text, metavar="NAME", help="only this; repeatable"
+        "--schema",
+        dest="schemas",
+        action="append",
+        type=typed_values.text,
+        metavar="NAME",
+        help="only this; repeatable",
     )
     _flag(group, "analyze", "collect statistics in the same go")
     _flag(group, "freeze", "freeze all rows")
@@ -58,16 +63,16 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--pause-while",
-        type=values.text,
+        type=typed_values.text,
         metavar="QUERY",
         help="pause between steps while this SELECT gives true or > 0",
     )
     group.add_argument(
-        "--yield-after", type=values.seconds, metavar="SECONDS",
+        "--yield-after", type=typed_values.seconds, metavar="SECONDS",
         help="end a step behind which others have waited for so long: it comes again after the others, 3 times at most",
     )  # fmt: skip
     group.add_argument(
-        "--snapshot-wait", type=values.wait, metavar="DURATION",
+        "--snapshot-wait", type=typed_values.wait, metavar="DURATION",
         help=of_operations(
             "snapshot_wait",
             "how long a concurrent rebuild may wait for transactions that began before it, which blocks nobody"
@@ -75,7 +80,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         ),
     )  # fmt: skip
     group.add_argument(
-        "--server-wait", type=values.wait, metavar="DURATION",
+        "--server-wait", type=typed_values.wait, metavar="DURATION",
         help="how long to wait for a server that is down: an operation (default: 10m), and a run before its submit",
     )  # fmt: skip
     yes_option(group)

@@ -9,14 +9,15 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from engine import Engine, Operation, Options, Request, look
-from engine.config import Config, TargetEntry, default_config_path, default_store_path, load_config
-from engine.errors import UsageError
-from engine.option_specs import OPTION_SPECS, refuse_ignored
-from engine.values import frozen
-from tui.commands import values
+from engine import Engine, Operation, Options, Request
+from engine.config.model import Config, TargetEntry, default_config_path, default_store_path, load_config
+from engine.domain.errors import UsageError
+from engine.domain.frozen import frozen
+from engine.domain.option_specs import OPTION_SPECS, refuse_ignored
+from engine.inspection import inspector
 from tui.commands.server_options import server_options
-from tui.text import target_name
+from tui.presentation import typed_values
+from tui.presentation.text import target_name
 
 
 @frozen
@@ -46,11 +47,11 @@ class Settings:
 def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
     """An option beats the environment, which beats the default."""
     for name in ("DBTEND_STORE", "DBTEND_CONFIG", "DBTEND_READ_ONLY"):
-        values.refuse_password(environ.get(name, ""))
-    store = args.store or (values.path(given) if (given := environ.get("DBTEND_STORE")) else default_store_path())
-    config = args.config or (values.path(given) if (given := environ.get("DBTEND_CONFIG")) else None)
+        typed_values.refuse_password(environ.get(name, ""))
+    store = args.store or (typed_values.path(given) if (given := environ.get("DBTEND_STORE")) else default_store_path())
+    config = args.config or (typed_values.path(given) if (given := environ.get("DBTEND_CONFIG")) else None)
     try:
-        read_only = args.read_only or values.flag(environ.get("DBTEND_READ_ONLY", ""))
+        read_only = args.read_only or typed_values.flag(environ.get("DBTEND_READ_ONLY", ""))
     except UsageError as error:
         raise UsageError(f"DBTEND_READ_ONLY={error.what}", error.why, error.hint) from None
     return Settings(store, config or default_config_path(), config is not None, read_only)
@@ -88,11 +89,11 @@ def requests(args: argparse.Namespace, config: Config) -> list[Request]:
 
 def _request(entry: TargetEntry, args: argparse.Namespace) -> Request:
     asked: Sequence[Operation] | None = args.operations or entry.operations
-    usual = look.operations if args.needed else look.default_operations
+    usual = inspector.operations if args.needed else inspector.default_operations
     operations = tuple(asked or usual(entry.url))
     request = Request(target=entry.url, operations=operations, options=_options(entry.options, args))
-    refuse_ignored(_typed(args), look.engine_of(entry.url), request.children, request.options)
-    return look.fitting(request)
+    refuse_ignored(_typed(args), inspector.engine_of(entry.url), request.children, request.options)
+    return inspector.fitting(request)
 
 
 def _typed(args: argparse.Namespace) -> list[str]:

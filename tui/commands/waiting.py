@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from engine import Engine, ParentJob, Pause, Status
 from tui.commands.naming import named
-from tui.text import local_time, plain
+from tui.presentation.text import local_time, plain
 
 
 def paused(pause: Pause) -> str:

@@ -14,19 +14,20 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from engine import Engine, Retention, passwords
-from engine.errors import StoreLostError, UsageError
-from engine.hosting import import_what_jobs_need
-from engine.values import frozen
-from engine.worker_identity import WorkerIdentity
+from engine import Engine, Retention
+from engine.domain.errors import StoreLostError, UsageError
+from engine.domain.frozen import frozen
+from engine.execution.worker_identity import WorkerIdentity
+from engine.execution.worker_runtime import import_what_jobs_need
+from engine.system import passwords
 from tui.commands import output
-from tui.commands.exit_codes import CANCELLED, FAILED, OK
 from tui.commands.settings import Settings
-from tui.commands.signals import STOP_SIGNALS, has_terminal
-from tui.commands.tasks import first_of
-from tui.text import plain
-from tui.worker_pool import STOPPED, PoolProcess, WorkerPool
-from tui.worker_process import serving, sole_pool
+from tui.presentation.exit_codes import CANCELLED, FAILED, OK
+from tui.presentation.text import plain
+from tui.workers.detached import serving, sole_pool
+from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
+from tui.workers.signals import STOP_SIGNALS, has_terminal
+from tui.workers.tasks import first_of
 
 log = logging.getLogger("dbtend")
 

@@ -7,20 +7,20 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from engine import JobId, ParentJob, WorkerProcess
-from tui import json_form
 from tui.commands import output
-from tui.commands.exit_codes import OK
 from tui.commands.naming import named
 from tui.commands.notices import notices
 from tui.commands.report import columns
 from tui.commands.settings import Settings
-from tui.text import local_time, plain
+from tui.presentation import json_format
+from tui.presentation.exit_codes import OK
+from tui.presentation.text import local_time, plain
 
 
 def workers(args: argparse.Namespace, settings: Settings) -> int:
     alive, jobs, said = asyncio.run(_alive(settings)) if settings.store.exists() else ([], {}, [])
     if args.json:
-        output.document({"workers": [json_form.worker(process) for process in alive]})
+        output.document({"workers": [json_format.worker(process) for process in alive]})
     elif alive:
         output.line("\n".join(table(alive, jobs)))
     else:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from engine.errors import ServerStartingError, TargetError, TargetRefusedError
-from engine.jobs import (
+from engine.domain.errors import ServerStartingError, TargetError, TargetRefusedError
+from engine.domain.frozen import frozen
+from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed, span
+from engine.domain.jobs import (
     CLEARING_UP,
     NO_SERVER_OPTIONS,
     SERVER_WAIT,
@@ -25,44 +27,42 @@ from engine.jobs import (
     Status,
     Step,
 )
-from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult
-from engine.targets.info import TargetInfo
 from engine.targets.postgres.advising.advice import advise
-from engine.targets.postgres.advising.needs import NOTHING_KNOWN, Need, needs
-from engine.targets.postgres.advising.survey import survey, survey_of_needs, with_damaged_indexes
+from engine.targets.postgres.advising.collect import survey, survey_of_needs, with_damaged_indexes
+from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
+from engine.targets.postgres.connection.dsn import Address
 from engine.targets.postgres.connection.errors import CRASHED, GONE, INTERNAL, explain, tells_damage
 from engine.targets.postgres.connection.names import qualified
-from engine.targets.postgres.connection.naming import Address
-from engine.targets.postgres.planning import offer, planning
+from engine.targets.postgres.planning import operation_specs, planner
 from engine.targets.postgres.planning.scope import grant, without_right
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
-from engine.targets.postgres.reading import horizon, locks, snapshots
+from engine.targets.postgres.reading import locks, snapshots, xmin_horizon
 from engine.targets.postgres.reading.locks import NOBODY
-from engine.targets.postgres.reading.lost_ends import lost_ends
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running import courtesy, leftovers, settling
+from engine.targets.postgres.reading.truncated_files import lost_ends
+from engine.targets.postgres.running import invalid_indexes, orphan_cleanup, throttling
 from engine.targets.postgres.running.checking import Checks, culprit_of, may_be_about_its_table, with_lost_ends
-from engine.targets.postgres.running.clearing import Cleared, Clearing
+from engine.targets.postgres.running.connection_pool import Lane, Lanes, NotBegunError
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
-from engine.targets.postgres.running.lanes import Lane, Lanes, NotBegunError
-from engine.targets.postgres.running.left import has_only_waited, left_by
-from engine.targets.postgres.running.measuring import Measured
+from engine.targets.postgres.running.invalid_index_cleanup import Cleared, Clearing
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.outage import AWAY
-from engine.targets.postgres.running.outcome import followed, outcome, to_be_run_still, was_left_out
-from engine.targets.postgres.running.patience import CONCURRENT, SNAPSHOT_WAIT, Patience
+from engine.targets.postgres.running.partial_effects import has_only_waited, left_by
 from engine.targets.postgres.running.progress import Progress
+from engine.targets.postgres.running.result import followed, outcome, to_be_run_still, was_left_out
+from engine.targets.postgres.running.size_tracker import Measured
 from engine.targets.postgres.running.statement import Answer, Notice
-from engine.targets.postgres.running.stop import StopsOfEvents
-from engine.values import frozen
-from engine.words import NOT_BEGUN, PAST_THE_LIMIT, listed, span
+from engine.targets.postgres.running.stop_signal import StopsOfEvents
+from engine.targets.postgres.running.wait_limits import CONCURRENT, SNAPSHOT_WAIT, Patience
+from engine.targets.protocol import OperationPlan, Recovery, StepContext, StepProgress, StepResult
+from engine.targets.target_info import TargetInfo
 
 if TYPE_CHECKING:
-    from engine.advice import Advice, Past
-    from engine.targets.base import PlannedStep
+    from engine.domain.advice import Advice, Past
     from engine.targets.postgres.reading.condition import Condition
+    from engine.targets.protocol import PlannedStep
 
 MOST_TURNS: Final = 3
 """How often a step is begun that gives way to others."""
@@ -95,7 +95,7 @@ class Ran:
 
 
 class PostgresSession:
-    """The `Session` of a PostgreSQL database; see engine.targets.base."""
+    """The `Session` of a PostgreSQL database; see engine.targets.protocol."""
 
     def __init__(self, address: Address, reader: Reader, name: str, lock_timeout: float) -> None:
         """`name`: what the server is told of who connects."""
@@ -178,7 +178,7 @@ class PostgresSession:
             engine=EngineName.POSTGRESQL,
             version=server.version_text.partition(" ")[0],
             facts=await self._reader.facts(),
-            operations=offer.operation_infos(),
+            operations=operation_specs.operation_infos(),
             remarks=tuple(remarks),
         )
 
@@ -190,17 +190,17 @@ class PostgresSession:
         """Raise UsageError for an object or schema that the database does not have, or to which nothing can be done."""
         await self._reader.require(options.objects, options.server.schemas)
         if options.objects or options.rebuild:
-            await planning.require(self._reader, operations, options)
+            await planner.require(self._reader, operations, options)
 
     async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
         self._is_planned = True
         self._options = options.server
         self._leaves_out = frozenset(options.leave_out)
         self._has_limit = options.time_limit is not None or options.until is not None
-        if problem := await courtesy.problem_with(self._reader, options.server):
+        if problem := await throttling.problem_with(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
         planned = await self._planned(operation, options, past or NOTHING_KNOWN)
-        if planned.steps and (unseen := await courtesy.not_counted_as_lag(self._reader, options.server)):
+        if planned.steps and (unseen := await throttling.not_counted_as_lag(self._reader, options.server)):
             planned = replace(planned, warnings=(*planned.warnings, *unseen))
         self._planned_tables = {
             step.subject.lockable for step in planned.steps if isinstance(step, PgStep) and step.subject is not None
@@ -220,7 +220,7 @@ class PostgresSession:
     async def _planned(self, operation: Operation, options: Options, past: Past) -> OperationPlan:
         options = replace(options, objects=options.objects_of(operation))
         if operation is not Operation.OPTIMIZE:
-            return await planning.plan(self._reader, operation, options, past)
+            return await planner.plan(self._reader, operation, options, past)
         looking, self._looking = self._looking, None
         condition = await (looking or survey_of_needs(self._reader))
         condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)
@@ -229,7 +229,7 @@ class PostgresSession:
             indexes = await self._reader.indexes(measured=True)
             condition = replace(condition, tables=tables, indexes=indexes)
         found = needs(condition, past)
-        needed = planning.Needed(
+        needed = planner.Needed(
             tables=condition.tables,
             indexes=condition.indexes,
             vacuum=_reasons(found.vacuum),
@@ -238,19 +238,21 @@ class PostgresSession:
             drifted=found.drifts,
             damaged=past.damaged_tables,
         )
-        return await planning.plan_needed(self._reader, options, needed)
+        return await planner.plan_needed(self._reader, options, needed)
 
     async def remarks(self, operations: Sequence[Operation], past: Past | None = None) -> tuple[str, ...]:
-        return offer.remarks(operations, past.damaged_tables if past is not None else ())
+        return operation_specs.remarks(operations, past.damaged_tables if past is not None else ())
 
     async def on_damage(self, operations: Sequence[Operation], past: Past) -> tuple[str, ...]:
         left = [name for name in past.damaged_tables if name not in self._leaves_out]
-        return offer.on_damage(operations, left)
+        return operation_specs.on_damage(operations, left)
 
     async def in_the_way(self, operation: Operation) -> str:
         if not self._planned_tables:
             return ""
-        blocking = await locks.holders(self._reader, offer.keeps_out(operation, self._options), self._planned_tables)
+        blocking = await locks.holders(
+            self._reader, operation_specs.keeps_out(operation, self._options), self._planned_tables
+        )
         if not blocking and self._rebuilds_concurrently:
             blocking = await snapshots.older_than(self._reader, self._lock_timeout, self._snapshot_limit())
         return f"it would have to wait: {blocking}" if blocking else ""
@@ -272,7 +274,7 @@ class PostgresSession:
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN, never_began=True)
             return StepResult(status=Status.SKIPPED, error=PAST_THE_LIMIT, never_began=True)
-        except leftovers.NotLeftOverError:
+        except invalid_indexes.NotLeftOverError:
             why = "it is left over no more: somebody works on it, or has rebuilt or dropped it"
             result = StepResult(status=Status.SKIPPED, error=why)
         except TargetError as error:
@@ -321,7 +323,7 @@ class PostgresSession:
         await self._may_begin(context)
         async with self._lanes.one(context) as lane:
             if step.method is Method.DROP_LEFTOVER and step.subject is not None:
-                await leftovers.must_be_left_over(self._reader, step.subject.oid)
+                await invalid_indexes.must_be_left_over(self._reader, step.subject.oid)
             ran = await self._carry_out(step, lane, context)
         if ran.answer.error is None:
             context.over()
@@ -331,10 +333,10 @@ class PostgresSession:
     async def _may_begin(self, context: StepContext) -> None:
         """Raises as `Lanes.one`."""
         try:
-            await courtesy.may_go_on(self._reader, self._options, context)
+            await throttling.may_go_on(self._reader, self._options, context)
         except AWAY:
             await self._lanes.back(context)
-            await courtesy.may_go_on(self._reader, self._options, context)
+            await throttling.may_go_on(self._reader, self._options, context)
         if context.cancel.is_set() or context.window.closed.is_set():
             raise NotBegunError
 
@@ -349,7 +351,7 @@ class PostgresSession:
             await self._clearing.remember()
         if step.model is Model.REWRITE and subject is not None:
             with contextlib.suppress(TargetError):
-                context.note(await settling.before_rewriting(self._reader, subject.oid))
+                context.note(await orphan_cleanup.before_rewriting(self._reader, subject.oid))
         snapshot_wait = self._options.snapshot_wait
         if step.method is Method.DROP_LEFTOVER and snapshot_wait is None:
             snapshot_wait = self._lock_timeout  # it throws no work away
@@ -477,7 +479,7 @@ class PostgresSession:
 
     async def _held_by(self) -> str:
         with contextlib.suppress(TargetError):
-            holders = (await horizon.read(self._reader)).holders
+            holders = (await xmin_horizon.read(self._reader)).holders
             return holders[0].words if holders else ""
         return ""
 
@@ -485,10 +487,10 @@ class PostgresSession:
         return await self._clearing.once_more(cancel)
 
     async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
-        ended = await settling.end_what_still_runs(self._reader, self._name)
-        self._rewrites = await settling.what_became_of_rewrites(self._reader, earlier)
+        ended = await orphan_cleanup.end_what_still_runs(self._reader, self._name)
+        self._rewrites = await orphan_cleanup.what_became_of_rewrites(self._reader, earlier)
         unfinished = [(step.object, step.command) for step in earlier if step.status is not Status.COMPLETED]
-        names = set(leftovers.reindexed_concurrently(unfinished))
+        names = set(invalid_indexes.reindexed_concurrently(unfinished))
         return *ended, *(await self._clearing.of_earlier(names) if names else ())
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:

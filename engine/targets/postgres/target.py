@@ -7,16 +7,16 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import Final
 
-from engine.errors import TargetRefusedError, UsageError
-from engine.jobs import AS_USUAL, EngineName, Operation, Options, Request
-from engine.targets.base import Waiting
+from engine.domain.errors import TargetRefusedError, UsageError
+from engine.domain.jobs import AS_USUAL, EngineName, Operation, Options, Request
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import LOOKING_TIMEOUT, PROGRAM, Server, connect
-from engine.targets.postgres.connection.naming import address, environment_of
-from engine.targets.postgres.planning import offer
+from engine.targets.postgres.connection.dsn import address, environment_of
+from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.outage import waited_for
 from engine.targets.postgres.session import PostgresSession
+from engine.targets.protocol import Waiting
 
 LOOKING_LOCK_TIMEOUT: Final = 1.0
 
@@ -56,15 +56,15 @@ class PostgresTarget:
 
     @property
     def operations(self) -> Sequence[Operation]:
-        return tuple(offer.OFFERS)
+        return tuple(operation_specs.OFFERS)
 
     @property
     def default_operations(self) -> Sequence[Operation]:
-        return offer.DEFAULT_OPERATIONS
+        return operation_specs.DEFAULT_OPERATIONS
 
     @property
     def by_object(self) -> Sequence[Operation]:
-        return tuple(offer.OFFERS)
+        return tuple(operation_specs.OFFERS)
 
     def validate(self, request: Request) -> None:
         """Raise UsageError for what contradicts itself."""
@@ -76,17 +76,17 @@ class PostgresTarget:
 
     def needs_yes(self, operation: Operation, options: Options) -> str:
         if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:
-            return offer.OFFLINE_REINDEX
-        return offer.OFFERS[operation].needs_yes if operation in offer.OFFERS else ""
+            return operation_specs.OFFLINE_REINDEX
+        return operation_specs.OFFERS[operation].needs_yes if operation in operation_specs.OFFERS else ""
 
     def after_cancel(self, operation: Operation) -> str:
-        return offer.OFFERS[operation].after_cancel
+        return operation_specs.OFFERS[operation].after_cancel
 
     def is_repeatable(self, operation: Operation) -> bool:
-        return offer.OFFERS[operation].is_repeatable
+        return operation_specs.OFFERS[operation].is_repeatable
 
     def writes(self, operation: Operation) -> bool:
-        return offer.OFFERS[operation].writes
+        return operation_specs.OFFERS[operation].writes
 
     @asynccontextmanager
     async def connect(

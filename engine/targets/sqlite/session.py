@@ -10,33 +10,33 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from engine.errors import TargetError
-from engine.holders import blocking_writers, holders, in_use, in_words
-from engine.jobs import Facts, Operation, Options, Reason, Status, Step
-from engine.targets.base import OperationPlan, Recovery, StepContext, StepProgress, StepResult
+from engine.domain.errors import TargetError
+from engine.domain.humanize import NOT_BEGUN
+from engine.domain.jobs import Facts, Operation, Options, Reason, Status, Step
+from engine.system.lock_holders import blocking_writers, holders, in_use, in_words
+from engine.targets.protocol import OperationPlan, Recovery, StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection
-from engine.targets.sqlite.looking import SqliteLook
-from engine.targets.sqlite.planning import offer, planning, plans
+from engine.targets.sqlite.inspection import SqliteLook
+from engine.targets.sqlite.planning import operation_specs, operation_steps, planner
 from engine.targets.sqlite.planning.steps import WRITING, Method, SqliteStep
-from engine.targets.sqlite.reading.warming import ReadingAhead
-from engine.targets.sqlite.running import execution
+from engine.targets.sqlite.reading.readahead import ReadingAhead
+from engine.targets.sqlite.running import step_execution
 from engine.targets.sqlite.running.checking import Findings, findings_of
-from engine.targets.sqlite.running.courtesy import Company, Courtesy, company
 from engine.targets.sqlite.running.effects import Effects
-from engine.targets.sqlite.running.execution import Work, readers_are_welcome
-from engine.targets.sqlite.running.left import COPY_REMOVED, NOTHING_CHANGED, left_by
-from engine.targets.sqlite.running.writing_behind import written_behind
+from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, NOTHING_CHANGED, left_by
+from engine.targets.sqlite.running.step_execution import Work, readers_are_welcome
+from engine.targets.sqlite.running.throttling import Company, Courtesy, company
+from engine.targets.sqlite.running.writeback import written_behind
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
-from engine.targets.sqlite.system.unfinished import UnfinishedCopy
-from engine.words import NOT_BEGUN
+from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 
 if TYPE_CHECKING:
-    from engine.advice import Past
-    from engine.targets.base import PlannedStep
-    from engine.targets.sqlite.system.in_the_way import InTheWay
+    from engine.domain.advice import Past
+    from engine.targets.protocol import PlannedStep
+    from engine.targets.sqlite.system.blockers import InTheWay
     from engine.targets.sqlite.system.opened_file import OpenedFile
 
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
@@ -48,7 +48,7 @@ UNFINISHED: Final = "was rolled back"
 
 
 class SqliteSession(SqliteLook):
-    """The `Session` of a SQLite file; see engine.targets.base."""
+    """The `Session` of a SQLite file; see engine.targets.protocol."""
 
     def __init__(
         self,
@@ -92,14 +92,14 @@ class SqliteSession(SqliteLook):
             await self._reader.require(options.objects)
             if Operation.REINDEX in operations:
                 objects = options.objects_of(Operation.REINDEX)
-                await planning.indexes_of(self._reader, await self._reader.tables_uncounted(), objects)
+                await planner.indexes_of(self._reader, await self._reader.tables_uncounted(), objects)
 
     async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
         summary = await self._reader.summary()
         self._is_wal, self._force = summary.is_wal, options.force
         self._effects.check_level = options.check_level
         shared = await self._is_shared(operation)
-        planned = await planning.plan(self._reader, summary, operation, options, shared=shared)
+        planned = await planner.plan(self._reader, summary, operation, options, shared=shared)
         self._reads_at_once = planned.parallel > 1
         self._has_to_follow = any(step.if_undone for step in planned.steps)
         self._effects.unchecked = sum(
@@ -122,16 +122,16 @@ class SqliteSession(SqliteLook):
 
     async def _on_operations(self, operations: Sequence[Operation], past: Past | None) -> tuple[str, ...]:
         if past is None:
-            return offer.remarks(operations)
+            return operation_specs.remarks(operations)
         if past.damage is not None:
             return await self.on_damage(operations, past)
-        return offer.remarks(operations, await self._damaged_indexes(past))
+        return operation_specs.remarks(operations, await self._damaged_indexes(past))
 
     async def on_damage(self, operations: Sequence[Operation], past: Past) -> tuple[str, ...]:
         if past.damage is not None:
-            return offer.on_damage(operations, past.damage_found)
+            return operation_specs.on_damage(operations, past.damage_found)
         damaged = await self._damaged_indexes(past)
-        return offer.remarks(operations, damaged) if damaged else ()
+        return operation_specs.remarks(operations, damaged) if damaged else ()
 
     async def _damaged_indexes(self, past: Past) -> list[str]:
         """The indexes that are known to be damaged and are there still."""
@@ -141,7 +141,7 @@ class SqliteSession(SqliteLook):
         return [name for name in past.damaged_indexes if name in there]
 
     async def in_the_way(self, operation: Operation) -> str:
-        if not offer.OFFERS[operation].writes:
+        if not operation_specs.OFFERS[operation].writes:
             return ""
         journal_mode = (await self._reader.summary()).journal_mode
         found = await asyncio.to_thread(holders, self._path) or ()
@@ -152,7 +152,7 @@ class SqliteSession(SqliteLook):
         assert isinstance(step, SqliteStep), "a step of another engine"  # noqa: S101 - a bug of ours
         if self._damaged and step.method in WRITING:
             return StepResult(status=Status.SKIPPED, error="not done: nothing more is written to a damaged database")
-        if not self._force and (problems := planning.space_problems(step)):
+        if not self._force and (problems := planner.space_problems(step)):
             return StepResult(
                 status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems), left=NOTHING_CHANGED
             )
@@ -221,7 +221,7 @@ class SqliteSession(SqliteLook):
     async def _carry_out(self, work: Work) -> StepResult:
         step = work.step
         try:
-            result = await execution.METHODS[step.method](work)
+            result = await step_execution.METHODS[step.method](work)
         finally:
             self._copy = work.copy
         if problem := self._opened.problem():
@@ -291,7 +291,7 @@ class SqliteSession(SqliteLook):
         """What was rolled back has left a long write-ahead log behind."""
         with contextlib.suppress(sqlite3.Error):
             if file_size(self._path + "-wal"):
-                await statement.rows_of(self._connection.aio, plans.CHECKPOINT)
+                await statement.rows_of(self._connection.aio, operation_steps.CHECKPOINT)
 
     @contextlib.asynccontextmanager
     async def _a_connection(self, cancel: asyncio.Event) -> AsyncIterator[MeteredConnection]:
@@ -327,7 +327,7 @@ class SqliteSession(SqliteLook):
             return Recovery(unfinished=UNFINISHED, found=why, is_well=False)
         await self._tidy_log()
         read = partial(statement.short, self._connection.aio)
-        found = findings_of(await execution.worth_telling(read, rows)).sentences
+        found = findings_of(await step_execution.worth_telling(read, rows)).sentences
         said = f"a quick check found damage: {found[0]}" if found else "a quick check found nothing wrong"
         return Recovery(unfinished=UNFINISHED, found=said, is_well=not found, is_damaged=bool(found))
 

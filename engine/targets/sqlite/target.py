@@ -10,22 +10,22 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine.errors import TargetDamagedError, TargetRefusedError, TargetUnavailableError
-from engine.jobs import AS_USUAL, EngineName, Operation, Options, Request
-from engine.paths import real_path
+from engine.domain.errors import TargetDamagedError, TargetRefusedError, TargetUnavailableError
+from engine.domain.jobs import AS_USUAL, EngineName, Operation, Options, Request
+from engine.system.paths import real_path
+from engine.system.wal_cleanup import leaving_no_traces
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_left_half_done, is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
-from engine.targets.sqlite.looking import SqliteLook
-from engine.targets.sqlite.planning import offer
+from engine.targets.sqlite.inspection import SqliteLook
+from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.system import files, hot_journal
-from engine.targets.sqlite.system.in_the_way import InTheWay
+from engine.targets.sqlite.system.blockers import InTheWay
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
-from engine.traces import leaving_no_traces
 
 if TYPE_CHECKING:
-    from engine.targets.base import Waiting
+    from engine.targets.protocol import Waiting
     from engine.targets.sqlite.session import SqliteSession
 
 
@@ -74,15 +74,15 @@ class SqliteTarget:
 
     @property
     def operations(self) -> Sequence[Operation]:
-        return tuple(offer.OFFERS)
+        return tuple(operation_specs.OFFERS)
 
     @property
     def default_operations(self) -> Sequence[Operation]:
-        return offer.DEFAULT_OPERATIONS
+        return operation_specs.DEFAULT_OPERATIONS
 
     @property
     def by_object(self) -> Sequence[Operation]:
-        return offer.BY_OBJECT
+        return operation_specs.BY_OBJECT
 
     def validate(self, request: Request) -> None:
         pass  # no two of its options contradict each other
@@ -91,13 +91,13 @@ class SqliteTarget:
         return ""  # whoever has the file open waits, for seconds
 
     def after_cancel(self, operation: Operation) -> str:
-        return offer.OFFERS[operation].after_cancel
+        return operation_specs.OFFERS[operation].after_cancel
 
     def is_repeatable(self, operation: Operation) -> bool:
         return True  # what dies with its process is rolled back at the next open
 
     def writes(self, operation: Operation) -> bool:
-        return offer.OFFERS[operation].writes
+        return operation_specs.OFFERS[operation].writes
 
     @asynccontextmanager
     async def connect(

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.errors import StoreError
-from engine.jobs import OnDuplicate
-from engine.store.sqlite import SqliteStore
+from engine.domain.errors import StoreError
+from engine.domain.jobs import OnDuplicate
+from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 
 PAGE: Final = 4096

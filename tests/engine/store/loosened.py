@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 
-from engine.store.schema import drop_triggers, triggers
+from engine.store.sqlite.schema import drop_triggers, triggers
 
 
 def loosen(store: sqlite3.Connection) -> None:

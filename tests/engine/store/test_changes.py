@@ -12,12 +12,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from engine import Engine
-from engine.execution import Report
-from engine.jobs import JobId, OnDuplicate, Operation, Status
-from engine.orchestrator import ParentJobOrchestrator
-from engine.store.base import MAX_ATTEMPTS
-from engine.store.sqlite import SqliteStore
-from engine.watching import Change, Lagged
+from engine.domain.claims import Report
+from engine.domain.events import Change, Lagged
+from engine.domain.jobs import JobId, OnDuplicate, Operation, Status
+from engine.execution.orchestrator import ParentJobOrchestrator
+from engine.store.protocol import MAX_ATTEMPTS
+from engine.store.sqlite.store import SqliteStore
 from tests.building import ALL_FOUR, COMPLETED, new_job
 from tests.engine.processes import python
 
@@ -58,7 +58,9 @@ async def test_r22_changes_come_in_commit_order_without_a_gap(store: SqliteStore
 async def test_r22_a_slow_subscriber_loses_nothing_and_goes_on_from_its_cursor(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.orchestrator.PAGE", 7)  # so that what it holds in memory is seen to be bounded
+    monkeypatch.setattr(
+        "engine.execution.orchestrator.PAGE", 7
+    )  # so that what it holds in memory is seen to be bounded
     orchestrator = ParentJobOrchestrator(store)
     slow = orchestrator.changes()
     for number in range(20):
@@ -86,8 +88,8 @@ async def test_r22_who_comes_after_the_events_were_pruned_is_told(store: SqliteS
 
 async def test_r4_a_commit_of_another_process_is_heard_by_who_waits(store: SqliteStore) -> None:
     script = """
-        from engine.jobs import OnDuplicate, Operation
-        from engine.store import connections, transactions
+        from engine.domain.jobs import OnDuplicate, Operation
+        from engine.store.sqlite import connections, transactions
         from tests.building import new_job
 
         connection = connections.connect_writer(Path(sys.argv[1]))
@@ -107,7 +109,7 @@ async def test_r4_a_commit_of_another_process_is_heard_by_who_waits(store: Sqlit
 async def test_r4_a_commit_of_this_process_is_heard_without_a_look(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.watch.INTERVAL", 3600)
+    monkeypatch.setattr("engine.store.sqlite.change_watch.INTERVAL", 3600)
     async with SqliteStore.open(store_path) as store:
         heard = asyncio.create_task(take(ParentJobOrchestrator(store).changes(), 2))
         await until_somebody_waits(store)
@@ -129,9 +131,9 @@ async def test_r8_processes_on_one_store_never_share_a_target_or_an_attempt(
     script = textwrap.dedent("""
         import asyncio, os, sys
         from pathlib import Path
-        from engine.execution import Outcome, Report
-        from engine.jobs import Status
-        from engine.store.sqlite import SqliteStore
+        from engine.domain.claims import Outcome, Report
+        from engine.domain.jobs import Status
+        from engine.store.sqlite.store import SqliteStore
 
         async def main():
             log = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -169,8 +171,8 @@ async def test_r23_no_attempt_is_miscounted_where_processes_claim_and_hand_back_
     store: SqliteStore, store_path: Path
 ) -> None:
     script = """
-        from engine.execution import Report
-        from engine.store.sqlite import SqliteStore
+        from engine.domain.claims import Report
+        from engine.store.sqlite.store import SqliteStore
 
         async def main():
             async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers() as owner:
@@ -202,7 +204,7 @@ async def test_r23_no_attempt_is_miscounted_where_processes_claim_and_hand_back_
 async def test_r18_an_idle_engine_with_workers_writes_nothing(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.tending.INTERVAL", 0.02)
+    monkeypatch.setattr("engine.execution.supervision.INTERVAL", 0.02)
     async with SqliteStore.open(store_path) as store:
         await run_one_job(store, "sales")
     async with Engine.open(store_path, workers=4):
@@ -232,8 +234,8 @@ async def test_r12_a_submit_killed_at_any_statement_leaves_all_rows_or_none(stor
     script = textwrap.dedent("""
         import os, signal, sys
         from pathlib import Path
-        from engine.jobs import OnDuplicate
-        from engine.store import connections, transactions
+        from engine.domain.jobs import OnDuplicate
+        from engine.store.sqlite import connections, transactions
         from tests.building import new_job
 
         path, kill_at = Path(sys.argv[1]), int(sys.argv[2])
@@ -275,7 +277,7 @@ async def test_a_dead_owners_child_is_rescued_and_a_live_owners_is_not(store: Sq
     script = textwrap.dedent("""
         import asyncio, sys
         from pathlib import Path
-        from engine.store.sqlite import SqliteStore
+        from engine.store.sqlite.store import SqliteStore
 
         async def main():
             async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers() as owner:

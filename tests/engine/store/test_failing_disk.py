@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.sqlite import SqliteStore
+from engine.store.sqlite.store import SqliteStore
 from tests.engine.processes import python
 from tests.engine.store import full_disks
 from tests.engine.targets.sqlite.small_disks import ROOT, can_mount, in_a_world_of_its_own
 from tests.failing_disk import can_fail
 
 SUBMITS_WHEN_SYNCS_FAIL = """
-    from engine.errors import StoreError
-    from engine.jobs import OnDuplicate
-    from engine.store.sqlite import SqliteStore
+    from engine.domain.errors import StoreError
+    from engine.domain.jobs import OnDuplicate
+    from engine.store.sqlite.store import SqliteStore
     from tests.building import new_job
     from tests.failing_disk import let_syncs_fail
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import StoreError
-from engine.jobs import OnDuplicate, Operation
-from engine.store.schema import drop_triggers
-from engine.store.sqlite import SqliteStore
-from engine.watching import HistoryFilter
+from engine.domain.errors import StoreError
+from engine.domain.events import HistoryFilter
+from engine.domain.jobs import OnDuplicate, Operation
+from engine.store.sqlite.schema import drop_triggers
+from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 from tests.engine.store.loosened import loosen, restore_triggers
 

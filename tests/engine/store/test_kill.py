@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine import locks
-from engine.jobs import JobId, OnDuplicate, Operation
-from engine.store import liveness
-from engine.store.sqlite import SqliteStore
+from engine.domain.jobs import JobId, OnDuplicate, Operation
+from engine.store.sqlite import liveness
+from engine.store.sqlite.store import SqliteStore
+from engine.system import locks
 from tests.building import new_job
 from tests.engine.processes import python
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWNER = """
-    from engine.store.sqlite import SqliteStore
+    from engine.store.sqlite.store import SqliteStore
 
     async def main():
         async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers() as owner:

@@ -8,17 +8,17 @@ import sys
 
 import pytest
 
-from engine.execution import Claim, Outcome, Report
-from engine.jobs import OnDuplicate, Operation, Reason, Status
-from engine.store import liveness
-from engine.store.rows import decode_change
-from engine.store.sqlite import SqliteStore
-from engine.watching import ChangeKind
+from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.events import ChangeKind
+from engine.domain.jobs import OnDuplicate, Operation, Reason, Status
+from engine.store.sqlite import liveness
+from engine.store.sqlite.rows import decode_change
+from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, new_job
 
 AN_OWNER = """
 import asyncio, pathlib, sys
-from engine.store.sqlite import SqliteStore
+from engine.store.sqlite.store import SqliteStore
 
 async def main():
     async with SqliteStore.open(pathlib.Path(sys.argv[1])) as store, store.hosting_workers() as owner:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import StoreLostError
-from engine.jobs import OnDuplicate
-from engine.store.sqlite import SqliteStore
+from engine.domain.errors import StoreLostError
+from engine.domain.jobs import OnDuplicate
+from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 
 

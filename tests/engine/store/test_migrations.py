@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.errors import StoreError
-from engine.execution import Report
-from engine.jobs import JobId, OnDuplicate, Operation, Reason, Status
-from engine.store import connections, schema
-from engine.store.sqlite import SqliteStore
-from engine.store.writer import begin_immediate
+from engine.domain.claims import Report
+from engine.domain.errors import StoreError
+from engine.domain.jobs import JobId, OnDuplicate, Operation, Reason, Status
+from engine.store.sqlite import connections, schema
+from engine.store.sqlite.store import SqliteStore
+from engine.store.sqlite.writer import begin_immediate
 from tests.building import CANCELLED, COMPLETED, new_job
 from tests.engine.processes import python
 
@@ -203,7 +203,7 @@ def test_r28_an_upgrade_that_another_process_never_lets_through_is_an_error_in_w
 
 async def test_r28_processes_that_upgrade_at_once_all_succeed(store_path: Path, old: sqlite3.Connection) -> None:
     script = """
-        from engine.store import connections
+        from engine.store.sqlite import connections
         print("ready", flush=True)
         sys.stdin.readline()
         connections.connect_writer(Path(sys.argv[1])).close()
@@ -224,7 +224,7 @@ async def test_r28_an_upgrade_that_is_killed_leaves_the_old_version_or_the_new_o
     """SIGKILL in a real process, at every twelfth statement of the migration, until it is through."""
     script = """
         import sqlite3
-        from engine.store import connections, schema
+        from engine.store.sqlite import connections, schema
 
         count = 0
         def trace(statement):

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.execution import Report
-from engine.jobs import JobId, OnDuplicate
-from engine.store import connections, interventions, queries, transactions, upkeep
+from engine.domain.claims import Report
+from engine.domain.jobs import JobId, OnDuplicate
+from engine.store.sqlite import cancel_and_rescue, connections, queries, store_admin, transactions
 from tests.building import COMPLETED, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from engine.store.sqlite import SqliteStore
+    from engine.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +93,8 @@ STEADILY_ASKED: dict[str, tuple[str, dict[str, object] | Sequence[object]]] = {
     "is open": (queries.IS_OPEN, {}),
     "open jobs": (queries.OPEN_JOBS, {}),
     "pause": (queries.PAUSE, {}),
-    "overdue": (interventions.OVERDUE, (5,)),
-    "orphans": (interventions.ORPHANS, ("me",)),
+    "overdue": (cancel_and_rescue.OVERDUE, (5,)),
+    "orphans": (cancel_and_rescue.ORPHANS, ("me",)),
 }
 FEW_ROWS = "run|worker|pause|CONSTANT ROW|\\(subquery-\\d+\\)"
 """What may be walked through: small tables, and what another part of the plan has found."""
@@ -118,7 +118,7 @@ def any_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         if request.param != "nothing known":
             connection.execute("ANALYZE")
         if request.param == "emptied":
-            upkeep.prune(connection, range(1000))
+            store_admin.prune(connection, range(1000))
         yield connection
 
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.execution import Outcome, Report
-from engine.jobs import JobId, OnDuplicate, OnFailure, Operation, Reason, Status
-from engine.store.interventions import LOOKING_FAILED, SO_DID_THE_ONE_THAT_LOOKED
-from engine.store.settling import HANDED_BACK, NOBODY_LOOKED
-from engine.store.sqlite import SqliteStore
+from engine.domain.claims import Outcome, Report
+from engine.domain.jobs import JobId, OnDuplicate, OnFailure, Operation, Reason, Status
+from engine.store.sqlite.cancel_and_rescue import LOOKING_FAILED, SO_DID_THE_ONE_THAT_LOOKED
+from engine.store.sqlite.parent_status import HANDED_BACK, NOBODY_LOOKED
+from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.execution import Claim
-    from engine.jobs import ChildJob
-    from engine.store.base import NewJob
+    from engine.domain.claims import Claim
+    from engine.domain.jobs import ChildJob
+    from engine.store.protocol import NewJob
 
 CHILD = JobId(1, 1)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.execution import Report
-from engine.jobs import JobId, OnDuplicate, Operation
-from engine.store.sqlite import SqliteStore
-from engine.watching import ChangeKind
+from engine.domain.claims import Report
+from engine.domain.events import ChangeKind
+from engine.domain.jobs import JobId, OnDuplicate, Operation
+from engine.store.sqlite.store import SqliteStore
 from tests.building import COMPLETED, new_job
 from tests.engine.processes import python
 from tests.engine.working import FunctionWorker, completes, over, processing
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 RUN, ANOTHER = "1" * 32, "2" * 32
 A_RUN = """
-    from engine.jobs import OnDuplicate, Operation
-    from engine.store.sqlite import SqliteStore
+    from engine.domain.jobs import OnDuplicate, Operation
+    from engine.store.sqlite.store import SqliteStore
     from tests.building import new_job
 
     async def main():
@@ -113,7 +113,7 @@ async def test_where_the_run_was_killed_any_process_takes_it(store: SqliteStore,
 async def test_a_run_that_ends_while_the_store_is_locked_leaves_it_to_rescue(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.writer.BUSY_PATIENCE", 0.05)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0.05)
     async with SqliteStore.open(store.path) as another:
         with ExitStack() as stack:
             async with store.reserving(RUN):

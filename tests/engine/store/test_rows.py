@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.jobs import CheckLevel, OnFailure, Options, ServerOptions, Speed
-from engine.store.rows import decode_options, encode_options
+from engine.domain.jobs import CheckLevel, OnFailure, Options, ServerOptions, Speed
+from engine.store.sqlite.rows import decode_options, encode_options
 
 _flags = st.booleans()
 _seconds = st.floats(0, 1e8)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.errors import StoreError
-from engine.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow
-from engine.store import connections
-from engine.store.liveness import proof_of_life
-from engine.store.schema import APPLICATION_ID, migrations, triggers
+from engine.domain.errors import StoreError
+from engine.domain.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow
+from engine.store.sqlite import connections
+from engine.store.sqlite.liveness import proof_of_life
+from engine.store.sqlite.schema import APPLICATION_ID, migrations, triggers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +152,7 @@ def test_r28_a_failed_migration_leaves_the_file_as_it_was(store_path: Path, monk
     connections.create_file(store_path)
     connections.connect_writer(store_path).close()
     monkeypatch.setattr(
-        "engine.store.schema.migrations",
+        "engine.store.sqlite.schema.migrations",
         lambda: [*migrations(), "CREATE TABLE half (x);\nCREATE TABLE half (y);"],
     )
     with pytest.raises(StoreError, match="already exists"):
@@ -168,7 +168,7 @@ def test_r28_an_older_file_is_upgraded_and_keeps_its_jobs(
 ) -> None:
     add_job(file)
     monkeypatch.setattr(
-        "engine.store.schema.migrations", lambda: [*migrations(), "ALTER TABLE parent_job ADD COLUMN note TEXT;"]
+        "engine.store.sqlite.schema.migrations", lambda: [*migrations(), "ALTER TABLE parent_job ADD COLUMN note TEXT;"]
     )
     upgraded = connections.connect_writer(store_path)
     assert upgraded.execute("SELECT id, note FROM parent_job").fetchall() == [(1, None)]
@@ -271,7 +271,7 @@ def test_a_directory_that_is_in_the_way_of_locks_is_told_in_words(store_path: Pa
 def test_a_full_disk_at_the_first_opening_is_told_in_words(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connections.create_file(store_path)
     monkeypatch.setattr(
-        "engine.store.schema.migrations",
+        "engine.store.sqlite.schema.migrations",
         lambda: ["PRAGMA max_page_count = 2;\nCREATE TABLE a (x);\nCREATE TABLE b (x);\nCREATE TABLE c (x);"],
     )
     with pytest.raises(StoreError, match="disk is full"):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.execution import Outcome, Report
-from engine.jobs import JobId, OnDuplicate, Operation, Reason, Status, reason_in_words
-from engine.store import searching
-from engine.watching import HistoryFilter
+from engine.domain.claims import Outcome, Report
+from engine.domain.events import HistoryFilter
+from engine.domain.jobs import JobId, OnDuplicate, Operation, Reason, Status, reason_in_words
+from engine.store.sqlite import history_search
 from tests.building import COMPLETED, FAILED, new_job
 from tests.engine.store.test_queries import any_store as any_store
 from tests.engine.store.test_queries import plan_of
@@ -20,7 +20,7 @@ from tests.engine.store.test_queries import plan_of
 if TYPE_CHECKING:
     import sqlite3
 
-    from engine.store.sqlite import SqliteStore
+    from engine.store.sqlite.store import SqliteStore
 
 FILTERS = [
     HistoryFilter(target=target, status=status, operation=operation, error_words=words)
@@ -51,7 +51,7 @@ def test_r18_a_range_of_the_history_is_read_from_one_index_and_each_of_its_ids_i
     any_store: sqlite3.Connection, where: HistoryFilter
 ) -> None:
     targets = None if where.target is None else [where.target, "sqlite:///app.db"]
-    plan = plan_of(any_store, *searching.ids_in_range(where, targets, low=100, high=150))
+    plan = plan_of(any_store, *history_search.ids_in_range(where, targets, low=100, high=150))
     first, *others = [line for line in plan if not re.fullmatch(WORDS, line)]
     if where.status is Status.RUNNING and not where.error_words:
         assert "parent_job_open" in first  # those that are open are few
@@ -64,14 +64,14 @@ def test_r18_a_range_of_the_history_is_read_from_one_index_and_each_of_its_ids_i
 def test_where_the_search_begins_and_ends_is_found_at_once(
     any_store: sqlite3.Connection, since: int | None, until: int | None
 ) -> None:
-    plan = plan_of(any_store, *searching.bounds(since, until))
+    plan = plan_of(any_store, *history_search.bounds(since, until))
     dated = "SEARCH parent_job USING COVERING INDEX parent_job_created"
     for line in plan:
         assert line == "SEARCH parent_job" or line.startswith((dated, "SCALAR SUBQUERY", "SCAN CONSTANT ROW")), plan
 
 
 def test_each_target_is_found_by_one_step_along_the_index(any_store: sqlite3.Connection) -> None:
-    plan = plan_of(any_store, searching.TARGETS, {})
+    plan = plan_of(any_store, history_search.TARGETS, {})
     of_jobs = [line for line in plan if "parent_job" in line]
     assert of_jobs == [
         "SEARCH parent_job USING COVERING INDEX parent_job_target",
@@ -81,7 +81,7 @@ def test_each_target_is_found_by_one_step_along_the_index(any_store: sqlite3.Con
 
 
 def test_jobs_are_counted_in_an_index(any_store: sqlite3.Connection) -> None:
-    (line,) = plan_of(any_store, searching.COUNT, {})
+    (line,) = plan_of(any_store, history_search.COUNT, {})
     assert line.startswith("SCAN parent_job USING COVERING INDEX")
 
 
@@ -136,8 +136,8 @@ async def searched(store: SqliteStore, where: HistoryFilter) -> list[int]:
 async def test_the_first_ids_come_before_the_rest_is_read_and_other_reads_pass_between(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searching, "FIRST_RANGE", 4)
-    monkeypatch.setattr(searching, "LARGEST_RANGE", 8)
+    monkeypatch.setattr(history_search, "FIRST_RANGE", 4)
+    monkeypatch.setattr(history_search, "LARGEST_RANGE", 8)
     await store.submit([new_job(f"db{number}") for number in range(30)], OnDuplicate.REFUSE)
     bits = [list(ids) async for ids in store.search(HistoryFilter())]
     assert [len(bit) for bit in bits] == [4, 8, 8, 8, 2]
@@ -150,8 +150,8 @@ async def test_the_first_ids_come_before_the_rest_is_read_and_other_reads_pass_b
 
 
 async def test_what_was_removed_in_the_middle_is_no_end(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "FIRST_RANGE", 2)
-    monkeypatch.setattr(searching, "LARGEST_RANGE", 2)
+    monkeypatch.setattr(history_search, "FIRST_RANGE", 2)
+    monkeypatch.setattr(history_search, "LARGEST_RANGE", 2)
     ids = await store.submit([new_job(f"db{number}") for number in range(12)], OnDuplicate.REFUSE)
     for parent_id in ids:
         await store.request_cancel(JobId(parent_id))

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.execution import Report
-from engine.jobs import EngineName, JobId, OnDuplicate, Operation, Reason, Status, Step
-from engine.store import liveness
-from engine.words import OVERWRITTEN, died
-from engine.worker_identity import WorkerIdentity
+from engine.domain.claims import Report
+from engine.domain.humanize import OVERWRITTEN, died
+from engine.domain.jobs import EngineName, JobId, OnDuplicate, Operation, Reason, Status, Step
+from engine.execution.worker_identity import WorkerIdentity
+from engine.store.sqlite import liveness
 from tests.building import new_job
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.store.base import NewJob
-    from engine.store.sqlite import SqliteStore
+    from engine.store.protocol import NewJob
+    from engine.store.sqlite.store import SqliteStore
 
 
 async def run_until_killed_by(store: SqliteStore, number: int, job: NewJob) -> None:

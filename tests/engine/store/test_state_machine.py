@@ -12,9 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
-from engine.execution import Claim, Outcome, Report
-from engine.jobs import (
+from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
+from engine.domain.jobs import (
     CHILD_TRANSITIONS,
     PARENT_TRANSITIONS,
     ChildJob,
@@ -31,9 +31,9 @@ from engine.jobs import (
     may_follow,
     parent_status,
 )
-from engine.store import connections, interventions, queries, transactions, upkeep
-from engine.store.base import MAX_ATTEMPTS, NewJob
-from engine.store.rows import decode_jobs
+from engine.store.protocol import MAX_ATTEMPTS, NewJob
+from engine.store.sqlite import cancel_and_rescue, connections, queries, store_admin, transactions
+from engine.store.sqlite.rows import decode_jobs
 from tests.building import new_job
 
 OWNERS = ["ann", "bob", "cyd"]
@@ -151,7 +151,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._some(Status.PENDING, Status.RUNNING))
     @rule(run=st.sampled_from(RUNS))
     def a_run_is_gone(self, run: str) -> None:
-        interventions.release_from(self.file, run, self.tick())
+        cancel_and_rescue.release_from(self.file, run, self.tick())
         assert (run,) not in self.file.execute(queries.RUNS).fetchall()
 
     @precondition(lambda self: self.claims)
@@ -182,18 +182,18 @@ class StoreMachine(RuleBasedStateMachine):
     def _rescue(self, owner: str) -> None:
         lost = [claim for claim in self.claims if claim.owner == owner]
         asked = {child.id for child in self._children() if child.cancel_requested_at is not None}
-        taken = interventions.rescue(self.file, owner, self.tick())
+        taken = cancel_and_rescue.rescue(self.file, owner, self.tick())
         assert sorted(taken) == sorted(claim.job for claim in lost)
         children = {child.id: child for child in self._children()}
         for claim in lost:
             child = children[claim.job]
             if claim.recovering and claim.job not in asked:
                 assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
-                assert (child.error or "").endswith(interventions.SO_DID_THE_ONE_THAT_LOOKED)
+                assert (child.error or "").endswith(cancel_and_rescue.SO_DID_THE_ONE_THAT_LOOKED)
             elif claim.recovering:
                 assert child.status is Status.CANCELLED
                 assert claim.recovering in {child.reason, Reason.OWNER_LOST}
-                assert child.error == interventions.LOOKING_FAILED
+                assert child.error == cancel_and_rescue.LOOKING_FAILED
             else:
                 died = sum(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts)
                 deadline_at = self._parent(claim.job.parent).deadline_at
@@ -226,7 +226,9 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject, ordinal: int | None) -> None:
         parent = data.draw(st.sampled_from(self._parents()))
         try:
-            interventions.request_cancel(self.file, JobId(parent.id, ordinal), Reason.CANCELLED_BY_USER, self.tick())
+            cancel_and_rescue.request_cancel(
+                self.file, JobId(parent.id, ordinal), Reason.CANCELLED_BY_USER, self.tick()
+            )
         except JobNotFoundError:
             assert ordinal is not None
             assert ordinal > len(parent.children)
@@ -243,19 +245,19 @@ class StoreMachine(RuleBasedStateMachine):
         asked = JobId(claim.job.parent) if whole else claim.job
         before = self._dump()
         user = Reason.CANCELLED_BY_USER
-        assert not interventions.request_force(self.file, asked, claim.job, "a stranger", user, self.tick())
+        assert not cancel_and_rescue.request_force(self.file, asked, claim.job, "a stranger", user, self.tick())
         assert self._dump() == before
-        assert interventions.request_force(self.file, asked, claim.job, claim.owner, user, self.tick())
+        assert cancel_and_rescue.request_force(self.file, asked, claim.job, claim.owner, user, self.tick())
         (child,) = [child for child in self._children() if child.id == claim.job]
         assert child.force_requested_at is not None
         assert child.force_requested_at >= (child.cancel_requested_at or self.at)
         if dies:
             self._rescue(claim.owner)
 
-    @precondition(lambda self: self.file.execute(interventions.OVERDUE, (self.at + 1,)).fetchone())
+    @precondition(lambda self: self.file.execute(cancel_and_rescue.OVERDUE, (self.at + 1,)).fetchone())
     @rule()
     def enforce_time_limits(self) -> None:
-        interventions.enforce_time_limits(self.file, self.tick())
+        cancel_and_rescue.enforce_time_limits(self.file, self.tick())
         for parent in self._parents():
             if parent.deadline_at is None or parent.deadline_at > self.at:
                 continue
@@ -268,18 +270,18 @@ class StoreMachine(RuleBasedStateMachine):
     def pause_claim_and_resume(self, owner: str, times: int) -> None:
         """Nothing is claimed between but what is to be recovered; twice is once."""
         for _ in range(times):
-            upkeep.pause(self.file, "ann", self.tick())
+            store_admin.pause(self.file, "ann", self.tick())
         if claimed := transactions.claim(self.file, owner, None, self.tick()):
             assert claimed.recovering
             self.claims.append(claimed)
         for _ in range(times):
-            upkeep.resume(self.file, self.tick())
+            store_admin.resume(self.file, self.tick())
 
     @precondition(lambda self: self._parents())
     @rule(data=st.data(), pinned=st.booleans())
     def pin(self, data: st.DataObject, pinned: bool) -> None:
         parent = data.draw(st.sampled_from(self._parents()))
-        upkeep.pin(self.file, parent.id, pinned)
+        store_admin.pin(self.file, parent.id, pinned)
         assert self._parent(parent.id).pinned is pinned
 
     @precondition(lambda self: any(parent.status.is_final for parent in self._parents()))
@@ -288,7 +290,7 @@ class StoreMachine(RuleBasedStateMachine):
         values = {"status": status, "before": self.at - age, "keep_last": keep_last, "after": 0, "limit": 3}
         ids = [parent_id for (parent_id,) in self.file.execute(queries.PRUNABLE, values)]
         before = {parent.id: parent for parent in self._parents()}
-        assert upkeep.prune(self.file, ids) == len(ids)
+        assert store_admin.prune(self.file, ids) == len(ids)
         for parent_id in ids:
             assert before[parent_id].status is status
             assert not before[parent_id].pinned
@@ -300,13 +302,13 @@ class StoreMachine(RuleBasedStateMachine):
     def prune_whatever(self, data: st.DataObject) -> None:
         """As where a job was pinned, or was looked at by mistake, between the choice and the removal."""
         parent = data.draw(st.sampled_from(self._parents()))
-        removed = upkeep.prune(self.file, [parent.id])
+        removed = store_admin.prune(self.file, [parent.id])
         assert removed == (parent.status.is_final and not parent.pinned)
 
     @rule(age=st.integers(0, 100), limit=st.integers(1, 20))
     def prune_changes(self, age: int, limit: int) -> None:
         newest = self.file.execute("SELECT max(seq) FROM event").fetchone()
-        removed = upkeep.prune_changes(self.file, self.at - age, limit)
+        removed = store_admin.prune_changes(self.file, self.at - age, limit)
         assert removed <= limit
         assert self.file.execute("SELECT max(seq) FROM event").fetchone() == newest
 

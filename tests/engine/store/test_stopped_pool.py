@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store import liveness
+from engine.store.sqlite import liveness
 from tests.engine.processes import python
 from tests.tui.command_line import wait_until
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tell
 HERE = os.uname().nodename
 A_POOL = """
     import time
-    from engine.worker_identity import WorkerIdentity
+    from engine.execution.worker_identity import WorkerIdentity
 
     identity = WorkerIdentity(Path(sys.argv[1]), pool=os.getpid())
     worker = os.fork()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
-from engine.execution import Outcome, Report
-from engine.jobs import (
+from engine.domain.claims import Outcome, Report
+from engine.domain.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
+from engine.domain.jobs import (
     Facts,
     JobId,
     LogLevel,
@@ -26,14 +26,14 @@ from engine.jobs import (
     Step,
     parent_status,
 )
-from engine.store.sqlite import SqliteStore
+from engine.store.sqlite.store import SqliteStore
 from tests.building import ALL_FOUR, COMPLETED, FAILED, StoppedClock, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from engine.execution import Claim
+    from engine.domain.claims import Claim
 
 NOTHING = Report()
 WHOLE_REPORT = Report(

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import NotAvailableError, UsageError
-from engine.jobs import EngineName, Operation
+from engine.domain.errors import NotAvailableError, UsageError
+from engine.domain.jobs import EngineName, Operation
 from engine.targets import resolve
 
 
@@ -136,5 +136,8 @@ def test_without_the_driver_one_line_says_what_to_install(monkeypatch: pytest.Mo
 
 
 def test_the_driver_is_imported_only_where_it_is_used() -> None:
-    script = "import sys, engine, tui.cli; engine.look.canonical_url('/a.db'); sys.exit('psycopg' in sys.modules)"
+    script = (
+        "import sys, engine, tui.cli; from engine.inspection import inspector;"
+        "inspector.canonical_url('/a.db'); sys.exit('psycopg' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

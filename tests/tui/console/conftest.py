@@ -12,11 +12,11 @@ from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-unt
 from syrupy.assertion import SnapshotAssertion
 from textual.app import App
 
-from engine.store.sqlite import SqliteStore
-from engine.targets.sqlite.planning import planning
+from engine.store.sqlite.store import SqliteStore
+from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.system import space
 from tests.tui.console.harness import Clock, worker_process
-from tui.screens import targets
+from tui.console.screens import targets
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +24,8 @@ def _same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """A place, a time zone, a machine and a version of SQLite that every frame can show; no glance unasked."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(targets, "GLANCE_EVERY", 3600.0)
-    monkeypatch.setattr(planning, "available_memory", lambda: 8_000_000_000)
-    monkeypatch.setattr(planning, "processors", lambda: 2)
+    monkeypatch.setattr(planner, "available_memory", lambda: 8_000_000_000)
+    monkeypatch.setattr(planner, "processors", lambda: 2)
     # A loaded machine has as much time for advice as another one.
     monkeypatch.setattr(targets, "ADVICE_BUDGET", 60.0)
     monkeypatch.setattr(space, "free_bytes", lambda _: 20_000_000_000)

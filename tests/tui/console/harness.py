@@ -14,18 +14,18 @@ from textual.pilot import Pilot
 from textual.worker import Worker, WorkerCancelled
 
 from engine import Engine, JobId, OnDuplicate, Operation, ParentJob, Progress, Status, Step
-from engine.config import ConsoleConfig, TargetEntry
-from engine.execution import Claim, Outcome, Report
-from engine.jobs import FINISHING, JobType, LogLevel, LogLine, Reason
-from engine.store import liveness, upkeep
-from engine.store.sqlite import SqliteStore
+from engine.config.model import ConsoleConfig, TargetEntry
+from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.jobs import FINISHING, JobType, LogLevel, LogLine, Reason
+from engine.store.sqlite import liveness, store_admin
+from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
-from tui.app import DbtendApp
-from tui.saved_targets import SavedTargets
-from tui.widgets.detail_pane import DetailPane
-from tui.widgets.job_tree import JobTree
-from tui.widgets.line_view import LineView
-from tui.widgets.one_line import OneLine
+from tui.console.app import DbtendApp
+from tui.console.saved_targets import SavedTargets
+from tui.console.widgets.detail_pane import DetailPane
+from tui.console.widgets.job_tree import JobTree
+from tui.console.widgets.line_view import LineView
+from tui.console.widgets.one_line import OneLine
 
 SECOND = 1_000_000
 PATIENCE = 20.0
@@ -180,7 +180,7 @@ async def worker_process(
     owner = f"process-{pid}"
     with liveness.proof_of_life(store.path, owner):
         os.utime(store.path.with_name(store.path.name + ".d") / f"{owner}.lock", (last_beat // SECOND,) * 2)
-        await store._writer.run(lambda c: upkeep.register_worker(c, owner, pid, host, serves_all, at=clock()))
+        await store._writer.run(lambda c: store_admin.register_worker(c, owner, pid, host, serves_all, at=clock()))
         yield owner
 
 

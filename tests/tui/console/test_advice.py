@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from engine import Advice, CheckLevel, Engine, Level, Operation, look
+from engine import Advice, CheckLevel, Engine, Level, Operation
+from engine.inspection import inspector
 from tests.sqlite_files import transaction
 from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
-from tui.screens import targets
-from tui.screens.main import MainScreen
-from tui.target_board import TargetBoard
-from tui.views.hints import examined
-from tui.views.lists import TargetState
-from tui.widgets.item_list import ItemList
+from tui.console.screens import targets
+from tui.console.screens.main import MainScreen
+from tui.console.target_model import TargetBoard
+from tui.console.views.hints import examined
+from tui.console.views.lists import TargetState
+from tui.console.widgets.item_list import ItemList
 
 STORE = Path("jobs.db")
 
@@ -217,7 +218,7 @@ async def test_what_is_locked_or_cannot_be_told_is_named_with_the_reason(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_console(STORE, entry(), clock=clock) as console:
-        monkeypatch.setattr(look, "LOCK_TIMEOUT", 0.01)
+        monkeypatch.setattr(inspector, "LOCK_TIMEOUT", 0.01)
         with transaction(sales, "EXCLUSIVE"):
             await console.press("x")
             assert console.message.startswith("Not everything could be looked at. sales.db: ")

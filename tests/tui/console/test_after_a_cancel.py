@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from engine import ChildJob, JobId, Operation, Progress, Status
-from engine.jobs import FINISHING
+from engine.domain.jobs import FINISHING
 from tests.tui.jobs import parent
 from tui.commands.report import cancel_lines
-from tui.views.after_a_cancel import after_a_cancel
+from tui.console.views.after_a_cancel import after_a_cancel
 
 NOW = 60_000_000
 TARGET = "sqlite:///sales.db"

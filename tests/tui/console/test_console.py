@@ -14,8 +14,8 @@ import pytest
 from textual import events
 
 from engine import EngineName, JobId, OnDuplicate, Operation, Request, Status
-from engine.store.base import NewJob
-from engine.store.sqlite import SqliteStore
+from engine.store.protocol import NewJob
+from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -31,13 +31,13 @@ from tests.tui.console.harness import (
     statuses,
 )
 from tests.tui.jobs import child, parent
-from tui.actions import ACTIONS
-from tui.screens import main, targets
-from tui.screens.main import MainScreen
-from tui.widgets import job_tree
-from tui.widgets.history_list import HistoryList
-from tui.widgets.item_list import ItemList
-from tui.widgets.operation_list import OperationList
+from tui.console.actions import ACTIONS
+from tui.console.screens import main, targets
+from tui.console.screens.main import MainScreen
+from tui.console.widgets import job_tree
+from tui.console.widgets.history_list import HistoryList
+from tui.console.widgets.item_list import ItemList
+from tui.console.widgets.operation_list import OperationList
 
 STORE = Path("jobs.db")
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from engine import EngineName, OnDuplicate, Operation, OperationPlan, Plan, PlannedStep, Status
-from engine.execution import Outcome, Report
+from engine.domain.claims import Outcome, Report
 from engine.targets.lock_impact import NO_LOCK
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, add_failed_job, entry, open_console
-from tui.clipboard import MOST, into_file, is_reachable, osc52, through_tmux
-from tui.views.copied import copied_plan
+from tui.console.clipboard import MOST, into_file, is_reachable, osc52, through_tmux
+from tui.console.views.copied import copied_plan
 
 
 @pytest.fixture(autouse=True)

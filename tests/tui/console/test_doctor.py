@@ -10,9 +10,9 @@ from textual.app import App
 
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
-from tui.examination import Check, Level
-from tui.screens.doctor import DoctorScreen
-from tui.views.doctor import doctor_document
+from tui.console.screens.doctor import DoctorScreen
+from tui.console.views.doctor import doctor_document
+from tui.presentation.diagnostics import Check, Level
 
 both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 

@@ -9,9 +9,9 @@ import pytest
 from textual.app import App
 
 from engine import Facts, JobId, OnDuplicate, Operation, Progress, Reason, Status, Step
-from engine.execution import Outcome, Report
-from engine.jobs import LogLevel, LogLine
-from engine.store.sqlite import SqliteStore
+from engine.domain.claims import Outcome, Report
+from engine.domain.jobs import LogLevel, LogLine
+from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import MB, Clock, Console, entry, open_console

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.content import Content
 
-from engine.execution import Report
-from engine.jobs import OnDuplicate, Operation, Status, Step
+from engine.domain.claims import Report
+from engine.domain.jobs import OnDuplicate, Operation, Status, Step
 from tests.building import COMPLETED, new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, entry, open_console
-from tui.views.find import Match, cut, first_from, found_in_words, matches, of_line
-from tui.views.line import Line, Role
-from tui.widgets.page import Page
+from tui.console.views.find import Match, cut, first_from, found_in_words, matches, of_line
+from tui.console.views.line import Line, Role
+from tui.console.widgets.page import Page
 
 LINES = [
     Line((("VACUUM main", Role.SQL), ("  vacuum", Role.DIM))),

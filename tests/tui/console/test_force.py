@@ -10,18 +10,18 @@ import pytest
 from textual.app import App
 
 from engine import ForceCancel, JobId, OnDuplicate, Operation, Progress, Status
-from engine.execution import Report
-from engine.jobs import FINISHING, WRITING_BACK
-from engine.store.settling import NOBODY_LOOKED
-from engine.store.sqlite import SqliteStore
+from engine.domain.claims import Report
+from engine.domain.jobs import FINISHING, WRITING_BACK
+from engine.store.sqlite.parent_status import NOBODY_LOOKED
+from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, new_job
 from tests.engine.processes import Process, python
 from tests.tui.console.harness import Clock, Console, entry, open_console
-from tui.force import consequences, question
-from tui.screens.typed_confirm import TypedConfirmScreen
+from tui.console.screens.typed_confirm import TypedConfirmScreen
+from tui.presentation.force_kill import consequences, question
 
 HANGS = """
-    from engine.store.sqlite import SqliteStore
+    from engine.store.sqlite.store import SqliteStore
 
     async def main():
         async with SqliteStore.open(Path(sys.argv[1])) as store, store.hosting_workers() as owner:

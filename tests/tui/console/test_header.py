@@ -8,12 +8,12 @@ import pytest
 from rich.cells import cell_len
 
 from engine import Advice, EngineName, JobId, Level, Operation, ParentJob, Pause, Status, TargetInfo, WorkerProcess
-from engine.config import TargetEntry
-from engine.jobs import Facts
+from engine.config.model import TargetEntry
+from engine.domain.jobs import Facts
 from tests.tui.jobs import child, parent
-from tui.views.header import header_line, work
-from tui.views.line import Role
-from tui.views.lists import TargetState
+from tui.console.views.header import header_line, work
+from tui.console.views.line import Role
+from tui.console.views.lists import TargetState
 
 FACTS: Facts = {"size": 528_384, "journal_mode": "delete", "free_pages": 37, "pages": 129}
 INFO = TargetInfo(url="sqlite:///srv/sales.db", engine=EngineName.SQLITE, version="3.46.0", facts=FACTS, operations=())

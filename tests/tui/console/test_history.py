@@ -6,10 +6,10 @@ import pytest
 from textual.content import Content
 
 from engine import JobId, OnDuplicate, Operation
-from engine.config import TargetEntry
-from engine.execution import Outcome, Report
-from engine.jobs import Status
-from engine.store import searching
+from engine.config.model import TargetEntry
+from engine.domain.claims import Outcome, Report
+from engine.domain.jobs import Status
+from engine.store.sqlite import history_search
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -22,7 +22,7 @@ from tests.tui.console.harness import (
     finish_job,
     open_console,
 )
-from tui.widgets.history_list import HistoryList
+from tui.console.widgets.history_list import HistoryList
 
 
 async def some_jobs(seeded: Seeded, clock: Clock) -> None:
@@ -236,8 +236,8 @@ async def test_the_cursor_stays_on_its_job_while_newer_ones_stop_matching(seeded
 async def test_the_end_is_reached_even_where_it_is_asked_for_before_all_was_read(
     seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searching, "FIRST_RANGE", 16)
-    monkeypatch.setattr(searching, "LARGEST_RANGE", 16)
+    monkeypatch.setattr(history_search, "FIRST_RANGE", 16)
+    monkeypatch.setattr(history_search, "LARGEST_RANGE", 16)
     await seeded.store.submit([new_job(f"db{n}", Operation.VACUUM) for n in range(300)], OnDuplicate.REFUSE)
     async with open_console(seeded.path, clock=clock) as console:
         await console.pilot.press("h")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import Operation
-from engine.config import TargetEntry
+from engine.config.model import TargetEntry
 from engine.targets.postgres.connection import connecting
 from tests.hostile_server import hostile_server
 from tests.postgres_databases import Database

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine import Reason, Status
-from engine.jobs import Progress
+from engine.domain.jobs import Progress
 from tests.tui.jobs import START, child, parent
-from tui.effects import done_of
-from tui.views.copied import copied_job
-from tui.views.detail import detail_lines
-from tui.views.line import Role
-from tui.views.remarks import remarks
-from tui.views.rows import child_row, parent_row
-from tui.views.status import status_in_words, status_span
+from tui.console.views.copied import copied_job
+from tui.console.views.detail import detail_lines
+from tui.console.views.line import Role
+from tui.console.views.remarks import remarks
+from tui.console.views.rows import child_row, parent_row
+from tui.console.views.status import status_in_words, status_span
+from tui.presentation.effect_summary import done_of
 
 ERROR = "300 of 542 steps done by the time limit; 242 not begun: public.idx_a, public.idx_b"
 PARTLY = replace(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import JobId, Operation, Request, Status
-from engine.errors import UsageError
+from engine.domain.errors import UsageError
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -117,7 +117,7 @@ async def test_a_retry_on_a_target_of_which_no_kind_is_known_any_more_says_so(
     await add_failed_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press("3")
-        monkeypatch.setattr("engine.look.resolve", no_longer)
+        monkeypatch.setattr("engine.inspection.inspector.resolve", no_longer)
         monkeypatch.setattr(console.engine._manager, "_resolve", no_longer)
         await console.press("t")
         assert console.screen_name == "ConfirmScreen"

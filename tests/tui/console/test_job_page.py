@@ -20,11 +20,11 @@ from engine import (
     Status,
     Step,
 )
-from engine.jobs import FINISHING, LogLevel
+from engine.domain.jobs import FINISHING, LogLevel
 from tests.tui.jobs import SECOND, START, child, parent
-from tui.views.detail import detail_lines
-from tui.views.job_document import job_document
-from tui.views.line import Role
+from tui.console.views.detail import detail_lines
+from tui.console.views.job_document import job_document
+from tui.console.views.line import Role
 
 NOW = START + 60 * SECOND
 LOST = Attempt(

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import UsageError
-from tui import keymap
-from tui.actions import ACTIONS, BY_ID, Place, may_meet
-from tui.screens.help import HelpScreen
-from tui.screens.history import HistoryScreen
-from tui.screens.job import JobScreen
-from tui.screens.target_form import TargetFormScreen
-from tui.views.keys import footer_line, help_document
+from engine.domain.errors import UsageError
+from tui.console.actions import ACTIONS, BY_ID, Place, may_meet
+from tui.console.keys import keymap
+from tui.console.screens.help import HelpScreen
+from tui.console.screens.history import HistoryScreen
+from tui.console.screens.job import JobScreen
+from tui.console.screens.target_form import TargetFormScreen
+from tui.console.views.keys import footer_line, help_document
 
 
 @pytest.fixture(autouse=True)

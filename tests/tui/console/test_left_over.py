@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from engine import OnDuplicate
-from engine.store.sqlite import SqliteStore
+from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 from tests.tui.console.harness import Clock, add_running_job, entry, open_console, worker_process
-from tui import feed
+from tui.console import feed
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from engine import Advice, CheckLevel, EngineName, Level, Lock, LockImpact, Operation, OperationInfo, TargetInfo
-from engine.config import TargetEntry
-from engine.errors import TargetBusyError, TargetUnavailableError
+from engine.config.model import TargetEntry
+from engine.domain.errors import TargetBusyError, TargetUnavailableError
 from tests.building import SQLITE_OPERATIONS
-from tui.views.hints import why_nothing
-from tui.views.line import Role
-from tui.views.lists import TargetState, operation_rows, target_rows
+from tui.console.views.hints import why_nothing
+from tui.console.views.line import Role
+from tui.console.views.lists import TargetState, operation_rows, target_rows
 
 OFFERED = tuple(
     OperationInfo(operation=operation, summary=f"what {operation} is for", lock=Lock(LockImpact.WRITERS))

@@ -12,11 +12,11 @@ import pytest
 from textual.app import App
 
 from engine import Engine
-from engine.store.sqlite import SqliteStore
+from engine.store.sqlite.store import SqliteStore
 from tests.engine.targets.sqlite.another_process import another_process
-from tui import waiting_app
-from tui.views.locked_store import locked_store_document, pause_before
-from tui.waiting_app import WaitingApp
+from tui.console import waiting_app
+from tui.console.views.locked_store import locked_store_document, pause_before
+from tui.console.waiting_app import WaitingApp
 
 LOCKS = ("PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE")
 

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import JobId, ParentJob, Progress, Status, Step
-from engine.execution import Report
+from engine.domain.claims import Report
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, _claim_of_running, add_running_job, entry, open_console
 from tests.tui.jobs import SECOND, child, parent
-from tui.feed import News
-from tui.screens.base import steps_every
-from tui.screens.job import JobScreen
-from tui.text import plain
-from tui.views.line import wrapped
+from tui.console.feed import News
+from tui.console.screens.base import steps_every
+from tui.console.screens.job import JobScreen
+from tui.console.views.line import wrapped
+from tui.presentation.text import plain
 
 
 @pytest.mark.parametrize(("steps", "seconds"), [(0, 1), (900, 1), (15_000, 10)])

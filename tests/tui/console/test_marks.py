@@ -9,7 +9,7 @@ import pytest
 from textual.app import App
 
 from engine import JobId, Operation, Request
-from engine.jobs import OnDuplicate
+from engine.domain.jobs import OnDuplicate
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
@@ -21,8 +21,8 @@ from tests.tui.console.harness import (
     open_console,
     statuses,
 )
-from tui.views.line import MARK
-from tui.widgets.job_tree import JobTree
+from tui.console.views.line import MARK
+from tui.console.widgets.job_tree import JobTree
 
 both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 

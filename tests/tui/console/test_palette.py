@@ -9,9 +9,9 @@ import pytest
 from engine import JobId
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_completed_job, add_failed_job, entry, open_console
-from tui.actions import ACTIONS
-from tui.screens.palette import PaletteScreen
-from tui.views.palette import Command, Kind, commands, matching, palette_rows
+from tui.console.actions import ACTIONS
+from tui.console.screens.palette import PaletteScreen
+from tui.console.views.palette import Command, Kind, commands, matching, palette_rows
 
 BOUND = {"cancel", "retry", "pin"}
 

@@ -9,13 +9,14 @@ import pytest
 from textual.app import App
 from textual.widgets import Input
 
-from engine import Operation, Status, passwords
-from engine.config import TargetEntry
-from engine.config_file import ConfigFile
+from engine import Operation, Status
+from engine.config.config_file import ConfigFile
+from engine.config.model import TargetEntry
+from engine.system import passwords
 from tests.postgres_databases import SECRET, Database
 from tests.tui.console.harness import Clock, Console, entry, open_console
-from tui.saved_targets import SavedTargets
-from tui.screens.password import KEPT, PasswordScreen
+from tui.console.saved_targets import SavedTargets
+from tui.console.screens.password import KEPT, PasswordScreen
 
 pytestmark = pytest.mark.usefixtures("no_password_is_known")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine import Status
-from engine.config import TargetEntry
-from engine.config_text import parse_config
+from engine.config.model import TargetEntry
+from engine.config.parser import parse_config
 from tests.postgres_databases import Database
 from tests.tui.console.harness import Clock, open_console
 

@@ -15,7 +15,7 @@ from tests.engine.test_read_only import RUNS, everything_below
 from tests.sqlite_files import make_database
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_failed_job, add_running_job, entry, open_console
-from tui.actions import ACTIONS
+from tui.console.actions import ACTIONS
 
 LooksRight = Callable[[App[None]], bool]
 both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])

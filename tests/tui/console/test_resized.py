@@ -8,8 +8,8 @@ import pytest
 
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, entry, open_console
-from tui.widgets.item_list import ItemList
-from tui.widgets.line_view import LineView
+from tui.console.widgets.item_list import ItemList
+from tui.console.widgets.line_view import LineView
 
 MANY = 15
 

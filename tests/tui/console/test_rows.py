@@ -8,15 +8,15 @@ import pytest
 from rich.cells import cell_len
 
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
-from engine.jobs import FINISHING, WAITING, WRITING_BACK, WaitsFor, parent_status
+from engine.domain.jobs import FINISHING, WAITING, WRITING_BACK, WaitsFor, parent_status
 from tests.building import SQLITE_OPERATIONS
-from tui.target_names import TargetName
-from tui.views.detail import detail_lines
-from tui.views.history import columns, history_row
-from tui.views.job_document import job_document
-from tui.views.line import Role
-from tui.views.rows import FoldedKey, child_row, children_to_show, summary, tree_rows
-from tui.views.status import operations
+from tui.console.views.detail import detail_lines
+from tui.console.views.history import columns, history_row
+from tui.console.views.job_document import job_document
+from tui.console.views.line import Role
+from tui.console.views.rows import FoldedKey, child_row, children_to_show, summary, tree_rows
+from tui.console.views.status import operations
+from tui.presentation.target_names import TargetName
 
 SECOND = 1_000_000
 NOW = 1_795_000_000 * SECOND

@@ -12,15 +12,15 @@ import pytest
 from textual.app import App
 
 from engine import OnDuplicate, Operation, Request
-from engine.errors import StoreLostError
-from engine.store import writer
-from engine.store.sqlite import SqliteStore
+from engine.domain.errors import StoreLostError
+from engine.store.sqlite import writer
+from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_failed_job, add_running_job, chosen, entry, open_console
-from tui import feed, writing
-from tui.worker_process import DetachedWorker
+from tui.console import feed, store_writes
+from tui.workers.detached import DetachedWorker
 
 LooksRight = Callable[[App[None]], bool]
 both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
@@ -29,7 +29,7 @@ Size = tuple[int, int]
 
 @pytest.fixture
 def _speaks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "SAY_EVERY", 0.3)
+    monkeypatch.setattr(store_writes, "SAY_EVERY", 0.3)
 
 
 @pytest.mark.usefixtures("_speaks_at_once")
@@ -43,7 +43,7 @@ async def test_a_job_is_stored_once_when_the_store_is_free_again(
             await console.until(lambda: "Trying again" in console.message, settled=False)
             assert f"process {pid} (python" in console.message
             assert "is writing it" in console.message
-            monkeypatch.setattr(writing, "SAY_EVERY", 60)  # so that the next word stands until it was read
+            monkeypatch.setattr(store_writes, "SAY_EVERY", 60)  # so that the next word stands until it was read
             await console.pilot.press("r")
             await console.until(
                 lambda: console.screen_name == "PlanScreen" and "run" in console.text("#footer"), settled=False

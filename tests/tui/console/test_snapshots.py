@@ -9,7 +9,7 @@ import pytest
 from textual.app import App
 
 from engine import OnDuplicate
-from engine.store.sqlite import SqliteStore
+from engine.store.sqlite.store import SqliteStore
 from tests.building import ALL_FOUR, new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (

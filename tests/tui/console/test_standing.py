@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import StoreBusyError, StoreError, StoreLostError
-from tui.actions import ACTIONS, barred
-from tui.views.line import Role
-from tui.views.standing import Standing, not_stored, standing_lines, waiting_for_the_store
+from engine.domain.errors import StoreBusyError, StoreError, StoreLostError
+from tui.console.actions import ACTIONS, barred
+from tui.console.views.line import Role
+from tui.console.views.standing import Standing, not_stored, standing_lines, waiting_for_the_store
 
 LOST = StoreLostError("/srv/jobs.db", "was removed while it was in use", "put it back")
 UNREAD = StoreError("/srv/jobs.db", "is damaged", "restore it")

@@ -13,25 +13,31 @@ from benchmarks.terminal import Terminal
 from engine import Engine, ParentJob
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_completed_job, entry, open_console
-from tui.screens import base, targets
-from tui.views.header import header_line
-from tui.views.keys import footer_line
-from tui.views.line import Line, Span
-from tui.views.lists import TargetState
+from tui.console.screens import base, targets
+from tui.console.views.header import header_line
+from tui.console.views.keys import footer_line
+from tui.console.views.line import Line, Span
+from tui.console.views.lists import TargetState
 
 ROOT = Path(__file__).parents[3]
 IMPORTED = re.compile(rb"import time: +\d+ \| +\d+ \| +([\w.]+)")
 
 NOT_AT_THE_START = {
-    "carrying out jobs": ("engine.hosting", "engine.processor", "engine.worker", "engine.recovery", "engine.reporter"),
-    "what passes between the store and who carries out jobs": ("engine.execution",),
-    "planning": ("engine.targets.base", "engine.targets.sqlite.session", "engine.targets.sqlite.planning.planning"),
+    "carrying out jobs": (
+        "engine.execution.worker_runtime",
+        "engine.execution.processor",
+        "engine.execution.worker",
+        "engine.execution.recovery",
+        "engine.execution.reporter",
+    ),
+    "what passes between the store and who carries out jobs": ("engine.domain.claims",),
+    "planning": ("engine.targets.protocol", "engine.targets.sqlite.session", "engine.targets.sqlite.planning.planner"),
     "running steps": ("engine.targets.sqlite.running", "engine.targets.sqlite.system.copying"),
     "database servers": ("engine.targets.postgres", "psycopg"),
-    "ending by force": ("engine.ending_by_force",),
-    "changing the config file": ("engine.config_edit", "tomlkit"),
-    "reading a config file, where there is none": ("engine.config_text", "engine.config_table", "tomllib"),
-    "JSON of the command line": ("tui.json_form", "tui.planned"),
+    "ending by force": ("engine.execution.force_kill",),
+    "changing the config file": ("engine.config.editor", "tomlkit"),
+    "reading a config file, where there is none": ("engine.config.parser", "engine.config.table", "tomllib"),
+    "JSON of the command line": ("tui.presentation.json_format", "tui.presentation.plan_summary"),
     "other commands": (
         "tui.commands.run",
         "tui.commands.lookup",
@@ -40,16 +46,21 @@ NOT_AT_THE_START = {
         "shtab",
     ),
     "other screens": tuple(
-        f"tui.screens.{name}"
+        f"tui.console.screens.{name}"
         for name in (
             *("confirm", "doctor", "help", "history", "job", "palette"),
             *("plan", "plans", "submitting", "target_form", "typed_confirm", "workers"),
         )
     ),
-    "what other screens say": ("tui.views.job_document", "tui.views.plan_document", "tui.trend", "tui.examination"),
-    "finding in the history": ("tui.history_filter",),
-    "the list of commands": ("tui.offered_commands", "tui.views.palette"),
-    "copying, and who pauses": ("tui.clipboard", "tui.person"),
+    "what other screens say": (
+        "tui.console.views.job_document",
+        "tui.console.views.plan_document",
+        "tui.presentation.trend_plot",
+        "tui.presentation.diagnostics",
+    ),
+    "finding in the history": ("tui.presentation.history_filter",),
+    "the list of commands": ("tui.console.command_palette", "tui.console.views.palette"),
+    "copying, and who pauses": ("tui.console.clipboard", "tui.presentation.current_user"),
     "what of Textual is large": ("markdown_it", "pygments", "textual.widgets._markdown", "textual.widgets._text_area"),
 }
 """Why something has no place in the first frame, and the modules that must not be imported for it."""
@@ -62,7 +73,7 @@ def test_what_the_first_frame_does_not_need_is_not_imported_for_it(sales: Path) 
         terminal.read_until("vacuum")
         terminal.read_until("engine.targets.sqlite.advising.advice")  # which comes a moment later
         imported = {name.decode() for name in IMPORTED.findall(bytes(terminal.output))}
-    assert {"tui.screens.main", "engine.targets.sqlite.looking"} <= imported
+    assert {"tui.console.screens.main", "engine.targets.sqlite.inspection"} <= imported
     assert {why: _among(names, imported) for why, names in NOT_AT_THE_START.items() if _among(names, imported)} == {}
 
 

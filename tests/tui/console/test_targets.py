@@ -12,18 +12,19 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from engine import Engine, Operation, TargetInfo, config_file
-from engine.config import TargetEntry
-from engine.config_file import ConfigFile
-from engine.demo import build_demo_database
+from engine import Engine, Operation, TargetInfo
+from engine.config import config_file
+from engine.config.config_file import ConfigFile
+from engine.config.model import TargetEntry
+from engine.inspection.demo_database import build_demo_database
 from tests.sqlite_files import make_database
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, chosen, entry, open_console
 from tests.tui.console.test_snapshots import LooksRight, Size, both_sizes
-from tui import connection
-from tui.saved_targets import SavedTargets
-from tui.screens import target_actions, targets
-from tui.screens.target_actions import NOT_KEPT
+from tui.console import connection_test
+from tui.console.saved_targets import SavedTargets
+from tui.console.screens import target_actions, targets
+from tui.console.screens.target_actions import NOT_KEPT
 
 STORE = Path("jobs.db")
 CONFIG = Path("config.toml")
@@ -371,7 +372,7 @@ async def test_a_test_that_is_not_answered_ends(sales: Path, clock: Clock, monke
 
     async with open_console(STORE, entry(), clock=clock) as console:
         monkeypatch.setattr(Engine, "inspect", never)
-        monkeypatch.setattr(connection, "PATIENCE", 0.05)
+        monkeypatch.setattr(connection_test, "PATIENCE", 0.05)
         await console.press("1", "T")
         assert console.message == "sales.db: no answer in 0.05 s (is its disk still there?)"
 

@@ -10,13 +10,13 @@ from textual.app import App
 from textual.color import Color
 
 from engine import Operation
-from engine.config_file import ConfigFile
-from engine.errors import UsageError
+from engine.config.config_file import ConfigFile
+from engine.domain.errors import UsageError
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_failed_job, entry, open_console
-from tui.saved_targets import SavedTargets
-from tui.theme import ANSI_THEMES, THEMES, looks_of, offered_themes, suitable_theme
-from tui.views.line import Role
+from tui.console.saved_targets import SavedTargets
+from tui.console.theme import ANSI_THEMES, THEMES, looks_of, offered_themes, suitable_theme
+from tui.console.views.line import Role
 
 TRUECOLOR = {"COLORTERM": "truecolor"}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.demo import build_demo_database
+from engine.inspection.demo_database import build_demo_database
 
 PATIENCE = 30.0
 """Seconds after which what does not come about fails a test."""

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from engine.config import Config
-from engine.config_file import ConfigFile
+from engine.config.config_file import ConfigFile
+from engine.config.model import Config
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_failed_job, entry, open_console
-from tui.saved_targets import SavedTargets
+from tui.console.saved_targets import SavedTargets
 
 
 def burst(console: Console, text: str) -> None:

@@ -9,16 +9,9 @@ import pytest
 from engine import OnDuplicate, Operation, Request
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
-from tests.tui.console.harness import (
-    Clock,
-    add_running_job,
-    entry,
-    finish_job,
-    open_console,
-    worker_process,
-)
-from tui import feed
-from tui.screens.workers import WorkersScreen
+from tests.tui.console.harness import Clock, add_running_job, entry, finish_job, open_console, worker_process
+from tui.console import feed
+from tui.console.screens.workers import WorkersScreen
 
 STORE = Path("jobs.db")
 
@@ -26,7 +19,7 @@ STORE = Path("jobs.db")
 @pytest.fixture
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "WORKERS_EVERY", 0.02)
-    monkeypatch.setattr("tui.screens.workers.WORKERS_EVERY", 0.02)
+    monkeypatch.setattr("tui.console.screens.workers.WORKERS_EVERY", 0.02)
 
 
 @pytest.mark.usefixtures("_looks_often")

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from engine.advice import CRITICAL, Advice, Level, Past, worst
-from engine.jobs import CheckLevel, Facts, Operation
-from engine.targets.postgres.advising.needs import Cause, Need, Needs, is_in_doubt
+from engine.domain.advice import CRITICAL, Advice, Level, Past, worst
+from engine.domain.humanize import counted, listed, size, span
+from engine.domain.jobs import CheckLevel, Facts, Operation
+from engine.targets.postgres.advising.findings import Cause, Need, Needs, is_in_doubt
 from engine.targets.postgres.reading.collations import Drifted
 from engine.targets.postgres.reading.condition import Condition
-from engine.words import counted, listed, size, span
 
 COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
 """What optimize does where it is needed."""

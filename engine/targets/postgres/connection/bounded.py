@@ -20,8 +20,8 @@ from psycopg import generators, waiting
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
 
+from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.memory import growing_little, taken
-from engine.values import frozen
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen

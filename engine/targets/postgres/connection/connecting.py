@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import psycopg
 
-from engine import passwords
-from engine.errors import NoConnectionLeftError, PasswordNeededError, TargetUnavailableError
+from engine.domain.errors import NoConnectionLeftError, PasswordNeededError, TargetUnavailableError
+from engine.domain.frozen import frozen
+from engine.system import passwords
 from engine.targets.postgres.connection import pooling
 from engine.targets.postgres.connection.bounded import ANSWER_WITHIN, STRANGE, AnswerError, Connection, Shape
+from engine.targets.postgres.connection.dsn import Address
 from engine.targets.postgres.connection.errors import connecting_error, reading_error
-from engine.targets.postgres.connection.naming import Address
-from engine.values import frozen
 
 PROGRAM: Final = "dbtend"
 LOOKING_TIMEOUT: Final = 60.0

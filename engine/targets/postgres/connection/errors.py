@@ -8,7 +8,7 @@ from typing import Final
 
 import psycopg
 
-from engine.errors import (
+from engine.domain.errors import (
     NoConnectionLeftError,
     PasswordNeededError,
     ServerAwayError,
@@ -19,8 +19,8 @@ from engine.errors import (
     TargetRefusedError,
     TargetUnavailableError,
 )
-from engine.jobs import Reason
-from engine.masking import masked
+from engine.domain.jobs import Reason
+from engine.domain.masking import masked
 from engine.targets.postgres.connection.bounded import AnswerError
 
 LOCK_TIMEOUT: Final = "55P03"

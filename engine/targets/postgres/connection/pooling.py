@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from engine.errors import TargetUnavailableError
+from engine.domain.errors import TargetUnavailableError
+from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.bounded import AnswerError, Connection
-from engine.values import frozen
 
 OTHERS: Final = 4
 """Connections of ours that try to come by the same connection of the server, one after another: there may be several

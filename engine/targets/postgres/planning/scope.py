@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from engine.errors import UsageError
-from engine.jobs import Operation, Options
+from engine.domain.errors import UsageError
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
+from engine.domain.jobs import Operation, Options
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading.names import chosen
 from engine.targets.postgres.reading.relations import Index, Table
-from engine.values import frozen
-from engine.words import listed
 
 _OF_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.VACUUM_FULL, Operation.CLUSTER})
 

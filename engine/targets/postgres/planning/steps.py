@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from engine.targets.base import PlannedStep
-from engine.values import frozen
+from engine.domain.frozen import frozen
+from engine.targets.protocol import PlannedStep
 
 
 class Method(StrEnum):

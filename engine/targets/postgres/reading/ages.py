@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from engine.values import frozen
+from engine.domain.frozen import frozen
 
 if TYPE_CHECKING:
     from engine.targets.postgres.reading.reader import Reader

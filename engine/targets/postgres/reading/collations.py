@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
 from engine.targets.postgres.connection.names import shown
-from engine.values import frozen
-from engine.words import listed
 
 if TYPE_CHECKING:
-    from engine.advice import Past
+    from engine.domain.advice import Past
     from engine.targets.postgres.reading.reader import Reader
     from engine.targets.postgres.reading.relations import Index
 

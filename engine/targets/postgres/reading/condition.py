@@ -10,11 +10,11 @@ from dataclasses import field
 from datetime import datetime
 from typing import Final
 
+from engine.domain.frozen import frozen
 from engine.targets.postgres.reading.ages import AGES, WITH_OPTIONS
 from engine.targets.postgres.reading.collations import Drift
-from engine.targets.postgres.reading.horizon import NOTHING_HELD, Horizon
 from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, Index, Table
-from engine.values import frozen
+from engine.targets.postgres.reading.xmin_horizon import NOTHING_HELD, Horizon
 
 
 @frozen

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
 
-from engine.errors import TargetError
+from engine.domain.errors import TargetError
 from engine.targets.postgres.connection.errors import CANCELLED, said
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
+from engine.domain.frozen import frozen
+from engine.domain.humanize import counted
 from engine.targets.postgres.connection.names import shown
 from engine.targets.postgres.reading import prepared
-from engine.values import frozen
-from engine.words import counted
 
 if TYPE_CHECKING:
     from engine.targets.postgres.reading.reader import Reader

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from engine.errors import UsageError
+from engine.domain.errors import UsageError
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
 from engine.targets.postgres.connection.names import qualified, shown
 from engine.targets.postgres.reading.relations import Index, Table
-from engine.values import frozen
-from engine.words import listed
 
 Relation = Table | Index
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.words import span
+from engine.domain.humanize import span
 
 
 def in_words(literal: str, seconds: float) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.names import qualified, shown
-from engine.values import frozen
 
 LEFTOVER: Final = r"_cc(new|old)[0-9]*$"
 """How the names end of what REINDEX CONCURRENTLY leaves behind where it fails,"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from engine.words import counted, span
+from engine.domain.humanize import counted, span
 
 if TYPE_CHECKING:
     from engine.targets.postgres.reading.reader import Reader

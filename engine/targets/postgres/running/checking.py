@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import psycopg
 
-from engine.jobs import CheckLevel, Facts, Reason, Status
-from engine.targets.base import StepResult
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
+from engine.domain.jobs import CheckLevel, Facts, Reason, Status
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
-from engine.targets.postgres.reading.lost_ends import LostEnd
+from engine.targets.postgres.reading.truncated_files import LostEnd
 from engine.targets.postgres.running.statement import Answer
-from engine.values import frozen
-from engine.words import listed
+from engine.targets.protocol import StepResult
 
 
 @frozen

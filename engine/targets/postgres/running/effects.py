@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from engine.jobs import Facts
-from engine.targets.base import StepResult
-from engine.targets.postgres.planning.plans import PAGE
+from engine.domain.jobs import Facts
+from engine.targets.postgres.planning.operation_steps import PAGE
 from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.statement import Notice
+from engine.targets.protocol import StepResult
 
 _VACUUMED: Final = re.compile(r"^tuples: (\d+) removed, \d+ remain, (\d+) are dead but not yet removable", re.MULTILINE)
 _PAGES: Final = re.compile(r"^pages: (\d+) removed, \d+ remain", re.MULTILINE)

@@ -10,15 +10,15 @@ from typing import Any, Final
 
 import psycopg
 
-from engine.errors import TargetError
-from engine.targets.base import StepProgress
+from engine.domain.errors import TargetError
+from engine.domain.humanize import span
 from engine.targets.postgres.reading import prepared
 from engine.targets.postgres.reading.locks import NOBODY, OF_MODE, PREPARED, Blockers
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running.patience import Patience
 from engine.targets.postgres.running.progress import VIEWS, Progress
-from engine.targets.postgres.running.stop import Stop
-from engine.words import span
+from engine.targets.postgres.running.stop_signal import Stop
+from engine.targets.postgres.running.wait_limits import Patience
+from engine.targets.protocol import StepProgress
 
 INTERVAL: Final = 0.2
 WORTH_A_LOOK: Final = 0.1

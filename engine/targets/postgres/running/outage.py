@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from itertools import chain, repeat
 from typing import Final, Generic, TypeVar
 
-from engine.errors import NoConnectionLeftError, ServerAwayError, ServerStartingError, TargetError
-from engine.jobs import WaitsFor
-from engine.targets.base import StepContext, StepProgress
-from engine.words import span
+from engine.domain.errors import NoConnectionLeftError, ServerAwayError, ServerStartingError, TargetError
+from engine.domain.humanize import span
+from engine.domain.jobs import WaitsFor
+from engine.targets.protocol import StepContext, StepProgress
 
 _T = TypeVar("_T")
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)

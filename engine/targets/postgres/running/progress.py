@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
 
-from engine.jobs import WAITING, WaitsFor
-from engine.targets.base import StepProgress
+from engine.domain.jobs import WAITING, WaitsFor
 from engine.targets.postgres.planning import costs
 from engine.targets.postgres.planning.steps import Model, Subject
+from engine.targets.protocol import StepProgress
 
 Row = Mapping[str, Any]
 VIEWS: Final = ("vacuum", "analyze", "cluster", "create_index", "repack")

@@ -13,11 +13,11 @@ import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 
-from engine.masking import masked
+from engine.domain.frozen import frozen
+from engine.domain.masking import masked
 from engine.targets.postgres.connection.bounded import STRANGE, AnswerError, Budget, Connection
 from engine.targets.postgres.connection.errors import CANCELLED
-from engine.targets.postgres.running.stop import Stop
-from engine.values import frozen
+from engine.targets.postgres.running.stop_signal import Stop
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult

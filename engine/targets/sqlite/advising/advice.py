@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, Past
-from engine.jobs import Operation
+from engine.domain.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, Past
+from engine.domain.humanize import ago, counted, listed, size
+from engine.domain.jobs import Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.check_advice import (
@@ -19,7 +20,6 @@ from engine.targets.sqlite.advising.check_advice import (
 )
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.statistics_advice import statistics_advice
-from engine.words import ago, counted, listed, size
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition

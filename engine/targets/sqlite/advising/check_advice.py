@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from engine.advice import CRITICAL, Advice, Level, Past
-from engine.jobs import CheckLevel, Micros, Operation
+from engine.domain.advice import CRITICAL, Advice, Level, Past
+from engine.domain.humanize import ago, counted
+from engine.domain.jobs import CheckLevel, Micros, Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
-from engine.words import ago, counted
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition

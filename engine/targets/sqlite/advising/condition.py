@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
-from engine.jobs import Micros
+from engine.domain.frozen import frozen
+from engine.domain.jobs import Micros
 from engine.targets.sqlite.reading.obstacles import NO_OBSTACLES, Obstacles
-from engine.values import frozen
 
 
 @frozen(kw_only=True)

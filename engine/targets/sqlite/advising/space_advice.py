@@ -6,16 +6,16 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from engine.advice import Advice, Level
-from engine.jobs import Facts, Operation
+from engine.domain.advice import Advice, Level
+from engine.domain.frozen import frozen
+from engine.domain.humanize import size
+from engine.domain.jobs import Facts, Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.condition import Packing
-from engine.values import frozen
-from engine.words import size
 
 if TYPE_CHECKING:
-    from engine.advice import Past
+    from engine.domain.advice import Past
     from engine.targets.sqlite.advising.condition import Condition, Leaves
 
 PAGE_HEADER: Final = 8

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.advice import Advice, Level
-from engine.jobs import Facts, Operation
+from engine.domain.advice import Advice, Level
+from engine.domain.humanize import counted, listed, size
+from engine.domain.jobs import Facts, Operation
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.causes import Cause
-from engine.words import counted, listed, size
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition, Statistics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.advice import Level
+from engine.domain.advice import Level
 
 MB: Final = 1_000_000
 HOUR: Final = 3_600 * 1_000_000

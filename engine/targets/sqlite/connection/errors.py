@@ -6,7 +6,7 @@ import re
 import sqlite3
 from typing import Final
 
-from engine.errors import (
+from engine.domain.errors import (
     TargetBusyError,
     TargetDamagedError,
     TargetError,

@@ -8,7 +8,7 @@ import random
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from engine.sqlite_threads import connected
+from engine.system.sqlite_threads import connected
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Final
 
+from engine.domain.frozen import frozen
+from engine.domain.humanize import counted, listed
 from engine.targets.sqlite.planning.costs import SHORTEST, Cost
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
-from engine.values import frozen
-from engine.words import counted, listed
 
 FEWEST: Final = 20
 """Tiny steps; where there are fewer, each stays a step of its own."""

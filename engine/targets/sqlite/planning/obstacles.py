@@ -7,17 +7,17 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from engine.jobs import CheckLevel, Operation
+from engine.domain.frozen import frozen
+from engine.domain.jobs import CheckLevel, Operation
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import preflight
-from engine.targets.sqlite.planning.missing_code import cannot_be_analyzed, parts_to_check
+from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.copied_schema import cannot_be_made
 from engine.targets.sqlite.reading.obstacles import Obstacles
 from engine.targets.sqlite.reading.renumbering import Renumbering
 from engine.targets.sqlite.reading.views import MOST, views_in
 from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, made_with
-from engine.values import frozen
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading.reader import Reader

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.words import listed
+from engine.domain.humanize import listed
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading.renumbering import Renumbering, RowidUser

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from engine.targets.base import PlannedStep
-from engine.values import frozen
+from engine.domain.frozen import frozen
+from engine.targets.protocol import PlannedStep
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.system.space import Need

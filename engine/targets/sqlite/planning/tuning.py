@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.jobs import Operation
-from engine.values import frozen
-from engine.words import counted, size
+from engine.domain.frozen import frozen
+from engine.domain.humanize import counted, size
+from engine.domain.jobs import Operation
 
 MEMORY_FOR_TEMPORARY: Final = 1.1
 """Bytes of memory that a temporary database takes for each byte on disk."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Final
 
-from engine.jobs import Facts
+from engine.domain.frozen import frozen
+from engine.domain.jobs import Facts
 from engine.targets.sqlite.connection.names import literal
-from engine.values import frozen
 
 SUMMARY: Final = r"""
 SELECT (SELECT page_count FROM temp.pragma_page_count),

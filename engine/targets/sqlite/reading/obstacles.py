@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Final
 
-from engine.values import frozen
+from engine.domain.frozen import frozen
 
 
 @frozen(kw_only=True)

@@ -18,9 +18,9 @@ from engine.targets.sqlite.system.page_cache import is_cold
 if TYPE_CHECKING:
     import aiosqlite
 
-    from engine.errors import TargetError
+    from engine.domain.errors import TargetError
     from engine.targets.sqlite.reading.renumbering import Renumbering
-    from engine.targets.sqlite.system.in_the_way import InTheWay
+    from engine.targets.sqlite.system.blockers import InTheWay
     from engine.targets.sqlite.system.opened_file import OpenedFile
 
 

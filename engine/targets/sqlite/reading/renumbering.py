@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
@@ -22,8 +24,6 @@ from engine.targets.sqlite.reading.rowid_users import (
     virtual_tables,
 )
 from engine.targets.sqlite.reading.shape import set_after
-from engine.values import frozen
-from engine.words import listed
 
 if TYPE_CHECKING:
     import aiosqlite

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from engine.values import frozen
+from engine.domain.frozen import frozen
 
 _NAMES_A_TABLE: Final = frozenset({"from", "join", "into", "update", "on", ",", "("})
 _ENDS_A_STATEMENT: Final = frozenset({";", "begin"})

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
+from engine.domain.frozen import frozen
 from engine.targets.sqlite.connection.names import folded
 from engine.targets.sqlite.reading.rowid_references import Token, may_use_rowid
 from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, is_contentless, module_of
-from engine.values import frozen
 
 ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
 _LAST_ROWID: Final = "last_insert_rowid"

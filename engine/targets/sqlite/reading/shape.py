@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.errors import UsageError
+from engine.domain.errors import UsageError
+from engine.domain.humanize import listed
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.connection.statement import fetch_all
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
-from engine.words import listed
 
 if TYPE_CHECKING:
     import aiosqlite

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.jobs import MOST_FINDINGS
-from engine.values import frozen
+from engine.domain.frozen import frozen
+from engine.domain.jobs import MOST_FINDINGS
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.running.locating import Place

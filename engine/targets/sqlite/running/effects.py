@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.jobs import CheckLevel, Facts, Operation
+from engine.domain.jobs import CheckLevel, Facts, Operation
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.running.checking import Findings, remedy
 

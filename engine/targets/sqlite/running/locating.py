@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from engine.values import frozen
+from engine.domain.frozen import frozen
 
 OWNERS: Final = "SELECT DISTINCT pageno, name FROM temp.dbstat('main') WHERE pageno IN ({})"
 TREES: Final = "SELECT rootpage, type = 'index', CAST(name AS TEXT) FROM main.sqlite_schema WHERE rootpage > 0"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final
 
-from engine.jobs import WRITING_BACK
-from engine.values import frozen
+from engine.domain.frozen import frozen
+from engine.domain.jobs import WRITING_BACK
 
 Curve = Sequence[tuple[float, float]]
 """Points, from left to right; what lies between two of them is on a straight line."""

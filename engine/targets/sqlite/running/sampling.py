@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
-from engine.targets.base import StepContext, StepProgress
+from engine.targets.protocol import StepContext, StepProgress
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.running.progress import Model, Sample, by_opcodes, of_checkpoint, of_copy, of_vacuum

@@ -14,7 +14,7 @@ from typing import Final
 from engine.targets.sqlite.system import directories
 from engine.targets.sqlite.system.files import BESIDE
 from engine.targets.sqlite.system.permissions import open_as
-from engine.targets.sqlite.system.unfinished import COPY, UnfinishedCopy, remove_abandoned
+from engine.targets.sqlite.system.unfinished_backup import COPY, UnfinishedCopy, remove_abandoned
 
 _CHUNK: Final = 1 << 20
 # Where there is no such thing, it fails as it does where the file system has none: a directory is not opened to write.

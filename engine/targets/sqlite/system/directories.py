@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from engine.paths import real_path
+from engine.domain.frozen import frozen
+from engine.system.paths import real_path
 from engine.targets.sqlite.system.files import temporary_directories
-from engine.values import frozen
 
 _OPEN: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY
 _MOST_LINKS: Final = 40

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from engine.errors import TargetRefusedError, TargetUnavailableError
-from engine.jobs import Micros
+from engine.domain.errors import TargetRefusedError, TargetUnavailableError
+from engine.domain.jobs import Micros
 
 T = TypeVar("T")
 BESIDE: Final = ("-journal", "-wal", "-shm")

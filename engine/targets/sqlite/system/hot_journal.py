@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from engine.errors import TargetRefusedError
-from engine.holders import is_locked
+from engine.domain.errors import TargetRefusedError
+from engine.system.lock_holders import is_locked
 from engine.targets.sqlite.system import directories
 
 _MAGIC: Final = bytes.fromhex("d9d505f920a163d7")

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from engine.mounts import Mount, mounts
+from engine.system.mounts import Mount, mounts
 
 _FAULTS: Final = 7  # its place among the numbers behind the name
 

@@ -9,7 +9,7 @@ import errno
 from pathlib import Path
 from typing import Final
 
-from engine.errors import TargetUnavailableError
+from engine.domain.errors import TargetUnavailableError
 from engine.targets.sqlite.system.page_cache import descriptors_of
 
 NOT_THERE: Final = "the file was moved, replaced or deleted while it was open"

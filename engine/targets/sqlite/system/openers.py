@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from engine.paths import real_path
-from engine.values import frozen
+from engine.domain.frozen import frozen
+from engine.system.paths import real_path
 
 if sys.platform == "linux":
     import fcntl

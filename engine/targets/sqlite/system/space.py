@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from engine.values import frozen
-from engine.words import size
+from engine.domain.frozen import frozen
+from engine.domain.humanize import size
 
 # Directories, the map of a file's blocks and the journal's page headers take room too, and others write meanwhile.
 _MARGIN_SHARE: Final = 0.01

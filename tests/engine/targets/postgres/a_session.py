@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from engine.jobs import Operation, Options, ServerOptions, Status
+from engine.domain.jobs import Operation, Options, ServerOptions, Status
 from engine.targets import resolve
-from engine.targets.base import OperationPlan, PlannedStep, Session, StepContext, StepProgress, StepResult
+from engine.targets.protocol import OperationPlan, PlannedStep, Session, StepContext, StepProgress, StepResult
 from tests.postgres_databases import Database
 
 

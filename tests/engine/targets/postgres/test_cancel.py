@@ -8,11 +8,11 @@ import re
 import psycopg
 import pytest
 
-from engine import look
-from engine.jobs import CLEARING_UP, WAITING, Operation, Options, Request, ServerOptions, Speed, Status
-from engine.targets.base import PlannedStep, Session, StepContext
-from engine.targets.postgres.planning.plans import FEW
-from engine.words import NOT_BEGUN
+from engine.domain.humanize import NOT_BEGUN
+from engine.domain.jobs import CLEARING_UP, WAITING, Operation, Options, Request, ServerOptions, Speed, Status
+from engine.inspection import inspector
+from engine.targets.postgres.planning.operation_steps import FEW
+from engine.targets.protocol import PlannedStep, Session, StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, plan, run, statuses, until
 from tests.postgres_databases import SLEEPS, WAITS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server
@@ -109,7 +109,7 @@ async def _a_prepared_transaction_is_named(database: Database) -> None:
         for _ in range(2):
             options = Options(objects=("item",), confirmed=True)
             request = Request(target=database.url, operations=(Operation.VACUUM_FULL,), options=options)
-            (planned,) = (await look.plan(request)).operations
+            (planned,) = (await inspector.plan(request)).operations
             assert re.fullmatch(f"it would have to wait: {whom} holds a lock on public.item", planned.warnings[0])
             async with connected(database.url, 1) as session:
                 told = Told()

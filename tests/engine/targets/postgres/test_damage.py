@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.errors import TargetDamagedError
-from engine.jobs import CheckLevel, Facts, Operation, Options, Reason, Status
-from engine.targets.base import StepContext, StepResult
+from engine.domain.errors import TargetDamagedError
+from engine.domain.jobs import CheckLevel, Facts, Operation, Options, Reason, Status
 from engine.targets.postgres.connection.names import qualified
+from engine.targets.protocol import StepContext, StepResult
 from tests import postgres_damage as harm
 from tests.engine.targets.postgres.a_session import connected
 from tests.postgres_damage import Damage, do_damage, make_table

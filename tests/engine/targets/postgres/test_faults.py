@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.advice import Level, Past
-from engine.errors import PasswordNeededError, TargetRefusedError
-from engine.jobs import Operation, Options, ServerOptions, Status
+from engine.domain.advice import Level, Past
+from engine.domain.errors import PasswordNeededError, TargetRefusedError
+from engine.domain.jobs import Operation, Options, ServerOptions, Status
 from engine.targets import resolve
-from engine.targets.base import Session, StepContext, StepResult
+from engine.targets.protocol import Session, StepContext, StepResult
 from tests.engine.targets.postgres.a_session import Told, connected, run, until
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.engine.targets.sqlite.small_disks import can_mount

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from engine import look
-from engine.advice import Past
-from engine.errors import DbtendError
-from engine.jobs import Operation, Options, Request, Status
+from engine.domain.advice import Past
+from engine.domain.errors import DbtendError
+from engine.domain.jobs import Operation, Options, Request, Status
+from engine.inspection import inspector
 from engine.targets import resolve
-from engine.targets.base import StepContext
 from engine.targets.postgres.connection import connecting
 from engine.targets.postgres.connection.bounded import MOST_MEMORY
 from engine.targets.postgres.connection.memory import taken
 from engine.targets.postgres.reading import load_query
-from engine.targets.postgres.running import lanes, statement
+from engine.targets.postgres.running import connection_pool, statement
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import connected
 from tests.hostile_server import AT_LOGIN, HOW, hostile_server
 from tests.postgres_databases import Database
@@ -39,7 +39,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits a minute for each answer."""
     for module, name in (
         (load_query, "_PATIENCE"), (connecting, "CONNECTED_WITHIN"), (connecting, "ANSWER_WITHIN"),
-        (lanes, "ANSWERS_WITHIN"),
+        (connection_pool, "ANSWERS_WITHIN"),
         (statement, "ENDS_WITHIN"), (statement, "ASK_AGAIN"), (statement, "ASKING_TAKES"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, 1.0)
@@ -84,9 +84,9 @@ async def test_a_look_at_it_ends_in_a_sentence(shop: Database, how: str) -> None
         with hostile_server(shop, how, since) as url:
             request = Request(target=url, operations=(Operation.VACUUM, Operation.REINDEX))
             said = [
-                await ends_well(lambda url=url: look.inspect(url)),  # type: ignore[misc]
-                await ends_well(lambda url=url: look.advise(url, Past(now=0), budget=1)),  # type: ignore[misc]
-                await ends_well(lambda request=request: look.plan(request)),  # type: ignore[misc]
+                await ends_well(lambda url=url: inspector.inspect(url)),  # type: ignore[misc]
+                await ends_well(lambda url=url: inspector.advise(url, Past(now=0), budget=1)),  # type: ignore[misc]
+                await ends_well(lambda request=request: inspector.plan(request)),  # type: ignore[misc]
             ]
             assert not any("makes no sense" in one for one in said)
             if since == 1 and not how.startswith("in a"):
@@ -144,7 +144,7 @@ async def test_its_answer_to_a_load_query_is_bounded_too(shop: Database, how: st
 async def test_a_look_that_is_given_up_ends_at_once_whatever_the_server_does(shop: Database) -> None:
     for how in ("silence", "endless notices", "drip"):
         with hostile_server(shop, how, SINCE) as url:
-            looking = asyncio.create_task(look.advise(url, Past(now=0), budget=1))
+            looking = asyncio.create_task(inspector.advise(url, Past(now=0), budget=1))
             await asyncio.wait({looking}, timeout=0.5)
             looking.cancel()
             await asyncio.wait_for(asyncio.gather(looking, return_exceptions=True), 10)

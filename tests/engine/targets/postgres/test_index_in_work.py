@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from engine import Operation, Options, Status
-from engine.advice import Level, Past
-from engine.targets.base import StepContext
+from engine.domain.advice import Level, Past
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import connected, plan, run, statuses, until
 from tests.postgres_databases import Database
 

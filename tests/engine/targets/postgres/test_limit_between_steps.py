@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from engine import Engine, Operation, Options, Reason, Request, ServerOptions, Status
-from engine.jobs import PAUSED, WaitsFor
-from engine.limits import window
-from engine.targets.base import StepContext
+from engine.domain.jobs import PAUSED, WaitsFor
+from engine.domain.time_limits import window
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database
 

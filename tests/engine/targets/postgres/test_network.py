@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.jobs import Operation, Status
-from engine.targets.base import StepContext
+from engine.domain.jobs import Operation, Status
+from engine.targets.protocol import StepContext
 from tests.black_hole import network_to
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.engine.targets.postgres.test_cancel import a_step

@@ -8,12 +8,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from engine import Engine, LockImpact, look
-from engine.errors import UsageError
-from engine.jobs import CheckLevel, Operation, Options, Reason, Request, ServerOptions, Speed, Status
+from engine import Engine, LockImpact
+from engine.domain.errors import UsageError
+from engine.domain.jobs import CheckLevel, Operation, Options, Reason, Request, ServerOptions, Speed, Status
+from engine.inspection import inspector
 from engine.targets import resolve
-from engine.targets.base import StepContext
-from engine.targets.postgres.planning.plans import FEW
+from engine.targets.postgres.planning.operation_steps import FEW
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import connected, first_step, plan, run, statuses, until
 from tests.postgres_databases import SLEEPS, Database
 
@@ -602,7 +603,7 @@ async def test_a_plan_says_who_would_be_waited_for(
         for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
             options = Options(objects=("item",), confirmed=True)
             request = Request(target=database.url, operations=(operation,), options=options)
-            (planned,) = (await look.plan(request)).operations
+            (planned,) = (await inspector.plan(request)).operations
             assert [warning for warning in planned.warnings if warning.startswith("it would")] == (
                 [f"{expected} on public.item"] if operation in in_the_way_of else []
             )
@@ -623,7 +624,7 @@ async def test_a_plan_to_rebuild_concurrently_says_whose_snapshot_would_be_waite
         for offline in (False, True):
             options = Options(lock_timeout=0.1, jobs=1, server=ServerOptions(offline=offline), confirmed=True)
             request = Request(target=database.url, operations=(Operation.REINDEX, Operation.VACUUM), options=options)
-            reindex, vacuum = (await look.plan(request)).operations
+            reindex, vacuum = (await inspector.plan(request)).operations
             warnings[offline] = reindex.warnings
             assert "it would have to wait" not in str(vacuum.warnings)
         pid = session.info.backend_pid
@@ -640,7 +641,7 @@ async def test_who_may_not_see_other_sessions_is_told_their_numbers_all_the_same
         pid = session.info.backend_pid
         options = Options(objects=("item",), confirmed=True)
         request = Request(target=database.as_user("joe"), operations=(Operation.VACUUM_FULL,), options=options)
-        (planned,) = (await look.plan(request)).operations
+        (planned,) = (await inspector.plan(request)).operations
         assert planned.warnings[0].startswith(f"it would have to wait: pid {pid} (")
         result = (await run(database.as_user("joe"), Operation.VACUUM_FULL, objects=("item",)))["public.item"]
     assert str(result.error).startswith(f"it waited 1 s for a lock held by pid {pid} (")

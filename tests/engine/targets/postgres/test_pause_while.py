@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from engine import look
-from engine.errors import TargetError
-from engine.jobs import Operation, Options, Request, ServerOptions, Status
-from engine.targets.base import StepContext
+from engine.domain.errors import TargetError
+from engine.domain.jobs import Operation, Options, Request, ServerOptions, Status
+from engine.inspection import inspector
 from engine.targets.postgres.reading import load_query
-from engine.targets.postgres.running.courtesy import held_up_by
+from engine.targets.postgres.running.throttling import held_up_by
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import connected, first_step, plan
 from tests.postgres_databases import Database
 
@@ -155,7 +155,7 @@ async def test_a_plan_does_not_run_it(shop: Database, query: str) -> None:
     server = ServerOptions(pause_while=query)
     request = Request(target=shop.url, operations=(Operation.ANALYZE,), options=Options(server=server))
     with shop.session("SELECT pg_advisory_lock(7)"):  # it would wait for that
-        (planned,) = (await look.plan(request)).operations
+        (planned,) = (await inspector.plan(request)).operations
     assert planned.refused is None
     assert planned.steps
 

@@ -14,12 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from engine import Engine, Options, ServerOptions, look
-from engine.advice import Past
-from engine.errors import TargetUnavailableError
-from engine.jobs import Operation, Request, Status
+from engine import Engine, Options, ServerOptions
+from engine.domain.advice import Past
+from engine.domain.errors import TargetUnavailableError
+from engine.domain.jobs import Operation, Request, Status
+from engine.inspection import inspector
 from engine.targets import resolve
-from engine.targets.base import StepContext
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, first_step, run, statuses, until
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.pgbouncer import PORT, PgBouncer, pgbouncer
@@ -65,10 +66,10 @@ async def refusals(url: str) -> set[str]:
     for asked in (
         target.identify(),
         target.preflight(lock_timeout=1),
-        look.inspect(url),
-        look.advise(url, Past(now=0), budget=1),
-        look.advise(url, Past(now=0), budget=1, read_only=True),
-        look.plan(request),
+        inspector.inspect(url),
+        inspector.advise(url, Past(now=0), budget=1),
+        inspector.advise(url, Past(now=0), budget=1, read_only=True),
+        inspector.plan(request),
         run(url, Operation.VACUUM),
     ):
         with pytest.raises(TargetUnavailableError) as caught:
@@ -194,8 +195,8 @@ def short_path() -> Iterator[Path]:
 async def test_a_pool_in_session_mode_works_and_finds_its_connections_as_they_were(shop: Database, reset: str) -> None:
     with pgbouncer(shop, "session", pool_size=5, server_reset_query=reset) as pool:
         assert seen_by_an_application(pool) == UNTOUCHED
-        assert (await look.inspect(pool.url)).facts["size"]
-        assert await look.advise(pool.url, Past(now=0), budget=1) is not None
+        assert (await inspector.inspect(pool.url)).facts["size"]
+        assert await inspector.advise(pool.url, Past(now=0), budget=1) is not None
         assert await resolve(pool.url).identify() == await resolve(shop.url).identify()
         results = await run(pool.url, Operation.VACUUM, objects=("shop.item",))
         assert statuses(results) == {Status.COMPLETED}
@@ -213,7 +214,7 @@ async def test_what_was_set_before_is_set_again_afterwards(shop: Database) -> No
             for one in all_there_are:
                 for command in ("SET search_path = pg_catalog, shop", "SET work_mem = '5MB'", "COMMIT"):
                     one.execute(command.encode())
-        assert (await look.inspect(pool.url)).facts["size"]
+        assert (await inspector.inspect(pool.url)).facts["size"]
         assert statuses(await run(pool.url, Operation.VACUUM, objects=("shop.item",))) == {Status.COMPLETED}
         with several_in_transactions(pool, 3) as all_there_are:
             assert [one.execute(SET_BY_SOMEBODY).fetchall() for one in all_there_are] == [found] * 3
@@ -221,7 +222,7 @@ async def test_what_was_set_before_is_set_again_afterwards(shop: Database) -> No
 
 async def test_a_pool_in_session_mode_with_a_single_connection_can_be_looked_at(shop: Database) -> None:
     with pgbouncer(shop, "session", pool_size=1) as pool:
-        assert (await look.inspect(pool.url)).facts["size"]
+        assert (await inspector.inspect(pool.url)).facts["size"]
         assert seen_by_an_application(pool) == UNTOUCHED
 
 

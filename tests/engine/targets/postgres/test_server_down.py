@@ -13,13 +13,13 @@ import psycopg
 import pytest
 
 from engine import Engine, Facts, JobId, Operation, Options, Reason, Request, ServerOptions, Status
-from engine.jobs import WaitsFor
-from engine.limits import window
-from engine.targets.base import StepContext
+from engine.domain.jobs import WaitsFor
+from engine.domain.time_limits import window
 from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.naming import address
-from engine.targets.postgres.running.lanes import Lanes
+from engine.targets.postgres.connection.dsn import address
+from engine.targets.postgres.running.connection_pool import Lanes
 from engine.targets.postgres.session import PostgresSession
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, Operation, Options, Reason, Request, ServerOptions, Status
-from engine.jobs import WaitsFor
-from engine.limits import window
-from engine.targets.base import StepContext
+from engine.domain.jobs import WaitsFor
+from engine.domain.time_limits import window
 from engine.targets.postgres.session import PostgresSession
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.targets.base import PlannedStep, Session
+    from engine.targets.protocol import PlannedStep, Session
     from tests.postgres_databases import Database
 
 PUBLIC = ServerOptions(schemas=("public",))

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from engine import Engine
-from engine.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
-from engine.targets.base import StepContext
-from engine.targets.postgres.running.courtesy import held_up_by
+from engine.domain.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
+from engine.targets.postgres.running.throttling import held_up_by
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, plan
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer

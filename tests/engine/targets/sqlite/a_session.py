@@ -12,15 +12,15 @@ from typing import Any, Final
 
 import aiosqlite
 
-from engine.jobs import Operation, Options, Status
+from engine.domain.jobs import Operation, Options, Status
 from engine.targets import resolve
-from engine.targets.base import OperationPlan, PlannedStep, Session, StepContext, StepResult
 from engine.targets.lock_impact import NO_LOCK
+from engine.targets.protocol import OperationPlan, PlannedStep, Session, StepContext, StepResult
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.session import SqliteSession
-from engine.targets.sqlite.system.in_the_way import InTheWay
+from engine.targets.sqlite.system.blockers import InTheWay
 from engine.targets.sqlite.system.opened_file import OpenedFile
 
 ENDLESS: Final = SqliteStep(

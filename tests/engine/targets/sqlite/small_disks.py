@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from engine import Engine
-from engine.errors import DbtendError
-from engine.jobs import Operation, Options, Request
+from engine.domain.errors import DbtendError
+from engine.domain.jobs import Operation, Options, Request
 from tests.corpus.judge import State
 
 ROOT: Final = Path(__file__).parents[4]

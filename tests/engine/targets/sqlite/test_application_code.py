@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Level, Operation, Request, Status
-from engine.advice import needed
-from engine.targets.base import Verdict
+from engine.domain.advice import needed
+from engine.targets.protocol import Verdict
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from engine.jobs import Operation, Status
+from engine.domain.jobs import Operation, Status
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.sqlite_files import files_beside, integrity, make_database
 

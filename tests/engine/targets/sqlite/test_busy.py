@@ -13,14 +13,15 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from engine import Engine, look
-from engine.errors import TargetBusyError
-from engine.holders import Holder, holders
-from engine.jobs import Operation, Options, Reason, Request, Status, WaitsFor
+from engine import Engine
+from engine.domain.errors import TargetBusyError
+from engine.domain.jobs import Operation, Options, Reason, Request, Status, WaitsFor
+from engine.inspection import inspector
+from engine.system.lock_holders import Holder, holders
 from engine.targets import resolve
-from engine.targets.base import StepContext, StepProgress, StepResult, Verdict
+from engine.targets.protocol import StepContext, StepProgress, StepResult, Verdict
 from engine.targets.sqlite.planning.steps import Method
-from engine.targets.sqlite.running.execution import _how_far
+from engine.targets.sqlite.running.step_execution import _how_far
 from tests.engine.targets.sqlite.a_session import ENDLESS, connected, endless, execute, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
@@ -40,7 +41,7 @@ async def test_a_plan_warns_of_whom_its_operation_would_have_to_wait_for_and_a_j
 ) -> None:
     path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode)
     with another_process(path, *holder) as pid:
-        planned = await look.plan(Request(target=str(path), operations=(Operation.REINDEX, Operation.CHECK)))
+        planned = await inspector.plan(Request(target=str(path), operations=(Operation.REINDEX, Operation.CHECK)))
         reindex, check = planned.operations
         warns = journal_mode == "delete" or holder is WRITER
         assert (reindex.verdict, check.verdict) == (Verdict.WARN if warns else Verdict.OK, Verdict.OK)
@@ -48,7 +49,7 @@ async def test_a_plan_warns_of_whom_its_operation_would_have_to_wait_for_and_a_j
         assert not warns or f"it would have to wait: process {pid} (" in reindex.warnings[0]
         async with resolve(str(path)).connect(lock_timeout=1) as session:
             assert (await session.plan(Operation.REINDEX, Options())).warnings == ()
-    (free,) = (await look.plan(Request(target=str(path), operations=(Operation.REINDEX,)))).operations
+    (free,) = (await inspector.plan(Request(target=str(path), operations=(Operation.REINDEX,)))).operations
     assert free.verdict is Verdict.OK
 
 
@@ -170,7 +171,7 @@ async def test_who_kept_a_database_from_being_opened_and_left_is_named(
             other()
             return found
 
-        monkeypatch.setattr("engine.targets.sqlite.system.in_the_way.holders", seen)
+        monkeypatch.setattr("engine.targets.sqlite.system.blockers.holders", seen)
         with pytest.raises(TargetBusyError, match=rf"it was last held by process {other.pid} \("):
             await resolve(str(path)).preflight(lock_timeout=0.3)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.jobs import Operation, Options, Status
-from engine.targets.base import StepContext, StepProgress, StepResult
+from engine.domain.jobs import Operation, Options, Status
+from engine.targets.protocol import StepContext, StepProgress, StepResult
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.connection.statement import fetch_all, in_transaction, open_connection
 from engine.targets.sqlite.planning.steps import Method

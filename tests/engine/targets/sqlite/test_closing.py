@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.jobs import Operation, Options, Status
+from engine.domain.jobs import Operation, Options, Status
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.session import SqliteSession
-from engine.targets.sqlite.system.in_the_way import InTheWay
+from engine.targets.sqlite.system.blockers import InTheWay
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from tests.engine.targets.sqlite.a_session import execute
 from tests.sqlite_files import files_beside, make_database

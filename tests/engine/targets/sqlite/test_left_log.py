@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Operation, Past, Request, Status, look
+from engine import Engine, Operation, Past, Request, Status
+from engine.inspection import inspector
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import make_database
 
@@ -32,11 +33,11 @@ def sizes(path: Path) -> tuple[int, int]:
 
 async def test_looks_and_plans_leave_it_as_it_is(crashed: Path) -> None:
     before = sizes(crashed)
-    advice = {one.operation: one for one in await look.advise(str(crashed), Past(now=0), budget=None)}
+    advice = {one.operation: one for one in await inspector.advise(str(crashed), Past(now=0), budget=None)}
     assert advice[Operation.CHECKPOINT].facts["wal_size"] == before[1]
-    await look.inspect(str(crashed))
+    await inspector.inspect(str(crashed))
     for operation in Operation.CHECKPOINT, Operation.VACUUM, Operation.CHECK:
-        planned = await look.plan(Request(target=str(crashed), operations=(operation,)))
+        planned = await inspector.plan(Request(target=str(crashed), operations=(operation,)))
         assert planned.operations[0].steps
     assert sizes(crashed) == before
 

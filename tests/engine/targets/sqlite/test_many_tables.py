@@ -13,20 +13,13 @@ from typing import Any
 import aiosqlite
 import pytest
 
-from engine.advice import Past
-from engine.jobs import Operation, Options, Reason, Status
-from engine.targets.base import PlannedStep, StepContext
-from engine.targets.sqlite.planning import grouping, plans
+from engine.domain.advice import Past
+from engine.domain.jobs import Operation, Options, Reason, Status
+from engine.targets.protocol import PlannedStep, StepContext
+from engine.targets.sqlite.planning import grouping, operation_steps
 from engine.targets.sqlite.session import SqliteSession
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses, when_running
-from tests.sqlite_files import (
-    content,
-    integrity,
-    rename_in_schema,
-    schema_surgery,
-    set_schema_sql,
-    transaction,
-)
+from tests.sqlite_files import content, integrity, rename_in_schema, schema_surgery, set_schema_sql, transaction
 
 NAMES = ('a"b', "select", "it's", "ünïcode", "two\nlines", "x;--")
 
@@ -172,8 +165,8 @@ async def test_what_is_rebuilt_in_a_moment_is_planned_without_counting_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, statements = make_many(tmp_path / "a.db", 300), list[int]()
-    for seconds in (plans.REBUILT_SOON, 0):
-        monkeypatch.setattr(plans, "REBUILT_SOON", seconds)
+    for seconds in (operation_steps.REBUILT_SOON, 0):
+        monkeypatch.setattr(operation_steps, "REBUILT_SOON", seconds)
         counter = Counter()
         async with connected(path) as (session, connection):
             await counter.watch(connection)
@@ -311,7 +304,7 @@ async def mixed(session: SqliteSession, **options: Any) -> Sequence[PlannedStep]
 async def test_statistics_of_small_tables_are_collected_together_and_those_of_the_others_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None
 ) -> None:
-    monkeypatch.setattr(plans, "ANALYZED_AT_ONCE", 0)
+    monkeypatch.setattr(operation_steps, "ANALYZED_AT_ONCE", 0)
     monkeypatch.setattr(grouping, "TINY", 0.00101)
     path = make_many(tmp_path / "a.db", 40)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -362,7 +355,7 @@ async def test_optimize_of_many_tables_collects_what_sqlite_would(tmp_path: Path
     counter = Counter()
     async with connected(path) as (session, connection):
         (step,) = (await session.plan(Operation.OPTIMIZE, Options())).steps
-        assert ("of so many by one ANALYZE" in step.reason) == (tables > plans.OPTIMIZED_AT_ONCE)
+        assert ("of so many by one ANALYZE" in step.reason) == (tables > operation_steps.OPTIMIZED_AT_ONCE)
         await counter.watch(connection)
         assert (await execute(session, step)).status is Status.COMPLETED
     assert statistics(path) == statistics(expected)
@@ -384,7 +377,7 @@ async def test_a_table_whose_name_is_no_text_is_no_reason_to_fail(tmp_path: Path
 async def test_a_large_database_is_checked_table_by_table_and_the_small_tables_of_it_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.planning.check_plan.CHECKED_IN_PARTS", 0)
+    monkeypatch.setattr("engine.targets.sqlite.planning.check_steps.CHECKED_IN_PARTS", 0)
     path = make_many(tmp_path / "a.db", 30)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("CREATE TABLE large(a, b)")
@@ -405,8 +398,8 @@ async def test_a_large_database_is_checked_table_by_table_and_the_small_tables_o
 async def test_a_check_that_would_look_at_the_schema_for_each_of_very_many_tables_is_one_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.planning.check_plan.CHECKED_IN_PARTS", 0)
-    monkeypatch.setattr("engine.targets.sqlite.planning.check_plan.MOST_FINDING", 0)
+    monkeypatch.setattr("engine.targets.sqlite.planning.check_steps.CHECKED_IN_PARTS", 0)
+    monkeypatch.setattr("engine.targets.sqlite.planning.check_steps.MOST_FINDING", 0)
     planned = await plan(make_many(tmp_path / "a.db", 30), Operation.CHECK, jobs=2)
     assert [step.command for step in planned.steps] == ["PRAGMA main.integrity_check", "PRAGMA main.foreign_key_check"]
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from engine.errors import TargetUnavailableError
-from engine.jobs import Operation, Options, Status
-from engine.targets.base import PlannedStep, StepContext, StepResult
+from engine.domain.errors import TargetUnavailableError
+from engine.domain.humanize import NOT_BEGUN
+from engine.domain.jobs import Operation, Options, Status
+from engine.targets.protocol import PlannedStep, StepContext, StepResult
 from engine.targets.sqlite.planning.steps import Method
-from engine.targets.sqlite.running import execution
+from engine.targets.sqlite.running import step_execution
 from engine.targets.sqlite.session import SqliteSession
-from engine.words import NOT_BEGUN
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, statuses, when_running
 from tests.engine.test_worker import carried_out
 from tests.sqlite_files import content, make_database, make_notes, remove_index_entries
@@ -111,15 +111,15 @@ async def test_a_step_that_has_not_begun_is_not_begun_on_another_file(path: Path
 
 def moved_after(method: Method, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is moved when the first step of that method is done, and before it is over."""
-    do = execution.METHODS[method]
+    do = step_execution.METHODS[method]
 
-    async def done_and_moved(work: execution.Work) -> StepResult:
+    async def done_and_moved(work: step_execution.Work) -> StepResult:
         result = await do(work)
         if path.exists():
             moved(path)
         return result
 
-    monkeypatch.setitem(execution.METHODS, method, done_and_moved)
+    monkeypatch.setitem(step_execution.METHODS, method, done_and_moved)
 
 
 @pytest.mark.parametrize(

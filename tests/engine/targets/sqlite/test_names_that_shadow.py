@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from engine import look
-from engine.advice import Past
-from engine.jobs import Operation, Options, Request, Status
+from engine.domain.advice import Past
+from engine.domain.jobs import Operation, Options, Request, Status
+from engine.inspection import inspector
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote
-from engine.targets.sqlite.planning import planning
+from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.system import space
 from tests.engine.targets.sqlite.a_session import run, statuses
 from tests.sqlite_files import make_database, schema_surgery
@@ -46,7 +46,7 @@ LIES: dict[str, int | str] = {
 
 @pytest.fixture(autouse=True)
 def _a_machine_that_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "available_memory", lambda: 8_000_000_000)
+    monkeypatch.setattr(planner, "available_memory", lambda: 8_000_000_000)
     monkeypatch.setattr(space, "free_bytes", lambda _: 20_000_000_000)
 
 
@@ -106,9 +106,9 @@ async def told_of(path: Path) -> list[str]:
     return [
         plainly(one)
         for one in (
-            (await look.inspect(str(path))),
-            *(await look.advise(str(path), Past(now=0), budget=None)),
-            *[await look.plan(request) for request in requests],
+            (await inspector.inspect(str(path))),
+            *(await inspector.advise(str(path), Past(now=0), budget=None)),
+            *[await inspector.plan(request) for request in requests],
         )
     ]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from engine.advice import Past
-from engine.jobs import Operation, Options
+from engine.domain.advice import Past
+from engine.domain.jobs import Operation, Options
 from engine.targets.sqlite.target import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import TargetError, UsageError
-from engine.jobs import Operation, Options, Reason, Status
+from engine.domain.errors import TargetError, UsageError
+from engine.domain.jobs import Operation, Options, Reason, Status
 from engine.targets import resolve
-from engine.targets.base import Verdict
 from engine.targets.lock_impact import LockImpact
+from engine.targets.protocol import Verdict
 from engine.targets.sqlite import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses

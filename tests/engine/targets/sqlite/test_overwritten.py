@@ -12,22 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from engine import look
-from engine.advice import Past
-from engine.errors import TargetError
-from engine.jobs import Operation, Options, Request
+from engine.domain.advice import Past
+from engine.domain.errors import TargetError
+from engine.domain.jobs import Operation, Options, Request
+from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.sqlite import SqliteTarget
 from tests.sqlite_files import make_database
 
 
 async def _advise(path: str) -> None:
-    await look.advise(path, Past(now=0), budget=None)
+    await inspector.advise(path, Past(now=0), budget=None)
 
 
 async def _plan(path: str) -> None:
     operations = tuple(o for o in SqliteTarget(path).operations if o is not Operation.BACKUP)
-    await look.plan(Request(target=path, operations=operations, options=Options()))
+    await inspector.plan(Request(target=path, operations=operations, options=Options()))
 
 
 async def _preflight(path: str) -> None:
@@ -35,7 +35,7 @@ async def _preflight(path: str) -> None:
 
 
 async def _inspect(path: str) -> None:
-    await look.inspect(path)
+    await inspector.inspect(path)
 
 
 LOOKS: dict[str, Callable[[str], Awaitable[None]]] = {

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import look
-from engine.advice import Past
-from engine.errors import TargetRefusedError, TargetUnavailableError
-from engine.jobs import Operation, Options, Request
+from engine.domain.advice import Past
+from engine.domain.errors import TargetRefusedError, TargetUnavailableError
+from engine.domain.jobs import Operation, Options, Request
+from engine.inspection import inspector
 from engine.targets import resolve
 from tests.engine.targets.sqlite.a_session import run
 from tests.sqlite_files import content, make_database
@@ -62,15 +62,15 @@ def test_sqlite_removes_what_a_journal_names(path: Path, victim: Path) -> None:
 
 
 async def _inspect(path: Path) -> object:
-    return await look.inspect(str(path))
+    return await inspector.inspect(str(path))
 
 
 async def _advise(path: Path) -> object:
-    return await look.advise(str(path), Past(now=0), budget=1)
+    return await inspector.advise(str(path), Past(now=0), budget=1)
 
 
 async def _plan(path: Path) -> object:
-    return await look.plan(Request(target=str(path), operations=(Operation.VACUUM,), options=Options()))
+    return await inspector.plan(Request(target=str(path), operations=(Operation.VACUUM,), options=Options()))
 
 
 async def _preflight(path: Path) -> object:

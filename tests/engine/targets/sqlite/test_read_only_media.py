@@ -18,12 +18,12 @@ from typing import Final
 
 import pytest
 
-from engine.errors import TargetError
-from engine.jobs import Operation, Options, Reason, Status
+from engine.domain.errors import TargetError
+from engine.domain.jobs import Operation, Options, Reason, Status
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.session import SqliteSession
-from engine.targets.sqlite.system.in_the_way import InTheWay
+from engine.targets.sqlite.system.blockers import InTheWay
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from tests.engine.targets.sqlite.a_session import execute, run
 from tests.engine.targets.sqlite.small_disks import can_mount, in_a_world_of_its_own

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.jobs import Operation, Options, Status
+from engine.domain.jobs import Operation, Options, Status
 from engine.targets import resolve
-from engine.targets.base import Recovery, StepContext
+from engine.targets.protocol import Recovery, StepContext
 from tests.engine.targets.sqlite.a_session import connected, run, statuses
 from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, remove_index_entries

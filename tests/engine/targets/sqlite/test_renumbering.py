@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from engine.jobs import Operation, Status
-from engine.targets.base import Verdict
+from engine.domain.jobs import Operation, Status
+from engine.targets.protocol import Verdict
 from engine.targets.sqlite.planning.preflight import rowids_changed
 from engine.targets.sqlite.reading.renumbering import Renumbering
 from engine.targets.sqlite.reading.rowid_users import schema_text, users_in_sql, views_below

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Operation, Past, Request, look
-from engine.targets.sqlite.looking import ROLLED_BACK
+from engine import Engine, Operation, Past, Request
+from engine.inspection import inspector
+from engine.targets.sqlite.inspection import ROLLED_BACK
 from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
 from tests.sqlite_files import files_beside, make_database
 
@@ -27,18 +28,18 @@ def crashed(tmp_path: Path) -> Path:
 
 async def test_a_plan_tells_it(crashed: Path) -> None:
     request = Request(target=str(crashed), operations=(Operation.VACUUM,))
-    assert (await look.plan(request)).warnings == (ROLLED_BACK,)
-    assert (await look.plan(request)).warnings == ()
+    assert (await inspector.plan(request)).warnings == (ROLLED_BACK,)
+    assert (await inspector.plan(request)).warnings == ()
 
 
 async def test_a_look_at_the_target_tells_it(crashed: Path) -> None:
-    assert (await look.inspect(str(crashed))).remarks == (ROLLED_BACK,)
-    assert (await look.inspect(str(crashed))).remarks == ()
+    assert (await inspector.inspect(str(crashed))).remarks == (ROLLED_BACK,)
+    assert (await inspector.inspect(str(crashed))).remarks == ()
 
 
 async def test_the_advice_on_a_check_tells_it(crashed: Path) -> None:
     for told in (True, False):
-        advice = await look.advise(str(crashed), Past(now=0), budget=None)
+        advice = await inspector.advise(str(crashed), Past(now=0), budget=None)
         assert [one.operation for one in advice if ROLLED_BACK in one.reason] == [Operation.CHECK] * told
 
 
@@ -55,6 +56,6 @@ async def test_a_journal_that_is_in_use_or_done_with_is_none_of_a_crash(tmp_path
     statements = (f"PRAGMA journal_mode = {journal_mode}", "BEGIN", "UPDATE item SET price = 1")
     with another_process(path, *statements):
         assert path.with_name("a.db-journal").exists()
-        assert (await look.inspect(str(path))).remarks == ()
+        assert (await inspector.inspect(str(path))).remarks == ()
     with another_process(path, *statements, "COMMIT"):
-        assert (await look.inspect(str(path))).remarks == ()
+        assert (await inspector.inspect(str(path))).remarks == ()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.jobs import Operation, Options, Status
+from engine.domain.jobs import Operation, Options, Status
 from engine.targets import resolve
-from engine.targets.base import OperationPlan, StepContext, Verdict
+from engine.targets.protocol import OperationPlan, StepContext, Verdict
 from tests.engine.targets.sqlite.a_session import plan, run
 
 NOTES = """

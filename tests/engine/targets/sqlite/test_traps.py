@@ -16,21 +16,14 @@ from typing import Final
 
 import pytest
 
-from engine.advice import Past
-from engine.jobs import Operation, Options, Status
+from engine.domain.advice import Past
+from engine.domain.jobs import Operation, Options, Status
 from engine.targets import resolve
-from engine.targets.base import StepContext, Verdict
+from engine.targets.protocol import StepContext, Verdict
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
-from tests.sqlite_files import (
-    AUTOMATIC_INDEX,
-    content,
-    integrity,
-    make_database,
-    remove_index_entries,
-    set_schema_sql,
-)
+from tests.sqlite_files import AUTOMATIC_INDEX, content, integrity, make_database, remove_index_entries, set_schema_sql
 
 HERE: Final = Path(__file__).parent
 WHERE: Final = {

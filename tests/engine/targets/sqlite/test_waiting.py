@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.errors import TargetBusyError
-from engine.jobs import Operation, Options, Reason, Status
-from engine.targets.base import StepContext, StepResult
+from engine.domain.errors import TargetBusyError
+from engine.domain.jobs import Operation, Options, Reason, Status
+from engine.targets.protocol import StepContext, StepResult
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.session import SqliteSession
 from tests.engine.targets.sqlite.a_session import connected, execute
@@ -21,7 +21,7 @@ from tests.engine.test_worker import carried_out
 from tests.sqlite_files import content, integrity, make_database
 
 if TYPE_CHECKING:
-    from engine.targets.base import PlannedStep
+    from engine.targets.protocol import PlannedStep
 
 EXCLUSIVE = ("BEGIN EXCLUSIVE",)
 # Two of these are never both without a lock, unless one is shut out for half a second while the other has one.

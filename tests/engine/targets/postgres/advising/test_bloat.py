@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.targets.postgres.advising.bloat import table_share, tree_share
-from engine.targets.postgres.advising.survey import survey
+from engine.targets.postgres.advising.collect import survey
 from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading.condition import TableShape, TreeShape
 from tests.engine.targets.postgres.a_session import connected

@@ -11,13 +11,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from engine.advice import Advice, Level, Past, needed
-from engine.jobs import Operation, Options, Request, ServerOptions, Status
-from engine.targets.base import StepContext
-from engine.targets.postgres.advising.needs import analyze_need, needs, vacuum_need
-from engine.targets.postgres.advising.survey import survey, survey_of_needs
-from engine.targets.postgres.reading import horizon
+from engine.domain.advice import Advice, Level, Past, needed
+from engine.domain.jobs import Operation, Options, Request, ServerOptions, Status
+from engine.targets.postgres.advising.collect import survey, survey_of_needs
+from engine.targets.postgres.advising.findings import analyze_need, needs, vacuum_need
+from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.condition import Activity
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import connected, plan, run, statuses, until
 from tests.engine.targets.postgres.test_cancel import leave_something_behind
 from tests.postgres_databases import Database
@@ -374,7 +374,7 @@ async def test_who_holds_the_horizon_is_told_with_the_dead_rows(database: Databa
         async with connected(database.url) as session:
             step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
             result = await session.execute(step, StepContext())
-            (holder, *_) = (await horizon.read(session._reader)).holders  # type: ignore[attr-defined]
+            (holder, *_) = (await xmin_horizon.read(session._reader)).holders  # type: ignore[attr-defined]
         (warning,) = result.warnings
         ends = "COMMIT PREPARED or ROLLBACK PREPARED ends it"
         assert re.search(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from engine.errors import (
+from engine.domain.errors import (
     NoConnectionLeftError,
     PasswordNeededError,
     ServerAwayError,
@@ -14,12 +14,12 @@ from engine.errors import (
     TargetRefusedError,
     TargetUnavailableError,
 )
-from engine.jobs import Operation
-from engine.masking import masked
+from engine.domain.jobs import Operation
+from engine.domain.masking import masked
 from engine.targets import resolve
 from engine.targets.postgres.connection.connecting import connect
+from engine.targets.postgres.connection.dsn import address
 from engine.targets.postgres.connection.errors import connecting_error
-from engine.targets.postgres.connection.naming import address
 from tests.engine.targets.postgres.a_session import connected, run, statuses
 from tests.postgres_databases import Database
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import UsageError
+from engine.domain.errors import UsageError
 from engine.targets import resolve
-from engine.targets.postgres.connection.naming import parameters_of, url_of
+from engine.targets.postgres.connection.dsn import parameters_of, url_of
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from engine.jobs import MOST_FINDINGS, Operation, Options, ServerOptions, Speed
-from engine.targets.postgres.planning import offer
-from engine.targets.postgres.planning.plans import (
+from engine.domain.jobs import MOST_FINDINGS, Operation, Options, ServerOptions, Speed
+from engine.targets.postgres.planning import operation_specs
+from engine.targets.postgres.planning.operation_steps import (
     FEW,
     analyze_steps,
     check_steps,
@@ -126,4 +126,4 @@ def test_a_check_asks_for_no_more_findings_than_are_kept() -> None:
     ],
 )
 def test_what_another_operation_does_anyway_is_remarked(operations: Sequence[Operation], said: Sequence[str]) -> None:
-    assert offer.remarks(operations) == said
+    assert operation_specs.remarks(operations) == said

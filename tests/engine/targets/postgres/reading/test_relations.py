@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.jobs import Operation, Options, ServerOptions
-from engine.targets.base import OperationPlan
+from engine.domain.jobs import Operation, Options, ServerOptions
+from engine.targets.protocol import OperationPlan
 from tests.engine.targets.postgres.a_session import connected, plan
 from tests.postgres_databases import Database
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from engine import Engine
-from engine.errors import TargetError
-from engine.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
-from engine.targets.base import StepContext
-from engine.targets.postgres.running.courtesy import held_up_by
+from engine.domain.errors import TargetError
+from engine.domain.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
+from engine.targets.postgres.running.throttling import held_up_by
 from engine.targets.postgres.session import MOST_TURNS
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, plan, until
 from tests.engine.targets.postgres.test_cancel import OFFLINE
 from tests.postgres_databases import SLEEPS, Database

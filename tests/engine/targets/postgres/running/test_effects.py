@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from engine.jobs import Status
-from engine.targets.base import StepResult
+from engine.domain.jobs import Status
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
-from engine.targets.postgres.running.leftovers import is_copy_of
+from engine.targets.postgres.running.invalid_indexes import is_copy_of
 from engine.targets.postgres.running.statement import Notice
+from engine.targets.protocol import StepResult
 
 NEWER = (
     'finished vacuuming "shop.public.item": index scans: 1\n'

@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engine import Operation, Options, ServerOptions, Status
-from engine.jobs import WaitsFor
-from engine.limits import Window
-from engine.targets.base import StepContext
+from engine.domain.jobs import WaitsFor
+from engine.domain.time_limits import Window
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
-from engine.targets.postgres.connection.naming import address
-from engine.targets.postgres.running import lanes
-from engine.targets.postgres.running.lanes import Lanes, NotBegunError
+from engine.targets.postgres.connection.dsn import address
+from engine.targets.postgres.running import connection_pool
+from engine.targets.postgres.running.connection_pool import Lanes, NotBegunError
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database
 
@@ -65,7 +65,7 @@ async def test_a_server_that_says_nothing_holds_up_no_cancel_and_no_time_limit(w
 async def test_a_server_that_has_connections_again_is_asked_for_them_while_a_long_step_runs(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "ASK_AGAIN", 0.2)
+    monkeypatch.setattr(connection_pool, "ASK_AGAIN", 0.2)
     database.make_slow()
     database("CREATE ROLE joe LOGIN", "CREATE TABLE item (a int)")
     database("ALTER TABLE item OWNER TO joe", "ALTER TABLE slow OWNER TO joe", "ALTER SCHEMA public OWNER TO joe")

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from engine.jobs import Operation, Options, Status
-from engine.targets.base import StepContext
+from engine.domain.jobs import Operation, Options, Status
 from engine.targets.postgres import target
+from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import connected
 from tests.postgres_databases import Database
 

@@ -6,13 +6,13 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from engine.jobs import Reason, Status
-from engine.targets.base import StepResult
+from engine.domain.jobs import Reason, Status
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import Blockers
-from engine.targets.postgres.running.outcome import followed, outcome, was_left_out
+from engine.targets.postgres.running.result import followed, outcome, was_left_out
 from engine.targets.postgres.running.statement import Answer, Notice
+from engine.targets.protocol import StepResult
 
 NO_RIGHT = Notice("WARNING", "keine Berechtigung, um »item« zu vacuumen, wird übersprungen")
 STARTED = Notice("INFO", "Vacuum von »public.item«")

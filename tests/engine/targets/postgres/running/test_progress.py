@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from engine.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status, WaitsFor
-from engine.targets.base import StepContext, StepProgress
+from engine.domain.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status, WaitsFor
 from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
 from engine.targets.postgres.running.monitor import in_the_way, poll_query
 from engine.targets.postgres.running.progress import VIEWS, Progress
+from engine.targets.protocol import StepContext, StepProgress
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database
 

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from engine.targets.base import StepContext
 from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.naming import address
-from engine.targets.postgres.running.lanes import Lane, Lanes
+from engine.targets.postgres.connection.dsn import address
+from engine.targets.postgres.running.connection_pool import Lane, Lanes
 from engine.targets.postgres.running.statement import Answer, Statements
-from engine.targets.postgres.running.stop import Stop, StopsOfEvents
+from engine.targets.postgres.running.stop_signal import Stop, StopsOfEvents
+from engine.targets.protocol import StepContext
 from tests.postgres_databases import Database
 
 
@@ -83,7 +83,7 @@ async def test_one_that_is_ended_while_nothing_runs_is_listened_to_no_more(datab
 async def test_a_step_gets_another_connection_than_one_that_was_ended_just_now(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.postgres.running.lanes.SURELY_ALIVE", 600.0)
+    monkeypatch.setattr("engine.targets.postgres.running.connection_pool.SURELY_ALIVE", 600.0)
     lanes = Lanes(lambda: connect(address(database.url), name="dbtend test", lock_timeout=1))
     backends = []
     for _ in range(2):

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from engine.advice import Advice, Found, Level, Past, needed, worst
-from engine.jobs import CheckLevel, Operation, Request
+from engine.domain.advice import Advice, Found, Level, Past, needed, worst
+from engine.domain.jobs import CheckLevel, Operation, Request
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition
 from engine.targets.sqlite.advising.thresholds import DAY, HOUR, MB

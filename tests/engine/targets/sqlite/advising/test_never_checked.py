@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import Level, Operation
-from engine.advice import Past, worst
+from engine.domain.advice import Past, worst
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition
 from engine.targets.sqlite.reading.obstacles import Obstacles

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.advice import Level, Past, Run
-from engine.jobs import Operation
+from engine.domain.advice import Level, Past, Run
+from engine.domain.jobs import Operation
 from engine.targets.sqlite.advising.condition import Condition, Leaves
 from engine.targets.sqlite.advising.space_advice import space_advice
 from engine.targets.sqlite.advising.thresholds import MB

@@ -10,12 +10,12 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from engine.advice import Level, Past
-from engine.jobs import Operation
+from engine.domain.advice import Level, Past
+from engine.domain.jobs import Operation
 from engine.targets.sqlite.advising.advice import advise
+from engine.targets.sqlite.advising.collect import Dear, survey
 from engine.targets.sqlite.advising.condition import Condition, Statistics
 from engine.targets.sqlite.advising.space_advice import waste_of
-from engine.targets.sqlite.advising.survey import Dear, survey
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.names import connection_uri, quote
 from tests.sqlite_files import HOSTILE_INDEX_NAMES, content, files_beside, make_database, transaction

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import TargetBusyError, TargetDamagedError, TargetRefusedError
+from engine.domain.errors import TargetBusyError, TargetDamagedError, TargetRefusedError
 from engine.targets.sqlite.connection.errors import (
     explain,
     is_busy,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.jobs import Operation, Status
-from engine.targets.base import Verdict
+from engine.domain.jobs import Operation, Status
+from engine.targets.protocol import Verdict
 from tests.engine.targets.sqlite.a_session import plan, run
 
 

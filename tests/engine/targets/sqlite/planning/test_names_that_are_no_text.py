@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.jobs import Operation, Status
-from engine.targets.sqlite.planning import check_plan
+from engine.domain.jobs import Operation, Status
+from engine.targets.sqlite.planning import check_steps
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.sqlite_files import remove_index_entries
 
@@ -46,7 +46,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 async def test_the_whole_is_done_at_once(
     path: Path, operation: Operation, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check_plan, "CHECKED_IN_PARTS", 0)
+    monkeypatch.setattr(check_steps, "CHECKED_IN_PARTS", 0)
     step = (await plan(path, operation, jobs=2 if operation is Operation.CHECK else None)).steps[0]
     assert (step.command, step.estimate is not None) == (command, True)
     assert operation is Operation.CHECK or "is not valid UTF-8" in step.reason

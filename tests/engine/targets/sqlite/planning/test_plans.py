@@ -13,11 +13,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.jobs import CheckLevel, Operation, Status
+from engine.domain.jobs import CheckLevel, Operation, Status
 from engine.targets.lock_impact import Lock
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote
-from engine.targets.sqlite.planning import backup_plan, check_plan, costs, offer, plans
+from engine.targets.sqlite.planning import backup_steps, check_steps, costs, operation_specs, operation_steps
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 from tests.engine.targets.sqlite.a_session import plan, run
@@ -49,22 +49,24 @@ B = Table(name="b")
     ],
 )
 def test_vacuum_reasons_come_from_the_free_pages(free_pages: int, reason: str) -> None:
-    steps = plans.vacuum_steps(replace(SUMMARY, free_pages=free_pages), "/srv/a.db", temporary_directory="/scratch")
+    steps = operation_steps.vacuum_steps(
+        replace(SUMMARY, free_pages=free_pages), "/srv/a.db", temporary_directory="/scratch"
+    )
     assert [step.reason for step in steps] == [reason]
 
 
 def test_vacuum_needs_space_beside_the_database_and_for_temporary_files() -> None:
-    (step,) = plans.vacuum_steps(SUMMARY, "/srv/a.db", temporary_directory="/scratch")
+    (step,) = operation_steps.vacuum_steps(SUMMARY, "/srv/a.db", temporary_directory="/scratch")
     assert step.disk_needed == 2 * USED
     assert [(need.directory, need.bytes) for need in step.needs] == [("/srv", USED), ("/scratch", USED)]
-    (in_memory,) = plans.vacuum_steps(SUMMARY, "/srv/a.db", in_memory=True, temporary_directory="/scratch")
+    (in_memory,) = operation_steps.vacuum_steps(SUMMARY, "/srv/a.db", in_memory=True, temporary_directory="/scratch")
     assert [(need.directory, need.bytes) for need in in_memory.needs] == [("/srv", USED)]
-    (without_directory,) = plans.vacuum_steps(SUMMARY, "/srv/a.db", temporary_directory=None)
+    (without_directory,) = operation_steps.vacuum_steps(SUMMARY, "/srv/a.db", temporary_directory=None)
     assert (in_memory.in_memory, without_directory.in_memory) == (True, False)
 
 
 def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:
-    vacuum = plans.vacuum_steps(IN_WAL_MODE, "/srv/a.db", in_memory=True, fts_to_rebuild=['f"t'])
+    vacuum = operation_steps.vacuum_steps(IN_WAL_MODE, "/srv/a.db", in_memory=True, fts_to_rebuild=['f"t'])
     assert [step.command for step in vacuum] == [
         "VACUUM",
         """INSERT INTO main."f""t"("f""t") VALUES('rebuild')""",
@@ -73,25 +75,25 @@ def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:
     assert [step.completes_previous for step in vacuum] == [False, True, True]
     for steps in (
         vacuum,
-        plans.incremental_vacuum_steps(IN_WAL_MODE),
-        plans.fts_optimize_steps({"search": Segments(number=2, pages=10)}, IN_WAL_MODE),
+        operation_steps.incremental_vacuum_steps(IN_WAL_MODE),
+        operation_steps.fts_optimize_steps({"search": Segments(number=2, pages=10)}, IN_WAL_MODE),
     ):
-        assert (steps[-1].method, steps[-1].lock) == (Method.CHECKPOINT, offer.BLOCKS_WRITERS)
+        assert (steps[-1].method, steps[-1].lock) == (Method.CHECKPOINT, operation_specs.BLOCKS_WRITERS)
         assert len(steps) > 1
 
 
 @pytest.mark.parametrize(
     ("operation", "rollback", "wal"),
     [
-        (Operation.VACUUM, offer.BLOCKS_EVERYONE, offer.BLOCKS_WRITERS),
-        (Operation.ANALYZE, offer.BLOCKS_READERS_AT_END, offer.BLOCKS_WRITERS),
-        (Operation.REINDEX, offer.BLOCKS_READERS_AT_END, offer.BLOCKS_WRITERS),
-        (Operation.OPTIMIZE, offer.BLOCKS_READERS_AT_END, offer.BLOCKS_WRITERS),
-        (Operation.CHECK, offer.BLOCKS_WRITERS_AND_THOSE_BEHIND, offer.BLOCKS_NOBODY),
-        (Operation.CHECKPOINT, offer.BLOCKS_NOBODY, offer.BLOCKS_WRITERS),
-        (Operation.INCREMENTAL_VACUUM, offer.BLOCKS_READERS_BRIEFLY, offer.BLOCKS_WRITERS_BRIEFLY),
-        (Operation.FTS_OPTIMIZE, offer.BLOCKS_READERS_BRIEFLY, offer.BLOCKS_WRITERS_BRIEFLY),
-        (Operation.BACKUP, offer.BLOCKS_WRITERS_AND_THOSE_BEHIND, offer.BLOCKS_NOBODY),
+        (Operation.VACUUM, operation_specs.BLOCKS_EVERYONE, operation_specs.BLOCKS_WRITERS),
+        (Operation.ANALYZE, operation_specs.BLOCKS_READERS_AT_END, operation_specs.BLOCKS_WRITERS),
+        (Operation.REINDEX, operation_specs.BLOCKS_READERS_AT_END, operation_specs.BLOCKS_WRITERS),
+        (Operation.OPTIMIZE, operation_specs.BLOCKS_READERS_AT_END, operation_specs.BLOCKS_WRITERS),
+        (Operation.CHECK, operation_specs.BLOCKS_WRITERS_AND_THOSE_BEHIND, operation_specs.BLOCKS_NOBODY),
+        (Operation.CHECKPOINT, operation_specs.BLOCKS_NOBODY, operation_specs.BLOCKS_WRITERS),
+        (Operation.INCREMENTAL_VACUUM, operation_specs.BLOCKS_READERS_BRIEFLY, operation_specs.BLOCKS_WRITERS_BRIEFLY),
+        (Operation.FTS_OPTIMIZE, operation_specs.BLOCKS_READERS_BRIEFLY, operation_specs.BLOCKS_WRITERS_BRIEFLY),
+        (Operation.BACKUP, operation_specs.BLOCKS_WRITERS_AND_THOSE_BEHIND, operation_specs.BLOCKS_NOBODY),
     ],
 )
 async def test_locks_depend_on_the_journal_mode(
@@ -99,55 +101,57 @@ async def test_locks_depend_on_the_journal_mode(
 ) -> None:
     for journal_mode, lock in (("delete", rollback), ("wal", wal)):
         path = make_database(tmp_path / f"{journal_mode}.db", rows=400, journal_mode=journal_mode, auto_vacuum="2")
-        assert {o.operation: o.lock for o in offer.operation_infos(wal=journal_mode == "wal")}[operation] == lock
+        assert {o.operation: o.lock for o in operation_specs.operation_infos(wal=journal_mode == "wal")}[
+            operation
+        ] == lock
         planned = await plan(path, operation)
         assert planned.not_needed or planned.steps[0].lock == lock
         assert all(step.after_cancel for step in planned.steps)
 
 
 def test_what_has_nothing_to_do_is_one_step_that_says_so() -> None:
-    (analyze,) = plans.analyze_steps([], SUMMARY, limit=None)
+    (analyze,) = operation_steps.analyze_steps([], SUMMARY, limit=None)
     assert (analyze.command, analyze.reason) == ("ANALYZE main", "there is no table, so there is nothing to collect")
-    (reindex,) = plans.reindex_steps([], [], SUMMARY, "/srv/a.db", None)
+    (reindex,) = operation_steps.reindex_steps([], [], SUMMARY, "/srv/a.db", None)
     assert (reindex.command, reindex.reason) == ("REINDEX", "there is no index, so there is nothing to rebuild")
 
 
 def test_a_table_without_rowid_is_planned_with_what_it_takes_to_rebuild() -> None:
     table = Table(name="k", columns=4, without_rowid=True, rows=1000)
     key = Index(name="key", table="k", automatic=True, unique=True, columns=4, rows=1000, is_table=True)
-    (step,) = plans.reindex_steps([key], [table], SUMMARY, "/srv/a.db", "/scratch")
+    (step,) = operation_steps.reindex_steps([key], [table], SUMMARY, "/srv/a.db", "/scratch")
     assert step.estimate is not None
     assert [need.bytes for need in step.needs] == [round(USED * 0.65)] * 2
     unknown, other = replace(table, rows=None), Table(name="other", rows=5)
-    (step,) = plans.reindex_steps([replace(key, rows=None)], [unknown, other], SUMMARY, "/srv/a.db", None)
+    (step,) = operation_steps.reindex_steps([replace(key, rows=None)], [unknown, other], SUMMARY, "/srv/a.db", None)
     assert [need.bytes for need in step.needs] == [round(USED * 0.65 / 2)]
 
 
 def test_reasons_count_in_words() -> None:
-    assert [step.reason for step in plans.analyze_steps([A, B], SUMMARY, limit=None)] == [
+    assert [step.reason for step in operation_steps.analyze_steps([A, B], SUMMARY, limit=None)] == [
         "1 index, statistics from when it had 12,000 rows",
         "no indexes, no statistics yet",
     ]
-    (one,) = plans.analyze_steps([replace(B, known_rows=1)], SUMMARY, limit=None)
+    (one,) = operation_steps.analyze_steps([replace(B, known_rows=1)], SUMMARY, limit=None)
     assert one.reason == "no indexes, statistics from when it had 1 row"
-    (limited,) = plans.analyze_steps([A], SUMMARY, limit=1000)
+    (limited,) = operation_steps.analyze_steps([A], SUMMARY, limit=1000)
     assert limited.reason == "1 index, statistics from when it had 12,000 rows; looks at 1,000 rows of each index"
     assert "PRAGMA analysis_limit = 1000" in limited.settings
-    (optimize,) = plans.optimize_steps([A, B], SUMMARY)
+    (optimize,) = operation_steps.optimize_steps([A, B], SUMMARY)
     assert optimize.reason == "1 of 2 tables without statistics; renews what is stale, too"
-    (reindex,) = plans.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None)
+    (reindex,) = operation_steps.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None)
     assert (reindex.command, reindex.reason) == ('REINDEX main."a""i"', "index of table a")
-    (checkpoint,) = plans.checkpoint_steps(IN_WAL_MODE)
+    (checkpoint,) = operation_steps.checkpoint_steps(IN_WAL_MODE)
     assert checkpoint.reason == "the write-ahead log is 138 MB long"
-    (incremental,) = plans.incremental_vacuum_steps(SUMMARY)
+    (incremental,) = operation_steps.incremental_vacuum_steps(SUMMARY)
     assert incremental.reason == "310 pages free (1.27 MB), 1,000 at a time"
-    (merge,) = plans.fts_optimize_steps({"search": Segments(number=7, pages=10)}, SUMMARY)
+    (merge,) = operation_steps.fts_optimize_steps({"search": Segments(number=7, pages=10)}, SUMMARY)
     assert merge.reason == "7 segments; the second command again until there is nothing left to merge"
 
 
 def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_the_pages() -> None:
     def commands(level: CheckLevel, **how: bool) -> list[str]:
-        steps = check_plan.check_steps(
+        steps = check_steps.check_steps(
             [A, B], SUMMARY, level, named=how.get("named", False), in_parts=how.get("in_parts", False)
         )
         return [step.command.removeprefix("PRAGMA main.") for step in steps]
@@ -164,7 +168,7 @@ def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_th
 def test_a_table_is_checked_with_the_structure_of_its_share_of_the_pages() -> None:
     index = Index(name="i", table="a", rows=12_000)
     tables = [Table(name=name, columns=3, rows=12_000, indexes=(index,)) for name in ("a", "c")]
-    parts = check_plan.check_steps(tables, SUMMARY, CheckLevel.FULL, named=False, in_parts=True)[:2]
+    parts = check_steps.check_steps(tables, SUMMARY, CheckLevel.FULL, named=False, in_parts=True)[:2]
     (first, second), rows = parts, costs.full_check(tables[:1])
     assert first.course == second.course
     pages, _ = first.course[1]
@@ -173,7 +177,9 @@ def test_a_table_is_checked_with_the_structure_of_its_share_of_the_pages() -> No
 
 
 def test_a_copy_is_checked_before_it_gets_its_name() -> None:
-    copy, check = backup_plan.backup_steps(SUMMARY, "/backups/o'clock.db", "/backups/o'clock.db.unfinished", tables=[A])
+    copy, check = backup_steps.backup_steps(
+        SUMMARY, "/backups/o'clock.db", "/backups/o'clock.db.unfinished", tables=[A]
+    )
     assert copy.command == "VACUUM main INTO '/backups/o''clock.db.unfinished/copy'"
     assert (copy.disk_needed, [need.directory for need in copy.needs]) == (USED, ["/backups"])
     assert (check.command, check.disk_needed) == ("PRAGMA main.quick_check", None)
@@ -181,17 +187,21 @@ def test_a_copy_is_checked_before_it_gets_its_name() -> None:
 
 
 def test_the_usual_order_of_operations_says_that_reindex_repeats_work() -> None:
-    (remark,) = offer.remarks((Operation.VACUUM, Operation.REINDEX))
+    (remark,) = operation_specs.remarks((Operation.VACUUM, Operation.REINDEX))
     assert remark.startswith("REINDEX after VACUUM repeats work")
-    (remark,) = offer.remarks((Operation.REINDEX, Operation.VACUUM))
+    (remark,) = operation_specs.remarks((Operation.REINDEX, Operation.VACUUM))
     assert remark.startswith("VACUUM also packs the indexes: REINDEX before it is of use only where a check found")
-    assert offer.remarks(offer.DEFAULT_OPERATIONS) == offer.remarks((Operation.REINDEX,)) == ()
+    assert (
+        operation_specs.remarks(operation_specs.DEFAULT_OPERATIONS)
+        == operation_specs.remarks((Operation.REINDEX,))
+        == ()
+    )
 
 
 def test_optimize_beside_analyze_is_said_to_repeat_work() -> None:
-    (remark,) = offer.remarks((Operation.ANALYZE, Operation.OPTIMIZE))
+    (remark,) = operation_specs.remarks((Operation.ANALYZE, Operation.OPTIMIZE))
     assert remark == "optimize after ANALYZE has nothing to do: ANALYZE renews all statistics"
-    (remark,) = offer.remarks((Operation.OPTIMIZE, Operation.ANALYZE))
+    (remark,) = operation_specs.remarks((Operation.OPTIMIZE, Operation.ANALYZE))
     assert remark.startswith("ANALYZE renews all statistics")
 
 
@@ -213,7 +223,7 @@ def test_of_indexes_known_to_be_damaged_it_is_said_what_an_operation_makes_of_th
     operations: tuple[Operation, ...], damaged: tuple[str, ...], remark: str | None
 ) -> None:
     said = () if remark is None else (f"the last check found {remark}",)
-    assert offer.remarks(operations, damaged) == said
+    assert operation_specs.remarks(operations, damaged) == said
 
 
 # Names that begin with sqlite_ are SQLite's own, and a lone surrogate is no Unicode text.

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import UsageError
+from engine.domain.errors import UsageError
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.names import connection_uri, folded
 from engine.targets.sqlite.reading.catalog import Index, Table

@@ -8,9 +8,9 @@ from threading import Event
 
 import pytest
 
-from engine.jobs import Operation, Options, Status
-from engine.targets.base import StepContext
-from engine.targets.sqlite.reading import warming
+from engine.domain.jobs import Operation, Options, Status
+from engine.targets.protocol import StepContext
+from engine.targets.sqlite.reading import readahead
 from tests.engine.targets.sqlite.a_session import connected
 from tests.sqlite_files import integrity, make_database
 
@@ -28,8 +28,8 @@ async def test_nothing_reads_the_file_any_more_when_its_session_is_closed(
         stop.wait()
         ended.set()
 
-    monkeypatch.setattr(warming, "worth_reading_ahead", lambda *_: True)
-    monkeypatch.setattr(warming, "read_ahead", endless)
+    monkeypatch.setattr(readahead, "worth_reading_ahead", lambda *_: True)
+    monkeypatch.setattr(readahead, "read_ahead", endless)
     cancel = asyncio.Event()
     async with connected(path) as (session, _):
         step = (await session.plan(operation, Options())).steps[0]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.jobs import CheckLevel, Facts, Operation, Options, Status
+from engine.domain.jobs import CheckLevel, Facts, Operation, Options, Status
 from engine.targets import resolve
-from engine.targets.base import StepResult
+from engine.targets.protocol import StepResult
 from engine.targets.sqlite.running.checking import Findings, findings_of, orphans_of, remedy
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.sqlite_files import (

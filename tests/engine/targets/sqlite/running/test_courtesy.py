@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.jobs import Operation, Options, Status
-from engine.targets.sqlite.running import courtesy
-from engine.targets.sqlite.running.courtesy import Company, Courtesy, company
+from engine.domain.jobs import Operation, Options, Status
+from engine.targets.sqlite.running import throttling
+from engine.targets.sqlite.running.throttling import Company, Courtesy, company
 from engine.targets.sqlite.system.openers import Openers
 from tests.engine.targets.sqlite.a_session import connected, execute
 from tests.engine.targets.sqlite.another_process import another_process
@@ -51,7 +51,7 @@ def test_we_ourselves_are_no_company(tmp_path: Path) -> None:
 def test_what_cannot_be_seen_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: Openers | None, expected: Company
 ) -> None:
-    monkeypatch.setattr(courtesy, "openers", lambda _: found)
+    monkeypatch.setattr(throttling, "openers", lambda _: found)
     assert company(str(tmp_path / "a.db")) is expected
     monkeypatch.undo()
     assert company(str(tmp_path / "nowhere.db")) is Company.UNKNOWN
@@ -76,7 +76,7 @@ async def pauses(this: Courtesy, monkeypatch: pytest.MonkeyPatch, who: Company) 
         await waiting
 
     with monkeypatch.context() as patched:
-        patched.setattr(courtesy, "company", lambda _: who)
+        patched.setattr(throttling, "company", lambda _: who)
         patched.setattr("asyncio.wait_for", wait_for)
         await this.give_way(cancel)
     return asked.is_set()
@@ -120,8 +120,8 @@ def test_who_was_waited_for_in_vain_is_not_waited_for_again() -> None:
 
 
 async def test_a_cancel_ends_the_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courtesy, "PAUSE", 600)
-    monkeypatch.setattr(courtesy, "company", lambda _: Company.OTHERS)
+    monkeypatch.setattr(throttling, "PAUSE", 600)
+    monkeypatch.setattr(throttling, "company", lambda _: Company.OTHERS)
     path = make_database(tmp_path / "a.db", rows=20)
     async with connected(path) as (session, _):
         session._courtesy._held = 1.0
@@ -136,8 +136,8 @@ async def test_a_cancel_ends_the_pause(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.fixture
 def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Machine and database are such that a check goes table by table, two at once."""
-    monkeypatch.setattr("engine.targets.sqlite.planning.planning.processors", lambda: 2)
-    monkeypatch.setattr("engine.targets.sqlite.planning.check_plan.CHECKED_IN_PARTS", 0)
+    monkeypatch.setattr("engine.targets.sqlite.planning.planner.processors", lambda: 2)
+    monkeypatch.setattr("engine.targets.sqlite.planning.check_steps.CHECKED_IN_PARTS", 0)
 
 
 @linux_only

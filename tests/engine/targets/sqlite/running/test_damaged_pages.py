@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Level, Operation, Options, Request, Status, look
-from engine.advice import Advice, needed
-from engine.jobs import CheckLevel, ParentJob
+from engine import Engine, Level, Operation, Options, Request, Status
+from engine.domain.advice import Advice, needed
+from engine.domain.jobs import CheckLevel, ParentJob
+from engine.inspection import inspector
 from engine.targets.sqlite.running.locating import Tree, places
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import content, integrity, make_database
@@ -92,7 +93,7 @@ async def night(engine: Engine, path: Path) -> ParentJob | None:
     request = needed(
         Request(target=str(path), operations=SQLITE_OPERATIONS), await engine.advise(str(path), budget=None)
     )
-    return None if request is None else await carried_out(engine, look.fitting(request))
+    return None if request is None else await carried_out(engine, inspector.fitting(request))
 
 
 @pytest.mark.parametrize("level", CheckLevel)

@@ -15,10 +15,10 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from engine.errors import TargetUnavailableError
-from engine.jobs import Operation, Options, Reason, Status
+from engine.domain.errors import TargetUnavailableError
+from engine.domain.jobs import Operation, Options, Reason, Status
 from engine.targets import resolve
-from engine.targets.base import StepContext, StepProgress, Verdict
+from engine.targets.protocol import StepContext, StepProgress, Verdict
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.system.space import Need
 from tests.building import SQLITE_OPERATIONS
@@ -66,7 +66,7 @@ async def test_trap_incremental_vacuum_really_frees_its_pages(tmp_path: Path) ->
 async def test_incremental_vacuum_goes_in_chunks_and_tells_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.planning.plans.PAGES_AT_ONCE", 7)
+    monkeypatch.setattr("engine.targets.sqlite.planning.operation_steps.PAGES_AT_ONCE", 7)
     path = make_database(tmp_path / "a.db", auto_vacuum="incremental")
     free, told = number(path, "freelist_count"), list[StepProgress]()
     async with connected(path) as (session, _):
@@ -98,7 +98,7 @@ async def test_the_pages_that_incremental_vacuum_frees_are_told_without_those_th
 async def test_what_incremental_vacuum_has_freed_when_it_is_cancelled_stays_freed(
     tmp_path: Path, journal_mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.planning.plans.PAGES_AT_ONCE", 5)
+    monkeypatch.setattr("engine.targets.sqlite.planning.operation_steps.PAGES_AT_ONCE", 5)
     path = make_database(tmp_path / "a.db", auto_vacuum="incremental", journal_mode=journal_mode)
     before, free = content(path), number(path, "freelist_count")
     async with connected(path) as (session, connection):
@@ -126,7 +126,7 @@ async def test_in_wal_mode_the_file_shrinks_with_the_checkpoint_after_incrementa
 
 
 async def test_pages_that_others_free_as_fast_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.planning.plans.PAGES_AT_ONCE", 5)
+    monkeypatch.setattr("engine.targets.sqlite.planning.operation_steps.PAGES_AT_ONCE", 5)
     path = make_database(tmp_path / "a.db", auto_vacuum="incremental")
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
         async with connected(path) as (session, connection):
@@ -222,7 +222,7 @@ async def test_the_segments_of_full_text_indexes_are_merged_and_searches_find_th
 
 
 async def test_merges_tell_how_far_they_are(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.planning.plans.MERGED_AT_ONCE", 1)
+    monkeypatch.setattr("engine.targets.sqlite.planning.operation_steps.MERGED_AT_ONCE", 1)
     with closing(sqlite3.connect(texts, isolation_level=None)) as db:
         for n in range(3):
             db.execute("INSERT INTO own(body) VALUES (?)", (" ".join(f"word{n}of{k}" for k in range(2000)),))
@@ -238,7 +238,7 @@ async def test_merges_tell_how_far_they_are(texts: Path, monkeypatch: pytest.Mon
 
 
 async def test_merges_are_cancelled_between_two_of_them(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.planning.plans.MERGED_AT_ONCE", 1)
+    monkeypatch.setattr("engine.targets.sqlite.planning.operation_steps.MERGED_AT_ONCE", 1)
     with closing(sqlite3.connect(texts, isolation_level=None)) as db:
         for n in range(3):  # many pages, of which each merge writes one
             db.execute("INSERT INTO own(body) VALUES (?)", (" ".join(f"word{n}of{k}" for k in range(2000)),))

@@ -7,8 +7,8 @@ from threading import Event
 
 import pytest
 
-from engine.jobs import Operation, Options, Status
-from engine.targets.sqlite.running import writing_behind
+from engine.domain.jobs import Operation, Options, Status
+from engine.targets.sqlite.running import writeback
 from tests.engine.targets.sqlite.a_session import connected, execute
 from tests.sqlite_files import make_database
 
@@ -26,7 +26,7 @@ async def test_it_goes_on_for_as_long_as_the_step_and_no_longer(
         stop.wait()
         told.append(paths)
 
-    monkeypatch.setattr(writing_behind, "keep_writing", until_stopped)
+    monkeypatch.setattr(writeback, "keep_writing", until_stopped)
     async with connected(path) as (session, _):
         step = (await session.plan(operation, Options())).steps[0]
         assert (await execute(session, step)).status is Status.COMPLETED

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.attack import backups
-from engine.jobs import Operation, Options, Status
+from engine.domain.jobs import Operation, Options, Status
 from engine.targets import resolve
-from engine.targets.base import StepContext
+from engine.targets.protocol import StepContext
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.system import copying, directories
-from engine.targets.sqlite.system.unfinished import UnfinishedCopy, directory_for, remove_abandoned
+from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, directory_for, remove_abandoned
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
 from tests.sqlite_files import content, files_beside, make_database
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.mounts import Mount
+from engine.system.mounts import Mount
 from engine.targets.sqlite.system.machine import (
     available_memory,
     field,

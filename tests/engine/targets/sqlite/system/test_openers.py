@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.holders import is_locked
+from engine.system.lock_holders import is_locked
 from engine.targets.sqlite.system.openers import nobody_else_has_open, openers
 from engine.targets.sqlite.system.page_cache import descriptors
 from tests.engine.targets.sqlite.another_process import another_process

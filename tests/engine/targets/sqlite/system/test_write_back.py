@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from engine.holders import is_locked
+from engine.system.lock_holders import is_locked
 from engine.targets.sqlite.system.page_cache import descriptors
 from engine.targets.sqlite.system.write_back import begin_to_write, keep_writing
 from tests.sqlite_files import integrity, make_database

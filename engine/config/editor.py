@@ -1,0 +1,257 @@
+"""Changes to the targets and the theme in the text of a config file: what is not meant to change, stays to the letter.
+
+A target is a section of its own, `[targets.NAME]`; one that is written in another way becomes such a section when it is
+changed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import SingleKey
+
+from engine.config.model import Config, TargetEntry, expanded, means_nothing
+from engine.config.parser import parse_config
+from engine.domain.errors import ConfigError
+from engine.domain.frozen import frozen
+
+EDITED: Final = ("url", "label", "operations")
+"""What can be changed of a target beside its name; the rest of what is said of it stays."""
+
+
+def with_target(text: str, entry: TargetEntry, *, was: TargetEntry | None = None, file: str) -> str:
+    """The text with this target: a new one, or in place of the one that it `was`.
+
+    Raises ConfigError: the text is wrong, or says no longer what it said of the target; the name is taken.
+    """
+    config = parse_config(text, file)
+    if was is not None:
+        _refuse_if_changed(config, was, file)
+    others = {other.name: other for other in config.targets if was is None or other.name != was.name}
+    if entry.name in others:
+        raise ConfigError(entry.name, "is the name of another target", "give it a name of its own")
+    meant = replace(entry, url=expanded(entry.url))
+    if was is not None:
+        meant = replace(was, name=meant.name, **{key: getattr(meant, key) for key in EDITED})
+    if key := means_nothing(meant):
+        hint = "take that out in an editor first, or save the other database as another target"
+        raise ConfigError(meant.name, f"{file} says {key} of it, which means nothing to a database of this kind", hint)
+    changes = {key: _value(entry, key) for key in EDITED if was is None or getattr(meant, key) != getattr(was, key)}
+    lines = _Lines(text)
+    section = lines.section("targets", was.name) if was is not None else None
+    if was is not None and section is not None:
+        if entry.name != was.name:
+            lines.rename(section, entry.name)
+        for key, value in changes.items():
+            lines.put(section, key, value)
+    elif was is not None:
+        before = tomllib.loads(text)["targets"][was.name]
+        lines = _Lines(_without_scattered(text, was.name))
+        lines.add_section(("targets", entry.name), {**before, **changes})
+    else:
+        lines.add_section(("targets", entry.name), changes)
+    return _verified(lines.text, replace(config, targets=(*others.values(), meant)), file)
+
+
+def without_target(text: str, was: TargetEntry, *, file: str) -> str:
+    """The text without this target, and without the comment that stands right above its section.
+
+    Raises ConfigError: the text is wrong, or says no longer what it said of the target.
+    """
+    config = parse_config(text, file)
+    _refuse_if_changed(config, was, file)
+    lines = _Lines(text)
+    section = lines.section("targets", was.name)
+    if section is not None:
+        lines.remove(section)
+    else:
+        lines = _Lines(_without_scattered(text, was.name))
+    return _verified(lines.text, replace(config, targets=tuple(e for e in config.targets if e != was)), file)
+
+
+def with_theme(text: str, theme: str, *, file: str) -> str:
+    """The text with this theme of the console. Raises ConfigError: the text is wrong."""
+    config = parse_config(text, file)
+    lines = _Lines(text)
+    section = lines.section("console")
+    if section is not None:
+        lines.put(section, "theme", theme)
+    else:
+        lines.add_section(("console",), {"theme": theme})
+    meant = replace(config, console=replace(config.console, theme=theme))
+    return _verified(lines.text, meant, file, best=f'to theme = "{theme}" below [console]')
+
+
+def _value(entry: TargetEntry, key: str) -> str | list[str] | None:
+    value: str | tuple[str, ...] | None = getattr(entry, key)
+    return [str(name) for name in value] if isinstance(value, tuple) else value
+
+
+def _refuse_if_changed(config: Config, was: TargetEntry, file: str) -> None:
+    if was not in config.targets:
+        raise ConfigError(was.name, f"has been changed in {file} meanwhile", "look at it again, and change it then")
+
+
+def _verified(text: str, meant: Config, file: str, *, best: str = "to sections such as [targets.sales]") -> str:
+    """The text, as it says what is meant: the last word is with the parser, whatever the file looks like."""
+    try:
+        found = parse_config(text, file)
+    except ConfigError:
+        found = None
+    if found is None or _in_any_order(found) != _in_any_order(meant):
+        why = "it is written in a way that cannot be changed from here"
+        raise ConfigError(file, why, f"change it in an editor, best {best}")
+    return text
+
+
+def _in_any_order(config: Config) -> Config:
+    return replace(config, targets=tuple(sorted(config.targets, key=lambda entry: entry.name)))
+
+
+def _without_scattered(text: str, name: str) -> str:
+    """The text without a target that is no section of its own: `targets.sales.url = ...`, or an inline table."""
+    try:
+        document = tomlkit.parse(text)
+        del document["targets"][name]
+        return document.as_string()
+    except (TOMLKitError, KeyError, ValueError):
+        return text  # which will not be taken for what is meant
+
+
+@frozen
+class _Statement:
+    """A few whole lines of the file."""
+
+    text: str
+    header: tuple[str, ...] | None = None
+    """The path that it opens, where it is a header."""
+    key: str | None = None
+    """What it says the value of, where it does."""
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.text.strip()
+
+    @property
+    def is_comment(self) -> bool:
+        return self.header is None and self.key is None and not self.is_blank
+
+
+class _Lines:
+    """The text as the statements that it consists of. A section is where its header is."""
+
+    def __init__(self, text: str) -> None:
+        self._newline = "\r\n" if "\r\n" in text.partition("\n")[0] + "\n" else "\n"
+        self._statements = _statements(text)
+
+    @property
+    def text(self) -> str:
+        return "".join(statement.text for statement in self._statements)
+
+    def section(self, *path: str) -> int | None:
+        return next((n for n, s in enumerate(self._statements) if s.header == path), None)
+
+    def put(self, section: int, key: str, value: Any) -> None:
+        """Set a value in a section, beside the comment it had; None takes it out."""
+        inside = range(section + 1, self._last(section) + 1)
+        at = next((n for n in inside if self._statements[n].key == key), None)
+        if at is None and value is not None:
+            self._insert(self._last(section) + 1, f"{key} = {tomlkit.item(value).as_string()}", key=key)
+        elif at is not None and value is None:
+            del self._statements[at]
+        elif at is not None:
+            document = tomlkit.parse(self._statements[at].text)
+            document[key] = value
+            self._statements[at] = replace(self._statements[at], text=document.as_string())
+
+    def rename(self, section: int, name: str) -> None:
+        header = self._statements[section]
+        opened = tomlkit.parse(header.text)["targets"]
+        trivia = next(iter(opened.values())).trivia
+        self._statements[section] = _Statement(
+            f"{trivia.indent}{_header('targets', name)}{trivia.comment_ws}{trivia.comment}{trivia.trail}",
+            ("targets", name),
+        )
+
+    def remove(self, section: int) -> None:
+        first, end = section, self._end(section)
+        while first and self._statements[first - 1].is_comment:
+            first -= 1
+        if not first and section:
+            first = section  # the comment at the top is about the file
+        elif first and self._statements[first - 1].is_blank:
+            first -= 1
+        del self._statements[first:end]
+        if not first and self._statements and self._statements[0].is_blank:
+            del self._statements[0]
+
+    def add_section(self, path: tuple[str, ...], values: Mapping[str, Any]) -> None:
+        """Add a section below those of its kind that are there, or at the end."""
+        sections = [n for n, s in enumerate(self._statements) if s.header is not None and s.header[0] == path[0]]
+        at = self._end(sections[-1]) if sections else len(self._statements)
+        said = [_header(*path), *(f"{k} = {tomlkit.item(v).as_string()}" for k, v in values.items() if v is not None)]
+        lines = ["", *said] if at and not self._statements[at - 1].is_blank else said
+        if at < len(self._statements) and not self._statements[at].is_blank:
+            lines.append("")
+        for line in reversed(lines):
+            self._insert(at, line)
+
+    def _insert(self, at: int, line: str, *, key: str | None = None) -> None:
+        if at and not self._statements[at - 1].text.endswith("\n"):
+            before = self._statements[at - 1]
+            self._statements[at - 1] = replace(before, text=before.text + self._newline)
+        self._statements.insert(at, _Statement(line + self._newline, key=key))
+
+    def _last(self, section: int) -> int:
+        """The last statement of a section that says anything; the header, where there is none."""
+        last = section
+        for n in range(section + 1, len(self._statements)):
+            if self._statements[n].header is not None:
+                break
+            if self._statements[n].key is not None:
+                last = n
+        return last
+
+    def _end(self, section: int) -> int:
+        """Behind the last statement of a section, and behind comments right below it, unless the next is about them."""
+        end = past = self._last(section) + 1
+        while past < len(self._statements) and self._statements[past].is_comment:
+            past += 1
+        return past if past == len(self._statements) or self._statements[past].is_blank else end
+
+
+def _statements(text: str) -> list[_Statement]:
+    """The text cut where a statement ends: behind as few lines as are TOML by themselves."""
+    found, gathered = [], ""
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):  # for TOML, other than for Python, only that ends a line
+        gathered += line
+        try:
+            values = tomllib.loads(gathered)
+        except tomllib.TOMLDecodeError:
+            continue
+        found.append(_statement(gathered, values))
+        gathered = ""
+    return [*found, _Statement(gathered)] if gathered else found
+
+
+def _statement(text: str, values: Mapping[str, Any]) -> _Statement:
+    if not values:
+        return _Statement(text)
+    if not text.lstrip().startswith("["):
+        return _Statement(text, key=next(iter(values)))
+    path = []
+    while values:
+        (key,) = values
+        path.append(key)
+        values = values[key]
+    return _Statement(text, header=tuple(path))
+
+
+def _header(*path: str) -> str:
+    return f"[{'.'.join(SingleKey(name).as_string() for name in path)}]"

@@ -1,0 +1,211 @@
+"""What can go wrong, said so that a DBA knows what to do."""
+
+from __future__ import annotations
+
+import errno
+from enum import StrEnum
+from typing import Final
+
+from engine.domain.jobs import Reason
+from engine.domain.masking import without_credentials
+
+
+class ErrorKind(StrEnum):
+    """The machine-readable name of an error."""
+
+    USAGE = "usage"
+    CONFIG = "config"
+    TARGET = "target"
+    REFUSED = "refused"
+    BUSY = "busy"
+    STORE = "store"
+    READ_ONLY = "read_only"
+    NOT_FOUND = "not_found"
+    NOT_AVAILABLE = "not_available"
+    DUPLICATE = "duplicate"
+    SYSTEM = "system"
+    INTERNAL = "internal"
+
+
+class DbtendError(Exception):
+    """An error that a user can meet: what failed, why, and what to do about it.
+
+    `str()` gives the one or two sentences that are shown: `WHAT: WHY (HINT)`. No password is ever part of them.
+    """
+
+    kind = ErrorKind.USAGE
+
+    def __init__(self, what: str, why: str, hint: str = "") -> None:
+        self.what, self.why, self.hint = without_credentials(what), without_credentials(why), without_credentials(hint)
+        super().__init__(f"{self.what}: {self.why}" + (f" ({self.hint})" if hint else ""))
+
+
+class UsageError(DbtendError):
+    """The request itself is wrong: nothing was stored."""
+
+
+class ConfigError(DbtendError):
+    kind = ErrorKind.CONFIG
+
+
+class StoreError(DbtendError):
+    """The store of jobs cannot be opened, read or written."""
+
+    kind = ErrorKind.STORE
+    may_pass = False
+    """Whether another try, a while later, may do without anybody having changed something on purpose."""
+
+
+class StoreBusyError(StoreError):
+    """Another process keeps the store locked."""
+
+    may_pass = True
+
+
+class StoreFullError(StoreError):
+    """The disk of the store is full, or fails."""
+
+    may_pass = True
+
+
+class StoreUncertainError(StoreFullError):
+    """A write failed, and whether it will be there nevertheless when the store is opened again cannot be told."""
+
+
+class StoreLostError(StoreError):
+    """The file of the store is no longer the one that was opened: nothing more is read from it, or written to it."""
+
+
+class ReadOnlyError(StoreError):
+    """It would change something, and that was ruled out beforehand: nothing was touched."""
+
+    kind = ErrorKind.READ_ONLY
+
+
+class JobNotFoundError(DbtendError):
+    kind = ErrorKind.NOT_FOUND
+
+
+class NotAvailableError(DbtendError):
+    """Named in the design, not built yet."""
+
+    kind = ErrorKind.NOT_AVAILABLE
+
+
+class DuplicateRequestError(DbtendError):
+    """An open parent job already carries out the very same request."""
+
+    kind = ErrorKind.DUPLICATE
+
+    def __init__(self, target: str, parent_id: int) -> None:
+        self.parent_id = parent_id
+        super().__init__(target, f"job #{parent_id} already does exactly this", "wait for it, or cancel it")
+
+
+class OwnershipLostError(Exception):
+    """A finish or report came from a process that no longer owns the child: nothing was written."""
+
+
+class TargetError(DbtendError):
+    """The target, or one step on it, failed. `reason` is what the child's row will say."""
+
+    kind = ErrorKind.TARGET
+    reason = Reason.OPERATION_ERROR
+
+
+class TargetUnavailableError(TargetError):
+    """The target cannot be opened at all: missing, no database, no permission."""
+
+    reason = Reason.REFUSED
+
+
+class ServerAwayError(TargetUnavailableError):
+    """Its server does not answer as it should just now: what is under way waits for it."""
+
+    reason = Reason.OPERATION_ERROR
+
+    def __init__(self, what: str, why: str, hint: str = "", *, state: str = "server is down") -> None:
+        """`state`: how the server is, in a few words."""
+        self.state = state
+        super().__init__(what, why, hint)
+
+
+class TargetDamagedError(TargetUnavailableError):
+    """It is so damaged that it cannot even be looked at. A check says that of it, and nothing else can be done."""
+
+    reason = Reason.OPERATION_ERROR
+
+
+class PasswordNeededError(TargetUnavailableError):
+    """Its server asks for a password, and the one that a person would have to type is missing or wrong."""
+
+
+class TargetRefusedError(TargetError):
+    """Preflight: the target can be opened, but the operation must not run on it."""
+
+    kind = ErrorKind.REFUSED
+    reason = Reason.REFUSED
+
+
+class TargetBusyError(TargetError):
+    """A lock could not be had within the lock timeout."""
+
+    kind = ErrorKind.BUSY
+    reason = Reason.TARGET_BUSY
+
+
+class SystemLimitError(DbtendError):
+    """The operating system gives no more of something, or refuses it."""
+
+    kind = ErrorKind.SYSTEM
+
+    @classmethod
+    def of(cls, error: Exception) -> SystemLimitError | None:
+        """What an exception means, where it is one that the system makes; None for others."""
+        if isinstance(error, MemoryError):
+            return cls("memory", "there is not enough of it", "free some, or raise its limit (ulimit -v)")
+        if isinstance(error, RecursionError):
+            return cls("input", "it nests too deeply", "make it flatter")
+        if isinstance(error, RuntimeError) and "new thread" in str(error):  # Python has no other name for it
+            return cls(
+                "the system", "it starts no more threads", "raise the limits on memory and processes (ulimit -v -u)"
+            )
+        if not isinstance(error, OSError):
+            return None
+        why, hint = error.strerror or str(error), _HINTS.get(error.errno or 0, "")
+        return cls(str(error.filename), why, hint) if error.filename else cls("the system", f"it refuses: {why}", hint)
+
+
+_HINTS: Final = {
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "too much is open on this machine: end something",
+    errno.ENOMEM: "free some memory, or raise its limit (ulimit -v)",
+    errno.EAGAIN: "raise the limit on processes (ulimit -u)",
+    errno.ENOSPC: "make room on its file system",
+    errno.ENAMETOOLONG: "give a shorter name",
+}
+
+
+class ServerStartingError(TargetBusyError):
+    """Its server starts or ends, or only reads as yet."""
+
+    def __init__(self, what: str, why: str, hint: str = "", *, state: str = "server is starting up") -> None:
+        """`state`: how the server is, in a few words."""
+        self.state = state
+        super().__init__(what, why, hint)
+
+
+class NoConnectionLeftError(TargetBusyError):
+    """Its server has no connection left: for nobody, for this role, or to this database; or its pooler has none."""
+
+    state = "server has no connection left"
+
+
+class InternalError(DbtendError):
+    """A defect of dbtend itself."""
+
+    kind = ErrorKind.INTERNAL
+
+
+def internal_error(error: Exception) -> InternalError:
+    return InternalError("internal error", f"{type(error).__name__}: {error}", "repeat with --debug for details")

@@ -1,0 +1,174 @@
+"""What each option is for: on which engines, and for which operations it means something.
+
+All that decides by it goes by this table: the command line refuses what was typed and would be ignored, the engine
+refuses a request with it, what a config file says of every request holds where it means something, and help and
+reference are written by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from engine.domain.errors import UsageError
+from engine.domain.frozen import frozen
+from engine.domain.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options
+
+SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
+_WHATEVER: Final = frozenset(Operation)
+_EVERYWHERE: Final = dict.fromkeys(EngineName, _WHATEVER)
+_DATABASES: Final = {SQLITE: "a SQLite file is no database server", POSTGRESQL: "PostgreSQL has nothing like it"}
+
+
+@frozen(kw_only=True)
+class OptionSpec:
+    """One option of a request."""
+
+    name: str
+    """Of the field, in `Options` or in `ServerOptions`."""
+    option: str
+    """As it is typed."""
+    meant_for: Mapping[EngineName, Collection[Operation]]
+    """Where it means something: to what it does, or to the checks around it."""
+    of_server: bool = False
+    narrows: bool = False
+    """Whether it says what an operation is for: to leave it out would be to do more than was asked for."""
+    hint: str = ""
+    """What to do instead, where it means nothing to an engine at all."""
+
+    def value_in(self, options: Options) -> Any:
+        return getattr(options.server if self.of_server else options, self.name)
+
+    def is_asked(self, options: Options) -> bool:
+        usual = NO_SERVER_OPTIONS if self.of_server else AS_USUAL
+        return bool(self.value_in(options) != getattr(usual, self.name))
+
+    def means_something(self, engine: EngineName, operations: Collection[Operation]) -> bool:
+        return not self._for(engine).isdisjoint(operations)
+
+    def as_typed(self, options: Options) -> str:
+        """What was typed for these options to say what they do: `--no-truncate`."""
+        is_negated = self.is_asked(options) and self.value_in(options) is False
+        return f"--no-{self.option.removeprefix('--')}" if is_negated else self.option
+
+    def problem(self, engine: EngineName, operations: Collection[Operation], options: Options) -> UsageError:
+        """Why it would be ignored."""
+        option = self.as_typed(options)
+        known = [operation.value for operation in Operation if operation in self._for(engine)]
+        if not known:
+            return UsageError(option, _DATABASES[engine], self.hint or "leave it out")
+        asked = ", ".join(operations)
+        why = f"means nothing to {asked}, but only to {', '.join(known)}"
+        return UsageError(option, why, f"add --op {known[0]}, or leave it out")
+
+    def _for(self, engine: EngineName) -> frozenset[Operation]:
+        return frozenset(self.meant_for.get(engine, ()))
+
+
+def _servers(name: str, *operations: Operation, option: str = "", narrows: bool = False) -> OptionSpec:
+    return OptionSpec(
+        name=name,
+        option=option or f"--{name.replace('_', '-')}",
+        meant_for={POSTGRESQL: operations or _WHATEVER},
+        of_server=True,
+        narrows=narrows,
+    )
+
+
+def _any(name: str, option: str = "") -> OptionSpec:
+    return OptionSpec(name=name, option=option or f"--{name.replace('_', '-')}", meant_for=_EVERYWHERE)
+
+
+_VACUUMS: Final = (Operation.VACUUM, Operation.OPTIMIZE)
+_READ_TABLES: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE)
+_BY_OBJECT: Final = (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK)
+OPTION_SPECS: Final = (
+    _any("on_failure"),
+    _any("on_step_failure"),
+    _any("lock_timeout"),
+    _any("time_limit"),
+    _any("until"),
+    _any("stop_at_limit"),
+    _any("verify"),
+    _any("check_first", "check first"),
+    _any("confirmed", "--yes"),
+    OptionSpec(
+        name="force",
+        option="--force",
+        meant_for={SQLITE: _WHATEVER},
+        hint="leave it out: nothing is refused there that could be done all the same",
+    ),
+    OptionSpec(name="jobs", option="--jobs", meant_for={SQLITE: (Operation.CHECK,), POSTGRESQL: _WHATEVER}),
+    OptionSpec(name="objects", option="--object", meant_for={SQLITE: _BY_OBJECT, POSTGRESQL: _WHATEVER}, narrows=True),
+    OptionSpec(
+        name="rebuild",
+        option="rebuild",
+        meant_for={SQLITE: (Operation.REINDEX,), POSTGRESQL: (Operation.REINDEX,)},
+        narrows=True,
+    ),
+    OptionSpec(name="leave_out", option="leave out", meant_for=_EVERYWHERE, narrows=True),
+    OptionSpec(
+        name="analysis_limit",
+        option="--analysis-limit",
+        meant_for={SQLITE: (Operation.ANALYZE,)},
+        hint="leave it out: default_statistics_target says how much ANALYZE reads",
+    ),
+    OptionSpec(name="check", option="--check", meant_for=dict.fromkeys((SQLITE, POSTGRESQL), (Operation.CHECK,))),
+    OptionSpec(
+        name="backup_to",
+        option="--backup-to",
+        meant_for={SQLITE: (Operation.BACKUP,)},
+        hint="leave it out: pg_dump and pg_basebackup make backups",
+    ),
+    _servers("schemas", option="--schema", narrows=True),
+    _servers("analyze", *_VACUUMS),
+    _servers("freeze", *_VACUUMS),
+    _servers("index_cleanup", *_VACUUMS),
+    _servers("truncate", *_VACUUMS),
+    _servers("parallel_workers", *_VACUUMS),
+    _servers("skip_locked", *_READ_TABLES),
+    _servers("buffer_usage_limit", *_READ_TABLES),
+    _servers("missing_only", Operation.ANALYZE),
+    _servers("in_stages", Operation.ANALYZE, Operation.OPTIMIZE),
+    _servers("offline", Operation.REINDEX, Operation.OPTIMIZE),
+    _servers("speed", *_READ_TABLES),
+    _servers("max_lag"),
+    _servers("pause_while"),
+    _servers("yield_after"),
+    _servers("snapshot_wait", Operation.REINDEX, Operation.OPTIMIZE),
+    _servers("server_wait"),
+)
+BY_NAME: Final = {spec.name: spec for spec in OPTION_SPECS}
+
+
+def refuse_ignored(
+    names: Iterable[str], engine: EngineName, operations: Collection[Operation], options: Options = AS_USUAL
+) -> None:
+    """Raise UsageError for one of these options, by name, that would be ignored.
+
+    `operations`: checks included. `options`: what they are set to.
+    """
+    for name in names:
+        if name in BY_NAME and not BY_NAME[name].means_something(engine, operations):
+            raise BY_NAME[name].problem(engine, operations, options)
+
+
+def asked_for(options: Options) -> Iterator[str]:
+    """The names of the options that are not as usual."""
+    return (spec.name for spec in OPTION_SPECS if spec.is_asked(options))
+
+
+def fitting(options: Options, engine: EngineName, operations: Collection[Operation]) -> Options:
+    """Without those that mean nothing to these operations, of which nobody has asked for more than them all.
+
+    What narrows an operation stays, whatever it is.
+    """
+    idle = [
+        spec
+        for spec in OPTION_SPECS
+        if spec.is_asked(options) and not (spec.narrows or spec.means_something(engine, operations))
+    ]
+    server = {spec.name: getattr(NO_SERVER_OPTIONS, spec.name) for spec in idle if spec.of_server}
+    other = {spec.name: getattr(AS_USUAL, spec.name) for spec in idle if not spec.of_server}
+    return replace(options, **other, server=replace(options.server, **server)) if idle else options

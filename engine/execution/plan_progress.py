@@ -1,0 +1,79 @@
+"""How far steps are together that were planned together: pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from heapq import heapreplace
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.jobs import Progress
+
+if TYPE_CHECKING:
+    from engine.targets.protocol import PlannedStep, StepProgress
+
+ONE_BY_ONE: Final = 500
+"""Of more steps than that the last cannot be long beside them all, so that nobody has to know when each begins."""
+
+
+class Course:
+    """How much of the time is over that steps are expected to take, `at_once` at a time."""
+
+    def __init__(self, steps: Sequence[PlannedStep], *, at_once: int) -> None:
+        self._steps = steps
+        self._at_once = at_once
+        self._weights = dict(enumerate(_weights(steps), 1))
+        number_of = Counter(step.conflict for step in steps)
+        self._conflicts = {
+            number: step.conflict
+            for number, step in enumerate(steps, 1)
+            if step.conflict and number_of[step.conflict] > 1
+        }
+        """Of those that must not run beside another."""
+        self._whole = self._duration(self._weights)
+
+    def so_far(self, over: Collection[int], running: Mapping[int, StepProgress]) -> Progress:
+        """`over` and the keys of `running` are numbers of steps, from 1."""
+        known = [progress.fraction for progress in running.values() if progress.fraction is not None]
+        fraction = None
+        if self._weights and (over or known):  # in the first step nothing is known yet
+            left = {number: weight for number, weight in self._weights.items() if number not in over}
+            for number, progress in running.items():
+                if number in left:
+                    left[number] *= 1.0 - (progress.fraction or 0.0)
+            fraction = max(1.0 - self._duration(left) / self._whole, 0.0)
+        waiting = [number for number, progress in running.items() if progress.waits_for is not None]
+        shown = min(waiting or running, default=max(over, default=1))  # what is in its way somebody may have to see
+        return Progress(
+            fraction=fraction,
+            object=self._steps[shown - 1].object if self._steps else None,
+            steps_done=len(over),
+            steps_total=len(self._steps),
+            phase=running[shown].phase if shown in running else None,
+            waits_for=running[shown].waits_for if shown in running else None,
+        )
+
+    def _duration(self, left: Mapping[int, float]) -> float:
+        """When the last is over, if each begins as soon as fewer than `at_once` are under way, and none beside another
+        of the same `conflict`. `left`: weights, by number."""
+        if not left:
+            return 0.0
+        chains: dict[str, float] = {}
+        for number, conflict in self._conflicts.items():
+            if number in left:
+                chains[conflict] = chains.get(conflict, 0.0) + left[number]
+        longest = max(*left.values(), *chains.values(), 0.0)
+        if self._at_once == 1 or len(left) > ONE_BY_ONE:
+            return max(sum(left.values()) / self._at_once, longest)
+        ends = [0.0] * self._at_once
+        for weight in left.values():
+            heapreplace(ends, ends[0] + weight)
+        return max(*ends, longest)
+
+
+def _weights(steps: Sequence[PlannedStep]) -> list[float]:
+    """The estimates, or what the engine says instead; a step with neither weighs as much as the others on average."""
+    given = [step.weight if step.estimate is None else step.estimate for step in steps]
+    known = [max(weight, 0.0) for weight in given if weight is not None]  # a damaged database may say anything
+    usual = sum(known) / len(known) if sum(known) else 1.0
+    return [max(usual if weight is None else weight, usual / 1000) for weight in given]

@@ -1,0 +1,88 @@
+"""One step of a plan, carried out and told of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.domain.humanize import listed
+from engine.domain.jobs import LogLevel, Status
+from engine.domain.time_limits import Window
+from engine.targets.protocol import StepContext, StepResult
+
+if TYPE_CHECKING:
+    from engine.execution.reporter import Reporter
+    from engine.targets.protocol import PlannedStep, Session
+
+STOPS_WITHIN = 0.3
+"""Seconds in which a step that can be interrupted has stopped."""
+
+
+async def run_step(
+    session: Session,
+    number: int,
+    step: PlannedStep,
+    reporter: Reporter,
+    cancel: asyncio.Event,
+    *,
+    window: Window | None = None,
+    done: Sequence[str] = (),
+    over: Callable[[], None] = lambda: None,
+) -> StepResult:
+    """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
+
+    `window`: see StepContext. `done`: the commands before it that were completed. `over`: see StepContext.
+    """
+    reporter.begin_step(number)
+
+    def command_is_over() -> None:
+        reporter.command_is_over(number)
+        over()
+
+    context = StepContext(
+        cancel=asyncio.Event() if step.completes_previous else cancel,
+        window=Window() if window is None or step.completes_previous else window,
+        report=lambda progress: reporter.tell(number, progress),
+        note=lambda facts: reporter.note(number, facts),
+        over=command_is_over,
+    )
+    result = await session.execute(step, context)
+    if step.if_undone and result.status is not Status.COMPLETED:
+        why = f" ({result.error})" if result.error else ""
+        result = replace(result, status=Status.FAILED, error=undone(step, done) + why)
+    reporter.end_step(number, result)
+    for finding in result.findings:
+        reporter.log(LogLevel.ERROR, finding)
+    for warning in (*result.warnings, *result.left_over.values()):
+        reporter.log(LogLevel.WARNING, warning)
+    return result
+
+
+def leave_out(number: int, reporter: Reporter, why: str) -> StepResult:
+    """Tell of a step that it is not begun."""
+    reporter.leave_out(number, why)
+    return StepResult(status=Status.SKIPPED, error=why, never_began=True)
+
+
+def undone(step: PlannedStep, done: Sequence[str]) -> str:
+    """What is wrong without `step`, after these commands; none: it is not known what was done."""
+    return f"{listed(done)} is done; {step.if_undone}" if done else f"it may be that {step.if_undone}"
+
+
+@asynccontextmanager
+async def telling_when_it_goes_on(reporter: Reporter, cancel: asyncio.Event) -> AsyncIterator[None]:
+    """Tell of steps that were asked to stop and do not."""
+
+    async def watch() -> None:
+        await cancel.wait()
+        await asyncio.sleep(STOPS_WITHIN)
+        reporter.goes_on()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()

@@ -1,0 +1,77 @@
+"""An engine's own workers: the parts that carry out jobs, wired together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from engine.domain.jobs import JobType, Micros
+from engine.execution.processor import JobProcessor, store_log
+from engine.execution.worker import DatabaseMaintenanceWorker, mark_of
+from engine.execution.worker_identity import WorkerIdentity
+from engine.execution.worker_slots import WorkerSlots
+from engine.history.target_history import past_of, past_steps_of
+from engine.inspection.stale_journal import refuse
+from engine.store.protocol import Store
+from engine.targets import resolve
+
+
+@asynccontextmanager
+async def hosting(
+    store: Store,
+    store_path: Path,
+    workers: int,
+    *,
+    own_jobs: Collection[int] | None,
+    at_most: int | None,
+    identity: WorkerIdentity | None,
+    clock: Callable[[], Micros],
+) -> AsyncIterator[JobProcessor]:
+    """`workers` workers, for as long as inside; see `Engine.open`."""
+    async with store.hosting_workers(serves_all=own_jobs is None, own_jobs=own_jobs, identity=identity) as owner:
+        processor = JobProcessor(
+            store,
+            {
+                JobType.OPERATION: DatabaseMaintenanceWorker(
+                    resolve,
+                    store=mark_of(store_path),
+                    past_steps=partial(past_steps_of, store),
+                    past_of=lambda target: past_of(store, target, clock()),
+                    before_opening=partial(refuse, store),
+                )
+            },
+            owner=owner,
+            concurrency=workers,
+            own_jobs_only=own_jobs is not None,
+            run=identity.run if identity else None,
+            clock=clock,
+            slots=None if at_most is None else WorkerSlots(store_path, at_most),
+        )
+        processor.adopt(own_jobs or ())
+        async with processor.running():
+            yield processor
+
+
+def import_what_jobs_need() -> None:
+    """Import what carrying out a job on SQLite needs: once, for all processes that are forked afterwards."""
+    import_module("engine.targets.sqlite.session")
+
+
+def tell_of_the_store(tell: Callable[[str], None]) -> None:
+    """From now on call `tell` when the store cannot be written, and when it can be again, with what is to be said."""
+    store_log.addHandler(_Telling(tell))
+
+
+class _Telling(logging.Handler):
+    """Hands what is logged on."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(record.getMessage())

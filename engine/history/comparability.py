@@ -1,0 +1,30 @@
+"""How much an operation has to do: what runs must have in common to be compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.domain.jobs import Operation, Options
+
+
+def extent(operation: Operation, options: Options) -> tuple[object, ...]:
+    """What of the options makes an operation longer or shorter; how long it may wait does not."""
+    server = replace(options.server, snapshot_wait=None, server_wait=None)
+    for_what = options.objects_of(operation), _left_out(operation, options), server
+    match operation:
+        case Operation.CHECK:
+            return *for_what, options.check_level
+        case Operation.ANALYZE:
+            return *for_what, options.analysis_limit
+        case _:
+            return for_what
+
+
+def is_of_all(operation: Operation, options: Options) -> bool:
+    """Whether an operation is for everything that there is."""
+    return not (options.objects_of(operation) or _left_out(operation, options) or options.server.schemas)
+
+
+def _left_out(operation: Operation, options: Options) -> tuple[str, ...]:
+    """A check looks at what nothing is done to, too."""
+    return () if operation is Operation.CHECK else options.leave_out

@@ -1,0 +1,112 @@
+"""How long an operation will take, by how long it took before on the same database: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.jobs import ChildJob, Facts, Operation, Options, ParentJob, run_duration
+from engine.history.comparability import extent
+
+if TYPE_CHECKING:
+    from engine.targets.protocol import OperationPlan, Plan, PlannedStep
+
+JOBS_LOOKED_AT: Final = 50
+"""The newest that many of a target."""
+RUNS: Final = 5
+"""The newest that many of them in which the operation completed."""
+EARLIER_RUNS: Final = "as long as in earlier runs"
+
+
+def with_estimates(
+    plan: Plan,
+    jobs: Sequence[ParentJob],
+    options: Options,
+    past_steps: Mapping[Operation, Mapping[str, float]] = MappingProxyType({}),
+) -> Plan:
+    """The plan with what history says of its operations.
+
+    `jobs`: those of the target, the newest first. `past_steps`: by operation, the seconds that each command took.
+    """
+    estimated = (
+        _estimated(
+            replace(operation, steps=with_past(operation.steps, past_steps.get(operation.operation, {}))),
+            seconds_expected(operation.operation, options, jobs, plan.before),
+        )
+        for operation in plan.operations
+    )
+    return replace(plan, operations=tuple(estimated))
+
+
+def with_past(steps: Sequence[PlannedStep], past: Mapping[str, float]) -> tuple[PlannedStep, ...]:
+    """The steps with the seconds that their commands took before, by `past`, as estimates.
+
+    The others keep their share beside those, by their own estimates or weights.
+    """
+    shares = {number: step.weight if step.estimate is None else step.estimate for number, step in enumerate(steps)}
+    known = [(past[step.command], shares[number] or 0.0) for number, step in enumerate(steps) if step.command in past]
+    in_proportion = sum(share for _, share in known)
+    if not known:
+        return tuple(steps)
+    scale = sum(seconds for seconds, _ in known) / in_proportion if in_proportion else None
+
+    def estimate(number: int, step: PlannedStep) -> float | None:
+        share = shares[number]
+        return past.get(step.command, share if share is None or scale is None else share * scale)
+
+    return tuple(replace(step, estimate=estimate(number, step)) for number, step in enumerate(steps))
+
+
+def seconds_expected(operation: Operation, options: Options, jobs: Iterable[ParentJob], before: Facts) -> float | None:
+    """The usual duration, in proportion to the database's size now; None where it did not complete before."""
+    runs = [_scaled(child, before) for child in _comparable(operation, options, jobs)]
+    known = [seconds for seconds in runs if seconds is not None][:RUNS]
+    return _median(known) if known else None
+
+
+def _median(values: Sequence[float]) -> float:  # the module `statistics` would bring decimal and fractions along
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> Iterator[ChildJob]:
+    """Those that completed, of the same extent, the newest first."""
+    wanted = extent(operation, options)
+    for job in jobs:
+        if extent(operation, job.request.options) == wanted:
+            for child in reversed(job.children):
+                if child.operation is operation and child.is_complete:
+                    yield child
+
+
+def _scaled(child: ChildJob, before: Facts) -> float | None:
+    seconds = _at_work(child)
+    now, then = before.get("size"), (child.before or {}).get("size")
+    if seconds is None or not isinstance(now, int | float) or not isinstance(then, int | float) or then <= 0:
+        return seconds
+    return seconds * now / then
+
+
+def _at_work(child: ChildJob) -> float | None:
+    """Seconds that it took, without those in which it only waited for others."""
+    seconds, waited = run_duration(child, child.finished_at or 0), (child.after or {}).get("waited")
+    return max(seconds - waited, 0.0) if seconds is not None and isinstance(waited, int | float) else seconds
+
+
+def _estimated(plan: OperationPlan, seconds: float | None) -> OperationPlan:
+    """The estimates of the steps stretched so that they come to `seconds` together."""
+    if seconds is None or not plan.steps:
+        return plan
+    given = [step.weight if step.estimate is None else step.estimate for step in plan.steps]
+    known = [share for share in given if share]
+    usual = sum(known) / len(known) if known else 1.0
+    shares = [usual if share is None else share for share in given]
+    whole = max(sum(shares) / plan.parallel, *shares)
+    if not whole:
+        return plan
+    steps = tuple(
+        replace(step, estimate=seconds * share / whole) for step, share in zip(plan.steps, shares, strict=True)
+    )
+    return replace(plan, steps=steps, estimated_from=EARLIER_RUNS)

@@ -1,0 +1,289 @@
+"""What our own history says of a database: when it was checked and backed up, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.advice import Found, Past, Run
+from engine.domain.events import HistoryFilter
+from engine.domain.frozen import frozen
+from engine.domain.humanize import counted
+from engine.domain.jobs import (
+    MOST_FINDINGS,
+    CheckLevel,
+    ChildJob,
+    EngineName,
+    Facts,
+    JobId,
+    Micros,
+    Operation,
+    ParentJob,
+    Reason,
+    Speed,
+    Status,
+)
+from engine.history.comparability import is_of_all
+from engine.history.estimates import RUNS
+
+if TYPE_CHECKING:
+    from engine.store.protocol import Store
+
+REMEMBERED: Final = 90 * 86_400 * 1_000_000
+"""Microseconds: what is older says little of the database as it is, and is looked for in vain where jobs are many."""
+REBUILDS: Final = (Operation.REINDEX, Operation.OPTIMIZE)
+"""The operations that may rebuild an index."""
+JOBS_LOOKED_AT: Final = 50
+"""The newest that many with an operation."""
+LAST_JOBS: Final = 10
+"""Of which it is asked what they have left: what came before was written after."""
+
+
+async def past_of(store: Store, target: str, now: Micros, file: str | None = None) -> Past:
+    """The recent past of the database with this canonical URL. `file`: which one lies there now, as `presence` says."""
+
+    async def newest(operation: Operation) -> list[ParentJob]:
+        where = HistoryFilter(target=target, operation=operation, since=now - REMEMBERED)
+        return await store.history(where, before=None, limit=JOBS_LOOKED_AT)
+
+    checks = await newest(Operation.CHECK)
+    checked = what_checks_said(checks, file)
+
+    async def with_steps(jobs: Iterable[ParentJob], found: Mapping[str, JobId]) -> list[ParentJob]:
+        """Those of the jobs that are no older than the findings."""
+        since = min(found.values(), default=None)
+        return [await store.job(job.id) for job in jobs if since is not None and job.id >= since.parent]
+
+    done = await store.last_done(target, jobs=JOBS_LOOKED_AT)
+    found = checked.damaged | checked.damaged_tables
+    well = set(found_well_since(found, await with_steps(checks, found)))
+    in_doubt = {name: check for name, check in checked.damaged.items() if name not in well}
+    rebuilds = {job.id: job for operation in REBUILDS for job in await newest(operation)} if in_doubt else {}
+    damaged = tuple(still_damaged(in_doubt, await with_steps(rebuilds.values(), in_doubt)))
+    in_vain = rebuilt_in_vain(damaged, rebuilds.values(), since=last_clean(checks)) if damaged else {}
+    tables = tuple(name for name in checked.damaged_tables if name not in well)
+    return Past(
+        now=now,
+        checked_at=checked.clean_at,
+        compared_at=checked.compared_at,
+        another_was_checked=checked.another_was_checked,
+        damaged_indexes=damaged,
+        damaged_tables=tables,
+        rebuilt_indexes=tuple(name for name in in_doubt if name not in damaged),
+        rebuilt_in_vain=in_vain,
+        damage=None if checked.damaged_tables and not tables else checked.damage,
+        broken_rule=checked.broken_rule,
+        found=checked.found,
+        vacuumed=vacuumed(await newest(Operation.VACUUM)),
+        backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
+        ran=ran(await store.history(HistoryFilter(target=target), before=None, limit=LAST_JOBS)),
+        measured=await store.measured(target),
+        kept_dead={name: step for (word, name), step in done.items() if word == "VACUUM"},
+        rebuilt={name: step for (word, name), step in done.items() if word == "REINDEX"},
+    )
+
+
+async def past_steps_of(store: Store, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
+    """The seconds that the commands of an operation took before, at this speed, on the database with this canonical
+    URL."""
+    return await store.past_steps(target, operation, speed=speed, jobs=JOBS_LOOKED_AT, runs=RUNS)
+
+
+@frozen
+class Checked:
+    """What the checks of a database have said up to now."""
+
+    clean_at: dict[CheckLevel, Micros]
+    damaged: dict[str, JobId]
+    """The indexes that were found damaged, and by which check."""
+    damage: str | None = None
+    broken_rule: str | None = None
+    """The newest finding that is up to whoever knows the data."""
+    found: Found | None = None
+    """The check that found the damage; where there is none, the newest of all these that found something."""
+    compared_at: Micros | None = None
+    """When a full check last looked at everything, whatever it found."""
+    another_was_checked: bool = False
+    """Whether a check that would count was of another file, which lay there at that time."""
+    damaged_tables: dict[str, JobId] = field(default_factory=dict)
+
+
+def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Checked:
+    """Of the checks in these jobs, the newest first, those that a later one has not made outdated.
+
+    A check outdates all before it that were no more thorough, if it looked at everything. One of a few objects, or one
+    that did not get through, outdates nothing, and is no proof that the rest is clean; what it finds counts.
+
+    One of another file than this, which lay at the same path, is no proof either, and outdates nothing but those of
+    other files. What it found counts: that what was put in its place is any better is known when that was checked.
+    """
+    clean_at: dict[CheckLevel, Micros] = {}
+    damaged: dict[str, JobId] = {}
+    tables: dict[str, JobId] = {}
+    damage: str | None = None
+    broken_rule: str | None = None
+    found: Found | None = None
+    compared_at: Micros | None = None
+    outdated: set[CheckLevel] = set()
+    outdated_elsewhere: set[CheckLevel] = set()
+    for job, check in _children_of(jobs, Operation.CHECK):
+        facts = check.after or {}
+        level, findings = _level_of(facts), facts.get("findings")
+        is_this = file is None or facts.get("file", file) == file
+        if not isinstance(findings, int) or level in (outdated if is_this else outdated | outdated_elsewhere):
+            continue
+        names = _names(facts.get("damaged_indexes"))
+        for name in names:
+            damaged.setdefault(name, check.id)
+        for name in _names(facts.get("damaged_tables")):
+            tables.setdefault(name, check.id)
+        seen = _found(job, check, facts, findings)
+        if damage is None and (damage := _text(facts.get("damage"))) is not None:
+            found = seen
+        broken_rule = broken_rule or _broken_rule(facts, findings)
+        found = found or seen
+        # That pages and indexes were looked at to the end does not say that foreign keys were.
+        over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
+        complete = check.is_complete or over
+        if complete and is_of_all(Operation.CHECK, job.request.options):
+            levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
+            if not is_this:
+                outdated_elsewhere |= levels
+                continue
+            if level is CheckLevel.FULL:
+                compared_at = compared_at or check.finished_at
+            if found is None and check.finished_at is not None:
+                for one in levels:
+                    clean_at.setdefault(one, check.finished_at)
+            outdated |= levels
+    return Checked(clean_at, damaged, damage, broken_rule, found, compared_at, bool(outdated_elsewhere), tables)
+
+
+def _level_of(facts: Facts) -> CheckLevel:
+    return CheckLevel.FULL if facts.get("level") == CheckLevel.FULL else CheckLevel.QUICK
+
+
+def found_well_since(damaged: Mapping[str, JobId], jobs: Iterable[ParentJob]) -> Iterator[str]:
+    """Those of the damaged that a later check, no less thorough, has looked at to its end and found nothing in.
+
+    The jobs come with their steps; the checks that found the damage are among them.
+    """
+    checks = {check.id: check for _, check in _children_of(jobs, Operation.CHECK)}
+    for name, found_by in damaged.items():
+        finder = checks.get(found_by)
+        level = _level_of((finder and finder.after) or {})
+        if any(_finds_well(check, name, level) for id_, check in checks.items() if id_ > found_by):
+            yield name
+
+
+def _finds_well(check: ChildJob, name: str, level: CheckLevel) -> bool:
+    facts = check.after or {}
+    if facts.get("complete") is not True or level is CheckLevel.FULL is not _level_of(facts):
+        return False
+    found = {*_names(facts.get("damaged_indexes")), *_names(facts.get("damaged_tables"))}
+    return name not in found and any(s.object == name and s.status is Status.COMPLETED for s in check.steps)
+
+
+def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Found | None:
+    if not findings or check.finished_at is None:
+        return None
+    orphans = facts.get("orphans")
+    # What is incomplete because of what was found is no more complete the next time.
+    all_there_is = facts.get("complete") is True or facts.get("damage") is not None or findings >= MOST_FINDINGS
+    return Found(
+        job=job.id,
+        at=check.finished_at,
+        findings=findings,
+        orphans=orphans if isinstance(orphans, int) else 0,
+        is_all=all_there_is
+        and facts.get("level") == CheckLevel.FULL
+        and is_of_all(Operation.CHECK, job.request.options),
+    )
+
+
+def _broken_rule(facts: Facts, findings: int) -> str | None:
+    """An older check says how many findings there were, and not which."""
+    if "broken_rule" in facts:
+        return _text(facts["broken_rule"])
+    told = facts.get("damaged_indexes") or facts.get("damage") is not None
+    return None if told or not findings else counted(findings, "finding")
+
+
+def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Iterator[str]:
+    """The damaged indexes that none of these jobs, which come with their steps, has rebuilt afterwards."""
+    for name, found_by in damaged.items():
+        rebuilds = (
+            _rebuilds(job, child, name)
+            for operation in REBUILDS
+            for job, child in _children_of(jobs, operation)
+            if child.id > found_by
+        )
+        if not any(rebuilds):
+            yield name
+
+
+def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
+    of_all = child.operation is Operation.REINDEX and is_of_all(child.operation, job.request.options)
+    if of_all and child.is_complete and job.engine is EngineName.SQLITE:
+        return True  # one command may be all there is; a server leaves out what cannot be rebuilt
+    return any(name in step.done for step in child.steps if step.command.startswith("REINDEX"))
+
+
+def rebuilt_in_vain(damaged: Iterable[str], jobs: Iterable[ParentJob], since: Micros) -> dict[str, int]:
+    """Those of the damaged indexes whose last rebuild by name failed after `since`, each with its job."""
+    last: dict[str, ChildJob] = {}
+    for job, child in sorted(_children_of(jobs, Operation.REINDEX), key=lambda one: one[1].id):
+        if (child.finished_at or 0) > since:
+            last |= dict.fromkeys(job.request.options.objects_of(Operation.REINDEX), child)
+    failed = {name: child.id.parent for name, child in last.items() if child.reason is Reason.OPERATION_ERROR}
+    return {name: failed[name] for name in damaged if name in failed}
+
+
+def last_clean(checks: Iterable[ParentJob]) -> Micros:
+    """When the newest check of everything that found nothing was over; 0 where there is none."""
+    clean = (
+        child.finished_at or 0
+        for job, child in _children_of(checks, Operation.CHECK)
+        if child.is_complete and is_of_all(Operation.CHECK, job.request.options)
+    )
+    return next(clean, 0)
+
+
+def vacuumed(jobs: Iterable[ParentJob]) -> Run | None:
+    """The newest of these jobs in which VACUUM completed and that is over: what it did after VACUUM wastes nothing."""
+    for job, child in _children_of(jobs, Operation.VACUUM):
+        if child.is_complete and job.finished_at is not None:
+            return Run(job.id, job.finished_at)
+    return None
+
+
+def ran(jobs: Iterable[ParentJob]) -> dict[Operation, Run]:
+    """In which of these jobs, the newest first, an operation last completed in full."""
+    newest: dict[Operation, Run] = {}
+    for job in jobs:
+        for child in job.children:
+            is_whole = child.is_complete and is_of_all(child.operation, job.request.options)
+            if is_whole and job.finished_at is not None:
+                newest.setdefault(child.operation, Run(job.id, job.finished_at))
+    return newest
+
+
+def backed_up_at(jobs: Iterable[ParentJob]) -> Micros | None:
+    """When the newest backup in these jobs, the newest first, completed."""
+    completed = (child for _, child in _children_of(jobs, Operation.BACKUP) if child.is_complete)
+    return next((child.finished_at for child in completed), None)
+
+
+def _children_of(jobs: Iterable[ParentJob], operation: Operation) -> Iterator[tuple[ParentJob, ChildJob]]:
+    """The newest first, as the jobs are."""
+    for job in jobs:
+        yield from ((job, child) for child in reversed(job.children) if child.operation is operation)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _names(value: object) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, list | tuple) else []

@@ -1,0 +1,219 @@
+"""The writes that move children from outside: cancel, time limits, and rescue from processes that died."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from engine.domain.errors import JobNotFoundError
+from engine.domain.humanize import OVERWRITTEN, died
+from engine.domain.jobs import FILE_OVERWRITTEN, JobId, Micros, Reason, Status
+from engine.inspection.stale_journal import overwritten, what_to_do
+from engine.store.sqlite.parent_status import (
+    BACK_TO_PENDING,
+    NOBODY_LOOKED,
+    end_pending,
+    end_what_waits_for,
+    keep_attempt,
+    settle_parent,
+    stops_on_failure,
+    stored_options,
+)
+from engine.store.sqlite.row_checks import sound
+
+OVERDUE = """
+SELECT p.id FROM parent_job AS p WHERE p.deadline_at <= ? AND p.deadline_at IS NOT NULL AND p.finished_at IS NULL
+    AND EXISTS (
+        SELECT 1 FROM child_job AS c WHERE c.parent_id = p.id AND (
+            c.status = 'pending' AND c.recovering = 0 OR c.status = 'running' AND c.cancel_requested_at IS NULL
+                AND p.options ->> 'stop_at_limit'))
+"""
+
+ORPHANS = """
+SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
+    iif(c.cancel_requested_at IS NULL, NULL, coalesce(c.cancel_reason, 'cancelled_by_user')), c.recovering,
+    p.deadline_at,
+    (SELECT count(*) FROM attempt AS a
+     WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'),
+    c.force_requested_at >= c.started_at, p.engine, p.target
+FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
+"""
+
+SO_DID_THE_ONE_THAT_LOOKED = "and so did the one that looked at the database after it"
+LOOKING_FAILED = f"its process died before it could stop, {SO_DID_THE_ONE_THAT_LOOKED}"
+
+
+def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
+    """Pending children end at once; a running one is asked. What is over stays as it is.
+
+    One that is pending because it is to be recovered ends, too: then nobody looks at its database.
+    """
+    known = connection.execute(
+        "SELECT 1 FROM child_job WHERE parent_id = ? AND ordinal = coalesce(?, ordinal)",
+        (job.parent, job.ordinal),
+    ).fetchone()
+    if known is None:
+        raise no_such_job(job)
+    if job.ordinal is None:
+        connection.execute(
+            "UPDATE parent_job SET cancel_requested_at = coalesce(cancel_requested_at, ?)"
+            " WHERE id = ? AND finished_at IS NULL",
+            (at, job.parent),
+        )
+    end_pending(connection, job.parent, Status.CANCELLED, reason, at, job.ordinal)
+    _give_up_recovery(connection, job, reason, at)
+    _ask_running_to_stop(connection, job, reason, at)
+    if job.ordinal is not None:
+        end_what_waits_for(connection, job, at)
+    settle_parent(connection, job.parent, at)
+
+
+def _give_up_recovery(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
+    connection.execute(
+        "UPDATE child_job SET status = 'cancelled', reason = coalesce(cancel_reason, ?5), error = ?1,"
+        " finished_at = max(?2, changed_at), changed_at = max(?2, changed_at)"
+        " WHERE parent_id = ?3 AND ordinal = coalesce(?4, ordinal) AND status = 'pending' AND recovering = 1",
+        (NOBODY_LOOKED, at, job.parent, job.ordinal, reason),
+    )
+
+
+def request_force(
+    connection: sqlite3.Connection, job: JobId, running: JobId, owner: str, reason: Reason, at: Micros
+) -> bool:
+    """Ask `job` to stop, and remember that `running` of it is to be ended by force; whether `owner` runs it still."""
+    if not is_run_by(connection, running, owner):
+        return False
+    request_cancel(connection, job, reason, at)
+    connection.execute(
+        "UPDATE child_job SET force_requested_at = max(?, cancel_requested_at) WHERE parent_id = ? AND ordinal = ?",
+        (at, running.parent, running.ordinal),
+    )
+    return True
+
+
+def is_run_by(connection: sqlite3.Connection, job: JobId, owner: str) -> bool:
+    return (
+        connection.execute(
+            "SELECT 1 FROM child_job WHERE parent_id = ? AND ordinal = ? AND owner = ?",
+            (job.parent, job.ordinal, owner),
+        ).fetchone()
+        is not None
+    )
+
+
+def _ask_running_to_stop(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
+    connection.execute(
+        "UPDATE child_job SET cancel_requested_at = max(?1, changed_at), cancel_reason = ?2,"
+        " changed_at = max(?1, changed_at)"
+        " WHERE parent_id = ?3 AND ordinal = coalesce(?4, ordinal) AND status = 'running'"
+        " AND cancel_requested_at IS NULL",
+        (at, reason, job.parent, job.ordinal),
+    )
+
+
+def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
+    """Past its limit nothing of a parent starts any more; what runs is asked to stop where that is wanted."""
+    for (parent_id,) in connection.execute(OVERDUE, (at,)).fetchall():
+        end_pending(connection, parent_id, Status.SKIPPED, Reason.TIME_LIMIT, at)
+        options = stored_options(connection, parent_id)
+        if options is not None and options.stop_at_limit:
+            _ask_running_to_stop(connection, JobId(parent_id), Reason.TIME_LIMIT, at)
+        settle_parent(connection, parent_id, at)
+
+
+@sound("a job of a process that died")
+def rescue(
+    connection: sqlite3.Connection, dead_owner: str, at: Micros, signal_number: int | None = None
+) -> list[JobId]:
+    """Take over what a dead process left running: it is never lost, and nor is its database.
+
+    It is run again if that is still possible. Else, and where it was to be cancelled, its database is looked after
+    before it is over; where that has failed like this it is over at once. So it is where another file was written over
+    the one of the database: that is not what was asked for, and to open it could apply the old journal to it.
+
+    Args:
+        signal_number: which ended the process, where that is known.
+    """
+    orphans = connection.execute(ORPHANS, (dead_owner,)).fetchall()
+    for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, deaths, *how in orphans:
+        job, (forced, engine, target) = JobId(parent_id, ordinal), how
+        why = "ended by force" if forced else died(1, signal_number)
+        if overwritten(engine, signal_number):
+            why = OVERWRITTEN
+            keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at, signal_number=signal_number)
+            error, facts = f"{why}: {what_to_do(target)}", json.dumps({FILE_OVERWRITTEN: True})
+            _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at, facts)
+            end_pending(connection, parent_id, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
+        elif recovering:
+            _end_recovery(connection, job, cancel_reason, deaths, signal_number, at)
+        else:
+            is_late = deadline_at is not None and deadline_at <= at
+            ends = cancel_reason is not None or attempt >= max_attempts or is_late
+            _back_to_pending(connection, job, signal_number, at, recovering=ends)
+        connection.execute(
+            "UPDATE step SET status = 'failed', finished_at = max(?, started_at), error = ?"
+            " WHERE parent_id = ? AND ordinal = ? AND attempt = ? AND status = 'running'",
+            (at, why, parent_id, ordinal, attempt),
+        )
+        settle_parent(connection, parent_id, at)
+    connection.execute("DELETE FROM worker WHERE id = ?", (dead_owner,))
+    return [JobId(parent_id, ordinal) for parent_id, ordinal, *_ in orphans]
+
+
+def _back_to_pending(
+    connection: sqlite3.Connection, job: JobId, signal_number: int | None, at: Micros, *, recovering: bool
+) -> None:
+    keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at, signal_number=signal_number)
+    connection.execute(
+        f"UPDATE child_job SET {BACK_TO_PENDING}, recovering = ?, changed_at = max(?, changed_at)"
+        " WHERE parent_id = ? AND ordinal = ?",
+        (recovering, at, job.parent, job.ordinal),
+    )
+
+
+def _end_recovery(
+    connection: sqlite3.Connection,
+    job: JobId,
+    cancel_reason: str | None,
+    deaths: int,
+    signal_number: int | None,
+    at: Micros,
+) -> None:
+    if cancel_reason is not None:
+        _end_orphan(connection, job, Status.CANCELLED, Reason(cancel_reason), LOOKING_FAILED, at)
+        end_what_waits_for(connection, job, at)
+        return
+    error = f"{died(deaths, signal_number)}, {SO_DID_THE_ONE_THAT_LOOKED}"
+    _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at)
+    if stops_on_failure(connection, job):
+        end_pending(connection, job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
+
+
+def _end_orphan(
+    connection: sqlite3.Connection,
+    job: JobId,
+    status: Status,
+    reason: Reason,
+    error: str,
+    at: Micros,
+    facts: str | None = None,
+) -> None:
+    connection.execute(
+        "UPDATE child_job SET status = ?1, reason = ?2, error = ?3, owner = NULL, phase = NULL, waits_for = NULL,"
+        " after = coalesce(?7, after),"
+        " finished_at = max(?4, started_at), changed_at = max(?4, changed_at) WHERE parent_id = ?5 AND ordinal = ?6",
+        (status, reason, error, at, job.parent, job.ordinal, facts),
+    )
+
+
+def release_from(connection: sqlite3.Connection, run: str, at: Micros) -> None:
+    """Let any process claim what is still open of the jobs that are reserved for this run."""
+    connection.execute(
+        "UPDATE child_job SET reserved_by = NULL, changed_at = max(?, changed_at)"
+        " WHERE reserved_by = ? AND finished_at IS NULL",
+        (at, run),
+    )
+
+
+def no_such_job(job: JobId) -> JobNotFoundError:
+    return JobNotFoundError(f"job {job}", "there is no such job", "list them with `dbtend history`")

@@ -1,0 +1,185 @@
+"""Opening the store's file: safely for other processes, and with errors that a DBA can act on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from engine.domain.errors import ReadOnlyError, StoreBusyError, StoreError, StoreFullError
+from engine.store.sqlite.schema import is_current, migrate
+from engine.store.sqlite.writer import begin_immediate, retry_while_busy
+from engine.system.private_files import make_directories, open_own, require_own_store
+
+# A larger cache than this only repeats what the system caches anyway, in every process that looks at the history.
+READER_PRAGMAS = """
+PRAGMA query_only = ON;
+PRAGMA cache_size = -2048;
+PRAGMA temp_store = MEMORY;
+PRAGMA trusted_schema = OFF;
+"""
+
+
+PATIENCE = 10.0
+"""Seconds to wait for a store that another process keeps locked, as it is opened."""
+
+
+def uri(path: Path, *, writing: bool = True) -> str:
+    """The store as an SQLite URI that opens the file and never creates one."""
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode={'rw' if writing else 'ro'}"
+
+
+def real_path(path: Path) -> Path:
+    """Without symbolic links: what lies beside the store is then beside it for all."""
+    return Path(os.path.realpath(path))
+
+
+def create_file(path: Path) -> Path:
+    """Make an empty file that only its owner can read, in a directory likewise, where there is none.
+
+    An existing file is not opened: opening and closing it would drop the locks that SQLite holds on it for
+    this process. Returns the real path. Raises StoreError, also where somebody else could change the store.
+    """
+    path = real_path(path)
+    try:
+        require_own_store(path)
+        make_directories(path.parent)
+        os.close(open_own(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        pass
+    except NotADirectoryError:
+        raise StoreError(str(path.parent), "is not a directory", "give another path with --store") from None
+    except OSError as error:
+        raise StoreError(str(path), f"cannot be created: {error.strerror}", "give another path with --store") from error
+    return path
+
+
+def connect_writer(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:
+    """A connection that may write, to a store of this version. Raises StoreError."""
+    try:
+        connection = sqlite3.connect(
+            uri(path), uri=True, isolation_level=None, timeout=patience, check_same_thread=False
+        )
+        try:
+            _prepare(connection, path, patience)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise in_words(path, error) from error
+    return connection
+
+
+def connect_watch(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, and never waits. Raises StoreError."""
+    try:
+        connection = sqlite3.connect(uri(path), uri=True, isolation_level=None, timeout=0)
+        connection.executescript(READER_PRAGMAS)
+    except sqlite3.Error as error:
+        raise in_words(path, error) from error
+    return connection
+
+
+def connect_looking(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:
+    """A connection to a store of this version through which SQLite itself lets nothing be written. Raises StoreError.
+
+    Never with immutable=1: others may write. It may go on to another thread.
+    """
+    try:
+        connection = sqlite3.connect(
+            uri(path, writing=False), uri=True, isolation_level=None, timeout=patience, check_same_thread=False
+        )
+        try:
+            connection.executescript(READER_PRAGMAS)
+            if not is_current(connection, str(path)):
+                why = "was written by an older dbtend, and would have to be upgraded first"
+                raise ReadOnlyError(str(path), why, "open it once without --read-only, or look at a copy of it")
+            refuse_writes(connection)
+            connection.execute("PRAGMA busy_timeout = 0")  # from here on it never waits
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise _not_readable(path, error) from error
+    return connection
+
+
+def empty_store(connection: sqlite3.Connection) -> None:
+    """Make an empty store in memory, that nothing can be written to, in place of one that is not there."""
+    connection.execute("BEGIN")
+    migrate(connection, "memory")
+    connection.execute("COMMIT")
+    connection.executescript(READER_PRAGMAS)
+    refuse_writes(connection)
+
+
+def refuse_writes(connection: sqlite3.Connection) -> None:
+    """Raise ReadOnlyError unless the connection refuses a write; one that would change nothing is tried."""
+    try:
+        connection.execute("UPDATE parent_job SET pinned = pinned WHERE 0")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+            raise
+    else:
+        raise ReadOnlyError("the store of jobs", "could be written, though it must not be", "report this as a bug")
+
+
+def _not_readable(path: Path, error: sqlite3.Error) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    may_be_read = code == sqlite3.SQLITE_READONLY or (code == sqlite3.SQLITE_CANTOPEN and os.access(path, os.R_OK))
+    if may_be_read and not os.access(path.parent, os.W_OK | os.X_OK):
+        why = "cannot be read: nothing can be written beside it, as is needed while no other process has it open"
+        return StoreError(str(path), why, "open it where its directory can be written, or copy it there")
+    return in_words(path, error)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, patience: float) -> None:
+    """Check and upgrade the file before anything of it is changed; then the settings that need it to be ours."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    if not is_current(connection, str(path)):
+        begin_immediate(connection, patience)
+        try:
+            migrate(connection, str(path))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # after a full disk SQLite has rolled back by itself
+                connection.execute("ROLLBACK")
+            raise
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        # SQLite answers BUSY at once, without its timeout, where several processes switch a new store.
+        retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = WAL"), patience)
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute("PRAGMA busy_timeout = 0")  # from here on the writer retries by itself
+
+
+def in_words(path: Path, error: sqlite3.Error) -> StoreError:
+    """What it means that the store could not be opened or read, for a DBA."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_NOTADB:
+        return StoreError(str(path), "is not a store of dbtend", "give another path with --store")
+    if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
+        return StoreError(str(path), "cannot be opened", "check the permissions of the file and its directory")
+    if code == sqlite3.SQLITE_READONLY:
+        return StoreError(str(path), "cannot be written", "check its permissions, or give another --store")
+    if code == sqlite3.SQLITE_BUSY:
+        return StoreBusyError(str(path), "is kept locked by another process", "end that process, or try again")
+    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+        why = "its disk is full" if code == sqlite3.SQLITE_FULL else "its disk is full, or fails"
+        return StoreFullError(str(path), why, "make room on its file system, or give another --store")
+    if code == sqlite3.SQLITE_CORRUPT:
+        return StoreError(str(path), "is damaged", "move it away to start a new one, or restore it from a backup")
+    return StoreError(str(path), f"cannot be opened: {error}", "give another path with --store")
+
+
+def reading_in_words(path: Path, error: sqlite3.Error) -> StoreError:
+    """What it means that a store that is open could not be read."""
+    if str(error).startswith("Could not decode to UTF-8"):
+        why = "is damaged, or was changed by hand: it holds text that is not UTF-8"
+        return StoreError(str(path), why, "move it away to start a new one, or restore it from a backup")
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE}:
+        return StoreError(str(path), f"cannot be read: {error}", "run `dbtend doctor`")
+    return in_words(path, error)

@@ -1,0 +1,147 @@
+"""The search of the history: from the newest job down, in ranges of ids, each by one statement that reads one index.
+
+Of the conditions the rarest leads: the ids of a range are read from its index. Those that are left are looked up for
+each id. So a statement takes a few milliseconds whatever is asked for, and other reads pass between two of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from engine.domain.events import HistoryFilter, reasons_with
+from engine.domain.frozen import frozen
+from engine.domain.jobs import Micros, Status
+
+FIRST_RANGE: Final = 2_048
+"""Ids: enough for a first page of what is not rare."""
+LARGEST_RANGE: Final = 8_192
+
+Query = tuple[str, dict[str, Any]]
+
+RANGE: Final = "BETWEEN :low AND :high"
+ALL: Final = f"SELECT id FROM parent_job WHERE id {RANGE}"
+OPEN: Final = f"SELECT id FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL AND id {RANGE}"
+
+OLDEST: Final = "SELECT min(id) FROM parent_job"
+OLDEST_SINCE: Final = "SELECT id FROM parent_job WHERE created_at >= :since ORDER BY created_at, id LIMIT 1"
+NEWEST: Final = "SELECT max(id) FROM parent_job"
+NEWEST_UNTIL: Final = "SELECT id FROM parent_job WHERE created_at <= :until ORDER BY created_at DESC, id DESC LIMIT 1"
+
+TARGETS: Final = """WITH RECURSIVE known (target) AS (
+    SELECT (SELECT min(target) FROM parent_job)
+    UNION ALL
+    SELECT (SELECT min(target) FROM parent_job WHERE target > known.target) FROM known WHERE target IS NOT NULL)
+SELECT target FROM known WHERE target IS NOT NULL"""
+"""Every target that ever had a job: a step along the index for each, however many jobs it had."""
+
+LEFT_UNDONE: Final = "(status = 'skipped' OR (status = 'completed' AND reason IS NOT NULL))"
+"""Of an operation: it was skipped, or completed in part."""
+
+COUNT: Final = "SELECT count(*) FROM parent_job"
+
+
+@frozen
+class _Condition:
+    """One condition in two forms: as the ids in a range that meet it, and as a question about `found.id`."""
+
+    leading: str
+    asked: str
+
+
+def bounds(since: Micros | None, until: Micros | None) -> Query:
+    """The oldest and the newest id between two dates; NULL where there is none. Ids are in time order."""
+    values: dict[str, Any] = {}
+    if since is not None:
+        values["since"] = since
+    if until is not None:
+        values["until"] = until
+    oldest = OLDEST if since is None else OLDEST_SINCE
+    newest = NEWEST if until is None else NEWEST_UNTIL
+    return f"SELECT ({oldest}), ({newest})", values
+
+
+def ids_in_range(where: HistoryFilter, targets: Sequence[str] | None, *, low: int, high: int) -> Query:
+    """The ids in a range of those that match, in no order, some perhaps twice. Dates are not looked at.
+
+    `targets`: those that the filter means; None for all.
+    """
+    values: dict[str, Any] = {"low": low, "high": high}
+    conditions = _conditions(where, targets, values)
+    if not conditions:
+        return ALL, values
+    first, *others = conditions
+    asked = "".join(f" AND {condition.asked}" for condition in others)
+    return f"SELECT id FROM ({first.leading}) AS found WHERE true{asked}", values
+
+
+def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dict[str, Any]) -> list[_Condition]:
+    """The rarest first, as far as one can tell without counting."""
+    found: list[_Condition] = []
+    if where.error_words:
+        found.append(_error(where.error_words, values))
+    if where.status is not None and where.status is not Status.COMPLETED:
+        found.append(_status(where.status, values))
+    if targets is not None:
+        values["targets"] = json.dumps(list(targets))
+        mine = "target IN (SELECT value FROM json_each(:targets))"
+        found.append(
+            _Condition(
+                f"SELECT id FROM parent_job INDEXED BY parent_job_target WHERE {mine} AND id {RANGE}",
+                f"EXISTS (SELECT 1 FROM parent_job AS p WHERE p.id = found.id AND p.{mine})",
+            )
+        )
+    if where.operation is not None:
+        values["operation"] = where.operation
+        found.append(
+            _Condition(
+                "SELECT parent_id AS id FROM child_job INDEXED BY child_job_operation"
+                f" WHERE operation = :operation AND parent_id {RANGE}",
+                "EXISTS (SELECT 1 FROM child_job AS c INDEXED BY child_job_operation"
+                " WHERE c.operation = :operation AND c.parent_id = found.id)",
+            )
+        )
+    if where.status is Status.COMPLETED:
+        found.append(_status(where.status, values))
+    return found
+
+
+def _error(words: Sequence[str], values: dict[str, Any]) -> _Condition:
+    """All words in the error of one operation, or in the words of its reason."""
+    asked = []
+    for number, word in enumerate(words):
+        values[f"word{number}"] = f"%{_escaped(word)}%"
+        has_word = f"error LIKE :word{number} ESCAPE '\\'"
+        if reasons := reasons_with(word):
+            values[f"reasons{number}"] = json.dumps(sorted(reasons))
+            has_word = f"({has_word} OR reason IN (SELECT value FROM json_each(:reasons{number})))"
+        asked.append(has_word)
+    has = " AND ".join(["(error IS NOT NULL OR reason IS NOT NULL)", *asked])
+    return _Condition(
+        f"SELECT parent_id AS id FROM child_job INDEXED BY child_job_error WHERE {has} AND parent_id {RANGE}",
+        f"EXISTS (SELECT 1 FROM child_job INDEXED BY child_job_error WHERE {has} AND parent_id = found.id)",
+    )
+
+
+def _status(status: Status, values: dict[str, Any]) -> _Condition:
+    if status is Status.SKIPPED:  # which is never a parent's own
+        return _Condition(
+            "SELECT parent_id AS id FROM child_job INDEXED BY child_job_skipped"
+            f" WHERE {LEFT_UNDONE} AND parent_id {RANGE}",
+            "EXISTS (SELECT 1 FROM child_job INDEXED BY child_job_skipped"
+            f" WHERE {LEFT_UNDONE} AND parent_id = found.id)",
+        )
+    values["status"] = status
+    asked = "EXISTS (SELECT 1 FROM parent_job AS p WHERE p.id = found.id AND p.status = :status)"
+    if not status.is_final:
+        return _Condition(f"{OPEN} AND status = :status", asked)
+    return _Condition(
+        "SELECT id FROM parent_job INDEXED BY parent_job_status"
+        f" WHERE status = :status AND finished_at IS NOT NULL AND id {RANGE}",
+        asked,
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,0 +1,129 @@
+"""What several transactions share: how children end without having run, and what that makes of their parent."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from engine.domain.jobs import Facts, JobId, Micros, OnFailure, Operation, Options, Reason, Status, parent_status
+from engine.store.sqlite.rows import decode_options
+
+BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL,
+    fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waits_for = NULL, waited = 0"""
+
+
+NOBODY_LOOKED = "its process died, and nobody has looked at the database since"
+HANDED_BACK = "it was handed back at a shutdown, and has not run since"
+LAST_ATTEMPT_LEFT = f"""(
+    SELECT CASE a.reason WHEN 'owner_lost' THEN '{NOBODY_LOOKED}' WHEN 'shutdown' THEN '{HANDED_BACK}' END
+    FROM attempt AS a
+    WHERE a.parent_id = child_job.parent_id AND a.ordinal = child_job.ordinal AND a.attempt = child_job.attempt)"""
+"""What is to be told of a child that ends while it waits to run again."""
+
+
+def storable(text: str | None) -> str | None:
+    """Text as SQLite can keep it: a file name or a message may hold bytes that are no UTF-8."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+
+
+def stored_options(connection: sqlite3.Connection, parent_id: int) -> Options | None:
+    """The options of a request; None where what is stored cannot be read."""
+    (stored,) = connection.execute("SELECT options FROM parent_job WHERE id = ?", (parent_id,)).fetchone()
+    return decode_options(stored)
+
+
+def stops_on_failure(connection: sqlite3.Connection, job: JobId, after: Facts | None = None) -> bool:
+    """Whether nothing of a parent is to run any more when this child of it has failed; `after`: what it found."""
+    options = stored_options(connection, job.parent)
+    if options is None:
+        return False
+    if options.on_failure is OnFailure.STOP or (options.verify and job.ordinal == 1):
+        return True
+    return options.check_first and _is_check(connection, job) and not _is_sound(after)
+
+
+def others_wait_for(connection: sqlite3.Connection, job: JobId) -> bool:
+    """Whether this child is a check without which the others are not to run."""
+    options = stored_options(connection, job.parent)
+    return options is not None and options.check_first and _is_check(connection, job)
+
+
+def end_what_waits_for(connection: sqlite3.Connection, job: JobId, at: Micros) -> None:
+    """Skip the children that are not to run because this one, a check, is cancelled."""
+    cancelled = connection.execute(
+        "SELECT 1 FROM child_job WHERE parent_id = ? AND ordinal = ? AND status = 'cancelled'",
+        (job.parent, job.ordinal),
+    ).fetchone()
+    if cancelled and others_wait_for(connection, job):
+        end_pending(connection, job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
+
+
+def _is_sound(found: Facts | None) -> bool:
+    """Whether a check looked at everything, and found nothing but rows that break a rule."""
+    if found is None or found.get("complete") is not True:
+        return False
+    return found.get("damage") is None and not found.get("damaged_indexes")
+
+
+def _is_check(connection: sqlite3.Connection, job: JobId) -> bool:
+    (operation,) = connection.execute(
+        "SELECT operation FROM child_job WHERE parent_id = ? AND ordinal = ?", (job.parent, job.ordinal)
+    ).fetchone()
+    return bool(operation == Operation.CHECK)
+
+
+def end_pending(
+    connection: sqlite3.Connection,
+    parent_id: int,
+    status: Status,
+    reason: Reason,
+    at: Micros,
+    ordinal: int | None = None,
+) -> None:
+    """End the pending children of a parent, or the one at `ordinal`, without running them, or running them again.
+
+    Not those whose database is to be looked after.
+    """
+    connection.execute(
+        f"UPDATE child_job SET status = ?1, reason = ?2, error = {LAST_ATTEMPT_LEFT},"
+        " finished_at = max(?3, changed_at), changed_at = max(?3, changed_at)"
+        " WHERE parent_id = ?4 AND ordinal = coalesce(?5, ordinal) AND status = 'pending' AND recovering = 0",
+        (status, reason, at, parent_id, ordinal),
+    )
+
+
+def settle_parent(connection: sqlite3.Connection, parent_id: int, at: Micros) -> None:
+    """Make the parent's stored status what its children say, in the transaction that changed them."""
+    children = connection.execute(
+        "SELECT status, attempt > 0 FROM child_job WHERE parent_id = ?", (parent_id,)
+    ).fetchall()
+    status = parent_status((Status(status), bool(started)) for status, started in children)
+    set_parent_status(connection, parent_id, status, at)
+
+
+def set_parent_status(connection: sqlite3.Connection, parent_id: int, status: Status, at: Micros) -> None:
+    """Store a status that `parent_status` gave, with the times that belong to it."""
+    connection.execute(
+        "UPDATE parent_job SET status = ?1, changed_at = max(?2, changed_at),"
+        " finished_at = iif(?3, max(?2, changed_at), NULL),"
+        " started_at = iif(?1 = 'running', coalesce(started_at, max(?2, changed_at)), started_at)"
+        " WHERE id = ?4 AND status <> ?1",
+        (status, at, status.is_final, parent_id),
+    )
+
+
+def keep_attempt(
+    connection: sqlite3.Connection,
+    job: JobId,
+    status: Status,
+    reason: Reason,
+    at: Micros,
+    *,
+    signal_number: int | None = None,
+) -> None:
+    """Remember the attempt that the child's row is about to forget."""
+    connection.execute(
+        "INSERT INTO attempt (parent_id, ordinal, attempt, pid, host, started_at, finished_at, status, reason, signal)"
+        " SELECT parent_id, ordinal, attempt, pid, host, started_at, max(?, started_at), ?, ?, ? FROM child_job"
+        " WHERE parent_id = ? AND ordinal = ?",
+        (at, status, reason, signal_number, job.parent, job.ordinal),
+    )

@@ -1,0 +1,132 @@
+"""The reads: SQL for each question the engine and the console ask. Each is one statement, so one snapshot.
+
+The search of the history is in searching.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from engine.domain.jobs import NO_SERVER_OPTIONS
+from engine.store.sqlite.rows import JOB_COLUMNS
+
+Query = tuple[str, dict[str, Any]]
+
+JOB = f"SELECT {JOB_COLUMNS} FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"
+
+ATTEMPTS = """(SELECT json_group_array(json_object('number', attempt, 'pid', pid, 'host', host,
+    'started_at', started_at, 'finished_at', finished_at, 'status', status, 'reason', reason, 'signal', signal))
+    FROM (SELECT * FROM attempt AS a WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal ORDER BY attempt))"""
+STEPS = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'object', object,
+    'command', command, 'status', status, 'started_at', started_at, 'finished_at', finished_at, 'error', error,
+    'effect', json(effect)))
+    FROM (SELECT * FROM step AS s WHERE s.parent_id = c.parent_id AND s.ordinal = c.ordinal
+          ORDER BY attempt, number))"""
+LOG = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'at', at, 'level', level,
+    'message', message))
+    FROM (SELECT * FROM log AS l WHERE l.parent_id = c.parent_id AND l.ordinal = c.ordinal
+          ORDER BY attempt, number))"""
+
+ONE_JOB = f"""SELECT {JOB_COLUMNS}, {ATTEMPTS}, {STEPS}, {LOG}
+FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = :id"""
+
+# The index is named where old statistics, of a day with everything open, would lead through the whole history.
+OPEN_JOBS = f"""SELECT {JOB_COLUMNS} FROM parent_job AS p INDEXED BY parent_job_open
+JOIN child_job AS c ON c.parent_id = p.id WHERE p.finished_at IS NULL"""
+
+CHANGES = """SELECT seq, at, parent_id, ordinal, kind, old, new, attempt FROM event
+WHERE seq > :after ORDER BY seq LIMIT :limit"""
+
+LAST_CHANGE = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+
+CANCEL_REQUESTS = """SELECT parent_id, ordinal FROM child_job
+WHERE owner = :owner AND cancel_requested_at IS NOT NULL AND recovering = 0"""
+
+OWNERS_OF_RUNNING = "SELECT owner, pid, host FROM child_job WHERE owner IS NOT NULL"
+OWNERS = f"SELECT id, pid, host FROM worker UNION {OWNERS_OF_RUNNING}"
+
+_RESERVED = "child_job INDEXED BY child_job_reserved WHERE reserved_by IS NOT NULL AND finished_at IS NULL"
+RUNS = f"""WITH RECURSIVE run (name) AS (
+    SELECT min(reserved_by) FROM {_RESERVED}
+    UNION ALL SELECT (SELECT min(reserved_by) FROM {_RESERVED} AND reserved_by > name) FROM run WHERE name IS NOT NULL)
+SELECT name FROM run WHERE name IS NOT NULL"""
+"""For which open jobs are reserved, however many there are for each."""
+
+WORKERS = "SELECT id, pid, host, started_at, serves_all, pool, own_jobs FROM worker ORDER BY started_at, id"
+RUNNING = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
+
+IS_OPEN = "SELECT EXISTS (SELECT 1 FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL)"
+OLDEST_PENDING = """SELECT created_at FROM parent_job
+WHERE id = (
+    SELECT parent_id FROM child_job INDEXED BY child_job_pending
+    WHERE status = 'pending' AND reserved_by IS NULL ORDER BY parent_id LIMIT 1)"""
+
+# To be asked after an error only: it walks through the newest parents, as no index is worth that.
+SUBMITTED = """SELECT 1 FROM parent_job
+WHERE id > (SELECT max(id) FROM parent_job) - 10000 AND submission = ? LIMIT 1"""
+
+MEASURED = "SELECT state, found FROM measured WHERE target = :target"
+PAUSE = "SELECT at, by FROM pause"
+
+COLUMNS = {
+    OWNERS: ("owner", "pid", "host"),
+    OWNERS_OF_RUNNING: ("owner", "pid", "host"),
+    WORKERS: ("owner", "pid", "host", "at"),
+    RUNNING: ("owner", "id", "ordinal", "at"),
+    OLDEST_PENDING: ("at",),
+    PAUSE: ("at", "by"),
+}
+"""What the first columns of these are, so that they can be checked."""
+
+PRUNABLE = """SELECT id FROM parent_job AS p INDEXED BY parent_job_status
+WHERE status = :status AND finished_at IS NOT NULL AND id > :after AND finished_at < :before AND pinned = 0
+    AND id <= (SELECT id FROM parent_job WHERE created_at < :before ORDER BY created_at DESC, id DESC LIMIT 1)
+    AND (SELECT count(*) FROM (
+        SELECT 1 FROM parent_job AS newer WHERE newer.target = p.target AND newer.id > p.id LIMIT :keep_last
+    )) >= :keep_last
+ORDER BY id LIMIT :limit"""
+
+_AT_WORK = "max(({0}.finished_at - {0}.started_at) / 1e6 - coalesce(json_extract({0}.{1}, '$.waited'), 0), 0.0)"
+"""Seconds that a child or step took, without those in which it only waited for others, by its facts."""
+
+_RUNS = f"""SELECT c.parent_id, c.ordinal, c.status, c.finished_at, {_AT_WORK.format("c", "after")},
+    coalesce(json_extract(c.after, '$.size'), json_extract(c.before, '$.size')), p.options
+FROM parent_job AS p INDEXED BY parent_job_target
+CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = :operation AND c.parent_id = p.id
+WHERE p.target = :target AND p.id <= :newest AND p.id >= coalesce((
+        SELECT id FROM parent_job WHERE target = :target AND id <= :newest ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
+    AND c.started_at IS NOT NULL AND c.finished_at IS NOT NULL AND {{only}}
+ORDER BY p.id DESC LIMIT :runs"""
+PAST_RUNS = _RUNS.format(only="(c.status <> 'completed' OR c.reason IS NULL)")
+"""The newest runs of an operation on a target, up to one job, in so many of its jobs at most; but for those that
+completed in part, which had less to do."""
+
+_AT_THIS_SPEED = f"coalesce(json_extract(p.options, '$.server.speed'), '{NO_SERVER_OPTIONS.speed}') = :speed"
+PAST_STEPS = f"""WITH run AS (
+    SELECT c.parent_id, c.ordinal, c.attempt FROM ({_RUNS.format(only=_AT_THIS_SPEED)}) AS r
+    JOIN child_job AS c ON (c.parent_id, c.ordinal) = (r.parent_id, r.ordinal))
+SELECT s.command, avg({_AT_WORK.format("s", "effect")})
+FROM run CROSS JOIN step AS s ON (s.parent_id, s.ordinal, s.attempt) = (run.parent_id, run.ordinal, run.attempt)
+WHERE s.status = 'completed' GROUP BY s.command"""
+"""Of the steps that completed in these runs at this speed, how many seconds each command took on average, without its
+waits."""
+
+
+LAST_DONE = """SELECT word, object, at, effect FROM (
+    SELECT substr(s.command, 1, 7) AS word, s.object, max(s.finished_at) AS at, s.effect
+    FROM parent_job AS p INDEXED BY parent_job_target
+    CROSS JOIN step AS s ON s.parent_id = p.id
+    WHERE p.target = :target AND p.engine = 'postgresql' AND p.id >= coalesce((
+            SELECT id FROM parent_job WHERE target = :target ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
+        AND s.status = 'completed' AND substr(s.command, 1, 7) IN ('VACUUM ', 'REINDEX')
+    GROUP BY 1, 2)
+WHERE word = 'REINDEX' OR json_extract(effect, '$.rows_kept') > 0"""
+"""What the last VACUUM of each table, where it could not remove all that was dead, and the last rebuild of each index
+did, in the newest jobs on a database of a server. (With max() the other columns are of the same row.)"""
+
+
+def jobs(ids: Collection[int]) -> Query:
+    """These parents with their children, in no order."""
+    return f"{JOB} WHERE p.id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(sorted(ids))}

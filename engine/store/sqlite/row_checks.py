@@ -1,0 +1,143 @@
+"""Whether a row is as dbtend writes it: a store may be damaged, or was changed by hand.
+
+What is read is checked before anybody relies on it, so that one sentence says what is wrong, and nothing goes by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from engine.domain.errors import StoreError
+
+if TYPE_CHECKING:
+    from engine.domain.jobs import Options
+
+LATEST: Final = 253_000_000_000_000_000
+"""Microseconds: in the year 9987, up to which every time can be shown in every time zone."""
+_LONGEST: Final = 1e9
+"""Seconds."""
+_MOST_SHOWN: Final = 40
+_FACT_TYPES: Final = (str, int, float, bool, list, type(None))
+
+
+class UnsoundRowError(StoreError):
+    """A row that dbtend would not have written; `detail` says what is wrong with it."""
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        hint = "move it away to start a new one, or restore it from a backup"
+        super().__init__("the store of jobs", f"is damaged, or was changed by hand: {detail}", hint)
+
+
+@contextmanager
+def sound(what: str) -> Iterator[None]:
+    """Raise UnsoundRowError for what goes wrong inside because a value is none that dbtend writes."""
+    try:
+        yield
+    except UnsoundRowError as error:
+        raise UnsoundRowError(f"{what}: {error.detail}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise UnsoundRowError(f"{what}: {str(error)[:200]}") from error
+
+
+def checked(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row, by the names of its columns. Raises UnsoundRowError."""
+    for name, value in row.items():
+        is_sound = _CHECKS.get(name)
+        if is_sound is not None and not is_sound(value):
+            raise UnsoundRowError(f"{name} is {_shown(value)}")
+    return row
+
+
+def checked_facts(facts: Any) -> Any:
+    """Facts as they were stored. Raises UnsoundRowError."""
+    if not isinstance(facts, dict):
+        raise UnsoundRowError(f"facts are {_shown(facts)}")
+    for name, value in facts.items():
+        if not _is_fact(value) or (isinstance(value, list) and not all(map(_is_fact, value))):
+            raise UnsoundRowError(f"{name} is {_shown(value)}")
+    return facts
+
+
+def refuse_unsound_options(options: Options) -> None:
+    """Raise ValueError for options that no request was accepted with."""
+    server = options.server
+    whole = (options.jobs, options.analysis_limit, server.parallel_workers, server.buffer_usage_limit, server.max_lag)
+    times = (options.lock_timeout, options.time_limit, server.yield_after, server.snapshot_wait, server.server_wait)
+    texts = (*options.objects, *options.rebuild, *options.leave_out, *server.schemas)
+    others = (options.until, options.backup_to, server.index_cleanup, server.pause_while)
+    if not (
+        all(number is None or (type(number) is int and 0 <= number < 2**63) for number in whole)
+        and all(time is None or (isinstance(time, int | float) and 0 <= time < _LONGEST) for time in times)
+        and all(isinstance(text, str) for text in texts)
+        and all(text is None or isinstance(text, str) for text in others)
+    ):
+        raise ValueError("options that no request was accepted with")
+
+
+def _is_fact(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return isinstance(value, _FACT_TYPES)
+
+
+def _shown(value: object) -> str:
+    shown = repr(value[:_MOST_SHOWN] if isinstance(value, str | bytes) else value)
+    return shown if len(shown) <= 2 * _MOST_SHOWN else f"{shown[: 2 * _MOST_SHOWN]}..."
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_time(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LATEST
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_pid(value: object) -> bool:
+    return type(value) is int and 0 < value < 2**31
+
+
+def _is_owner(value: object) -> bool:
+    """It is a part of the name of a file."""
+    return isinstance(value, str) and 0 < len(value) < 200 and value.isprintable() and "/" not in value
+
+
+def _is_fraction(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def _is_length(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= LATEST / 1e6
+
+
+def _or_none(check: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or check(value)
+
+
+_CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
+    **dict.fromkeys(
+        ("id", "ordinal", "attempt", "steps_done", "steps_total", "steps_left", "number", "waited"), _is_count
+    ),
+    **dict.fromkeys(("created_at", "at"), _is_time),
+    **dict.fromkeys(
+        ("started_at", "finished_at", "cancel_requested_at", "force_requested_at", "deadline_at"), _or_none(_is_time)
+    ),
+    **dict.fromkeys(("target", "operations", "options", "warnings", "command", "message", "by"), _is_text),
+    **dict.fromkeys(("error", "object", "phase", "host", "before", "after"), _or_none(_is_text)),
+    "retry_of": _or_none(_is_count),
+    "pid": _or_none(_is_pid),
+    "owner": _or_none(_is_owner),
+    "fraction": _or_none(_is_fraction),
+    "seconds": _is_length,
+}
+"""What a value must be, by the name of its column; enums check themselves."""

@@ -1,0 +1,305 @@
+"""Rows of the store to values and back: pure functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from engine.domain.advice import Measured
+from engine.domain.events import Change, ChangeKind
+from engine.domain.jobs import (
+    NO_SERVER_OPTIONS,
+    Attempt,
+    CheckLevel,
+    ChildJob,
+    EngineName,
+    Facts,
+    JobId,
+    LogLevel,
+    LogLine,
+    OnFailure,
+    Operation,
+    Options,
+    ParentJob,
+    Progress,
+    Reason,
+    Request,
+    ServerOptions,
+    Speed,
+    Status,
+    Step,
+    WaitsFor,
+)
+from engine.history.trends import PastRun
+from engine.store.sqlite.row_checks import checked, checked_facts, refuse_unsound_options, sound
+
+PARENT_COLUMNS = (
+    "id", "target", "engine", "operations", "options", "status", "created_at", "started_at", "finished_at", "retry_of",
+    "deadline_at", "pinned",
+)  # fmt: skip
+CHILD_COLUMNS = (
+    "ordinal", "operation", "status", "reason", "error", "attempt", "owner", "pid", "host", "started_at", "finished_at",
+    "cancel_requested_at", "force_requested_at", "recovering", "fraction", "object", "steps_done", "steps_total",
+    "phase", "waits_for", "waited", "warnings", "before", "after", "steps_left",
+)  # fmt: skip
+JOB_COLUMNS = ", ".join([f"p.{name}" for name in PARENT_COLUMNS] + [f"c.{name}" for name in CHILD_COLUMNS])
+
+_FLAGS = ("stop_at_limit", "force", "verify", "check_first", "confirmed")
+
+KNOWN_CHANGES = frozenset(ChangeKind)
+
+Row = Sequence[Any]
+
+
+def encode_options(options: Options) -> str:
+    """Options as canonical JSON: equal options give equal text, and what was not asked for is not there."""
+    given: dict[str, Any] = {"on_failure": options.on_failure, "lock_timeout": options.lock_timeout}
+    if options.on_step_failure is not OnFailure.CONTINUE:
+        given["on_step_failure"] = options.on_step_failure
+    if options.time_limit is not None:
+        given["time_limit"] = options.time_limit
+    if options.until is not None:
+        given["until"] = options.until
+    given |= {name: True for name in _FLAGS if getattr(options, name)}
+    for name in ("jobs", "analysis_limit", "check", "backup_to"):
+        if (value := getattr(options, name)) is not None:
+            given[name] = value
+    given |= {name: value for name in ("objects", "rebuild", "leave_out") if (value := getattr(options, name))}
+    if server := _encode_server(options.server):
+        given["server"] = server
+    return json.dumps(given, sort_keys=True)
+
+
+def decode_options(text: str) -> Options | None:
+    """None where the text is not what `encode_options` writes."""
+    try:
+        stored = json.loads(text)
+        options = Options(
+            on_failure=OnFailure(stored["on_failure"]),
+            on_step_failure=OnFailure(stored.get("on_step_failure", OnFailure.CONTINUE)),
+            lock_timeout=float(stored["lock_timeout"]),
+            time_limit=None if stored.get("time_limit") is None else float(stored["time_limit"]),
+            until=stored.get("until"),
+            stop_at_limit=bool(stored.get("stop_at_limit")),
+            force=bool(stored.get("force")),
+            verify=bool(stored.get("verify")),
+            check_first=bool(stored.get("check_first")),
+            jobs=stored.get("jobs"),
+            objects=tuple(stored.get("objects", ())),
+            rebuild=tuple(stored.get("rebuild", ())),
+            leave_out=tuple(stored.get("leave_out", ())),
+            analysis_limit=stored.get("analysis_limit"),
+            check=CheckLevel(stored["check"]) if "check" in stored else None,
+            backup_to=stored.get("backup_to"),
+            confirmed=bool(stored.get("confirmed")),
+            server=_decode_server(stored.get("server", {})),
+        )
+        refuse_unsound_options(options)
+        return options
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def _encode_server(options: ServerOptions) -> dict[str, Any]:
+    return {name: value for name, value in asdict(options).items() if value != getattr(NO_SERVER_OPTIONS, name)}
+
+
+def _decode_server(stored: Mapping[str, Any]) -> ServerOptions:
+    typed = {"schemas": tuple, "speed": Speed}
+    return ServerOptions(**{name: typed[name](value) if name in typed else value for name, value in stored.items()})
+
+
+def encode_operations(operations: Iterable[Operation]) -> str:
+    return json.dumps(list(operations))
+
+
+def encode_facts(facts: Facts | None) -> str | None:
+    return None if facts is None else json.dumps(dict(facts))
+
+
+def decode_jobs(rows: Iterable[Row]) -> dict[int, ParentJob]:
+    """Joined rows (JOB_COLUMNS, then optionally attempts, steps and log as JSON) to parents with their children.
+
+    Raises UnsoundRowError.
+    """
+    split = len(PARENT_COLUMNS)
+    parents: dict[int, Row] = {}
+    children: dict[int, list[ChildJob]] = {}
+    for row in rows:
+        parent_id = row[0]
+        parents[parent_id] = row[:split]
+        with sound(f"job #{parent_id}"):
+            children.setdefault(parent_id, []).append(_child(parent_id, row[split:]))
+    jobs = {}
+    for parent_id, row in parents.items():
+        with sound(f"job #{parent_id}"):
+            jobs[parent_id] = _parent(row, tuple(sorted(children[parent_id], key=lambda child: child.ordinal)))
+    return jobs
+
+
+def _parent(row: Row, children: tuple[ChildJob, ...]) -> ParentJob:
+    named = checked(dict(zip(PARENT_COLUMNS, row, strict=True)))
+    return ParentJob(
+        id=named["id"],
+        engine=EngineName(named["engine"]),
+        request=Request(
+            target=named["target"],
+            operations=tuple(Operation(name) for name in json.loads(named["operations"])),
+            options=decode_options(named["options"]) or Options(),
+        ),
+        status=Status(named["status"]),
+        created_at=named["created_at"],
+        started_at=named["started_at"],
+        finished_at=named["finished_at"],
+        retry_of=named["retry_of"],
+        deadline_at=named["deadline_at"],
+        pinned=bool(named["pinned"]),
+        children=children,
+    )
+
+
+def _child(parent_id: int, row: Row) -> ChildJob:
+    named = checked(dict(zip(CHILD_COLUMNS, row, strict=False)))
+    attempts, steps, log = row[len(CHILD_COLUMNS) :] or (None, "[]", "[]")
+    child = ChildJob(
+        parent_id=parent_id,
+        ordinal=named["ordinal"],
+        operation=Operation(named["operation"]),
+        status=Status(named["status"]),
+        reason=Reason(named["reason"]) if named["reason"] else None,
+        error=named["error"],
+        attempt=named["attempt"],
+        owner=named["owner"],
+        pid=named["pid"],
+        host=named["host"],
+        started_at=named["started_at"],
+        finished_at=named["finished_at"],
+        cancel_requested_at=named["cancel_requested_at"],
+        force_requested_at=named["force_requested_at"],
+        recovering=bool(named["recovering"]),
+        progress=Progress(
+            fraction=named["fraction"],
+            object=named["object"],
+            steps_done=named["steps_done"],
+            steps_total=named["steps_total"],
+            phase=named["phase"],
+            waits_for=WaitsFor(named["waits_for"]) if named["waits_for"] else None,
+            waited=named["waited"],
+        ),
+        warnings=_texts(named["warnings"]),
+        before=_facts(named["before"]),
+        after=_facts(named["after"]),
+        left=named["steps_left"],
+        steps=decode_steps(steps),
+        log=tuple(_log_line(line) for line in json.loads(log)),
+    )
+    return child if attempts is None else replace(child, attempts=_attempts(child, json.loads(attempts)))
+
+
+def _attempts(child: ChildJob, earlier: Iterable[Mapping[str, Any]]) -> tuple[Attempt, ...]:
+    """Those that are kept, then the one that its row tells of, unless that is one of them.
+
+    One that looked after the database of those that died has not died itself, though the child has ended for that.
+    """
+    attempts = [
+        Attempt(**{**named, "status": Status(named["status"]), "reason": Reason(named["reason"])})
+        for named in earlier
+        if checked({**named, "at": named["started_at"]})
+    ]
+    if child.started_at is not None and child.attempt not in {attempt.number for attempt in attempts}:
+        attempts.append(
+            Attempt(
+                number=child.attempt,
+                pid=child.pid,
+                host=child.host,
+                started_at=child.started_at,
+                finished_at=child.finished_at,
+                status=child.status,
+                reason=None if child.recovering and child.reason is Reason.OWNER_LOST else child.reason,
+            )
+        )
+    return tuple(attempts)
+
+
+def _facts(text: str | None) -> Facts | None:
+    return None if text is None else checked_facts(json.loads(text))
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    texts = json.loads(text)
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise ValueError("a list of texts is none")
+    return tuple(texts)
+
+
+@sound("steps")
+def decode_steps(text: str) -> tuple[Step, ...]:
+    """Steps from the JSON that `queries.STEPS` makes of them. Raises UnsoundRowError."""
+    return tuple(_step(checked({**step, "at": step["started_at"]})) for step in json.loads(text))
+
+
+def _step(named: Mapping[str, Any]) -> Step:
+    return Step(
+        number=named["number"],
+        attempt=named["attempt"],
+        object=named["object"],
+        command=named["command"],
+        status=Status(named["status"]),
+        started_at=named["started_at"],
+        finished_at=named["finished_at"],
+        error=named["error"],
+        effect=None if named["effect"] is None else checked_facts(named["effect"]),
+    )
+
+
+def _log_line(named: Mapping[str, Any]) -> LogLine:
+    checked(named)
+    return LogLine(
+        number=named["number"],
+        attempt=named["attempt"],
+        at=named["at"],
+        level=LogLevel(named["level"]),
+        message=named["message"],
+    )
+
+
+@sound("event")
+def decode_change(row: Row) -> Change:
+    """A row of `event`: seq, at, parent_id, ordinal, kind, old, new, attempt. Raises UnsoundRowError."""
+    seq, at, parent_id, ordinal, kind, old, new, attempt = row
+    return Change(
+        seq=seq,
+        at=at,
+        job=None if parent_id is None else JobId(parent_id, ordinal),
+        kind=ChangeKind(kind) if kind in KNOWN_CHANGES else ChangeKind.UNKNOWN,
+        old=Status(old) if old else None,
+        new=Status(new) if new else None,
+        attempt=attempt,
+    )
+
+
+@sound("a past run")
+def decode_run(row: Row) -> PastRun:
+    """A row of `queries.PAST_RUNS`. Raises UnsoundRowError."""
+    parent_id, ordinal, status, finished_at, seconds, size, options = row
+    checked({"finished_at": finished_at, "seconds": seconds, "options": options})
+    return PastRun(
+        job=JobId(parent_id, ordinal),
+        status=Status(status),
+        at=finished_at,
+        seconds=seconds,
+        size=float(size) if isinstance(size, int | float) else None,
+        options=decode_options(options) or Options(),
+    )
+
+
+def decode_measured(row: Row) -> Measured | None:
+    """A row of `queries.MEASURED`; None of what is none: it can be found out again."""
+    state, found = row
+    try:
+        values = json.loads(found)
+    except (RecursionError, TypeError, ValueError):
+        return None
+    return Measured(state=str(state), found=values) if isinstance(values, dict) else None

@@ -1,0 +1,156 @@
+"""The shape of the store's file: migrations by `user_version`, and the triggers made from the vocabulary.
+
+To change the schema, or the vocabulary in engine/domain/jobs.py, add the next `migrations/NNN_name.sql` (it may be
+empty: every migration ends with making the triggers anew).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+from engine.domain.errors import StoreError
+from engine.domain.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, EngineName, Operation, Transitions
+
+APPLICATION_ID = 0x6474656E  # "dten": tells a store of ours from any other SQLite file
+
+
+def migrations() -> list[str]:
+    """The SQL of every migration, in order; the version of a store is how many it has had."""
+    files = sorted((Path(__file__).parent / "migrations").glob("*.sql"))
+    return [file.read_text(encoding="utf-8") for file in files]
+
+
+def is_current(connection: sqlite3.Connection, path: str) -> bool:
+    """Whether the file needs no migration. Raises StoreError where it is not a store of ours, or a newer version's."""
+    known = len(migrations())
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    has_tables = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is not None
+    if has_tables and application_id != APPLICATION_ID:
+        raise StoreError(path, "is a database, but not a store of dbtend", "give another path with --store")
+    if version > known:
+        raise StoreError(
+            path,
+            f"was written by a newer dbtend (store version {version}, this one knows {known})",
+            "upgrade dbtend, or give another path with --store",
+        )
+    if version != known:
+        return False
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")}
+    if missing := sorted(_names_of_triggers() - there):
+        why = f"is damaged, or was changed by hand: its trigger {missing[0]} is missing"
+        raise StoreError(path, why, "move it away to start a new one, or restore it from a backup")
+    return True
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Bring the file to this version's schema; the caller has begun the transaction, and commits it.
+
+    Another process may have done it meanwhile. Raises as `is_current` does.
+    """
+    if is_current(connection, path):
+        return
+    wanted = migrations()
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    drop_triggers(connection)  # they would be in the way where a table they write to is made anew
+    for sql in wanted[version:]:
+        for statement in statements(sql):
+            connection.execute(statement)
+    for sql in triggers():
+        connection.execute(sql)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(wanted)}")
+
+
+def statements(script: str) -> Iterator[str]:
+    """Split a script into statements: `executescript` would commit the transaction it runs in."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+def drop_triggers(connection: sqlite3.Connection) -> None:
+    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
+
+
+def triggers() -> list[str]:
+    """The rules that no code path can forget: closed vocabulary, legal transitions, one event for each."""
+    return [
+        *_closed("parent_job", "engine", EngineName),
+        *_closed("child_job", "operation", Operation),
+        *_born_pending("parent_job"),
+        *_born_pending("child_job"),
+        _legal_transitions("parent_job", PARENT_TRANSITIONS),
+        _legal_transitions("child_job", CHILD_TRANSITIONS),
+        _event("parent_job", "created", "INSERT", "1", old="NULL"),
+        _event("child_job", "created", "INSERT", "1", old="NULL"),
+        _event("parent_job", "moved", "UPDATE OF status", "OLD.status <> NEW.status", old="OLD.status"),
+        _event("child_job", "moved", "UPDATE OF status", "OLD.status <> NEW.status", old="OLD.status"),
+        _event(
+            "child_job",
+            "cancel_requested",
+            "UPDATE OF cancel_requested_at",
+            "OLD.cancel_requested_at IS NULL AND NEW.cancel_requested_at IS NOT NULL AND NEW.status = 'running'",
+            old="OLD.status",
+            kind="cancel_requested",
+        ),
+        _event(
+            "child_job",
+            "released",
+            "UPDATE OF reserved_by",
+            "OLD.reserved_by IS NOT NULL AND NEW.reserved_by IS NULL AND NEW.status = 'pending'",
+            old="OLD.status",
+            kind="released",
+        ),
+    ]
+
+
+def _names_of_triggers() -> set[str]:
+    return {sql.split()[2] for sql in triggers()}
+
+
+def _closed(table: str, column: str, vocabulary: type[StrEnum]) -> Iterator[str]:
+    for name, on in (("known", "INSERT"), ("stays_known", f"UPDATE OF {column}")):
+        yield (
+            f"CREATE TRIGGER {table}_{column}_{name} BEFORE {on} ON {table}"
+            f" WHEN NEW.{column} NOT IN ({_quoted(vocabulary)})"
+            f" BEGIN SELECT RAISE(ABORT, 'unknown {column}'); END"
+        )
+
+
+def _born_pending(table: str) -> Iterator[str]:
+    yield (
+        f"CREATE TRIGGER {table}_born_pending BEFORE INSERT ON {table} WHEN NEW.status <> 'pending'"
+        f" BEGIN SELECT RAISE(ABORT, 'a job begins pending'); END"
+    )
+
+
+def _legal_transitions(table: str, transitions: Transitions) -> str:
+    legal = " ".join(sorted(f"{old}>{new}" for old, news in transitions.items() for new in news))
+    # A search in one string: for an IN list SQLite would build a temporary b-tree at every write.
+    return (
+        f"CREATE TRIGGER {table}_transition BEFORE UPDATE OF status ON {table} WHEN OLD.status <> NEW.status"
+        f" AND instr(' {legal} ', ' ' || OLD.status || '>' || NEW.status || ' ') = 0"
+        f" BEGIN SELECT RAISE(ABORT, 'illegal transition'); END"
+    )
+
+
+def _event(table: str, name: str, on: str, when: str, *, old: str, kind: str = "status") -> str:
+    job = "NEW.id, NULL" if table == "parent_job" else "NEW.parent_id, NEW.ordinal"
+    attempt = "0" if table == "parent_job" else "NEW.attempt"
+    return (
+        f"CREATE TRIGGER {table}_{name} AFTER {on} ON {table} WHEN {when} BEGIN"
+        f" INSERT INTO event (at, parent_id, ordinal, kind, old, new, attempt)"
+        f" VALUES (NEW.changed_at, {job}, '{kind}', {old}, NEW.status, {attempt}); END"
+    )
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f"'{word}'" for word in words)

@@ -1,0 +1,494 @@
+"""The embedded store: one SQLite file, one writer thread, reads through aiosqlite."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sqlite3
+import uuid
+from array import array
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from engine.domain.advice import Done, Measured
+from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
+from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
+from engine.domain.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
+from engine.history.trends import PastRun
+from engine.store.protocol import NewJob
+from engine.store.sqlite import (
+    cancel_and_rescue,
+    connections,
+    history_search,
+    liveness,
+    queries,
+    store_admin,
+    transactions,
+)
+from engine.store.sqlite.change_watch import ChangeWatch
+from engine.store.sqlite.file_identity import Identity
+from engine.store.sqlite.row_checks import checked
+from engine.store.sqlite.rows import Row, decode_change, decode_jobs, decode_measured, decode_run
+from engine.store.sqlite.writer import Writer
+from engine.system import lock_holders
+from engine.system.clock import now
+from engine.system.private_files import require_own_descriptors, require_own_store
+from engine.system.sqlite_threads import connected
+from engine.system.wal_cleanup import leaving_no_traces
+
+if TYPE_CHECKING:
+    import aiosqlite
+
+    from engine.domain.claims import Claim, Outcome, Report
+    from engine.execution.worker_identity import WorkerIdentity
+
+ANY_ID = 2**63 - 1
+OWNER_CHECK_INTERVAL = 0.05
+"""Seconds between two looks whether the owners of running children live."""
+BEAT_INTERVAL = 2.0
+"""Seconds between two signs of life of a process that has something to do."""
+
+
+class SqliteStore:
+    """A `Store` in one SQLite file. Open it with `async with SqliteStore.open(path) as store`."""
+
+    def __init__(
+        self,
+        path: Path,
+        writer: Writer | None,
+        reader: aiosqlite.Connection,
+        watch: ChangeWatch,
+        clock: Callable[[], Micros],
+    ) -> None:
+        self.path = path
+        self._may_write = writer
+        self._reader = reader
+        self._watch = watch
+        self._clock = clock
+        self._run: str | None = None
+        """For which that is reserved what is submitted."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, path: Path, *, clock: Callable[[], Micros] = now, patience: float = connections.PATIENCE
+    ) -> AsyncIterator[Self]:
+        """Open the store, creating or upgrading the file. `patience`: seconds to wait where others keep it locked.
+
+        Raises StoreError where that is not possible, or the file is not a store, or a newer version's.
+        """
+        path = connections.create_file(path)
+        identity = Identity(path)
+        writer = Writer(lambda: connections.connect_writer(path, patience), check=identity.check)
+        await writer.open()
+        try:
+            watch = _following(path, connections.connect_watch(path), identity)
+            writer.on_commit = watch.look
+            try:
+                async with _reading(path, connections.uri(path)) as reader:
+                    require_own_descriptors(path)
+                    yield cls(path, writer, reader, watch, clock)
+            finally:
+                await watch.close()
+        finally:
+            await writer.close()
+
+    @classmethod
+    @asynccontextmanager
+    async def look(
+        cls, path: Path, *, clock: Callable[[], Micros] = now, patience: float = connections.PATIENCE
+    ) -> AsyncIterator[Self]:
+        """Open the store so that nothing of it can be written; where there is none, it is as an empty one.
+
+        Raises StoreError where it cannot be read as it is.
+        """
+        path = await asyncio.to_thread(connections.real_path, path)
+        await asyncio.to_thread(require_own_store, path)
+        identity = Identity(path)
+        async with AsyncExitStack() as stack:
+            if identity.is_there:
+                # Others may keep it locked for as long as `patience`.
+                connection = await asyncio.to_thread(_connected, stack, path, patience)
+                uri = connections.uri(path, writing=False)
+            else:
+                uri = f"file:{uuid.uuid4().hex}?mode=memory&cache=shared"
+                connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0)
+                connections.empty_store(connection)
+            watch = _following(path, connection, identity)
+            stack.push_async_callback(watch.close)
+            reader = await stack.enter_async_context(_reading(path, uri))
+            require_own_descriptors(path)
+            yield cls(path, None, reader, watch, clock)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there was a file as it was opened."""
+        return self._watch.identity.is_there
+
+    @property
+    def lost(self) -> StoreError | None:
+        """Why nothing is read or written any more, where the file is not the one that was opened."""
+        return self._watch.lost
+
+    async def locked_by(self) -> str:
+        return await asyncio.to_thread(lock_holders.locked_by, str(self.path))
+
+    @property
+    def _writer(self) -> Writer:
+        if self._may_write is None:
+            raise ReadOnlyError(str(self.path), "was opened to be looked at only", "open it without --read-only")
+        return self._may_write
+
+    # Writes: one transaction each.
+
+    async def submit(self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate) -> list[int]:
+        submission, ids = uuid.uuid4().hex, list[int]()
+
+        def write(c: sqlite3.Connection) -> list[int]:
+            nonlocal ids
+            ids = transactions.submit(c, jobs, on_duplicate, self._clock(), submission, self._run)
+            return ids
+
+        writer = self._writer
+        try:
+            return await writer.run(write)
+        except StoreError as error:
+            if await self._is_there(submission):
+                return ids
+            if not error.may_pass or isinstance(error, StoreUncertainError):
+                raise
+            raise type(error)(error.what, f"{error.why}: nothing was submitted", error.hint) from error
+
+    async def _is_there(self, submission: str) -> bool:
+        """Whether a submit that was told to have failed was written all the same."""
+        with suppress(StoreError):
+            return bool(list(await self._read(queries.SUBMITTED, (submission,))))
+        return False
+
+    @asynccontextmanager
+    async def reserving(self, run: str) -> AsyncIterator[None]:
+        with liveness.proof_of_life(self.path, run):
+            self._run = run
+            try:
+                yield
+            finally:
+                self._run = None
+                await asyncio.shield(self._release_from(run))
+
+    async def _release_from(self, run: str) -> None:
+        with suppress(StoreError):  # once this process is gone, others do it
+            if (run,) in [tuple(row) for row in await self._read(queries.RUNS)]:
+                await self._writer.run(lambda c: cancel_and_rescue.release_from(c, run, self._clock()))
+            liveness.remove_traces(self.path, run)
+
+    async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
+        return await self._writer.run(lambda c: transactions.claim(c, owner, parents, self._clock(), run))
+
+    async def finish(self, claim: Claim, outcome: Outcome, report: Report) -> None:
+        await self._writer.run(lambda c: transactions.finish(c, claim, outcome, report, self._clock()))
+
+    async def finish_and_claim(
+        self,
+        claim: Claim,
+        outcome: Outcome,
+        report: Report,
+        parents: Collection[int] | None = None,
+        run: str | None = None,
+    ) -> Claim | None:
+        def both(c: sqlite3.Connection) -> Claim | None:
+            transactions.finish(c, claim, outcome, report, self._clock())
+            return transactions.claim(c, claim.owner, parents, self._clock(), run)
+
+        return await self._writer.run(both)
+
+    async def release(self, claim: Claim, report: Report) -> None:
+        await self._writer.run(lambda c: transactions.release(c, claim, report, self._clock()))
+
+    async def report(self, claim: Claim, report: Report) -> None:
+        await self._writer.run(lambda c: transactions.write_report(c, claim, report))
+
+    async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+        await self._writer.run(lambda c: cancel_and_rescue.request_cancel(c, job, reason, self._clock()))
+
+    async def request_force(
+        self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER
+    ) -> bool:
+        return await self._writer.run(
+            lambda c: cancel_and_rescue.request_force(c, job, running, owner, reason, self._clock())
+        )
+
+    async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
+        """Inside a transaction, so that the process can neither end this child nor begin another one meanwhile."""
+        return await self._writer.run(
+            lambda c: cancel_and_rescue.is_run_by(c, running, owner) and liveness.kill(self.path, owner, pid)
+        )
+
+    async def enforce_time_limits(self) -> None:
+        if list(await self._read(cancel_and_rescue.OVERDUE, (self._clock(),))):
+            await self._writer.run(lambda c: cancel_and_rescue.enforce_time_limits(c, self._clock()))
+
+    async def rescue(self) -> list[JobId]:
+        """Reads and file locks tell who is dead; there is a write only where someone is."""
+        rescued: list[JobId] = []
+        for owner, pid, host in await self._read(queries.OWNERS):
+            if (death := liveness.death_of(self.path, owner, pid, host)) is not None:
+                rescued += await self._rescue_from(owner, death.signal)
+                liveness.remove_traces(self.path, owner)
+        for (run,) in await self._read(queries.RUNS):
+            if not liveness.is_alive(self.path, run, None, None):
+                await self._release_from(run)
+        return rescued
+
+    async def _rescue_from(self, dead_owner: str, signal_number: int | None = None) -> list[JobId]:
+        return await self._writer.run(lambda c: cancel_and_rescue.rescue(c, dead_owner, self._clock(), signal_number))
+
+    async def owner_died(self) -> None:
+        while True:
+            seen = self.last_change()
+            owners = set(await self._read(queries.OWNERS_OF_RUNNING))  # one may run a thousand
+            while all(liveness.is_alive(self.path, *owner) for owner in owners):
+                if not owners:
+                    await self.next_change(seen)
+                await asyncio.sleep(OWNER_CHECK_INTERVAL)
+                if seen != self.last_change():
+                    break
+            else:
+                return
+
+    async def pause(self, by: str) -> None:
+        await self._writer.run(lambda c: store_admin.pause(c, by, self._clock()))
+
+    async def resume(self) -> None:
+        await self._writer.run(lambda c: store_admin.resume(c, self._clock()))
+
+    async def pin(self, parent_id: int, pinned: bool) -> None:
+        await self._writer.run(lambda c: store_admin.pin(c, parent_id, pinned))
+
+    async def prune(self, parent_ids: Collection[int]) -> int:
+        return await self._writer.run(lambda c: store_admin.prune(c, parent_ids))
+
+    async def prune_changes(self, *, before: Micros, limit: int) -> int:
+        return await self._writer.run(lambda c: store_admin.prune_changes(c, before, limit))
+
+    @asynccontextmanager
+    async def hosting_workers(
+        self,
+        *,
+        serves_all: bool = True,
+        own_jobs: Collection[int] | None = None,
+        identity: WorkerIdentity | None = None,
+    ) -> AsyncIterator[str]:
+        owner, pool = (identity.owner, identity.pool) if identity else (uuid.uuid4().hex, None)
+        pid, host = os.getpid(), socket.gethostname()
+        liveness.remove_strays(self.path, {known for known, *_ in await self._read(queries.OWNERS)})
+        with nullcontext() if identity else liveness.proof_of_life(self.path, owner):
+            await self._writer.run(
+                lambda c: store_admin.register_worker(
+                    c, owner, pid, host, serves_all, at=self._clock(), pool=pool, own_jobs=own_jobs
+                )
+            )
+            beating = asyncio.create_task(self._beat(owner), name="dbtend-beat")
+            try:
+                yield owner
+            finally:
+                beating.cancel()
+                await asyncio.shield(self._forget(owner))
+
+    async def _forget(self, owner: str) -> None:
+        if await self._writer.run(lambda c: store_admin.forget_worker(c, owner)):
+            liveness.remove_traces(self.path, owner)
+
+    async def _beat(self, owner: str) -> None:
+        """While a job is open, leave a sign of life every now and then."""
+        while True:
+            seen = self.last_change()
+            liveness.beat(self.path, owner)
+            with suppress(StoreError):
+                ((is_open,),) = await self._read(queries.IS_OPEN)
+                if not is_open:
+                    await self.next_change(seen)
+            await asyncio.sleep(BEAT_INTERVAL)
+
+    # Reads: one statement each.
+
+    async def has_pending(self, parents: Collection[int] | None = None, run: str | None = None) -> bool:
+        for sql, values in transactions.searches_for_the_next(parents, run, paused=await self.paused() is not None):
+            if list(await self._read(sql, values)):
+                return True
+        return False
+
+    async def workers(self) -> list[WorkerProcess]:
+        rows = list(await self._read(queries.WORKERS))
+        if not rows:
+            return []
+        running: dict[str, list[tuple[JobId, Micros]]] = {}
+        for owner, parent_id, ordinal, started_at in await self._read(queries.RUNNING):
+            running.setdefault(owner, []).append((JobId(parent_id, ordinal), started_at))
+        pending_since = [at for (at,) in await self._read(queries.OLDEST_PENDING)]
+        now = self._clock()
+
+        def process(
+            owner: str,
+            pid: int,
+            host: str,
+            started_at: Micros,
+            serves_all: bool,
+            pool: int | None,
+            own_jobs: str | None,
+        ) -> WorkerProcess:
+            runs = running.get(owner, [])
+            busy_since = [at for _, at in runs] or (pending_since if serves_all else [])
+            alive = liveness.is_alive(self.path, owner, pid, host)
+            beat = liveness.last_beat(self.path, owner)
+            return WorkerProcess(
+                id=owner,
+                pid=pid,
+                host=host,
+                started_at=started_at,
+                serves_all=bool(serves_all),
+                alive=alive,
+                stalled=alive and is_stalled(last_beat=beat, busy_since=min(busy_since, default=None), now=now),
+                running=tuple(job for job, _ in runs),
+                pool=pool,
+                own_jobs=frozenset(json.loads(own_jobs or "[]")),
+            )
+
+        return [process(*row) for row in rows]
+
+    async def paused(self) -> Pause | None:
+        found = [Pause(at=at, by=by) for at, by in await self._read(queries.PAUSE)]
+        return found[0] if found else None
+
+    async def measured(self, target: str) -> Measured | None:
+        rows = await self._read(queries.MEASURED, {"target": target})
+        return next((decode_measured(row) for row in rows), None)
+
+    async def keep_measured(self, target: str, measured: Measured) -> None:
+        await self._writer.run(lambda c: store_admin.keep_measured(c, target, measured, self._clock()))
+
+    async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
+        values = {"status": status, "before": before, "keep_last": keep_last, "after": after, "limit": limit}
+        return [parent_id for (parent_id,) in await self._read(queries.PRUNABLE, values)]
+
+    async def cancel_requests(self, owner: str) -> set[JobId]:
+        rows = await self._read(queries.CANCEL_REQUESTS, {"owner": owner})
+        return {JobId(parent_id, ordinal) for parent_id, ordinal in rows}
+
+    def last_change(self) -> int:
+        return self._watch.last_change
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        rows = await self._read(queries.CHANGES, {"after": after, "limit": limit})
+        return [decode_change(row) for row in rows]
+
+    async def next_change(self, after: int) -> None:
+        await self._watch.beyond(after)
+
+    async def job(self, parent_id: int) -> ParentJob:
+        rows = await self._read(queries.ONE_JOB, {"id": parent_id})
+        found = await asyncio.to_thread(decode_jobs, rows)  # it may have ten thousand steps
+        if parent_id not in found:
+            raise cancel_and_rescue.no_such_job(JobId(parent_id))
+        return found[parent_id]
+
+    async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
+        found = decode_jobs(await self._read(*queries.jobs(ids)))
+        return [found[parent_id] for parent_id in ids if parent_id in found]
+
+    async def open_jobs(self) -> list[ParentJob]:
+        found = decode_jobs(await self._read(queries.OPEN_JOBS))
+        return [found[parent_id] for parent_id in sorted(found)]
+
+    async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
+        found: array[int] = array("q")
+        async for ids in self.search(where, before=before):
+            found += ids
+            if len(found) >= limit:
+                break
+        return await self.jobs(found[:limit])
+
+    async def search(self, where: HistoryFilter, *, before: int | None = None) -> AsyncIterator[array[int]]:
+        ((oldest, newest),) = await self._read(*history_search.bounds(where.since, where.until))
+        if oldest is None or newest is None:
+            return
+        targets = await self._targets(where) if where.has_target else None
+        if targets == []:
+            return
+        high = newest if before is None else min(newest, before - 1)
+        size = history_search.FIRST_RANGE
+        while high >= oldest:
+            low = max(high - size + 1, oldest)
+            rows = await self._read(*history_search.ids_in_range(where, targets, low=low, high=high))
+            yield array("q", sorted({parent_id for (parent_id,) in rows}, reverse=True))
+            high, size = low - 1, min(size * 4, history_search.LARGEST_RANGE)
+
+    async def _targets(self, where: HistoryFilter) -> list[str] | None:
+        """Those that a filter means, of all that ever had a job; None where it means them all."""
+        known = (
+            [target for (target,) in await self._read(history_search.TARGETS)]
+            if where.target is None
+            else [where.target]
+        )
+        meant = [target for target in known if where.means(target)]
+        return None if where.target is None and len(meant) == len(known) else meant
+
+    async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
+        values = {"target": target, "operation": operation, "newest": newest, "jobs": jobs, "runs": runs}
+        return [decode_run(row) for row in await self._read(queries.PAST_RUNS, values)]
+
+    async def past_steps(
+        self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
+    ) -> Mapping[str, float]:
+        values = {"target": target, "operation": operation, "newest": ANY_ID, "jobs": jobs, "runs": runs}
+        values["speed"] = speed
+        return {str(command): float(seconds) for command, seconds in await self._read(queries.PAST_STEPS, values)}
+
+    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], Done]:
+        rows = await self._read(queries.LAST_DONE, {"target": target, "jobs": jobs})
+        return {(word.strip(), name): Done(at, json.loads(effect or "{}")) for word, name, at, effect in rows}
+
+    async def count(self) -> int:
+        ((number,),) = await self._read(history_search.COUNT)
+        return int(number)
+
+    async def _read(self, sql: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> Iterable[Row]:
+        if self._watch.lost is not None:
+            raise self._watch.lost.with_traceback(None)
+        try:
+            rows = await self._reader.execute_fetchall(sql, values)
+        except sqlite3.Error as error:
+            raise connections.reading_in_words(self.path, error) from error
+        if names := queries.COLUMNS.get(sql):
+            for row in rows:
+                checked(dict(zip(names, row, strict=False)))
+        return rows
+
+
+@asynccontextmanager
+async def _reading(path: Path, uri: str) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection for reads. Raises StoreError."""
+    async with AsyncExitStack() as stack:
+        try:
+            reader = await connected(uri)
+            stack.push_async_callback(reader.close)
+            await reader.executescript(connections.READER_PRAGMAS)
+        except sqlite3.Error as error:
+            raise connections.in_words(path, error) from error
+        yield reader
+
+
+def _connected(stack: AsyncExitStack, path: Path, patience: float) -> sqlite3.Connection:
+    stack.enter_context(leaving_no_traces(path))
+    return connections.connect_looking(path, patience)
+
+
+def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -> ChangeWatch:
+    try:
+        return ChangeWatch(connection, identity)
+    except sqlite3.Error as error:
+        connection.close()
+        raise connections.in_words(path, error) from error

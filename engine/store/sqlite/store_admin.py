@@ -1,0 +1,95 @@
+"""The writes that concern the store as a whole: who works on it, whether it is paused, what is kept."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.events import ChangeKind
+from engine.domain.jobs import JobId, Micros
+from engine.store.sqlite.cancel_and_rescue import no_such_job
+from engine.store.sqlite.parent_status import storable
+from engine.store.sqlite.row_checks import checked
+
+if TYPE_CHECKING:
+    from engine.domain.advice import Measured
+
+MEASURED_KEPT: Final = 365 * 86_400 * 1_000_000
+"""Microseconds."""
+
+
+def register_worker(
+    connection: sqlite3.Connection,
+    owner: str,
+    pid: int,
+    host: str,
+    serves_all: bool,
+    at: Micros,
+    pool: int | None = None,
+    own_jobs: Collection[int] | None = None,
+) -> None:
+    connection.execute(
+        "INSERT INTO worker (id, pid, host, serves_all, pool, own_jobs, started_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (owner, pid, host, serves_all, pool, None if own_jobs is None else json.dumps(sorted(own_jobs)), at),
+    )
+
+
+def forget_worker(connection: sqlite3.Connection, owner: str) -> bool:
+    """Whether nothing of it is left: a child that it could not hand back is for rescue."""
+    connection.execute("DELETE FROM worker WHERE id = ?", (owner,))
+    return connection.execute("SELECT 1 FROM child_job WHERE owner = ?", (owner,)).fetchone() is None
+
+
+def pause(connection: sqlite3.Connection, by: str, at: Micros) -> None:
+    """Let nothing start any more."""
+    paused = connection.execute("INSERT OR IGNORE INTO pause (id, at, by) VALUES (1, ?, ?)", (at, storable(by)))
+    _tell_about_store(connection, ChangeKind.PAUSED, at, happened=bool(paused.rowcount))
+
+
+def resume(connection: sqlite3.Connection, at: Micros) -> None:
+    """Let jobs start again."""
+    resumed = connection.execute("DELETE FROM pause")
+    _tell_about_store(connection, ChangeKind.RESUMED, at, happened=bool(resumed.rowcount))
+
+
+def _tell_about_store(connection: sqlite3.Connection, kind: ChangeKind, at: Micros, *, happened: bool) -> None:
+    if happened:
+        connection.execute("INSERT INTO event (at, kind, attempt) VALUES (?, ?, 0)", (at, kind))
+
+
+def keep_measured(connection: sqlite3.Connection, target: str, measured: Measured, at: Micros) -> None:
+    """Keep what was found out of a database in place of what was before, and nothing of those not seen for long."""
+    connection.execute("DELETE FROM measured WHERE at < ?", (at - MEASURED_KEPT,))
+    connection.execute(
+        "INSERT OR REPLACE INTO measured (target, state, at, found) VALUES (?, ?, ?, ?)",
+        (storable(target), measured.state, at, json.dumps(dict(measured.found))),
+    )
+
+
+def pin(connection: sqlite3.Connection, parent_id: int, pinned: bool) -> None:
+    """Keep a parent from retention, or no longer."""
+    if not connection.execute("UPDATE parent_job SET pinned = ? WHERE id = ?", (pinned, parent_id)).rowcount:
+        raise no_such_job(JobId(parent_id))
+
+
+def prune(connection: sqlite3.Connection, parent_ids: Collection[int]) -> int:
+    """Remove these parents with all that belongs to them, unless they are open or pinned meanwhile."""
+    return connection.execute(
+        "DELETE FROM parent_job WHERE id IN (SELECT value FROM json_each(?))"
+        " AND finished_at IS NOT NULL AND pinned = 0",
+        (json.dumps(sorted(parent_ids)),),
+    ).rowcount
+
+
+def prune_changes(connection: sqlite3.Connection, before: Micros, limit: int) -> int:
+    """Forget the oldest changes; between those that stay there is no gap, and the newest always stays."""
+    oldest = connection.execute("SELECT seq, at FROM event ORDER BY seq LIMIT ?", (limit,)).fetchall()
+    for _, at in oldest:
+        checked({"at": at})
+    old = [seq for seq, _ in takewhile(lambda event: event[1] < before, oldest)]
+    return connection.execute(
+        "DELETE FROM event WHERE seq <= ? AND seq < (SELECT max(seq) FROM event)", (max(old, default=0),)
+    ).rowcount

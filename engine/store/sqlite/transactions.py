@@ -1,0 +1,313 @@
+"""The writes in the life of a job, from its submit to its end.
+
+Each is a whole transaction as one plain function of a connection; so are those in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from engine.domain.errors import DuplicateRequestError, OwnershipLostError
+from engine.domain.jobs import LOG_HEAD, LOG_TAIL, JobId, Micros, OnDuplicate, Reason, Status
+from engine.store.protocol import MAX_ATTEMPTS, NewJob
+from engine.store.sqlite.cancel_and_rescue import enforce_time_limits
+from engine.store.sqlite.parent_status import (
+    BACK_TO_PENDING,
+    end_pending,
+    keep_attempt,
+    others_wait_for,
+    set_parent_status,
+    settle_parent,
+    stops_on_failure,
+    storable,
+)
+from engine.store.sqlite.queries import STEPS
+from engine.store.sqlite.row_checks import checked
+from engine.store.sqlite.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options
+
+if TYPE_CHECKING:
+    from engine.domain.claims import Claim, Outcome, Report
+
+FREE = "NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AND r.target_key = c.target_key)"
+
+# In this order the first child whose target is free is also the first pending one of its parent.
+# Where many targets have work, one that is free is found among the oldest children. Where few have very much, and
+# all of them are busy, that would be a walk through everything: from some point on it goes from target to target.
+AMONG_THE_OLDEST = f"""
+SELECT parent_id, ordinal FROM (
+    SELECT parent_id, ordinal, target_key FROM child_job INDEXED BY child_job_pending
+    WHERE status = 'pending' AND reserved_by IS NULL ORDER BY parent_id, ordinal LIMIT 100) AS c
+WHERE {FREE} LIMIT 1
+"""
+OF_EACH_TARGET = f"""
+WITH RECURSIVE target (key) AS (
+    SELECT (SELECT min(target_key) FROM child_job WHERE status = 'pending' AND reserved_by IS NULL)
+    UNION ALL
+    SELECT (SELECT min(target_key) FROM child_job
+        WHERE status = 'pending' AND reserved_by IS NULL AND target_key > key)
+    FROM target WHERE key IS NOT NULL)
+SELECT c.parent_id, c.ordinal FROM target JOIN child_job AS c ON (c.parent_id, c.ordinal) = (
+    SELECT parent_id, ordinal FROM child_job WHERE status = 'pending' AND reserved_by IS NULL AND target_key = key
+    ORDER BY parent_id, ordinal LIMIT 1)
+WHERE {FREE} ORDER BY c.parent_id LIMIT 1
+"""
+OF_THESE_PARENTS = f"""
+SELECT parent_id, ordinal FROM child_job AS c
+WHERE c.status = 'pending' AND c.parent_id IN (SELECT value FROM json_each(?1))
+    AND (c.reserved_by IS NULL OR c.reserved_by = ?2) AND {FREE}
+ORDER BY parent_id, ordinal LIMIT 1
+"""
+# Whatever is paused: nobody wants a database to stay as a dead process has left it.
+TO_BE_RECOVERED = f"""
+SELECT parent_id, ordinal FROM child_job AS c INDEXED BY child_job_recovering
+WHERE c.status = 'pending' AND c.recovering = 1 AND (?1 IS NULL OR c.parent_id IN (SELECT value FROM json_each(?1)))
+    AND (c.reserved_by IS NULL OR c.reserved_by = ?2) AND {FREE}
+ORDER BY parent_id, ordinal LIMIT 1
+"""
+CLAIM = """
+UPDATE child_job SET status = 'running', owner = ?1, attempt = attempt + 1, changed_at = max(?2, changed_at),
+    started_at = max(?2, changed_at), (pid, host) = (SELECT pid, host FROM worker WHERE id = ?1)
+WHERE parent_id = ?3 AND ordinal = ?4
+RETURNING type, attempt, operation,
+    (SELECT target FROM parent_job WHERE id = child_job.parent_id),
+    (SELECT options FROM parent_job WHERE id = child_job.parent_id),
+    CASE WHEN recovering = 0 THEN NULL WHEN cancel_requested_at IS NULL THEN 'owner_lost'
+        ELSE coalesce(cancel_reason, 'cancelled_by_user') END,
+    force_requested_at IS NOT NULL, (SELECT deadline_at FROM parent_job WHERE id = child_job.parent_id),
+    started_at
+"""
+BEFORE = f"""
+SELECT (SELECT count(*) FROM attempt AS a
+        WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'),
+    (SELECT signal FROM attempt AS a
+        WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'
+        ORDER BY attempt DESC LIMIT 1), {STEPS}
+FROM child_job AS c WHERE c.parent_id = ? AND c.ordinal = ?
+"""
+
+OWNED = "parent_id = ? AND ordinal = ? AND owner = ? AND attempt = ? AND status = 'running'"
+
+
+def submit(
+    connection: sqlite3.Connection,
+    jobs: Sequence[NewJob],
+    on_duplicate: OnDuplicate,
+    at: Micros,
+    submission: str | None = None,
+    run: str | None = None,
+) -> list[int]:
+    """All parents with all their children, or nothing.
+
+    Args:
+        submission: by which they are found again.
+        run: for which they are reserved; None: for nobody.
+    """
+    newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
+    checked({"created_at": newest})
+    at = max(at, newest)  # ids stay in time order even where the clock was set back
+    return [_submit_one(connection, job, on_duplicate, at, submission, run) for job in jobs]
+
+
+def _submit_one(
+    connection: sqlite3.Connection,
+    job: NewJob,
+    on_duplicate: OnDuplicate,
+    at: Micros,
+    submission: str | None,
+    run: str | None,
+) -> int:
+    operations, options = encode_operations(job.request.operations), encode_options(job.request.options)
+    duplicate = connection.execute(
+        "SELECT id FROM parent_job WHERE target_key = ? AND finished_at IS NULL AND cancel_requested_at IS NULL"
+        " AND operations = ? AND options = ?",
+        (job.target_key, operations, options),
+    ).fetchone()
+    if duplicate:
+        if on_duplicate is OnDuplicate.REFUSE:
+            raise DuplicateRequestError(job.request.target, duplicate[0])
+        return int(duplicate[0])
+    parent_id = connection.execute(
+        "INSERT INTO parent_job"
+        " (target, target_key, engine, operations, options, retry_of, deadline_at, submission, created_at, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (
+            *(job.request.target, job.target_key, job.engine, operations, options),
+            *(job.retry_of, job.deadline_at, submission, at, at),
+        ),
+    ).fetchone()[0]
+    connection.executemany(
+        "INSERT INTO child_job (parent_id, ordinal, target_key, operation, max_attempts, reserved_by, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (parent_id, n, job.target_key, name, job.max_attempts.get(name, MAX_ATTEMPTS), run, at)
+            for n, name in enumerate(job.request.children, 1)
+        ],
+    )
+    return int(parent_id)
+
+
+def claim(
+    connection: sqlite3.Connection,
+    owner: str,
+    parents: Collection[int] | None,
+    at: Micros,
+    run: str | None = None,
+) -> Claim | None:
+    """The next pending child whose target is free: oldest parent first, in the order of its request."""
+    from engine.domain.claims import Claim  # a console claims nothing
+
+    enforce_time_limits(connection, at)
+    found = _next_to_run(connection, parents, run)
+    if found is None:
+        return None
+    parent_id, ordinal = found
+    job_type, attempt, operation, target, options, recovering, forced, deadline_at, started_at = connection.execute(
+        CLAIM, (owner, at, *found)
+    ).fetchone()
+    set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
+    died, signal, earlier = connection.execute(BEFORE, found).fetchone() if attempt > 1 else (0, None, "[]")
+    return Claim(
+        job=JobId(parent_id, ordinal),
+        type=job_type,
+        attempt=attempt,
+        owner=owner,
+        target=target,
+        started_at=started_at,
+        operation=operation,
+        options=decode_options(options),
+        recovering=Reason(recovering) if recovering else None,
+        died=died,
+        signal=signal,
+        earlier=decode_steps(earlier),
+        time_left=None if deadline_at is None else (deadline_at - at) / 1e6,
+        forced=bool(forced),
+    )
+
+
+def _next_to_run(
+    connection: sqlite3.Connection, parents: Collection[int] | None, run: str | None
+) -> tuple[int, int] | None:
+    paused = connection.execute("SELECT 1 FROM pause").fetchone() is not None
+    for sql, values in searches_for_the_next(parents, run, paused=paused):
+        if found := connection.execute(sql, values).fetchone():
+            return found[0], found[1]
+    return None
+
+
+def searches_for_the_next(
+    parents: Collection[int] | None, run: str | None, *, paused: bool
+) -> Sequence[tuple[str, tuple[str | None, ...]]]:
+    """The queries of which the first that finds a child finds the next to run, with their values."""
+    these = None if parents is None else json.dumps(sorted(parents))
+    if paused:
+        return [(TO_BE_RECOVERED, (these, run))]
+    if these is not None:
+        return [(OF_THESE_PARENTS, (these, run))]
+    return [(AMONG_THE_OLDEST, ()), (OF_EACH_TARGET, ())]
+
+
+def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, report: Report, at: Micros) -> None:
+    """End a child, skip what was not to run after a failure, close the parent: fenced by owner and attempt."""
+    progress, at = report.progress, outcome.ended_at or at
+    owned = connection.execute(
+        "UPDATE child_job SET status = ?1, reason = iif(?1 = 'cancelled', coalesce(cancel_reason, ?2), ?2), error = ?,"
+        " warnings = ?, before = ?, after = ?, steps_left = ?, fraction = ?, object = ?, steps_done = ?,"
+        " steps_total = ?, owner = NULL,"
+        " phase = NULL, waits_for = NULL, finished_at = max(?, started_at), changed_at = max(?, changed_at)"
+        f" WHERE {OWNED}",
+        (
+            *(outcome.status, outcome.reason, storable(outcome.error), json.dumps(outcome.warnings)),
+            *(encode_facts(outcome.before), encode_facts(outcome.after), outcome.left),
+            *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total),
+            *(at, at),
+            *_token(claim),
+        ),
+    ).rowcount
+    _require(owned, claim)
+    _write_steps_and_log(connection, claim, report)
+    failed = outcome.status is Status.FAILED and stops_on_failure(connection, claim.job, outcome.after)
+    unknown = outcome.status is Status.CANCELLED and others_wait_for(connection, claim.job)
+    if failed or unknown:
+        end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
+    elif outcome.reason is Reason.TIME_LIMIT:  # whatever the clock says now, as it may have been set back
+        end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.TIME_LIMIT, at)
+    settle_parent(connection, claim.job.parent, at)
+
+
+def release(connection: sqlite3.Connection, claim: Claim, report: Report, at: Micros) -> None:
+    """Hand a child back: pending again, with as many attempts left as before; cancelled where that was asked."""
+    from engine.domain.claims import Outcome
+
+    if _is_to_be_cancelled(connection, claim):
+        finish(connection, claim, Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER), report, at)
+        return
+    write_report(connection, claim, report)
+    keep_attempt(connection, claim.job, Status.CANCELLED, Reason.SHUTDOWN, at)
+    connection.execute(
+        f"UPDATE child_job SET {BACK_TO_PENDING}, max_attempts = max_attempts + 1, changed_at = max(?, changed_at)"
+        f" WHERE {OWNED}",
+        (at, *_token(claim)),
+    )
+    settle_parent(connection, claim.job.parent, at)
+
+
+def write_report(connection: sqlite3.Connection, claim: Claim, report: Report) -> None:
+    """Progress, steps and log lines of a running child. Raises OwnershipLostError before anything is written."""
+    progress = report.progress
+    owned = connection.execute(
+        "UPDATE child_job SET fraction = ?, object = ?, steps_done = ?, steps_total = ?, phase = ?, waits_for = ?,"
+        " waited = ?"
+        f" WHERE {OWNED}",
+        (
+            *(progress.fraction, storable(progress.object), progress.steps_done, progress.steps_total),
+            *(progress.phase, progress.waits_for, progress.waited),
+            *_token(claim),
+        ),
+    ).rowcount
+    _require(owned, claim)
+    _write_steps_and_log(connection, claim, report)
+
+
+def _require(owned: int, claim: Claim) -> None:
+    if not owned:
+        raise OwnershipLostError(f"{claim.job} is no longer run by this process")
+
+
+def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: Report) -> None:
+    job = (claim.job.parent, claim.job.ordinal)
+    connection.executemany(
+        "INSERT OR REPLACE INTO step"
+        " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                *(*job, s.attempt, s.number, storable(s.object), storable(s.command)),
+                *(s.status, s.started_at, s.finished_at, storable(s.error), storable(encode_facts(s.effect))),
+            )
+            for s in report.steps
+        ),
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO log (parent_id, ordinal, attempt, number, at, level, message)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        ((*job, line.attempt, line.number, line.at, line.level, storable(line.message)) for line in report.log),
+    )
+    if report.log and report.log[-1].number > LOG_HEAD + LOG_TAIL:
+        connection.execute(
+            "DELETE FROM log WHERE parent_id = ? AND ordinal = ? AND attempt = ? AND number > ? AND number <= ?",
+            (*job, claim.attempt, LOG_HEAD, report.log[-1].number - LOG_TAIL),
+        )
+
+
+def _is_to_be_cancelled(connection: sqlite3.Connection, claim: Claim) -> bool:
+    asked = connection.execute(
+        f"SELECT 1 FROM child_job WHERE {OWNED} AND cancel_requested_at IS NOT NULL AND recovering = 0", _token(claim)
+    ).fetchone()
+    return asked is not None
+
+
+def _token(claim: Claim) -> tuple[int, int | None, str, int]:
+    return claim.job.parent, claim.job.ordinal, claim.owner, claim.attempt

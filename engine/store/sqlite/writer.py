@@ -1,0 +1,206 @@
+"""The one thread that writes: whole transactions, committed in groups.
+
+A transaction is a plain function of a connection. It runs whole or not at all, whatever happens to the
+task that awaits it, and no two of them ever mix: that is what composing them from awaits cannot give.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from engine.domain.errors import StoreBusyError, StoreError, StoreFullError, StoreUncertainError
+
+T = TypeVar("T")
+Transaction = Callable[[sqlite3.Connection], T]
+_Job = tuple[Transaction[Any], "asyncio.Future[Any]"]
+_Result = tuple[Any, Exception | None]
+
+GROUP_LIMIT = 256
+BUSY_PATIENCE = 10.0
+"""Seconds to wait for other processes' transactions before giving up."""
+BREATH = 0.0005
+"""Seconds between two commits while more is waiting: without it, other processes starve for seconds."""
+
+
+class Writer:
+    """Runs transactions on a thread of its own, on a connection of its own."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], *, check: Callable[[], None] = lambda: None) -> None:
+        """`check`: raises where nothing may be written now; asked before each commit, and after it, too."""
+        self._check = check
+        self.on_commit: Callable[[], None] = lambda: None
+        """Called on the event loop after each commit that changed something."""
+        self._connect = connect
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="dbtend-writer", daemon=True)
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+
+    async def open(self) -> None:
+        """Start the thread. Raises what `connect` raises."""
+        self._thread.start()
+        await self._opened
+
+    async def close(self) -> None:
+        """Let what is queued finish, close the connection, end the thread."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def run(self, transaction: Transaction[T]) -> asyncio.Future[T]:
+        """Queue a transaction. Those queued together are committed together, in order.
+
+        Awaiting the future gives what the function returns, or raises what it raises (then nothing of it was
+        written); StoreError where the store could not be written.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put((transaction, future))
+        return future
+
+    def _work(self) -> None:
+        try:
+            connection = self._connect()
+        except Exception as error:
+            self._loop.call_soon_threadsafe(self._opened.set_exception, error)
+            return
+        self._loop.call_soon_threadsafe(self._opened.set_result, None)
+        while (group := self._next_group()) is not None:
+            self._commit(connection, group)
+            if not self._jobs.empty():
+                time.sleep(BREATH)
+        connection.close()
+
+    def _next_group(self) -> list[_Job] | None:
+        """All that is queued, waiting for the first; None when the writer is to end."""
+        first = self._jobs.get()
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < GROUP_LIMIT and not self._jobs.empty():
+            job = self._jobs.get()
+            if job is None:
+                self._jobs.put(None)  # the end comes after this group
+                break
+            group.append(job)
+        return group
+
+    def _commit(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
+        before = connection.total_changes
+        results = _run_together(connection, [transaction for transaction, _ in group], self._check)
+        changed = connection.total_changes != before
+        futures = [future for _, future in group]
+        self._loop.call_soon_threadsafe(self._deliver, list(zip(futures, results, strict=True)), changed)
+
+    def _deliver(self, results: list[tuple[asyncio.Future[Any], _Result]], changed: bool) -> None:
+        for future, (value, error) in results:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+        if changed:
+            self.on_commit()
+
+
+def _run_together(
+    connection: sqlite3.Connection, transactions: list[Transaction[Any]], check: Callable[[], None]
+) -> list[_Result]:
+    """Run them in one commit; where one of them fails, which is rare, each in a commit of its own.
+
+    A savepoint around each would spare the second run, and costs more than the transaction itself.
+    """
+    is_undone, committing = True, False
+    try:
+        check()
+        begin_immediate(connection)
+        values = [transaction(connection) for transaction in transactions]
+        committing = True
+        connection.execute("COMMIT")
+        committing = False
+        check()
+    except Exception as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if committing:
+            is_undone = _never_got_so_far(error) or _undo_commit(connection)
+        if len(transactions) == 1 or not is_undone:
+            return [(None, _in_words(error, is_undone=is_undone))] * len(transactions)
+    else:
+        return [(value, None) for value in values]
+    return [result for transaction in transactions for result in _run_together(connection, [transaction], check)]
+
+
+def _never_got_so_far(error: Exception) -> bool:
+    """Whether the log lacks the end of a COMMIT that failed: it does where a write found the disk full."""
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+
+
+def _undo_commit(connection: sqlite3.Connection) -> bool:
+    """See to it that a COMMIT which failed stays undone; whether that could be done.
+
+    All of it may be in the log, to the last byte, without counting: who reads the log anew, because nobody had the
+    store open any more, would take it for committed. The next commit is written over it, so there is one at once that
+    changes nothing. It does not wait for the disk, which may be what failed.
+    """
+    try:
+        connection.execute("PRAGMA synchronous = OFF")
+        begin_immediate(connection)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return False
+    finally:
+        connection.execute("PRAGMA synchronous = FULL")
+    return True
+
+
+def begin_immediate(connection: sqlite3.Connection, patience: float | None = None) -> None:
+    """BEGIN IMMEDIATE, with retries of our own: SQLite's busy handler is starved by a busy neighbour."""
+    retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"), patience)
+
+
+def retry_while_busy(attempt: Callable[[], object], patience: float | None = None) -> None:
+    """Call `attempt` until SQLite no longer answers BUSY, for so many seconds at most; None: BUSY_PATIENCE."""
+    give_up = time.monotonic() + (BUSY_PATIENCE if patience is None else patience)
+    while True:
+        try:
+            attempt()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+        time.sleep(random.uniform(0.0005, 0.003))  # noqa: S311 - jitter, not a secret
+
+
+def _in_words(error: Exception, *, is_undone: bool = True) -> Exception:
+    """What a failed write means for a DBA; any other exception is the transaction's own."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    if not is_undone:
+        why = f"its disk is full, or fails: {error}; whether this was written cannot be told"
+        return StoreUncertainError("the store of jobs", why, "see to its disk, then look at `dbtend history`")
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_BUSY:
+        return StoreBusyError(
+            "the store of jobs",
+            f"another process has kept it locked for {BUSY_PATIENCE:.0f} s",
+            "end that process, or try again",
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return StoreFullError("the store of jobs", "the disk is full", "make room on its file system")
+    if code == sqlite3.SQLITE_IOERR:
+        why = f"its disk is full, or fails: {error}"
+        return StoreFullError("the store of jobs", why, "make room on its file system")
+    if code == sqlite3.SQLITE_READONLY:
+        return StoreError("the store of jobs", "is read-only", "check its permissions, or give another --store")
+    return StoreError("the store of jobs", f"cannot be written: {error}", "run `dbtend doctor`")

@@ -1,0 +1,98 @@
+"""DatabaseMaintenanceManager: turns a request into a parent job and its children, or refuses it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.domain import time_limits
+from engine.domain.errors import TargetBusyError, UsageError
+from engine.domain.jobs import Micros, OnDuplicate, ParentJob, Request
+from engine.inspection import stale_journal
+from engine.store.protocol import NewJob, Store
+from engine.submission.retry import repeated
+from engine.submission.uncancelled import wait_uncancelled
+from engine.submission.validation import validated
+from engine.system.clock import now
+
+if TYPE_CHECKING:
+    from engine.targets.protocol import Target
+
+
+class DatabaseMaintenanceManager:
+    """Validates requests against their targets, and submits them in one transaction."""
+
+    def __init__(
+        self,
+        store: Store,
+        resolve: Callable[[str], Target],
+        *,
+        own_key: str | None = None,
+        clock: Callable[[], Micros] = now,
+    ) -> None:
+        """`own_key`: the key of the database that holds the store itself, if any: it is no target."""
+        self._store = store
+        self._own_key = own_key
+        self._resolve = resolve
+        self._clock = clock
+
+    async def submit(
+        self, requests: Sequence[Request], on_duplicate: OnDuplicate, *, retry_of: int | None = None
+    ) -> list[int]:
+        """The ids of the new parents, in order. Nothing is stored unless every request is sound.
+
+        Cancelled before that is known it stores nothing. Cancelled later it gives the ids all the same: whoever
+        cancels knows what there is.
+        """
+        if not requests:
+            raise UsageError("request", "names no database", "give at least one")
+        jobs = [await self._validated(request, retry_of) for request in requests]
+        refuse_repeated_targets(jobs)
+        return await wait_uncancelled(self._store.submit(jobs, on_duplicate))
+
+    async def _validated(self, request: Request, retry_of: int | None) -> NewJob:
+        target = self._resolve(request.target)
+        request = validated(request, target)
+        await stale_journal.refuse(self._store, target.url)
+        with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
+            await target.preflight(
+                lock_timeout=0,
+                writing=any(map(target.writes, request.children)),
+                operations=request.children,
+                options=request.options,
+            )
+        _refuse_unconfirmed(request, target)
+        key = await target.identify()
+        if key == self._own_key:
+            raise UsageError(target.url, "is the store of jobs itself", "it needs no maintenance by hand")
+        return NewJob(
+            request=replace(request, target=target.url),
+            engine=target.engine,
+            target_key=key,
+            retry_of=retry_of,
+            deadline_at=time_limits.deadline(request.options, self._clock()),
+            max_attempts={name: 1 for name in request.children if not target.is_repeatable(name)},
+        )
+
+    async def retry(self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool) -> int:
+        """Submit a finished parent's request again, as `repeated` says; the new parent's id."""
+        request = repeated(parent, only_incomplete=only_incomplete, confirmed=confirmed)
+        (new_id,) = await self.submit([request], OnDuplicate.REFUSE, retry_of=parent.id)
+        return new_id
+
+
+def _refuse_unconfirmed(request: Request, target: Target) -> None:
+    for operation in request.operations:
+        if (what := target.needs_yes(operation, request.options)) and not request.options.confirmed:
+            raise UsageError(f"operation {operation}", what, "say that you want it: --yes")
+
+
+def refuse_repeated_targets(jobs: Sequence[NewJob]) -> None:
+    """Raise UsageError where two requests name the same database, under whatever names."""
+    seen: dict[str, str] = {}
+    for job in jobs:
+        if job.target_key in seen:
+            raise UsageError(job.request.target, f"is the same database as {seen[job.target_key]}", "name it once")
+        seen[job.target_key] = job.request.target

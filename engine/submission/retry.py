@@ -1,0 +1,49 @@
+"""What of a job that is over is asked for once more: pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.domain.errors import UsageError
+from engine.domain.jobs import Operation, ParentJob, Request
+from engine.domain.option_specs import fitting
+
+
+def repeated(parent: ParentJob, *, only_incomplete: bool = False, confirmed: bool = False) -> Request:
+    """The request of a parent once more, or only what did not complete of it.
+
+    `confirmed`: whether somebody says yes to what needs it; a yes to the job before does not cover this one.
+
+    Raises UsageError: it is still open, or nothing is left to repeat.
+    """
+    if not parent.status.is_final:
+        raise UsageError(f"job {parent.id}", f"is still {parent.status}", "wait for it, or cancel it first")
+    request = _incomplete(parent) if only_incomplete else _fitting(parent)
+    if request is None:
+        raise UsageError(f"job {parent.id}", "all of it is completed", "repeat all of it without --failed")
+    return replace(request, options=replace(request.options, confirmed=confirmed))
+
+
+def _incomplete(parent: ParentJob) -> Request | None:
+    """The request for what did not complete of a parent; None where all of it did.
+
+    The checks of one that verifies are made around that again. Where only they did not complete, they are what is
+    left to do.
+    """
+    asked = parent.request
+    children = parent.children[1:-1] if asked.options.verify else parent.children
+    operations = tuple(child.operation for child in children if not child.is_complete)
+    options = asked.options
+    if not operations and all(child.is_complete for child in parent.children):
+        return None
+    if not operations:
+        operations = (Operation.CHECK,)
+        options = replace(options, verify=False, check=options.check_level)
+    request = replace(asked, operations=operations, options=options)
+    return replace(request, options=fitting(options, parent.engine, request.children))
+
+
+def _fitting(parent: ParentJob) -> Request:
+    """An earlier version let options through that meant nothing."""
+    request = parent.request
+    return replace(request, options=fitting(request.options, parent.engine, request.children))

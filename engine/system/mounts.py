@@ -1,0 +1,68 @@
+"""What is mounted where, from /proc/self/mountinfo."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from engine.domain.frozen import frozen
+
+_LINE: Final = re.compile(r"\d+ \d+ (\d+):(\d+) (\S+) (\S+) .*? - (\S+) \S+ (\S+)")
+_OF_OTHER_MACHINES: Final = re.compile(r"nfs.*|cifs|smb.*|fuse.*|9p|ceph|afs|glusterfs|lustre|gfs2|ocfs2|virtiofs")
+_LAYERED: Final = re.compile(r"overlay|aufs|unionfs|ecryptfs")
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
+
+
+@frozen
+class Mount:
+    device: int  # the number that the kernel itself uses; on btrfs `os.stat` gives another
+    root: str  # the directory of the file system that is seen at `point`
+    point: str
+    kind: str
+    options: frozenset[str]  # of the file system: controllers, where it is one of control groups
+
+
+def mounts() -> tuple[Mount, ...]:
+    """All mounts, in the order in which they hide each other. Raises OSError anywhere but on Linux."""
+    return tuple(parse_mounts(Path("/proc/self/mountinfo").read_text(errors="surrogateescape")))
+
+
+def parse_mounts(text: str) -> Iterator[Mount]:
+    for line in text.splitlines():
+        if found := _LINE.match(line):
+            major, minor, root, point, kind, options = found.groups()
+            device = os.makedev(int(major), int(minor))
+            yield Mount(device, _plain(root), _plain(point), kind, frozenset(options.split(",")))
+
+
+def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
+    """On which of the `mounts` the absolute `path`, which has no links, lies."""
+    above = [mount for mount in mounts if path == mount.point or path.startswith(mount.point.rstrip("/") + "/")]
+    return max(reversed(above), key=lambda mount: len(mount.point), default=None)  # a later one hides an earlier
+
+
+def lies_on_this_machine(path: str) -> bool:
+    """Whether the file is surely on a disk, or in the memory, of this machine: where others cannot change it unseen."""
+    kind = _kind(path)
+    return kind is not None and _OF_OTHER_MACHINES.fullmatch(kind) is None
+
+
+def lies_in_one_place(path: str) -> bool:
+    """Whether it does, and is no layer that may be reached another way: its kernel knows all who have the file open."""
+    return lies_on_this_machine(path) and _LAYERED.fullmatch(_kind(path) or "") is None
+
+
+def _kind(path: str) -> str | None:
+    """Of the file system."""
+    try:
+        mount = mount_of(path, mounts())
+    except OSError:
+        return None
+    return None if mount is None else mount.kind
+
+
+def _plain(escaped: str) -> str:
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), escaped)

@@ -1,0 +1,242 @@
+"""Files that nobody else can change: how they are made, and how it is made sure before they are trusted.
+
+As OpenSSH does with StrictModes, everything above a file is looked at, too: who may write to a directory can exchange
+what lies in it. A sticky directory such as /tmp will do, as there nobody can remove or rename what is ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from engine.domain.errors import StoreError
+from engine.domain.frozen import frozen
+
+_BESIDE: Final = ("-wal", "-shm", "-journal")
+"""What SQLite writes, and reads, beside its file."""
+
+
+def require_own_store(store: Path) -> None:
+    """Raise StoreError unless the file and what lies beside it are ordinary files, and they and every directory above
+    them are ours, or root's, and nobody else can write to them; what does not exist is passed over.
+
+    `store`: without symbolic links. Of the file nothing but its status is read.
+    """
+    beside = [store.with_name(store.name + suffix) for suffix in _BESIDE]
+    _require_file(store, "give the path of a file with --store")
+    for path in beside:
+        _require_file(path, "remove it, or give another --store")
+    for path in (store, *beside, directory_of(store)):
+        _require_own(path)
+    for directory in store.parents:
+        _require_own(directory, is_above=True)
+
+
+def require_own_descriptors(store: Path) -> None:
+    """Raise StoreError where what this process has open by the names of the store belongs to somebody else.
+
+    In a sticky directory others can put a file beside the store after it was looked for.
+    """
+    names = {str(store), *(f"{store}{suffix}" for suffix in _BESIDE)}
+    descriptors = Path("/proc/self/fd")
+    for descriptor in descriptors.iterdir() if descriptors.is_dir() else ():
+        with suppress(OSError):  # closed meanwhile
+            name = str(descriptor.readlink()).removesuffix(" (deleted)")
+            if name in names:
+                _refuse(name, descriptor.stat())
+
+
+def directory_of(store: Path) -> Path:
+    """Where the locks and the log of the processes of a store are."""
+    return store.with_name(store.name + ".d")
+
+
+def own_directory(store: Path) -> Path:
+    """The same, made where there is none. Raises StoreError where it cannot be, or the store is not ours alone."""
+    real = Path(os.path.realpath(store))  # the same under every name of the store
+    directory = directory_of(real)
+    require_own_store(real)
+    try:
+        make_directories(directory)
+    except OSError as error:
+        raise unusable(directory, error) from error
+    _require_own(directory)
+    return directory
+
+
+def make_directories(directory: Path) -> None:
+    """Make a directory, and those above it that are missing, for us alone whatever the umask. Raises OSError."""
+    missing = [directory]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for path in reversed(missing):
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+            path.chmod(0o700)
+    if not directory.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+
+
+def open_own(path: str | Path, flags: int) -> int:
+    """A descriptor of a file that is ours alone, made where `flags` have O_CREAT; a symbolic link is not followed.
+
+    Raises OSError, StoreError.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _is_a_link(path) from None
+        raise
+    try:
+        status = os.fstat(descriptor)
+        _refuse(path, status)
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreError(str(path), "is no file", "remove it")
+        if status.st_mode & 0o600 != 0o600 and status.st_uid == os.geteuid():  # the umask
+            os.fchmod(descriptor, 0o600)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def unusable(directory: Path, error: OSError) -> StoreError:
+    """What it means that the files of processes cannot be written, in words."""
+    return StoreError(str(directory), f"cannot be used: {error.strerror}", "it must be a directory of your own")
+
+
+@frozen
+class Exposure:
+    """How somebody else could change what dbtend goes by."""
+
+    path: str
+    why: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.why}"
+
+
+def exposure(path: Path) -> Exposure | None:
+    """Of a file, or of a directory above it; None where nobody else can change it. Raises OSError."""
+    real = Path(os.path.realpath(path))
+    for place in (real, *real.parents):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if found := _exposed(place, place.lstat(), is_above=place != real):
+                return found
+    return None
+
+
+def _require_file(path: Path, fix: str) -> None:
+    """Nobody is told to change the mode of a device."""
+    status = _status(path)
+    if status is None or stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+        return
+    raise StoreError(str(path), "is a directory" if stat.S_ISDIR(status.st_mode) else "is no ordinary file", fix)
+
+
+def _require_own(path: Path, *, is_above: bool = False) -> None:
+    if (status := _status(path)) is not None:
+        _refuse(path, status, is_above=is_above)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """None where there is nothing. Raises StoreError."""
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreError(
+            str(path), f"cannot be looked at: {error.strerror}", "give another path with --store"
+        ) from error
+
+
+def _refuse(path: str | Path, status: os.stat_result, *, is_above: bool = False) -> None:
+    """Raise StoreError where somebody else could change it, or what lies in it."""
+    if stat.S_ISLNK(status.st_mode):
+        raise _is_a_link(path)
+    if found := _exposed(path, status, is_above=is_above):
+        raise StoreError(found.path, found.why, f"{found.fix}, or give another --store")
+
+
+def _is_a_link(path: str | Path) -> StoreError:
+    return StoreError(str(path), "is a symbolic link, which dbtend does not follow there", "remove it")
+
+
+def _exposed(path: str | Path, status: os.stat_result, *, is_above: bool) -> Exposure | None:
+    if status.st_uid not in {0, os.geteuid()}:
+        owner = _user(status.st_uid)
+        return Exposure(str(path), f"belongs to {owner}, who could change what dbtend runs", f"run dbtend as {owner}")
+    if is_above and status.st_mode & stat.S_ISVTX:
+        return None
+    if others := _who_may_write(status):
+        why = f"can be written by {' and '.join(others.values())}, who could change what dbtend runs"
+        return Exposure(str(path), why, f"chmod {''.join(others)}-w {shlex.quote(str(path))}")
+    return None
+
+
+def _who_may_write(status: os.stat_result) -> dict[str, str]:
+    """Others than us and root, by the letter that chmod has for them."""
+    others = {}
+    if status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid):
+        others["g"] = f"group {_group(status.st_gid)}"
+    if status.st_mode & stat.S_IWOTH:
+        others["o"] = "everybody"
+    return others
+
+
+def _is_private_group(gid: int) -> bool:
+    """Whether nobody but us, and root, is in a group: many systems give each user one, with the name of the user.
+
+    All users are never asked for: a directory service may have a great many, or not tell them. Who else has such a
+    group for his own is found where he is a user of this machine.
+    """
+    import grp
+    import pwd
+
+    owners = []
+    for uid in {0, os.geteuid()}:
+        with suppress(KeyError):
+            owners.append(pwd.getpwuid(uid))
+    ours = {owner.pw_name for owner in owners}
+    try:
+        group = grp.getgrgid(gid)
+    except KeyError:  # that of a volume in a container: who is in it, is so by number
+        return ours.issuperset(_local_users_in(gid))
+    is_own = any(owner.pw_gid == gid and owner.pw_name == group.gr_name for owner in owners)
+    return is_own and ours.issuperset(group.gr_mem) and ours.issuperset(_local_users_in(gid))
+
+
+def _local_users_in(gid: int) -> Iterator[str]:
+    """The users of this machine whose own group it is."""
+    with suppress(OSError), Path("/etc/passwd").open("rb") as file:
+        for line in file:
+            name, *rest = os.fsdecode(line).split(":")
+            if len(rest) > 2 and rest[2] == str(gid):
+                yield name
+
+
+def _user(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _group(gid: int) -> str:
+    import grp
+
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -1,0 +1,143 @@
+"""Finding out the condition of a database: a few queries, and exact looks only where they are wanted."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import psycopg
+
+from engine.domain.errors import TargetError
+from engine.targets.postgres.advising.bloat import table_share, tree_share
+from engine.targets.postgres.advising.findings import TREE_SHARE, may_need_something
+from engine.targets.postgres.connection.bounded import Connection, Shape
+from engine.targets.postgres.connection.names import quote, shown
+from engine.targets.postgres.reading import condition as queries
+from engine.targets.postgres.reading import xmin_horizon
+from engine.targets.postgres.reading.collations import drifts
+from engine.targets.postgres.reading.condition import Activity, Condition, Duplicate, TableShape, TreeShape
+from engine.targets.postgres.reading.reader import Reader
+
+SUSPICIOUS: Final = 0.2
+"""An estimate from which on it is worth to measure."""
+_EXTENSIONS: Final = """
+SELECT e.extname, n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+WHERE e.extname IN ('amcheck', 'pgstattuple')
+"""
+_INDEX_NAMES: Final = """
+SELECT i.oid::int8, n.nspname, i.relname FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+JOIN pg_namespace AS n ON n.oid = i.relnamespace
+"""
+
+_WITHOUT_LIMIT: Final = "SELECT pg_catalog.set_config('statement_timeout', '0', false)"
+
+
+async def survey(reader: Reader, *, thorough: bool = False) -> Condition:
+    """`thorough`: measure what looks bloated with pgstattuple, where it is installed; it reads those whole.
+
+    Raises TargetError.
+    """
+    (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
+    reset_at, counts_nothing = await reader.row(queries.COUNTERS, row=(datetime | None, str))
+    extensions = dict(await reader.rows(_EXTENSIONS, row=(str, str)))
+    tables = [TableShape(*row) for row in await _shapes(reader, TableShape, queries.TABLE_SHAPES, sees_all)]
+    trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, queries.TREE_SHAPES, sees_all)]
+    density: dict[int, float] = {}
+    free: dict[int, float] = {}
+    if thorough and "pgstattuple" in extensions:
+        schema = quote(extensions["pgstattuple"])
+        async with reader.alone() as connection:  # it takes the time it takes
+            with connection.within(None):
+                await connection.rows(_WITHOUT_LIMIT, row=(str,))
+                density = await _densities(connection, schema, trees)
+                free = await _free_shares(connection, schema, tables)
+    return Condition(
+        tables=await reader.tables(),
+        indexes=await reader.indexes(),
+        activity=await _activity(reader, sees_all),
+        horizon=await xmin_horizon.read(reader),
+        table_shapes=tables,
+        tree_shapes=trees,
+        duplicates=[Duplicate(*row) for row in await reader.rows(queries.DUPLICATES, row=Duplicate)],
+        drifts=await drifts(reader),
+        density=density,
+        free_share=free,
+        has_amcheck="amcheck" in extensions,
+        counters_reset_at=reset_at,
+        counts_nothing=counts_nothing,
+    )
+
+
+async def survey_of_needs(reader: Reader) -> Condition:
+    """Only of what `needs` may find that something is to be done, and only what it goes by for that.
+
+    Raises TargetError.
+    """
+    (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
+    activity = [table for table in await _activity(reader, sees_all) if may_need_something(table)]
+    trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, queries.TREE_SHAPES, sees_all)]
+    trees = [tree for tree in trees if (tree_share(tree) or 0.0) >= TREE_SHARE]
+    drifting = await drifts(reader)
+    wanted = {oid for drift in drifting for oid in drift.indexes}.union(tree.oid for tree in trees)
+    indexes = await reader.these_indexes_and_invalid_ones(wanted)
+    wanted = {table.oid for table in activity} | {index.table_oid for index in indexes}
+    return Condition(
+        tables=await reader.these_tables(wanted),
+        indexes=indexes,
+        activity=activity,
+        tree_shapes=trees,
+        drifts=drifting,
+    )
+
+
+async def with_damaged_indexes(reader: Reader, condition: Condition, names: Collection[str]) -> Condition:
+    """Also of these, by their names as they are shown. Raises TargetError."""
+    missing = set(names) - {index.shown for index in condition.indexes}
+    if not missing:
+        return condition
+    indexes = await reader.rows(_INDEX_NAMES, row=(int, str, str))
+    found = {oid for oid, schema, name in indexes if shown(schema, name) in missing}
+    known = {index.oid for index in condition.indexes}
+    more = [index for index in await reader.these_indexes_and_invalid_ones(found) if index.oid not in known]
+    tables = {index.table_oid for index in more} - {table.oid for table in condition.tables}
+    return replace(
+        condition,
+        indexes=[*condition.indexes, *more],
+        tables=[*condition.tables, *(await reader.these_tables(tables) if tables else ())],
+    )
+
+
+async def _activity(reader: Reader, sees_all: bool) -> list[Activity]:
+    query = queries.activity_query(reads_statistics=sees_all)
+    return [Activity(*row) for row in await reader.rows(query, row=Activity)]
+
+
+async def _shapes(reader: Reader, row: Shape, query: str, sees_all: bool) -> list[tuple[Any, ...]]:
+    return await reader.rows(queries.shapes_query(query, reads_statistics=sees_all), row=row)
+
+
+async def _densities(connection: Connection, schema: str, trees: list[TreeShape]) -> dict[int, float]:
+    found = {}
+    for tree in trees:
+        share = tree_share(tree)
+        if share is None or share >= SUSPICIOUS:
+            query = f"SELECT avg_leaf_density FROM {schema}.pgstatindex({tree.oid}::oid::regclass)"
+            with contextlib.suppress(psycopg.Error, TargetError):  # one that may not be read stays estimated
+                found[tree.oid] = (await connection.row(query, row=(float,)))[0]
+    return found
+
+
+async def _free_shares(connection: Connection, schema: str, tables: list[TableShape]) -> dict[int, float]:
+    found = {}
+    for table in tables:
+        if table_share(table) >= SUSPICIOUS:
+            query = (
+                "SELECT (dead_tuple_percent + approx_free_percent) / 100"
+                f" FROM {schema}.pgstattuple_approx({table.oid}::oid::regclass)"
+            )
+            with contextlib.suppress(psycopg.Error, TargetError):
+                found[table.oid] = (await connection.row(query, row=(float,)))[0]
+    return found

@@ -1,0 +1,262 @@
+"""What each table and index needs, and why: pure functions of a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
+from enum import StrEnum
+from typing import Final
+
+from engine.domain.advice import Level, Past
+from engine.domain.frozen import frozen
+from engine.domain.humanize import size
+from engine.targets.postgres.advising.bloat import PAGE, table_share, tree_share
+from engine.targets.postgres.reading.ages import DANGER, Counter, in_words, is_old
+from engine.targets.postgres.reading.collations import Drifted, drifted_of
+from engine.targets.postgres.reading.condition import LEAST_PAGES, Activity, Condition, TreeShape
+from engine.targets.postgres.reading.relations import Index, Table
+from engine.targets.postgres.reading.xmin_horizon import Horizon
+
+MUCH: Final = 5.0
+"""So many times what autovacuum would wait for is urgent."""
+XID_NOW: Final = 2.0
+"""Of autovacuum_freeze_max_age."""
+TREE_SHARE: Final = 0.4
+TREE_WASTED: Final = 10_000_000
+AS_MUCH: Final = 1.1
+"""So many times what an index took after its last rebuild is no more than that."""
+TABLE_SHARE: Final = 0.5
+TABLE_WASTED: Final = 100_000_000
+
+
+class Cause(StrEnum):
+    """All that something can be needed for."""
+
+    XID_AGE = "xid_age"
+    MULTIXACT_AGE = "multixact_age"
+    DEAD_ROWS = "dead_rows"
+    INSERTED_ROWS = "inserted_rows"
+    NO_STATISTICS = "no_statistics"
+    PARTITIONED_WITHOUT_STATISTICS = "partitioned_without_statistics"
+    CHANGED_ROWS = "changed_rows"
+    LOST_COUNT = "lost_count"
+    DAMAGED_INDEX = "damaged_index"
+    COLLATION_VERSION = "collation_version"
+    UNRECORDED_COLLATION_VERSION = "unrecorded_collation_version"
+    """Of one by which everything was rebuilt."""
+    INVALID_INDEX = "invalid_index"
+    INDEX_BLOAT = "index_bloat"
+    INDEX_NOT_BUILT = "index_not_built"
+    LEFTOVER = "leftover"
+    DAMAGE = "damage"
+
+
+@frozen
+class Need:
+    level: Level
+    reason: str
+    cause: Cause
+    gain: int = 0
+    """Bytes."""
+    obstacle: str = ""
+    """Why what is run for it does not help, or not for good, as long as that is so."""
+
+
+@frozen
+class Waste:
+    """Dead space in a table."""
+
+    reason: str
+    bytes: int
+
+
+@frozen(kw_only=True)
+class Needs:
+    """By the oid of a table or index."""
+
+    vacuum: Mapping[int, Need] = field(default_factory=dict)
+    analyze: Mapping[int, Need] = field(default_factory=dict)
+    reindex: Mapping[int, Need] = field(default_factory=dict)
+    rewrite: Mapping[int, Waste] = field(default_factory=dict)
+    """Worth it only if a DBA says so: it locks everybody out."""
+    drifts: Sequence[Drifted] = ()
+    not_built: tuple[Index, ...] = ()
+    """Unique ones that are there and could not be built: somebody has to look at what is there twice."""
+    leftovers: tuple[Index, ...] = ()
+    unknown: tuple[Index, ...] = ()
+    """How large they must be cannot be told, and they are large enough for it to matter."""
+    damaged: tuple[str, ...] = ()
+    """Tables that nothing is done to before somebody has put them right."""
+
+
+NOTHING_KNOWN: Final = Past(now=0)
+
+
+def needs(condition: Condition, past: Past = NOTHING_KNOWN) -> Needs:
+    """What reads or writes a damaged table can make it worse, or the server crash: it is needed by none."""
+    known = {table.oid: table for table in condition.tables if table.shown not in past.damaged_tables}
+    vacuum, analyze = {}, {}
+    for activity in condition.activity:
+        table = known.get(activity.oid)
+        if table is None or (table.in_catalog and not table.may_be_maintained):
+            continue
+        if not table.is_partitioned and (need := vacuum_need(activity)):
+            vacuum[table.oid] = replace(need, obstacle=_held_back(need, activity, table, condition.horizon, past))
+        if not table.in_catalog and (need := analyze_need(activity, table.kind)):
+            analyze[table.oid] = need
+    drifts = [drifted_of(drift, condition.indexes, past) for drift in condition.drifts]
+    return Needs(
+        vacuum=vacuum,
+        analyze=analyze,
+        reindex=_reindex(condition, drifts, past),
+        rewrite={oid: waste for oid, waste in _rewrite(condition).items() if oid in known},
+        drifts=drifts,
+        not_built=tuple(index for index in condition.indexes if index.could_not_be_built and not index.in_catalog),
+        leftovers=tuple(index for index in condition.indexes if index.is_leftover and not index.is_valid),
+        unknown=_unknown(condition),
+        damaged=tuple(table.shown for table in condition.tables if table.shown in past.damaged_tables),
+    )
+
+
+def may_need_something(table: Activity) -> bool:
+    """Whatever kind of table it is."""
+    return any((vacuum_need(table), analyze_need(table, "r"), analyze_need(table, "p")))
+
+
+def vacuum_need(table: Activity) -> Need | None:
+    """What is most urgent comes first."""
+    if need := age_need(Cause.XID_AGE, table.xid_age, table.xid_limit):
+        return need
+    if need := age_need(Cause.MULTIXACT_AGE, table.multixact_age, table.multixact_limit):
+        return need
+    if table.dead > table.dead_limit:
+        level = Level.NOW if table.dead > MUCH * table.dead_limit else Level.SOON
+        off = "" if table.has_autovacuum else ", and autovacuum is off for it"
+        return Need(level, f"{table.dead:,} dead rows, {table.dead_limit:,.0f} are usual{off}", Cause.DEAD_ROWS)
+    if table.inserted > table.inserted_limit:
+        reason = f"{table.inserted:,} rows inserted since, {table.inserted_limit:,.0f} are usual"
+        return Need(Level.SOON, reason, Cause.INSERTED_ROWS)
+    return None
+
+
+_AGES: Final = {Cause.XID_AGE: Counter.XID, Cause.MULTIXACT_AGE: Counter.MULTIXACT}
+
+
+def age_need(cause: Cause, age: int, limit: int) -> Need | None:
+    if not is_old(age, limit):
+        return None
+    level = Level.NOW if age > XID_NOW * limit or age > DANGER else Level.SOON
+    return Need(level, in_words(_AGES[cause], age, limit), cause)
+
+
+def _held_back(need: Need, activity: Activity, table: Table, horizon: Horizon, past: Past) -> str:
+    """Who keeps VACUUM from helping, by what is known; "" for nobody."""
+    holder = horizon.oldest(of_catalog=table.in_catalog, is_shared=activity.is_shared)
+    if holder is None:
+        return ""
+    since = activity.vacuumed_ago
+    was_there = holder.is_old or (since is not None and holder.seconds is not None and holder.seconds >= since)
+    match need.cause:
+        case Cause.XID_AGE if is_old(holder.age, activity.xid_limit):
+            return f"they are kept as long as there is {holder.words}"
+        case Cause.MULTIXACT_AGE if was_there:
+            return f"they may be kept as long as there is {holder.words}"
+        case Cause.DEAD_ROWS:
+            kept = past.kept_dead[table.shown].effect["rows_kept"] if table.shown in past.kept_dead else 0
+            if isinstance(kept, int) and activity.dead - kept <= activity.dead_limit:
+                return f"the last VACUUM could not remove {kept:,} of them, kept as long as there is {holder.words}"
+            return f"dead rows are kept as long as there is {holder.words}" if holder.is_old else ""
+        case _:
+            return ""
+
+
+def analyze_need(table: Activity, kind: str) -> Need | None:
+    if not table.has_statistics and kind == "p":
+        reason = "partitioned, without statistics: autovacuum never collects them"
+        return Need(Level.SOON, reason, Cause.PARTITIONED_WITHOUT_STATISTICS)
+    if (
+        not table.has_statistics
+        and kind != "p"
+        and (table.rows > 0 or table.modified or (table.pages and table.rows < 0))
+    ):
+        return Need(Level.NOW, "it has no statistics", Cause.NO_STATISTICS)
+    if table.modified > table.modified_limit:
+        level = Level.NOW if table.modified > MUCH * table.modified_limit else Level.SOON
+        reason = f"{table.modified:,} rows changed since, {table.modified_limit:,.0f} are usual"
+        return Need(level, reason, Cause.CHANGED_ROWS)
+    if is_in_doubt(table):
+        reason = "the server has lost count of it, as in a crash or a failover: this counts anew"
+        return Need(Level.SOON, reason, Cause.LOST_COUNT)
+    return None
+
+
+def is_in_doubt(table: Activity) -> bool:
+    """Whether nobody knows how many of its rows are dead, and it is large enough for that to matter."""
+    return table.is_lost and table.pages >= LEAST_PAGES
+
+
+def _reindex(condition: Condition, drifts: Sequence[Drifted], past: Past) -> dict[int, Need]:
+    shapes = {tree.oid: tree for tree in condition.tree_shapes}
+    by_old_rules = {oid: drifted for drifted in drifts for oid in drifted.left}
+    found = {}
+    for index in condition.indexes:
+        if index.in_catalog or index.is_leftover or index.could_not_be_built:
+            continue
+        if index.table_shown in past.damaged_tables:
+            continue
+        need = None
+        if index.shown in past.damaged_indexes:
+            need = Need(Level.NOW, "the last check found it damaged", Cause.DAMAGED_INDEX)
+        elif index.oid in by_old_rules:
+            reason = "its collation has another version now: its order may be wrong"
+            obstacle = by_old_rules[index.oid].obstacle
+            need = Need(Level.NOW, reason, Cause.COLLATION_VERSION, obstacle=obstacle)
+        elif not index.is_valid:
+            paid = "every write pays for it" if index.is_ready else "no write maintains it"
+            need = Need(Level.SOON, f"it is invalid: no query uses it, and {paid}", Cause.INVALID_INDEX)
+        elif (tree := shapes.get(index.oid)) is not None and not _is_as_rebuilt(index, tree, past):
+            need = _tree_need(tree_share(tree), tree.pages, condition.density.get(index.oid), tree.fill_factor)
+        if need is not None and index.is_exclusion:
+            need = replace(need, obstacle=f"its constraint takes reindex --offline --object {index.shown}")
+        if need is not None:
+            found[index.oid] = need
+    return found
+
+
+def _is_as_rebuilt(index: Index, tree: TreeShape, past: Past) -> bool:
+    """Whether it takes as much as it did after its last rebuild: then it is the estimate that is wrong."""
+    done = past.rebuilt.get(index.shown)
+    size = done.effect.get("size") if done is not None else None
+    return isinstance(size, int) and tree.pages * PAGE <= AS_MUCH * size
+
+
+def _unknown(condition: Condition) -> tuple[Index, ...]:
+    unknown = {
+        tree.oid
+        for tree in condition.tree_shapes
+        if not tree.is_known and tree.oid not in condition.density and tree.pages * PAGE >= TREE_WASTED
+    }
+    return tuple(index for index in condition.indexes if index.oid in unknown and not index.in_catalog)
+
+
+def _tree_need(estimate: float | None, pages: int, density: float | None, fill_factor: float) -> Need | None:
+    """By what was measured, where it was: the density of the leaf pages in percent."""
+    share = estimate if density is None else max(1 - density / (100 * fill_factor), 0.0)
+    if share is None or share < TREE_SHARE or share * pages * PAGE < TREE_WASTED:
+        return None
+    wasted = round(share * pages * PAGE)
+    about = "about " if density is None else ""
+    return Need(Level.SOON, f"{about}{share:.0%} of its {size(pages * PAGE)} is dead space", Cause.INDEX_BLOAT, wasted)
+
+
+def _rewrite(condition: Condition) -> dict[int, Waste]:
+    found = {}
+    for table in condition.table_shapes:
+        measured = condition.free_share.get(table.oid)
+        share = table_share(table) if measured is None else measured
+        wasted = round(share * table.pages * PAGE)
+        if share >= TABLE_SHARE and wasted >= TABLE_WASTED:
+            about = "about " if measured is None else ""
+            reason = f"{about}{share:.0%} of its {size(table.pages * PAGE)} is dead space"
+            found[table.oid] = Waste(reason, wasted)
+    return found

@@ -1,0 +1,98 @@
+"""Databases by name: URLs, libpq's key=value and service=NAME become one canonical URL without a password."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict
+
+from engine.domain.errors import UsageError
+from engine.domain.frozen import frozen
+
+SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
+FORMS: Final = "give postgresql://USER@HOST/DATABASE, service=NAME, or host=... dbname=..."
+_NOT_OURS: Final = frozenset({"application_name", "fallback_application_name", "client_encoding"})
+_LOCATION: Final = ("host", "hostaddr", "port", "user", "dbname")
+
+
+@frozen
+class Address:
+    """Where a database is."""
+
+    parameters: Mapping[str, str]
+    url: str
+
+
+def address(text: str) -> Address:
+    """Raises UsageError."""
+    parameters = parameters_of(text)
+    return Address(parameters, url_of(parameters))
+
+
+def parameters_of(text: str) -> dict[str, str]:
+    """What libpq is to be told for this name, complete: it means the same wherever it is used later.
+
+    What is not named comes from the environment now, unless a service is named, which says it all.
+    Raises UsageError; the message never repeats `text`, which may hold a secret.
+    """
+    try:
+        given = {name: str(value) for name, value in conninfo_to_dict(text).items()}
+    except (psycopg.Error, UnicodeDecodeError):
+        raise UsageError("target", "libpq does not understand it", FORMS) from None
+    if SECRETS & given.keys():
+        hint = "put it into ~/.pgpass or a service file (pg_service.conf), which libpq looks into by itself"
+        raise UsageError("target", "a password must not be part of a target", hint)
+    if not all(port.isdigit() for port in given.get("port", "").split(",") if port):
+        raise UsageError("target", "its port is no number", FORMS)
+    parameters = {name: value for name, value in given.items() if name not in _NOT_OURS}
+    if "service" not in parameters and not set(_LOCATION) & parameters.keys() and os.environ.get("PGSERVICE"):
+        parameters["service"] = os.environ["PGSERVICE"]
+    if "service" not in parameters:
+        parameters = _located(parameters)
+    return parameters
+
+
+def environment_of(parameters: Mapping[str, str]) -> dict[str, str]:
+    """What libpq takes from the environment for these parameters when it connects, by the names of the variables."""
+    settled = {*parameters, *_LOCATION, *_NOT_OURS, "service"}
+    names = {
+        default.envvar.decode()
+        for default in pq.Conninfo.get_defaults()
+        if default.envvar is not None and default.keyword.decode() not in settled
+    }
+    if "service" in parameters:
+        names |= {"PGSERVICEFILE", "PGSYSCONFDIR"}
+    return {name: os.environ[name] for name in sorted(names) if os.environ.get(name)}
+
+
+def _located(parameters: Mapping[str, str]) -> dict[str, str]:
+    usual = {
+        default.keyword.decode(): default.val.decode()
+        for default in pq.Conninfo.get_defaults()
+        if default.val is not None
+    }
+    located = dict(parameters)
+    if "hostaddr" not in located:
+        located.setdefault("host", usual.get("host", ""))  # an empty one means libpq's own socket, whatever PGHOST says
+    located.setdefault("port", usual.get("port") or "5432")
+    located.setdefault("user", usual.get("user", ""))
+    located.setdefault("dbname", usual.get("dbname") or located["user"])
+    return located
+
+
+def url_of(parameters: Mapping[str, str]) -> str:
+    """The canonical URL; `parameters_of` it gives the same parameters again."""
+    rest = dict(parameters)
+    in_authority = not set("/,%[]") & set(rest.get("host", "/")) and rest.get("host") and ":" not in rest["host"]
+    host = rest.pop("host") if in_authority else ""
+    port = rest.pop("port", "") if not set(",") & set(rest.get("port", "")) else ""
+    user = rest.pop("user", "")
+    authority = (f"{quote(user, safe='')}@" if user else "") + host + (f":{port}" if port else "")
+    path = quote(rest.pop("dbname", ""), safe="")
+    query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in sorted(rest.items()))
+    return f"postgresql://{authority}/{path}" + (f"?{query}" if query else "")

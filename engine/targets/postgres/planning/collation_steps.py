@@ -1,0 +1,41 @@
+"""After everything that a collation orders was rebuilt: to record its version. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from engine.domain.humanize import listed
+from engine.targets.lock_impact import NO_LOCK
+from engine.targets.postgres.planning.costs import A_STEP
+from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.reading.collations import Drifted
+
+
+def recording(drifts: Sequence[Drifted], rebuilt: Mapping[int, str]) -> tuple[list[PgStep], list[str]]:
+    """The steps, and what keeps versions from being recorded. `rebuilt`: the indexes that come before, by oid."""
+    steps, kept = [], []
+    for drifted in drifts:
+        left = [name for oid, name in drifted.left.items() if oid not in rebuilt]
+        if left and drifted.left.keys() & rebuilt.keys():
+            kept.append(f"the version of {drifted.drift.words} is not recorded, as not rebuilt: {listed(left, 3)}")
+        elif not left and (obstacle := drifted.obstacle):
+            kept += [obstacle] if drifted.left else []
+        elif not left:
+            steps.append(_step(drifted))
+    return steps, kept
+
+
+def _step(drifted: Drifted) -> PgStep:
+    drift, before = drifted.drift, tuple(drifted.left.values())
+    return PgStep(
+        object=drift.words,
+        command=drift.command,
+        reason=f"every index that it orders is rebuilt by version {drift.version}",
+        lock=NO_LOCK,
+        after_cancel="the next run does it",
+        completes_previous=bool(before),
+        after=before,
+        weight=A_STEP,
+        method=Method.RECORD_VERSION,
+        is_measured=False,
+    )

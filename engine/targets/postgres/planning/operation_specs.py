@@ -1,0 +1,117 @@
+"""What is offered for PostgreSQL, in words a DBA reads before choosing it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
+from engine.domain.jobs import Operation, ServerOptions
+from engine.targets.lock_impact import Lock, LockImpact, LockScope
+from engine.targets.target_info import OperationInfo
+
+BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
+BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
+BLOCKS_EVERYONE_BRIEFLY: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
+"""VACUUM that gives back the empty pages at the end of a table."""
+BLOCKS_WRITERS: Final = Lock(LockImpact.MOST_READERS, LockScope.TABLE)
+BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE, LockScope.TABLE)
+
+
+@frozen(kw_only=True)
+class Offer:
+    """An operation: what it is for, whom it blocks, and what a cancel leaves."""
+
+    summary: str
+    lock: Lock
+    after_cancel: str
+    writes: bool = True
+    is_repeatable: bool = True
+    needs_yes: str = ""
+
+
+OFFERS: Final[Mapping[Operation, Offer]] = {
+    Operation.VACUUM: Offer(
+        summary="removes dead rows, and keeps transaction ids from running out",
+        lock=BLOCKS_EVERYONE_BRIEFLY,
+        after_cancel="the pages done so far stay clean",
+    ),
+    Operation.ANALYZE: Offer(
+        summary="collects statistics for the query planner",
+        lock=BLOCKS_MAINTENANCE,
+        after_cancel="the old statistics stay",
+    ),
+    Operation.REINDEX: Offer(
+        summary="rebuilds every index, one by one, concurrently",
+        lock=BLOCKS_MAINTENANCE,
+        after_cancel="the index stays as it was; the unfinished copy is dropped",
+    ),
+    Operation.OPTIMIZE: Offer(
+        summary="does exactly what the advice calls for: VACUUM, ANALYZE, REINDEX, leftovers",
+        lock=BLOCKS_EVERYONE_BRIEFLY,
+        after_cancel="what was done stays done",
+    ),
+    Operation.CHECK: Offer(
+        summary="looks for damage in tables and B-trees (amcheck)",
+        lock=BLOCKS_NOBODY,
+        after_cancel="nothing is ever changed",
+        writes=False,
+    ),
+    Operation.CLEAN_LEFTOVERS: Offer(
+        summary="drops invalid indexes that an interrupted REINDEX CONCURRENTLY left behind",
+        lock=BLOCKS_MAINTENANCE,
+        after_cancel="the index stays, invalid as it was",
+    ),
+    Operation.VACUUM_FULL: Offer(
+        summary="rewrites tables without their dead space, and all their indexes, and analyzes them",
+        lock=BLOCKS_EVERYONE,
+        after_cancel="nothing changed",
+        is_repeatable=False,
+        needs_yes="locks everybody out of each table while it is rewritten",
+    ),
+    Operation.CLUSTER: Offer(
+        summary="rewrites tables in the order of the index they are clustered on, and analyzes them",
+        lock=BLOCKS_EVERYONE,
+        after_cancel="nothing changed",
+        is_repeatable=False,
+        needs_yes="locks everybody out of each table while it is rewritten",
+    ),
+}
+DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
+OFFLINE_REINDEX: Final = "with --offline keeps writers, and nearly all readers, off each table meanwhile"
+
+
+def operation_infos() -> tuple[OperationInfo, ...]:
+    return tuple(
+        OperationInfo(operation=operation, summary=offer.summary, lock=offer.lock)
+        for operation, offer in OFFERS.items()
+    )
+
+
+def keeps_out(operation: Operation, options: ServerOptions) -> str:
+    """Whom an operation cannot go on beside: a key of `reading.locks.CONFLICTS`."""
+    if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.offline:
+        return "writers"
+    return "everybody" if OFFERS[operation].lock.impact is LockImpact.EVERYONE else "maintenance"
+
+
+_LEAVES_DAMAGE_ALONE: Final = frozenset({Operation.OPTIMIZE, Operation.CLEAN_LEFTOVERS})
+
+
+def on_damage(operations: Sequence[Operation], damaged_tables: Collection[str]) -> tuple[str, ...]:
+    if damaged_tables and any(OFFERS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE):
+        names = listed(sorted(damaged_tables), 3)
+        return (f"the last check found {names} damaged: to write there can make it worse; --needed leaves it alone",)
+    return ()
+
+
+def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = ()) -> tuple[str, ...]:
+    """What is odd about doing these operations in this order, with what is known to be damaged."""
+    said = list(on_damage(operations, damaged_tables))
+    rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER}]
+    if rewrites and Operation.REINDEX in operations:
+        said.append(f"{rewrites[0]} rebuilds the indexes of its tables, too: reindex repeats that")
+    if rewrites and Operation.ANALYZE in operations:
+        said.append(f"{rewrites[0]} analyzes its tables, too: analyze repeats that")
+    return tuple(said)

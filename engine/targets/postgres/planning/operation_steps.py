@@ -1,0 +1,429 @@
+"""The steps of each operation, from what the catalog says: pure functions. The longest come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from engine.domain.humanize import counted
+from engine.domain.jobs import MOST_FINDINGS, Operation, Options, ServerOptions
+from engine.targets.lock_impact import Lock
+from engine.targets.postgres.connection.names import literal, qualified, quote
+from engine.targets.postgres.planning.costs import A_STEP, weight
+from engine.targets.postgres.planning.operation_specs import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
+from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
+from engine.targets.postgres.reading.ages import Old
+from engine.targets.postgres.reading.collations import Drift, marks_of
+from engine.targets.postgres.reading.relations import Index, Table
+
+PAGE: Final = 8192
+SMALL: Final = 100
+"""A table of fewer pages that surely has no dead rows is not asked for its size: of thousands that would take long."""
+FEW: Final = 100
+"""Where there are more tables than that, neither is it asked what was done to such a table."""
+STAGES: Final = (1, 10, 100)
+"""The statistics targets of an ANALYZE in stages."""
+_OPTIONS_SINCE: Final = {"buffer_usage_limit": 16}
+
+
+def not_offered(options: ServerOptions, version: int) -> str:
+    """The option that this server does not have, and since when others do; "" for none."""
+    for name, since in _OPTIONS_SINCE.items():
+        if getattr(options, name) is not None and version < since * 10_000:
+            return f"--{name.replace('_', '-')} needs PostgreSQL {since} or newer, this one is {version // 10_000}"
+    return ""
+
+
+def unsafe(options: ServerOptions, version: int) -> str:
+    """Why indexes must not be rebuilt by this server as it is asked for; "" for no reason."""
+    if not options.offline and 140_000 <= version < 140_004:
+        return "REINDEX CONCURRENTLY of PostgreSQL 14.0 to 14.3 can damage indexes: upgrade first, or use --offline"
+    return ""
+
+
+def vacuum_steps(
+    tables: Iterable[Table],
+    options: Options,
+    version: int,
+    reasons: Mapping[int, str],
+    old: Mapping[int, Old] | None = None,
+) -> list[PgStep]:
+    """`reasons`: why a table needs it, by oid, where that is known. `old`: those that have to become younger."""
+    old = old or {}
+    asked, settings = options.server, _speed(options)
+    words, model = _vacuum_words(asked, version), Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM
+    whole = [table for table in tables if not table.is_partitioned]
+    steps = [
+        _table_step(
+            Operation.VACUUM,
+            table,
+            words,
+            model,
+            version,
+            lock=BLOCKS_MAINTENANCE if asked.truncate is False else OFFERS[Operation.VACUUM].lock,
+            tells=_tells(table, len(whole), asked),
+            reason=reasons.get(table.oid) or (old[table.oid].reason if table.oid in old else _vacuum_reason(table)),
+            is_measured=_is_worth_a_look(table),
+            settings=(*settings, *(old[table.oid].settings if table.oid in old else ())),
+        )
+        for table in whole
+    ]
+    return _longest_first(steps)
+
+
+def _table_step(
+    operation: Operation,
+    table: Table,
+    words: Sequence[str],
+    model: Model,
+    version: int,
+    *,
+    lock: Lock,
+    tells: bool,
+    reason: str,
+    is_measured: bool,
+    settings: tuple[tuple[str, str], ...],
+) -> PgStep:
+    """VACUUM or ANALYZE of a table. `words`: its options; `tells`: the server is asked what it does."""
+    offer, name, what = OFFERS[operation], operation.value.upper(), f"{_only(table, version)}{table.sql}"
+    verbose = f"{name} ({', '.join(['VERBOSE', *words])}) {what}"
+    brackets = f" ({', '.join(words)})" if words else ""
+    subject = _table(table)
+    return PgStep(
+        object=table.shown,
+        command=verbose if tells else f"{name}{brackets} {what}",
+        if_warned="" if tells else verbose,
+        reason=reason,
+        lock=lock,
+        after_cancel=offer.after_cancel,
+        conflict=table.shown,
+        weight=weight(model, subject),
+        method=Method.VACUUM,
+        model=model,
+        is_measured=is_measured,
+        settings=settings,
+        subject=subject,
+    )
+
+
+def _vacuum_reason(table: Table) -> str:
+    if table.dead_rows:
+        of_all = f", {table.dead_share:.0%} of all" if table.rows > 0 else ""
+        return f"{counted(table.dead_rows, 'dead row')}{of_all}"
+    if table.is_counted or not table.pages:
+        return "no dead rows; what is old is frozen, and the visibility map renewed"
+    return "removes dead rows: how many there are the server has not counted"
+
+
+def _is_worth_a_look(table: Table) -> bool:
+    return table.dead_rows > 0 or not table.is_counted or not 0 < table.pages < SMALL
+
+
+def _tells(table: Table, among: int, asked: ServerOptions) -> bool:
+    """Whether the server is to tell what it does; it must where it may leave the table out."""
+    return _is_worth_a_look(table) or among <= FEW or asked.skip_locked
+
+
+def _vacuum_words(asked: ServerOptions, version: int) -> list[str]:
+    words = ["FREEZE"] if asked.freeze else []
+    words += ["ANALYZE"] if asked.analyze else []
+    words += ["SKIP_LOCKED"] if asked.skip_locked else []
+    if asked.index_cleanup is not None and (asked.index_cleanup != "auto" or version >= 140_000):
+        words.append(f"INDEX_CLEANUP {asked.index_cleanup.upper()}")
+    if asked.truncate is not None:
+        words.append(f"TRUNCATE {'ON' if asked.truncate else 'OFF'}")
+    if asked.parallel_workers is not None:
+        words.append(f"PARALLEL {asked.parallel_workers}")
+    if version >= 160_000:
+        words += _buffers(asked)
+        words.append("SKIP_DATABASE_STATS")
+    return words
+
+
+def _buffers(asked: ServerOptions) -> list[str]:
+    return [] if asked.buffer_usage_limit is None else [f"BUFFER_USAGE_LIMIT '{asked.buffer_usage_limit} kB'"]
+
+
+def database_statistics(version: int) -> list[PgStep]:
+    """What comes once after many VACUUMs; before PostgreSQL 16 each does it itself."""
+    if version < 160_000:
+        return []
+    return [
+        PgStep(
+            object="database",
+            command="VACUUM (ONLY_DATABASE_STATS)",
+            reason="renews the age of the whole database, once after all tables",
+            lock=BLOCKS_NOBODY,
+            completes_previous=True,
+            weight=A_STEP,
+            method=Method.STATISTICS,
+        )
+    ]
+
+
+def has_only(version: int) -> bool:
+    """Whether a partitioned table can be analyzed without its partitions."""
+    return version >= 180_000
+
+
+def _only(table: Table, version: int) -> str:
+    """From PostgreSQL 18 on a table's children would be done with it, and again as themselves."""
+    return "ONLY " if has_only(version) and table.has_children else ""
+
+
+def analyze_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
+    """`reasons`: why a table needs it, by oid, where that is known."""
+    asked = options.server
+    words = [*(["SKIP_LOCKED"] if asked.skip_locked else []), *(_buffers(asked) if version >= 160_000 else [])]
+    wanted, steps = list(tables), []
+    for stage in STAGES if asked.in_stages else (0,):
+        settings = (*_speed(options), *([("default_statistics_target", str(stage))] if stage else []))
+        of_stage = [
+            _table_step(
+                Operation.ANALYZE,
+                table,
+                words,
+                Model.ANALYZE,
+                version,
+                lock=OFFERS[Operation.ANALYZE].lock,
+                tells=_tells(table, len(wanted), asked),
+                reason=_stage_reason(stage) or reasons.get(table.oid, _analyze_reason(table)),
+                is_measured=False,
+                settings=settings,
+            )
+            for table in wanted
+        ]
+        steps += _longest_first(of_stage)
+    return steps
+
+
+def _stage_reason(stage: int) -> str:
+    return f"statistics with target {stage}" if stage else ""
+
+
+def _analyze_reason(table: Table) -> str:
+    if table.is_partitioned:
+        return "nobody else does it: autovacuum leaves partitioned tables out"
+    return "statistics as the table is now"
+
+
+def reindex_steps(
+    indexes: Iterable[Index],
+    tables: dict[int, Table],
+    options: Options,
+    reasons: Mapping[int, str],
+    drifts: Sequence[Drift] = (),
+) -> list[PgStep]:
+    """One for each index. Two at once on one table would deadlock where they are concurrent."""
+    offer, offline = OFFERS[Operation.REINDEX], options.server.offline
+    model = Model.REINDEX if offline else Model.REINDEX_CONCURRENTLY
+    marks = marks_of(drifts)
+    steps = [
+        PgStep(
+            object=index.shown,
+            command=f"REINDEX INDEX {'' if offline else 'CONCURRENTLY '}{index.sql}",
+            reason=reasons.get(index.oid)
+            or (f"TOAST of {index.table_shown}" if index.of_toast else "rebuilt as it is"),
+            lock=BLOCKS_WRITERS if offline else offer.lock,
+            after_cancel="nothing changed" if offline else offer.after_cancel,
+            disk_needed=index.pages * PAGE,
+            conflict=index.table_shown,
+            frees_when_over=True,
+            weight=weight(model, _index(index, tables.get(index.table_oid))),
+            method=Method.REBUILD if offline else Method.REINDEX_CONCURRENTLY,
+            model=model,
+            subject=_index(index, tables.get(index.table_oid)),
+            collations=marks.get(index.oid, ()),
+        )
+        for index in indexes
+    ]
+    return _longest_first(steps)
+
+
+def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Options, version: int) -> list[PgStep]:
+    """VACUUM FULL, or CLUSTER of tables that have an index to go by; each with ANALYZE.
+
+    Without that the server, and our advice, go on with the dead rows that it had counted before.
+    """
+    offer = OFFERS[operation]
+    steps = []
+    for table in tables:
+        only = _only(table, version)
+        full, cluster = f"VACUUM (FULL, VERBOSE) {only}{table.sql}", f"CLUSTER {table.sql} USING"
+        first = full if operation is Operation.VACUUM_FULL else f"{cluster} {quote(table.clustered_by or '')}"
+        then = f"ANALYZE (VERBOSE) {only}{table.sql}"
+        steps.append(
+            PgStep(
+                object=table.shown,
+                command=f"{first}; {then}",
+                first=first,
+                then=then,
+                settings=_speed(options),
+                reason="rewritten as it was asked for; after that its dead rows are counted anew",
+                lock=offer.lock,
+                after_cancel=f"{offer.after_cancel}; where it is rewritten already, only ANALYZE is left out",
+                disk_needed=(table.pages + table.index_pages) * PAGE,
+                conflict=table.shown,
+                weight=weight(Model.REWRITE, _table(table)),
+                method=Method.REBUILD,
+                model=Model.REWRITE,
+                subject=_table(table),
+            )
+        )
+    return _longest_first(steps)
+
+
+def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
+    offer = OFFERS[Operation.CLEAN_LEFTOVERS]
+    return [
+        PgStep(
+            object=index.shown,
+            command=f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql}",
+            reason=f"an interrupted REINDEX CONCURRENTLY of {index.table_shown} left it: it only costs",
+            lock=offer.lock,
+            after_cancel=offer.after_cancel,
+            conflict=index.table_shown,
+            weight=A_STEP,
+            method=Method.DROP_LEFTOVER,
+            subject=_index(index),
+        )
+        for index in leftovers
+    ]
+
+
+def check_steps(
+    indexes: Iterable[Index], tables: Iterable[Table], extension_schema: str, version: int, *, full: bool
+) -> list[PgStep]:
+    """Each B-tree, in full also whether it holds every row of its table; and each table, from PostgreSQL 14 on.
+
+    What others are compared with comes before them: TOAST before tables, and tables before their indexes.
+    """
+    check, trees = quote(extension_schema), [index for index in indexes if index.method == "btree"]
+    whole = [table for table in tables if not table.is_partitioned] if version >= 140_000 else []
+    return [
+        *_longest_first([_toast_check(table, check) for table in whole if table.toast_pages is not None]),
+        *_longest_first([_tree_check(index, check, full=full) for index in trees if index.of_toast]),
+        *_longest_first([_heap_check(table, check, full=full) for table in whole]),
+        *_longest_first([_tree_check(index, check, full=full) for index in trees if not index.of_toast]),
+    ]
+
+
+def _toast_check(table: Table, check: str) -> PgStep:
+    of = f"FROM pg_class AS c, {check}.verify_heapam(c.reltoastrelid) WHERE c.oid = {literal(table.sql)}::regclass"
+    return _check_step(
+        f"TOAST of {table.shown}",
+        f"SELECT blkno, offnum, msg {of} LIMIT {MOST_FINDINGS}",
+        "its pages and rows",
+        pages=table.toast_pages or 0,
+        subject=_table(table),
+        others_rely_on_it=True,
+    )
+
+
+def _heap_check(table: Table, check: str, *, full: bool) -> PgStep:
+    def command(more: str = "") -> str:
+        of = f"{check}.verify_heapam({literal(table.sql)}::regclass{more})"
+        return f"SELECT blkno, offnum, msg FROM {of} LIMIT {MOST_FINDINGS}"
+
+    toast = full and table.toast_pages is not None
+    return _check_step(
+        table.shown,
+        command(", check_toast => true") if toast else command(),
+        "its pages and rows, and the values that they have in TOAST" if toast else "its pages and rows",
+        pages=table.pages,
+        subject=_table(table),
+        alone=command() if toast else "",
+        of_all_pages=True,
+        others_rely_on_it=True,
+    )
+
+
+def _tree_check(index: Index, check: str, *, full: bool) -> PgStep:
+    def command(*, compared: bool) -> str:
+        also = str(compared).lower()
+        if not index.of_toast:
+            return f"SELECT {check}.bt_index_check({literal(index.sql)}::regclass, {also})"
+        table = literal(qualified(index.table_schema, index.table))  # who may not name what is TOAST may name its table
+        of = "FROM pg_class AS c JOIN pg_index AS x ON x.indrelid = c.reltoastrelid"
+        return f"SELECT {check}.bt_index_check(x.indexrelid, {also}) {of} WHERE c.oid = {table}::regclass"
+
+    return _check_step(
+        index.shown,
+        command(compared=full),
+        "every row of its table is looked for in it" if full else "its order and structure",
+        pages=index.pages + (index.table_pages if full else 0),
+        subject=_index(index),
+        alone=command(compared=False) if full else "",
+        others_rely_on_it=index.of_toast,
+    )
+
+
+def _check_step(
+    name: str,
+    command: str,
+    reason: str,
+    *,
+    pages: int,
+    subject: Subject,
+    alone: str = "",
+    of_all_pages: bool = False,
+    others_rely_on_it: bool = False,
+) -> PgStep:
+    offer = OFFERS[Operation.CHECK]
+    return PgStep(
+        object=name,
+        command=command,
+        reason=reason,
+        lock=offer.lock,
+        after_cancel=offer.after_cancel,
+        weight=float(pages + 1),
+        method=Method.CHECK,
+        is_measured=False,
+        subject=subject,
+        alone=alone,
+        of_all_pages=of_all_pages,
+        others_rely_on_it=others_rely_on_it,
+    )
+
+
+def _table(table: Table) -> Subject:
+    return Subject(
+        oid=table.oid,
+        schema=table.schema,
+        name=table.name,
+        table=table.shown,
+        table_pages=table.pages,
+        index_pages=table.index_pages,
+        indexes=table.indexes,
+        rows=table.rows,
+        dead_rows=table.dead_rows,
+        dead_share=table.dead_share,
+        visible_share=table.visible_share,
+        has_children=table.has_children,
+    )
+
+
+def _index(index: Index, of: Table | None = None) -> Subject:
+    return Subject(
+        oid=index.oid,
+        schema=index.schema,
+        name=index.name,
+        table=index.table_shown,
+        table_pages=index.table_pages,
+        index_pages=index.pages,
+        indexes=1,
+        rows=of.rows if of is not None else 0,
+        table_oid=index.table_oid,
+        sorts_text=index.sorts_text,
+    )
+
+
+def _speed(options: Options) -> tuple[tuple[str, str], ...]:
+    """Manual VACUUM goes at full speed unless it is told to pause now and then."""
+    delay = {"gentle": "10", "normal": "2"}.get(options.server.speed)
+    limit = {"gentle": "200", "normal": "400"}.get(options.server.speed)
+    return (("vacuum_cost_delay", f"{delay}ms"), ("vacuum_cost_limit", str(limit))) if delay else ()
+
+
+def _longest_first(steps: list[PgStep]) -> list[PgStep]:
+    return sorted(steps, key=lambda step: (-(step.weight or 0), step.object))

@@ -1,0 +1,355 @@
+"""The plan of an operation: what has to be looked at for it, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from engine.domain.advice import Past
+from engine.domain.errors import UsageError
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
+from engine.domain.jobs import CheckLevel, Operation, Options
+from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.planning import operation_steps
+from engine.targets.postgres.planning.collation_steps import recording
+from engine.targets.postgres.planning.scope import Scope, grant, scope, taken_along, without_right
+from engine.targets.postgres.planning.steps import PgStep
+from engine.targets.postgres.reading import xmin_horizon
+from engine.targets.postgres.reading.ages import old_tables
+from engine.targets.postgres.reading.collations import Drifted, drifted_of, drifts
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.relations import Index, Table
+from engine.targets.protocol import OperationPlan
+
+_Relation = TypeVar("_Relation", Table, Index)
+
+KEPT_FREE: Final = 3
+"""Connections of the server that are left to others."""
+# Not what inherits without being a part: that is a table of its own.
+PARTITIONS: Final = """
+SELECT h.inhparent::int8, h.inhrelid::int8 FROM pg_inherits AS h JOIN pg_class AS c ON c.oid = h.inhrelid
+WHERE c.relispartition
+"""
+# Of the sessions of others not everybody is told what they are.
+_SESSIONS: Final = """
+(SELECT usesysid, datid FROM pg_stat_activity
+WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend')
+"""
+FREE_CONNECTIONS: Final = f"""
+SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0)
+        - (SELECT count(*) FROM {_SESSIONS} AS s)::int,
+    CASE WHEN NOT r.rolsuper THEN least(
+        CASE WHEN r.rolconnlimit >= 0 THEN
+            r.rolconnlimit - (SELECT count(*) FROM {_SESSIONS} AS s WHERE s.usesysid = r.oid) END,
+        CASE WHEN d.datconnlimit >= 0 THEN
+            d.datconnlimit - (SELECT count(*) FROM {_SESSIONS} AS s WHERE s.datid = d.oid) END)::int END
+FROM pg_roles AS r, pg_database AS d WHERE r.rolname = session_user AND d.datname = current_database()
+"""
+AMCHECK: Final = """
+SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'
+"""
+AMCHECK_FORBIDDEN: Final = """
+SELECT p.oid::regprocedure::text FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = %s AND NOT has_function_privilege(p.oid, 'EXECUTE')
+    AND (p.proname = 'verify_heapam' OR p.proname = 'bt_index_check' AND p.pronargs = 2) ORDER BY 1
+"""
+ANALYZED: Final = "SELECT DISTINCT starelid::int8 FROM pg_statistic"
+ANALYZED_AS_SEEN: Final = """
+SELECT DISTINCT c.oid::int8 FROM pg_stats AS s JOIN pg_namespace AS n ON n.nspname = s.schemaname
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = s.tablename
+"""
+
+
+async def plan(reader: Reader, operation: Operation, options: Options, past: Past) -> OperationPlan:
+    """See `Session.plan`."""
+    version = reader.server.version
+    if problem := operation_steps.not_offered(options.server, version):
+        return OperationPlan(operation=operation, refused=problem)
+    tables, indexes = await reader.tables(measured=True), await reader.indexes(measured=True)
+    await reader.require(options.objects, options.server.schemas)
+    partitions = await _partitions(reader)
+    found = scope(operation, options, tables, indexes, partitions)
+    if operation is Operation.ANALYZE:
+        planned = await _analyze(reader, options, found, partitions)
+    elif operation is Operation.REINDEX:
+        drifted = [drifted_of(drift, indexes, past) for drift in await drifts(reader)]
+        planned = _reindex(operation, options, found, {table.oid: table for table in tables}, reader, drifted)
+    else:
+        planned = await _planned(reader, operation, options, found)
+    if not planned.steps:
+        return planned
+    return await _in_parallel(reader, planned, options)
+
+
+async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
+    """Raise UsageError for an object to which one of the operations can do nothing."""
+    tables, indexes, partitions = await reader.tables(), await reader.indexes(), await _partitions(reader)
+    for operation in operations:
+        scope(operation, replace(options, objects=options.objects_of(operation)), tables, indexes, partitions)
+
+
+@frozen(kw_only=True)
+class Needed:
+    """What is to be done to tables and indexes, by oid, each with its reason."""
+
+    tables: Sequence[Table]
+    """All that there are, as are the indexes."""
+    indexes: Sequence[Index]
+    vacuum: Mapping[int, str]
+    analyze: Mapping[int, str]
+    reindex: Mapping[int, str]
+    drifted: Sequence[Drifted] = ()
+    damaged: Collection[str] = ()
+    """The tables that nothing is to be done to, by name."""
+
+
+async def plan_needed(reader: Reader, options: Options, needed: Needed) -> OperationPlan:
+    """What the advice calls for."""
+    version, role = reader.server.version, reader.server.user
+    tables, indexes = needed.tables, needed.indexes
+    vacuum, analyze, reindex = needed.vacuum, needed.analyze, needed.reindex
+    problem = operation_steps.not_offered(options.server, version) or (
+        operation_steps.unsafe(options.server, version) if reindex else ""
+    )
+    if problem:
+        return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
+    await reader.require(options.objects, options.server.schemas)
+    partitions = await _partitions(reader)
+    found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions)
+    of_tables, tables_left_out = _allowed([t for t in found.tables if t.oid in vacuum or t.oid in analyze])
+    of_indexes, indexes_left_out = _allowed([index for index in found.indexes if index.oid in reindex])
+    of_indexes, exclusive = _rebuildable(of_indexes, options)
+    leftovers, _ = _allowed(_leftovers(found.indexes))
+    stale = [table for table in of_tables if table.oid in analyze]
+    along = {} if operation_steps.has_only(version) else taken_along(stale, partitions)
+    stale = [table for table in stale if table.oid not in along]
+    with_statistics = {table.oid for table in stale if table.oid in vacuum}
+    both = replace(options, server=replace(options.server, analyze=True))
+    dirty = [table for table in of_tables if table.oid in vacuum]
+    old = await old_tables(reader) if dirty else {}
+    recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in of_indexes})
+    steps = [
+        *operation_steps.drop_steps(leftovers),
+        *operation_steps.vacuum_steps(
+            [table for table in dirty if table.oid in with_statistics], both, version, vacuum, old
+        ),
+        *[
+            replace(step, conflict=_conflict(step, along))
+            for step in operation_steps.vacuum_steps(
+                [table for table in dirty if table.oid not in with_statistics], options, version, vacuum, old
+            )
+        ],
+        *operation_steps.analyze_steps(
+            [table for table in stale if table.oid not in vacuum], options, version, analyze
+        ),
+        *operation_steps.reindex_steps(
+            of_indexes,
+            {table.oid: table for table in tables},
+            options,
+            reindex,
+            [one.drift for one in needed.drifted],
+        ),
+        *(operation_steps.database_statistics(version) if any(table.oid in old for table in dirty) else ()),
+        *recorded,
+    ]
+    left_out: list[Table | Index] = [*tables_left_out, *indexes_left_out]
+    said = [f"left out, as {exclusive}"] if exclusive else []
+    if damaged := sorted({*needed.damaged, *options.leave_out}):
+        said.append(f"left out, as the last check found damage there: {listed(damaged, 3)}")
+    warnings = [*_rights(left_out, role, version), *said, *not_recorded]
+    planned = _of(Operation.OPTIMIZE, steps, warnings, left_out, ". ".join(said) or "nothing is needed")
+    return await _in_parallel(reader, planned, options) if planned.steps else planned
+
+
+def _conflict(step: PgStep, along: Mapping[int, Table]) -> str:
+    """A partition is not vacuumed while the table that takes it along is analyzed: that would wait for its lock."""
+    root = along.get(step.subject.oid) if step.subject is not None else None
+    return step.conflict if root is None else root.shown
+
+
+async def _partitions(reader: Reader) -> dict[int, list[int]]:
+    """Of every table the oids of its direct children."""
+    children: dict[int, list[int]] = {}
+    for parent, child in await reader.rows(PARTITIONS, row=(int, int)):
+        children.setdefault(parent, []).append(child)
+    return children
+
+
+async def _planned(reader: Reader, operation: Operation, options: Options, found: Scope) -> OperationPlan:
+    version, role = reader.server.version, reader.server.user
+    match operation:
+        case Operation.VACUUM:
+            wanted, left_out = _allowed([table for table in found.tables if not table.is_partitioned])
+            steps = operation_steps.vacuum_steps(wanted, options, version, {}, await old_tables(reader))
+            if steps and not found.is_named:
+                steps += operation_steps.database_statistics(version)
+            held = xmin_horizon.warnings(await xmin_horizon.read(reader))
+            return _of(operation, steps, [*_rights(left_out, role, version), *held], left_out)
+        case Operation.VACUUM_FULL | Operation.CLUSTER:
+            return _rewrite(operation, options, found, role, version)
+        case Operation.CLEAN_LEFTOVERS:
+            leftovers, not_ours = _allowed(_leftovers(found.indexes))
+            steps = operation_steps.drop_steps(leftovers)
+            return _of(operation, steps, _rights(not_ours, role, version), not_ours, "no index is left over")
+        case Operation.CHECK:
+            return await _check(reader, options, found)
+        case _:
+            raise UsageError(str(operation), "PostgreSQL has no such operation")
+
+
+async def _analyze(
+    reader: Reader, options: Options, found: Scope, partitions: Mapping[int, Sequence[int]]
+) -> OperationPlan:
+    version, role = reader.server.version, reader.server.user
+    wanted, left_out = _allowed(found.tables)
+    if options.server.missing_only:
+        analyzed = await _analyzed(reader)
+        wanted = [table for table in wanted if table.oid not in analyzed]
+        if not wanted:
+            return OperationPlan(operation=Operation.ANALYZE, not_needed="every table has statistics")
+    along = {} if operation_steps.has_only(version) else taken_along(wanted, partitions)
+    steps = operation_steps.analyze_steps([table for table in wanted if table.oid not in along], options, version, {})
+    return _of(Operation.ANALYZE, steps, _rights(left_out, role, version), left_out)
+
+
+def _reindex(
+    operation: Operation,
+    options: Options,
+    found: Scope,
+    tables: dict[int, Table],
+    reader: Reader,
+    drifted: Sequence[Drifted],
+) -> OperationPlan:
+    version, role = reader.server.version, reader.server.user
+    if problem := operation_steps.unsafe(options.server, version):
+        return OperationPlan(operation=operation, refused=problem)
+    mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
+    invalid = [] if found.is_named else [index.shown for index in mine if not index.is_valid]
+    mine = [index for index in mine if index.is_valid or found.is_named]
+    wanted, left_out = _allowed(mine)
+    warnings = _rights(left_out, role, version)
+    wanted, exclusive = _rebuildable(wanted, options)
+    if exclusive and not (wanted or left_out) and found.is_named and not found.tables:  # an index is all that was named
+        return OperationPlan(operation=operation, refused=exclusive)
+    nothing = [f"left out, as {exclusive}"] if exclusive else []
+    warnings += nothing
+    if leftovers := _leftovers(found.indexes):
+        names = listed([index.shown for index in leftovers])
+        warnings = [*warnings, f"left out, as they are leftovers that clean-leftovers drops: {names}"]
+    if invalid:
+        can = "reindex --object NAME rebuilds one, a unique one where there are no duplicates"
+        nothing.append(f"left out, as they are invalid: {listed(invalid)}. Drop them, or name them: {can}")
+        warnings.append(nothing[-1])
+    steps = operation_steps.reindex_steps(wanted, tables, options, {}, [one.drift for one in drifted])
+    recorded, not_recorded = recording(drifted, {index.oid: index.shown for index in wanted}) if steps else ([], [])
+    return _of(operation, [*steps, *recorded], [*warnings, *not_recorded], left_out, ". ".join(nothing))
+
+
+def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:
+    """Those that can be rebuilt as it is asked for; and why the others cannot, and what can, if there are any."""
+    exclusive = [] if options.server.offline else [index for index in indexes if index.is_exclusion]
+    if not exclusive:
+        return list(indexes), ""
+    others = [index for index in indexes if not index.is_exclusion]
+    why = f"exclusion constraints cannot be rebuilt concurrently: {listed([index.shown for index in exclusive])}"
+    return others, f"{why}. reindex --offline --object NAME can do it, and blocks writers"
+
+
+def _rewrite(operation: Operation, options: Options, found: Scope, role: str, version: int) -> OperationPlan:
+    wanted, left_out = _allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
+    if operation is Operation.CLUSTER:
+        without = [table for table in wanted if table.clustered_by is None]
+        if found.is_named and without:
+            name = without[0].shown
+            why = f"{name} has no index to go by: ALTER TABLE {name} CLUSTER ON index_name"
+            return OperationPlan(operation=operation, refused=why)
+        wanted = [table for table in wanted if table.clustered_by is not None]
+    steps = operation_steps.rewrite_steps(operation, wanted, options, version)
+    return _of(operation, steps, _rights(left_out, role, version), left_out, "no table is clustered on an index")
+
+
+async def _check(reader: Reader, options: Options, found: Scope) -> OperationPlan:
+    extension = await reader.rows(AMCHECK, row=(str,), most=1)
+    if not extension:
+        why = "the extension amcheck is not installed in this database: CREATE EXTENSION amcheck; as a superuser"
+        return OperationPlan(operation=Operation.CHECK, refused=why)
+    ((schema,),) = extension
+    if forbidden := [function for (function,) in await reader.rows(AMCHECK_FORBIDDEN, [schema], row=(str,))]:
+        role = reader.server.user
+        command = f"GRANT EXECUTE ON FUNCTION {', '.join(forbidden)} TO {quote(role)};"
+        why = f"{role} may not run what amcheck looks with. As a superuser: {command}"
+        return OperationPlan(operation=Operation.CHECK, refused=why)
+    indexes = [index for index in found.indexes if index.is_valid]
+    full = options.check_level is CheckLevel.FULL
+    steps = operation_steps.check_steps(indexes, found.tables, schema, reader.server.version, full=full)
+    return _of(Operation.CHECK, steps, [], [])
+
+
+async def _analyzed(reader: Reader) -> set[int]:
+    query = ANALYZED if reader.server.is_superuser else ANALYZED_AS_SEEN
+    return {oid for (oid,) in await reader.rows(query, row=(int,))}
+
+
+def _leftovers(indexes: Sequence[Index]) -> list[Index]:
+    return [index for index in indexes if index.is_leftover and not index.is_valid]
+
+
+def _allowed(relations: Sequence[_Relation]) -> tuple[list[_Relation], list[_Relation]]:
+    """Those that the role may maintain, and the others."""
+    may = [relation for relation in relations if relation.may_be_maintained]
+    return may, [relation for relation in relations if not relation.may_be_maintained]
+
+
+def _rights(left_out: Sequence[Table | Index], role: str, version: int) -> list[str]:
+    toast = [relation for relation in left_out if isinstance(relation, Index) and relation.goes_with_its_table]
+    # By identity: there may be thousands of both.
+    rebuilt_with_their_tables = set(map(id, toast))
+    missing = [relation for relation in without_right(left_out) if id(relation) not in rebuilt_with_their_tables]
+    said = [f"left out: {grant(missing, role, version)}"] if missing else []
+    return [*said, f"left out: {_toast_left_out(toast, role)}"] if toast else said
+
+
+def _toast_left_out(indexes: Sequence[Index], role: str) -> str:
+    names = listed([index.table_shown for index in indexes])
+    if any(index.is_leftover for index in indexes):
+        return f"what is left over of the TOAST index of {names}: {role} may not drop it, a superuser may"
+    command = "REINDEX TABLE CONCURRENTLY " + (names if len(indexes) == 1 else "NAME")
+    what, itself = ("TOAST index", "itself") if len(indexes) == 1 else ("TOAST indexes", "themselves")
+    return f"the {what} of {names}, which {role} may not rebuild by {itself}. As who may maintain the table: {command};"
+
+
+def _of(
+    operation: Operation,
+    steps: Sequence[PgStep],
+    warnings: Sequence[str],
+    left_out: Sequence[Table | Index],
+    nothing: str = "",
+) -> OperationPlan:
+    """Refused where nothing is left of what was asked for, as the role may do none of it.
+
+    `left_out`: what the role may not maintain.
+    """
+    if not steps and warnings and warnings[0].startswith("left out: "):
+        return OperationPlan(operation=operation, refused=". ".join(warnings).removeprefix("left out: "))
+    if not steps:
+        return OperationPlan(operation=operation, not_needed=nothing or "there is nothing that it could be done to")
+    number = len(without_right(left_out))
+    return OperationPlan(operation=operation, steps=tuple(steps), warnings=tuple(warnings), left_out=number)
+
+
+async def _in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:
+    """As many at once as were asked for, as far as the server has connections for them."""
+    wanted = min(options.jobs or 1, len(planned.steps))
+    if wanted == 1:
+        return planned
+    free, own = await reader.row(FREE_CONNECTIONS, row=(int, int | None))
+    most = max(free - KEPT_FREE, 1)
+    why = f"the server has {free} connections left, and {KEPT_FREE} are kept free"
+    if own is not None and max(own, 1) < most:
+        most, why = max(own, 1), "the CONNECTION LIMIT of the role or the database leaves no more"
+    if most >= wanted:
+        return replace(planned, parallel=wanted)
+    return replace(planned, parallel=most, warnings=(*planned.warnings, f"{most} at once instead of {wanted}: {why}"))

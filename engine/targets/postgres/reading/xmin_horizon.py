@@ -1,0 +1,117 @@
+"""What keeps dead rows from being removed: who may still see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.frozen import frozen
+from engine.domain.humanize import span
+from engine.targets.postgres.reading import prepared
+
+if TYPE_CHECKING:
+    from engine.targets.postgres.reading.reader import Reader
+
+OLD_AFTER: Final = 300.0
+"""Seconds from which on a transaction is worth a word,"""
+OLD_AGE: Final = 100_000
+"""and transactions that have begun since."""
+
+
+class Reach(StrEnum):
+    """For which tables a holder keeps dead rows."""
+
+    ALL = "all"
+    CATALOG = "catalog"
+    """The catalog of this database, and what all databases share."""
+    SHARED = "shared"
+    """What all databases share only."""
+
+
+HORIZON: Final = """
+SELECT 'pid ' || pid, greatest(age(backend_xmin), age(backend_xid))::int8,
+    extract(epoch FROM clock_timestamp() - xact_start)::float8,
+    concat_ws(', ', nullif(application_name, ''), coalesce(usename, backend_type), state),
+    CASE WHEN datname = current_database() OR datname IS NULL THEN 'all' ELSE 'shared' END
+FROM pg_stat_activity AS a
+WHERE coalesce(backend_xmin, backend_xid) IS NOT NULL AND pid <> pg_backend_pid() AND backend_type <> 'walsender'
+    AND coalesce(application_name, '') !~ '^dbtend '
+    AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum AS v WHERE v.pid = a.pid)
+UNION ALL
+SELECT quote_literal(gid), age(transaction)::int8, extract(epoch FROM clock_timestamp() - prepared)::float8, NULL,
+    CASE WHEN database = current_database() THEN 'all' ELSE 'shared' END
+FROM pg_prepared_xacts
+UNION ALL
+SELECT 'replication slot ' || slot_name, age(one.xmin)::int8, NULL,
+    CASE WHEN active THEN 'active' ELSE 'inactive: drop it if nobody needs it' END, one.reach
+FROM pg_replication_slots AS s
+CROSS JOIN LATERAL (VALUES (s.xmin, 'all'), (s.catalog_xmin, 'catalog')) AS one (xmin, reach)
+WHERE one.xmin IS NOT NULL
+UNION ALL
+SELECT 'standby ' || coalesce(nullif(application_name, ''), client_addr::text, '?'), age(backend_xmin)::int8, NULL,
+    'hot_standby_feedback', 'all'
+FROM pg_stat_replication WHERE backend_xmin IS NOT NULL
+ORDER BY 2 DESC NULLS LAST LIMIT 50
+"""
+ALL_SEEN: Final = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
+
+
+@frozen
+class Holder:
+    """Somebody for whom dead rows are kept."""
+
+    who: str
+    age: int
+    """Transactions that have begun since."""
+    seconds: float | None
+    what: str | None
+    """None of a prepared transaction, whose name is `who`."""
+    reach: str = Reach.ALL
+
+    @property
+    def is_old(self) -> bool:
+        return self.age >= OLD_AGE or (self.seconds or 0) >= OLD_AFTER or self.seconds is None
+
+    @property
+    def words(self) -> str:
+        if self.what is None:
+            return prepared.in_words(self.who, self.seconds or 0.0)
+        since = f" for {span(self.seconds)}" if self.seconds is not None else ""
+        return f"{self.who} ({self.what}{since})"
+
+
+@frozen
+class Horizon:
+    everybody: Sequence[Holder]
+    """The oldest first."""
+    is_complete: bool
+    """Whether the role sees what others do."""
+
+    @property
+    def holders(self) -> Sequence[Holder]:
+        """Those for whom dead rows of every table are kept."""
+        return [holder for holder in self.everybody if holder.reach == Reach.ALL]
+
+    def oldest(self, *, of_catalog: bool, is_shared: bool) -> Holder | None:
+        """For whom dead rows of such a table are kept."""
+        reach = {Reach.ALL} | ({Reach.CATALOG} if of_catalog else set()) | ({Reach.SHARED} if is_shared else set())
+        return next((holder for holder in self.everybody if holder.reach in reach), None)
+
+
+NOTHING_HELD: Final = Horizon((), is_complete=True)
+
+
+async def read(reader: Reader) -> Horizon:
+    (sees_all,) = await reader.row(ALL_SEEN, row=(bool,))
+    return Horizon([Holder(*row) for row in await reader.rows(HORIZON, row=Holder)], sees_all)
+
+
+def warnings(horizon: Horizon) -> list[str]:
+    """What a plan of VACUUM should say."""
+    old = [holder for holder in horizon.holders if holder.is_old]
+    if not old:
+        return []
+    more = f" and {len(old) - 1} more" if len(old) > 1 else ""
+    unsure = "" if horizon.is_complete else "; of other roles it cannot be seen"
+    return [f"rows that died since cannot be removed as long as there is {old[0].words}{more}{unsure}"]

@@ -1,0 +1,236 @@
+"""The connections on which steps run, each with one after another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+import psycopg
+
+from engine.domain.errors import NoConnectionLeftError, TargetError
+from engine.domain.jobs import SERVER_WAIT, WaitsFor
+from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.connection.connecting import Server
+from engine.targets.postgres.running.outage import Outage
+from engine.targets.postgres.running.statement import Statements
+from engine.targets.protocol import StepContext, StepProgress
+
+ASK_AGAIN: Final = 60.0
+"""Seconds after which a server that had no connection left is asked for more than it gave."""
+SURELY_ALIVE: Final = 0.02
+"""Seconds after its use in which nobody asks a connection whether it is still there, where nothing was heard of it."""
+
+ANSWERS_WITHIN: Final = 10.0
+"""Seconds in which one that was idle says that it is there."""
+
+Settings = tuple[tuple[str, str], ...]
+
+
+class NotBegunError(Exception):
+    """It was cancelled, or its time limit passed, while it waited for a connection."""
+
+
+class Lane:
+    """A connection, and what it is set to beside what all are."""
+
+    def __init__(self, connection: Connection, server: Server) -> None:
+        self.connection, self.server = connection, server
+        self.statements = Statements(connection)
+        self._settings: Settings = ()
+        self._lock_timeout = 0
+        """Milliseconds; 0 for what it was set to when it was opened."""
+        self._used_at = 0.0
+
+    async def set(self, settings: Settings) -> None:
+        """These hold from now on, and no others. Raises psycopg.Error."""
+        if settings == self._settings:
+            return
+        try:
+            for name, _ in self._settings:
+                await self.connection.execute(f"RESET {name}")
+            for name, value in settings:
+                await self.connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+        except BaseException:
+            await self.close()  # nobody knows what it is set to
+            raise
+        self._settings = settings
+
+    async def limit_locks(self, seconds: float) -> None:
+        """So long it waits for each lock from now on. Raises psycopg.Error."""
+        milliseconds = max(round(seconds * 1000), 1)  # 0 would mean to wait for ever
+        if milliseconds != self._lock_timeout:
+            self._lock_timeout = 0
+            await self.connection.execute(
+                "SELECT pg_catalog.set_config('lock_timeout', %s, false)", (str(milliseconds),)
+            )
+            self._lock_timeout = milliseconds
+
+    def was_used(self) -> None:
+        self._used_at = time.monotonic()
+
+    async def answers(self) -> bool:
+        """Whether it is still there: it may have been ended while it was idle."""
+        if not self.connection.closed:
+            if self.statements.is_listening and time.monotonic() - self._used_at < SURELY_ALIVE:
+                return True
+            with contextlib.suppress(psycopg.Error):
+                with self.connection.within(ANSWERS_WITHIN):
+                    await self.connection.execute("SELECT 1")
+                return True
+        return False
+
+    async def close(self) -> None:
+        self.statements.close()
+        await self.connection.close()
+
+
+class Lanes:
+    """Those of one session. `connect` opens one more; it raises TargetError."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[tuple[Connection, Server]]],
+        server_wait: Callable[[], float] = lambda: SERVER_WAIT,
+    ) -> None:
+        self._connect = connect
+        self._outage = Outage(connect, self._take, server_wait)
+        self._idle: list[Lane] = []
+        self._open = 0
+        """How many there are, those that are being opened included."""
+        self._most_until = 0.0
+        """Until then no more are asked for than there are: the server has refused one."""
+        self._refused: NoConnectionLeftError | None = None
+        """What there is still to be told of."""
+        self._changed = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def one(self, context: StepContext | None = None) -> AsyncIterator[Lane]:
+        """One that no other step uses, and that answers. For a step, a server that is down is waited for.
+
+        Raises NotBegunError where it is too late by then, and TargetError.
+        """
+        lane = await self._get(context)
+        try:
+            yield lane
+        finally:
+            if lane.connection.closed:
+                await self._drop(lane)
+            else:
+                lane.was_used()
+                self._idle.append(lane)
+            self._tell()
+
+    async def back(self, context: StepContext) -> Server:
+        """Wait until the server is there again, and say who that is. Raises as `one`.
+
+        Only a new connection tells: a server that is being shut down ends those that are idle one after another.
+        """
+        while self._idle:
+            await self._drop(self._idle.pop())
+        async with self.one(context) as lane:
+            return lane.server
+
+    @property
+    def error(self) -> TargetError | None:
+        """Why there will be none any more."""
+        return self._outage.error
+
+    def refused(self) -> str:
+        """Why there are fewer than were asked for; "" after the first time, and where there are not."""
+        error, self._refused = self._refused, None
+        return f"fewer run at once than --jobs asks for: {error.why} ({error.hint})" if error is not None else ""
+
+    async def close(self) -> None:
+        await self._outage.end()
+        for lane in self._idle:
+            await lane.close()
+
+    async def _get(self, context: StepContext | None) -> Lane:
+        while True:
+            if self._outage.error is not None:
+                raise self._outage.error
+            if (lane := await self._one_that_is_idle()) is not None:
+                return lane
+            if context is not None and (context.cancel.is_set() or context.window.closed.is_set()):
+                raise NotBegunError
+            if context is not None and self._open and time.monotonic() < self._most_until:
+                await self._until_something_changes(context)
+                continue
+            self._open += 1
+            try:
+                return Lane(*await self._opened(context))
+            except TargetError as error:
+                self._open -= 1
+                self._tell()
+                if context is None:
+                    raise
+                if isinstance(error, NoConnectionLeftError) and self._open:
+                    if not self._most_until:
+                        self._refused = error
+                    self._most_until = time.monotonic() + ASK_AGAIN
+                else:
+                    await self._outage.over(error, context)
+            except BaseException:
+                self._open -= 1
+                self._tell()
+                raise
+
+    async def _opened(self, context: StepContext | None) -> tuple[Connection, Server]:
+        """One more. A server that says nothing holds up no cancel and no time limit: then it raises NotBegunError."""
+        if context is None:
+            return await self._connect()
+        opening = asyncio.ensure_future(self._connect())
+        try:
+            await _first_of(opening, context.cancel, context.window.closed)
+        finally:
+            if not opening.done():
+                opening.cancel()
+                await asyncio.wait({opening})
+        if opening.cancelled():
+            raise NotBegunError
+        return opening.result()
+
+    async def _until_something_changes(self, context: StepContext) -> None:
+        """Or until it is time to ask the server for another one."""
+        context.report(StepProgress(phase="waiting for a connection", waits_for=WaitsFor.SERVER))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._most_until - time.monotonic()):
+                await _first_of(None, self._changed, context.cancel, context.window.closed)
+
+    def _take(self, opened: tuple[Connection, Server]) -> None:
+        """What was opened for whoever needs it first."""
+        self._open += 1
+        self._idle.append(Lane(*opened))
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _drop(self, lane: Lane) -> None:
+        self._open -= 1
+        await lane.close()
+
+    async def _one_that_is_idle(self) -> Lane | None:
+        while self._idle:
+            lane, answers = self._idle.pop(), False
+            try:
+                if answers := await lane.answers():
+                    return lane
+            finally:
+                if not answers:
+                    await self._drop(lane)
+        return None
+
+
+async def _first_of(task: asyncio.Future[Any] | None, *events: asyncio.Event) -> None:
+    """Wait until the task is over, or one of the events is set."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait({*waits, *filter(None, [task])}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

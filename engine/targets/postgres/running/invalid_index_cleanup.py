@@ -1,0 +1,123 @@
+"""What concurrent rebuilds leave behind is dropped: after the step that left it, else after the last one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+
+from engine.domain.errors import TargetError
+from engine.domain.frozen import frozen
+from engine.targets.postgres.connection.errors import said
+from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.running import invalid_indexes
+from engine.targets.postgres.running.connection_pool import Lanes
+from engine.targets.postgres.running.invalid_indexes import Leftover, Removal
+
+AFTER_A_STEP: Final = 1.0
+"""Seconds for which others may hold up the removal, at most: other steps come, or somebody waits for the end;"""
+AT_THE_END: Final = 30.0
+"""the same after the last step;"""
+AFTER_ANOTHER: Final = 0.1
+"""and where they do not let go of another: of very many not each is waited for."""
+
+
+@frozen
+class Cleared:
+    """What became of what a step had left."""
+
+    removals: tuple[Removal, ...] = ()
+    problem: str = ""
+    """Why nobody knows whether there is anything."""
+    is_renewed: bool = False
+    """Whether there is another index by its name."""
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether the new index is in place, and only the old one was still to be dropped."""
+        return self.is_renewed or any(removal.leftover.is_old for removal in self.removals)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What is settled, in words."""
+        dropped = [removal.words for removal in self.removals if not removal.problem]
+        return (*dropped, self.problem) if self.problem else tuple(dropped)
+
+    @property
+    def left_over(self) -> dict[str, str]:
+        """What is still there, by name, in words."""
+        return {removal.leftover.shown: removal.words for removal in self.removals if removal.problem}
+
+
+class Clearing:
+    """That of one session."""
+
+    def __init__(self, reader: Reader, lanes: Lanes, lock_timeout: float) -> None:
+        self._reader = reader
+        self._lanes = lanes
+        self._lock_timeout = lock_timeout
+        self._before: set[int] | None = None
+        """What was there before the first step, and is not of them."""
+        self._left: list[Leftover] = []
+
+    async def remember(self, *, anew: bool = False) -> None:
+        """What is there by now is nobody's business. Raises TargetError."""
+        if anew or self._before is None:
+            self._before = await invalid_indexes.all_there(self._reader)
+
+    async def after(self, step: PgStep, *, is_lost: bool = False) -> Cleared:
+        """Remove what this step left, whatever happened to the connection that it ran on. `is_lost`: that is gone, and
+        the server may have gone on without it."""
+        if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
+            return Cleared()
+        try:
+            found = await invalid_indexes.left_by(self._reader, step.subject.schema, step.subject.name)
+            found = [leftover for leftover in found if leftover.oid not in (self._before or ())]
+            removals = await self._drop(found, AFTER_A_STEP) if found else []
+            is_renewed = is_lost and await invalid_indexes.is_renewed(self._reader, step.subject)
+        except (TargetError, psycopg.Error) as error:
+            problem = f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"
+            return Cleared(problem=problem)
+        self._left += [removal.leftover for removal in removals if removal.problem]
+        return Cleared(tuple(removals), is_renewed=is_renewed)
+
+    async def once_more(self, cancel: asyncio.Event) -> list[str]:
+        """The names of what is gone now of that which could not be dropped."""
+        left, self._left = self._left, []
+        if not left or cancel.is_set():
+            return []
+        removals = await self._drop(left, AT_THE_END)
+        return [removal.leftover.shown for removal in removals if not removal.problem]
+
+    async def of_earlier(self, names: set[str]) -> list[str]:
+        """Of these indexes, what a process left that died; in words. Raises TargetError."""
+        indexes = [index for index in await self._reader.indexes() if index.shown in names]
+        found = [
+            left for index in indexes for left in await invalid_indexes.left_by(self._reader, index.schema, index.name)
+        ]
+        return [removal.words for removal in await self._drop(found, AT_THE_END)] if found else []
+
+    async def _drop(self, found: Sequence[Leftover], waited: float) -> list[Removal]:
+        removals, waiting = list[Removal](), list(found)
+        waited = min(waited, self._lock_timeout)
+        try:
+            async with self._lanes.one() as lane:
+                while waiting:
+                    leftover = waiting[0]
+                    if any(removal.problem for removal in removals):
+                        waited = min(waited, AFTER_ANOTHER)
+                    await lane.limit_locks(waited)
+                    is_unfinished = (await self._reader.unfinished([leftover.oid])).get(leftover.oid)
+                    if is_unfinished:
+                        removals.append(await invalid_indexes.drop(lane.connection, leftover, waited=waited))
+                    elif is_unfinished is None:  # its name may be that of another by now
+                        removals.append(Removal(leftover))
+                    del waiting[0]
+        except (TargetError, psycopg.Error) as error:
+            why = error.why if isinstance(error, TargetError) else said(error)
+            problem = f"because no connection could be used for it: {why}"
+            removals += [Removal(leftover, problem) for leftover in waiting]
+        return removals

@@ -1,0 +1,131 @@
+"""What an interrupted REINDEX CONCURRENTLY leaves behind, and its removal.
+
+It matters at once: a later REINDEX TABLE or VACUUM FULL would make the invalid copy valid, and nobody would notice it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+
+from engine.domain.frozen import frozen
+from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.connection.errors import LOCK_TIMEOUT, said
+from engine.targets.postgres.connection.names import qualified, shown
+from engine.targets.postgres.planning.steps import Subject
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.relations import LEFTOVER, NOT_IN_WORK, OLD
+
+_INVALID: Final = f"""
+SELECT i.oid::int8, n.nspname, i.relname, x.indrelid::int8
+FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
+WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}' AND x.indrelid = ANY (
+        SELECT y.indrelid FROM pg_index AS y JOIN pg_class AS j ON j.oid = y.indexrelid
+        JOIN pg_namespace AS m ON m.oid = j.relnamespace WHERE (m.nspname, j.relname) = (%s, %s))
+    AND {NOT_IN_WORK}
+"""
+_ALL_INVALID: Final = f"""
+SELECT x.indexrelid::int8 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}'
+"""
+_RENEWED: Final = """
+SELECT count(*) > 0 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+JOIN pg_namespace AS n ON n.oid = i.relnamespace
+WHERE x.indisvalid AND (n.nspname, i.relname) = (%s, %s) AND i.oid <> %s::oid
+"""
+DROPPED_WITHIN: Final = 600.0
+"""Seconds; it waits for several locks, for each as long as for any."""
+_IDENTIFIER_BYTES: Final = 63
+
+
+@frozen
+class Leftover:
+    oid: int
+    schema: str
+    name: str
+    table_oid: int
+
+    @property
+    def sql(self) -> str:
+        return qualified(self.schema, self.name)
+
+    @property
+    def shown(self) -> str:
+        return shown(self.schema, self.name)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is the index as it was: then the new one has its place and its name already."""
+        return re.search(OLD, self.name) is not None
+
+
+async def all_there(reader: Reader) -> set[int]:
+    """By oid, of all indexes: what is there before a step is not of it. Raises TargetError."""
+    return {oid for (oid,) in await reader.rows(_ALL_INVALID, row=(int,))}
+
+
+async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:
+    """The invalid copies of this index. Raises TargetError."""
+    found = [Leftover(*row) for row in await reader.rows(_INVALID, [schema, index], row=Leftover)]
+    return [leftover for leftover in found if is_copy_of(leftover.name, index)]
+
+
+class NotLeftOverError(Exception):
+    """It is gone, or valid by now, or somebody works on it: who rebuilds it gives its name to another."""
+
+
+async def must_be_left_over(reader: Reader, oid: int) -> None:
+    """Raises NotLeftOverError, and TargetError."""
+    if not (await reader.unfinished([oid])).get(oid):
+        raise NotLeftOverError
+
+
+async def is_renewed(reader: Reader, index: Subject) -> bool:
+    """Whether another index that is valid has its name now. Raises TargetError."""
+    (renewed,) = await reader.row(_RENEWED, [index.schema, index.name, index.oid], row=(bool,))
+    return bool(renewed)
+
+
+def is_copy_of(name: str, index: str) -> bool:
+    """Whether `name` is what PostgreSQL calls an unfinished copy of `index`, whose name it shortens if it must."""
+    base = re.sub(LEFTOVER, "", name)
+    return index == base or (len(name.encode()) >= _IDENTIFIER_BYTES - 4 and bool(base) and index.startswith(base))
+
+
+@frozen
+class Removal:
+    """What became of a leftover that was to be dropped."""
+
+    leftover: Leftover
+    problem: str = ""
+    """Why it is still there."""
+
+    @property
+    def words(self) -> str:
+        name, is_old = self.leftover.shown, self.leftover.is_old
+        if not self.problem:
+            return f"{'the old index' if is_old else 'the unfinished copy'} {name} was dropped"
+        what = f"the new index is in place, and the old one, {name}," if is_old else f"the unfinished copy {name}"
+        return (
+            f"{what} is left over: it could not be dropped, {self.problem}."
+            f" Drop it later with: DROP INDEX CONCURRENTLY {self.leftover.sql}"
+        )
+
+
+async def drop(connection: Connection, leftover: Leftover, *, waited: float) -> Removal:
+    """`waited`: for how many seconds it waits for others, at most."""
+    try:
+        with connection.within(DROPPED_WITHIN + 10 * waited):
+            await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {leftover.sql}")
+    except psycopg.Error as error:
+        in_use = f"because others were using its table for {waited:g} s"
+        return Removal(leftover, in_use if error.sqlstate == LOCK_TIMEOUT else f"as the server says: {said(error)}")
+    return Removal(leftover)
+
+
+def reindexed_concurrently(commands: Sequence[tuple[str, str]]) -> list[str]:
+    """The objects of those (object, command) that rebuild concurrently."""
+    return [name for name, command in commands if command.startswith("REINDEX INDEX CONCURRENTLY ")]

@@ -1,0 +1,55 @@
+"""What a step that did not complete has left, in words: pure. Of a concurrent rebuild it is seen; see leftovers.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from engine.domain.humanize import counted, listed
+from engine.domain.jobs import Reason
+from engine.targets.postgres.planning.steps import Method, Model, PgStep
+from engine.targets.postgres.running.invalid_indexes import Removal
+from engine.targets.postgres.running.statement import Answer
+
+NOTHING_CHANGED: Final = "nothing changed"
+
+
+def has_only_waited(step: PgStep, answer: Answer, *, was_seen_waiting: bool) -> bool:
+    """Whether it surely never had its lock: a command that tells what it does begins with that, others are watched."""
+    has_answered = answer.error is not None and answer.error.sqlstate is not None
+    if step.method is not Method.VACUUM or not has_answered or any(notice.is_info for notice in answer.notices):
+        return False
+    return was_seen_waiting or not step.if_warned
+
+
+def left_by(step: PgStep, reason: Reason | None, removals: Sequence[Removal], *, only_waited: bool) -> str:
+    """`reason`: why it failed. `removals`: what became of the unfinished copies of an index. `only_waited`: whether it
+    never had its lock."""
+    if only_waited:
+        return NOTHING_CHANGED
+    match step.method:
+        case Method.VACUUM if reason in {Reason.TARGET_BUSY, Reason.REFUSED}:
+            return NOTHING_CHANGED
+        case Method.VACUUM if step.model is Model.ANALYZE:
+            return "the old statistics stay"
+        case Method.VACUUM:
+            dead = step.subject.dead_rows if step.subject is not None else 0
+            of = f" of {counted(dead, 'dead row')}" if dead else ""
+            return f"what was removed{of} stays removed, the rest goes with the next run"
+        case Method.REBUILD:
+            return NOTHING_CHANGED
+        case Method.REINDEX_CONCURRENTLY:
+            return _by_rebuild(removals)
+        case Method.DROP_LEFTOVER:
+            return "the index stays, invalid as it was"
+        case Method.CHECK:
+            return "it did not get through; a check changes nothing"
+        case Method.STATISTICS | Method.RECORD_VERSION:
+            return "the next run does it"
+
+
+def _by_rebuild(removals: Sequence[Removal]) -> str:
+    left_over = [removal.leftover.shown for removal in removals if removal.problem]
+    if left_over:
+        return f"the index stays as it was; left over, and invalid: {listed(left_over)}"
+    return "the index stays as it was" + ("; its unfinished copy was dropped" if removals else "")

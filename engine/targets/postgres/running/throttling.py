@@ -1,0 +1,88 @@
+"""Consideration for others: no step begins while the server has enough to do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import psycopg
+
+from engine.domain.humanize import memory
+from engine.domain.jobs import PAUSED, ServerOptions, WaitsFor
+from engine.targets.postgres.connection.errors import said
+from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.reading import load_query
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.protocol import StepContext, StepProgress
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks whether it may go on."""
+_LAG: Final = """
+SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 FROM pg_stat_replication
+"""
+# To a role without the right, a standby is there, and nothing of it is told.
+_HIDDEN: Final = "SELECT count(*) > 0 FROM pg_stat_replication WHERE state IS NULL"
+
+
+# The slot of a standby that is not connected: how far that one is behind nobody sees any more.
+_DISCONNECTED: Final = """
+SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::int8 FROM pg_replication_slots
+WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND restart_lsn IS NOT NULL ORDER BY 2 DESC
+"""
+
+
+async def may_go_on(reader: Reader, options: ServerOptions, context: StepContext) -> None:
+    """Wait, and say why, as long as a limit is exceeded; a cancel ends that, and the time limit of the operation.
+
+    Raises TargetError.
+    """
+    stops = context.cancel, context.window.closed
+    while not any(stop.is_set() for stop in stops) and (why := await held_up_by(reader, options)):
+        context.report(StepProgress(phase=f"{PAUSED}: {why}", waits_for=WaitsFor.LOAD))
+        events = [asyncio.create_task(event.wait()) for event in stops]
+        await asyncio.wait(events, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+        for event in events:
+            event.cancel()
+
+
+async def held_up_by(reader: Reader, options: ServerOptions) -> str:
+    """Why nothing is to begin now; "" where it may."""
+    if options.max_lag is not None:
+        (lag,) = await reader.row(_LAG, row=(int,))
+        if lag > options.max_lag:
+            return f"a standby is {memory(_rounded(lag))} behind, {memory(options.max_lag)} are allowed"
+    load = None if options.pause_while is None else await load_query.ask(reader, options.pause_while)
+    return f"the load query says {load_query.in_words(load)}" if load is not None and load > 0 else ""
+
+
+def _rounded(size: int) -> int:
+    """Up to whole MB, or kB where there are few."""
+    unit = 1024 if size < 10 * 1024**2 else 1024**2
+    return -(-size // unit) * unit
+
+
+async def not_counted_as_lag(reader: Reader, options: ServerOptions) -> list[str]:
+    """What `max_lag` does not see: as long as a standby is away it would hold everything up. Raises TargetError."""
+    if options.max_lag is None:
+        return []
+    return [
+        f"the standby of slot {slot} is not connected, and not counted by --max-lag; {memory(_rounded(kept))} of WAL"
+        " are kept for it. Connect it, or drop the slot if nobody needs it"
+        for slot, kept in await reader.rows(_DISCONNECTED, row=(str, int))
+    ]
+
+
+async def problem_with(reader: Reader, options: ServerOptions) -> str:
+    """What is wrong with a limit that somebody has set; "" for nothing. Their query is not run. Raises TargetError."""
+    if options.max_lag is not None:
+        try:
+            if (await reader.row_or_error(_HIDDEN, row=(bool,)))[0]:
+                role = reader.server.user
+                return (
+                    f"{role} may not see how far standbys are behind. As a superuser:"
+                    f" GRANT pg_read_all_stats TO {quote(role)};"
+                )
+            await reader.row_or_error(_LAG, row=(int,))
+        except psycopg.Error as error:
+            return f"--max-lag failed: {said(error)}"
+    return "" if options.pause_while is None else await load_query.check(reader, options.pause_while)

@@ -1,0 +1,74 @@
+"""For how long a step waits for others, by what it waits for.
+
+The server has one lock_timeout. For a rebuild that is concurrent it would end the wait for a lock, behind which others
+queue, as well as the wait for transactions that may still see the old index, which keeps nobody from reading or
+writing. So there the server gets the longer of both limits, and the shorter one is kept here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.domain.jobs import LONGEST_WAIT, WaitsFor
+from engine.targets.postgres.planning.steps import Method
+from engine.targets.postgres.running.stop_signal import Stop
+
+SNAPSHOT_WAIT: Final = 3600.0
+"""Seconds, where neither an option nor a time limit says how long."""
+UNWATCHED: Final = 2.0
+"""Seconds."""
+CONCURRENT: Final = frozenset({Method.REINDEX_CONCURRENTLY, Method.DROP_LEFTOVER})
+
+
+class Patience:
+    """That of one step; by any clock, in seconds."""
+
+    def __init__(self, lock_timeout: float, snapshot_wait: float | None = None, closes_at: float | None = None) -> None:
+        """`closes_at`: when its time limit passes. A wait for transactions may take until then, and as long as one for
+        a lock in any case."""
+        self._lock_timeout = lock_timeout
+        self._snapshot_wait = snapshot_wait
+        self._closes_at = closes_at
+        self.waits_for: WaitsFor | None = None
+        """What it was seen to wait for the last time that it was."""
+        self.waited = 0.0
+        """How long it waited for that: for its lock this time, for transactions all in all."""
+        self._for_transactions = 0.0
+        self._looked_at: float | None = None
+        """When it was last seen to wait."""
+        self.is_over = Stop()
+        """Set when it has waited too long."""
+
+    def server_limit(self, now: float) -> float:
+        """The lock_timeout for the server of a step that is concurrent: enough for either wait, and a little more, so
+        that it only ends what nobody watches."""
+        longest = self._snapshot_wait
+        if longest is None:
+            longest = SNAPSHOT_WAIT if self._closes_at is None else self._closes_at - now
+        return min(max(longest, self._lock_timeout) + UNWATCHED, LONGEST_WAIT)
+
+    def look(self, waits_for: WaitsFor | None, now: float) -> None:
+        """This is what it waits for now."""
+        if waits_for is None:
+            self._looked_at = None
+            return
+        if waits_for is not self.waits_for:
+            self.waits_for, self._looked_at = waits_for, None
+            self.waited = self._for_transactions if waits_for is WaitsFor.TRANSACTIONS else 0.0
+        elif self._looked_at is None and waits_for is WaitsFor.LOCK:
+            self.waited = 0.0
+        self.waited += now - self._looked_at if self._looked_at is not None else 0.0
+        self._looked_at = now
+        if waits_for is WaitsFor.TRANSACTIONS:
+            self._for_transactions = self.waited
+        if self._is_exhausted(waits_for, now):
+            self.is_over.set()
+
+    def _is_exhausted(self, waits_for: WaitsFor, now: float) -> bool:
+        if waits_for is WaitsFor.LOCK:
+            return self.waited >= self._lock_timeout
+        if self._snapshot_wait is not None:
+            return self.waited >= self._snapshot_wait
+        if self._closes_at is not None:
+            return now >= self._closes_at and self.waited >= self._lock_timeout
+        return self.waited >= SNAPSHOT_WAIT

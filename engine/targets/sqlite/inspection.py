@@ -1,0 +1,98 @@
+"""A look at a SQLite file: what it is, and what it needs. Planning and carrying out come with a session."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.advice import Measured
+from engine.domain.jobs import EngineName, Operation
+from engine.targets.sqlite.connection.names import target_url
+from engine.targets.sqlite.planning import operation_specs
+from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.system.files import state_of, why_read_only
+from engine.targets.target_info import TargetInfo
+
+if TYPE_CHECKING:
+    from engine.domain.advice import Advice, Past
+    from engine.targets.sqlite.connection.metered import MeteredConnection
+    from engine.targets.sqlite.system.blockers import InTheWay
+    from engine.targets.sqlite.system.opened_file import OpenedFile
+
+ROLLED_BACK: Final = "what an earlier crash had left half done was rolled back as the database was opened"
+
+
+class SqliteLook:
+    """The `Look` of a SQLite file; see engine.targets.protocol."""
+
+    def __init__(
+        self,
+        connection: MeteredConnection,
+        opened: OpenedFile,
+        lock_timeout: float,
+        others: InTheWay,
+        *,
+        rolled_back: bool = False,
+    ) -> None:
+        """`rolled_back`: as it was opened, what an earlier crash had left."""
+        self._as_opened = (ROLLED_BACK,) if rolled_back else ()
+        self._connection = connection
+        self._path = opened.path
+        self._lock_timeout = lock_timeout
+        self._reader = Reader(connection.aio, opened, lock_timeout, others)
+        self._others = others
+        self.measured: Measured | None = None
+
+    async def info(self) -> TargetInfo:
+        summary = await self._reader.summary()
+        return TargetInfo(
+            url=target_url(self._path),
+            engine=EngineName.SQLITE,
+            version=sqlite3.sqlite_version,
+            facts=summary.facts,
+            operations=operation_specs.operation_infos(wal=summary.is_wal),
+            remarks=self._as_opened,
+            read_only=await asyncio.to_thread(why_read_only, self._path),
+        )
+
+    async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
+        # Not before it is asked for: the console shows a database first, and what it needs a moment later.
+        from engine.targets.sqlite.advising.advice import advise, many_segments
+        from engine.targets.sqlite.advising.collect import survey
+        from engine.targets.sqlite.advising.kept_measurements import found_in, kept_in
+
+        try:
+            before = await asyncio.to_thread(state_of, self._path)
+            is_known = past.measured is not None and past.measured.state == before != ""
+            condition = await survey(
+                self._connection.aio,
+                self._path,
+                budget=budget,
+                lock_timeout=self._lock_timeout,
+                waiting=self._others.look,
+                tables=await self._reader.tables_uncounted(),
+                kept=kept_in(past.measured.found) if past.measured and is_known and budget is not None else None,
+            )
+        except sqlite3.Error as error:
+            raise await self._reader.error(error) from error
+        if budget is None and before and before == await asyncio.to_thread(state_of, self._path):
+            found = found_in(condition)
+            self.measured = None if found is None else Measured(state=before, found=found)
+        advice = advise(condition, past)
+        if needed := {one.operation for one in advice if one.is_needed}:
+            from engine.targets.sqlite.planning.obstacles import find_obstacles  # brings planning along
+
+            many = [one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed]
+            obstacles = await find_obstacles(
+                self._reader,
+                needed,
+                damaged=many[0] if many else (),
+                full_text=many_segments(condition) if Operation.FTS_OPTIMIZE in needed else (),
+            )
+            advice = advise(replace(condition, obstacles=obstacles), past)
+        return tuple(
+            replace(one, reason="; ".join([*self._as_opened, one.reason])) if one.operation is Operation.CHECK else one
+            for one in advice
+        )

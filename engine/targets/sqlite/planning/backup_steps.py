@@ -1,0 +1,79 @@
+"""Which steps a backup takes: pure functions of what the database says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.humanize import size
+from engine.domain.jobs import WHOLE, Operation
+from engine.targets.sqlite.connection.names import literal
+from engine.targets.sqlite.planning import costs
+from engine.targets.sqlite.planning.operation_specs import BLOCKS_NOBODY, OFFERS
+from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.system.space import Need
+from engine.targets.sqlite.system.unfinished_backup import copy_in
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.targets.sqlite.reading.catalog import Summary, Table
+
+
+CHECK: Final = "PRAGMA main.quick_check"
+KEEP_WAL: Final = "PRAGMA main.journal_mode = WAL"
+"""VACUUM keeps all that is set in the header of a database but this."""
+
+
+def backup_steps(
+    summary: Summary,
+    destination: str,
+    unfinished: str,
+    *,
+    numbered: bool = False,
+    tables: Sequence[Table] = (),
+    written_twice: bool = False,
+) -> list[SqliteStep]:
+    """`unfinished`: the directory of the copy until it has been checked; `numbered`: whether it will be called by
+    another number where `destination` is taken by then; `tables`: what is known of them; `written_twice`: whether that
+    directory lies on another file system than the destination."""
+    offer = OFFERS[Operation.BACKUP]
+    directory, place = str(Path(destination).parent), str(Path(unfinished).parent)
+    made = "" if place == directory else f", in {place} until it is complete, because others can change {directory}"
+    needs = (
+        Need(place, summary.used, "the copy"),
+        *([Need(directory, summary.used, "the copy at its destination")] if written_twice else []),
+    )
+    keeps = "keeps the journal mode wal, and " if summary.is_wal else ""
+    copy = SqliteStep(
+        method=Method.COPY,
+        object=WHOLE,
+        command=f"VACUUM main INTO {literal(copy_in(unfinished))}",
+        reason=f"copies {size(summary.used)}, without free pages{made}",
+        lock=offer.lock(wal=summary.is_wal),
+        after_cancel=offer.after_cancel,
+        disk_needed=sum(need.bytes for need in needs),
+        estimate=costs.copy(summary.used, summary.tables + summary.indexes).seconds,
+        needs=needs,
+        volume=summary.used,
+        destination=destination,
+        numbered=numbered,
+        unfinished=unfinished,
+        lost_without_next=True,
+    )
+    check = replace(
+        copy,
+        method=Method.COPY_CHECK,
+        object=Path(destination).name,
+        command=f"{CHECK}; {KEEP_WAL}" if summary.is_wal else CHECK,
+        reason=f"checks the copy, which {keeps}is called {Path(destination).name} from then on",
+        lock=BLOCKS_NOBODY,
+        disk_needed=None,
+        estimate=costs.copy_check(summary.used).seconds,
+        needs=(),
+        volume=0,
+        lost_without_next=False,
+        course=costs.quick_check(tables, summary.used // summary.page_size).course,
+    )
+    return [copy, check]

@@ -1,0 +1,155 @@
+"""What is offered for SQLite, in words a DBA reads before choosing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
+from engine.domain.jobs import Operation
+from engine.targets.lock_impact import NO_LOCK, Lock, LockImpact
+from engine.targets.target_info import OperationInfo
+
+BLOCKS_NOBODY: Final = NO_LOCK
+BLOCKS_WRITERS: Final = Lock(LockImpact.WRITERS)
+BLOCKS_WRITERS_AND_THOSE_BEHIND: Final = Lock(LockImpact.READERS_BEHIND_A_WRITER)
+BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE)
+BLOCKS_READERS_AT_END: Final = Lock(LockImpact.READERS_AT_THE_END)
+BLOCKS_WRITERS_BRIEFLY: Final = Lock(LockImpact.NONE, momentary=LockImpact.WRITERS)
+BLOCKS_READERS_BRIEFLY: Final = Lock(LockImpact.NONE, momentary=LockImpact.READERS_AT_THE_END)
+
+
+@frozen(kw_only=True)
+class Offer:
+    """An operation: what it is for, whom it blocks in WAL mode and with a rollback journal."""
+
+    summary: str
+    wal: Lock
+    rollback: Lock
+    after_cancel: str
+    writes: bool = True
+
+    def lock(self, *, wal: bool) -> Lock:
+        return self.wal if wal else self.rollback
+
+
+OFFERS: Final[Mapping[Operation, Offer]] = {
+    Operation.VACUUM: Offer(
+        summary="rewrites the file without free pages, so that it shrinks",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_EVERYONE,
+        after_cancel="nothing changed, while it copies; once it writes back it can only finish",
+    ),
+    Operation.ANALYZE: Offer(
+        summary="collects statistics on tables and indexes for the query planner",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_READERS_AT_END,
+        after_cancel="the tables done so far have new statistics, the others their old ones",
+    ),
+    Operation.REINDEX: Offer(
+        summary="rebuilds every index from its table",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_READERS_AT_END,
+        after_cancel="the indexes done so far stay rebuilt, the others stay as they were",
+    ),
+    Operation.OPTIMIZE: Offer(
+        summary="renews the statistics of the tables that need it",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_READERS_AT_END,
+        after_cancel="the old statistics stay",
+    ),
+    Operation.CHECK: Offer(
+        summary="looks for damage: in the file, in indexes, in constraints and foreign keys",
+        wal=BLOCKS_NOBODY,
+        rollback=BLOCKS_WRITERS_AND_THOSE_BEHIND,
+        after_cancel="nothing is ever changed",
+        writes=False,
+    ),
+    Operation.CHECKPOINT: Offer(
+        summary="writes the write-ahead log back into the file, and empties it",
+        wal=BLOCKS_WRITERS,
+        rollback=BLOCKS_NOBODY,
+        after_cancel="what was written back stays written back",
+    ),
+    Operation.INCREMENTAL_VACUUM: Offer(
+        summary="gives free pages back little by little, where auto_vacuum is incremental",
+        wal=BLOCKS_WRITERS_BRIEFLY,
+        rollback=BLOCKS_READERS_BRIEFLY,
+        after_cancel="the pages given back so far stay given back",
+    ),
+    Operation.FTS_OPTIMIZE: Offer(
+        summary="merges the segments of full-text indexes (FTS5), step by step",
+        wal=BLOCKS_WRITERS_BRIEFLY,
+        rollback=BLOCKS_READERS_BRIEFLY,
+        after_cancel="the merges done so far stay done",
+    ),
+    Operation.BACKUP: Offer(
+        summary="writes a compact, checked copy into a new file",
+        wal=BLOCKS_NOBODY,
+        rollback=BLOCKS_WRITERS_AND_THOSE_BEHIND,
+        after_cancel="the unfinished copy is removed",
+        writes=False,
+    ),
+}
+BY_OBJECT: Final = (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK)
+DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE)
+"""What makes sense together: VACUUM packs indexes as REINDEX does, and after ANALYZE nothing is left to optimize."""
+
+
+def operation_infos(*, wal: bool) -> tuple[OperationInfo, ...]:
+    return tuple(
+        OperationInfo(operation=operation, summary=offer.summary, lock=offer.lock(wal=wal))
+        for operation, offer in OFFERS.items()
+    )
+
+
+_ON_DAMAGED_INDEXES: Final[Mapping[Operation, tuple[str, str]]] = {
+    Operation.VACUUM: ("VACUUM copies it as it is", "VACUUM copies them as they are"),
+    Operation.ANALYZE: ("ANALYZE counts what is in it", "ANALYZE counts what is in them"),
+    Operation.OPTIMIZE: ("optimize counts what is in it", "optimize counts what is in them"),
+}
+
+
+def on_damage(operations: Sequence[Operation], found: str) -> tuple[str, ...]:
+    """Where more than indexes is damaged; `found`: that it was found."""
+    if any(OFFERS[operation].writes for operation in operations):
+        return (f"{found}: writing to a damaged file can make it worse",)
+    return ()
+
+
+def remarks(operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
+    """What is odd about doing these operations in this order, with what is known to be damaged."""
+    if damaged_indexes:
+        return _on_damaged_indexes(operations, damaged_indexes)
+    return (*_on_reindex(operations), *_on_optimize(operations))
+
+
+def _on_reindex(operations: Sequence[Operation]) -> tuple[str, ...]:
+    if not {Operation.VACUUM, Operation.REINDEX} <= set(operations):
+        return ()
+    first = operations.index(Operation.REINDEX) < operations.index(Operation.VACUUM)
+    if first:
+        return ("VACUUM also packs the indexes: REINDEX before it is of use only where a check found a damaged index",)
+    return (
+        "REINDEX after VACUUM repeats work: VACUUM packs the indexes already. "
+        "Where a check found a damaged index, REINDEX comes first",
+    )
+
+
+def _on_optimize(operations: Sequence[Operation]) -> tuple[str, ...]:
+    if not {Operation.ANALYZE, Operation.OPTIMIZE} <= set(operations):
+        return ()
+    if operations.index(Operation.ANALYZE) < operations.index(Operation.OPTIMIZE):
+        return ("optimize after ANALYZE has nothing to do: ANALYZE renews all statistics",)
+    return ("ANALYZE renews all statistics: optimize before it repeats work",)
+
+
+def _on_damaged_indexes(operations: Sequence[Operation], damaged: Sequence[str]) -> tuple[str, ...]:
+    several = len(damaged) > 1
+    before = operations[: operations.index(Operation.REINDEX)] if Operation.REINDEX in operations else operations
+    effects = [_ON_DAMAGED_INDEXES[operation][several] for operation in before if operation in _ON_DAMAGED_INDEXES]
+    if not effects:
+        return ()
+    found = f"the last check found {listed(damaged)} damaged: {', and '.join(effects)}"
+    return (f"{found}; REINDEX {'them' if several else 'it'} first",)

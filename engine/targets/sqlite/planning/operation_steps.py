@@ -1,0 +1,393 @@
+"""Which steps an operation takes, and why: pure functions of what the database says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.humanize import counted, listed, size
+from engine.domain.jobs import WHOLE, Operation
+from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.planning import costs, grouping
+from engine.targets.sqlite.planning.grouping import Part
+from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, OFFERS
+from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.system.space import Need
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
+
+CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
+# All tables, analysed with a limit so that it stays short on big ones.
+OPTIMIZE: Final = "PRAGMA optimize=0x10012"
+# The same, which only tells what it would analyze.
+OPTIMIZE_DRY: Final = "PRAGMA optimize=0x10013"
+OPTIMIZED_AT_ONCE: Final = 20
+"""Tables of which SQLite analyzes each on its own: it reads the statistics of all anew for each."""
+ANALYZED_AT_ONCE: Final = 1.0
+"""Seconds that one ANALYZE of everything may take."""
+REBUILT_SOON: Final = 1.0
+"""Seconds that it may take to rebuild all indexes where nobody counts rows to find those that are not small."""
+OPTIMIZE_LIMIT: Final = 2000
+"""Rows of each index that it looks at where tables are few."""
+PAGES_AT_ONCE: Final = 1000
+MERGED_AT_ONCE: Final = 500
+CHANGES_A_PAGE: Final = 4
+"""Rows that a merge changes: each page, and its entry, is written anew and removed."""
+SHARE_OF_INDEXES: Final = 0.35
+"""Of a database, as a rule."""
+
+
+def vacuum_steps(
+    summary: Summary,
+    path: str,
+    *,
+    in_memory: bool = False,
+    temporary_directory: str | None = None,
+    fts_to_rebuild: Sequence[str] = (),
+    may_renumber: bool = False,
+) -> list[SqliteStep]:
+    """`in_memory`: the copy goes there first, or into `temporary_directory`; None where there is none that can be used,
+    which SQLite will find out. `fts_to_rebuild`: full-text indexes on tables whose rowids change. `may_renumber`: also
+    rowids that are in use."""
+    lock = OFFERS[Operation.VACUUM].lock(wal=summary.is_wal)
+    needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
+    if temporary_directory is not None and not in_memory:
+        needs.append(Need(temporary_directory, summary.used, "temporary files"))
+    vacuum = SqliteStep(
+        method=Method.VACUUM,
+        object=WHOLE,
+        command="VACUUM",
+        reason=_free_pages(summary),
+        by_advice=True,
+        lock=lock,
+        after_cancel=OFFERS[Operation.VACUUM].after_cancel,
+        disk_needed=sum(need.bytes for need in needs),
+        needs=tuple(needs),
+        estimate=costs.vacuum(summary.used, summary.tables + summary.indexes, in_memory=in_memory).seconds,
+        volume=summary.used,
+        in_memory=in_memory,
+        may_renumber=may_renumber,
+    )
+    rebuilds = [
+        SqliteStep(
+            method=Method.TRANSACTION,
+            object=name,
+            command=command,
+            reason="rebuilt afterwards, because VACUUM changes the rowids that this full-text index goes by",
+            lock=lock,
+            completes_previous=True,
+            if_undone=f"searches in {name} are wrong until {command} has run",
+        )
+        for name in fts_to_rebuild
+        for command in [f"INSERT INTO main.{quote(name)}({quote(name)}) VALUES('rebuild')"]
+    ]
+    return [
+        vacuum,
+        *rebuilds,
+        *log_written_back(summary, "in WAL mode the file shrinks when the log has been written back to it"),
+    ]
+
+
+def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
+    """The step after those that have filled the write-ahead log, if there is one."""
+    if not summary.is_wal:
+        return []
+    step = SqliteStep(
+        method=Method.CHECKPOINT,
+        object=WHOLE,
+        command=CHECKPOINT,
+        reason=reason,
+        lock=BLOCKS_WRITERS,
+        after_cancel="the log stays as long as it is",
+        estimate=costs.checkpoint(summary.used).seconds,
+        completes_previous=True,
+    )
+    return [step]
+
+
+def analyze_all_steps(summary: Summary, limit: int | None) -> list[SqliteStep]:
+    """All tables in one statement, whatever is in them; none where they are few, or where that may take long."""
+    cost = costs.analyze_all(summary.used, summary.tables)
+    if summary.tables < grouping.FEWEST or cost.seconds is None or cost.seconds > ANALYZED_AT_ONCE:
+        return []
+    reason = f"all {counted(summary.tables, 'table')} in one statement, as they are small" + _looking_at(limit)
+    return [
+        replace(
+            _analyze(summary, limit),
+            method=Method.ANALYZE,
+            reason=reason,
+            after_cancel=OFFERS[Operation.OPTIMIZE].after_cancel,
+            estimate=cost.seconds,
+        )
+    ]
+
+
+def analyze_steps(
+    tables: Sequence[Table],
+    summary: Summary,
+    *,
+    limit: int | None,
+    objects: Sequence[str] = (),
+    whole: str = "",
+    failing: Collection[str] = (),
+) -> list[SqliteStep]:
+    """`objects`: what was asked for by name. `whole`: why no table is analysed on its own, where that is so. `failing`:
+    the tables that cannot be analyzed."""
+    asked = {folded(name) for name in objects}
+    step = _analyze(summary, limit)
+    if not tables:
+        return [step]
+    if whole:
+        return [replace(step, reason=whole, estimate=_sum(costs.analyze(table, limit).seconds for table in tables))]
+    parts = [
+        Part(
+            table.name,
+            f"ANALYZE main.{quote(table.name)}",
+            _asked_for(table, asked) + _statistics(table) + _looking_at(limit),
+            costs.analyze(table, limit),
+        )
+        for table in tables
+    ]
+    if objects:
+        return [part.step(step) for part in parts]
+    reloading = costs.reloading(summary.tables)
+    usual = costs.analyze_all(_usual_size(summary), 1).seconds or 0.0
+    alone, groups = grouping.divided(
+        [part for part in parts if part.object not in failing],
+        usual=usual,
+        tiny=max(grouping.TINY, 2 * reloading),
+        most=max(grouping.MOST_SECONDS, 4 * reloading),
+    )
+    why = "in one statement, as they are small"
+    steps = [
+        *(part.step(step) for part in alone),
+        *(_analyze_only(grouping.together(group, "table", why, usual=usual, like=step)) for group in groups),
+        *(part.step(step) for part in parts if part.object in failing),
+    ]
+    return [step if step.estimate is None else replace(step, estimate=step.estimate + reloading) for step in steps]
+
+
+def _analyze(summary: Summary, limit: int | None) -> SqliteStep:
+    return SqliteStep(
+        method=Method.TRANSACTION,
+        object=WHOLE,
+        command="ANALYZE main",
+        reason="there is no table, so there is nothing to collect",
+        lock=OFFERS[Operation.ANALYZE].lock(wal=summary.is_wal),
+        after_cancel=OFFERS[Operation.ANALYZE].after_cancel,
+        settings=() if limit is None else (f"PRAGMA analysis_limit = {limit}",),
+    )
+
+
+def _looking_at(limit: int | None) -> str:
+    return "" if limit is None else f"; looks at {limit:,} rows of each index"
+
+
+def _analyze_only(step: SqliteStep) -> SqliteStep:
+    return replace(step, method=Method.ANALYZE, command=f"ANALYZE main -- only {listed(step.objects)}")
+
+
+def _usual_size(summary: Summary) -> int:
+    """Bytes of a table or an index, on average."""
+    return summary.used // max(summary.tables + summary.indexes, 1)
+
+
+def reindex_steps(
+    indexes: Sequence[Index],
+    tables: Sequence[Table],
+    summary: Summary,
+    path: str,
+    temporary_directory: str | None,
+    whole: str = "",
+    failing: Collection[str] = (),
+) -> list[SqliteStep]:
+    """One step per index, so that each has its own outcome, or for many small ones. The schema is named because a bare
+    `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes.
+    `whole`: why no index is rebuilt on its own, where that is so. `failing`: the indexes that cannot be rebuilt."""
+    step = SqliteStep(
+        method=Method.TRANSACTION,
+        object=WHOLE,
+        command="REINDEX",
+        reason="there is no index, so there is nothing to rebuild",
+        lock=OFFERS[Operation.REINDEX].lock(wal=summary.is_wal),
+        after_cancel=OFFERS[Operation.REINDEX].after_cancel,
+    )
+    if not indexes:
+        return [step]
+    sizes = _index_sizes(indexes, tables, summary)
+    parts = [
+        Part(
+            index.name,
+            f"REINDEX main.{quote(index.name)}",
+            f"{'PRIMARY KEY or UNIQUE' if index.automatic else 'index'} of table {index.table}",
+            costs.reindex(index),
+            size,
+        )
+        for index, size in zip(indexes, sizes, strict=True)
+    ]
+
+    def needing(step: SqliteStep, size: int) -> SqliteStep:
+        needs = _index_needs(size, summary, str(Path(path).parent), temporary_directory)
+        return replace(step, needs=needs, disk_needed=sum(need.bytes for need in needs) or None)
+
+    if whole:
+        step = replace(step, reason=whole, estimate=_sum(part.cost.seconds for part in parts))
+        steps = [needing(step, sum(sizes))]
+    else:
+        usual, why = costs.reindex_of(_usual_size(summary)).seconds or 0.0, "in one transaction, as they are small"
+        alone, groups = grouping.divided([part for part in parts if part.object not in failing], usual=usual)
+        steps = [needing(part.step(step), part.size) for part in alone]
+        for group in groups:
+            size = sum(part.size for part in group)
+            steps.append(needing(grouping.together(group, "index", why, usual=usual, like=step), size))
+        steps += [needing(part.step(step), part.size) for part in parts if part.object in failing]
+    return [
+        *steps,
+        *log_written_back(summary, "in WAL mode the new indexes are in the log until it has been written back"),
+    ]
+
+
+def are_rebuilt_soon(summary: Summary) -> bool:
+    """Whether there are many indexes that are rebuilt in a moment all together, whatever is in them."""
+    seconds = costs.reindex_of(summary.used).seconds
+    return summary.indexes >= grouping.FEWEST and seconds is not None and seconds <= REBUILT_SOON
+
+
+def _index_sizes(indexes: Iterable[Index], tables: Sequence[Table], summary: Summary) -> list[int]:
+    """How big each index is likely to be: its share of the entries of all.
+
+    One that is a table itself has a share of the rest. Where it is not known how many rows there are, it is as big as
+    any.
+    """
+    cells = sum((table.rows or 0) * table.columns for table in tables)
+    entries = sum((other.rows or 0) * other.columns for table in tables for other in table.indexes)
+
+    def share(index: Index) -> float:
+        if index.is_table:
+            known = index.rows is not None
+            part = (index.rows or 0) * index.columns / max(cells, 1) if known else 1 / max(len(tables), 1)
+            return (1 - SHARE_OF_INDEXES) * part
+        if index.rows is None:
+            return 1 / max(summary.tables + summary.indexes, 1)
+        return SHARE_OF_INDEXES * (index.rows * index.columns / entries if entries else 0.0)
+
+    return [round(summary.used * share(index)) for index in indexes]
+
+
+def _index_needs(size: int, summary: Summary, directory: str, temporary_directory: str | None) -> tuple[Need, ...]:
+    journal = Need(directory, size, "the write-ahead log" if summary.is_wal else "the journal")
+    sorting = () if temporary_directory is None else (Need(temporary_directory, size, "sorting"),)
+    return (journal, *sorting) if size else ()
+
+
+def optimize_steps(tables: Sequence[Table], summary: Summary) -> list[SqliteStep]:
+    unknown = [table for table in tables if table.known_rows is None]
+    reason = f"{len(unknown):,} of {counted(len(tables), 'table')} without statistics; renews what is stale, too"
+    if len(unknown) > OPTIMIZED_AT_ONCE:
+        reason += "; of so many by one ANALYZE, with the same limit"
+    limit = optimize_limit(len(tables) + sum(len(table.indexes) for table in tables))
+    most = (costs.analyze(replace(table, rows=limit)).seconds for table in unknown)
+    return [
+        SqliteStep(
+            method=Method.OPTIMIZE,
+            object=WHOLE,
+            command=OPTIMIZE,
+            reason=reason,
+            by_advice=True,
+            lock=OFFERS[Operation.OPTIMIZE].lock(wal=summary.is_wal),
+            after_cancel=OFFERS[Operation.OPTIMIZE].after_cancel,
+            estimate=_sum(most),
+        )
+    ]
+
+
+def optimize_limit(btrees: int) -> int:
+    """Rows of each index that SQLite looks at where it analyzes so many tables and indexes to optimize."""
+    return max(100, 200_000 // max(btrees, 100))
+
+
+def checkpoint_steps(summary: Summary) -> list[SqliteStep]:
+    return [
+        SqliteStep(
+            method=Method.CHECKPOINT,
+            object=WHOLE,
+            command=CHECKPOINT,
+            reason=f"the write-ahead log is {f'{size(summary.wal_size)} long' if summary.wal_size else 'empty'}",
+            lock=BLOCKS_WRITERS,
+            after_cancel=OFFERS[Operation.CHECKPOINT].after_cancel,
+        )
+    ]
+
+
+def incremental_vacuum_steps(summary: Summary) -> list[SqliteStep]:
+    free = summary.free_pages
+    return [
+        SqliteStep(
+            method=Method.INCREMENTAL,
+            object=WHOLE,
+            command=f"PRAGMA main.incremental_vacuum({PAGES_AT_ONCE})",
+            reason=f"{counted(free, 'page')} free ({size(free * summary.page_size)}), {PAGES_AT_ONCE:,} at a time",
+            lock=OFFERS[Operation.INCREMENTAL_VACUUM].lock(wal=summary.is_wal),
+            after_cancel=OFFERS[Operation.INCREMENTAL_VACUUM].after_cancel,
+        ),
+        *log_written_back(summary, "in WAL mode the file shrinks when the log has been written back to it"),
+    ]
+
+
+def fts_optimize_steps(segments: Mapping[str, Segments | None], summary: Summary) -> list[SqliteStep]:
+    """`segments`: those of each full-text index; None where they could not be looked at."""
+    steps = [
+        SqliteStep(
+            method=Method.MERGE,
+            object=name,
+            command="; ".join(merge_commands(name)),
+            reason=f"{'segments that cannot be counted' if known is None else counted(known.number, 'segment')}; "
+            "the second command again until there is nothing left to merge",
+            lock=OFFERS[Operation.FTS_OPTIMIZE].lock(wal=summary.is_wal),
+            after_cancel=OFFERS[Operation.FTS_OPTIMIZE].after_cancel,
+            volume=0 if known is None else known.pages * CHANGES_A_PAGE,
+        )
+        for name, known in segments.items()
+    ]
+    return [
+        *steps,
+        *log_written_back(summary, "in WAL mode the merged index is in the log until it has been written back"),
+    ]
+
+
+def merge_commands(name: str) -> tuple[str, str]:
+    """The first merge of a full-text index, which begins with all of its segments, and those that go on with it."""
+    merge = f"INSERT INTO main.{quote(name)}({quote(name)}, rank) VALUES('merge', "
+    return f"{merge}{-MERGED_AT_ONCE})", f"{merge}{MERGED_AT_ONCE})"
+
+
+def _sum(parts: Iterable[float | None]) -> float | None:
+    """Of those that are known; None where none is."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
+
+
+def _free_pages(summary: Summary) -> str:
+    if not summary.free_pages:
+        return "no page is free; only partly filled pages can be packed"
+    share = summary.free_pages / summary.pages
+    percent = "less than 1%" if share < 0.01 else f"{share:.0%}"
+    return f"{percent} of the pages are free ({size(summary.free_pages * summary.page_size)})"
+
+
+def _asked_for(table: Table, asked: Collection[str]) -> str:
+    """Why a table is there that was not named itself."""
+    if folded(table.name) in asked:
+        return ""
+    indexes = [index.name for index in table.indexes if folded(index.name) in asked]
+    return f"the table of {'index' if len(indexes) == 1 else 'indexes'} {listed(indexes)}; " if indexes else ""
+
+
+def _statistics(table: Table) -> str:
+    rows = table.known_rows
+    known = "no statistics yet" if rows is None else f"statistics from when it had {counted(rows, 'row')}"
+    indexes = counted(len(table.indexes), "index") if table.indexes else "no indexes"
+    return f"{indexes}, {known}"

@@ -1,0 +1,317 @@
+"""The plan of an operation: what has to be looked at for it, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from engine.domain.errors import UsageError
+from engine.domain.jobs import WHOLE, Operation, Options
+from engine.system.mounts import lies_on_this_machine
+from engine.targets.protocol import OperationPlan
+from engine.targets.sqlite.connection.names import folded, literal, quote
+from engine.targets.sqlite.planning import backup_steps, check_steps, operation_steps, preflight
+from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
+from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
+from engine.targets.sqlite.planning.steps import WRITING, SqliteStep
+from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
+from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.catalog import Index, Table
+from engine.targets.sqlite.reading.shape import named_indexes
+from engine.targets.sqlite.system import copying
+from engine.targets.sqlite.system.files import temporary_directory
+from engine.targets.sqlite.system.machine import available_memory, processors
+from engine.targets.sqlite.system.space import largest_shortfalls, least_free, shortfalls
+from engine.targets.sqlite.system.unfinished_backup import directory_for
+
+if TYPE_CHECKING:
+    from engine.targets.protocol import PlannedStep
+    from engine.targets.sqlite.planning.tuning import Tuning
+    from engine.targets.sqlite.reading.catalog import Summary
+    from engine.targets.sqlite.reading.reader import Reader
+
+
+async def plan(
+    reader: Reader, summary: Summary, operation: Operation, options: Options, *, shared: bool = False
+) -> OperationPlan:
+    """See `Session.plan`. `shared`: there are others who cannot write while a check reads."""
+    options = replace(options, objects=options.objects_of(operation))
+    chosen = tuning(
+        operation,
+        used_bytes=summary.used,
+        size=summary.size,
+        memory=available_memory(),
+        processors=processors(),
+        local=await asyncio.to_thread(lies_on_this_machine, reader.path),
+        whole=not options.objects and options.analysis_limit is None,
+    )
+    planned = await _planned(reader, summary, operation, options, chosen, shared=shared)
+    return await asyncio.to_thread(_with_space, _with_settings(planned, chosen), options)
+
+
+async def _planned(
+    reader: Reader, summary: Summary, operation: Operation, options: Options, chosen: Tuning, *, shared: bool
+) -> OperationPlan:
+    wal = summary.is_wal
+    match operation:
+        case Operation.VACUUM:
+            return await _vacuum(reader, summary, options, chosen)
+        case Operation.ANALYZE:
+            return await _analyze(reader, summary, options)
+        case Operation.REINDEX:
+            soon = operation_steps.are_rebuilt_soon(summary) and not options.objects
+            tables = await (reader.tables_uncounted() if soon else reader.tables())
+            indexes = await indexes_of(reader, tables, options.objects)
+            whole = await _why_whole(reader, options)
+            problems = await _problems(reader, "REINDEX", "REINDEX", () if whole else [index.name for index in indexes])
+            steps = operation_steps.reindex_steps(
+                indexes, tables, summary, reader.path, temporary_directory(), whole=whole, failing=problems.keys()
+            )
+            return replace(_of(operation, steps), warnings=preflight.certain_to_fail(problems.items()))
+        case Operation.OPTIMIZE:
+            return await _optimize(reader, summary)
+        case Operation.CHECK:
+            return await _check(reader, summary, options, chosen, shared=shared)
+        case Operation.CHECKPOINT if not wal:
+            why = f"the journal mode is {summary.journal_mode}: there is no write-ahead log to write back"
+            return OperationPlan(operation=operation, not_needed=why)
+        case Operation.CHECKPOINT:
+            return _of(operation, operation_steps.checkpoint_steps(summary))
+        case Operation.INCREMENTAL_VACUUM if summary.auto_vacuum != catalog.INCREMENTAL:
+            why = "auto_vacuum is not incremental, so pages cannot be given back one by one: VACUUM can do it"
+            return OperationPlan(operation=operation, not_needed=why)
+        case Operation.INCREMENTAL_VACUUM if not summary.free_pages:
+            return OperationPlan(operation=operation, not_needed="no page is free")
+        case Operation.INCREMENTAL_VACUUM:
+            return _of(operation, operation_steps.incremental_vacuum_steps(summary))
+        case Operation.FTS_OPTIMIZE:
+            return await _fts_optimize(reader, summary)
+        case Operation.BACKUP:
+            return await _backup(reader, summary, options)
+        case _:
+            raise UsageError(str(operation), "SQLite has no such operation")
+
+
+async def _analyze(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
+    limit, objects = options.analysis_limit, options.objects
+    whole = await _why_whole(reader, options)
+    steps = operation_steps.analyze_all_steps(summary, limit) if not (whole or objects) else []
+    if steps and await reader.problem_with("ANALYZE main") is None:
+        return _of(Operation.ANALYZE, steps)
+    tables = await reader.tables(objects, counting=False)  # which would take a tenth of the time
+    damaged = frozenset(options.leave_out)
+    left_out = [table for table in tables if table.name in damaged]
+    tables = [table for table in tables if table.name not in damaged]
+    said = preflight.left_out((await cannot_be_analyzed(reader, left_out)).items()) if left_out else ()
+    problems = await _problems(reader, "ANALYZE main", "ANALYZE", () if whole else [table.name for table in tables])
+    steps = operation_steps.analyze_steps(
+        tables, summary, limit=limit, objects=objects, whole=whole, failing=problems.keys()
+    )
+    warnings = (*said, *preflight.certain_to_fail(problems.items()))
+    return replace(_of(Operation.ANALYZE, steps), warnings=warnings)
+
+
+async def _why_whole(reader: Reader, options: Options) -> str:
+    """Why no table or index is done on its own, where that is so."""
+    nameless = sorted(await reader.names_that_are_no_text()) if not options.objects else []
+    return f"all at once: {preflight.no_text(nameless)}" if nameless else ""
+
+
+async def _fts_optimize(reader: Reader, summary: Summary) -> OperationPlan:
+    segments, nameless = await reader.fts_segments(), await reader.names_that_are_no_text()
+    if not segments:
+        return OperationPlan(operation=Operation.FTS_OPTIMIZE, not_needed="there is no full-text index (FTS5)")
+    left_out = sorted(nameless & segments.keys())
+    named = {name: known for name, known in segments.items() if name not in nameless}
+    if not named:
+        return OperationPlan(operation=Operation.FTS_OPTIMIZE, refused=preflight.no_text(left_out))
+    warnings = (f"{preflight.no_text(left_out)}, and not optimized",) if left_out else ()
+    return replace(_of(Operation.FTS_OPTIMIZE, operation_steps.fts_optimize_steps(named, summary)), warnings=warnings)
+
+
+async def indexes_of(reader: Reader, tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
+    """Those that were asked for, by their own name or by that of their table; all where none was named.
+
+    Raises UsageError for a name that is neither, and for a table that has none.
+    """
+    indexes = [*named_indexes(tables, objects), *await _keys(reader, tables, objects)]
+    known = {folded(name) for index in indexes for name in (index.name, index.table)}
+    for name in objects:
+        if folded(name) not in known:
+            raise UsageError(f"object {name}", "has no index", "name another, or leave it out")
+    return indexes
+
+
+async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str]) -> list[Index]:
+    """WITHOUT ROWID tables, as the indexes that they are: of those that were asked for, or of all.
+
+    Without those in which a virtual table keeps what is its own.
+    """
+    if not any(table.without_rowid for table in tables):
+        return []
+    wanted = {folded(name) for name in objects}
+    by_name = {folded(table.name): table for table in tables}
+    virtual = {folded(name) for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)}
+    return [
+        Index(name=key, table=name, automatic=True, unique=True, columns=table.columns, rows=table.rows, is_table=True)
+        for name, key in await reader.rows(catalog.KEYS_WITHOUT_ROWID)
+        for table in [by_name.get(folded(name), Table(name=name))]
+        if (not wanted or folded(name) in wanted) and folded(name).rpartition("_")[0] not in virtual
+    ]
+
+
+async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tuning) -> OperationPlan:
+    found = await against_vacuum(reader, force=options.force)
+    if found.refused is not None:
+        return OperationPlan(operation=Operation.VACUUM, refused=found.refused)
+    steps = operation_steps.vacuum_steps(
+        summary,
+        reader.path,
+        in_memory=bool(chosen.temporary),
+        temporary_directory=temporary_directory(),
+        fts_to_rebuild=found.rebuild,
+        may_renumber=options.force,
+    )
+    return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(found.renumbering))
+
+
+async def _optimize(reader: Reader, summary: Summary) -> OperationPlan:
+    tables = await reader.tables_uncounted()
+    problems = await cannot_be_analyzed(reader, tables)
+    wanted = await would_optimize(reader, tables) if problems else []
+    left_out = preflight.left_out([(table.name, problems[table.name]) for table in wanted if table.name in problems])
+    if not left_out:
+        return _of(Operation.OPTIMIZE, operation_steps.optimize_steps(tables, summary))
+    possible = [table for table in wanted if table.name not in problems]
+    if not possible:
+        return OperationPlan(operation=Operation.OPTIMIZE, refused="; ".join(left_out))
+    steps = operation_steps.analyze_steps(possible, summary, limit=operation_steps.OPTIMIZE_LIMIT)
+    return replace(_of(Operation.OPTIMIZE, steps), warnings=left_out)
+
+
+async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning, *, shared: bool) -> OperationPlan:
+    parallel = options.jobs or (1 if shared else chosen.parallel)
+    tables, keys = await reader.tables(options.objects), dict(await reader.rows(catalog.FOREIGN_KEYS))
+    parts = [] if options.objects else await parts_to_check(reader, tables, options.check_level)
+    warnings: tuple[str, ...] = ()
+    if parts and not any(part.level for part in parts):
+        return OperationPlan(operation=Operation.CHECK, refused="; ".join(part.warning for part in parts))
+    if parts:
+        missing = await reader.missing_code("PRAGMA main.foreign_key_check")
+        steps = check_steps.steps_of_parts(parts, summary, foreign_keys=missing is None, keys=keys)
+        warnings = tuple(filter(None, (part.warning for part in parts)))
+        if missing is not None:
+            warnings += (f"foreign keys are not looked at: {missing}, which only its application has",)
+    else:
+        steps = check_steps.check_steps(
+            tables,
+            summary,
+            options.check_level,
+            named=bool(options.objects),
+            in_parts=(parallel > 1 or shared)
+            and (summary.size >= check_steps.CHECKED_IN_PARTS or options.jobs is not None)
+            and not await _why_whole(reader, options),
+            keys=keys,
+        )
+        if options.objects:
+            commands = {table.name: f"PRAGMA main.integrity_check({literal(table.name)})" for table in tables}
+            problems = [(name, await reader.missing_code(command)) for name, command in commands.items()]
+            warnings = preflight.certain_to_fail((name, why) for name, why in problems if why is not None)
+    warnings += () if options.objects else await _not_looked_at(reader)
+    return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1, warnings=warnings)
+
+
+async def _not_looked_at(reader: Reader) -> tuple[str, ...]:
+    """A sentence for each virtual table that only its application can read: SQLite passes over it in silence."""
+    names = [name for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)]
+    problems = [(name, await reader.missing_code(f"SELECT 1 FROM main.{quote(name)}")) for name in names]
+    return tuple(
+        f"{name} is not looked at: {problem}, which only its application has"
+        for name, problem in problems
+        if problem is not None
+    )
+
+
+async def _backup(reader: Reader, summary: Summary, options: Options) -> OperationPlan:
+    today = datetime.now(UTC).date()
+    destination = await asyncio.to_thread(copying.destination, reader.path, options.backup_to, today)
+    problem = await cannot_be_copied(reader)
+    if problem := problem or await asyncio.to_thread(copying.problem_with, destination):
+        return OperationPlan(operation=Operation.BACKUP, refused=problem)
+    place, written_twice = await asyncio.to_thread(copying.place_for, destination)
+    steps = backup_steps.backup_steps(
+        summary,
+        destination,
+        directory_for(destination, place),
+        numbered=destination != options.backup_to,
+        tables=await reader.tables(counting=False),
+        written_twice=written_twice,
+    )
+    return _of(Operation.BACKUP, steps)
+
+
+async def _problems(reader: Reader, whole: str, command: str, names: Sequence[str]) -> dict[str, str]:
+    """What keeps `command` from some of these tables or indexes, as SQLite knows without running it.
+
+    Without names: what keeps `whole`, which is for all, from everything.
+    """
+    problem = await reader.problem_with(whole)
+    if problem is None or not names:
+        return {WHOLE: problem} if problem is not None else {}
+    problems = {name: await reader.problem_with(f"{command} main.{quote(name)}") for name in names}
+    return {name: problem for name, problem in problems.items() if problem is not None}
+
+
+def _of(operation: Operation, steps: Sequence[SqliteStep]) -> OperationPlan:
+    return OperationPlan(operation=operation, steps=tuple(steps))
+
+
+def _with_settings(plan: OperationPlan, chosen: Tuning) -> OperationPlan:
+    if not plan.steps:
+        return plan
+    settings = pragmas(chosen)
+    steps = [
+        replace(
+            step,
+            settings=(*settings, *step.settings),
+            read_ahead=chosen.read_ahead and number == 0,
+            write_behind=chosen.write_behind and step.method in WRITING,
+        )
+        for number, step in enumerate(plan.steps)
+        if isinstance(step, SqliteStep)
+    ]
+    chosen = replace(chosen, parallel=plan.parallel)
+    return replace(plan, steps=tuple(steps), settings=steps[0].settings, tuned=in_words(chosen))
+
+
+def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
+    """The plan, refused where the disk has no room for it; with `force` that is a warning."""
+    needs = (step.needs for step in plan.steps if isinstance(step, SqliteStep))
+    problems = largest_shortfalls(needs)  # of steps that take their space one after another
+    plan = replace(plan, steps=tuple(map(_with_free_space, plan.steps)))
+    if not problems:
+        return plan
+    if options.force:
+        return replace(plan, warnings=(*plan.warnings, *problems))
+    hint = "Free some space, or go on with --force: a full disk does the data no harm"
+    return replace(plan, steps=(), settings=(), tuned="", refused=f"{'; '.join(problems)}. {hint}")
+
+
+def _with_free_space(step: PlannedStep) -> PlannedStep:
+    if not isinstance(step, SqliteStep) or step.disk_needed is None:
+        return step
+    with suppress(OSError):  # a directory is gone: the step itself tells
+        return replace(step, disk_free=least_free(step.needs))
+    return step
+
+
+def space_problems(step: PlannedStep) -> list[str]:
+    """A sentence for each file system that has too little room for the step now."""
+    try:
+        return shortfalls(step.needs) if isinstance(step, SqliteStep) else []
+    except OSError:  # a directory is gone: the step itself tells
+        return []

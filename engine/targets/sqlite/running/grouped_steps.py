@@ -1,0 +1,152 @@
+"""Steps that are for many small tables or indexes at once: in one transaction, and in smaller ones where one fails."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.humanize import listed
+from engine.domain.jobs import Facts, Status
+from engine.targets.protocol import StepResult
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.errors import explain, is_damage, is_of_object
+from engine.targets.sqlite.connection.names import literal
+from engine.targets.sqlite.planning import operation_steps
+from engine.targets.sqlite.reading import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from engine.targets.sqlite.running.step_execution import Work
+
+_ANALYZE: Final = "ANALYZE main"
+_TO_ANALYZE: Final = re.compile(r'ANALYZE "main"\."((?:[^"]|"")*)"', re.DOTALL)
+
+
+async def run_together(work: Work) -> StepResult:
+    """The commands of all objects."""
+    commands = dict(zip(work.step.objects, work.step.commands, strict=True))
+
+    async def run(objects: Sequence[str]) -> None:
+        await work.all_in_transaction([commands[name] for name in objects])
+
+    return await _by_halves(work, work.step.objects, run)
+
+
+async def analyze(work: Work) -> StepResult:
+    """One ANALYZE for the objects of the step, or for everything where it names none."""
+    objects = work.step.objects
+    if not objects:
+        try:
+            await work.in_transaction(_ANALYZE)
+        except sqlite3.Error as error:
+            if not is_of_object(error):
+                raise
+            objects = tuple(name for name, *_ in await work.rows(catalog.TABLES))
+        else:
+            return StepResult(status=Status.COMPLETED)
+
+    async def run(objects: Sequence[str]) -> None:
+        async with work.transaction():
+            await _analyze_only(work, objects)
+
+    return await _by_halves(work, objects, run)
+
+
+async def optimize(work: Work) -> StepResult:
+    """SQLite analyzes each table on its own, and reads the statistics of all tables after each: of many that takes far
+    longer than one ANALYZE of the same tables with the same limit."""
+    async with work.transaction():
+        rows = [str(sql) for (sql,) in await work.rows(operation_steps.OPTIMIZE_DRY)]
+        found = [match for sql in rows if (match := _TO_ANALYZE.fullmatch(sql))]
+        if (
+            len(found) <= operation_steps.OPTIMIZED_AT_ONCE
+            or len(found) < len(rows)
+            or not await _all_can_be_named(work)
+        ):
+            await work.rows(work.step.command)
+        else:
+            ((btrees,),) = await work.rows(catalog.BTREES)
+            await work.rows(f"PRAGMA analysis_limit = {operation_steps.optimize_limit(btrees)}")
+            try:
+                await _analyze_only(work, [match[1].replace('""', '"') for match in found])
+            finally:
+                await statement.short(work.connection.aio, "PRAGMA analysis_limit = 0")
+    return StepResult(status=Status.COMPLETED)
+
+
+async def _all_can_be_named(work: Work) -> bool:
+    """Whether Python can be asked about every table: not about one whose name is no UTF-8."""
+    try:
+        return all(raw.decode() for (raw,) in await work.rows(catalog.NAMES) if raw)
+    except UnicodeDecodeError:
+        return False
+
+
+async def _analyze_only(work: Work, tables: Collection[str]) -> None:
+    """Inside a transaction: one ANALYZE that passes over all other tables, whose statistics it would remove."""
+    kept = [name for (name,) in await work.rows(catalog.STATISTICS_TABLES)]
+    others = f"tbl NOT IN ({', '.join(map(literal, tables))})"
+    for name in kept:
+        await work.rows(f"CREATE TEMP TABLE kept_{name} AS SELECT * FROM main.{name} WHERE ({others}) IS NOT FALSE")
+    async with _passing_over_all_but(work, frozenset(tables)):
+        await work.rows(_ANALYZE)
+    for name in kept:
+        await work.rows(f"INSERT INTO main.{name} SELECT * FROM temp.kept_{name}")
+        await work.rows(f"DROP TABLE temp.kept_{name}")
+
+
+@asynccontextmanager
+async def _passing_over_all_but(work: Work, tables: frozenset[str]) -> AsyncIterator[None]:
+    """SQLite asks for each table whether it may be analyzed, and goes on with the next where it is to ignore it."""
+
+    def may(action: int, table: str | None, *_: str | None) -> int:
+        passed = action == sqlite3.SQLITE_ANALYZE and table not in tables
+        return sqlite3.SQLITE_IGNORE if passed else sqlite3.SQLITE_OK
+
+    await work.connection.aio.set_authorizer(may)
+    try:
+        yield
+    finally:
+        await work.connection.aio.set_authorizer(None)
+
+
+async def _by_halves(work: Work, objects: Sequence[str], run: Callable[[Sequence[str]], Awaitable[None]]) -> StepResult:
+    """Run all at once; where that fails because of one of the objects by halves, until it is known which it is.
+
+    Once damage is found nothing more is begun.
+    """
+    waiting, done = [tuple(objects)], list[str]()
+    failed: dict[str, list[str]] = {}
+    while waiting and not work.damaged:
+        if work.cancel.is_set():
+            return StepResult(status=Status.CANCELLED, effect=_effect(done))
+        part = waiting.pop()
+        try:
+            await run(part)
+        except sqlite3.Error as error:
+            if not is_of_object(error):
+                raise
+            if len(part) > 1:
+                middle = len(part) // 2
+                waiting += [part[middle:], part[:middle]]
+                continue
+            failed.setdefault(explain(error, work.lock_timeout), []).append(part[0])
+            work.damaged = is_damage(error)
+        else:
+            done += part
+            work.done = f"{len(done):,} of {len(objects):,} are done, and stay so"
+    if not failed:
+        return StepResult(status=Status.COMPLETED, effect=_effect(done))
+    not_begun = sum(map(len, waiting))
+    said = ["; ".join(f"{listed(names)}: {why}" for why, names in failed.items()), f"The other {len(done):,} are done"]
+    if not_begun:
+        said[1] = f"{len(done):,} are done, {not_begun:,} were not begun"
+    return StepResult(status=Status.FAILED, error=". ".join(said), effect=_effect(done))
+
+
+def _effect(done: Sequence[str]) -> Facts:
+    return {"objects": tuple(done)}

@@ -1,0 +1,174 @@
+"""What all screens share: a message line, a footer, the way back, and how they come by news."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+
+from textual import events
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.widget import Widget
+
+from engine.domain.errors import DbtendError
+from tui.console.actions import barred, bindings
+from tui.console.keys.keymap import with_keys
+from tui.console.views.keys import footer_line
+from tui.console.views.line import Line, Role, line, with_labels, wrapped
+from tui.console.views.standing import Standing, standing_lines
+from tui.console.widgets.one_line import OneLine
+from tui.console.widgets.page import Page
+
+if TYPE_CHECKING:
+    from engine import ParentJob
+    from tui.console.app import DbtendApp
+    from tui.console.feed import News
+
+Result = TypeVar("Result")
+
+_STEPS_EVERY: Final = 1_000_000
+_STEPS_A_SECOND: Final = 1_500
+
+
+def steps_every(parent: ParentJob) -> int:
+    """Microseconds between two readings of all the steps of a job that runs, at least: there may be thousands."""
+    steps = sum(child.progress.steps_total for child in parent.children)
+    return max(_STEPS_EVERY, steps * 1_000_000 // _STEPS_A_SECOND)
+
+
+class ConsoleScreen(Screen[Result]):
+    """A whole screen of the console."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("copy", "back", "quit")
+    FOOTER: ClassVar[tuple[str, ...]] = ("back", "palette", "help")
+    """Which actions the footer names, in order, as far as they can be taken now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._message = Page(id="message")
+        self._message.can_focus = False
+        self._last_word = ("", Role.TEXT)
+        self._standing = Page(id="standing")
+        self._standing.can_focus = False
+        self._footer = OneLine(self._footer_line, id="footer")
+        self._too_small = OneLine(self._too_small_line, id="too-small")
+
+    @property
+    def console_app(self) -> DbtendApp:
+        app = self.app
+        from tui.console.app import DbtendApp
+
+        assert isinstance(app, DbtendApp)  # noqa: S101 - there is no other
+        return app
+
+    def compose(self) -> Iterator[Widget]:
+        # What the first resize would set anyway: so nothing is styled and laid out twice at the start.
+        app = self.console_app
+        width, height = app.size
+        classes = _class_for(width, app.HORIZONTAL_BREAKPOINTS), _class_for(height, app.VERTICAL_BREAKPOINTS)
+        self.add_class(*classes, update=False)
+        yield from self.compose_body()
+        yield self._standing
+        yield self._message
+        yield self._footer
+        yield self._too_small
+
+    def compose_body(self) -> Iterator[Widget]:
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        app = self.console_app
+        app.news.subscribe(self, self.hear)
+        app.trouble.subscribe(self, self.say_error)
+        app.standing_changed.subscribe(self, self.show_standing)
+        self.show_standing(app.standing)
+
+    def hear(self, news: News) -> None:
+        """Something happened to jobs, or one that runs has come further."""
+
+    def can(self, action_id: str) -> bool:
+        """Whether an action of the footer can be taken now."""
+        if self.console_app.is_barred(action_id):
+            return False
+        if action_id in {"pause", "resume"}:
+            return (action_id == "resume") == (self.console_app.feed.pause is not None)
+        if action_id == "copy":
+            return self.copied() is not None
+        return True
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether keys that are characters are text now."""
+        return False
+
+    def refuses(self, action_id: str) -> bool:
+        """Whether this console does not do it, whatever it is on; then it says why."""
+        if self.console_app.is_barred(action_id):
+            self.say(with_keys(barred(action_id)), Role.WARNING)
+            return True
+        return False
+
+    def refresh_footer(self) -> None:
+        self._footer.renew()
+
+    def _footer_line(self, width: int) -> Line:
+        named = [action_id for action_id in self.FOOTER if self.can(action_id)]
+        return footer_line(named, width, typing=self.takes_text)
+
+    def _too_small_line(self, room: int) -> Line:
+        width, height = self.size
+        how = "Needs 60 x 15. {quit} leaves."
+        said = [" " + with_keys(words) for words in (f"Too small: {width} x {height}. {how}", how)]
+        return line(next((words for words in said if len(words) <= room), said[-1]))
+
+    def say(self, sentence: str, role: Role = Role.TEXT) -> None:
+        """Show a sentence above the footer, over what is there, until the next key; else only `unsay` takes it away."""
+        self._last_word = (sentence, role)
+        lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
+        _show_lines(self._message, with_labels(lines, self.console_app.names.tags))
+
+    def unsay(self, sentence: str) -> None:
+        """Take it away, if it is still what is said: it is so no longer."""
+        if self._last_word[0] == sentence:
+            self.say("")
+
+    def show_standing(self, standing: Standing) -> None:
+        """Show what is so for longer than a moment."""
+        _show_lines(self._standing, standing_lines(standing, self.size.width))
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._too_small.renew()
+        self.say(*self._last_word)
+        self.show_standing(self.console_app.standing)
+
+    def say_error(self, error: DbtendError) -> None:
+        self.say(self.console_app.in_words(error), Role.FAILED)
+
+    def copied(self) -> tuple[str, str] | None:
+        """What there is to copy: what it is, in words, and the text of it; None where there is nothing."""
+        return None
+
+    async def action_copy(self) -> None:
+        found = self.copied()
+        self.say("Nothing to copy here." if found is None else await self.console_app.copy(*found))
+
+    def on_key(self, event: events.Key) -> None:
+        self.say("")
+
+    def action_back(self) -> None:
+        self.dismiss()
+
+    def action_quit(self) -> None:
+        self.action_back()
+
+
+def _show_lines(page: Page, lines: list[Line]) -> None:
+    """As many rows of the screen as there are lines."""
+    page.set_class(bool(lines), "-shown")
+    page.styles.height = len(lines)
+    page.show(lines)
+
+
+def _class_for(cells: int, breakpoints: Sequence[tuple[int, str]]) -> str:
+    """The class of the largest breakpoint that `cells` reaches."""
+    return max((at, name) for at, name in breakpoints if cells >= at)[1]

@@ -1,0 +1,31 @@
+"""The doctor: versions, paths, limits; what is wrong, and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from tui.console.screens.page import PageScreen
+from tui.console.views.doctor import doctor_document
+from tui.console.views.line import Line, Role, wrapped
+from tui.presentation.diagnostics import Check
+
+
+class DoctorScreen(PageScreen[None]):
+    PAGE_TITLE = "Doctor"
+
+    def __init__(self, examine: Callable[[], Awaitable[list[Check]]]) -> None:
+        super().__init__()
+        self._examine = examine
+        self._checks: list[Check] | None = None
+
+    def on_mount(self) -> None:
+        self.run_worker(self._look())
+
+    async def _look(self) -> None:
+        self._checks = await self._examine()
+        self.refresh_page()
+
+    def document(self, width: int) -> list[Line]:
+        if self._checks is None:
+            return wrapped("Looking ...", width, Role.DIM)
+        return doctor_document(self._checks, width)

@@ -1,0 +1,214 @@
+"""The history: every job that ever was, or those that a filter asks for, newest first."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual import events, on
+from textual.binding import BindingType
+from textual.widget import Widget
+from textual.widgets import Input
+from textual.worker import Worker
+
+from engine import HistoryFilter, JobId, ParentJob
+from engine.domain.errors import DbtendError, UsageError
+from tui.console.actions import bindings
+from tui.console.screens.entry import TYPING, EntryScreen
+from tui.console.screens.job import JobScreen
+from tui.console.screens.job_actions import JobActions
+from tui.console.views.copied import copied_job
+from tui.console.views.hints import no_history
+from tui.console.views.history import found_in_words
+from tui.console.views.line import Role
+from tui.console.views.many_jobs import Jobs, runs_once_more
+from tui.console.widgets.history_list import HistoryList
+from tui.presentation.history_filter import history_filter, rather, unfinished, words_of
+
+if TYPE_CHECKING:
+    from tui.console.feed import News
+
+READ_AT_ONCE: Final = 64
+"""Jobs that are read before the first of them are shown: a screen of them has no gaps."""
+
+
+class HistoryScreen(EntryScreen[None], JobActions[None]):
+    BINDINGS: ClassVar[list[BindingType]] = bindings("filter")
+    PLACEHOLDER = "target: status: op: since: until: or words of an error"
+    FOOTER = (*TYPING, "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
+
+    def __init__(self, clock: Callable[[], int], name_of: Callable[[str], str], *, filtering: bool = False) -> None:
+        """`filtering`: begin with the line of the filter."""
+        super().__init__()
+        self._begins_filtering = filtering
+        self._list = HistoryList(clock, name_of, id="history").titled("History")
+        self._words = ""
+        """The filter in force, as it was typed."""
+        self._where = HistoryFilter()
+        self._total: int | None = None
+        self._newest = 0
+        self._searching = False
+        self._heard: dict[int, ParentJob] = {}
+        """What changed while a search went on: it may have read what was before."""
+
+    def compose_body(self) -> Iterator[Widget]:
+        yield self._list
+
+    @on(events.Mount)
+    async def _open(self) -> None:
+        self._look_for("", HistoryFilter())
+        if self._begins_filtering:
+            await self.action_filter()
+
+    # The filter.
+
+    async def action_filter(self) -> None:
+        await self.open_entry(self._words)
+
+    @on(Input.Changed, "#typed")
+    def _filter_changed(self, message: Input.Changed) -> None:
+        line = message.value
+        hint = unfinished(line)
+        if self._filter_by(line[: words_of(line)[-1].at] if hint else line):
+            self.say(hint, Role.DIM)
+
+    def _filter_by(self, line: str) -> bool:
+        """Look for what a line asks for; where that is an error, say so and leave what was found as it is."""
+        now = datetime.fromtimestamp(self.console_app.clock() / 1e6).astimezone()
+        try:
+            where = history_filter(words_of(line), called=self.console_app.targets_called, now=now)
+        except UsageError as error:
+            self.say(str(error), Role.WARNING)
+            return False
+        self.say("")
+        words = line.strip()
+        if words != self._words:
+            self._look_for(words, where)
+        return True
+
+    @on(Input.Submitted, "#typed")
+    async def _keep_filter(self, message: Input.Submitted) -> None:
+        if self._filter_by(message.value):
+            await self.close_entry()
+
+    def take_back(self) -> bool:
+        if self.marked_jobs and not self.is_typing:
+            self.clear_marks()
+            return True
+        if not self._words:
+            return False
+        self._look_for("", HistoryFilter())
+        return True
+
+    # The search.
+
+    def _look_for(self, words: str, where: HistoryFilter) -> None:
+        self._words, self._where = words, where
+        self._searching = True
+        self._heard.clear()
+        _: Worker[None] = self.run_worker(partial(self._search, words, where), group="search", exclusive=True)
+
+    async def _search(self, words: str, where: HistoryFilter) -> None:
+        """Show the first that match at once; the others follow."""
+        begun = False
+        meant = rather(words_of(words), self.console_app.targets_called)
+        hint = partial(no_history, words, rather=meant, read_only=self.console_app.engine.read_only)
+        try:
+            async for ids in self.console_app.engine.search(where):
+                if begun:
+                    self._list.extend(ids)
+                elif ids:
+                    if not words:
+                        self._newest = max(self._newest, ids[0])
+                    self._list.begin(ids, await self.console_app.engine.jobs(ids[:READ_AT_ONCE]), hint)
+                    begun = True
+                    self._count()
+            if not begun:
+                self._list.begin(array("q"), [], hint)
+            self._list.end()
+            self._total = await self.console_app.engine.count()
+        except DbtendError as error:
+            if not begun:  # what was found before does not match what is asked for now
+                self._list.begin(array("q"), [], hint)
+            self._list.end()
+            self.say_error(error)
+        self._searching = False
+        heard, self._heard = self._heard, {}
+        self._sort_in(heard.values())
+
+    def _count(self) -> None:
+        found = found_in_words(self._list.line_count, self._total, self._words, complete=self._list.complete)
+        marks = f"{len(self.marked_jobs)} marked, " if self.marked_jobs else ""
+        self._list.subtitled(marks + found)
+        self.refresh_footer()
+
+    @on(HistoryList.PageNeeded)
+    def _read_page(self, message: HistoryList.PageNeeded) -> None:
+        self.run_worker(self._read(message.ids), group="pages")
+
+    async def _read(self, ids: list[int]) -> None:
+        try:
+            found = await self.console_app.engine.jobs(ids)
+        except DbtendError as error:
+            self._list.give_up(ids)
+            self.say_error(error)
+        else:
+            gone = self._list.forget(set(ids) - {parent.id for parent in found})
+            if self._total is not None:
+                self._total -= gone
+            self._sort_in(found)
+
+    def hear(self, news: News) -> None:
+        if self._searching:
+            self._heard |= {parent.id: parent for parent in news.parents}
+        self._sort_in(news.parents)
+
+    def _sort_in(self, parents: Iterable[ParentJob]) -> None:
+        """Jobs as they are now: those that match are in the list, the others are not."""
+        for parent in parents:
+            if parent.id > self._newest:
+                self._newest = parent.id
+                self._total = None if self._total is None else self._total + 1
+            if self._where.matches(parent):
+                self._list.put([parent])
+            else:
+                self._list.forget([parent.id])
+        self._count()
+
+    # The jobs.
+
+    @on(HistoryList.CursorMoved)
+    def _job_chosen(self) -> None:
+        self._count()
+
+    @property
+    def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
+        parent = self._list.parent_job
+        return (parent, JobId(parent.id)) if parent is not None else None
+
+    @property
+    def marked_jobs(self) -> Jobs:
+        return self._list.marked_jobs
+
+    def clear_marks(self) -> None:
+        self._list.clear_marks()
+
+    def copied(self) -> tuple[str, str] | None:
+        parent = self._list.parent_job
+        if parent is None:
+            return None
+        return copied_job(parent, JobId(parent.id), self._list.line_at(self._list.cursor).text.rstrip())
+
+    def job_made(self, parent: ParentJob) -> None:
+        self._sort_in([parent])
+        self.say(runs_once_more(parent))
+
+    def can(self, action_id: str) -> bool:
+        return super().can(action_id) and (action_id not in {"open", "mark"} or bool(self._list.line_count))
+
+    @on(HistoryList.Opened)
+    def _open_job(self, message: HistoryList.Opened) -> None:
+        self.app.push_screen(JobScreen(JobId(message.parent_id)))

@@ -1,0 +1,92 @@
+"""A screen that is one page to read, and to find something in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+from textual import on
+from textual.binding import BindingType
+from textual.widget import Widget
+from textual.widgets import Input
+
+from tui.console.actions import bindings
+from tui.console.screens.base import Result
+from tui.console.screens.entry import TYPING, EntryScreen
+from tui.console.views.find import found_in_words
+from tui.console.views.line import Line
+from tui.console.widgets.item_list import ItemList
+from tui.console.widgets.page import Page
+from tui.presentation.text import plain
+
+FIND: Final = ("find", "find-next", "find-previous")
+ON_A_PAGE: Final = (*FIND, "copy", "back", "palette", "help")
+"""What the footer of every page names, behind what is its own."""
+
+
+class PageScreen(EntryScreen[Result]):
+    """Shows what `document` says, and says it anew for another width."""
+
+    PAGE_TITLE = ""
+    FOOTER: ClassVar[tuple[str, ...]] = (*TYPING, *ON_A_PAGE)
+    BINDINGS: ClassVar[list[BindingType]] = bindings("find", "find-next", "find-previous")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.page = Page(id="page").titled(self.PAGE_TITLE)
+        self._text = ""
+        """What is looked for."""
+
+    def compose_body(self) -> Iterator[Widget]:
+        yield self.page
+
+    def document(self, width: int) -> list[Line]:
+        raise NotImplementedError
+
+    def copied(self) -> tuple[str, str] | None:
+        text = "\n".join(part.text.rstrip() for part in self.document(self.page.columns))
+        return ("this page", text + "\n") if text else None
+
+    def refresh_page(self) -> None:
+        self.page.show(self.document(self.page.columns))
+        self._tell()
+        self.refresh_footer()  # what there is to copy, or to run, is on the page
+
+    @on(ItemList.Resized, "#page")
+    def _lay_out(self) -> None:
+        self.refresh_page()
+
+    async def action_find(self) -> None:
+        await self.open_entry(self._text)
+
+    @on(Input.Changed, "#typed")
+    def _text_changed(self, message: Input.Changed) -> None:
+        self._find(message.value)
+
+    @on(Input.Submitted, "#typed")
+    async def _keep_text(self) -> None:
+        await self.close_entry()
+
+    def action_find_next(self, by: int) -> None:
+        self.page.find_next(by)
+        self._tell()
+
+    def take_back(self) -> bool:
+        looked_for = bool(self._text)
+        self._find("")
+        return looked_for
+
+    def can(self, action_id: str) -> bool:
+        finding = action_id not in {"find-next", "find-previous"} or bool(self.page.found)
+        return finding and super().can(action_id)
+
+    def _find(self, text: str) -> None:
+        self._text = text
+        self.page.find(text)
+        self._tell()
+        self.refresh_footer()
+
+    def _tell(self) -> None:
+        """Say how many there are, in the border of the page."""
+        said = found_in_words(len(self.page.found), self.page.found_at, plain(self._text)) if self._text else ""
+        self.page.subtitled(said)

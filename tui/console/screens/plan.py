@@ -1,0 +1,54 @@
+"""The plan of a request: exactly what would run. Enter runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.worker import Worker
+
+from engine import Advice, Plan, Request
+from engine.domain.errors import DbtendError
+from tui.console.screens.submitting import Ready, SubmittingScreen
+from tui.console.views.line import Line, Role, wrapped
+from tui.console.views.plan_document import plan_document, what_to_do
+from tui.presentation.target_names import TargetName
+
+
+class PlanScreen(SubmittingScreen):
+    """The plan of one request."""
+
+    PAGE_TITLE = "Plan"
+
+    def __init__(self, request: Request, name: TargetName, advice: Sequence[Advice] = ()) -> None:
+        """`name`: what the user calls the target; `advice`: what is known of what it needs."""
+        super().__init__()
+        self._request = request
+        self._target_name = name
+        self._advice = advice
+        self._plan: Plan | None = None
+        self._error: DbtendError | None = None
+
+    def plan(self) -> None:
+        self._plan = self._error = None
+        _: Worker[None] = self.run_worker(self._load, exclusive=True)
+
+    async def _load(self) -> None:
+        try:
+            self._plan = await self.console_app.engine.plan(self._request, advice=self._advice)
+        except DbtendError as error:
+            self._error = error
+        self.refresh_page()
+
+    def document(self, width: int) -> list[Line]:
+        if self._error is not None:
+            return [*wrapped(str(self._error), width, Role.FAILED), *what_to_do([self._error], width)]
+        if self._plan is None:
+            return wrapped(f"Looking at {self._target_name} ...", width, Role.DIM)
+        return plan_document(self._plan, self._target_name, width)
+
+    @property
+    def ready(self) -> Sequence[Ready]:
+        plan = self._plan
+        if plan is None or not any(operation.steps for operation in plan.operations):
+            return []
+        return [Ready(self._target_name, self._request, plan)]

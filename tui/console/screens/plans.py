@@ -1,0 +1,53 @@
+"""The plans of several targets. Enter runs all that can run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from textual.worker import Worker
+
+from engine.domain.errors import DbtendError
+from tui.console.screens.submitting import Ready, SubmittingScreen
+from tui.console.views.line import Line
+from tui.console.views.plans_document import Looked, Wanted, plans_document
+
+
+class PlansScreen(SubmittingScreen):
+    """The plans of several requests; those of which nothing runs are left out."""
+
+    PAGE_TITLE = "Plans"
+
+    def __init__(self, wanted: Sequence[Wanted]) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self._looked: list[Looked] = []
+
+    def plan(self) -> None:
+        self._looked = [Looked(one) for one in self._wanted]
+        _: Worker[None] = self.run_worker(self._load, exclusive=True)
+
+    async def _load(self) -> None:
+        for number, one in enumerate(self._looked):
+            if one.wanted.request is None:
+                continue
+            wanted = one.wanted
+            try:
+                plan = await self.console_app.engine.plan(one.wanted.request, advice=wanted.advice)
+                self._looked[number] = replace(one, plan=plan)
+            except DbtendError as error:
+                self._looked[number] = replace(one, error=error)
+            self.refresh_page()
+
+    def document(self, width: int) -> list[Line]:
+        return plans_document(self._looked, width)
+
+    @property
+    def ready(self) -> Sequence[Ready]:
+        if any(one.is_open for one in self._looked):
+            return []
+        return [
+            Ready(one.wanted.name, one.wanted.request, one.plan)
+            for one in self._looked
+            if one.plan is not None and one.wanted.request is not None and one.runs
+        ]

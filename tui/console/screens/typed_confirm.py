@@ -1,0 +1,79 @@
+"""A question that is answered with yes by typing what it is about; everything else is no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual import on
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Input
+
+from tui.console.actions import bindings
+from tui.console.screens.confirm import WIDTH, tags_of
+from tui.console.views.keys import footer_line
+from tui.console.views.line import Line, Role, with_labels, wrapped
+from tui.console.widgets.page import Page
+from tui.presentation.text import plain
+
+
+class TypedConfirmScreen(ModalScreen[bool]):
+    """Asks; only `word` is a yes."""
+
+    CSS_PATH = "../styles/confirm.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("leave")
+    AUTO_FOCUS = "#typed"
+
+    def __init__(self, question: str, consequence: str, word: str) -> None:
+        super().__init__()
+        self._word = word = plain(word).strip()  # what is shown is what must be typed
+        self._lines = [
+            *wrapped(question, WIDTH),
+            *wrapped(consequence, WIDTH),
+            Line(),
+            *wrapped(f"Type {word} to do it:", WIDTH),
+        ]
+
+    def compose(self) -> Iterator[Widget]:
+        with Vertical(id="question"), Vertical(id="box"):
+            yield unfocused_page("text", with_labels(self._lines, tags_of(self.app)))
+            typed = Input(id="typed", compact=True)
+            typed.cursor_blink = False
+            yield typed
+            yield unfocused_page("said", [Line()])
+            yield unfocused_page("keys", [footer_line(["confirm", "leave"], WIDTH)])
+
+    @on(Input.Submitted)
+    def _decide(self, message: Input.Submitted) -> None:
+        """Nothing typed is no answer yet, and something else is none: what is typed next is for this line still."""
+        typed = message.value.strip()
+        if typed in {self._word, f"#{self._word}"}:
+            self.dismiss(True)
+        elif typed:
+            message.input.clear()
+            self._say(wrapped(f"That is not {self._word}; nothing was done.", WIDTH, Role.WARNING))
+
+    @on(Input.Changed)
+    def _begin_anew(self, message: Input.Changed) -> None:
+        if message.value:
+            self._say([Line()])
+
+    def _say(self, lines: list[Line]) -> None:
+        said = self.query_one("#said", Page)
+        said.styles.height = len(lines)
+        said.show(lines)
+
+    def action_leave(self) -> None:
+        self.dismiss(False)
+
+
+def unfocused_page(name: str, lines: list[Line]) -> Page:
+    """A few lines in a question, which are only to be read."""
+    page = Page(id=name)
+    page.can_focus = False
+    page.show(lines)
+    page.styles.height = len(lines)
+    return page

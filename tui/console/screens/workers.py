@@ -1,0 +1,55 @@
+"""The processes that carry out jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine import WorkerProcess
+from engine.domain.errors import DbtendError
+from tui.console.feed import WORKERS_EVERY
+from tui.console.screens.entry import TYPING
+from tui.console.screens.page import ON_A_PAGE, PageScreen
+from tui.console.views.line import Line, Role, with_labels, wrapped
+from tui.console.views.workers import Surroundings, workers_document
+
+if TYPE_CHECKING:
+    from tui.console.feed import News
+
+
+class WorkersScreen(PageScreen[None]):
+    """Looks at them itself, for as long as it is open: that one comes, goes or stalls is no news of a job."""
+
+    PAGE_TITLE = "Workers"
+    FOOTER = (*TYPING, "pause", "resume", *ON_A_PAGE)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._workers: list[WorkerProcess] | None = None
+        self._error: DbtendError | None = None
+
+    def on_mount(self) -> None:
+        self._look()
+        self.set_interval(WORKERS_EVERY, self._look)
+
+    def hear(self, news: News) -> None:
+        self._look()
+        self.refresh_footer()
+
+    def _look(self) -> None:
+        self.run_worker(self._load(), name="workers")
+
+    async def _load(self) -> None:
+        try:
+            self._workers, self._error = await self.console_app.engine.workers(), None
+        except DbtendError as error:
+            self._error = error
+        self.refresh_page()
+
+    def document(self, width: int) -> list[Line]:
+        app = self.console_app
+        if self._error is not None:
+            return wrapped(str(self._error), width, Role.FAILED)
+        if self._workers is None:
+            return []
+        about = Surroundings(app.feed.open, app.name_of, app.clock())
+        return with_labels(workers_document(self._workers, app.feed.pause, about, width), app.names.tags)

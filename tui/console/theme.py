@@ -1,0 +1,167 @@
+"""How the console is coloured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from rich.style import Style
+from textual.app import App
+from textual.color import Color
+from textual.theme import BUILTIN_THEMES, Theme
+
+from engine.domain.errors import UsageError
+from engine.domain.frozen import frozen
+from tui.console.views.line import Role
+
+DBTEND: Final = Theme(
+    name="dbtend",
+    primary="#6cb6c8",
+    secondary="#8a9bb0",
+    accent="#e0b464",
+    success="#83b98a",
+    warning="#e0b464",
+    error="#e0787a",
+    foreground="#ced6de",
+    background="#14181d",
+    surface="#14181d",
+    panel="#1f262e",
+    dark=True,
+    variables={
+        "dim": "#7f8b98",
+        "line": "#3a4450",
+        "cursor": "#2b3b49",
+        "cursor-blurred": "#1f2830",
+        "label": "#d99adf",
+    },
+)
+LIGHT: Final = Theme(
+    name="dbtend-light",
+    primary="#14657a",
+    secondary="#4d5d70",
+    accent="#8a5a00",
+    success="#2c6b35",
+    warning="#8a5a00",
+    error="#b3272b",
+    foreground="#1c232b",
+    background="#fbfbf8",
+    surface="#fbfbf8",
+    panel="#e6e8ea",
+    dark=False,
+    variables={
+        "dim": "#59636e",
+        "line": "#b9c0c7",
+        "cursor": "#cfe1e8",
+        "cursor-blurred": "#e6ecef",
+        "label": "#8a2c93",
+    },
+)
+HIGH_CONTRAST: Final = Theme(
+    name="high-contrast",
+    primary="#5cf0ff",
+    secondary="#d8d8d8",
+    accent="#ffe14d",
+    success="#6cff7a",
+    warning="#ffe14d",
+    error="#ff8080",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#262626",
+    dark=True,
+    variables={
+        "dim": "#d8d8d8",
+        "line": "#ffffff",
+        "cursor": "#00306e",
+        "cursor-blurred": "#3d3d3d",
+        "label": "#ff9dff",
+    },
+)
+# Textual's own has blue, which cannot be read on the black of many terminals.
+ANSI_DARK: Final = replace(BUILTIN_THEMES["ansi-dark"], primary="ansi_cyan")
+ANSI_LIGHT: Final = BUILTIN_THEMES["ansi-light"]
+
+THEMES: Final = {theme.name: theme for theme in (DBTEND, LIGHT, HIGH_CONTRAST, ANSI_DARK, ANSI_LIGHT)}
+ANSI_THEMES: Final = (ANSI_DARK.name, ANSI_LIGHT.name)
+"""Those that take their colours, sixteen at most, from the terminal."""
+
+ANSI_VARIABLES: Final = {
+    "dim": "ansi_default",
+    "line": "ansi_default",
+    "cursor": "ansi_default",
+    "cursor-blurred": "ansi_default",
+    "label": "ansi_magenta",
+}
+"""The same variables for the themes that take their colours from the terminal."""
+
+_ROLES: Final = {
+    Role.TEXT: ("foreground", False),
+    Role.DIM: ("dim", False),
+    Role.STRONG: ("foreground", True),
+    Role.HEADING: ("primary", True),
+    Role.SQL: ("primary", False),
+    Role.KEY: ("primary", True),
+    Role.BAR: ("primary", False),
+    Role.WARNING: ("warning", True),
+    Role.LABEL: ("label", True),
+    Role.PENDING: ("dim", False),
+    Role.RUNNING: ("primary", True),
+    Role.COMPLETED: ("success", False),
+    Role.FAILED: ("error", True),
+    Role.CANCELLED: ("warning", False),
+    Role.SKIPPED: ("secondary", False),
+}
+"""For each role the variable of its colour, and whether it is bold."""
+
+
+@frozen
+class Looks:
+    """How roles and the cursor look. Component classes would say the same, at a quarter of the start-up time."""
+
+    roles: Mapping[Role, Style]
+    cursor: Style
+    """On the line under the cursor of the focused list."""
+    cursor_blurred: Style
+    """The same where the list is not focused."""
+
+
+def looks(variables: Mapping[str, str], *, ansi: bool) -> Looks:
+    """`ansi`: colours come from the terminal, so the cursor must be seen without any."""
+    roles = {
+        role: Style(color=Color.parse(variables[name]).rich_color, bold=bold or None)
+        for role, (name, bold) in _ROLES.items()
+    }
+    if ansi:
+        return Looks(roles, Style(reverse=True), Style(bold=True))
+    cursor, blurred = (Style(bgcolor=Color.parse(variables[v]).rich_color) for v in ("cursor", "cursor-blurred"))
+    return Looks(roles, cursor, blurred)
+
+
+_LOOKS: Final[dict[str, Looks]] = {}
+
+
+def looks_of(app: App[Any]) -> Looks:
+    """The looks of the app's theme; not by `theme_variables`, which are still the old ones just after a change."""
+    if app.theme not in _LOOKS:
+        _LOOKS[app.theme] = looks(app.get_css_variables(), ansi=app.current_theme.ansi)
+    return _LOOKS[app.theme]
+
+
+def offered_themes(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What can be chosen: without colours only what the terminal draws itself, as Textual greys the others."""
+    return ANSI_THEMES if "NO_COLOR" in environ else tuple(THEMES)
+
+
+def suitable_theme(wanted: str | None, environ: Mapping[str, str]) -> str:
+    """What the user wants, where it can be had; else our own where the terminal shows all colours.
+
+    The terminal's own sixteen always fit. Raises UsageError where no theme is called like that.
+    """
+    if wanted is not None and wanted not in THEMES:
+        hint = f"there are {', '.join(THEMES)}"
+        raise UsageError("console.theme", f"{wanted!r} is no theme", hint)
+    if wanted in offered_themes(environ):
+        return str(wanted)
+    shows_all = environ.get("COLORTERM", "").lower() in {"truecolor", "24bit"}
+    return DBTEND.name if shows_all and "NO_COLOR" not in environ else ANSI_DARK.name

@@ -1,0 +1,131 @@
+"""The detail pane: the job under the cursor in a few lines, the most telling first."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.cells import cell_len
+
+from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
+from engine.domain.jobs import ending_in_words, part_named
+from tui.console.keys.keymap import with_keys
+from tui.console.views.line import Line, Role, Span, fit, line, wrapped
+from tui.console.views.remarks import earlier_attempt, in_the_pane, remarks, what_went_wrong
+from tui.console.views.status import (
+    child_of,
+    head_of,
+    is_cancelling,
+    is_waiting,
+    operations,
+    status_beside,
+    time_taken,
+    warnings,
+)
+from tui.console.views.times import limit, times_in_short
+from tui.presentation.effect_summary import effect, steps_taken
+from tui.presentation.fact_format import changes, table, text
+from tui.presentation.text import percent, plain, time_left
+
+
+def detail_lines(parent: ParentJob, job: JobId, name: str, *, now: int, width: int) -> list[Line]:
+    """About a parent, or about one of its children; `parent` may come with steps and logs or without."""
+    child = child_of(parent, job)
+    return _about_parent(parent, name, now, width) if child is None else _about_child(parent, child, now, width)
+
+
+def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
+    head: list[Span] = [
+        (f"#{child.id} ", Role.DIM),
+        (f"{child.operation.value}  ", Role.STRONG),
+        status_beside(child),
+    ]
+    room = width - sum(cell_len(text) for text, _ in head)
+    said = _in_short(child, now, room)
+    beside = 1
+    while beside < len(said) and cell_len("  ".join(said[: beside + 1])) <= room:
+        beside += 1
+    lines = [line(*head, fit("  ".join(said[:beside]), room)), *remarks(parent, child, width)]
+    lines += wrapped("  ".join(said[beside:]), width) if said[beside:] else []
+    if child.reason is Reason.OPERATION_ERROR:
+        lines += wrapped(with_keys(in_the_pane(child)), width)
+    if again := earlier_attempt(child, now):
+        lines += wrapped(again, width, Role.DIM)
+    step = current_step(child)
+    if step is not None:
+        lines += wrapped(plain(step.command), width, Role.SQL)
+        if step.error and step.error not in (child.error or ""):
+            lines += wrapped(step.error, width, Role.FAILED)
+        left = text(step.effect, "left")
+        if left and left != child.error:
+            lines += wrapped(left, width, Role.DIM)
+    for warning in child.warnings:
+        lines += wrapped(warning, width, Role.WARNING)
+    if not child.status.is_final and parent.deadline_at is not None:
+        lines += wrapped(limit(parent), width, Role.DIM)
+    return [*lines, *before_and_after(child, width)]
+
+
+def _in_short(child: ChildJob, now: int, width: int) -> list[str]:
+    """How long it took, and how far it is or what it did."""
+    took = time_taken(child, now)
+    if child.status.is_final:
+        said = [effect(child, width - len(took) - 2) or steps_taken(child), warnings(child)]
+    else:
+        said = how_far(child, now) if child.status is Status.RUNNING else []
+    return [part for part in (took, *said) if part]
+
+
+def how_far(child: ChildJob, now: int) -> list[str]:
+    """Of what runs: `42%`, `0:44 left`, `copying`, `2 of 9 steps done, at orders`."""
+    progress = child.progress
+    said = [percent(progress.fraction) if progress.fraction is not None else "", time_left(remaining(child, now))]
+    said += [progress.phase] if progress.phase and not is_cancelling(child) and not is_waiting(child) else []
+    if progress.steps_total:
+        said.append(_steps_done(child))
+    return [part for part in said if part]
+
+
+def _steps_done(child: ChildJob) -> str:
+    """Any of them may be over, and any number run, where several run at once."""
+    done, total, name = child.progress.steps_done, child.progress.steps_total, part_named(child.progress.object)
+    at = f"at {plain(name)}" if name and done < total else ""
+    if total == 1:
+        return at
+    count = f"{done} of {total} steps done"
+    running = sum(step.status is Status.RUNNING and step.attempt == child.attempt for step in child.steps)
+    if min(running, total - done) > 1:  # the steps may be older than the count
+        return f"{count}, {running} running"
+    return f"{count}, {at}" if at else count
+
+
+def current_step(child: ChildJob) -> Step | None:
+    """The step that runs, else the one that failed last, else the last one."""
+    of_attempt = [step for step in child.steps if step.attempt == child.attempt] or list(child.steps)
+    for wanted in (Status.RUNNING, Status.FAILED):
+        found = [step for step in of_attempt if step.status is wanted]
+        if found:
+            return found[-1]
+    begun = [step for step in of_attempt if step.status is not Status.SKIPPED] or of_attempt
+    return begun[-1] if begun else None
+
+
+def before_and_after(child: ChildJob, width: int) -> list[Line]:
+    """What the operation has changed, a fact in each line, as far as the rounded figures differ."""
+    return [part for row in table(changes(child.before, child.after)) for part in wrapped(row, width, Role.DIM)]
+
+
+def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
+    endings = Counter((child.status, ending_in_words(child.status, child.reason)) for child in parent.children)
+    counts = ", ".join(
+        f"{number} {words}" for status in Status for (found, words), number in endings.items() if found is status
+    )
+    lines = head_of(parent, name, now, width)
+    for child in parent.children:
+        if child.status is Status.RUNNING:
+            lines += wrapped("  ".join([child.operation.value, *how_far(child, now)]), width)
+            lines += remarks(parent, child, width)
+    lines += what_went_wrong(parent, width)
+    lines += wrapped(f"{operations(parent, width - len(counts) - 2)}: {counts}", width)
+    if not parent.status.is_final and parent.deadline_at is not None:
+        lines += wrapped(limit(parent), width, Role.DIM)
+    return lines + times_in_short(parent, now, width)

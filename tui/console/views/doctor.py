@@ -1,0 +1,43 @@
+"""The page of the doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from tui.console.views.line import Line, Role, line, wrapped
+from tui.presentation.diagnostics import Check, Level
+from tui.presentation.text import counted
+
+_LOOKS: Final = {
+    Level.OK: ("✓ ok", Role.COMPLETED),
+    Level.WARN: ("! warn", Role.WARNING),
+    Level.PROBLEM: ("× problem", Role.FAILED),
+}
+_LEVEL_WIDTH: Final = 11
+_WHAT_WIDTH: Final = 14
+
+
+def doctor_document(checks: Sequence[Check], width: int) -> list[Line]:
+    """How things are in a line, then each thing that was looked at, with the fix below where one is needed."""
+    wrong = sum(check.level is Level.PROBLEM for check in checks)
+    odd = sum(check.level is Level.WARN for check in checks)
+    counts = [counted(wrong, "problem") if wrong else "", counted(odd, "warning") if odd else ""]
+    said = ", ".join(filter(None, counts)) or "Nothing is wrong."
+    role = Role.FAILED if wrong else Role.WARNING if odd else Role.COMPLETED
+    lines = [line((said, role)), line()]
+    for check in checks:
+        word, level_role = _LOOKS[check.level]
+        indent = _LEVEL_WIDTH + _WHAT_WIDTH
+        first, *more = wrapped(check.found, width - indent)
+        what = wrapped(check.what, width)[0].text
+        if len(what) >= _WHAT_WIDTH:
+            lines.append(line((f"{word:<{_LEVEL_WIDTH}}", level_role), (what, Role.STRONG)))
+            lines += wrapped(check.found, width, indent=indent)
+        else:
+            begin = (f"{word:<{_LEVEL_WIDTH}}", level_role), (f"{what:<{_WHAT_WIDTH}}", Role.STRONG)
+            lines.append(line(*begin, *first.spans))
+            lines += [line(" " * indent, *text.spans) for text in more]
+        if check.fix:
+            lines += wrapped(check.fix, width, Role.SQL, indent=indent)
+    return lines

@@ -1,0 +1,107 @@
+"""The first line of the main screen: the current target at the left, the workers at the right."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from rich.cells import cell_len
+
+from engine import Advice, Facts, Operation, ParentJob, Pause, Status, WorkerProcess
+from tui.console.views.line import Line, Role, Span, both_ends, named
+from tui.console.views.lists import TargetState
+from tui.presentation.fact_format import number, text
+from tui.presentation.target_names import TargetName
+from tui.presentation.text import plain, size
+
+
+def header_line(
+    state: TargetState | None,
+    said: Span,
+    width: int,
+    *,
+    read_only: bool = False,
+) -> Line:
+    """`said`: see `work`. Where it gets narrow, whole parts give way, the least telling first; the name is cut last.
+
+    What gives way goes by the room that jobs may come to need, so that nothing moves as they begin and end.
+    """
+    right_end: tuple[Span, ...] = (
+        ("  ", Role.TEXT),
+        *((READ_ONLY, ("  ", Role.TEXT)) * read_only),
+        said,
+        (" ", Role.TEXT),
+    )
+    room = width - _length(right_end)
+    stays_free = max(RESERVED - cell_len(said[0]), 0)
+    dropped = 0
+    while _length(left := _about_target(state, dropped, room)) > room - stays_free and dropped < len(_LEAST_TELLING):
+        dropped += 1
+    return both_ends(left, right_end, width)
+
+
+READ_ONLY: Final[Span] = ("read-only", Role.WARNING)
+OUT_OF_STEP: Final[Span] = ("out of step", Role.FAILED)
+"""In place of `work`, where nobody can know."""
+RESERVED: Final = len("worker up, 2 running, 9 waiting")
+_LEAST_TELLING = ("engine", "journal", "free", "size", "dbtend")
+
+
+def _about_target(state: TargetState | None, dropped: int, room: int) -> tuple[Span, ...]:
+    spans: dict[str, Span] = {"dbtend": (" dbtend ", Role.HEADING)}
+    if state is not None:
+        (name, role), *label = named(TargetName.of(state.entry), room - 2)
+        spans |= {"name": (f" {name}", role), **({"label": label[0]} if label else {})}
+        if state.info is not None:
+            known = {"engine": f"{state.info.engine.value} {state.info.version}", **_facts(state.info.facts)}
+            known |= _wasted(state.advice or ())
+            spans |= {part: (f"  {plain(words)}", Role.DIM) for part, words in known.items()}
+    return tuple(span for part, span in spans.items() if part not in _LEAST_TELLING[:dropped])
+
+
+def _length(spans: tuple[Span, ...]) -> int:
+    return sum(cell_len(words) for words, _ in spans)
+
+
+def facts_in_words(facts: Facts) -> list[str]:
+    """Size, journal mode and free share of a database, as far as they are known."""
+    return list(_facts(facts).values())
+
+
+def _facts(facts: Facts) -> dict[str, str]:
+    said = {}
+    if (total := number(facts, "size")) is not None:
+        said["size"] = size(total)
+    if mode := text(facts, "journal_mode"):
+        said["journal"] = mode if mode == "wal" else f"journal {mode}"
+    free, pages = number(facts, "free_pages"), number(facts, "pages")
+    if free is not None and pages:
+        said["free"] = f"{free / pages:.0%} empty"  # "free" would be read as of the disk
+    return said
+
+
+def _wasted(advice: Iterable[Advice]) -> dict[str, str]:
+    """In place of what is free, once it is known what there is besides: as the reasons of the operations say it."""
+    facts = next((one.facts for one in advice if one.operation is Operation.VACUUM), {})
+    total, wasted = number(facts, "size"), number(facts, "reclaimable_bytes")
+    if not total or wasted is None or number(facts, "unused") is None:
+        return {}
+    return {"free": f"{wasted / total:.0%} wasted"}
+
+
+def work(jobs: Collection[ParentJob], workers: Collection[WorkerProcess], pause: Pause | None) -> Span:
+    """Whether jobs start, who works, and on how much: the workers are worth a word only while a job is open."""
+    open_jobs = [job for job in jobs if not job.status.is_final]
+    if not open_jobs:
+        return ("paused", Role.WARNING) if pause else ("nothing running", Role.DIM)
+    running = sum(any(child.status is Status.RUNNING for child in job.children) for job in open_jobs)
+    waiting = len(open_jobs) - running
+    alive = [worker for worker in workers if worker.alive]
+    trouble = ["paused"] if pause else []
+    if stalled := sum(worker.stalled for worker in alive):
+        trouble.append("worker stalled" if len(alive) == 1 else f"{stalled} of {len(alive)} workers stalled")
+    elif not pause and not any(worker.serves_all or not waiting for worker in alive):
+        trouble.append("no worker")
+    counts = [f"{running} running"] if running else []
+    counts += [f"{waiting} waiting"] if waiting else []
+    return ", ".join([*(trouble or ["worker up"]), *counts]), Role.WARNING if trouble else Role.RUNNING

@@ -1,0 +1,120 @@
+"""A row of the history: one parent job that ever was."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine import JobId, ParentJob, Status
+from engine.domain.frozen import frozen
+from tui.console.views.line import Line, Role, Span, fit, named_column, right
+from tui.console.views.status import PINNED, STATUS_WIDTH, operations, status_span, time_taken, what_happened
+from tui.presentation.effect_summary import done_of, first_error, job_effect
+from tui.presentation.text import counted, local_time, plain
+
+NUMBER_LEAST: Final = 5
+NAME_LEAST: Final = 12
+NAME_MOST: Final = ((130, 40), (100, 24), (0, 16))
+"""Cells that names of targets have at most, by the width from which on."""
+OPERATIONS_MOST: Final = 32
+"""Cells of the four that are usual."""
+PIN: Final = "*"
+"""The same where there is no room for the word."""
+GAP: Final = 2
+
+
+@frozen
+class Columns:
+    """Cells of each column; 0: there is none."""
+
+    number: int
+    name: int
+    operations: int = 0
+    when: int = 0
+    took: int = 0
+    effect: int = 0
+
+
+def columns(number: int, names: int, width: int) -> Columns:
+    """What there is room for: number, name and status; then operations, time, duration and effect, in that order.
+
+    What is left over goes to the names, then to the operations and to the effect.
+
+    Args:
+        number: cells that the longest number needs.
+        names: cells that the longest name needs.
+    """
+    number = max(number, NUMBER_LEAST)
+    name = min(max(names, 6), NAME_LEAST)
+    room = width - number - name - STATUS_WIDTH - 2 * GAP
+    found: dict[str, int] = {}
+    for column, least in (("operations", 10), ("when", _when_width(width)), ("took", 8), ("effect", 12)):
+        if room >= GAP + least:
+            found[column] = least
+            room -= GAP + least
+    most = next(most for least, most in NAME_MOST if width >= least)
+    wider = max(min(min(names, most) - name, room), 0)
+    name, room = name + wider, room - wider
+    for column, most in (("operations", OPERATIONS_MOST), ("effect", width)):
+        if column in found:
+            wider = min(most - found[column], room)
+            found[column] += wider
+            room -= wider
+    return Columns(number, name + room, **found)
+
+
+def history_row(parent: ParentJob, name: str, has: Columns, *, now: int) -> Line:
+    """Number, time, target, operations, status, duration and effect, as far as there are columns for them."""
+    pin = PIN if parent.pinned and not has.effect else ""
+    spans: list[Span] = [(fit(f"#{parent.id}", has.number), Role.DIM), (fit(pin, GAP), Role.STRONG)]
+    if has.when:
+        spans += [(_when(parent.created_at, now, has.when), Role.DIM), _GAP]
+    spans += named_column(name, has.name)
+    if has.operations:
+        spans += [_GAP, (fit(operations(parent, has.operations), has.operations), Role.DIM)]
+    spans += [_GAP, status_span(parent)]
+    if has.took:
+        spans += [_GAP, (right(time_taken(parent, now), has.took), Role.DIM)]
+    if has.effect:
+        pinned = f"{PINNED}  " if parent.pinned else ""
+        room = has.effect - len(pinned)
+        spans += [_GAP, (pinned, Role.STRONG), (fit(_effect(parent, room), room), Role.TEXT)]
+    return Line(tuple(spans), JobId(parent.id))
+
+
+_GAP: Final[Span] = (" " * GAP, Role.TEXT)
+
+
+def _effect(parent: ParentJob, width: int) -> str:
+    """What it did, or what went wrong; of several operations of which not all were done, how many were."""
+    if len(parent.children) == 1:
+        (child,) = parent.children
+        return what_happened(child, parent.target, width)
+    is_whole = parent.status not in {Status.FAILED, Status.CANCELLED}
+    done = "" if is_whole else f"{done_of(parent)} done  "
+    return done + (first_error(parent) or job_effect(parent, width))
+
+
+def _when_width(width: int) -> int:
+    return 19 if width >= 130 else 16 if width >= 100 else 11
+
+
+def _when(at: int, now: int, width: int) -> str:
+    """`2026-11-24 12:02:03`; where it is narrow `11-24 12:02` of this year, `2025-11-24` of another."""
+    when = local_time(at)
+    if width >= 16:
+        return when[:width]
+    return when[5:16] if when[:4] == local_time(now)[:4] else fit(when[:10], width)
+
+
+def placeholder_row(job_id: int) -> Line:
+    """What stands in for a row that has not been read yet."""
+    return Line(((f"#{job_id} …", Role.DIM),), JobId(job_id))
+
+
+def found_in_words(found: int, total: int | None, words: str, *, complete: bool) -> str:
+    """`1,204 of 1,000,000 jobs  status:failed`; `words`: the filter in force."""
+    so_far = "" if complete else " so far"
+    if not words:
+        return counted(found, "job") + so_far
+    of = f"{found:,} of {counted(total, 'job')}" if total is not None else counted(found, "job")
+    return f"{of}{so_far}  {plain(words)}"

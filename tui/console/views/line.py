@@ -1,0 +1,138 @@
+"""A line of text with roles instead of colours: what every view is made of."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Collection, Hashable, Iterable
+from enum import StrEnum
+from functools import lru_cache
+
+from rich.cells import cell_len, set_cell_size
+
+from engine.domain.frozen import frozen
+from tui.presentation.target_names import TargetName
+from tui.presentation.text import plain, shortened
+
+
+class Role(StrEnum):
+    """What a piece of text is; the style sheet says how that looks. Statuses are named as `Status` is."""
+
+    TEXT = "text"
+    DIM = "dim"
+    STRONG = "strong"
+    HEADING = "heading"
+    SQL = "sql"
+    KEY = "key"
+    BAR = "bar"
+    WARNING = "warning"
+    LABEL = "label"
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+
+Span = tuple[str, Role]
+
+
+@frozen
+class Line:
+    """One line on the screen. Lines with the same key belong to one item, which the cursor moves over."""
+
+    spans: tuple[Span, ...] = ()
+    key: Hashable = None
+
+    @property
+    def text(self) -> str:
+        return "".join(text for text, _ in self.spans)
+
+
+def line(*spans: Span | str, key: Hashable = None) -> Line:
+    """A line of spans; a bare string is ordinary text."""
+    return Line(tuple((s, Role.TEXT) if isinstance(s, str) else s for s in spans), key)
+
+
+def fit(text: str, width: int) -> str:
+    """`text` in exactly `width` cells: filled with blanks, or its end replaced by an ellipsis."""
+    if width <= 0:
+        return ""
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    return set_cell_size(text, width - 1) + "…"
+
+
+MARK = "●"
+
+
+def marked(row: Line, at: int) -> Line:
+    """The row with a mark in place of the character at `at` of its first piece."""
+    (text, role), *rest = row.spans
+    return Line(((text[:at], role), (MARK, Role.WARNING), (text[at + 1 :], role), *rest), row.key)
+
+
+def right(text: str, width: int) -> str:
+    """`text` at the right end of `width` cells."""
+    return " " * (width - cell_len(text)) + text if cell_len(text) < width else fit(text, width)
+
+
+def wrapped(text: str, width: int, role: Role = Role.TEXT, *, indent: int = 0, key: Hashable = None) -> list[Line]:
+    """Untrusted text over as many lines as it needs, each indented; its own line breaks are kept."""
+    pieces = _pieces(text, max(width - indent, 8))
+    return [Line(((" " * indent, Role.TEXT), (piece, role)), key) for piece in pieces]
+
+
+@lru_cache(maxsize=512)  # a screen is laid out again and again, and most of its sentences are the same
+def _pieces(text: str, width: int) -> tuple[str, ...]:
+    if 0 < len(text) <= width and text.isprintable() and text == text.strip():
+        return (text,)  # as most are, of which a page may have thousands
+    return tuple(
+        piece
+        for paragraph in text.splitlines() or [""]
+        for piece in textwrap.wrap(plain(paragraph.expandtabs(4)), width) or [""]
+    )
+
+
+def both_ends(left: tuple[Span, ...], right_end: tuple[Span, ...], width: int) -> Line:
+    """Spans at the left and at the right end of a line; the left gives way."""
+    room = width - sum(cell_len(text) for text, _ in right_end)
+    spans: list[Span] = []
+    for text, role in left:
+        taken = min(cell_len(text), room)
+        if taken > 0:
+            spans.append((fit(text, taken), role))
+            room -= taken
+    return Line((*spans, (" " * max(room, 0), Role.TEXT), *right_end))
+
+
+def named(name: str, most: int | None = None, role: Role = Role.STRONG) -> tuple[Span, ...]:
+    """What a target is called, and its label; in at most so many cells, of which the label gets its own first."""
+    bare, tag = (name.name, f" {name.tag}") if isinstance(name, TargetName) and name.tag else (name, "")
+    bare = plain(bare)
+    if most is not None and most - cell_len(tag) < 2:
+        tag = ""
+    if most is not None:
+        bare = shortened(bare, most - cell_len(tag))
+    return ((bare, role), (tag, Role.LABEL)) if tag else ((bare, role),)
+
+
+def named_column(name: str, width: int) -> tuple[Span, ...]:
+    """The same in exactly `width` cells."""
+    spans = named(name, width)
+    text, role = spans[-1]
+    room = width - sum(cell_len(text) for text, _ in spans[:-1])
+    return (*spans[:-1], (fit(text, room), role))
+
+
+def with_labels(lines: Iterable[Line], tags: Collection[str]) -> list[Line]:
+    """Sentences with the labels in them shown as such."""
+    if not tags:
+        return list(lines)
+    any_tag = re.compile("|".join(map(re.escape, sorted(tags, key=len, reverse=True))).join("()"))
+
+    def parts(span: Span) -> list[Span]:
+        return [(part, Role.LABEL if part in tags else span[1]) for part in any_tag.split(span[0]) if part]
+
+    return [Line(tuple(part for span in one.spans for part in parts(span)), one.key) for one in lines]

@@ -1,0 +1,177 @@
+"""The lists at the left of the main screen: targets, and the operations of the chosen one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Final
+
+from rich.cells import cell_len
+
+from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
+from engine.config.model import TargetEntry
+from engine.domain.advice import worst
+from engine.domain.errors import DbtendError, TargetBusyError
+from engine.domain.frozen import frozen
+from tui.console.keys.keymap import key_of
+from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
+from tui.presentation.fact_format import number
+from tui.presentation.lock_format import lock_in_words
+from tui.presentation.target_names import TargetName
+from tui.presentation.text import GLYPH, plain, size
+
+
+@frozen
+class TargetState:
+    """A target and what is known of it: nothing yet, a look at it, or why it cannot be opened."""
+
+    entry: TargetEntry
+    info: TargetInfo | None = None
+    error: DbtendError | None = None
+    advice: tuple[Advice, ...] | None = None
+    """What it needs; None while that is not known yet, nothing where it cannot be known."""
+    is_looked_at: bool = False
+    """Whether somebody wants it to be looked at anew, and that is not done yet."""
+    was_there: bool = False
+    """Whether it could be looked at before."""
+    saved: bool = True
+    """Whether it is in the config file, or need not be."""
+
+
+_UNSAVED: Final = " unsaved"
+_WORDS: Final = {Level.NOW: "now", Level.SOON: "soon", Level.UNKNOWN: "unknown", Level.NONE: "ok"}
+_ROLES: Final = {
+    Level.NOW: Role.FAILED,
+    Level.SOON: Role.WARNING,
+    Level.UNKNOWN: Role.TEXT,
+    Level.NONE: Role.DIM,
+}
+
+
+def target_rows(
+    states: Mapping[int, TargetState], current: int, width: int, marked: Collection[int] = ()
+) -> list[Line]:
+    """A line for each target, with a star where it is marked; for one that cannot be opened a second line says why."""
+    rows: list[Line] = []
+    for at, state in states.items():
+        here = at == current
+        word = _target_word(state)
+        room = width - 2 - sum(cell_len(text) for text, _ in word)
+        name = named(TargetName.of(state.entry), room, Role.STRONG if here else Role.TEXT)
+        left: list[Span] = [("> " if here else "  ", Role.STRONG), *name]
+        if at in marked:
+            left[:1] = [(">" if here else " ", Role.STRONG), (MARK, Role.WARNING)]
+        if not state.saved and cell_len(_UNSAVED) + sum(cell_len(text) for text, _ in name) <= room:
+            left.append((_UNSAVED, Role.DIM))
+        rows.append(Line(both_ends(tuple(left), word, width).spans, at))
+        if state.error:
+            rows += [Line(((fit(f"  {plain(state.error.why)}", width), Role.DIM),), at)]
+    return rows
+
+
+def _target_word(state: TargetState) -> tuple[Span, ...]:
+    if state.is_looked_at:
+        return ((" looking …", Role.DIM),)
+    if isinstance(state.error, TargetBusyError):
+        return ((" locked", Role.WARNING),)
+    if state.error is not None:
+        return ((f" {GLYPH[Status.FAILED]} no access", Role.FAILED),)
+    if state.info is None:
+        return ((" …", Role.DIM),)
+    if not state.advice:
+        return ((" " + size(number(state.info.facts, "size")), Role.DIM),)
+    level = worst(state.advice)
+    return next(filter(None, map(_critical, state.advice)), ((f" {_WORDS[level]}", _ROLES[level]),))
+
+
+def _verdict(advice: Advice) -> tuple[Span, ...]:
+    return _critical(advice) or ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
+
+
+def _critical(advice: Advice) -> tuple[Span, ...]:
+    """That data are damaged, which is worse than any level; nothing where they are not."""
+    return ((f" {advice.urgency}", Role.FAILED),) if advice.urgency != advice.level else ()
+
+
+def operation_rows(
+    offered: Sequence[OperationInfo],
+    advice: Iterable[Advice],
+    chosen: Collection[Operation],
+    under_cursor: Hashable,
+    *,
+    width: int,
+    height: int,
+    check: CheckLevel | None = None,
+) -> list[Line]:
+    """A checkbox for each operation, with how urgent it is, why, what it does and whom it blocks.
+
+    Where that is higher than `height`, only those that are needed say why, and the one under the cursor is
+    described below them; where that is too high as well, that one says why, too, and what has no room gives way.
+
+    Args:
+        check: how thorough a check is.
+    """
+    if not offered:
+        return []
+    advised = {one.operation: one for one in advice}
+    names = [info.operation for info in offered]
+    boxes = {name: _checkbox(name, check, advised.get(name), chosen, width) for name in names}
+    whys = {name: _why(one, width, indent=4) for name, one in advised.items()}
+    all_of_it = [
+        row
+        for info in offered
+        for row in (boxes[info.operation], *whys.get(info.operation, ()), *_described(info, width, indent=4))
+    ]
+    if len(all_of_it) <= height:
+        return all_of_it
+    current = next((info for info in offered if info.operation == under_cursor), offered[0])
+    at_hand, described = advised.get(current.operation), _described(current, width, indent=0)
+    why = _why(at_hand, width, indent=0) if at_hand else []
+    urgent = {one.operation for one in advised.values() if one.is_urgent}
+    with_reasons = [row for name, box in boxes.items() for row in (box, *(whys[name] if name in urgent else ()))]
+    below = described if current.operation in urgent else [*why, *described]
+    if len(with_reasons) + 1 + len(below) <= height:
+        return [*with_reasons, Line(), *map(_keyless, below)]
+    return [*boxes.values(), *map(_keyless, _in_room(why, described, height - len(boxes)))]
+
+
+def _in_room(why: list[Line], described: list[Line], room: int) -> list[Line]:
+    """As much as there is room for below a list: first why, then the blank line above it, then what it does."""
+    for said in ([Line(), *why, *described], [Line(), *why] if why else [Line(), *described], why or described):
+        if len(said) <= room:
+            return said
+    return why or described
+
+
+def _checkbox(
+    name: Operation, check: CheckLevel | None, advice: Advice | None, chosen: Collection[Operation], width: int
+) -> Line:
+    # That no backup is advised does not say that there is one.
+    silent = advice is None or (name is Operation.BACKUP and not advice.is_needed)
+    verdict = () if silent or advice is None else _verdict(advice)
+    box = "[x] " if name in chosen else "[ ] "
+    room = width - len(box) - sum(len(word) for word, _ in verdict)
+    phrasings = [name.value]
+    if name is Operation.CHECK and check is not None:
+        phrasings = [f"{name} ({check})", f"{name} {check}", name.value]
+    words = next((said for said in phrasings if len(said) <= room), phrasings[-1])
+    return Line(both_ends(((box, Role.KEY), (words, Role.STRONG)), verdict, width).spans, name)
+
+
+def _why(advice: Advice, width: int, *, indent: int) -> list[Line]:
+    text = f"{advice.reason} ({advice.gain})" if advice.gain else advice.reason
+    if advice.level is Level.UNKNOWN and advice.a_look_tells:
+        text += f"; {key_of('examine')} looks at everything"
+    return wrapped(text, width, Role.TEXT, indent=indent, key=advice.operation)
+
+
+def _described(info: OperationInfo, width: int, *, indent: int) -> list[Line]:
+    key = info.operation
+    return [
+        *wrapped(info.summary, width, Role.DIM, indent=indent, key=key),
+        *wrapped(lock_in_words(info.lock), width, Role.DIM, indent=indent, key=key),
+    ]
+
+
+def _keyless(line: Line) -> Line:
+    """Text that the cursor does not stop at."""
+    return Line(line.spans)

@@ -1,0 +1,91 @@
+"""The page of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine import OperationPlan, Plan, Verdict
+from engine.domain.errors import DbtendError, TargetBusyError
+from tui.console.keys.keymap import with_keys
+from tui.console.views.header import facts_in_words
+from tui.console.views.line import Line, Role, Span, line, named, wrapped
+from tui.presentation.plan_summary import StepNotes, extent, options, step_notes, verdict, whole_extent
+from tui.presentation.text import cells, plain
+
+_LONGER = (
+    "How long it waits for a lock is lock_timeout in the config file, of the target or in [defaults]: "
+    "a longer one holds from the next start on."
+)
+_ROLES = {Verdict.OK: Role.COMPLETED, Verdict.WARN: Role.WARNING, Verdict.REFUSE: Role.FAILED}
+
+
+def plan_document(plan: Plan, name: str, width: int, *, is_alone: bool = True) -> list[Line]:
+    """Every command that would run, in order, with why, whom it blocks, what it needs and what a cancel leaves.
+
+    `is_alone`: there are no other plans on the page.
+    """
+    lines = [
+        line(*_name_and_facts(plan, name, width)),
+        *wrapped(whole_extent(plan.operations) + ("; nothing has run yet." if is_alone else ""), width),
+        *wrapped(f"options: {plain(options(plan))}", width, Role.DIM),
+    ]
+    for warning in plan.warnings:
+        lines += wrapped(warning, width, Role.WARNING)
+    for number, operation in enumerate(plan.operations, 1):
+        lines += [line(), *_planned_operation(number, operation, width)]
+    return lines
+
+
+def _name_and_facts(plan: Plan, name: str, width: int) -> list[Span]:
+    """As many facts as there is room for, each whole."""
+    spans: list[Span] = [*named(name, width)]
+    room = width - sum(cells(text) for text, _ in spans)
+    for fact in facts_in_words(plan.before):
+        said = f"  {plain(fact)}"
+        if (room := room - cells(said)) < 0:
+            break
+        spans.append((said, Role.DIM))
+    return spans
+
+
+def what_to_do(errors: Sequence[DbtendError], width: int) -> list[Line]:
+    """Where there are no plans because of these."""
+    again = "Press {look-again} to look again." if errors else ""
+    if any(isinstance(error, TargetBusyError) for error in errors):
+        again += f" {_LONGER}"
+    return wrapped(with_keys(again), width) if again else []
+
+
+def _planned_operation(number: int, operation: OperationPlan, width: int) -> list[Line]:
+    role = Role.DIM if operation.not_needed is not None and operation.refused is None else _ROLES[operation.verdict]
+    lines = [
+        line(
+            (f"{number} {operation.operation.value}", Role.HEADING),
+            (f"  {verdict(operation)}", role),
+            f"  {extent(operation)}" if operation.steps else "",
+        )
+    ]
+    for why in (operation.refused, operation.not_needed):
+        lines += wrapped(why, width, role, indent=2) if why is not None else []
+    for warning in operation.warnings:
+        lines += wrapped(warning, width, Role.WARNING, indent=2)
+    if operation.needs_yes:
+        lines += wrapped(f"{operation.needs_yes}: you are asked once more", width, Role.WARNING, indent=2)
+    if operation.settings:
+        lines += wrapped("; ".join(operation.settings), width, Role.SQL, indent=2)
+    if operation.tuned:
+        lines += wrapped(operation.tuned, width, Role.DIM, indent=4)
+    if operation.estimated_from:
+        lines += wrapped(f"estimate: {operation.estimated_from}", width, Role.DIM, indent=2)
+    for step, notes in step_notes(operation):
+        lines += wrapped(plain(step.command), width, Role.SQL, indent=2)
+        lines += _notes(notes, width)
+    return lines
+
+
+def _notes(notes: StepNotes, width: int) -> list[Line]:
+    lines = wrapped(notes.reason, width, Role.TEXT, indent=4) if notes.reason else []
+    after_cancel = f"cancel: {notes.after_cancel}" if notes.after_cancel else ""
+    for words in (notes.lock, after_cancel, notes.needs):
+        lines += wrapped(words, width, Role.DIM, indent=4) if words else []
+    return lines

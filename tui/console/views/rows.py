@@ -1,0 +1,330 @@
+"""The rows of the job tree: a parent, its children, and a line for those that are folded away."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from rich.cells import cell_len
+
+from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
+from engine.domain.frozen import frozen
+from engine.domain.jobs import CANNOT_STOP, FINISHING, WaitsFor, part_named
+from tui.console.views.line import Line, Role, Span, fit, marked, named, named_column, right
+from tui.console.views.status import (
+    PINNED,
+    STATUS_WIDTH,
+    bar,
+    is_cancelling,
+    is_waiting,
+    operations,
+    status_in_words,
+    status_span,
+    time_taken,
+    warnings,
+    what_happened,
+)
+from tui.presentation.effect_summary import done_of
+from tui.presentation.text import GLYPH, percent, plain, time_left
+
+MANY = 8
+"""With more children than this, only those that run or failed are shown at first."""
+ELAPSED_WIDTH = 7
+DONE_WIDTH = 4
+NAME_LEAST = 12
+"""Cells of a target's name that come before how many of its operations are done, and how long they took."""
+NAME_MOST = 20
+"""Cells of a name that come before the operations, where these have room all the same."""
+PERCENT_LEAST = 3
+PERCENT_WIDTH = 5
+NUMBER_WIDTH = 4
+"""Cells of ` .2 `."""
+WAITS_BESIDE = 55
+"""Cells from which on a row says both how far it is and what it waits for."""
+PHRASE_LEAST = 8
+"""Cells from which on the beginning of a phrase says something."""
+AT_WIDTH = 14
+"""Cells of `  writing back`."""
+LEFT_WIDTH = 11
+"""Cells of `23h59m left`."""
+
+
+@frozen
+class FoldedKey:
+    """The key of the line that counts the children which are not shown."""
+
+    parent_id: int
+
+
+def tree_rows(
+    parent: ParentJob,
+    name: str,
+    *,
+    expanded: bool,
+    show_all: bool,
+    now: int,
+    width: int,
+    marks: Collection[JobId] = (),
+) -> list[Line]:
+    """A parent's row and, when it is expanded, those of its children.
+
+    Args:
+        name: what the user calls the target.
+        show_all: show every child, even if there are many.
+        now: microseconds, for the time that running jobs have taken.
+        marks: the jobs that are marked.
+    """
+    rows = [parent_row(parent, name, expanded=expanded, now=now, width=width)]
+    if expanded:
+        shown = parent.children if show_all else children_to_show(parent)
+        names = names_width(parent, width)
+        rows += [child_row(child, parent.target, now=now, width=width, names=names) for child in shown]
+        if len(shown) < len(parent.children):
+            rows.append(_folded_row(parent, shown, width))
+    return [_with_mark(row) if row.key in marks else row for row in rows]
+
+
+def _with_mark(row: Line) -> Line:
+    is_child = isinstance(row.key, JobId) and row.key.ordinal is not None
+    return marked(row, NUMBER_WIDTH - 1 if is_child else 1)
+
+
+def summary(parents: Iterable[ParentJob], width: int) -> str:
+    """How many jobs there are of each status, those that need an eye first: `2 running, 1 failed, 12 completed`.
+
+    What has no room is left out.
+    """
+    seen = Counter(status_in_words(parent)[0] for parent in parents)
+    order = (Status.RUNNING, Status.PENDING, Status.FAILED, Status.CANCELLED, Status.SKIPPED, Status.COMPLETED)
+    words = {Status.PENDING: "waiting"}
+    said = [f"{seen[status]} {words.get(status, status.value)}" for status in order if seen[status]]
+    while said and len(", ".join(said)) > width:
+        said.pop()
+    return ", ".join(said)
+
+
+def children_to_show(parent: ParentJob) -> tuple[ChildJob, ...]:
+    """All children of a small parent, in order; of a big one those that run, then those that failed."""
+    if len(parent.children) <= MANY:
+        return parent.children
+    by_status = {Status.RUNNING: 0, Status.FAILED: 1}
+    chosen = [child for child in parent.children if child.status in by_status]
+    return tuple(sorted(chosen, key=lambda child: (by_status[child.status], child.ordinal)))
+
+
+def parent_row(parent: ParentJob, name: str, *, expanded: bool, now: int, width: int) -> Line:
+    marker = "▼" if expanded else "►"
+    number = fit(f"{marker} #{parent.id}", max(len(str(parent.id)) + 4, 6))
+    is_wide = width >= 70
+    whole_name = sum(cell_len(text) for text, _ in named(name))
+    done: Span = (right(done_of(parent), DONE_WIDTH) + " done" * is_wide, Role.TEXT)
+    elapsed: Span = (" " + right(time_taken(parent, now), ELAPSED_WIDTH), Role.DIM)
+    # Where it is narrow, all the others give way to which target it is, whole: half a duration would be another one.
+    tails = ((done, elapsed), (elapsed,), ())
+    rooms = [width - len(number) - 1 - STATUS_WIDTH - sum(len(text) for text, _ in tail) for tail in tails]
+    room, tail = next(((r, t) for r, t in zip(rooms, tails, strict=True) if r >= NAME_LEAST), (rooms[-1], ()))
+    if not tail and rooms[1] >= whole_name:
+        room, tail = rooms[1], (elapsed,)
+    failed = sum(child.status is Status.FAILED for child in parent.children)
+    caveat = f"  {failed} failed" if failed and not parent.status.is_final and room >= 40 else ""
+    pinned = f"  {PINNED}" if parent.pinned and room >= 40 else ""
+    room -= len(caveat) + len(pinned)
+    # Operations begin below each other, unless a name needs their place and they need not all of it.
+    if room < 30:
+        spans: tuple[Span, ...] = named_column(name, room)
+    else:
+        asked = operations(parent, room - min(whole_name, NAME_LEAST) - 2)
+        name_width = min(max(whole_name, NAME_MOST), room - len(asked) - 2)
+        spans = (*named_column(name, name_width), (fit("  " + asked, room - name_width), Role.DIM))
+    return Line(
+        (
+            (number, Role.DIM),
+            *spans,
+            (pinned, Role.STRONG),
+            (caveat, Role.FAILED),
+            (" ", Role.TEXT),
+            status_span(parent),
+            *tail,
+        ),
+        JobId(parent.id),
+    )
+
+
+def child_row(child: ChildJob, target: str, *, now: int, width: int, names: int = 9) -> Line:
+    """`names`: cells for the operation, so that the rows of one parent stand below each other."""
+    name: Span = (right(f".{child.ordinal} ", NUMBER_WIDTH) + fit(child.operation.value, names - 1) + " ", Role.TEXT)
+    beside = width - NUMBER_WIDTH - names
+    room = beside - STATUS_WIDTH - 2 - ELAPSED_WIDTH
+    if room < PERCENT_WIDTH:
+        return Line((name, *_at_a_glance(child, now, beside)), child.id)
+    elapsed = right(time_taken(child, now), ELAPSED_WIDTH)
+    status = status_span(child, STATUS_WIDTH + 1)
+    return Line((name, status, *_middle(child, target, now, room), (" " + elapsed, Role.DIM)), child.id)
+
+
+def _at_a_glance(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
+    """`✓ completed  0.41 s`, or `►  53%  0:36 left`: where there is room for little beside the operation."""
+    status, role = status_span(child)
+    said, end = status.rstrip(), time_taken(child, now)
+    more = _mark(child)
+    if is_waiting(child) and not is_cancelling(child):
+        said, role = f"{GLYPH[child.status]} waits", Role.WARNING
+    elif child.status is Status.RUNNING and not is_cancelling(child) and not child.recovering:
+        if child.progress.fraction is None:
+            more = more or f" {_steps(child.progress)}".rstrip()
+        else:
+            said = f"{GLYPH[child.status]} {percent(child.progress.fraction):>4}"
+            left = time_left(remaining(child, now))
+            end = left if left and cell_len(f"{said} {left}") <= room else end
+    if cell_len(f"{said} {end}") > room:
+        return ((fit(said, room), role),)
+    if cell_len(f"{said}{more} {end}") > room:
+        more = ""
+    rest = room - cell_len(said + more)
+    return ((said, role), (more, Role.WARNING if child.warnings else Role.TEXT), (right(end, rest), Role.DIM))
+
+
+def names_width(parent: ParentJob, width: int) -> int:
+    """Cells for the names of a parent's operations: all of the longest, but not where it is narrow."""
+    longest = max((len(child.operation) for child in parent.children), default=0) + 1
+    return max(min(longest, 19 if width >= 70 else 13 if width >= 40 else 12), 9)
+
+
+def _middle(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...]:
+    """What a child is doing or did, in exactly `room` cells."""
+    if room <= 0:
+        return ()
+    caveat = warnings(child)
+    if caveat and room >= len(caveat) + 12:
+        return (*_doing(child, target, now, room - len(caveat) - 2), ("  " + caveat, Role.WARNING))
+    if mark := _mark(child):
+        return (*_doing(child, target, now, room - len(mark)), (mark, Role.WARNING))
+    return _doing(child, target, now, room)
+
+
+def _mark(child: ChildJob) -> str:
+    """That there are warnings, where there is no room for the word."""
+    return f" !{len(child.warnings)}" if child.warnings else ""
+
+
+def _said(text: str, room: int) -> str:
+    """A phrase of which there must be more than a few letters, or nothing."""
+    return fit(text if cell_len(text) <= room or room >= PHRASE_LEAST else "", room)
+
+
+def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...]:
+    if child.status is not Status.RUNNING:
+        role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
+        return ((_said(what_happened(child, target, room), room), role),)
+    progress = child.progress
+    if is_cancelling(child) and progress.phase in CANNOT_STOP:
+        return _finishing(child, now, room)
+    if child.recovering:
+        return ((_said("looks for damage" if room >= 16 else "being checked", room), Role.CANCELLED),)
+    if is_cancelling(child):
+        return _stopping(child, room)
+    if is_waiting(child) and room < WAITS_BESIDE:
+        return ((_said(_waits_for(progress, room), room), Role.WARNING),)
+    again = f"  attempt {child.attempt}" if child.attempt > 1 else ""
+    if again and room - len(again) >= _least_room(progress):
+        return (*_how_far(child, now, room - len(again)), (again, Role.DIM))
+    return _how_far(child, now, room)
+
+
+def _waits_for(progress: Progress, room: int) -> str:
+    """Who is in the way matters more than how far it is; where there is no room for that, that somebody is."""
+    said = progress.phase or ""
+    short, is_for_a_lock = said.partition(":")[0], progress.waits_for is WaitsFor.LOCK
+    if room >= len(short) or not is_for_a_lock:
+        return said if room >= len(short) else short
+    return "waits for lock" if room >= len("waits for lock") else "waits"
+
+
+def _finishing(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
+    """That it cannot be interrupted, as far as there is room for it beside how long it goes on; a word at least."""
+    only_how_far = replace(child, progress=replace(child.progress, phase=None, object=None), cancel_requested_at=None)
+    least = _least_room(child.progress)
+    for said in (f"({FINISHING})  ", "(finishing)  "):
+        if len(said) + least <= room:
+            return ((said, Role.CANCELLED), *_how_far(only_how_far, now, room - len(said)))
+    if child.progress.fraction is not None and least <= room:
+        return _how_far(only_how_far, now, room)
+    return ((_said("(finishing)" if room >= len("(finishing)") else "finishing", room), Role.CANCELLED),)
+
+
+def _stopping(child: ChildJob, room: int) -> tuple[Span, ...]:
+    """That it was asked to stop, and how far it is: beside the words, or behind the beginning of them."""
+    said = "asked to stop"
+    if room >= 30:
+        rest = room - len(said) - 2
+        return ((f"{said}  ", Role.CANCELLED), *_measured(child, rest))
+    share = f" {percent(child.progress.fraction)}" if child.progress.fraction is not None else ""
+    if len(said) + len(share) > room:
+        said = "stopping"
+    if len(said) + len(share) > room:
+        share = ""
+    return ((_said(said, room - len(share)), Role.CANCELLED), (share, Role.DIM))
+
+
+def _least_room(progress: Progress) -> int:
+    """Cells that a percentage with what is left, or else a count of steps, needs."""
+    return PERCENT_LEAST + LEFT_WIDTH if progress.fraction is not None else len(_steps(progress))
+
+
+def _how_far(child: ChildJob, now: int, room: int) -> tuple[Span, ...]:
+    """How far it is and how long it will go on: from the first percentage on that has its place, known or not."""
+    progress = child.progress
+    if progress.fraction is None and not progress.steps_total:
+        return ((_at(progress, room), Role.TEXT),)
+    if progress.fraction is None or room < PERCENT_LEAST + LEFT_WIDTH:
+        return _measured(child, room)
+    words = time_left(remaining(child, now))
+    if room <= PERCENT_LEAST + cell_len(words):
+        return _measured(child, room)
+    left = (right(words, LEFT_WIDTH), Role.DIM)
+    return (*_measured(child, room - LEFT_WIDTH), left)
+
+
+def _measured(child: ChildJob, room: int) -> tuple[Span, ...]:
+    """Bar and percent where the fraction is known, else `3/9`; then what it is at, if there is room for it."""
+    progress = child.progress
+    if progress.fraction is None:
+        steps = _steps(progress)
+        used = min(room, len(steps))
+        spans: tuple[Span, ...] = ((fit(steps, used), Role.TEXT),)
+    else:
+        length = _bar_length(room - PERCENT_WIDTH)
+        used = length + PERCENT_WIDTH if length else min(room, PERCENT_WIDTH)
+        spans = (*bar(progress.fraction, length), (right(percent(progress.fraction), used - length), Role.DIM))
+    rest = room - used
+    doing = f"  {_at(progress, rest - 2)}" if rest > 4 else " " * rest
+    return (*spans, (doing, Role.DIM))
+
+
+def _bar_length(room: int) -> int:
+    """What it is at matters more than a long bar, but where there is no room for that the bar can have it."""
+    if room < 4:
+        return 0
+    longest = 20 if room >= 55 else 12
+    return min(max(room - AT_WIDTH, 3), longest) if room >= AT_WIDTH else min(room, longest)
+
+
+def _at(progress: Progress, room: int) -> str:
+    """What goes on, and on which object; the beginning of a name says nothing beside what goes on."""
+    name = plain(part_named(progress.object))
+    both = "  ".join(filter(None, (progress.phase, name)))
+    return fit(both if cell_len(both) <= room else progress.phase or name, room)
+
+
+def _steps(progress: Progress) -> str:
+    return f"{progress.steps_done}/{progress.steps_total}" if progress.steps_total else ""
+
+
+def _folded_row(parent: ParentJob, shown: tuple[ChildJob, ...], width: int) -> Line:
+    seen = {child.ordinal for child in shown}
+    hidden = [status_in_words(child) for child in parent.children if child.ordinal not in seen]
+    by_status = sorted(Counter(hidden).items(), key=lambda kind: list(Status).index(kind[0][0]))
+    parts = [f"{number} {words}" for (_, words), number in by_status]
+    text = f"      {len(hidden)} more: {', '.join(parts)}"
+    return Line(((fit(text, width), Role.DIM),), FoldedKey(parent.id))

@@ -1,0 +1,62 @@
+"""The detail pane: the job under the cursor of the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from textual import events
+
+from engine import ChildJob, JobId, ParentJob
+from tui.console.views.detail import detail_lines
+from tui.console.widgets.page import Page
+
+
+class DetailPane(Page):
+    """Shows what is known of a job: at once without its steps, and with them when they have been read."""
+
+    KEEPS_HEIGHT = True
+
+    def __init__(self, clock: Callable[[], int], name_of: Callable[[str], str], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._clock = clock
+        self._name_of = name_of
+        self._job: JobId | None = None
+        self._whole: ParentJob | None = None
+
+    @property
+    def job(self) -> tuple[ParentJob, JobId] | None:
+        """What it shows, with the steps that are known."""
+        return (self._whole, self._job) if self._whole is not None and self._job is not None else None
+
+    def put(self, parent: ParentJob | None, job: JobId | None) -> None:
+        """Show this job; a parent that comes without steps keeps those that were shown before."""
+        if parent is not None and self._whole is not None and parent.id == self._whole.id:
+            parent = with_known_steps(parent, self._whole)
+        if job != self._job:
+            self.start_at(0)
+        self._whole, self._job = parent, job
+        self._lay_out()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self._whole is None or self._job is None:
+            self.show([])
+            return
+        name = self._name_of(self._whole.target)
+        self.show(detail_lines(self._whole, self._job, name, now=self._clock(), width=self.columns))
+
+
+def with_known_steps(parent: ParentJob, known: ParentJob) -> ParentJob:
+    """`parent`, its children with the attempts, steps and logs of `known` where they have none themselves."""
+    before = {child.ordinal: child for child in known.children}
+
+    def completed(child: ChildJob) -> ChildJob:
+        old = before.get(child.ordinal)
+        if old is None or child.steps:
+            return child
+        return replace(child, attempts=child.attempts or old.attempts, steps=old.steps, log=child.log or old.log)
+
+    return replace(parent, children=tuple(completed(child) for child in parent.children))

@@ -1,0 +1,143 @@
+"""A list of items, each one line or several, with a cursor that stays on its item while lines come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.message import Message
+
+from tui.console.views.line import Line
+from tui.console.widgets.line_view import LineView
+
+
+class ItemList(LineView):
+    """Shows a sequence of lines; those with the same key are one item."""
+
+    @dataclass
+    class Resized(Message):
+        """It has another width or height: its lines are to be laid out anew."""
+
+        view: ItemList
+
+        @property
+        def control(self) -> ItemList:
+            return self.view
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.post_message(self.Resized(self))
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._lines: Sequence[Line] = ()
+
+    @property
+    def line_count(self) -> int:
+        return len(self._lines)
+
+    def line_at(self, index: int) -> Line:
+        return self._lines[index]
+
+    @property
+    def key(self) -> Hashable:
+        """The key of the item under the cursor, None where there is none."""
+        return self._lines[self.cursor].key if self.cursor < len(self._lines) else None
+
+    @property
+    def row(self) -> str:
+        """The text of the item under the cursor."""
+        return "\n".join(text.text.rstrip() for text in self._lines if text.key is not None and text.key == self.key)
+
+    def is_under_cursor(self, index: int) -> bool:
+        key = self._lines[index].key
+        return self.HAS_CURSOR and key is not None and key == self.key
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Show these lines instead, repainting only what differs."""
+        old, key = self._lines, self.key
+        before = self.cursor
+        self._lines = lines
+        if len(old) != len(lines):
+            self.count_changed()  # for which all of it is painted
+        else:
+            for number, (was, now) in enumerate(zip(old, lines, strict=True)):
+                if was != now:
+                    self.refresh_line(number)
+        self._keep_cursor_on(key, before)
+
+    def _keep_cursor_on(self, key: Hashable, before: int) -> None:
+        now = next((n for n, text in enumerate(self._lines) if text.key == key), None) if key is not None else None
+        if now is None:
+            now = self.validate_cursor(before)
+            self.set_reactive(ItemList.cursor, now)
+            if self.key != key:
+                self.post_message(self.CursorMoved(self))
+            return
+        shift = now - before
+        if shift and not (before < len(self._lines) and self._lines[before].key == key):
+            self.set_reactive(ItemList.cursor, now)
+            if self.scroll_offset.y:
+                self._scroll_at_once(self.scroll_offset.y + shift)
+            self.refresh_line(before)
+            self.refresh_line(now)
+            self.show_line(now)
+
+    def go_to(self, key: Hashable) -> None:
+        """Put the cursor on an item, if it is there."""
+        for number, text in enumerate(self._lines):
+            if text.key == key:
+                self.cursor = number
+                return
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        for at in (old, new):
+            if at < len(self._lines):
+                for number in range(self._first_line_of_item(at), self._last_line_of_item(at) + 1):
+                    self.refresh_line(number)
+        self.show_cursor()
+        self.post_message(self.CursorMoved(self))
+
+    def show_cursor(self) -> None:
+        if self.HAS_CURSOR and self._lines:
+            self.show_line(self._last_line_of_item(self.cursor))
+        super().show_cursor()
+
+    def on_focus(self) -> None:
+        self._refresh_item()
+
+    def on_blur(self) -> None:
+        self._refresh_item()
+
+    def _refresh_item(self) -> None:
+        for number in range(self.cursor, self._last_line_of_item(self.cursor) + 1):
+            self.refresh_line(number)
+
+    def _first_line_of_item(self, index: int) -> int:
+        while index and self._lines[index - 1].key == self._lines[index].key:
+            index -= 1
+        return index
+
+    def _last_line_of_item(self, index: int) -> int:
+        while index + 1 < len(self._lines) and self._lines[index + 1].key == self._lines[index].key:
+            index += 1
+        return index
+
+    def action_move(self, by: int) -> None:
+        at = self.cursor
+        for _ in range(abs(by)):
+            following = self._next_item(at, 1 if by > 0 else -1)
+            if following is None:
+                break
+            at = following
+        self.cursor = at
+
+    def _next_item(self, at: int, direction: int) -> int | None:
+        """The first line of the item before or after the one at a line; None where there is none."""
+        if not self._lines:
+            return None
+        key = self._lines[at].key
+        while 0 <= (at := at + direction) < len(self._lines):
+            if self._lines[at].key not in {None, key}:
+                return self._first_line_of_item(at)
+        return None

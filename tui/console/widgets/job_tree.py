@@ -1,0 +1,199 @@
+"""The job tree: parents, newest first, and under those that are unfolded their children."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from textual import events
+from textual.message import Message
+
+from engine import JobId, ParentJob, Status
+from tui.console.actions import bindings
+from tui.console.feed import RECENT
+from tui.console.views.hints import no_jobs
+from tui.console.views.line import Line
+from tui.console.views.rows import FoldedKey, summary, tree_rows
+from tui.console.widgets.item_list import ItemList
+
+KEPT = RECENT
+"""Parents that are shown, at most, beside those that are open, are marked or have the cursor."""
+
+
+class JobTree(ItemList):
+    """A parent unfolds by itself when it starts, and when it is over folds as the next one starts.
+
+    Not the one the cursor is on; and whatever the user folds or unfolds, stays so.
+    """
+
+    BINDINGS = bindings("open", "mark", "fold", "unfold", "fold-away")
+    KEEPS_HEIGHT = True
+
+    @dataclass
+    class Opened(Message):
+        """The user wants to see everything about a job."""
+
+        job: JobId
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        name_of: Callable[[str], str],
+        *,
+        read_only: bool = False,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        """
+        Args:
+            clock: microseconds, for the time that running jobs have taken.
+            name_of: what the user calls the target with this URL.
+            read_only: no job can be made here.
+        """
+        super().__init__(id=id)
+        self._clock = clock
+        self._name_of = name_of
+        self._read_only = read_only
+        self._has_target = True
+        self._parents: dict[int, ParentJob] = {}
+        self._expanded: dict[int, bool] = {}
+        self._unfolded_by_itself: set[int] = set()
+        self._everything: set[int] = set()
+        self._rows: dict[int, list[Line]] = {}
+        self._loaded = False
+        self.marks: frozenset[JobId] = frozenset()
+        """The jobs that the next action is for."""
+
+    @property
+    def job(self) -> JobId | None:
+        """The job under the cursor; the parent where the cursor is on its folded children."""
+        key = self.key
+        return JobId(key.parent_id) if isinstance(key, FoldedKey) else key if isinstance(key, JobId) else None
+
+    @property
+    def parent_job(self) -> ParentJob | None:
+        return self._parents.get(self.job.parent) if self.job else None
+
+    def put(self, parents: Iterable[ParentJob]) -> None:
+        """Show these parents as they are now, beside the newest of those that were there before."""
+        news = list(parents)
+        started = [parent.id for parent in news if parent.status is Status.RUNNING and not self._runs(parent.id)]
+        self._parents |= {parent.id: parent for parent in news}
+        for parent_id in started:
+            self.unfold(parent_id)
+        if started:
+            self._fold_what_is_over()
+        for parent in news:
+            self._make_rows(parent)
+        self._loaded = True
+        self._forget_the_old()
+        self._show_rows()
+
+    def _runs(self, parent_id: int) -> bool:
+        return parent_id in self._parents and self._parents[parent_id].status is Status.RUNNING
+
+    def say_whether_there_is_a_target(self, has_target: bool) -> None:
+        """On which depends what is said where there is no job."""
+        if self._has_target != has_target:
+            self._has_target = has_target
+            self._show_rows()
+
+    def unfold(self, parent_id: int) -> None:
+        """Show a parent's children, as soon as it is there, unless the user has hidden them."""
+        if parent_id not in self._expanded:
+            self._expanded[parent_id] = True
+            self._unfolded_by_itself.add(parent_id)
+
+    def _fold_what_is_over(self) -> None:
+        for parent_id in list(self._unfolded_by_itself):
+            parent = self._parents.get(parent_id)
+            if parent is not None and parent.status.is_final and parent is not self.parent_job:
+                self._unfolded_by_itself.remove(parent_id)
+                del self._expanded[parent_id]
+                self._make_rows(parent)
+
+    def _forget_the_old(self) -> None:
+        """A console may be open for weeks."""
+        at_hand = {job.parent for job in (*self.marks, self.job) if job is not None}
+        for parent_id in sorted(self._parents, reverse=True)[KEPT:]:
+            if self._parents[parent_id].status.is_final and parent_id not in at_hand:
+                del self._parents[parent_id], self._rows[parent_id]
+                self._expanded.pop(parent_id, None)
+                self._unfolded_by_itself.discard(parent_id)
+                self._everything.discard(parent_id)
+
+    def go_to_parent(self, parent_id: int) -> None:
+        """Put the cursor on a parent, if it is shown."""
+        self.go_to(JobId(parent_id))
+
+    def _make_rows(self, parent: ParentJob) -> None:
+        self._rows[parent.id] = tree_rows(
+            parent,
+            self._name_of(parent.target),
+            expanded=self._expanded.get(parent.id, False),
+            show_all=parent.id in self._everything,
+            now=self._clock(),
+            width=self.columns,
+            marks=self.marks,
+        )
+
+    def _show_rows(self) -> None:
+        rows = [row for parent_id in sorted(self._rows, reverse=True) for row in self._rows[parent_id]]
+        hint = no_jobs(self.columns, read_only=self._read_only, has_target=self._has_target) if self._loaded else []
+        self.show(rows or hint)
+        marks = f"{len(self.marks)} marked, " if self.marks else ""
+        self.subtitled((marks + summary(self._parents.values(), self.subtitle_room - len(marks))).removesuffix(", "))
+
+    @property
+    def marked_jobs(self) -> list[tuple[ParentJob, JobId]]:
+        """What is marked, the newest first; of a job that is marked as a whole not its operations besides."""
+        jobs = [job for job in self.marks if job.ordinal is None or JobId(job.parent) not in self.marks]
+        return [
+            (self._parents[job.parent], job)
+            for job in sorted(jobs, key=lambda job: (-job.parent, job.ordinal or 0))
+            if job.parent in self._parents
+        ]
+
+    def action_mark(self) -> None:
+        """Mark the job under the cursor, or take its mark away, and go on to the next one."""
+        if self.job is None:
+            return
+        self._mark(self.marks ^ {self.job})
+        self.action_move(1)
+
+    def clear_marks(self) -> None:
+        self._mark(frozenset())
+
+    def _mark(self, marks: frozenset[JobId]) -> None:
+        changed = {job.parent for job in self.marks ^ marks}
+        self.marks = marks
+        for parent_id in changed & self._parents.keys():
+            self._make_rows(self._parents[parent_id])
+        self._show_rows()
+        self.post_message(self.CursorMoved(self))
+
+    def action_open(self) -> None:
+        if isinstance(self.key, FoldedKey):
+            self.action_fold()
+        elif self.job is not None:
+            self.post_message(self.Opened(self.job))
+
+    def action_fold(self, fold: bool | None = None) -> None:
+        """Fold or unfold the parent under the cursor, or whose child is; None: whichever it is not."""
+        if self.parent_job is None:
+            return
+        parent_id = self.parent_job.id
+        self._unfolded_by_itself.discard(parent_id)
+        if isinstance(self.key, FoldedKey) and not fold:
+            self._everything.add(parent_id)
+        else:
+            self._expanded[parent_id] = not self._expanded.get(parent_id, False) if fold is None else not fold
+        if not self._expanded[parent_id]:
+            self._everything.discard(parent_id)
+            self.go_to(JobId(parent_id))
+        self._make_rows(self.parent_job)
+        self._show_rows()
+
+    def on_resize(self, event: events.Resize) -> None:
+        for parent in self._parents.values():
+            self._make_rows(parent)
+        self._show_rows()

@@ -1,0 +1,177 @@
+"""The base of every list and page: lines drawn straight from values, a cursor, and the keys that move it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.console.actions import bindings
+from tui.console.theme import looks_of
+from tui.console.views.line import Line, Span
+
+
+class LineView(ScrollView, can_focus=True):
+    """Draws only the lines that are visible and, after a change, only those that changed.
+
+    Subclasses say how many lines there are (`line_count`) and what a line is (`line_at`).
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("down", "up", "page-down", "page-up", "first", "last")
+    HAS_CURSOR: ClassVar[bool] = True
+    KEEPS_HEIGHT: ClassVar[bool] = False
+    """Whether it is as high as before when it has more lines or fewer."""
+
+    cursor: reactive[int] = reactive(0, repaint=False, init=False)
+    """The line the cursor is on."""
+
+    _focus_when_shown = False
+    _subtitle = ""
+
+    @dataclass
+    class CursorMoved(Message):
+        """The cursor came to another line."""
+
+        view: LineView
+
+        @property
+        def control(self) -> LineView:
+            return self.view
+
+    @property
+    def line_count(self) -> int:
+        raise NotImplementedError
+
+    def line_at(self, index: int) -> Line:
+        raise NotImplementedError
+
+    def line_below(self, index: int) -> Line:
+        """What stands at a place below the last line."""
+        return Line()
+
+    def is_under_cursor(self, index: int) -> bool:
+        return self.HAS_CURSOR and index == self.cursor
+
+    @property
+    def columns(self) -> int:
+        """Cells that a line may fill."""
+        return max(self.scrollable_content_region.width, 0)
+
+    def count_changed(self) -> None:
+        """To be called when `line_count` is another one."""
+        self.virtual_size = Size(0, self.line_count)
+        if self.KEEPS_HEIGHT and self.container_size:
+            # Textual would find out only as it lays out, whether there is a scroll bar now, and lay out once more.
+            self.show_vertical_scrollbar = self.line_count > self.container_size.height
+            self.scroll_y = self.validate_scroll_y(self.scroll_y)
+
+    def render_line(self, y: int) -> Strip:
+        index = y + self.scroll_offset.y
+        base = self.rich_style
+        width = self.size.width
+        looks = looks_of(self.app)
+        over = Style.null()
+        if index >= self.line_count:
+            shown = self.line_below(index)
+        else:
+            shown = self.line_at(index)
+            if self.is_under_cursor(index):
+                over = looks.cursor if self.has_focus else looks.cursor_blurred
+        # Textual drops pieces without text from some lines that it draws, and not from others: one line, one picture.
+        segments = [Segment(text, base + style + over) for text, style in self.styled(index, shown.spans) if text]
+        return Strip(segments).simplify().adjust_cell_length(width, base + over)
+
+    def styled(self, index: int, spans: Sequence[Span]) -> Iterator[tuple[str, Style]]:
+        """The spans of a line with how they look."""
+        roles = looks_of(self.app).roles
+        return ((text, roles[role]) for text, role in spans)
+
+    def validate_cursor(self, cursor: int) -> int:
+        return max(0, min(cursor, self.line_count - 1))
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        self.refresh_line(old)
+        self.refresh_line(new)
+        self.show_cursor()
+        self.post_message(self.CursorMoved(self))
+
+    def show_cursor(self) -> None:
+        """Have what the cursor is on in view."""
+        if self.HAS_CURSOR:
+            self.show_line(self.cursor)
+
+    def show_line(self, index: int) -> None:
+        """Scroll as little as needed to have a line in view."""
+        top, height = self.scroll_offset.y, self.scrollable_content_region.height
+        if index < top:
+            self._scroll_at_once(index)
+        elif height and index >= top + height:
+            self._scroll_at_once(index - height + 1)
+
+    def _scroll_at_once(self, top: int) -> None:
+        self.scroll_to(y=top, animate=False, immediate=True)
+
+    def action_move(self, by: int) -> None:
+        if self.HAS_CURSOR:
+            self.cursor += by
+        else:
+            self._scroll_at_once(self.scroll_offset.y + by)
+
+    def action_page(self, direction: int) -> None:
+        self.action_move(direction * max(self.scrollable_content_region.height - 1, 1))
+
+    def action_first(self) -> None:
+        self.action_move(-self.line_count)
+
+    def action_last(self) -> None:
+        self.action_move(self.line_count)
+
+    def on_focus(self) -> None:
+        self.refresh_line(self.cursor)
+
+    def on_blur(self) -> None:
+        self.refresh_line(self.cursor)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.show_cursor()
+
+    def on_hide(self, event: events.Hide) -> None:
+        self._focus_when_shown = self.has_focus
+
+    def on_show(self, event: events.Show) -> None:
+        # A window that was too small for a while had hidden it, and so taken its focus.
+        if self._focus_when_shown and self.screen.focused is None:
+            self.focus()
+
+    def on_click(self, event: events.Click) -> None:
+        if self.HAS_CURSOR and (at := event.get_content_offset(self)) is not None:
+            self.cursor = at.y + self.scroll_offset.y
+
+    def titled(self, title: str, subtitle: str = "") -> Self:
+        """The same view with a title in its border, which is painted anew only for other words."""
+        if title != self.border_title:
+            self.border_title = title
+        return self.subtitled(subtitle)
+
+    @property
+    def subtitle_room(self) -> int:
+        """Cells that the lower border has for a text, between its corners and the blanks that Textual puts there."""
+        return max(self.outer_size.width - 6, 0)
+
+    def subtitled(self, text: str) -> Self:
+        """The same view with this text, which may be untrusted, in the lower border."""
+        if text != self._subtitle:
+            self._subtitle = text
+            self.border_subtitle = Content(text)  # no markup
+        return self

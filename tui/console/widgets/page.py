@@ -1,0 +1,76 @@
+"""A page of text that is read and scrolled: a plan, a job, the help, the detail pane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final
+
+from rich.style import Style
+
+from tui.console.theme import looks_of
+from tui.console.views.find import Match, cut, first_from, matches, of_line
+from tui.console.views.line import Line, Span
+from tui.console.widgets.item_list import ItemList
+
+FOUND: Final = Style(underline=True)
+FOUND_HERE: Final = Style(reverse=True)
+
+
+class Page(ItemList):
+    """Lines without a cursor, in which a text can be found."""
+
+    HAS_CURSOR: ClassVar[bool] = False
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._text = ""
+        self.found: list[Match] = []
+        """Where the text stands that is looked for."""
+        self.found_at = 0
+        """Which of them is the current one."""
+
+    def action_move(self, by: int) -> None:
+        self.start_at(self.scroll_offset.y + by)
+
+    def start_at(self, index: int) -> None:
+        """Scroll so that a line is the first that is seen."""
+        self._scroll_at_once(index)
+
+    def show(self, lines: Sequence[Line]) -> None:
+        super().show(lines)
+        if self._text:
+            self.found = matches(self._lines, self._text)
+            self.found_at = max(0, min(self.found_at, len(self.found) - 1))
+            self.refresh()
+
+    def find(self, text: str) -> None:
+        """Mark every place where a text stands, and go to the first from here; mark none for an empty text."""
+        if text == self._text:
+            return
+        here = self.found[self.found_at].line if self.found else self.scroll_offset.y
+        self._text, self.found = text, matches(self._lines, text)
+        self.found_at = first_from(self.found, here)
+        self._show_match()
+
+    def find_next(self, by: int) -> None:
+        """Go on to another match; after the last comes the first."""
+        if self.found:
+            self.found_at = (self.found_at + by) % len(self.found)
+            self._show_match()
+
+    def _show_match(self) -> None:
+        if self.found:
+            line, height = self.found[self.found_at].line, self.scrollable_content_region.height
+            if not self.scroll_offset.y <= line < self.scroll_offset.y + height:
+                self.start_at(max(line - height // 3, 0))
+        self.refresh()
+
+    def styled(self, index: int, spans: Sequence[Span]) -> Iterator[tuple[str, Style]]:
+        found = of_line(self.found, index)
+        if not found:
+            yield from super().styled(index, spans)
+            return
+        roles, here = looks_of(self.app).roles, self.found[self.found_at]
+        for text, role, match in cut(spans, found):
+            mark = Style.null() if match is None else FOUND_HERE if match == here else FOUND
+            yield text, roles[role] + mark

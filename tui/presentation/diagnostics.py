@@ -1,0 +1,198 @@
+"""What the doctor looks at: versions, paths, permissions, limits, targets; what is wrong, and the fix."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sqlite3
+import stat
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from engine import TargetInfo, WorkerProcess
+from engine.config.model import Config, TargetEntry
+from engine.domain.errors import ConfigError, DbtendError, StoreError
+from engine.domain.frozen import frozen
+from engine.inspection import inspector
+from engine.system.private_files import exposure, require_own_store
+from tui.commands.settings import Settings
+from tui.commands.waiting import paused
+from tui.presentation import typed_values
+from tui.presentation.text import counted, size
+
+_LITTLE_SPACE = 100_000_000
+Inspect = Callable[[str], Awaitable[TargetInfo]]
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    PROBLEM = "problem"
+
+
+@frozen
+class Check:
+    """One thing that was looked at; `fix` says what to do where it is not ok."""
+
+    level: Level
+    what: str
+    found: str
+    fix: str = ""
+
+
+async def examine(settings: Settings, targets: Callable[[Config], Sequence[TargetEntry]]) -> list[Check]:
+    """Look at everything. `targets`: those to look at, by the config."""
+    config, config_check = _config(settings)
+    exposed = list(_exposed_store(settings.store))
+    has_store = not exposed and _is_there(settings.store)
+    return [
+        *_versions(),
+        config_check,
+        *_exposed_config(settings.config_path),
+        *exposed,
+        *(_files(settings) if not exposed else []),
+        *(await _store(settings, config.defaults.workers) if has_store else []),
+        *await _targets(targets(config), settings, has_store=has_store),
+    ]
+
+
+def _exposed_store(store: Path) -> Iterator[Check]:
+    """Such a store is not even opened."""
+    try:
+        require_own_store(Path(os.path.realpath(store)))
+    except StoreError as error:
+        yield Check(Level.PROBLEM, "store", f"{error.what} {error.why}", error.hint)
+
+
+def _exposed_config(path: Path) -> Iterator[Check]:
+    """It names databases, and queries that are run on them."""
+    with suppress(OSError):
+        if path.exists() and (found := exposure(path)) is not None:
+            yield Check(Level.WARN, "permissions", f"config: {found}", found.fix)
+
+
+def _files(settings: Settings) -> list[Check]:
+    try:
+        return list(store_files(settings.store, read_only=settings.read_only))
+    except OSError as error:
+        found = f"{settings.store} cannot be looked at: {error.strerror}"
+        return [Check(Level.PROBLEM, "store", found, "see to its disk")]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _versions() -> Iterator[Check]:
+    yield Check(Level.OK, "dbtend", typed_values.version())
+    yield Check(Level.OK, "python", platform.python_version())
+    yield Check(Level.OK, "sqlite", sqlite3.sqlite_version)
+    try:
+        yield Check(Level.OK, "textual", importlib.metadata.version("textual"))
+    except importlib.metadata.PackageNotFoundError:
+        yield Check(Level.WARN, "textual", "is not installed: there is no console", "pip install textual")
+
+
+def _config(settings: Settings) -> tuple[Config, Check]:
+    path = str(settings.config_path)
+    try:
+        config = settings.config()
+        if config.console.theme is not None or config.console.keys:
+            from tui.console.settings import take_on  # with what only a console needs
+
+            take_on(config.console, settings.config_path)
+    except ConfigError as error:
+        return Config(), Check(Level.PROBLEM, "config", f"{error.what}: {error.why}", error.hint)
+    if not settings.config_path.exists():
+        return config, Check(Level.OK, "config", f"{path}: none, everything is at its default")
+    return config, Check(Level.OK, "config", f"{path}: {counted(len(config.targets), 'target')}")
+
+
+def store_files(store: Path, *, read_only: bool = False) -> Iterator[Check]:
+    """Places and permissions: the store must be writable, if it is to be, and is nobody else's business."""
+    directory = next(place for place in (store.parent, *store.parent.parents) if place.exists())
+    if not directory.is_dir() or not (read_only or os.access(directory, os.W_OK | os.X_OK)):
+        yield Check(Level.PROBLEM, "store", f"{directory} cannot be written", "allow it, or give another --store")
+        return
+    free = shutil.disk_usage(directory).free
+    level = Level.OK if free >= _LITTLE_SPACE else Level.WARN
+    yield Check(level, "disk space", f"{size(free)} free beside the store", "" if level is Level.OK else "make room")
+    if not store.exists():
+        yield Check(Level.OK, "store", f"{store}: none yet, the first run creates it")
+        return
+    for path, wanted in ((store.parent, 0o700), (store, 0o600)):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            yield Check(Level.WARN, "permissions", f"{path} is open to others ({mode:04o})", f"chmod {wanted:o} {path}")
+    if not read_only and (not store.stat().st_mode & 0o222 or not os.access(store, os.W_OK)):
+        yield Check(Level.PROBLEM, "permissions", f"{store} cannot be written", f"chmod 600 {store}")
+
+
+async def _store(settings: Settings, at_most: int) -> list[Check]:
+    """`at_most`: how many jobs run at once, by the config."""
+    try:
+        async with settings.engine() as engine:
+            jobs, open_jobs, pause = await engine.count(), await engine.open_jobs(), await engine.paused()
+            await engine.history()  # what cannot be read of the newest jobs says so
+            alive = [process for process in await engine.workers() if process.alive]
+    except DbtendError as error:
+        return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
+    found = f"{settings.store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
+    checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs), at_most)]
+    checks += [_stalled(process) for process in alive if process.stalled]
+    if pause is not None:
+        checks.append(Check(Level.WARN, "paused", f"{paused(pause)}: nothing new starts", "dbtend resume"))
+    return checks
+
+
+def _workers(alive: Sequence[WorkerProcess], open_jobs: int, at_most: int) -> Check:
+    if open_jobs and not alive:
+        found = f"none alive, and {counted(open_jobs, 'job')} waiting"
+        return Check(Level.WARN, "workers", found, "start one: dbtend worker")
+    of_runs = sum(not process.serves_all for process in alive)
+    pools = sorted({process.pool for process in alive if process.serves_all and process.pool is not None})
+    said = [
+        f"{counted(len(alive), 'process')} alive",
+        *(f"pool {pool}" for pool in pools),
+        *([f"{of_runs} of them for one run only"] if of_runs else []),
+        f"{counted(sum(len(process.running) for process in alive), 'job')} running (workers = {at_most})",
+    ]
+    return Check(Level.OK, "workers", ", ".join(said))
+
+
+def _stalled(process: WorkerProcess) -> Check:
+    found = f"process {process.pid} on {process.host} lives, and does not move: it was stopped, or hangs"
+    fix = (
+        f"kill -CONT {process.pid} lets it go on; kill -KILL {process.pid} ends it,"
+        " and its job is run again if an attempt is left"
+    )
+    return Check(Level.WARN, "stalled", found, fix)
+
+
+async def _targets(entries: Sequence[TargetEntry], settings: Settings, *, has_store: bool) -> list[Check]:
+    """By the history where there is one: it may say that a database must not be opened."""
+    async with AsyncExitStack() as stack:
+        inspect: Inspect = partial(inspector.inspect, read_only=settings.read_only)
+        if has_store and entries:
+            with suppress(StoreError):  # that of the store is told already
+                inspect = (await stack.enter_async_context(settings.engine())).inspect
+        return [await _target(entry, inspect) for entry in entries]
+
+
+async def _target(entry: TargetEntry, inspect: Inspect) -> Check:
+    try:
+        info = await inspect(entry.url)
+    except DbtendError as error:
+        return Check(Level.PROBLEM, entry.name, f"{error.what}: {error.why}", error.hint)
+    bytes_used = info.facts.get("size")
+    shown = size(bytes_used) if isinstance(bytes_used, int | float) else "?"
+    found = "; ".join([f"{info.engine} {info.version}, {shown}, can be maintained", *info.remarks])
+    return Check(Level.OK, entry.name, found)

@@ -1,0 +1,298 @@
+"""What an operation did, in a phrase. Only what is known is said: nothing is worked out from what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Final
+
+from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
+from engine.domain.jobs import MOST_FINDINGS, LogLevel, findings_in_words
+from tui.presentation.fact_format import number, stated, text, waited
+from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
+from tui.presentation.text import cells, counted, path_of, plain, shortened, size, size_change
+
+Phrases = Sequence[str]
+_FEW_WORDS: Final = 60
+"""Cells."""
+
+
+def effect(child: ChildJob, width: int | None = None) -> str:
+    """What a child has done; where `width` cells are all there is the shorter of its phrasings, which may not fit."""
+    if not child.status.is_final or child.status is Status.SKIPPED:
+        return ""
+    said = _phrases(child)
+    fitting = (phrase for phrase in said if width is None or cells(phrase) <= width)
+    return next(fitting, said[-1] if said else "")
+
+
+def status_shown(job: ChildJob | ParentJob) -> Status:
+    """The status by whose glyph and colour it is drawn: what completed in part is drawn as what was skipped."""
+    children = (job,) if isinstance(job, ChildJob) else job.children
+    is_in_part = job.status is Status.COMPLETED and any(child.is_in_part for child in children)
+    return Status.SKIPPED if is_in_part else job.status
+
+
+def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False) -> str:
+    """What its only child did, else what was done on a server, or the size of a file before the first child that ran
+    and after the last; where `width` cells are all there is the shorter of its phrasings.
+
+    Of one that failed first why, and after that what was done all the same; `short`: why in a few words.
+    """
+    if len(job.children) == 1:
+        (child,) = job.children
+        if child.status is Status.FAILED and child.error and not (found_damage(child) or is_cut_short(child)):
+            error = _error_of(job, child)
+            return "; ".join(filter(None, (shortened(error, _FEW_WORDS) if short else error, effect(child, width))))
+        if said := effect(child, width):
+            return said
+    whole = _whole_effect(job, width)
+    if job.status is not Status.FAILED:
+        return whole
+    is_done = any(child.status is Status.COMPLETED for child in job.children) and "->" in whole
+    is_done = is_done or any(is_of_a_server(child) for child in job.children)
+    return "; ".join(filter(None, (first_error(job), whole if is_done else "")))
+
+
+def _whole_effect(job: ParentJob, width: int | None) -> str:
+    before = [size for child in job.children if (size := number(child.before, "size")) is not None]
+    after = [size for child in job.children if (size := number(child.after, "size")) is not None]
+    whole = size_change(before[0], after[-1]) if before and after else ""
+    if any(is_of_a_server(child) for child in job.children):
+        whole = ", ".join(filter(None, (effect(child, 0) for child in job.children)))
+    return whole if width is None or cells(whole) <= width else whole.partition(",")[0]
+
+
+def first_error(job: ParentJob, width: int = _FEW_WORDS) -> str:
+    """Which operation went wrong first, and how, on one line."""
+    wrong = [child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED]
+    errors = [
+        f"{child.operation}: {effect(child) if is_cut_short(child) else _error_of(job, child)}" for child in wrong[:1]
+    ]
+    return shortened(errors[0], width) if errors else ""
+
+
+def _error_of(job: ParentJob, child: ChildJob) -> str:
+    """Why a child went wrong, on one line that need not name the target again."""
+    error = (child.error or "").removeprefix(f"{path_of(job.target)}: ")
+    return plain(" ".join(error.split()))
+
+
+def done_of(job: ParentJob) -> str:
+    """`1/2`: how many of its children have done what they were to do, or had nothing to do; of how many."""
+    done = sum(c.is_complete or c.reason is Reason.NOT_NEEDED for c in job.children)
+    return f"{done}/{len(job.children)}"
+
+
+def _phrases(child: ChildJob) -> Phrases:
+    if is_cut_short(child):
+        found = _found(int(number(child.after, "findings") or 0))
+        return f"{found} so far, cancelled", f"{found}, cancelled"
+    if is_of_a_server(child):
+        return phrases(child)
+    return _PHRASES[child.operation](child) if child.operation in _PHRASES else ()
+
+
+def found_damage(child: ChildJob, width: int | None = None) -> str:
+    """`3 findings (full)` where a check failed because of that; then its error is one of them."""
+    is_that = child.operation is Operation.CHECK and child.reason is Reason.OPERATION_ERROR
+    return effect(child, width) if is_that else ""
+
+
+def is_cut_short(child: ChildJob) -> bool:
+    """Whether a check that had found something was cancelled before it was through: it failed, and is not complete."""
+    if child.operation is not Operation.CHECK or child.status is not Status.FAILED or child.after is None:
+        return False
+    found, is_complete = child.after.get("findings"), child.after.get("complete")
+    return bool(found) and is_complete is False and child.cancel_requested_at is not None
+
+
+def step_effect(facts: Facts | None) -> str:
+    """`freed 1,000 pages`; what has no words of its own as it is: `moved pages 12`."""
+    if facts and ("size_before" in facts or "rows_removed" in facts):
+        return step_phrase(facts)
+    return ", ".join(filter(None, (_step_fact(name, facts) for name in facts))) if facts else ""
+
+
+def steps_taken(child: ChildJob) -> str:
+    """`9 steps`, or `2/9 steps` where not all were taken; empty where there were none."""
+    done, total = child.progress.steps_done, child.progress.steps_total
+    if not total:
+        return ""
+    return counted(total, "step") if done == total else f"{done}/{total} steps"
+
+
+def is_finding(child: ChildJob, line: LogLine) -> bool:
+    """Whether a line of a child's log is something that a check found."""
+    return child.operation is Operation.CHECK and line.level is LogLevel.ERROR and line.attempt == child.attempt
+
+
+def tells_a_finding(step: Step, found: Sequence[str]) -> bool:
+    """Whether its error is one of the findings, which are told one by one."""
+    return (step.error or "").startswith(tuple(found))
+
+
+def only_found(child: ChildJob) -> bool:
+    """Whether a check failed by nothing but what it found: then its error repeats that."""
+    if is_cut_short(child):
+        return False
+    failed = [step for step in child.steps if step.attempt == child.attempt and step.status is Status.FAILED]
+    found = findings(child)
+    return bool(failed) and all(tells_a_finding(step, found) for step in failed)
+
+
+def remedy(child: ChildJob) -> str:
+    """What to do about what a check found; empty where it found nothing, or does not say."""
+    return text(child.after, "remedy")
+
+
+def findings(child: ChildJob) -> tuple[str, ...]:
+    """What a check found, one sentence each, as far as its log was read."""
+    return tuple(line.message for line in child.log if is_finding(child, line))
+
+
+def _vacuum(child: ChildJob) -> Phrases:
+    before, after = number(child.before, "size"), number(child.after, "size")
+    is_done = child.status is Status.COMPLETED or any(step.command == "VACUUM" for step in _steps_done(child))
+    if before is None or after is None or not is_done:
+        return ()
+    if size(before) == size(after):
+        return (f"{size(after)} as before", "as before") if child.status is Status.COMPLETED else ()
+    value, _, unit = size(before).partition(" ")
+    short = f"{value} -> {size(after)}" if size(after).endswith(f" {unit}") else ""
+    change = f"{size(before)} -> {size(after)}"
+    return size_change(before, after), change, *([short] if short else []), f"now {size(after)}", size(after)
+
+
+def _reindex(child: ChildJob) -> Phrases:
+    steps = [step for step in child.steps if step.attempt == child.attempt and step.command.startswith("REINDEX ")]
+    rebuilt = [name for step in steps for name in step.done]
+    change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
+    if not rebuilt:
+        return (f"indexes {change}", change) if change and child.status is Status.COMPLETED else ()
+    return *_shorter_and_shorter(f"{counted(len(rebuilt), 'index')} rebuilt", change), f"{len(rebuilt):,} rebuilt"
+
+
+def _statistics(child: ChildJob) -> Phrases:
+    changed, rows = number(child.after, "changed_stat_rows"), number(child.after, "stat_rows")
+    if changed is None:
+        return ()
+    if not changed:
+        return ("statistics unchanged", "unchanged") if child.status is Status.COMPLETED else ()
+    of = f" of {rows:,.0f}" if rows is not None and rows >= changed else ""
+    return f"{changed:,.0f}{of} statistics changed", f"{changed:,.0f}{of} changed", f"{changed:,.0f} changed"
+
+
+def _check(child: ChildJob) -> Phrases:
+    found, level = number(child.after, "findings"), text(child.after, "level")
+    if found is None or not (found or child.is_complete):
+        return ()
+    more = "+" if found >= MOST_FINDINGS else ""
+    short = f"{found:,.0f}{more} found" if found else "none found"
+    return _found(int(found)) + (f" ({level})" if level else ""), _found(int(found)), short
+
+
+def _checkpoint(child: ChildJob) -> Phrases:
+    written = _less(child, "wal_size")
+    if written is None or child.status is not Status.COMPLETED:  # then its error says how far it got
+        return ()
+    if not number(child.before, "wal_size"):
+        return "the log was empty", "log was empty"
+    return f"{size(written)} of log written back", f"{size(written)} written back", f"{size(written)} back"
+
+
+def _incremental_vacuum(child: ChildJob) -> Phrases:
+    pages, back = number(child.after, "freed_pages"), _less(child, "size")
+    if pages is None:  # older ones did not tell
+        pages = _less(child, "free_pages")
+    freed = f"{counted(int(pages), 'page')} freed" if pages is not None else ""
+    said = _shorter_and_shorter(freed, f"{size(back)} back" if back else "")
+    return (*said, f"{pages:,.0f} freed") if pages is not None else said
+
+
+def _fts_optimize(child: ChildJob) -> Phrases:
+    before, after = number(child.before, "fts_segments"), number(child.after, "fts_segments")
+    if before is None or after is None:
+        return ()
+    if before == after:
+        return (f"{counted(int(after), 'segment')} as before", "as before") if child.status is Status.COMPLETED else ()
+    return f"{before:,.0f} -> {counted(int(after), 'segment')}", f"{before:,.0f} -> {after:,.0f}"
+
+
+def _backup(child: ChildJob) -> Phrases:
+    path, written = text(child.after, "backup"), number(child.after, "backup_size")
+    if not path or child.status is not Status.COMPLETED:
+        return ()
+    sized = f"{size(written)} to " if written is not None else "to "
+    checked = "" if child.warnings else ", checked"
+    least = f"{size(written)} written" if written is not None else f"to {PurePath(path).name}"
+    mode = text(child.after, "backup_journal_mode")
+    kept = [f"{sized}{path}{checked}, journal mode {mode}"] if mode else []
+    return *kept, f"{sized}{path}{checked}", f"{sized}{path}", f"{sized}{PurePath(path).name}", least
+
+
+_PHRASES: Final[Mapping[Operation, Callable[[ChildJob], Phrases]]] = {
+    Operation.VACUUM: _vacuum,
+    Operation.ANALYZE: _statistics,
+    Operation.REINDEX: _reindex,
+    Operation.OPTIMIZE: _statistics,
+    Operation.CHECK: _check,
+    Operation.CHECKPOINT: _checkpoint,
+    Operation.INCREMENTAL_VACUUM: _incremental_vacuum,
+    Operation.FTS_OPTIMIZE: _fts_optimize,
+    Operation.BACKUP: _backup,
+}
+
+
+def _steps_done(child: ChildJob) -> list[Step]:
+    """Those of its last attempt that completed, as far as its steps were read."""
+    return [step for step in child.steps if step.attempt == child.attempt and step.status is Status.COMPLETED]
+
+
+def _less(child: ChildJob, name: str) -> float | None:
+    """How much less there is of it than before; None where that is not known, or there is more."""
+    before, after = number(child.before, name), number(child.after, name)
+    return before - after if before is not None and after is not None and before >= after else None
+
+
+def _shorter_and_shorter(*parts: str) -> Phrases:
+    said = [part for part in parts if part]
+    return [", ".join(said[:end]) for end in range(len(said), 0, -1)]
+
+
+def _growth(before: float | None, after: float | None) -> str:
+    if before is None or after is None:
+        return ""
+    if size(before) == size(after):
+        return "as large as before"
+    return f"{size(before - after)} smaller" if after < before else f"{size(after - before)} larger"
+
+
+def _found(number: int) -> str:
+    if not number:
+        return "no findings"
+    return findings_in_words(number)
+
+
+def _step_fact(name: str, facts: Facts) -> str:
+    value = number(facts, name)
+    if value is not None and name == "freed_pages":
+        return f"freed {counted(int(value), 'page')}"
+    if value is not None and name == "findings":
+        return _found(int(value))
+    if value is not None and name == "written_back":
+        return f"{size(value)} of log written back"
+    if name == "waited":
+        return waited(facts)
+    if name == "left":
+        return text(facts, name)
+    if name == "objects":
+        done = facts[name]
+        return f"{len(done):,} done" if isinstance(done, list | tuple) else ""
+    if name == "backup_journal_mode":
+        return f"journal mode {text(facts, name)}"
+    if name == "backup":
+        return f"complete as {text(facts, name)}"
+    if value is not None and name == "backup_size":
+        return f"{size(value)} written" if "backup" not in facts else ""
+    return stated(name, facts)

@@ -1,0 +1,94 @@
+"""What an engine says of a database: single facts, and how they have changed, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine import Facts
+from engine.domain.frozen import frozen
+from tui.presentation.text import cells, padded, plain, precise_duration, size
+
+Value = int | float | str | Sequence[str] | None
+_BYTES = ("size", "bytes", "unused", "size_before")
+_TOLD = frozenset({"backup", "backup_journal_mode", "backup_size", "changed_stat_rows", "freed_pages"}) | {
+    *("findings", "damage", "broken_rule", "orphans", "remedy", "level", "file", "complete", "file_overwritten"),
+    *("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped"),
+    *("rows_removed", "rows_kept", "pages_removed", "back_bytes", "waited"),
+}
+
+
+@frozen
+class Change:
+    """A fact that is not what it was; empty where it was not there before, or is not any more."""
+
+    name: str
+    before: str
+    after: str
+
+
+def number(facts: Facts | None, name: str) -> float | None:
+    """A fact that is a number; None where it is not known."""
+    value = facts.get(name) if facts else None
+    return value if isinstance(value, int | float) else None
+
+
+def text(facts: Facts | None, name: str) -> str:
+    """A fact that is text, harmless to a terminal; empty where it is not known."""
+    value = facts.get(name) if facts else None
+    return plain(value) if isinstance(value, str) else ""
+
+
+def changes(before: Facts | None, after: Facts | None) -> list[Change]:
+    """The facts that differ once they are rounded for a person; none while only one side is known.
+
+    Without those that only an operation knows, and that its effect tells in words.
+    """
+    if before is None or after is None:
+        return []
+    names = [name for name in {**before, **after} if name in before or name not in _TOLD]
+    if "size" in before and "size" not in after:  # it could not be looked at afterwards
+        names = [name for name in names if name in after]
+    sides = ((name, _worded(name, before.get(name)), _worded(name, after.get(name))) for name in names)
+    return [Change(words(name), old, new) for name, old, new in sides if old != new]
+
+
+def table(changed: Sequence[Change]) -> list[str]:
+    """A line for each change, in columns: `free pages  1,620 -> 0`."""
+    if not changed:
+        return []
+    name, before = (max(map(cells, column)) for column in zip(*((c.name, c.before) for c in changed), strict=True))
+    return [f"{padded(c.name, name)}  {_two(c, before)}".rstrip() for c in changed]
+
+
+def _two(change: Change, width: int) -> str:
+    before = " " * (width - cells(change.before)) + change.before
+    if not width:
+        return change.after
+    return f"{before} {'->' if change.before else '  '} {change.after or 'none'}"
+
+
+def waited(facts: Facts | None) -> str:
+    """For how long it could do nothing but wait; "" where that is not worth a word."""
+    seconds = number(facts, "waited")
+    return f"waited {precise_duration(seconds)} of that" if seconds else ""
+
+
+def stated(name: str, facts: Facts) -> str:
+    """One fact with its name: `free pages 1,620`; empty where there is nothing to say."""
+    worded = _worded(name, facts.get(name))
+    return f"{words(name)} {worded}" if worded else ""
+
+
+def words(name: str) -> str:
+    """`free pages` for `free_pages`."""
+    return plain(name.replace("_", " "))
+
+
+def _worded(name: str, value: Value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return size(value) if name.endswith(_BYTES) else f"{value:,}"
+    return plain(value) if isinstance(value, str) else plain(", ".join(value))

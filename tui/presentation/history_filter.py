@@ -1,0 +1,146 @@
+"""What to look for in the history, in words: `target:sales status:failed op:vacuum since:7d disk full`. Pure.
+
+The filter line of the console and the words of `dbtend history` are read by this one grammar. A word with a known
+name and a colon says which target, status, operation or dates; everything else is text that an error or a reason
+contains.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Final
+
+from engine import HistoryFilter, Operation, Status
+from engine.domain.errors import UsageError
+from engine.domain.frozen import frozen
+from tui.presentation import typed_values
+
+DATES: Final = "a date such as 2026-11-24, or an age such as 30m, 12h, 7d, 2w"
+KNOWN: Final[Mapping[str, str]] = {
+    "target": "a part of its name",
+    "status": ", ".join(Status),
+    "op": ", ".join(Operation),
+    "since": DATES,
+    "until": DATES,
+}
+"""The names that words may have, and what may follow."""
+_WORD: Final = re.compile(r'(?:[^\s"]+|"[^"]*"?)+')
+_NAMED: Final = re.compile(r"([a-z]+):(.*)", re.DOTALL)
+
+
+@frozen
+class Word:
+    text: str
+    quoted: bool = False
+    """Then it is text, whatever it looks like."""
+    at: int = 0
+    """Where in the line it begins, quotes included."""
+
+
+def words_of(line: str) -> list[Word]:
+    """The words of a line: separated by blanks, save between double quotes; the last of these may be missing."""
+    found = [Word(it[0].replace('"', ""), it[0].startswith('"'), it.start()) for it in _WORD.finditer(line)]
+    return [word for word in found if word.text]
+
+
+def history_filter(words: Iterable[Word], *, called: Callable[[str], frozenset[str]], now: datetime) -> HistoryFilter:
+    """What the words mean. Raises UsageError, which names the word and says what is known.
+
+    `called`: the canonical URLs of the targets that the user calls by a name with this part.
+    """
+    given: dict[str, Any] = {}
+    texts: list[str] = []
+    for word in words:
+        name, value = _split(word)
+        if name is None:
+            texts.append(word.text)
+            continue
+        if name in given:
+            raise UsageError(word.text, f"there is another {name}: already", "leave one of them out")
+        if not value:
+            raise UsageError(word.text, "needs a value", KNOWN[name])
+        try:
+            given[name] = _value(name, value, now)
+        except UsageError as error:
+            raise UsageError(word.text, error.why, error.hint) from None
+    part = given.get("target")
+    return HistoryFilter(
+        target_part=part,
+        or_targets=called(part) if part else frozenset(),
+        status=given.get("status"),
+        operation=given.get("op"),
+        since=given.get("since"),
+        until=given.get("until"),
+        error_words=tuple(texts),
+    )
+
+
+def rather(words: Iterable[Word], called: Callable[[str], frozenset[str]]) -> str:
+    """Those of its words that name a status, an operation or a target, as they would be looked for as that."""
+    named = [(_kind(word.text, called), word.text) for word in words if not word.quoted]
+    return " ".join(f"{kind}:{text}" for kind, text in named if kind)
+
+
+def _kind(text: str, called: Callable[[str], frozenset[str]]) -> str:
+    if text.lower() in list(Status):
+        return "status"
+    if text.lower() in list(Operation):
+        return "op"
+    return "target" if called(text) else ""
+
+
+def unfinished(line: str) -> str:
+    """What may follow where a line ends in the beginning of what is known, such as `sta` or `status:fai`; else empty.
+
+    While it is typed such a word is neither text nor wrong.
+    """
+    words = words_of(line)
+    if not words or words[-1].quoted or line[-1:].isspace():
+        return ""
+    name, colon, value = words[-1].text.partition(":")
+    if not colon:
+        return "  ".join(f"{known}: {KNOWN[known]}" for known in KNOWN if known.startswith(name))
+    choices: list[str] = [*Status] if name == "status" else [*Operation] if name == "op" else []
+    begins = value.lower() not in choices and any(choice.startswith(value.lower()) for choice in choices)
+    if name in {"since", "until"}:
+        begins = re.fullmatch(r"[-0-9T:]+", value) is not None and not _is_date(value)
+    return f"{name}: {KNOWN[name]}" if name in KNOWN and (not value or begins) else ""
+
+
+def _is_date(typed: str) -> bool:
+    try:
+        typed_values.since(typed)
+    except UsageError:
+        return False
+    return True
+
+
+def _split(word: Word) -> tuple[str | None, str]:
+    """Name and value; no name where the word is text. Raises UsageError where a name is nearly one that is known."""
+    named = None if word.quoted else _NAMED.fullmatch(word.text)
+    if named is None:
+        return None, ""
+    name = "op" if named[1] == "operation" else named[1]
+    if name not in KNOWN:
+        close = get_close_matches(name, KNOWN, 1, cutoff=0.7)
+        if close:
+            hint = f'did you mean {close[0]}:? For text write "{word.text}"'
+            raise UsageError(word.text, f"{name}: is nothing to look for", hint)
+        return None, ""
+    return name, named[2]
+
+
+def _value(name: str, typed: str, now: datetime) -> Any:
+    match name:
+        case "status":
+            return typed_values.status(typed.lower())
+        case "op":
+            return typed_values.operation(typed.lower())
+        case "since":
+            return typed_values.since(typed, now)
+        case "until":
+            return typed_values.until(typed, now)
+    return typed

@@ -1,0 +1,254 @@
+"""Jobs, plans and errors as the JSON that the command line prints: pure functions.
+
+Times are RFC 3339 UTC, sizes bytes, durations seconds. Scripts rely on these names: add, never rename.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from engine import (
+    Advice,
+    Attempt,
+    ChildJob,
+    Level,
+    LogLine,
+    Operation,
+    Options,
+    ParentJob,
+    Pause,
+    Plan,
+    PlannedStep,
+    Progress,
+    ServerOptions,
+    Step,
+    WorkerProcess,
+)
+from engine.domain.errors import DbtendError
+from engine.domain.jobs import NO_SERVER_OPTIONS
+from tui.presentation.effect_summary import findings
+from tui.presentation.lock_format import lock_in_words
+from tui.presentation.plan_summary import estimate
+from tui.presentation.text import rfc3339
+
+Json = dict[str, Any]
+
+
+def job(parent: ParentJob, *, with_log: bool = False) -> Json:
+    return {
+        "id": parent.id,
+        "target": parent.target,
+        "engine": parent.engine.value,
+        "status": parent.status.value,
+        "created_at": rfc3339(parent.created_at),
+        "started_at": rfc3339(parent.started_at),
+        "finished_at": rfc3339(parent.finished_at),
+        "duration": _seconds(parent.started_at, parent.finished_at),
+        "retry_of": parent.retry_of,
+        "deadline_at": rfc3339(parent.deadline_at),
+        "left": parent.left,
+        "pinned": parent.pinned,
+        "options": _options(parent.request.options),
+        "children": [child(c, with_log=with_log) for c in parent.children],
+    }
+
+
+def child(job: ChildJob, *, with_log: bool = False) -> Json:
+    form: Json = {
+        "id": str(job.id),
+        "operation": job.operation.value,
+        "status": job.status.value,
+        "reason": job.reason and job.reason.value,
+        "error": job.error,
+        "attempt": job.attempt,
+        "started_at": rfc3339(job.started_at),
+        "finished_at": rfc3339(job.finished_at),
+        "cancel_requested_at": rfc3339(job.cancel_requested_at),
+        "force_requested_at": rfc3339(job.force_requested_at),
+        "recovering": job.recovering,
+        "duration": _seconds(job.started_at, job.finished_at),
+        "warnings": list(job.warnings),
+        "before": _facts(job.before),
+        "after": _facts(job.after),
+        "left": job.left,
+        "progress": _progress(job.progress),
+        "attempts": [_attempt(a) for a in job.attempts],
+        "steps": [_step(s) for s in job.steps],
+    }
+    if job.operation is Operation.CHECK:
+        form["findings"] = list(findings(job))
+    if with_log:
+        form["log"] = [_log_line(line) for line in job.log]
+    return form
+
+
+def plan(plan: Plan) -> Json:
+    """The same shape as a job, for something that has not run: no ids, no statuses."""
+    return {
+        "target": plan.target,
+        "engine": plan.engine.value,
+        "before": _facts(plan.before),
+        "warnings": list(plan.warnings),
+        "options": _options(plan.options),
+        "children": [
+            {
+                "operation": operation.operation.value,
+                "verdict": operation.verdict.value,
+                "error": operation.refused,
+                "warnings": list(operation.warnings),
+                "not_needed": operation.not_needed,
+                "settings": list(operation.settings),
+                "tuned": operation.tuned or None,
+                "needs_yes": operation.needs_yes or None,
+                "parallel": operation.parallel,
+                "estimate": estimate(operation),
+                "estimated_from": operation.estimated_from or None,
+                "steps": [_planned_step(step) for step in operation.steps],
+            }
+            for operation in plan.operations
+        ],
+    }
+
+
+def advice(target: str, advice: Advice) -> Json:
+    """Of three levels: where too little was looked at to know, `none`, and the fact `is_known` is false.
+
+    Where somebody has to put something right first, the fact `by_hand` is true; `obstacles` say why to run it does not
+    help, or not with everything.
+    """
+    is_known = advice.level is not Level.UNKNOWN
+    more: Json = ({} if is_known else {"is_known": False}) | ({"by_hand": True} if advice.by_hand else {})
+    if advice.obstacles:
+        more["obstacles"] = list(advice.obstacles)
+    return {
+        "target": target,
+        "operation": advice.operation.value,
+        "level": (advice.level if is_known else Level.NONE).value,
+        "reason": advice.reason,
+        "gain": advice.gain,
+        "facts": {**advice.facts, **more},
+    }
+
+
+def error(problem: DbtendError) -> Json:
+    message = f"{problem.what}: {problem.why}"
+    return {"error": {"kind": problem.kind.value, "message": message, "hint": problem.hint}}
+
+
+def pause(pause: Pause | None) -> Json:
+    return {"paused": None if pause is None else {"at": rfc3339(pause.at), "by": pause.by}}
+
+
+def worker(process: WorkerProcess) -> Json:
+    return {
+        "pid": process.pid,
+        "host": process.host,
+        "started_at": rfc3339(process.started_at),
+        "serves_all": process.serves_all,
+        "stalled": process.stalled,
+        "running": [str(job) for job in process.running],
+        "pool": process.pool,
+    }
+
+
+def _options(options: Options) -> Json:
+    return {
+        "on_failure": options.on_failure.value,
+        "on_step_failure": options.on_step_failure.value,
+        "lock_timeout": options.lock_timeout,
+        "time_limit": options.time_limit,
+        "until": options.until,
+        "stop_at_limit": options.stop_at_limit,
+        "force": options.force,
+        "verify": options.verify,
+        "check_first": options.check_first,
+        "check": options.check and options.check.value,
+        "jobs": options.jobs,
+        "objects": list(options.objects),
+        "rebuild": list(options.rebuild),
+        "leave_out": list(options.leave_out),
+        "analysis_limit": options.analysis_limit,
+        "backup_to": options.backup_to,
+        "confirmed": options.confirmed,
+        "server": _server(options.server),
+    }
+
+
+def _server(options: ServerOptions) -> Json:
+    """What differs from what is usual."""
+    return {name: value for name, value in asdict(options).items() if value != getattr(NO_SERVER_OPTIONS, name)}
+
+
+def _progress(progress: Progress) -> Json:
+    return {
+        "fraction": progress.fraction,
+        "object": progress.object,
+        "phase": progress.phase,
+        "waits_for": progress.waits_for and progress.waits_for.value,
+        "steps_done": progress.steps_done,
+        "steps_total": progress.steps_total,
+    }
+
+
+def _attempt(attempt: Attempt) -> Json:
+    return {
+        "number": attempt.number,
+        "pid": attempt.pid,
+        "host": attempt.host,
+        "started_at": rfc3339(attempt.started_at),
+        "finished_at": rfc3339(attempt.finished_at),
+        "status": attempt.status.value,
+        "reason": attempt.reason and attempt.reason.value,
+        "signal": attempt.signal,
+    }
+
+
+def _step(step: Step) -> Json:
+    return {
+        "number": step.number,
+        "attempt": step.attempt,
+        "object": step.object,
+        "command": step.command,
+        "status": step.status.value,
+        "started_at": rfc3339(step.started_at),
+        "finished_at": rfc3339(step.finished_at),
+        "duration": _seconds(step.started_at, step.finished_at),
+        "error": step.error,
+        "effect": _facts(step.effect),
+    }
+
+
+def _planned_step(step: PlannedStep) -> Json:
+    return {
+        "object": step.object,
+        "command": step.command,
+        "reason": step.reason,
+        "lock": lock_in_words(step.lock),
+        "lock_impact": step.lock.impact.value,
+        "lock_momentary": step.lock.momentary.value,
+        "after_cancel": step.after_cancel or None,
+        "disk_needed": step.disk_needed,
+        "disk_free": step.disk_free,
+        "estimate": step.estimate,
+        "objects": list(step.objects),
+    }
+
+
+def _log_line(line: LogLine) -> Json:
+    return {
+        "number": line.number,
+        "attempt": line.attempt,
+        "at": rfc3339(line.at),
+        "level": line.level.value,
+        "message": line.message,
+    }
+
+
+def _facts(facts: Mapping[str, Any] | None) -> Json | None:
+    return None if facts is None else dict(facts)
+
+
+def _seconds(started: int | None, finished: int | None) -> float | None:
+    return None if started is None or finished is None else max(finished - started, 0) / 1e6

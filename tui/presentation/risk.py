@@ -1,0 +1,61 @@
+"""When a plan is not run at the press of a key, but only once its target has been typed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from engine.domain.humanize import listed
+from tui.presentation.lock_format import kept_out
+
+if TYPE_CHECKING:
+    from engine import Lock, Operation, Plan
+
+_PRODUCTION: Final = re.compile(r"\b(prod|production|live)\b", re.IGNORECASE)
+
+
+def is_production(label: str | None) -> bool:
+    """Whether a label says so: PROD, production, `live (eu)`."""
+    return label is not None and _PRODUCTION.search(label) is not None
+
+
+def risks(plan: Plan, name: str, label: str | None) -> list[str]:
+    """Why somebody should stop and think before this plan runs: a sentence each; none where a key is enough."""
+    blocking = production_risk(name, label, {one.operation: one.lock for one in plan.operations})
+    needed = needed_yes((one.operation, one.needs_yes) for one in plan.operations if one.needs_yes)
+    return [*([blocking] if blocking else []), *needed]
+
+
+def needed_yes(needs: Iterable[tuple[Operation, str]]) -> list[str]:
+    """Why somebody has to say yes to these operations: a sentence each."""
+    return [f"{operation.value} {what}." for operation, what in needs]
+
+
+def production_risk(name: str, label: str | None, locks: Mapping[Operation, Lock]) -> str:
+    """`sales is labelled PROD. While it runs, vacuum blocks everyone.`; "" where no writer waits for longer than a
+    moment, or it is no production.
+
+    `locks`: what the operations lock.
+    """
+    blocked = who_is_blocked(locks)
+    return f"{name} is labelled {label}. {blocked}." if blocked and is_production(label) else ""
+
+
+def who_is_blocked(locks: Mapping[Operation, Lock]) -> str:
+    """`While they run, vacuum blocks everyone; analyze, reindex block writers`; "" where no writer has to wait."""
+    by_words: dict[str, list[str]] = {}
+    for operation, lock in locks.items():
+        if lock.impact.blocks_writers:
+            by_words.setdefault(kept_out(lock), []).append(operation.value)
+    if not by_words:
+        return ""
+    several = sum(map(len, by_words.values())) > 1
+    said = (f"{listed(names)} {'blocks' if len(names) == 1 else 'block'} {who}" for who, names in by_words.items())
+    return f"While {'they run' if several else 'it runs'}, {'; '.join(said)}"
+
+
+def word_to_type(names: Iterable[str], label: str | None) -> str:
+    """What is typed to say yes: the target's name; of several their label."""
+    known = list(names)
+    return known[0] if len(known) == 1 else label or str(len(known))

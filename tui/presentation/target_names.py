@@ -1,0 +1,80 @@
+"""What the user calls the databases, and how they are labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from engine.config.model import TargetEntry
+from tui.presentation.canonical_urls import CanonicalUrls
+from tui.presentation.text import plain, shortened, target_name
+
+LABEL_WIDTH: Final = 16
+"""Cells of a label that are shown, at most."""
+
+
+class TargetName(str):
+    """What the user calls a target; as text with its label behind it, as in `sales [PROD]`."""
+
+    name: str
+    """Without the label."""
+    tag: str
+    """The label as it is shown, such as `[PROD]`; empty where there is none."""
+    label: str
+    """The same as it was given."""
+
+    def __new__(cls, name: str, label: str | None = None) -> TargetName:
+        # A sentence that is wrapped must not take the label apart.
+        shown = shortened(plain(label), LABEL_WIDTH).replace(" ", "\N{NO-BREAK SPACE}") if label else ""
+        tag = f"[{shown}]" if shown else ""
+        self = super().__new__(cls, f"{name} {tag}" if tag else name)
+        self.name, self.tag, self.label = name, tag, label or ""
+        return self
+
+    @classmethod
+    def of(cls, entry: TargetEntry) -> TargetName:
+        return cls(entry.name, entry.label)
+
+
+class TargetNames:
+    """Names and labels by URL: what jobs know of their target is its URL alone."""
+
+    def __init__(self, urls: CanonicalUrls, *sources: Iterable[TargetEntry]) -> None:
+        """`sources`: a later one names what an earlier one named, too, but does not take a label away."""
+        self._urls = urls
+        self._names: dict[str, TargetName] = {}
+        for entries in sources:
+            for entry in entries:
+                known = self._names.get(self._urls.of(entry.url))
+                self.learn(entry if entry.label or not known else replace(entry, label=known.label or None))
+
+    def learn(self, entry: TargetEntry) -> None:
+        """From now on it goes by this name, and this label."""
+        self._names[self._urls.of(entry.url)] = self._names[entry.url] = TargetName.of(entry)
+
+    def forget(self, entry: TargetEntry) -> None:
+        for url in (self._urls.of(entry.url), entry.url):
+            self._names.pop(url, None)
+
+    def of(self, url: str) -> TargetName:
+        """The file's name where it has no other."""
+        return self._names.get(url) or TargetName(target_name(url))
+
+    def given(self, url: str) -> TargetName | None:
+        """The name that somebody gave it, if anybody did."""
+        return self._names.get(url)
+
+    def called(self, part: str) -> frozenset[str]:
+        """The URLs of those whose name or label has this part."""
+        return frozenset(url for url, name in self._names.items() if has_part(name, part))
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """All labels, as they are shown."""
+        return frozenset(name.tag for name in self._names.values() if name.tag)
+
+
+def has_part(name: TargetName, part: str) -> bool:
+    """Whether a target that is called `name` is meant by `target:PART`."""
+    return any(part.casefold() in said.casefold() for said in (name.name, name.label))

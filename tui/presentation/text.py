@@ -1,0 +1,228 @@
+"""How values read on a screen: pure functions, shared by the console and the command line."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from engine import Options, Status
+from engine.domain.humanize import counted as counted
+from engine.domain.humanize import memory, span
+from engine.domain.humanize import size as size
+from engine.domain.jobs import AS_USUAL, NO_SERVER_OPTIONS, OnFailure, ServerOptions
+
+GLYPH: Final[Mapping[Status, str]] = {
+    Status.PENDING: "·",
+    Status.RUNNING: "►",
+    Status.COMPLETED: "✓",
+    Status.FAILED: "×",
+    Status.CANCELLED: "■",
+    Status.SKIPPED: "–",
+}
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for a person: `0:04`, `3:12`, `1:02:45`."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def precise_duration(seconds: float | None) -> str:
+    """A measured time: `3 ms`, `1.93 s`, `3:12`."""
+    if seconds is None:
+        return ""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.995:
+        return f"{seconds:.2f} s"
+    return duration(seconds)
+
+
+def percent(fraction: float) -> str:
+    """Rounded down, so that 100% is never shown before the end."""
+    return f"{int(min(max(fraction, 0.0), 1.0) * 100)}%"
+
+
+def time_left(seconds: float | None) -> str:
+    """An estimate: `0:44 left`, `1h20m left`, in at most 11 cells; never nothing left of what still runs."""
+    if seconds is None:
+        return ""
+    whole = max(math.ceil(seconds), 1)
+    return f"{duration(whole) if whole < 3600 else span(whole - whole % (60 if whole < 86_400 else 3600))} left"
+
+
+def rfc3339(micros: int | None) -> str | None:
+    """A stored time as an RFC 3339 UTC string with microseconds, for JSON."""
+    if micros is None:
+        return None
+    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def local_time(micros: int | None) -> str:
+    """A stored time in the user's time zone: `2026-11-24 15:38:05`."""
+    if micros is None:
+        return ""
+    return datetime.fromtimestamp(micros / 1e6).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def plain(untrusted: str) -> str:
+    """Text from a database or a file name, with everything a terminal might obey made visible."""
+    if untrusted.isprintable():  # nearly always, and quickly told
+        return untrusted
+    return "".join(c if _is_harmless(c) else _escaped(c) for c in untrusted)
+
+
+def plain_lines(untrusted: str) -> str:
+    """The same for a text of several lines."""
+    return "\n".join(map(plain, untrusted.split("\n")))
+
+
+def _is_harmless(char: str) -> bool:
+    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def _escaped(char: str) -> str:
+    return repr(char)[1:-1] if unicodedata.category(char) != "Cf" else f"\\u{ord(char):04x}"
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    return len(text) if text.isascii() else sum(map(_cells, text))
+
+
+def _cells(char: str) -> int:
+    if unicodedata.category(char) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def shortened(text: str, width: int) -> str:
+    """`text` in at most `width` cells, its end replaced by an ellipsis where it does not fit."""
+    if width <= 0:
+        return ""
+    if cells(text) <= width:
+        return text
+    kept, used = "", 0
+    for char in text:
+        used += _cells(char)
+        if used > width - 1:
+            break
+        kept += char
+    return kept + "…"
+
+
+def padded(text: str, width: int) -> str:
+    """`text` in exactly `width` cells."""
+    text = shortened(text, width)
+    return text + " " * (width - cells(text))
+
+
+def is_on_a_server(url: str) -> bool:
+    """Whether a canonical URL means a database on a server rather than a file."""
+    return url.startswith(("postgresql://", "postgres://"))
+
+
+def target_name(url: str) -> str:
+    """What a target is called in a line: the file's name, harmless to a terminal."""
+    if is_on_a_server(url):
+        return _server_database_name(url)
+    name = url.rstrip("/").rpartition("/")[2]
+    return plain((unquote(name) if "://" in url else name) or url)
+
+
+USUAL_PORT: Final = 5432
+
+
+def _server_database_name(url: str) -> str:
+    """`shop@db1`, or `shop` where that is on this machine, with the port where it is another than usual; of a service
+    its name."""
+    try:
+        place = urlsplit(url)
+        port = place.port or USUAL_PORT
+    except ValueError:  # it names no host: to resolve it says why
+        return plain(url.partition("://")[0])
+    asked = parse_qs(place.query)
+    database, host = unquote(place.path.lstrip("/")), place.hostname
+    name = database or asked.get("service", [url])[0]
+    where = f"@{host}" if host else ""
+    return plain(f"{name}{where}{'' if port == USUAL_PORT else f':{port}'}")
+
+
+def path_of(target: str) -> str:
+    """What an error of a target may begin with."""
+    try:
+        return unquote(urlsplit(target).path)
+    except ValueError:  # see above
+        return ""
+
+
+def options_in_words(options: Options) -> list[str]:
+    """How a request is to be carried out, apart from its time limits: what is as usual only where it matters."""
+    said = [f"on failure {options.on_failure}", lock_timeout(options)]
+    if options.on_step_failure is not OnFailure.CONTINUE:
+        said.append("stop at the first step that fails")
+    if options.verify:
+        said.append(f"verified by {options.check_level} checks")
+    elif options.check is not None:
+        said.append(f"{options.check} check{' first' if options.check_first else ''}")
+    if options.jobs is not None:
+        said.append(f"{options.jobs} at once")
+    if options.objects:
+        said.append(f"only {' and '.join(options.objects)}")
+    if options.rebuild:
+        said.append(f"reindex only {' and '.join(options.rebuild)}")
+    if options.analysis_limit is not None:
+        said.append(f"analysis limit {counted(options.analysis_limit, 'row')}")
+    if options.backup_to is not None:
+        said.append(f"backup to {options.backup_to}")
+    said += _server_options_in_words(options.server)
+    return [*said, "forced"] if options.force else said
+
+
+def lock_timeout(options: Options) -> str:
+    """How long is waited for each lock: `lock timeout 5 s`."""
+    return f"lock timeout {options.lock_timeout:g} s"
+
+
+def unusual_options(options: Options) -> list[str]:
+    """The same without what is as usual."""
+    usual = options_in_words(AS_USUAL)
+    return [said for said in options_in_words(options) if said not in usual]
+
+
+def _server_options_in_words(options: ServerOptions) -> list[str]:
+    """Those that are not as usual, as they are typed."""
+    said = []
+    for name, value in asdict(options).items():
+        if value != getattr(NO_SERVER_OPTIONS, name):
+            option = name.replace("_", " ")
+            shown = " and ".join(value) if isinstance(value, tuple) else _SHOWN.get(name, str)(value)
+            said.append(option if value is True else f"no {option}" if value is False else f"{option} {shown}")
+    return said
+
+
+_SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
+    "max_lag": memory,
+    "buffer_usage_limit": lambda kilobytes: memory(kilobytes * 1024),
+    "yield_after": lambda seconds: f"{seconds:g} s",
+    "snapshot_wait": span,
+    "server_wait": span,
+}
+
+
+def size_change(before: float | None, after: float | None) -> str:
+    """`24.1 MB -> 14.3 MB, 9.80 MB back`; empty where a size is not known."""
+    if before is None or after is None:
+        return ""
+    if size(before) == size(after):
+        return size(after)
+    difference = f"{size(before - after)} back" if after < before else f"{size(after - before)} more"
+    return f"{size(before)} -> {size(after)}, {difference}"

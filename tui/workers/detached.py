@@ -1,0 +1,221 @@
+"""The detached worker process that carries out the console's jobs and outlives it.
+
+Who serves a store says so by a shared lock on a file beside it, which the kernel drops at the process's death.
+A worker that leaves drops it first and looks for jobs once more after that; a console submits first and looks
+for the lock after that. So no job is left lying between the two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from engine.domain.errors import DbtendError, StoreError
+from engine.domain.humanize import listed
+from engine.inspection import inspector
+from engine.system import locks, passwords
+from engine.system.private_files import open_own, own_directory
+from tui.workers.environment import not_set_alike
+
+IDLE_EXIT_SECONDS: Final = 60
+PASSWORDS_FROM_STDIN: Final = "--passwords-from-stdin"
+TYPED: Final = "its password was typed here"
+_STARTING_SECONDS: Final = 10.0
+"""A process this young may not hold the lock yet; one that is leaving is older than IDLE_EXIT_SECONDS.
+
+Where one failed, another is started only after as long.
+"""
+_STOPPING_SECONDS: Final = 10.0
+_LOOK_EVERY: Final = 0.05
+"""Seconds between two looks whether another pool serves, or is gone."""
+_LOG_LIMIT: Final = 1_000_000
+"""Bytes; a log that has grown beyond becomes the one before, which is all that is kept."""
+
+
+class DetachedWorker:
+    """Sees to it that some worker process serves the store."""
+
+    def __init__(
+        self,
+        store: Path,
+        *,
+        workers: int | None = None,
+        config_path: Path | None = None,
+        grace: float | None = None,
+    ) -> None:
+        """
+        Args:
+            workers: how many jobs it carries out at once; None as its config says.
+            config_path: where that is not at its default place.
+            grace: seconds that what runs may go on for when it is stopped; None as its config says.
+        """
+        self._store = store
+        options = {"--workers": workers, "--config": config_path, "--grace": grace}
+        self._options = [text for name, value in options.items() if value is not None for text in (name, str(value))]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._words: int | None = None
+        """From which what the process tells can be read,"""
+        self._said = b""
+        """and what it has told: why it ended."""
+        self._told: Mapping[str, str] = {}
+        """The passwords that the process was started with."""
+
+    def lacks(self, url: str) -> str:
+        """What only this process has that it takes to connect to this target, in words; "" for nothing.
+
+        The worker process that takes on the next job may run already: it is told nothing any more. One that is still
+        to be started is told the passwords that were typed, and has our environment.
+        """
+        password = passwords.typed_for(url)
+        is_ours = self._process is not None and self._process.poll() is None
+        if is_ours:
+            return TYPED if password is not None and self._told.get(url) != password else ""
+        if not is_served(self._store):
+            return ""
+        if password is not None:
+            return TYPED
+        names = not_set_alike(inspector.environment_of(url), own_directory(self._store) / "worker.lock")
+        return f"{listed(names)} {'is' if len(names) == 1 else 'are'} set here only" if names else ""
+
+    def ensure(self) -> None:
+        """Start one unless there is one. Raises StoreError where that fails, or the last one failed at once."""
+        if self._is_starting() or is_served(self._store):
+            return
+        if self._failed_at_once():
+            raise self._failure()
+        try:
+            self._told = passwords.typed()
+            self._process = self._start(self._told)
+        except OSError as error:
+            what = f": {error.filename}" if error.filename else ""
+            hint = "mend that, or run dbtend worker at a terminal"
+            raise StoreError("worker", f"cannot be started: {error.strerror}{what}", hint) from error
+        self._started_at = time.monotonic()
+
+    def stop(self) -> None:
+        """End the process that this object started, if any: safely, and by force where that takes too long."""
+        if self._process is None:
+            return
+        while self._process.poll() is None:
+            self._process.terminate()  # the second time it leaves at once
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOPPING_SECONDS)
+
+    def _start(self, secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        if self._words is not None:
+            os.close(self._words)
+        self._words, words = os.pipe()
+        os.set_blocking(self._words, False)  # another process that it has forked may live on
+        self._said = b""
+        try:
+            return _start(self._store, self._options, secrets, words)
+        finally:
+            os.close(words)
+
+    def _is_starting(self) -> bool:
+        return self._process is not None and self._process.poll() is None and self._is_young
+
+    def _failed_at_once(self) -> bool:
+        return self._process is not None and (self._process.poll() or 0) > 0 and self._is_young
+
+    def _failure(self) -> DbtendError:
+        """Why the process ended, as far as it has told."""
+        if self._words is not None:
+            with suppress(BlockingIOError):
+                self._said += os.read(self._words, 65_536)
+        with suppress(ValueError, KeyError, TypeError):
+            told = json.loads(self._said)["error"]
+            return StoreError("worker", told["message"], told["hint"])
+        return StoreError("worker", "it ended as soon as it was started", f"see {_log(self._store)}")
+
+    @property
+    def _is_young(self) -> bool:
+        return time.monotonic() - self._started_at < _STARTING_SECONDS
+
+
+def serving(store: Path) -> AbstractContextManager[None]:
+    """Say, while inside, that this process takes on every job of the store."""
+    return locks.holding(own_directory(store) / "worker.lock", shared=True)
+
+
+@contextmanager
+def sole_pool(store: Path, *, stand_by: Callable[[], None] | None) -> Iterator[bool]:
+    """Be the one pool of worker processes of the store on this host while inside, as all that it forks are.
+
+    Gives False where another one serves the store. One that only begins, or is about to leave, may not take on what
+    was submitted just now: it is waited for until it serves, or is gone.
+
+    Args:
+        stand_by: called once where another one serves; then its end is waited for. None: it is not.
+    """
+    path = own_directory(store) / "pool.lock"
+    while (lock := locks.take(path)) is None:
+        if is_served(store):
+            if stand_by is None:
+                yield False
+                return
+            stand_by()
+            stand_by = _nothing
+        time.sleep(_LOOK_EVERY)
+    try:
+        yield True
+    finally:
+        os.close(lock)
+
+
+def is_served(store: Path) -> bool:
+    """Whether a worker process takes on every job of the store; a `dbtend run` takes on its own only."""
+    return locks.is_held(own_directory(store) / "worker.lock", shared=True)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _start(store: Path, options: Sequence[str], secrets: Mapping[str, str], words: int) -> subprocess.Popen[bytes]:
+    """Start it.
+
+    Args:
+        secrets: go through a pipe that nobody else can read, and are nowhere but in the memory of both processes.
+        words: where it tells why it ends, if it has to.
+    """
+    idle_exit = str(IDLE_EXIT_SECONDS)
+    # Without -P a directory `tui` where the user happens to be would be run instead of ours.
+    command = [sys.executable, "-P", "-m", "tui.cli", "worker", "--json", "--idle-exit", idle_exit]
+    command += ["--store", str(store)]
+    log = _open_log(_log(store))
+    try:
+        # A session of its own: a dropped terminal does not end it.
+        process = subprocess.Popen(
+            [*command, *options, *([PASSWORDS_FROM_STDIN] if secrets else [])],
+            cwd="/",
+            stdin=subprocess.PIPE if secrets else subprocess.DEVNULL,
+            stdout=words,
+            stderr=log,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+    if process.stdin is not None:
+        with suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(json.dumps(dict(secrets)).encode())
+    return process
+
+
+def _open_log(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > _LOG_LIMIT:
+            path.replace(path.with_name(path.name + ".1"))
+    return open_own(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+
+
+def _log(store: Path) -> Path:
+    return own_directory(store) / "worker.log"
