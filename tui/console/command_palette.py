@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from textual.app import App
 
 from engine import JobId
 from engine.domain.errors import DbtendError, JobNotFoundError
 from tui.console.actions import BY_ID
-from tui.console.screens import on_demand
 from tui.console.screens.base import ConsoleScreen
 from tui.console.theme import offered_themes
 from tui.console.views.line import Role
@@ -16,11 +18,19 @@ from tui.console.views.palette import Command, Kind, commands
 from tui.console.views.status import child_of
 
 if TYPE_CHECKING:
-    from tui.console.app import DbtendApp
+    from tui.console.context import ConsoleContext
 
 
-def offer(app: DbtendApp, screen: ConsoleScreen[None], typed: str) -> None:
+def offer(
+    app: App[Any],
+    screen: ConsoleScreen[None],
+    typed: str,
+    *,
+    choose_theme: Callable[[str], Awaitable[None]],
+    look_every: Callable[[float], None],
+) -> None:
     """Offer everything that can be done here and now, or what of it is called as `typed`."""
+    context = screen.context
     bound = {b.binding.id: (b.node, b.binding.action) for b in screen.active_bindings.values() if b.binding.id}
     known = [
         command
@@ -29,8 +39,8 @@ def offer(app: DbtendApp, screen: ConsoleScreen[None], typed: str) -> None:
             screen.can,
             themes=offered_themes(os.environ),
             theme=app.theme,
-            refresh=app.feed.refresh,
-            is_barred=app.is_barred,
+            refresh=context.feed.refresh,
+            is_barred=context.is_barred,
         )
         if not (typed and command.value == "theme")  # which has led here
     ]
@@ -43,25 +53,25 @@ def offer(app: DbtendApp, screen: ConsoleScreen[None], typed: str) -> None:
                 node, call = bound[BY_ID[command.value].same_key_as or command.value]
                 await app.run_action(call, node)
             case Kind.THEME:
-                await app.choose_theme(command.value)
+                await choose_theme(command.value)
             case Kind.REFRESH:
-                app.look_every(float(command.value))
+                look_every(float(command.value))
             case Kind.JOB:
-                await _open_job(app, JobId.parse(command.value))
+                await _open_job(app, context, JobId.parse(command.value))
 
-    app.push_screen(on_demand.palette_screen(known, typed), do)
+    app.push_screen(context.screens.palette(known, typed), do)
 
 
-async def _open_job(app: DbtendApp, job: JobId) -> None:
+async def _open_job(app: App[Any], context: ConsoleContext, job: JobId) -> None:
     try:
-        parent = await app.engine.job(job.parent)
+        parent = await context.engine.job(job.parent)
         is_there = job.ordinal is None or child_of(parent, job) is not None
     except JobNotFoundError:
         is_there = False
     except DbtendError as error:
-        app.tell_error(error)
+        context.tell_error(error)
         return
     if is_there:
-        app.push_screen(on_demand.job_screen(job))
+        app.push_screen(context.screens.job(job))
     else:
-        app.tell(f"There is no job {job}.", Role.WARNING)
+        context.tell(f"There is no job {job}.", Role.WARNING)

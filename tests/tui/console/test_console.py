@@ -242,12 +242,12 @@ async def test_a_job_folds_itself_also_where_its_end_is_told_together_with_the_s
 
 async def test_there_is_a_timer_only_while_a_job_runs(sales: Path, seeded: Seeded, clock: Clock) -> None:
     async with open_console(seeded.path, entry(), clock=clock) as console:
-        assert not console.app.feed.ticking
+        assert not console.app.context.feed.ticking
         await add_running_job(seeded.store, seeded.owner, clock)
-        await console.until(lambda: console.app.feed.ticking)
+        await console.until(lambda: console.app.context.feed.ticking)
         await finish_job(seeded.store, seeded.owner, clock, 1)
         await console.until(lambda: "completed" in console.lines()[0])
-        assert not console.app.feed.ticking
+        assert not console.app.context.feed.ticking
 
 
 async def test_of_what_is_over_the_newest_are_shown(

@@ -134,17 +134,17 @@ async def test_what_is_too_long_goes_into_a_file_for_its_user_only(
     async with open_console(seeded.path, entry(), clock=clock) as console:
         sent = written(console, monkeypatch)
         file = tmp_path / "copied.txt"
-        console.app._copies = file
-        said = await console.app.copy("this page", "long " * 20_000)
+        console.app.context._copies = file
+        said = await console.app.context.copy("this page", "long " * 20_000)
         assert said == f"Written to {file}, as it is too long for a clipboard: this page (100 kB)."
         assert file.read_text() == "long " * 20_000
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert not [data for data in sent if "\x1b]52" in data]
         monkeypatch.setenv("TERM", "linux")
-        assert "no clipboard can be reached" in await console.app.copy("this row", "x")
+        assert "no clipboard can be reached" in await console.app.context.copy("this row", "x")
         assert file.read_text() == "x"
-        console.app._copies = tmp_path / "nowhere" / "copied.txt"
-        assert "cannot be written" in await console.app.copy("this row", "x")
+        console.app.context._copies = tmp_path / "nowhere" / "copied.txt"
+        assert "cannot be written" in await console.app.context.copy("this row", "x")
 
 
 def test_a_file_is_never_written_through_a_link(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ async def test_doctor(
     size: tuple[int, int], sales: Path, seeded: Seeded, clock: Clock, looks_right: Callable[[App[None]], bool]
 ) -> None:
     async with open_console(seeded.path, entry(), clock=clock, size=size) as console:
-        await console.app.push_screen(DoctorScreen(found))
+        await console.app.push_screen(DoctorScreen(console.app.context, found))
         await console.settle()
         assert looks_right(console.app)
 

@@ -66,7 +66,7 @@ async def test_the_filter_takes_effect_while_it_is_typed(
 ) -> None:
     await some_jobs(seeded, clock)
     async with open_console(seeded.path, clock=clock) as console:
-        console.app.names.learn(TargetEntry(name="shop", url="sqlite:///sales.db"))
+        console.app.context.names.learn(TargetEntry(name="shop", url="sqlite:///sales.db"))
         await console.press("h")
         assert (ids(console), border(console)) == ([3, 2, 1], "3 jobs")
         await type_filter(console, words)
@@ -190,7 +190,7 @@ async def test_nothing_found_says_what_to_do(seeded: Seeded, clock: Clock) -> No
 async def test_a_label_finds_what_has_it(seeded: Seeded, clock: Clock) -> None:
     await some_jobs(seeded, clock)
     async with open_console(seeded.path, clock=clock) as console:
-        console.app.names.learn(TargetEntry(name="shop", url="sqlite:///sales.db", label="PROD"))
+        console.app.context.names.learn(TargetEntry(name="shop", url="sqlite:///sales.db", label="PROD"))
         await console.press("h")
         await type_filter(console, "target:prod")
         await console.until(lambda: ids(console) == [2])

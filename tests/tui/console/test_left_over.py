@@ -64,9 +64,9 @@ async def test_no_leaves_them_waiting_until_a_job_is_run_here(
         assert "1 job is left" in console.lines("#text")[0]
         await console.press(key)
         await store.submit([new_job("other")], OnDuplicate.REFUSE)
-        await console.until(lambda: len(console.app.feed.open) == 2)
+        await console.until(lambda: len(console.app.context.feed.open) == 2)
         async with worker_process(store, clock, pid=4712):
-            await console.until(lambda: console.app.feed.workers)
+            await console.until(lambda: console.app.context.feed.workers)
         await console.until(lambda: "no worker" in console.text("#header"))
         assert not starts.times
         await console.press("2", "r", "enter")

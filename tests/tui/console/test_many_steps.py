@@ -55,7 +55,7 @@ async def test_the_page_of_a_job_tells_all_steps_and_is_not_read_at_every_look(
             reads.append(parent_id)
             return await read(parent_id)
 
-        screen = JobScreen(JobId(job))
+        screen = JobScreen(console.app.context, JobId(job))
         await console.app.push_screen(screen)
         await console.until(lambda: any(f"ANALYZE main.t{number}" in line for line in console.lines("#page")))
         assert sum("ANALYZE main.t" in line for line in console.lines("#page")) == number

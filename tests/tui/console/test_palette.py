@@ -129,12 +129,12 @@ async def test_what_cannot_be_done_here_is_not_done(sales: Path, seeded: Seeded,
 async def test_the_pace_of_looks(sales: Path, seeded: Seeded, clock: Clock) -> None:
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press("less_than_sign")
-        assert console.app.feed.refresh == 0.5
+        assert console.app.context.feed.refresh == 0.5
         assert console.message == "Looks at running jobs every 0.5 s."
         await console.press("greater_than_sign", "greater_than_sign")
-        assert console.app.feed.refresh == 0.25
+        assert console.app.context.feed.refresh == 0.25
         await console.press("colon", *"refresh 5", "enter")
-        assert console.app.feed.refresh == 5
+        assert console.app.context.feed.refresh == 5
 
 
 async def test_only_the_terminals_own_colours_where_none_are_wanted(

@@ -16,7 +16,7 @@ from engine.system import passwords
 from tests.postgres_databases import SECRET, Database
 from tests.tui.console.harness import Clock, Console, entry, open_console
 from tui.console.saved_targets import SavedTargets
-from tui.console.screens.password import KEPT, PasswordScreen
+from tui.console.screens.password import PasswordScreen
 
 pytestmark = pytest.mark.usefixtures("no_password_is_known")
 
@@ -98,6 +98,6 @@ async def test_the_question(
     size: tuple[int, int], sales: Path, clock: Clock, looks_right: Callable[[App[None]], bool]
 ) -> None:
     async with open_console(Path("jobs.db"), entry(), clock=clock, size=size) as console:
-        console.app.push_screen(PasswordScreen("shop: it asks for a password, and none was found.", KEPT))
+        console.app.push_screen(PasswordScreen("shop: it asks for a password, and none was found."))
         await console.press(*"abc")
         assert looks_right(console.app)

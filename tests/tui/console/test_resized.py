@@ -50,7 +50,7 @@ async def test_an_operation_is_in_view_in_a_smaller_window(sales: Path, seeded: 
 async def test_a_word_is_whole_in_a_narrower_window(sales: Path, clock: Clock) -> None:
     async with open_console(sales.with_name("jobs.db"), entry(), clock=clock, size=(160, 50)) as console:
         said = "A sentence that is longer than the sixty cells of a window into which it does not fit in one line."
-        console.app.tell(said)
+        console.app.context.tell(said)
         await console.settle()
         await shrink(console)
         assert console.message == said

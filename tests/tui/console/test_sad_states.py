@@ -109,7 +109,7 @@ def hide_the_path(console: Console, path: Path) -> None:
     lost = console.engine.lost
     assert lost is not None
     lost.args = (str(lost).replace(str(path.parent), "/srv"),)
-    console.app.standing_changed.publish(console.app.standing)
+    console.app.context.standing_changed.publish(console.app.context.standing)
 
 
 async def test_a_store_that_is_replaced(sales: Path, seeded: Seeded, clock: Clock) -> None:

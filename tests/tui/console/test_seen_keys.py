@@ -33,12 +33,12 @@ async def test_no_key_acts_unseen(here: str, size: tuple[int, int], sales: Path,
     parent_id = await add_running_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press(*HERE[here])
-        screens, before = list(console.app.screen_stack), (console.app.theme, console.app.feed.refresh)
+        screens, before = list(console.app.screen_stack), (console.app.theme, console.app.context.feed.refresh)
         await make_too_small(console, size)
         for key in sorted({key for a in ACTIONS if a.id not in OUT for key in keymap.keys_of(a.id)} - {"q"}):
             await console.press(key)
         assert console.app.screen_stack == screens
-        assert (console.app.theme, console.app.feed.refresh) == before
+        assert (console.app.theme, console.app.context.feed.refresh) == before
         assert all(child.cancel_requested_at is None for child in (await console.engine.job(parent_id)).children)
         assert not await console.engine.paused()
 

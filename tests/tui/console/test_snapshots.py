@@ -164,7 +164,7 @@ async def test_no_worker_and_a_pause(size: Size, clock: Clock, looks_right: Look
     async with open_console(Path("jobs.db"), clock=clock, size=size) as console:
         await console.engine.pause("night.shift@db1")
         clock.forward(3600)
-        await console.until(lambda: console.app.feed.pause)
+        await console.until(lambda: console.app.context.feed.pause)
         await console.press("w")
         assert looks_right(console.app)
 

@@ -46,18 +46,18 @@ async def test_the_header_says_that_nobody_takes_what_waits(sales: Path, clock: 
 
 async def test_workers_are_looked_at_only_while_a_job_is_open(sales: Path, seeded: Seeded, clock: Clock) -> None:
     async with open_console(seeded.path, entry(), clock=clock) as console:
-        assert not console.app.feed.ticking
+        assert not console.app.context.feed.ticking
         (waiting,) = await seeded.store.submit([new_job("other")], OnDuplicate.REFUSE)
-        await console.until(lambda: console.app.feed.ticking)
-        assert [worker.pid for worker in console.app.feed.workers] == [4711]
+        await console.until(lambda: console.app.context.feed.ticking)
+        assert [worker.pid for worker in console.app.context.feed.workers] == [4711]
         await console.engine.cancel((await console.engine.job(waiting)).children[0].id)
         await add_running_job(seeded.store, seeded.owner, clock)
-        await console.until(lambda: len(console.app.feed.open) == 2)
+        await console.until(lambda: len(console.app.context.feed.open) == 2)
         await finish_job(seeded.store, seeded.owner, clock, 2)
         for child in (await console.engine.job(waiting)).children:
             await console.engine.cancel(child.id)
-        await console.until(lambda: not console.app.feed.open)
-        assert not console.app.feed.ticking
+        await console.until(lambda: not console.app.context.feed.open)
+        assert not console.app.context.feed.ticking
 
 
 @pytest.mark.usefixtures("_looks_often")
@@ -140,6 +140,6 @@ async def test_no_to_a_pause_leaves_one_that_came_meanwhile(sales: Path, seeded:
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.press("P")
         await seeded.store.pause("cron@db1")
-        await console.until(lambda: console.app.feed.pause)
+        await console.until(lambda: console.app.context.feed.pause)
         await console.press("escape")
         assert await console.engine.paused() is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from textual import events
@@ -10,7 +10,8 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 
-from engine.domain.errors import DbtendError
+from engine.domain.errors import DbtendError, PasswordNeededError
+from engine.system import passwords
 from tui.console.actions import barred, bindings
 from tui.console.keys.keymap import with_keys
 from tui.console.views.keys import footer_line
@@ -18,10 +19,11 @@ from tui.console.views.line import Line, Role, line, with_labels, wrapped
 from tui.console.views.standing import Standing, standing_lines
 from tui.console.widgets.one_line import OneLine
 from tui.console.widgets.page import Page
+from tui.presentation.canonical_urls import canonical
 
 if TYPE_CHECKING:
     from engine import ParentJob
-    from tui.console.app import DbtendApp
+    from tui.console.context import ConsoleContext
     from tui.console.feed import News
 
 Result = TypeVar("Result")
@@ -43,8 +45,9 @@ class ConsoleScreen(Screen[Result]):
     FOOTER: ClassVar[tuple[str, ...]] = ("back", "palette", "help")
     """Which actions the footer names, in order, as far as they can be taken now."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ConsoleContext) -> None:
         super().__init__()
+        self.context = context
         self._message = Page(id="message")
         self._message.can_focus = False
         self._last_word = ("", Role.TEXT)
@@ -53,19 +56,14 @@ class ConsoleScreen(Screen[Result]):
         self._footer = OneLine(self._footer_line, id="footer")
         self._too_small = OneLine(self._too_small_line, id="too-small")
 
-    @property
-    def console_app(self) -> DbtendApp:
-        app = self.app
-        from tui.console.app import DbtendApp
-
-        assert isinstance(app, DbtendApp)  # noqa: S101 - there is no other
-        return app
-
     def compose(self) -> Iterator[Widget]:
         # What the first resize would set anyway: so nothing is styled and laid out twice at the start.
-        app = self.console_app
+        app = self.app
         width, height = app.size
-        classes = _class_for(width, app.HORIZONTAL_BREAKPOINTS), _class_for(height, app.VERTICAL_BREAKPOINTS)
+        classes = (
+            _class_for(width, app.HORIZONTAL_BREAKPOINTS or []),
+            _class_for(height, app.VERTICAL_BREAKPOINTS or []),
+        )
         self.add_class(*classes, update=False)
         yield from self.compose_body()
         yield self._standing
@@ -77,21 +75,21 @@ class ConsoleScreen(Screen[Result]):
         raise NotImplementedError
 
     def on_mount(self) -> None:
-        app = self.console_app
-        app.news.subscribe(self, self.hear)
-        app.trouble.subscribe(self, self.say_error)
-        app.standing_changed.subscribe(self, self.show_standing)
-        self.show_standing(app.standing)
+        context = self.context
+        context.news.subscribe(self, self.hear)
+        context.trouble.subscribe(self, self.say_error)
+        context.standing_changed.subscribe(self, self.show_standing)
+        self.show_standing(context.standing)
 
     def hear(self, news: News) -> None:
         """Something happened to jobs, or one that runs has come further."""
 
     def can(self, action_id: str) -> bool:
         """Whether an action of the footer can be taken now."""
-        if self.console_app.is_barred(action_id):
+        if self.context.is_barred(action_id):
             return False
         if action_id in {"pause", "resume"}:
-            return (action_id == "resume") == (self.console_app.feed.pause is not None)
+            return (action_id == "resume") == (self.context.feed.pause is not None)
         if action_id == "copy":
             return self.copied() is not None
         return True
@@ -103,7 +101,7 @@ class ConsoleScreen(Screen[Result]):
 
     def refuses(self, action_id: str) -> bool:
         """Whether this console does not do it, whatever it is on; then it says why."""
-        if self.console_app.is_barred(action_id):
+        if self.context.is_barred(action_id):
             self.say(with_keys(barred(action_id)), Role.WARNING)
             return True
         return False
@@ -125,7 +123,7 @@ class ConsoleScreen(Screen[Result]):
         """Show a sentence above the footer, over what is there, until the next key; else only `unsay` takes it away."""
         self._last_word = (sentence, role)
         lines = wrapped(sentence, self.size.width, role, indent=1) if sentence else []
-        _show_lines(self._message, with_labels(lines, self.console_app.names.tags))
+        _show_lines(self._message, with_labels(lines, self.context.names.tags))
 
     def unsay(self, sentence: str) -> None:
         """Take it away, if it is still what is said: it is so no longer."""
@@ -139,10 +137,22 @@ class ConsoleScreen(Screen[Result]):
     def on_resize(self, event: events.Resize) -> None:
         self._too_small.renew()
         self.say(*self._last_word)
-        self.show_standing(self.console_app.standing)
+        self.show_standing(self.context.standing)
 
     def say_error(self, error: DbtendError) -> None:
-        self.say(self.console_app.in_words(error), Role.FAILED)
+        self.say(self.context.in_words(error), Role.FAILED)
+
+    def ask_for_password(self, name: str, url: str, problem: PasswordNeededError, then: Callable[[], object]) -> None:
+        """Ask for what `problem` says is missing for this target, and go on with `then` once something was typed."""
+
+        def typed(password: str | None) -> None:
+            if password:
+                passwords.remember(canonical(url), password)
+                then()
+            else:
+                self.say_error(problem)
+
+        self.app.push_screen(self.context.screens.password(f"{name}: {problem.why}."), typed)
 
     def copied(self) -> tuple[str, str] | None:
         """What there is to copy: what it is, in words, and the text of it; None where there is nothing."""
@@ -150,7 +160,7 @@ class ConsoleScreen(Screen[Result]):
 
     async def action_copy(self) -> None:
         found = self.copied()
-        self.say("Nothing to copy here." if found is None else await self.console_app.copy(*found))
+        self.say("Nothing to copy here." if found is None else await self.context.copy(*found))
 
     def on_key(self, event: events.Key) -> None:
         self.say("")

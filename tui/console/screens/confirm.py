@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from textual.app import App
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
@@ -19,21 +18,16 @@ from tui.console.widgets.page import Page
 WIDTH = 54
 
 
-def tags_of(app: App[Any]) -> frozenset[str]:
-    """The labels of targets that a question may name."""
-    from tui.console.app import DbtendApp
-
-    return app.names.tags if isinstance(app, DbtendApp) else frozenset()
-
-
 class ConfirmScreen(ModalScreen[bool]):
     """Asks; only `y` is a yes."""
 
     CSS_PATH = "../styles/confirm.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("yes", "no")
 
-    def __init__(self, question: str, consequence: str) -> None:
+    def __init__(self, question: str, consequence: str, *, tags: frozenset[str] = frozenset()) -> None:
+        """`tags`: the labels of targets that the question may name."""
         super().__init__()
+        self._tags = tags
         self._lines = [
             *wrapped(question, WIDTH),
             *wrapped(consequence, WIDTH),
@@ -44,7 +38,7 @@ class ConfirmScreen(ModalScreen[bool]):
     def compose(self) -> Iterator[Widget]:
         with Vertical(id="question"):
             page = Page(id="text")
-            page.show(with_labels(self._lines, tags_of(self.app)))
+            page.show(with_labels(self._lines, self._tags))
             page.styles.height = len(self._lines) + 2
             yield page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from tui.console.context import ConsoleContext
 from tui.console.screens.page import PageScreen
 from tui.console.views.doctor import doctor_document
 from tui.console.views.line import Line, Role, wrapped
@@ -13,8 +14,8 @@ from tui.presentation.diagnostics import Check
 class DoctorScreen(PageScreen[None]):
     PAGE_TITLE = "Doctor"
 
-    def __init__(self, examine: Callable[[], Awaitable[list[Check]]]) -> None:
-        super().__init__()
+    def __init__(self, context: ConsoleContext, examine: Callable[[], Awaitable[list[Check]]]) -> None:
+        super().__init__(context)
         self._examine = examine
         self._checks: list[Check] | None = None
 

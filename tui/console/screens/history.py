@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -17,8 +17,8 @@ from textual.worker import Worker
 from engine import HistoryFilter, JobId, ParentJob
 from engine.domain.errors import DbtendError, UsageError
 from tui.console.actions import bindings
+from tui.console.context import ConsoleContext
 from tui.console.screens.entry import TYPING, EntryScreen
-from tui.console.screens.job import JobScreen
 from tui.console.screens.job_actions import JobActions
 from tui.console.views.copied import copied_job
 from tui.console.views.hints import no_history
@@ -40,11 +40,11 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     PLACEHOLDER = "target: status: op: since: until: or words of an error"
     FOOTER = (*TYPING, "open", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
 
-    def __init__(self, clock: Callable[[], int], name_of: Callable[[str], str], *, filtering: bool = False) -> None:
+    def __init__(self, context: ConsoleContext, *, filtering: bool = False) -> None:
         """`filtering`: begin with the line of the filter."""
-        super().__init__()
+        super().__init__(context)
         self._begins_filtering = filtering
-        self._list = HistoryList(clock, name_of, id="history").titled("History")
+        self._list = HistoryList(context.clock, context.name_of, id="history").titled("History")
         self._words = ""
         """The filter in force, as it was typed."""
         self._where = HistoryFilter()
@@ -77,9 +77,9 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
 
     def _filter_by(self, line: str) -> bool:
         """Look for what a line asks for; where that is an error, say so and leave what was found as it is."""
-        now = datetime.fromtimestamp(self.console_app.clock() / 1e6).astimezone()
+        now = datetime.fromtimestamp(self.context.clock() / 1e6).astimezone()
         try:
-            where = history_filter(words_of(line), called=self.console_app.targets_called, now=now)
+            where = history_filter(words_of(line), called=self.context.targets_called, now=now)
         except UsageError as error:
             self.say(str(error), Role.WARNING)
             return False
@@ -114,22 +114,22 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
     async def _search(self, words: str, where: HistoryFilter) -> None:
         """Show the first that match at once; the others follow."""
         begun = False
-        meant = rather(words_of(words), self.console_app.targets_called)
-        hint = partial(no_history, words, rather=meant, read_only=self.console_app.engine.read_only)
+        meant = rather(words_of(words), self.context.targets_called)
+        hint = partial(no_history, words, rather=meant, read_only=self.context.engine.read_only)
         try:
-            async for ids in self.console_app.engine.search(where):
+            async for ids in self.context.engine.search(where):
                 if begun:
                     self._list.extend(ids)
                 elif ids:
                     if not words:
                         self._newest = max(self._newest, ids[0])
-                    self._list.begin(ids, await self.console_app.engine.jobs(ids[:READ_AT_ONCE]), hint)
+                    self._list.begin(ids, await self.context.engine.jobs(ids[:READ_AT_ONCE]), hint)
                     begun = True
                     self._count()
             if not begun:
                 self._list.begin(array("q"), [], hint)
             self._list.end()
-            self._total = await self.console_app.engine.count()
+            self._total = await self.context.engine.count()
         except DbtendError as error:
             if not begun:  # what was found before does not match what is asked for now
                 self._list.begin(array("q"), [], hint)
@@ -151,7 +151,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
 
     async def _read(self, ids: list[int]) -> None:
         try:
-            found = await self.console_app.engine.jobs(ids)
+            found = await self.context.engine.jobs(ids)
         except DbtendError as error:
             self._list.give_up(ids)
             self.say_error(error)
@@ -211,4 +211,4 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
 
     @on(HistoryList.Opened)
     def _open_job(self, message: HistoryList.Opened) -> None:
-        self.app.push_screen(JobScreen(JobId(message.parent_id)))
+        self.app.push_screen(self.context.screens.job(JobId(message.parent_id)))

@@ -8,6 +8,7 @@ from textual.worker import Worker
 
 from engine import JobId, ParentJob, Trend
 from engine.domain.errors import DbtendError
+from tui.console.context import ConsoleContext
 from tui.console.screens.base import steps_every
 from tui.console.screens.entry import TYPING
 from tui.console.screens.job_actions import JobActions
@@ -24,8 +25,8 @@ class JobScreen(PageScreen[None], JobActions[None]):
 
     FOOTER = (*TYPING, "cancel", "retry", "pin", "unpin", *ON_A_PAGE)
 
-    def __init__(self, job: JobId) -> None:
-        super().__init__()
+    def __init__(self, context: ConsoleContext, job: JobId) -> None:
+        super().__init__(context)
         self._job = job
         self._whole: ParentJob | None = None
         self._trends: tuple[Trend, ...] = ()
@@ -50,16 +51,16 @@ class JobScreen(PageScreen[None], JobActions[None]):
         mine = next((parent for parent in news.parents if parent.id == self._job.parent), None)
         if mine is None:
             return
-        if mine.id in news.changed or self.console_app.clock() - self._read_at >= steps_every(mine):
+        if mine.id in news.changed or self.context.clock() - self._read_at >= steps_every(mine):
             self._read()
 
     def _read(self) -> None:
         _: Worker[None] = self.run_worker(self._load, exclusive=True)
 
     async def _load(self) -> None:
-        self._read_at = self.console_app.clock()
+        self._read_at = self.context.clock()
         try:
-            self._whole = await self.console_app.engine.job(self._job.parent)
+            self._whole = await self.context.engine.job(self._job.parent)
             self._error = None
             await self._read_trends(self._whole)
         except DbtendError as error:
@@ -73,7 +74,7 @@ class JobScreen(PageScreen[None], JobActions[None]):
     async def _read_trends(self, job: ParentJob) -> None:
         """Once, and again when another operation is over."""
         if self._trends_of != (job.id, job.done):
-            self._trends_of, self._trends = (job.id, job.done), await self.console_app.engine.trend(job)
+            self._trends_of, self._trends = (job.id, job.done), await self.context.engine.trend(job)
 
     @property
     def job_at_hand(self) -> tuple[ParentJob, JobId] | None:
@@ -83,8 +84,8 @@ class JobScreen(PageScreen[None], JobActions[None]):
         self._show(JobId(parent.id))
 
     def document(self, width: int) -> list[Line]:
-        app = self.console_app
+        context = self.context
         if self._whole is not None:
-            name = app.name_of(self._whole.target)
-            return job_document(self._whole, name, now=app.clock(), width=width, trends=self._trends)
+            name = context.name_of(self._whole.target)
+            return job_document(self._whole, name, now=context.clock(), width=width, trends=self._trends)
         return wrapped(str(self._error), width, Role.FAILED) if self._error else []

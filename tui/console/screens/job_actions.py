@@ -13,7 +13,6 @@ from engine.domain.errors import DbtendError
 from engine.inspection import inspector
 from engine.submission.retry import repeated
 from tui.console.actions import bindings
-from tui.console.screens import on_demand
 from tui.console.screens.base import ConsoleScreen, Result
 from tui.console.views.after_a_cancel import after_a_cancel, asked_already
 from tui.console.views.line import Role
@@ -55,10 +54,10 @@ class JobActions(ConsoleScreen[Result]):
         if self in self.app.screen_stack:
             self.job_made(parent)
         else:  # it was left before that was stored
-            self.console_app.tell(runs_once_more(parent))
+            self.context.tell(runs_once_more(parent))
 
     def can(self, action_id: str) -> bool:
-        if self.console_app.is_barred(action_id):
+        if self.context.is_barred(action_id):
             return False
         at_hand = [self.job_at_hand] if self.job_at_hand else []
         parents = [parent for parent, _ in self.marked_jobs or at_hand]
@@ -89,18 +88,18 @@ class JobActions(ConsoleScreen[Result]):
         if all(map(is_cancelling, unfinished)):
             await self._cancel_what_is_cancelling(job, unfinished)
             return
-        name = self.console_app.name_of(parent.target)
+        name = self.context.name_of(parent.target)
         what = f"{child.operation.value} on {name}" if child else f"on {name} and all its operations"
 
         async def cancel() -> None:
-            after = await self.console_app.engine.cancel(job)
+            after = await self.context.engine.cancel(job)
             ended = child_of(after, job) or after
             if ended.status.is_final and ended.status is not Status.CANCELLED:
-                self.console_app.tell(f"#{job} was over before: {status_in_words(ended)[1]}.", Role.WARNING)
+                self.context.tell(f"#{job} was over before: {status_in_words(ended)[1]}.", Role.WARNING)
 
         self._ask(
             f"Cancel #{job} {what}?",
-            after_a_cancel([(one, parent.target) for one in unfinished], self.console_app.clock()),
+            after_a_cancel([(one, parent.target) for one in unfinished], self.context.clock()),
             cancel,
         )
 
@@ -112,19 +111,19 @@ class JobActions(ConsoleScreen[Result]):
 
         async def cancel() -> None:
             for _, job in jobs:
-                await self.console_app.engine.cancel(job)
+                await self.context.engine.cancel(job)
             self.clear_marks()
 
         children = [(child, parent.target) for parent, job in jobs for child in unfinished(parent, job)]
         self._ask(
-            f"Cancel {counted(len(jobs), 'marked job')}?\n{named(jobs, self.console_app.name_of)}",
-            after_a_cancel(children, self.console_app.clock()) + left_out(len(marked), len(jobs), "are over already"),
+            f"Cancel {counted(len(jobs), 'marked job')}?\n{named(jobs, self.context.name_of)}",
+            after_a_cancel(children, self.context.clock()) + left_out(len(marked), len(jobs), "are over already"),
             cancel,
         )
 
     async def _cancel_what_is_cancelling(self, job: JobId, children: list[ChildJob]) -> None:
         """Offer to end by force what runs; what only waits to be looked after need not wait."""
-        engine = self.console_app.engine
+        engine = self.context.engine
         if not any(child.status is Status.RUNNING for child in children):
 
             async def give_up() -> None:
@@ -136,18 +135,18 @@ class JobActions(ConsoleScreen[Result]):
             found = await engine.force_cancel_of(job)
         except DbtendError as error:
             running = [child for child in children if child.status is Status.RUNNING]
-            self.say(asked_already(job, running, error, self.console_app.clock()), Role.WARNING)
+            self.say(asked_already(job, running, error, self.context.clock()), Role.WARNING)
             return
 
         async def end() -> None:
             if await engine.force_cancel_of(job) != found:
-                self.console_app.tell("Nothing was done: something has changed since it was asked for.", Role.WARNING)
+                self.context.tell("Nothing was done: something has changed since it was asked for.", Role.WARNING)
                 return
             await engine.cancel(job, force=True)
-            self.console_app.tending.see_to_a_worker()
+            self.context.tending.see_to_a_worker()
 
-        question = force_kill.question(found, self.console_app.name_of(found.target))
-        asking = on_demand.typed_confirm_screen(question, force_kill.consequences(found, job), str(found.job))
+        question = force_kill.question(found, self.context.name_of(found.target))
+        asking = self.context.screens.typed_confirm(question, force_kill.consequences(found, job), str(found.job))
         self.app.push_screen(asking, self._if_yes(end))
 
     def action_retry(self) -> None:
@@ -167,11 +166,11 @@ class JobActions(ConsoleScreen[Result]):
         needed = _needs_yes(parent)
 
         async def retry() -> None:
-            self.console_app.tending.refuse_what_no_worker_can_open([parent.target])
-            self._made(await self.console_app.engine.retry(parent.id, confirmed=bool(needed)))
-            self.console_app.tending.see_to_a_worker()
+            self.context.tending.refuse_what_no_worker_can_open([parent.target])
+            self._made(await self.context.engine.retry(parent.id, confirmed=bool(needed)))
+            self.context.tending.see_to_a_worker()
 
-        question = f"Run #{parent.id} on {self.console_app.name_of(parent.target)} once more?"
+        question = f"Run #{parent.id} on {self.context.name_of(parent.target)} once more?"
         self._ask_about(question, f"{operations(parent)}, as a new job.", retry, [parent], needed)
 
     def _retry_all(self, marked: Jobs) -> None:
@@ -186,20 +185,20 @@ class JobActions(ConsoleScreen[Result]):
             refused: list[DbtendError] = []
             for parent_id in sorted(parents):
                 try:
-                    self.console_app.tending.refuse_what_no_worker_can_open([parents[parent_id].target])
+                    self.context.tending.refuse_what_no_worker_can_open([parents[parent_id].target])
                     confirmed = bool(needed[parent_id])
-                    self._made(await self.console_app.engine.retry(parent_id, confirmed=confirmed))
+                    self._made(await self.context.engine.retry(parent_id, confirmed=confirmed))
                 except DbtendError as error:  # such as one that is under way again already
                     refused.append(error)
             self.clear_marks()
-            self.console_app.tending.see_to_a_worker()
+            self.context.tending.see_to_a_worker()
             if refused:
-                why = self.console_app.in_words(refused[0])
-                self.console_app.tell(f"{len(refused)} of {len(parents)} not: {why}", Role.FAILED)
+                why = self.context.in_words(refused[0])
+                self.context.tell(f"{len(refused)} of {len(parents)} not: {why}", Role.FAILED)
 
         jobs = [(parent, JobId(parent.id)) for parent in parents.values()]
         self._ask_about(
-            f"Run {counted(len(jobs), 'marked job')} once more?\n{named(jobs, self.console_app.name_of)}",
+            f"Run {counted(len(jobs), 'marked job')} once more?\n{named(jobs, self.context.name_of)}",
             "Each as a new job." + left_out(len({p.id for p, _ in marked}), len(jobs), "are not over"),
             retry,
             parents.values(),
@@ -212,11 +211,11 @@ class JobActions(ConsoleScreen[Result]):
 
         async def pin() -> None:
             for parent_id in parents:
-                self.console_app.feed.look_at((await self.console_app.engine.pin(parent_id, pinned=pinned)).id)
+                self.context.feed.look_at((await self.context.engine.pin(parent_id, pinned=pinned)).id)
             self.clear_marks()
-            self.console_app.tell(f"{counted(len(parents), 'job')} {'pinned' if pinned else 'no longer pinned'}.")
+            self.context.tell(f"{counted(len(parents), 'job')} {'pinned' if pinned else 'no longer pinned'}.")
 
-        self.console_app.write(pin)
+        self.context.write(pin)
 
     def action_pin(self) -> None:
         if self.marked_jobs and not self.refuses("pin"):
@@ -231,15 +230,15 @@ class JobActions(ConsoleScreen[Result]):
             return
 
         async def pin() -> None:
-            after = await self.console_app.engine.pin(parent.id, pinned=not parent.pinned)
-            self.console_app.feed.look_at(after.id)
-            self.console_app.tell(
+            after = await self.context.engine.pin(parent.id, pinned=not parent.pinned)
+            self.context.feed.look_at(after.id)
+            self.context.tell(
                 f"#{after.id} is pinned: it stays, however old it gets."
                 if after.pinned
                 else f"#{after.id} is no longer pinned: it goes when old history is removed."
             )
 
-        self.console_app.write(pin)
+        self.context.write(pin)
 
     def _ask_about(
         self,
@@ -253,31 +252,31 @@ class JobActions(ConsoleScreen[Result]):
 
         `needed`: why somebody has to say yes, in sentences.
         """
-        names = {parent.target: self.console_app.name_of(parent.target) for parent in jobs}
+        names = {parent.target: self.context.name_of(parent.target) for parent in jobs}
         labels = [name.label for name in names.values() if is_production(name.label)]
         if not labels and not needed:
             self._ask(question, consequence, do)
             return
         word = word_to_type([name.name for name in names.values()], labels[0] if labels else None)
         why = dict.fromkeys([*filter(None, map(self._blocking, jobs)), *needed])
-        asking = on_demand.typed_confirm_screen(question, " ".join([consequence, *why]), word)
+        asking = self.context.screens.typed_confirm(question, " ".join([consequence, *why]), word)
         self.app.push_screen(asking, self._if_yes(do))
 
     def _blocking(self, parent: ParentJob) -> str:
         """Whom it would block in production, as far as its database was looked at."""
-        known = self.console_app.looked_at.get(parent.target)
+        known = self.context.looked_at.get(parent.target)
         asked = parent.request.operations
         locks = {o.operation: o.lock for o in known.operations if o.operation in asked} if known else {}
-        name = self.console_app.name_of(parent.target)
+        name = self.context.name_of(parent.target)
         return production_risk(name.name, name.label, locks)
 
     def _ask(self, question: str, consequence: str, do: Callable[[], Awaitable[None]]) -> None:
-        self.app.push_screen(on_demand.confirm_screen(question, consequence), self._if_yes(do))
+        self.app.push_screen(self.context.screens.confirm(question, consequence), self._if_yes(do))
 
     def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], None]:
         def decided(yes: bool | None) -> None:
             if yes:
-                self.console_app.write(do)
+                self.context.write(do)
 
         return decided
 

@@ -17,7 +17,6 @@ from textual.worker import Worker
 from engine import JobId, Operation, ParentJob, Request
 from engine.domain.errors import DbtendError, DuplicateRequestError, PasswordNeededError
 from tui.console.actions import bindings
-from tui.console.screens import on_demand
 from tui.console.screens.base import steps_every
 from tui.console.screens.target_actions import TargetActions
 from tui.console.views.copied import copied_job, copied_operation
@@ -30,7 +29,7 @@ from tui.console.widgets.job_tree import JobTree
 from tui.presentation.target_names import TargetName
 
 if TYPE_CHECKING:
-    from tui.console.app import DbtendApp
+    from tui.console.context import ConsoleContext
     from tui.console.feed import News
     from tui.console.views.plans_document import Wanted
 
@@ -51,10 +50,10 @@ class MainScreen(TargetActions):
     )
     AUTO_FOCUS = "#operations"
 
-    def __init__(self, app: DbtendApp) -> None:
-        super().__init__(app)
-        self._jobs = JobTree(app.clock, app.name_of, read_only=app.engine.read_only, id="jobs")
-        self._detail = DetailPane(app.clock, app.name_of, id="detail")
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__(context)
+        self._jobs = JobTree(context.clock, context.name_of, read_only=context.engine.read_only, id="jobs")
+        self._detail = DetailPane(context.clock, context.name_of, id="detail")
         self._operations.add_class("-front", update=False)
         self._steps_read_at = 0
         self._plan_awaited: int | None = None
@@ -76,19 +75,19 @@ class MainScreen(TargetActions):
         looking = self.run_worker(self._look_at(list(self._board.states)), group="targets")
         # A moment's wait makes the first frame a useful one; what takes longer comes when it comes.
         await asyncio.wait({asyncio.ensure_future(looking.wait())}, timeout=FIRST_LOOK)
-        self.call_next(self.console_app.follow_jobs)
+        self.call_next(self.context.follow_jobs)
 
     # Jobs
 
     def hear(self, news: News) -> None:
-        self.console_app.tending.replace_worker()
+        self.context.tending.replace_worker()
         self.glance_if_due()
         shown = self._jobs.parent_job
         self._jobs.put(news.parents)
         self._header.renew()
         self.refresh_footer()
         if shown is not None and any(parent.id == shown.id for parent in news.parents):
-            due = self.console_app.clock() - self._steps_read_at >= steps_every(shown)
+            due = self.context.clock() - self._steps_read_at >= steps_every(shown)
             self._show_detail(read_steps=due or shown.id in news.changed)
         over = {parent.target for parent in news.parents if parent.id in news.changed and parent.status.is_final}
         stale = [n for n, state in self._board.states.items() if state.info and state.info.url in over]
@@ -103,14 +102,14 @@ class MainScreen(TargetActions):
         self._detail.put(self._jobs.parent_job, self._jobs.job)
         self.refresh_footer()
         if read_steps and self._jobs.parent_job is not None:
-            self._steps_read_at = self.console_app.clock()
+            self._steps_read_at = self.context.clock()
             shown = self._jobs.parent_job.id
             # Not a coroutine yet: one that another takes the place of before it begins, would never be awaited.
             _: Worker[None] = self.run_worker(partial(self._read_steps, shown), group="detail", exclusive=True)
 
     async def _read_steps(self, parent_id: int) -> None:
         try:
-            whole = await self.console_app.engine.job(parent_id)
+            whole = await self.context.engine.job(parent_id)
         except DbtendError as error:
             self.say_error(error)
             return
@@ -153,8 +152,8 @@ class MainScreen(TargetActions):
             return
         advice, plan = state.advice or (), None
         with suppress(DbtendError):  # its name can be copied all the same
-            plan = await self.console_app.engine.plan(request, advice=advice)
-        self.say(await self.console_app.copy(*copied_operation(operation, plan, advice)))
+            plan = await self.context.engine.plan(request, advice=advice)
+        self.say(await self.context.copy(*copied_operation(operation, plan, advice)))
 
     def job_made(self, parent: ParentJob) -> None:
         self._jobs.unfold(parent.id)
@@ -165,7 +164,7 @@ class MainScreen(TargetActions):
     # Actions
 
     def can(self, action_id: str) -> bool:
-        if self.console_app.is_barred(action_id):
+        if self.context.is_barred(action_id):
             return False
         if action_id in {"run", "plan"}:
             return len(self._board.marked) > 1 or any(map(self._board.request, self._board.at_hand))
@@ -191,7 +190,7 @@ class MainScreen(TargetActions):
         self._choose_target()
         self._plan_awaited = None
         if len(self._board.marked) > 1:
-            self.app.push_screen(on_demand.plans_screen(self._wanted()), self._run_if_any)
+            self.app.push_screen(self.context.screens.plans(self._wanted()), self._run_if_any)
             return
         (number,) = self._board.at_hand or (None,)
         request = self._board.request(number)
@@ -209,7 +208,7 @@ class MainScreen(TargetActions):
 
         state = self._board.states[number]
         name = TargetName.of(state.entry)
-        self.app.push_screen(on_demand.plan_screen(request, name, state.advice or ()), self._run_if_any)
+        self.app.push_screen(self.context.screens.plan(request, name, state.advice or ()), self._run_if_any)
 
     def _wanted(self) -> list[Wanted]:
         """What is to run on each of the marked targets."""
@@ -225,15 +224,15 @@ class MainScreen(TargetActions):
 
     def _run_if_any(self, requests: list[Request] | None) -> None:
         if requests:
-            self.console_app.write(partial(self._submit, requests))
+            self.context.write(partial(self._submit, requests))
 
     async def _submit(self, requests: list[Request]) -> None:
-        self.console_app.tending.refuse_what_no_worker_can_open(request.target for request in requests)
+        self.context.tending.refuse_what_no_worker_can_open(request.target for request in requests)
         try:
-            first, *_ = made = await self.console_app.engine.submit(requests)
+            first, *_ = made = await self.context.engine.submit(requests)
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
-            self.console_app.tell_error(error)
+            self.context.tell_error(error)
         else:
             urls = {request.target for request in requests}
             self._board.forget_choice([n for n, state in self._board.states.items() if state.entry.url in urls])
@@ -241,14 +240,14 @@ class MainScreen(TargetActions):
             self._jobs.put(made)
             self.job_made(first)
             self._show_targets()
-            self.console_app.tending.see_to_a_worker()
+            self.context.tending.see_to_a_worker()
 
     @on(JobTree.Opened)
     def _open_job(self, message: JobTree.Opened) -> None:
-        self.app.push_screen(on_demand.job_screen(message.job))
+        self.app.push_screen(self.context.screens.job(message.job))
 
     def action_quit(self) -> None:
-        self.console_app.action_leave()
+        self.context.leave()
 
     def action_back(self) -> None:
         if self._jobs.marks:

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.console.actions import bindings
+from tui.console.context import ConsoleContext
 from tui.console.screens.base import Result
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.views.find import found_in_words
@@ -31,8 +32,8 @@ class PageScreen(EntryScreen[Result]):
     FOOTER: ClassVar[tuple[str, ...]] = (*TYPING, *ON_A_PAGE)
     BINDINGS: ClassVar[list[BindingType]] = bindings("find", "find-next", "find-previous")
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__(context)
         self.page = Page(id="page").titled(self.PAGE_TITLE)
         self._text = ""
         """What is looked for."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from collections.abc import Iterator
+from typing import ClassVar, Final
 
 from textual import on
 from textual.binding import BindingType
@@ -12,34 +12,13 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input
 
-from engine.system import passwords
 from tui.console.actions import bindings
-from tui.console.screens.confirm import WIDTH, tags_of
+from tui.console.screens.confirm import WIDTH
 from tui.console.screens.typed_confirm import unfocused_page
 from tui.console.views.keys import footer_line
 from tui.console.views.line import Line, with_labels, wrapped
-from tui.presentation.canonical_urls import canonical
-
-if TYPE_CHECKING:
-    from engine.domain.errors import PasswordNeededError
-    from tui.console.screens.base import ConsoleScreen
 
 KEPT: Final = "It is kept in memory only, here and in a worker process that is started from here."
-
-
-def ask_for_password(
-    screen: ConsoleScreen[Any], name: str, url: str, problem: PasswordNeededError, then: Callable[[], object]
-) -> None:
-    """Ask for what `problem` says is missing for this target, and go on with `then` once something was typed."""
-
-    def typed(password: str | None) -> None:
-        if password:
-            passwords.remember(canonical(url), password)
-            then()
-        else:
-            screen.say_error(problem)
-
-    screen.app.push_screen(PasswordScreen(f"{name}: {problem.why}.", KEPT), typed)
 
 
 class PasswordScreen(ModalScreen[str]):
@@ -49,13 +28,15 @@ class PasswordScreen(ModalScreen[str]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("leave")
     AUTO_FOCUS = "#typed"
 
-    def __init__(self, question: str, consequence: str) -> None:
+    def __init__(self, question: str, *, tags: frozenset[str] = frozenset()) -> None:
+        """`tags`: the labels of targets that the question may name."""
         super().__init__()
-        self._lines = [*wrapped(question, WIDTH), *wrapped(consequence, WIDTH), Line(), *wrapped("Password:", WIDTH)]
+        self._tags = tags
+        self._lines = [*wrapped(question, WIDTH), *wrapped(KEPT, WIDTH), Line(), *wrapped("Password:", WIDTH)]
 
     def compose(self) -> Iterator[Widget]:
         with Vertical(id="question"), Vertical(id="box"):
-            yield unfocused_page("text", with_labels(self._lines, tags_of(self.app)))
+            yield unfocused_page("text", with_labels(self._lines, self._tags))
             typed = Input(id="typed", compact=True, password=True)
             typed.cursor_blink = False
             yield typed

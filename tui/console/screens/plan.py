@@ -8,6 +8,7 @@ from textual.worker import Worker
 
 from engine import Advice, Plan, Request
 from engine.domain.errors import DbtendError
+from tui.console.context import ConsoleContext
 from tui.console.screens.submitting import Ready, SubmittingScreen
 from tui.console.views.line import Line, Role, wrapped
 from tui.console.views.plan_document import plan_document, what_to_do
@@ -19,9 +20,11 @@ class PlanScreen(SubmittingScreen):
 
     PAGE_TITLE = "Plan"
 
-    def __init__(self, request: Request, name: TargetName, advice: Sequence[Advice] = ()) -> None:
+    def __init__(
+        self, context: ConsoleContext, request: Request, name: TargetName, advice: Sequence[Advice] = ()
+    ) -> None:
         """`name`: what the user calls the target; `advice`: what is known of what it needs."""
-        super().__init__()
+        super().__init__(context)
         self._request = request
         self._target_name = name
         self._advice = advice
@@ -34,7 +37,7 @@ class PlanScreen(SubmittingScreen):
 
     async def _load(self) -> None:
         try:
-            self._plan = await self.console_app.engine.plan(self._request, advice=self._advice)
+            self._plan = await self.context.engine.plan(self._request, advice=self._advice)
         except DbtendError as error:
             self._error = error
         self.refresh_page()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from textual.worker import Worker
 
 from engine.domain.errors import DbtendError
+from tui.console.context import ConsoleContext
 from tui.console.screens.submitting import Ready, SubmittingScreen
 from tui.console.views.line import Line
 from tui.console.views.plans_document import Looked, Wanted, plans_document
@@ -18,8 +19,8 @@ class PlansScreen(SubmittingScreen):
 
     PAGE_TITLE = "Plans"
 
-    def __init__(self, wanted: Sequence[Wanted]) -> None:
-        super().__init__()
+    def __init__(self, context: ConsoleContext, wanted: Sequence[Wanted]) -> None:
+        super().__init__(context)
         self._wanted = wanted
         self._looked: list[Looked] = []
 
@@ -33,7 +34,7 @@ class PlansScreen(SubmittingScreen):
                 continue
             wanted = one.wanted
             try:
-                plan = await self.console_app.engine.plan(one.wanted.request, advice=wanted.advice)
+                plan = await self.context.engine.plan(one.wanted.request, advice=wanted.advice)
                 self._looked[number] = replace(one, plan=plan)
             except DbtendError as error:
                 self._looked[number] = replace(one, error=error)

@@ -13,7 +13,6 @@ from engine.domain.frozen import frozen
 from tui.console.actions import bindings
 from tui.console.screens.entry import TYPING
 from tui.console.screens.page import ON_A_PAGE, PageScreen
-from tui.console.screens.typed_confirm import TypedConfirmScreen
 from tui.console.views.copied import copied_plan
 from tui.presentation.risk import risks, word_to_type
 from tui.presentation.target_names import TargetName
@@ -77,7 +76,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
         what = str(self.ready[0].name) if len(self.ready) == 1 else counted(len(self.ready), "target")
         why = [sentence for said in risky.values() for sentence in said]
         word = word_to_type([name.name for name in risky], next((name.label for name in risky if name.label), None))
-        asking = TypedConfirmScreen(f"Run this on {what}?", " ".join(dict.fromkeys(why)), word)
+        asking = self.context.screens.typed_confirm(f"Run this on {what}?", " ".join(dict.fromkeys(why)), word)
         self.app.push_screen(asking, self._decided)
 
     def _decided(self, yes: bool | None) -> None:

@@ -15,7 +15,6 @@ from engine.inspection.demo_database import DATABASE, build_demo_database
 from tui.console.actions import bindings
 from tui.console.keys.keymap import key_of
 from tui.console.saved_targets import SavedTargets
-from tui.console.screens import on_demand
 from tui.console.screens.targets import Targets
 from tui.console.views.hints import examining
 from tui.console.views.line import Role
@@ -28,7 +27,7 @@ class TargetActions(Targets):
     BINDINGS: ClassVar[list[BindingType]] = bindings("add", "sample", "look", "examine")
 
     def can(self, action_id: str) -> bool:
-        if self.console_app.is_barred(action_id):
+        if self.context.is_barred(action_id):
             return False
         here, some = self.focused is self._targets, self._board.state is not None
         if action_id in {"mark-target", "look", "edit", "remove", "test"}:
@@ -57,9 +56,7 @@ class TargetActions(Targets):
 
     async def _fill_in(self, number: int | None) -> None:
         """Open the form: of a new target, or of one that is here, as it stands in the config file by now."""
-        from tui.console.screens.target_form import TargetFormScreen  # few sessions need it, and all start up
-
-        saved = self.console_app.saved
+        saved = self.context.saved
         if saved is None:
             self.say(NOT_KEPT, Role.WARNING)
             return
@@ -71,8 +68,8 @@ class TargetActions(Targets):
         def kept(new: TargetEntry) -> None:
             whole = saved.whole(new)
             if entry is not None:
-                self.console_app.names.forget(entry)
-            self.console_app.names.learn(whole)
+                self.context.names.forget(entry)
+            self.context.names.learn(whole)
             at = self._board.add(whole) if number is None else self._board.change(number, whole)
             self._show_targets()
             self._targets.go_to(at)
@@ -80,7 +77,7 @@ class TargetActions(Targets):
             self.look_anew([at])
             self.say(f"Saved in {saved.path}.")
 
-        self.app.push_screen(TargetFormScreen(saved, was or entry, was=was, kept=kept))
+        self.app.push_screen(self.context.screens.target_form(saved, was or entry, was=was, kept=kept))
 
     async def _has_read(self, saved: SavedTargets | None) -> bool:
         """Look at the config file as it is by now; False, and why is said, where it is wrong."""
@@ -96,7 +93,7 @@ class TargetActions(Targets):
         if self.refuses("remove"):
             return
         self._choose_target()
-        state, number, saved = self._board.state, self._board.current, self.console_app.saved
+        state, number, saved = self._board.state, self._board.current, self.context.saved
         if state is None or not await self._has_read(saved):
             return
         was = saved.entry_of(state.entry) if saved is not None else None
@@ -112,14 +109,14 @@ class TargetActions(Targets):
                 except DbtendError as error:
                     self.say_error(error)
                     return
-            self.console_app.names.forget(state.entry)
+            self.context.names.forget(state.entry)
             self._board.remove(number)
             self._show_targets()
             self._targets.go_to(self._board.current)
             self.say(f"{name} is removed. Its history is still there.")
 
         consequence = f"It goes from {where}. Its history stays, jobs on it go on, and the database is not touched."
-        self.app.push_screen(on_demand.confirm_screen(f"Remove {name}?", consequence), decided)
+        self.app.push_screen(self.context.screens.confirm(f"Remove {name}?", consequence), decided)
 
     # Looks
 
@@ -134,7 +131,7 @@ class TargetActions(Targets):
         name = TargetName.of(entry)
         self.say(f"Testing the connection to {name} ...")
         try:
-            info = await connection_test.answer_of(self.console_app.engine, entry.url)
+            info = await connection_test.answer_of(self.context.engine, entry.url)
         except PasswordNeededError as error:
             self.ask_for_password_of(entry, error)
         except DbtendError as error:
@@ -146,12 +143,11 @@ class TargetActions(Targets):
 
     def ask_for_password_of(self, entry: TargetEntry, problem: PasswordNeededError) -> None:
         """Ask, and then test whether it is right."""
-        from tui.console.screens.password import ask_for_password  # few sessions need it, and all start up
 
         def test() -> None:
             self.run_worker(self._test(entry), group="test", exclusive=True)
 
-        ask_for_password(self, TargetName.of(entry), entry.url, problem, test)
+        self.ask_for_password(TargetName.of(entry), entry.url, problem, test)
 
     def action_look(self) -> None:
         self._choose_target()

@@ -19,10 +19,9 @@ from engine.config.model import TargetEntry, expanded
 from engine.domain.errors import DbtendError, PasswordNeededError
 from tui.console import connection_test
 from tui.console.actions import bindings
+from tui.console.context import ConsoleContext
 from tui.console.saved_targets import SavedTargets
-from tui.console.screens import on_demand
 from tui.console.screens.base import ConsoleScreen
-from tui.console.screens.password import ask_for_password
 from tui.console.target_entry import (
     Filled,
     Place,
@@ -71,6 +70,7 @@ class TargetFormScreen(ConsoleScreen[None]):
 
     def __init__(
         self,
+        context: ConsoleContext,
         saved: SavedTargets,
         entry: TargetEntry | None,
         *,
@@ -83,7 +83,7 @@ class TargetFormScreen(ConsoleScreen[None]):
             was: the entry of the file that is to be changed; None: a new one comes of it.
             kept: is told what is in the file now.
         """
-        super().__init__()
+        super().__init__(context)
         self._kept = kept
         self._place = Place()
         self._is_looking = self._is_saving = self._is_saved = False
@@ -211,7 +211,7 @@ class TargetFormScreen(ConsoleScreen[None]):
                 self._inputs["url"].focus()
 
         consequence = f"{url}: {place.trouble}. Saved all the same, it is looked at again by itself."
-        self.app.push_screen(on_demand.confirm_screen("Save what cannot be read?", consequence), decided)
+        self.app.push_screen(self.context.screens.confirm("Save what cannot be read?", consequence), decided)
 
     def _keep(self) -> None:
         self._is_saving = True
@@ -222,7 +222,7 @@ class TargetFormScreen(ConsoleScreen[None]):
         try:
             new = await self._saved.put(entry, was=self._was)
         except DbtendError as error:
-            self.console_app.tell_error(error)
+            self.context.tell_error(error)
         else:
             self._is_saved = True
             self._close_if_saved()
@@ -239,7 +239,7 @@ class TargetFormScreen(ConsoleScreen[None]):
     def action_back(self) -> None:
         super().action_back()
         if self._is_saving:
-            self.console_app.tell("It is still being saved; that is told here.")
+            self.context.tell("It is still being saved; that is told here.")
 
     def action_test(self) -> None:
         said = self._said()["url"]
@@ -252,9 +252,9 @@ class TargetFormScreen(ConsoleScreen[None]):
     async def _test(self, url: str) -> None:
         self._tell_test("Testing the connection ...", Role.DIM)
         try:
-            info = await connection_test.answer_of(self.console_app.engine, url)
+            info = await connection_test.answer_of(self.context.engine, url)
         except PasswordNeededError as error:
-            ask_for_password(self, "It", url, error, self.action_test)
+            self.ask_for_password("It", url, error, self.action_test)
             self._tell_test(f"No connection: {error.why}", Role.FAILED)
         except DbtendError as error:
             self._tell_test(f"No connection: {error.why}" + (f" ({error.hint})" if error.hint else ""), Role.FAILED)

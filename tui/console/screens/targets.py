@@ -30,7 +30,7 @@ from tui.console.widgets.operation_list import OperationList
 from tui.console.widgets.target_list import TargetList
 
 if TYPE_CHECKING:
-    from tui.console.app import DbtendApp
+    from tui.console.context import ConsoleContext
 
 ADVICE_BUDGET: Final = 0.2
 """Seconds for each target that the advice may spend on facts which are dear to get."""
@@ -52,13 +52,13 @@ GLANCE_EVERY = 5.0
 class Targets(JobActions[None]):
     """Shows what the board knows, and finds out what it is to know."""
 
-    def __init__(self, app: DbtendApp) -> None:
-        super().__init__()
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__(context)
         self._board = TargetBoard([])
-        for entry in app.targets:
-            known = app.saved.entry_of(entry) if app.saved is not None else None
+        for entry in context.targets:
+            known = context.saved.entry_of(entry) if context.saved is not None else None
             labelled = entry if entry.label or known is None else replace(entry, label=known.label)
-            self._board.add(labelled, saved=app.saved is None or known is not None)
+            self._board.add(labelled, saved=context.saved is None or known is not None)
         self._targets = TargetList(id="targets").titled("1 Targets")
         self._operations = OperationList(id="operations").titled("2 Operations")
         self._header = OneLine(self._header_line, id="header")
@@ -97,12 +97,12 @@ class Targets(JobActions[None]):
             if state is None:
                 return
             try:
-                info = await self.console_app.engine.inspect(state.entry.url)
+                info = await self.context.engine.inspect(state.entry.url)
             except DbtendError as error:
                 self._board.give_up(number, error)
             else:
                 self._board.learn(number, info)
-                self.console_app.looked_at[info.url] = info
+                self.context.looked_at[info.url] = info
         self._show_targets()
         self.run_worker(self._advise_in_turn(number), group="advice")
 
@@ -119,7 +119,7 @@ class Targets(JobActions[None]):
         state, trouble = self._board.states.get(number), None
         if state is not None and state.info is not None:
             try:
-                advice = await self.console_app.engine.advise(state.entry.url, budget=budget)
+                advice = await self.context.engine.advise(state.entry.url, budget=budget)
             except DbtendError as error:
                 self._board.leave_unadvised(number, is_busy=isinstance(error, TargetBusyError))
                 trouble = error
@@ -224,7 +224,7 @@ class Targets(JobActions[None]):
     async def _presence_of(self, number: int) -> str | None:
         state = self._board.states.get(number)
         try:
-            return await self.console_app.engine.presence(state.entry.url) if state is not None else None
+            return await self.context.engine.presence(state.entry.url) if state is not None else None
         except DbtendError:
             return None
 
@@ -275,13 +275,13 @@ class Targets(JobActions[None]):
         self._header.renew()
 
     def _header_line(self, width: int) -> Line:
-        app = self.console_app
-        feed = app.feed
-        about = app.standing
+        context = self.context
+        feed = context.feed
+        about = context.standing
         said = work(feed.open.values(), feed.workers, feed.pause)
         if about.unread or (about.lost and about.has_store):
             said = OUT_OF_STEP
-        return header_line(self._board.state, said, width, read_only=app.engine.read_only)
+        return header_line(self._board.state, said, width, read_only=context.engine.read_only)
 
     @on(ItemList.CursorMoved, "#targets")
     def _choose_target(self) -> None:

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.console.actions import bindings
-from tui.console.screens.confirm import WIDTH, tags_of
+from tui.console.screens.confirm import WIDTH
 from tui.console.views.keys import footer_line
 from tui.console.views.line import Line, Role, with_labels, wrapped
 from tui.console.widgets.page import Page
@@ -27,8 +27,10 @@ class TypedConfirmScreen(ModalScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("leave")
     AUTO_FOCUS = "#typed"
 
-    def __init__(self, question: str, consequence: str, word: str) -> None:
+    def __init__(self, question: str, consequence: str, word: str, *, tags: frozenset[str] = frozenset()) -> None:
+        """`tags`: the labels of targets that the question may name."""
         super().__init__()
+        self._tags = tags
         self._word = word = plain(word).strip()  # what is shown is what must be typed
         self._lines = [
             *wrapped(question, WIDTH),
@@ -39,7 +41,7 @@ class TypedConfirmScreen(ModalScreen[bool]):
 
     def compose(self) -> Iterator[Widget]:
         with Vertical(id="question"), Vertical(id="box"):
-            yield unfocused_page("text", with_labels(self._lines, tags_of(self.app)))
+            yield unfocused_page("text", with_labels(self._lines, self._tags))
             typed = Input(id="typed", compact=True)
             typed.cursor_blink = False
             yield typed

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine import WorkerProcess
 from engine.domain.errors import DbtendError
+from tui.console.context import ConsoleContext
 from tui.console.feed import WORKERS_EVERY
 from tui.console.screens.entry import TYPING
 from tui.console.screens.page import ON_A_PAGE, PageScreen
@@ -22,8 +23,8 @@ class WorkersScreen(PageScreen[None]):
     PAGE_TITLE = "Workers"
     FOOTER = (*TYPING, "pause", "resume", *ON_A_PAGE)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__(context)
         self._workers: list[WorkerProcess] | None = None
         self._error: DbtendError | None = None
 
@@ -40,16 +41,16 @@ class WorkersScreen(PageScreen[None]):
 
     async def _load(self) -> None:
         try:
-            self._workers, self._error = await self.console_app.engine.workers(), None
+            self._workers, self._error = await self.context.engine.workers(), None
         except DbtendError as error:
             self._error = error
         self.refresh_page()
 
     def document(self, width: int) -> list[Line]:
-        app = self.console_app
+        context = self.context
         if self._error is not None:
             return wrapped(str(self._error), width, Role.FAILED)
         if self._workers is None:
             return []
-        about = Surroundings(app.feed.open, app.name_of, app.clock())
-        return with_labels(workers_document(self._workers, app.feed.pause, about, width), app.names.tags)
+        about = Surroundings(context.feed.open, context.name_of, context.clock())
+        return with_labels(workers_document(self._workers, context.feed.pause, about, width), context.names.tags)

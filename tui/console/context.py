@@ -1,0 +1,204 @@
+"""What screens may use: the engine, what is known of jobs and targets, and how something is changed or said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from textual.app import App
+from textual.signal import Signal
+
+from engine import Engine, TargetInfo
+from engine.config.model import ConsoleConfig, TargetEntry
+from engine.domain.errors import DbtendError
+from tui.console.actions import BY_ID
+from tui.console.feed import JobFeed, News
+from tui.console.saved_targets import SavedTargets
+from tui.console.store_writes import Writing
+from tui.console.views.hints import go_on_question
+from tui.console.views.line import Role
+from tui.console.views.standing import Standing
+from tui.console.worker_supervisor import Tending
+from tui.presentation.canonical_urls import CanonicalUrls
+from tui.presentation.target_names import TargetName, TargetNames
+from tui.presentation.text import counted
+
+if TYPE_CHECKING:
+    from textual.screen import ModalScreen, Screen
+
+    from engine import Advice, JobId, Request
+    from tui.console.views.palette import Command
+    from tui.console.views.plans_document import Wanted
+
+
+class Screens(Protocol):
+    """Makes the screens that another screen opens."""
+
+    def job(self, job: JobId) -> Screen[None]: ...
+
+    def plan(self, request: Request, name: TargetName, advice: Sequence[Advice]) -> Screen[list[Request]]: ...
+
+    def plans(self, wanted: Sequence[Wanted]) -> Screen[list[Request]]: ...
+
+    def palette(self, known: Sequence[Command], typed: str) -> ModalScreen[Command | None]: ...
+
+    def confirm(self, question: str, consequence: str) -> ModalScreen[bool]: ...
+
+    def typed_confirm(self, question: str, consequence: str, word: str) -> ModalScreen[bool]: ...
+
+    def password(self, question: str) -> ModalScreen[str]: ...
+
+    def target_form(
+        self,
+        saved: SavedTargets,
+        entry: TargetEntry | None,
+        *,
+        was: TargetEntry | None,
+        kept: Callable[[TargetEntry], None],
+    ) -> Screen[None]: ...
+
+
+@runtime_checkable
+class MessageLine(Protocol):
+    """A screen with a line for messages."""
+
+    def say(self, sentence: str, role: Role = Role.TEXT) -> None: ...
+
+    def unsay(self, sentence: str) -> None: ...
+
+
+class ConsoleContext:
+    """One per console; every screen is given it."""
+
+    def __init__(
+        self,
+        app: App[Any],
+        engine: Engine,
+        targets: Sequence[TargetEntry],
+        *,
+        screens: Callable[[ConsoleContext], Screens],
+        ensure_worker: Callable[[], None],
+        worker_lacks: Callable[[str], str],
+        saved: SavedTargets | None,
+        config: ConsoleConfig,
+        clock: Callable[[], int],
+        copies: Path | None,
+    ) -> None:
+        """Args: those of `DbtendApp`."""
+        self._app = app
+        self.engine = engine
+        self.targets = tuple(targets)
+        self.clock = clock
+        self.saved = saved
+        self._copies = copies
+        self.screens = screens(self)
+        self.news: Signal[News] = Signal(app, "news")
+        self.trouble: Signal[DbtendError] = Signal(app, "trouble")
+        self.standing_changed: Signal[Standing] = Signal(app, "standing")
+        self.feed = JobFeed(engine, self._tell_news, lambda error: self._tell_standing(), refresh=config.refresh)
+        self.tending = Tending(
+            engine,
+            self.feed,
+            self._tell_standing,
+            ensure_worker=ensure_worker,
+            worker_lacks=worker_lacks,
+        )
+        self._writing = Writing(engine, self.tell, self.untell, self.trouble.publish)
+        urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())
+        self.names = TargetNames(urls, kept, targets)
+        self.looked_at: dict[str, TargetInfo] = {}
+        """What was last seen of databases, by their URLs."""
+
+    # Jobs
+
+    def follow_jobs(self) -> None:
+        """Start to tell the screens of what happens to jobs, and see to it that those that are open go on."""
+        self._app.run_worker(self.feed.run(), name="feed")
+        self._app.run_worker(self._resume(), name="resume")
+
+    async def _resume(self) -> None:
+        """Ask whether jobs from earlier go on."""
+        try:
+            left = await self.tending.left_from_earlier()
+        except DbtendError as error:
+            self.trouble.publish(error)
+            return
+        if left:
+            self._app.push_screen(self.screens.confirm(*go_on_question(left)), self.tending.decide)
+
+    def write(self, do: Callable[[], Awaitable[None]]) -> None:
+        """Change something in the store, also where the screen that wants it is left meanwhile."""
+        self._app.run_worker(self._writing.write(do), name="write")
+
+    def is_barred(self, action_id: str) -> bool:
+        """Whether this console is read-only, and an action is not."""
+        return self.engine.read_only and BY_ID[action_id].writes
+
+    def leave(self) -> None:
+        """End the console; jobs go on, and it says so on stderr when the screen is gone."""
+        going_on = len(self.feed.open)
+        verb = "goes" if going_on == 1 else "go"
+        self._app.exit(message=f"{counted(going_on, 'job')} {verb} on: dbtend history" if going_on else None)
+
+    # Names
+
+    def name_of(self, url: str) -> TargetName:
+        """What the user calls the target with this URL, with its label."""
+        return self.names.of(url)
+
+    def targets_called(self, part: str) -> frozenset[str]:
+        """The URLs of the targets that the user calls by a name with this part."""
+        return self.names.called(part)
+
+    def in_words(self, error: DbtendError) -> str:
+        """An error, with the target named as the user calls it."""
+        return str(error).replace(error.what, self.names.given(error.what) or error.what, 1)
+
+    # What is said
+
+    @property
+    def standing(self) -> Standing:
+        """What is to be said for as long as it is so."""
+        feed, lost = self.feed, self.engine.lost
+        return Standing(
+            lost=lost,
+            unread=feed.trouble if lost is None else None,
+            no_worker=self.tending.no_worker,
+            waiting=self.tending.waiting,
+            has_store=self.engine.has_store,
+            read_only=self.engine.read_only,
+        )
+
+    def tell(self, sentence: str, role: Role = Role.TEXT) -> None:
+        """Say it on the uppermost screen that can: below a question it is read once that is answered."""
+        for screen in reversed(self._app.screen_stack):
+            if isinstance(screen, MessageLine):
+                screen.say(sentence, role)
+                return
+
+    def untell(self, sentence: str) -> None:
+        """Take it away wherever it is said: it is so no longer."""
+        for screen in self._app.screen_stack:
+            if isinstance(screen, MessageLine):
+                screen.unsay(sentence)
+
+    def tell_error(self, error: DbtendError) -> None:
+        self.tell(self.in_words(error), Role.FAILED)
+
+    def _tell_news(self, news: News) -> None:
+        self.tending.heed_news()
+        self.news.publish(news)
+        self._tell_standing()
+
+    def _tell_standing(self) -> None:
+        self.standing_changed.publish(self.standing)
+
+    async def copy(self, what: str, text: str) -> str:
+        """Bring `text` to the user's clipboard, or else into a file; what became of it, in a sentence."""
+        from tui.console import clipboard  # few sessions need it, and all start up
+
+        driver = self._app._driver
+        send = driver.write if driver is not None else lambda _: None
+        return await clipboard.copy(what, text, send, self._copies, os.environ)

@@ -1,0 +1,92 @@
+"""Makes screens; their modules are imported when they are opened: all of them at the start would cost a tenth of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.screen import ModalScreen, Screen
+
+    from engine import Advice, JobId, Request
+    from engine.config.model import TargetEntry
+    from tui.console.context import ConsoleContext
+    from tui.console.saved_targets import SavedTargets
+    from tui.console.views.palette import Command
+    from tui.console.views.plans_document import Wanted
+    from tui.presentation.diagnostics import Check
+    from tui.presentation.target_names import TargetName
+
+
+class ScreenFactory:
+    """Each screen of the console that is not the first, by its name."""
+
+    def __init__(self, context: ConsoleContext) -> None:
+        self._context = context
+
+    def help(self) -> Screen[None]:
+        from tui.console.screens.help import HelpScreen
+
+        return HelpScreen(self._context)
+
+    def workers(self) -> Screen[None]:
+        from tui.console.screens.workers import WorkersScreen
+
+        return WorkersScreen(self._context)
+
+    def history(self, *, filtering: bool) -> Screen[None]:
+        from tui.console.screens.history import HistoryScreen
+
+        return HistoryScreen(self._context, filtering=filtering)
+
+    def doctor(self, examine: Callable[[], Awaitable[list[Check]]]) -> Screen[None]:
+        from tui.console.screens.doctor import DoctorScreen
+
+        return DoctorScreen(self._context, examine)
+
+    def job(self, job: JobId) -> Screen[None]:
+        from tui.console.screens.job import JobScreen
+
+        return JobScreen(self._context, job)
+
+    def plan(self, request: Request, name: TargetName, advice: Sequence[Advice]) -> Screen[list[Request]]:
+        from tui.console.screens.plan import PlanScreen
+
+        return PlanScreen(self._context, request, name, advice)
+
+    def plans(self, wanted: Sequence[Wanted]) -> Screen[list[Request]]:
+        from tui.console.screens.plans import PlansScreen
+
+        return PlansScreen(self._context, wanted)
+
+    def palette(self, known: Sequence[Command], typed: str) -> ModalScreen[Command | None]:
+        from tui.console.screens.palette import PaletteScreen
+
+        return PaletteScreen(known, typed)
+
+    def confirm(self, question: str, consequence: str) -> ModalScreen[bool]:
+        from tui.console.screens.confirm import ConfirmScreen
+
+        return ConfirmScreen(question, consequence, tags=self._context.names.tags)
+
+    def typed_confirm(self, question: str, consequence: str, word: str) -> ModalScreen[bool]:
+        from tui.console.screens.typed_confirm import TypedConfirmScreen
+
+        return TypedConfirmScreen(question, consequence, word, tags=self._context.names.tags)
+
+    def password(self, question: str) -> ModalScreen[str]:
+        from tui.console.screens.password import PasswordScreen
+
+        return PasswordScreen(question, tags=self._context.names.tags)
+
+    def target_form(
+        self,
+        saved: SavedTargets,
+        entry: TargetEntry | None,
+        *,
+        was: TargetEntry | None,
+        kept: Callable[[TargetEntry], None],
+    ) -> Screen[None]:
+        from tui.console.screens.target_form import TargetFormScreen
+
+        return TargetFormScreen(self._context, saved, entry, was=was, kept=kept)
