@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from engine.config.model import Config, load_config, read_config
+from engine.config.model import Config
+from engine.config.reader import load_config, read_config
 from engine.domain.errors import ConfigError
 from engine.system.private_files import make_directories
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import field, replace
 from pathlib import Path
@@ -13,9 +10,7 @@ from typing import Final
 from platformdirs import user_config_path, user_state_path
 
 from engine.config.servers import NOTHING_SAID, SERVER_KEYS, ServerSettings
-from engine.domain.errors import ConfigError
 from engine.domain.frozen import frozen
-from engine.domain.humanize import size
 from engine.domain.jobs import CheckLevel, OnFailure, Operation, Options
 from engine.history.retention import Retention
 from engine.targets import names_server
@@ -106,8 +101,6 @@ class Config:
     retention: Retention = field(default_factory=Retention)
 
 
-MOST_BYTES: Final = 2_000_000
-"""Of a config file: ten thousand targets have room in it."""
 MAX_KEEP_LAST: Final = 10_000
 MAX_WORKERS: Final = 64
 MAX_JOBS: Final = 64
@@ -121,41 +114,6 @@ def default_store_path() -> Path:
 
 def default_config_path() -> Path:
     return user_config_path("dbtend") / "config.toml"
-
-
-def load_config(path: Path, *, required: bool) -> Config:
-    """Read the config file; without one, and if it is not `required`, everything is at its default.
-
-    Raises ConfigError, with file, key and line.
-    """
-    try:
-        text = read_config(path).decode()
-    except FileNotFoundError:
-        if required:
-            raise ConfigError(str(path), "there is no such config file", "check --config and DBTEND_CONFIG") from None
-        return Config()
-    except OSError as error:
-        raise ConfigError(str(path), f"cannot be read: {error.strerror}", "it must be a readable text file") from None
-    except UnicodeDecodeError:
-        raise ConfigError(str(path), "is not UTF-8 text", "a config file is TOML in UTF-8") from None
-    from engine.config.parser import parse_config  # who has no such file does without all that reads TOML
-
-    return parse_config(text, str(path))
-
-
-def read_config(path: Path) -> bytes:
-    """What is in the file. Raises OSError, also where it is no file, which may never end, or has no end in sight."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "It is not a regular file")
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise OSError(errno.EFBIG, f"It is larger than {size(MOST_BYTES)}")
-    return content
 
 
 def means_nothing(entry: TargetEntry) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry, load_config
+from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry
 from engine.config.parser import parse_config
+from engine.config.reader import load_config
 from engine.domain.errors import ConfigError
 from engine.domain.jobs import CheckLevel, OnFailure, Operation, Options, ServerOptions, Speed
 from engine.history.retention import Retention

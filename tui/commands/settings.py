@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from engine import Engine, Operation, Options, Request
-from engine.config.model import Config, TargetEntry, default_config_path, default_store_path, load_config
+from engine.config.model import Config, TargetEntry, default_config_path, default_store_path
+from engine.config.reader import load_config
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.option_specs import OPTION_SPECS, refuse_ignored

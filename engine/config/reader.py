@@ -1,0 +1,51 @@
+"""The config file as it lies on the disk, read as a `Config`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from engine.config.model import Config
+from engine.domain.errors import ConfigError
+from engine.domain.humanize import size
+
+MOST_BYTES: Final = 2_000_000
+"""Of a config file: ten thousand targets have room in it."""
+
+
+def load_config(path: Path, *, required: bool) -> Config:
+    """Read the config file; without one, and if it is not `required`, everything is at its default.
+
+    Raises ConfigError, with file, key and line.
+    """
+    try:
+        text = read_config(path).decode()
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(str(path), "there is no such config file", "check --config and DBTEND_CONFIG") from None
+        return Config()
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read: {error.strerror}", "it must be a readable text file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(str(path), "is not UTF-8 text", "a config file is TOML in UTF-8") from None
+    from engine.config.parser import parse_config  # who has no such file does without all that reads TOML
+
+    return parse_config(text, str(path))
+
+
+def read_config(path: Path) -> bytes:
+    """What is in the file. Raises OSError, also where it is no file, which may never end, or has no end in sight."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "It is not a regular file")
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"It is larger than {size(MOST_BYTES)}")
+    return content
