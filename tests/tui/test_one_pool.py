@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Options, ParentJob, Request, WorkerProcess
+from engine.domain.unattended import unattended
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
-from tui.console.feed import left_over
 from tui.workers.detached import is_served
 
 A_CONSOLE = """
@@ -201,7 +201,7 @@ def test_a_run_that_waits_for_a_worker_says_so(dbtend: CommandLine, databases: S
             with dbtend.start("run", other, *VACUUM) as second:
                 assert err_line(second) == "dbtend: #2 db1.db: waiting: 1 of 1 workers busy\n"
                 assert running(dbtend.store) == 1
-                wait_until(lambda: not left_over(open_jobs(dbtend.store), processes(dbtend.store)))
+                wait_until(lambda: not unattended(open_jobs(dbtend.store), processes(dbtend.store)))
                 locks.close()
                 assert (first.wait(timeout=30), second.wait(timeout=30)) == (0, 0)
 

@@ -26,7 +26,7 @@ from tui.presentation.exit_codes import OK
 from tui.workers.detached import DetachedWorker
 
 if TYPE_CHECKING:
-    from tui.presentation.diagnostics import Check
+    from tui.presentation.health_check import Check
 
 
 def console(args: argparse.Namespace, settings: Settings) -> int:
@@ -36,7 +36,7 @@ def console(args: argparse.Namespace, settings: Settings) -> int:
     worker = DetachedWorker(settings.store, config_path=settings.given_config)
     settings = replace(settings, read_only=settings.read_only or config.console.read_only)
     mouse = config.console.mouse and not args.no_mouse
-    saved = SavedTargets(ConfigFile(settings.config_path), config)
+    saved = SavedTargets(ConfigFile(settings.config_path), config, reserved=COMMANDS)
     saved.urls.learn(entry.url for entry in targets)
     open_console(settings, targets, config.console, worker, mouse=mouse, saved=saved)
     return OK
@@ -110,7 +110,7 @@ def open_console(
 
 
 async def _examine(settings: Settings, targets: Sequence[TargetEntry]) -> list[Check]:
-    from tui.presentation.diagnostics import examine
+    from tui.commands.diagnostics import examine
 
     return await examine(settings, lambda _: targets)
 

@@ -9,9 +9,10 @@ from functools import partial
 
 from engine.config.model import Config, TargetEntry
 from tui.commands import output
+from tui.commands.diagnostics import examine
 from tui.commands.settings import Settings, target_entries
-from tui.presentation.diagnostics import Level, examine
 from tui.presentation.exit_codes import FAILED, OK
+from tui.presentation.health_check import Level
 from tui.presentation.text import padded, plain
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from engine import ChildJob, Engine, ForceCancel, JobId, ParentJob
 from engine.domain.errors import UsageError
+from engine.domain.unattended import unattended
 from tui.commands import output, report
 from tui.commands.naming import named
 from tui.commands.settings import Settings
-from tui.console.feed import left_over
 from tui.presentation import json_format, typed_values
 from tui.presentation.exit_codes import CANCELLED, OK
 from tui.presentation.force_kill import consequences, killed_with_it, question
@@ -81,7 +81,7 @@ async def _until_over(engine: Engine, job: JobId) -> None:
 async def _see_to_a_worker(engine: Engine, found: ForceCancel, worker: DetachedWorker) -> None:
     await asyncio.sleep(REPLACED_WITHIN if found.is_replaced else 0)
     while True:
-        if left_over([await engine.job(found.job.parent)], await engine.workers()):
+        if unattended([await engine.job(found.job.parent)], await engine.workers()):
             worker.ensure()
         await asyncio.sleep(LOOK_EVERY)
 

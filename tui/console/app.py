@@ -24,7 +24,7 @@ from tui.console.screens.main import MainScreen
 from tui.console.views.line import Role
 
 if TYPE_CHECKING:
-    from tui.presentation.diagnostics import Check
+    from tui.presentation.health_check import Check
 
 
 class DbtendApp(SeenKeys):

@@ -31,16 +31,6 @@ class News:
     """Parents whose status, or a child's, changed; of the others only the progress moved."""
 
 
-def left_over(parents: Iterable[ParentJob], workers: Iterable[WorkerProcess]) -> list[ParentJob]:
-    """Those of these open parents that nobody works on and nobody will: no process that lives takes them on."""
-    alive = [worker for worker in workers if worker.alive]
-    if any(worker.serves_all for worker in alive):
-        return []
-    worked_on = {job.parent for worker in alive for job in worker.running}
-    worked_on |= {parent_id for worker in alive for parent_id in worker.own_jobs}
-    return [parent for parent in parents if parent.id not in worked_on]
-
-
 class JobFeed:
     """Reads jobs when something happens to them, and those that run also at a steady pace, for their progress.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +15,14 @@ from tui.presentation.canonical_urls import CanonicalUrls
 class SavedTargets:
     """Reads and writes off the event loop: a home directory may be on a disk that is slow."""
 
-    def __init__(self, file: ConfigFile, config: Config) -> None:
-        """`config`: what the file says now. Not to be made on an event loop: it follows links."""
+    def __init__(self, file: ConfigFile, config: Config, *, reserved: Collection[str] = ()) -> None:
+        """Not to be made on an event loop: it follows links.
+
+        Args:
+            config: what the file says now.
+            reserved: names that no new target may have.
+        """
+        self.reserved = reserved
         self._file = file
         self.urls = CanonicalUrls()
         self._config = self._followed(config)

@@ -12,7 +12,6 @@ from engine.config.model import TargetEntry, expanded
 from engine.domain.errors import DbtendError, TargetError
 from engine.domain.frozen import frozen
 from engine.inspection import inspector
-from tui.commands.command_table import COMMANDS
 from tui.presentation.canonical_urls import CanonicalUrls
 from tui.presentation.target_names import LABEL_WIDTH
 from tui.presentation.text import cells, plain
@@ -128,7 +127,7 @@ def proposed_name(url: str) -> str:
     return name.removesuffix(".db").removesuffix(".sqlite").removesuffix(".sqlite3") or name
 
 
-def about_name(name: str, url: str, others: Collection[TargetEntry]) -> Said:
+def about_name(name: str, url: str, others: Collection[TargetEntry], reserved: Collection[str] = ()) -> Said:
     meant = name.strip() or proposed_name(url)
     if not meant:
         return Said("give it a name, such as sales", is_wrong=True, is_unfinished=True)
@@ -136,7 +135,7 @@ def about_name(name: str, url: str, others: Collection[TargetEntry]) -> Said:
         return Said("has a character that a terminal does not show", is_wrong=True)
     if meant.startswith("-"):
         return Said("begins like an option: dbtend could not be given it", is_wrong=True)
-    if meant in COMMANDS:
+    if meant in reserved:
         return Said(f"is a command of dbtend: dbtend {meant} would not open it", is_wrong=True)
     if any(other.name == meant for other in others):
         return Said(f"{meant} is the name of another target", is_wrong=True)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 from engine import Engine
 from engine.domain.errors import DbtendError, UsageError
-from tui.console.feed import JobFeed, left_over
+from engine.domain.unattended import unattended
+from tui.console.feed import JobFeed
 
 
 class Tending:
@@ -41,7 +42,7 @@ class Tending:
         """How many jobs wait for a worker that nobody wants."""
         if self._is_wanted or self._is_open or self._feed.pause:
             return 0
-        return len(left_over(self._feed.open.values(), self._feed.workers))
+        return len(unattended(self._feed.open.values(), self._feed.workers))
 
     def heed_news(self) -> None:
         """Where a worker has come, or none is needed, nothing is wrong any more."""
@@ -52,7 +53,7 @@ class Tending:
         """How many jobs are open and nobody works on: whether they go on is to be asked. Raises DbtendError."""
         if self._engine.read_only:
             return 0
-        left = left_over(await self._engine.open_jobs(), await self._engine.workers())
+        left = unattended(await self._engine.open_jobs(), await self._engine.workers())
         if self._is_wanted or not left:
             self._is_wanted, self._is_open = True, False
             return 0
@@ -84,5 +85,5 @@ class Tending:
 
     def replace_worker(self) -> None:
         """See to another worker where jobs are to go on and the one there was has died."""
-        if self._is_wanted and left_over(self._feed.open.values(), self._feed.workers):
+        if self._is_wanted and unattended(self._feed.open.values(), self._feed.workers):
             self.see_to_a_worker()

@@ -12,7 +12,7 @@ from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
 from tui.console.screens.doctor import DoctorScreen
 from tui.console.views.doctor import doctor_document
-from tui.presentation.diagnostics import Check, Level
+from tui.presentation.health_check import Check, Level
 
 both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 

@@ -56,7 +56,7 @@ NOT_AT_THE_START = {
         "tui.console.views.job_document",
         "tui.console.views.plan_document",
         "tui.presentation.trend_plot",
-        "tui.presentation.diagnostics",
+        "tui.commands.diagnostics",
     ),
     "finding in the history": ("tui.presentation.history_filter",),
     "the list of commands": ("tui.console.command_palette", "tui.console.views.palette"),

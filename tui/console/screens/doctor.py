@@ -8,7 +8,7 @@ from tui.console.context import ConsoleContext
 from tui.console.screens.page import PageScreen
 from tui.console.views.doctor import doctor_document
 from tui.console.views.line import Line, Role, wrapped
-from tui.presentation.diagnostics import Check
+from tui.presentation.health_check import Check
 
 
 class DoctorScreen(PageScreen[None]):

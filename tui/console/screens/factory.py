@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tui.console.saved_targets import SavedTargets
     from tui.console.views.palette import Command
     from tui.console.views.plans_document import Wanted
-    from tui.presentation.diagnostics import Check
+    from tui.presentation.health_check import Check
     from tui.presentation.target_names import TargetName
 
 

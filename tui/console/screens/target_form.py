@@ -157,7 +157,7 @@ class TargetFormScreen(ConsoleScreen[None]):
         is_typed = self.focused is self._inputs["url"] and not self._submitted
         return {
             "url": about_place(about_url(url, self._url), place, is_typed=is_typed),
-            "name": about_name(name, url, self._others),
+            "name": about_name(name, url, self._others, self._saved.reserved),
             "label": about_label(self._filled.label),
         }
 

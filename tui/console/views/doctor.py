@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tui.console.views.line import Line, Role, line, wrapped
-from tui.presentation.diagnostics import Check, Level
+from tui.presentation.health_check import Check, Level
 from tui.presentation.text import counted
 
 _LOOKS: Final = {

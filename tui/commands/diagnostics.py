@@ -10,39 +10,22 @@ import sqlite3
 import stat
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
 from engine import TargetInfo, WorkerProcess
 from engine.config.model import Config, TargetEntry
 from engine.domain.errors import ConfigError, DbtendError, StoreError
-from engine.domain.frozen import frozen
 from engine.inspection import inspector
 from engine.system.private_files import exposure, require_own_store
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
 from tui.presentation import typed_values
+from tui.presentation.health_check import Check, Level
 from tui.presentation.text import counted, size
 
 _LITTLE_SPACE = 100_000_000
 Inspect = Callable[[str], Awaitable[TargetInfo]]
-
-
-class Level(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    PROBLEM = "problem"
-
-
-@frozen
-class Check:
-    """One thing that was looked at; `fix` says what to do where it is not ok."""
-
-    level: Level
-    what: str
-    found: str
-    fix: str = ""
 
 
 async def examine(settings: Settings, targets: Callable[[Config], Sequence[TargetEntry]]) -> list[Check]:

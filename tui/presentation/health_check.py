@@ -1,0 +1,23 @@
+"""A result of `dbtend doctor` and of the page of the doctor."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from engine.domain.frozen import frozen
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    PROBLEM = "problem"
+
+
+@frozen
+class Check:
+    """One thing that was looked at; `fix` says what to do where it is not ok."""
+
+    level: Level
+    what: str
+    found: str
+    fix: str = ""
