@@ -35,10 +35,11 @@ from engine.domain.jobs import (
 if TYPE_CHECKING:
     from engine.domain.advice import Advice, Level, Past
     from engine.domain.events import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
+    from engine.domain.past_runs import PastRun
+    from engine.domain.retention import Retention
     from engine.engine import Engine
     from engine.execution.force_kill import ForceCancel
-    from engine.history.retention import Retention
-    from engine.history.trends import PastRun, Trend
+    from engine.history.trends import Trend
     from engine.targets.lock_impact import Lock, LockImpact, LockScope
     from engine.targets.protocol import OperationPlan, Plan, PlannedStep, Verdict
     from engine.targets.target_info import OperationInfo, TargetInfo

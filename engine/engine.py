@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 from engine.domain.errors import ReadOnlyError, StoreError, TargetError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Request, Status
+from engine.domain.retention import Retention
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.supervision import tending
-from engine.history import estimates, trends
-from engine.history.retention import Retention, prune, pruning
+from engine.history import estimates, stale_journal, trends
+from engine.history.retention import prune, pruning
 from engine.history.target_history import past_of, past_steps_of
-from engine.inspection import inspector, stale_journal
+from engine.inspection import inspector
 from engine.store.sqlite.connections import PATIENCE
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.writer import BUSY_PATIENCE

@@ -9,7 +9,7 @@ from typing import Any, Final
 from docs.generator.tables import Block, code, table
 from engine.config.model import FOR_FILES, ConsoleConfig, Defaults, TargetEntry
 from engine.config.servers import SERVER_KEYS
-from engine.history.retention import DAY, Retention
+from engine.domain.retention import DAY, Retention
 
 MEANINGS: Final[Mapping[str, str]] = {
     "url": "a path or a URL; a password in it is refused",

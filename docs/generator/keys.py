@@ -8,7 +8,7 @@ from typing import Final
 
 from docs.generator.tables import Block, code, codes, table
 from tui.console.actions import ACTIONS
-from tui.console.keys.keymap import shown_keys
+from tui.console.keymap import shown_keys
 
 
 def keys() -> str:

@@ -12,7 +12,7 @@ from platformdirs import user_config_path, user_state_path
 from engine.config.servers import NOTHING_SAID, SERVER_KEYS, ServerSettings
 from engine.domain.frozen import frozen
 from engine.domain.jobs import CheckLevel, OnFailure, Operation, Options
-from engine.history.retention import Retention
+from engine.domain.retention import Retention
 from engine.targets import names_server
 
 

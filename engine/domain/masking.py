@@ -6,7 +6,7 @@ import os
 import re
 from typing import Final
 
-from engine.system import passwords
+from engine.domain import typed_passwords
 
 _PASSWORD: Final = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
 # One slash, too: as a path a URL loses the other.
@@ -23,7 +23,7 @@ TELLING: Final = 4
 def masked(text: str) -> str:
     """A text from elsewhere without what may be a password: in a URL, as a setting, or known to this process."""
     text = without_credentials(text)
-    for secret in filter(None, (os.environ.get("PGPASSWORD"), *passwords.typed().values())):
+    for secret in filter(None, (os.environ.get("PGPASSWORD"), *typed_passwords.typed().values())):
         if len(secret) >= TELLING:
             text = text.replace(secret, "***")
     return text

@@ -14,8 +14,8 @@ from engine.execution.processor import JobProcessor, store_log
 from engine.execution.worker import DatabaseMaintenanceWorker, mark_of
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
+from engine.history.stale_journal import refuse
 from engine.history.target_history import past_of, past_steps_of
-from engine.inspection.stale_journal import refuse
 from engine.store.protocol import Store
 from engine.targets import resolve
 

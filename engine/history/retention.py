@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from engine.domain.errors import StoreError
-from engine.domain.frozen import frozen
 from engine.domain.jobs import Micros, Status
+from engine.domain.retention import DAY, Retention
 from engine.store.protocol import Store
 
-DAY = 86_400.0
 BATCH = 50
 """Parents that are removed in one transaction,"""
 BREATH = 0.02
@@ -21,27 +20,6 @@ INTERVAL = 3600.0
 """Seconds between two rounds of a process that sees to it."""
 CHANGES_KEPT = 7 * DAY
 """Seconds for which changes are kept, so that who was away can catch up."""
-
-
-@frozen(kw_only=True)
-class Retention:
-    """For how long finished jobs are kept, in seconds by status; None for ever.
-
-    The `keep_last` newest jobs of each target are kept whatever their age, and those that are pinned.
-    """
-
-    completed: float | None = 90 * DAY
-    failed: float | None = 365 * DAY
-    cancelled: float | None = 365 * DAY
-    keep_last: int = 20
-
-    @property
-    def ages(self) -> Mapping[Status, float | None]:
-        return {
-            Status.COMPLETED: self.completed,
-            Status.FAILED: self.failed,
-            Status.CANCELLED: self.cancelled,
-        }
 
 
 async def prune(store: Store, retention: Retention, now: Micros, *, dry_run: bool = False) -> Mapping[Status, int]:

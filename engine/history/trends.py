@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import JobId, Micros, Operation, Options, Status
+from engine.domain.jobs import Operation, Options, Status
+from engine.domain.past_runs import PastRun
 from engine.history.comparability import extent
 
 RUNS: Final = 60
@@ -15,19 +16,6 @@ RUNS_READ: Final = 90
 """Those that failed or were cancelled, or were of another extent, included."""
 JOBS_LOOKED_AT: Final = 3_000
 """Where a database has very many jobs and few of them with the operation, so many of the newest."""
-
-
-@frozen
-class PastRun:
-    """One execution that is over. `seconds`: without those in which it only waited for others. `size`: of the database
-    when it ended, in bytes, if that is known."""
-
-    job: JobId
-    status: Status
-    at: Micros
-    seconds: float
-    size: float | None
-    options: Options
 
 
 @frozen

@@ -25,11 +25,10 @@ from engine.domain.jobs import (
     Speed,
     Status,
 )
-from engine.history.trends import PastRun
+from engine.domain.past_runs import PastRun
 
 if TYPE_CHECKING:
     from engine.domain.claims import Claim, Outcome, Report
-    from engine.execution.worker_identity import WorkerIdentity
 
 MAX_ATTEMPTS = 2
 """How often a child is begun, where processes die under it, unless its operation must not be repeated."""
@@ -46,6 +45,14 @@ class NewJob:
     deadline_at: Micros | None = None
     max_attempts: Mapping[Operation, int] = field(default_factory=dict)
     """Of operations that differ from `MAX_ATTEMPTS`."""
+
+
+class ProcessIdentity(Protocol):
+    """As which a worker process was started."""
+
+    owner: str
+    pool: int
+    """The process that replaces it when it dies."""
 
 
 class Store(Protocol):
@@ -201,7 +208,7 @@ class Store(Protocol):
         *,
         serves_all: bool = True,
         own_jobs: Collection[int] | None = None,
-        identity: WorkerIdentity | None = None,
+        identity: ProcessIdentity | None = None,
     ) -> AbstractAsyncContextManager[str]:
         """Be an owner of running children while inside; gives the owner's id.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.domain import time_limits
 from engine.domain.errors import TargetBusyError, UsageError
 from engine.domain.jobs import Micros, OnDuplicate, ParentJob, Request
-from engine.inspection import stale_journal
+from engine.history import stale_journal
 from engine.store.protocol import NewJob, Store
 from engine.submission.retry import repeated
 from engine.submission.uncancelled import wait_uncancelled

@@ -12,7 +12,7 @@ from engine.config.parser import parse_config
 from engine.config.reader import load_config
 from engine.domain.errors import ConfigError
 from engine.domain.jobs import CheckLevel, OnFailure, Operation, Options, ServerOptions, Speed
-from engine.history.retention import Retention
+from engine.domain.retention import Retention
 
 EVERYTHING = """
 [targets.sales]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from engine.domain import typed_passwords
 from engine.domain.errors import UsageError
 from engine.domain.masking import holds_password, masked
-from engine.system import passwords
 
 WITH_ONE = (
     "postgresql://ann:s3cret@h/db",
@@ -53,11 +53,11 @@ def test_of_two_urls_in_a_sentence_only_the_passwords_go() -> None:
 
 def test_what_is_known_to_be_one_is_masked_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "hunter2")
-    passwords.remember("postgresql://ann@h/db", "correct horse")
+    typed_passwords.remember("postgresql://ann@h/db", "correct horse")
     try:
         assert masked("the server says hunter2 and correct horse") == "the server says *** and ***"
     finally:
-        passwords.forget()
+        typed_passwords.forget()
 
 
 def test_no_error_repeats_one() -> None:

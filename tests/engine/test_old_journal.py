@@ -10,7 +10,7 @@ import pytest
 
 from engine.domain.errors import TargetRefusedError
 from engine.domain.jobs import EngineName, OnDuplicate, Operation, Request
-from engine.inspection import stale_journal
+from engine.history import stale_journal
 from engine.store.protocol import NewJob
 from engine.targets import resolve
 from tests.sqlite_files import make_database

@@ -16,7 +16,7 @@ from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now
 from engine.targets import resolve
-from engine.targets.sqlite.running.step_execution import Work
+from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.session import SqliteSession
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.engine.test_worker import claim_of, refuse

@@ -19,8 +19,9 @@ from engine.domain.claims import Outcome, Report
 from engine.domain.errors import JobNotFoundError
 from engine.domain.events import Change, Lagged
 from engine.domain.jobs import LogLevel, LogLine, Step
+from engine.domain.retention import DAY
 from engine.execution.orchestrator import ParentJobOrchestrator
-from engine.history.retention import BATCH, CHANGES_KEPT, DAY, prune
+from engine.history.retention import BATCH, CHANGES_KEPT, prune
 from engine.store.sqlite import connections
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from engine import Engine, Operation, Options, Status
 from engine.domain.claims import Outcome, Report
 from engine.domain.jobs import CheckLevel, JobId, OnDuplicate, ServerOptions, Speed, Step
-from engine.history.trends import RUNS, PastRun, trend_of
+from engine.domain.past_runs import PastRun
+from engine.history.trends import RUNS, trend_of
 from engine.store.sqlite import queries
 from tests.building import CANCELLED, FAILED, new_job
 from tests.engine.store.test_queries import any_store as any_store

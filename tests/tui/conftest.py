@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.system import passwords
+from engine.domain import typed_passwords
 from tests.postgres_databases import SECRET, Database, new_database
 from tests.postgres_server import PostgresServer
 from tests.sqlite_files import make_database
@@ -43,4 +43,4 @@ def guarded(postgres: PostgresServer) -> Iterator[Database]:
 def no_password_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
     yield
-    passwords.forget()
+    typed_passwords.forget()

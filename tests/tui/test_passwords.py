@@ -16,7 +16,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from engine import Engine, Operation, Options, Request, ServerOptions, Status
-from engine.system import passwords
+from engine.domain import typed_passwords
 from tests.postgres_databases import SECRET, WAITS, Database
 from tests.tui.command_line import CommandLine
 from tests.tui.test_cli_detach import carried_out_by_one_worker_that_ends
@@ -184,7 +184,7 @@ def test_the_worker_of_a_detached_run_is_handed_it_and_nobody_else(dbtend: Comma
 async def test_a_worker_that_was_not_told_fails_the_job_in_plain_words(dbtend: CommandLine, guarded: Database) -> None:
     url = guarded.as_user("ann")
     async with Engine.open(dbtend.store) as engine:
-        passwords.remember(url, SECRET)
+        typed_passwords.remember(url, SECRET)
         options = Options(server=ServerOptions(schemas=("public",)))
         (job,) = await engine.submit([Request(target=url, operations=(Operation.VACUUM,), options=options)])
         await asyncio.to_thread(dbtend.process, "worker", "--idle-exit", "0", "--workers", "1")
@@ -199,7 +199,7 @@ def test_it_is_known_what_the_next_worker_knows(tmp_path: Path, monkeypatch: pyt
     store = tmp_path / "jobs.db"
     worker = DetachedWorker(store)
     assert worker.lacks("postgresql:///shop") == ""
-    passwords.remember("postgresql:///shop", SECRET)
+    typed_passwords.remember("postgresql:///shop", SECRET)
     assert worker.lacks("postgresql:///shop") == ""
     with serving(store):
         assert worker.lacks("postgresql:///shop") == "its password was typed here"
@@ -207,7 +207,7 @@ def test_it_is_known_what_the_next_worker_knows(tmp_path: Path, monkeypatch: pyt
     worker.ensure()
     try:
         assert worker.lacks("postgresql:///shop") == ""
-        passwords.remember("postgresql:///shop", "another")
+        typed_passwords.remember("postgresql:///shop", "another")
         assert worker.lacks("postgresql:///shop") == "its password was typed here"
     finally:
         worker.stop()
@@ -223,7 +223,7 @@ def test_a_worker_that_is_handed_nonsense_says_so(dbtend: CommandLine, given: st
 
 
 def test_what_shows_variables_does_not_show_it() -> None:
-    passwords.remember("postgresql:///shop", SECRET)
-    assert SECRET not in repr((passwords.typed(), passwords.typed_for("postgresql:///shop")))
-    assert SECRET not in pretty_repr({"asked": {"password": passwords.typed_for("postgresql:///shop")}})
-    assert passwords.typed_for("postgresql:///shop") == SECRET
+    typed_passwords.remember("postgresql:///shop", SECRET)
+    assert SECRET not in repr((typed_passwords.typed(), typed_passwords.typed_for("postgresql:///shop")))
+    assert SECRET not in pretty_repr({"asked": {"password": typed_passwords.typed_for("postgresql:///shop")}})
+    assert typed_passwords.typed_for("postgresql:///shop") == SECRET

@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Final
 
+from engine.domain import typed_passwords
 from engine.inspection import inspector
-from engine.system import passwords
 from tui.commands import output
 from tui.presentation.text import plain
 
@@ -36,7 +36,7 @@ def ask_for_missing(targets: Iterable[str]) -> None:
             typed = _typed(f"Password for {plain(url)}: ") if tries_left else ""
             if not typed:
                 raise problem
-            passwords.remember(url, typed)
+            typed_passwords.remember(url, typed)
 
 
 def _typed(prompt: str) -> str:

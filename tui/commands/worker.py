@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from engine import Engine, Retention
+from engine.domain import typed_passwords
 from engine.domain.errors import StoreLostError, UsageError
 from engine.domain.frozen import frozen
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_runtime import import_what_jobs_need
-from engine.system import passwords
 from tui.commands import output
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
@@ -76,7 +76,7 @@ def _take_passwords() -> None:
     try:
         given = json.loads(sys.stdin.read())
         for url, password in given.items():
-            passwords.remember(str(url), str(password))
+            typed_passwords.remember(str(url), str(password))
     except (ValueError, AttributeError):
         why = "what is on standard input is no JSON object"
         raise UsageError("--passwords-from-stdin", why, "leave it out") from None

@@ -1,6 +1,6 @@
 """Every action of the console, once: bindings, footer, help and the list of commands are made from this table.
 
-Which keys an action has in the end, the config file may say: tui/console/keys/keymap.py.
+Which keys an action has in the end, the config file may say: tui/console/keymap.py.
 """
 
 from __future__ import annotations

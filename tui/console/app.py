@@ -16,11 +16,11 @@ from engine.domain.errors import DbtendError
 from engine.system.clock import now
 from tui.console.actions import bindings
 from tui.console.context import ConsoleContext
-from tui.console.keys.small_window_guard import SeenKeys
 from tui.console.saved_targets import SavedTargets
 from tui.console.screens.base import ConsoleScreen
 from tui.console.screens.factory import ScreenFactory
 from tui.console.screens.main import MainScreen
+from tui.console.small_window_guard import SeenKeys
 from tui.console.views.line import Role
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.config.model import ConsoleConfig
 from engine.domain.errors import ConfigError, UsageError
-from tui.console.keys import keymap
+from tui.console import keymap
 from tui.console.theme import suitable_theme
 
 

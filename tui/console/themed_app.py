@@ -8,7 +8,7 @@ from textual.app import App, ReturnType
 from textual.driver import Driver
 from textual.theme import Theme
 
-from tui.console.keys import keymap
+from tui.console import keymap
 from tui.console.terminal import Terminal, end_on_signals
 from tui.console.theme import ANSI_THEMES, ANSI_VARIABLES, THEMES, suitable_theme
 

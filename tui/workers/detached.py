@@ -17,10 +17,11 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from engine.domain import typed_passwords
 from engine.domain.errors import DbtendError, StoreError
 from engine.domain.humanize import listed
 from engine.inspection import inspector
-from engine.system import locks, passwords
+from engine.system import locks
 from engine.system.private_files import open_own, own_directory
 from tui.workers.environment import not_set_alike
 
@@ -74,7 +75,7 @@ class DetachedWorker:
         The worker process that takes on the next job may run already: it is told nothing any more. One that is still
         to be started is told the passwords that were typed, and has our environment.
         """
-        password = passwords.typed_for(url)
+        password = typed_passwords.typed_for(url)
         is_ours = self._process is not None and self._process.poll() is None
         if is_ours:
             return TYPED if password is not None and self._told.get(url) != password else ""
@@ -92,7 +93,7 @@ class DetachedWorker:
         if self._failed_at_once():
             raise self._failure()
         try:
-            self._told = passwords.typed()
+            self._told = typed_passwords.typed()
             self._process = self._start(self._told)
         except OSError as error:
             what = f": {error.filename}" if error.filename else ""

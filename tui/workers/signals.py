@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from tui.commands import output
 from tui.presentation.exit_codes import CANCELLED
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -40,7 +39,7 @@ class Stop:
 
 
 @contextmanager
-def stop_signals(announce: Callable[[str], None] = output.notice) -> Iterator[Stop]:
+def stop_signals(announce: Callable[[str], None]) -> Iterator[Stop]:
     """Yield what the first signal asks for, with a word to whoever sent it.
 
     The second ends the process where it stands. That is safe: an SQLite transaction that is cut off is rolled

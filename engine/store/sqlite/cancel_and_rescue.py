@@ -8,7 +8,6 @@ import sqlite3
 from engine.domain.errors import JobNotFoundError
 from engine.domain.humanize import OVERWRITTEN, died
 from engine.domain.jobs import FILE_OVERWRITTEN, JobId, Micros, Reason, Status
-from engine.inspection.stale_journal import overwritten, what_to_do
 from engine.store.sqlite.parent_status import (
     BACK_TO_PENDING,
     NOBODY_LOOKED,
@@ -20,6 +19,7 @@ from engine.store.sqlite.parent_status import (
     stored_options,
 )
 from engine.store.sqlite.row_checks import sound
+from engine.system.overwritten_file import overwritten, what_to_do
 
 OVERDUE = """
 SELECT p.id FROM parent_job AS p WHERE p.deadline_at <= ? AND p.deadline_at IS NOT NULL AND p.finished_at IS NULL

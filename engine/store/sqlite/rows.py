@@ -32,7 +32,7 @@ from engine.domain.jobs import (
     Step,
     WaitsFor,
 )
-from engine.history.trends import PastRun
+from engine.domain.past_runs import PastRun
 from engine.store.sqlite.row_checks import checked, checked_facts, refuse_unsound_options, sound
 
 PARENT_COLUMNS = (

@@ -18,7 +18,7 @@ from engine.domain.advice import Done, Measured
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
-from engine.history.trends import PastRun
+from engine.domain.past_runs import PastRun
 from engine.store.protocol import NewJob
 from engine.store.sqlite import (
     cancel_and_rescue,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import aiosqlite
 
     from engine.domain.claims import Claim, Outcome, Report
-    from engine.execution.worker_identity import WorkerIdentity
+    from engine.store.protocol import ProcessIdentity
 
 ANY_ID = 2**63 - 1
 OWNER_CHECK_INTERVAL = 0.05
@@ -280,7 +280,7 @@ class SqliteStore:
         *,
         serves_all: bool = True,
         own_jobs: Collection[int] | None = None,
-        identity: WorkerIdentity | None = None,
+        identity: ProcessIdentity | None = None,
     ) -> AsyncIterator[str]:
         owner, pool = (identity.owner, identity.pool) if identity else (uuid.uuid4().hex, None)
         pid, host = os.getpid(), socket.gethostname()

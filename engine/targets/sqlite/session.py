@@ -26,8 +26,8 @@ from engine.targets.sqlite.running import step_execution
 from engine.targets.sqlite.running.checking import Findings, findings_of
 from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, NOTHING_CHANGED, left_by
-from engine.targets.sqlite.running.step_execution import Work, readers_are_welcome
 from engine.targets.sqlite.running.throttling import Company, Courtesy, company
+from engine.targets.sqlite.running.work import Work, readers_are_welcome
 from engine.targets.sqlite.running.writeback import written_behind
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change

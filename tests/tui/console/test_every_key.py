@@ -11,8 +11,8 @@ from textual.screen import Screen
 
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, add_failed_job, entry, open_console
+from tui.console import keymap
 from tui.console.actions import ACTIONS, Action, Place
-from tui.console.keys import keymap
 
 WAY: dict[Place, Sequence[str]] = {
     Place.MAIN: (),

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.errors import UsageError
+from tui.console import keymap
 from tui.console.actions import ACTIONS, BY_ID, Place, may_meet
-from tui.console.keys import keymap
 from tui.console.screens.help import HelpScreen
 from tui.console.screens.history import HistoryScreen
 from tui.console.screens.job import JobScreen

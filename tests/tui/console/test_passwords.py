@@ -12,7 +12,7 @@ from textual.widgets import Input
 from engine import Operation, Status
 from engine.config.config_file import ConfigFile
 from engine.config.model import TargetEntry
-from engine.system import passwords
+from engine.domain import typed_passwords
 from tests.postgres_databases import SECRET, Database
 from tests.tui.console.harness import Clock, Console, entry, open_console
 from tui.console.saved_targets import SavedTargets
@@ -82,7 +82,7 @@ async def test_nothing_is_run_where_the_worker_that_is_up_cannot_know_it(
     guarded: Database, tmp_path: Path, clock: Clock
 ) -> None:
     shop = TargetEntry(name="shop", url=guarded.as_user("ann"), operations=(Operation.VACUUM,))
-    passwords.remember(guarded.as_user("ann"), SECRET)
+    typed_passwords.remember(guarded.as_user("ann"), SECRET)
     async with open_console(
         tmp_path / "jobs.db", shop, clock=clock, size=(120, 40), worker_lacks=lambda url: "its password was typed here"
     ) as console:

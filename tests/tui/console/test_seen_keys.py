@@ -8,8 +8,8 @@ import pytest
 
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_running_job, entry, open_console
+from tui.console import keymap
 from tui.console.actions import ACTIONS
-from tui.console.keys import keymap
 
 OUT = {"quit", "leave-console", "suspend"}
 HERE: dict[str, tuple[str, ...]] = {

@@ -10,10 +10,10 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 
+from engine.domain import typed_passwords
 from engine.domain.errors import DbtendError, PasswordNeededError
-from engine.system import passwords
 from tui.console.actions import barred, bindings
-from tui.console.keys.keymap import with_keys
+from tui.console.keymap import with_keys
 from tui.console.views.keys import footer_line
 from tui.console.views.line import Line, Role, line, with_labels, wrapped
 from tui.console.views.standing import Standing, standing_lines
@@ -147,7 +147,7 @@ class ConsoleScreen(Screen[Result]):
 
         def typed(password: str | None) -> None:
             if password:
-                passwords.remember(canonical(url), password)
+                typed_passwords.remember(canonical(url), password)
                 then()
             else:
                 self.say_error(problem)

@@ -13,7 +13,7 @@ from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, PasswordNeededError, UsageError
 from engine.inspection.demo_database import DATABASE, build_demo_database
 from tui.console.actions import bindings
-from tui.console.keys.keymap import key_of
+from tui.console.keymap import key_of
 from tui.console.saved_targets import SavedTargets
 from tui.console.screens.targets import Targets
 from tui.console.views.hints import examining

@@ -16,7 +16,7 @@ from engine import Operation
 from engine.domain.advice import worst
 from engine.domain.errors import DbtendError, TargetBusyError
 from engine.inspection import inspector
-from tui.console.keys.keymap import key_of
+from tui.console.keymap import key_of
 from tui.console.screens.job_actions import JobActions
 from tui.console.target_model import TargetBoard
 from tui.console.views.header import OUT_OF_STEP, header_line, work

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine import ChildJob, JobId, Status
 from engine.domain.errors import DbtendError
-from tui.console.keys.keymap import key_of
+from tui.console.keymap import key_of
 from tui.presentation.cancel_consequences import goes_on, what_follows
 
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
 from engine.domain.jobs import ending_in_words, part_named
-from tui.console.keys.keymap import with_keys
+from tui.console.keymap import with_keys
 from tui.console.views.line import Line, Role, Span, fit, line, wrapped
 from tui.console.views.remarks import earlier_attempt, in_the_pane, remarks, what_went_wrong
 from tui.console.views.status import (

@@ -9,7 +9,7 @@ from engine import Level
 from engine.domain.advice import worst
 from engine.domain.errors import DbtendError, PasswordNeededError, TargetBusyError, TargetUnavailableError
 from engine.domain.humanize import listed
-from tui.console.keys.keymap import key_of, with_keys
+from tui.console.keymap import key_of, with_keys
 from tui.console.views.line import Line, Role, line, wrapped
 from tui.console.views.lists import TargetState
 from tui.presentation.text import counted, plain

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tui.console.actions import ACTIONS, BY_ID, Place
-from tui.console.keys.keymap import key_of, shown_keys
+from tui.console.keymap import key_of, shown_keys
 from tui.console.views.line import Line, Role, Span, line, wrapped
 
 _STAY: Final = frozenset({"back", "help", "quit"})

@@ -12,7 +12,7 @@ from engine.config.model import TargetEntry
 from engine.domain.advice import worst
 from engine.domain.errors import DbtendError, TargetBusyError
 from engine.domain.frozen import frozen
-from tui.console.keys.keymap import key_of
+from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
 from tui.presentation.fact_format import number
 from tui.presentation.lock_format import lock_in_words

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from engine import JobId
 from engine.domain.frozen import frozen
 from tui.console.actions import ACTIONS, BY_ID, Action, Place, barred
-from tui.console.keys.keymap import shown_keys, with_keys
+from tui.console.keymap import shown_keys, with_keys
 from tui.console.views.line import Line, Role, fit, line, wrapped
 from tui.presentation.text import cells
 

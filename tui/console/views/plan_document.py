@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine import OperationPlan, Plan, Verdict
 from engine.domain.errors import DbtendError, TargetBusyError
-from tui.console.keys.keymap import with_keys
+from tui.console.keymap import with_keys
 from tui.console.views.header import facts_in_words
 from tui.console.views.line import Line, Role, Span, line, named, wrapped
 from tui.presentation.plan_summary import StepNotes, extent, options, step_notes, verdict, whole_extent

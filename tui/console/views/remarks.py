@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
 from engine.domain.humanize import NOT_BEGUN, span
 from engine.domain.jobs import FINISHING, SERVER_WAIT, WaitsFor, ending_in_words, is_overwritten, never_began, reason_of
-from tui.console.keys.keymap import key_of, with_keys
+from tui.console.keymap import key_of, with_keys
 from tui.console.views.line import Line, Role, wrapped
 from tui.console.views.status import is_cancelling, is_waiting
 from tui.console.views.times import moment

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Pause, WorkerProcess
 from engine.domain.frozen import frozen
-from tui.console.keys.keymap import key_of
+from tui.console.keymap import key_of
 from tui.console.views.line import Line, Role, fit, line, wrapped
 from tui.console.views.status import child_of
 from tui.console.views.times import moment

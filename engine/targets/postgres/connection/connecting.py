@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import psycopg
 
+from engine.domain import typed_passwords
 from engine.domain.errors import NoConnectionLeftError, PasswordNeededError, TargetUnavailableError
 from engine.domain.frozen import frozen
-from engine.system import passwords
 from engine.targets.postgres.connection import pooling
 from engine.targets.postgres.connection.bounded import ANSWER_WITHIN, STRANGE, AnswerError, Connection, Shape
 from engine.targets.postgres.connection.dsn import Address
@@ -134,14 +134,14 @@ async def connect(
 
 async def _opened(what: str, asked: Mapping[str, Any]) -> Connection:
     """A connection to which nothing has been said yet. Raises TargetError."""
-    password = passwords.typed_for(what)
+    password = typed_passwords.typed_for(what)
     known = asked if password is None else {**asked, "password": password}
     try:
         return await Connection.connect(autocommit=True, **known)
     except (psycopg.Error, OSError) as error:
         problem = connecting_error(what, error, typed=password is not None)
         if isinstance(problem, PasswordNeededError):
-            passwords.drop(what)
+            typed_passwords.drop(what)
         raise problem from None
 
 

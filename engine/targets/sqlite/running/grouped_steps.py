@@ -20,7 +20,7 @@ from engine.targets.sqlite.reading import catalog
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from engine.targets.sqlite.running.step_execution import Work
+    from engine.targets.sqlite.running.work import Work
 
 _ANALYZE: Final = "ANALYZE main"
 _TO_ANALYZE: Final = re.compile(r'ANALYZE "main"\."((?:[^"]|"")*)"', re.DOTALL)

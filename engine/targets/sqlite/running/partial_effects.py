@@ -13,7 +13,7 @@ from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.system.files import file_size
 
 if TYPE_CHECKING:
-    from engine.targets.sqlite.running.step_execution import Work
+    from engine.targets.sqlite.running.work import Work
 
 NOTHING_CHANGED: Final = "nothing changed"
 COPY_REMOVED: Final = "the unfinished copy was removed"

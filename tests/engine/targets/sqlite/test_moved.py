@@ -16,6 +16,7 @@ from engine.domain.jobs import Operation, Options, Status
 from engine.targets.protocol import PlannedStep, StepContext, StepResult
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import step_execution
+from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.session import SqliteSession
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, statuses, when_running
 from tests.engine.test_worker import carried_out
@@ -113,7 +114,7 @@ def moved_after(method: Method, path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The file is moved when the first step of that method is done, and before it is over."""
     do = step_execution.METHODS[method]
 
-    async def done_and_moved(work: step_execution.Work) -> StepResult:
+    async def done_and_moved(work: Work) -> StepResult:
         result = await do(work)
         if path.exists():
             moved(path)

@@ -8,8 +8,8 @@ from textual import events
 from textual.widget import Widget
 from textual.widgets import Input
 
-from tui.console.keys.key_queue import KeysInTurn
-from tui.console.keys.keymap import keys_of
+from tui.console.key_queue import KeysInTurn
+from tui.console.keymap import keys_of
 
 SMALLEST: Final = (60, 15)
 """Columns and rows from which on the console shows anything but that its window is too small."""

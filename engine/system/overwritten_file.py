@@ -1,0 +1,41 @@
+"""A SQLite file over which another was written while a process had it mapped, and the journals that it leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from engine.domain.humanize import listed
+from engine.domain.jobs import EngineName, Micros
+
+
+def overwritten(engine: str, signal_number: int | None) -> bool:
+    """Whether a process that ended like this died because another file was written over the one that it read."""
+    return engine == EngineName.SQLITE and signal_number == signal.SIGBUS
+
+
+def what_to_do(target: str) -> str:
+    """What to do about the file with this canonical URL that was overwritten, and first with what lies beside it."""
+    name, beside = path_of(target).name, journals(target)
+    if beside:
+        return f"remove {listed(beside)} before any program opens {name}, then put a good copy in its place"
+    return "put a good copy in its place while no program has it open"
+
+
+def journals(target: str, until: Micros | None = None) -> list[str]:
+    """The names of those beside this file that are not empty. `until`: and that nobody has written since."""
+    return [path.name for end in ("-journal", "-wal") if _holds(path := Path(f"{path_of(target)}{end}"), until)]
+
+
+def path_of(target: str) -> Path:
+    return Path(os.fsdecode(unquote_to_bytes(target.removeprefix("sqlite://"))))
+
+
+def _holds(path: Path, until: Micros | None) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return status.st_size > 0 and (until is None or status.st_mtime_ns // 1000 <= until)
