@@ -69,7 +69,7 @@ NO_LOOKS: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PastJob:
     """Seconds of one run. `said`: when, in microseconds, which share was said to be done."""
 
     steps: float
@@ -111,12 +111,12 @@ class Bench:
             subprocess.run(command, env=self.server.environment, check=True, capture_output=True)
             return time.perf_counter() - began
 
-    async def by_dbtend(self, case: Case, jobs: int) -> Run:
+    async def by_dbtend(self, case: Case, jobs: int) -> PastJob:
         with self.a_copy(case.content) as name, tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
             async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
                 return await self.run(engine, name, case, jobs)
 
-    async def run(self, engine: Engine, name: str, case: Case, jobs: int, *, watched: bool = False) -> Run:
+    async def run(self, engine: Engine, name: str, case: Case, jobs: int, *, watched: bool = False) -> PastJob:
         """`watched`: note what is said of its progress."""
         options = Options(jobs=jobs, confirmed=True, server=case.server)
         request = Request(target=self.server.url(name), operations=(case.operation,), options=options)
@@ -134,7 +134,7 @@ class Bench:
         ended = max(step.finished_at or 0 for step in child.steps)
         began_steps = min(step.started_at for step in child.steps)
         assert child.started_at is not None
-        return Run((ended - began_steps) / 1e6, (ended - child.started_at) / 1e6, whole, child, said)
+        return PastJob((ended - began_steps) / 1e6, (ended - child.started_at) / 1e6, whole, child, said)
 
 
 async def _watch(engine: Engine, job: int, said: list[tuple[int, float]]) -> None:
@@ -149,7 +149,7 @@ async def _watch(engine: Engine, job: int, said: list[tuple[int, float]]) -> Non
 
 async def compare(bench: Bench, case: Case, jobs: int) -> None:
     theirs: list[float] = []
-    ours: list[Run] = []
+    ours: list[PastJob] = []
 
     async def tool() -> None:
         theirs.append(bench.by_tool(case, jobs))
@@ -227,7 +227,7 @@ async def progress(bench: Bench, jobs: int) -> None:
         )
 
 
-def _off(run: Run) -> float:
+def _off(run: PastJob) -> float:
     """How far percent and elapsed share were apart on average, in points."""
     began, ended = run.child.started_at or 0, run.child.finished_at or 0
     return 100 * fmean(abs(share - (at - began) / (ended - began)) for at, share in run.said)

@@ -25,7 +25,7 @@ from benchmarks.terminal import Terminal
 from engine import Change, Engine, Lagged, Operation, Options, Request, Status
 from engine.domain.jobs import EngineName, OnDuplicate
 from engine.execution.orchestrator import ParentJobOrchestrator
-from engine.execution.supervision import tending
+from engine.execution.supervision import supervising
 from engine.store.protocol import NewJob
 from engine.store.sqlite.store import SqliteStore
 from tests.sqlite_files import make_database
@@ -51,7 +51,7 @@ async def child_becomes(changes: AsyncIterator[Change | Lagged], *statuses: Stat
 async def rescue(directory: Path, kills: int, *, bystanders: int) -> list[float]:
     """Seconds from the kill of a process to the news, in another one, that its job was taken from it."""
     path, delays = directory / "rescue.db", []
-    async with SqliteStore.open(path) as store, tending(store):
+    async with SqliteStore.open(path) as store, supervising(store):
         with ExitStack() as others:
             for _ in range(bystanders):
                 others.enter_context(role("watch", path))

@@ -16,7 +16,7 @@ from engine.domain.claims import Claim, Outcome
 from engine.domain.jobs import JobType
 from engine.execution.processor import JobProcessor
 from engine.execution.reporter import Reporter
-from engine.execution.supervision import tending
+from engine.execution.supervision import supervising
 from engine.execution.worker import JobWorker
 from engine.store.sqlite.store import SqliteStore
 from engine.system.clock import now
@@ -50,7 +50,7 @@ class Doing:
 
 async def work(store_path: Path, worker: JobWorker) -> None:
     """What `dbtend worker` does in one process of its pool, with a worker of our own."""
-    async with SqliteStore.open(store_path) as store, tending(store), store.hosting_workers() as owner:
+    async with SqliteStore.open(store_path) as store, supervising(store), store.hosting_workers() as owner:
         processor = JobProcessor(
             store, {JobType.OPERATION: worker}, owner=owner, concurrency=1, own_jobs_only=False, clock=now
         )

@@ -25,7 +25,7 @@ from statistics import median
 from typing import Final
 
 from benchmarks.sqlite_databases import SIZES, Size, database, default_directory
-from benchmarks.sqlite_runs import NEEDED, SHELL, Run, by_dbtend, by_dbtend_unwatched, by_plain_python, by_shell
+from benchmarks.sqlite_runs import NEEDED, SHELL, PastJob, by_dbtend, by_dbtend_unwatched, by_plain_python, by_shell
 from engine.domain.humanize import size as bytes_in_words
 
 
@@ -60,14 +60,14 @@ _SHELL, _DBTEND, _UNWATCHED, _PLAIN = "sqlite3 shell", "dbtend", "a job without 
 class Measured:
     """One run, the seconds that its fresh copy took, and the load of other processes meanwhile."""
 
-    run: Run
+    run: PastJob
     copying: float
     load: float
 
 
 def measure(case: Case, source: Path, pairs: int, *, overhead: bool) -> dict[str, list[Measured]]:
     """All runs of a case, by who ran."""
-    ways: dict[str, Callable[[Path, Path], Run]] = {
+    ways: dict[str, Callable[[Path, Path], PastJob]] = {
         _SHELL: lambda copy, _: by_shell(copy, case.sql),
         _DBTEND: lambda copy, store: by_dbtend(copy, store, case.work),
     }
@@ -89,7 +89,7 @@ def _in_turn(ways: Iterable[str], number: int) -> tuple[str, ...]:
     return orders[number % len(orders)]
 
 
-def measured(way: Callable[[Path, Path], Run], source: Path, directory: Path, *, cold: bool) -> Measured:
+def measured(way: Callable[[Path, Path], PastJob], source: Path, directory: Path, *, cold: bool) -> Measured:
     copy = directory / "copy.db"
     begin = time.perf_counter()
     shutil.copyfile(source, copy)

@@ -48,7 +48,7 @@ _IN_TRANSACTION: Final = frozenset({Method.TRANSACTION, Method.TOGETHER, Method.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class PastJob:
     """What a run took."""
 
     seconds: float
@@ -66,33 +66,33 @@ class Run:
     and not for the statements."""
 
 
-def by_shell(database: Path, sql: str) -> Run:
+def by_shell(database: Path, sql: str) -> PastJob:
     begin = time.perf_counter()
     with _process([SHELL, str(database), sql]) as (process, peak):
         process.communicate()
         seconds = time.perf_counter() - begin
-    return Run(seconds=seconds, whole=seconds, memory=peak())
+    return PastJob(seconds=seconds, whole=seconds, memory=peak())
 
 
-def by_dbtend(database: Path, store: Path, work: str) -> Run:
+def by_dbtend(database: Path, store: Path, work: str) -> PastJob:
     return _by_python("dbtend", database, store, work)
 
 
-def by_dbtend_unwatched(database: Path, store: Path, work: str) -> Run:
+def by_dbtend_unwatched(database: Path, store: Path, work: str) -> PastJob:
     """The same without a look at how far it is: what these cost is the difference."""
     return _by_python("unwatched", database, store, work)
 
 
-def by_plain_python(database: Path, work: str) -> Run:
+def by_plain_python(database: Path, work: str) -> PastJob:
     """The steps that dbtend plans, with its settings, and nothing else: no progress, no jobs."""
     return _by_python("plain", database, Path(), work)
 
 
-def _by_python(way: str, database: Path, store: Path, work: str) -> Run:
+def _by_python(way: str, database: Path, store: Path, work: str) -> PastJob:
     command = [sys.executable, "-m", "benchmarks.sqlite_runs", way, str(database), str(store), work]
     with _process(command) as (process, peak):
         said, _ = process.communicate()
-    return Run(**{**json.loads(said), "memory": peak()})
+    return PastJob(**{**json.loads(said), "memory": peak()})
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _own_memory(pid: int) -> int:
         return 0
 
 
-async def _dbtend(database: Path, store: Path, work: str) -> Run:
+async def _dbtend(database: Path, store: Path, work: str) -> PastJob:
     async with Engine.open(store, workers=1) as engine:
         begin, beside = time.perf_counter(), _seconds_of_threads()
         request = await _request(engine, database, work)
@@ -136,7 +136,7 @@ async def _dbtend(database: Path, store: Path, work: str) -> Run:
             raise RuntimeError(f"{child.operation} {child.status}: {child.error}")
     error, told = _progress_error(job.children[0], said)
     seconds = sum(_duration(child) for child in job.children)
-    return Run(seconds=seconds, whole=whole, progress_error=error, progress_told=told, beside=beside)
+    return PastJob(seconds=seconds, whole=whole, progress_error=error, progress_told=told, beside=beside)
 
 
 def _seconds_of_threads() -> float:
@@ -189,7 +189,7 @@ def _unwatched() -> Iterator[None]:
         yield
 
 
-async def _plain(database: Path, work: str) -> Run:
+async def _plain(database: Path, work: str) -> PastJob:
     operation, options = _WORK[work]
     planned = await plan(Request(target=str(database), operations=(operation,), options=options))
     (only,) = planned.operations
@@ -201,7 +201,7 @@ async def _plain(database: Path, work: str) -> Run:
     async with written_behind(str(database)) if steps[0].write_behind else nullcontext():
         await asyncio.gather(*(asyncio.to_thread(_execute, database, waiting) for _ in range(only.parallel)))
     seconds = time.perf_counter() - begin
-    return Run(seconds=seconds, whole=seconds)
+    return PastJob(seconds=seconds, whole=seconds)
 
 
 def _execute(database: Path, waiting: SimpleQueue[SqliteStep]) -> None:

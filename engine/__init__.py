@@ -33,7 +33,7 @@ from engine.domain.jobs import (
 )
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Advice, Level, Past
+    from engine.domain.advice import Advice, Level, TargetHistory
     from engine.domain.events import Change, ChangeKind, HistoryFilter, Lagged, Pause, WorkerProcess
     from engine.domain.past_runs import PastRun
     from engine.domain.retention import Retention
@@ -70,7 +70,6 @@ __all__ = [
     "OperationPlan",
     "Options",
     "ParentJob",
-    "Past",
     "PastRun",
     "Pause",
     "Plan",
@@ -82,6 +81,7 @@ __all__ = [
     "ServerOptions",
     "Status",
     "Step",
+    "TargetHistory",
     "TargetInfo",
     "Trend",
     "Verdict",
@@ -94,10 +94,10 @@ __all__ = [
 _HOMES: Final = {
     "Advice": "engine.domain.advice",
     "Level": "engine.domain.advice",
-    "Past": "engine.domain.advice",
+    "TargetHistory": "engine.domain.advice",
     "ForceCancel": "engine.execution.force_kill",
     "Engine": "engine.engine",
-    "Retention": "engine.history.retention",
+    "Retention": "engine.domain.retention",
     "OperationPlan": "engine.targets.protocol",
     "Plan": "engine.targets.protocol",
     "PlannedStep": "engine.targets.protocol",
@@ -107,7 +107,7 @@ _HOMES: Final = {
     "Lock": "engine.targets.lock_impact",
     "LockImpact": "engine.targets.lock_impact",
     "LockScope": "engine.targets.lock_impact",
-    "PastRun": "engine.history.trends",
+    "PastRun": "engine.domain.past_runs",
     "Trend": "engine.history.trends",
     "Change": "engine.domain.events",
     "ChangeKind": "engine.domain.events",

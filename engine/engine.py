@@ -13,10 +13,10 @@ from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerPro
 from engine.domain.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Request, Status
 from engine.domain.retention import Retention
 from engine.execution.orchestrator import ParentJobOrchestrator
-from engine.execution.supervision import tending
+from engine.execution.supervision import supervising
 from engine.history import estimates, stale_journal, trends
 from engine.history.retention import prune, pruning
-from engine.history.target_history import past_of, past_steps_of
+from engine.history.target_history import past_step_seconds, target_history
 from engine.inspection import inspector
 from engine.store.sqlite.connections import PATIENCE
 from engine.store.sqlite.store import SqliteStore
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from engine.domain.advice import Advice, Past
+    from engine.domain.advice import Advice, TargetHistory
     from engine.domain.errors import StoreError
     from engine.domain.jobs import Operation
     from engine.execution.force_kill import ForceCancel
@@ -119,7 +119,7 @@ class Engine:
                 looking = SqliteStore.open(store_path, clock=clock, patience=patience)
             store = await stack.enter_async_context(looking)
             if not read_only:
-                await stack.enter_async_context(tending(store))
+                await stack.enter_async_context(supervising(store))
                 await stack.enter_async_context(pruning(store, retention, clock))
             if run is not None:
                 await stack.enter_async_context(store.reserving(run))
@@ -128,10 +128,10 @@ class Engine:
             orchestrator = ParentJobOrchestrator(store)
             processor = None
             if workers:
-                from engine.execution.worker_runtime import hosting  # the console and most commands host none
+                from engine.execution.worker_runtime import worker_parts  # the console and most commands host none
 
                 processor = await stack.enter_async_context(
-                    hosting(
+                    worker_parts(
                         store,
                         store_path,
                         workers,
@@ -193,7 +193,7 @@ class Engine:
         plan = await inspector.plan(request, past, advice=advice, read_only=self.read_only)
         jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
         past_steps = {
-            operation.operation: await past_steps_of(
+            operation.operation: await past_step_seconds(
                 self._store, plan.target, operation.operation, request.options.server.speed
             )
             for operation in plan.operations
@@ -232,12 +232,12 @@ class Engine:
         url = await asyncio.to_thread(inspector.canonical_url, target)
         return (await self._past_of(url)).damaged_indexes
 
-    async def _past_of(self, url: str) -> Past:
+    async def _past_of(self, url: str) -> TargetHistory:
         try:
             file = await self.presence(url)
         except TargetError:  # the look that follows says why
             file = None
-        return await past_of(self._store, url, self._clock(), file)
+        return await target_history(self._store, url, self._clock(), file)
 
     async def cancel(self, job: JobId, *, force: bool = False, reason: Reason = Reason.CANCELLED_BY_USER) -> ParentJob:
         """Ask for the end of a child, or of all open children of a parent.

@@ -33,7 +33,7 @@ _DEFECT: Final = re.compile(r"internal error|Traceback|Error\b.*\bline \d+|<[a-z
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class FieldMessage:
     """How a call ended: by its exit code, or by minus the number of a signal."""
 
     code: int
@@ -42,7 +42,7 @@ class Said:
     seconds: float
 
 
-def called(argv: Sequence[str], home: Path, before: Callable[[], object] = lambda: None) -> Said:
+def called(argv: Sequence[str], home: Path, before: Callable[[], object] = lambda: None) -> FieldMessage:
     """`dbtend argv` in a fork of this process, that works in `home`; `before` is called there first."""
 
     def work() -> int:
@@ -60,7 +60,7 @@ def called(argv: Sequence[str], home: Path, before: Callable[[], object] = lambd
     return forked(work)
 
 
-def forked(work: Callable[[], int]) -> Said:
+def forked(work: Callable[[], int]) -> FieldMessage:
     """`work` in a fork of this process: what it writes, and the exit code that it gives."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         begin = time.monotonic()
@@ -69,7 +69,7 @@ def forked(work: Callable[[], int]) -> Said:
             _in_the_fork(work, out.fileno(), err.fileno())
         code = _ending(process, begin + PATIENCE)
         seconds = time.monotonic() - begin
-        return Said(code, _text(out.fileno()), _text(err.fileno()), seconds)
+        return FieldMessage(code, _text(out.fileno()), _text(err.fileno()), seconds)
 
 
 def _in_the_fork(work: Callable[[], int], out: int, err: int) -> None:
@@ -109,7 +109,7 @@ def _text(descriptor: int) -> str:
     return os.pread(descriptor, 50_000_000, 0).decode(errors="replace")
 
 
-def faults(argv: Sequence[str], said: Said, secrets: Sequence[str] = ()) -> list[str]:
+def faults(argv: Sequence[str], said: FieldMessage, secrets: Sequence[str] = ()) -> list[str]:
     """What is wrong with how a call ended, each with the call."""
     found = []
     if said.code not in EXIT_CODES:

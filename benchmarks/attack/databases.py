@@ -19,9 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks.attack.calls import Said, called, faults, forked
+from benchmarks.attack.calls import FieldMessage, called, faults, forked
 from benchmarks.attack.mutations import OF_BYTES, Mutation
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import Request
 from engine.inspection import inspector
@@ -101,7 +101,7 @@ async def _looks(path: str) -> int:
     requests = [Request(target=path, operations=(operation,)) for operation in SqliteTarget(path).operations]
     does: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: inspector.inspect(path),
-        lambda: inspector.advise(path, Past(now=0), budget=None),
+        lambda: inspector.advise(path, TargetHistory(now=0), budget=None),
         *(partial(inspector.plan, request) for request in requests),
         lambda: inspector.inspect(path, read_only=True),
     )
@@ -165,7 +165,7 @@ async def _console(store: Path, path: Path) -> int:
     return 0
 
 
-def _faults_of_console(path: Path, said: Said) -> list[str]:
+def _faults_of_console(path: Path, said: FieldMessage) -> list[str]:
     return [fault.replace("dbtend", "console", 1) for fault in faults(["console", str(path)], said)] + (
         [f"console {said.err[-600:]!r}"] if said.code else []
     )

@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import Operation, Request
 from engine.inspection import inspector
@@ -24,8 +24,8 @@ LAST_ANSWER: Final = 25
 LOOKS: Final[dict[str, Callable[[str], Awaitable[Any]]]] = {
     "identify": lambda url: resolve(url).identify(),
     "inspect": inspector.inspect,
-    "advise": lambda url: inspector.advise(url, Past(now=0), budget=1),
-    "advise thoroughly": lambda url: inspector.advise(url, Past(now=0), budget=None),
+    "advise": lambda url: inspector.advise(url, TargetHistory(now=0), budget=1),
+    "advise thoroughly": lambda url: inspector.advise(url, TargetHistory(now=0), budget=None),
     "plan": lambda url: inspector.plan(Request(target=url, operations=tuple(resolve(url).default_operations))),
     "plan what is needed": lambda url: inspector.plan(Request(target=url, operations=(Operation.OPTIMIZE,))),
 }

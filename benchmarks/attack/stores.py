@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.attack.calls import Said, called, faults, forked
+from benchmarks.attack.calls import FieldMessage, called, faults, forked
 from benchmarks.attack.mutations import OF_BYTES, Mutation
 from engine import Engine, JobId, Operation, Options, Request
 from engine.store.sqlite.schema import drop_triggers
@@ -93,7 +93,7 @@ async def _console(store: Path, sales: Path) -> int:
     return 0
 
 
-def _faults_of_console(store: Path, said: Said) -> list[str]:
+def _faults_of_console(store: Path, said: FieldMessage) -> list[str]:
     return [fault.replace("dbtend", "console", 1) for fault in faults(["console", str(store)], said)] + (
         [f"console {said.err[-600:]!r}"] if said.code else []
     )

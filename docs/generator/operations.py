@@ -8,7 +8,7 @@ from typing import Final
 from docs.generator.tables import Block, code, codes, table
 from engine.targets.postgres.planning import operation_specs as postgres
 from engine.targets.sqlite.planning import operation_specs as sqlite
-from tui.presentation.lock_format import lock_in_words
+from tui.presentation.lock_format import format_lock
 
 
 def sqlite_operations() -> str:
@@ -16,7 +16,7 @@ def sqlite_operations() -> str:
     return table(
         heading,
         (
-            [code(name), offer.summary, lock_in_words(offer.wal), lock_in_words(offer.rollback), offer.after_cancel]
+            [code(name), offer.summary, format_lock(offer.wal), format_lock(offer.rollback), offer.after_cancel]
             for name, offer in sqlite.OFFERS.items()
         ),
     )
@@ -26,7 +26,7 @@ def postgres_operations() -> str:
     return table(
         ["operation", "what it does", "lock", "after a cancel"],
         (
-            [code(name), offer.summary, lock_in_words(offer.lock), offer.after_cancel]
+            [code(name), offer.summary, format_lock(offer.lock), offer.after_cancel]
             for name, offer in postgres.OFFERS.items()
         ),
     )

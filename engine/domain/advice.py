@@ -74,7 +74,7 @@ class Advice:
 
 
 @frozen(kw_only=True)
-class Found:
+class CheckFinding:
     """That a check found something."""
 
     job: int
@@ -87,7 +87,7 @@ class Found:
 
 
 @frozen
-class Done:
+class CompletedStep:
     """What a step did, and when it was over."""
 
     at: Micros
@@ -95,7 +95,7 @@ class Done:
 
 
 @frozen
-class Run:
+class PastJob:
     """A job that completed, and when it was over."""
 
     job: int
@@ -113,7 +113,7 @@ class Measured:
 
 
 @frozen(kw_only=True)
-class Past:
+class TargetHistory:
     """What our own history says of a database."""
 
     now: Micros
@@ -135,19 +135,19 @@ class Past:
     """What else the last check found damaged."""
     broken_rule: str | None = None
     """What the last check found that is no damage: rows, or foreign keys, that break a rule of the schema."""
-    found: Found | None = None
+    found: CheckFinding | None = None
     """The check that found the damage; where there is none, the newest that found something which counts still."""
-    vacuumed: Run | None = None
+    vacuumed: PastJob | None = None
     """The newest job in which VACUUM completed."""
     backed_up_at: Micros | None = None
     """When a backup last completed."""
-    ran: Mapping[Operation, Run] = field(default_factory=dict)
+    ran: Mapping[Operation, PastJob] = field(default_factory=dict)
     """The newest of the last jobs in which an operation completed."""
     measured: Measured | None = None
     """What the last look at everything found out."""
-    kept_dead: Mapping[str, Done] = field(default_factory=dict)
+    kept_dead: Mapping[str, CompletedStep] = field(default_factory=dict)
     """On a server, by table: the last VACUUM, where it could not remove all that was dead."""
-    rebuilt: Mapping[str, Done] = field(default_factory=dict)
+    rebuilt: Mapping[str, CompletedStep] = field(default_factory=dict)
     """On a server, by index: its last rebuild."""
 
     @property

@@ -96,19 +96,19 @@ FILE_OVERWRITTEN: Final = "file_overwritten"
 """The fact that says so of a child."""
 
 
-def reason_in_words(reason: Reason) -> str:
+def format_reason(reason: Reason) -> str:
     return _IN_FEW_WORDS.get(reason, reason.value.replace("_", " "))
 
 
 def names_of(reason: Reason) -> frozenset[str]:
     """All that a person may read for a reason: `owner_lost`, `owner lost`, `worker died`."""
-    return frozenset({reason.value, reason.value.replace("_", " "), reason_in_words(reason)})
+    return frozenset({reason.value, reason.value.replace("_", " "), format_reason(reason)})
 
 
 IN_PART: Final = "completed in part"
 
 
-def ending_in_words(status: Status, reason: Reason | None) -> str:
+def format_ending(status: Status, reason: Reason | None) -> str:
     """How something stands or ended: what completed in part must not read as completed."""
     return IN_PART if status is Status.COMPLETED and reason is Reason.TIME_LIMIT else status.value
 
@@ -117,7 +117,7 @@ MOST_FINDINGS: Final = 100
 """A check that has found as many looks no further, or tells no more of them."""
 
 
-def findings_in_words(number: int) -> str:
+def format_findings(number: int) -> str:
     """How many findings there are, as far as a check tells."""
     return counted(number, "finding") if number < MOST_FINDINGS else f"{number:,} or more findings"
 
@@ -495,7 +495,7 @@ def reason_of(child: ChildJob) -> str:
     """Why it ended other than plainly completed, in few words; "" where it did."""
     if is_overwritten(child):
         return "file overwritten"
-    return "" if child.reason is None else reason_in_words(child.reason)
+    return "" if child.reason is None else format_reason(child.reason)
 
 
 @frozen(kw_only=True)

@@ -11,7 +11,7 @@ WORTH_TELLING: Final = 500_000
 """Microseconds."""
 
 
-class Waits:
+class LockWaitTimer:
     """Of each step, and of all together: only while every step that runs waits does the whole wait."""
 
     def __init__(self, clock: Callable[[], Micros]) -> None:

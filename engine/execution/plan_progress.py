@@ -16,7 +16,7 @@ ONE_BY_ONE: Final = 500
 """Of more steps than that the last cannot be long beside them all, so that nobody has to know when each begins."""
 
 
-class Course:
+class PlanProgress:
     """How much of the time is over that steps are expected to take, `at_once` at a time."""
 
     def __init__(self, steps: Sequence[PlannedStep], *, at_once: int) -> None:

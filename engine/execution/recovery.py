@@ -46,7 +46,7 @@ async def _finish(
         plan = await session.plan(Operation(claim.operation), replace(options, force=True))
     except (TargetError, UsageError) as error:
         return [], [f"whether something has to follow could not be found out: {error}"]
-    steps = [step for step in plan.steps if step.if_undone and is_owed(step, claim)]
+    steps = [step for step in plan.steps if step.missing_effect and follow_up_required(step, claim)]
     if damaged:
         return [], [undone(step, kept) for step in steps]
     reporter.begin(steps)
@@ -60,7 +60,7 @@ async def _finish(
     )
 
 
-def is_owed(step: PlannedStep, claim: Claim) -> bool:
+def follow_up_required(step: PlannedStep, claim: Claim) -> bool:
     """Whether an earlier attempt may have done what `step` has to follow, and not `step` itself.
 
     What a process had not told yet when it died may be done: so all counts that is not known to be complete.

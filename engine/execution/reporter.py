@@ -26,8 +26,8 @@ from engine.domain.jobs import (
     Step,
     WaitsFor,
 )
-from engine.execution.lock_wait_timer import Waits, as_facts
-from engine.execution.plan_progress import Course
+from engine.execution.lock_wait_timer import LockWaitTimer, as_facts
+from engine.execution.plan_progress import PlanProgress
 from engine.targets.protocol import PlannedStep, StepProgress, StepResult
 
 log = logging.getLogger("dbtend")
@@ -55,13 +55,13 @@ class Reporter:
         self._lines = 0
         self._planned: Sequence[PlannedStep] = ()
         self._at_once = 1
-        self._course: Course | None = None
+        self._course: PlanProgress | None = None
         self._running: dict[int, StepProgress] = {}
         self._over: set[int] = set()
         self._over_since: dict[int, Micros] = {}
         """Those whose command is over, and nothing else."""
         self._finishing = False
-        self._waits = Waits(clock)
+        self._waits = LockWaitTimer(clock)
         self._news = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
 
@@ -177,7 +177,7 @@ class Reporter:
 
     def _progress_now(self) -> Progress:
         """Only reports ask for it: it looks at every step, and thousands may come between two reports."""
-        self._course = self._course or Course(self._planned, at_once=self._at_once)
+        self._course = self._course or PlanProgress(self._planned, at_once=self._at_once)
         progress = self._course.so_far(self._over, self._running)
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         # Nobody wants to see a bar go back.

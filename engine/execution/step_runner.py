@@ -43,14 +43,14 @@ async def run_step(
         over()
 
     context = StepContext(
-        cancel=asyncio.Event() if step.completes_previous else cancel,
-        window=Window() if window is None or step.completes_previous else window,
+        cancel=asyncio.Event() if step.mandatory_follow_up else cancel,
+        window=Window() if window is None or step.mandatory_follow_up else window,
         report=lambda progress: reporter.tell(number, progress),
         note=lambda facts: reporter.note(number, facts),
         over=command_is_over,
     )
     result = await session.execute(step, context)
-    if step.if_undone and result.status is not Status.COMPLETED:
+    if step.missing_effect and result.status is not Status.COMPLETED:
         why = f" ({result.error})" if result.error else ""
         result = replace(result, status=Status.FAILED, error=undone(step, done) + why)
     reporter.end_step(number, result)
@@ -69,7 +69,7 @@ def leave_out(number: int, reporter: Reporter, why: str) -> StepResult:
 
 def undone(step: PlannedStep, done: Sequence[str]) -> str:
     """What is wrong without `step`, after these commands; none: it is not known what was done."""
-    return f"{listed(done)} is done; {step.if_undone}" if done else f"it may be that {step.if_undone}"
+    return f"{listed(done)} is done; {step.missing_effect}" if done else f"it may be that {step.missing_effect}"
 
 
 @asynccontextmanager

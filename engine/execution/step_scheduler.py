@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from engine.targets.protocol import PlannedStep
 
 
-class Turns:
+class StepScheduler:
     """Which steps, with their numbers from 1, may run now.
 
     `at_once` of them, in their order, but for what has to wait: a step while another of the same `conflict` runs, and
@@ -21,7 +21,7 @@ class Turns:
     def __init__(self, steps: Sequence[PlannedStep], *, at_once: int) -> None:
         # To find the first of a plain dict takes the longer the more were taken out before it.
         self._waiting = OrderedDict(enumerate(steps, 1))
-        self._completing = [number for number, step in self._waiting.items() if step.completes_previous]
+        self._completing = [number for number, step in self._waiting.items() if step.mandatory_follow_up]
         self._at_once = at_once
         self._running: dict[int, PlannedStep] = {}
         self._looked_at: set[int] = set()
@@ -58,7 +58,7 @@ class Turns:
     def _next(self) -> int | None:
         busy = {step.conflict for number, step in self._running.items() if not self._has_freed(number, step)} - {""}
         for number, step in self._waiting.items():
-            if step.completes_previous:
+            if step.mandatory_follow_up:
                 return None if self._running or number != next(iter(self._waiting)) else number
             if step.conflict not in busy:
                 return number

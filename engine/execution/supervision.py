@@ -17,10 +17,10 @@ log = logging.getLogger("dbtend")
 
 
 @asynccontextmanager
-async def tending(store: Store) -> AsyncIterator[None]:
+async def supervising(store: Store) -> AsyncIterator[None]:
     """Look after the store now, and all the time while inside. Where there is nothing to do, nothing is written."""
     await _tend(store)
-    task = asyncio.create_task(_tend_regularly(store), name="dbtend-tending")
+    task = asyncio.create_task(_supervise(store), name="dbtend-supervising")
     try:
         yield
     finally:
@@ -34,7 +34,7 @@ async def _tend(store: Store) -> None:
     await store.enforce_time_limits()
 
 
-async def _tend_regularly(store: Store) -> None:
+async def _supervise(store: Store) -> None:
     while True:
         try:
             with suppress(TimeoutError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from engine.domain import time_limits
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import ServerAwayError, StoreError, TargetDamagedError, TargetError, UsageError
 from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, counted, listed
@@ -27,21 +27,21 @@ from engine.domain.jobs import (
     Reason,
     Speed,
     Status,
-    findings_in_words,
+    format_findings,
     part_named,
 )
 from engine.domain.time_limits import Window
-from engine.execution.recovery import commands_done, is_owed, lost, recover
+from engine.execution.recovery import commands_done, follow_up_required, lost, recover
 from engine.execution.reporter import Reporter
 from engine.execution.step_runner import leave_out, run_step, telling_when_it_goes_on
-from engine.execution.step_scheduler import Turns
+from engine.execution.step_scheduler import StepScheduler
 from engine.history.estimates import with_past
 from engine.targets.protocol import OperationPlan, PlannedStep, Session, StepResult, Target
 
 T = TypeVar("T")
 PastSteps = Callable[[str, str, Speed], Awaitable[Mapping[str, float]]]
 BeforeOpening = Callable[[str], Awaitable[None]]
-PastOf = Callable[[str], Awaitable[Past]]
+PastOf = Callable[[str], Awaitable[TargetHistory]]
 _MOST_REASONS: Final = 2
 """Why steps failed that are told of an operation: each step tells its own."""
 _GOES_BY_THE_PAST: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX})
@@ -69,18 +69,18 @@ class DatabaseMaintenanceWorker:
         *,
         store: str = "",
         past_steps: PastSteps | None = None,
-        past_of: PastOf | None = None,
+        target_history: PastOf | None = None,
         before_opening: BeforeOpening | None = None,
     ) -> None:
         """`store`: by which a server tells our connections from those of other stores.
 
-        `past_steps`: of a target, an operation and a speed, how many seconds their commands took before. `past_of`:
+        `past_steps`: of a target, an operation and a speed, how many seconds their commands took before. `target_history`:
         what is known of a target. `before_opening`: raises TargetError where a target must not be opened.
         """
         self._resolve = resolve
         self._store = store
         self._past_steps = past_steps
-        self._past_of = past_of
+        self._past_of = target_history
         self._before_opening = before_opening
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
@@ -163,7 +163,7 @@ class DatabaseMaintenanceWorker:
         except _CancelledBeforehandError:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
 
-    async def _past(self, target: str) -> Past | None:
+    async def _past(self, target: str) -> TargetHistory | None:
         if self._past_of is None:
             return None
         try:
@@ -245,7 +245,7 @@ async def _run(
     for warning in plan.warnings:
         reporter.log(LogLevel.WARNING, warning)
     results: dict[int, StepResult] = {}
-    turns = Turns(plan.steps, at_once=plan.parallel)
+    turns = StepScheduler(plan.steps, at_once=plan.parallel)
     failed: list[str] = []
     left_for: Reason | None = None
     no_more = ""
@@ -286,9 +286,9 @@ async def _run(
             number, step = turn
             if no_more:
                 left_out(number, Reason.OPERATION_ERROR, f"not begun: {no_more}")
-            elif step.completes_previous:
+            elif step.mandatory_follow_up:
                 done = [plan.steps[n - 1].command for n, r in results.items() if r.status is Status.COMPLETED]
-                if done or is_owed(step, claim):
+                if done or follow_up_required(step, claim):
                     running.create_task(see_to_its_end(number, step, done or commands_done(claim.earlier)))
                     continue
                 if not cancel.is_set():
@@ -388,7 +388,7 @@ def outcome_of(
         warnings=(*warnings, *(warning for _, result in results for warning in result.warnings)),
         before=before,
         after=after,
-        left=sum(id(step) not in begun and not step.completes_previous for step in planned),
+        left=sum(id(step) not in begun and not step.mandatory_follow_up for step in planned),
     )
 
 
@@ -453,4 +453,4 @@ def what_was_found(finds: Sequence[StepResult]) -> str:
     if len(finds) < 2:
         return finds[0].error or "" if finds else ""
     found = list(dict.fromkeys(finding for result in finds for finding in result.findings))
-    return found[0] if len(found) == 1 else f"{found[0]}, the first of {findings_in_words(len(found))}"
+    return found[0] if len(found) == 1 else f"{found[0]}, the first of {format_findings(len(found))}"

@@ -15,13 +15,13 @@ from engine.execution.worker import DatabaseMaintenanceWorker, mark_of
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
 from engine.history.stale_journal import refuse
-from engine.history.target_history import past_of, past_steps_of
+from engine.history.target_history import past_step_seconds, target_history
 from engine.store.protocol import Store
 from engine.targets import resolve
 
 
 @asynccontextmanager
-async def hosting(
+async def worker_parts(
     store: Store,
     store_path: Path,
     workers: int,
@@ -39,8 +39,8 @@ async def hosting(
                 JobType.OPERATION: DatabaseMaintenanceWorker(
                     resolve,
                     store=mark_of(store_path),
-                    past_steps=partial(past_steps_of, store),
-                    past_of=lambda target: past_of(store, target, clock()),
+                    past_steps=partial(past_step_seconds, store),
+                    target_history=lambda target: target_history(store, target, clock()),
                     before_opening=partial(refuse, store),
                 )
             },

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.advice import Found, Past, Run
+from engine.domain.advice import CheckFinding, PastJob, TargetHistory
 from engine.domain.events import HistoryFilter
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
@@ -40,7 +40,7 @@ LAST_JOBS: Final = 10
 """Of which it is asked what they have left: what came before was written after."""
 
 
-async def past_of(store: Store, target: str, now: Micros, file: str | None = None) -> Past:
+async def target_history(store: Store, target: str, now: Micros, file: str | None = None) -> TargetHistory:
     """The recent past of the database with this canonical URL. `file`: which one lies there now, as `presence` says."""
 
     async def newest(operation: Operation) -> list[ParentJob]:
@@ -48,7 +48,7 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
         return await store.history(where, before=None, limit=JOBS_LOOKED_AT)
 
     checks = await newest(Operation.CHECK)
-    checked = what_checks_said(checks, file)
+    checked = check_history(checks, file)
 
     async def with_steps(jobs: Iterable[ParentJob], found: Mapping[str, JobId]) -> list[ParentJob]:
         """Those of the jobs that are no older than the findings."""
@@ -63,7 +63,7 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
     damaged = tuple(still_damaged(in_doubt, await with_steps(rebuilds.values(), in_doubt)))
     in_vain = rebuilt_in_vain(damaged, rebuilds.values(), since=last_clean(checks)) if damaged else {}
     tables = tuple(name for name in checked.damaged_tables if name not in well)
-    return Past(
+    return TargetHistory(
         now=now,
         checked_at=checked.clean_at,
         compared_at=checked.compared_at,
@@ -84,14 +84,14 @@ async def past_of(store: Store, target: str, now: Micros, file: str | None = Non
     )
 
 
-async def past_steps_of(store: Store, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
+async def past_step_seconds(store: Store, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
     """The seconds that the commands of an operation took before, at this speed, on the database with this canonical
     URL."""
     return await store.past_steps(target, operation, speed=speed, jobs=JOBS_LOOKED_AT, runs=RUNS)
 
 
 @frozen
-class Checked:
+class CheckHistory:
     """What the checks of a database have said up to now."""
 
     clean_at: dict[CheckLevel, Micros]
@@ -100,7 +100,7 @@ class Checked:
     damage: str | None = None
     broken_rule: str | None = None
     """The newest finding that is up to whoever knows the data."""
-    found: Found | None = None
+    found: CheckFinding | None = None
     """The check that found the damage; where there is none, the newest of all these that found something."""
     compared_at: Micros | None = None
     """When a full check last looked at everything, whatever it found."""
@@ -109,7 +109,7 @@ class Checked:
     damaged_tables: dict[str, JobId] = field(default_factory=dict)
 
 
-def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Checked:
+def check_history(jobs: Iterable[ParentJob], file: str | None = None) -> CheckHistory:
     """Of the checks in these jobs, the newest first, those that a later one has not made outdated.
 
     A check outdates all before it that were no more thorough, if it looked at everything. One of a few objects, or one
@@ -123,7 +123,7 @@ def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Chec
     tables: dict[str, JobId] = {}
     damage: str | None = None
     broken_rule: str | None = None
-    found: Found | None = None
+    found: CheckFinding | None = None
     compared_at: Micros | None = None
     outdated: set[CheckLevel] = set()
     outdated_elsewhere: set[CheckLevel] = set()
@@ -157,7 +157,7 @@ def what_checks_said(jobs: Iterable[ParentJob], file: str | None = None) -> Chec
                 for one in levels:
                     clean_at.setdefault(one, check.finished_at)
             outdated |= levels
-    return Checked(clean_at, damaged, damage, broken_rule, found, compared_at, bool(outdated_elsewhere), tables)
+    return CheckHistory(clean_at, damaged, damage, broken_rule, found, compared_at, bool(outdated_elsewhere), tables)
 
 
 def _level_of(facts: Facts) -> CheckLevel:
@@ -185,13 +185,13 @@ def _finds_well(check: ChildJob, name: str, level: CheckLevel) -> bool:
     return name not in found and any(s.object == name and s.status is Status.COMPLETED for s in check.steps)
 
 
-def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Found | None:
+def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> CheckFinding | None:
     if not findings or check.finished_at is None:
         return None
     orphans = facts.get("orphans")
     # What is incomplete because of what was found is no more complete the next time.
     all_there_is = facts.get("complete") is True or facts.get("damage") is not None or findings >= MOST_FINDINGS
-    return Found(
+    return CheckFinding(
         job=job.id,
         at=check.finished_at,
         findings=findings,
@@ -250,22 +250,22 @@ def last_clean(checks: Iterable[ParentJob]) -> Micros:
     return next(clean, 0)
 
 
-def vacuumed(jobs: Iterable[ParentJob]) -> Run | None:
+def vacuumed(jobs: Iterable[ParentJob]) -> PastJob | None:
     """The newest of these jobs in which VACUUM completed and that is over: what it did after VACUUM wastes nothing."""
     for job, child in _children_of(jobs, Operation.VACUUM):
         if child.is_complete and job.finished_at is not None:
-            return Run(job.id, job.finished_at)
+            return PastJob(job.id, job.finished_at)
     return None
 
 
-def ran(jobs: Iterable[ParentJob]) -> dict[Operation, Run]:
+def ran(jobs: Iterable[ParentJob]) -> dict[Operation, PastJob]:
     """In which of these jobs, the newest first, an operation last completed in full."""
-    newest: dict[Operation, Run] = {}
+    newest: dict[Operation, PastJob] = {}
     for job in jobs:
         for child in job.children:
             is_whole = child.is_complete and is_of_all(child.operation, job.request.options)
             if is_whole and job.finished_at is not None:
-                newest.setdefault(child.operation, Run(job.id, job.finished_at))
+                newest.setdefault(child.operation, PastJob(job.id, job.finished_at))
     return newest
 
 

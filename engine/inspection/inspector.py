@@ -17,7 +17,7 @@ from engine.submission.validation import validated
 from engine.targets import engine_named, names_server, resolve
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Advice, Measured, Past
+    from engine.domain.advice import Advice, Measured, TargetHistory
     from engine.domain.jobs import EngineName, Options, Request
     from engine.targets.protocol import OperationPlan, Plan, Session, Waiting
     from engine.targets.target_info import TargetInfo
@@ -80,10 +80,10 @@ def operations(target: str) -> tuple[Operation, ...]:
     return tuple(resolve(target).operations)
 
 
-def needs_yes(request: Request) -> list[tuple[Operation, str]]:
+def needs_confirmation(request: Request) -> list[tuple[Operation, str]]:
     """The operations that somebody has to say yes to, and why."""
     target = resolve(request.target)
-    found = ((operation, target.needs_yes(operation, request.options)) for operation in request.children)
+    found = ((operation, target.needs_confirmation(operation, request.options)) for operation in request.children)
     return [(operation, what) for operation, what in found if what]
 
 
@@ -93,7 +93,7 @@ def after_cancel(target: str, operation: Operation) -> str:
 
 
 async def plan(
-    request: Request, past: Past | None = None, *, advice: Sequence[Advice] = (), read_only: bool = False
+    request: Request, past: TargetHistory | None = None, *, advice: Sequence[Advice] = (), read_only: bool = False
 ) -> Plan:
     """The exact steps `request` would execute now, with what is known of the past of the database.
 
@@ -106,8 +106,8 @@ async def plan(
         return await _plan(request, past, advice, read_only)
 
 
-async def _plan(request: Request, past: Past | None, advice: Sequence[Advice], read_only: bool) -> Plan:
-    from engine.domain.advice import Past
+async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[Advice], read_only: bool) -> Plan:
+    from engine.domain.advice import TargetHistory
     from engine.targets.protocol import Plan  # not before something is planned
 
     target = resolve(request.target)
@@ -120,13 +120,13 @@ async def _plan(request: Request, past: Past | None, advice: Sequence[Advice], r
         operations = [
             replace(
                 await _planned(session, operation, request.options, past),
-                needs_yes=target.needs_yes(operation, request.options),
+                needs_confirmation=target.needs_confirmation(operation, request.options),
             )
             for operation in request.children
         ]
         if not advice and any(step.by_advice for operation in operations for step in operation.steps):
             with suppress(TargetError):  # it goes without
-                advice = await session.advise(past or Past(now=0), budget=BUDGET)
+                advice = await session.advise(past or TargetHistory(now=0), budget=BUDGET)
         return Plan(
             target=target.url,
             engine=target.engine,
@@ -137,13 +137,15 @@ async def _plan(request: Request, past: Past | None, advice: Sequence[Advice], r
         )
 
 
-async def _planned(session: Session, operation: Operation, options: Options, past: Past | None) -> OperationPlan:
+async def _planned(
+    session: Session, operation: Operation, options: Options, past: TargetHistory | None
+) -> OperationPlan:
     planned = await session.plan(operation, options, past)
     waiting = await session.in_the_way(operation) if planned.steps else ""
     return replace(planned, warnings=(*planned.warnings, waiting), waits=True) if waiting else planned
 
 
-def _explained(plan: OperationPlan, advice: Sequence[Advice], past: Past | None) -> OperationPlan:
+def _explained(plan: OperationPlan, advice: Sequence[Advice], past: TargetHistory | None) -> OperationPlan:
     """The plan, with the reasons that the advice gives, and of an index that the last check gives."""
     if past and plan.operation is Operation.REINDEX:
         found, damaged = "the last check found it damaged", past.damaged_indexes
@@ -201,7 +203,9 @@ def presence(target: str) -> str:
     return resolve(target).presence()
 
 
-async def advise(target: str, past: Past, *, budget: float | None, read_only: bool = False) -> tuple[Advice, ...]:
+async def advise(
+    target: str, past: TargetHistory, *, budget: float | None, read_only: bool = False
+) -> tuple[Advice, ...]:
     """What a database needs and why, given what is known of its past. `budget`: see `Session.advise`.
 
     Raises TargetError where it cannot be looked at.
@@ -211,7 +215,7 @@ async def advise(target: str, past: Past, *, budget: float | None, read_only: bo
 
 
 async def survey(
-    target: str, past: Past, *, budget: float | None, read_only: bool = False
+    target: str, past: TargetHistory, *, budget: float | None, read_only: bool = False
 ) -> tuple[tuple[Advice, ...], Measured | None]:
     """As `advise`, with what is worth keeping for the next time."""
     with _at_worst_an_error(target):

@@ -9,7 +9,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from engine.domain.advice import Done, Measured
+from engine.domain.advice import CompletedStep, Measured
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
@@ -261,7 +261,7 @@ class Store(Protocol):
         `past_runs`."""
         ...
 
-    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], Done]:
+    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], CompletedStep]:
         """By `VACUUM` or `REINDEX` and the object: what the last of these on a server's database did, in its newest
         jobs; a VACUUM that removed all that was dead is not there."""
         ...

@@ -85,7 +85,7 @@ class DatabaseMaintenanceManager:
 
 def _refuse_unconfirmed(request: Request, target: Target) -> None:
     for operation in request.operations:
-        if (what := target.needs_yes(operation, request.options)) and not request.options.confirmed:
+        if (what := target.needs_confirmation(operation, request.options)) and not request.options.confirmed:
             raise UsageError(f"operation {operation}", what, "say that you want it: --yes")
 
 

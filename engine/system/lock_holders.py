@@ -192,12 +192,12 @@ def _ids_of(path: str, all_mounts: Sequence[Mount]) -> set[FileId]:
 def _command(pid: int) -> str:
     try:
         name, *arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
-        return command_in_short(name or Path(f"/proc/{pid}/comm").read_text(errors="replace"), arguments)
+        return short_command(name or Path(f"/proc/{pid}/comm").read_text(errors="replace"), arguments)
     except OSError:
         return ""
 
 
-def command_in_short(program: str, arguments: Sequence[str]) -> str:
+def short_command(program: str, arguments: Sequence[str]) -> str:
     """`python3 app.py`: without options, and nothing after the first argument, where passwords may be."""
     first = next((argument for argument in arguments if not argument.startswith("-")), "")
     words = f"{program.rpartition('/')[2]} {first}".split()

@@ -14,7 +14,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
-from engine.domain.advice import Advice, Measured, Past
+from engine.domain.advice import Advice, Measured, TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step, WaitsFor
 from engine.domain.time_limits import Window
@@ -46,12 +46,12 @@ class PlannedStep:
     """Bytes that are free there now; None where it needs none worth naming, or that cannot be told."""
     estimate: float | None = None
     """Seconds it is expected to take; None where nothing is known."""
-    completes_previous: bool = False
+    mandatory_follow_up: bool = False
     """Without it those before have only half their effect: it runs to its end if one of them completed, even where a
     cancel came in between, and only then."""
     lost_without_next: bool = False
     """Whether what it did does not stay where the next one does not complete."""
-    if_undone: str = ""
+    missing_effect: str = ""
     """What is wrong until it has run, where its lack does harm."""
     conflict: str = ""
     """Of steps that run at once no two have the same; an empty one gets on with all."""
@@ -152,7 +152,7 @@ class OperationPlan:
     """How many of the steps run at once."""
     estimated_from: str = ""
     """What the estimates of the steps go by, where that is more than the size of things."""
-    needs_yes: str = ""
+    needs_confirmation: str = ""
     """What somebody has to say yes to before it runs."""
     waits: bool = False
     """Whether somebody holds a lock that it would have to wait for; a warning says who."""
@@ -193,12 +193,12 @@ class Waiting(Protocol):
         ...
 
 
-class Look(Protocol):
+class Inspection(Protocol):
     """One connection to a database, to look at it."""
 
     async def info(self) -> TargetInfo: ...
 
-    async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
+    async def advise(self, past: TargetHistory, *, budget: float | None) -> tuple[Advice, ...]:
         """What needs which operation, and why: one for each operation that the engine offers advice on.
 
         `budget`: seconds that facts which are dear to get may take; None takes the time it needs.
@@ -212,7 +212,7 @@ class Look(Protocol):
         ...
 
 
-class Session(Look, Protocol):
+class Session(Inspection, Protocol):
     """One connection to a database, to plan and carry out operations."""
 
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
@@ -222,7 +222,7 @@ class Session(Look, Protocol):
         """
         ...
 
-    async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
+    async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> OperationPlan:
         """The steps that `operation` would execute now, and what preflight says. Changes nothing.
 
         `past`: what is known of the database, by which what only does what is needed decides what that is.
@@ -231,12 +231,12 @@ class Session(Look, Protocol):
         """
         ...
 
-    async def remarks(self, operations: Sequence[Operation], past: Past | None = None) -> tuple[str, ...]:
+    async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         """What a plan should say besides: what is odd about these operations in this order, and with what is known to
         be damaged; who uses the database."""
         ...
 
-    async def on_damage(self, operations: Sequence[Operation], past: Past) -> tuple[str, ...]:
+    async def on_damage(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
         """Of that, what is known to be damaged and may be made worse."""
         ...
 
@@ -322,7 +322,7 @@ class Target(Protocol):
         """Raise UsageError for options that contradict each other; those that mean nothing to it are not there."""
         ...
 
-    def needs_yes(self, operation: Operation, options: Options) -> str:
+    def needs_confirmation(self, operation: Operation, options: Options) -> str:
         """What somebody has to say yes to before it runs, such as `locks its tables for everybody`; "" for nothing."""
         ...
 
@@ -362,7 +362,7 @@ class Target(Protocol):
         """
         ...
 
-    def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[Look]:
+    def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[Inspection]:
         """The same with `writing=False`, where nothing is to be planned or carried out."""
         ...
 

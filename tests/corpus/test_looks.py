@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import Operation, Options, Request
 from engine.inspection import inspector
@@ -26,7 +26,7 @@ async def _plan(path: Path) -> None:
 
 
 async def _advise(path: Path) -> None:
-    await inspector.advise(str(path), Past(now=now()), budget=None)
+    await inspector.advise(str(path), TargetHistory(now=now()), budget=None)
 
 
 @pytest.mark.parametrize("group", GROUPS)

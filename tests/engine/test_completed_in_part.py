@@ -17,7 +17,7 @@ from engine.domain.time_limits import window
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.history.estimates import seconds_expected
-from engine.history.target_history import backed_up_at, still_damaged, vacuumed, what_checks_said
+from engine.history.target_history import backed_up_at, check_history, still_damaged, vacuumed
 from engine.store.sqlite.store import SqliteStore
 from engine.submission.retry import repeated
 from engine.system.clock import now
@@ -165,10 +165,10 @@ def test_what_is_repeated_of_a_job_is_also_what_was_done_in_part() -> None:
 def test_a_check_in_part_proves_nothing_but_what_it_found_counts() -> None:
     facts: Facts = {"findings": 0, "level": CheckLevel.FULL, "complete": False}
     partly = replace(child(1, *IN_PART, operation=Operation.CHECK), after=facts)
-    said = what_checks_said([parent(partly)])
+    said = check_history([parent(partly)])
     assert (said.clean_at, said.compared_at) == ({}, None)
     whole = replace(child(operation=Operation.CHECK), after={**facts, "complete": True})
-    assert what_checks_said([parent(whole)]).clean_at
+    assert check_history([parent(whole)]).clean_at
 
 
 def test_neither_a_vacuum_nor_a_backup_nor_a_rebuild_in_part_is_one() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.advice import Level, Past
+from engine.domain.advice import Level, TargetHistory
 from engine.domain.errors import UsageError
 from engine.domain.jobs import Operation, Options, Status
 from engine.inspection import inspector
@@ -38,7 +38,7 @@ def test_the_sample_needs_maintenance(demo: Path) -> None:
 
 
 async def test_the_advice_is_to_pack_the_sample_and_to_collect_its_statistics(demo: Path) -> None:
-    advice = {one.operation: one.level for one in await inspector.advise(str(demo), Past(now=0), budget=None)}
+    advice = {one.operation: one.level for one in await inspector.advise(str(demo), TargetHistory(now=0), budget=None)}
     assert advice[Operation.VACUUM] is Level.SOON
     assert advice[Operation.ANALYZE] is Level.SOON
 

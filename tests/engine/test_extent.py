@@ -8,7 +8,7 @@ import pytest
 
 from engine.domain.jobs import CheckLevel, JobId, Operation, Options, ParentJob, Reason, ServerOptions, Status
 from engine.history.comparability import extent, is_of_all
-from engine.history.target_history import last_clean, ran, rebuilt_in_vain, what_checks_said
+from engine.history.target_history import check_history, last_clean, ran, rebuilt_in_vain
 from tests.engine.test_past import History
 
 FULL = CheckLevel.FULL
@@ -51,7 +51,7 @@ def test_what_is_for_other_operations_makes_no_part_of_it(operation: Operation, 
 def test_a_clean_check_of_a_schema_is_no_clean_check() -> None:
     (job,) = History().check(FULL).jobs
     of_a_schema = with_options(job, Options(server=ServerOptions(schemas=("public",))))
-    assert what_checks_said([of_a_schema]).clean_at == {}
+    assert check_history([of_a_schema]).clean_at == {}
     assert last_clean([of_a_schema]) == 0 < last_clean([job])
 
 

@@ -12,10 +12,10 @@ from engine.system.lock_holders import (
     FileId,
     Holder,
     Use,
-    command_in_short,
     holders,
     in_words,
     parse_locks,
+    short_command,
     uses_by_process,
 )
 from tests.engine.targets.sqlite.another_process import another_process
@@ -175,4 +175,4 @@ def test_several_holders_read_as_one_sentence() -> None:
     ],
 )
 def test_a_command_is_short_and_harmless(program: str, arguments: list[str], shown: str) -> None:
-    assert command_in_short(program, arguments) == shown
+    assert short_command(program, arguments) == shown

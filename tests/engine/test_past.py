@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from engine.domain.advice import Run
+from engine.domain.advice import PastJob
 from engine.domain.claims import Outcome, Report
 from engine.domain.jobs import (
     CheckLevel,
@@ -26,11 +26,11 @@ from engine.domain.jobs import (
 from engine.history.target_history import (
     REMEMBERED,
     backed_up_at,
+    check_history,
     found_well_since,
-    past_of,
     still_damaged,
+    target_history,
     vacuumed,
-    what_checks_said,
 )
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
@@ -97,72 +97,72 @@ class History:
 
 
 def test_nothing_was_ever_checked() -> None:
-    said = what_checks_said([])
+    said = check_history([])
     assert (said.clean_at, said.damaged, said.damage) == ({}, {}, None)
 
 
 def test_a_full_check_counts_as_a_quick_one() -> None:
-    assert what_checks_said(History().check(QUICK).check(FULL).jobs).clean_at == {QUICK: 2, FULL: 2}
-    assert what_checks_said(History().check(FULL).check(QUICK).jobs).clean_at == {QUICK: 2, FULL: 1}
-    assert what_checks_said(History().check(QUICK).jobs).clean_at == {QUICK: 1}
+    assert check_history(History().check(QUICK).check(FULL).jobs).clean_at == {QUICK: 2, FULL: 2}
+    assert check_history(History().check(FULL).check(QUICK).jobs).clean_at == {QUICK: 2, FULL: 1}
+    assert check_history(History().check(QUICK).jobs).clean_at == {QUICK: 1}
 
 
 def test_the_last_check_counts() -> None:
-    said = what_checks_said(History().check(FULL, "a", "b").check(FULL, "b", damage="page 3 is lost").jobs)
+    said = check_history(History().check(FULL, "a", "b").check(FULL, "b", damage="page 3 is lost").jobs)
     assert said.damaged == {"b": JobId(2, 1)}
     assert said.damage == "page 3 is lost"
     assert said.clean_at == {}
 
 
 def test_a_clean_check_outdates_what_was_found_before() -> None:
-    said = what_checks_said(History().check(FULL, "a", damage="page 3 is lost").check(FULL).jobs)
+    said = check_history(History().check(FULL, "a", damage="page 3 is lost").check(FULL).jobs)
     assert (said.clean_at, said.damaged, said.damage) == ({QUICK: 2, FULL: 2}, {}, None)
 
 
 def test_a_clean_quick_check_is_no_proof_against_what_a_full_one_found() -> None:
-    said = what_checks_said(History().check(FULL, "a").check(QUICK).jobs)
+    said = check_history(History().check(FULL, "a").check(QUICK).jobs)
     assert said.damaged == {"a": JobId(1, 1)}
     assert said.clean_at == {QUICK: 2}
 
 
 def test_what_was_clean_before_something_was_found_counts_no_more() -> None:
-    said = what_checks_said(History().check(FULL).check(QUICK, "a").jobs)
+    said = check_history(History().check(FULL).check(QUICK, "a").jobs)
     assert said.clean_at == {}
     assert said.damaged == {"a": JobId(2, 1)}
 
 
 def test_a_check_of_some_tables_proves_nothing_of_the_others() -> None:
-    clean = what_checks_said(History().check(FULL, "a").check(FULL, objects=("orders",)).jobs)
+    clean = check_history(History().check(FULL, "a").check(FULL, objects=("orders",)).jobs)
     assert clean.clean_at == {}
     assert clean.damaged == {"a": JobId(1, 1)}
-    found = what_checks_said(History().check(FULL, "a").check(FULL, "b", objects=("orders",)).jobs)
+    found = check_history(History().check(FULL, "a").check(FULL, "b", objects=("orders",)).jobs)
     assert set(found.damaged) == {"a", "b"}
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.FAILED, Status.PENDING])
 def test_a_check_that_was_not_completed_is_no_proof(status: Status) -> None:
     history = History().add(Operation.CHECK, {"size": 1, "findings": 0, "level": "full"}, status=status)
-    assert what_checks_said(history.jobs).clean_at == {}
-    assert what_checks_said(History().add(Operation.CHECK, None, status=status).jobs).clean_at == {}
+    assert check_history(history.jobs).clean_at == {}
+    assert check_history(History().add(Operation.CHECK, None, status=status).jobs).clean_at == {}
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.FAILED])
 def test_a_check_that_compared_all_indexes_and_got_no_further_is_not_clean(status: Status) -> None:
     after: Facts = {"findings": 0, "level": "full", "complete": True}
     history = History().check(FULL, "a").add(Operation.CHECK, after, status=status)
-    said = what_checks_said(history.jobs)
+    said = check_history(history.jobs)
     assert (said.clean_at, said.damaged) == ({}, {"a": JobId(1, 1)})
 
 
 def test_indexes_are_compared_by_a_full_check_that_looked_at_everything_whatever_it_found() -> None:
-    assert what_checks_said(History().check(QUICK).jobs).compared_at is None
-    assert what_checks_said(History().check(FULL).check(QUICK, damage="page 3 is lost").jobs).compared_at == 1
-    assert what_checks_said(History().check(FULL).check(FULL, "a").jobs).compared_at == 2
-    assert what_checks_said(History().check(FULL, objects=("orders",)).jobs).compared_at is None
-    assert what_checks_said(History().check(FULL, damage="page 3 is lost", complete=False).jobs).compared_at is None
+    assert check_history(History().check(QUICK).jobs).compared_at is None
+    assert check_history(History().check(FULL).check(QUICK, damage="page 3 is lost").jobs).compared_at == 1
+    assert check_history(History().check(FULL).check(FULL, "a").jobs).compared_at == 2
+    assert check_history(History().check(FULL, objects=("orders",)).jobs).compared_at is None
+    assert check_history(History().check(FULL, damage="page 3 is lost", complete=False).jobs).compared_at is None
     cancelled: Facts = {"findings": 0, "level": "full", "complete": False}
     history = History().add(Operation.CHECK, cancelled, status=Status.CANCELLED)
-    assert what_checks_said(history.jobs).compared_at is None
+    assert check_history(history.jobs).compared_at is None
 
 
 ORPHANS = "a row of bill refers to a row of group that is not there (rowid 1)"
@@ -174,10 +174,10 @@ def test_a_check_with_any_finding_is_not_clean(told: Facts, known: str) -> None:
         "size": 1, "findings": 2, "damaged_indexes": [], "damage": None, "level": "full", "complete": True, **told
     }  # fmt: skip
     history = History().check(FULL).add(Operation.CHECK, after, status=Status.FAILED)
-    said = what_checks_said(history.jobs)
+    said = check_history(history.jobs)
     assert (said.clean_at, said.damage, said.broken_rule) == ({}, None, known)
-    assert what_checks_said(history.check(QUICK).jobs).broken_rule == known
-    said = what_checks_said(history.check(FULL).jobs)
+    assert check_history(history.check(QUICK).jobs).broken_rule == known
+    said = check_history(history.check(FULL).jobs)
     assert (said.clean_at, said.broken_rule) == ({QUICK: 4, FULL: 4}, None)
 
 
@@ -185,13 +185,13 @@ def test_a_check_with_any_finding_is_not_clean(told: Facts, known: str) -> None:
 def test_a_check_that_found_something_and_did_not_look_at_everything_outdates_nothing(marked: Facts) -> None:
     after: Facts = {"size": 1, "findings": 1, "damaged_indexes": [], "damage": None, "level": "full", **marked}
     history = History().check(FULL, "a").add(Operation.CHECK, after, status=Status.FAILED)
-    said = what_checks_said(history.jobs)
+    said = check_history(history.jobs)
     assert (said.clean_at, said.damaged) == ({}, {"a": JobId(1, 1)})
 
 
 def test_what_a_cancelled_check_has_found_by_then_counts() -> None:
     after: Facts = {"size": 1, "findings": 1, "damaged_indexes": ["a"], "damage": None, "level": "full"}
-    said = what_checks_said(History().add(Operation.CHECK, after, status=Status.CANCELLED).jobs)
+    said = check_history(History().add(Operation.CHECK, after, status=Status.CANCELLED).jobs)
     assert said.damaged == {"a": JobId(1, 1)}
 
 
@@ -208,19 +208,19 @@ def test_what_a_cancelled_check_has_found_by_then_counts() -> None:
 def test_what_was_found_is_known_by_its_job_and_whether_a_check_could_find_more(told: Facts, is_all: bool) -> None:
     after: Facts = {"findings": 2, "orphans": 7, "level": "full", "complete": True, **told}
     history = History().check(FULL, "a").add(Operation.CHECK, after, status=Status.FAILED)
-    found = what_checks_said(history.jobs).found
+    found = check_history(history.jobs).found
     assert found is not None
     assert (found.job, found.at, found.orphans, found.is_all) == (2, 2, 7, is_all)
     of_some = History().add(Operation.CHECK, after, status=Status.FAILED, objects=("orders",))
-    found = what_checks_said(of_some.jobs).found
+    found = check_history(of_some.jobs).found
     assert found is not None
     assert not found.is_all
-    assert what_checks_said(history.check(FULL).jobs).found is None
+    assert check_history(history.check(FULL).jobs).found is None
 
 
 def test_the_check_that_found_the_damage_is_told_before_a_later_one_that_found_less() -> None:
     history = History().check(FULL, damage="Page 3 is lost", complete=False).check(FULL, "a", objects=("orders",))
-    said = what_checks_said(history.jobs)
+    said = check_history(history.jobs)
     assert (said.damage, said.found and said.found.job) == ("Page 3 is lost", 1)
 
 
@@ -228,7 +228,7 @@ def test_the_last_vacuum_that_completed_counts_with_the_end_of_its_job() -> None
     history = History().add(Operation.VACUUM).add(Operation.VACUUM, status=Status.FAILED)
     assert vacuumed(history.jobs) is None
     over = [replace(job, finished_at=job.id + 5) for job in history.jobs]
-    assert vacuumed(over) == Run(1, 6)
+    assert vacuumed(over) == PastJob(1, 6)
 
 
 def step(name: str, status: Status = Status.COMPLETED) -> Step:
@@ -258,14 +258,14 @@ def test_indexes_that_were_rebuilt_since(
     status: Status, objects: tuple[str, ...], steps: tuple[Step, ...], left: list[str]
 ) -> None:
     history = History().check(FULL, "a", "b")
-    damaged = what_checks_said(history.jobs).damaged
+    damaged = check_history(history.jobs).damaged
     history.add(Operation.REINDEX, status=status, objects=objects, steps=steps)
     assert list(still_damaged(damaged, history.jobs)) == left
 
 
 def test_indexes_that_were_rebuilt_before_the_check() -> None:
     history = History().add(Operation.REINDEX).check(FULL, "a")
-    assert list(still_damaged(what_checks_said(history.jobs).damaged, history.jobs)) == ["a"]
+    assert list(still_damaged(check_history(history.jobs).damaged, history.jobs)) == ["a"]
 
 
 def test_the_last_backup_that_completed() -> None:
@@ -276,27 +276,27 @@ def test_the_last_backup_that_completed() -> None:
 
 def test_a_clean_check_of_another_file_is_no_proof_and_one_that_does_not_say_of_which_is() -> None:
     history = History().check(FULL, file="a").check(QUICK, file="b")
-    assert what_checks_said(history.jobs, "a").clean_at == {FULL: 1, QUICK: 1}
-    assert what_checks_said(history.jobs, "b").clean_at == {QUICK: 2}
-    assert what_checks_said(history.jobs).clean_at == {FULL: 1, QUICK: 2}
-    said = what_checks_said(history.jobs, "c")
+    assert check_history(history.jobs, "a").clean_at == {FULL: 1, QUICK: 1}
+    assert check_history(history.jobs, "b").clean_at == {QUICK: 2}
+    assert check_history(history.jobs).clean_at == {FULL: 1, QUICK: 2}
+    said = check_history(history.jobs, "c")
     assert (said.clean_at, said.compared_at, said.another_was_checked) == ({}, None, True)
-    said = what_checks_said(History().check(FULL).jobs, "c")
+    said = check_history(History().check(FULL).jobs, "c")
     assert (said.clean_at, said.compared_at, said.another_was_checked) == ({FULL: 1, QUICK: 1}, 1, False)
 
 
 def test_what_was_found_in_this_file_counts_although_another_was_clean_since() -> None:
     history = History().check(FULL, damage="page 3 is lost", file="a").check(FULL, file="b")
-    assert what_checks_said(history.jobs, "a").damage == "page 3 is lost"
+    assert check_history(history.jobs, "a").damage == "page 3 is lost"
     for file in ("b", "c"):
-        assert what_checks_said(history.jobs, file).damage is None
+        assert check_history(history.jobs, file).damage is None
 
 
 def test_what_was_found_in_the_file_before_counts_until_this_was_checked() -> None:
     history = History().check(FULL, damage="page 3 is lost", file="a")
-    said = what_checks_said(history.jobs, "b")
+    said = check_history(history.jobs, "b")
     assert (said.damage, said.clean_at) == ("page 3 is lost", {})
-    assert what_checks_said(history.check(FULL, file="b").jobs, "b").damage is None
+    assert check_history(history.check(FULL, file="b").jobs, "b").damage is None
 
 
 async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:
@@ -307,9 +307,9 @@ async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:
         after: Facts = {"size": 1, "findings": 1, "damaged_indexes": ["a"], "damage": None, "level": "full"}
         await store.finish(claim, Outcome(status=Status.FAILED, after=after), Report())
     job = await store.job(parent_id)
-    assert (await past_of(store, job.target, job.created_at)).rebuilt_indexes == ()
-    assert (await past_of(store, job.target, job.created_at + REMEMBERED)).damaged_indexes == ("a",)
-    assert (await past_of(store, job.target, job.created_at + REMEMBERED + 1)).damaged_indexes == ()
+    assert (await target_history(store, job.target, job.created_at)).rebuilt_indexes == ()
+    assert (await target_history(store, job.target, job.created_at + REMEMBERED)).damaged_indexes == ("a",)
+    assert (await target_history(store, job.target, job.created_at + REMEMBERED + 1)).damaged_indexes == ()
 
 
 def of_tables(
@@ -340,7 +340,7 @@ async def test_a_table_is_well_again_once_a_check_of_it_that_is_no_less_thorough
     for number, (facts, steps) in enumerate((of_tables("a", "b", looked_at=("a", "b")), later)):
         status = Status.FAILED if facts["findings"] else Status.COMPLETED
         history.add(Operation.CHECK, facts, status=status, objects=("a",) * number, steps=steps)
-    found = what_checks_said(history.jobs).damaged_tables
+    found = check_history(history.jobs).damaged_tables
     well = set(found_well_since(found, history.jobs))
     assert sorted(found.keys() - well) == left
 
@@ -354,4 +354,4 @@ def test_a_check_looks_at_everything_whatever_other_operations_of_its_job_leave_
     history.add(Operation.CHECK, {"findings": 0, "complete": True, "level": "full"})
     clean, *before = history.jobs
     request = replace(clean.request, options=Options(leave_out=("public.orders",)))
-    assert what_checks_said([replace(clean, request=request), *before]).damaged_tables == {}
+    assert check_history([replace(clean, request=request), *before]).damaged_tables == {}

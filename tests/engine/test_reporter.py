@@ -31,7 +31,7 @@ from engine.domain.jobs import (
     Status,
     WaitsFor,
 )
-from engine.execution.plan_progress import ONE_BY_ONE, Course
+from engine.execution.plan_progress import ONE_BY_ONE, PlanProgress
 from engine.execution.reporter import Reporter
 from engine.store.sqlite import connections, transactions
 from engine.targets.lock_impact import NO_LOCK
@@ -214,7 +214,7 @@ def estimated(*seconds: float | None) -> list[PlannedStep]:
 def overall(
     steps: Sequence[PlannedStep], over: Collection[int], running: Mapping[int, StepProgress], *, at_once: int = 1
 ) -> Progress:
-    return Course(steps, at_once=at_once).so_far(over, running)
+    return PlanProgress(steps, at_once=at_once).so_far(over, running)
 
 
 def test_each_step_weighs_as_much_as_the_seconds_it_is_expected_to_take() -> None:
@@ -369,7 +369,7 @@ async def test_where_how_far_it_is_cannot_be_told_the_work_and_its_report_go_on(
     def absurd(*_: object, **__: object) -> Progress:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Course, "so_far", absurd)
+    monkeypatch.setattr(PlanProgress, "so_far", absurd)
     reporter = Reporter(CLAIM, refuse, ticking_clock())
     reporter.begin([STEP])
     reporter.begin_step(1)

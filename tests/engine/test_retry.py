@@ -85,5 +85,7 @@ def test_a_yes_that_was_said_to_a_job_does_not_cover_its_repetition() -> None:
     asked = Request(target=url, operations=(Operation.VACUUM_FULL,), options=Options(confirmed=True))
     earlier = replace(parent(child(operation=Operation.VACUUM_FULL, status=Status.FAILED)), request=asked)
     assert not repeated(earlier).options.confirmed
-    assert inspector.needs_yes(repeated(earlier)) == [(Operation.VACUUM_FULL, inspector.needs_yes(asked)[0][1])]
+    assert inspector.needs_confirmation(repeated(earlier)) == [
+        (Operation.VACUUM_FULL, inspector.needs_confirmation(asked)[0][1])
+    ]
     assert repeated(earlier, confirmed=True) == asked

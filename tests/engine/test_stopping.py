@@ -231,15 +231,15 @@ async def test_r14_who_is_told_twice_leaves_at_once_and_others_take_over(store: 
         async with processing(store, FunctionWorker(never_ends)):
             await asyncio.Event().wait()
 
-    hosting = asyncio.create_task(host())
+    worker_parts = asyncio.create_task(host())
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     await started.wait()
     for _ in range(2):
-        assert not hosting.done()
-        hosting.cancel()
-        await asyncio.wait({hosting}, timeout=0.01)
-    await asyncio.wait({hosting}, timeout=10)
-    assert hosting.cancelled()
+        assert not worker_parts.done()
+        worker_parts.cancel()
+        await asyncio.wait({worker_parts}, timeout=0.01)
+    await asyncio.wait({worker_parts}, timeout=10)
+    assert worker_parts.cancelled()
     await is_taken_over(store)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from engine import Engine, Retention
 from engine.domain.claims import Report
 from engine.domain.jobs import JobId, OnDuplicate, Operation, Status
-from engine.execution.supervision import tending
+from engine.execution.supervision import supervising
 from engine.store.sqlite.store import SqliteStore
 from tests.building import COMPLETED, StoppedClock, new_job
 from tests.engine.processes import python
@@ -62,7 +62,7 @@ async def test_leaving_is_not_held_up_by_an_owner_that_dies_at_that_moment(turns
 
     async def leave_when_one_died() -> None:
         store: Store = owners  # type: ignore[assignment]
-        async with tending(store):
+        async with supervising(store):
             await asyncio.sleep(0)
             owners.died.set()
             for _ in range(turns):

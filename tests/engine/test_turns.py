@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.execution.step_scheduler import Turns
+from engine.execution.step_scheduler import StepScheduler
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.protocol import PlannedStep
 
@@ -18,12 +18,12 @@ def step(conflict: str = "", *, last: bool = False, frees: bool = False) -> Plan
         reason="",
         lock=NO_LOCK,
         conflict=conflict,
-        completes_previous=last,
+        mandatory_follow_up=last,
         frees_when_over=frees,
     )
 
 
-def begun(turns: Turns) -> list[int]:
+def begun(turns: StepScheduler) -> list[int]:
     """The numbers of all that may begin now."""
     numbers = []
     while (turn := turns.next()) is not None:
@@ -32,7 +32,7 @@ def begun(turns: Turns) -> list[int]:
 
 
 def test_one_at_a_time_is_in_order() -> None:
-    turns = Turns([step(), step("a"), step("a"), step(last=True)], at_once=1)
+    turns = StepScheduler([step(), step("a"), step("a"), step(last=True)], at_once=1)
     for number in (1, 2, 3, 4):
         assert begun(turns) == [number]
         turns.is_over(number)
@@ -41,12 +41,12 @@ def test_one_at_a_time_is_in_order() -> None:
 
 def test_each_comes_with_what_it_is() -> None:
     first, second = step("a"), step("b")
-    turns = Turns([first, second], at_once=2)
+    turns = StepScheduler([first, second], at_once=2)
     assert [turns.next(), turns.next(), turns.next()] == [(1, first), (2, second), None]
 
 
 def test_two_of_the_same_conflict_are_never_under_way() -> None:
-    turns = Turns([step("a"), step("a"), step("b"), step("a"), step("b")], at_once=3)
+    turns = StepScheduler([step("a"), step("a"), step("b"), step("a"), step("b")], at_once=3)
     assert begun(turns) == [1, 3]
     turns.is_over(3)
     assert begun(turns) == [5]
@@ -59,7 +59,7 @@ def test_two_of_the_same_conflict_are_never_under_way() -> None:
 
 
 def test_what_completes_those_before_waits_for_them_all_and_the_others_for_it() -> None:
-    turns = Turns([step(), step(), step(last=True), step()], at_once=4)
+    turns = StepScheduler([step(), step(), step(last=True), step()], at_once=4)
     assert begun(turns) == [1, 2]
     turns.is_over(2)
     assert begun(turns) == []
@@ -70,7 +70,7 @@ def test_what_completes_those_before_waits_for_them_all_and_the_others_for_it() 
 
 
 def test_one_that_is_to_be_repeated_comes_after_the_others_and_before_what_completes_it() -> None:
-    turns, seen = Turns([step("a"), step(), step(last=True), step()], at_once=1), list[int]()
+    turns, seen = StepScheduler([step("a"), step(), step(last=True), step()], at_once=1), list[int]()
     while turn := turns.next():
         seen.append(turn[0])
         turns.is_over(turn[0], again=seen.count(1) < 3 and turn[0] == 1)
@@ -78,7 +78,7 @@ def test_one_that_is_to_be_repeated_comes_after_the_others_and_before_what_compl
 
 
 def test_a_step_that_is_looked_at_takes_no_turn_but_keeps_those_of_its_conflict_waiting() -> None:
-    turns = Turns([step("a"), step("a"), step("b"), step("c")], at_once=1)
+    turns = StepScheduler([step("a"), step("a"), step("b"), step("c")], at_once=1)
     assert begun(turns) == [1]
     turns.command_is_over(1)
     assert begun(turns) == [3]
@@ -88,7 +88,7 @@ def test_a_step_that_is_looked_at_takes_no_turn_but_keeps_those_of_its_conflict_
 
 
 def test_one_that_frees_when_over_is_in_nobodys_way_while_somebody_still_looks_at_what_it_did() -> None:
-    turns = Turns([step("a", frees=True), step("a"), step(last=True)], at_once=1)
+    turns = StepScheduler([step("a", frees=True), step("a"), step(last=True)], at_once=1)
     assert begun(turns) == [1]
     turns.command_is_over(1)
     assert begun(turns) == [2]
@@ -98,7 +98,7 @@ def test_one_that_frees_when_over_is_in_nobodys_way_while_somebody_still_looks_a
     assert begun(turns) == [3]
 
 
-class Looked:
+class PlannedTarget:
     """A step that counts how often somebody looks at it."""
 
     def __init__(self, looks: list[str], *, last: bool = False) -> None:
@@ -113,8 +113,12 @@ class Looked:
 @pytest.mark.parametrize("number", [500, 1000])
 def test_who_is_next_is_found_by_a_look_at_a_few_however_many_there_are(number: int) -> None:
     looks: list[str] = []
-    steps: list[Any] = [*(Looked(looks) for _ in range(number)), Looked(looks, last=True), Looked(looks)]
-    turns, had = Turns(steps, at_once=1), set[int]()
+    steps: list[Any] = [
+        *(PlannedTarget(looks) for _ in range(number)),
+        PlannedTarget(looks, last=True),
+        PlannedTarget(looks),
+    ]
+    turns, had = StepScheduler(steps, at_once=1), set[int]()
     while (turn := turns.next()) is not None:
         turns.is_over(turn[0], again=turn[0] not in had)
         had.add(turn[0])
@@ -123,7 +127,11 @@ def test_who_is_next_is_found_by_a_look_at_a_few_however_many_there_are(number: 
 
 
 def test_steps_that_have_another_turn_keep_their_order_before_what_completes_them() -> None:
-    turns, order, again = Turns([step(), step(), step(last=True), step(), step(last=True)], at_once=1), [], {1, 2}
+    turns, order, again = (
+        StepScheduler([step(), step(), step(last=True), step(), step(last=True)], at_once=1),
+        [],
+        {1, 2},
+    )
     while (turn := turns.next()) is not None:
         order.append(turn[0])
         turns.is_over(turn[0], again=turn[0] in again)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.domain.claims import Claim, Report
 from engine.domain.jobs import WAITING, JobId, JobType, Operation, Options, Status, Step, WaitsFor
-from engine.execution.lock_wait_timer import Waits, as_facts
+from engine.execution.lock_wait_timer import LockWaitTimer, as_facts
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.targets import resolve
@@ -52,7 +52,7 @@ class Clock:
 
 def test_only_while_every_step_waits_does_the_whole_wait() -> None:
     clock = Clock()
-    waits = Waits(clock)
+    waits = LockWaitTimer(clock)
     waits.tell(1, waits=True)
     clock.now = 3
     waits.tell(2, waits=False)
@@ -66,7 +66,7 @@ def test_only_while_every_step_waits_does_the_whole_wait() -> None:
 
 def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
     clock = Clock()
-    waits = Waits(clock)
+    waits = LockWaitTimer(clock)
     clock.now = 10
     waits.tell(1, waits=True)
     clock.now = 2
@@ -83,7 +83,7 @@ def test_nobody_waits_longer_than_it_runs_and_the_whole_no_longer_than_anybody(
     events: list[tuple[int, str, int]],
 ) -> None:
     clock = Clock()
-    waits = Waits(clock)
+    waits = LockWaitTimer(clock)
     began: dict[int, int] = {}
     each = 0
     for step, what, later in [*events, *((step, "over", 0) for step in (1, 2, 3))]:

@@ -31,7 +31,7 @@ from tui.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 """`dbtend`, with less patience."""
-Run = subprocess.Popen[str]
+PastJob = subprocess.Popen[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ async def status(store: Path) -> str:
 
 
 @asynccontextmanager
-async def submitted(store: Path, target: Path) -> AsyncIterator[Run]:
+async def submitted(store: Path, target: Path) -> AsyncIterator[PastJob]:
     """A run whose job does not begin as long as we are here."""
     slots = WorkerSlots(store, 2)
     taken = [slot for slot in (slots.take(), slots.take()) if slot is not None]
@@ -73,7 +73,7 @@ async def submitted(store: Path, target: Path) -> AsyncIterator[Run]:
 
 
 @asynccontextmanager
-async def running(store: Path, target: Path) -> AsyncIterator[Run]:
+async def running(store: Path, target: Path) -> AsyncIterator[PastJob]:
     """A run whose operation does not end as long as we are here."""
     with write_locked(target):
         async with Engine.open(store) as engine:
@@ -85,7 +85,7 @@ async def running(store: Path, target: Path) -> AsyncIterator[Run]:
 
 
 async def ending(
-    disk: Path, target: Path, pages: int, begun: Callable[[Path, Path], AbstractAsyncContextManager[Run]]
+    disk: Path, target: Path, pages: int, begun: Callable[[Path, Path], AbstractAsyncContextManager[PastJob]]
 ) -> Ending:
     store = disk / f"{begun.__name__}_with{pages}" / "jobs.db"
     async with Engine.open(store):

@@ -7,7 +7,7 @@ from engine.domain.errors import TargetUnavailableError
 from engine.domain.jobs import Operation
 from engine.targets.lock_impact import NO_LOCK
 from tui.console.views.line import Role
-from tui.console.views.plans_document import Looked, Wanted, disk_needed, plans_document
+from tui.console.views.plans_document import PlannedTarget, PlanRequest, disk_needed, plans_document
 from tui.presentation.target_names import TargetName
 
 REQUEST = Request(target="a", operations=(Operation.VACUUM,))
@@ -20,12 +20,12 @@ def operation(
     return OperationPlan(operation=Operation.VACUUM, steps=(step,), warnings=warnings)
 
 
-def looked(name: str, *operations: OperationPlan, label: str | None = None) -> Looked:
+def looked(name: str, *operations: OperationPlan, label: str | None = None) -> PlannedTarget:
     plan = Plan(target=name, engine=EngineName.SQLITE, before={}, operations=operations)
-    return Looked(Wanted(TargetName(name, label), REQUEST), plan)
+    return PlannedTarget(PlanRequest(TargetName(name, label), REQUEST), plan)
 
 
-def texts(*all_looked: Looked) -> list[str]:
+def texts(*all_looked: PlannedTarget) -> list[str]:
     return [line.text for line in plans_document(all_looked, 120)]
 
 
@@ -50,8 +50,10 @@ def test_the_worst_is_told() -> None:
 
 
 def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
-    gone = Looked(Wanted(TargetName("b", "PROD"), REQUEST), error=TargetUnavailableError("b", "there is no such file"))
-    well = Looked(Wanted(TargetName("c"), None, "nothing is needed"))
+    gone = PlannedTarget(
+        PlanRequest(TargetName("b", "PROD"), REQUEST), error=TargetUnavailableError("b", "there is no such file")
+    )
+    well = PlannedTarget(PlanRequest(TargetName("c"), None, "nothing is needed"))
     shown = plans_document([looked("a", operation()), gone, well], 120)
     said = [line.text for line in shown]
     assert said[2:6] == ["b [PROD]  left out", "  b: there is no such file", "c  left out", "  nothing is needed"]
@@ -62,6 +64,6 @@ def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
 
 
 def test_what_is_still_looked_at_says_so() -> None:
-    waiting = Looked(Wanted(TargetName("b"), REQUEST))
+    waiting = PlannedTarget(PlanRequest(TargetName("b"), REQUEST))
     assert waiting.is_open
     assert texts(looked("a", operation()), waiting)[-1] == "Looking at b ..."

@@ -9,7 +9,7 @@ import pytest
 from engine import EngineName, Lock, LockImpact, LockScope, Operation, OperationPlan, Plan
 from engine.targets.lock_impact import NO_LOCK, strongest
 from tests.tui.plans import VACUUM
-from tui.presentation.lock_format import lock_in_words
+from tui.presentation.lock_format import format_lock
 from tui.presentation.risk import is_production, production_risk, risks, word_to_type
 
 BRIEFLY = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
@@ -25,9 +25,9 @@ def test_labels_that_do_not(label: str | None) -> None:
     assert not is_production(label)
 
 
-def plan(*locks: Lock, needs_yes: str = "") -> Plan:
+def plan(*locks: Lock, needs_confirmation: str = "") -> Plan:
     steps = tuple(replace(VACUUM, lock=lock, estimate=0.001) for lock in locks)
-    operation = OperationPlan(operation=Operation.VACUUM, steps=steps, needs_yes=needs_yes)
+    operation = OperationPlan(operation=Operation.VACUUM, steps=steps, needs_confirmation=needs_confirmation)
     return Plan(target="sqlite:///sales.db", engine=EngineName.SQLITE, before={}, operations=(operation,))
 
 
@@ -48,7 +48,7 @@ def test_what_blocks_for_a_moment_only_is_no_risk() -> None:
 
 
 def test_what_always_needs_a_yes_needs_it_everywhere() -> None:
-    needed = plan(BRIEFLY, needs_yes="locks everybody out")
+    needed = plan(BRIEFLY, needs_confirmation="locks everybody out")
     assert risks(needed, "sales", None) == risks(needed, "sales", "PROD") == ["vacuum locks everybody out."]
 
 
@@ -71,18 +71,16 @@ def test_of_several_locks_the_strongest_counts() -> None:
 
 
 def test_a_lock_is_told_with_what_it_locks_and_its_moments() -> None:
-    assert lock_in_words(NO_LOCK) == "blocks nobody"
-    assert lock_in_words(Lock(LockImpact.MOST_READERS, LockScope.TABLE)) == (
+    assert format_lock(NO_LOCK) == "blocks nobody"
+    assert format_lock(Lock(LockImpact.MOST_READERS, LockScope.TABLE)) == (
         "blocks writers of the table, and nearly all its readers"
     )
-    assert (
-        lock_in_words(Lock(LockImpact.NONE, momentary=LockImpact.WRITERS)) == "blocks writers, for a moment at a time"
-    )
-    assert lock_in_words(BRIEFLY) == (
+    assert format_lock(Lock(LockImpact.NONE, momentary=LockImpact.WRITERS)) == "blocks writers, for a moment at a time"
+    assert format_lock(BRIEFLY) == (
         "blocks no reader and no writer; other maintenance of the table waits;"
         " may block everyone from the table for a moment"
     )
-    assert len({lock_in_words(Lock(impact, scope)) for impact in LockImpact for scope in LockScope}) == (
+    assert len({format_lock(Lock(impact, scope)) for impact in LockImpact for scope in LockScope}) == (
         2 * len(LockImpact) - 1  # nobody is nobody
     )
 

@@ -10,7 +10,7 @@ from engine import Advice, CheckLevel, EngineName, Level, Operation, OperationIn
 from engine.config.model import TargetEntry
 from engine.domain.errors import TargetUnavailableError
 from engine.targets.lock_impact import NO_LOCK
-from tui.console.target_model import TargetBoard
+from tui.console.target_model import TargetModel
 
 OPERATIONS = (Operation.VACUUM, Operation.ANALYZE, Operation.CHECK)
 
@@ -25,20 +25,20 @@ def advice(operation: Operation) -> tuple[Advice, ...]:
 
 
 @pytest.fixture
-def board() -> TargetBoard:
+def board() -> TargetModel:
     """Three that are well, of which each needs something else."""
-    made = TargetBoard(TargetEntry(name=name, url=f"{name}.db") for name in "abc")
+    made = TargetModel(TargetEntry(name=name, url=f"{name}.db") for name in "abc")
     for number, operation in enumerate(OPERATIONS):
         made.learn(number, info(*OPERATIONS))
         made.heed(number, advice(operation))
     return made
 
 
-def names(board: TargetBoard) -> str:
+def names(board: TargetModel) -> str:
     return "".join(state.entry.name for state in board.states.values())
 
 
-def test_one_that_goes_leaves_the_cursor_on_its_neighbour(board: TargetBoard) -> None:
+def test_one_that_goes_leaves_the_cursor_on_its_neighbour(board: TargetModel) -> None:
     board.current = 1
     board.remove(1)
     assert (names(board), board.current) == ("ac", 2)
@@ -52,7 +52,7 @@ def test_one_that_goes_leaves_the_cursor_on_its_neighbour(board: TargetBoard) ->
     assert board.current == number
 
 
-def test_what_is_found_out_of_one_that_has_gone_is_let_go(board: TargetBoard) -> None:
+def test_what_is_found_out_of_one_that_has_gone_is_let_go(board: TargetModel) -> None:
     board.remove(1)
     board.learn(1, info())
     board.heed(1, ())
@@ -63,7 +63,7 @@ def test_what_is_found_out_of_one_that_has_gone_is_let_go(board: TargetBoard) ->
     assert board.unsettled == []
 
 
-def test_another_name_keeps_what_is_known_and_another_database_does_not(board: TargetBoard) -> None:
+def test_another_name_keeps_what_is_known_and_another_database_does_not(board: TargetModel) -> None:
     board.current = 1
     board.mark()
     entry = board.states[1].entry
@@ -74,7 +74,7 @@ def test_another_name_keeps_what_is_known_and_another_database_does_not(board: T
     assert board.states[number].info is None
 
 
-def test_an_action_is_for_the_marked_or_the_current_one(board: TargetBoard) -> None:
+def test_an_action_is_for_the_marked_or_the_current_one(board: TargetModel) -> None:
     assert board.at_hand == [0]
     for board.current in (2, 1):
         board.mark()
@@ -85,7 +85,7 @@ def test_an_action_is_for_the_marked_or_the_current_one(board: TargetBoard) -> N
     assert board.at_hand == [1]
 
 
-def test_each_runs_what_it_needs_itself_until_somebody_chooses(board: TargetBoard) -> None:
+def test_each_runs_what_it_needs_itself_until_somebody_chooses(board: TargetModel) -> None:
     def wanted() -> list[tuple[Operation, ...]]:
         return [request.operations if (request := board.request(n)) else () for n in board.states]
 
@@ -100,7 +100,7 @@ def test_each_runs_what_it_needs_itself_until_somebody_chooses(board: TargetBoar
     assert wanted()[1] == (Operation.ANALYZE,)
 
 
-def test_what_only_the_rebuild_is_for_does_not_narrow_another_operation_alone(board: TargetBoard) -> None:
+def test_what_only_the_rebuild_is_for_does_not_narrow_another_operation_alone(board: TargetModel) -> None:
     board.learn(0, info(Operation.REINDEX, Operation.ANALYZE))
     reindex, analyze = (*advice(Operation.REINDEX), *advice(Operation.ANALYZE))
     board.heed(0, (replace(reindex, objects=("by price",)), analyze))
@@ -113,7 +113,7 @@ def test_what_only_the_rebuild_is_for_does_not_narrow_another_operation_alone(bo
 
 
 @pytest.mark.parametrize("toggled", [*OPERATIONS, Operation.REINDEX])
-def test_what_is_taken_out_and_in_again_is_as_it_was_advised(board: TargetBoard, toggled: Operation) -> None:
+def test_what_is_taken_out_and_in_again_is_as_it_was_advised(board: TargetModel, toggled: Operation) -> None:
     board.learn(0, info(Operation.REINDEX, *OPERATIONS))
     reindex, vacuum, analyze, check = (replace(advice(one)[0]) for one in (Operation.REINDEX, *OPERATIONS))
     analyze, check = replace(analyze, leaves_out=("damaged",)), replace(check, check=CheckLevel.QUICK)
@@ -137,7 +137,7 @@ def test_what_is_taken_out_and_in_again_is_as_it_was_advised(board: TargetBoard,
     assert again.options == advised.options
 
 
-def test_what_is_chosen_besides_does_not_widen_nor_narrow_the_rebuild(board: TargetBoard) -> None:
+def test_what_is_chosen_besides_does_not_widen_nor_narrow_the_rebuild(board: TargetModel) -> None:
     board.learn(0, info(Operation.REINDEX, *OPERATIONS))
     board.heed(0, (replace(advice(Operation.REINDEX)[0], objects=("by price",)),))
     board.toggle(Operation.ANALYZE)
@@ -147,7 +147,7 @@ def test_what_is_chosen_besides_does_not_widen_nor_narrow_the_rebuild(board: Tar
     assert (request.options.objects, request.options.rebuild) == ((), ("by price",))
 
 
-def test_one_that_was_there_is_known_to_have_gone(board: TargetBoard) -> None:
+def test_one_that_was_there_is_known_to_have_gone(board: TargetModel) -> None:
     board.add(TargetEntry(name="d", url="d.db"))
     for number in (0, 3, 0):
         board.give_up(number, TargetUnavailableError("x", "gone"))

@@ -11,9 +11,9 @@ from engine.config.model import TargetEntry
 from tests.sqlite_files import make_database
 from tui.console.target_entry import (
     FINE,
-    Filled,
+    FieldMessage,
+    FormValues,
     Place,
-    Said,
     about_label,
     about_name,
     about_place,
@@ -51,7 +51,7 @@ def test_a_path_is_saved_so_that_it_means_the_same_from_anywhere(typed: str, url
     assert url_as_saved(typed, HERE) == url
 
 
-def about(typed: str) -> Said:
+def about(typed: str) -> FieldMessage:
     return about_url(typed, url_as_saved(typed, HERE))
 
 
@@ -88,7 +88,7 @@ def test_what_is_not_typed_yet_is_not_held_against_anybody() -> None:
 
 def test_a_path_is_told_as_it_is_saved() -> None:
     assert about("/srv/data/other.db") == FINE
-    assert about("other.db") == Said("saved as /srv/data/other.db")
+    assert about("other.db") == FieldMessage("saved as /srv/data/other.db")
 
 
 def test_a_database_that_is_there_twice_is_told_but_may_be(tmp_path: Path) -> None:
@@ -98,17 +98,19 @@ def test_a_database_that_is_there_twice_is_told_but_may_be(tmp_path: Path) -> No
     make_database(path)
     place = place_of(str(tmp_path / "link.db"), [SALES, other], CanonicalUrls())
     assert place == Place(str(tmp_path / "link.db"), same_as="sales")
-    assert about_place(FINE, place, is_typed=True) == Said("the same database as sales")
+    assert about_place(FINE, place, is_typed=True) == FieldMessage("the same database as sales")
     assert place_of(str(path), [SALES], CanonicalUrls()) == Place(str(path))
 
 
 def test_what_is_not_there_is_told_once_it_is_typed(tmp_path: Path) -> None:
     place = place_of(str(tmp_path / "gone.db"), [], CanonicalUrls())
-    saved = Said("saved as it is")
+    saved = FieldMessage("saved as it is")
     assert about_place(saved, place, is_typed=True) == saved
-    assert about_place(saved, place, is_typed=False) == Said("saved as it is; there is no such file", is_doubtful=True)
-    assert about_place(FINE, place, is_typed=False) == Said("there is no such file", is_doubtful=True)
-    wrong = Said("no", is_wrong=True)
+    assert about_place(saved, place, is_typed=False) == FieldMessage(
+        "saved as it is; there is no such file", is_doubtful=True
+    )
+    assert about_place(FINE, place, is_typed=False) == FieldMessage("there is no such file", is_doubtful=True)
+    wrong = FieldMessage("no", is_wrong=True)
     assert about_place(wrong, place, is_typed=False) == wrong
 
 
@@ -123,7 +125,7 @@ def test_what_is_no_file_has_no_place_on_a_disk(url: str) -> None:
 )
 def test_a_name_is_proposed(url: str, name: str) -> None:
     assert proposed_name(url) == name
-    assert about_name("", url, []) == Said(f"nothing typed: {name}")
+    assert about_name("", url, []) == FieldMessage(f"nothing typed: {name}")
 
 
 @pytest.mark.parametrize("name", ["run", "doctor", "-x", "a\x07b", "sales"])
@@ -144,14 +146,14 @@ def test_a_label_is_what_a_terminal_can_show() -> None:
 
 def test_operations_keep_their_order() -> None:
     was = TargetEntry(name="sales", url="sales.db", operations=(Operation.REINDEX, Operation.VACUUM, Operation.CHECK))
-    filled = Filled(url="sales.db", operations=frozenset({Operation.VACUUM, Operation.REINDEX, Operation.ANALYZE}))
+    filled = FormValues(url="sales.db", operations=frozenset({Operation.VACUUM, Operation.REINDEX, Operation.ANALYZE}))
     entry = entry_of(filled, "/srv/sales.db", was)
     assert entry.operations == (Operation.REINDEX, Operation.VACUUM, Operation.ANALYZE)
-    assert entry_of(Filled(url="a.db"), "/a.db", None) == TargetEntry(name="a", url="/a.db")
+    assert entry_of(FormValues(url="a.db"), "/a.db", None) == TargetEntry(name="a", url="/a.db")
 
 
 def test_a_file_whose_name_is_no_text_is_saved_as_a_url() -> None:
-    assert entry_of(Filled(), "/srv/\udcff.db", None).url == "sqlite:///srv/%FF.db"
+    assert entry_of(FormValues(), "/srv/\udcff.db", None).url == "sqlite:///srv/%FF.db"
 
 
 def test_operations_are_offered_before_it_is_known_of_what() -> None:

@@ -8,7 +8,7 @@ from engine import CheckLevel, OnFailure, Options, ServerOptions
 from tui.presentation.text import (
     cells,
     counted,
-    options_in_words,
+    format_options,
     padded,
     percent,
     plain,
@@ -104,12 +104,12 @@ def test_nothing_is_done_before_it_is_done() -> None:
 
 
 def test_options_in_words_say_only_what_was_asked_for() -> None:
-    assert options_in_words(Options()) == ["on failure continue", "lock timeout 5 s"]
-    assert options_in_words(Options(check=CheckLevel.QUICK))[2:] == ["quick check"]
-    assert options_in_words(Options(verify=True, check=CheckLevel.FULL))[2:] == ["verified by full checks"]
-    assert options_in_words(Options(jobs=2, force=True))[2:] == ["2 at once", "forced"]
+    assert format_options(Options()) == ["on failure continue", "lock timeout 5 s"]
+    assert format_options(Options(check=CheckLevel.QUICK))[2:] == ["quick check"]
+    assert format_options(Options(verify=True, check=CheckLevel.FULL))[2:] == ["verified by full checks"]
+    assert format_options(Options(jobs=2, force=True))[2:] == ["2 at once", "forced"]
     server = ServerOptions(max_lag=64 * 1024 * 1024, buffer_usage_limit=2048, yield_after=2.0, truncate=False)
-    assert options_in_words(Options(on_step_failure=OnFailure.STOP, server=server))[2:] == [
+    assert format_options(Options(on_step_failure=OnFailure.STOP, server=server))[2:] == [
         *("stop at the first step that fails", "no truncate", "buffer usage limit 2MB", "max lag 64MB"),
         "yield after 2 s",
     ]

@@ -10,7 +10,7 @@ from engine import Progress, Status
 from engine.domain.jobs import ParentJob, WaitsFor
 from tests.tui.jobs import SECOND, START, child, parent
 from tui.commands import live_lines
-from tui.commands.views import Waits
+from tui.commands.views import LockWaitTimer
 from tui.presentation.text import cells
 
 HOLDER = "waiting for its lock: pid 13553 (somebody, postgres, idle in transaction for 2s, from 10.0.0.17)"
@@ -23,7 +23,7 @@ def held(phase: str = HOLDER, waits_for: WaitsFor | None = WaitsFor.LOCK, attemp
 
 @pytest.mark.parametrize("waits_for", WaitsFor)
 def test_a_wait_that_lasts_is_told_once_in_a_pipe(waits_for: WaitsFor) -> None:
-    waits = Waits()
+    waits = LockWaitTimer()
     assert list(waits.begun(held(waits_for=waits_for), START)) == []
     assert list(waits.begun(held(waits_for=waits_for), START + SECOND)) == [f"#42.1 sales.db vacuum: {HOLDER}"]
     for seconds in (2, 60, 600):
@@ -31,7 +31,7 @@ def test_a_wait_that_lasts_is_told_once_in_a_pipe(waits_for: WaitsFor) -> None:
 
 
 def test_short_waits_and_their_return_say_nothing() -> None:
-    waits, at = Waits(), START
+    waits, at = LockWaitTimer(), START
     for _ in range(5):
         assert list(waits.begun(held(), at)) == []
         assert list(waits.begun(held("copying", None), at + SECOND)) == []
@@ -44,7 +44,7 @@ def test_short_waits_and_their_return_say_nothing() -> None:
 
 
 def test_a_wait_is_told_again_after_a_while_and_in_another_attempt() -> None:
-    waits = Waits()
+    waits = LockWaitTimer()
     for number, at in ((1, START), (1, START + 60 * SECOND), (2, START + 70 * SECOND)):
         assert list(waits.begun(held(attempt=number), at)) == []
         assert len(list(waits.begun(held(attempt=number), at + SECOND))) == 1
@@ -52,7 +52,7 @@ def test_a_wait_is_told_again_after_a_while_and_in_another_attempt() -> None:
 
 
 def test_who_asks_it_to_stop_does_not_hear_what_it_waits_for() -> None:
-    waits = Waits()
+    waits = LockWaitTimer()
     asked = parent(replace(held().children[0], cancel_requested_at=START))
     assert [list(waits.begun(asked, START + seconds * SECOND)) for seconds in (0, 1, 2)] == [[], [], []]
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from engine import Advice, Engine, EngineName, Level, Operation, Past, Plan, Request
+from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
 from engine.domain.advice import needed
 from engine.domain.errors import StoreError, TargetError
 from engine.domain.humanize import listed
@@ -32,7 +32,7 @@ class Adviser:
     async def advise(self, target: str, *, budget: float | None) -> tuple[Advice, ...]:
         """Raises TargetError."""
         if self._engine is None:
-            return await inspector.advise(target, Past(now=now()), budget=budget, read_only=self._read_only)
+            return await inspector.advise(target, TargetHistory(now=now()), budget=budget, read_only=self._read_only)
         return await self._engine.advise(target, budget=budget)
 
     async def plan(self, request: Request) -> Plan:

@@ -18,7 +18,7 @@ from engine.domain.errors import (
 from engine.inspection import inspector
 from tui.commands import output
 from tui.commands.naming import label_of, name_of
-from tui.presentation.risk import is_production, needed_yes, risks
+from tui.presentation.risk import confirmation_needed, is_production, risks
 from tui.presentation.text import plain
 
 
@@ -46,7 +46,7 @@ def _reasons(request: Request) -> list[str]:
     """Why somebody has to say yes to it, a sentence each. Raises what submitting it would."""
     label = label_of(request.target)
     if not is_production(label):
-        return needed_yes(inspector.needs_yes(request))
+        return confirmation_needed(inspector.needs_confirmation(request))
     name = name_of(request.target)
     try:
         return risks(asyncio.run(inspector.plan(request)), name, label)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine import Attempt, ChildJob, JobId, ParentJob, Reason, Status, Step, Trend
-from engine.domain.jobs import ending_in_words
+from engine.domain.jobs import format_ending
 from tui.commands.naming import labelled
 from tui.commands.report import ending, how_far, limit, state, summary
 from tui.presentation.effect_summary import (
@@ -20,7 +20,7 @@ from tui.presentation.effect_summary import (
 )
 from tui.presentation.fact_format import changes, number, table
 from tui.presentation.force_kill import was_ended_by_force
-from tui.presentation.text import GLYPH, counted, local_time, options_in_words, padded, plain, precise_duration
+from tui.presentation.text import GLYPH, counted, format_options, local_time, padded, plain, precise_duration
 from tui.presentation.trend_plot import headline, in_two, plots, too_few
 
 WIDTH: Final = 80
@@ -32,7 +32,7 @@ def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
         summary(job),
         f"  target   {labelled(job.target)}",
         f"  created  {local_time(job.created_at)}" + (f", retry of #{job.retry_of}" if job.retry_of else ""),
-        f"  options  {plain(', '.join(options_in_words(job.request.options)))}",
+        f"  options  {plain(', '.join(format_options(job.request.options)))}",
     ]
     if job.deadline_at is not None:
         lines.append(f"  limit    {limit(job.request.options, job.deadline_at)}")
@@ -109,7 +109,7 @@ def _attempt_line(child: ChildJob, attempt: Attempt, *, alone: bool) -> str:
     if attempt.finished_at is None:
         return f"  attempt {attempt.number}  {process}  since {began}"
     how = {Reason.OWNER_LOST: "its process died", Reason.SHUTDOWN: "stopped at a shutdown"}
-    ended = (attempt.reason and how.get(attempt.reason)) or ending_in_words(attempt.status, attempt.reason)
+    ended = (attempt.reason and how.get(attempt.reason)) or format_ending(attempt.status, attempt.reason)
     if was_ended_by_force(child, attempt):
         ended = "ended by force"
     return f"  attempt {attempt.number}  {process}  {began} to {local_time(attempt.finished_at)}  {ended}"

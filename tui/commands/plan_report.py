@@ -38,8 +38,8 @@ def _operation(operation: OperationPlan) -> Iterator[str]:
             yield f"  {plain(why)}"
     for warning in operation.warnings:
         yield f"  warning   {plain(warning)}"
-    if operation.needs_yes:
-        yield f"  yes       {operation.needs_yes}: run asks first, or give --yes"
+    if operation.needs_confirmation:
+        yield f"  yes       {operation.needs_confirmation}: run asks first, or give --yes"
     for label, setting in zip(("settings", *[""] * len(operation.settings)), operation.settings, strict=False):
         yield f"  {label:8}  {plain(setting)}"
     if operation.tuned:

@@ -8,7 +8,7 @@ from engine import ChildJob, JobId, Options, ParentJob, Reason, Status, remainin
 from engine.domain.humanize import NOT_BEGUN, span
 from engine.domain.jobs import (
     IN_PART,
-    ending_in_words,
+    format_ending,
     is_cancelling,
     is_overwritten,
     never_began,
@@ -88,7 +88,7 @@ def ending(child: ChildJob, width: int | None = None) -> str:
     """
     seconds = run_duration(child, child.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if seconds is not None and child.status is not Status.SKIPPED else ""
-    phrase = ending_in_words(child.status, child.reason) + took
+    phrase = format_ending(child.status, child.reason) + took
     if never_began(child):
         return f"{phrase}: {NOT_BEGUN}"
     if found := found_damage(child):

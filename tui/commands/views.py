@@ -54,7 +54,7 @@ class PlainView:
 
     def __init__(self) -> None:
         self._seen: dict[JobId, ChildJob] = {}
-        self._milestones, self._waits = Milestones(), Waits()
+        self._milestones, self._waits = Milestones(), LockWaitTimer()
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         for job in jobs:
@@ -86,7 +86,7 @@ class Milestones:
                 yield report.halfway(job, child, at)
 
 
-class Waits:
+class LockWaitTimer:
     """Tells what a child waits for, once that has lasted a second, but never twice in half a minute."""
 
     def __init__(self) -> None:

@@ -20,14 +20,14 @@ from tui.console.saved_targets import SavedTargets
 from tui.console.screens.base import ConsoleScreen
 from tui.console.screens.factory import ScreenFactory
 from tui.console.screens.main import MainScreen
-from tui.console.small_window_guard import SeenKeys
+from tui.console.small_window_guard import SmallWindowGuard
 from tui.console.views.line import Role
 
 if TYPE_CHECKING:
     from tui.presentation.health_check import Check
 
 
-class DbtendApp(SeenKeys):
+class DbtendApp(SmallWindowGuard):
     """What `dbtend` opens."""
 
     TITLE = "dbtend"

@@ -6,7 +6,7 @@ import asyncio
 
 from engine import Engine, TargetInfo
 from engine.domain.errors import TargetUnavailableError
-from tui.console.views.header import facts_in_words
+from tui.console.views.header import format_facts
 
 PATIENCE = 10.0
 """Seconds to wait for an answer."""
@@ -34,4 +34,4 @@ async def answer_of(engine: Engine, target: str, *, patience: float | None = Non
 def in_words(info: TargetInfo) -> str:
     """`sqlite 3.46.0, 528 kB, journal delete, 29% empty, writable`."""
     writable = f"only to be read: {info.read_only}" if info.read_only else "writable"
-    return ", ".join([f"{info.engine.value} {info.version}", *facts_in_words(info.facts), writable, *info.remarks])
+    return ", ".join([f"{info.engine.value} {info.version}", *format_facts(info.facts), writable, *info.remarks])

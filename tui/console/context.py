@@ -16,11 +16,11 @@ from engine.domain.errors import DbtendError
 from tui.console.actions import BY_ID
 from tui.console.feed import JobFeed, News
 from tui.console.saved_targets import SavedTargets
-from tui.console.store_writes import Writing
+from tui.console.store_writes import StoreWrites
 from tui.console.views.hints import go_on_question
 from tui.console.views.line import Role
-from tui.console.views.standing import Standing
-from tui.console.worker_supervisor import Tending
+from tui.console.views.standing import StatusBanner
+from tui.console.worker_supervisor import WorkerSupervisor
 from tui.presentation.canonical_urls import CanonicalUrls
 from tui.presentation.target_names import TargetName, TargetNames
 from tui.presentation.text import counted
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from engine import Advice, JobId, Request
     from tui.console.views.palette import Command
-    from tui.console.views.plans_document import Wanted
+    from tui.console.views.plans_document import PlanRequest
 
 
 class Screens(Protocol):
@@ -40,7 +40,7 @@ class Screens(Protocol):
 
     def plan(self, request: Request, name: TargetName, advice: Sequence[Advice]) -> Screen[list[Request]]: ...
 
-    def plans(self, wanted: Sequence[Wanted]) -> Screen[list[Request]]: ...
+    def plans(self, wanted: Sequence[PlanRequest]) -> Screen[list[Request]]: ...
 
     def palette(self, known: Sequence[Command], typed: str) -> ModalScreen[Command | None]: ...
 
@@ -96,16 +96,16 @@ class ConsoleContext:
         self.screens = screens(self)
         self.news: Signal[News] = Signal(app, "news")
         self.trouble: Signal[DbtendError] = Signal(app, "trouble")
-        self.standing_changed: Signal[Standing] = Signal(app, "standing")
+        self.standing_changed: Signal[StatusBanner] = Signal(app, "standing")
         self.feed = JobFeed(engine, self._tell_news, lambda error: self._tell_standing(), refresh=config.refresh)
-        self.tending = Tending(
+        self.supervisor = WorkerSupervisor(
             engine,
             self.feed,
             self._tell_standing,
             ensure_worker=ensure_worker,
             worker_lacks=worker_lacks,
         )
-        self._writing = Writing(engine, self.tell, self.untell, self.trouble.publish)
+        self._writing = StoreWrites(engine, self.tell, self.untell, self.trouble.publish)
         urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())
         self.names = TargetNames(urls, kept, targets)
         self.looked_at: dict[str, TargetInfo] = {}
@@ -121,12 +121,12 @@ class ConsoleContext:
     async def _resume(self) -> None:
         """Ask whether jobs from earlier go on."""
         try:
-            left = await self.tending.left_from_earlier()
+            left = await self.supervisor.left_from_earlier()
         except DbtendError as error:
             self.trouble.publish(error)
             return
         if left:
-            self._app.push_screen(self.screens.confirm(*go_on_question(left)), self.tending.decide)
+            self._app.push_screen(self.screens.confirm(*go_on_question(left)), self.supervisor.decide)
 
     def write(self, do: Callable[[], Awaitable[None]]) -> None:
         """Change something in the store, also where the screen that wants it is left meanwhile."""
@@ -159,14 +159,14 @@ class ConsoleContext:
     # What is said
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> StatusBanner:
         """What is to be said for as long as it is so."""
         feed, lost = self.feed, self.engine.lost
-        return Standing(
+        return StatusBanner(
             lost=lost,
             unread=feed.trouble if lost is None else None,
-            no_worker=self.tending.no_worker,
-            waiting=self.tending.waiting,
+            no_worker=self.supervisor.no_worker,
+            waiting=self.supervisor.waiting,
             has_store=self.engine.has_store,
             read_only=self.engine.read_only,
         )
@@ -188,7 +188,7 @@ class ConsoleContext:
         self.tell(self.in_words(error), Role.FAILED)
 
     def _tell_news(self, news: News) -> None:
-        self.tending.heed_news()
+        self.supervisor.heed_news()
         self.news.publish(news)
         self._tell_standing()
 

@@ -30,7 +30,7 @@ class KeyHandled(Message):
         self.number, self.screen = number, screen
 
 
-class KeysInTurn(ThemedApp[None]):
+class KeyQueue(ThemedApp[None]):
     """An app that takes one key at a time."""
 
     def __init__(self, wanted_theme: str | None) -> None:

@@ -46,13 +46,13 @@ _EATEN: Final = {
 }
 """Keys that do not reach the console, or not as themselves."""
 
-Said = Mapping[str, str]
+FieldMessage = Mapping[str, str]
 """From the id of an action to its keys, with commas between: `{"retry": "R", "help": "?,f1"}`."""
 
 _said: dict[str, tuple[str, ...]] = {}
 
 
-def use(said: Said) -> None:
+def use(said: FieldMessage) -> None:
     """From now on these actions have these keys; all others those of the table.
 
     Raises UsageError for an action or a key that is not known, and for a key that would mean two things at once.

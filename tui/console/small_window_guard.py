@@ -8,14 +8,14 @@ from textual import events
 from textual.widget import Widget
 from textual.widgets import Input
 
-from tui.console.key_queue import KeysInTurn
+from tui.console.key_queue import KeyQueue
 from tui.console.keymap import keys_of
 
 SMALLEST: Final = (60, 15)
 """Columns and rows from which on the console shows anything but that its window is too small."""
 
 
-class SeenKeys(KeysInTurn):
+class SmallWindowGuard(KeyQueue):
     """An app that below SMALLEST only hides, is suspended, or ends."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (100, "-wide")]  # noqa: RUF012 - declared by Textual

@@ -23,7 +23,7 @@ class Say(Protocol):
     def __call__(self, sentence: str, role: Role = ...) -> None: ...
 
 
-class Writing:
+class StoreWrites:
     """What the console stores."""
 
     def __init__(

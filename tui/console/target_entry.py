@@ -18,7 +18,7 @@ from tui.presentation.text import cells, plain
 
 
 @frozen(kw_only=True)
-class Filled:
+class FormValues:
     """The fields as they were typed."""
 
     url: str = ""
@@ -28,7 +28,7 @@ class Filled:
     operations: frozenset[Operation] = frozenset()
 
     @classmethod
-    def of(cls, entry: TargetEntry | None) -> Filled:
+    def of(cls, entry: TargetEntry | None) -> FormValues:
         if entry is None:
             return cls()
         operations = frozenset(entry.operations or ())
@@ -36,7 +36,7 @@ class Filled:
 
 
 @frozen
-class Said:
+class FieldMessage:
     """What is said below a field."""
 
     text: str = ""
@@ -47,7 +47,7 @@ class Said:
     """It can be, but hardly is what was meant."""
 
 
-FINE: Final = Said()
+FINE: Final = FieldMessage()
 
 
 def url_as_saved(text: str, directory: Path) -> str:
@@ -69,17 +69,17 @@ def _names_a_server(text: str) -> bool:
         return True
 
 
-def about_url(text: str, url: str) -> Said:
+def about_url(text: str, url: str) -> FieldMessage:
     """What can be said without looking at any disk. `url`: what is saved of the text."""
     if not text.strip():
-        return Said("name a file, such as ~/data/sales.db", is_wrong=True, is_unfinished=True)
+        return FieldMessage("name a file, such as ~/data/sales.db", is_wrong=True, is_unfinished=True)
     try:
         inspector.engine_of(expanded(url))
     except DbtendError as error:
-        return Said(f"{error.why} ({error.hint})" if error.hint else error.why, is_wrong=True)
+        return FieldMessage(f"{error.why} ({error.hint})" if error.hint else error.why, is_wrong=True)
     except RuntimeError:
-        return Said(f"{url.partition('/')[0]} is no home: give the whole path", is_wrong=True)
-    return FINE if url == text.strip() else Said(f"saved as {url}")
+        return FieldMessage(f"{url.partition('/')[0]} is no home: give the whole path", is_wrong=True)
+    return FINE if url == text.strip() else FieldMessage(f"saved as {url}")
 
 
 @frozen
@@ -107,7 +107,7 @@ def place_of(url: str, others: Collection[TargetEntry], urls: CanonicalUrls) -> 
     return Place(url, same_as)
 
 
-def about_place(said: Said, place: Place, *, is_typed: bool) -> Said:
+def about_place(said: FieldMessage, place: Place, *, is_typed: bool) -> FieldMessage:
     """What is said of a URL that is not wrong, now that its place has been looked at.
 
     `is_typed`: it is still being typed; the beginning of a path leads nowhere.
@@ -115,9 +115,9 @@ def about_place(said: Said, place: Place, *, is_typed: bool) -> Said:
     if said.is_wrong:
         return said
     if place.same_as:
-        return Said(f"the same database as {place.same_as}")
+        return FieldMessage(f"the same database as {place.same_as}")
     if place.trouble and not is_typed:
-        return Said("; ".join(filter(None, (said.text, place.trouble))), is_doubtful=True)
+        return FieldMessage("; ".join(filter(None, (said.text, place.trouble))), is_doubtful=True)
     return said
 
 
@@ -127,31 +127,31 @@ def proposed_name(url: str) -> str:
     return name.removesuffix(".db").removesuffix(".sqlite").removesuffix(".sqlite3") or name
 
 
-def about_name(name: str, url: str, others: Collection[TargetEntry], reserved: Collection[str] = ()) -> Said:
+def about_name(name: str, url: str, others: Collection[TargetEntry], reserved: Collection[str] = ()) -> FieldMessage:
     meant = name.strip() or proposed_name(url)
     if not meant:
-        return Said("give it a name, such as sales", is_wrong=True, is_unfinished=True)
+        return FieldMessage("give it a name, such as sales", is_wrong=True, is_unfinished=True)
     if plain(meant) != meant:
-        return Said("has a character that a terminal does not show", is_wrong=True)
+        return FieldMessage("has a character that a terminal does not show", is_wrong=True)
     if meant.startswith("-"):
-        return Said("begins like an option: dbtend could not be given it", is_wrong=True)
+        return FieldMessage("begins like an option: dbtend could not be given it", is_wrong=True)
     if meant in reserved:
-        return Said(f"is a command of dbtend: dbtend {meant} would not open it", is_wrong=True)
+        return FieldMessage(f"is a command of dbtend: dbtend {meant} would not open it", is_wrong=True)
     if any(other.name == meant for other in others):
-        return Said(f"{meant} is the name of another target", is_wrong=True)
-    return FINE if name.strip() else Said(f"nothing typed: {meant}")
+        return FieldMessage(f"{meant} is the name of another target", is_wrong=True)
+    return FINE if name.strip() else FieldMessage(f"nothing typed: {meant}")
 
 
-def about_label(label: str) -> Said:
+def about_label(label: str) -> FieldMessage:
     label = label.strip()
     if plain(label) != label:
-        return Said("has a character that a terminal does not show", is_wrong=True)
+        return FieldMessage("has a character that a terminal does not show", is_wrong=True)
     if cells(label) > LABEL_WIDTH:
-        return Said(f"is cut to {LABEL_WIDTH} cells where it is shown")
-    return FINE if label else Said("such as PROD: shown wherever the target is named")
+        return FieldMessage(f"is cut to {LABEL_WIDTH} cells where it is shown")
+    return FINE if label else FieldMessage("such as PROD: shown wherever the target is named")
 
 
-def entry_of(filled: Filled, url: str, was: TargetEntry | None) -> TargetEntry:
+def entry_of(filled: FormValues, url: str, was: TargetEntry | None) -> TargetEntry:
     """What is saved. The operations keep the order that they had; new ones come in the engine's."""
     before = (was.operations if was else None) or ()
     kept = [operation for operation in before if operation in filled.operations]

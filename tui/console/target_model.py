@@ -13,7 +13,7 @@ from engine.inspection import inspector
 from tui.console.views.lists import TargetState
 
 
-class TargetBoard:
+class TargetModel:
     """What is needed starts out chosen, or what the config file names for a target; then what the user says.
 
     A target keeps its number for as long as it is here; what comes to be known of one that has gone is let go.

@@ -116,7 +116,7 @@ _ROLES: Final = {
 
 
 @frozen
-class Looks:
+class Appearance:
     """How roles and the cursor look. Component classes would say the same, at a quarter of the start-up time."""
 
     roles: Mapping[Role, Style]
@@ -126,22 +126,22 @@ class Looks:
     """The same where the list is not focused."""
 
 
-def looks(variables: Mapping[str, str], *, ansi: bool) -> Looks:
+def looks(variables: Mapping[str, str], *, ansi: bool) -> Appearance:
     """`ansi`: colours come from the terminal, so the cursor must be seen without any."""
     roles = {
         role: Style(color=Color.parse(variables[name]).rich_color, bold=bold or None)
         for role, (name, bold) in _ROLES.items()
     }
     if ansi:
-        return Looks(roles, Style(reverse=True), Style(bold=True))
+        return Appearance(roles, Style(reverse=True), Style(bold=True))
     cursor, blurred = (Style(bgcolor=Color.parse(variables[v]).rich_color) for v in ("cursor", "cursor-blurred"))
-    return Looks(roles, cursor, blurred)
+    return Appearance(roles, cursor, blurred)
 
 
-_LOOKS: Final[dict[str, Looks]] = {}
+_LOOKS: Final[dict[str, Appearance]] = {}
 
 
-def looks_of(app: App[Any]) -> Looks:
+def looks_of(app: App[Any]) -> Appearance:
     """The looks of the app's theme; not by `theme_variables`, which are still the old ones just after a change."""
     if app.theme not in _LOOKS:
         _LOOKS[app.theme] = looks(app.get_css_variables(), ansi=app.current_theme.ansi)

@@ -10,7 +10,7 @@ from engine.domain.unattended import unattended
 from tui.console.feed import JobFeed
 
 
-class Tending:
+class WorkerSupervisor:
     """Starts a worker where jobs are to go on, and another one where that has died: once somebody has said so."""
 
     def __init__(

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
-from engine.domain.jobs import MOST_FINDINGS, LogLevel, findings_in_words
+from engine.domain.jobs import MOST_FINDINGS, LogLevel, format_findings
 from tui.presentation.fact_format import number, stated, text, waited
 from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
 from tui.presentation.text import cells, counted, path_of, plain, shortened, size, size_change
@@ -271,7 +271,7 @@ def _growth(before: float | None, after: float | None) -> str:
 def _found(number: int) -> str:
     if not number:
         return "no findings"
-    return findings_in_words(number)
+    return format_findings(number)
 
 
 def _step_fact(name: str, facts: Facts) -> str:

@@ -29,7 +29,7 @@ from engine import (
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import NO_SERVER_OPTIONS
 from tui.presentation.effect_summary import findings
-from tui.presentation.lock_format import lock_in_words
+from tui.presentation.lock_format import format_lock
 from tui.presentation.plan_summary import estimate
 from tui.presentation.text import rfc3339
 
@@ -101,7 +101,7 @@ def plan(plan: Plan) -> Json:
                 "not_needed": operation.not_needed,
                 "settings": list(operation.settings),
                 "tuned": operation.tuned or None,
-                "needs_yes": operation.needs_yes or None,
+                "needs_yes": operation.needs_confirmation or None,
                 "parallel": operation.parallel,
                 "estimate": estimate(operation),
                 "estimated_from": operation.estimated_from or None,
@@ -225,7 +225,7 @@ def _planned_step(step: PlannedStep) -> Json:
         "object": step.object,
         "command": step.command,
         "reason": step.reason,
-        "lock": lock_in_words(step.lock),
+        "lock": format_lock(step.lock),
         "lock_impact": step.lock.impact.value,
         "lock_momentary": step.lock.momentary.value,
         "after_cancel": step.after_cancel or None,

@@ -30,7 +30,7 @@ _OF_A_TABLE: Final[Mapping[LockImpact, str]] = {
 }
 
 
-def lock_in_words(lock: Lock) -> str:
+def format_lock(lock: Lock) -> str:
     """`blocks writers, and readers at the end`."""
     if lock.momentary is LockImpact.NONE:
         return f"blocks {kept_out(lock)}"

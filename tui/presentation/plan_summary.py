@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from engine import OperationPlan, Plan, PlannedStep, Verdict
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
-from tui.presentation.lock_format import lock_in_words
+from tui.presentation.lock_format import format_lock
 from tui.presentation.text import counted, lock_timeout, size, unusual_options
 
 
@@ -97,7 +97,7 @@ def step_notes(operation: OperationPlan) -> Iterator[tuple[PlannedStep, StepNote
     said: tuple[str, ...] = ("", "", "")
     is_timed = len(operation.steps) == 1 or (estimate(operation) or 0) >= 1
     for step in operation.steps:
-        sentences = step.reason, lock_in_words(step.lock), step.after_cancel
+        sentences = step.reason, format_lock(step.lock), step.after_cancel
         reason, lock, after_cancel = (new if new != old else "" for new, old in zip(sentences, said, strict=True))
         yield step, StepNotes(reason, lock, after_cancel, _needs(step, is_timed=is_timed))
         said = sentences

@@ -23,11 +23,13 @@ def is_production(label: str | None) -> bool:
 def risks(plan: Plan, name: str, label: str | None) -> list[str]:
     """Why somebody should stop and think before this plan runs: a sentence each; none where a key is enough."""
     blocking = production_risk(name, label, {one.operation: one.lock for one in plan.operations})
-    needed = needed_yes((one.operation, one.needs_yes) for one in plan.operations if one.needs_yes)
+    needed = confirmation_needed(
+        (one.operation, one.needs_confirmation) for one in plan.operations if one.needs_confirmation
+    )
     return [*([blocking] if blocking else []), *needed]
 
 
-def needed_yes(needs: Iterable[tuple[Operation, str]]) -> list[str]:
+def confirmation_needed(needs: Iterable[tuple[Operation, str]]) -> list[str]:
     """Why somebody has to say yes to these operations: a sentence each."""
     return [f"{operation.value} {what}." for operation, what in needs]
 

@@ -164,7 +164,7 @@ def path_of(target: str) -> str:
         return ""
 
 
-def options_in_words(options: Options) -> list[str]:
+def format_options(options: Options) -> list[str]:
     """How a request is to be carried out, apart from its time limits: what is as usual only where it matters."""
     said = [f"on failure {options.on_failure}", lock_timeout(options)]
     if options.on_step_failure is not OnFailure.CONTINUE:
@@ -183,7 +183,7 @@ def options_in_words(options: Options) -> list[str]:
         said.append(f"analysis limit {counted(options.analysis_limit, 'row')}")
     if options.backup_to is not None:
         said.append(f"backup to {options.backup_to}")
-    said += _server_options_in_words(options.server)
+    said += _format_server_options(options.server)
     return [*said, "forced"] if options.force else said
 
 
@@ -194,11 +194,11 @@ def lock_timeout(options: Options) -> str:
 
 def unusual_options(options: Options) -> list[str]:
     """The same without what is as usual."""
-    usual = options_in_words(AS_USUAL)
-    return [said for said in options_in_words(options) if said not in usual]
+    usual = format_options(AS_USUAL)
+    return [said for said in format_options(options) if said not in usual]
 
 
-def _server_options_in_words(options: ServerOptions) -> list[str]:
+def _format_server_options(options: ServerOptions) -> list[str]:
     """Those that are not as usual, as they are typed."""
     said = []
     for name, value in asdict(options).items():

@@ -14,9 +14,9 @@ from engine.store.sqlite.parent_status import (
     end_pending,
     end_what_waits_for,
     keep_attempt,
-    settle_parent,
     stops_on_failure,
     stored_options,
+    update_parent,
 )
 from engine.store.sqlite.row_checks import sound
 from engine.system.overwritten_file import overwritten, what_to_do
@@ -65,7 +65,7 @@ def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, a
     _ask_running_to_stop(connection, job, reason, at)
     if job.ordinal is not None:
         end_what_waits_for(connection, job, at)
-    settle_parent(connection, job.parent, at)
+    update_parent(connection, job.parent, at)
 
 
 def _give_up_recovery(connection: sqlite3.Connection, job: JobId, reason: Reason, at: Micros) -> None:
@@ -118,7 +118,7 @@ def enforce_time_limits(connection: sqlite3.Connection, at: Micros) -> None:
         options = stored_options(connection, parent_id)
         if options is not None and options.stop_at_limit:
             _ask_running_to_stop(connection, JobId(parent_id), Reason.TIME_LIMIT, at)
-        settle_parent(connection, parent_id, at)
+        update_parent(connection, parent_id, at)
 
 
 @sound("a job of a process that died")
@@ -155,7 +155,7 @@ def rescue(
             " WHERE parent_id = ? AND ordinal = ? AND attempt = ? AND status = 'running'",
             (at, why, parent_id, ordinal, attempt),
         )
-        settle_parent(connection, parent_id, at)
+        update_parent(connection, parent_id, at)
     connection.execute("DELETE FROM worker WHERE id = ?", (dead_owner,))
     return [JobId(parent_id, ordinal) for parent_id, ordinal, *_ in orphans]
 

@@ -175,7 +175,7 @@ def in_words(path: Path, error: sqlite3.Error) -> StoreError:
     return StoreError(str(path), f"cannot be opened: {error}", "give another path with --store")
 
 
-def reading_in_words(path: Path, error: sqlite3.Error) -> StoreError:
+def format_read_error(path: Path, error: sqlite3.Error) -> StoreError:
     """What it means that a store that is open could not be read."""
     if str(error).startswith("Could not decode to UTF-8"):
         why = "is damaged, or was changed by hand: it holds text that is not UTF-8"

@@ -91,7 +91,7 @@ def end_pending(
     )
 
 
-def settle_parent(connection: sqlite3.Connection, parent_id: int, at: Micros) -> None:
+def update_parent(connection: sqlite3.Connection, parent_id: int, at: Micros) -> None:
     """Make the parent's stored status what its children say, in the transaction that changed them."""
     children = connection.execute(
         "SELECT status, attempt > 0 FROM child_job WHERE parent_id = ?", (parent_id,)

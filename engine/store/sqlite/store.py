@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppres
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from engine.domain.advice import Done, Measured
+from engine.domain.advice import CompletedStep, Measured
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
@@ -447,9 +447,9 @@ class SqliteStore:
         values["speed"] = speed
         return {str(command): float(seconds) for command, seconds in await self._read(queries.PAST_STEPS, values)}
 
-    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], Done]:
+    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], CompletedStep]:
         rows = await self._read(queries.LAST_DONE, {"target": target, "jobs": jobs})
-        return {(word.strip(), name): Done(at, json.loads(effect or "{}")) for word, name, at, effect in rows}
+        return {(word.strip(), name): CompletedStep(at, json.loads(effect or "{}")) for word, name, at, effect in rows}
 
     async def count(self) -> int:
         ((number,),) = await self._read(history_search.COUNT)
@@ -461,7 +461,7 @@ class SqliteStore:
         try:
             rows = await self._reader.execute_fetchall(sql, values)
         except sqlite3.Error as error:
-            raise connections.reading_in_words(self.path, error) from error
+            raise connections.format_read_error(self.path, error) from error
         if names := queries.COLUMNS.get(sql):
             for row in rows:
                 checked(dict(zip(names, row, strict=False)))

@@ -20,9 +20,9 @@ from engine.store.sqlite.parent_status import (
     keep_attempt,
     others_wait_for,
     set_parent_status,
-    settle_parent,
     stops_on_failure,
     storable,
+    update_parent,
 )
 from engine.store.sqlite.queries import STEPS
 from engine.store.sqlite.row_checks import checked
@@ -234,7 +234,7 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
         end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
     elif outcome.reason is Reason.TIME_LIMIT:  # whatever the clock says now, as it may have been set back
         end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.TIME_LIMIT, at)
-    settle_parent(connection, claim.job.parent, at)
+    update_parent(connection, claim.job.parent, at)
 
 
 def release(connection: sqlite3.Connection, claim: Claim, report: Report, at: Micros) -> None:
@@ -251,7 +251,7 @@ def release(connection: sqlite3.Connection, claim: Claim, report: Report, at: Mi
         f" WHERE {OWNED}",
         (at, *_token(claim)),
     )
-    settle_parent(connection, claim.job.parent, at)
+    update_parent(connection, claim.job.parent, at)
 
 
 def write_report(connection: sqlite3.Connection, claim: Claim, report: Report) -> None:

@@ -41,12 +41,12 @@ from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subjec
 from engine.targets.postgres.reading import locks, snapshots, xmin_horizon
 from engine.targets.postgres.reading.locks import NOBODY
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.truncated_files import lost_ends
+from engine.targets.postgres.reading.truncated_files import truncated_files
 from engine.targets.postgres.running import invalid_indexes, orphan_cleanup, throttling
-from engine.targets.postgres.running.checking import Checks, culprit_of, may_be_about_its_table, with_lost_ends
-from engine.targets.postgres.running.connection_pool import Lane, Lanes, NotBegunError
+from engine.targets.postgres.running.checking import Checks, culprit_of, may_be_about_its_table, with_truncated_files
+from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError, PooledConnection
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
-from engine.targets.postgres.running.invalid_index_cleanup import Cleared, Clearing
+from engine.targets.postgres.running.invalid_index_cleanup import CleanupResult, InvalidIndexCleanup
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.outage import AWAY
 from engine.targets.postgres.running.partial_effects import has_only_waited, left_by
@@ -55,12 +55,12 @@ from engine.targets.postgres.running.result import followed, outcome, to_be_run_
 from engine.targets.postgres.running.size_tracker import Measured
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.stop_signal import StopsOfEvents
-from engine.targets.postgres.running.wait_limits import CONCURRENT, SNAPSHOT_WAIT, Patience
+from engine.targets.postgres.running.wait_limits import CONCURRENT, SNAPSHOT_WAIT, WaitLimits
 from engine.targets.protocol import OperationPlan, Recovery, StepContext, StepProgress, StepResult
 from engine.targets.target_info import TargetInfo
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Advice, Past
+    from engine.domain.advice import Advice, TargetHistory
     from engine.targets.postgres.reading.condition import Condition
     from engine.targets.protocol import PlannedStep
 
@@ -71,7 +71,7 @@ WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
 
 
 @frozen
-class Ran:
+class StepRun:
     """How the command of a step went, and where."""
 
     answer: Answer
@@ -106,11 +106,11 @@ class PostgresSession:
         self._monitor = Monitor(reader)
         self._stops = StopsOfEvents()
         self._first = reader.server
-        self._lanes = Lanes(self._connected, lambda: server_wait_of(self._options))
+        self._lanes = ConnectionPool(self._connected, lambda: server_wait_of(self._options))
         self._measured = Measured(reader)
         self._looking: asyncio.Task[Condition] | None = None
         self._is_planned = self._rebuilds_concurrently = False
-        self._clearing = Clearing(reader, self._lanes, lock_timeout)
+        self._clearing = InvalidIndexCleanup(reader, self._lanes, lock_timeout)
         self._rewrites: list[str] = []
         """What became of those of a process that died, in words."""
         self.measured = None  # what advice goes by is in the catalog, and cheap to get
@@ -182,7 +182,7 @@ class PostgresSession:
             remarks=tuple(remarks),
         )
 
-    async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
+    async def advise(self, past: TargetHistory, *, budget: float | None) -> tuple[Advice, ...]:
         condition = await survey(self._reader, thorough=budget is None)
         return advise(condition, needs(condition, past), past)
 
@@ -192,7 +192,7 @@ class PostgresSession:
         if options.objects or options.rebuild:
             await planner.require(self._reader, operations, options)
 
-    async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
+    async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> OperationPlan:
         self._is_planned = True
         self._options = options.server
         self._leaves_out = frozenset(options.leave_out)
@@ -217,7 +217,7 @@ class PostgresSession:
         self._measured.expect([step for step in planned.steps if isinstance(step, PgStep)])
         return planned
 
-    async def _planned(self, operation: Operation, options: Options, past: Past) -> OperationPlan:
+    async def _planned(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
         options = replace(options, objects=options.objects_of(operation))
         if operation is not Operation.OPTIMIZE:
             return await planner.plan(self._reader, operation, options, past)
@@ -229,7 +229,7 @@ class PostgresSession:
             indexes = await self._reader.indexes(measured=True)
             condition = replace(condition, tables=tables, indexes=indexes)
         found = needs(condition, past)
-        needed = planner.Needed(
+        needed = planner.PlannedWork(
             tables=condition.tables,
             indexes=condition.indexes,
             vacuum=_reasons(found.vacuum),
@@ -240,10 +240,10 @@ class PostgresSession:
         )
         return await planner.plan_needed(self._reader, options, needed)
 
-    async def remarks(self, operations: Sequence[Operation], past: Past | None = None) -> tuple[str, ...]:
+    async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         return operation_specs.remarks(operations, past.damaged_tables if past is not None else ())
 
-    async def on_damage(self, operations: Sequence[Operation], past: Past) -> tuple[str, ...]:
+    async def on_damage(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
         left = [name for name in past.damaged_tables if name not in self._leaves_out]
         return operation_specs.on_damage(operations, left)
 
@@ -319,7 +319,7 @@ class PostgresSession:
         result = await self._result(step, again, context)
         return replace(result, warnings=(*result.warnings, f"{step.object}: begun twice, as the server went away"))
 
-    async def _ran(self, step: PgStep, context: StepContext) -> Ran:
+    async def _ran(self, step: PgStep, context: StepContext) -> StepRun:
         await self._may_begin(context)
         async with self._lanes.one(context) as lane:
             if step.method is Method.DROP_LEFTOVER and step.subject is not None:
@@ -331,7 +331,7 @@ class PostgresSession:
         return replace(ran, is_closed=lane.connection.closed)
 
     async def _may_begin(self, context: StepContext) -> None:
-        """Raises as `Lanes.one`."""
+        """Raises as `ConnectionPool.one`."""
         try:
             await throttling.may_go_on(self._reader, self._options, context)
         except AWAY:
@@ -344,7 +344,7 @@ class PostgresSession:
         if step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
             self._totals.add(result)
 
-    async def _carry_out(self, step: PgStep, lane: Lane, context: StepContext) -> Ran:
+    async def _carry_out(self, step: PgStep, lane: PooledConnection, context: StepContext) -> StepRun:
         subject = step.subject
         before = await self._measured.before(step)
         if step.method is Method.REINDEX_CONCURRENTLY:
@@ -355,7 +355,7 @@ class PostgresSession:
         snapshot_wait = self._options.snapshot_wait
         if step.method is Method.DROP_LEFTOVER and snapshot_wait is None:
             snapshot_wait = self._lock_timeout  # it throws no work away
-        patience = Patience(self._lock_timeout, snapshot_wait, context.window.closes_at)
+        patience = WaitLimits(self._lock_timeout, snapshot_wait, context.window.closes_at)
         watched = Watched(
             Progress(step.model, subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
             context.report,
@@ -378,7 +378,7 @@ class PostgresSession:
             raise
         finally:
             self._monitor.watch_no_more(lane.server.backend)
-        return Ran(answer, watched, lane.server, before)
+        return StepRun(answer, watched, lane.server, before)
 
     def _command_of(self, step: PgStep) -> str:
         return self._totals.checks.command_of(step) if self._totals.checks is not None else step.command
@@ -402,7 +402,9 @@ class PostgresSession:
             return not await self._reader.rows("SELECT FROM pg_class WHERE oid = %s", [step.subject.oid], row=())
         return None
 
-    async def _followed(self, step: PgStep, lane: Lane, watched: Watched, context: StepContext) -> list[Notice]:
+    async def _followed(
+        self, step: PgStep, lane: PooledConnection, watched: Watched, context: StepContext
+    ) -> list[Notice]:
         """What there is to tell of the second of two commands. It is short: who waits behind it does not end it."""
         if context.cancel.is_set():
             return [to_be_run_still(step, NOT_BEGUN)]
@@ -410,7 +412,9 @@ class PostgresSession:
         following = await lane.statements.run(step.then, self._stops.of(context.cancel))
         return followed(step, following, waited=self._lock_timeout, blockers=watched.blockers.words)
 
-    async def _result(self, step: PgStep, ran: Ran, context: StepContext, cleared: Cleared | None = None) -> StepResult:
+    async def _result(
+        self, step: PgStep, ran: StepRun, context: StepContext, cleared: CleanupResult | None = None
+    ) -> StepResult:
         """`cleared`: what became of what it left, where that is known."""
         answer, watched = ran.answer, ran.watched
         is_gone = step.method is Method.DROP_LEFTOVER and answer.error is None
@@ -437,7 +441,7 @@ class PostgresSession:
             result = self._put_off(step, result)
         if step.of_all_pages and step.subject is not None and (result.findings or result.status is Status.COMPLETED):
             with contextlib.suppress(TargetError):
-                result = with_lost_ends(step, result, await lost_ends(self._reader, step.subject.oid))
+                result = with_truncated_files(step, result, await truncated_files(self._reader, step.subject.oid))
         if culprit is not None and (checks := self._totals.checks) is not None:
             if result.status is Status.COMPLETED and (doubt := checks.doubt(step)):
                 result = replace(result, warnings=(*result.warnings, doubt))
@@ -451,10 +455,10 @@ class PostgresSession:
             result = replace(result, left=left_by(step, result.reason, cleared.removals, only_waited=only_waited))
         return result
 
-    async def _cleared(self, step: PgStep, result: StepResult, context: StepContext) -> Cleared:
+    async def _cleared(self, step: PgStep, result: StepResult, context: StepContext) -> CleanupResult:
         """What a concurrent rebuild left that did not get through to its end is removed."""
         if result.status is Status.COMPLETED or step.method is not Method.REINDEX_CONCURRENTLY:
-            return Cleared()
+            return CleanupResult()
         context.report(StepProgress(phase=CLEARING_UP))
         return await self._clearing.after(step)
 

@@ -74,10 +74,10 @@ class PostgresTarget:
         if server.index_cleanup not in {None, "auto", "on", "off"}:
             raise UsageError(f"index cleanup {server.index_cleanup!r}", "is unknown", "choose from auto, on, off")
 
-    def needs_yes(self, operation: Operation, options: Options) -> str:
+    def needs_confirmation(self, operation: Operation, options: Options) -> str:
         if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:
             return operation_specs.OFFLINE_REINDEX
-        return operation_specs.OFFERS[operation].needs_yes if operation in operation_specs.OFFERS else ""
+        return operation_specs.OFFERS[operation].needs_confirmation if operation in operation_specs.OFFERS else ""
 
     def after_cancel(self, operation: Operation) -> str:
         return operation_specs.OFFERS[operation].after_cancel

@@ -16,23 +16,23 @@ from engine.targets.sqlite.system.files import state_of, why_read_only
 from engine.targets.target_info import TargetInfo
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Advice, Past
+    from engine.domain.advice import Advice, TargetHistory
     from engine.targets.sqlite.connection.metered import MeteredConnection
-    from engine.targets.sqlite.system.blockers import InTheWay
+    from engine.targets.sqlite.system.blockers import BlockerFinder
     from engine.targets.sqlite.system.opened_file import OpenedFile
 
 ROLLED_BACK: Final = "what an earlier crash had left half done was rolled back as the database was opened"
 
 
-class SqliteLook:
-    """The `Look` of a SQLite file; see engine.targets.protocol."""
+class SqliteInspection:
+    """The `Inspection` of a SQLite file; see engine.targets.protocol."""
 
     def __init__(
         self,
         connection: MeteredConnection,
         opened: OpenedFile,
         lock_timeout: float,
-        others: InTheWay,
+        others: BlockerFinder,
         *,
         rolled_back: bool = False,
     ) -> None:
@@ -57,7 +57,7 @@ class SqliteLook:
             read_only=await asyncio.to_thread(why_read_only, self._path),
         )
 
-    async def advise(self, past: Past, *, budget: float | None) -> tuple[Advice, ...]:
+    async def advise(self, past: TargetHistory, *, budget: float | None) -> tuple[Advice, ...]:
         # Not before it is asked for: the console shows a database first, and what it needs a moment later.
         from engine.targets.sqlite.advising.advice import advise, many_segments
         from engine.targets.sqlite.advising.collect import survey

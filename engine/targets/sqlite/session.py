@@ -18,15 +18,15 @@ from engine.targets.protocol import OperationPlan, Recovery, StepContext, StepPr
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection
-from engine.targets.sqlite.inspection import SqliteLook
+from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import operation_specs, operation_steps, planner
 from engine.targets.sqlite.planning.steps import WRITING, Method, SqliteStep
-from engine.targets.sqlite.reading.readahead import ReadingAhead
+from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.running import step_execution
 from engine.targets.sqlite.running.checking import Findings, findings_of
 from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, NOTHING_CHANGED, left_by
-from engine.targets.sqlite.running.throttling import Company, Courtesy, company
+from engine.targets.sqlite.running.throttling import Contention, Throttle, company
 from engine.targets.sqlite.running.work import Work, readers_are_welcome
 from engine.targets.sqlite.running.writeback import written_behind
 from engine.targets.sqlite.system import copying
@@ -34,9 +34,9 @@ from engine.targets.sqlite.system.files import check_writable, file_size, last_c
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Past
+    from engine.domain.advice import TargetHistory
     from engine.targets.protocol import PlannedStep
-    from engine.targets.sqlite.system.blockers import InTheWay
+    from engine.targets.sqlite.system.blockers import BlockerFinder
     from engine.targets.sqlite.system.opened_file import OpenedFile
 
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
@@ -47,7 +47,7 @@ PATIENCE_TO_COMPLETE: Final = 60.0
 UNFINISHED: Final = "was rolled back"
 
 
-class SqliteSession(SqliteLook):
+class SqliteSession(SqliteInspection):
     """The `Session` of a SQLite file; see engine.targets.protocol."""
 
     def __init__(
@@ -55,7 +55,7 @@ class SqliteSession(SqliteLook):
         connection: MeteredConnection,
         opened: OpenedFile,
         lock_timeout: float,
-        others: InTheWay,
+        others: BlockerFinder,
         *,
         rolled_back: bool = False,
     ) -> None:
@@ -64,8 +64,8 @@ class SqliteSession(SqliteLook):
         self._opened = opened
         self._must_stay = None if connection.takes_locks else last_change(opened.path)
         self._effects = Effects(self._reader)
-        self._courtesy = Courtesy(opened.path)
-        self._ahead = ReadingAhead(opened.path)
+        self._courtesy = Throttle(opened.path)
+        self._ahead = Readahead(opened.path)
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
         self._is_wal = self._force = self._reads_at_once = False
@@ -94,14 +94,14 @@ class SqliteSession(SqliteLook):
                 objects = options.objects_of(Operation.REINDEX)
                 await planner.indexes_of(self._reader, await self._reader.tables_uncounted(), objects)
 
-    async def plan(self, operation: Operation, options: Options, past: Past | None = None) -> OperationPlan:
+    async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> OperationPlan:
         summary = await self._reader.summary()
         self._is_wal, self._force = summary.is_wal, options.force
         self._effects.check_level = options.check_level
         shared = await self._is_shared(operation)
         planned = await planner.plan(self._reader, summary, operation, options, shared=shared)
         self._reads_at_once = planned.parallel > 1
-        self._has_to_follow = any(step.if_undone for step in planned.steps)
+        self._has_to_follow = any(step.missing_effect for step in planned.steps)
         self._effects.unchecked = sum(
             isinstance(step, SqliteStep) and step.method is Method.CHECK for step in planned.steps
         )
@@ -110,9 +110,9 @@ class SqliteSession(SqliteLook):
     async def _is_shared(self, operation: Operation) -> bool:
         """Whether there is somebody who cannot write while a check reads."""
         blocks = operation is Operation.CHECK and not self._is_wal
-        return blocks and await asyncio.to_thread(company, self._path) is Company.OTHERS
+        return blocks and await asyncio.to_thread(company, self._path) is Contention.OTHERS
 
-    async def remarks(self, operations: Sequence[Operation], past: Past | None = None) -> tuple[str, ...]:
+    async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         others = await asyncio.to_thread(in_use, self._path)
         return (
             *self._as_opened,
@@ -120,20 +120,20 @@ class SqliteSession(SqliteLook):
             *([f"in use: {others}"] if others else []),
         )
 
-    async def _on_operations(self, operations: Sequence[Operation], past: Past | None) -> tuple[str, ...]:
+    async def _on_operations(self, operations: Sequence[Operation], past: TargetHistory | None) -> tuple[str, ...]:
         if past is None:
             return operation_specs.remarks(operations)
         if past.damage is not None:
             return await self.on_damage(operations, past)
         return operation_specs.remarks(operations, await self._damaged_indexes(past))
 
-    async def on_damage(self, operations: Sequence[Operation], past: Past) -> tuple[str, ...]:
+    async def on_damage(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
         if past.damage is not None:
             return operation_specs.on_damage(operations, past.damage_found)
         damaged = await self._damaged_indexes(past)
         return operation_specs.remarks(operations, damaged) if damaged else ()
 
-    async def _damaged_indexes(self, past: Past) -> list[str]:
+    async def _damaged_indexes(self, past: TargetHistory) -> list[str]:
         """The indexes that are known to be damaged and are there still."""
         if not past.damaged_indexes:
             return []
@@ -242,7 +242,7 @@ class SqliteSession(SqliteLook):
 
     def _patience(self, step: SqliteStep) -> float:
         """Seconds that a step waits for its lock."""
-        if step.if_undone:
+        if step.missing_effect:
             return max(self._lock_timeout, PATIENCE_TO_COMPLETE)
         return self._courtesy.patience(self._lock_timeout)
 
@@ -316,7 +316,7 @@ class SqliteSession(SqliteLook):
     async def recover(self, options: Options, context: StepContext) -> Recovery:
         await asyncio.to_thread(copying.remove_leftovers, self._path, options.backup_to)
         try:
-            rows = await statement.patiently(
+            rows = await statement.retry_while_locked(
                 lambda: statement.fetch_all(self._connection.aio, "PRAGMA main.quick_check", context.cancel),
                 self._lock_timeout,
                 context.cancel,

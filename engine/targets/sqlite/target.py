@@ -18,10 +18,10 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_left_half_done, is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri, target_url
-from engine.targets.sqlite.inspection import SqliteLook
+from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.system import files, hot_journal
-from engine.targets.sqlite.system.blockers import InTheWay
+from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class SqliteTarget:
     def validate(self, request: Request) -> None:
         pass  # no two of its options contradict each other
 
-    def needs_yes(self, operation: Operation, options: Options) -> str:
+    def needs_confirmation(self, operation: Operation, options: Options) -> str:
         return ""  # whoever has the file open waits, for seconds
 
     def after_cancel(self, operation: Operation) -> str:
@@ -115,7 +115,7 @@ class SqliteTarget:
         from engine.targets.sqlite.session import SqliteSession
 
         await asyncio.to_thread(self._check, writing=writing)
-        others = InTheWay(self.path, waiting)
+        others = BlockerFinder(self.path, waiting)
         async with (
             self._connection(lock_timeout, others, writing=writing and not planning, read_only=read_only) as (
                 connection,
@@ -130,19 +130,19 @@ class SqliteTarget:
             yield session
 
     @asynccontextmanager
-    async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteLook]:
+    async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteInspection]:
         await asyncio.to_thread(self._check, writing=False)
-        others = InTheWay(self.path)
+        others = BlockerFinder(self.path)
         async with self._connection(lock_timeout, others, writing=False, read_only=read_only) as (
             connection,
             opened,
             rolled_back,
         ):
-            yield SqliteLook(connection, opened, lock_timeout, others, rolled_back=rolled_back)
+            yield SqliteInspection(connection, opened, lock_timeout, others, rolled_back=rolled_back)
 
     @asynccontextmanager
     async def _connection(
-        self, lock_timeout: float, others: InTheWay, *, writing: bool, read_only: bool
+        self, lock_timeout: float, others: BlockerFinder, *, writing: bool, read_only: bool
     ) -> AsyncIterator[tuple[MeteredConnection, OpenedFile, bool]]:
         """A connection, what it has open, and whether what an earlier crash had left was rolled back before."""
         exposed = await asyncio.to_thread(hot_journal.others_may_plant_one, self.path)
@@ -152,7 +152,7 @@ class SqliteTarget:
             may_write, left_over, opened = await asyncio.to_thread(
                 lambda: (
                     files.may_be_written(self.path) and not files.has_log(self.path) and not exposed,
-                    hot_journal.is_left_over(self.path),
+                    hot_journal.is_unattended(self.path),
                     OpenedFile(self.path),
                 )
             )
@@ -181,7 +181,7 @@ class SqliteTarget:
             alone = " and ".join(operation for operation in self.operations if not self.writes(operation))
             raise TargetRefusedError(error.what, error.why, f"{error.hint}; {alone} run all the same, alone") from None
 
-    async def _open(self, lock_timeout: float, others: InTheWay, *, writing: bool) -> MeteredConnection:
+    async def _open(self, lock_timeout: float, others: BlockerFinder, *, writing: bool) -> MeteredConnection:
         uri = connection_uri(self.path, writing=writing)
         try:
             return await MeteredConnection.open(uri, lock_timeout, waiting=others.look)
@@ -214,7 +214,7 @@ class SqliteTarget:
 
     def _is_left_over_to_a_job(self, *, writing: bool) -> bool:
         """Whether an earlier crash left something that a job can roll back."""
-        if not files.may_be_written(self.path) or not hot_journal.is_left_over(self.path):
+        if not files.may_be_written(self.path) or not hot_journal.is_unattended(self.path):
             return False
         hot_journal.require_harmless(self.path)
         return writing or not hot_journal.others_may_plant_one(self.path)
@@ -229,4 +229,4 @@ async def _leaving_no_traces(path: str) -> AsyncIterator[None]:
         yield
     finally:
         leaving = asyncio.to_thread(traces.__exit__, None, None, None)
-        await statement.to_its_end(asyncio.ensure_future(leaving))
+        await statement.wait_uncancelled(asyncio.ensure_future(leaving))

@@ -11,7 +11,7 @@ import pytest
 
 from engine.domain.claims import Outcome, Report
 from engine.domain.events import HistoryFilter
-from engine.domain.jobs import JobId, OnDuplicate, Operation, Reason, Status, reason_in_words
+from engine.domain.jobs import JobId, OnDuplicate, Operation, Reason, Status, format_reason
 from engine.store.sqlite import history_search
 from tests.building import COMPLETED, FAILED, new_job
 from tests.engine.store.test_queries import any_store as any_store
@@ -176,7 +176,7 @@ async def test_the_words_of_a_reason_are_found_as_they_are_shown(store: SqliteSt
         assert claim is not None
         await store.finish(claim, outcome, Report())
     everything = await store.history(HistoryFilter(), before=None, limit=9)
-    for shown in (reason.value, reason.value.replace("_", " "), reason_in_words(reason)):
+    for shown in (reason.value, reason.value.replace("_", " "), format_reason(reason)):
         for words in ((shown,), (shown.upper(),), tuple(shown.split()), ("4711", shown)):
             where = HistoryFilter(error_words=words)
             assert await searched(store, where) == [1], words

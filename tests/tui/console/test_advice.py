@@ -17,7 +17,7 @@ from tests.sqlite_files import transaction
 from tests.tui.console.harness import Clock, Console, chosen, entry, open_console
 from tui.console.screens import targets
 from tui.console.screens.main import MainScreen
-from tui.console.target_model import TargetBoard
+from tui.console.target_model import TargetModel
 from tui.console.views.hints import examined
 from tui.console.views.lists import TargetState
 from tui.console.widgets.item_list import ItemList
@@ -296,6 +296,6 @@ async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
 
 
 def test_a_board_without_targets() -> None:
-    board = TargetBoard([])
+    board = TargetModel([])
     assert (board.state, board.chosen, board.request()) == (None, frozenset(), None)
     assert not board.is_being_looked_at

@@ -14,7 +14,7 @@ from engine.domain.jobs import OnDuplicate, Operation, Status, Step
 from tests.building import COMPLETED, new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_completed_job, entry, open_console
-from tui.console.views.find import Match, cut, first_from, found_in_words, matches, of_line
+from tui.console.views.find import Match, cut, first_from, format_found, matches, of_line
 from tui.console.views.line import Line, Role
 from tui.console.widgets.page import Page
 
@@ -61,8 +61,8 @@ def test_cutting_loses_nothing(texts: list[str], wanted: str) -> None:
 
 
 def test_how_many_there_are_in_words() -> None:
-    assert found_in_words(1700, 2, "orders") == "3 of 1,700  orders"
-    assert found_in_words(0, 0, "orders") == "not found: orders"
+    assert format_found(1700, 2, "orders") == "3 of 1,700  orders"
+    assert format_found(0, 0, "orders") == "not found: orders"
 
 
 def page(console: Console) -> Page:

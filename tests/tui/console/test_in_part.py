@@ -12,7 +12,7 @@ from tui.console.views.detail import detail_lines
 from tui.console.views.line import Role
 from tui.console.views.remarks import remarks
 from tui.console.views.rows import child_row, parent_row
-from tui.console.views.status import status_in_words, status_span
+from tui.console.views.status import format_status, status_span
 from tui.presentation.effect_summary import done_of
 
 ERROR = "300 of 542 steps done by the time limit; 242 not begun: public.idx_a, public.idx_b"
@@ -26,7 +26,7 @@ JOB = parent(PARTLY)
 
 def test_neither_the_operation_nor_its_job_is_drawn_as_completed() -> None:
     for job in (PARTLY, JOB):
-        assert status_in_words(job) == (Status.SKIPPED, "in part")
+        assert format_status(job) == (Status.SKIPPED, "in part")
         assert status_span(job) == ("– in part   ", Role.SKIPPED)
     assert "✓" not in parent_row(JOB, "sales", expanded=False, now=START, width=100).text
     assert done_of(JOB) == "0/1"

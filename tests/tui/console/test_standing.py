@@ -7,7 +7,7 @@ import pytest
 from engine.domain.errors import StoreBusyError, StoreError, StoreLostError
 from tui.console.actions import ACTIONS, barred
 from tui.console.views.line import Role
-from tui.console.views.standing import Standing, not_stored, standing_lines, waiting_for_the_store
+from tui.console.views.standing import StatusBanner, not_stored, standing_lines, waiting_for_the_store
 
 LOST = StoreLostError("/srv/jobs.db", "was removed while it was in use", "put it back")
 UNREAD = StoreError("/srv/jobs.db", "is damaged", "restore it")
@@ -18,46 +18,46 @@ NO_WORKER = StoreError("worker", "it ended as soon as it was started", "see /srv
     ("about", "said", "role"),
     [
         (
-            Standing(lost=LOST, unread=UNREAD, no_worker=NO_WORKER),
+            StatusBanner(lost=LOST, unread=UNREAD, no_worker=NO_WORKER),
             "/srv/jobs.db: was removed while it was in use (put it back). What is shown is as it was last read.",
             Role.FAILED,
         ),
-        (Standing(lost=LOST, has_store=False), f"{LOST}.", Role.WARNING),
+        (StatusBanner(lost=LOST, has_store=False), f"{LOST}.", Role.WARNING),
         (
-            Standing(unread=UNREAD, waiting=1),
+            StatusBanner(unread=UNREAD, waiting=1),
             "/srv/jobs.db: is damaged (restore it). What is shown is as it was last read; trying again.",
             Role.FAILED,
         ),
         (
-            Standing(no_worker=NO_WORKER, waiting=2),
+            StatusBanner(no_worker=NO_WORKER, waiting=2),
             "No worker: it ended as soon as it was started (see /srv/jobs.db.d/worker.log).",
             Role.FAILED,
         ),
         (
-            Standing(waiting=1),
+            StatusBanner(waiting=1),
             "1 job waits, and no worker is up: dbtend worker starts one, and so does the next job that is run here.",
             Role.WARNING,
         ),
         (
-            Standing(waiting=2, read_only=True),
+            StatusBanner(waiting=2, read_only=True),
             "2 jobs wait, and no worker is up: dbtend worker starts one.",
             Role.WARNING,
         ),
         (
-            Standing(has_store=False, read_only=True),
+            StatusBanner(has_store=False, read_only=True),
             "There is no store of jobs yet: nothing has run, and a look makes none.",
             Role.DIM,
         ),
     ],
 )
-def test_what_weighs_most_is_said(about: Standing, said: str, role: Role) -> None:
+def test_what_weighs_most_is_said(about: StatusBanner, said: str, role: Role) -> None:
     (line,) = standing_lines(about, 200)
     assert line.text.strip() == said
     assert {span_role for text, span_role in line.spans if text.strip()} == {role}
 
 
 def test_nothing_is_said_where_all_is_well() -> None:
-    assert standing_lines(Standing(), 80) == []
+    assert standing_lines(StatusBanner(), 80) == []
 
 
 def test_words_on_a_store_that_is_locked() -> None:

@@ -16,7 +16,7 @@ from tui.console.actions import barred, bindings
 from tui.console.keymap import with_keys
 from tui.console.views.keys import footer_line
 from tui.console.views.line import Line, Role, line, with_labels, wrapped
-from tui.console.views.standing import Standing, standing_lines
+from tui.console.views.standing import StatusBanner, standing_lines
 from tui.console.widgets.one_line import OneLine
 from tui.console.widgets.page import Page
 from tui.presentation.canonical_urls import canonical
@@ -130,7 +130,7 @@ class ConsoleScreen(Screen[Result]):
         if self._last_word[0] == sentence:
             self.say("")
 
-    def show_standing(self, standing: Standing) -> None:
+    def show_standing(self, standing: StatusBanner) -> None:
         """Show what is so for longer than a moment."""
         _show_lines(self._standing, standing_lines(standing, self.size.width))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tui.console.context import ConsoleContext
     from tui.console.saved_targets import SavedTargets
     from tui.console.views.palette import Command
-    from tui.console.views.plans_document import Wanted
+    from tui.console.views.plans_document import PlanRequest
     from tui.presentation.health_check import Check
     from tui.presentation.target_names import TargetName
 
@@ -54,7 +54,7 @@ class ScreenFactory:
 
         return PlanScreen(self._context, request, name, advice)
 
-    def plans(self, wanted: Sequence[Wanted]) -> Screen[list[Request]]:
+    def plans(self, wanted: Sequence[PlanRequest]) -> Screen[list[Request]]:
         from tui.console.screens.plans import PlansScreen
 
         return PlansScreen(self._context, wanted)

@@ -22,7 +22,7 @@ from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.screens.job_actions import JobActions
 from tui.console.views.copied import copied_job
 from tui.console.views.hints import no_history
-from tui.console.views.history import found_in_words
+from tui.console.views.history import format_found
 from tui.console.views.line import Role
 from tui.console.views.many_jobs import Jobs, runs_once_more
 from tui.console.widgets.history_list import HistoryList
@@ -140,7 +140,7 @@ class HistoryScreen(EntryScreen[None], JobActions[None]):
         self._sort_in(heard.values())
 
     def _count(self) -> None:
-        found = found_in_words(self._list.line_count, self._total, self._words, complete=self._list.complete)
+        found = format_found(self._list.line_count, self._total, self._words, complete=self._list.complete)
         marks = f"{len(self.marked_jobs)} marked, " if self.marked_jobs else ""
         self._list.subtitled(marks + found)
         self.refresh_footer()

@@ -17,9 +17,9 @@ from tui.console.screens.base import ConsoleScreen, Result
 from tui.console.views.after_a_cancel import after_a_cancel, asked_already
 from tui.console.views.line import Role
 from tui.console.views.many_jobs import Jobs, left_out, named, runs_once_more, unfinished
-from tui.console.views.status import child_of, is_cancelling, operations, status_in_words
+from tui.console.views.status import child_of, format_status, is_cancelling, operations
 from tui.presentation import force_kill
-from tui.presentation.risk import is_production, needed_yes, production_risk, word_to_type
+from tui.presentation.risk import confirmation_needed, is_production, production_risk, word_to_type
 from tui.presentation.text import counted
 
 NOBODY_LOOKS = (
@@ -82,7 +82,7 @@ class JobActions(ConsoleScreen[Result]):
         child = child_of(parent, job)
         meant = child or parent
         if meant.status.is_final:
-            self.say(f"Nothing to cancel: #{job} is over, {status_in_words(meant)[1]}.", Role.WARNING)
+            self.say(f"Nothing to cancel: #{job} is over, {format_status(meant)[1]}.", Role.WARNING)
             return
         unfinished = [c for c in ([child] if child else parent.children) if not c.status.is_final]
         if all(map(is_cancelling, unfinished)):
@@ -95,7 +95,7 @@ class JobActions(ConsoleScreen[Result]):
             after = await self.context.engine.cancel(job)
             ended = child_of(after, job) or after
             if ended.status.is_final and ended.status is not Status.CANCELLED:
-                self.context.tell(f"#{job} was over before: {status_in_words(ended)[1]}.", Role.WARNING)
+                self.context.tell(f"#{job} was over before: {format_status(ended)[1]}.", Role.WARNING)
 
         self._ask(
             f"Cancel #{job} {what}?",
@@ -143,7 +143,7 @@ class JobActions(ConsoleScreen[Result]):
                 self.context.tell("Nothing was done: something has changed since it was asked for.", Role.WARNING)
                 return
             await engine.cancel(job, force=True)
-            self.context.tending.see_to_a_worker()
+            self.context.supervisor.see_to_a_worker()
 
         question = force_kill.question(found, self.context.name_of(found.target))
         asking = self.context.screens.typed_confirm(question, force_kill.consequences(found, job), str(found.job))
@@ -166,9 +166,9 @@ class JobActions(ConsoleScreen[Result]):
         needed = _needs_yes(parent)
 
         async def retry() -> None:
-            self.context.tending.refuse_what_no_worker_can_open([parent.target])
+            self.context.supervisor.refuse_what_no_worker_can_open([parent.target])
             self._made(await self.context.engine.retry(parent.id, confirmed=bool(needed)))
-            self.context.tending.see_to_a_worker()
+            self.context.supervisor.see_to_a_worker()
 
         question = f"Run #{parent.id} on {self.context.name_of(parent.target)} once more?"
         self._ask_about(question, f"{operations(parent)}, as a new job.", retry, [parent], needed)
@@ -185,13 +185,13 @@ class JobActions(ConsoleScreen[Result]):
             refused: list[DbtendError] = []
             for parent_id in sorted(parents):
                 try:
-                    self.context.tending.refuse_what_no_worker_can_open([parents[parent_id].target])
+                    self.context.supervisor.refuse_what_no_worker_can_open([parents[parent_id].target])
                     confirmed = bool(needed[parent_id])
                     self._made(await self.context.engine.retry(parent_id, confirmed=confirmed))
                 except DbtendError as error:  # such as one that is under way again already
                     refused.append(error)
             self.clear_marks()
-            self.context.tending.see_to_a_worker()
+            self.context.supervisor.see_to_a_worker()
             if refused:
                 why = self.context.in_words(refused[0])
                 self.context.tell(f"{len(refused)} of {len(parents)} not: {why}", Role.FAILED)
@@ -284,5 +284,5 @@ class JobActions(ConsoleScreen[Result]):
 def _needs_yes(parent: ParentJob) -> list[str]:
     """Why somebody has to say yes once more to what this asks for: a sentence each."""
     with suppress(DbtendError):  # a target that is none any more: the retry itself says why
-        return needed_yes(inspector.needs_yes(repeated(parent)))
+        return confirmation_needed(inspector.needs_confirmation(repeated(parent)))
     return []

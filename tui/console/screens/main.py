@@ -31,7 +31,7 @@ from tui.presentation.target_names import TargetName
 if TYPE_CHECKING:
     from tui.console.context import ConsoleContext
     from tui.console.feed import News
-    from tui.console.views.plans_document import Wanted
+    from tui.console.views.plans_document import PlanRequest
 
 FIRST_LOOK = 0.1
 """Seconds that the first frame waits for the first look at the targets, at most."""
@@ -80,7 +80,7 @@ class MainScreen(TargetActions):
     # Jobs
 
     def hear(self, news: News) -> None:
-        self.context.tending.replace_worker()
+        self.context.supervisor.replace_worker()
         self.glance_if_due()
         shown = self._jobs.parent_job
         self._jobs.put(news.parents)
@@ -210,13 +210,13 @@ class MainScreen(TargetActions):
         name = TargetName.of(state.entry)
         self.app.push_screen(self.context.screens.plan(request, name, state.advice or ()), self._run_if_any)
 
-    def _wanted(self) -> list[Wanted]:
+    def _wanted(self) -> list[PlanRequest]:
         """What is to run on each of the marked targets."""
-        from tui.console.views.plans_document import Wanted
+        from tui.console.views.plans_document import PlanRequest
 
         states = self._board.states
         return [
-            Wanted(
+            PlanRequest(
                 TargetName.of(states[n].entry), self._board.request(n), why_nothing(states[n]), states[n].advice or ()
             )
             for n in self._board.marked
@@ -227,7 +227,7 @@ class MainScreen(TargetActions):
             self.context.write(partial(self._submit, requests))
 
     async def _submit(self, requests: list[Request]) -> None:
-        self.context.tending.refuse_what_no_worker_can_open(request.target for request in requests)
+        self.context.supervisor.refuse_what_no_worker_can_open(request.target for request in requests)
         try:
             first, *_ = made = await self.context.engine.submit(requests)
         except DuplicateRequestError as error:
@@ -240,7 +240,7 @@ class MainScreen(TargetActions):
             self._jobs.put(made)
             self.job_made(first)
             self._show_targets()
-            self.context.tending.see_to_a_worker()
+            self.context.supervisor.see_to_a_worker()
 
     @on(JobTree.Opened)
     def _open_job(self, message: JobTree.Opened) -> None:

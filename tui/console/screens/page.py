@@ -14,7 +14,7 @@ from tui.console.actions import bindings
 from tui.console.context import ConsoleContext
 from tui.console.screens.base import Result
 from tui.console.screens.entry import TYPING, EntryScreen
-from tui.console.views.find import found_in_words
+from tui.console.views.find import format_found
 from tui.console.views.line import Line
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.page import Page
@@ -89,5 +89,5 @@ class PageScreen(EntryScreen[Result]):
 
     def _tell(self) -> None:
         """Say how many there are, in the border of the page."""
-        said = found_in_words(len(self.page.found), self.page.found_at, plain(self._text)) if self._text else ""
+        said = format_found(len(self.page.found), self.page.found_at, plain(self._text)) if self._text else ""
         self.page.subtitled(said)

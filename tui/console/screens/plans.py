@@ -11,7 +11,7 @@ from engine.domain.errors import DbtendError
 from tui.console.context import ConsoleContext
 from tui.console.screens.submitting import Ready, SubmittingScreen
 from tui.console.views.line import Line
-from tui.console.views.plans_document import Looked, Wanted, plans_document
+from tui.console.views.plans_document import PlannedTarget, PlanRequest, plans_document
 
 
 class PlansScreen(SubmittingScreen):
@@ -19,13 +19,13 @@ class PlansScreen(SubmittingScreen):
 
     PAGE_TITLE = "Plans"
 
-    def __init__(self, context: ConsoleContext, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, context: ConsoleContext, wanted: Sequence[PlanRequest]) -> None:
         super().__init__(context)
         self._wanted = wanted
-        self._looked: list[Looked] = []
+        self._looked: list[PlannedTarget] = []
 
     def plan(self) -> None:
-        self._looked = [Looked(one) for one in self._wanted]
+        self._looked = [PlannedTarget(one) for one in self._wanted]
         _: Worker[None] = self.run_worker(self._load, exclusive=True)
 
     async def _load(self) -> None:

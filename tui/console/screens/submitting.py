@@ -30,7 +30,7 @@ class Ready:
     @property
     def confirmed(self) -> Request:
         """The same, with the yes that some of its operations need."""
-        if not any(operation.needs_yes for operation in self.plan.operations):
+        if not any(operation.needs_confirmation for operation in self.plan.operations):
             return self.request
         return replace(self.request, options=replace(self.request.options, confirmed=True))
 

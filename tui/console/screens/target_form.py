@@ -23,9 +23,9 @@ from tui.console.context import ConsoleContext
 from tui.console.saved_targets import SavedTargets
 from tui.console.screens.base import ConsoleScreen
 from tui.console.target_entry import (
-    Filled,
+    FieldMessage,
+    FormValues,
     Place,
-    Said,
     about_label,
     about_name,
     about_place,
@@ -88,7 +88,7 @@ class TargetFormScreen(ConsoleScreen[None]):
         self._place = Place()
         self._is_looking = self._is_saving = self._is_saved = False
         self._saved, self._was = saved, was
-        self._filled = Filled.of(entry)
+        self._filled = FormValues.of(entry)
         self._operations = self._filled.operations
         self._others = tuple(other for other in saved.entries if other != was)
         self._directory = Path.cwd()
@@ -121,7 +121,7 @@ class TargetFormScreen(ConsoleScreen[None]):
     @on(Input.Changed)
     @on(events.DescendantBlur)
     def _check(self) -> None:
-        self._filled = Filled(**{name: i.value for name, i in self._inputs.items()}, operations=self._operations)
+        self._filled = FormValues(**{name: i.value for name, i in self._inputs.items()}, operations=self._operations)
         said_of = self._said()
         self._inputs["name"].placeholder = "" if said_of["url"].is_wrong else proposed_name(self._filled.url)
         for name, said in said_of.items():
@@ -151,7 +151,7 @@ class TargetFormScreen(ConsoleScreen[None]):
         except TimeoutError:
             return Place(url, trouble="its disk does not answer")
 
-    def _said(self) -> dict[str, Said]:
+    def _said(self) -> dict[str, FieldMessage]:
         url, name = self._filled.url, self._filled.name
         place = self._place if self._place.url == self._url else Place()
         is_typed = self.focused is self._inputs["url"] and not self._submitted

@@ -18,12 +18,12 @@ from engine.domain.errors import DbtendError, TargetBusyError
 from engine.inspection import inspector
 from tui.console.keymap import key_of
 from tui.console.screens.job_actions import JobActions
-from tui.console.target_model import TargetBoard
+from tui.console.target_model import TargetModel
 from tui.console.views.header import OUT_OF_STEP, header_line, work
 from tui.console.views.hints import building, examined, no_target, target_trouble, welcome
 from tui.console.views.line import Line
 from tui.console.views.lists import operation_rows, target_rows
-from tui.console.views.standing import Standing
+from tui.console.views.standing import StatusBanner
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.one_line import OneLine
 from tui.console.widgets.operation_list import OperationList
@@ -54,7 +54,7 @@ class Targets(JobActions[None]):
 
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__(context)
-        self._board = TargetBoard([])
+        self._board = TargetModel([])
         for entry in context.targets:
             known = context.saved.entry_of(entry) if context.saved is not None else None
             labelled = entry if entry.label or known is None else replace(entry, label=known.label)
@@ -270,7 +270,7 @@ class Targets(JobActions[None]):
         self._header.renew()
         self.refresh_footer()
 
-    def show_standing(self, standing: Standing) -> None:
+    def show_standing(self, standing: StatusBanner) -> None:
         super().show_standing(standing)
         self._header.renew()
 

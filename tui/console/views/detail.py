@@ -7,7 +7,7 @@ from collections import Counter
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
-from engine.domain.jobs import ending_in_words, part_named
+from engine.domain.jobs import format_ending, part_named
 from tui.console.keymap import with_keys
 from tui.console.views.line import Line, Role, Span, fit, line, wrapped
 from tui.console.views.remarks import earlier_attempt, in_the_pane, remarks, what_went_wrong
@@ -21,7 +21,7 @@ from tui.console.views.status import (
     time_taken,
     warnings,
 )
-from tui.console.views.times import limit, times_in_short
+from tui.console.views.times import limit, short_times
 from tui.presentation.effect_summary import effect, steps_taken
 from tui.presentation.fact_format import changes, table, text
 from tui.presentation.text import percent, plain, time_left
@@ -115,7 +115,7 @@ def before_and_after(child: ChildJob, width: int) -> list[Line]:
 
 
 def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
-    endings = Counter((child.status, ending_in_words(child.status, child.reason)) for child in parent.children)
+    endings = Counter((child.status, format_ending(child.status, child.reason)) for child in parent.children)
     counts = ", ".join(
         f"{number} {words}" for status in Status for (found, words), number in endings.items() if found is status
     )
@@ -128,4 +128,4 @@ def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Li
     lines += wrapped(f"{operations(parent, width - len(counts) - 2)}: {counts}", width)
     if not parent.status.is_final and parent.deadline_at is not None:
         lines += wrapped(limit(parent), width, Role.DIM)
-    return lines + times_in_short(parent, now, width)
+    return lines + short_times(parent, now, width)

@@ -58,6 +58,6 @@ def cut(spans: Sequence[Span], found: Sequence[Match]) -> Iterator[tuple[str, Ro
         begins = ends
 
 
-def found_in_words(found: int, at: int, text: str) -> str:
+def format_found(found: int, at: int, text: str) -> str:
     """`3 of 17  orders`; `at`: which of them, counted from 0."""
     return f"{at + 1:,} of {found:,}  {text}" if found else f"not found: {text}"

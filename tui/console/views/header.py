@@ -63,7 +63,7 @@ def _length(spans: tuple[Span, ...]) -> int:
     return sum(cell_len(words) for words, _ in spans)
 
 
-def facts_in_words(facts: Facts) -> list[str]:
+def format_facts(facts: Facts) -> list[str]:
     """Size, journal mode and free share of a database, as far as they are known."""
     return list(_facts(facts).values())
 

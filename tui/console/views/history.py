@@ -111,7 +111,7 @@ def placeholder_row(job_id: int) -> Line:
     return Line(((f"#{job_id} …", Role.DIM),), JobId(job_id))
 
 
-def found_in_words(found: int, total: int | None, words: str, *, complete: bool) -> str:
+def format_found(found: int, total: int | None, words: str, *, complete: bool) -> str:
     """`1,204 of 1,000,000 jobs  status:failed`; `words`: the filter in force."""
     so_far = "" if complete else " so far"
     if not words:

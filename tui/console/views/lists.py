@@ -15,7 +15,7 @@ from engine.domain.frozen import frozen
 from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, wrapped
 from tui.presentation.fact_format import number
-from tui.presentation.lock_format import lock_in_words
+from tui.presentation.lock_format import format_lock
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import GLYPH, plain, size
 
@@ -168,7 +168,7 @@ def _described(info: OperationInfo, width: int, *, indent: int) -> list[Line]:
     key = info.operation
     return [
         *wrapped(info.summary, width, Role.DIM, indent=indent, key=key),
-        *wrapped(lock_in_words(info.lock), width, Role.DIM, indent=indent, key=key),
+        *wrapped(format_lock(info.lock), width, Role.DIM, indent=indent, key=key),
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine import OperationPlan, Plan, Verdict
 from engine.domain.errors import DbtendError, TargetBusyError
 from tui.console.keymap import with_keys
-from tui.console.views.header import facts_in_words
+from tui.console.views.header import format_facts
 from tui.console.views.line import Line, Role, Span, line, named, wrapped
 from tui.presentation.plan_summary import StepNotes, extent, options, step_notes, verdict, whole_extent
 from tui.presentation.text import cells, plain
@@ -40,7 +40,7 @@ def _name_and_facts(plan: Plan, name: str, width: int) -> list[Span]:
     """As many facts as there is room for, each whole."""
     spans: list[Span] = [*named(name, width)]
     room = width - sum(cells(text) for text, _ in spans)
-    for fact in facts_in_words(plan.before):
+    for fact in format_facts(plan.before):
         said = f"  {plain(fact)}"
         if (room := room - cells(said)) < 0:
             break
@@ -69,8 +69,8 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
         lines += wrapped(why, width, role, indent=2) if why is not None else []
     for warning in operation.warnings:
         lines += wrapped(warning, width, Role.WARNING, indent=2)
-    if operation.needs_yes:
-        lines += wrapped(f"{operation.needs_yes}: you are asked once more", width, Role.WARNING, indent=2)
+    if operation.needs_confirmation:
+        lines += wrapped(f"{operation.needs_confirmation}: you are asked once more", width, Role.WARNING, indent=2)
     if operation.settings:
         lines += wrapped("; ".join(operation.settings), width, Role.SQL, indent=2)
     if operation.tuned:

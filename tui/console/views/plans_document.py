@@ -21,7 +21,7 @@ _WORDS = {
 
 
 @frozen
-class Wanted:
+class PlanRequest:
     """What is to run on a target."""
 
     name: TargetName
@@ -33,10 +33,10 @@ class Wanted:
 
 
 @frozen
-class Looked:
+class PlannedTarget:
     """A target and what would run on it: None while that is being found out."""
 
-    wanted: Wanted
+    wanted: PlanRequest
     plan: Plan | None = None
     error: DbtendError | None = None
 
@@ -53,7 +53,7 @@ class Looked:
         return str(self.error) if self.error is not None else self.wanted.why_nothing
 
 
-def plans_document(looked: Sequence[Looked], width: int) -> list[Line]:
+def plans_document(looked: Sequence[PlannedTarget], width: int) -> list[Line]:
     """Targets of which nothing runs say why, above the plans of those of which something does."""
     lines = _summary(looked, width)
     for one in looked:
@@ -74,7 +74,7 @@ def plans_document(looked: Sequence[Looked], width: int) -> list[Line]:
     return lines
 
 
-def _summary(looked: Sequence[Looked], width: int) -> list[Line]:
+def _summary(looked: Sequence[PlannedTarget], width: int) -> list[Line]:
     plans = [one.plan for one in looked if one.plan is not None and one.runs]
     operations = [operation for plan in plans for operation in plan.operations if operation.steps]
     refused = any(o.verdict is Verdict.REFUSE for one in looked if one.plan for o in one.plan.operations)

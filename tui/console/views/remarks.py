@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
 from engine.domain.humanize import NOT_BEGUN, span
-from engine.domain.jobs import FINISHING, SERVER_WAIT, WaitsFor, ending_in_words, is_overwritten, never_began, reason_of
+from engine.domain.jobs import FINISHING, SERVER_WAIT, WaitsFor, format_ending, is_overwritten, never_began, reason_of
 from tui.console.keymap import key_of, with_keys
 from tui.console.views.line import Line, Role, wrapped
 from tui.console.views.status import is_cancelling, is_waiting
@@ -155,4 +155,4 @@ def how_it_ended(child: ChildJob, attempt: Attempt) -> str:
         return "its process died"
     if attempt.reason is Reason.SHUTDOWN:
         return "handed back at a shutdown"
-    return ending_in_words(attempt.status, attempt.reason)
+    return format_ending(attempt.status, attempt.reason)

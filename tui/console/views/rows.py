@@ -16,10 +16,10 @@ from tui.console.views.status import (
     PINNED,
     STATUS_WIDTH,
     bar,
+    format_status,
     is_cancelling,
     is_waiting,
     operations,
-    status_in_words,
     status_span,
     time_taken,
     warnings,
@@ -95,7 +95,7 @@ def summary(parents: Iterable[ParentJob], width: int) -> str:
 
     What has no room is left out.
     """
-    seen = Counter(status_in_words(parent)[0] for parent in parents)
+    seen = Counter(format_status(parent)[0] for parent in parents)
     order = (Status.RUNNING, Status.PENDING, Status.FAILED, Status.CANCELLED, Status.SKIPPED, Status.COMPLETED)
     words = {Status.PENDING: "waiting"}
     said = [f"{seen[status]} {words.get(status, status.value)}" for status in order if seen[status]]
@@ -323,7 +323,7 @@ def _steps(progress: Progress) -> str:
 
 def _folded_row(parent: ParentJob, shown: tuple[ChildJob, ...], width: int) -> Line:
     seen = {child.ordinal for child in shown}
-    hidden = [status_in_words(child) for child in parent.children if child.ordinal not in seen]
+    hidden = [format_status(child) for child in parent.children if child.ordinal not in seen]
     by_status = sorted(Counter(hidden).items(), key=lambda kind: list(Status).index(kind[0][0]))
     parts = [f"{number} {words}" for (_, words), number in by_status]
     text = f"      {len(hidden)} more: {', '.join(parts)}"

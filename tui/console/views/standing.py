@@ -9,7 +9,7 @@ from tui.presentation.text import counted
 
 
 @frozen
-class Standing:
+class StatusBanner:
     """What there is to say it of."""
 
     lost: DbtendError | None = None
@@ -24,14 +24,14 @@ class Standing:
     read_only: bool = False
 
 
-def standing_lines(about: Standing, width: int) -> list[Line]:
+def standing_lines(about: StatusBanner, width: int) -> list[Line]:
     """What weighs most of it; nothing where all is well."""
     for sentence, role in _sentences(about):
         return wrapped(sentence, width, role, indent=1)
     return []
 
 
-def _sentences(about: Standing) -> list[tuple[str, Role]]:
+def _sentences(about: StatusBanner) -> list[tuple[str, Role]]:
     said: list[tuple[str, Role]] = []
     if about.lost and not about.has_store:
         said.append((f"{about.lost}.", Role.WARNING))

@@ -25,17 +25,17 @@ BAR_FULL, BAR_EMPTY = "━", "─"
 
 def status_span(job: ChildJob | ParentJob, width: int = STATUS_WIDTH) -> Span:
     """Glyph and word of a status, in its colour."""
-    status, words = status_in_words(job)
+    status, words = format_status(job)
     return fit(f"{GLYPH[status]} {words}", width), Role(status.value)
 
 
 def status_beside(job: ChildJob | ParentJob) -> Span:
     """The same before what is said beside it, in a line that stands for itself."""
-    status, words = status_in_words(job)
+    status, words = format_status(job)
     return f"{GLYPH[status]} {words}  ", Role(status.value)
 
 
-def status_in_words(job: ChildJob | ParentJob) -> tuple[Status, str]:
+def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
     """What a job's status comes to for a person: a parent of which something was left undone is not `completed`."""
     if is_cancelling(job):
         return job.status, "cancelling"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from engine import Operation
-from tui.console.target_entry import Said
+from tui.console.target_entry import FieldMessage
 from tui.console.views.line import Line, Role, line, wrapped
 
 
-def said_line(said: Said, width: int, *, submitted: bool) -> list[Line]:
+def said_line(said: FieldMessage, width: int, *, submitted: bool) -> list[Line]:
     """What is said below a field. `submitted`: somebody meant it to be complete."""
     if said.is_unfinished and not submitted:
         return [Line()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine import ParentJob
 from tui.console.views.line import Line, Role, line, wrapped
-from tui.presentation.text import cells, local_time, options_in_words, plain, unusual_options
+from tui.presentation.text import cells, format_options, local_time, plain, unusual_options
 
 
 def moment(at: int, beside: int) -> str:
@@ -33,13 +33,13 @@ def times(parent: ParentJob, width: int) -> list[Line]:
         said.append(f"again after #{parent.retry_of}")
     if parent.pinned:
         said.append("pinned")
-    said.append(", ".join(options_in_words(parent.request.options)))
+    said.append(", ".join(format_options(parent.request.options)))
     if parent.deadline_at is not None:
         said.append(limit(parent))
     return wrapped("  ".join(said), width, Role.DIM)
 
 
-def times_in_short(parent: ParentJob, now: int, width: int) -> list[Line]:
+def short_times(parent: ParentJob, now: int, width: int) -> list[Line]:
     """The same in one line, as far as there is room for whole parts of it; the date only of another day."""
     began = parent.started_at or parent.created_at
     parts = [f"{'began' if parent.started_at else 'asked'} {moment(began, now)}"]

@@ -76,12 +76,12 @@ def _process(worker: WorkerProcess, about: Surroundings, widths: Sequence[int], 
     begin, room = _columns(_cells(worker, about.now), widths), width - sum(widths)
     lines = []
     for job in worker.running or (None,):
-        lines.append(line(begin, (fit(_job_in_words(job, about) if job else "nothing", room), role)))
+        lines.append(line(begin, (fit(_format_job(job, about) if job else "nothing", room), role)))
         begin = " " * sum(widths)
     return lines + (_what_to_do(worker, about, width) if worker.stalled else [])
 
 
-def _job_in_words(job: JobId, about: Surroundings) -> str:
+def _format_job(job: JobId, about: Surroundings) -> str:
     """`#42.1 vacuum sales.db`."""
     child = _child(job, about)
     if child is None:

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.advice import CRITICAL, Advice, Level, Past, worst
+from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory, worst
 from engine.domain.humanize import counted, listed, size, span
 from engine.domain.jobs import CheckLevel, Facts, Operation
-from engine.targets.postgres.advising.findings import Cause, Need, Needs, is_in_doubt
-from engine.targets.postgres.reading.collations import Drifted
+from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, is_in_doubt
+from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
 
 COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
 """What optimize does where it is needed."""
 
 
-def advise(condition: Condition, needs: Needs, past: Past) -> tuple[Advice, ...]:
+def advise(condition: Condition, needs: TableFindings, past: TargetHistory) -> tuple[Advice, ...]:
     """One for each operation that there is advice on, in the order in which they are best run."""
     needy = needs.vacuum.keys() | needs.analyze.keys() | needs.reindex.keys() | needs.rewrite.keys()
     names = {table.oid: table.shown for table in condition.tables if table.oid in needy}
@@ -35,7 +35,7 @@ def advise(condition: Condition, needs: Needs, past: Past) -> tuple[Advice, ...]
     return (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names))
 
 
-def _with_causes(one: Advice, needs: Needs) -> Advice:
+def _with_causes(one: Advice, needs: TableFindings) -> Advice:
     """With what it is urgent for, for programs."""
     causes = {
         Operation.VACUUM: {need.cause for need in needs.vacuum.values()},
@@ -61,7 +61,7 @@ def _leaving_out(one: Advice, damaged: Sequence[str]) -> Advice:
     return replace(one, reason=reason, leaves_out=tuple(damaged))
 
 
-def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
+def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
     oldest = max((table.xid_age for table in condition.activity), default=0)
     facts: dict[str, int] = {
         "tables": len(needs.vacuum),
@@ -80,7 +80,7 @@ def _vacuum(condition: Condition, needs: Needs, names: Mapping[int, str], forbid
     return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names, forbidden)
 
 
-def _in_doubt(condition: Condition, needs: Needs, names: Mapping[int, str]) -> str:
+def _in_doubt(condition: Condition, needs: TableFindings, names: Mapping[int, str]) -> str:
     lost = [names[table.oid] for table in condition.activity if is_in_doubt(table) and table.oid in needs.analyze]
     return f"how many rows of {listed(lost, 3)} are dead nobody knows before ANALYZE has counted anew" if lost else ""
 
@@ -95,7 +95,7 @@ def _counted_since(condition: Condition) -> str:
     return f", as far as the server has counted since {since:%Y-%m-%d %H:%M}" if since is not None else ""
 
 
-def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
+def _analyze(condition: Condition, needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
     facts = {"tables": len(needs.analyze)}
     if condition.counts_nothing and not needs.analyze:
         return _unknown(Operation.ANALYZE, condition.counts_nothing, facts)
@@ -106,7 +106,7 @@ def _analyze(condition: Condition, needs: Needs, names: Mapping[int, str], forbi
     return _advice(Operation.ANALYZE, needs.analyze, reason, facts, names, forbidden)
 
 
-def _reindex(needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
+def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
     wasted = sum(need.gain for need in needs.reindex.values())
     reason = "; ".join(filter(None, (_reason(needs.reindex, names, "index", forbidden), _not_built(needs))))
     facts: dict[str, int | str] = {"indexes": len(needs.reindex), "wasted_bytes": wasted}
@@ -129,7 +129,7 @@ def _reindex(needs: Needs, names: Mapping[int, str], forbidden: Set[int]) -> Adv
     return replace(found, reason="no index is invalid, in doubt, or much larger than it must be")
 
 
-def _left_to_somebody(drifted: Drifted, needs: Needs) -> str:
+def _left_to_somebody(drifted: CollationRebuild, needs: TableFindings) -> str:
     """What no rebuild of ours comes to: "" where it comes to all."""
     left = [name for oid, name in drifted.left.items() if oid not in needs.reindex]
     if left:
@@ -143,7 +143,7 @@ def _with_obstacles(one: Advice, obstacles: Sequence[str]) -> Advice:
     return replace(one, reason=reason, obstacles=(*one.obstacles, *obstacles))
 
 
-def _not_built(needs: Needs) -> str:
+def _not_built(needs: TableFindings) -> str:
     if not needs.not_built:
         return ""
     first, *others = needs.not_built
@@ -152,7 +152,7 @@ def _not_built(needs: Needs) -> str:
     return f"{first.shown}: {what_to_do}{more}"
 
 
-def _leftovers(condition: Condition, needs: Needs) -> Advice:
+def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
     left = [index.shown for index in needs.leftovers]
     not_ours = [index.shown for index in needs.leftovers if not index.may_be_maintained]
     obstacles = [f"this role may not drop {listed(not_ours, 3)}"] if not_ours else []
@@ -170,7 +170,7 @@ def _leftovers(condition: Condition, needs: Needs) -> Advice:
     )
 
 
-def _optimize(single: list[Advice], needs: Needs) -> Advice:
+def _optimize(single: list[Advice], needs: TableFindings) -> Advice:
     needed = [one for one in single if one.is_needed]
     said = [f"{one.operation} of {counted(len(one.objects), _noun(one.operation))}" for one in needed]
     recorded = _recorded(needs)
@@ -189,7 +189,7 @@ def _optimize(single: list[Advice], needs: Needs) -> Advice:
     )
 
 
-def _recorded(needs: Needs) -> list[str]:
+def _recorded(needs: TableFindings) -> list[str]:
     """The collations by whose versions everything was rebuilt, and that we may record."""
     return [one.drift.words for one in needs.drifts if one.is_to_be_recorded and not one.obstacle]
 
@@ -198,7 +198,7 @@ def _noun(operation: Operation) -> str:
     return "index" if operation in {Operation.REINDEX, Operation.CLEAN_LEFTOVERS} else "table"
 
 
-def _check(condition: Condition, past: Past, damaged: Sequence[str]) -> Advice:
+def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str]) -> Advice:
     checked = past.checked_at.get(CheckLevel.FULL) or past.checked_at.get(CheckLevel.QUICK)
     catalog = [index.shown for index in condition.indexes if index.in_catalog and index.shown in past.damaged_indexes]
     if damaged or catalog or (past.damage is not None and not past.damaged_tables):
@@ -235,7 +235,7 @@ def _check(condition: Condition, past: Past, damaged: Sequence[str]) -> Advice:
     )
 
 
-def _about_damage(damaged: Sequence[str], past: Past) -> str:
+def _about_damage(damaged: Sequence[str], past: TargetHistory) -> str:
     if not damaged:
         return f"the last check found: {past.damage}"
     what = f"the last check found {listed(damaged, 3)} damaged"
@@ -244,7 +244,7 @@ def _about_damage(damaged: Sequence[str], past: Past) -> str:
     return f"{what}{first}: {to_do}, then check again"
 
 
-def _vacuum_full(needs: Needs, names: Mapping[int, str]) -> Advice:
+def _vacuum_full(needs: TableFindings, names: Mapping[int, str]) -> Advice:
     wasted = sum(waste.bytes for waste in needs.rewrite.values())
     reason = ""
     if needs.rewrite:

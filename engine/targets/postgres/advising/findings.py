@@ -7,15 +7,15 @@ from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final
 
-from engine.domain.advice import Level, Past
+from engine.domain.advice import Level, TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.humanize import size
 from engine.targets.postgres.advising.bloat import PAGE, table_share, tree_share
 from engine.targets.postgres.reading.ages import DANGER, Counter, in_words, is_old
-from engine.targets.postgres.reading.collations import Drifted, drifted_of
+from engine.targets.postgres.reading.collations import CollationRebuild, drifted_of
 from engine.targets.postgres.reading.condition import LEAST_PAGES, Activity, Condition, TreeShape
 from engine.targets.postgres.reading.relations import Index, Table
-from engine.targets.postgres.reading.xmin_horizon import Horizon
+from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
 MUCH: Final = 5.0
 """So many times what autovacuum would wait for is urgent."""
@@ -71,7 +71,7 @@ class Waste:
 
 
 @frozen(kw_only=True)
-class Needs:
+class TableFindings:
     """By the oid of a table or index."""
 
     vacuum: Mapping[int, Need] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Needs:
     reindex: Mapping[int, Need] = field(default_factory=dict)
     rewrite: Mapping[int, Waste] = field(default_factory=dict)
     """Worth it only if a DBA says so: it locks everybody out."""
-    drifts: Sequence[Drifted] = ()
+    drifts: Sequence[CollationRebuild] = ()
     not_built: tuple[Index, ...] = ()
     """Unique ones that are there and could not be built: somebody has to look at what is there twice."""
     leftovers: tuple[Index, ...] = ()
@@ -89,10 +89,10 @@ class Needs:
     """Tables that nothing is done to before somebody has put them right."""
 
 
-NOTHING_KNOWN: Final = Past(now=0)
+NOTHING_KNOWN: Final = TargetHistory(now=0)
 
 
-def needs(condition: Condition, past: Past = NOTHING_KNOWN) -> Needs:
+def needs(condition: Condition, past: TargetHistory = NOTHING_KNOWN) -> TableFindings:
     """What reads or writes a damaged table can make it worse, or the server crash: it is needed by none."""
     known = {table.oid: table for table in condition.tables if table.shown not in past.damaged_tables}
     vacuum, analyze = {}, {}
@@ -105,7 +105,7 @@ def needs(condition: Condition, past: Past = NOTHING_KNOWN) -> Needs:
         if not table.in_catalog and (need := analyze_need(activity, table.kind)):
             analyze[table.oid] = need
     drifts = [drifted_of(drift, condition.indexes, past) for drift in condition.drifts]
-    return Needs(
+    return TableFindings(
         vacuum=vacuum,
         analyze=analyze,
         reindex=_reindex(condition, drifts, past),
@@ -149,7 +149,7 @@ def age_need(cause: Cause, age: int, limit: int) -> Need | None:
     return Need(level, in_words(_AGES[cause], age, limit), cause)
 
 
-def _held_back(need: Need, activity: Activity, table: Table, horizon: Horizon, past: Past) -> str:
+def _held_back(need: Need, activity: Activity, table: Table, horizon: XminHorizon, past: TargetHistory) -> str:
     """Who keeps VACUUM from helping, by what is known; "" for nobody."""
     holder = horizon.oldest(of_catalog=table.in_catalog, is_shared=activity.is_shared)
     if holder is None:
@@ -195,7 +195,7 @@ def is_in_doubt(table: Activity) -> bool:
     return table.is_lost and table.pages >= LEAST_PAGES
 
 
-def _reindex(condition: Condition, drifts: Sequence[Drifted], past: Past) -> dict[int, Need]:
+def _reindex(condition: Condition, drifts: Sequence[CollationRebuild], past: TargetHistory) -> dict[int, Need]:
     shapes = {tree.oid: tree for tree in condition.tree_shapes}
     by_old_rules = {oid: drifted for drifted in drifts for oid in drifted.left}
     found = {}
@@ -223,7 +223,7 @@ def _reindex(condition: Condition, drifts: Sequence[Drifted], past: Past) -> dic
     return found
 
 
-def _is_as_rebuilt(index: Index, tree: TreeShape, past: Past) -> bool:
+def _is_as_rebuilt(index: Index, tree: TreeShape, past: TargetHistory) -> bool:
     """Whether it takes as much as it did after its last rebuild: then it is the estimate that is wrong."""
     done = past.rebuilt.get(index.shown)
     size = done.effect.get("size") if done is not None else None

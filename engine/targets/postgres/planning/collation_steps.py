@@ -8,10 +8,10 @@ from engine.domain.humanize import listed
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.postgres.planning.costs import A_STEP
 from engine.targets.postgres.planning.steps import Method, PgStep
-from engine.targets.postgres.reading.collations import Drifted
+from engine.targets.postgres.reading.collations import CollationRebuild
 
 
-def recording(drifts: Sequence[Drifted], rebuilt: Mapping[int, str]) -> tuple[list[PgStep], list[str]]:
+def recording(drifts: Sequence[CollationRebuild], rebuilt: Mapping[int, str]) -> tuple[list[PgStep], list[str]]:
     """The steps, and what keeps versions from being recorded. `rebuilt`: the indexes that come before, by oid."""
     steps, kept = [], []
     for drifted in drifts:
@@ -25,7 +25,7 @@ def recording(drifts: Sequence[Drifted], rebuilt: Mapping[int, str]) -> tuple[li
     return steps, kept
 
 
-def _step(drifted: Drifted) -> PgStep:
+def _step(drifted: CollationRebuild) -> PgStep:
     drift, before = drifted.drift, tuple(drifted.left.values())
     return PgStep(
         object=drift.words,
@@ -33,7 +33,7 @@ def _step(drifted: Drifted) -> PgStep:
         reason=f"every index that it orders is rebuilt by version {drift.version}",
         lock=NO_LOCK,
         after_cancel="the next run does it",
-        completes_previous=bool(before),
+        mandatory_follow_up=bool(before),
         after=before,
         weight=A_STEP,
         method=Method.RECORD_VERSION,

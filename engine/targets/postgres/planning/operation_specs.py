@@ -20,7 +20,7 @@ BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE, LockScope.TABLE)
 
 
 @frozen(kw_only=True)
-class Offer:
+class OperationSpec:
     """An operation: what it is for, whom it blocks, and what a cancel leaves."""
 
     summary: str
@@ -28,54 +28,54 @@ class Offer:
     after_cancel: str
     writes: bool = True
     is_repeatable: bool = True
-    needs_yes: str = ""
+    needs_confirmation: str = ""
 
 
-OFFERS: Final[Mapping[Operation, Offer]] = {
-    Operation.VACUUM: Offer(
+OFFERS: Final[Mapping[Operation, OperationSpec]] = {
+    Operation.VACUUM: OperationSpec(
         summary="removes dead rows, and keeps transaction ids from running out",
         lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="the pages done so far stay clean",
     ),
-    Operation.ANALYZE: Offer(
+    Operation.ANALYZE: OperationSpec(
         summary="collects statistics for the query planner",
         lock=BLOCKS_MAINTENANCE,
         after_cancel="the old statistics stay",
     ),
-    Operation.REINDEX: Offer(
+    Operation.REINDEX: OperationSpec(
         summary="rebuilds every index, one by one, concurrently",
         lock=BLOCKS_MAINTENANCE,
         after_cancel="the index stays as it was; the unfinished copy is dropped",
     ),
-    Operation.OPTIMIZE: Offer(
+    Operation.OPTIMIZE: OperationSpec(
         summary="does exactly what the advice calls for: VACUUM, ANALYZE, REINDEX, leftovers",
         lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="what was done stays done",
     ),
-    Operation.CHECK: Offer(
+    Operation.CHECK: OperationSpec(
         summary="looks for damage in tables and B-trees (amcheck)",
         lock=BLOCKS_NOBODY,
         after_cancel="nothing is ever changed",
         writes=False,
     ),
-    Operation.CLEAN_LEFTOVERS: Offer(
+    Operation.CLEAN_LEFTOVERS: OperationSpec(
         summary="drops invalid indexes that an interrupted REINDEX CONCURRENTLY left behind",
         lock=BLOCKS_MAINTENANCE,
         after_cancel="the index stays, invalid as it was",
     ),
-    Operation.VACUUM_FULL: Offer(
+    Operation.VACUUM_FULL: OperationSpec(
         summary="rewrites tables without their dead space, and all their indexes, and analyzes them",
         lock=BLOCKS_EVERYONE,
         after_cancel="nothing changed",
         is_repeatable=False,
-        needs_yes="locks everybody out of each table while it is rewritten",
+        needs_confirmation="locks everybody out of each table while it is rewritten",
     ),
-    Operation.CLUSTER: Offer(
+    Operation.CLUSTER: OperationSpec(
         summary="rewrites tables in the order of the index they are clustered on, and analyzes them",
         lock=BLOCKS_EVERYONE,
         after_cancel="nothing changed",
         is_repeatable=False,
-        needs_yes="locks everybody out of each table while it is rewritten",
+        needs_confirmation="locks everybody out of each table while it is rewritten",
     ),
 }
 DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)

@@ -13,7 +13,7 @@ from engine.targets.postgres.planning.costs import A_STEP, weight
 from engine.targets.postgres.planning.operation_specs import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading.ages import Old
-from engine.targets.postgres.reading.collations import Drift, marks_of
+from engine.targets.postgres.reading.collations import CollationDrift, marks_of
 from engine.targets.postgres.reading.relations import Index, Table
 
 PAGE: Final = 8192
@@ -154,7 +154,7 @@ def database_statistics(version: int) -> list[PgStep]:
             command="VACUUM (ONLY_DATABASE_STATS)",
             reason="renews the age of the whole database, once after all tables",
             lock=BLOCKS_NOBODY,
-            completes_previous=True,
+            mandatory_follow_up=True,
             weight=A_STEP,
             method=Method.STATISTICS,
         )
@@ -212,7 +212,7 @@ def reindex_steps(
     tables: dict[int, Table],
     options: Options,
     reasons: Mapping[int, str],
-    drifts: Sequence[Drift] = (),
+    drifts: Sequence[CollationDrift] = (),
 ) -> list[PgStep]:
     """One for each index. Two at once on one table would deadlock where they are concurrent."""
     offer, offline = OFFERS[Operation.REINDEX], options.server.offline

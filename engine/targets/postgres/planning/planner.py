@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
@@ -18,7 +18,7 @@ from engine.targets.postgres.planning.scope import Scope, grant, scope, taken_al
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.ages import old_tables
-from engine.targets.postgres.reading.collations import Drifted, drifted_of, drifts
+from engine.targets.postgres.reading.collations import CollationRebuild, drifted_of, drifts
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.targets.protocol import OperationPlan
@@ -63,7 +63,7 @@ JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = s.tablename
 """
 
 
-async def plan(reader: Reader, operation: Operation, options: Options, past: Past) -> OperationPlan:
+async def plan(reader: Reader, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
     """See `Session.plan`."""
     version = reader.server.version
     if problem := operation_steps.not_offered(options.server, version):
@@ -92,7 +92,7 @@ async def require(reader: Reader, operations: Sequence[Operation], options: Opti
 
 
 @frozen(kw_only=True)
-class Needed:
+class PlannedWork:
     """What is to be done to tables and indexes, by oid, each with its reason."""
 
     tables: Sequence[Table]
@@ -101,12 +101,12 @@ class Needed:
     vacuum: Mapping[int, str]
     analyze: Mapping[int, str]
     reindex: Mapping[int, str]
-    drifted: Sequence[Drifted] = ()
+    drifted: Sequence[CollationRebuild] = ()
     damaged: Collection[str] = ()
     """The tables that nothing is to be done to, by name."""
 
 
-async def plan_needed(reader: Reader, options: Options, needed: Needed) -> OperationPlan:
+async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> OperationPlan:
     """What the advice calls for."""
     version, role = reader.server.version, reader.server.user
     tables, indexes = needed.tables, needed.indexes
@@ -221,7 +221,7 @@ def _reindex(
     found: Scope,
     tables: dict[int, Table],
     reader: Reader,
-    drifted: Sequence[Drifted],
+    drifted: Sequence[CollationRebuild],
 ) -> OperationPlan:
     version, role = reader.server.version, reader.server.user
     if problem := operation_steps.unsafe(options.server, version):

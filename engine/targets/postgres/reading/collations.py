@@ -10,7 +10,7 @@ from engine.domain.humanize import listed
 from engine.targets.postgres.connection.names import shown
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Past
+    from engine.domain.advice import TargetHistory
     from engine.targets.postgres.reading.reader import Reader
     from engine.targets.postgres.reading.relations import Index
 
@@ -50,7 +50,7 @@ _OF_THE_DATABASE: Final = """
 
 
 @frozen
-class Drift:
+class CollationDrift:
     """A collation that has another version now than when indexes were built by it, as far as is recorded."""
 
     schema: str
@@ -79,10 +79,10 @@ class Drift:
 
 
 @frozen
-class Drifted:
+class CollationRebuild:
     """A collation of another version, and how far indexes are rebuilt by it."""
 
-    drift: Drift
+    drift: CollationDrift
     left: Mapping[int, str]
     """By oid, the names of those that are not."""
 
@@ -106,7 +106,7 @@ class Drifted:
         return ""
 
 
-def marks_of(drifts: Iterable[Drift]) -> dict[int, tuple[str, ...]]:
+def marks_of(drifts: Iterable[CollationDrift]) -> dict[int, tuple[str, ...]]:
     """What a rebuild of an index now is remembered by, by the oids of those for which a version has changed."""
     marks: dict[int, tuple[str, ...]] = {}
     for drift in drifts:
@@ -115,7 +115,7 @@ def marks_of(drifts: Iterable[Drift]) -> dict[int, tuple[str, ...]]:
     return marks
 
 
-def drifted_of(drift: Drift, indexes: Iterable[Index], past: Past) -> Drifted:
+def drifted_of(drift: CollationDrift, indexes: Iterable[Index], past: TargetHistory) -> CollationRebuild:
     """`indexes`: those that there are. An index that we have rebuilt since, and that still has the same file, is."""
     names = {index.oid: index.shown for index in indexes}
     left = {}
@@ -124,12 +124,12 @@ def drifted_of(drift: Drift, indexes: Iterable[Index], past: Past) -> Drifted:
         marks = done.effect.get("collations") if done is not None and done.effect.get("file") == file else None
         if not (isinstance(marks, list | tuple) and drift.mark in marks):
             left[oid] = names.get(oid, f"index {oid}")
-    return Drifted(drift, left)
+    return CollationRebuild(drift, left)
 
 
-async def drifts(reader: Reader) -> list[Drift]:
+async def drifts(reader: Reader) -> list[CollationDrift]:
     """Raises TargetError."""
-    return [Drift(*row) for row in await reader.rows(drifts_query(reader.server.version), row=Drift)]
+    return [CollationDrift(*row) for row in await reader.rows(drifts_query(reader.server.version), row=CollationDrift)]
 
 
 def drifts_query(version: int) -> str:

@@ -12,9 +12,9 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.targets.postgres.reading.ages import AGES, WITH_OPTIONS
-from engine.targets.postgres.reading.collations import Drift
+from engine.targets.postgres.reading.collations import CollationDrift
 from engine.targets.postgres.reading.relations import LEFTOVER, MEASURED_PAGES, Index, Table
-from engine.targets.postgres.reading.xmin_horizon import NOTHING_HELD, Horizon
+from engine.targets.postgres.reading.xmin_horizon import NOTHING_HELD, XminHorizon
 
 
 @frozen
@@ -94,11 +94,11 @@ class Condition:
     tables: Sequence[Table]
     indexes: Sequence[Index]
     activity: Sequence[Activity]
-    horizon: Horizon = NOTHING_HELD
+    horizon: XminHorizon = NOTHING_HELD
     table_shapes: Sequence[TableShape] = ()
     tree_shapes: Sequence[TreeShape] = ()
     duplicates: Sequence[Duplicate] = ()
-    drifts: Sequence[Drift] = ()
+    drifts: Sequence[CollationDrift] = ()
     density: dict[int, float] = field(default_factory=dict)
     """Of a B-tree, how full its leaf pages really are, where that was measured."""
     free_share: dict[int, float] = field(default_factory=dict)

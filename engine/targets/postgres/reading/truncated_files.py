@@ -25,7 +25,7 @@ WHERE main.oid = %s AND c.relpages > one.pages
 
 
 @frozen
-class LostEnd:
+class TruncatedFile:
     """A file that is shorter than it was when its pages were last counted."""
 
     of_toast: bool
@@ -40,8 +40,8 @@ class LostEnd:
         return f"{name}: its file has {self.pages:,} pages, and had {counted}: its end may be lost"
 
 
-async def lost_ends(reader: Reader, oid: int) -> list[LostEnd]:
+async def truncated_files(reader: Reader, oid: int) -> list[TruncatedFile]:
     """Of a table, and of its TOAST table. Raises TargetError."""
     rows = await reader.rows(_LOST_ENDS, [oid], row=(bool, int, int, bool))
     may_be_imported = reader.server.version >= STATISTICS_ARE_IMPORTED
-    return [LostEnd(toast, before, now, counted and not may_be_imported) for toast, before, now, counted in rows]
+    return [TruncatedFile(toast, before, now, counted and not may_be_imported) for toast, before, now, counted in rows]

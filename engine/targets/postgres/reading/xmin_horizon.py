@@ -82,7 +82,7 @@ class Holder:
 
 
 @frozen
-class Horizon:
+class XminHorizon:
     everybody: Sequence[Holder]
     """The oldest first."""
     is_complete: bool
@@ -99,15 +99,15 @@ class Horizon:
         return next((holder for holder in self.everybody if holder.reach in reach), None)
 
 
-NOTHING_HELD: Final = Horizon((), is_complete=True)
+NOTHING_HELD: Final = XminHorizon((), is_complete=True)
 
 
-async def read(reader: Reader) -> Horizon:
+async def read(reader: Reader) -> XminHorizon:
     (sees_all,) = await reader.row(ALL_SEEN, row=(bool,))
-    return Horizon([Holder(*row) for row in await reader.rows(HORIZON, row=Holder)], sees_all)
+    return XminHorizon([Holder(*row) for row in await reader.rows(HORIZON, row=Holder)], sees_all)
 
 
-def warnings(horizon: Horizon) -> list[str]:
+def warnings(horizon: XminHorizon) -> list[str]:
     """What a plan of VACUUM should say."""
     old = [holder for holder in horizon.holders if holder.is_old]
     if not old:

@@ -12,7 +12,7 @@ from engine.domain.humanize import listed
 from engine.domain.jobs import CheckLevel, Facts, Reason, Status
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
-from engine.targets.postgres.reading.truncated_files import LostEnd
+from engine.targets.postgres.reading.truncated_files import TruncatedFile
 from engine.targets.postgres.running.statement import Answer
 from engine.targets.protocol import StepResult
 
@@ -51,7 +51,7 @@ def found_by_error(step: PgStep, error: psycopg.Error, culprit: Culprit) -> Step
     return _found([finding])
 
 
-def with_lost_ends(step: PgStep, result: StepResult, lost: Sequence[LostEnd]) -> StepResult:
+def with_truncated_files(step: PgStep, result: StepResult, lost: Sequence[TruncatedFile]) -> StepResult:
     """What amcheck found in a table, and what it cannot miss. What may as well have another cause is a warning."""
     certain = [one.in_words(step.object) for one in lost if one.was_counted_here]
     warnings = [one.in_words(step.object) for one in lost if not one.was_counted_here]

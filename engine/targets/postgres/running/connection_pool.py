@@ -33,7 +33,7 @@ class NotBegunError(Exception):
     """It was cancelled, or its time limit passed, while it waited for a connection."""
 
 
-class Lane:
+class PooledConnection:
     """A connection, and what it is set to beside what all are."""
 
     def __init__(self, connection: Connection, server: Server) -> None:
@@ -87,7 +87,7 @@ class Lane:
         await self.connection.close()
 
 
-class Lanes:
+class ConnectionPool:
     """Those of one session. `connect` opens one more; it raises TargetError."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Lanes:
     ) -> None:
         self._connect = connect
         self._outage = Outage(connect, self._take, server_wait)
-        self._idle: list[Lane] = []
+        self._idle: list[PooledConnection] = []
         self._open = 0
         """How many there are, those that are being opened included."""
         self._most_until = 0.0
@@ -107,7 +107,7 @@ class Lanes:
         self._changed = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def one(self, context: StepContext | None = None) -> AsyncIterator[Lane]:
+    async def one(self, context: StepContext | None = None) -> AsyncIterator[PooledConnection]:
         """One that no other step uses, and that answers. For a step, a server that is down is waited for.
 
         Raises NotBegunError where it is too late by then, and TargetError.
@@ -148,7 +148,7 @@ class Lanes:
         for lane in self._idle:
             await lane.close()
 
-    async def _get(self, context: StepContext | None) -> Lane:
+    async def _get(self, context: StepContext | None) -> PooledConnection:
         while True:
             if self._outage.error is not None:
                 raise self._outage.error
@@ -161,7 +161,7 @@ class Lanes:
                 continue
             self._open += 1
             try:
-                return Lane(*await self._opened(context))
+                return PooledConnection(*await self._opened(context))
             except TargetError as error:
                 self._open -= 1
                 self._tell()
@@ -203,18 +203,18 @@ class Lanes:
     def _take(self, opened: tuple[Connection, Server]) -> None:
         """What was opened for whoever needs it first."""
         self._open += 1
-        self._idle.append(Lane(*opened))
+        self._idle.append(PooledConnection(*opened))
         self._tell()
 
     def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _drop(self, lane: Lane) -> None:
+    async def _drop(self, lane: PooledConnection) -> None:
         self._open -= 1
         await lane.close()
 
-    async def _one_that_is_idle(self) -> Lane | None:
+    async def _one_that_is_idle(self) -> PooledConnection | None:
         while self._idle:
             lane, answers = self._idle.pop(), False
             try:

@@ -14,7 +14,7 @@ from engine.targets.postgres.connection.errors import said
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import invalid_indexes
-from engine.targets.postgres.running.connection_pool import Lanes
+from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.invalid_indexes import Leftover, Removal
 
 AFTER_A_STEP: Final = 1.0
@@ -26,7 +26,7 @@ AFTER_ANOTHER: Final = 0.1
 
 
 @frozen
-class Cleared:
+class CleanupResult:
     """What became of what a step had left."""
 
     removals: tuple[Removal, ...] = ()
@@ -52,10 +52,10 @@ class Cleared:
         return {removal.leftover.shown: removal.words for removal in self.removals if removal.problem}
 
 
-class Clearing:
+class InvalidIndexCleanup:
     """That of one session."""
 
-    def __init__(self, reader: Reader, lanes: Lanes, lock_timeout: float) -> None:
+    def __init__(self, reader: Reader, lanes: ConnectionPool, lock_timeout: float) -> None:
         self._reader = reader
         self._lanes = lanes
         self._lock_timeout = lock_timeout
@@ -68,11 +68,11 @@ class Clearing:
         if anew or self._before is None:
             self._before = await invalid_indexes.all_there(self._reader)
 
-    async def after(self, step: PgStep, *, is_lost: bool = False) -> Cleared:
+    async def after(self, step: PgStep, *, is_lost: bool = False) -> CleanupResult:
         """Remove what this step left, whatever happened to the connection that it ran on. `is_lost`: that is gone, and
         the server may have gone on without it."""
         if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
-            return Cleared()
+            return CleanupResult()
         try:
             found = await invalid_indexes.left_by(self._reader, step.subject.schema, step.subject.name)
             found = [leftover for leftover in found if leftover.oid not in (self._before or ())]
@@ -80,9 +80,9 @@ class Clearing:
             is_renewed = is_lost and await invalid_indexes.is_renewed(self._reader, step.subject)
         except (TargetError, psycopg.Error) as error:
             problem = f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"
-            return Cleared(problem=problem)
+            return CleanupResult(problem=problem)
         self._left += [removal.leftover for removal in removals if removal.problem]
-        return Cleared(tuple(removals), is_renewed=is_renewed)
+        return CleanupResult(tuple(removals), is_renewed=is_renewed)
 
     async def once_more(self, cancel: asyncio.Event) -> list[str]:
         """The names of what is gone now of that which could not be dropped."""

@@ -17,7 +17,7 @@ from engine.targets.postgres.reading.locks import NOBODY, OF_MODE, PREPARED, Blo
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.targets.postgres.running.stop_signal import Stop
-from engine.targets.postgres.running.wait_limits import Patience
+from engine.targets.postgres.running.wait_limits import WaitLimits
 from engine.targets.protocol import StepProgress
 
 INTERVAL: Final = 0.2
@@ -68,7 +68,7 @@ class Watched:
 
     progress: Progress
     report: Callable[[StepProgress], None]
-    patience: Patience | None = None
+    patience: WaitLimits | None = None
     """For a step for which the server has no limit that is short enough."""
     blockers: Blockers = NOBODY
     """Who it waited for the last time that it waited."""

@@ -12,7 +12,7 @@ from engine.targets.postgres.reading.locks import NOBODY, Blockers
 from engine.targets.postgres.running import checking
 from engine.targets.postgres.running.checking import Culprit
 from engine.targets.postgres.running.statement import Answer, Notice
-from engine.targets.postgres.running.wait_limits import Patience
+from engine.targets.postgres.running.wait_limits import WaitLimits
 from engine.targets.protocol import StepResult
 
 
@@ -23,7 +23,7 @@ def outcome(
     *,
     is_closed: bool,
     waited: float,
-    patience: Patience | None = None,
+    patience: WaitLimits | None = None,
     blockers: Blockers = NOBODY,
     held_by: str = "",
     is_gone: bool | None = None,
@@ -81,7 +81,7 @@ def to_be_run_still(step: PgStep, why: str) -> Notice:
     return Notice("WARNING", f"{step.object} was rewritten, but this is to be run still: {step.then} ({why})")
 
 
-def _waited_in_vain(patience: Patience | None, waited: float, blockers: Blockers) -> str:
+def _waited_in_vain(patience: WaitLimits | None, waited: float, blockers: Blockers) -> str:
     if patience is not None and patience.waits_for is WaitsFor.TRANSACTIONS:
         who = f"the transaction of {blockers.transactions}" if blockers.transactions else "a transaction of somebody"
         return f"it waited {span(patience.waited)} for {who}. End it, or give a longer --snapshot-wait"

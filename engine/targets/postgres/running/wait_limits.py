@@ -20,7 +20,7 @@ UNWATCHED: Final = 2.0
 CONCURRENT: Final = frozenset({Method.REINDEX_CONCURRENTLY, Method.DROP_LEFTOVER})
 
 
-class Patience:
+class WaitLimits:
     """That of one step; by any clock, in seconds."""
 
     def __init__(self, lock_timeout: float, snapshot_wait: float | None = None, closes_at: float | None = None) -> None:

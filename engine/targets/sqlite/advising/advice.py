@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.domain.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, Past
+from engine.domain.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, TargetHistory
 from engine.domain.humanize import ago, counted, listed, size
 from engine.domain.jobs import Operation
 from engine.targets.sqlite.advising import thresholds
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.advising.condition import Condition
 
 
-def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
+def advise(condition: Condition, past: TargetHistory) -> tuple[Advice, ...]:
     """Advice on every operation, in the order in which those that are needed are best run; none that writes to a file
     which is damaged itself.
 
@@ -50,7 +50,7 @@ def advise(condition: Condition, past: Past) -> tuple[Advice, ...]:
     return tuple(one if one is check else _not_while_damaged(one, past) for one in advice)
 
 
-def _not_again(one: Advice, condition: Condition, past: Past) -> Advice:
+def _not_again(one: Advice, condition: Condition, past: TargetHistory) -> Advice:
     """What has run, and left the database as it is now, would do no more if it ran again."""
     ran = past.ran.get(one.operation)
     is_called_for = one.is_needed or one.covered_by is not None
@@ -67,13 +67,13 @@ def _said_to_come_first(check: Advice, advice: Sequence[Advice]) -> Advice:
     return replace(check, reason=f"{check.reason}; a quick one comes first, as the database has changed since")
 
 
-def _not_while_damaged(one: Advice, past: Past) -> Advice:
+def _not_while_damaged(one: Advice, past: TargetHistory) -> Advice:
     """A backup is none either: VACUUM INTO fails on what it cannot read, or copies what is wrong."""
     reason = f"{past.damage_found}: restore a backup or use .recover first"
     return Advice(operation=one.operation, level=Level.NONE, reason=reason, facts=one.facts)
 
 
-def _reindex(condition: Condition, past: Past) -> Advice:
+def _reindex(condition: Condition, past: TargetHistory) -> Advice:
     cannot = cannot_be_rebuilt(condition, past)
     there = tuple(name for name in past.damaged_indexes if name in condition.indexes)
     damaged = tuple(name for name in there if name not in cannot)
@@ -96,7 +96,7 @@ def _reindex(condition: Condition, past: Past) -> Advice:
     )
 
 
-def _no_damaged_index(condition: Condition, past: Past) -> str:
+def _no_damaged_index(condition: Condition, past: TargetHistory) -> str:
     if rebuilt := [name for name in past.rebuilt_indexes if name in condition.indexes]:
         return f"the last check found {counted(len(rebuilt), 'index')} damaged, rebuilt since: {listed(rebuilt)}"
     if past.compared_at is None:
@@ -154,7 +154,7 @@ def _checkpoint(condition: Condition, *, after_vacuum: bool) -> Advice:
     return Advice(operation=operation, level=Level.SOON, cause=Cause.LONG_LOG, reason=reason, gain=gain, facts=facts)
 
 
-def _backup(past: Past) -> Advice:
+def _backup(past: TargetHistory) -> Advice:
     at = past.backed_up_at
     since = "" if at is None else ago((past.now - at) / 1e6)
     last = f"the last one made here completed {since}" if since else "none was made here lately"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.advice import CRITICAL, Advice, Level, Past
+from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
 from engine.domain.humanize import ago, counted
 from engine.domain.jobs import CheckLevel, Micros, Operation
 from engine.targets.sqlite.advising import thresholds
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NO_FULL_CHECK: Final = "no full check on record: only that compares indexes with their tables"
 
 
-def check_advice(condition: Condition, past: Past) -> Advice:
+def check_advice(condition: Condition, past: TargetHistory) -> Advice:
     level, due, cause, reason = _due_check(condition, past)
     if condition.obstacles.check and level is not Level.NONE and past.damage is None:
         reason = f"nothing can be checked here: {condition.obstacles.check}"
@@ -45,13 +45,13 @@ def check_advice(condition: Condition, past: Past) -> Advice:
     )
 
 
-def cannot_be_rebuilt(condition: Condition, past: Past) -> dict[str, str]:
+def cannot_be_rebuilt(condition: Condition, past: TargetHistory) -> dict[str, str]:
     """The damaged indexes that REINDEX cannot mend, each with the reason."""
     in_vain = {name: f"REINDEX has failed (#{job})" for name, job in past.rebuilt_in_vain.items()}
     return {**in_vain, **condition.obstacles.reindex}
 
 
-def _before_writing(due: CheckLevel | None, condition: Condition, past: Past) -> CheckLevel | None:
+def _before_writing(due: CheckLevel | None, condition: Condition, past: TargetHistory) -> CheckLevel | None:
     """The check without which nobody knows whether the database, as it is now, is sound."""
     looked_at = [*past.checked_at.values(), *([past.found.at] if past.found is not None else [])]
     if looked_at and not changed_since(max(looked_at), condition):
@@ -59,7 +59,7 @@ def _before_writing(due: CheckLevel | None, condition: Condition, past: Past) ->
     return due or CheckLevel.QUICK
 
 
-def _would_say_the_same(condition: Condition, past: Past) -> bool:
+def _would_say_the_same(condition: Condition, past: TargetHistory) -> bool:
     """Whether nobody can have mended what the last check has found, and no other check is to find more first."""
     found = past.found
     if found is None or changed_since(found.at, condition):
@@ -74,7 +74,7 @@ def changed_since(at: Micros, condition: Condition) -> bool:
     return any(one is not None and one > at for one in written)
 
 
-def _due_check(condition: Condition, past: Past) -> tuple[Level, CheckLevel | None, Cause | None, str]:
+def _due_check(condition: Condition, past: TargetHistory) -> tuple[Level, CheckLevel | None, Cause | None, str]:
     full, quick = (past.checked_at.get(level) for level in (CheckLevel.FULL, CheckLevel.QUICK))
     if past.damage is not None:
         found = _found("damage", condition, past)
@@ -127,17 +127,17 @@ def _due_check(condition: Condition, past: Past) -> tuple[Level, CheckLevel | No
     )
 
 
-def _mend(condition: Condition, past: Past) -> str:
+def _mend(condition: Condition, past: TargetHistory) -> str:
     if {*past.damaged_indexes} <= past.rebuilt_in_vain.keys() - condition.obstacles.reindex.keys():
         return f"REINDEX has failed (#{max(past.rebuilt_in_vain.values())}): restore a backup or use .recover"
     return "reindex, then check again"
 
 
-def _on_record(past: Past) -> str:
+def _on_record(past: TargetHistory) -> str:
     return "on record of this file (another lay here before)" if past.another_was_checked else "on record"
 
 
-def _found(what: str, condition: Condition, past: Past) -> str:
+def _found(what: str, condition: Condition, past: TargetHistory) -> str:
     """`found 3 orphans 5 h ago (#12)`."""
     if past.found is None:
         return f"the last check found {what}"
@@ -148,7 +148,7 @@ def _found(what: str, condition: Condition, past: Past) -> str:
     return f"found {what}{when} (#{past.found.job}){since}"
 
 
-def _broken_rules(past: Past) -> tuple[str, str]:
+def _broken_rules(past: TargetHistory) -> tuple[str, str]:
     """`3 orphans`, and the word for them."""
     number, noun = (past.found.findings, "broken rule") if past.found else (1, "broken rule")
     if past.found and past.found.orphans:
@@ -160,7 +160,7 @@ def days_since(at: Micros | None, now: Micros) -> int | None:
     return None if at is None else max(0, (now - at) // thresholds.DAY)
 
 
-def _ago(at: Micros, past: Past) -> str:
+def _ago(at: Micros, past: TargetHistory) -> str:
     return ago((past.now - at) / 1e6)
 
 

@@ -15,14 +15,14 @@ from engine.targets.sqlite.connection.errors import explain, is_interrupt
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.full_text import fts5_segments
-from engine.targets.sqlite.reading.readahead import ReadingAhead
+from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.shape import few_rows, read_tables, set_after
 from engine.targets.sqlite.system.files import changed_at, file_size, log_changed_at
 
 if TYPE_CHECKING:
     import aiosqlite
 
-    from engine.targets.sqlite.advising.kept_measurements import Kept
+    from engine.targets.sqlite.advising.kept_measurements import KeptMeasurements
     from engine.targets.sqlite.reading.catalog import Table
 
 Read = Callable[[str], Awaitable[list[Any]]]
@@ -42,7 +42,7 @@ async def survey(
     lock_timeout: float,
     waiting: statement.Waiting | None = None,
     tables: Sequence[Table] | None = None,
-    kept: Kept | None = None,
+    kept: KeptMeasurements | None = None,
 ) -> Condition:
     """The condition of the database at `path`.
 
@@ -68,7 +68,7 @@ async def survey(
         statistics, leaves, unseen = kept.statistics_of(tables), None, ""
     else:
         known, has_dbstat = await _known_indexes(read), bool(await read(catalog.HAS_DBSTAT))
-        dear = Dear(connection, budget)
+        dear = QueryBudget(connection, budget)
         async with _read_ahead(dear, path, pages * page_size):
             statistics = await _statistics(dear, connection, tables, known)
             leaves, unseen = (
@@ -96,7 +96,7 @@ async def survey(
     )
 
 
-class Dear:
+class QueryBudget:
     """Queries that may take long, until their time is over: half of it is for rows, all of it for pages."""
 
     def __init__(self, connection: aiosqlite.Connection, budget: float | None) -> None:
@@ -129,7 +129,7 @@ class Dear:
 
 
 async def _statistics(
-    dear: Dear, connection: aiosqlite.Connection, tables: Sequence[Table], known: set[tuple[str, str]]
+    dear: QueryBudget, connection: aiosqlite.Connection, tables: Sequence[Table], known: set[tuple[str, str]]
 ) -> list[Statistics]:
     """None of a table whose statistics do not matter."""
     tables = [table for table in tables if table.indexes or table.known_rows is not None]
@@ -139,7 +139,9 @@ async def _statistics(
     return [statistics for statistics in found if statistics is not None]
 
 
-async def _statistics_of(dear: Dear, table: Table, few: int | None, known: set[tuple[str, str]]) -> Statistics | None:
+async def _statistics_of(
+    dear: QueryBudget, table: Table, few: int | None, known: set[tuple[str, str]]
+) -> Statistics | None:
     """`few`: its rows, up to those that matter, where they could be counted in time. None of a table that cannot be
     read: a check tells why."""
     if few is not None and few < ROWS_THAT_MATTER:
@@ -173,7 +175,7 @@ async def _known_indexes(read: Read) -> set[tuple[str, str]]:
     return {(folded(str(table)), folded(str(index))) for table, index, _ in rows if index is not None}
 
 
-async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
+async def _leaves(dear: QueryBudget, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
     """The leaf pages of everything, or why nobody looked. `size`: that of the database; where it is 0 others may be
     about to write the file anew."""
     if not size:
@@ -192,12 +194,12 @@ async def _leaves(dear: Dear, size: int, lock_timeout: float) -> tuple[tuple[Lea
 
 
 @contextlib.asynccontextmanager
-async def _read_ahead(dear: Dear, path: str, size: int) -> AsyncIterator[None]:
+async def _read_ahead(dear: QueryBudget, path: str, size: int) -> AsyncIterator[None]:
     """Let the file be read in order meanwhile, where it is not in memory yet: pages here and there take far longer.
 
     It is never mapped: somebody who writes another file over it would end this process.
     """
-    ahead = ReadingAhead(path)
+    ahead = Readahead(path)
     try:
         if dear.is_enough_for(size):
             await ahead.begin()

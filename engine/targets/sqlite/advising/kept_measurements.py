@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @frozen(kw_only=True)
-class Kept:
+class KeptMeasurements:
     """`tables`: those whose statistics do not fit, with their rows and the indexes that have none."""
 
     packing: Packing
@@ -46,10 +46,10 @@ def found_in(condition: Condition) -> dict[str, Any] | None:
     }
 
 
-def kept_in(found: Mapping[str, Any]) -> Kept | None:
+def kept_in(found: Mapping[str, Any]) -> KeptMeasurements | None:
     """The same as it was; None of what was not kept by this version."""
     try:
-        return Kept(
+        return KeptMeasurements(
             packing=Packing(packable=int(found["packable"]), unused=int(found["unused"])),
             tables={
                 str(name): (None if rows is None else int(rows), tuple(map(str, missing)))

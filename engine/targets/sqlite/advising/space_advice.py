@@ -15,7 +15,7 @@ from engine.targets.sqlite.advising.causes import Cause
 from engine.targets.sqlite.advising.condition import Packing
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Past
+    from engine.domain.advice import TargetHistory
     from engine.targets.sqlite.advising.condition import Condition, Leaves
 
 PAGE_HEADER: Final = 8
@@ -71,7 +71,7 @@ def _pages_to_spare(leaves: Leaves, page_size: int) -> int:
     return max(0, leaves.pages - ceil(leaves.cells / on_a_page))
 
 
-def space_advice(condition: Condition, past: Past) -> tuple[Advice, Advice]:
+def space_advice(condition: Condition, past: TargetHistory) -> tuple[Advice, Advice]:
     """On incremental vacuum and on VACUUM; at most one of them is needed."""
     packing = packing_of(condition)
     condition = replace(condition, packing=packing, leaves=None)  # there may be very many of them
@@ -149,7 +149,7 @@ def _level(waste: Waste, condition: Condition) -> Level:
     return Level.UNKNOWN if packing_of(condition) is None and condition.size >= least else Level.NONE
 
 
-def _packed_lately(condition: Condition, past: Past) -> str:
+def _packed_lately(condition: Condition, past: TargetHistory) -> str:
     """That VACUUM has packed the pages and too little was written since to matter; "" where that is not known.
 
     A file that was not written since differs from what VACUUM left by no more than what its log holds.

@@ -32,7 +32,7 @@ async def open_connection(
     """A connection that has read the schema, so that what is no database fails here. Raises as `read` does."""
     opening = asyncio.ensure_future(_open(uri))
     try:
-        connection = await to_its_end(opening)
+        connection = await wait_uncancelled(opening)
     except asyncio.CancelledError:
         if opening.exception() is None:
             await close(opening.result())
@@ -92,17 +92,17 @@ async def read(
 ) -> list[Any]:
     """All rows of `sql`, once no lock is in the way. Cancelling the task ends the wait, and so does `cancel`: with
     SQLITE_BUSY. Raises sqlite3.Error."""
-    return await patiently(lambda: short(connection, sql), lock_timeout, cancel, waiting)
+    return await retry_while_locked(lambda: short(connection, sql), lock_timeout, cancel, waiting)
 
 
 async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
     """All rows of a statement that is over in a moment: when the task is cancelled, it is waited for."""
-    return await to_its_end(asyncio.ensure_future(rows_of(connection, sql)))
+    return await wait_uncancelled(asyncio.ensure_future(rows_of(connection, sql)))
 
 
 async def compiled(connection: aiosqlite.Connection, sql: str) -> None:
     """Let SQLite compile `sql`, and not run it. Raises sqlite3.Error."""
-    await to_its_end(asyncio.ensure_future(_compiled(connection, sql)))
+    await wait_uncancelled(asyncio.ensure_future(_compiled(connection, sql)))
 
 
 async def _compiled(connection: aiosqlite.Connection, sql: str) -> None:
@@ -132,7 +132,7 @@ def _errors_of_sqlite() -> Iterator[None]:
 
 async def close(connection: aiosqlite.Connection) -> None:
     """Close, and wait for it even when cancelled."""
-    await to_its_end(asyncio.ensure_future(_close(connection)))
+    await wait_uncancelled(asyncio.ensure_future(_close(connection)))
 
 
 async def _close(connection: aiosqlite.Connection) -> None:
@@ -168,7 +168,7 @@ async def transaction(
 ) -> AsyncIterator[None]:
     """What runs inside is committed at the end, or rolled back where something is raised; see `in_transaction`."""
     async with _committed(connection, lock_timeout, cancel, waiting):
-        await patiently(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel, waiting)
+        await retry_while_locked(lambda: short(connection, "BEGIN IMMEDIATE"), lock_timeout, cancel, waiting)
         yield
 
 
@@ -192,7 +192,7 @@ async def all_in_transaction(
             raise
 
     async with _committed(connection, lock_timeout, cancel, waiting):
-        await patiently(attempt, lock_timeout, cancel, waiting)
+        await retry_while_locked(attempt, lock_timeout, cancel, waiting)
 
 
 async def _run_script(connection: aiosqlite.Connection, script: str) -> None:
@@ -206,7 +206,7 @@ async def _committed(
 ) -> AsyncIterator[None]:
     try:
         yield
-        await patiently(lambda: short(connection, "COMMIT"), lock_timeout, cancel, waiting)
+        await retry_while_locked(lambda: short(connection, "COMMIT"), lock_timeout, cancel, waiting)
     except BaseException:
         if connection.in_transaction:  # some errors, and an interrupt, have rolled back already
             await short(connection, "ROLLBACK")
@@ -223,7 +223,7 @@ async def nobody_else_uses(connection: aiosqlite.Connection) -> None:
     await short(connection, "ROLLBACK")
 
 
-async def patiently(
+async def retry_while_locked(
     attempt: Callable[[], Coroutine[Any, Any, T]],
     lock_timeout: float,
     cancel: asyncio.Event | None = None,
@@ -250,14 +250,14 @@ async def patiently(
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-async def persistently(
+async def retry_exclusive(
     connection: aiosqlite.Connection,
     attempt: Callable[[], Coroutine[Any, Any, T]],
     lock_timeout: float,
     cancel: asyncio.Event,
     waiting: Waiting,
 ) -> T:
-    """As `patiently`, for what needs the file for itself before it does any work.
+    """As `retry_while_locked`, for what needs the file for itself before it does any work.
 
     Where readers overlap there is no moment without one, unless no new one is let in. SQLite sees to that while it
     waits itself: so all attempts but the first last long, although a cancel has to wait for them.
@@ -272,7 +272,7 @@ async def persistently(
         return await attempt()
 
     try:
-        return await patiently(attempt_longer, lock_timeout, cancel, waiting)
+        return await retry_while_locked(attempt_longer, lock_timeout, cancel, waiting)
     finally:
         await _wait_in_sqlite(connection, _LOCK_ATTEMPT)
 
@@ -305,14 +305,14 @@ async def until_cancelled(
         await asyncio.wait({statement, asked}, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         with contextlib.suppress(sqlite3.Error):
-            await to_its_end(statement, connection.interrupt)
+            await wait_uncancelled(statement, connection.interrupt)
         raise
     finally:
         asked.cancel()
-    return await to_its_end(statement, connection.interrupt)
+    return await wait_uncancelled(statement, connection.interrupt)
 
 
-async def to_its_end(future: asyncio.Future[T], nudge: Callable[[], Awaitable[None]] | None = None) -> T:
+async def wait_uncancelled(future: asyncio.Future[T], nudge: Callable[[], Awaitable[None]] | None = None) -> T:
     """The result of `future`, which is waited for even when cancelled, with a `nudge` now and then."""
     cancelled: asyncio.CancelledError | None = None
     while not future.done():

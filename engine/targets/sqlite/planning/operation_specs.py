@@ -21,7 +21,7 @@ BLOCKS_READERS_BRIEFLY: Final = Lock(LockImpact.NONE, momentary=LockImpact.READE
 
 
 @frozen(kw_only=True)
-class Offer:
+class OperationSpec:
     """An operation: what it is for, whom it blocks in WAL mode and with a rollback journal."""
 
     summary: str
@@ -34,57 +34,57 @@ class Offer:
         return self.wal if wal else self.rollback
 
 
-OFFERS: Final[Mapping[Operation, Offer]] = {
-    Operation.VACUUM: Offer(
+OFFERS: Final[Mapping[Operation, OperationSpec]] = {
+    Operation.VACUUM: OperationSpec(
         summary="rewrites the file without free pages, so that it shrinks",
         wal=BLOCKS_WRITERS,
         rollback=BLOCKS_EVERYONE,
         after_cancel="nothing changed, while it copies; once it writes back it can only finish",
     ),
-    Operation.ANALYZE: Offer(
+    Operation.ANALYZE: OperationSpec(
         summary="collects statistics on tables and indexes for the query planner",
         wal=BLOCKS_WRITERS,
         rollback=BLOCKS_READERS_AT_END,
         after_cancel="the tables done so far have new statistics, the others their old ones",
     ),
-    Operation.REINDEX: Offer(
+    Operation.REINDEX: OperationSpec(
         summary="rebuilds every index from its table",
         wal=BLOCKS_WRITERS,
         rollback=BLOCKS_READERS_AT_END,
         after_cancel="the indexes done so far stay rebuilt, the others stay as they were",
     ),
-    Operation.OPTIMIZE: Offer(
+    Operation.OPTIMIZE: OperationSpec(
         summary="renews the statistics of the tables that need it",
         wal=BLOCKS_WRITERS,
         rollback=BLOCKS_READERS_AT_END,
         after_cancel="the old statistics stay",
     ),
-    Operation.CHECK: Offer(
+    Operation.CHECK: OperationSpec(
         summary="looks for damage: in the file, in indexes, in constraints and foreign keys",
         wal=BLOCKS_NOBODY,
         rollback=BLOCKS_WRITERS_AND_THOSE_BEHIND,
         after_cancel="nothing is ever changed",
         writes=False,
     ),
-    Operation.CHECKPOINT: Offer(
+    Operation.CHECKPOINT: OperationSpec(
         summary="writes the write-ahead log back into the file, and empties it",
         wal=BLOCKS_WRITERS,
         rollback=BLOCKS_NOBODY,
         after_cancel="what was written back stays written back",
     ),
-    Operation.INCREMENTAL_VACUUM: Offer(
+    Operation.INCREMENTAL_VACUUM: OperationSpec(
         summary="gives free pages back little by little, where auto_vacuum is incremental",
         wal=BLOCKS_WRITERS_BRIEFLY,
         rollback=BLOCKS_READERS_BRIEFLY,
         after_cancel="the pages given back so far stay given back",
     ),
-    Operation.FTS_OPTIMIZE: Offer(
+    Operation.FTS_OPTIMIZE: OperationSpec(
         summary="merges the segments of full-text indexes (FTS5), step by step",
         wal=BLOCKS_WRITERS_BRIEFLY,
         rollback=BLOCKS_READERS_BRIEFLY,
         after_cancel="the merges done so far stay done",
     ),
-    Operation.BACKUP: Offer(
+    Operation.BACKUP: OperationSpec(
         summary="writes a compact, checked copy into a new file",
         wal=BLOCKS_NOBODY,
         rollback=BLOCKS_WRITERS_AND_THOSE_BEHIND,

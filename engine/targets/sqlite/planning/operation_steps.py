@@ -78,8 +78,8 @@ def vacuum_steps(
             command=command,
             reason="rebuilt afterwards, because VACUUM changes the rowids that this full-text index goes by",
             lock=lock,
-            completes_previous=True,
-            if_undone=f"searches in {name} are wrong until {command} has run",
+            mandatory_follow_up=True,
+            missing_effect=f"searches in {name} are wrong until {command} has run",
         )
         for name in fts_to_rebuild
         for command in [f"INSERT INTO main.{quote(name)}({quote(name)}) VALUES('rebuild')"]
@@ -103,7 +103,7 @@ def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
         lock=BLOCKS_WRITERS,
         after_cancel="the log stays as long as it is",
         estimate=costs.checkpoint(summary.used).seconds,
-        completes_previous=True,
+        mandatory_follow_up=True,
     )
     return [step]
 

@@ -6,13 +6,13 @@ import asyncio
 from threading import Event
 from typing import Any
 
-from engine.targets.sqlite.connection.statement import to_its_end
+from engine.targets.sqlite.connection.statement import wait_uncancelled
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import available_memory
 from engine.targets.sqlite.system.page_cache import cached_share, descriptors, read_ahead, worth_reading_ahead
 
 
-class ReadingAhead:
+class Readahead:
     """Reads the file at `path`, which this process has open, from its start to its end."""
 
     def __init__(self, path: str) -> None:
@@ -53,4 +53,4 @@ class ReadingAhead:
         """Stop, and wait for it: while the thread reads, the connection that opened the file must not be closed."""
         self._stop.set()
         if self._reading is not None:
-            await to_its_end(self._reading)
+            await wait_uncancelled(self._reading)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from engine.domain.errors import TargetError
     from engine.targets.sqlite.reading.renumbering import Renumbering
-    from engine.targets.sqlite.system.blockers import InTheWay
+    from engine.targets.sqlite.system.blockers import BlockerFinder
     from engine.targets.sqlite.system.opened_file import OpenedFile
 
 
@@ -28,7 +28,7 @@ class Reader:
     """Reads the database `opened` through `connection`. Every method raises TargetError where it cannot be read."""
 
     def __init__(
-        self, connection: aiosqlite.Connection, opened: OpenedFile, lock_timeout: float, others: InTheWay
+        self, connection: aiosqlite.Connection, opened: OpenedFile, lock_timeout: float, others: BlockerFinder
     ) -> None:
         self.connection = connection
         self.opened = opened
@@ -73,7 +73,7 @@ class Reader:
         return None
 
     async def _compile(self, sql: str) -> None:
-        await statement.patiently(
+        await statement.retry_while_locked(
             lambda: statement.compiled(self.connection, sql), self.lock_timeout, waiting=self.others.look
         )
 

@@ -26,7 +26,7 @@ _ANALYZE: Final = "ANALYZE main"
 _TO_ANALYZE: Final = re.compile(r'ANALYZE "main"\."((?:[^"]|"")*)"', re.DOTALL)
 
 
-async def run_together(work: Work) -> StepResult:
+async def run_grouped(work: Work) -> StepResult:
     """The commands of all objects."""
     commands = dict(zip(work.step.objects, work.step.commands, strict=True))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.domain.humanize import counted
-from engine.domain.jobs import MOST_FINDINGS, Facts, Reason, Status, findings_in_words
+from engine.domain.jobs import MOST_FINDINGS, Facts, Reason, Status, format_findings
 from engine.targets.protocol import StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
@@ -93,7 +93,7 @@ async def checkpoint(work: Work) -> StepResult:
 async def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
     who = await work.others.at_last() or "another connection uses it"
     error = f"{_how_far(frames, written)}: {who}"
-    if work.step.completes_previous:  # the work is done; only the log is still there
+    if work.step.mandatory_follow_up:  # the work is done; only the log is still there
         return StepResult(
             status=Status.SKIPPED,
             error=error,
@@ -166,7 +166,7 @@ async def _rows_of(work: Work, command: str) -> tuple[Sequence[Sequence[Any]], s
 
     error: sqlite3.Error | None = None
     try:
-        await statement.patiently(attempt, work.lock_timeout, work.cancel, work.tell_who_waits)
+        await statement.retry_while_locked(attempt, work.lock_timeout, work.cancel, work.tell_who_waits)
     except sqlite3.Error as raised:
         if not is_damage(raised) and not is_missing_code(raised):
             raise
@@ -242,7 +242,7 @@ def _judged(work: Work, found: Findings) -> StepResult:
     number = len(found.sentences)
     if not number:
         return StepResult(status=Status.COMPLETED, effect={"findings": 0})
-    more = "" if number == 1 else f", the first of {findings_in_words(number)}"
+    more = "" if number == 1 else f", the first of {format_findings(number)}"
     return StepResult(
         status=Status.FAILED,
         error=found.sentences[0] + more,
@@ -256,7 +256,7 @@ async def incremental(work: Work) -> StepResult:
     at_first = free = await _free_pages(work)
     while free and not work.cancel.is_set():
         # `execute` would free one page: it takes only the first row of a statement that says it has none.
-        await work.persistently(lambda: _script(work))
+        await work.retry_exclusive(lambda: _script(work))
         if work.is_wal:
             await work.rows_in_a_moment("PRAGMA main.wal_checkpoint(PASSIVE)")
         before, free = free, await _free_pages(work)
@@ -275,7 +275,7 @@ async def incremental(work: Work) -> StepResult:
 
 
 async def _script(work: Work) -> None:
-    await statement.to_its_end(asyncio.ensure_future(work.connection.aio.executescript(work.step.command)))
+    await statement.wait_uncancelled(asyncio.ensure_future(work.connection.aio.executescript(work.step.command)))
 
 
 async def _free_pages(work: Work) -> int:
@@ -354,7 +354,7 @@ async def copy_check(work: Work) -> StepResult:
         naming = asyncio.to_thread(
             copying.complete, copied, work.opened.source, work.step.destination, lambda: _name_now(work)
         )
-        name, written = await statement.to_its_end(asyncio.ensure_future(naming))
+        name, written = await statement.wait_uncancelled(asyncio.ensure_future(naming))
     except FileExistsError as error:
         refusal = copying.problem_with(_name_now(work)) or str(error)
         return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=refusal)
@@ -389,7 +389,7 @@ PAUSE_BETWEEN_CHUNKS: Final = 0.02
 
 METHODS: Final[Mapping[Method, Callable[[Work], Awaitable[StepResult]]]] = {
     Method.TRANSACTION: telling(transaction),
-    Method.TOGETHER: telling(grouped_steps.run_together),
+    Method.TOGETHER: telling(grouped_steps.run_grouped),
     Method.ANALYZE: telling(grouped_steps.analyze),
     Method.OPTIMIZE: telling(grouped_steps.optimize),
     Method.VACUUM: vacuum,

@@ -18,7 +18,7 @@ PAUSE: Final = 0.1
 """Seconds: as long as SQLite lets another connection sleep between two tries for a lock."""
 
 
-class Company(Enum):
+class Contention(Enum):
     """Who else has the database open; the value is for how many seconds the lock may be held before a pause is due."""
 
     OTHERS = 0.1
@@ -27,19 +27,19 @@ class Company(Enum):
     NOBODY = float("inf")
 
 
-def company(path: str) -> Company:
+def company(path: str) -> Contention:
     """Look who else has the database open, which this process has: a few milliseconds at most."""
     if _is_alone(path):
-        return Company.NOBODY
+        return Contention.NOBODY
     if holders(path):
-        return Company.OTHERS
+        return Contention.OTHERS
     try:
         others = openers(path)
     except OSError:
-        return Company.UNKNOWN
+        return Contention.UNKNOWN
     if others is None or not (others.pids or others.complete):
-        return Company.UNKNOWN
-    return Company.OTHERS if others.pids else Company.NOBODY
+        return Contention.UNKNOWN
+    return Contention.OTHERS if others.pids else Contention.NOBODY
 
 
 def _is_alone(path: str) -> bool:
@@ -48,7 +48,7 @@ def _is_alone(path: str) -> bool:
     return len(ours) == 1 and lies_in_one_place(path) and nobody_else_has_open(ours[0])
 
 
-class Courtesy:
+class Throttle:
     """Remembers how long the lock was held, and whether it was waited for in vain."""
 
     def __init__(self, path: str) -> None:
@@ -68,7 +68,7 @@ class Courtesy:
 
     async def give_way(self, cancel: asyncio.Event) -> None:
         """Pause, if the lock was held for long and somebody else may want it."""
-        if self._held >= Company.OTHERS.value and self._held >= (await asyncio.to_thread(company, self._path)).value:
+        if self._held >= Contention.OTHERS.value and self._held >= (await asyncio.to_thread(company, self._path)).value:
             self._held = 0.0
             with suppress(TimeoutError):
                 await asyncio.wait_for(cancel.wait(), PAUSE)

@@ -18,7 +18,7 @@ from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.renumbering import find_renumbering
 from engine.targets.sqlite.running.checking import Findings
-from engine.targets.sqlite.system.blockers import InTheWay
+from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 
@@ -33,7 +33,7 @@ class Work:
     opened: OpenedFile
     step: SqliteStep
     context: StepContext
-    others: InTheWay
+    others: BlockerFinder
     lock_timeout: float
     is_wal: bool
     found: Findings | None = None
@@ -62,11 +62,13 @@ class Work:
 
     async def rows_when_free(self, sql: str) -> list[Any]:
         """All rows of `sql`, which takes its locks before it does any work: so it can be tried again."""
-        return await statement.patiently(lambda: self.rows(sql), self.lock_timeout, self.cancel, self.tell_who_waits)
+        return await statement.retry_while_locked(
+            lambda: self.rows(sql), self.lock_timeout, self.cancel, self.tell_who_waits
+        )
 
     async def rows_in_a_moment(self, sql: str) -> list[Any]:
         """As `rows_when_free`; once it runs a cancel waits for it, so that what was done before can be told."""
-        return await statement.patiently(
+        return await statement.retry_while_locked(
             lambda: statement.short(self.connection.aio, sql), self.lock_timeout, self.cancel, self.tell_who_waits
         )
 
@@ -75,11 +77,11 @@ class Work:
 
         Raises TargetRefusedError where something would be lost.
         """
-        return await self.persistently(self._copied_whole)
+        return await self.retry_exclusive(self._copied_whole)
 
-    async def persistently(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def retry_exclusive(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `attempt`, which needs the file for itself before it does any work."""
-        return await statement.persistently(
+        return await statement.retry_exclusive(
             self.connection.aio, attempt, self.lock_timeout, self.cancel, self.tell_who_waits
         )
 

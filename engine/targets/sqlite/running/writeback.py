@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from threading import Event
 from typing import Final
 
-from engine.targets.sqlite.connection.statement import to_its_end
+from engine.targets.sqlite.connection.statement import wait_uncancelled
 from engine.targets.sqlite.system.write_back import keep_writing
 
 _WRITTEN: Final = ("", "-journal", "-wal")
@@ -23,4 +23,4 @@ async def written_behind(path: str) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        await to_its_end(writing)
+        await wait_uncancelled(writing)

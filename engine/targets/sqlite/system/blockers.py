@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine.system.lock_holders import Holder
 
 
-class InTheWay:
+class BlockerFinder:
     """Looks who holds locks on the database at `path`, and remembers who was in the way last."""
 
     def __init__(self, path: str, tell: Callable[[str], None] | None = None) -> None:

@@ -23,7 +23,7 @@ _LONGEST: Final = 4096
 _SUPER_JOURNAL: Final = re.compile(r".+-mj[0-9A-F]{8,9}")
 
 
-def is_left_over(path: str) -> bool:
+def is_unattended(path: str) -> bool:
     """Whether a rollback journal lies beside the database at `path` that nobody is using; False where one cannot tell.
 
     One that is the same before and after a moment without any lock belongs to no transaction that still runs.

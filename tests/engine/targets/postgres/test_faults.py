@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.advice import Level, Past
+from engine.domain.advice import Level, TargetHistory
 from engine.domain.errors import PasswordNeededError, TargetRefusedError
 from engine.domain.jobs import Operation, Options, ServerOptions, Status
 from engine.targets import resolve
@@ -162,7 +162,7 @@ async def test_a_standby_is_refused_and_can_be_looked_at(own: PostgresServer) ->
             pass
     async with connected(own.url(), writing=False) as session:
         assert (await session.info()).remarks == ("it is a standby: it can only be looked at",)
-        advice = {one.operation: one for one in await session.advise(Past(now=0), budget=0.5)}
+        advice = {one.operation: one for one in await session.advise(TargetHistory(now=0), budget=0.5)}
         assert advice[Operation.VACUUM].reason == "a standby does not count what happens to tables: ask its primary"
         assert (advice[Operation.ANALYZE].level, advice[Operation.OPTIMIZE].level) == (Level.UNKNOWN, Level.UNKNOWN)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import Operation, Options, Request, Status
 from engine.inspection import inspector
@@ -85,7 +85,7 @@ async def test_a_look_at_it_ends_in_a_sentence(shop: Database, how: str) -> None
             request = Request(target=url, operations=(Operation.VACUUM, Operation.REINDEX))
             said = [
                 await ends_well(lambda url=url: inspector.inspect(url)),  # type: ignore[misc]
-                await ends_well(lambda url=url: inspector.advise(url, Past(now=0), budget=1)),  # type: ignore[misc]
+                await ends_well(lambda url=url: inspector.advise(url, TargetHistory(now=0), budget=1)),  # type: ignore[misc]
                 await ends_well(lambda request=request: inspector.plan(request)),  # type: ignore[misc]
             ]
             assert not any("makes no sense" in one for one in said)
@@ -144,7 +144,7 @@ async def test_its_answer_to_a_load_query_is_bounded_too(shop: Database, how: st
 async def test_a_look_that_is_given_up_ends_at_once_whatever_the_server_does(shop: Database) -> None:
     for how in ("silence", "endless notices", "drip"):
         with hostile_server(shop, how, SINCE) as url:
-            looking = asyncio.create_task(inspector.advise(url, Past(now=0), budget=1))
+            looking = asyncio.create_task(inspector.advise(url, TargetHistory(now=0), budget=1))
             await asyncio.wait({looking}, timeout=0.5)
             looking.cancel()
             await asyncio.wait_for(asyncio.gather(looking, return_exceptions=True), 10)

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from engine import Operation, Options, Status
-from engine.domain.advice import Level, Past
+from engine.domain.advice import Level, TargetHistory
 from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import connected, plan, run, statuses, until
 from tests.postgres_databases import Database
@@ -66,7 +66,7 @@ def leave_something_behind(shop: Database) -> None:
 async def looked_at(url: str) -> Sequence[str]:
     """What is said of indexes, and what would be done to them."""
     async with connected(url) as session:
-        advised = await session.advise(Past(now=0), budget=None)
+        advised = await session.advise(TargetHistory(now=0), budget=None)
     said = [
         f"{advice.operation}: {advice.reason}"
         for advice in advised

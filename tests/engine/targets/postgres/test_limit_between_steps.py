@@ -46,7 +46,7 @@ async def test_what_completes_the_others_runs_after_the_limit(database: Database
     database("CREATE TABLE a (a int)", "CREATE TABLE b (a int)")
     async with connected(database.url) as session:
         plan = await session.plan(Operation.VACUUM, Options(server=PUBLIC))
-    assert [step.completes_previous for step in plan.steps] == [False, False, True]
+    assert [step.mandatory_follow_up for step in plan.steps] == [False, False, True]
     database("INSERT INTO a SELECT generate_series(1, 100)")
     options = Options(time_limit=3, lock_timeout=60, server=PUBLIC)
     request = Request(target=database.url, operations=(Operation.VACUUM, Operation.ANALYZE), options=options)

@@ -297,9 +297,9 @@ async def test_optimize_tells_of_an_exclusion_constraint_that_it_leaves_out(data
     offline = ServerOptions(schemas=public, offline=True)
     planned = await plan(database.url, Operation.OPTIMIZE, offline)
     assert 'REINDEX INDEX "public"."booked_room_excl"' in [step.command for step in planned.steps]
-    needs_yes = resolve(database.url).needs_yes
-    assert needs_yes(Operation.OPTIMIZE, Options(server=offline)).startswith("with --offline keeps writers")
-    assert needs_yes(Operation.OPTIMIZE, Options()) == ""
+    needs_confirmation = resolve(database.url).needs_confirmation
+    assert needs_confirmation(Operation.OPTIMIZE, Options(server=offline)).startswith("with --offline keeps writers")
+    assert needs_confirmation(Operation.OPTIMIZE, Options()) == ""
 
 
 async def test_trap_what_a_leftover_took_is_told_of_its_removal_and_not_of_the_vacuum_after_it(

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from engine import Engine, Options, ServerOptions
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetUnavailableError
 from engine.domain.jobs import Operation, Request, Status
 from engine.inspection import inspector
@@ -67,8 +67,8 @@ async def refusals(url: str) -> set[str]:
         target.identify(),
         target.preflight(lock_timeout=1),
         inspector.inspect(url),
-        inspector.advise(url, Past(now=0), budget=1),
-        inspector.advise(url, Past(now=0), budget=1, read_only=True),
+        inspector.advise(url, TargetHistory(now=0), budget=1),
+        inspector.advise(url, TargetHistory(now=0), budget=1, read_only=True),
         inspector.plan(request),
         run(url, Operation.VACUUM),
     ):
@@ -196,7 +196,7 @@ async def test_a_pool_in_session_mode_works_and_finds_its_connections_as_they_we
     with pgbouncer(shop, "session", pool_size=5, server_reset_query=reset) as pool:
         assert seen_by_an_application(pool) == UNTOUCHED
         assert (await inspector.inspect(pool.url)).facts["size"]
-        assert await inspector.advise(pool.url, Past(now=0), budget=1) is not None
+        assert await inspector.advise(pool.url, TargetHistory(now=0), budget=1) is not None
         assert await resolve(pool.url).identify() == await resolve(shop.url).identify()
         results = await run(pool.url, Operation.VACUUM, objects=("shop.item",))
         assert statuses(results) == {Status.COMPLETED}

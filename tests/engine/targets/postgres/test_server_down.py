@@ -17,7 +17,7 @@ from engine.domain.jobs import WaitsFor
 from engine.domain.time_limits import window
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.dsn import address
-from engine.targets.postgres.running.connection_pool import Lanes
+from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.session import PostgresSession
 from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
@@ -163,7 +163,7 @@ async def test_a_server_that_is_being_shut_down_is_not_back_though_an_idle_conne
     shop: Database, own: PostgresServer
 ) -> None:
     async with asyncio.timeout(100), contextlib.AsyncExitStack() as stack:
-        lanes = Lanes(lambda: connect(address(shop.url), name="test 1/1", lock_timeout=1))
+        lanes = ConnectionPool(lambda: connect(address(shop.url), name="test 1/1", lock_timeout=1))
         stack.push_async_callback(lanes.close)
         async with lanes.one() as lane:
             assert (await lane.statements.run("SELECT 1")).error is None

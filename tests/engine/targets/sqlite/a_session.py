@@ -20,7 +20,7 @@ from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.session import SqliteSession
-from engine.targets.sqlite.system.blockers import InTheWay
+from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
 
 ENDLESS: Final = SqliteStep(
@@ -41,7 +41,7 @@ def endless(method: Method, command: str = ENDLESS.command) -> SqliteStep:
 async def connected(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[SqliteSession, aiosqlite.Connection]]:
     """A session, with the connection that it has of its own."""
     connection = await MeteredConnection.open(connection_uri(str(path)), lock_timeout)
-    session = SqliteSession(connection, OpenedFile(str(path)), lock_timeout, InTheWay(str(path)))
+    session = SqliteSession(connection, OpenedFile(str(path)), lock_timeout, BlockerFinder(str(path)))
     try:
         yield session, connection.aio
     finally:

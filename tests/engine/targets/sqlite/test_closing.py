@@ -13,7 +13,7 @@ from engine.domain.jobs import Operation, Options, Status
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.session import SqliteSession
-from engine.targets.sqlite.system.blockers import InTheWay
+from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from tests.engine.targets.sqlite.a_session import execute
 from tests.sqlite_files import files_beside, make_database
@@ -28,7 +28,7 @@ def times_open(path: Path) -> int:
 async def test_a_connection_that_cannot_be_closed_keeps_no_other_open_and_no_copy_alive(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
     connection = await MeteredConnection.open(connection_uri(str(path)), 1)
-    session = SqliteSession(connection, OpenedFile(str(path)), 1, InTheWay(str(path)))
+    session = SqliteSession(connection, OpenedFile(str(path)), 1, BlockerFinder(str(path)))
     whole, *_ = (await session.plan(Operation.CHECK, Options())).steps
     checks = await asyncio.gather(*(execute(session, whole) for _ in range(4)))
     assert {result.status for result in checks} == {Status.COMPLETED}

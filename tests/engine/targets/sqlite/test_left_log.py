@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Operation, Past, Request, Status
+from engine import Engine, Operation, Request, Status, TargetHistory
 from engine.inspection import inspector
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import make_database
@@ -33,7 +33,7 @@ def sizes(path: Path) -> tuple[int, int]:
 
 async def test_looks_and_plans_leave_it_as_it_is(crashed: Path) -> None:
     before = sizes(crashed)
-    advice = {one.operation: one for one in await inspector.advise(str(crashed), Past(now=0), budget=None)}
+    advice = {one.operation: one for one in await inspector.advise(str(crashed), TargetHistory(now=0), budget=None)}
     assert advice[Operation.CHECKPOINT].facts["wal_size"] == before[1]
     await inspector.inspect(str(crashed))
     for operation in Operation.CHECKPOINT, Operation.VACUUM, Operation.CHECK:

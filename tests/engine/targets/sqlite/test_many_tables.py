@@ -13,7 +13,7 @@ from typing import Any
 import aiosqlite
 import pytest
 
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.jobs import Operation, Options, Reason, Status
 from engine.targets.protocol import PlannedStep, StepContext
 from engine.targets.sqlite.planning import grouping, operation_steps
@@ -77,7 +77,7 @@ async def work_for(path: Path, operation: Operation) -> tuple[int, int, int]:
     async with connected(path) as (session, connection):
         await counter.watch(connection)
         await session.facts(operation)
-        await session.advise(Past(now=0), budget=60)
+        await session.advise(TargetHistory(now=0), budget=60)
         planned = await session.plan(operation, Options())
         assert (planned.refused, planned.not_needed, planned.warnings) == (None, None, ())
         for step in planned.steps:

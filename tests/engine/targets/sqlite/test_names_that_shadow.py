@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.jobs import Operation, Options, Request, Status
 from engine.inspection import inspector
 from engine.targets.sqlite import SqliteTarget
@@ -107,7 +107,7 @@ async def told_of(path: Path) -> list[str]:
         plainly(one)
         for one in (
             (await inspector.inspect(str(path))),
-            *(await inspector.advise(str(path), Past(now=0), budget=None)),
+            *(await inspector.advise(str(path), TargetHistory(now=0), budget=None)),
             *[await inspector.plan(request) for request in requests],
         )
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.jobs import Operation, Options
 from engine.targets.sqlite.target import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
@@ -68,7 +68,7 @@ async def test_a_look_asks_the_disk_in_a_thread(
     asked_on_the_loop.clear()
     async with target.look(lock_timeout=1, read_only=read_only) as look:
         await look.info()
-        await look.advise(Past(now=0), budget=3)
+        await look.advise(TargetHistory(now=0), budget=3)
     assert asked_on_the_loop == []
 
 

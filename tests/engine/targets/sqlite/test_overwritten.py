@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.jobs import Operation, Options, Request
 from engine.inspection import inspector
@@ -22,7 +22,7 @@ from tests.sqlite_files import make_database
 
 
 async def _advise(path: str) -> None:
-    await inspector.advise(path, Past(now=0), budget=None)
+    await inspector.advise(path, TargetHistory(now=0), budget=None)
 
 
 async def _plan(path: str) -> None:
@@ -78,7 +78,7 @@ async def test_what_looks_has_nothing_of_it_mapped(tmp_path: Path) -> None:
     path = make_database(tmp_path / "sales.db", rows=20_000)
     target = resolve(str(path))
     async with target.look(lock_timeout=1) as looking, target.connect(lock_timeout=1, planning=True) as session:
-        await looking.advise(Past(now=0), budget=None)
+        await looking.advise(TargetHistory(now=0), budget=None)
         await session.plan(Operation.CHECK, Options())
         assert str(path) not in Path("/proc/self/maps").read_text()
 

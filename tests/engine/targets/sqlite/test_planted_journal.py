@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetRefusedError, TargetUnavailableError
 from engine.domain.jobs import Operation, Options, Request
 from engine.inspection import inspector
@@ -66,7 +66,7 @@ async def _inspect(path: Path) -> object:
 
 
 async def _advise(path: Path) -> object:
-    return await inspector.advise(str(path), Past(now=0), budget=1)
+    return await inspector.advise(str(path), TargetHistory(now=0), budget=1)
 
 
 async def _plan(path: Path) -> object:

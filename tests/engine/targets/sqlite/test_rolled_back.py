@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Operation, Past, Request
+from engine import Engine, Operation, Request, TargetHistory
 from engine.inspection import inspector
 from engine.targets.sqlite.inspection import ROLLED_BACK
 from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
@@ -39,7 +39,7 @@ async def test_a_look_at_the_target_tells_it(crashed: Path) -> None:
 
 async def test_the_advice_on_a_check_tells_it(crashed: Path) -> None:
     for told in (True, False):
-        advice = await inspector.advise(str(crashed), Past(now=0), budget=None)
+        advice = await inspector.advise(str(crashed), TargetHistory(now=0), budget=None)
         assert [one.operation for one in advice if ROLLED_BACK in one.reason] == [Operation.CHECK] * told
 
 

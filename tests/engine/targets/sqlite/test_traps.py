@@ -16,7 +16,7 @@ from typing import Final
 
 import pytest
 
-from engine.domain.advice import Past
+from engine.domain.advice import TargetHistory
 from engine.domain.jobs import Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.protocol import StepContext, Verdict
@@ -137,7 +137,7 @@ async def test_trap_a_vacuum_completes_on_the_connection_that_has_looked_before(
     async with connected(path) as (session, _):
         await session.facts(Operation.VACUUM)
         await session.info()
-        await session.advise(Past(now=0), budget=None)
+        await session.advise(TargetHistory(now=0), budget=None)
         for operation in SQLITE_OPERATIONS:
             planned = await session.plan(operation, Options())
         planned = await session.plan(Operation.VACUUM, Options())
@@ -241,7 +241,7 @@ async def test_trap_nothing_that_a_session_does_drops_the_locks_of_its_process(
         async with target.connect(lock_timeout=0) as session:
             await session.remarks(SQLITE_OPERATIONS)
             await session.info()
-            await session.advise(Past(now=0), budget=None)
+            await session.advise(TargetHistory(now=0), budget=None)
             for operation in SQLITE_OPERATIONS:
                 await session.facts(operation)
                 for step in (await session.plan(operation, Options(jobs=2))).steps:

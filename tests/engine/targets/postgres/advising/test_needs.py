@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from engine.domain.advice import Advice, Level, Past, needed
+from engine.domain.advice import Advice, Level, TargetHistory, needed
 from engine.domain.jobs import Operation, Options, Request, ServerOptions, Status
 from engine.targets.postgres.advising.collect import survey, survey_of_needs
 from engine.targets.postgres.advising.findings import analyze_need, needs, vacuum_need
@@ -77,9 +77,9 @@ def test_what_analyze_is_needed_for(change: dict[str, Any], kind: str, level: Le
     assert (need and need.level) == level
 
 
-async def advice(url: str, *, thorough: bool = False, past: Past | None = None) -> dict[Operation, Advice]:
+async def advice(url: str, *, thorough: bool = False, past: TargetHistory | None = None) -> dict[Operation, Advice]:
     async with connected(url, writing=False) as session:
-        found = await session.advise(past or Past(now=0), budget=None if thorough else 0.5)
+        found = await session.advise(past or TargetHistory(now=0), budget=None if thorough else 0.5)
     return {one.operation: one for one in found}
 
 
@@ -495,7 +495,7 @@ async def test_trap_after_a_rewrite_nobody_goes_on_with_the_dead_rows_from_befor
 
 async def test_what_a_check_found_damaged_is_rebuilt_first(database: Database) -> None:
     database("CREATE TABLE item (id int PRIMARY KEY)")
-    past = Past(now=0, damaged_indexes=("public.item_pkey",))
+    past = TargetHistory(now=0, damaged_indexes=("public.item_pkey",))
     found = await advice(database.url, past=past)
     assert (found[Operation.REINDEX].level, found[Operation.REINDEX].reason) == (
         Level.NOW,
@@ -504,6 +504,8 @@ async def test_what_a_check_found_damaged_is_rebuilt_first(database: Database) -
 
 
 async def test_damage_that_a_check_found_is_urgent_until_somebody_has_put_it_right(database: Database) -> None:
-    check = (await advice(database.url, past=Past(now=0, damage="public.item: block 7, row 3: xmin")))[Operation.CHECK]
+    check = (await advice(database.url, past=TargetHistory(now=0, damage="public.item: block 7, row 3: xmin")))[
+        Operation.CHECK
+    ]
     assert (check.level, check.by_hand) == (Level.NOW, True)
     assert check.reason == "the last check found: public.item: block 7, row 3: xmin"

@@ -15,7 +15,7 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.connection.dsn import address
 from engine.targets.postgres.running import connection_pool
-from engine.targets.postgres.running.connection_pool import Lanes, NotBegunError
+from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError
 from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, until
 from tests.postgres_databases import SLEEPS, Database
@@ -48,7 +48,7 @@ async def test_a_server_that_says_nothing_holds_up_no_cancel_and_no_time_limit(w
 
         window = Window()
         context = StepContext(window=window)
-        all_of_them = Lanes(opened)
+        all_of_them = ConnectionPool(opened)
 
         async def begin() -> None:
             async with all_of_them.one(context):

@@ -10,7 +10,7 @@ import pytest
 
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.dsn import address
-from engine.targets.postgres.running.connection_pool import Lane, Lanes
+from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.postgres.running.statement import Answer, Statements
 from engine.targets.postgres.running.stop_signal import Stop, StopsOfEvents
 from engine.targets.protocol import StepContext
@@ -18,8 +18,8 @@ from tests.postgres_databases import Database
 
 
 @contextlib.asynccontextmanager
-async def a_lane(database: Database) -> AsyncIterator[Lane]:
-    lane = Lane(*await connect(address(database.url), name="dbtend test", lock_timeout=1))
+async def a_lane(database: Database) -> AsyncIterator[PooledConnection]:
+    lane = PooledConnection(*await connect(address(database.url), name="dbtend test", lock_timeout=1))
     try:
         yield lane
     finally:
@@ -84,7 +84,7 @@ async def test_a_step_gets_another_connection_than_one_that_was_ended_just_now(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.targets.postgres.running.connection_pool.SURELY_ALIVE", 600.0)
-    lanes = Lanes(lambda: connect(address(database.url), name="dbtend test", lock_timeout=1))
+    lanes = ConnectionPool(lambda: connect(address(database.url), name="dbtend test", lock_timeout=1))
     backends = []
     for _ in range(2):
         async with lanes.one(StepContext()) as lane:

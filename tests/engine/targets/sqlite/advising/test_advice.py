@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.domain.advice import Advice, Found, Level, Past, needed, worst
+from engine.domain.advice import Advice, CheckFinding, Level, TargetHistory, needed, worst
 from engine.domain.jobs import CheckLevel, Operation, Request
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition
@@ -19,11 +19,11 @@ NOT_COMPARED = "no full check on record: only that compares indexes with their t
 HEALTHY = Condition(pages=10_000, page_size=4096, leaves=())
 
 
-def past(**more: object) -> Past:
-    return Past(**{"now": NOW, "checked_at": CLEAN, "compared_at": NOW} | more)  # type: ignore[arg-type]
+def past(**more: object) -> TargetHistory:
+    return TargetHistory(**{"now": NOW, "checked_at": CLEAN, "compared_at": NOW} | more)  # type: ignore[arg-type]
 
 
-def of(operation: Operation, condition: Condition = HEALTHY, known: Past | None = None) -> Advice:
+def of(operation: Operation, condition: Condition = HEALTHY, known: TargetHistory | None = None) -> Advice:
     (found,) = [one for one in advise(condition, known or past()) if one.operation is operation]
     return found
 
@@ -140,7 +140,7 @@ def test_a_rebuilt_index_is_to_be_checked() -> None:
 
 
 AT = NOW - 5 * 60_000_000
-FOUND = Found(job=12, at=AT, findings=2, orphans=3)
+FOUND = CheckFinding(job=12, at=AT, findings=2, orphans=3)
 ORPHANS = "3 rows of bill refer to rows of item that are not there"
 UNCHANGED = replace(HEALTHY, changed_at=AT)
 
@@ -213,7 +213,7 @@ def test_how_long_ago_something_was_found_is_told_where_it_is_some_time() -> Non
     ],
     ids=["changed", "its log changed", "not all was looked at", "long ago"],
 )
-def test_a_check_that_may_say_something_else_is_needed(condition: Condition, known: Found) -> None:
+def test_a_check_that_may_say_something_else_is_needed(condition: Condition, known: CheckFinding) -> None:
     found = of(Operation.CHECK, condition, past(checked_at={}, compared_at=None, broken_rule=ORPHANS, found=known))
     assert (found.level, found.check, found.is_needed) == (Level.SOON, CheckLevel.FULL, True)
     changed = "and the database has changed since" in found.reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import Level, Operation
-from engine.domain.advice import Past, worst
+from engine.domain.advice import TargetHistory, worst
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition
 from engine.targets.sqlite.reading.obstacles import Obstacles
@@ -11,7 +11,7 @@ from engine.targets.sqlite.reading.obstacles import Obstacles
 
 def test_a_database_that_cannot_be_checked_is_unknown_and_not_well() -> None:
     cannot = Obstacles(check="t is not looked at: no such function: mine, which only its application has")
-    advice = advise(Condition(pages=10, page_size=4096, obstacles=cannot), Past(now=1))
+    advice = advise(Condition(pages=10, page_size=4096, obstacles=cannot), TargetHistory(now=1))
     (check,) = [one for one in advice if one.operation is Operation.CHECK]
     assert (check.level, check.check, check.a_look_tells) == (Level.UNKNOWN, None, False)
     assert "nothing can be checked here" in check.reason

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.advice import Level, Past, Run
+from engine.domain.advice import Level, PastJob, TargetHistory
 from engine.domain.jobs import Operation
 from engine.targets.sqlite.advising.condition import Condition, Leaves
 from engine.targets.sqlite.advising.space_advice import space_advice
@@ -17,7 +17,7 @@ from engine.targets.sqlite.advising.thresholds import MB
 PAGE = 1000
 END = 1_795_000_000_000_000
 MINUTE = 60_000_000
-NEVER = Past(now=END)
+NEVER = TargetHistory(now=END)
 
 
 def freed(pages: int, free_pages: int, **more: object) -> Condition:
@@ -186,7 +186,7 @@ def vacuumed(log: int = 0, **more: int) -> Condition:
 
 
 def test_after_a_vacuum_of_ours_what_nobody_has_written_since_is_packed() -> None:
-    after = Past(now=END + 2 * MINUTE, vacuumed=Run(42, END))
+    after = TargetHistory(now=END + 2 * MINUTE, vacuumed=PastJob(42, END))
     _, vacuum = space_advice(vacuumed(), after)
     assert (vacuum.level, vacuum.reason) == (Level.NONE, "vacuumed by #42, and nothing was written since")
     _, vacuum = space_advice(vacuumed(changed_at=END + 1), after)
@@ -195,7 +195,7 @@ def test_after_a_vacuum_of_ours_what_nobody_has_written_since_is_packed() -> Non
 
 
 def test_a_log_bounds_what_was_changed_since_a_vacuum() -> None:
-    after = Past(now=END, vacuumed=Run(42, END))
+    after = TargetHistory(now=END, vacuumed=PastJob(42, END))
     _, vacuum = space_advice(vacuumed(log=5 * MB), after)
     assert vacuum.level is Level.NONE
     assert vacuum.reason == "vacuumed by #42, and at most 5.00 MB were written since"
@@ -205,4 +205,7 @@ def test_a_log_bounds_what_was_changed_since_a_vacuum() -> None:
 
 
 def test_free_pages_are_told_whatever_was_vacuumed() -> None:
-    assert space_advice(vacuumed(free_pages=30_000), Past(now=END, vacuumed=Run(42, END)))[1].level is Level.SOON
+    assert (
+        space_advice(vacuumed(free_pages=30_000), TargetHistory(now=END, vacuumed=PastJob(42, END)))[1].level
+        is Level.SOON
+    )

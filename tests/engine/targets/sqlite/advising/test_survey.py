@@ -10,10 +10,10 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from engine.domain.advice import Level, Past
+from engine.domain.advice import Level, TargetHistory
 from engine.domain.jobs import Operation
 from engine.targets.sqlite.advising.advice import advise
-from engine.targets.sqlite.advising.collect import Dear, survey
+from engine.targets.sqlite.advising.collect import QueryBudget, survey
 from engine.targets.sqlite.advising.condition import Condition, Statistics
 from engine.targets.sqlite.advising.space_advice import waste_of
 from engine.targets.sqlite.connection import statement
@@ -43,7 +43,7 @@ def known_of(condition: Condition) -> dict[str, Statistics]:
 
 def needed_for(condition: Condition) -> set[Operation]:
     """What is advised, checks apart."""
-    return {one.operation for one in advise(condition, Past(now=0)) if one.is_needed} - {Operation.CHECK}
+    return {one.operation for one in advise(condition, TargetHistory(now=0)) if one.is_needed} - {Operation.CHECK}
 
 
 def execute(path: Path, *commands: str) -> None:
@@ -87,7 +87,7 @@ async def test_a_look_changes_nothing_and_leaves_nothing(database: Path) -> None
 async def test_without_time_nothing_is_taken_for_well(tmp_path: Path) -> None:
     path = make_database(tmp_path / "big.db", rows=30_000)
     execute(path, "CREATE TABLE other(a)", "CREATE INDEX by_a ON other(a)", "ANALYZE item")
-    unseen = {one.operation: one for one in advise(await condition_of(path, budget=0), Past(now=0))}
+    unseen = {one.operation: one for one in advise(await condition_of(path, budget=0), TargetHistory(now=0))}
     assert {unseen[operation].level for operation in (Operation.ANALYZE, Operation.OPTIMIZE)} == {Level.UNKNOWN}
     assert unseen[Operation.ANALYZE].reason == "the rows of 2 tables were not counted"
 
@@ -259,13 +259,13 @@ async def test_pages_that_are_too_many_for_the_time(tmp_path: Path) -> None:
 
 async def test_what_would_never_end_is_cut_when_its_time_is_over(database: Path) -> None:
     async with opened(database) as connection:
-        dear = Dear(connection, 0.05)
+        dear = QueryBudget(connection, 0.05)
         assert (
             await dear.rows("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
             is None
         )
         assert await dear.rows("SELECT 1") is None
-        assert await Dear(connection, None).rows("SELECT 1") == [(1,)]
+        assert await QueryBudget(connection, None).rows("SELECT 1") == [(1,)]
 
 
 async def test_a_database_that_somebody_has_locked_is_not_waited_for_long(database: Path) -> None:

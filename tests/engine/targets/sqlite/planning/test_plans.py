@@ -72,7 +72,7 @@ def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:
         """INSERT INTO main."f""t"("f""t") VALUES('rebuild')""",
         "PRAGMA main.wal_checkpoint(TRUNCATE)",
     ]
-    assert [step.completes_previous for step in vacuum] == [False, True, True]
+    assert [step.mandatory_follow_up for step in vacuum] == [False, True, True]
     for steps in (
         vacuum,
         operation_steps.incremental_vacuum_steps(IN_WAL_MODE),

@@ -11,7 +11,7 @@ import pytest
 
 from engine.domain.jobs import Operation, Options, Status
 from engine.targets.sqlite.running import throttling
-from engine.targets.sqlite.running.throttling import Company, Courtesy, company
+from engine.targets.sqlite.running.throttling import Contention, Throttle, company
 from engine.targets.sqlite.system.openers import Openers
 from tests.engine.targets.sqlite.a_session import connected, execute
 from tests.engine.targets.sqlite.another_process import another_process
@@ -28,36 +28,36 @@ def test_whoever_has_the_database_open_is_company(
 ) -> None:
     path = make_database(tmp_path / "a.db", rows=20, journal_mode=journal_mode)
     with another_process(path, *statements):
-        assert company(str(path)) is Company.OTHERS
-    assert company(str(path)) in {Company.NOBODY, Company.UNKNOWN}  # in a container nobody can be sure
+        assert company(str(path)) is Contention.OTHERS
+    assert company(str(path)) in {Contention.NOBODY, Contention.UNKNOWN}  # in a container nobody can be sure
 
 
 @linux_only
 def test_we_ourselves_are_no_company(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
     with transaction(path, "IMMEDIATE"):
-        assert company(str(path)) is not Company.OTHERS
+        assert company(str(path)) is not Contention.OTHERS
 
 
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (Openers((), complete=True), Company.NOBODY),
-        (Openers((), complete=False), Company.UNKNOWN),
-        (Openers((7,), complete=False), Company.OTHERS),
-        (None, Company.UNKNOWN),
+        (Openers((), complete=True), Contention.NOBODY),
+        (Openers((), complete=False), Contention.UNKNOWN),
+        (Openers((7,), complete=False), Contention.OTHERS),
+        (None, Contention.UNKNOWN),
     ],
 )
 def test_what_cannot_be_seen_is_unknown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: Openers | None, expected: Company
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: Openers | None, expected: Contention
 ) -> None:
     monkeypatch.setattr(throttling, "openers", lambda _: found)
     assert company(str(tmp_path / "a.db")) is expected
     monkeypatch.undo()
-    assert company(str(tmp_path / "nowhere.db")) is Company.UNKNOWN
+    assert company(str(tmp_path / "nowhere.db")) is Contention.UNKNOWN
 
 
-def holding(this: Courtesy, monkeypatch: pytest.MonkeyPatch, seconds: float, *, writing: bool = True) -> None:
+def holding(this: Throttle, monkeypatch: pytest.MonkeyPatch, seconds: float, *, writing: bool = True) -> None:
     """The lock is held for so long, by the clock."""
     ticks = iter([100.0, 100.0 + seconds])
     with monkeypatch.context() as patched:
@@ -66,7 +66,7 @@ def holding(this: Courtesy, monkeypatch: pytest.MonkeyPatch, seconds: float, *, 
             pass
 
 
-async def pauses(this: Courtesy, monkeypatch: pytest.MonkeyPatch, who: Company) -> bool:
+async def pauses(this: Throttle, monkeypatch: pytest.MonkeyPatch, who: Contention) -> bool:
     """Whether there is a pause now: then it lasts until the cancel that ends it."""
     cancel, asked = asyncio.Event(), asyncio.Event()
 
@@ -85,17 +85,17 @@ async def pauses(this: Courtesy, monkeypatch: pytest.MonkeyPatch, who: Company) 
 @pytest.mark.parametrize(
     ("who", "held", "pause"),
     [
-        (Company.OTHERS, 0.05, False),
-        (Company.OTHERS, 0.11, True),
-        (Company.UNKNOWN, 0.11, False),
-        (Company.UNKNOWN, 3.1, True),
-        (Company.NOBODY, 1e6, False),
+        (Contention.OTHERS, 0.05, False),
+        (Contention.OTHERS, 0.11, True),
+        (Contention.UNKNOWN, 0.11, False),
+        (Contention.UNKNOWN, 3.1, True),
+        (Contention.NOBODY, 1e6, False),
     ],
 )
 async def test_a_pause_is_due_when_the_lock_was_held_long_for_the_company(
-    monkeypatch: pytest.MonkeyPatch, who: Company, held: float, pause: bool
+    monkeypatch: pytest.MonkeyPatch, who: Contention, held: float, pause: bool
 ) -> None:
-    this = Courtesy("/a.db")
+    this = Throttle("/a.db")
     holding(this, monkeypatch, held)
     assert await pauses(this, monkeypatch, who) is pause
     if pause:
@@ -103,17 +103,17 @@ async def test_a_pause_is_due_when_the_lock_was_held_long_for_the_company(
 
 
 async def test_short_steps_add_up_and_reading_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    this = Courtesy("/a.db")
+    this = Throttle("/a.db")
     holding(this, monkeypatch, 50, writing=False)
-    assert not await pauses(this, monkeypatch, Company.OTHERS)
+    assert not await pauses(this, monkeypatch, Contention.OTHERS)
     for _ in range(3):
-        assert not await pauses(this, monkeypatch, Company.OTHERS)
+        assert not await pauses(this, monkeypatch, Contention.OTHERS)
         holding(this, monkeypatch, 0.04)
-    assert await pauses(this, monkeypatch, Company.OTHERS)
+    assert await pauses(this, monkeypatch, Contention.OTHERS)
 
 
 def test_who_was_waited_for_in_vain_is_not_waited_for_again() -> None:
-    this = Courtesy("/a.db")
+    this = Throttle("/a.db")
     assert this.patience(5) == 5
     this.was_busy()
     assert this.patience(5) == 0
@@ -121,7 +121,7 @@ def test_who_was_waited_for_in_vain_is_not_waited_for_again() -> None:
 
 async def test_a_cancel_ends_the_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttling, "PAUSE", 600)
-    monkeypatch.setattr(throttling, "company", lambda _: Company.OTHERS)
+    monkeypatch.setattr(throttling, "company", lambda _: Contention.OTHERS)
     path = make_database(tmp_path / "a.db", rows=20)
     async with connected(path) as (session, _):
         session._courtesy._held = 1.0
@@ -166,7 +166,7 @@ async def test_a_check_that_keeps_others_from_writing_goes_table_by_table_where_
 async def test_checking_table_by_table_counts_where_it_keeps_others_from_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal_mode: str, in_use: bool
 ) -> None:
-    who = Company.OTHERS if in_use else Company.NOBODY
+    who = Contention.OTHERS if in_use else Contention.NOBODY
     monkeypatch.setattr("engine.targets.sqlite.session.company", lambda _: who)
     path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode)
     async with connected(path) as (session, _):
