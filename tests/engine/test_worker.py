@@ -26,16 +26,9 @@ from engine.domain.jobs import (
     Speed,
     Status,
 )
+from engine.execution.outcomes import StepOutcome, failure_list, outcome_of, what_was_found
 from engine.execution.reporter import Reporter
-from engine.execution.worker import (
-    DatabaseMaintenanceWorker,
-    StepOutcome,
-    _CancelledBeforehandError,
-    _unless,
-    failure_list,
-    outcome_of,
-    what_was_found,
-)
+from engine.execution.worker import DatabaseMaintenanceWorker, _CancelledBeforehandError, _unless
 from engine.system.clock import now
 from engine.targets import resolve
 from engine.targets.lock_impact import NO_LOCK

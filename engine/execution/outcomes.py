@@ -1,0 +1,138 @@
+"""How a child ended, from what happened to its steps: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from engine.domain.claims import Outcome
+from engine.domain.humanize import NOT_BEGUN, counted, listed
+from engine.domain.jobs import Facts, Reason, Status, format_findings, part_named
+from engine.targets.protocol import PlannedStep, StepResult
+
+StepOutcome = tuple[PlannedStep, StepResult]
+_MOST_REASONS: Final = 2
+"""Why steps failed that are told of an operation: each step tells its own."""
+
+
+def outcome_of(
+    results: Sequence[StepOutcome],
+    *,
+    planned: Sequence[PlannedStep],
+    before: Facts,
+    after: Facts | None,
+    warnings: Sequence[str] = (),
+    left_for: Reason | None = None,
+    no_more: str = "",
+) -> Outcome:
+    """How a child ended, from what happened to its steps. One failure makes it failed, with the list.
+
+    `left_for`: why the first step that was not begun was not, where that is no cancel. `no_more`: why none could be
+    begun any more.
+    """
+    failed = [(step, result) for step, result in results if result.status is Status.FAILED]
+    # By identity: there may be thousands, of which some are alike.
+    over = {id(step) for step, result in results if result.status is not Status.CANCELLED}
+    begun = {id(step) for step, result in results if not result.never_began}
+    cut_short = [step for step in planned if id(step) not in over]
+    not_begun = [step for step, result in results if result.never_began and result.status is Status.SKIPPED]
+    status, reason, error = Status.COMPLETED, None, None
+    if no_more:
+        status, reason = Status.FAILED, Reason.OPERATION_ERROR
+        error = _cut_off(failed, not_begun, len(planned), no_more)
+    elif failed:
+        reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
+        status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
+        if reason is Reason.REFUSED and any(result.status is Status.COMPLETED for _, result in results):
+            reason = Reason.OPERATION_ERROR  # what is refused has not begun
+        error = failure_list(failed, len(planned))
+        if cut_short:
+            error = (
+                f"stopped after {len(over)} of {len(planned)} steps. By then: {error}. "
+                f"Not through: {listed([step.command for step in cut_short], most=1)}"
+            )
+        elif not_begun:
+            when = "By the time limit" if left_for is Reason.TIME_LIMIT else "After that"
+            number = len(not_begun)
+            error += f". {when} {counted(number, 'step')} of it {'was' if number == 1 else 'were'} not begun"
+    elif cut_short:
+        status, reason = Status.CANCELLED, Reason.CANCELLED_BY_USER
+        error = what_is_left(results, len(planned))
+    elif not_begun:
+        status, error = done_in_part(results, len(planned))
+        reason = Reason.TIME_LIMIT
+    if after is not None and "findings" in after and (cut_short or not_begun):
+        after = {**after, "complete": False}
+    return Outcome(
+        status=status,
+        reason=reason,
+        error=error,
+        warnings=(*warnings, *(warning for _, result in results for warning in result.warnings)),
+        before=before,
+        after=after,
+        left=sum(id(step) not in begun and not step.mandatory_follow_up for step in planned),
+    )
+
+
+def _cut_off(failed: Sequence[StepOutcome], not_begun: Sequence[PlannedStep], planned: int, no_more: str) -> str:
+    """That an operation could not go on, what had failed before, and what was not begun."""
+    names = listed(list(dict.fromkeys(filter(None, (part_named(step.object) for step in not_begun)))))
+    left = f"{len(not_begun):,} of {counted(planned, 'step')} not begun" if not_begun else ""
+    said = "; ".join(filter(None, (no_more, ": ".join(filter(None, (left, names))))))
+    return f"{said}. {failure_list(failed, planned)}" if failed else said
+
+
+def done_in_part(results: Sequence[StepOutcome], planned: int) -> tuple[Status, str | None]:
+    """How a child ended that came to its time limit before all of its steps had begun."""
+    done = sum(result.status is Status.COMPLETED for _, result in results)
+    if not done and not any(result.error for _, result in results if not result.never_began):
+        return Status.SKIPPED, None
+    left = [part_named(step.object) for step, result in results if result.never_began]
+    names = listed(list(dict.fromkeys(filter(None, left))))
+    return Status.COMPLETED, f"{done:,} of {counted(planned, 'step')} done by the time limit; " + ": ".join(
+        filter(None, (f"{len(left):,} not begun", names))
+    )
+
+
+def what_is_left(results: Sequence[StepOutcome], planned: int) -> str | None:
+    """What there is of a child that was stopped; None where its engine does not tell."""
+    done = [step for step, result in results if result.status is Status.COMPLETED]
+    how_far = f"stopped after {len(done)} of {planned} steps"
+    if not all(step.lost_without_next for step in done):
+        return f"{how_far}; what was done stays done"
+    left = {result.left: None for _, result in results if result.status is Status.CANCELLED}
+    if said := "; ".join(filter(None, left)):
+        return said
+    if done:
+        return f"{how_far}; nothing of it stays"
+    return None if left else NOT_BEGUN
+
+
+def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:
+    """What failed, object by object; for a child of one step just why. To find something is no failure of a step."""
+    if planned == 1:
+        return failed[0][1].error or "failed"
+    finds: list[StepResult] = []
+    objects: dict[str, list[str]] = {}
+    for step, result in failed:
+        error = result.error or "failed"
+        if error.startswith(result.findings):
+            finds.append(result)
+        else:
+            objects.setdefault(error, []).append(part_named(step.object))
+    parts = {error: listed(list(filter(None, names))) for error, names in objects.items()}
+    told = [f"{names}: {error}" if names else error for error, names in list(parts.items())[:_MOST_REASONS]]
+    if others := list(filter(None, (name for names in list(objects.values())[_MOST_REASONS:] for name in names))):
+        told.append(f"{listed(others)} failed, too")
+    details = "; ".join(told)
+    number = sum(map(len, objects.values()))
+    failures = f"{number} of {planned} steps failed: {details}" if objects else ""
+    return ". Found: ".join(filter(None, [failures, what_was_found(finds)]))
+
+
+def what_was_found(finds: Sequence[StepResult]) -> str:
+    """The first finding, and how many there are; "" where there is none."""
+    if len(finds) < 2:
+        return finds[0].error or "" if finds else ""
+    found = list(dict.fromkeys(finding for result in finds for finding in result.findings))
+    return found[0] if len(found) == 1 else f"{found[0]}, the first of {format_findings(len(found))}"

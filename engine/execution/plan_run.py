@@ -1,0 +1,164 @@
+"""Runs the steps of a plan, as many at once as the plan says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from engine.domain.claims import Claim, Outcome
+from engine.domain.errors import TargetError
+from engine.domain.humanize import PAST_THE_LIMIT
+from engine.domain.jobs import Facts, LogLevel, OnFailure, Options, Reason, Status, part_named
+from engine.domain.time_limits import Window
+from engine.execution.outcomes import outcome_of
+from engine.execution.recovery import commands_done, follow_up_required
+from engine.execution.reporter import Reporter
+from engine.execution.step_runner import leave_out, run_step, telling_when_it_goes_on
+from engine.execution.step_scheduler import StepScheduler
+from engine.targets.protocol import OperationPlan, PlannedStep, Session, StepResult
+
+
+class PlanRun:
+    """One run of a plan. Which step begins when is decided by its `StepScheduler`."""
+
+    def __init__(
+        self,
+        session: Session,
+        claim: Claim,
+        options: Options,
+        plan: OperationPlan,
+        reporter: Reporter,
+        cancel: asyncio.Event,
+        window: Window,
+    ) -> None:
+        """`window`: no step begins after it, but those that must follow what is done."""
+        self._session = session
+        self._claim = claim
+        self._options = options
+        self._plan = plan
+        self._reporter = reporter
+        self._cancel = cancel
+        self._window = window
+        self._scheduler = StepScheduler(plan.steps, at_once=plan.parallel)
+        self._results: dict[int, StepResult] = {}
+        """By the numbers of the steps, from 1."""
+        self._failed: list[str] = []
+        """The objects of the steps that failed."""
+        self._left_for: Reason | None = None
+        """Why the first step that was not begun was not, where that is no cancel."""
+        self._no_more = ""
+        """Why no further step can begin; "" while one can."""
+
+    async def outcome(self, before: Facts) -> Outcome:
+        """Run the plan to its end. `before`: what was known of the database before the first step."""
+        for remark in filter(None, (*await self._session.remarks([self._plan.operation]), self._plan.tuned)):
+            self._reporter.log(LogLevel.INFO, remark)
+        for warning in self._plan.warnings:
+            self._reporter.log(LogLevel.WARNING, warning)
+        try:
+            async with telling_when_it_goes_on(self._reporter, self._cancel), asyncio.TaskGroup() as running:
+                self._begin_all_that_may(running)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None  # a defect of ours: the first says it all
+        return await self._summed_up(before)
+
+    def _begin_all_that_may(self, running: asyncio.TaskGroup) -> None:
+        while (turn := self._scheduler.next()) is not None:
+            number, step = turn
+            if not self._begin(number, step, running):
+                self._scheduler.is_over(number)
+
+    def _begin(self, number: int, step: PlannedStep, running: asyncio.TaskGroup) -> bool:
+        """Begin a step whose turn it is, unless it is left out."""
+        if self._no_more:
+            self._leave_out(number, Reason.OPERATION_ERROR, f"not begun: {self._no_more}")
+        elif step.mandatory_follow_up:
+            return self._begin_follow_up(number, step, running)
+        elif self._cancel.is_set():
+            pass
+        elif self._failed and self._options.on_step_failure is OnFailure.STOP:
+            self._leave_out(number, Reason.PREVIOUS_FAILED, f"not begun, as {self._failed[0]} failed")
+        elif self._window.closed.is_set() and not self._saves_the_one_before(number):
+            self._leave_out(number, Reason.TIME_LIMIT, PAST_THE_LIMIT)
+        else:
+            running.create_task(self._run_step(number, step, running))
+            return True
+        return False
+
+    def _begin_follow_up(self, number: int, step: PlannedStep, running: asyncio.TaskGroup) -> bool:
+        """Begin it where something was done that it has to follow, in this attempt or an earlier one."""
+        completed = [n for n, result in self._results.items() if result.status is Status.COMPLETED]
+        done = [self._plan.steps[n - 1].command for n in completed]
+        if done or follow_up_required(step, self._claim):
+            done = done or commands_done(self._claim.earlier)
+            running.create_task(self._run_step(number, step, running, done))
+            return True
+        if not self._cancel.is_set():
+            self._results[number] = StepResult(status=Status.SKIPPED)
+        return False
+
+    def _saves_the_one_before(self, number: int) -> bool:
+        """Whether what the step before did would be lost without this one."""
+        before = self._results.get(number - 1)
+        return (
+            before is not None and before.status is Status.COMPLETED and self._plan.steps[number - 2].lost_without_next
+        )
+
+    def _leave_out(self, number: int, reason: Reason, why: str) -> None:
+        self._left_for = self._left_for or reason
+        self._results[number] = leave_out(number, self._reporter, why)
+
+    async def _run_step(
+        self, number: int, step: PlannedStep, running: asyncio.TaskGroup, done: Sequence[str] = ()
+    ) -> None:
+        def command_is_over() -> None:
+            self._scheduler.command_is_over(number)
+            self._begin_all_that_may(running)
+
+        result = await run_step(
+            self._session,
+            number,
+            step,
+            self._reporter,
+            self._cancel,
+            window=self._window,
+            done=done,
+            over=command_is_over,
+        )
+        if result.again:
+            self._reporter.log(LogLevel.INFO, ": ".join(filter(None, (part_named(step.object), result.error))))
+        else:
+            self._results[number] = result
+        self._no_more = self._no_more or result.no_more
+        if result.never_began and self._window.closed.is_set():
+            self._left_for = self._left_for or Reason.TIME_LIMIT
+        if result.status is Status.FAILED:
+            self._failed.append(part_named(step.object) or "an earlier step")
+        self._scheduler.is_over(number, again=result.again)
+        self._begin_all_that_may(running)
+
+    async def _summed_up(self, before: Facts) -> Outcome:
+        results, reporter = self._results, self._reporter
+        removed = await self._session.tidy_up(self._cancel)
+        for name in removed:
+            reporter.log(LogLevel.INFO, f"{name}, which was left over, is dropped now")
+        after: Facts | None = None
+        warnings = list(self._plan.warnings)
+        left_over = {name: warning for result in results.values() for name, warning in result.left_over.items()}
+        warnings += [warning for name, warning in left_over.items() if name not in removed]
+        try:
+            after = {**await self._session.facts(self._plan.operation, self._cancel), **reporter.waited}
+        except TargetError as error:  # the work is done, and stays done, where the look afterwards fails
+            told = left_over or any(result.status is Status.FAILED or result.warnings for result in results.values())
+            if not told:
+                warnings.append(str(error))  # where a step has told of nothing, nobody would know
+            reporter.log(LogLevel.WARNING, str(error))
+        return outcome_of(
+            [(step, results[number]) for number, step in enumerate(self._plan.steps, 1) if number in results],
+            planned=self._plan.steps,
+            before=before,
+            after=after,
+            warnings=warnings,
+            left_for=self._left_for,
+            no_more=self._no_more,
+        )
