@@ -21,7 +21,7 @@ test: $(DEV) ## run all tests
 	@$(BIN)/python -m pytest -n 2
 
 majors: $(DEV) ## run the PostgreSQL tests on every version that is found (PGTEST_BIN names more)
-	@PGTEST_MAJORS=all $(BIN)/python -m pytest -n 2 tests/engine/targets/postgres tests/tui/test_cli_postgres.py
+	@PGTEST_MAJORS=all $(BIN)/python -m pytest -n 2 tests/engine/targets/postgres tests/tui/commands/test_postgres.py
 
 lint: $(DEV) types ## check style, formatting, types and import contracts
 	@$(BIN)/ruff check

@@ -17,16 +17,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import ServerAwayError, StoreError, TargetDamagedError, TargetError, UsageError
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.jobs import (
-    SERVER_WAIT,
-    Facts,
-    LogLevel,
-    Operation,
-    Options,
-    Reason,
-    Speed,
-    Status,
-)
+from engine.domain.jobs import SERVER_WAIT, Facts, LogLevel, Operation, Options, Reason, Speed, Status
 from engine.domain.time_limits import Window
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import lost, recover

@@ -6,15 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine import ChildJob, JobId, Options, ParentJob, Reason, Status, remaining, run_duration
 from engine.domain.humanize import NOT_BEGUN, span
-from engine.domain.jobs import (
-    IN_PART,
-    format_ending,
-    is_cancelling,
-    is_overwritten,
-    never_began,
-    part_named,
-    reason_of,
-)
+from engine.domain.jobs import IN_PART, format_ending, is_cancelling, is_overwritten, never_began, part_named, reason_of
 from tui.commands.naming import named
 from tui.presentation.cancel_consequences import what_follows
 from tui.presentation.effect_summary import effect, first_error, found_damage, job_effect, status_shown, steps_taken

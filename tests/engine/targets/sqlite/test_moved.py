@@ -18,8 +18,8 @@ from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import step_execution
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.session import SqliteSession
+from tests.engine.execution.test_worker import carried_out
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, statuses, when_running
-from tests.engine.test_worker import carried_out
 from tests.sqlite_files import content, make_database, make_notes, remove_index_entries
 
 Meanwhile = Callable[[Path], object]

@@ -15,9 +15,9 @@ from engine.domain.jobs import Operation, Options, Reason, Status
 from engine.targets.protocol import StepContext, StepResult
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.session import SqliteSession
+from tests.engine.execution.test_worker import carried_out
 from tests.engine.targets.sqlite.a_session import connected, execute
 from tests.engine.targets.sqlite.another_process import another_process
-from tests.engine.test_worker import carried_out
 from tests.sqlite_files import content, integrity, make_database
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from engine.system.clock import now
 from engine.targets import resolve
 from engine.targets.sqlite.session import SqliteSession
 from tests.building import COMPLETED, new_job
-from tests.engine.test_worker import claim_of, forget
+from tests.engine.execution.test_worker import claim_of, forget
 from tests.sqlite_files import add_index_that_cannot_be_rebuilt, make_database
 from tests.tui.jobs import child, parent
 

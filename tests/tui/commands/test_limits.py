@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.sqlite_files import integrity
 from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
-from tests.tui.test_cli_process import submit
+from tests.tui.commands.test_process import submit
 
 TWO = ("--op", "vacuum", "--op", "analyze", "--lock-timeout", "600", "--time-limit", "2s")
 

@@ -19,7 +19,7 @@ from engine import Engine, Operation, Options, Request, ServerOptions, Status
 from engine.domain import typed_passwords
 from tests.postgres_databases import SECRET, WAITS, Database
 from tests.tui.command_line import CommandLine
-from tests.tui.test_cli_detach import carried_out_by_one_worker_that_ends
+from tests.tui.commands.test_detach import carried_out_by_one_worker_that_ends
 from tui.workers.detached import DetachedWorker, serving
 
 # The terminal becomes the one that the process belongs to, as it is for a person.

@@ -40,4 +40,4 @@ async def test_a_file_is_read_again(tmp_path: Path) -> None:
 
 def test_what_few_sessions_need_is_not_imported_at_the_start() -> None:
     code = "import sys, tui.console.app, tui.commands.console; sys.exit('tomlkit' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0

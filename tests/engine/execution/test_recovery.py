@@ -18,8 +18,8 @@ from engine.system.clock import now
 from engine.targets import resolve
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.session import SqliteSession
+from tests.engine.execution.test_worker import claim_of, refuse
 from tests.engine.targets.sqlite.another_process import another_process
-from tests.engine.test_worker import claim_of, refuse
 from tests.sqlite_files import make_database, remove_index_entries
 
 if TYPE_CHECKING:

@@ -149,10 +149,10 @@ def test_no_space_leaves_the_file_as_it_was(path: Path, monkeypatch: pytest.Monk
 def test_two_at_once_lose_nothing(path: Path) -> None:
     """Threads here and another process, each with targets of its own."""
     script = (
-        "import sys; from pathlib import Path; from tests.engine.test_config_file import ConfigFile, add\n"
+        "import sys; from pathlib import Path; from tests.engine.config.test_config_file import ConfigFile, add\n"
         "for n in range(10): add(ConfigFile(Path(sys.argv[1])), f'other-{n}')"
     )
-    other = subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=Path(__file__).parents[2])
+    other = subprocess.Popen([sys.executable, "-c", script, str(path)], cwd=Path(__file__).parents[3])
 
     def add_ten(number: int) -> None:
         for n in range(10):

@@ -14,7 +14,7 @@ import pytest
 from engine import Status
 from tests.postgres_databases import SECRET, Database
 from tests.tui.command_line import CommandLine
-from tests.tui.test_cli_detach import carried_out_by_one_worker_that_ends
+from tests.tui.commands.test_detach import carried_out_by_one_worker_that_ends
 from tui.workers.detached import DetachedWorker, is_served
 
 pytestmark = pytest.mark.usefixtures("no_password_is_known")

@@ -88,7 +88,7 @@ def test_where_it_has_no_room_that_is_a_sentence_and_nothing_is_left(tmp_path: P
     )
     path = tmp_path / "demo.db"
     ran = subprocess.run(
-        [sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[2], capture_output=True, text=True
+        [sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[3], capture_output=True, text=True
     )
     assert ran.stderr.startswith(f"UsageError: {path}: the sample cannot be written: ")
     assert not path.exists()

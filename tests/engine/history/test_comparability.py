@@ -9,7 +9,7 @@ import pytest
 from engine.domain.jobs import CheckLevel, JobId, Operation, Options, ParentJob, Reason, ServerOptions, Status
 from engine.history.comparability import extent, is_of_all
 from engine.history.target_history import check_history, last_clean, ran, rebuilt_in_vain
-from tests.engine.test_past import History
+from tests.engine.history.test_target_history import History
 
 FULL = CheckLevel.FULL
 OF_A_PART = [

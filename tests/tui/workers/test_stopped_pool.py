@@ -11,7 +11,7 @@ import pytest
 
 from tests.sqlite_files import integrity
 from tests.tui.command_line import CommandLine, wait_until, workers_of, write_locked
-from tests.tui.test_one_pool import open_jobs, submit_to_nobody
+from tests.tui.workers.test_one_pool import open_jobs, submit_to_nobody
 from tui.workers.detached import is_served
 
 

@@ -20,7 +20,7 @@ from tests.sqlite_files import make_database
 DAY = 86_400 * 10**9
 YEAR = 365 * DAY
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Times:
