@@ -263,10 +263,11 @@ def test_what_cannot_stop_yet_is_waited_for_and_handed_back(dbtend: CommandLine,
 
 STUBBORN = """
 import asyncio
+from tui.commands.output import notice
 from tui.workers.signals import stop_signals
 
 async def stubborn():
-    with stop_signals():
+    with stop_signals(notice):
         print("ready", flush=True)
         await asyncio.Event().wait()
 

@@ -11,7 +11,16 @@ from tests.engine.test_read_only import everything_below
 from tests.tui.command_line import CommandLine
 from tui.commands.arguments import COMMANDS
 
-TELL = ("history", "show 1", "plan sales.db", "advise sales.db", "doctor sales.db", "workers", "prune --dry-run")
+TELL = (
+    "history",
+    "show 1",
+    "plan sales.db",
+    "advise sales.db",
+    "doctor sales.db",
+    "workers",
+    "prune --dry-run",
+    "completion bash",
+)
 CHANGE = (
     "run sales.db",
     "run sales.db --detach",
