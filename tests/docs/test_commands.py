@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,7 @@ def needs_server(page: Path) -> bool:
 
 
 with_server = pytest.mark.parametrize("page", [page for page in PAGES if needs_server(page)], ids=name_of)
-without_server = pytest.mark.parametrize(
-    "page", [page for page in PAGES if commands_of(page) and not needs_server(page)], ids=name_of
-)
+without_server = pytest.mark.parametrize("page", [page for page in PAGES if not needs_server(page)], ids=name_of)
 all_pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
@@ -92,6 +91,11 @@ class Place:
         done = self._run(line)
         return done.returncode, done.stdout, done.stderr
 
+    def run_python(self, code: str) -> None:
+        environment = {**self.environment, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", code]
+        subprocess.run(command, cwd=self.directory, env=environment, check=True, timeout=120, capture_output=True)
+
     def _run(self, line: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-c", line], cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL,
@@ -131,6 +135,8 @@ def follow(page: Path, place: Place) -> None:
     for block in blocks(page):
         if block.language == "toml":
             place.configure(block.text)
+        if block.language == "python":
+            place.run_python(block.text)
         if block.language == "json":
             assert missing(json.loads(block.text), json.loads(said)) == []
         for command in commands(block):
@@ -161,6 +167,45 @@ def test_what_is_not_run_is_a_call_that_dbtend_takes(page: Path) -> None:
     assert {line: problem for line in lines for problem in problems(line)} == {}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dbtend rnu sales.db", "dbtend run sales.db --opp vacuum", "dbtend run sales.db --op vacum",
+        "0 2 * * *  dbtend run sales.db --until 25:00 > /dev/null", "ExecStart=%h/.local/bin/dbtend wroker",
+        "dbtend advise sales.db --jsn | jq .", "x=$(dbtend histroy)",
+    ],
+)  # fmt: skip
+def test_a_call_that_dbtend_does_not_take_is_found(line: str) -> None:
+    assert list(problems(line))
+
+
+@all_pages
+def test_each_script_is_one_that_a_shell_reads(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "sh":
+            done = subprocess.run(["bash", "-n"], input=block.text, text=True, capture_output=True, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
+
+
+@all_pages
+def test_each_unit_has_the_sections_and_keys_that_systemd_knows(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "ini":
+            unit = RawConfigParser()
+            unit.optionxform = str  # type: ignore[assignment,method-assign]
+            unit.read_string(block.text)
+            assert {(section, key) for section in unit for key in unit[section]} <= UNIT_KEYS
+
+
+UNIT_KEYS = {
+    *(("Unit", key) for key in ("Description", "OnFailure")),
+    *(("Service", key) for key in ("Type", "ExecStart", "Restart", "SuccessExitStatus", "KillMode", "TimeoutStopSec")),
+    *(("Timer", key) for key in ("OnCalendar", "Persistent")),
+    ("Install", "WantedBy"),
+}
+"""Of systemd.unit(5), systemd.service(5) and systemd.timer(5), what the pages use."""
+
+
 @all_pages
 def test_each_call_and_option_inside_a_sentence_is_known(page: Path) -> None:
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL))
@@ -176,7 +221,7 @@ OF_OTHERS = {"--"}
 
 def problems(line: str) -> Iterator[str]:
     """Why dbtend would not take the call of it in this line."""
-    call = CALL.search(re.split(r"\s*(?:[|;]|[12]?>)", line)[0])
+    call = CALL.search(re.split(r"\s*(?:[|;)]|[12]?>)", line)[0])
     if call is None or line.lstrip().startswith("#"):
         return
     try:
