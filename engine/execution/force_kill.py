@@ -6,13 +6,18 @@ import os
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Protocol
 
 from engine.domain.errors import UsageError
 from engine.domain.events import WorkerProcess
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ChildJob, JobId, Operation, ParentJob, Reason, Status
-from engine.store.protocol import Store
+from engine.store.protocol import JobReader, OwnerSupervision
 from engine.store.sqlite.cancel_and_rescue import no_such_job
+
+
+class KillableJobs(JobReader, OwnerSupervision, Protocol):
+    """Jobs, and the means to kill the processes that run them."""
 
 
 @frozen(kw_only=True)
@@ -34,7 +39,7 @@ class ForceCancel:
     """What else it runs: that is taken over, as where a process dies."""
 
 
-async def look(store: Store, asked: JobId) -> ForceCancel:
+async def look(store: KillableJobs, asked: JobId) -> ForceCancel:
     """What it would come to, to end what runs of `asked` now. Raises JobNotFoundError, UsageError."""
     found = force_cancel(
         await store.job(asked.parent), asked, await store.workers(), host=socket.gethostname(), own_pid=os.getpid()
@@ -48,7 +53,7 @@ async def look(store: Store, asked: JobId) -> ForceCancel:
     return found
 
 
-async def end(store: Store, asked: JobId, reason: Reason) -> None:
+async def end(store: KillableJobs, asked: JobId, reason: Reason) -> None:
     """Ask `asked` to stop, and kill the process that runs it, unless the child has ended meanwhile.
 
     Raises as `look` does.

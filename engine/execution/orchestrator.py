@@ -7,12 +7,17 @@ changes a child. So there is nothing to monitor here: only changes to pass on, i
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
+from typing import Protocol
 
 from engine.domain.events import Change, Lagged
 from engine.domain.jobs import ParentJob
-from engine.store.protocol import Store
+from engine.store.protocol import ChangeFeed, JobReader
 
 PAGE = 500
+
+
+class WatchedJobs(JobReader, ChangeFeed, Protocol):
+    """Jobs, and their changes."""
 
 
 class ParentJobOrchestrator:
@@ -21,7 +26,7 @@ class ParentJobOrchestrator:
     So a slow subscriber costs nothing and loses nothing, and one that comes back goes on where it stopped.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: WatchedJobs) -> None:
         self._store = store
 
     def changes(self, after: int | None = None) -> AsyncIterator[Change | Lagged]:

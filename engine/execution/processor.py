@@ -9,6 +9,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from typing import Protocol
 
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.errors import OwnershipLostError, StoreError
@@ -16,7 +17,7 @@ from engine.domain.jobs import JobId, LogLevel, Micros, Reason, Status
 from engine.execution.reporter import Reporter
 from engine.execution.worker import JobWorker
 from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
-from engine.store.protocol import Store
+from engine.store.protocol import ChangeFeed, JobClaims, JobReader
 from engine.system.clock import SteadyClock, held_steady
 
 CANCEL_CHECK_INTERVAL = 0.05
@@ -29,6 +30,10 @@ store_log = logging.getLogger("dbtend.store")
 """Says that the store cannot be written, and that it can be again."""
 
 
+class ClaimableJobs(JobClaims, JobReader, ChangeFeed, Protocol):
+    """Jobs to claim, and their changes."""
+
+
 class JobProcessor:
     """Keeps up to `concurrency` children running, each on a target of its own.
 
@@ -38,7 +43,7 @@ class JobProcessor:
 
     def __init__(
         self,
-        store: Store,
+        store: ClaimableJobs,
         workers: Mapping[str, JobWorker],
         *,
         owner: str,

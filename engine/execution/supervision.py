@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from engine.domain.errors import StoreError
-from engine.store.protocol import Store
+from engine.store.protocol import OwnerSupervision
 
 INTERVAL = 1.0
 """Seconds between two looks, at most; that the owner of a running child died is noticed in a fraction of that."""
@@ -17,7 +17,7 @@ log = logging.getLogger("dbtend")
 
 
 @asynccontextmanager
-async def supervising(store: Store) -> AsyncIterator[None]:
+async def supervising(store: OwnerSupervision) -> AsyncIterator[None]:
     """Look after the store now, and all the time while inside. Where there is nothing to do, nothing is written."""
     await _tend(store)
     task = asyncio.create_task(_supervise(store), name="dbtend-supervising")
@@ -28,13 +28,13 @@ async def supervising(store: Store) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
-async def _tend(store: Store) -> None:
+async def _tend(store: OwnerSupervision) -> None:
     for job in await store.rescue():
         log.info("#%s was taken from a process that died", job)
     await store.enforce_time_limits()
 
 
-async def _supervise(store: Store) -> None:
+async def _supervise(store: OwnerSupervision) -> None:
     while True:
         try:
             with suppress(TimeoutError):

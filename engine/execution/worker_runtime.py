@@ -10,19 +10,18 @@ from importlib import import_module
 from pathlib import Path
 
 from engine.domain.jobs import JobType, Micros
-from engine.execution.processor import JobProcessor, store_log
+from engine.execution.processor import ClaimableJobs, JobProcessor, store_log
 from engine.execution.worker import DatabaseMaintenanceWorker, mark_of
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
 from engine.history.stale_journal import refuse
 from engine.history.target_history import past_step_seconds, target_history
-from engine.store.protocol import Store
 from engine.targets import resolve
 
 
 @asynccontextmanager
 async def worker_parts(
-    store: Store,
+    store: ClaimableJobs,
     store_path: Path,
     workers: int,
     *,

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from engine.domain.errors import StoreError
 from engine.domain.jobs import Micros, Status
 from engine.domain.retention import DAY, Retention
-from engine.store.protocol import Store
+from engine.store.protocol import HistoryPruning
 
 BATCH = 50
 """Parents that are removed in one transaction,"""
@@ -22,7 +22,9 @@ CHANGES_KEPT = 7 * DAY
 """Seconds for which changes are kept, so that who was away can catch up."""
 
 
-async def prune(store: Store, retention: Retention, now: Micros, *, dry_run: bool = False) -> Mapping[Status, int]:
+async def prune(
+    store: HistoryPruning, retention: Retention, now: Micros, *, dry_run: bool = False
+) -> Mapping[Status, int]:
     """Remove what need not be kept any more, in small transactions; how many parents of each status.
 
     `dry_run`: only count them. Raises StoreError.
@@ -43,7 +45,7 @@ async def prune(store: Store, retention: Retention, now: Micros, *, dry_run: boo
     return removed
 
 
-async def _forget_changes(store: Store, before: Micros) -> None:
+async def _forget_changes(store: HistoryPruning, before: Micros) -> None:
     forgotten = True
     while forgotten:
         forgotten = bool(await store.prune_changes(before=before, limit=10 * BATCH))
@@ -51,7 +53,9 @@ async def _forget_changes(store: Store, before: Micros) -> None:
 
 
 @asynccontextmanager
-async def pruning(store: Store, retention: Retention | None, clock: Callable[[], Micros]) -> AsyncIterator[None]:
+async def pruning(
+    store: HistoryPruning, retention: Retention | None, clock: Callable[[], Micros]
+) -> AsyncIterator[None]:
     """Prune now and every hour, while inside; without a retention, never."""
     if retention is None:
         yield
@@ -64,7 +68,7 @@ async def pruning(store: Store, retention: Retention | None, clock: Callable[[],
         await asyncio.wait({task})
 
 
-async def _prune_regularly(store: Store, retention: Retention, clock: Callable[[], Micros]) -> None:
+async def _prune_regularly(store: HistoryPruning, retention: Retention, clock: Callable[[], Micros]) -> None:
     while True:
         with suppress(StoreError):
             await prune(store, retention, clock())

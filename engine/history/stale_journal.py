@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.domain.jobs import ParentJob
-    from engine.store.protocol import Store
+    from engine.store.protocol import JobReader
 
 JOBS_LOOKED_AT: Final = 10
 """The newest that many of a database."""
 
 
-async def refuse(store: Store, target: str) -> None:
+async def refuse(store: JobReader, target: str) -> None:
     """Raises TargetRefusedError where the journal of a file that was overwritten under a job still lies beside it."""
     jobs = await store.history(HistoryFilter(target=target), before=None, limit=JOBS_LOOKED_AT)
     for job in jobs:

@@ -28,7 +28,7 @@ from engine.history.comparability import is_of_all
 from engine.history.estimates import RUNS
 
 if TYPE_CHECKING:
-    from engine.store.protocol import Store
+    from engine.store.protocol import JobReader
 
 REMEMBERED: Final = 90 * 86_400 * 1_000_000
 """Microseconds: what is older says little of the database as it is, and is looked for in vain where jobs are many."""
@@ -40,7 +40,7 @@ LAST_JOBS: Final = 10
 """Of which it is asked what they have left: what came before was written after."""
 
 
-async def target_history(store: Store, target: str, now: Micros, file: str | None = None) -> TargetHistory:
+async def target_history(store: JobReader, target: str, now: Micros, file: str | None = None) -> TargetHistory:
     """The recent past of the database with this canonical URL. `file`: which one lies there now, as `presence` says."""
 
     async def newest(operation: Operation) -> list[ParentJob]:
@@ -84,7 +84,7 @@ async def target_history(store: Store, target: str, now: Micros, file: str | Non
     )
 
 
-async def past_step_seconds(store: Store, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
+async def past_step_seconds(store: JobReader, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
     """The seconds that the commands of an operation took before, at this speed, on the database with this canonical
     URL."""
     return await store.past_steps(target, operation, speed=speed, jobs=JOBS_LOOKED_AT, runs=RUNS)

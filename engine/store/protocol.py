@@ -1,4 +1,8 @@
-"""What the engine needs of a store of jobs. Every writing method is one transaction."""
+"""What the engine needs of a store of jobs, by use. Every writing method is one transaction.
+
+`Store` is all of it; each part of the engine is typed by the narrow protocols that it uses. A store that is open
+read-only raises ReadOnlyError from every writing method.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from engine.domain.claims import Claim, Outcome, Report
 
 MAX_ATTEMPTS = 2
-"""How often a child is begun, where processes die under it, unless its operation must not be repeated."""
+"""How often a child starts when its process keeps dying, unless its operation is not repeatable."""
 
 
 @frozen(kw_only=True)
@@ -44,62 +48,139 @@ class NewJob:
     retry_of: int | None = None
     deadline_at: Micros | None = None
     max_attempts: Mapping[Operation, int] = field(default_factory=dict)
-    """Of operations that differ from `MAX_ATTEMPTS`."""
+    """For operations that differ from `MAX_ATTEMPTS`."""
 
 
 class ProcessIdentity(Protocol):
-    """As which a worker process was started."""
+    """The identity under which a worker process was started."""
 
     owner: str
     pool: int
-    """The process that replaces it when it dies."""
+    """The pid of the process that replaces it when it dies."""
 
 
-class Store(Protocol):
-    """The durable record of jobs, shared by any number of processes.
+class JobReader(Protocol):
+    """Looks up jobs and what they found. Nothing is written."""
 
-    One that was opened to be looked at only raises ReadOnlyError from every writing method.
-    """
-
-    path: Path
-    """Where it lies."""
-
-    @property
-    def is_there(self) -> bool:
-        """Whether there is one at all: where it is only looked at, none is made."""
+    async def job(self, parent_id: int) -> ParentJob:
+        """A parent with attempts, steps and logs. Raises JobNotFoundError."""
         ...
 
-    @property
-    def lost(self) -> StoreError | None:
-        """Why nothing is read or written any more, where it was taken away while it was open."""
+    async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
+        """These parents in the order of `ids`, without steps and logs."""
         ...
 
-    async def locked_by(self) -> str:
-        """Who keeps it from being written now, in words; "" where nobody does, or it cannot be told."""
+    async def open_jobs(self) -> list[ParentJob]: ...
+
+    async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]: ...
+
+    def search(self, where: HistoryFilter, *, before: int | None = None) -> AsyncIterator[array[int]]:
+        """The ids of all parents that match, newest first, in batches; a batch may be empty."""
         ...
+
+    async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
+        """The newest finished runs of an operation on a target, newest first, in jobs up to the id `newest`.
+
+        Args:
+            jobs: read at most this many jobs.
+            runs: return at most this many runs.
+        """
+        ...
+
+    async def past_steps(
+        self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
+    ) -> Mapping[str, float]:
+        """By command: its average seconds in the newest completed runs at this speed; see `past_runs`."""
+        ...
+
+    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], CompletedStep]:
+        """The last VACUUM of each table and the last REINDEX of each index of a server's database.
+
+        Keys are (`VACUUM` or `REINDEX`, object). A VACUUM that removed all dead rows is left out.
+        """
+        ...
+
+    async def measured(self, target: str) -> Measured | None:
+        """The result of the last full inspection of a database."""
+        ...
+
+    async def count(self) -> int:
+        """The number of parents."""
+        ...
+
+    async def workers(self) -> list[WorkerProcess]:
+        """The processes that execute children, dead ones included until they are rescued."""
+        ...
+
+    async def paused(self) -> Pause | None: ...
+
+
+class ChangeFeed(Protocol):
+    """Follows the changes of jobs, from all processes."""
+
+    def last_change(self) -> int:
+        """The `seq` of the newest change; changes of other processes are seen after a moment."""
+        ...
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        """The changes after `seq`, in commit order; old ones may have been removed."""
+        ...
+
+    async def next_change(self, after: int) -> None:
+        """Wait until there is a change after `seq`, from any process."""
+        ...
+
+
+class JobWriter(Protocol):
+    """Submits and cancels jobs, and changes what users may change."""
 
     async def submit(self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate) -> list[int]:
         """Store parents and children, all or none; the parents' ids, in order.
 
-        Raises DuplicateRequestError where an open parent does the same and that is to be refused.
+        Raises DuplicateRequestError if an open parent does the same and `on_duplicate` is REFUSE.
         """
         ...
 
     def reserving(self, run: str) -> AbstractAsyncContextManager[None]:
-        """Reserve what is submitted inside for claims of this run, as long as this process lives.
+        """Reserve jobs submitted inside for this run, while this process lives.
 
-        On the way out what is still open is released: then any process claims it.
+        On exit the open ones are released: then any process claims them.
         """
         ...
 
-    async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
-        """Make the next pending child whose target is free `running`, owned by `owner`; None if there is none.
+    async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
+        """Cancel pending children and ask running ones to stop. Raises JobNotFoundError."""
+        ...
 
-        While the store is paused there is none but those that are only to be recovered.
+    async def pause(self, by: str) -> None:
+        """Start nothing new until `resume`. `by`: who asked for it. A second pause changes nothing."""
+        ...
+
+    async def resume(self) -> None: ...
+
+    async def pin(self, parent_id: int, pinned: bool) -> None:
+        """Exempt a parent from retention, or no longer. Raises JobNotFoundError."""
+        ...
+
+    async def keep_measured(self, target: str, measured: Measured) -> None: ...
+
+
+class JobClaims(Protocol):
+    """Claims children for a worker process, and stores what it reports of them."""
+
+    def hosting_workers(
+        self,
+        *,
+        serves_all: bool = True,
+        own_jobs: Collection[int] | None = None,
+        identity: ProcessIdentity | None = None,
+    ) -> AbstractAsyncContextManager[str]:
+        """Register this process as an owner of running children while inside; gives the owner's id.
 
         Args:
-            parents: claim only children of these.
-            run: claim also those that are reserved for it.
+            serves_all: it claims every job, not only its own.
+            own_jobs: the ids of its own jobs, as far as they are known.
+            identity: the identity under which this process was started.
         """
         ...
 
@@ -107,10 +188,25 @@ class Store(Protocol):
         """Whether `claim` would find a child now; nothing is written."""
         ...
 
+    async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
+        """Make the next pending child with a free target `running`, owned by `owner`; None if there is none.
+
+        While the store is paused, only children that await recovery are claimed.
+
+        Args:
+            parents: claim only children of these.
+            run: also claim children that are reserved for this run.
+        """
+        ...
+
+    async def report(self, claim: Claim, report: Report) -> None:
+        """Store progress, steps and log lines of a running child. Raises OwnershipLostError."""
+        ...
+
     async def finish(self, claim: Claim, outcome: Outcome, report: Report) -> None:
         """End a child, and its parent if it was the last one.
 
-        Raises OwnershipLostError, and writes nothing, where the claim is no longer the child's.
+        Raises OwnershipLostError, and writes nothing, if the claim no longer owns the child.
         """
         ...
 
@@ -122,76 +218,57 @@ class Store(Protocol):
         parents: Collection[int] | None = None,
         run: str | None = None,
     ) -> Claim | None:
-        """`finish`, then `claim` for the same owner, at the cost of one commit."""
+        """`finish`, then `claim` for the same owner, in one commit."""
         ...
 
     async def release(self, claim: Claim, report: Report) -> None:
-        """Hand a child back as pending without using up one of its attempts. Raises OwnershipLostError."""
-        ...
-
-    async def report(self, claim: Claim, report: Report) -> None:
-        """Store progress, steps and log lines of a running child. Raises OwnershipLostError."""
-        ...
-
-    async def rescue(self) -> list[JobId]:
-        """Take the running children of owners that are proven dead: to be run again, or to be recovered where a
-        cancel was asked for; else they fail. What was taken."""
-        ...
-
-    async def owner_died(self) -> None:
-        """Wait until the owner of some running child is found dead."""
-        ...
-
-    async def enforce_time_limits(self) -> None:
-        """Skip what is pending after its time limit, and ask to stop what runs and is to stop then."""
-        ...
-
-    async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
-        """Cancel what is pending, ask what runs to stop; `reason` says why. Raises JobNotFoundError."""
-        ...
-
-    async def request_force(
-        self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER
-    ) -> bool:
-        """`request_cancel`, and remember that `running`, which is `job` or a child of it, is to be ended by force.
-
-        False, and nothing is written, where `owner` does not run it any more.
-        """
-        ...
-
-    async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
-        """End the process of `owner` by SIGKILL, if it still runs this child; whether it was there to be ended.
-
-        `pid`: as it has registered. Raises PermissionError where it is not ours to end.
-        """
+        """Hand a child back as pending without using up an attempt. Raises OwnershipLostError."""
         ...
 
     async def cancel_requests(self, owner: str) -> set[JobId]:
         """The running children of `owner` that were asked to stop."""
         ...
 
-    async def pause(self, by: str) -> None:
-        """Let nothing new start until `resume`; `by` tells who wants it. Paused already, it stays as it was."""
+
+class OwnerSupervision(Protocol):
+    """Finds dead worker processes and exceeded time limits, and kills a worker process on request."""
+
+    async def owner_died(self) -> None:
+        """Wait until the owner of some running child is dead."""
         ...
 
-    async def resume(self) -> None: ...
-
-    async def paused(self) -> Pause | None: ...
-
-    async def pin(self, parent_id: int, pinned: bool) -> None:
-        """Keep a parent from retention, or no longer. Raises JobNotFoundError."""
+    async def rescue(self) -> list[JobId]:
+        """Take the running children of dead owners: to run again, to recover, or to fail. Returns their ids."""
         ...
 
-    async def measured(self, target: str) -> Measured | None:
-        """What the last look at everything found out of a database."""
+    async def enforce_time_limits(self) -> None:
+        """Skip pending children past their time limit; ask running ones to stop if their request says so."""
         ...
 
-    async def keep_measured(self, target: str, measured: Measured) -> None: ...
+    async def request_force(
+        self, job: JobId, running: JobId, owner: str, reason: Reason = Reason.CANCELLED_BY_USER
+    ) -> bool:
+        """`request_cancel` of `job`, and record that `running`, itself or one of its children, will be killed.
+
+        False, and nothing is written, if `owner` no longer runs it.
+        """
+        ...
+
+    async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
+        """Send SIGKILL to the process of `owner` if it still runs this child; whether it was sent.
+
+        `pid`: its registered process id. Raises PermissionError.
+        """
+        ...
+
+
+class HistoryPruning(Protocol):
+    """Removes old history, in small transactions."""
 
     async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
-        """Up to `limit` parents above id `after` that ended like this before then, oldest first.
+        """Up to `limit` parents with this status that finished before `before`, above id `after`, oldest first.
 
-        Never one that is pinned, nor one of the `keep_last` newest of its target.
+        Excludes pinned ones and the `keep_last` newest of each target.
         """
         ...
 
@@ -200,72 +277,25 @@ class Store(Protocol):
         ...
 
     async def prune_changes(self, *, before: Micros, limit: int) -> int:
-        """Forget the oldest changes, up to `limit`, of those from before then; how many there were."""
+        """Remove the oldest changes from before `before`, up to `limit`; how many there were."""
         ...
 
-    def hosting_workers(
-        self,
-        *,
-        serves_all: bool = True,
-        own_jobs: Collection[int] | None = None,
-        identity: ProcessIdentity | None = None,
-    ) -> AbstractAsyncContextManager[str]:
-        """Be an owner of running children while inside; gives the owner's id.
 
-        Args:
-            serves_all: takes on every job, not only those of its own.
-            own_jobs: those, as far as they are known.
-            identity: as which this process was started.
-        """
+class Store(JobReader, ChangeFeed, JobWriter, JobClaims, OwnerSupervision, HistoryPruning, Protocol):
+    """The durable record of jobs, shared by any number of processes."""
+
+    path: Path
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file exists: a read-only store creates none."""
         ...
 
-    async def workers(self) -> list[WorkerProcess]: ...
-
-    def last_change(self) -> int:
-        """The `seq` of the newest change: of this process at once, of others after a moment."""
+    @property
+    def lost(self) -> StoreError | None:
+        """Why reading and writing have ended: the file was removed or replaced while it was open."""
         ...
 
-    async def changes(self, after: int, limit: int) -> list[Change]:
-        """The changes after `seq`, in commit order; fewer than all where old ones are no longer kept."""
-        ...
-
-    async def next_change(self, after: int) -> None:
-        """Wait until there is a change after `seq`, from whatever process."""
-        ...
-
-    async def job(self, parent_id: int) -> ParentJob:
-        """With attempts, steps and logs. Raises JobNotFoundError."""
-        ...
-
-    async def jobs(self, ids: Collection[int]) -> list[ParentJob]: ...
-
-    async def open_jobs(self) -> list[ParentJob]: ...
-
-    async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]: ...
-
-    def search(self, where: HistoryFilter, *, before: int | None = None) -> AsyncIterator[array[int]]:
-        """The ids of all parents that match, newest first, bit by bit; a bit in which there are none is empty."""
-        ...
-
-    async def past_runs(self, target: str, operation: Operation, *, newest: int, jobs: int, runs: int) -> list[PastRun]:
-        """The newest runs of an operation that are over, newest first, in jobs on a target up to this one.
-
-        `jobs`: in so many jobs at most; `runs`: so many at most.
-        """
-        ...
-
-    async def past_steps(
-        self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
-    ) -> Mapping[str, float]:
-        """The seconds that each command took on average that completed in the newest runs at this speed; see
-        `past_runs`."""
-        ...
-
-    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], CompletedStep]:
-        """By `VACUUM` or `REINDEX` and the object: what the last of these on a server's database did, in its newest
-        jobs; a VACUUM that removed all that was dead is not there."""
-        ...
-
-    async def count(self) -> int:
-        """How many parents there are."""
+    async def locked_by(self) -> str:
+        """The processes that lock the store against writing, as text; "" if none, or if unknown."""
         ...

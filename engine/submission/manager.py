@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from engine.domain import time_limits
 from engine.domain.errors import TargetBusyError, UsageError
 from engine.domain.jobs import Micros, OnDuplicate, ParentJob, Request
 from engine.history import stale_journal
-from engine.store.protocol import NewJob, Store
+from engine.store.protocol import JobReader, JobWriter, NewJob
 from engine.submission.retry import repeated
 from engine.submission.uncancelled import wait_uncancelled
 from engine.submission.validation import validated
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from engine.targets.protocol import Target
 
 
+class SubmittedJobs(JobWriter, JobReader, Protocol):
+    """Jobs to submit, and those submitted before."""
+
+
 class DatabaseMaintenanceManager:
     """Validates requests against their targets, and submits them in one transaction."""
 
     def __init__(
         self,
-        store: Store,
+        store: SubmittedJobs,
         resolve: Callable[[str], Target],
         *,
         own_key: str | None = None,

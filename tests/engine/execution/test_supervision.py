@@ -22,7 +22,7 @@ from tests.building import COMPLETED, StoppedClock, new_job
 from tests.engine.processes import python
 
 if TYPE_CHECKING:
-    from engine.store.protocol import Store
+    from engine.store.protocol import OwnerSupervision
 
 YEAR = 366 * 86_400_000_000
 KEEP_NOTHING = Retention(completed=0, failed=0, cancelled=0, keep_last=0)
@@ -61,7 +61,7 @@ async def test_leaving_is_not_held_up_by_an_owner_that_dies_at_that_moment(turns
     owners = DyingOwners()
 
     async def leave_when_one_died() -> None:
-        store: Store = owners  # type: ignore[assignment]
+        store: OwnerSupervision = owners  # type: ignore[assignment]
         async with supervising(store):
             await asyncio.sleep(0)
             owners.died.set()
