@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from configparser import RawConfigParser
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ class Place:
     def here(self, text: str) -> str:
         """The text with what stands for something of the reader's own replaced by what is here."""
         text = text.replace("/srv/", f"{self.directory}/srv/")
+        text = re.sub(r"--until \d\d:\d\d", f"--until {datetime.now() + timedelta(hours=3):%H:%M}", text)
         if self.database is not None:
             text = text.replace("postgresql://dba@db1/shop", shlex.quote(self.database.url))
         return JOB.sub(self._newest_job, text)

@@ -32,8 +32,9 @@ class Command:
     notes: str = ""
 
 
-def _no_options(parser: argparse.ArgumentParser) -> None:
-    """Of its own."""
+def _completion_options(parser: argparse.ArgumentParser) -> None:
+    # How the scripts ask for the names of the config file; no option for people.
+    parser.add_argument("--targets", action="store_true", help=argparse.SUPPRESS)
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
@@ -265,7 +266,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "dbtend doctor sales.db",
     ),
     "completion": Command(
-        "SHELL", "print the completion script of a shell: bash, zsh or fish", _no_options, "dbtend completion bash",
+        "SHELL", "print the completion script of a shell: bash, zsh or fish", _completion_options,
+        "dbtend completion bash",
     ),
 }  # fmt: skip
 CONSOLE: Final = Command("[TARGET...]", "open the console", _console_options, "dbtend sales.db")

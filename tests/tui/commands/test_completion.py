@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from benchmarks.terminal import Terminal
 from tests.tui.command_line import CommandLine, wait_until
 from tui.commands.command_table import COMMANDS
-from tui.commands.completion import SHELLS
+from tui.commands.completion_script import SHELLS
 
 BASH = """
 source ./script
@@ -27,7 +28,7 @@ fpath=("$PWD/functions" $fpath)
 autoload -Uz compinit && compinit -u -D
 compadd() {
   if (( ! ${argv[(I)-[ADO]*]} )); then
-    local -a found; builtin compadd -O found "$@"; print -rl -- $found >> offered
+    local -a found; builtin compadd -O found "$@"; (( $#found )) && print -rl -- $found >> offered
   fi
   builtin compadd "$@"
 }
@@ -79,6 +80,7 @@ def complete(
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no {request.param} to test with")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "sales.db").touch()
     (tmp_path / "script").write_text(dbtend("completion", request.param).out)
     return COMPLETE[request.param]
@@ -106,6 +108,20 @@ def test_a_target_and_a_path_complete_as_files(complete: Callable[[str], list[st
     assert "sales.db" in complete("dbtend run other.db sal")
     assert "sales.db" in complete("dbtend run --backup-to sal")
     assert "sales.db" in complete("dbtend other.db sal")
+
+
+def test_a_target_completes_as_a_name_from_the_config_file(
+    complete: Callable[[str], list[str]], dbtend: CommandLine
+) -> None:
+    dbtend.configure(
+        '[targets.shop]\nurl = "/srv/shop.db"\n[targets."sh op"]\nurl = "/srv/x.db"\n'
+        '[targets."sh$(touch evil)"]\nurl = "/srv/y.db"\n[targets."sh\\nx"]\nurl = "/srv/z.db"\n'
+    )
+    for line in ("dbtend run sh", "dbtend sh", "dbtend advise sales.db sh"):
+        assert {word.replace("\\", "") for word in complete(line)} >= {"shop", "sh op", "sh$(touch evil)"}
+    assert not Path("evil").exists()
+    dbtend.configure("[targets.shop]")  # what is wrong there is said by every other command
+    assert complete("dbtend run sal") == ["sales.db"]
 
 
 def test_what_is_no_option_for_people_is_not_offered(complete: Callable[[str], list[str]]) -> None:
