@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,24 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # What the user says to libpq is for the user's servers.
 for name in [name for name in os.environ if name.startswith("PG") and not name.startswith("PGTEST_")]:
     del os.environ[name]
+
+TESTS = Path(__file__).parent
+FAST = tuple(
+    TESTS / room
+    for room in (
+        *("engine/domain", "engine/submission", "engine/history", "engine/config", "engine/store", "tui/presentation"),
+        *(f"engine/targets/{engine}/{room}" for engine in ("sqlite", "postgres") for room in ("planning", "advising")),
+        *("engine/targets/sqlite/reading", "engine/targets/sqlite/connection", "test_invariants.py"),
+    )
+)
+"""Rooms of pure functions and of small files."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        needs_server = "postgres" in getattr(item, "fixturenames", ())
+        if not needs_server and any(item.path.is_relative_to(room) for room in FAST):
+            item.add_marker(pytest.mark.fast)
 
 
 def _majors() -> list[int | None]:
