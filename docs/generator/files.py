@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from docs.generator import command_line, config, keys, man_page, operations
+from docs.generator import command_line, config, keys, make_targets, man_page, operations
 from docs.generator.tables import Block
 
 DOCS: Final = Path(__file__).parents[1]
@@ -17,6 +17,7 @@ BLOCKS: Final[Mapping[str, Block]] = {
     **command_line.BLOCKS,
     **config.BLOCKS,
     **keys.BLOCKS,
+    **make_targets.BLOCKS,
 }
 _BLOCK: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
