@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.sqlite import Case, Measured, measured
+from benchmarks.sqlite import Case, Measurement, measured
 from benchmarks.sqlite_databases import default_directory
 from benchmarks.sqlite_runs import SHELL, by_dbtend, by_shell
 from engine.domain.humanize import size as bytes_in_words
@@ -102,9 +102,9 @@ def _pages_of_one() -> tuple[bytes, bytes]:
     return content[_PAGE : 2 * _PAGE], content[2 * _PAGE : 3 * _PAGE]
 
 
-def measure(case: Case, source: Path, pairs: int) -> tuple[list[Measured], list[Measured]]:
+def measure(case: Case, source: Path, pairs: int) -> tuple[list[Measurement], list[Measurement]]:
     """The runs of the shell, and those of dbtend."""
-    shell, dbtend = list[Measured](), list[Measured]()
+    shell, dbtend = list[Measurement](), list[Measurement]()
     for number in range(pairs):
         for by_us in (False, True) if number % 2 else (True, False):
             with tempfile.TemporaryDirectory(prefix="run-", dir=source.parent) as directory:
@@ -117,7 +117,7 @@ def measure(case: Case, source: Path, pairs: int) -> tuple[list[Measured], list[
     return shell, dbtend
 
 
-def report(case: Case, tables: int, shell: list[Measured], dbtend: list[Measured]) -> None:
+def report(case: Case, tables: int, shell: list[Measurement], dbtend: list[Measurement]) -> None:
     theirs = median(one.run.seconds for one in shell)
     ours, whole = (median(getattr(one.run, name) for one in dbtend) for name in ("seconds", "whole"))
     load = median(one.load for one in (*shell, *dbtend))

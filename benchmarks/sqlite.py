@@ -57,7 +57,7 @@ _SHELL, _DBTEND, _UNWATCHED, _PLAIN = "sqlite3 shell", "dbtend", "a job without 
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """One run, the seconds that its fresh copy took, and the load of other processes meanwhile."""
 
     run: PastJob
@@ -65,7 +65,7 @@ class Measured:
     load: float
 
 
-def measure(case: Case, source: Path, pairs: int, *, overhead: bool) -> dict[str, list[Measured]]:
+def measure(case: Case, source: Path, pairs: int, *, overhead: bool) -> dict[str, list[Measurement]]:
     """All runs of a case, by who ran."""
     ways: dict[str, Callable[[Path, Path], PastJob]] = {
         _SHELL: lambda copy, _: by_shell(copy, case.sql),
@@ -74,7 +74,7 @@ def measure(case: Case, source: Path, pairs: int, *, overhead: bool) -> dict[str
     if overhead and not case.cold and case.work != NEEDED:
         ways[_UNWATCHED] = lambda copy, store: by_dbtend_unwatched(copy, store, case.work)
         ways[_PLAIN] = lambda copy, _: by_plain_python(copy, case.work)
-    runs: dict[str, list[Measured]] = {way: [] for way in ways}
+    runs: dict[str, list[Measurement]] = {way: [] for way in ways}
     for number in range(pairs):
         for way in _in_turn(ways, number):
             # With a store of its own, too, so that none learns from those before it.
@@ -89,7 +89,7 @@ def _in_turn(ways: Iterable[str], number: int) -> tuple[str, ...]:
     return orders[number % len(orders)]
 
 
-def measured(way: Callable[[Path, Path], PastJob], source: Path, directory: Path, *, cold: bool) -> Measured:
+def measured(way: Callable[[Path, Path], PastJob], source: Path, directory: Path, *, cold: bool) -> Measurement:
     copy = directory / "copy.db"
     begin = time.perf_counter()
     shutil.copyfile(source, copy)
@@ -100,7 +100,7 @@ def measured(way: Callable[[Path, Path], PastJob], source: Path, directory: Path
     begin, busy, own = time.perf_counter(), busy_seconds(), own_seconds()
     run = way(copy, directory / "jobs.db")
     others = busy_seconds() - busy - (own_seconds() - own)
-    return Measured(run, copying, max(others / (time.perf_counter() - begin) / (os.cpu_count() or 1), 0.0))
+    return Measurement(run, copying, max(others / (time.perf_counter() - begin) / (os.cpu_count() or 1), 0.0))
 
 
 def sync(path: Path) -> None:
@@ -127,7 +127,7 @@ def own_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def report(case: Case, size: Size, runs: Mapping[str, Sequence[Measured]]) -> None:
+def report(case: Case, size: Size, runs: Mapping[str, Sequence[Measurement]]) -> None:
     seconds = {way: median(one.run.seconds for one in measured) for way, measured in runs.items()}
     memory = {way: bytes_in_words(max(one.run.memory for one in measured)) for way, measured in runs.items()}
     floor = median(one.copying for measured in runs.values() for one in measured)

@@ -20,7 +20,7 @@ from engine.history.target_history import past_step_seconds, target_history
 from engine.inspection import inspector
 from engine.store.sqlite.connections import PATIENCE
 from engine.store.sqlite.store import SqliteStore
-from engine.store.sqlite.writer import BUSY_PATIENCE
+from engine.store.sqlite.writer import BUSY_TIMEOUT
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.submission.uncancelled import wait_uncancelled
 from engine.system.clock import now
@@ -51,7 +51,7 @@ class Engine:
     processes, may share one store. An engine with `workers=0` executes nothing itself.
     """
 
-    STORE_PATIENCE: ClassVar = BUSY_PATIENCE
+    STORE_BUSY_TIMEOUT: ClassVar = BUSY_TIMEOUT
     """Seconds that a write waits while others keep the store locked."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Engine:
         *,
         workers: int = 0,
         own_jobs: Collection[int] | None = None,
-        at_most: int | None = None,
+        max_running: int | None = None,
         identity: WorkerIdentity | None = None,
         run: str | None = None,
         retention: Retention | None = None,
@@ -123,20 +123,20 @@ class Engine:
                 await stack.enter_async_context(pruning(store, retention, clock))
             if run is not None:
                 await stack.enter_async_context(store.reserving(run))
-            own_key = await resolve(str(store_path)).identify() if store.is_there else None
-            manager = DatabaseMaintenanceManager(store, resolve, own_key=own_key, clock=clock)
+            store_key = await resolve(str(store_path)).identify() if store.is_there else None
+            manager = DatabaseMaintenanceManager(store, resolve, store_key=store_key, clock=clock)
             orchestrator = ParentJobOrchestrator(store)
             processor = None
             if workers:
-                from engine.execution.worker_runtime import worker_parts  # the console and most commands host none
+                from engine.execution.worker_runtime import hosted_workers  # the console and most commands host none
 
                 processor = await stack.enter_async_context(
-                    worker_parts(
+                    hosted_workers(
                         store,
                         store_path,
                         workers,
                         own_jobs=own_jobs,
-                        at_most=at_most,
+                        max_running=max_running,
                         identity=identity,
                         clock=clock,
                     )
@@ -191,7 +191,7 @@ class Engine:
         await stale_journal.refuse(self._store, url)
         past = await self._past_of(url)
         plan = await inspector.plan(request, past, advice=advice, read_only=self.read_only)
-        jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.JOBS_LOOKED_AT)
+        jobs = await self.history(HistoryFilter(target=plan.target), limit=estimates.MAX_JOBS_READ)
         past_steps = {
             operation.operation: await past_step_seconds(
                 self._store, plan.target, operation.operation, request.options.server.speed
@@ -221,7 +221,7 @@ class Engine:
         advice, measured = await inspector.survey(target, past, budget=budget, read_only=self.read_only)
         if measured is not None and not self.read_only:
             with suppress(StoreError):  # then it is looked for once more
-                await self._store.keep_measured(url, measured)
+                await self._store.save_measurement(url, measured)
         return advice
 
     async def damaged_indexes(self, target: str) -> tuple[str, ...]:
@@ -245,7 +245,7 @@ class Engine:
         A pending child is cancelled at once. A running one is asked to stop and ends as what really
         happened: a VACUUM that could not be interrupted any more ends completed. What is over stays as it is.
 
-        `force`: also kill the process that runs it (see `force_cancel_of`). The child ends cancelled once another
+        `force`: also kill the process that runs it (see `preview_force_cancel`). The child ends cancelled once another
         process has undone what was left half done and has looked for damage.
 
         Raises JobNotFoundError; with `force` also UsageError: nothing runs, or not where it could be killed from here.
@@ -259,7 +259,7 @@ class Engine:
             await self._store.request_cancel(job, reason)
         return await self.job(job.parent)
 
-    async def force_cancel_of(self, job: JobId) -> ForceCancel:
+    async def preview_force_cancel(self, job: JobId) -> ForceCancel:
         """What `cancel` with `force` would come to now. Raises as that does."""
         from engine.execution import force_kill  # a rare thing, with much to decide
 
@@ -349,7 +349,7 @@ class Engine:
 
     async def _trend(self, job: ParentJob, operation: Operation) -> Trend:
         runs = await self._store.past_runs(
-            job.target, operation, newest=job.id, jobs=trends.JOBS_LOOKED_AT, runs=trends.RUNS_READ
+            job.target, operation, newest=job.id, jobs=trends.MAX_JOBS_READ, runs=trends.RUNS_READ
         )
         return trends.trend_of(operation, job.request.options, runs)
 

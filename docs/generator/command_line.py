@@ -94,7 +94,7 @@ def _scope(action: argparse.Action) -> tuple[str, str]:
     spec = BY_NAME.get(action.dest)
     if spec is None:
         return "all", "all"
-    return _named(spec.meant_for.get(SQLITE, ()), SQLITE), _named(spec.meant_for.get(POSTGRESQL, ()), POSTGRESQL)
+    return _named(spec.applies_to.get(SQLITE, ()), SQLITE), _named(spec.applies_to.get(POSTGRESQL, ()), POSTGRESQL)
 
 
 def _named(operations: Collection[Operation], engine: EngineName) -> str:

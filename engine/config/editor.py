@@ -16,7 +16,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import SingleKey
 
-from engine.config.model import Config, TargetEntry, expanded, means_nothing
+from engine.config.model import Config, TargetEntry, expanded, inapplicable_key
 from engine.config.parser import parse_config
 from engine.domain.errors import ConfigError
 from engine.domain.frozen import frozen
@@ -39,7 +39,7 @@ def with_target(text: str, entry: TargetEntry, *, was: TargetEntry | None = None
     meant = replace(entry, url=expanded(entry.url))
     if was is not None:
         meant = replace(was, name=meant.name, **{key: getattr(meant, key) for key in EDITED})
-    if key := means_nothing(meant):
+    if key := inapplicable_key(meant):
         hint = "take that out in an editor first, or save the other database as another target"
         raise ConfigError(meant.name, f"{file} says {key} of it, which means nothing to a database of this kind", hint)
     changes = {key: _value(entry, key) for key in EDITED if was is None or getattr(meant, key) != getattr(was, key)}

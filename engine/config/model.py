@@ -9,7 +9,7 @@ from typing import Final
 
 from platformdirs import user_config_path, user_state_path
 
-from engine.config.servers import NOTHING_SAID, SERVER_KEYS, ServerSettings
+from engine.config.servers import NO_SETTINGS, SERVER_KEYS, ServerSettings
 from engine.domain.frozen import frozen
 from engine.domain.jobs import CheckLevel, OnFailure, Operation, Options
 from engine.domain.retention import Retention
@@ -35,7 +35,7 @@ class TargetEntry:
     jobs: int | None = None
     analysis_limit: int | None = None
     """As SQLite counts: 0 for all rows."""
-    server: ServerSettings = NOTHING_SAID
+    server: ServerSettings = NO_SETTINGS
 
     def with_defaults(self, defaults: Defaults) -> TargetEntry:
         """This entry, with what it leaves open as it is for all targets of its kind."""
@@ -75,7 +75,7 @@ class Defaults:
     check: CheckLevel | None = None
     jobs: int | None = None
     analysis_limit: int | None = None
-    server: ServerSettings = NOTHING_SAID
+    server: ServerSettings = NO_SETTINGS
     workers: int = 2
     grace: float = 30.0
     """Seconds that what runs may go on for when its process is asked to end."""
@@ -116,7 +116,7 @@ def default_config_path() -> Path:
     return user_config_path("dbtend") / "config.toml"
 
 
-def means_nothing(entry: TargetEntry) -> str:
+def inapplicable_key(entry: TargetEntry) -> str:
     """What is said of a target that means nothing to a database of its kind; "" for nothing of it."""
     if names_server(entry.url):
         return next((key for key in FOR_FILES if getattr(entry, key) is not None), "")

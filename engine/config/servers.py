@@ -50,7 +50,7 @@ class ServerSettings:
 
 
 SERVER_KEYS: Final = tuple(field.name for field in fields(ServerSettings))
-NOTHING_SAID: Final = ServerSettings()
+NO_SETTINGS: Final = ServerSettings()
 
 
 def server_settings(table: Table) -> ServerSettings:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
 from engine.domain.errors import ConfigError
-from engine.domain.humanize import bytes_of, memory, seconds_of, span
-from engine.domain.jobs import LONGEST_WAIT, Operation
+from engine.domain.humanize import memory, parse_duration, parse_size, span
+from engine.domain.jobs import MAX_WAIT, Operation
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 FOREVER: Final = "forever"
@@ -69,7 +69,7 @@ class Table:
         if text is None:
             return None
         try:
-            value = bytes_of(text)
+            value = parse_size(text)
         except ValueError:
             value = -1
         if not least <= value <= most:
@@ -95,11 +95,11 @@ class Table:
         if text is None:
             return None
         try:
-            value = seconds_of(text)
+            value = parse_duration(text)
         except ValueError:
             value = math.inf
-        if value > LONGEST_WAIT:
-            self.wrong(key, f"must be a duration up to {span(LONGEST_WAIT)}", f'such as {key} = "30m"')
+        if value > MAX_WAIT:
+            self.wrong(key, f"must be a duration up to {span(MAX_WAIT)}", f'such as {key} = "30m"')
         return value
 
     def count(self, key: str, most: int, *, least: int = 1) -> int | None:
@@ -122,7 +122,7 @@ class Table:
         if value == FOREVER:
             return None
         try:
-            return seconds_of(value)
+            return parse_duration(value)
         except ValueError:
             self.wrong(key, f'must be an age, or "{FOREVER}"', f'such as {key} = "90d", "12w" or "36h"')
 

@@ -48,13 +48,13 @@ class Advice:
     """How thorough a check is needed."""
     before_writing: CheckLevel | None = None
     """How thorough a check has to come before anything is written; None where a clean one is known."""
-    a_look_tells: bool = True
+    inspection_can_tell: bool = True
     """Of what is unknown: whether it can be found out by looking at everything."""
     obstacles: tuple[str, ...] = ()
     """Why to run it helps nothing, or not everything, as long as that is so; a sentence each, also in the reason."""
-    leaves_out: tuple[str, ...] = ()
+    excluded_tables: tuple[str, ...] = ()
     """The tables that nothing is done to, as they are damaged, or cannot be worked on here."""
-    by_hand: bool = False
+    needs_manual_fix: bool = False
     """Whether somebody has to put something right first: before that it would only say the same again."""
 
     @property
@@ -65,7 +65,7 @@ class Advice:
     @property
     def is_needed(self) -> bool:
         """Whether it is known that to run it is what there is to do."""
-        return self.is_urgent and not self.by_hand
+        return self.is_urgent and not self.needs_manual_fix
 
     @property
     def urgency(self) -> str:
@@ -103,7 +103,7 @@ class PastJob:
 
 
 @frozen(kw_only=True)
-class Measured:
+class Measurement:
     """What a look at everything found out of a database."""
 
     state: str
@@ -121,7 +121,7 @@ class TargetHistory:
     """When a check of that level last found nothing at all. A full one counts as a quick one, too."""
     compared_at: Micros | None = None
     """When a full check last looked at everything, whatever it found: no other compares indexes with their tables."""
-    another_was_checked: bool = False
+    checked_other_file: bool = False
     """Whether a check on record was of another file, which lay at the same path then."""
     damaged_indexes: tuple[str, ...] = ()
     """Those that the last check found to differ from their tables, unless they were rebuilt since."""
@@ -129,7 +129,7 @@ class TargetHistory:
     """Where a check looks at each table by itself: those that the last one found damaged."""
     rebuilt_indexes: tuple[str, ...] = ()
     """Those that the last check found to differ from their tables, and that were rebuilt since."""
-    rebuilt_in_vain: Mapping[str, int] = field(default_factory=dict)
+    failed_rebuilds: Mapping[str, int] = field(default_factory=dict)
     """Damaged indexes that could not be rebuilt, each with the job that tried it last."""
     damage: str | None = None
     """What else the last check found damaged."""
@@ -143,9 +143,9 @@ class TargetHistory:
     """When a backup last completed."""
     ran: Mapping[Operation, PastJob] = field(default_factory=dict)
     """The newest of the last jobs in which an operation completed."""
-    measured: Measured | None = None
+    measured: Measurement | None = None
     """What the last look at everything found out."""
-    kept_dead: Mapping[str, CompletedStep] = field(default_factory=dict)
+    dead_rows_kept: Mapping[str, CompletedStep] = field(default_factory=dict)
     """On a server, by table: the last VACUUM, where it could not remove all that was dead."""
     rebuilt: Mapping[str, CompletedStep] = field(default_factory=dict)
     """On a server, by index: its last rebuild."""
@@ -196,7 +196,7 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
     elif not options.objects:
         rebuild = [one.objects for one in wanted if one.operation is Operation.REINDEX]
         options = replace(options, rebuild=rebuild[0] if rebuild else ())
-    options = replace(options, leave_out=tuple(dict.fromkeys(name for one in wanted for name in one.leaves_out)))
+    options = replace(options, leave_out=tuple(dict.fromkeys(name for one in wanted for name in one.excluded_tables)))
     if options.check is None:
         options = replace(options, check=next((one.check for one in wanted if one.check), None))
     before, may_check = _before_writing(advice), Operation.CHECK in request.operations and not options.verify

@@ -52,20 +52,20 @@ class StoreError(DbtendError):
     """The store of jobs cannot be opened, read or written."""
 
     kind = ErrorKind.STORE
-    may_pass = False
+    is_transient = False
     """Whether another try, a while later, may do without anybody having changed something on purpose."""
 
 
 class StoreBusyError(StoreError):
     """Another process keeps the store locked."""
 
-    may_pass = True
+    is_transient = True
 
 
 class StoreFullError(StoreError):
     """The disk of the store is full, or fails."""
 
-    may_pass = True
+    is_transient = True
 
 
 class StoreUncertainError(StoreFullError):
@@ -119,7 +119,7 @@ class TargetUnavailableError(TargetError):
     reason = Reason.REFUSED
 
 
-class ServerAwayError(TargetUnavailableError):
+class ServerUnavailableError(TargetUnavailableError):
     """Its server does not answer as it should just now: what is under way waits for it."""
 
     reason = Reason.OPERATION_ERROR
@@ -195,7 +195,7 @@ class ServerStartingError(TargetBusyError):
         super().__init__(what, why, hint)
 
 
-class NoConnectionLeftError(TargetBusyError):
+class TooManyConnectionsError(TargetBusyError):
     """Its server has no connection left: for nobody, for this role, or to this database; or its pooler has none."""
 
     state = "server has no connection left"

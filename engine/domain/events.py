@@ -56,7 +56,7 @@ class HistoryFilter:
     """A canonical URL."""
     target_part: str | None = None
     """What a canonical URL contains, in whatever case."""
-    or_targets: frozenset[str] = frozenset()
+    named_targets: frozenset[str] = frozenset()
     """Canonical URLs that will do as well where `target_part` is given: those that the user calls by such a name."""
     status: Status | None = None
     operation: Operation | None = None
@@ -74,12 +74,12 @@ class HistoryFilter:
         if self.target is not None and target != self.target:
             return False
         part = self.target_part
-        return part is None or target in self.or_targets or part.casefold() in unquote(target).casefold()
+        return part is None or target in self.named_targets or part.casefold() in unquote(target).casefold()
 
     def matches(self, parent: ParentJob) -> bool:
         """Whether a job is among those to list, as the search in the store finds it."""
         if self.status is Status.SKIPPED:
-            has_status = any(child.status is Status.SKIPPED or child.is_in_part for child in parent.children)
+            has_status = any(child.status is Status.SKIPPED or child.is_partly_completed for child in parent.children)
         else:
             has_status = self.status is None or parent.status is self.status
         return (
@@ -96,10 +96,10 @@ def _has_all(child: ChildJob, words: Iterable[str]) -> bool:
     if child.error is None and child.reason is None:
         return False
     text = _lower(child.error or "")
-    return all(_lower(word) in text or child.reason in reasons_with(word) for word in words)
+    return all(_lower(word) in text or child.reason in reasons_matching(word) for word in words)
 
 
-def reasons_with(word: str) -> frozenset[Reason]:
+def reasons_matching(word: str) -> frozenset[Reason]:
     """The reasons that a person reads this text in."""
     return frozenset(reason for reason in Reason if any(_lower(word) in _lower(name) for name in names_of(reason)))
 

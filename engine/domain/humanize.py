@@ -71,7 +71,7 @@ def ago(seconds: float) -> str:
     return f"{hours} h ago" if hours < 24 else f"{counted(hours // 24, 'day')} ago"
 
 
-def seconds_of(span: str) -> float:
+def parse_duration(span: str) -> float:
     """The seconds in `90s`, `30m`, `2h`, `1d`, `12w` or `1h30m`. Raises ValueError for anything else."""
     found = _SPAN.fullmatch(span)
     if not (span and found):
@@ -86,7 +86,7 @@ def memory(value: int) -> str:
     return f"{value // _MEMORY[unit]}{unit}"
 
 
-def bytes_of(memory: str) -> int:
+def parse_size(memory: str) -> int:
     """The bytes in `128kB`, `64MB` or `1 GB`, as a database server counts. Raises ValueError for anything else."""
     found = re.fullmatch(r"([0-9]{1,12}) ?(kB|MB|GB)", memory, re.IGNORECASE)
     if not found:

@@ -105,21 +105,21 @@ def names_of(reason: Reason) -> frozenset[str]:
     return frozenset({reason.value, reason.value.replace("_", " "), format_reason(reason)})
 
 
-IN_PART: Final = "completed in part"
+COMPLETED_IN_PART: Final = "completed in part"
 
 
 def format_ending(status: Status, reason: Reason | None) -> str:
     """How something stands or ended: what completed in part must not read as completed."""
-    return IN_PART if status is Status.COMPLETED and reason is Reason.TIME_LIMIT else status.value
+    return COMPLETED_IN_PART if status is Status.COMPLETED and reason is Reason.TIME_LIMIT else status.value
 
 
-MOST_FINDINGS: Final = 100
+MAX_FINDINGS: Final = 100
 """A check that has found as many looks no further, or tells no more of them."""
 
 
 def format_findings(number: int) -> str:
     """How many findings there are, as far as a check tells."""
-    return counted(number, "finding") if number < MOST_FINDINGS else f"{number:,} or more findings"
+    return counted(number, "finding") if number < MAX_FINDINGS else f"{number:,} or more findings"
 
 
 class OnFailure(StrEnum):
@@ -242,7 +242,7 @@ class ServerOptions:
     """Seconds that an operation waits for a server that is down; None for ten minutes."""
 
 
-LONGEST_WAIT: Final = 20 * 86_400.0
+MAX_WAIT: Final = 20 * 86_400.0
 """Seconds that a wait for a server, or for transactions on it, may take: a server can be told no more."""
 SERVER_WAIT: Final = 600.0
 """Seconds that an operation waits for a server that is down, where nobody says otherwise."""
@@ -293,12 +293,12 @@ class Options:
     def check_level(self) -> CheckLevel:
         return self.check or (CheckLevel.QUICK if self.verify else CheckLevel.FULL)
 
-    def objects_of(self, operation: Operation) -> tuple[str, ...]:
+    def objects_for(self, operation: Operation) -> tuple[str, ...]:
         """The tables and indexes that an operation is for; none: all."""
         return (operation is Operation.REINDEX and self.rebuild) or self.objects
 
 
-AS_USUAL: Final = Options()
+DEFAULT_OPTIONS: Final = Options()
 
 
 @frozen(kw_only=True)
@@ -349,18 +349,18 @@ WHOLE: Final = "main"
 """The object of a step on all of a SQLite database."""
 
 
-def part_named(name: str | None) -> str:
+def object_name(name: str | None) -> str:
     """The table or index that a step is for; "" where it is for the whole database, whose name says nothing."""
     return "" if name is None or name == WHOLE else name
 
 
 FINISHING = "finishing, cannot be interrupted"
 """The phase of a step that was asked to stop and goes on all the same."""
-CLEARING_UP = "removing what is unfinished"
+CLEANING_UP = "removing what is unfinished"
 """The phase of a step that has stopped, or has failed, and takes away what it leaves."""
 WRITING_BACK = "writing back"
 """The phase of a step from which on it can no longer be interrupted."""
-CANNOT_STOP = frozenset({FINISHING, WRITING_BACK})
+UNINTERRUPTIBLE_PHASES = frozenset({FINISHING, WRITING_BACK})
 """The phases in which a step goes on to its end, whoever asks it to stop."""
 
 
@@ -478,10 +478,10 @@ class ChildJob:
     @property
     def is_complete(self) -> bool:
         """Whether it did all that was asked for."""
-        return self.status is Status.COMPLETED and not self.is_in_part
+        return self.status is Status.COMPLETED and not self.is_partly_completed
 
     @property
-    def is_in_part(self) -> bool:
+    def is_partly_completed(self) -> bool:
         """Whether what it began is completed, and the time limit left steps that were not begun."""
         return self.status is Status.COMPLETED and self.reason is Reason.TIME_LIMIT
 
@@ -572,7 +572,7 @@ def remaining(child: ChildJob, now: Micros) -> float | None:
     once it is to stop and can.
     """
     elapsed, fraction = run_duration(child, now), child.progress.fraction
-    stops = child.cancel_requested_at is not None and child.progress.phase not in CANNOT_STOP
+    stops = child.cancel_requested_at is not None and child.progress.phase not in UNINTERRUPTIBLE_PHASES
     if child.status is not Status.RUNNING or stops or child.progress.waits_for or elapsed is None:
         return None
     worked = elapsed - child.progress.waited / 1e6

@@ -16,7 +16,7 @@ _CONNECTION: Final = re.compile(
     r"\s*(?:service|host|hostaddr|port|dbname|user|password|passfile|sslmode)\s*=.*|\w+://\S*\?.*", re.DOTALL
 )
 _SETTING: Final = re.compile(r"\b(?:ssl)?password\s*=\s*\S", re.IGNORECASE)
-TELLING: Final = 4
+MIN_SECRET_LENGTH: Final = 4
 """Characters that a secret has at least: a shorter one is in every other word, and gives nothing away there."""
 
 
@@ -24,7 +24,7 @@ def masked(text: str) -> str:
     """A text from elsewhere without what may be a password: in a URL, as a setting, or known to this process."""
     text = without_credentials(text)
     for secret in filter(None, (os.environ.get("PGPASSWORD"), *typed_passwords.typed().values())):
-        if len(secret) >= TELLING:
+        if len(secret) >= MIN_SECRET_LENGTH:
             text = text.replace(secret, "***")
     return text
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
-from engine.domain.jobs import AS_USUAL, NO_SERVER_OPTIONS, EngineName, Operation, Options
+from engine.domain.jobs import DEFAULT_OPTIONS, NO_SERVER_OPTIONS, EngineName, Operation, Options
 
 SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
 _WHATEVER: Final = frozenset(Operation)
@@ -29,7 +29,7 @@ class OptionSpec:
     """Of the field, in `Options` or in `ServerOptions`."""
     option: str
     """As it is typed."""
-    meant_for: Mapping[EngineName, Collection[Operation]]
+    applies_to: Mapping[EngineName, Collection[Operation]]
     """Where it means something: to what it does, or to the checks around it."""
     of_server: bool = False
     narrows: bool = False
@@ -40,16 +40,16 @@ class OptionSpec:
     def value_in(self, options: Options) -> Any:
         return getattr(options.server if self.of_server else options, self.name)
 
-    def is_asked(self, options: Options) -> bool:
-        usual = NO_SERVER_OPTIONS if self.of_server else AS_USUAL
+    def differs_from_default(self, options: Options) -> bool:
+        usual = NO_SERVER_OPTIONS if self.of_server else DEFAULT_OPTIONS
         return bool(self.value_in(options) != getattr(usual, self.name))
 
-    def means_something(self, engine: EngineName, operations: Collection[Operation]) -> bool:
+    def is_applicable(self, engine: EngineName, operations: Collection[Operation]) -> bool:
         return not self._for(engine).isdisjoint(operations)
 
     def as_typed(self, options: Options) -> str:
         """What was typed for these options to say what they do: `--no-truncate`."""
-        is_negated = self.is_asked(options) and self.value_in(options) is False
+        is_negated = self.differs_from_default(options) and self.value_in(options) is False
         return f"--no-{self.option.removeprefix('--')}" if is_negated else self.option
 
     def problem(self, engine: EngineName, operations: Collection[Operation], options: Options) -> UsageError:
@@ -63,21 +63,21 @@ class OptionSpec:
         return UsageError(option, why, f"add --op {known[0]}, or leave it out")
 
     def _for(self, engine: EngineName) -> frozenset[Operation]:
-        return frozenset(self.meant_for.get(engine, ()))
+        return frozenset(self.applies_to.get(engine, ()))
 
 
 def _servers(name: str, *operations: Operation, option: str = "", narrows: bool = False) -> OptionSpec:
     return OptionSpec(
         name=name,
         option=option or f"--{name.replace('_', '-')}",
-        meant_for={POSTGRESQL: operations or _WHATEVER},
+        applies_to={POSTGRESQL: operations or _WHATEVER},
         of_server=True,
         narrows=narrows,
     )
 
 
 def _any(name: str, option: str = "") -> OptionSpec:
-    return OptionSpec(name=name, option=option or f"--{name.replace('_', '-')}", meant_for=_EVERYWHERE)
+    return OptionSpec(name=name, option=option or f"--{name.replace('_', '-')}", applies_to=_EVERYWHERE)
 
 
 _VACUUMS: Final = (Operation.VACUUM, Operation.OPTIMIZE)
@@ -96,29 +96,29 @@ OPTION_SPECS: Final = (
     OptionSpec(
         name="force",
         option="--force",
-        meant_for={SQLITE: _WHATEVER},
+        applies_to={SQLITE: _WHATEVER},
         hint="leave it out: nothing is refused there that could be done all the same",
     ),
-    OptionSpec(name="jobs", option="--jobs", meant_for={SQLITE: (Operation.CHECK,), POSTGRESQL: _WHATEVER}),
-    OptionSpec(name="objects", option="--object", meant_for={SQLITE: _BY_OBJECT, POSTGRESQL: _WHATEVER}, narrows=True),
+    OptionSpec(name="jobs", option="--jobs", applies_to={SQLITE: (Operation.CHECK,), POSTGRESQL: _WHATEVER}),
+    OptionSpec(name="objects", option="--object", applies_to={SQLITE: _BY_OBJECT, POSTGRESQL: _WHATEVER}, narrows=True),
     OptionSpec(
         name="rebuild",
         option="rebuild",
-        meant_for={SQLITE: (Operation.REINDEX,), POSTGRESQL: (Operation.REINDEX,)},
+        applies_to={SQLITE: (Operation.REINDEX,), POSTGRESQL: (Operation.REINDEX,)},
         narrows=True,
     ),
-    OptionSpec(name="leave_out", option="leave out", meant_for=_EVERYWHERE, narrows=True),
+    OptionSpec(name="leave_out", option="leave out", applies_to=_EVERYWHERE, narrows=True),
     OptionSpec(
         name="analysis_limit",
         option="--analysis-limit",
-        meant_for={SQLITE: (Operation.ANALYZE,)},
+        applies_to={SQLITE: (Operation.ANALYZE,)},
         hint="leave it out: default_statistics_target says how much ANALYZE reads",
     ),
-    OptionSpec(name="check", option="--check", meant_for=dict.fromkeys((SQLITE, POSTGRESQL), (Operation.CHECK,))),
+    OptionSpec(name="check", option="--check", applies_to=dict.fromkeys((SQLITE, POSTGRESQL), (Operation.CHECK,))),
     OptionSpec(
         name="backup_to",
         option="--backup-to",
-        meant_for={SQLITE: (Operation.BACKUP,)},
+        applies_to={SQLITE: (Operation.BACKUP,)},
         hint="leave it out: pg_dump and pg_basebackup make backups",
     ),
     _servers("schemas", option="--schema", narrows=True),
@@ -142,24 +142,24 @@ OPTION_SPECS: Final = (
 BY_NAME: Final = {spec.name: spec for spec in OPTION_SPECS}
 
 
-def refuse_ignored(
-    names: Iterable[str], engine: EngineName, operations: Collection[Operation], options: Options = AS_USUAL
+def refuse_inapplicable(
+    names: Iterable[str], engine: EngineName, operations: Collection[Operation], options: Options = DEFAULT_OPTIONS
 ) -> None:
     """Raise UsageError for one of these options, by name, that would be ignored.
 
     `operations`: checks included. `options`: what they are set to.
     """
     for name in names:
-        if name in BY_NAME and not BY_NAME[name].means_something(engine, operations):
+        if name in BY_NAME and not BY_NAME[name].is_applicable(engine, operations):
             raise BY_NAME[name].problem(engine, operations, options)
 
 
-def asked_for(options: Options) -> Iterator[str]:
+def changed_options(options: Options) -> Iterator[str]:
     """The names of the options that are not as usual."""
-    return (spec.name for spec in OPTION_SPECS if spec.is_asked(options))
+    return (spec.name for spec in OPTION_SPECS if spec.differs_from_default(options))
 
 
-def fitting(options: Options, engine: EngineName, operations: Collection[Operation]) -> Options:
+def applicable(options: Options, engine: EngineName, operations: Collection[Operation]) -> Options:
     """Without those that mean nothing to these operations, of which nobody has asked for more than them all.
 
     What narrows an operation stays, whatever it is.
@@ -167,8 +167,8 @@ def fitting(options: Options, engine: EngineName, operations: Collection[Operati
     idle = [
         spec
         for spec in OPTION_SPECS
-        if spec.is_asked(options) and not (spec.narrows or spec.means_something(engine, operations))
+        if spec.differs_from_default(options) and not (spec.narrows or spec.is_applicable(engine, operations))
     ]
     server = {spec.name: getattr(NO_SERVER_OPTIONS, spec.name) for spec in idle if spec.of_server}
-    other = {spec.name: getattr(AS_USUAL, spec.name) for spec in idle if not spec.of_server}
+    other = {spec.name: getattr(DEFAULT_OPTIONS, spec.name) for spec in idle if not spec.of_server}
     return replace(options, **other, server=replace(options.server, **server)) if idle else options

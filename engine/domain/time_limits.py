@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from engine.domain.frozen import frozen
 from engine.domain.jobs import Micros, Options
 
-TOO_LATE = 3600.0
+UNTIL_TOLERANCE = 3600.0
 """Seconds: what was to end in the morning and begins late must not go on until the next morning."""
 LONGEST = 366 * 86400.0
 """Seconds that a time limit may be away, at most."""
@@ -23,13 +23,13 @@ def deadline(options: Options, submitted_at: Micros) -> Micros | None:
     """The earlier of the two limits that a request can name, counted from its submit; None where it names none.
 
     `until` is a time of day in the zone of this process: the next one after the submit; but for a request that comes
-    less than `TOO_LATE` after it, it has passed.
+    less than `UNTIL_TOLERANCE` after it, it has passed.
     """
     limits = []
     if options.time_limit is not None:
         limits.append(submitted_at + round(options.time_limit * 1e6))
     if options.until is not None:
-        limits.append(_next(options.until, submitted_at - round(TOO_LATE * 1e6)))
+        limits.append(_next(options.until, submitted_at - round(UNTIL_TOLERANCE * 1e6)))
     return min(limits, default=None)
 
 

@@ -56,6 +56,6 @@ class LockWaitTimer:
         return max(self._clock() - since, 0)  # it may have been set back
 
 
-def as_facts(waited: Micros) -> Facts:
+def wait_facts(waited: Micros) -> Facts:
     """`waited`, in seconds, where it is worth telling."""
     return {"waited": round(waited / 1e6, 1)} if waited >= WORTH_TELLING else {}

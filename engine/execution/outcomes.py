@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.domain.claims import Outcome
 from engine.domain.humanize import NOT_BEGUN, counted, listed
-from engine.domain.jobs import Facts, Reason, Status, format_findings, part_named
+from engine.domain.jobs import Facts, Reason, Status, format_findings, object_name
 from engine.targets.protocol import PlannedStep, StepResult
 
 StepOutcome = tuple[PlannedStep, StepResult]
@@ -15,7 +15,7 @@ _MOST_REASONS: Final = 2
 """Why steps failed that are told of an operation: each step tells its own."""
 
 
-def outcome_of(
+def child_outcome(
     results: Sequence[StepOutcome],
     *,
     planned: Sequence[PlannedStep],
@@ -45,7 +45,7 @@ def outcome_of(
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
         if reason is Reason.REFUSED and any(result.status is Status.COMPLETED for _, result in results):
             reason = Reason.OPERATION_ERROR  # what is refused has not begun
-        error = failure_list(failed, len(planned))
+        error = describe_failures(failed, len(planned))
         if cut_short:
             error = (
                 f"stopped after {len(over)} of {len(planned)} steps. By then: {error}. "
@@ -76,10 +76,10 @@ def outcome_of(
 
 def _cut_off(failed: Sequence[StepOutcome], not_begun: Sequence[PlannedStep], planned: int, no_more: str) -> str:
     """That an operation could not go on, what had failed before, and what was not begun."""
-    names = listed(list(dict.fromkeys(filter(None, (part_named(step.object) for step in not_begun)))))
+    names = listed(list(dict.fromkeys(filter(None, (object_name(step.object) for step in not_begun)))))
     left = f"{len(not_begun):,} of {counted(planned, 'step')} not begun" if not_begun else ""
     said = "; ".join(filter(None, (no_more, ": ".join(filter(None, (left, names))))))
-    return f"{said}. {failure_list(failed, planned)}" if failed else said
+    return f"{said}. {describe_failures(failed, planned)}" if failed else said
 
 
 def done_in_part(results: Sequence[StepOutcome], planned: int) -> tuple[Status, str | None]:
@@ -87,7 +87,7 @@ def done_in_part(results: Sequence[StepOutcome], planned: int) -> tuple[Status, 
     done = sum(result.status is Status.COMPLETED for _, result in results)
     if not done and not any(result.error for _, result in results if not result.never_began):
         return Status.SKIPPED, None
-    left = [part_named(step.object) for step, result in results if result.never_began]
+    left = [object_name(step.object) for step, result in results if result.never_began]
     names = listed(list(dict.fromkeys(filter(None, left))))
     return Status.COMPLETED, f"{done:,} of {counted(planned, 'step')} done by the time limit; " + ": ".join(
         filter(None, (f"{len(left):,} not begun", names))
@@ -108,7 +108,7 @@ def what_is_left(results: Sequence[StepOutcome], planned: int) -> str | None:
     return None if left else NOT_BEGUN
 
 
-def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:
+def describe_failures(failed: Sequence[StepOutcome], planned: int) -> str:
     """What failed, object by object; for a child of one step just why. To find something is no failure of a step."""
     if planned == 1:
         return failed[0][1].error or "failed"
@@ -119,7 +119,7 @@ def failure_list(failed: Sequence[StepOutcome], planned: int) -> str:
         if error.startswith(result.findings):
             finds.append(result)
         else:
-            objects.setdefault(error, []).append(part_named(step.object))
+            objects.setdefault(error, []).append(object_name(step.object))
     parts = {error: listed(list(filter(None, names))) for error, names in objects.items()}
     told = [f"{names}: {error}" if names else error for error, names in list(parts.items())[:_MOST_REASONS]]
     if others := list(filter(None, (name for names in list(objects.values())[_MOST_REASONS:] for name in names))):

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import TargetError
 from engine.domain.humanize import PAST_THE_LIMIT
-from engine.domain.jobs import Facts, LogLevel, OnFailure, Options, Reason, Status, part_named
+from engine.domain.jobs import Facts, LogLevel, OnFailure, Options, Reason, Status, object_name
 from engine.domain.time_limits import Window
-from engine.execution.outcomes import outcome_of
-from engine.execution.recovery import commands_done, follow_up_required
+from engine.execution.outcomes import child_outcome
+from engine.execution.recovery import completed_commands, follow_up_required
 from engine.execution.reporter import Reporter
-from engine.execution.step_runner import leave_out, run_step, telling_when_it_goes_on
+from engine.execution.step_runner import leave_out, reporting_uninterruptible, run_step
 from engine.execution.step_scheduler import StepScheduler
 from engine.targets.protocol import OperationPlan, PlannedStep, Session, StepResult
 
@@ -56,7 +56,7 @@ class PlanRun:
         for warning in self._plan.warnings:
             self._reporter.log(LogLevel.WARNING, warning)
         try:
-            async with telling_when_it_goes_on(self._reporter, self._cancel), asyncio.TaskGroup() as running:
+            async with reporting_uninterruptible(self._reporter, self._cancel), asyncio.TaskGroup() as running:
                 self._begin_all_that_may(running)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None  # a defect of ours: the first says it all
@@ -90,7 +90,7 @@ class PlanRun:
         completed = [n for n, result in self._results.items() if result.status is Status.COMPLETED]
         done = [self._plan.steps[n - 1].command for n in completed]
         if done or follow_up_required(step, self._claim):
-            done = done or commands_done(self._claim.earlier)
+            done = done or completed_commands(self._claim.earlier)
             running.create_task(self._run_step(number, step, running, done))
             return True
         if not self._cancel.is_set():
@@ -111,8 +111,8 @@ class PlanRun:
     async def _run_step(
         self, number: int, step: PlannedStep, running: asyncio.TaskGroup, done: Sequence[str] = ()
     ) -> None:
-        def command_is_over() -> None:
-            self._scheduler.command_is_over(number)
+        def command_finished() -> None:
+            self._scheduler.command_finished(number)
             self._begin_all_that_may(running)
 
         result = await run_step(
@@ -123,17 +123,17 @@ class PlanRun:
             self._cancel,
             window=self._window,
             done=done,
-            over=command_is_over,
+            over=command_finished,
         )
         if result.again:
-            self._reporter.log(LogLevel.INFO, ": ".join(filter(None, (part_named(step.object), result.error))))
+            self._reporter.log(LogLevel.INFO, ": ".join(filter(None, (object_name(step.object), result.error))))
         else:
             self._results[number] = result
         self._no_more = self._no_more or result.no_more
         if result.never_began and self._window.closed.is_set():
             self._left_for = self._left_for or Reason.TIME_LIMIT
         if result.status is Status.FAILED:
-            self._failed.append(part_named(step.object) or "an earlier step")
+            self._failed.append(object_name(step.object) or "an earlier step")
         self._scheduler.is_over(number, again=result.again)
         self._begin_all_that_may(running)
 
@@ -153,7 +153,7 @@ class PlanRun:
             if not told:
                 warnings.append(str(error))  # where a step has told of nothing, nobody would know
             reporter.log(LogLevel.WARNING, str(error))
-        return outcome_of(
+        return child_outcome(
             [(step, results[number]) for number, step in enumerate(self._plan.steps, 1) if number in results],
             planned=self._plan.steps,
             before=before,

@@ -155,7 +155,7 @@ class JobProcessor:
         return ran
 
     def _is_slot_waited_for(self) -> bool:
-        return self._worker_slots is not None and self._worker_slots.are_waited_for()
+        return self._worker_slots is not None and self._worker_slots.has_waiters()
 
     async def _worker_slot(self, slots: WorkerSlots) -> int | None:
         """A slot, waited for as long as there is something to run; None where there is not."""
@@ -282,7 +282,7 @@ class JobProcessor:
 
     async def _wait_for_the_store(self, error: StoreError, refused: int) -> int:
         """Wait before the next try; the number of tries so far. Raises `error` where that does not help."""
-        if not error.may_pass or refused >= (STORE_RETRIES_AT_STOP if self._stopping else STORE_RETRIES):
+        if not error.is_transient or refused >= (STORE_RETRIES_AT_STOP if self._stopping else STORE_RETRIES):
             raise error
         self._hear_of_the_store(error)
         await asyncio.sleep(STORE_RETRY_INTERVAL)

@@ -28,7 +28,7 @@ async def recover(
         reporter.log(LogLevel.INFO, line)
     looked = await session.recover(options, StepContext(cancel=cancel))
     warnings = [] if looked.is_well else [looked.found]
-    kept = commands_done(claim.earlier) if writes else []
+    kept = completed_commands(claim.earlier) if writes else []
     undone = f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
     said = [f"{undone} {looked.unfinished}, {'and' if looked.is_well else 'but'} {looked.found}", *settled]
     if writes:
@@ -72,7 +72,7 @@ def follow_up_required(step: PlannedStep, claim: Claim) -> bool:
     )
 
 
-def commands_done(steps: Sequence[Step]) -> list[str]:
+def completed_commands(steps: Sequence[Step]) -> list[str]:
     """The commands that were completed, each once."""
     return list(dict.fromkeys(step.command for step in steps if step.status is Status.COMPLETED))
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from engine.domain.claims import Claim, Report
 from engine.domain.errors import StoreError
 from engine.domain.jobs import (
-    CLEARING_UP,
+    CLEANING_UP,
     FINISHING,
     LOG_HEAD,
     LOG_LINE_LIMIT,
@@ -26,7 +26,7 @@ from engine.domain.jobs import (
     Step,
     WaitsFor,
 )
-from engine.execution.lock_wait_timer import LockWaitTimer, as_facts
+from engine.execution.lock_wait_timer import LockWaitTimer, wait_facts
 from engine.execution.plan_progress import PlanProgress
 from engine.targets.protocol import PlannedStep, StepProgress, StepResult
 
@@ -98,7 +98,7 @@ class Reporter:
         self._begun[number] = self._steps[number] = replace(self._begun[number], effect=facts)
         self._has_news()
 
-    def command_is_over(self, number: int) -> None:
+    def command_finished(self, number: int) -> None:
         """What is left of a running step are looks at what it did: these take none of its time."""
         if number in self._begun and number not in self._over_since:
             self._over_since[number] = self._clock()
@@ -114,7 +114,7 @@ class Reporter:
         # The clock may have been set back.
         ended_at = max(self._over_since.pop(number, 0) or self._clock(), begun.started_at)
         effect = {**(result.effect or {}), **({"left": result.left} if result.left else {})}
-        effect |= as_facts(self._waits.over(number))
+        effect |= wait_facts(self._waits.over(number))
         self._steps[number] = replace(
             begun, status=result.status, error=result.error, effect=effect or None, finished_at=ended_at
         )
@@ -144,7 +144,7 @@ class Reporter:
     @property
     def waited(self) -> Facts:
         """For how long nothing was done but to wait for others, once all is over."""
-        return as_facts(self._waits.together)
+        return wait_facts(self._waits.together)
 
     def goes_on(self) -> None:
         """What was asked to stop does not, so far."""
@@ -182,7 +182,7 @@ class Reporter:
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         # Nobody wants to see a bar go back.
         progress = replace(progress, fraction=max(known, default=None), waited=self._waits.together)
-        goes_on = self._finishing and self._running and progress.phase != CLEARING_UP
+        goes_on = self._finishing and self._running and progress.phase != CLEANING_UP
         return replace(progress, phase=FINISHING) if goes_on else progress
 
     def _has_news(self) -> None:

@@ -38,8 +38,8 @@ async def run_step(
     """
     reporter.begin_step(number)
 
-    def command_is_over() -> None:
-        reporter.command_is_over(number)
+    def command_finished() -> None:
+        reporter.command_finished(number)
         over()
 
     context = StepContext(
@@ -47,7 +47,7 @@ async def run_step(
         window=Window() if window is None or step.mandatory_follow_up else window,
         report=lambda progress: reporter.tell(number, progress),
         note=lambda facts: reporter.note(number, facts),
-        over=command_is_over,
+        over=command_finished,
     )
     result = await session.execute(step, context)
     if step.missing_effect and result.status is not Status.COMPLETED:
@@ -73,7 +73,7 @@ def undone(step: PlannedStep, done: Sequence[str]) -> str:
 
 
 @asynccontextmanager
-async def telling_when_it_goes_on(reporter: Reporter, cancel: asyncio.Event) -> AsyncIterator[None]:
+async def reporting_uninterruptible(reporter: Reporter, cancel: asyncio.Event) -> AsyncIterator[None]:
     """Tell of steps that were asked to stop and do not."""
 
     async def watch() -> None:

@@ -37,7 +37,7 @@ class StepScheduler:
         step = self._running[number] = self._waiting.pop(number)
         return number, step
 
-    def command_is_over(self, number: int) -> None:
+    def command_finished(self, number: int) -> None:
         """Of this step only a look at what it did is left, which takes no turn."""
         self._looked_at.add(number)
 

@@ -15,14 +15,14 @@ from typing import Any, Final, Protocol, TypeVar
 from engine.domain import time_limits
 from engine.domain.advice import TargetHistory
 from engine.domain.claims import Claim, Outcome
-from engine.domain.errors import ServerAwayError, StoreError, TargetDamagedError, TargetError, UsageError
+from engine.domain.errors import ServerUnavailableError, StoreError, TargetDamagedError, TargetError, UsageError
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.jobs import SERVER_WAIT, Facts, LogLevel, Operation, Options, Reason, Speed, Status
 from engine.domain.time_limits import Window
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import lost, recover
 from engine.execution.reporter import Reporter
-from engine.history.estimates import with_past
+from engine.history.estimates import with_past_durations
 from engine.targets.protocol import OperationPlan, PlannedStep, Target
 
 T = TypeVar("T")
@@ -119,7 +119,7 @@ class DatabaseMaintenanceWorker:
                     past = await self._past(claim.target) if target.writes(operation) else None
                     goes_by = past if operation in _GOES_BY_THE_PAST else None
                     plan = await _unless(cancel, session.plan(operation, options, goes_by))
-                except ServerAwayError:
+                except ServerUnavailableError:
                     if is_last:
                         raise
                     raise _AwayBeforehandError from None
@@ -137,7 +137,7 @@ class DatabaseMaintenanceWorker:
                 run = PlanRun(session, claim, options, plan, reporter, cancel, window)
                 return await run.outcome(before)
         except (TargetError, UsageError) as error:
-            if isinstance(error, ServerAwayError) and window.closed.is_set() and claim.recovering is None:
+            if isinstance(error, ServerUnavailableError) and window.closed.is_set() and claim.recovering is None:
                 return Outcome(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=str(error))
             if claim.recovering is not None:
                 return lost(claim, str(error))
@@ -164,7 +164,7 @@ class DatabaseMaintenanceWorker:
         if self._past_steps is None:
             return plan.steps
         try:
-            return with_past(plan.steps, await self._past_steps(claim.target, claim.operation, speed))
+            return with_past_durations(plan.steps, await self._past_steps(claim.target, claim.operation, speed))
         except StoreError:
             return plan.steps
 
@@ -177,7 +177,7 @@ def _server_wait(options: Options, claim: Claim, window: Window) -> float:
     return wait if window.closes_at is None else min(wait, max(window.closes_at - time.monotonic(), 0.0))
 
 
-def mark_of(store: Path) -> str:
+def store_fingerprint(store: Path) -> str:
     """A short word for a store on this machine, which no other store has."""
     return hashlib.sha256(f"{socket.gethostname()}:{store.resolve()}".encode()).hexdigest()[:8]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.domain.jobs import JobType, Micros
 from engine.execution.processor import ClaimableJobs, JobProcessor, store_log
-from engine.execution.worker import DatabaseMaintenanceWorker, mark_of
+from engine.execution.worker import DatabaseMaintenanceWorker, store_fingerprint
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
 from engine.history.stale_journal import refuse
@@ -20,13 +20,13 @@ from engine.targets import resolve
 
 
 @asynccontextmanager
-async def worker_parts(
+async def hosted_workers(
     store: ClaimableJobs,
     store_path: Path,
     workers: int,
     *,
     own_jobs: Collection[int] | None,
-    at_most: int | None,
+    max_running: int | None,
     identity: WorkerIdentity | None,
     clock: Callable[[], Micros],
 ) -> AsyncIterator[JobProcessor]:
@@ -37,7 +37,7 @@ async def worker_parts(
             {
                 JobType.OPERATION: DatabaseMaintenanceWorker(
                     resolve,
-                    store=mark_of(store_path),
+                    store=store_fingerprint(store_path),
                     past_steps=partial(past_step_seconds, store),
                     target_history=lambda target: target_history(store, target, clock()),
                     before_opening=partial(refuse, store),
@@ -48,19 +48,19 @@ async def worker_parts(
             own_jobs_only=own_jobs is not None,
             run=identity.run if identity else None,
             clock=clock,
-            slots=None if at_most is None else WorkerSlots(store_path, at_most),
+            slots=None if max_running is None else WorkerSlots(store_path, max_running),
         )
         processor.adopt(own_jobs or ())
         async with processor.running():
             yield processor
 
 
-def import_what_jobs_need() -> None:
+def preload_imports() -> None:
     """Import what carrying out a job on SQLite needs: once, for all processes that are forked afterwards."""
     import_module("engine.targets.sqlite.session")
 
 
-def tell_of_the_store(tell: Callable[[str], None]) -> None:
+def report_store_errors(tell: Callable[[str], None]) -> None:
     """From now on call `tell` when the store cannot be written, and when it can be again, with what is to be said."""
     store_log.addHandler(_Telling(tell))
 

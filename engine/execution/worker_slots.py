@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.system import locks
-from engine.system.private_files import own_directory, unusable
+from engine.system.private_files import private_directory, unusable
 
 POLL_INTERVAL: Final = 0.05
 """Seconds between two looks for a free slot while something waits to be run."""
@@ -26,7 +26,7 @@ class WorkerSlots:
     def __init__(self, store: Path, number: int) -> None:
         """Raises StoreError where nothing can be put beside the store."""
         self.number = number
-        self._directory = own_directory(store)
+        self._directory = private_directory(store)
 
     def take(self) -> int | None:
         """A descriptor that holds a slot until it is closed; None where all are taken. Raises StoreError."""
@@ -42,7 +42,7 @@ class WorkerSlots:
         with locks.holding(self._waiting, shared=True):
             yield
 
-    def are_waited_for(self) -> bool:
+    def has_waiters(self) -> bool:
         return locks.is_held(self._waiting, shared=True)
 
     @property

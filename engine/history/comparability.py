@@ -10,7 +10,7 @@ from engine.domain.jobs import Operation, Options
 def extent(operation: Operation, options: Options) -> tuple[object, ...]:
     """What of the options makes an operation longer or shorter; how long it may wait does not."""
     server = replace(options.server, snapshot_wait=None, server_wait=None)
-    for_what = options.objects_of(operation), _left_out(operation, options), server
+    for_what = options.objects_for(operation), _left_out(operation, options), server
     match operation:
         case Operation.CHECK:
             return *for_what, options.check_level
@@ -20,9 +20,9 @@ def extent(operation: Operation, options: Options) -> tuple[object, ...]:
             return for_what
 
 
-def is_of_all(operation: Operation, options: Options) -> bool:
+def covers_whole_database(operation: Operation, options: Options) -> bool:
     """Whether an operation is for everything that there is."""
-    return not (options.objects_of(operation) or _left_out(operation, options) or options.server.schemas)
+    return not (options.objects_for(operation) or _left_out(operation, options) or options.server.schemas)
 
 
 def _left_out(operation: Operation, options: Options) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from engine.history.comparability import extent
 if TYPE_CHECKING:
     from engine.targets.protocol import OperationPlan, Plan, PlannedStep
 
-JOBS_LOOKED_AT: Final = 50
+MAX_JOBS_READ: Final = 50
 """The newest that many of a target."""
 RUNS: Final = 5
 """The newest that many of them in which the operation completed."""
@@ -32,15 +32,15 @@ def with_estimates(
     """
     estimated = (
         _estimated(
-            replace(operation, steps=with_past(operation.steps, past_steps.get(operation.operation, {}))),
-            seconds_expected(operation.operation, options, jobs, plan.before),
+            replace(operation, steps=with_past_durations(operation.steps, past_steps.get(operation.operation, {}))),
+            expected_seconds(operation.operation, options, jobs, plan.before),
         )
         for operation in plan.operations
     )
     return replace(plan, operations=tuple(estimated))
 
 
-def with_past(steps: Sequence[PlannedStep], past: Mapping[str, float]) -> tuple[PlannedStep, ...]:
+def with_past_durations(steps: Sequence[PlannedStep], past: Mapping[str, float]) -> tuple[PlannedStep, ...]:
     """The steps with the seconds that their commands took before, by `past`, as estimates.
 
     The others keep their share beside those, by their own estimates or weights.
@@ -59,7 +59,7 @@ def with_past(steps: Sequence[PlannedStep], past: Mapping[str, float]) -> tuple[
     return tuple(replace(step, estimate=estimate(number, step)) for number, step in enumerate(steps))
 
 
-def seconds_expected(operation: Operation, options: Options, jobs: Iterable[ParentJob], before: Facts) -> float | None:
+def expected_seconds(operation: Operation, options: Options, jobs: Iterable[ParentJob], before: Facts) -> float | None:
     """The usual duration, in proportion to the database's size now; None where it did not complete before."""
     runs = [_scaled(child, before) for child in _comparable(operation, options, jobs)]
     known = [seconds for seconds in runs if seconds is not None][:RUNS]

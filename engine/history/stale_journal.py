@@ -9,7 +9,7 @@ from engine.domain.errors import TargetRefusedError
 from engine.domain.events import HistoryFilter
 from engine.domain.humanize import OVERWRITTEN, listed
 from engine.domain.jobs import EngineName, Micros, Reason, Status
-from engine.system.overwritten_file import journals, overwritten, path_of, what_to_do
+from engine.system.overwritten_file import leftover_journals, overwritten_hint, target_path, was_overwritten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     from engine.domain.jobs import ParentJob
     from engine.store.protocol import JobReader
 
-JOBS_LOOKED_AT: Final = 10
+MAX_JOBS_READ: Final = 10
 """The newest that many of a database."""
 
 
 async def refuse(store: JobReader, target: str) -> None:
     """Raises TargetRefusedError where the journal of a file that was overwritten under a job still lies beside it."""
-    jobs = await store.history(HistoryFilter(target=target), before=None, limit=JOBS_LOOKED_AT)
+    jobs = await store.history(HistoryFilter(target=target), before=None, limit=MAX_JOBS_READ)
     for job in jobs:
         if job.engine is EngineName.SQLITE and _lost_its_process(job):
             at = _overwritten_at(await store.job(job.id))
-            beside = [] if at is None else await asyncio.to_thread(journals, target, at)
+            beside = [] if at is None else await asyncio.to_thread(leftover_journals, target, at)
             if beside:
                 why = f"{OVERWRITTEN} (#{job.id}), and {listed(beside)} of the old one is still there"
-                raise TargetRefusedError(str(path_of(target)), why, await asyncio.to_thread(what_to_do, target))
+                raise TargetRefusedError(
+                    str(target_path(target)), why, await asyncio.to_thread(overwritten_hint, target)
+                )
 
 
 def _lost_its_process(job: ParentJob) -> bool:
@@ -42,6 +44,6 @@ def _overwritten_at(job: ParentJob) -> Micros | None:
         attempt.finished_at
         for child in job.children
         for attempt in child.attempts
-        if overwritten(job.engine, attempt.signal)
+        if was_overwritten(job.engine, attempt.signal)
     ]
     return max((end for end in ends if end is not None), default=None)

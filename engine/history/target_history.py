@@ -11,7 +11,7 @@ from engine.domain.events import HistoryFilter
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.jobs import (
-    MOST_FINDINGS,
+    MAX_FINDINGS,
     CheckLevel,
     ChildJob,
     EngineName,
@@ -24,7 +24,7 @@ from engine.domain.jobs import (
     Speed,
     Status,
 )
-from engine.history.comparability import is_of_all
+from engine.history.comparability import covers_whole_database
 from engine.history.estimates import RUNS
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ REMEMBERED: Final = 90 * 86_400 * 1_000_000
 """Microseconds: what is older says little of the database as it is, and is looked for in vain where jobs are many."""
 REBUILDS: Final = (Operation.REINDEX, Operation.OPTIMIZE)
 """The operations that may rebuild an index."""
-JOBS_LOOKED_AT: Final = 50
+MAX_JOBS_READ: Final = 50
 """The newest that many with an operation."""
 LAST_JOBS: Final = 10
 """Of which it is asked what they have left: what came before was written after."""
@@ -45,7 +45,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
 
     async def newest(operation: Operation) -> list[ParentJob]:
         where = HistoryFilter(target=target, operation=operation, since=now - REMEMBERED)
-        return await store.history(where, before=None, limit=JOBS_LOOKED_AT)
+        return await store.history(where, before=None, limit=MAX_JOBS_READ)
 
     checks = await newest(Operation.CHECK)
     checked = check_history(checks, file)
@@ -55,23 +55,23 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         since = min(found.values(), default=None)
         return [await store.job(job.id) for job in jobs if since is not None and job.id >= since.parent]
 
-    done = await store.last_done(target, jobs=JOBS_LOOKED_AT)
+    done = await store.last_done(target, jobs=MAX_JOBS_READ)
     found = checked.damaged | checked.damaged_tables
-    well = set(found_well_since(found, await with_steps(checks, found)))
+    well = set(cleared_since(found, await with_steps(checks, found)))
     in_doubt = {name: check for name, check in checked.damaged.items() if name not in well}
     rebuilds = {job.id: job for operation in REBUILDS for job in await newest(operation)} if in_doubt else {}
     damaged = tuple(still_damaged(in_doubt, await with_steps(rebuilds.values(), in_doubt)))
-    in_vain = rebuilt_in_vain(damaged, rebuilds.values(), since=last_clean(checks)) if damaged else {}
+    in_vain = failed_rebuilds(damaged, rebuilds.values(), since=last_clean(checks)) if damaged else {}
     tables = tuple(name for name in checked.damaged_tables if name not in well)
     return TargetHistory(
         now=now,
         checked_at=checked.clean_at,
         compared_at=checked.compared_at,
-        another_was_checked=checked.another_was_checked,
+        checked_other_file=checked.checked_other_file,
         damaged_indexes=damaged,
         damaged_tables=tables,
         rebuilt_indexes=tuple(name for name in in_doubt if name not in damaged),
-        rebuilt_in_vain=in_vain,
+        failed_rebuilds=in_vain,
         damage=None if checked.damaged_tables and not tables else checked.damage,
         broken_rule=checked.broken_rule,
         found=checked.found,
@@ -79,7 +79,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
         ran=ran(await store.history(HistoryFilter(target=target), before=None, limit=LAST_JOBS)),
         measured=await store.measured(target),
-        kept_dead={name: step for (word, name), step in done.items() if word == "VACUUM"},
+        dead_rows_kept={name: step for (word, name), step in done.items() if word == "VACUUM"},
         rebuilt={name: step for (word, name), step in done.items() if word == "REINDEX"},
     )
 
@@ -87,7 +87,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
 async def past_step_seconds(store: JobReader, target: str, operation: str, speed: Speed) -> Mapping[str, float]:
     """The seconds that the commands of an operation took before, at this speed, on the database with this canonical
     URL."""
-    return await store.past_steps(target, operation, speed=speed, jobs=JOBS_LOOKED_AT, runs=RUNS)
+    return await store.past_steps(target, operation, speed=speed, jobs=MAX_JOBS_READ, runs=RUNS)
 
 
 @frozen
@@ -104,7 +104,7 @@ class CheckHistory:
     """The check that found the damage; where there is none, the newest of all these that found something."""
     compared_at: Micros | None = None
     """When a full check last looked at everything, whatever it found."""
-    another_was_checked: bool = False
+    checked_other_file: bool = False
     """Whether a check that would count was of another file, which lay there at that time."""
     damaged_tables: dict[str, JobId] = field(default_factory=dict)
 
@@ -146,7 +146,7 @@ def check_history(jobs: Iterable[ParentJob], file: str | None = None) -> CheckHi
         # That pages and indexes were looked at to the end does not say that foreign keys were.
         over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
         complete = check.is_complete or over
-        if complete and is_of_all(Operation.CHECK, job.request.options):
+        if complete and covers_whole_database(Operation.CHECK, job.request.options):
             levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
             if not is_this:
                 outdated_elsewhere |= levels
@@ -164,7 +164,7 @@ def _level_of(facts: Facts) -> CheckLevel:
     return CheckLevel.FULL if facts.get("level") == CheckLevel.FULL else CheckLevel.QUICK
 
 
-def found_well_since(damaged: Mapping[str, JobId], jobs: Iterable[ParentJob]) -> Iterator[str]:
+def cleared_since(damaged: Mapping[str, JobId], jobs: Iterable[ParentJob]) -> Iterator[str]:
     """Those of the damaged that a later check, no less thorough, has looked at to its end and found nothing in.
 
     The jobs come with their steps; the checks that found the damage are among them.
@@ -190,7 +190,7 @@ def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Chec
         return None
     orphans = facts.get("orphans")
     # What is incomplete because of what was found is no more complete the next time.
-    all_there_is = facts.get("complete") is True or facts.get("damage") is not None or findings >= MOST_FINDINGS
+    all_there_is = facts.get("complete") is True or facts.get("damage") is not None or findings >= MAX_FINDINGS
     return CheckFinding(
         job=job.id,
         at=check.finished_at,
@@ -198,7 +198,7 @@ def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> Chec
         orphans=orphans if isinstance(orphans, int) else 0,
         is_all=all_there_is
         and facts.get("level") == CheckLevel.FULL
-        and is_of_all(Operation.CHECK, job.request.options),
+        and covers_whole_database(Operation.CHECK, job.request.options),
     )
 
 
@@ -224,18 +224,18 @@ def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Itera
 
 
 def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
-    of_all = child.operation is Operation.REINDEX and is_of_all(child.operation, job.request.options)
+    of_all = child.operation is Operation.REINDEX and covers_whole_database(child.operation, job.request.options)
     if of_all and child.is_complete and job.engine is EngineName.SQLITE:
         return True  # one command may be all there is; a server leaves out what cannot be rebuilt
     return any(name in step.done for step in child.steps if step.command.startswith("REINDEX"))
 
 
-def rebuilt_in_vain(damaged: Iterable[str], jobs: Iterable[ParentJob], since: Micros) -> dict[str, int]:
+def failed_rebuilds(damaged: Iterable[str], jobs: Iterable[ParentJob], since: Micros) -> dict[str, int]:
     """Those of the damaged indexes whose last rebuild by name failed after `since`, each with its job."""
     last: dict[str, ChildJob] = {}
     for job, child in sorted(_children_of(jobs, Operation.REINDEX), key=lambda one: one[1].id):
         if (child.finished_at or 0) > since:
-            last |= dict.fromkeys(job.request.options.objects_of(Operation.REINDEX), child)
+            last |= dict.fromkeys(job.request.options.objects_for(Operation.REINDEX), child)
     failed = {name: child.id.parent for name, child in last.items() if child.reason is Reason.OPERATION_ERROR}
     return {name: failed[name] for name in damaged if name in failed}
 
@@ -245,7 +245,7 @@ def last_clean(checks: Iterable[ParentJob]) -> Micros:
     clean = (
         child.finished_at or 0
         for job, child in _children_of(checks, Operation.CHECK)
-        if child.is_complete and is_of_all(Operation.CHECK, job.request.options)
+        if child.is_complete and covers_whole_database(Operation.CHECK, job.request.options)
     )
     return next(clean, 0)
 
@@ -263,7 +263,7 @@ def ran(jobs: Iterable[ParentJob]) -> dict[Operation, PastJob]:
     newest: dict[Operation, PastJob] = {}
     for job in jobs:
         for child in job.children:
-            is_whole = child.is_complete and is_of_all(child.operation, job.request.options)
+            is_whole = child.is_complete and covers_whole_database(child.operation, job.request.options)
             if is_whole and job.finished_at is not None:
                 newest.setdefault(child.operation, PastJob(job.id, job.finished_at))
     return newest

@@ -14,7 +14,7 @@ RUNS: Final = 60
 """The newest that many that completed."""
 RUNS_READ: Final = 90
 """Those that failed or were cancelled, or were of another extent, included."""
-JOBS_LOOKED_AT: Final = 3_000
+MAX_JOBS_READ: Final = 3_000
 """Where a database has very many jobs and few of them with the operation, so many of the newest."""
 
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.domain import option_specs
-from engine.domain.errors import DbtendError, PasswordNeededError, ServerAwayError, TargetBusyError, TargetError
+from engine.domain.errors import DbtendError, PasswordNeededError, ServerUnavailableError, TargetBusyError, TargetError
 from engine.domain.jobs import Operation
-from engine.submission.validation import validated
+from engine.submission.validation import validate_request
 from engine.targets import engine_named, names_server, resolve
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Advice, Measured, TargetHistory
+    from engine.domain.advice import Advice, Measurement, TargetHistory
     from engine.domain.jobs import EngineName, Options, Request
     from engine.targets.protocol import OperationPlan, Plan, Session, Waiting
     from engine.targets.target_info import TargetInfo
@@ -64,9 +64,9 @@ def is_on_server(target: str) -> bool:
     return names_server(target)
 
 
-def fitting(request: Request) -> Request:
+def applicable(request: Request) -> Request:
     """Without the options that mean nothing to it, as those of a config file are meant for whatever is asked for."""
-    options = option_specs.fitting(request.options, engine_named(request.target), request.children)
+    options = option_specs.applicable(request.options, engine_named(request.target), request.children)
     return replace(request, options=options)
 
 
@@ -111,7 +111,7 @@ async def _plan(request: Request, past: TargetHistory | None, advice: Sequence[A
     from engine.targets.protocol import Plan  # not before something is planned
 
     target = resolve(request.target)
-    request = validated(request, target)
+    request = validate_request(request, target)
     writing = any(map(target.writes, request.children))
     lock_timeout = request.options.lock_timeout
     async with target.connect(
@@ -182,7 +182,7 @@ async def wait_for_server(target: str, *, seconds: float, waiting: Waiting) -> N
             lock_timeout=LOCK_TIMEOUT, writing=False, read_only=True, waiting=waiting, server_wait=seconds
         ):
             pass
-    except ServerAwayError:
+    except ServerUnavailableError:
         raise
     except TargetError:
         pass  # who goes on with it says so
@@ -216,7 +216,7 @@ async def advise(
 
 async def survey(
     target: str, past: TargetHistory, *, budget: float | None, read_only: bool = False
-) -> tuple[tuple[Advice, ...], Measured | None]:
+) -> tuple[tuple[Advice, ...], Measurement | None]:
     """As `advise`, with what is worth keeping for the next time."""
     with _at_worst_an_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:

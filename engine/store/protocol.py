@@ -13,7 +13,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from engine.domain.advice import CompletedStep, Measured
+from engine.domain.advice import CompletedStep, Measurement
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
@@ -100,7 +100,7 @@ class JobReader(Protocol):
         """
         ...
 
-    async def measured(self, target: str) -> Measured | None:
+    async def measured(self, target: str) -> Measurement | None:
         """The result of the last full inspection of a database."""
         ...
 
@@ -162,7 +162,7 @@ class JobWriter(Protocol):
         """Exempt a parent from retention, or no longer. Raises JobNotFoundError."""
         ...
 
-    async def keep_measured(self, target: str, measured: Measured) -> None: ...
+    async def save_measurement(self, target: str, measured: Measurement) -> None: ...
 
 
 class JobClaims(Protocol):

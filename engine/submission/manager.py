@@ -14,7 +14,7 @@ from engine.history import stale_journal
 from engine.store.protocol import JobReader, JobWriter, NewJob
 from engine.submission.retry import repeated
 from engine.submission.uncancelled import wait_uncancelled
-from engine.submission.validation import validated
+from engine.submission.validation import validate_request
 from engine.system.clock import now
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class DatabaseMaintenanceManager:
         store: SubmittedJobs,
         resolve: Callable[[str], Target],
         *,
-        own_key: str | None = None,
+        store_key: str | None = None,
         clock: Callable[[], Micros] = now,
     ) -> None:
-        """`own_key`: the key of the database that holds the store itself, if any: it is no target."""
+        """`store_key`: the key of the database that holds the store itself, if any: it is no target."""
         self._store = store
-        self._own_key = own_key
+        self._own_key = store_key
         self._resolve = resolve
         self._clock = clock
 
@@ -53,12 +53,12 @@ class DatabaseMaintenanceManager:
         if not requests:
             raise UsageError("request", "names no database", "give at least one")
         jobs = [await self._validated(request, retry_of) for request in requests]
-        refuse_repeated_targets(jobs)
+        refuse_duplicate_targets(jobs)
         return await wait_uncancelled(self._store.submit(jobs, on_duplicate))
 
     async def _validated(self, request: Request, retry_of: int | None) -> NewJob:
         target = self._resolve(request.target)
-        request = validated(request, target)
+        request = validate_request(request, target)
         await stale_journal.refuse(self._store, target.url)
         with suppress(TargetBusyError):  # it may be one of our own jobs that locks it: then this one waits its turn
             await target.preflight(
@@ -93,7 +93,7 @@ def _refuse_unconfirmed(request: Request, target: Target) -> None:
             raise UsageError(f"operation {operation}", what, "say that you want it: --yes")
 
 
-def refuse_repeated_targets(jobs: Sequence[NewJob]) -> None:
+def refuse_duplicate_targets(jobs: Sequence[NewJob]) -> None:
     """Raise UsageError where two requests name the same database, under whatever names."""
     seen: dict[str, str] = {}
     for job in jobs:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from engine.domain.errors import UsageError
 from engine.domain.jobs import Operation, ParentJob, Request
-from engine.domain.option_specs import fitting
+from engine.domain.option_specs import applicable
 
 
 def repeated(parent: ParentJob, *, only_incomplete: bool = False, confirmed: bool = False) -> Request:
@@ -40,10 +40,10 @@ def _incomplete(parent: ParentJob) -> Request | None:
         operations = (Operation.CHECK,)
         options = replace(options, verify=False, check=options.check_level)
     request = replace(asked, operations=operations, options=options)
-    return replace(request, options=fitting(options, parent.engine, request.children))
+    return replace(request, options=applicable(options, parent.engine, request.children))
 
 
 def _fitting(parent: ParentJob) -> Request:
     """An earlier version let options through that meant nothing."""
     request = parent.request
-    return replace(request, options=fitting(request.options, parent.engine, request.children))
+    return replace(request, options=applicable(request.options, parent.engine, request.children))

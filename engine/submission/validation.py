@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.domain import time_limits
 from engine.domain.errors import UsageError
 from engine.domain.jobs import CheckLevel, OnFailure, Operation, Options, Request
-from engine.domain.option_specs import asked_for, refuse_ignored
+from engine.domain.option_specs import changed_options, refuse_inapplicable
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Target
@@ -20,7 +20,7 @@ LONGEST_LOCK_TIMEOUT = 24 * 3600.0
 MOST_JOBS = 64
 
 
-def validated(request: Request, target: Target) -> Request:
+def validate_request(request: Request, target: Target) -> Request:
     """The request as it is meant, to be stored like this.
 
     Raises UsageError unless the operations are some, known, offered and distinct, and the options possible.
@@ -41,7 +41,7 @@ def validated(request: Request, target: Target) -> Request:
         hint = "give 1 or more rows, or no limit"
         raise UsageError(f"analysis limit {options.analysis_limit}", "is not possible", hint)
     _validate_objects(request, target)
-    refuse_ignored(asked_for(options), target.engine, request.children, options)
+    refuse_inapplicable(changed_options(options), target.engine, request.children, options)
     target.validate(request)
     _validate_backup(request)
     if options.verify and options.check is None and Operation.CHECK in request.operations:

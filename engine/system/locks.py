@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.system.private_files import open_own
+from engine.system.private_files import open_private
 
 
 @contextmanager
@@ -78,17 +78,17 @@ def content(path: Path) -> bytes:
 
 
 def _created(path: Path) -> int:
-    return open_own(path, os.O_CREAT | os.O_RDWR)
+    return open_private(path, os.O_CREAT | os.O_RDWR)
 
 
 def _opened(path: str | Path) -> int:
     """To be asked for its lock, which needs no more than to read it."""
     try:
-        return open_own(path, os.O_RDWR)
+        return open_private(path, os.O_RDWR)
     except OSError as error:
         if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise
-    return open_own(path, os.O_RDONLY)
+    return open_private(path, os.O_RDONLY)
 
 
 def _can_lock(lock: int, how: int) -> bool:

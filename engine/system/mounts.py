@@ -44,15 +44,15 @@ def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
     return max(reversed(above), key=lambda mount: len(mount.point), default=None)  # a later one hides an earlier
 
 
-def lies_on_this_machine(path: str) -> bool:
+def is_local(path: str) -> bool:
     """Whether the file is surely on a disk, or in the memory, of this machine: where others cannot change it unseen."""
     kind = _kind(path)
     return kind is not None and _OF_OTHER_MACHINES.fullmatch(kind) is None
 
 
-def lies_in_one_place(path: str) -> bool:
+def is_local_and_unlayered(path: str) -> bool:
     """Whether it does, and is no layer that may be reached another way: its kernel knows all who have the file open."""
-    return lies_on_this_machine(path) and _LAYERED.fullmatch(_kind(path) or "") is None
+    return is_local(path) and _LAYERED.fullmatch(_kind(path) or "") is None
 
 
 def _kind(path: str) -> str | None:

@@ -11,25 +11,25 @@ from engine.domain.humanize import listed
 from engine.domain.jobs import EngineName, Micros
 
 
-def overwritten(engine: str, signal_number: int | None) -> bool:
+def was_overwritten(engine: str, signal_number: int | None) -> bool:
     """Whether a process that ended like this died because another file was written over the one that it read."""
     return engine == EngineName.SQLITE and signal_number == signal.SIGBUS
 
 
-def what_to_do(target: str) -> str:
+def overwritten_hint(target: str) -> str:
     """What to do about the file with this canonical URL that was overwritten, and first with what lies beside it."""
-    name, beside = path_of(target).name, journals(target)
+    name, beside = target_path(target).name, leftover_journals(target)
     if beside:
         return f"remove {listed(beside)} before any program opens {name}, then put a good copy in its place"
     return "put a good copy in its place while no program has it open"
 
 
-def journals(target: str, until: Micros | None = None) -> list[str]:
+def leftover_journals(target: str, until: Micros | None = None) -> list[str]:
     """The names of those beside this file that are not empty. `until`: and that nobody has written since."""
-    return [path.name for end in ("-journal", "-wal") if _holds(path := Path(f"{path_of(target)}{end}"), until)]
+    return [path.name for end in ("-journal", "-wal") if _holds(path := Path(f"{target_path(target)}{end}"), until)]
 
 
-def path_of(target: str) -> Path:
+def target_path(target: str) -> Path:
     return Path(os.fsdecode(unquote_to_bytes(target.removeprefix("sqlite://"))))
 
 

@@ -22,7 +22,7 @@ _BESIDE: Final = ("-wal", "-shm", "-journal")
 """What SQLite writes, and reads, beside its file."""
 
 
-def require_own_store(store: Path) -> None:
+def require_private_store(store: Path) -> None:
     """Raise StoreError unless the file and what lies beside it are ordinary files, and they and every directory above
     them are ours, or root's, and nobody else can write to them; what does not exist is passed over.
 
@@ -38,7 +38,7 @@ def require_own_store(store: Path) -> None:
         _require_own(directory, is_above=True)
 
 
-def require_own_descriptors(store: Path) -> None:
+def require_private_descriptors(store: Path) -> None:
     """Raise StoreError where what this process has open by the names of the store belongs to somebody else.
 
     In a sticky directory others can put a file beside the store after it was looked for.
@@ -57,11 +57,11 @@ def directory_of(store: Path) -> Path:
     return store.with_name(store.name + ".d")
 
 
-def own_directory(store: Path) -> Path:
+def private_directory(store: Path) -> Path:
     """The same, made where there is none. Raises StoreError where it cannot be, or the store is not ours alone."""
     real = Path(os.path.realpath(store))  # the same under every name of the store
     directory = directory_of(real)
-    require_own_store(real)
+    require_private_store(real)
     try:
         make_directories(directory)
     except OSError as error:
@@ -83,7 +83,7 @@ def make_directories(directory: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
 
 
-def open_own(path: str | Path, flags: int) -> int:
+def open_private(path: str | Path, flags: int) -> int:
     """A descriptor of a file that is ours alone, made where `flags` have O_CREAT; a symbolic link is not followed.
 
     Raises OSError, StoreError.

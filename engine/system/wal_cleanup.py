@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 
 @contextmanager
-def leaving_no_traces(path: str | Path) -> Iterator[None]:
+def removing_wal_files(path: str | Path) -> Iterator[None]:
     """Look at the database at `path` while inside; the empty files beside it that come of that go at the end.
 
     A log that somebody has written to stays as it is, and so do both files where somebody uses them.

@@ -14,9 +14,20 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
-from engine.domain.advice import Advice, Measured, TargetHistory
+from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.frozen import frozen
-from engine.domain.jobs import AS_USUAL, EngineName, Facts, Operation, Options, Reason, Request, Status, Step, WaitsFor
+from engine.domain.jobs import (
+    DEFAULT_OPTIONS,
+    EngineName,
+    Facts,
+    Operation,
+    Options,
+    Reason,
+    Request,
+    Status,
+    Step,
+    WaitsFor,
+)
 from engine.domain.time_limits import Window
 from engine.targets.lock_impact import Lock, strongest
 from engine.targets.target_info import TargetInfo
@@ -181,7 +192,7 @@ class Plan:
     operations: tuple[OperationPlan, ...]
     warnings: tuple[str, ...] = ()
     """What is odd about the request as a whole."""
-    options: Options = AS_USUAL
+    options: Options = DEFAULT_OPTIONS
     """How it would be carried out."""
 
 
@@ -206,7 +217,7 @@ class Inspection(Protocol):
         ...
 
     @property
-    def measured(self) -> Measured | None:
+    def measured(self) -> Measurement | None:
         """What the last advice found out by looking at everything; None where it did not, or where the database does
         not tell whether somebody has written to it."""
         ...
@@ -372,7 +383,7 @@ class Target(Protocol):
         lock_timeout: float,
         writing: bool = True,
         operations: Sequence[Operation] = (),
-        options: Options = AS_USUAL,
+        options: Options = DEFAULT_OPTIONS,
     ) -> None:
         """Raise what `connect` would raise, and UsageError for an object that the database does not have, or to which
         one of the operations can do nothing."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.domain.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, JobId, Reason, Status, may_follow, parent_status
 from engine.store.sqlite.cancel_and_rescue import SO_DID_THE_ONE_THAT_LOOKED
-from engine.store.sqlite.parent_status import NOBODY_LOOKED
+from engine.store.sqlite.parent_status import NOT_RECOVERED
 from tests.chaos.trace import Line, What
 from tests.sqlite_files import content, integrity
 
@@ -202,7 +202,7 @@ def _failures(rows: _Rows) -> Iterator[Finding]:
 def _recoveries(rows: _Rows) -> Iterator[Finding]:
     """Where a process died over an operation that is not run again, somebody has begun to look after its database."""
     for job, child in rows.children.items():
-        looked = child["started_at"] is not None or child["error"] == NOBODY_LOOKED
+        looked = child["started_at"] is not None or child["error"] == NOT_RECOVERED
         lost = child["status"] == Status.FAILED and child["reason"] == Reason.OWNER_LOST
         over = lost or child["status"] == Status.CANCELLED
         if (child["recovering"] and not (looked and over)) or (lost and not child["recovering"]):

@@ -46,7 +46,7 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
         coloured = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         blocks = ["\n".join(advice_lines(url, found, width=width, coloured=coloured)) for url, found in advice]
         output.write("\n\n".join(blocks) + "\n")  # with colours; the rest of each line is plain
-        if any(one.level is Level.UNKNOWN and one.a_look_tells for _, found in advice for one in found):
+        if any(one.level is Level.UNKNOWN and one.inspection_can_tell for _, found in advice for one in found):
             output.line(f"\n{NOT_ALL}")
     for error in errors:
         output.error(error, as_json=False)

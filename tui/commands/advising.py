@@ -122,7 +122,7 @@ async def _only_needed(
         for request in asked:
             advice = await looking.advise(request.target, budget=inspector.BUDGET)
             if (narrowed := needed(request, advice)) is not None:
-                requests.append(inspector.fitting(narrowed))
+                requests.append(inspector.applicable(narrowed))
             elif why := refused_until_put_right(request, advice):
                 refused.append(why)
             else:
@@ -138,7 +138,7 @@ def refused_until_put_right(request: Request, advice: Sequence[Advice]) -> str:
         return ""
     if check.level is Level.NOW:
         return f"{named(request.target)} is damaged: nothing is done ({plain(check.reason)})"
-    if check.by_hand and Operation.CHECK in request.operations:
+    if check.needs_manual_fix and Operation.CHECK in request.operations:
         what = "nothing is done before what the check found is put right"
         return f"{named(request.target)}: {what} ({plain(check.reason)})"
     return ""
@@ -153,8 +153,8 @@ def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
     summary = f"{named(request.target)} needs nothing"
     if unsure:
         summary += f" that is known: {unsure} unknown"
-        if any(one.a_look_tells for one in wanted if one.level is Level.UNKNOWN):
+        if any(one.inspection_can_tell for one in wanted if one.level is Level.UNKNOWN):
             summary += " (dbtend advise --thorough looks at everything)"
-    if by_hand := listed([one.operation for one in wanted if one.by_hand]):
-        summary += f" before what {by_hand} found is put right"
+    if needs_manual_fix := listed([one.operation for one in wanted if one.needs_manual_fix]):
+        summary += f" before what {needs_manual_fix} found is put right"
     return [summary, *reasons]

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from engine import Request
 from engine.domain.errors import (
-    NoConnectionLeftError,
-    ServerAwayError,
     ServerStartingError,
+    ServerUnavailableError,
     TargetBusyError,
+    TooManyConnectionsError,
     UsageError,
 )
 from engine.inspection import inspector
@@ -50,12 +50,12 @@ def _reasons(request: Request) -> list[str]:
     name = name_of(request.target)
     try:
         return risks(asyncio.run(inspector.plan(request)), name, label)
-    except (TargetBusyError, ServerAwayError) as error:
+    except (TargetBusyError, ServerUnavailableError) as error:
         return [f"{name} is labelled {label}. {_state(error)}, so whom this blocks is not known."]
 
 
-def _state(error: TargetBusyError | ServerAwayError) -> str:
+def _state(error: TargetBusyError | ServerUnavailableError) -> str:
     """Why it cannot be planned just now, in a few words."""
-    if isinstance(error, ServerAwayError):
+    if isinstance(error, ServerUnavailableError):
         return "It does not answer"
-    return f"Its {error.state}" if isinstance(error, ServerStartingError | NoConnectionLeftError) else "It is locked"
+    return f"Its {error.state}" if isinstance(error, ServerStartingError | TooManyConnectionsError) else "It is locked"

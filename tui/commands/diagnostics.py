@@ -17,7 +17,7 @@ from engine import TargetInfo, WorkerProcess
 from engine.config.model import Config, TargetEntry
 from engine.domain.errors import ConfigError, DbtendError, StoreError
 from engine.inspection import inspector
-from engine.system.private_files import exposure, require_own_store
+from engine.system.private_files import exposure, require_private_store
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
 from tui.presentation import typed_values
@@ -47,7 +47,7 @@ async def examine(settings: Settings, targets: Callable[[Config], Sequence[Targe
 def _exposed_store(store: Path) -> Iterator[Check]:
     """Such a store is not even opened."""
     try:
-        require_own_store(Path(os.path.realpath(store)))
+        require_private_store(Path(os.path.realpath(store)))
     except StoreError as error:
         yield Check(Level.PROBLEM, "store", f"{error.what} {error.why}", error.hint)
 
@@ -119,8 +119,8 @@ def store_files(store: Path, *, read_only: bool = False) -> Iterator[Check]:
         yield Check(Level.PROBLEM, "permissions", f"{store} cannot be written", f"chmod 600 {store}")
 
 
-async def _store(settings: Settings, at_most: int) -> list[Check]:
-    """`at_most`: how many jobs run at once, by the config."""
+async def _store(settings: Settings, max_running: int) -> list[Check]:
+    """`max_running`: how many jobs run at once, by the config."""
     try:
         async with settings.engine() as engine:
             jobs, open_jobs, pause = await engine.count(), await engine.open_jobs(), await engine.paused()
@@ -129,14 +129,14 @@ async def _store(settings: Settings, at_most: int) -> list[Check]:
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
     found = f"{settings.store}: {counted(jobs, 'job')}, {len(open_jobs)} open"
-    checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs), at_most)]
+    checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs), max_running)]
     checks += [_stalled(process) for process in alive if process.stalled]
     if pause is not None:
         checks.append(Check(Level.WARN, "paused", f"{paused(pause)}: nothing new starts", "dbtend resume"))
     return checks
 
 
-def _workers(alive: Sequence[WorkerProcess], open_jobs: int, at_most: int) -> Check:
+def _workers(alive: Sequence[WorkerProcess], open_jobs: int, max_running: int) -> Check:
     if open_jobs and not alive:
         found = f"none alive, and {counted(open_jobs, 'job')} waiting"
         return Check(Level.WARN, "workers", found, "start one: dbtend worker")
@@ -146,7 +146,7 @@ def _workers(alive: Sequence[WorkerProcess], open_jobs: int, at_most: int) -> Ch
         f"{counted(len(alive), 'process')} alive",
         *(f"pool {pool}" for pool in pools),
         *([f"{of_runs} of them for one run only"] if of_runs else []),
-        f"{counted(sum(len(process.running) for process in alive), 'job')} running (workers = {at_most})",
+        f"{counted(sum(len(process.running) for process in alive), 'job')} running (workers = {max_running})",
     ]
     return Check(Level.OK, "workers", ", ".join(said))
 

@@ -42,7 +42,7 @@ def cancel_by_force(wanted: JobId, store: Path, args: argparse.Namespace, settin
 
 async def _look(store: Path, wanted: JobId) -> ForceCancel:
     async with Engine.open(store) as engine:
-        return await engine.force_cancel_of(wanted)
+        return await engine.preview_force_cancel(wanted)
 
 
 def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -> bool:
@@ -61,7 +61,7 @@ def _is_confirmed(found: ForceCancel, wanted: JobId, confirmation: str | None) -
 async def _end(store: Path, wanted: JobId, found: ForceCancel, worker: DetachedWorker) -> tuple[ParentJob, ChildJob]:
     """End it, see to it that somebody looks after its database, and wait for that."""
     async with Engine.open(store) as engine:
-        if await engine.force_cancel_of(wanted) != found:
+        if await engine.preview_force_cancel(wanted) != found:
             raise UsageError(f"job {found.job}", "something has changed since it was asked for", "look again")
         await engine.cancel(wanted, force=True)
         output.notice(f"process {found.pid} was killed: waiting until its database has been looked after")

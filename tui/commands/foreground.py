@@ -35,7 +35,7 @@ class Foreground:
     store: Path
     workers: int = 1
     """Targets at once."""
-    at_most: int = 1
+    max_running: int = 1
     """Jobs at once on the store, whoever carries them out."""
     grace: float = 30.0
     """Seconds that what runs may go on for after SIGTERM."""
@@ -48,7 +48,7 @@ def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJ
 
     Raises what `submit` raises, and StoreError where its worker processes cannot work.
     """
-    workers = RunWorkers(how.store, workers=how.workers, at_most=how.at_most)
+    workers = RunWorkers(how.store, workers=how.workers, max_running=how.max_running)
     try:
         return asyncio.run(_carry_out(how, workers, submit, view))
     finally:
@@ -70,7 +70,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             ended = asyncio.create_task(workers.ended(view.announce))
             say = _each_once(view.announce)
             await first_of(
-                _show_until_over(engine, ids, changes, view, at_most=how.at_most),
+                _show_until_over(engine, ids, changes, view, max_running=how.max_running),
                 end_when_asked(stop, engine, workers, how.store, ids, own, how.grace, say),
                 asyncio.wait({ended}),
             )
@@ -131,9 +131,9 @@ async def _until_ended(
 
 
 async def _show_until_over(
-    engine: Engine, ids: Collection[int], changes: AsyncIterator[Change | Lagged], view: View, *, at_most: int
+    engine: Engine, ids: Collection[int], changes: AsyncIterator[Change | Lagged], view: View, *, max_running: int
 ) -> None:
-    wake, waiting = asyncio.Event(), Waiting(engine, view.announce, at_most=at_most)
+    wake, waiting = asyncio.Event(), Waiting(engine, view.announce, max_running=max_running)
 
     async def wake_on_changes() -> None:
         async for _ in changes:

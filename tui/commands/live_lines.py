@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine import ChildJob, ParentJob, Status, remaining, run_duration
-from engine.domain.jobs import part_named
+from engine.domain.jobs import object_name
 from tui.commands import report
 from tui.commands.naming import named
 from tui.presentation.effect_summary import done_of, status_shown
@@ -78,7 +78,7 @@ def _running(child: ChildJob, at: int, room: int) -> str:
     """
     elapsed, progress = duration(run_duration(child, at)), child.progress
     if child.cancel_requested_at is not None:
-        return "  ".join(filter(None, (elapsed, report.state(child), plain(part_named(progress.object)))))
+        return "  ".join(filter(None, (elapsed, report.state(child), plain(object_name(progress.object)))))
     left = time_left(remaining(child, at))
     share = percent(progress.fraction) if progress.fraction is not None else ""
     head = f"{share:>4}  "
@@ -89,7 +89,7 @@ def _running(child: ChildJob, at: int, room: int) -> str:
         head = f"{_bar(progress.fraction, length)} {head}"
         rest -= length + 1
     phase = "waits" if report.is_waiting(child) else progress.phase
-    doing = "  ".join(filter(None, (phase, plain(part_named(progress.object)))))
+    doing = "  ".join(filter(None, (phase, plain(object_name(progress.object)))))
     return (head + padded(doing, min(rest, _DOING_WIDTH)) + tail).rstrip()
 
 

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine import ChildJob, JobId, Options, ParentJob, Reason, Status, remaining, run_duration
 from engine.domain.humanize import NOT_BEGUN, span
-from engine.domain.jobs import IN_PART, format_ending, is_cancelling, is_overwritten, never_began, part_named, reason_of
+from engine.domain.jobs import (
+    COMPLETED_IN_PART,
+    format_ending,
+    is_cancelling,
+    is_overwritten,
+    never_began,
+    object_name,
+    reason_of,
+)
 from tui.commands.naming import named
 from tui.presentation.cancel_consequences import what_follows
 from tui.presentation.effect_summary import effect, first_error, found_damage, job_effect, status_shown, steps_taken
@@ -66,7 +74,7 @@ def how_far(child: ChildJob, at: int) -> str:
     fraction, left = child.progress.fraction, time_left(remaining(child, at))
     said = (
         percent(fraction) if fraction is not None else "",
-        plain(child.progress.phase or part_named(child.progress.object)),
+        plain(child.progress.phase or object_name(child.progress.object)),
         duration(run_duration(child, at)),
         f"about {left}" if left else "",
     )
@@ -155,7 +163,7 @@ def job_state(job: ParentJob) -> str:
     """How a job stands, in a word."""
     if is_cancelling(job):
         return "cancelling"
-    return job.status.value if status_shown(job) is job.status else IN_PART
+    return job.status.value if status_shown(job) is job.status else COMPLETED_IN_PART
 
 
 def state(child: ChildJob) -> str:

@@ -88,7 +88,7 @@ def _carried_out(submit: Submit, targets: Sequence[str], args: argparse.Namespac
     how = Foreground(
         store=settings.store,
         workers=min(workers, len(targets)),
-        at_most=max(workers, config.defaults.workers),
+        max_running=max(workers, config.defaults.workers),
         grace=config.defaults.grace if args.grace is None else args.grace,
         retention=config.retention,
     )

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 from engine.config.servers import KB, LEAST_BUFFERS, MOST_BUFFERS, MOST_LAG, MOST_PARALLEL_WORKERS
 from engine.domain.errors import UsageError
-from engine.domain.humanize import bytes_of, memory
+from engine.domain.humanize import memory, parse_size
 from engine.domain.jobs import EngineName, ServerOptions, Speed
 from engine.domain.option_specs import BY_NAME
 from tui.presentation import typed_values
@@ -95,7 +95,7 @@ def yes_option(group: argparse._ActionsContainer) -> None:
 
 def of_operations(name: str, meaning: str) -> str:
     """What an option means, after the operations to which it means something."""
-    operations = BY_NAME[name].meant_for[EngineName.POSTGRESQL]
+    operations = BY_NAME[name].applies_to[EngineName.POSTGRESQL]
     return f"{', '.join(operations)}: {meaning}"
 
 
@@ -136,7 +136,7 @@ def _lag(typed: str) -> int:
 
 def _size(typed: str, noun: str, least: int, most: int) -> int:
     try:
-        value = bytes_of(typed)
+        value = parse_size(typed)
     except ValueError:
         value = -1
     if not least <= value <= most:

@@ -14,7 +14,7 @@ from engine.config.model import Config, TargetEntry, default_config_path, defaul
 from engine.config.reader import load_config
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
-from engine.domain.option_specs import OPTION_SPECS, refuse_ignored
+from engine.domain.option_specs import OPTION_SPECS, refuse_inapplicable
 from engine.inspection import inspector
 from tui.commands.server_options import server_options
 from tui.presentation import typed_values
@@ -93,8 +93,8 @@ def _request(entry: TargetEntry, args: argparse.Namespace) -> Request:
     usual = inspector.operations if args.needed else inspector.default_operations
     operations = tuple(asked or usual(entry.url))
     request = Request(target=entry.url, operations=operations, options=_options(entry.options, args))
-    refuse_ignored(_typed(args), inspector.engine_of(entry.url), request.children, request.options)
-    return inspector.fitting(request)
+    refuse_inapplicable(_typed(args), inspector.engine_of(entry.url), request.children, request.options)
+    return inspector.applicable(request)
 
 
 def _typed(args: argparse.Namespace) -> list[str]:

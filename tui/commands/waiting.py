@@ -22,10 +22,10 @@ def nothing_starts(pause: Pause) -> str:
 class Waiting:
     """Tells whoever waits for jobs that the store is paused, or that another job keeps their target busy."""
 
-    def __init__(self, engine: Engine, announce: Callable[[str], None], *, at_most: int) -> None:
-        """`at_most`: how many jobs run at once on the store and this host."""
+    def __init__(self, engine: Engine, announce: Callable[[str], None], *, max_running: int) -> None:
+        """`max_running`: how many jobs run at once on the store and this host."""
         self._engine, self._host = engine, socket.gethostname()
-        self._at_most = at_most
+        self._at_most = max_running
         self._announce = announce
         self._pause: Pause | None = None
         self._told: set[int] = set()

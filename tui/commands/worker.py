@@ -19,7 +19,7 @@ from engine.domain import typed_passwords
 from engine.domain.errors import StoreLostError, UsageError
 from engine.domain.frozen import frozen
 from engine.execution.worker_identity import WorkerIdentity
-from engine.execution.worker_runtime import import_what_jobs_need
+from engine.execution.worker_runtime import preload_imports
 from tui.commands import output
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
@@ -38,8 +38,8 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     config = settings.config()
     grace = config.defaults.grace if args.grace is None else args.grace
     size = args.workers or config.defaults.workers
-    at_most = max(size, config.defaults.workers)
-    host = _Host(settings.store, args.idle_exit, grace, config.retention, at_most)
+    max_running = max(size, config.defaults.workers)
+    host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running)
     asyncio.run(_look_into(settings.store))
     _log_to_stderr()
     stand_by = partial(_stand_by, settings.store) if args.idle_exit is None else None
@@ -52,7 +52,7 @@ def _stand_by(store: Path) -> None:
 
 
 def _serve(host: _Host, size: int) -> int:
-    import_what_jobs_need()
+    preload_imports()
     pool = WorkerPool(
         size,
         partial(_begin, host),
@@ -108,7 +108,7 @@ class _Host:
     grace: float
     """Seconds that what runs may go on for after it was asked to stop."""
     retention: Retention
-    at_most: int
+    max_running: int
     """How many jobs run at once on the store, whoever runs them."""
 
     async def work(self, process: PoolProcess) -> bool:
@@ -116,7 +116,7 @@ class _Host:
         retention = self.retention if process.number == 0 else None
         with _stopping(process.lifeline) as (stop, alone):
             async with Engine.open(
-                self.store, workers=1, at_most=self.at_most, identity=process.identity, retention=retention
+                self.store, workers=1, max_running=self.max_running, identity=process.identity, retention=retention
             ) as engine:
                 process.ready()
                 while not stop.is_set():

@@ -50,7 +50,7 @@ class StoreWrites:
         try:
             while not (await asyncio.wait({writing}, timeout=SAY_EVERY))[0]:
                 waited += 1
-                left = max(round(Engine.STORE_PATIENCE - waited * SAY_EVERY), 1)
+                left = max(round(Engine.STORE_BUSY_TIMEOUT - waited * SAY_EVERY), 1)
                 if self._silent_for:
                     self._silent_for -= 1
                 elif locked_by := await self._engine.store_locked_by():

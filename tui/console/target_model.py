@@ -193,7 +193,7 @@ class TargetModel:
         if Operation.CHECK in operations:
             options = replace(options, check=options.check or self._advised_check(number))
         request = Request(target=entry.url, operations=operations, options=options)
-        return inspector.fitting(checked_first(request, self._states[number].advice or ()))
+        return inspector.applicable(checked_first(request, self._states[number].advice or ()))
 
     def _advised_options(self, number: int, operations: tuple[Operation, ...]) -> Options:
         """With the tables and indexes that these operations are advised for."""
@@ -202,7 +202,7 @@ class TargetModel:
         advised = None if entry.operations else needed(request, advice or ())
         if advised is None:
             return entry.options
-        rebuild = advised.options.objects_of(Operation.REINDEX) if Operation.REINDEX in advised.operations else ()
+        rebuild = advised.options.objects_for(Operation.REINDEX) if Operation.REINDEX in advised.operations else ()
         if frozenset(operations) <= frozenset(advised.operations):
             objects, rebuild = advised.options.objects, advised.options.rebuild
         else:
@@ -215,12 +215,12 @@ class TargetModel:
             return None
         whole = self.request()
         if whole is not None and operation in whole.operations:
-            options = replace(whole.options, objects=whole.options.objects_of(operation), rebuild=())
-            return inspector.fitting(replace(whole, operations=(operation,), options=options))
+            options = replace(whole.options, objects=whole.options.objects_for(operation), rebuild=())
+            return inspector.applicable(replace(whole, operations=(operation,), options=options))
         options = self.state.entry.options
         if operation is Operation.CHECK:
             options = replace(options, check=self.check_level)
-        return inspector.fitting(Request(target=self.state.entry.url, operations=(operation,), options=options))
+        return inspector.applicable(Request(target=self.state.entry.url, operations=(operation,), options=options))
 
     def _chosen_on(self, number: int) -> frozenset[Operation]:
         state, offered = self._states.get(number), frozenset(self._offered_by(number))
@@ -252,6 +252,6 @@ class TargetModel:
         everything = Request(target=entry.url, operations=offered, options=entry.options)
         if not advice:
             usual = frozenset(inspector.default_operations(entry.url))
-            return inspector.fitting(replace(everything, operations=tuple(o for o in offered if o in usual)))
+            return inspector.applicable(replace(everything, operations=tuple(o for o in offered if o in usual)))
         request = needed(everything, advice)
-        return None if request is None else inspector.fitting(request)
+        return None if request is None else inspector.applicable(request)

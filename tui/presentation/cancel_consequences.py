@@ -7,13 +7,13 @@ from contextlib import suppress
 
 from engine import ChildJob, remaining
 from engine.domain.errors import DbtendError
-from engine.domain.jobs import CANNOT_STOP, WRITING_BACK
+from engine.domain.jobs import UNINTERRUPTIBLE_PHASES, WRITING_BACK
 from engine.inspection import inspector
 from tui.presentation.text import time_left
 
 
 def cannot_stop(child: ChildJob) -> bool:
-    return child.progress.phase in CANNOT_STOP
+    return child.progress.phase in UNINTERRUPTIBLE_PHASES
 
 
 def will_complete(child: ChildJob) -> str:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
-from engine.domain.jobs import MOST_FINDINGS, LogLevel, format_findings
+from engine.domain.jobs import MAX_FINDINGS, LogLevel, format_findings
 from tui.presentation.fact_format import number, stated, text, waited
 from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
 from tui.presentation.text import cells, counted, path_of, plain, shortened, size, size_change
@@ -22,15 +22,15 @@ def effect(child: ChildJob, width: int | None = None) -> str:
     if not child.status.is_final or child.status is Status.SKIPPED:
         return ""
     said = _phrases(child)
-    fitting = (phrase for phrase in said if width is None or cells(phrase) <= width)
-    return next(fitting, said[-1] if said else "")
+    applicable = (phrase for phrase in said if width is None or cells(phrase) <= width)
+    return next(applicable, said[-1] if said else "")
 
 
 def status_shown(job: ChildJob | ParentJob) -> Status:
     """The status by whose glyph and colour it is drawn: what completed in part is drawn as what was skipped."""
     children = (job,) if isinstance(job, ChildJob) else job.children
-    is_in_part = job.status is Status.COMPLETED and any(child.is_in_part for child in children)
-    return Status.SKIPPED if is_in_part else job.status
+    is_partly_completed = job.status is Status.COMPLETED and any(child.is_partly_completed for child in children)
+    return Status.SKIPPED if is_partly_completed else job.status
 
 
 def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False) -> str:
@@ -187,7 +187,7 @@ def _check(child: ChildJob) -> Phrases:
     found, level = number(child.after, "findings"), text(child.after, "level")
     if found is None or not (found or child.is_complete):
         return ()
-    more = "+" if found >= MOST_FINDINGS else ""
+    more = "+" if found >= MAX_FINDINGS else ""
     short = f"{found:,.0f}{more} found" if found else "none found"
     return _found(int(found)) + (f" ({level})" if level else ""), _found(int(found)), short
 

@@ -69,7 +69,7 @@ def history_filter(words: Iterable[Word], *, called: Callable[[str], frozenset[s
     part = given.get("target")
     return HistoryFilter(
         target_part=part,
-        or_targets=called(part) if part else frozenset(),
+        named_targets=called(part) if part else frozenset(),
         status=given.get("status"),
         operation=given.get("op"),
         since=given.get("since"),

@@ -119,7 +119,7 @@ def advice(target: str, advice: Advice) -> Json:
     help, or not with everything.
     """
     is_known = advice.level is not Level.UNKNOWN
-    more: Json = ({} if is_known else {"is_known": False}) | ({"by_hand": True} if advice.by_hand else {})
+    more: Json = ({} if is_known else {"is_known": False}) | ({"by_hand": True} if advice.needs_manual_fix else {})
     if advice.obstacles:
         more["obstacles"] = list(advice.obstacles)
     return {

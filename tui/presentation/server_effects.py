@@ -30,7 +30,7 @@ def phrases(child: ChildJob) -> Sequence[str]:
     done = int(number(child.after, "steps_completed") or 0)
     noun, verb = _DID.get(child.operation, ("step", "done"))
     said = [f"{counted(done, noun)} {verb}"] if done else []
-    if number(child.after, "findings") == 0 and done and not child.is_in_part:
+    if number(child.after, "findings") == 0 and done and not child.is_partly_completed:
         said.append("no findings")
     if found := number(child.after, "findings"):
         said.insert(0, counted(int(found), "finding"))

@@ -14,7 +14,7 @@ from engine import Options, Status
 from engine.domain.humanize import counted as counted
 from engine.domain.humanize import memory, span
 from engine.domain.humanize import size as size
-from engine.domain.jobs import AS_USUAL, NO_SERVER_OPTIONS, OnFailure, ServerOptions
+from engine.domain.jobs import DEFAULT_OPTIONS, NO_SERVER_OPTIONS, OnFailure, ServerOptions
 
 GLYPH: Final[Mapping[Status, str]] = {
     Status.PENDING: "·",
@@ -194,7 +194,7 @@ def lock_timeout(options: Options) -> str:
 
 def unusual_options(options: Options) -> list[str]:
     """The same without what is as usual."""
-    usual = format_options(AS_USUAL)
+    usual = format_options(DEFAULT_OPTIONS)
     return [said for said in format_options(options) if said not in usual]
 
 

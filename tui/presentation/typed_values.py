@@ -13,8 +13,8 @@ from typing import Final, TypeVar
 from engine import CheckLevel, JobId, OnFailure, Operation, Status
 from engine.config.model import MAX_ANALYSIS_LIMIT, MAX_JOBS, MAX_WORKERS
 from engine.domain.errors import UsageError
-from engine.domain.humanize import seconds_of, span
-from engine.domain.jobs import LONGEST_WAIT
+from engine.domain.humanize import parse_duration, span
+from engine.domain.jobs import MAX_WAIT
 from engine.domain.masking import holds_password
 from engine.domain.time_limits import is_time_of_day
 
@@ -89,7 +89,7 @@ def seconds(typed: str) -> float:
 
 def time_limit(typed: str) -> float:
     try:
-        return seconds_of(typed)
+        return parse_duration(typed)
     except ValueError:
         raise UsageError(repr(typed), "is no time limit", "give a duration such as 90s, 30m, 2h or 1h30m") from None
 
@@ -97,11 +97,11 @@ def time_limit(typed: str) -> float:
 def wait(typed: str) -> float:
     """For how long something is waited for; `0s`: not at all."""
     try:
-        value = seconds_of(typed)
+        value = parse_duration(typed)
     except ValueError:
         value = math.inf
-    if value > LONGEST_WAIT:
-        hint = f"give a duration up to {span(LONGEST_WAIT)}, such as 90s, 30m, 2h or 1h30m"
+    if value > MAX_WAIT:
+        hint = f"give a duration up to {span(MAX_WAIT)}, such as 90s, 30m, 2h or 1h30m"
         raise UsageError(repr(typed), "is no duration", hint)
     return value
 

@@ -22,7 +22,7 @@ from engine.domain.errors import DbtendError, StoreError
 from engine.domain.humanize import listed
 from engine.inspection import inspector
 from engine.system import locks
-from engine.system.private_files import open_own, own_directory
+from engine.system.private_files import open_private, private_directory
 from tui.workers.environment import not_set_alike
 
 IDLE_EXIT_SECONDS: Final = 60
@@ -83,7 +83,7 @@ class DetachedWorker:
             return ""
         if password is not None:
             return TYPED
-        names = not_set_alike(inspector.environment_of(url), own_directory(self._store) / "worker.lock")
+        names = not_set_alike(inspector.environment_of(url), private_directory(self._store) / "worker.lock")
         return f"{listed(names)} {'is' if len(names) == 1 else 'are'} set here only" if names else ""
 
     def ensure(self) -> None:
@@ -144,7 +144,7 @@ class DetachedWorker:
 
 def serving(store: Path) -> AbstractContextManager[None]:
     """Say, while inside, that this process takes on every job of the store."""
-    return locks.holding(own_directory(store) / "worker.lock", shared=True)
+    return locks.holding(private_directory(store) / "worker.lock", shared=True)
 
 
 @contextmanager
@@ -157,7 +157,7 @@ def sole_pool(store: Path, *, stand_by: Callable[[], None] | None) -> Iterator[b
     Args:
         stand_by: called once where another one serves; then its end is waited for. None: it is not.
     """
-    path = own_directory(store) / "pool.lock"
+    path = private_directory(store) / "pool.lock"
     while (lock := locks.take(path)) is None:
         if is_served(store):
             if stand_by is None:
@@ -174,7 +174,7 @@ def sole_pool(store: Path, *, stand_by: Callable[[], None] | None) -> Iterator[b
 
 def is_served(store: Path) -> bool:
     """Whether a worker process takes on every job of the store; a `dbtend run` takes on its own only."""
-    return locks.is_held(own_directory(store) / "worker.lock", shared=True)
+    return locks.is_held(private_directory(store) / "worker.lock", shared=True)
 
 
 def _nothing() -> None:
@@ -215,8 +215,8 @@ def _open_log(path: Path) -> int:
     with suppress(FileNotFoundError):
         if path.stat().st_size > _LOG_LIMIT:
             path.replace(path.with_name(path.name + ".1"))
-    return open_own(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    return open_private(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
 
 def _log(store: Path) -> Path:
-    return own_directory(store) / "worker.log"
+    return private_directory(store) / "worker.log"

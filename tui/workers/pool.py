@@ -55,8 +55,8 @@ class PoolProcess:
         said = error if isinstance(error, DbtendError) else SystemLimitError.of(error) or internal_error(error)
         with suppress(OSError):
             os.write(self._words, json.dumps([said.what, said.why, said.hint]).encode())
-        may_pass = not isinstance(error, DbtendError) or (isinstance(error, StoreError) and error.may_pass)
-        return FAILED if may_pass else CANNOT_WORK
+        is_transient = not isinstance(error, DbtendError) or (isinstance(error, StoreError) and error.is_transient)
+        return FAILED if is_transient else CANNOT_WORK
 
 
 Work = Callable[[PoolProcess], int]

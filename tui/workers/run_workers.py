@@ -60,13 +60,13 @@ class RunWorkers:
     Only a process in between has them as its children: it can replace one that dies, as it opens nothing itself.
     """
 
-    def __init__(self, store: Path, *, workers: int, at_most: int) -> None:
+    def __init__(self, store: Path, *, workers: int, max_running: int) -> None:
         """
         Args:
             workers: how many processes there are at most, each with one job at a time.
             at_most: how many jobs run at once on the store, whoever runs them.
         """
-        self._store, self._workers, self._at_most = store, workers, at_most
+        self._store, self._workers, self._at_most = store, workers, max_running
         self.pool = os.getpid()
         """As which the processes tell to whom they belong."""
         self.run = uuid.uuid4().hex
@@ -154,9 +154,9 @@ class RunWorkers:
         os.close(self._reports)
         log.addHandler(logging.NullHandler())  # what is to be told is told by the run
 
-        from engine.execution.worker_runtime import import_what_jobs_need
+        from engine.execution.worker_runtime import preload_imports
 
-        import_what_jobs_need()  # here, while the jobs are being submitted
+        preload_imports()  # here, while the jobs are being submitted
         with os.fdopen(self._orders) as orders:
             jobs = json.loads(orders.readline() or "[]")
         if not jobs:
@@ -180,10 +180,10 @@ class RunWorkers:
             os.write(self._report, f"{json.dumps(what)}\n".encode())
 
     def _work_on(self, jobs: Sequence[int]) -> Callable[[PoolProcess], int]:
-        from engine.execution.worker_runtime import tell_of_the_store
+        from engine.execution.worker_runtime import report_store_errors
 
         def work(process: PoolProcess) -> int:
-            tell_of_the_store(self._tell)
+            report_store_errors(self._tell)
             try:
                 return asyncio.run(self._serve(process, jobs))
             except Exception as error:
@@ -200,7 +200,7 @@ class RunWorkers:
             loop.add_signal_handler(number, asked.set)
         own_jobs = [] if select.select([self._drained], [], [], 0)[0] else jobs
         async with Engine.open(
-            self._store, workers=1, own_jobs=own_jobs, at_most=self._at_most, identity=process.identity
+            self._store, workers=1, own_jobs=own_jobs, max_running=self._at_most, identity=process.identity
         ) as engine:
             process.ready()
             await first_of(stop.wait(), asked.wait(), drain.wait())

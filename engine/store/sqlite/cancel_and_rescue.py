@@ -10,7 +10,7 @@ from engine.domain.humanize import OVERWRITTEN, died
 from engine.domain.jobs import FILE_OVERWRITTEN, JobId, Micros, Reason, Status
 from engine.store.sqlite.parent_status import (
     BACK_TO_PENDING,
-    NOBODY_LOOKED,
+    NOT_RECOVERED,
     end_pending,
     end_what_waits_for,
     keep_attempt,
@@ -19,7 +19,7 @@ from engine.store.sqlite.parent_status import (
     update_parent,
 )
 from engine.store.sqlite.row_checks import sound
-from engine.system.overwritten_file import overwritten, what_to_do
+from engine.system.overwritten_file import overwritten_hint, was_overwritten
 
 OVERDUE = """
 SELECT p.id FROM parent_job AS p WHERE p.deadline_at <= ? AND p.deadline_at IS NOT NULL AND p.finished_at IS NULL
@@ -73,7 +73,7 @@ def _give_up_recovery(connection: sqlite3.Connection, job: JobId, reason: Reason
         "UPDATE child_job SET status = 'cancelled', reason = coalesce(cancel_reason, ?5), error = ?1,"
         " finished_at = max(?2, changed_at), changed_at = max(?2, changed_at)"
         " WHERE parent_id = ?3 AND ordinal = coalesce(?4, ordinal) AND status = 'pending' AND recovering = 1",
-        (NOBODY_LOOKED, at, job.parent, job.ordinal, reason),
+        (NOT_RECOVERED, at, job.parent, job.ordinal, reason),
     )
 
 
@@ -138,10 +138,10 @@ def rescue(
     for parent_id, ordinal, attempt, max_attempts, cancel_reason, recovering, deadline_at, deaths, *how in orphans:
         job, (forced, engine, target) = JobId(parent_id, ordinal), how
         why = "ended by force" if forced else died(1, signal_number)
-        if overwritten(engine, signal_number):
+        if was_overwritten(engine, signal_number):
             why = OVERWRITTEN
             keep_attempt(connection, job, Status.FAILED, Reason.OWNER_LOST, at, signal_number=signal_number)
-            error, facts = f"{why}: {what_to_do(target)}", json.dumps({FILE_OVERWRITTEN: True})
+            error, facts = f"{why}: {overwritten_hint(target)}", json.dumps({FILE_OVERWRITTEN: True})
             _end_orphan(connection, job, Status.FAILED, Reason.OWNER_LOST, error, at, facts)
             end_pending(connection, parent_id, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
         elif recovering:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from engine.domain.errors import ReadOnlyError, StoreBusyError, StoreError, StoreFullError
 from engine.store.sqlite.schema import is_current, migrate
 from engine.store.sqlite.writer import begin_immediate, retry_while_busy
-from engine.system.private_files import make_directories, open_own, require_own_store
+from engine.system.private_files import make_directories, open_private, require_private_store
 
 # A larger cache than this only repeats what the system caches anyway, in every process that looks at the history.
 READER_PRAGMAS = """
@@ -43,9 +43,9 @@ def create_file(path: Path) -> Path:
     """
     path = real_path(path)
     try:
-        require_own_store(path)
+        require_private_store(path)
         make_directories(path.parent)
-        os.close(open_own(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.close(open_private(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
         pass
     except NotADirectoryError:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from engine.domain.events import HistoryFilter, reasons_with
+from engine.domain.events import HistoryFilter, reasons_matching
 from engine.domain.frozen import frozen
 from engine.domain.jobs import Micros, Status
 
@@ -113,7 +113,7 @@ def _error(words: Sequence[str], values: dict[str, Any]) -> _Condition:
     for number, word in enumerate(words):
         values[f"word{number}"] = f"%{_escaped(word)}%"
         has_word = f"error LIKE :word{number} ESCAPE '\\'"
-        if reasons := reasons_with(word):
+        if reasons := reasons_matching(word):
             values[f"reasons{number}"] = json.dumps(sorted(reasons))
             has_word = f"({has_word} OR reason IN (SELECT value FROM json_each(:reasons{number})))"
         asked.append(has_word)

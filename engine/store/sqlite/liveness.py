@@ -20,7 +20,7 @@ from engine.domain.errors import StoreError
 from engine.domain.frozen import frozen
 from engine.domain.jobs import Micros
 from engine.system import locks
-from engine.system.private_files import directory_of, own_directory, unusable
+from engine.system.private_files import directory_of, private_directory, unusable
 
 _WAIT_STATUS = 49
 """Where that is in what Linux tells of a process, from its state on."""
@@ -42,7 +42,7 @@ def begin(store: Path, owner: str) -> int:
     """Take the lock that proves the process of `owner` alive: a descriptor that holds it. Raises StoreError."""
     path = _lock_file(store, owner)
     try:
-        own_directory(store)
+        private_directory(store)
         lock = locks.take(path)
     except OSError as error:
         raise unusable(path.parent, error) from error

@@ -11,10 +11,10 @@ BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, 
     fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waits_for = NULL, waited = 0"""
 
 
-NOBODY_LOOKED = "its process died, and nobody has looked at the database since"
+NOT_RECOVERED = "its process died, and nobody has looked at the database since"
 HANDED_BACK = "it was handed back at a shutdown, and has not run since"
 LAST_ATTEMPT_LEFT = f"""(
-    SELECT CASE a.reason WHEN 'owner_lost' THEN '{NOBODY_LOOKED}' WHEN 'shutdown' THEN '{HANDED_BACK}' END
+    SELECT CASE a.reason WHEN 'owner_lost' THEN '{NOT_RECOVERED}' WHEN 'shutdown' THEN '{HANDED_BACK}' END
     FROM attempt AS a
     WHERE a.parent_id = child_job.parent_id AND a.ordinal = child_job.ordinal AND a.attempt = child_job.attempt)"""
 """What is to be told of a child that ends while it waits to run again."""

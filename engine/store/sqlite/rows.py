@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from engine.domain.advice import Measured
+from engine.domain.advice import Measurement
 from engine.domain.events import Change, ChangeKind
 from engine.domain.jobs import (
     NO_SERVER_OPTIONS,
@@ -295,11 +295,11 @@ def decode_run(row: Row) -> PastRun:
     )
 
 
-def decode_measured(row: Row) -> Measured | None:
+def decode_measured(row: Row) -> Measurement | None:
     """A row of `queries.MEASURED`; None of what is none: it can be found out again."""
     state, found = row
     try:
         values = json.loads(found)
     except (RecursionError, TypeError, ValueError):
         return None
-    return Measured(state=str(state), found=values) if isinstance(values, dict) else None
+    return Measurement(state=str(state), found=values) if isinstance(values, dict) else None

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppres
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from engine.domain.advice import CompletedStep, Measured
+from engine.domain.advice import CompletedStep, Measurement
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
@@ -36,9 +36,9 @@ from engine.store.sqlite.rows import Row, decode_change, decode_jobs, decode_mea
 from engine.store.sqlite.writer import Writer
 from engine.system import lock_holders
 from engine.system.clock import now
-from engine.system.private_files import require_own_descriptors, require_own_store
+from engine.system.private_files import require_private_descriptors, require_private_store
 from engine.system.sqlite_threads import connected
-from engine.system.wal_cleanup import leaving_no_traces
+from engine.system.wal_cleanup import removing_wal_files
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -90,7 +90,7 @@ class SqliteStore:
             writer.on_commit = watch.look
             try:
                 async with _reading(path, connections.uri(path)) as reader:
-                    require_own_descriptors(path)
+                    require_private_descriptors(path)
                     yield cls(path, writer, reader, watch, clock)
             finally:
                 await watch.close()
@@ -107,7 +107,7 @@ class SqliteStore:
         Raises StoreError where it cannot be read as it is.
         """
         path = await asyncio.to_thread(connections.real_path, path)
-        await asyncio.to_thread(require_own_store, path)
+        await asyncio.to_thread(require_private_store, path)
         identity = Identity(path)
         async with AsyncExitStack() as stack:
             if identity.is_there:
@@ -121,7 +121,7 @@ class SqliteStore:
             watch = _following(path, connection, identity)
             stack.push_async_callback(watch.close)
             reader = await stack.enter_async_context(_reading(path, uri))
-            require_own_descriptors(path)
+            require_private_descriptors(path)
             yield cls(path, None, reader, watch, clock)
 
     @property
@@ -159,7 +159,7 @@ class SqliteStore:
         except StoreError as error:
             if await self._is_there(submission):
                 return ids
-            if not error.may_pass or isinstance(error, StoreUncertainError):
+            if not error.is_transient or isinstance(error, StoreUncertainError):
                 raise
             raise type(error)(error.what, f"{error.why}: nothing was submitted", error.hint) from error
 
@@ -363,12 +363,12 @@ class SqliteStore:
         found = [Pause(at=at, by=by) for at, by in await self._read(queries.PAUSE)]
         return found[0] if found else None
 
-    async def measured(self, target: str) -> Measured | None:
+    async def measured(self, target: str) -> Measurement | None:
         rows = await self._read(queries.MEASURED, {"target": target})
         return next((decode_measured(row) for row in rows), None)
 
-    async def keep_measured(self, target: str, measured: Measured) -> None:
-        await self._writer.run(lambda c: store_admin.keep_measured(c, target, measured, self._clock()))
+    async def save_measurement(self, target: str, measured: Measurement) -> None:
+        await self._writer.run(lambda c: store_admin.save_measurement(c, target, measured, self._clock()))
 
     async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
         values = {"status": status, "before": before, "keep_last": keep_last, "after": after, "limit": limit}
@@ -482,7 +482,7 @@ async def _reading(path: Path, uri: str) -> AsyncIterator[aiosqlite.Connection]:
 
 
 def _connected(stack: AsyncExitStack, path: Path, patience: float) -> sqlite3.Connection:
-    stack.enter_context(leaving_no_traces(path))
+    stack.enter_context(removing_wal_files(path))
     return connections.connect_looking(path, patience)
 
 

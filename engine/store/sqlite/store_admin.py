@@ -15,7 +15,7 @@ from engine.store.sqlite.parent_status import storable
 from engine.store.sqlite.row_checks import checked
 
 if TYPE_CHECKING:
-    from engine.domain.advice import Measured
+    from engine.domain.advice import Measurement
 
 MEASURED_KEPT: Final = 365 * 86_400 * 1_000_000
 """Microseconds."""
@@ -60,7 +60,7 @@ def _tell_about_store(connection: sqlite3.Connection, kind: ChangeKind, at: Micr
         connection.execute("INSERT INTO event (at, kind, attempt) VALUES (?, ?, 0)", (at, kind))
 
 
-def keep_measured(connection: sqlite3.Connection, target: str, measured: Measured, at: Micros) -> None:
+def save_measurement(connection: sqlite3.Connection, target: str, measured: Measurement, at: Micros) -> None:
     """Keep what was found out of a database in place of what was before, and nothing of those not seen for long."""
     connection.execute("DELETE FROM measured WHERE at < ?", (at - MEASURED_KEPT,))
     connection.execute(

@@ -23,7 +23,7 @@ _Job = tuple[Transaction[Any], "asyncio.Future[Any]"]
 _Result = tuple[Any, Exception | None]
 
 GROUP_LIMIT = 256
-BUSY_PATIENCE = 10.0
+BUSY_TIMEOUT = 10.0
 """Seconds to wait for other processes' transactions before giving up."""
 BREATH = 0.0005
 """Seconds between two commits while more is waiting: without it, other processes starve for seconds."""
@@ -171,7 +171,7 @@ def begin_immediate(connection: sqlite3.Connection, patience: float | None = Non
 
 def retry_while_busy(attempt: Callable[[], object], patience: float | None = None) -> None:
     """Call `attempt` until SQLite no longer answers BUSY, for so many seconds at most; None: BUSY_PATIENCE."""
-    give_up = time.monotonic() + (BUSY_PATIENCE if patience is None else patience)
+    give_up = time.monotonic() + (BUSY_TIMEOUT if patience is None else patience)
     while True:
         try:
             attempt()
@@ -193,7 +193,7 @@ def _in_words(error: Exception, *, is_undone: bool = True) -> Exception:
     if code == sqlite3.SQLITE_BUSY:
         return StoreBusyError(
             "the store of jobs",
-            f"another process has kept it locked for {BUSY_PATIENCE:.0f} s",
+            f"another process has kept it locked for {BUSY_TIMEOUT:.0f} s",
             "end that process, or try again",
         )
     if code == sqlite3.SQLITE_FULL:

@@ -16,7 +16,7 @@ from engine.domain.errors import ServerStartingError, TargetError, TargetRefused
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed, span
 from engine.domain.jobs import (
-    CLEARING_UP,
+    CLEANING_UP,
     NO_SERVER_OPTIONS,
     SERVER_WAIT,
     EngineName,
@@ -52,7 +52,7 @@ from engine.targets.postgres.running.outage import AWAY
 from engine.targets.postgres.running.partial_effects import has_only_waited, left_by
 from engine.targets.postgres.running.progress import Progress
 from engine.targets.postgres.running.result import followed, outcome, to_be_run_still, was_left_out
-from engine.targets.postgres.running.size_tracker import Measured
+from engine.targets.postgres.running.size_tracker import Measurement
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.stop_signal import StopsOfEvents
 from engine.targets.postgres.running.wait_limits import CONCURRENT, SNAPSHOT_WAIT, WaitLimits
@@ -107,7 +107,7 @@ class PostgresSession:
         self._stops = StopsOfEvents()
         self._first = reader.server
         self._lanes = ConnectionPool(self._connected, lambda: server_wait_of(self._options))
-        self._measured = Measured(reader)
+        self._measured = Measurement(reader)
         self._looking: asyncio.Task[Condition] | None = None
         self._is_planned = self._rebuilds_concurrently = False
         self._clearing = InvalidIndexCleanup(reader, self._lanes, lock_timeout)
@@ -218,7 +218,7 @@ class PostgresSession:
         return planned
 
     async def _planned(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
-        options = replace(options, objects=options.objects_of(operation))
+        options = replace(options, objects=options.objects_for(operation))
         if operation is not Operation.OPTIMIZE:
             return await planner.plan(self._reader, operation, options, past)
         looking, self._looking = self._looking, None
@@ -459,7 +459,7 @@ class PostgresSession:
         """What a concurrent rebuild left that did not get through to its end is removed."""
         if result.status is Status.COMPLETED or step.method is not Method.REINDEX_CONCURRENTLY:
             return CleanupResult()
-        context.report(StepProgress(phase=CLEARING_UP))
+        context.report(StepProgress(phase=CLEANING_UP))
         return await self._clearing.after(step)
 
     def _put_off(self, step: PgStep, result: StepResult) -> StepResult:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from engine.domain.errors import TargetRefusedError, UsageError
-from engine.domain.jobs import AS_USUAL, EngineName, Operation, Options, Request
+from engine.domain.jobs import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import LOOKING_TIMEOUT, PROGRAM, Server, connect
 from engine.targets.postgres.connection.dsn import address, environment_of
@@ -142,7 +142,7 @@ class PostgresTarget:
         lock_timeout: float,
         writing: bool = True,
         operations: Sequence[Operation] = (),
-        options: Options = AS_USUAL,
+        options: Options = DEFAULT_OPTIONS,
     ) -> None:
         async with self.connect(lock_timeout=lock_timeout, writing=writing) as session:
             await session.require(operations, options)

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.advice import Measured
+from engine.domain.advice import Measurement
 from engine.domain.jobs import EngineName, Operation
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning import operation_specs
@@ -43,7 +43,7 @@ class SqliteInspection:
         self._lock_timeout = lock_timeout
         self._reader = Reader(connection.aio, opened, lock_timeout, others)
         self._others = others
-        self.measured: Measured | None = None
+        self.measured: Measurement | None = None
 
     async def info(self) -> TargetInfo:
         summary = await self._reader.summary()
@@ -79,7 +79,7 @@ class SqliteInspection:
             raise await self._reader.error(error) from error
         if budget is None and before and before == await asyncio.to_thread(state_of, self._path):
             found = found_in(condition)
-            self.measured = None if found is None else Measured(state=before, found=found)
+            self.measured = None if found is None else Measurement(state=before, found=found)
         advice = advise(condition, past)
         if needed := {one.operation for one in advice if one.is_needed}:
             from engine.targets.sqlite.planning.obstacles import find_obstacles  # brings planning along

@@ -91,7 +91,7 @@ class SqliteSession(SqliteInspection):
         if options.objects:
             await self._reader.require(options.objects)
             if Operation.REINDEX in operations:
-                objects = options.objects_of(Operation.REINDEX)
+                objects = options.objects_for(Operation.REINDEX)
                 await planner.indexes_of(self._reader, await self._reader.tables_uncounted(), objects)
 
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> OperationPlan:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import TargetDamagedError, TargetRefusedError, TargetUnavailableError
-from engine.domain.jobs import AS_USUAL, EngineName, Operation, Options, Request
+from engine.domain.jobs import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.system.paths import real_path
-from engine.system.wal_cleanup import leaving_no_traces
+from engine.system.wal_cleanup import removing_wal_files
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_left_half_done, is_nothing_beside, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
@@ -201,7 +201,7 @@ class SqliteTarget:
         lock_timeout: float,
         writing: bool = True,
         operations: Sequence[Operation] = (),
-        options: Options = AS_USUAL,
+        options: Options = DEFAULT_OPTIONS,
     ) -> None:
         if not options.objects and await asyncio.to_thread(self._is_left_over_to_a_job, writing=writing):
             return  # the job that rolls it back tells of it in its log
@@ -223,7 +223,7 @@ class SqliteTarget:
 @asynccontextmanager
 async def _leaving_no_traces(path: str) -> AsyncIterator[None]:
     """The same off the event loop: a disk may hang."""
-    traces = leaving_no_traces(path)
+    traces = removing_wal_files(path)
     await asyncio.to_thread(traces.__enter__)
     try:
         yield

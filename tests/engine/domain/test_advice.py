@@ -70,8 +70,8 @@ def test_only_damaged_indexes_are_rebuilt_where_others_are_for_the_whole_databas
     assert request is not None
     assert request.operations == (Operation.REINDEX, other)
     assert (request.options.objects, request.options.rebuild) == ((), ("by price",))
-    assert request.options.objects_of(Operation.REINDEX) == ("by price",)
-    assert request.options.objects_of(other) == ()
+    assert request.options.objects_for(Operation.REINDEX) == ("by price",)
+    assert request.options.objects_for(other) == ()
 
 
 def test_options_that_were_asked_for_stay() -> None:

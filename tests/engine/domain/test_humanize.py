@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.humanize import bytes_of, memory, seconds_of, span
+from engine.domain.humanize import memory, parse_duration, parse_size, span
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from engine.domain.humanize import bytes_of, memory, seconds_of, span
     [("90s", 90), ("30m", 1_800), ("2h", 7_200), ("1h30m", 5_400), ("1d", 86_400), ("12w", 7_257_600), ("0s", 0)],
 )
 def test_a_length_of_time_is_read(text: str, seconds: float) -> None:
-    assert seconds_of(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ def test_a_length_of_time_is_read(text: str, seconds: float) -> None:
 )
 def test_what_is_no_length_of_time(text: str) -> None:
     with pytest.raises(ValueError, match="is no length of time"):
-        seconds_of(text)
+        parse_duration(text)
 
 
 @given(st.integers(0, 366 * 86_400))
 def test_what_is_said_is_read_back(seconds: int) -> None:
-    assert seconds_of(span(seconds)) == seconds
+    assert parse_duration(span(seconds)) == seconds
 
 
 def test_lengths_of_time_in_words() -> None:
@@ -38,14 +38,14 @@ def test_lengths_of_time_in_words() -> None:
 
 @given(st.integers(0, 2**40 // 1024))
 def test_a_size_of_memory_is_read_back(kilobytes: int) -> None:
-    assert bytes_of(memory(kilobytes * 1024)) == kilobytes * 1024
+    assert parse_size(memory(kilobytes * 1024)) == kilobytes * 1024
 
 
 def test_sizes_of_memory() -> None:
     assert [memory(size) for size in (0, 1024, 64 * 1024**2, 1024**3, 1024**2 + 1024)] == [
         "0kB", "1kB", "64MB", "1GB", "1025kB",
     ]  # fmt: skip
-    assert (bytes_of("2 mb"), bytes_of("1GB")) == (2 * 1024**2, 1024**3)
+    assert (parse_size("2 mb"), parse_size("1GB")) == (2 * 1024**2, 1024**3)
     for wrong in ("", "64", "MB", "-1MB", "1.5GB", "1TB", "64MB\n"):
         with pytest.raises(ValueError, match="is no size"):
-            bytes_of(wrong)
+            parse_size(wrong)

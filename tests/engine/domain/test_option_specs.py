@@ -8,7 +8,7 @@ import pytest
 
 from engine.domain.errors import UsageError
 from engine.domain.jobs import CheckLevel, EngineName, Operation, Options, ServerOptions
-from engine.domain.option_specs import BY_NAME, OPTION_SPECS, asked_for, fitting, refuse_ignored
+from engine.domain.option_specs import BY_NAME, OPTION_SPECS, applicable, changed_options, refuse_inapplicable
 from engine.targets import resolve
 
 SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
@@ -77,10 +77,10 @@ def test_an_option_is_taken_where_it_means_something_and_refused_by_name_elsewhe
 ) -> None:
     wanted = "all" if name in ALWAYS else MEANT_FOR[name].get(engine, "")
     if wanted == "all" or operation in wanted.split():
-        refuse_ignored([name], engine, [operation])
+        refuse_inapplicable([name], engine, [operation])
         return
     with pytest.raises(UsageError) as problem:
-        refuse_ignored([name], engine, [operation])
+        refuse_inapplicable([name], engine, [operation])
     assert problem.value.what == BY_NAME[name].option
     said = str(problem.value)
     assert operation in said if wanted else any(word in said for word in ("SQLite", "PostgreSQL"))
@@ -91,21 +91,21 @@ def test_an_option_is_refused_as_it_was_typed(value: bool, typed: str) -> None:
     options = Options(server=ServerOptions(truncate=value))
     for engine, operation in ((POSTGRESQL, Operation.ANALYZE), (SQLITE, Operation.VACUUM)):
         with pytest.raises(UsageError) as problem:
-            refuse_ignored(asked_for(options), engine, [operation], options)
+            refuse_inapplicable(changed_options(options), engine, [operation], options)
         assert problem.value.what == typed
 
 
 def test_what_means_something_to_one_of_several_operations_is_taken() -> None:
-    refuse_ignored(["freeze"], POSTGRESQL, [Operation.ANALYZE, Operation.VACUUM])
+    refuse_inapplicable(["freeze"], POSTGRESQL, [Operation.ANALYZE, Operation.VACUUM])
 
 
 def test_what_is_usual_for_a_target_holds_where_it_means_something() -> None:
     usual = Options(
         jobs=4, check=CheckLevel.QUICK, objects=("item",), server=ServerOptions(offline=True, schemas=("a",))
     )
-    assert set(asked_for(usual)) == {"jobs", "check", "objects", "offline", "schemas"}
-    vacuum = fitting(usual, POSTGRESQL, [Operation.VACUUM])
+    assert set(changed_options(usual)) == {"jobs", "check", "objects", "offline", "schemas"}
+    vacuum = applicable(usual, POSTGRESQL, [Operation.VACUUM])
     assert vacuum == Options(jobs=4, objects=("item",), server=ServerOptions(schemas=("a",)))
-    assert fitting(vacuum, POSTGRESQL, [Operation.VACUUM]) is vacuum
+    assert applicable(vacuum, POSTGRESQL, [Operation.VACUUM]) is vacuum
     # What narrows an operation is never left out: more would be done than was asked for.
-    assert set(asked_for(fitting(usual, SQLITE, [Operation.VACUUM]))) == {"objects", "schemas"}
+    assert set(changed_options(applicable(usual, SQLITE, [Operation.VACUUM]))) == {"objects", "schemas"}

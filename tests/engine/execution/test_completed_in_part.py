@@ -16,7 +16,7 @@ from engine.domain.jobs import CheckLevel, OnDuplicate, OnFailure, Speed
 from engine.domain.time_limits import window
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
-from engine.history.estimates import seconds_expected
+from engine.history.estimates import expected_seconds
 from engine.history.target_history import backed_up_at, check_history, still_damaged, vacuumed
 from engine.store.sqlite.store import SqliteStore
 from engine.submission.retry import repeated
@@ -153,7 +153,7 @@ async def test_how_long_it_took_is_no_measure_of_how_long_all_of_it_takes(store_
         runs = await store.past_runs("sqlite:///sales.db", REINDEX, newest=9, jobs=10, runs=10)
         assert [(run.job.parent, run.status) for run in runs] == [(2, Status.COMPLETED)]
         jobs = await store.history(HistoryFilter(), before=None, limit=10)
-        assert seconds_expected(REINDEX, Options(), [jobs[1]], {}) is None
+        assert expected_seconds(REINDEX, Options(), [jobs[1]], {}) is None
         await store.past_steps("sqlite:///sales.db", REINDEX, speed=Speed.FULL, jobs=10, runs=10)
 
 

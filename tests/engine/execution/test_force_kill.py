@@ -100,7 +100,7 @@ async def test_it_is_refused_for_what_is_over_or_does_not_exist(store: SqliteSto
         await engine.cancel(JobId(1))
         for asked in (JobId(1), CHILD):
             with pytest.raises(UsageError, match=f"job {asked}: is over"):
-                await engine.force_cancel_of(asked)
+                await engine.preview_force_cancel(asked)
 
 
 async def test_a_process_does_not_kill_itself(store: SqliteStore, store_path: Path) -> None:
@@ -155,7 +155,7 @@ async def test_a_child_that_hangs_is_ended_and_its_database_looked_after_by_the_
     async with Engine.open(store_path) as console:
         with python(HANGS, store_path, 1) as victim:
             assert await victim.says() == "running 1.1"
-            assert (await console.force_cancel_of(JobId(1))).pid == victim.pid
+            assert (await console.preview_force_cancel(JobId(1))).pid == victim.pid
             asked = await console.cancel(CHILD, force=True)
             assert asked.children[0].force_requested_at is not None
             assert await victim.ended() == -signal.SIGKILL
@@ -189,7 +189,7 @@ async def test_what_the_same_process_runs_besides_is_told_and_runs_again(store: 
     async with Engine.open(store_path) as console:
         with python(HANGS, store_path, 2) as victim:
             assert {await victim.says(), await victim.says()} == {"running 1.1", "running 2.1"}
-            assert (await console.force_cancel_of(CHILD)).others == (JobId(2, 1),)
+            assert (await console.preview_force_cancel(CHILD)).others == (JobId(2, 1),)
             await console.cancel(CHILD, force=True)
             assert await victim.ended() == -signal.SIGKILL
         async with processing(store, FunctionWorker(_completes_or_looks)):

@@ -85,7 +85,7 @@ async def test_vacuum_is_ended_in_its_second_phase(
             assert await victim.says() == "writing back"
             await console.cancel(JobId(1, 1))
             assert (await console.job(1)).children[0].status is Status.RUNNING
-            assert (await console.force_cancel_of(JobId(1, 1))).pid == victim.pid
+            assert (await console.preview_force_cancel(JobId(1, 1))).pid == victim.pid
             await console.cancel(JobId(1, 1), force=True)
             assert await victim.ended() == -signal.SIGKILL
         assert f"sales.db{written}" in files_beside(path)

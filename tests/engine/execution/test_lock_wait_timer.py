@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.domain.claims import Claim, Report
 from engine.domain.jobs import WAITING, JobId, JobType, Operation, Options, Status, Step, WaitsFor
-from engine.execution.lock_wait_timer import LockWaitTimer, as_facts
+from engine.execution.lock_wait_timer import LockWaitTimer, wait_facts
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.targets import resolve
@@ -74,8 +74,8 @@ def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
 
 
 def test_a_moment_is_not_worth_telling() -> None:
-    assert as_facts(SECOND // 3) == {}
-    assert as_facts(12 * SECOND + 345_678) == {"waited": 12.3}
+    assert wait_facts(SECOND // 3) == {}
+    assert wait_facts(12 * SECOND + 345_678) == {"waited": 12.3}
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["works", "waits", "over"]), st.integers(0, 5))))
@@ -139,7 +139,7 @@ def waited_for_5_seconds() -> tuple[Reporter, Clock]:
 
 async def test_what_is_looked_at_after_a_step_that_waited_to_its_end_is_no_wait() -> None:
     reporter, clock = waited_for_5_seconds()
-    reporter.command_is_over(1)
+    reporter.command_finished(1)
     clock.now = 7 * SECOND
     reporter.end_step(1, StepResult(status=Status.COMPLETED))
     (step,) = (await reporter.stop()).steps

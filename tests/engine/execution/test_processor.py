@@ -110,7 +110,7 @@ async def test_a_processor_of_its_own_jobs_leaves_others_alone(store: SqliteStor
 async def test_r26_an_outcome_is_stored_even_where_the_store_is_locked_for_long(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0.01)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_TIMEOUT", 0.01)
     monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0.01)
     other = sqlite3.connect(store.path, isolation_level=None)
     finish_and_claim = store.finish_and_claim

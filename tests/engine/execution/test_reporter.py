@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from engine.domain.claims import Claim, Report
 from engine.domain.errors import StoreError
 from engine.domain.jobs import (
-    CLEARING_UP,
+    CLEANING_UP,
     FINISHING,
     LOG_HEAD,
     LOG_LINE_LIMIT,
@@ -195,7 +195,7 @@ async def test_looks_at_what_a_step_did_take_none_of_its_time() -> None:
     reporter = Reporter(CLAIM, refuse, clock)
     reporter.begin([STEP, STEP])
     reporter.begin_step(1)
-    reporter.command_is_over(1)
+    reporter.command_finished(1)
     over_at = clock()
     reporter.begin_step(2)
     report = await reporter.stop()
@@ -336,8 +336,8 @@ async def test_what_was_asked_to_stop_and_goes_on_is_said_to_finish_until_its_st
     reporter.goes_on()
     reporter.tell(1, StepProgress(fraction=0.5, phase="writing back"))
     assert (await reporter.stop()).progress.phase == FINISHING
-    reporter.tell(1, StepProgress(phase=CLEARING_UP))
-    assert (await reporter.stop()).progress.phase == CLEARING_UP
+    reporter.tell(1, StepProgress(phase=CLEANING_UP))
+    assert (await reporter.stop()).progress.phase == CLEANING_UP
     reporter.end_step(1, DONE)
     assert (await reporter.stop()).progress.phase is None
 

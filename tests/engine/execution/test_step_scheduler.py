@@ -63,7 +63,7 @@ def test_what_completes_those_before_waits_for_them_all_and_the_others_for_it() 
     assert begun(turns) == [1, 2]
     turns.is_over(2)
     assert begun(turns) == []
-    turns.command_is_over(1)
+    turns.command_finished(1)
     assert begun(turns) == []
     turns.is_over(1)
     assert begun(turns)[:1] == [3]
@@ -80,9 +80,9 @@ def test_one_that_is_to_be_repeated_comes_after_the_others_and_before_what_compl
 def test_a_step_that_is_looked_at_takes_no_turn_but_keeps_those_of_its_conflict_waiting() -> None:
     turns = StepScheduler([step("a"), step("a"), step("b"), step("c")], at_once=1)
     assert begun(turns) == [1]
-    turns.command_is_over(1)
+    turns.command_finished(1)
     assert begun(turns) == [3]
-    turns.command_is_over(3)
+    turns.command_finished(3)
     turns.is_over(1)
     assert begun(turns) == [2]
 
@@ -90,7 +90,7 @@ def test_a_step_that_is_looked_at_takes_no_turn_but_keeps_those_of_its_conflict_
 def test_one_that_frees_when_over_is_in_nobodys_way_while_somebody_still_looks_at_what_it_did() -> None:
     turns = StepScheduler([step("a", frees=True), step("a"), step(last=True)], at_once=1)
     assert begun(turns) == [1]
-    turns.command_is_over(1)
+    turns.command_finished(1)
     assert begun(turns) == [2]
     turns.is_over(2)
     assert begun(turns) == []

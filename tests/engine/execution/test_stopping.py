@@ -171,7 +171,7 @@ async def test_r14_what_has_not_ended_within_the_grace_is_handed_back(tmp_path: 
 async def test_r14_a_store_that_is_locked_for_a_while_at_the_stop_is_waited_for(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_TIMEOUT", 0)
     monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0)
     release, started = store.release, asyncio.Event()
 
@@ -201,7 +201,7 @@ async def test_r14_a_store_that_is_locked_for_a_while_at_the_stop_is_waited_for(
 async def test_r14_a_store_that_stays_locked_does_not_keep_a_process_from_ending(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_TIMEOUT", 0)
     monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0)
     locked = asyncio.Event()
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
@@ -231,15 +231,15 @@ async def test_r14_who_is_told_twice_leaves_at_once_and_others_take_over(store: 
         async with processing(store, FunctionWorker(never_ends)):
             await asyncio.Event().wait()
 
-    worker_parts = asyncio.create_task(host())
+    hosted_workers = asyncio.create_task(host())
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     await started.wait()
     for _ in range(2):
-        assert not worker_parts.done()
-        worker_parts.cancel()
-        await asyncio.wait({worker_parts}, timeout=0.01)
-    await asyncio.wait({worker_parts}, timeout=10)
-    assert worker_parts.cancelled()
+        assert not hosted_workers.done()
+        hosted_workers.cancel()
+        await asyncio.wait({hosted_workers}, timeout=0.01)
+    await asyncio.wait({hosted_workers}, timeout=10)
+    assert hosted_workers.cancelled()
     await is_taken_over(store)
 
 

@@ -15,7 +15,7 @@ from engine.domain.claims import Claim
 from engine.domain.errors import StoreError, TargetError
 from engine.domain.jobs import (
     FINISHING,
-    MOST_FINDINGS,
+    MAX_FINDINGS,
     CheckLevel,
     JobId,
     JobType,
@@ -26,7 +26,7 @@ from engine.domain.jobs import (
     Speed,
     Status,
 )
-from engine.execution.outcomes import StepOutcome, failure_list, outcome_of, what_was_found
+from engine.execution.outcomes import StepOutcome, child_outcome, describe_failures, what_was_found
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker, _CancelledBeforehandError, _unless
 from engine.system.clock import now
@@ -337,7 +337,7 @@ async def test_what_several_steps_of_a_check_found_is_counted_together(tmp_path:
 
 
 def test_where_a_check_looked_no_further_there_may_be_more_than_what_was_found() -> None:
-    damage = StepResult(status=Status.FAILED, error="damaged", findings=tuple(map(str, range(MOST_FINDINGS))))
+    damage = StepResult(status=Status.FAILED, error="damaged", findings=tuple(map(str, range(MAX_FINDINGS))))
     orphan = StepResult(status=Status.FAILED, error=ORPHAN, findings=(ORPHAN,))
     assert what_was_found([damage, orphan]) == "0, the first of 101 or more findings"
 
@@ -370,15 +370,15 @@ def test_of_what_failed_tables_and_indexes_are_named_and_not_the_whole_database(
 ) -> None:
     steps = [PlannedStep(object=name, command="ANALYZE", reason="", lock=NO_LOCK) for name in objects]
     failed = StepResult(status=Status.FAILED, error="database is locked")
-    assert failure_list([(step, failed) for step in steps], 3) == words
+    assert describe_failures([(step, failed) for step in steps], 3) == words
 
 
 def test_of_many_different_failures_the_first_are_told_and_the_others_named() -> None:
     steps = [PlannedStep(object=f"t{number}", command="ANALYZE", reason="", lock=NO_LOCK) for number in range(12)]
     failed = [(step, StepResult(status=Status.FAILED, error=f"why of {step.object}")) for step in steps]
-    assert failure_list(failed[:2], 12) == "2 of 12 steps failed: t0: why of t0; t1: why of t1"
-    assert failure_list(failed[:3], 12) == "3 of 12 steps failed: t0: why of t0; t1: why of t1; t2 failed, too"
-    assert failure_list(failed, 12).endswith("; t1: why of t1; t2, t3, t4, t5, t6 and 5 more failed, too")
+    assert describe_failures(failed[:2], 12) == "2 of 12 steps failed: t0: why of t0; t1: why of t1"
+    assert describe_failures(failed[:3], 12) == "3 of 12 steps failed: t0: why of t0; t1: why of t1; t2 failed, too"
+    assert describe_failures(failed, 12).endswith("; t1: why of t1; t2, t3, t4, t5, t6 and 5 more failed, too")
 
 
 async def test_a_cancelled_check_that_had_found_something_says_both(
@@ -436,7 +436,7 @@ def test_trap_what_was_done_in_part_was_not_refused_before_it_began() -> None:
     done = (replace(VACUUM_STEP, object="lines"), StepResult(status=Status.COMPLETED))
 
     def reason(*results: StepOutcome) -> Reason | None:
-        return outcome_of(results, planned=[step for step, _ in results], before={}, after=None).reason
+        return child_outcome(results, planned=[step for step, _ in results], before={}, after=None).reason
 
     assert reason(refused) is Reason.REFUSED
     assert reason(refused, done) is Reason.OPERATION_ERROR

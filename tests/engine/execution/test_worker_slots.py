@@ -56,10 +56,10 @@ async def test_who_waits_is_seen(store_path: Path) -> None:
     slots = WorkerSlots(store_path, 1)
     slot = slots.take()
     assert slot is not None
-    assert not slots.are_waited_for()
+    assert not slots.has_waiters()
     with slots.waiting():
-        assert WorkerSlots(store_path, 1).are_waited_for()
-    assert not slots.are_waited_for()
+        assert WorkerSlots(store_path, 1).has_waiters()
+    assert not slots.has_waiters()
     os.close(slot)
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from engine.domain.jobs import CheckLevel, JobId, Operation, Options, ParentJob, Reason, ServerOptions, Status
-from engine.history.comparability import extent, is_of_all
-from engine.history.target_history import check_history, last_clean, ran, rebuilt_in_vain
+from engine.history.comparability import covers_whole_database, extent
+from engine.history.target_history import check_history, failed_rebuilds, last_clean, ran
 from tests.engine.history.test_target_history import History
 
 FULL = CheckLevel.FULL
@@ -35,7 +35,7 @@ def with_options(job: ParentJob, options: Options) -> ParentJob:
 @pytest.mark.parametrize(("operation", "options"), OF_A_PART)
 def test_a_run_on_a_part_is_none_of_everything(operation: Operation, options: Options) -> None:
     (job,) = History().add(operation).jobs
-    assert not is_of_all(operation, options)
+    assert not covers_whole_database(operation, options)
     assert ran([with_options(job, options)]) == {}
     assert extent(operation, options) != extent(operation, Options())
 
@@ -43,7 +43,7 @@ def test_a_run_on_a_part_is_none_of_everything(operation: Operation, options: Op
 @pytest.mark.parametrize(("operation", "options"), OF_ALL)
 def test_what_is_for_other_operations_makes_no_part_of_it(operation: Operation, options: Options) -> None:
     (job,) = History().add(operation).jobs
-    assert is_of_all(operation, options)
+    assert covers_whole_database(operation, options)
     assert list(ran([with_options(job, options)])) == [operation]
     assert extent(operation, options) == extent(operation, Options())
 
@@ -65,8 +65,8 @@ def test_an_index_counts_as_rebuilt_in_vain_until_that_works_or_a_check_is_clean
         return replace(last, children=(child,))
 
     failed = job(1, status=Status.FAILED, reason=Reason.OPERATION_ERROR)
-    assert rebuilt_in_vain(["a", "b"], [failed], since=0) == {"a": 1}
-    assert rebuilt_in_vain(["a"], [job(2), failed], since=0) == {}
-    assert rebuilt_in_vain(["a"], [failed], since=1) == {}
-    assert rebuilt_in_vain(["a"], [job(1, status=Status.FAILED, reason=Reason.TARGET_BUSY)], since=0) == {}
+    assert failed_rebuilds(["a", "b"], [failed], since=0) == {"a": 1}
+    assert failed_rebuilds(["a"], [job(2), failed], since=0) == {}
+    assert failed_rebuilds(["a"], [failed], since=1) == {}
+    assert failed_rebuilds(["a"], [job(1, status=Status.FAILED, reason=Reason.TARGET_BUSY)], since=0) == {}
     assert failed.children[0].id == JobId(1, 1)

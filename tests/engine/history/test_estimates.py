@@ -19,7 +19,7 @@ from engine.domain.jobs import (
     ServerOptions,
     Status,
 )
-from engine.history.estimates import EARLIER_RUNS, seconds_expected, with_estimates, with_past
+from engine.history.estimates import EARLIER_RUNS, expected_seconds, with_estimates, with_past_durations
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.protocol import OperationPlan, Plan, PlannedStep
 
@@ -49,12 +49,12 @@ def job(
 
 def expected(*jobs: ParentJob, size: int = 100 * MB, options: Options | None = None) -> float | None:
     operation = jobs[0].children[0].operation if jobs else Operation.VACUUM
-    return seconds_expected(operation, options or Options(), jobs, {"size": size})
+    return expected_seconds(operation, options or Options(), jobs, {"size": size})
 
 
 def test_without_history_nothing_is_known() -> None:
     assert expected() is None
-    assert seconds_expected(Operation.ANALYZE, Options(), [job(3)], {"size": 1}) is None
+    assert expected_seconds(Operation.ANALYZE, Options(), [job(3)], {"size": 1}) is None
 
 
 def test_the_median_of_the_newest_five() -> None:
@@ -149,9 +149,9 @@ def steps_of(planned: Plan) -> tuple[PlannedStep, ...]:
 
 def test_a_step_takes_as_long_as_its_command_did_and_the_others_keep_their_shares() -> None:
     past = {"REINDEX i0": 6.0, "REINDEX i1": 2.0, "REINDEX gone": 90.0}
-    assert [step.estimate for step in with_past(steps_of(plan(1, 3, 1)), past)] == [6, 2, 2]
-    assert [step.estimate for step in with_past(steps_of(plan(None, None, 5)), past)] == [6, 2, 5]
-    assert with_past(steps_of(plan(1, 3)), {}) == steps_of(plan(1, 3))
+    assert [step.estimate for step in with_past_durations(steps_of(plan(1, 3, 1)), past)] == [6, 2, 2]
+    assert [step.estimate for step in with_past_durations(steps_of(plan(None, None, 5)), past)] == [6, 2, 5]
+    assert with_past_durations(steps_of(plan(1, 3)), {}) == steps_of(plan(1, 3))
 
 
 def test_a_plan_goes_by_what_each_step_took() -> None:

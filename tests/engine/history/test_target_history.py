@@ -27,7 +27,7 @@ from engine.history.target_history import (
     REMEMBERED,
     backed_up_at,
     check_history,
-    found_well_since,
+    cleared_since,
     still_damaged,
     target_history,
     vacuumed,
@@ -280,9 +280,9 @@ def test_a_clean_check_of_another_file_is_no_proof_and_one_that_does_not_say_of_
     assert check_history(history.jobs, "b").clean_at == {QUICK: 2}
     assert check_history(history.jobs).clean_at == {FULL: 1, QUICK: 2}
     said = check_history(history.jobs, "c")
-    assert (said.clean_at, said.compared_at, said.another_was_checked) == ({}, None, True)
+    assert (said.clean_at, said.compared_at, said.checked_other_file) == ({}, None, True)
     said = check_history(History().check(FULL).jobs, "c")
-    assert (said.clean_at, said.compared_at, said.another_was_checked) == ({FULL: 1, QUICK: 1}, 1, False)
+    assert (said.clean_at, said.compared_at, said.checked_other_file) == ({FULL: 1, QUICK: 1}, 1, False)
 
 
 def test_what_was_found_in_this_file_counts_although_another_was_clean_since() -> None:
@@ -341,7 +341,7 @@ async def test_a_table_is_well_again_once_a_check_of_it_that_is_no_less_thorough
         status = Status.FAILED if facts["findings"] else Status.COMPLETED
         history.add(Operation.CHECK, facts, status=status, objects=("a",) * number, steps=steps)
     found = check_history(history.jobs).damaged_tables
-    well = set(found_well_since(found, history.jobs))
+    well = set(cleared_since(found, history.jobs))
     assert sorted(found.keys() - well) == left
 
 

@@ -65,7 +65,7 @@ class Trial:
         """Run what is needed; None where nothing is."""
         everything = Request(target=str(self.path), operations=self.operations, options=self.options)
         request = needed(everything, await self.advice())
-        return None if request is None else await self.carried_out(inspector.fitting(request))
+        return None if request is None else await self.carried_out(inspector.applicable(request))
 
 
 @pytest.fixture
@@ -304,7 +304,7 @@ async def test_advice_is_gone_or_explained_when_what_is_needed_has_run(
     assert cause in await trial.causes()
     await _comes_to_an_end(trial)
     still = [one for one in await trial.advice() if one.cause == cause and one.operation in trial.operations]
-    assert all(one.by_hand for one in still)
+    assert all(one.needs_manual_fix for one in still)
     assert all(one.reason for one in await trial.advice())
 
 

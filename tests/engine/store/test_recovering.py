@@ -11,7 +11,7 @@ import pytest
 from engine.domain.claims import Outcome, Report
 from engine.domain.jobs import JobId, OnDuplicate, OnFailure, Operation, Reason, Status
 from engine.store.sqlite.cancel_and_rescue import LOOKING_FAILED, SO_DID_THE_ONE_THAT_LOOKED
-from engine.store.sqlite.parent_status import HANDED_BACK, NOBODY_LOOKED
+from engine.store.sqlite.parent_status import HANDED_BACK, NOT_RECOVERED
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
 
@@ -136,7 +136,7 @@ async def test_a_cancel_ends_it_at_once_and_tells_that_nobody_looked(store: Sqli
     await die_for_good(store)
     await store.request_cancel(CHILD, Reason.SHUTDOWN)
     over = await child(store)
-    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.SHUTDOWN, NOBODY_LOOKED)
+    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.SHUTDOWN, NOT_RECOVERED)
 
 
 async def test_a_cancel_while_somebody_looks_after_it_does_not_stop_that(store: SqliteStore) -> None:
@@ -160,7 +160,7 @@ async def test_a_further_cancel_ends_it_at_once_and_tells_that_nobody_looked(sto
     await lose(store)
     await store.request_cancel(asked, Reason.SHUTDOWN)
     over = await child(store)
-    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, NOBODY_LOOKED)
+    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, NOT_RECOVERED)
     assert [(a.number, a.status) for a in over.attempts] == [(1, Status.FAILED)]
     assert (await store.job(1)).status is Status.CANCELLED
 
@@ -172,7 +172,7 @@ async def test_a_cancel_of_what_waits_to_run_again_tells_that_nobody_looked(stor
     assert not (await child(store)).recovering
     await store.request_cancel(JobId(1))
     over, following = (await store.job(1)).children
-    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, NOBODY_LOOKED)
+    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.CANCELLED_BY_USER, NOT_RECOVERED)
     assert (following.status, following.error) == (Status.CANCELLED, None)
 
 
@@ -186,7 +186,7 @@ async def test_a_time_limit_of_what_waits_to_run_again_tells_that_nobody_looked(
         clock.at += 200
         await store.enforce_time_limits()
         over = await child(store)
-        assert (over.status, over.reason, over.error) == (Status.SKIPPED, Reason.TIME_LIMIT, NOBODY_LOOKED)
+        assert (over.status, over.reason, over.error) == (Status.SKIPPED, Reason.TIME_LIMIT, NOT_RECOVERED)
 
 
 async def test_a_cancel_of_what_was_handed_back_does_not_say_that_it_had_not_begun(store: SqliteStore) -> None:

@@ -113,7 +113,7 @@ async def test_where_the_run_was_killed_any_process_takes_it(store: SqliteStore,
 async def test_a_run_that_ends_while_the_store_is_locked_leaves_it_to_rescue(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0.05)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_TIMEOUT", 0.05)
     async with SqliteStore.open(store.path) as another:
         with ExitStack() as stack:
             async with store.reserving(RUN):

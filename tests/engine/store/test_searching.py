@@ -122,7 +122,7 @@ async def test_history_filters(store: SqliteStore) -> None:
     assert await found(HistoryFilter(error_words=("it", "stayed whole"))) == []
     assert await found(HistoryFilter(target_part="S")) == [2, 1]
     assert await found(HistoryFilter(target_part="SALE")) == [1]
-    assert await found(HistoryFilter(target_part="prod", or_targets=frozenset({"sqlite:///stock.db"}))) == [2]
+    assert await found(HistoryFilter(target_part="prod", named_targets=frozenset({"sqlite:///stock.db"}))) == [2]
     assert await found(HistoryFilter(target_part="sale", status=Status.FAILED)) == []
     assert await found(HistoryFilter(since=created[0])) == [2, 1]
     assert await found(HistoryFilter(since=created[1] + 1)) == []

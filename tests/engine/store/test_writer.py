@@ -114,7 +114,7 @@ async def test_r26_a_write_waits_for_another_process(
 async def test_a_store_that_stays_locked_is_an_error_in_words(
     writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0.02)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_TIMEOUT", 0.02)
     other = sqlite3.connect(tmp_path / "w.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="kept it locked"):

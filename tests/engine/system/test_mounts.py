@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from engine.system.mounts import Mount, lies_in_one_place, lies_on_this_machine, mount_of, parse_mounts
+from engine.system.mounts import Mount, is_local, is_local_and_unlayered, mount_of, parse_mounts
 
 TEXT = r"""
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
@@ -51,8 +51,8 @@ def test_where_a_file_lies_tells_who_may_use_it_unseen(
 ) -> None:
     mount = Mount(device=1, root="/", point="/", kind=kind, options=frozenset())
     monkeypatch.setattr("engine.system.mounts.mounts", lambda: (mount,))
-    assert lies_on_this_machine("/a.db") is here
-    assert lies_in_one_place("/a.db") is in_one_place
+    assert is_local("/a.db") is here
+    assert is_local_and_unlayered("/a.db") is in_one_place
 
 
 def test_without_mounts_nothing_is_known() -> None:

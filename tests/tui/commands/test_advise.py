@@ -153,12 +153,12 @@ def test_what_is_not_known_is_not_said_to_be_well() -> None:
     request = Request(target="/srv/a.db", operations=(Operation.VACUUM, Operation.BACKUP))
     summary, *_ = nothing_needed(request, [vacuum, backup])
     assert summary.startswith("a.db needs nothing that is known: vacuum unknown (dbtend advise --thorough")
-    summary, *_ = nothing_needed(request, [replace(vacuum, a_look_tells=False), backup])
+    summary, *_ = nothing_needed(request, [replace(vacuum, inspection_can_tell=False), backup])
     assert summary == "a.db needs nothing that is known: vacuum unknown"
 
 
 def test_what_has_to_be_put_right_by_hand_is_not_passed_over() -> None:
-    check = Advice(operation=Operation.CHECK, level=Level.SOON, reason="found 1 orphan: mend it", by_hand=True)
+    check = Advice(operation=Operation.CHECK, level=Level.SOON, reason="found 1 orphan: mend it", needs_manual_fix=True)
     summary, reason = nothing_needed(Request(target="/srv/a.db", operations=(Operation.CHECK,)), [check])
     assert summary == "a.db needs nothing before what check found is put right"
     assert reason == "  check  found 1 orphan: mend it"

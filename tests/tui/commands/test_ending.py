@@ -303,7 +303,7 @@ def test_a_background_run_of_nohup_outlives_the_terminal(dbtend: CommandLine, sa
 async def test_a_cancel_is_tried_again_where_the_store_is_locked(
     tmp_path: Path, sales: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_PATIENCE", 0.05)
+    monkeypatch.setattr("engine.store.sqlite.writer.BUSY_TIMEOUT", 0.05)
     store, said = tmp_path / "jobs.db", asyncio.Queue[str]()
     async with Engine.open(store) as engine, asyncio.timeout(30):
         (job,) = await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])

@@ -178,7 +178,7 @@ def test_what_the_same_run_does_besides_goes_on(dbtend: CommandLine, sales: Path
 
 async def _look(store: Path) -> ForceCancel:
     async with Engine.open(store) as engine:
-        return await engine.force_cancel_of(JobId(1))
+        return await engine.preview_force_cancel(JobId(1))
 
 
 async def _statuses(store: Path) -> list[str]:

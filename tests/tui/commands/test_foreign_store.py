@@ -184,10 +184,10 @@ def test_what_is_put_beside_the_store_as_it_is_opened_is_found(tmp_path: Path) -
     store = connections.create_file(tmp_path / "jobs.db")
     with closing(connections.connect_writer(store)) as connection:
         connection.execute("SELECT * FROM parent_job").fetchall()
-        private_files.require_own_descriptors(store)
+        private_files.require_private_descriptors(store)
         os.chown(f"{store}-wal", NOBODY, NOBODY)
         with pytest.raises(StoreError, match=r"jobs\.db-wal: belongs to nobody"):
-            private_files.require_own_descriptors(store)
+            private_files.require_private_descriptors(store)
 
 
 @pytest.mark.parametrize("name", ["worker.log", "worker.lock"])
@@ -196,7 +196,7 @@ def test_a_link_in_place_of_the_log_or_the_lock_is_not_followed(
 ) -> None:
     precious = tmp_path / "precious"
     precious.write_text("keep")
-    directory = private_files.own_directory(dbtend.store)
+    directory = private_files.private_directory(dbtend.store)
     (directory / name).symlink_to(precious)
     result = dbtend("run", sales, "--op", "analyze", "--detach")
     assert result.code == 2

@@ -33,6 +33,6 @@ async def test_only_what_runs_on_this_host_takes_its_slots(tmp_path: Path, host:
                 with closing(sqlite3.connect(store)) as file:
                     file.execute("UPDATE worker SET host = ?", (host,))
                     file.commit()
-            await Waiting(engine, said.append, at_most=1).tell([second])
+            await Waiting(engine, said.append, max_running=1).tell([second])
         await engine.wait([first.id, second.id])
     assert said == told

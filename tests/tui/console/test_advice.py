@@ -242,7 +242,7 @@ def test_what_stays_unknown_is_no_look_at_everything() -> None:
         " a.db: no page is free; half filled ones were not looked at (this SQLite cannot)."
     )
     assert examined((state, None) for state in states).endswith(". And 2 more.")
-    for seen in (known, replace(UNSEEN, a_look_tells=False)):
+    for seen in (known, replace(UNSEEN, inspection_can_tell=False)):
         assert examined([(replace(states[0], advice=(seen,)), None)]) == "Everything was looked at."
 
 

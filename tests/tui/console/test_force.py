@@ -12,7 +12,7 @@ from textual.app import App
 from engine import ForceCancel, JobId, OnDuplicate, Operation, Progress, Status
 from engine.domain.claims import Report
 from engine.domain.jobs import FINISHING, WRITING_BACK
-from engine.store.sqlite.parent_status import NOBODY_LOOKED
+from engine.store.sqlite.parent_status import NOT_RECOVERED
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, new_job
 from tests.engine.processes import Process, python
@@ -128,7 +128,7 @@ async def test_what_waits_to_be_looked_after_need_not_wait(
         assert (await store.job(1)).children[0].status is Status.PENDING
         await console.press("c", "y")
         child = (await store.job(1)).children[0]
-        assert (child.status, child.error) == (Status.CANCELLED, NOBODY_LOOKED)
+        assert (child.status, child.error) == (Status.CANCELLED, NOT_RECOVERED)
 
 
 async def test_what_runs_elsewhere_is_not_ended_from_here(sales: Path, store: SqliteStore, clock: Clock) -> None:

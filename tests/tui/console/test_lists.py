@@ -102,7 +102,7 @@ def test_what_nobody_looked_at_is_not_said_to_be_well() -> None:
     rows = [row.text.rstrip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=100)]
     assert rows[0].split() == ["[", "]", "vacuum", "unknown"]
     assert rows[1] == "    no page is free; half filled ones were not; x looks at everything"
-    blind = [replace(advice[0], a_look_tells=False)]
+    blind = [replace(advice[0], inspection_can_tell=False)]
     assert operation_rows(OFFERED, blind, (), Operation.VACUUM, width=90, height=100)[1].text.rstrip() == (
         "    no page is free; half filled ones were not"
     )
@@ -112,7 +112,11 @@ def test_what_nobody_looked_at_is_not_said_to_be_well() -> None:
 
 
 def test_what_is_to_be_put_right_by_hand_says_why_and_is_not_said_to_be_well() -> None:
-    advice = (Advice(operation=Operation.ANALYZE, level=Level.SOON, reason="found 3 orphans: mend them", by_hand=True),)
+    advice = (
+        Advice(
+            operation=Operation.ANALYZE, level=Level.SOON, reason="found 3 orphans: mend them", needs_manual_fix=True
+        ),
+    )
     height = 2 * len(OFFERED) + 1
     rows = [row.text.strip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=height)]
     assert "found 3 orphans: mend them" in rows

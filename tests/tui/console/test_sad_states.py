@@ -72,7 +72,7 @@ async def test_a_job_that_could_not_be_stored_leaves_the_choice_as_it_was(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
-        monkeypatch.setattr(writer, "BUSY_PATIENCE", 0.2)
+        monkeypatch.setattr(writer, "BUSY_TIMEOUT", 0.2)
         await console.press("2", "space")
         choice = chosen(console)
         with another_process(sales.with_name("jobs.db"), "BEGIN EXCLUSIVE") as pid:

@@ -116,7 +116,7 @@ def test_what_only_the_rebuild_is_for_does_not_narrow_another_operation_alone(bo
 def test_what_is_taken_out_and_in_again_is_as_it_was_advised(board: TargetModel, toggled: Operation) -> None:
     board.learn(0, info(Operation.REINDEX, *OPERATIONS))
     reindex, vacuum, analyze, check = (replace(advice(one)[0]) for one in (Operation.REINDEX, *OPERATIONS))
-    analyze, check = replace(analyze, leaves_out=("damaged",)), replace(check, check=CheckLevel.QUICK)
+    analyze, check = replace(analyze, excluded_tables=("damaged",)), replace(check, check=CheckLevel.QUICK)
     board.heed(0, (replace(reindex, objects=("by price",)), vacuum, analyze, check))
     advised = board.request()
     assert advised is not None

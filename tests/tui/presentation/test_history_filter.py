@@ -35,7 +35,7 @@ def meant(line: str) -> HistoryFilter:
         ("", HistoryFilter()),
         ("  ", HistoryFilter()),
         ("target:sales", HistoryFilter(target_part="sales")),
-        ("target:prod", HistoryFilter(target_part="prod", or_targets=frozenset({"sqlite:///srv/x.db"}))),
+        ("target:prod", HistoryFilter(target_part="prod", named_targets=frozenset({"sqlite:///srv/x.db"}))),
         ('target:"my shop"', HistoryFilter(target_part="my shop")),
         ("status:failed op:vacuum", HistoryFilter(status=Status.FAILED, operation=Operation.VACUUM)),
         ("operation:fts-optimize", HistoryFilter(operation=Operation.FTS_OPTIMIZE)),

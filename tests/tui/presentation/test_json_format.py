@@ -265,8 +265,8 @@ def test_advice_says_what_the_contract_names() -> None:
         facts={"size": 1_580_000_000, "damaged_indexes": ("a", "b")},
     )
     form = json_format.advice("sqlite:///srv/sales.db", advice)
-    by_hand = json_format.advice("sqlite:///srv/sales.db", replace(advice, by_hand=True))
-    assert by_hand["facts"] == {**form["facts"], "by_hand": True}
+    needs_manual_fix = json_format.advice("sqlite:///srv/sales.db", replace(advice, needs_manual_fix=True))
+    assert needs_manual_fix["facts"] == {**form["facts"], "by_hand": True}
     assert json.loads(json.dumps(form)) == {
         "target": "sqlite:///srv/sales.db",
         "operation": "vacuum",

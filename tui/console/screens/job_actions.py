@@ -132,14 +132,14 @@ class JobActions(ConsoleScreen[Result]):
             self._ask(f"End #{job} without a look at its database?", NOBODY_LOOKS, give_up)
             return
         try:
-            found = await engine.force_cancel_of(job)
+            found = await engine.preview_force_cancel(job)
         except DbtendError as error:
             running = [child for child in children if child.status is Status.RUNNING]
             self.say(asked_already(job, running, error, self.context.clock()), Role.WARNING)
             return
 
         async def end() -> None:
-            if await engine.force_cancel_of(job) != found:
+            if await engine.preview_force_cancel(job) != found:
                 self.context.tell("Nothing was done: something has changed since it was asked for.", Role.WARNING)
                 return
             await engine.cancel(job, force=True)

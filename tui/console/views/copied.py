@@ -24,7 +24,7 @@ def copied_job(parent: ParentJob, job: JobId, row: str) -> tuple[str, str]:
     """What it is, and its text: the errors, or what else its end left to say, else the SQL, else the row."""
     child = child_of(parent, job)
     children = [child] if child else parent.children
-    if texts := [child.error for child in children if child.error and child.is_in_part]:
+    if texts := [child.error for child in children if child.error and child.is_partly_completed]:
         return "what is left", "\n".join(texts)
     for status, (one, several) in _WHAT_WAS_SAID.items():
         if texts := [child.error for child in children if child.error and child.status is status]:

@@ -7,7 +7,7 @@ from collections import Counter
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
-from engine.domain.jobs import format_ending, part_named
+from engine.domain.jobs import format_ending, object_name
 from tui.console.keymap import with_keys
 from tui.console.views.line import Line, Role, Span, fit, line, wrapped
 from tui.console.views.remarks import earlier_attempt, in_the_pane, remarks, what_went_wrong
@@ -87,7 +87,7 @@ def how_far(child: ChildJob, now: int) -> list[str]:
 
 def _steps_done(child: ChildJob) -> str:
     """Any of them may be over, and any number run, where several run at once."""
-    done, total, name = child.progress.steps_done, child.progress.steps_total, part_named(child.progress.object)
+    done, total, name = child.progress.steps_done, child.progress.steps_total, object_name(child.progress.object)
     at = f"at {plain(name)}" if name and done < total else ""
     if total == 1:
         return at

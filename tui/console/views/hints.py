@@ -84,7 +84,7 @@ def why_nothing(state: TargetState) -> str:
     if state.info is None or state.advice is None:
         return "it has not been looked at yet: go back and come again in a moment"
     known = "is known to be needed" if worst(state.advice) is Level.UNKNOWN else "is needed"
-    found = listed([one.operation for one in state.advice if one.by_hand])
+    found = listed([one.operation for one in state.advice if one.needs_manual_fix])
     first = f" before what {found} found is put right" if found else ""
     return f"nothing {known}{first}, and nothing was chosen"
 
@@ -122,7 +122,7 @@ def examined(looks: Iterable[tuple[TargetState, DbtendError | None]]) -> str:
 
 def _unknown(state: TargetState) -> list[str]:
     """What is not known all the same, each reason once."""
-    unknown = [one for one in state.advice or () if one.level is Level.UNKNOWN and one.a_look_tells]
+    unknown = [one for one in state.advice or () if one.level is Level.UNKNOWN and one.inspection_can_tell]
     return list(dict.fromkeys(one.reason for one in unknown))
 
 

@@ -159,7 +159,7 @@ def _checkbox(
 
 def _why(advice: Advice, width: int, *, indent: int) -> list[Line]:
     text = f"{advice.reason} ({advice.gain})" if advice.gain else advice.reason
-    if advice.level is Level.UNKNOWN and advice.a_look_tells:
+    if advice.level is Level.UNKNOWN and advice.inspection_can_tell:
         text += f"; {key_of('examine')} looks at everything"
     return wrapped(text, width, Role.TEXT, indent=indent, key=advice.operation)
 

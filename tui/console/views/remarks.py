@@ -30,7 +30,7 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
     `told`: whether the error is said elsewhere.
     """
     role = Role.CANCELLED if child.status is Status.CANCELLED else Role.FAILED
-    role = Role.DIM if child.reason is Reason.NOT_NEEDED else Role.WARNING if child.is_in_part else role
+    role = Role.DIM if child.reason is Reason.NOT_NEEDED else Role.WARNING if child.is_partly_completed else role
     lines = wrapped(error_of(parent, child), width, role, indent=indent) if child.error and not told else []
     lines += _waits(parent, child, width, indent)
     if is_cancelling(child) or (child.recovering and not child.status.is_final):

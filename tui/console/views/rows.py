@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.domain.frozen import frozen
-from engine.domain.jobs import CANNOT_STOP, FINISHING, WaitsFor, part_named
+from engine.domain.jobs import FINISHING, UNINTERRUPTIBLE_PHASES, WaitsFor, object_name
 from tui.console.views.line import Line, Role, Span, fit, marked, named, named_column, right
 from tui.console.views.status import (
     PINNED,
@@ -218,7 +218,7 @@ def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...
         role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
         return ((_said(what_happened(child, target, room), room), role),)
     progress = child.progress
-    if is_cancelling(child) and progress.phase in CANNOT_STOP:
+    if is_cancelling(child) and progress.phase in UNINTERRUPTIBLE_PHASES:
         return _finishing(child, now, room)
     if child.recovering:
         return ((_said("looks for damage" if room >= 16 else "being checked", room), Role.CANCELLED),)
@@ -312,7 +312,7 @@ def _bar_length(room: int) -> int:
 
 def _at(progress: Progress, room: int) -> str:
     """What goes on, and on which object; the beginning of a name says nothing beside what goes on."""
-    name = plain(part_named(progress.object))
+    name = plain(object_name(progress.object))
     both = "  ".join(filter(None, (progress.phase, name)))
     return fit(both if cell_len(both) <= room else progress.phase or name, room)
 

@@ -40,7 +40,7 @@ def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
     if is_cancelling(job):
         return job.status, "cancelling"
     if isinstance(job, ChildJob):
-        return status_shown(job), "in part" if job.is_in_part else job.status.value
+        return status_shown(job), "in part" if job.is_partly_completed else job.status.value
     left_out = sum(c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED for c in job.children)
     if job.status is Status.COMPLETED and left_out:
         return Status.SKIPPED, f"{left_out} skipped"
@@ -78,7 +78,7 @@ def what_happened(child: ChildJob, target: str, width: int) -> str:
     """The effect, or why there is none: one phrase for the child's row, which need not name the target again."""
     if found := found_damage(child, width):
         return found
-    if child.is_in_part or child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
+    if child.is_partly_completed or child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
         return _why(child, path_of(target), width)
     if child.status is Status.PENDING and child.recovering:
         return "its process died" if width >= 16 else "process died"

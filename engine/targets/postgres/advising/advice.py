@@ -58,7 +58,7 @@ def _leaving_out(one: Advice, damaged: Sequence[str]) -> Advice:
     if not damaged or one.operation not in _READS_TABLES:
         return one
     reason = f"{one.reason}; left out, as damaged: {listed(damaged, 3)}"
-    return replace(one, reason=reason, leaves_out=tuple(damaged))
+    return replace(one, reason=reason, excluded_tables=tuple(damaged))
 
 
 def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
@@ -86,7 +86,7 @@ def _in_doubt(condition: Condition, needs: TableFindings, names: Mapping[int, st
 
 
 def _unknown(operation: Operation, why: str, facts: Facts) -> Advice:
-    return Advice(operation=operation, level=Level.UNKNOWN, reason=why, facts=facts, a_look_tells=False)
+    return Advice(operation=operation, level=Level.UNKNOWN, reason=why, facts=facts, inspection_can_tell=False)
 
 
 def _counted_since(condition: Condition) -> str:
@@ -113,15 +113,15 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
     if any(need.cause is Cause.DAMAGED_INDEX for need in needs.reindex.values()):
         facts["severity"] = CRITICAL
     found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, forbidden, gain=wasted)
-    by_hand = [obstacle for drifted in needs.drifts if (obstacle := _left_to_somebody(drifted, needs))]
+    needs_manual_fix = [obstacle for drifted in needs.drifts if (obstacle := _left_to_somebody(drifted, needs))]
     if needs.reindex:
-        return _with_obstacles(found, by_hand)
-    if by_hand:
-        found = _with_obstacles(replace(found, reason=""), by_hand)
-        return replace(found, level=Level.SOON, by_hand=True)
+        return _with_obstacles(found, needs_manual_fix)
+    if needs_manual_fix:
+        found = _with_obstacles(replace(found, reason=""), needs_manual_fix)
+        return replace(found, level=Level.SOON, needs_manual_fix=True)
     if needs.not_built:
         objects = tuple(index.shown for index in needs.not_built)
-        return replace(found, level=Level.SOON, by_hand=True, objects=objects)
+        return replace(found, level=Level.SOON, needs_manual_fix=True, objects=objects)
     if needs.unknown:
         of = listed([index.shown for index in needs.unknown], 3)
         why = f"how large {of} must be is not known: there are no statistics, or this role may not read them"
@@ -183,8 +183,8 @@ def _optimize(single: list[Advice], needs: TableFindings) -> Advice:
         level=worst(needed) if needed else Level.SOON if recorded else worst(unknown),
         reason=f"does exactly what is needed: {', '.join(said)}" if said else nothing,
         covers=COVERED,
-        leaves_out=next((one.leaves_out for one in single if one.leaves_out), ()),
-        a_look_tells=any(one.a_look_tells for one in unknown),
+        excluded_tables=next((one.excluded_tables for one in single if one.excluded_tables), ()),
+        inspection_can_tell=any(one.inspection_can_tell for one in unknown),
         obstacles=tuple(obstacle for one in single for obstacle in one.obstacles),
     )
 
@@ -211,7 +211,7 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str]) ->
             reason="; ".join(said),
             facts={"severity": CRITICAL, "damaged_tables": tuple(damaged), "damaged_indexes": past.damaged_indexes},
             check=CheckLevel.FULL,
-            by_hand=True,
+            needs_manual_fix=True,
         )
     is_known = True
     if past.damaged_tables or past.damaged_indexes or past.rebuilt_indexes:
@@ -231,7 +231,7 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str]) ->
         level=Level.NONE if is_known else Level.UNKNOWN,
         reason=reason,
         check=CheckLevel.FULL,
-        a_look_tells=False,
+        inspection_can_tell=False,
     )
 
 

@@ -162,7 +162,7 @@ def _held_back(need: Need, activity: Activity, table: Table, horizon: XminHorizo
         case Cause.MULTIXACT_AGE if was_there:
             return f"they may be kept as long as there is {holder.words}"
         case Cause.DEAD_ROWS:
-            kept = past.kept_dead[table.shown].effect["rows_kept"] if table.shown in past.kept_dead else 0
+            kept = past.dead_rows_kept[table.shown].effect["rows_kept"] if table.shown in past.dead_rows_kept else 0
             if isinstance(kept, int) and activity.dead - kept <= activity.dead_limit:
                 return f"the last VACUUM could not remove {kept:,} of them, kept as long as there is {holder.words}"
             return f"dead rows are kept as long as there is {holder.words}" if holder.is_old else ""

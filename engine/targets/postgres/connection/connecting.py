@@ -10,7 +10,7 @@ from typing import Any, Final
 import psycopg
 
 from engine.domain import typed_passwords
-from engine.domain.errors import NoConnectionLeftError, PasswordNeededError, TargetUnavailableError
+from engine.domain.errors import PasswordNeededError, TargetUnavailableError, TooManyConnectionsError
 from engine.domain.frozen import frozen
 from engine.targets.postgres.connection import pooling
 from engine.targets.postgres.connection.bounded import ANSWER_WITHIN, STRANGE, AnswerError, Connection, Shape
@@ -152,7 +152,7 @@ async def _has_pooler(connection: Connection, what: str, within: float | None) -
             return await pooling.has_pooler(connection)
     except TimeoutError:
         why = f"its pooler gives no further connection within {within:g} s"
-        raise NoConnectionLeftError(what, why, "end some, or raise the size of the pool") from None
+        raise TooManyConnectionsError(what, why, "end some, or raise the size of the pool") from None
 
 
 async def _set_up(

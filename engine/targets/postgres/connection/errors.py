@@ -9,15 +9,15 @@ from typing import Final
 import psycopg
 
 from engine.domain.errors import (
-    NoConnectionLeftError,
     PasswordNeededError,
-    ServerAwayError,
     ServerStartingError,
+    ServerUnavailableError,
     TargetBusyError,
     TargetDamagedError,
     TargetError,
     TargetRefusedError,
     TargetUnavailableError,
+    TooManyConnectionsError,
 )
 from engine.domain.jobs import Reason
 from engine.domain.masking import masked
@@ -78,16 +78,16 @@ WHERE_PASSWORDS_ARE: Final = (
 # A refused connection has no SQLSTATE, only words; where they are in another language, they are passed on as they are.
 _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
     (
-        r'too many connections for (role|database) "', NoConnectionLeftError, "its CONNECTION LIMIT leaves none",
+        r'too many connections for (role|database) "', TooManyConnectionsError, "its CONNECTION LIMIT leaves none",
         "end some, or raise it: ALTER ROLE or DATABASE ... CONNECTION LIMIT",
     ),
     (
         r"too many clients|too many connections|remaining connection slots",
-        NoConnectionLeftError, "the server has no connection left", "end some, or raise max_connections",
+        TooManyConnectionsError, "the server has no connection left", "end some, or raise max_connections",
     ),
     (
         r"query_wait_timeout|no more connections allowed|max clients reached",
-        NoConnectionLeftError, "its pooler has no connection left", "end some, or raise the size of the pool",
+        TooManyConnectionsError, "its pooler has no connection left", "end some, or raise the size of the pool",
     ),
     (r"no password supplied|fe_sendauth", PasswordNeededError, NONE_FOUND, WHERE_PASSWORDS_ARE),
     (
@@ -107,7 +107,7 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
         "there is no such service", "name it in ~/.pg_service.conf, or in the file that PGSERVICEFILE names",
     ),
     (
-        r"shutting down", ServerAwayError, "it is shutting down", "try again when it is up",
+        r"shutting down", ServerUnavailableError, "it is shutting down", "try again when it is up",
     ),
     (
         r"starting up|recovery mode|not yet accepting|read-only|hot standby mode", ServerStartingError,
@@ -115,12 +115,12 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
     ),
     (
         r"Connection refused|No such file or directory|could not translate host|Name or service|No route to host",
-        ServerAwayError, "no server answers there", "check host and port, and whether it runs",
+        ServerUnavailableError, "no server answers there", "check host and port, and whether it runs",
     ),
-    (r"timeout expired|timed out", ServerAwayError, "the server does not answer", "check host and network"),
+    (r"timeout expired|timed out", ServerUnavailableError, "the server does not answer", "check host and network"),
     (
         r"closed the connection unexpectedly|terminating connection|reset by peer|Broken pipe",
-        ServerAwayError, "the server ended the connection", "check whether it runs",
+        ServerUnavailableError, "the server ended the connection", "check whether it runs",
     ),
     (
         r"permission denied for database", TargetUnavailableError, "the role must not connect to it",
@@ -139,7 +139,8 @@ def connecting_error(what: str, error: BaseException, *, typed: bool = False) ->
     for pattern, kind, why, hint in _REFUSALS:
         if re.search(pattern, words):
             return kind(what, why, hint)
-    return ServerAwayError(what, f"cannot be connected to: {said(error)}", "", state="server cannot be connected to")
+    why = f"cannot be connected to: {said(error)}"
+    return ServerUnavailableError(what, why, state="server cannot be connected to")
 
 
 def reading_error(what: str, error: psycopg.Error) -> TargetError:
@@ -150,7 +151,7 @@ def reading_error(what: str, error: psycopg.Error) -> TargetError:
     if state == LOCK_TIMEOUT:
         return TargetBusyError(what, "its catalog is locked by somebody", "try again later")
     if state is None or state.startswith(("57P", "08")):
-        return ServerAwayError(what, "the connection was lost", "check the server, then try again")
+        return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
     if state == NO_RIGHT:
         return TargetRefusedError(what, said(error), "connect as a role that may read the catalog")
     if state != INTERNAL and tells_damage(error):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from engine.domain.humanize import counted
-from engine.domain.jobs import MOST_FINDINGS, Operation, Options, ServerOptions
+from engine.domain.jobs import MAX_FINDINGS, Operation, Options, ServerOptions
 from engine.targets.lock_impact import Lock
 from engine.targets.postgres.connection.names import literal, qualified, quote
 from engine.targets.postgres.planning.costs import A_STEP, weight
@@ -312,7 +312,7 @@ def _toast_check(table: Table, check: str) -> PgStep:
     of = f"FROM pg_class AS c, {check}.verify_heapam(c.reltoastrelid) WHERE c.oid = {literal(table.sql)}::regclass"
     return _check_step(
         f"TOAST of {table.shown}",
-        f"SELECT blkno, offnum, msg {of} LIMIT {MOST_FINDINGS}",
+        f"SELECT blkno, offnum, msg {of} LIMIT {MAX_FINDINGS}",
         "its pages and rows",
         pages=table.toast_pages or 0,
         subject=_table(table),
@@ -323,7 +323,7 @@ def _toast_check(table: Table, check: str) -> PgStep:
 def _heap_check(table: Table, check: str, *, full: bool) -> PgStep:
     def command(more: str = "") -> str:
         of = f"{check}.verify_heapam({literal(table.sql)}::regclass{more})"
-        return f"SELECT blkno, offnum, msg FROM {of} LIMIT {MOST_FINDINGS}"
+        return f"SELECT blkno, offnum, msg FROM {of} LIMIT {MAX_FINDINGS}"
 
     toast = full and table.toast_pages is not None
     return _check_step(

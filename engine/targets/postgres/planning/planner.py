@@ -88,7 +88,7 @@ async def require(reader: Reader, operations: Sequence[Operation], options: Opti
     """Raise UsageError for an object to which one of the operations can do nothing."""
     tables, indexes, partitions = await reader.tables(), await reader.indexes(), await _partitions(reader)
     for operation in operations:
-        scope(operation, replace(options, objects=options.objects_of(operation)), tables, indexes, partitions)
+        scope(operation, replace(options, objects=options.objects_for(operation)), tables, indexes, partitions)
 
 
 @frozen(kw_only=True)

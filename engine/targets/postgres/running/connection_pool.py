@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import psycopg
 
-from engine.domain.errors import NoConnectionLeftError, TargetError
+from engine.domain.errors import TargetError, TooManyConnectionsError
 from engine.domain.jobs import SERVER_WAIT, WaitsFor
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
@@ -102,7 +102,7 @@ class ConnectionPool:
         """How many there are, those that are being opened included."""
         self._most_until = 0.0
         """Until then no more are asked for than there are: the server has refused one."""
-        self._refused: NoConnectionLeftError | None = None
+        self._refused: TooManyConnectionsError | None = None
         """What there is still to be told of."""
         self._changed = asyncio.Event()
 
@@ -167,7 +167,7 @@ class ConnectionPool:
                 self._tell()
                 if context is None:
                     raise
-                if isinstance(error, NoConnectionLeftError) and self._open:
+                if isinstance(error, TooManyConnectionsError) and self._open:
                     if not self._most_until:
                         self._refused = error
                     self._most_until = time.monotonic() + ASK_AGAIN

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from itertools import chain, repeat
 from typing import Final, Generic, TypeVar
 
-from engine.domain.errors import NoConnectionLeftError, ServerAwayError, ServerStartingError, TargetError
+from engine.domain.errors import ServerStartingError, ServerUnavailableError, TargetError, TooManyConnectionsError
 from engine.domain.humanize import span
 from engine.domain.jobs import WaitsFor
 from engine.targets.protocol import StepContext, StepProgress
@@ -17,7 +17,7 @@ from engine.targets.protocol import StepContext, StepProgress
 _T = TypeVar("_T")
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries; the last one again and again."""
-AWAY: Final = (ServerAwayError, ServerStartingError, NoConnectionLeftError)
+AWAY: Final = (ServerUnavailableError, ServerStartingError, TooManyConnectionsError)
 """What may be over by itself."""
 
 
@@ -74,7 +74,7 @@ class Outage(Generic[_T]):
             if left <= 0:
                 hint = "; ".join(filter(None, (error.hint, "--server-wait says how long it is waited for")))
                 why = f"{state_of(error)}, for {span(patience)} by now: {error.why}"
-                self.error = ServerAwayError(error.what, why, hint) if patience else error
+                self.error = ServerUnavailableError(error.what, why, hint) if patience else error
                 return
             self._tell(f"{state_of(error)}; next try in {max(round(min(pause, left)), 1)} s")
             await asyncio.sleep(min(pause, left))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.domain.jobs import LONGEST_WAIT, WaitsFor
+from engine.domain.jobs import MAX_WAIT, WaitsFor
 from engine.targets.postgres.planning.steps import Method
 from engine.targets.postgres.running.stop_signal import Stop
 
@@ -45,7 +45,7 @@ class WaitLimits:
         longest = self._snapshot_wait
         if longest is None:
             longest = SNAPSHOT_WAIT if self._closes_at is None else self._closes_at - now
-        return min(max(longest, self._lock_timeout) + UNWATCHED, LONGEST_WAIT)
+        return min(max(longest, self._lock_timeout) + UNWATCHED, MAX_WAIT)
 
     def look(self, waits_for: WaitsFor | None, now: float) -> None:
         """This is what it waits for now."""

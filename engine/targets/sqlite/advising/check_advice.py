@@ -39,15 +39,15 @@ def check_advice(condition: Condition, past: TargetHistory) -> Advice:
             **({"severity": CRITICAL} if past.damage is not None else {}),
         },
         check=due,
-        a_look_tells=False,
+        inspection_can_tell=False,
         before_writing=None if condition.obstacles.check else _before_writing(due, condition, past),
-        by_hand=is_up_to_somebody and _would_say_the_same(condition, past),
+        needs_manual_fix=is_up_to_somebody and _would_say_the_same(condition, past),
     )
 
 
 def cannot_be_rebuilt(condition: Condition, past: TargetHistory) -> dict[str, str]:
     """The damaged indexes that REINDEX cannot mend, each with the reason."""
-    in_vain = {name: f"REINDEX has failed (#{job})" for name, job in past.rebuilt_in_vain.items()}
+    in_vain = {name: f"REINDEX has failed (#{job})" for name, job in past.failed_rebuilds.items()}
     return {**in_vain, **condition.obstacles.reindex}
 
 
@@ -64,7 +64,7 @@ def _would_say_the_same(condition: Condition, past: TargetHistory) -> bool:
     found = past.found
     if found is None or changed_since(found.at, condition):
         return False
-    is_all = found.is_all or past.damage is not None or bool(past.rebuilt_in_vain)
+    is_all = found.is_all or past.damage is not None or bool(past.failed_rebuilds)
     looked_at = found.at if is_all else past.compared_at
     return looked_at is not None and past.now - looked_at <= thresholds.FULL_CHECK_EVERY
 
@@ -128,13 +128,13 @@ def _due_check(condition: Condition, past: TargetHistory) -> tuple[Level, CheckL
 
 
 def _mend(condition: Condition, past: TargetHistory) -> str:
-    if {*past.damaged_indexes} <= past.rebuilt_in_vain.keys() - condition.obstacles.reindex.keys():
-        return f"REINDEX has failed (#{max(past.rebuilt_in_vain.values())}): restore a backup or use .recover"
+    if {*past.damaged_indexes} <= past.failed_rebuilds.keys() - condition.obstacles.reindex.keys():
+        return f"REINDEX has failed (#{max(past.failed_rebuilds.values())}): restore a backup or use .recover"
     return "reindex, then check again"
 
 
 def _on_record(past: TargetHistory) -> str:
-    return "on record of this file (another lay here before)" if past.another_was_checked else "on record"
+    return "on record of this file (another lay here before)" if past.checked_other_file else "on record"
 
 
 def _found(what: str, condition: Condition, past: TargetHistory) -> str:

@@ -69,7 +69,7 @@ def change(statistics: Statistics) -> float:
 
 
 def _one_for_both(
-    cause: Cause, level: Level, why: str, instead: str, facts: Facts, leaves_out: tuple[str, ...] = ()
+    cause: Cause, level: Level, why: str, instead: str, facts: Facts, excluded_tables: tuple[str, ...] = ()
 ) -> tuple[Advice, Advice]:
     samples = cause is Cause.MISSING_STATISTICS_OF_MUCH
     needed, other = (Operation.OPTIMIZE, Operation.ANALYZE) if samples else (Operation.ANALYZE, Operation.OPTIMIZE)
@@ -80,7 +80,7 @@ def _one_for_both(
         reason=why,
         gain="better plans for queries",
         facts=facts,
-        leaves_out=leaves_out,
+        excluded_tables=excluded_tables,
     )
     covered = Advice(operation=other, level=Level.NONE, reason=instead, facts=facts, covered_by=needed)
     return (covered, called_for) if samples else (called_for, covered)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.domain.errors import UsageError
 from engine.domain.jobs import WHOLE, Operation, Options
-from engine.system.mounts import lies_on_this_machine
+from engine.system.mounts import is_local
 from engine.targets.protocol import OperationPlan
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import backup_steps, check_steps, operation_steps, preflight
@@ -39,14 +39,14 @@ async def plan(
     reader: Reader, summary: Summary, operation: Operation, options: Options, *, shared: bool = False
 ) -> OperationPlan:
     """See `Session.plan`. `shared`: there are others who cannot write while a check reads."""
-    options = replace(options, objects=options.objects_of(operation))
+    options = replace(options, objects=options.objects_for(operation))
     chosen = tuning(
         operation,
         used_bytes=summary.used,
         size=summary.size,
         memory=available_memory(),
         processors=processors(),
-        local=await asyncio.to_thread(lies_on_this_machine, reader.path),
+        local=await asyncio.to_thread(is_local, reader.path),
         whole=not options.objects and options.analysis_limit is None,
     )
     planned = await _planned(reader, summary, operation, options, chosen, shared=shared)

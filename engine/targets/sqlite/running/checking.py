@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import MOST_FINDINGS
+from engine.domain.jobs import MAX_FINDINGS
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.running.locating import Place
@@ -95,7 +95,7 @@ def findings_of(rows: Iterable[Sequence[Any]], places: Mapping[str, Place] = Map
         indexes=tuple(dict.fromkeys(name for name in named.values() if name is not None)),
         damage=None if damage is None else _with_place(damage, places),
         broken_rule=next(filter(_OF_THE_ROWS.match, others), None),
-        complete=len(said) < MOST_FINDINGS,
+        complete=len(said) < MAX_FINDINGS,
     )
 
 

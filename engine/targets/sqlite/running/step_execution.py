@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.domain.humanize import counted
-from engine.domain.jobs import MOST_FINDINGS, Facts, Reason, Status, format_findings
+from engine.domain.jobs import MAX_FINDINGS, Facts, Reason, Status, format_findings
 from engine.targets.protocol import StepProgress, StepResult
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
@@ -130,9 +130,9 @@ async def check(work: Work) -> StepResult:
 async def _found_by(work: Work, command: str) -> tuple[Findings, sqlite3.Error | None]:
     """What a check has found, up to the error that ended it, if one did: damage, or code that is missing here."""
     rows, error = await _rows_of(work, command)
-    last, stopped, most = rows, error, MOST_FINDINGS
+    last, stopped, most = rows, error, MAX_FINDINGS
     quick = command.replace("integrity_check", "quick_check", 1)
-    if len(sentences_of(rows)) >= MOST_FINDINGS and not quick.endswith(")") and any(map(_is_of_a_page, rows)):
+    if len(sentences_of(rows)) >= MAX_FINDINGS and not quick.endswith(")") and any(map(_is_of_a_page, rows)):
         most = MANY_FINDINGS
         last, stopped = await _rows_of(work, f"{quick}({most})")
     elif error is not None and quick != command:
@@ -141,7 +141,7 @@ async def _found_by(work: Work, command: str) -> tuple[Findings, sqlite3.Error |
     found = findings_of(rows, where)
     if last is not rows:
         more = findings_of(last, where)
-        found += replace(more, sentences=more.sentences[:MOST_FINDINGS], complete=True)
+        found += replace(more, sentences=more.sentences[:MAX_FINDINGS], complete=True)
     broken = next((one for one in (error, stopped) if one is not None and is_damage(one)), None)
     if broken is not None:
         found += Findings(sentences=(f"it cannot be read: {broken}",))

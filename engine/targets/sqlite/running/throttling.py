@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final
 
 from engine.system.lock_holders import holders
-from engine.system.mounts import lies_in_one_place
+from engine.system.mounts import is_local_and_unlayered
 from engine.targets.sqlite.system.openers import nobody_else_has_open, openers
 from engine.targets.sqlite.system.page_cache import descriptors
 
@@ -45,7 +45,7 @@ def company(path: str) -> Contention:
 def _is_alone(path: str) -> bool:
     """Elsewhere, or in a layer of a container, there may be others of whom the kernel of this machine knows nothing."""
     ours = descriptors(path)
-    return len(ours) == 1 and lies_in_one_place(path) and nobody_else_has_open(ours[0])
+    return len(ours) == 1 and is_local_and_unlayered(path) and nobody_else_has_open(ours[0])
 
 
 class Throttle:

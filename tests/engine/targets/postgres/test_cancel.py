@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.jobs import CLEARING_UP, WAITING, Operation, Options, Request, ServerOptions, Speed, Status
+from engine.domain.jobs import CLEANING_UP, WAITING, Operation, Options, Request, ServerOptions, Speed, Status
 from engine.inspection import inspector
 from engine.targets.postgres.planning.operation_steps import FEW
 from engine.targets.protocol import PlannedStep, Session, StepContext
@@ -64,7 +64,7 @@ async def test_a_running_step_is_stopped_and_leaves_nothing(
             }.get(operation, "nothing changed")
             if operation is Operation.REINDEX and not offline:
                 assert result.warnings == ("the unfinished copy public.slow_number_ccnew was dropped",)
-                assert told.phases[-1] == CLEARING_UP
+                assert told.phases[-1] == CLEANING_UP
         assert database.ours() == []
         assert database.invalid_indexes() == []
         assert database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'") == node

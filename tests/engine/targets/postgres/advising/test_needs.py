@@ -282,7 +282,7 @@ async def test_trap_a_unique_index_that_could_not_be_built_is_left_to_somebody_a
     leave_invalid(database)
     found = await advice(database.url)
     reindex = found[Operation.REINDEX]
-    assert (reindex.level, reindex.by_hand, reindex.objects) == (Level.SOON, True, ("public.item_a",))
+    assert (reindex.level, reindex.needs_manual_fix, reindex.objects) == (Level.SOON, True, ("public.item_a",))
     assert reindex.reason == f"public.item_a: {BY_HAND}"
     assert found[Operation.OPTIMIZE].level is Level.NONE
     everything = Request(target=database.url, operations=tuple(found))
@@ -292,7 +292,7 @@ async def test_trap_a_unique_index_that_could_not_be_built_is_left_to_somebody_a
     database("CREATE INDEX item_b ON item (b)")
     database("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'item_b'::regclass")
     reindex = (await advice(database.url))[Operation.REINDEX]
-    assert (reindex.by_hand, reindex.objects) == (False, ("public.item_b",))
+    assert (reindex.needs_manual_fix, reindex.objects) == (False, ("public.item_b",))
     assert reindex.reason == (
         "public.item_b: it is invalid: no query uses it, and every write pays for it;"
         f" public.item_a: {BY_HAND}; 1 index more like it"
@@ -426,7 +426,7 @@ async def test_trap_what_the_server_has_lost_count_of_is_not_said_to_need_nothin
     assert (found[Operation.ANALYZE].level, found[Operation.ANALYZE].objects) == (Level.SOON, ("public.item",))
     assert found[Operation.VACUUM].level is Level.UNKNOWN
     assert found[Operation.VACUUM].reason.startswith("how many rows of public.item are dead nobody knows")
-    assert not found[Operation.VACUUM].a_look_tells
+    assert not found[Operation.VACUUM].inspection_can_tell
     assert statuses(await run(database.url, Operation.OPTIMIZE)) == {Status.COMPLETED}
     database.wait_for("SELECT n_dead_tup = 10000 FROM pg_stat_user_tables WHERE relname = 'item'")
     found = await advice(database.url)
@@ -477,7 +477,7 @@ async def test_trap_where_nothing_is_counted_nobody_advises_to_count_anew(databa
     for operation in (Operation.VACUUM, Operation.ANALYZE):
         assert found[operation].level is Level.UNKNOWN
         assert found[operation].reason == "what happens to tables is not counted: track_counts is off here"
-    assert (found[Operation.OPTIMIZE].level, found[Operation.OPTIMIZE].a_look_tells) == (Level.UNKNOWN, False)
+    assert (found[Operation.OPTIMIZE].level, found[Operation.OPTIMIZE].inspection_can_tell) == (Level.UNKNOWN, False)
     assert found[Operation.OPTIMIZE].reason == "nothing is known to be needed"
 
 
@@ -507,5 +507,5 @@ async def test_damage_that_a_check_found_is_urgent_until_somebody_has_put_it_rig
     check = (await advice(database.url, past=TargetHistory(now=0, damage="public.item: block 7, row 3: xmin")))[
         Operation.CHECK
     ]
-    assert (check.level, check.by_hand) == (Level.NOW, True)
+    assert (check.level, check.needs_manual_fix) == (Level.NOW, True)
     assert check.reason == "the last check found: public.item: block 7, row 3: xmin"

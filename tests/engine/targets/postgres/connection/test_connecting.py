@@ -6,13 +6,13 @@ import psycopg
 import pytest
 
 from engine.domain.errors import (
-    NoConnectionLeftError,
     PasswordNeededError,
-    ServerAwayError,
     ServerStartingError,
+    ServerUnavailableError,
     TargetError,
     TargetRefusedError,
     TargetUnavailableError,
+    TooManyConnectionsError,
 )
 from engine.domain.jobs import Operation
 from engine.domain.masking import masked
@@ -109,7 +109,7 @@ async def test_a_service_is_resolved_by_libpq(
 
 async def test_too_many_connections_is_busy(database: Database) -> None:
     database("CREATE ROLE joe LOGIN", f"ALTER DATABASE {database.name} CONNECTION LIMIT 1")
-    with pytest.raises(NoConnectionLeftError, match="its CONNECTION LIMIT leaves none"):
+    with pytest.raises(TooManyConnectionsError, match="its CONNECTION LIMIT leaves none"):
         await resolve(database.as_user("joe")).identify()
 
 
@@ -125,8 +125,8 @@ async def test_a_role_that_may_only_read_is_refused_but_may_look(database: Datab
 @pytest.mark.parametrize(
     ("words", "kind", "why"),
     [
-        ("FATAL:  sorry, too many clients already", NoConnectionLeftError, "no connection left"),
-        ("FATAL:  remaining connection slots are reserved", NoConnectionLeftError, "no connection left"),
+        ("FATAL:  sorry, too many clients already", TooManyConnectionsError, "no connection left"),
+        ("FATAL:  remaining connection slots are reserved", TooManyConnectionsError, "no connection left"),
         (
             'FATAL:  password authentication failed for user "ann"',
             TargetUnavailableError,
@@ -135,8 +135,8 @@ async def test_a_role_that_may_only_read_is_refused_but_may_look(database: Datab
         ("fe_sendauth: no password supplied", PasswordNeededError, "asks for a password"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', TargetUnavailableError, "lets nobody in"),
         ("FATAL:  the database system is starting up", ServerStartingError, "not up yet"),
-        ("connection timeout expired", ServerAwayError, "does not answer"),
-        ("FATAL:  etwas ganz anderes", ServerAwayError, "etwas ganz anderes"),
+        ("connection timeout expired", ServerUnavailableError, "does not answer"),
+        ("FATAL:  etwas ganz anderes", ServerUnavailableError, "etwas ganz anderes"),
     ],
 )
 def test_every_refusal_is_a_sentence(words: str, kind: type[TargetError], why: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.domain.jobs import MOST_FINDINGS, Operation, Options, ServerOptions, Speed
+from engine.domain.jobs import MAX_FINDINGS, Operation, Options, ServerOptions, Speed
 from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.planning.operation_steps import (
     FEW,
@@ -109,7 +109,7 @@ def test_a_vacuum_says_how_many_dead_rows_there_are_as_far_as_that_is_known() ->
 def test_a_check_asks_for_no_more_findings_than_are_kept() -> None:
     (step,) = check_steps([], [ITEM], "public", 170_000, full=True)
     assert step.command == (
-        f'SELECT blkno, offnum, msg FROM "public".verify_heapam(\'"public"."item"\'::regclass) LIMIT {MOST_FINDINGS}'
+        f'SELECT blkno, offnum, msg FROM "public".verify_heapam(\'"public"."item"\'::regclass) LIMIT {MAX_FINDINGS}'
     )
 
 

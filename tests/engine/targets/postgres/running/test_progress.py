@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.domain.jobs import CLEARING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status, WaitsFor
+from engine.domain.jobs import CLEANING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status, WaitsFor
 from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
 from engine.targets.postgres.running.monitor import in_the_way, poll_query
@@ -245,7 +245,7 @@ async def test_a_real_rebuild_tells_its_phase(database: Database) -> None:
         cancel.set()
         await task
     assert told.phases[-2].startswith("building index")
-    assert told.phases[-1] == CLEARING_UP
+    assert told.phases[-1] == CLEANING_UP
 
 
 def test_who_is_in_the_way_is_told_with_since_when() -> None:

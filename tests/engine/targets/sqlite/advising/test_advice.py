@@ -170,13 +170,13 @@ def test_what_was_found_is_to_be_put_right_before_the_same_check_says_the_same(
 ) -> None:
     found = of(Operation.CHECK, UNCHANGED, past(checked_at={}, **{"found": FOUND} | known))
     assert (found.level, found.reason) == (level, reason)
-    assert found.by_hand
+    assert found.needs_manual_fix
     assert not found.is_needed
     assert worst([found]) is level
 
 
 @pytest.mark.parametrize(
-    ("damage", "known", "by_hand"),
+    ("damage", "known", "needs_manual_fix"),
     [
         ({"damage": "Page 3 is lost"}, {"compared_at": None}, True),
         ({"broken_rule": ORPHANS}, {"compared_at": None}, False),
@@ -185,10 +185,10 @@ def test_what_was_found_is_to_be_put_right_before_the_same_check_says_the_same(
     ],
 )
 def test_after_a_check_that_was_not_full_a_full_one_is_due_where_it_is_due_anyway(
-    damage: dict[str, object], known: dict[str, object], *, by_hand: bool
+    damage: dict[str, object], known: dict[str, object], *, needs_manual_fix: bool
 ) -> None:
     found = of(Operation.CHECK, UNCHANGED, past(found=replace(FOUND, is_all=False), **damage | known))
-    assert found.by_hand is by_hand
+    assert found.needs_manual_fix is needs_manual_fix
 
 
 def test_why_a_full_check_is_due_while_what_a_quick_one_found_is_not_mended() -> None:

@@ -93,7 +93,7 @@ async def night(engine: Engine, path: Path) -> ParentJob | None:
     request = needed(
         Request(target=str(path), operations=SQLITE_OPERATIONS), await engine.advise(str(path), budget=None)
     )
-    return None if request is None else await carried_out(engine, inspector.fitting(request))
+    return None if request is None else await carried_out(engine, inspector.applicable(request))
 
 
 @pytest.mark.parametrize("level", CheckLevel)
