@@ -93,7 +93,7 @@ class Engine:
             store_path: the SQLite file that holds the jobs.
             workers: how many targets this engine works on at once.
             own_jobs: execute only these parents, and what is submitted through this engine; None: every job.
-            at_most: run nothing while as many operations run on this store and host, in whatever process; None: do.
+            max_running: run nothing while as many operations run on this store and host, in whatever process; None: do.
             identity: as which this process was started, by one that tells how it ends.
             run: reserve what is submitted here for worker processes that have this name in their identity.
             retention: remove old history by these rules, now and every hour; None leaves that to others.

@@ -52,10 +52,10 @@ def _faults(directory: Path, chance: random.Random) -> Iterator[str]:
     path = directory / "a.db"
     cases = _make(path, chance)
     before = [_found(path, case) for case in cases]
-    needs_manual_fix = Path(shutil.copy(path, directory / "by_hand.db"))
-    with closing(sqlite3.connect(needs_manual_fix, isolation_level=None)) as db:
+    by_hand = Path(shutil.copy(path, directory / "by_hand.db"))
+    with closing(sqlite3.connect(by_hand, isolation_level=None)) as db:
         db.execute("VACUUM")
-    broken = [case for case, was in zip(cases, before, strict=True) if _found(needs_manual_fix, case) != was]
+    broken = [case for case, was in zip(cases, before, strict=True) if _found(by_hand, case) != was]
     planned = asyncio.run(plan(path, Operation.VACUUM))
     if broken and planned.refused is None:
         yield f"VACUUM is not refused, and breaks {broken}; {_schema(path)}"

@@ -175,7 +175,7 @@ async def password_needed(target: str) -> PasswordNeededError | None:
 async def wait_for_server(target: str, *, seconds: float, waiting: Waiting) -> None:
     """Return once a database can be connected to, or cannot for a reason that no wait helps against.
 
-    Raises ServerAwayError where its server is away for longer than `seconds`.
+    Raises ServerUnavailableError where its server is away for longer than `seconds`.
     """
     try:
         async with resolve(target).connect(

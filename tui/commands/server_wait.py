@@ -17,7 +17,7 @@ from tui.presentation.text import plain
 
 
 def wait_for_servers(asked: Sequence[Request]) -> None:
-    """Return once the servers are there, at the latest at the time limit. Raises ServerAwayError."""
+    """Return once the servers are there, at the latest at the time limit. Raises ServerUnavailableError."""
     waiting = [
         request for request in asked if request.options.server.server_wait and inspector.is_on_server(request.target)
     ]

@@ -64,7 +64,7 @@ class RunWorkers:
         """
         Args:
             workers: how many processes there are at most, each with one job at a time.
-            at_most: how many jobs run at once on the store, whoever runs them.
+            max_running: how many jobs run at once on the store, whoever runs them.
         """
         self._store, self._workers, self._at_most = store, workers, max_running
         self.pool = os.getpid()

@@ -170,7 +170,7 @@ def begin_immediate(connection: sqlite3.Connection, patience: float | None = Non
 
 
 def retry_while_busy(attempt: Callable[[], object], patience: float | None = None) -> None:
-    """Call `attempt` until SQLite no longer answers BUSY, for so many seconds at most; None: BUSY_PATIENCE."""
+    """Call `attempt` until SQLite no longer answers BUSY, for so many seconds at most; None: BUSY_TIMEOUT."""
     give_up = time.monotonic() + (BUSY_TIMEOUT if patience is None else patience)
     while True:
         try:

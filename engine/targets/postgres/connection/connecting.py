@@ -102,7 +102,7 @@ async def connect(
         read_only: let the server refuse whatever would change something.
         of_pool: whether we have had one through its pooler.
 
-    Raises TargetError; NoConnectionLeftError also where that pooler has none left.
+    Raises TargetError; TooManyConnectionsError also where that pooler has none left.
     """
     parameters, what = address.parameters, address.url
     asked: dict[str, Any] = {**{key: value for key, value in _KEEPALIVE.items() if key not in parameters}, **parameters}
@@ -146,7 +146,7 @@ async def _opened(what: str, asked: Mapping[str, Any]) -> Connection:
 
 
 async def _has_pooler(connection: Connection, what: str, within: float | None) -> bool:
-    """Raises NoConnectionLeftError where nobody answers within so many seconds."""
+    """Raises TooManyConnectionsError where nobody answers within so many seconds."""
     try:
         async with asyncio.timeout(within):
             return await pooling.has_pooler(connection)
