@@ -268,6 +268,8 @@ class PostgresSession:
         if not_rebuilt := [name for name in step.after if name not in self._rebuilt]:
             why = f"not everything that comes before is completed: {listed(not_rebuilt, 3)}"
             return StepResult(status=Status.SKIPPED, error=why)
+        if step.method is Method.REINDEX_CONCURRENTLY:
+            context.note({"method": step.method})
         try:
             result = await self._executed(step, context)
         except NotBegunError:
@@ -351,7 +353,7 @@ class PostgresSession:
             await self._clearing.remember()
         if step.model is Model.REWRITE and subject is not None:
             with contextlib.suppress(TargetError):
-                context.note(await orphan_cleanup.before_rewriting(self._reader, subject.oid))
+                context.note(await orphan_cleanup.recovery_data(self._reader, step))
         snapshot_wait = self._options.snapshot_wait
         if step.method is Method.DROP_LEFTOVER and snapshot_wait is None:
             snapshot_wait = self._lock_timeout  # it throws no work away
@@ -446,10 +448,12 @@ class PostgresSession:
             if result.status is Status.COMPLETED and (doubt := checks.doubt(step)):
                 result = replace(result, warnings=(*result.warnings, doubt))
             checks.add(step, result, culprit)
-        if result.status is Status.COMPLETED and step.method in {Method.REINDEX_CONCURRENTLY, Method.REBUILD}:
+        if result.status is Status.COMPLETED and (step.method.is_rebuild or step.method is Method.REINDEX_CONCURRENTLY):
             self._rebuilt.add(step.object)
             result = replace(result, effect={**(result.effect or {}), **await self._to_be_remembered(step)})
         result = replace(result, warnings=(*result.warnings, *cleared.told), left_over=cleared.left_over)
+        if cleared.left_over:  # should this process die before it is dropped: see `orphan_cleanup`
+            result = replace(result, effect={**(result.effect or {}), "method": step.method})
         if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
             only_waited = has_only_waited(step, answer, was_seen_waiting=watched.only_waited)
             result = replace(result, left=left_by(step, result.reason, cleared.removals, only_waited=only_waited))
@@ -493,8 +497,7 @@ class PostgresSession:
     async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         ended = await orphan_cleanup.end_what_still_runs(self._reader, self._name)
         self._rewrites = await orphan_cleanup.what_became_of_rewrites(self._reader, earlier)
-        unfinished = [(step.object, step.command) for step in earlier if step.status is not Status.COMPLETED]
-        names = set(invalid_indexes.reindexed_concurrently(unfinished))
+        names = orphan_cleanup.interrupted_rebuilds(earlier)
         return *ended, *(await self._clearing.of_earlier(names) if names else ())
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:

@@ -230,7 +230,7 @@ def reindex_steps(
             conflict=index.table_shown,
             frees_when_over=True,
             weight=weight(model, _index(index, tables.get(index.table_oid))),
-            method=Method.REBUILD if offline else Method.REINDEX_CONCURRENTLY,
+            method=Method.REINDEX if offline else Method.REINDEX_CONCURRENTLY,
             model=model,
             subject=_index(index, tables.get(index.table_oid)),
             collations=marks.get(index.oid, ()),
@@ -246,6 +246,7 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Option
     Without that the server, and our advice, go on with the dead rows that it had counted before.
     """
     offer = OFFERS[operation]
+    method = Method.VACUUM_FULL if operation is Operation.VACUUM_FULL else Method.CLUSTER
     steps = []
     for table in tables:
         only = _only(table, version)
@@ -265,7 +266,7 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Option
                 disk_needed=(table.pages + table.index_pages) * PAGE,
                 conflict=table.shown,
                 weight=weight(Model.REWRITE, _table(table)),
-                method=Method.REBUILD,
+                method=method,
                 model=Model.REWRITE,
                 subject=_table(table),
             )

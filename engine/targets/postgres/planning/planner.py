@@ -11,6 +11,7 @@ from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.jobs import CheckLevel, Operation, Options
+from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning import operation_steps
 from engine.targets.postgres.planning.collation_steps import recording
@@ -108,7 +109,7 @@ class PlannedWork:
 
 async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> OperationPlan:
     """What the advice calls for."""
-    version, role = reader.server.version, reader.server.user
+    version = reader.server.version
     tables, indexes = needed.tables, needed.indexes
     vacuum, analyze, reindex = needed.vacuum, needed.analyze, needed.reindex
     problem = operation_steps.not_offered(options.server, version) or (
@@ -119,8 +120,8 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     await reader.require(options.objects, options.server.schemas)
     partitions = await _partitions(reader)
     found = scope(Operation.OPTIMIZE, options, tables, indexes, partitions)
-    of_tables, tables_left_out = _allowed([t for t in found.tables if t.oid in vacuum or t.oid in analyze])
-    of_indexes, indexes_left_out = _allowed([index for index in found.indexes if index.oid in reindex])
+    of_tables, forbidden_tables = _allowed([t for t in found.tables if t.oid in vacuum or t.oid in analyze])
+    of_indexes, forbidden_indexes = _allowed([index for index in found.indexes if index.oid in reindex])
     of_indexes, exclusive = _rebuildable(of_indexes, options)
     leftovers, _ = _allowed(_leftovers(found.indexes))
     stale = [table for table in of_tables if table.oid in analyze]
@@ -155,12 +156,17 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         *(operation_steps.database_statistics(version) if any(table.oid in old for table in dirty) else ()),
         *recorded,
     ]
-    left_out: list[Table | Index] = [*tables_left_out, *indexes_left_out]
-    said = [f"left out, as {exclusive}"] if exclusive else []
+    left_out = [f"left out, as {exclusive}"] if exclusive else []
     if damaged := sorted({*needed.damaged, *options.leave_out}):
-        said.append(f"left out, as the last check found damage there: {listed(damaged, 3)}")
-    warnings = [*_rights(left_out, role, version), *said, *not_recorded]
-    planned = _of(Operation.OPTIMIZE, steps, warnings, left_out, ". ".join(said) or "nothing is needed")
+        left_out.append(f"left out, as the last check found damage there: {listed(damaged, 3)}")
+    planned = _plan_of(
+        Operation.OPTIMIZE,
+        steps,
+        reader.server,
+        forbidden=[*forbidden_tables, *forbidden_indexes],
+        warnings=[*left_out, *not_recorded],
+        nothing=". ".join(left_out) or "nothing is needed",
+    )
     return await _in_parallel(reader, planned, options) if planned.steps else planned
 
 
@@ -179,21 +185,21 @@ async def _partitions(reader: Reader) -> dict[int, list[int]]:
 
 
 async def _planned(reader: Reader, operation: Operation, options: Options, found: Scope) -> OperationPlan:
-    version, role = reader.server.version, reader.server.user
+    server = reader.server
     match operation:
         case Operation.VACUUM:
-            wanted, left_out = _allowed([table for table in found.tables if not table.is_partitioned])
-            steps = operation_steps.vacuum_steps(wanted, options, version, {}, await old_tables(reader))
+            wanted, forbidden = _allowed([table for table in found.tables if not table.is_partitioned])
+            steps = operation_steps.vacuum_steps(wanted, options, server.version, {}, await old_tables(reader))
             if steps and not found.is_named:
-                steps += operation_steps.database_statistics(version)
+                steps += operation_steps.database_statistics(server.version)
             held = xmin_horizon.warnings(await xmin_horizon.read(reader))
-            return _of(operation, steps, [*_rights(left_out, role, version), *held], left_out)
+            return _plan_of(operation, steps, server, forbidden=forbidden, warnings=held)
         case Operation.VACUUM_FULL | Operation.CLUSTER:
-            return _rewrite(operation, options, found, role, version)
+            return _rewrite(operation, options, found, server)
         case Operation.CLEAN_LEFTOVERS:
-            leftovers, not_ours = _allowed(_leftovers(found.indexes))
+            leftovers, forbidden_leftovers = _allowed(_leftovers(found.indexes))
             steps = operation_steps.drop_steps(leftovers)
-            return _of(operation, steps, _rights(not_ours, role, version), not_ours, "no index is left over")
+            return _plan_of(operation, steps, server, forbidden=forbidden_leftovers, nothing="no index is left over")
         case Operation.CHECK:
             return await _check(reader, options, found)
         case _:
@@ -203,8 +209,8 @@ async def _planned(reader: Reader, operation: Operation, options: Options, found
 async def _analyze(
     reader: Reader, options: Options, found: Scope, partitions: Mapping[int, Sequence[int]]
 ) -> OperationPlan:
-    version, role = reader.server.version, reader.server.user
-    wanted, left_out = _allowed(found.tables)
+    version = reader.server.version
+    wanted, forbidden = _allowed(found.tables)
     if options.server.missing_only:
         analyzed = await _analyzed(reader)
         wanted = [table for table in wanted if table.oid not in analyzed]
@@ -212,7 +218,7 @@ async def _analyze(
             return OperationPlan(operation=Operation.ANALYZE, not_needed="every table has statistics")
     along = {} if operation_steps.has_only(version) else taken_along(wanted, partitions)
     steps = operation_steps.analyze_steps([table for table in wanted if table.oid not in along], options, version, {})
-    return _of(Operation.ANALYZE, steps, _rights(left_out, role, version), left_out)
+    return _plan_of(Operation.ANALYZE, steps, reader.server, forbidden=forbidden)
 
 
 def _reindex(
@@ -223,29 +229,36 @@ def _reindex(
     reader: Reader,
     drifted: Sequence[CollationRebuild],
 ) -> OperationPlan:
-    version, role = reader.server.version, reader.server.user
-    if problem := operation_steps.unsafe(options.server, version):
+    if problem := operation_steps.unsafe(options.server, reader.server.version):
         return OperationPlan(operation=operation, refused=problem)
     mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
     invalid = [] if found.is_named else [index.shown for index in mine if not index.is_valid]
     mine = [index for index in mine if index.is_valid or found.is_named]
-    wanted, left_out = _allowed(mine)
-    warnings = _rights(left_out, role, version)
+    wanted, forbidden = _allowed(mine)
     wanted, exclusive = _rebuildable(wanted, options)
-    if exclusive and not (wanted or left_out) and found.is_named and not found.tables:  # an index is all that was named
+    if (
+        exclusive and not (wanted or forbidden) and found.is_named and not found.tables
+    ):  # an index is all that was named
         return OperationPlan(operation=operation, refused=exclusive)
     nothing = [f"left out, as {exclusive}"] if exclusive else []
-    warnings += nothing
+    warnings = list(nothing)
     if leftovers := _leftovers(found.indexes):
         names = listed([index.shown for index in leftovers])
-        warnings = [*warnings, f"left out, as they are leftovers that clean-leftovers drops: {names}"]
+        warnings.append(f"left out, as they are leftovers that clean-leftovers drops: {names}")
     if invalid:
         can = "reindex --object NAME rebuilds one, a unique one where there are no duplicates"
         nothing.append(f"left out, as they are invalid: {listed(invalid)}. Drop them, or name them: {can}")
         warnings.append(nothing[-1])
     steps = operation_steps.reindex_steps(wanted, tables, options, {}, [one.drift for one in drifted])
     recorded, not_recorded = recording(drifted, {index.oid: index.shown for index in wanted}) if steps else ([], [])
-    return _of(operation, [*steps, *recorded], [*warnings, *not_recorded], left_out, ". ".join(nothing))
+    return _plan_of(
+        operation,
+        [*steps, *recorded],
+        reader.server,
+        forbidden=forbidden,
+        warnings=[*warnings, *not_recorded],
+        nothing=". ".join(nothing),
+    )
 
 
 def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index], str]:
@@ -258,8 +271,8 @@ def _rebuildable(indexes: Sequence[Index], options: Options) -> tuple[list[Index
     return others, f"{why}. reindex --offline --object NAME can do it, and blocks writers"
 
 
-def _rewrite(operation: Operation, options: Options, found: Scope, role: str, version: int) -> OperationPlan:
-    wanted, left_out = _allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
+def _rewrite(operation: Operation, options: Options, found: Scope, server: Server) -> OperationPlan:
+    wanted, forbidden = _allowed([table for table in found.tables if not table.in_catalog and not table.is_partitioned])
     if operation is Operation.CLUSTER:
         without = [table for table in wanted if table.clustered_by is None]
         if found.is_named and without:
@@ -267,8 +280,8 @@ def _rewrite(operation: Operation, options: Options, found: Scope, role: str, ve
             why = f"{name} has no index to go by: ALTER TABLE {name} CLUSTER ON index_name"
             return OperationPlan(operation=operation, refused=why)
         wanted = [table for table in wanted if table.clustered_by is not None]
-    steps = operation_steps.rewrite_steps(operation, wanted, options, version)
-    return _of(operation, steps, _rights(left_out, role, version), left_out, "no table is clustered on an index")
+    steps = operation_steps.rewrite_steps(operation, wanted, options, server.version)
+    return _plan_of(operation, steps, server, forbidden=forbidden, nothing="no table is clustered on an index")
 
 
 async def _check(reader: Reader, options: Options, found: Scope) -> OperationPlan:
@@ -285,7 +298,7 @@ async def _check(reader: Reader, options: Options, found: Scope) -> OperationPla
     indexes = [index for index in found.indexes if index.is_valid]
     full = options.check_level is CheckLevel.FULL
     steps = operation_steps.check_steps(indexes, found.tables, schema, reader.server.version, full=full)
-    return _of(Operation.CHECK, steps, [], [])
+    return _plan_of(Operation.CHECK, steps, reader.server)
 
 
 async def _analyzed(reader: Reader) -> set[int]:
@@ -303,16 +316,17 @@ def _allowed(relations: Sequence[_Relation]) -> tuple[list[_Relation], list[_Rel
     return may, [relation for relation in relations if not relation.may_be_maintained]
 
 
-def _rights(left_out: Sequence[Table | Index], role: str, version: int) -> list[str]:
-    toast = [relation for relation in left_out if isinstance(relation, Index) and relation.goes_with_its_table]
+def _missing_rights(forbidden: Sequence[Table | Index], server: Server) -> list[str]:
+    """Which rights the role lacks, and how to grant them."""
+    toast = [relation for relation in forbidden if isinstance(relation, Index) and relation.goes_with_its_table]
     # By identity: there may be thousands of both.
     rebuilt_with_their_tables = set(map(id, toast))
-    missing = [relation for relation in without_right(left_out) if id(relation) not in rebuilt_with_their_tables]
-    said = [f"left out: {grant(missing, role, version)}"] if missing else []
-    return [*said, f"left out: {_toast_left_out(toast, role)}"] if toast else said
+    missing = [relation for relation in without_right(forbidden) if id(relation) not in rebuilt_with_their_tables]
+    rights = [grant(missing, server.user, server.version)] if missing else []
+    return [*rights, _missing_toast_right(toast, server.user)] if toast else rights
 
 
-def _toast_left_out(indexes: Sequence[Index], role: str) -> str:
+def _missing_toast_right(indexes: Sequence[Index], role: str) -> str:
     names = listed([index.table_shown for index in indexes])
     if any(index.is_leftover for index in indexes):
         return f"what is left over of the TOAST index of {names}: {role} may not drop it, a superuser may"
@@ -321,23 +335,32 @@ def _toast_left_out(indexes: Sequence[Index], role: str) -> str:
     return f"the {what} of {names}, which {role} may not rebuild by {itself}. As who may maintain the table: {command};"
 
 
-def _of(
+def _plan_of(
     operation: Operation,
     steps: Sequence[PgStep],
-    warnings: Sequence[str],
-    left_out: Sequence[Table | Index],
+    server: Server,
+    *,
+    forbidden: Sequence[Table | Index] = (),
+    warnings: Sequence[str] = (),
     nothing: str = "",
 ) -> OperationPlan:
-    """Refused where nothing is left of what was asked for, as the role may do none of it.
+    """The plan with these steps. Without steps it is refused where rights are missing, else not needed.
 
-    `left_out`: what the role may not maintain.
+    Args:
+        forbidden: what the role may not maintain.
+        nothing: why there is nothing to do, where there are no steps.
     """
-    if not steps and warnings and warnings[0].startswith("left out: "):
-        return OperationPlan(operation=operation, refused=". ".join(warnings).removeprefix("left out: "))
+    rights = _missing_rights(forbidden, server)
+    if not steps and rights:
+        return OperationPlan(operation=operation, refused=". ".join([*rights, *warnings]))
     if not steps:
-        return OperationPlan(operation=operation, not_needed=nothing or "there is nothing that it could be done to")
-    number = len(without_right(left_out))
-    return OperationPlan(operation=operation, steps=tuple(steps), warnings=tuple(warnings), left_out=number)
+        return OperationPlan(operation=operation, not_needed=nothing or "no table or index to work on")
+    return OperationPlan(
+        operation=operation,
+        steps=tuple(steps),
+        warnings=(*(f"left out: {right}" for right in rights), *warnings),
+        left_out=len(without_right(forbidden)),
+    )
 
 
 async def _in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:

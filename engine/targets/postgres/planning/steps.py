@@ -13,8 +13,10 @@ class Method(StrEnum):
 
     VACUUM = "vacuum"
     """VACUUM and ANALYZE: what they leave out they only warn of."""
-    REBUILD = "rebuild"
-    """VACUUM FULL, CLUSTER, plain REINDEX: rolled back where they do not get through."""
+    VACUUM_FULL = "vacuum_full"
+    CLUSTER = "cluster"
+    REINDEX = "reindex"
+    """REINDEX that is not concurrent."""
     REINDEX_CONCURRENTLY = "reindex_concurrently"
     """Leaves an invalid index behind where it does not get through."""
     DROP_LEFTOVER = "drop_leftover"
@@ -23,6 +25,11 @@ class Method(StrEnum):
     """That everything which a collation orders was rebuilt by its version of now."""
     STATISTICS = "statistics"
     """What many VACUUMs left to be done once."""
+
+    @property
+    def is_rebuild(self) -> bool:
+        """Whether it is rolled back as a whole unless it completes."""
+        return self in {Method.VACUUM_FULL, Method.CLUSTER, Method.REINDEX}
 
 
 class Model(StrEnum):

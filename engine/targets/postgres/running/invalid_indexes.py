@@ -6,7 +6,6 @@ It matters at once: a later REINDEX TABLE or VACUUM FULL would make the invalid 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
 import psycopg
@@ -124,8 +123,3 @@ async def drop(connection: Connection, leftover: Leftover, *, waited: float) -> 
         in_use = f"because others were using its table for {waited:g} s"
         return Removal(leftover, in_use if error.sqlstate == LOCK_TIMEOUT else f"as the server says: {said(error)}")
     return Removal(leftover)
-
-
-def reindexed_concurrently(commands: Sequence[tuple[str, str]]) -> list[str]:
-    """The objects of those (object, command) that rebuild concurrently."""
-    return [name for name, command in commands if command.startswith("REINDEX INDEX CONCURRENTLY ")]

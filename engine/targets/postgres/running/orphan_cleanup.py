@@ -10,6 +10,7 @@ from typing import Final
 from engine.domain.errors import TargetBusyError
 from engine.domain.jobs import Facts, Status, Step
 from engine.targets.postgres.connection.connecting import GONE_AFTER
+from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.reader import Reader
 
 ENDS_WITHIN: Final = 30.0
@@ -45,10 +46,17 @@ async def end_what_still_runs(reader: Reader, name: str) -> list[str]:
     return list(told.values())
 
 
-async def before_rewriting(reader: Reader, oid: int) -> Facts:
-    """What tells afterwards whether this table or index was rewritten: each time it gets another file."""
-    (file,) = await reader.row(_FILE, [oid], row=(int | None,))
-    return {"oid": oid, "file": file}
+async def recovery_data(reader: Reader, step: PgStep) -> Facts:
+    """Recovery data of a rewrite. Each rewrite gives the table a new file. Raises TargetError."""
+    assert step.subject is not None, "a rewrite has a table"  # noqa: S101 - a bug of ours
+    (file,) = await reader.row(_FILE, [step.subject.oid], row=(int | None,))
+    return {"method": step.method, "oid": step.subject.oid, "file": file}
+
+
+def interrupted_rebuilds(earlier: Sequence[Step]) -> set[str]:
+    """The indexes whose concurrent rebuild did not complete."""
+    unfinished = [step for step in earlier if step.status is not Status.COMPLETED]
+    return {step.object for step in unfinished if (step.effect or {}).get("method") == Method.REINDEX_CONCURRENTLY}
 
 
 async def what_became_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> list[str]:
@@ -64,7 +72,7 @@ async def what_became_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> li
         elif file == before["file"]:
             said.append(f"nothing changed in {step.object}")
         else:
-            name = "VACUUM FULL" if step.command.startswith("VACUUM") else step.command.partition(" ")[0]
+            name = "CLUSTER" if before.get("method") == Method.CLUSTER else "VACUUM FULL"
             was = f"{step.object} was rewritten: its {name} was completed, unless somebody else has done it"
             said.append(f"{was}; it may still have to be analyzed")
     return said

@@ -36,7 +36,7 @@ def left_by(step: PgStep, reason: Reason | None, removals: Sequence[Removal], *,
             dead = step.subject.dead_rows if step.subject is not None else 0
             of = f" of {counted(dead, 'dead row')}" if dead else ""
             return f"what was removed{of} stays removed, the rest goes with the next run"
-        case Method.REBUILD:
+        case Method.VACUUM_FULL | Method.CLUSTER | Method.REINDEX:
             return NOTHING_CHANGED
         case Method.REINDEX_CONCURRENTLY:
             return _by_rebuild(removals)

@@ -59,7 +59,7 @@ def outcome(
 
 def was_left_out(step: PgStep, answer: Answer) -> bool:
     """The server says OK all the same."""
-    return answer.has_only_warned and (step.method is Method.VACUUM or step.command.startswith("VACUUM"))
+    return answer.has_only_warned and step.method in {Method.VACUUM, Method.VACUUM_FULL, Method.STATISTICS}
 
 
 def followed(step: PgStep, following: Answer, *, waited: float, blockers: str) -> list[Notice]:

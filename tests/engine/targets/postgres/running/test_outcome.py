@@ -19,7 +19,7 @@ STARTED = Notice("INFO", "Vacuum von »public.item«")
 
 
 def ended(answer: Answer, method: Method = Method.VACUUM, *, is_closed: bool = False, **effect: int) -> StepResult:
-    command = "REINDEX INDEX item_pkey" if method is Method.REBUILD else "VACUUM item"
+    command = "REINDEX INDEX item_pkey" if method is Method.REINDEX else "VACUUM item"
     step = PgStep(object="public.item", command=command, reason="", lock=NO_LOCK, method=method)
     return outcome(
         step, answer, effect, is_closed=is_closed, waited=5, blockers=Blockers("pid 4711 (psql)"), held_by="pid 5 (app)"
@@ -37,12 +37,12 @@ def test_a_warning_beside_work_is_a_warning() -> None:
 
 
 def test_of_a_rebuild_a_warning_is_a_warning() -> None:
-    assert ended(Answer(notices=[NO_RIGHT]), Method.REBUILD).status is Status.COMPLETED
+    assert ended(Answer(notices=[NO_RIGHT]), Method.REINDEX).status is Status.COMPLETED
 
 
 REWRITE = PgStep(
     object="public.item", command="VACUUM (FULL, VERBOSE) item; ANALYZE item", first="VACUUM (FULL, VERBOSE) item",
-    then="ANALYZE item", reason="", lock=NO_LOCK, method=Method.REBUILD,
+    then="ANALYZE item", reason="", lock=NO_LOCK, method=Method.VACUUM_FULL,
 )  # fmt: skip
 STILL = "public.item was rewritten, but this is to be run still: ANALYZE item"
 
@@ -102,7 +102,7 @@ def test_cancelled_is_only_what_was_asked_to_stop() -> None:
     ],
 )
 def test_every_failure_is_a_sentence(error: psycopg.Error, closed: bool, reason: Reason | None, said: str) -> None:
-    result = ended(Answer(error=error), Method.REBUILD, is_closed=closed)
+    result = ended(Answer(error=error), Method.REINDEX, is_closed=closed)
     assert (result.status, result.reason) == (Status.FAILED, reason)
     assert said in str(result.error)
 
