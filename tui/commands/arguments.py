@@ -111,7 +111,7 @@ def _with_options(parser: argparse.ArgumentParser, name: str | None) -> argparse
         "--config", type=typed_values.path, metavar="PATH", help="another config file (also DBTEND_CONFIG)"
     )
     parser.add_argument(
-        "--read-only", action="store_true", help="look at everything, change nothing (also DBTEND_READ_ONLY=1)"
+        "--read-only", action="store_true", help="show everything, change nothing (also DBTEND_READ_ONLY=1)"
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version")
@@ -141,7 +141,7 @@ commands:
 options, before or after the command:
   --store PATH   another store of jobs (also DBTEND_STORE)
   --config PATH  another config file (also DBTEND_CONFIG)
-  --read-only    look at everything, change nothing (also DBTEND_READ_ONLY=1)
+  --read-only    show everything, change nothing (also DBTEND_READ_ONLY=1)
   --no-mouse     leave the mouse to the terminal (console)
   --debug        show the traceback of an error
   --version      show the version

@@ -63,23 +63,28 @@ def _request_options(parser: argparse.ArgumentParser) -> None:
         help="only what `dbtend advise` calls for, now or soon; what --op names runs all the same",
     )  # fmt: skip
     parser.add_argument(
-        "--on-failure", type=typed_values.on_failure, metavar="continue|stop", help="what follows a failed operation"
+        "--on-failure",
+        type=typed_values.on_failure,
+        metavar="continue|stop",
+        help="what follows a failed operation (default: continue)",
     )
     parser.add_argument(
         "--on-step-failure", type=typed_values.on_step_failure, metavar="continue|stop",
-        help="what follows, inside one operation, a table or index that failed (default: continue)",
+        help="what follows a table or index that failed, inside one operation (default: continue)",
     )  # fmt: skip
     parser.add_argument(
-        "--lock-timeout", type=typed_values.seconds, metavar="SECONDS", help="how long to wait for a lock"
+        "--lock-timeout", type=typed_values.seconds, metavar="SECONDS", help="how long to wait for a lock (default: 5)"
     )
     parser.add_argument(
         "--time-limit",
         type=typed_values.time_limit,
         metavar="DURATION",
-        help="30m, 2h: after it no operation, and no step, begins",
+        help="30m, 2h: no operation and no step begins after it",
     )
-    parser.add_argument("--until", type=typed_values.time_of_day, metavar="HH:MM", help="from then on none begins")
-    parser.add_argument("--stop-at-limit", action="store_true", help="at the limit, also ask what runs to stop safely")
+    parser.add_argument(
+        "--until", type=typed_values.time_of_day, metavar="HH:MM", help="no operation and no step begins after it"
+    )
+    parser.add_argument("--stop-at-limit", action="store_true", help="at the limit, also stop safely what is running")
     _how_options(parser)
     add_server_options(parser)
 
@@ -88,7 +93,7 @@ def _how_options(parser: argparse.ArgumentParser) -> None:
     """How the operations do their work."""
     parser.add_argument(
         "--verify", action=argparse.BooleanOptionalAction,
-        help="check the database before and after; where the first check fails nothing else runs",
+        help="check the database before and after; if the first check fails, nothing else runs",
     )  # fmt: skip
     parser.add_argument(
         "--check", type=typed_values.check_level, metavar="quick|full",
@@ -96,11 +101,11 @@ def _how_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--object", dest="objects", action="append", type=typed_values.text, metavar="NAME",
-        help="only this table or index, where the operation can do that; repeatable",
+        help="only this table or index; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--analysis-limit", type=typed_values.analysis_limit, metavar="N",
-        help="analyze: look at about N rows of each index (default: 0, all rows)",
+        help="analyze: read about N rows of each index (default: 0, all rows)",
     )  # fmt: skip
     parser.add_argument(
         "--backup-to", type=typed_values.path, metavar="PATH",
@@ -111,7 +116,7 @@ def _how_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--force", action="store_true", default=None,
-        help="go on where space is missing, or where VACUUM changes rowids that something goes by",
+        help="go on although space is missing, or VACUUM changes rowids that an index, view or trigger uses",
     )  # fmt: skip
 
 
@@ -119,17 +124,22 @@ def _execution_options(parser: argparse.ArgumentParser) -> None:
     _workers_option(parser)
     _grace_option(parser)
     parser.add_argument(
-        "--detach", action="store_true", help="print the job ids and leave: a worker process carries on"
+        "--detach", action="store_true", help="print the job ids and return: a worker process does the work"
     )
 
 
 def _workers_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=typed_values.workers, metavar="N", help="how many targets at once")
+    parser.add_argument(
+        "--workers", type=typed_values.workers, metavar="N", help="how many databases at once (default: 2)"
+    )
 
 
 def _grace_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--grace", type=typed_values.seconds, metavar="SECONDS", help="how long what runs may go on after SIGTERM"
+        "--grace",
+        type=typed_values.seconds,
+        metavar="SECONDS",
+        help="how long running operations may go on after SIGTERM (default: 30)",
     )
 
 
@@ -143,7 +153,7 @@ def _console_options(parser: argparse.ArgumentParser) -> None:
 
 def _advise_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--thorough", action="store_true", help="count all rows and look into all pages, however long it takes"
+        "--thorough", action="store_true", help="count all rows and read all pages, however long it takes"
     )
     _json_option(parser)
 
@@ -156,22 +166,25 @@ def _demo_options(parser: argparse.ArgumentParser) -> None:
 
 def _history_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", type=typed_values.text, metavar="T", help="only this target")
+    parser.add_argument("--status", type=typed_values.status, metavar="STATUS", help="only jobs with this status")
     parser.add_argument(
-        "--status", type=typed_values.status, metavar="STATUS", help="only jobs that ended, or stand, like this"
+        "--op", dest="operation", type=typed_values.operation, metavar="OPERATION", help="only jobs with this operation"
+    )
+    parser.add_argument("--since", type=typed_values.since, metavar="DATE|7d", help="only jobs created then or later")
+    parser.add_argument(
+        "--until",
+        type=typed_values.until,
+        metavar="DATE",
+        help="only jobs created then or earlier; a date includes its whole day",
     )
     parser.add_argument(
-        "--op", dest="operation", type=typed_values.operation, metavar="OPERATION", help="with this operation"
-    )
-    parser.add_argument("--since", type=typed_values.since, metavar="DATE|7d", help="created then or later")
-    parser.add_argument("--until", type=typed_values.until, metavar="DATE", help="created up to the end of then")
-    parser.add_argument(
-        "--grep", type=typed_values.text, metavar="TEXT", help="with an error or a reason that contains TEXT"
+        "--grep", type=typed_values.text, metavar="TEXT", help="only jobs with an error or reason that contains TEXT"
     )
     parser.add_argument(
-        "--limit", type=typed_values.limit, default=50, metavar="N", help="at most so many (default: 50)"
+        "--limit", type=typed_values.limit, default=50, metavar="N", help="at most N jobs (default: 50)"
     )
     parser.add_argument(
-        "--before", type=typed_values.parent_id, metavar="JOB", help="older than this job: the next page"
+        "--before", type=typed_values.parent_id, metavar="JOB", help="only jobs older than this one: the next page"
     )
     _json_option(parser)
 
@@ -184,9 +197,12 @@ def _retry_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _cancel_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--force", action="store_true", help="end it even if its process has to be killed for that")
+    parser.add_argument("--force", action="store_true", help="kill its process if it does not stop")
     parser.add_argument(
-        "--confirm", type=typed_values.text, metavar="JOB", help="which one, so that --force asks nothing"
+        "--confirm",
+        type=typed_values.text,
+        metavar="JOB",
+        help="the id of the operation that runs, so that --force does not ask",
     )
     _json_option(parser)
 
@@ -196,7 +212,7 @@ def _worker_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--passwords-from-stdin", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--idle-exit", type=typed_values.seconds, metavar="SECONDS", help="end after so long without work"
+        "--idle-exit", type=typed_values.seconds, metavar="SECONDS", help="end after this time without work"
     )
     _workers_option(parser)
     _grace_option(parser)
@@ -209,8 +225,8 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "demo": Command(
-        "[--keep DIR]", "try everything on a sample database made for it", _demo_options, "dbtend demo",
-        "Without a terminal on stdout, all operations run headless and the result is printed.",
+        "[--keep DIR]", "try everything on a sample database", _demo_options, "dbtend demo",
+        "Without a terminal on stdout it runs the operations and prints the result.",
     ),
     "plan": Command(
         "TARGET... [OPTIONS]", "show exactly what `run` would do, and change nothing", _plan_options,
@@ -219,48 +235,49 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "run": Command(
         "TARGET... [OPTIONS]", "run maintenance in the foreground and wait for it", _run_options,
         "dbtend run sales.db --op vacuum --until 06:00",
-        TARGET_HELP + "\n\nCtrl-C asks for a safe cancel. SIGTERM lets what runs end within the grace period; what\n"
-        "is left goes on in a worker process if there is one, else it is cancelled. A second\n"
-        "signal leaves at once. Without its terminal, when that is lost, a run goes on.\n\n"
+        TARGET_HELP + "\n\nCtrl-C asks for a safe cancel. SIGTERM gives running operations the grace period; what is\n"
+        "left goes on in a worker process if there is one, else it is cancelled. A second signal\n"
+        "leaves at once. A run goes on if its terminal is lost.\n\n"
         "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items()),
     ),
     "advise": Command(
         "TARGET... [--thorough]", "what needs which operation, and why", _advise_options,
         "dbtend advise sales.db",
-        TARGET_HELP + "\n\nLooks that take long, such as counting rows, are given half a second for each target.",
+        TARGET_HELP + "\n\nWhat takes long, such as counting rows, has a budget of half a second for each target.",
     ),
     "history": Command(
         "[FILTERS]", "all jobs that ever ran, newest first", _history_options,
         "dbtend history status:failed op:vacuum since:7d disk full",
         "FILTERS are the options below, or words as in the filter line of the console: target:PART of a\n"
-        "name, status:, op:, since:, until:; all other words are text of one error, each of which it holds.",
+        "name, status:, op:, since:, until:. All other words are text of an error or reason; one operation\n"
+        "must have them all.",
     ),
     "show": Command("JOB", "one job (42 or 42.2): steps, log, effects", _json_option, "dbtend show 42"),
     "cancel": Command(
         "JOB [--force]", "ask a job (42 or 42.2) to end safely", _cancel_options, "dbtend cancel 42",
-        "With --force, what cannot be interrupted is ended, too: its process is killed, what it has begun is\n"
-        "undone, and its database is checked for damage. It asks first; without a terminal, confirm it with\n"
+        "With --force, an operation that cannot be interrupted ends, too: dbtend kills its process, undoes what\n"
+        "it has begun, and checks the database for damage. It asks first. Without a terminal, confirm it with\n"
         "the id of the operation that runs: dbtend cancel 42 --force --confirm 42.1",
     ),
     "retry": Command(
-        "JOB [--failed]", "run the request of an earlier job once more", _retry_options, "dbtend retry 42 --failed",
-        "The request is the same, with its options; a time limit is counted anew.",
+        "JOB [--failed]", "run an earlier job again", _retry_options, "dbtend retry 42 --failed",
+        "The new job has the same request and options. A time limit starts anew.",
     ),
-    "pin": Command("JOB", "keep a job: retention leaves it alone", _json_option, "dbtend pin 42"),
-    "unpin": Command("JOB", "keep a job no longer than others", _json_option, "dbtend unpin 42"),
+    "pin": Command("JOB", "keep a job in the history, whatever its age", _json_option, "dbtend pin 42"),
+    "unpin": Command("JOB", "remove the pin of a job", _json_option, "dbtend unpin 42"),
     "prune": Command(
-        "[--dry-run]", "remove the history that need not be kept any more", _prune_options, "dbtend prune --dry-run",
-        "What is kept for how long is said in [retention] of the config file.",
+        "[--dry-run]", "remove old history now", _prune_options, "dbtend prune --dry-run",
+        "[retention] in the config file says how long jobs are kept.",
     ),
     "worker": Command(
-        "[--idle-exit SECONDS]", "carry out jobs in the background until stopped", _worker_options,
+        "[--idle-exit SECONDS]", "run jobs in the background until stopped", _worker_options,
         "dbtend worker --workers 4",
     ),
     "workers": Command(
-        "", "the processes that carry out jobs, and what they run", _json_option, "dbtend workers"
+        "", "the worker processes, and what they run", _json_option, "dbtend workers"
     ),
-    "pause": Command("", "let no job start, in any process; what runs goes on", _json_option, "dbtend pause"),
-    "resume": Command("", "let jobs start again", _json_option, "dbtend resume"),
+    "pause": Command("", "start no new job, in any process; running operations go on", _json_option, "dbtend pause"),
+    "resume": Command("", "start jobs again", _json_option, "dbtend resume"),
     "doctor": Command(
         "[TARGET...]", "versions, paths, permissions: what is wrong, and the fix", _json_option,
         "dbtend doctor sales.db",

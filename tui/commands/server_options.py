@@ -21,39 +21,39 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=typed_values.text,
         metavar="NAME",
-        help="only this; repeatable",
+        help="only this schema; repeatable",
     )
-    _flag(group, "analyze", "collect statistics in the same go")
+    _flag(group, "analyze", "also collect statistics")
     _flag(group, "freeze", "freeze all rows")
     group.add_argument(
         "--index-cleanup",
         type=_index_cleanup,
         metavar="auto|on|off",
-        help=of_operations("index_cleanup", "whether indexes are cleaned"),
+        help=of_operations("index_cleanup", "whether to clean indexes"),
     )
     group.add_argument(
         "--truncate", action=argparse.BooleanOptionalAction,
-        help=of_operations("truncate", "give empty pages at the end back, which locks the table for a moment"),
+        help=of_operations("truncate", "give back empty pages at the end, which locks the table for a moment"),
     )  # fmt: skip
     group.add_argument(
         "--parallel-workers",
         type=_parallel_workers,
         metavar="N",
-        help=of_operations("parallel_workers", "processes for the indexes of a table"),
+        help=of_operations("parallel_workers", "server processes for the indexes of a table"),
     )
-    _flag(group, "skip_locked", "leave out what is locked")
+    _flag(group, "skip_locked", "leave out locked tables")
     group.add_argument(
         "--buffer-usage-limit", type=_kilobytes, metavar="SIZE",
         help=of_operations("buffer_usage_limit", "shared buffers to use, such as 2MB (PostgreSQL 16 or newer)"),
     )  # fmt: skip
-    _flag(group, "missing_only", "only what has no statistics")
-    _flag(group, "in_stages", "three times, ever more thoroughly")
-    _flag(group, "offline", "not concurrently; writers wait meanwhile")
+    _flag(group, "missing_only", "only tables without statistics")
+    _flag(group, "in_stages", "three times, each time more thoroughly")
+    _flag(group, "offline", "not concurrently; writers wait until it ends")
     group.add_argument(
         "--speed",
         type=_speed,
         metavar="gentle|normal|full",
-        help=of_operations("speed", "pauses in between (default: full)"),
+        help=of_operations("speed", "pauses during the work (default: full)"),
     )
     group.add_argument(
         "--max-lag",
@@ -65,23 +65,23 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         "--pause-while",
         type=typed_values.text,
         metavar="QUERY",
-        help="pause between steps while this SELECT gives true or > 0",
+        help="pause between steps while this SELECT returns true or more than 0",
     )
     group.add_argument(
         "--yield-after", type=typed_values.seconds, metavar="SECONDS",
-        help="end a step behind which others have waited for so long: it comes again after the others, 3 times at most",
+        help="end a step that others have waited behind for this long; it runs again later, 3 times at most",
     )  # fmt: skip
     group.add_argument(
         "--snapshot-wait", type=typed_values.wait, metavar="DURATION",
         help=of_operations(
             "snapshot_wait",
-            "how long a concurrent rebuild may wait for transactions that began before it, which blocks nobody"
+            "how long a concurrent rebuild may wait for older transactions, which blocks nobody"
             " (default: until the time limit, or 1h)",
         ),
     )  # fmt: skip
     group.add_argument(
         "--server-wait", type=typed_values.wait, metavar="DURATION",
-        help="how long to wait for a server that is down: an operation (default: 10m), and a run before its submit",
+        help="how long an operation waits for a server that is down (default: 10m), and a run before it submits",
     )  # fmt: skip
     yes_option(group)
 
@@ -89,7 +89,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
 def yes_option(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--yes", dest="confirmed", action="store_true", default=None,
-        help="yes to operations that lock everybody out, so that nothing is asked",
+        help="confirm operations that block everyone, or production, so that dbtend does not ask",
     )  # fmt: skip
 
 
