@@ -381,6 +381,8 @@ class Step:
     status: Status
     started_at: Micros
     finished_at: Micros | None = None
+    operation: Operation | None = None
+    """The kind of work: OPTIMIZE has steps of VACUUM, ANALYZE and REINDEX. None: unknown (stored by an old version)."""
     error: str | None = None
     effect: Facts | None = None
     """What it did, in numbers, such as `freed_pages` or `findings`; of a step for several objects also on which."""

@@ -115,11 +115,10 @@ def describe_failures(failed: Sequence[StepOutcome], planned: int) -> str:
     finds: list[StepResult] = []
     objects: dict[str, list[str]] = {}
     for step, result in failed:
-        error = result.error or "failed"
-        if error.startswith(result.findings):
+        if result.error_is_finding:
             finds.append(result)
         else:
-            objects.setdefault(error, []).append(object_name(step.object))
+            objects.setdefault(result.error or "failed", []).append(object_name(step.object))
     parts = {error: listed(list(filter(None, names))) for error, names in objects.items()}
     told = [f"{names}: {error}" if names else error for error, names in list(parts.items())[:_MOST_REASONS]]
     if others := list(filter(None, (name for names in list(objects.values())[_MOST_REASONS:] for name in names))):

@@ -21,6 +21,7 @@ from engine.domain.jobs import (
     LogLevel,
     LogLine,
     Micros,
+    Operation,
     Progress,
     Status,
     Step,
@@ -46,6 +47,7 @@ class Reporter:
 
     def __init__(self, claim: Claim, send: Callable[[Report], Awaitable[None]], clock: Callable[[], Micros]) -> None:
         self._claim = claim
+        self._operation = Operation(claim.operation) if claim.operation in list(Operation) else None
         self._send = send
         self._clock = clock
         self._progress = Progress()
@@ -137,6 +139,7 @@ class Reporter:
             attempt=self._claim.attempt,
             object=planned.object,
             command=planned.command,
+            operation=planned.operation or self._operation,
             status=status,
             started_at=self._clock(),
         )

@@ -52,7 +52,7 @@ async def run_step(
     result = await session.execute(step, context)
     if step.missing_effect and result.status is not Status.COMPLETED:
         why = f" ({result.error})" if result.error else ""
-        result = replace(result, status=Status.FAILED, error=undone(step, done) + why)
+        result = replace(result, status=Status.FAILED, error=undone(step, done) + why, error_is_finding=False)
     reporter.end_step(number, result)
     for finding in result.findings:
         reporter.log(LogLevel.ERROR, finding)

@@ -79,8 +79,8 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         backed_up_at=backed_up_at(await newest(Operation.BACKUP)),
         ran=ran(await store.history(HistoryFilter(target=target), before=None, limit=LAST_JOBS)),
         measured=await store.measured(target),
-        dead_rows_kept={name: step for (word, name), step in done.items() if word == "VACUUM"},
-        rebuilt={name: step for (word, name), step in done.items() if word == "REINDEX"},
+        dead_rows_kept={name: step for (operation, name), step in done.items() if operation is Operation.VACUUM},
+        rebuilt={name: step for (operation, name), step in done.items() if operation is Operation.REINDEX},
     )
 
 
@@ -227,7 +227,7 @@ def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
     of_all = child.operation is Operation.REINDEX and covers_whole_database(child.operation, job.request.options)
     if of_all and child.is_complete and job.engine is EngineName.SQLITE:
         return True  # one command may be all there is; a server leaves out what cannot be rebuilt
-    return any(name in step.done for step in child.steps if step.command.startswith("REINDEX"))
+    return any(name in step.done for step in child.steps if step.operation is Operation.REINDEX)
 
 
 def failed_rebuilds(damaged: Iterable[str], jobs: Iterable[ParentJob], since: Micros) -> dict[str, int]:

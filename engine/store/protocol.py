@@ -93,10 +93,10 @@ class JobReader(Protocol):
         """By command: its average seconds in the newest completed runs at this speed; see `past_runs`."""
         ...
 
-    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], CompletedStep]:
+    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
         """The last VACUUM of each table and the last REINDEX of each index of a server's database.
 
-        Keys are (`VACUUM` or `REINDEX`, object). A VACUUM that removed all dead rows is left out.
+        Keys are (VACUUM or REINDEX, object). A VACUUM that removed all dead rows is left out.
         """
         ...
 

@@ -49,6 +49,8 @@ class PlannedStep:
     command: str
     reason: str
     lock: Lock
+    operation: Operation | None = None
+    """The kind of work, if it differs from the operation of the plan: OPTIMIZE plans steps of VACUUM and REINDEX."""
     after_cancel: str = ""
     """What a cancel while it runs leaves behind."""
     disk_needed: int | None = None
@@ -118,6 +120,8 @@ class StepResult:
     """What it did, in numbers."""
     findings: tuple[str, ...] = ()
     """What a check found, one sentence each."""
+    error_is_finding: bool = False
+    """Whether `error` reports the findings: then the step did its work."""
     left_over: Mapping[str, str] = field(default_factory=dict)
     """What it could not remove, by name, each with the warning about that. It is tried again after the last step; see
     Session.tidy_up."""

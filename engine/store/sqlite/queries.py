@@ -21,7 +21,7 @@ ATTEMPTS = """(SELECT json_group_array(json_object('number', attempt, 'pid', pid
     FROM (SELECT * FROM attempt AS a WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal ORDER BY attempt))"""
 STEPS = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'object', object,
     'command', command, 'status', status, 'started_at', started_at, 'finished_at', finished_at, 'error', error,
-    'effect', json(effect)))
+    'effect', json(effect), 'operation', operation))
     FROM (SELECT * FROM step AS s WHERE s.parent_id = c.parent_id AND s.ordinal = c.ordinal
           ORDER BY attempt, number))"""
 LOG = """(SELECT json_group_array(json_object('number', number, 'attempt', attempt, 'at', at, 'level', level,
@@ -114,15 +114,15 @@ WHERE s.status = 'completed' GROUP BY s.command"""
 waits."""
 
 
-LAST_DONE = """SELECT word, object, at, effect FROM (
-    SELECT substr(s.command, 1, 7) AS word, s.object, max(s.finished_at) AS at, s.effect
+LAST_DONE = """SELECT operation, object, at, effect FROM (
+    SELECT iif(s.operation = 'reindex', 'reindex', 'vacuum') AS operation, s.object, max(s.finished_at) AS at, s.effect
     FROM parent_job AS p INDEXED BY parent_job_target
     CROSS JOIN step AS s ON s.parent_id = p.id
     WHERE p.target = :target AND p.engine = 'postgresql' AND p.id >= coalesce((
             SELECT id FROM parent_job WHERE target = :target ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
-        AND s.status = 'completed' AND substr(s.command, 1, 7) IN ('VACUUM ', 'REINDEX')
+        AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'reindex')
     GROUP BY 1, 2)
-WHERE word = 'REINDEX' OR json_extract(effect, '$.rows_kept') > 0"""
+WHERE operation = 'reindex' OR json_extract(effect, '$.rows_kept') > 0"""
 """What the last VACUUM of each table, where it could not remove all that was dead, and the last rebuild of each index
 did, in the newest jobs on a database of a server. (With max() the other columns are of the same row.)"""
 

@@ -249,6 +249,7 @@ def _step(named: Mapping[str, Any]) -> Step:
         status=Status(named["status"]),
         started_at=named["started_at"],
         finished_at=named["finished_at"],
+        operation=Operation(named["operation"]) if named["operation"] else None,
         error=named["error"],
         effect=None if named["effect"] is None else checked_facts(named["effect"]),
     )

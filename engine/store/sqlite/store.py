@@ -447,9 +447,12 @@ class SqliteStore:
         values["speed"] = speed
         return {str(command): float(seconds) for command, seconds in await self._read(queries.PAST_STEPS, values)}
 
-    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[str, str], CompletedStep]:
+    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
         rows = await self._read(queries.LAST_DONE, {"target": target, "jobs": jobs})
-        return {(word.strip(), name): CompletedStep(at, json.loads(effect or "{}")) for word, name, at, effect in rows}
+        return {
+            (Operation(operation), name): CompletedStep(at, json.loads(effect or "{}"))
+            for operation, name, at, effect in rows
+        }
 
     async def count(self) -> int:
         ((number,),) = await self._read(history_search.COUNT)

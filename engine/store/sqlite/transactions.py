@@ -280,12 +280,20 @@ def _write_steps_and_log(connection: sqlite3.Connection, claim: Claim, report: R
     job = (claim.job.parent, claim.job.ordinal)
     connection.executemany(
         "INSERT OR REPLACE INTO step"
-        " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect,"
+        " operation)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 *(*job, s.attempt, s.number, storable(s.object), storable(s.command)),
-                *(s.status, s.started_at, s.finished_at, storable(s.error), storable(encode_facts(s.effect))),
+                *(
+                    s.status,
+                    s.started_at,
+                    s.finished_at,
+                    storable(s.error),
+                    storable(encode_facts(s.effect)),
+                    s.operation,
+                ),
             )
             for s in report.steps
         ),

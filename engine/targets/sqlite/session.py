@@ -265,7 +265,7 @@ class SqliteSession(SqliteInspection):
             left = "it was done in the file that was opened"
         if step.method is Method.VACUUM and self._has_to_follow:  # which fails, and tells what is wrong without it
             return replace(result, warnings=(*result.warnings, said), effect=None)
-        return replace(result, status=Status.FAILED, error=said, effect=None, left=left)
+        return replace(result, status=Status.FAILED, error=said, error_is_finding=False, effect=None, left=left)
 
     def _discard_copy(self) -> None:
         if self._copy is not None:
@@ -334,7 +334,8 @@ class SqliteSession(SqliteInspection):
 
 def _copied_from_elsewhere(result: StepResult, problem: str) -> StepResult:
     if result.status is not Status.COMPLETED:
-        return replace(result, error=f"{problem}: {result.error}" if result.error else None)
+        error = f"{problem}: {result.error}" if result.error else None
+        return replace(result, error=error, error_is_finding=False)
     name = (result.effect or {}).get("backup")
     warning = f"{problem}: {name} is a copy of what was opened, and not of what lies there now"
     return replace(result, warnings=(*result.warnings, warning))

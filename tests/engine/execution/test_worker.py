@@ -337,8 +337,10 @@ async def test_what_several_steps_of_a_check_found_is_counted_together(tmp_path:
 
 
 def test_where_a_check_looked_no_further_there_may_be_more_than_what_was_found() -> None:
-    damage = StepResult(status=Status.FAILED, error="damaged", findings=tuple(map(str, range(MAX_FINDINGS))))
-    orphan = StepResult(status=Status.FAILED, error=ORPHAN, findings=(ORPHAN,))
+    damage = StepResult(
+        status=Status.FAILED, error="damaged", findings=tuple(map(str, range(MAX_FINDINGS))), error_is_finding=True
+    )
+    orphan = StepResult(status=Status.FAILED, error=ORPHAN, findings=(ORPHAN,), error_is_finding=True)
     assert what_was_found([damage, orphan]) == "0, the first of 101 or more findings"
 
 

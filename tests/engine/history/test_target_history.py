@@ -232,7 +232,16 @@ def test_the_last_vacuum_that_completed_counts_with_the_end_of_its_job() -> None
 
 
 def step(name: str, status: Status = Status.COMPLETED) -> Step:
-    return Step(number=1, attempt=1, object=name, command=f'REINDEX main."{name}"', status=status, started_at=1)
+    command = f'REINDEX main."{name}"'
+    return Step(
+        number=1,
+        attempt=1,
+        object=name,
+        command=command,
+        operation=Operation.REINDEX,
+        status=status,
+        started_at=1,
+    )
 
 
 def group(*done: str, status: Status = Status.COMPLETED) -> Step:

@@ -91,6 +91,7 @@ def _table_step(
     subject = _table(table)
     return PgStep(
         object=table.shown,
+        operation=operation,
         command=verbose if tells else f"{name}{brackets} {what}",
         if_warned="" if tells else verbose,
         reason=reason,
@@ -221,6 +222,7 @@ def reindex_steps(
     steps = [
         PgStep(
             object=index.shown,
+            operation=Operation.REINDEX,
             command=f"REINDEX INDEX {'' if offline else 'CONCURRENTLY '}{index.sql}",
             reason=reasons.get(index.oid)
             or (f"TOAST of {index.table_shown}" if index.of_toast else "rebuilt as it is"),

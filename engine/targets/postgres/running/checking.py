@@ -70,6 +70,7 @@ def _found(findings: Sequence[str]) -> StepResult:
         error=listed(findings, 1),
         reason=Reason.OPERATION_ERROR,
         findings=tuple(findings),
+        error_is_finding=True,
         effect={"findings": len(findings)},
     )
 

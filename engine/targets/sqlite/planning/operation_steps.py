@@ -209,6 +209,7 @@ def reindex_steps(
     `whole`: why no index is rebuilt on its own, where that is so. `failing`: the indexes that cannot be rebuilt."""
     step = SqliteStep(
         method=Method.TRANSACTION,
+        operation=Operation.REINDEX,
         object=WHOLE,
         command="REINDEX",
         reason="there is no index, so there is nothing to rebuild",

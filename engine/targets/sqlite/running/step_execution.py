@@ -124,7 +124,8 @@ async def check(work: Work) -> StepResult:
     if not found.sentences:
         raise error
     result = _judged(work, found)
-    return replace(result, error=f"{explain(error, work.lock_timeout)}. Besides: {result.error}")
+    why = explain(error, work.lock_timeout)
+    return replace(result, error=f"{why}. Besides: {result.error}", error_is_finding=False)
 
 
 async def _found_by(work: Work, command: str) -> tuple[Findings, sqlite3.Error | None]:
@@ -248,6 +249,7 @@ def _judged(work: Work, found: Findings) -> StepResult:
         error=found.sentences[0] + more,
         effect={"findings": number},
         findings=found.sentences,
+        error_is_finding=True,
     )
 
 
