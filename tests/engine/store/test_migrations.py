@@ -100,6 +100,14 @@ def test_r28_a_store_of_the_first_version_keeps_all_that_is_in_it(store_path: Pa
         assert made == set(schema.triggers())
 
 
+def test_r28_an_upgraded_store_knows_the_kind_of_old_steps(store_path: Path, old: sqlite3.Connection) -> None:
+    old.execute("INSERT INTO step VALUES (1, 1, 1, 2, 'i', 'REINDEX INDEX i', 'completed', 2, 3, NULL)")
+    old.execute("INSERT INTO step VALUES (1, 1, 1, 3, 't', 'ANALYZE t', 'completed', 2, 3, NULL)")
+    with closing(connections.connect_writer(store_path)) as new:
+        kinds = new.execute("SELECT operation FROM step ORDER BY number").fetchall()
+        assert kinds == [("vacuum",), ("reindex",), (None,)]
+
+
 def test_r28_an_upgraded_store_has_the_very_schema_of_a_new_one(
     store_path: Path, tmp_path: Path, old: sqlite3.Connection
 ) -> None:

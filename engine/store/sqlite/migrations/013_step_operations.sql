@@ -2,4 +2,4 @@
 
 ALTER TABLE step ADD COLUMN operation TEXT;
 UPDATE step SET operation = 'reindex' WHERE command LIKE 'REINDEX%';
-UPDATE step SET operation = 'vacuum' WHERE command LIKE 'VACUUM %';
+UPDATE step SET operation = 'vacuum' WHERE command LIKE 'VACUUM%';
