@@ -8,29 +8,19 @@ async with Engine.open(path, workers=2) as engine:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.domain.jobs import (
-    Attempt,
+from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob, parent_progress, remaining, run_duration
+from engine.domain.requests import (
     CheckLevel,
-    ChildJob,
     EngineName,
-    Facts,
-    JobId,
-    LogLine,
     OnDuplicate,
     OnFailure,
     Operation,
     Options,
-    ParentJob,
-    Progress,
-    Reason,
     Request,
     ServerOptions,
-    Status,
-    Step,
-    parent_progress,
-    remaining,
-    run_duration,
 )
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, LogLine, Progress, Step
 
 if TYPE_CHECKING:
     from engine.domain.advice import Advice, Level, TargetHistory

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from engine.domain.errors import ReadOnlyError, StoreError, TargetError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
-from engine.domain.jobs import JobId, Micros, OnDuplicate, ParentJob, Reason, Request, Status
+from engine.domain.jobs import JobId, ParentJob
+from engine.domain.requests import OnDuplicate, Request
 from engine.domain.retention import Retention
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Micros
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.supervision import supervising
 from engine.history import estimates, stale_journal, trends
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
     from engine.domain.advice import Advice, TargetHistory
     from engine.domain.errors import StoreError
-    from engine.domain.jobs import Operation
+    from engine.domain.requests import Operation
     from engine.execution.force_kill import ForceCancel
     from engine.execution.processor import JobProcessor
     from engine.execution.worker_identity import WorkerIdentity

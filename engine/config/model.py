@@ -11,7 +11,7 @@ from platformdirs import user_config_path, user_state_path
 
 from engine.config.servers import NO_SETTINGS, SERVER_KEYS, ServerSettings
 from engine.domain.frozen import frozen
-from engine.domain.jobs import CheckLevel, OnFailure, Operation, Options
+from engine.domain.requests import CheckLevel, OnFailure, Operation, Options
 from engine.domain.retention import Retention
 from engine.targets import names_server
 

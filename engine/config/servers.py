@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import NO_SERVER_OPTIONS, ServerOptions, Speed
+from engine.domain.requests import NO_SERVER_OPTIONS, ServerOptions, Speed
 
 if TYPE_CHECKING:
     from engine.config.table import Table

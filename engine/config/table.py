@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from engine.domain.errors import ConfigError
 from engine.domain.humanize import memory, parse_duration, parse_size, span
-from engine.domain.jobs import MAX_WAIT, Operation
+from engine.domain.requests import MAX_WAIT, Operation
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 FOREVER: Final = "forever"

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import CheckLevel, Facts, Micros, Operation, Request
+from engine.domain.requests import CheckLevel, Operation, Request
+from engine.domain.steps import Facts, Micros
 
 CRITICAL: Final = "critical"
 """What the fact `severity` says where data are damaged."""

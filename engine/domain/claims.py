@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import field
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import Facts, JobId, LogLine, Micros, Options, Progress, Reason, Status, Step
+from engine.domain.jobs import JobId
+from engine.domain.requests import Options
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, LogLine, Micros, Progress, Step
 
 
 @frozen(kw_only=True)

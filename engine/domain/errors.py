@@ -6,8 +6,8 @@ import errno
 from enum import StrEnum
 from typing import Final
 
-from engine.domain.jobs import Reason
 from engine.domain.masking import without_credentials
+from engine.domain.statuses import Reason
 
 
 class ErrorKind(StrEnum):

@@ -7,7 +7,10 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import ChildJob, JobId, Micros, Operation, ParentJob, Reason, Status, names_of
+from engine.domain.jobs import ChildJob, JobId, ParentJob
+from engine.domain.requests import Operation
+from engine.domain.statuses import Reason, Status, reason_names
+from engine.domain.steps import Micros
 
 
 class ChangeKind(StrEnum):
@@ -101,7 +104,7 @@ def _has_all(child: ChildJob, words: Iterable[str]) -> bool:
 
 def reasons_matching(word: str) -> frozenset[Reason]:
     """The reasons that a person reads this text in."""
-    return frozenset(reason for reason in Reason if any(_lower(word) in _lower(name) for name in names_of(reason)))
+    return frozenset(reason for reason in Reason if any(_lower(word) in _lower(name) for name in reason_names(reason)))
 
 
 def _lower(text: str) -> bytes:

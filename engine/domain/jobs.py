@@ -1,22 +1,55 @@
-"""The vocabulary of dbtend: jobs, steps, statuses, and the rules that bind them.
+"""Jobs, their attempts, and what follows from them.
 
-Everything here is an immutable value or a pure function. Times are integer microseconds since the
-epoch, UTC (`Micros`); sizes are bytes; durations are seconds.
+Everything here is an immutable value or a pure function. Times are microseconds since the epoch, UTC (`Micros`);
+sizes are bytes; durations are seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
 
 from engine.domain.frozen import frozen
-from engine.domain.humanize import counted
-
-Micros = int
-Facts = Mapping[str, int | float | str | Sequence[str] | None]
-"""What an engine says of a database, JSON-able; `size` (bytes) is always there."""
+from engine.domain.requests import DEFAULT_OPTIONS as DEFAULT_OPTIONS
+from engine.domain.requests import MAX_WAIT as MAX_WAIT
+from engine.domain.requests import NO_SERVER_OPTIONS as NO_SERVER_OPTIONS
+from engine.domain.requests import SERVER_WAIT as SERVER_WAIT
+from engine.domain.requests import CheckLevel as CheckLevel
+from engine.domain.requests import EngineName as EngineName
+from engine.domain.requests import OnDuplicate as OnDuplicate
+from engine.domain.requests import OnFailure as OnFailure
+from engine.domain.requests import Operation as Operation
+from engine.domain.requests import Options as Options
+from engine.domain.requests import Request as Request
+from engine.domain.requests import ServerOptions as ServerOptions
+from engine.domain.requests import Speed as Speed
+from engine.domain.statuses import CHILD_TRANSITIONS as CHILD_TRANSITIONS
+from engine.domain.statuses import COMPLETED_IN_PART as COMPLETED_IN_PART
+from engine.domain.statuses import PARENT_TRANSITIONS as PARENT_TRANSITIONS
+from engine.domain.statuses import Reason as Reason
+from engine.domain.statuses import Status as Status
+from engine.domain.statuses import format_ending as format_ending
+from engine.domain.statuses import format_reason
+from engine.domain.statuses import may_follow as may_follow
+from engine.domain.statuses import parent_status as parent_status
+from engine.domain.steps import CLEANING_UP as CLEANING_UP
+from engine.domain.steps import FINISHING as FINISHING
+from engine.domain.steps import MAX_FINDINGS as MAX_FINDINGS
+from engine.domain.steps import PAUSED as PAUSED
+from engine.domain.steps import UNINTERRUPTIBLE_PHASES as UNINTERRUPTIBLE_PHASES
+from engine.domain.steps import WAITING as WAITING
+from engine.domain.steps import WHOLE as WHOLE
+from engine.domain.steps import WRITING_BACK as WRITING_BACK
+from engine.domain.steps import Facts as Facts
+from engine.domain.steps import LogLevel as LogLevel
+from engine.domain.steps import LogLine as LogLine
+from engine.domain.steps import Micros as Micros
+from engine.domain.steps import Progress as Progress
+from engine.domain.steps import Step as Step
+from engine.domain.steps import WaitsFor as WaitsFor
+from engine.domain.steps import format_findings as format_findings
+from engine.domain.steps import object_name as object_name
 
 
 class JobType(StrEnum):
@@ -26,161 +59,8 @@ class JobType(StrEnum):
     OPERATION = "database_maintenance_operation"
 
 
-class EngineName(StrEnum):
-    """The database engines that dbtend can maintain."""
-
-    SQLITE = "sqlite"
-    POSTGRESQL = "postgresql"
-
-
-class Operation(StrEnum):
-    """The kinds of maintenance, over all engines."""
-
-    VACUUM = "vacuum"
-    ANALYZE = "analyze"
-    REINDEX = "reindex"
-    OPTIMIZE = "optimize"
-    CHECK = "check"
-    CHECKPOINT = "checkpoint"
-    INCREMENTAL_VACUUM = "incremental-vacuum"
-    FTS_OPTIMIZE = "fts-optimize"
-    BACKUP = "backup"
-    VACUUM_FULL = "vacuum-full"
-    CLUSTER = "cluster"
-    CLEAN_LEFTOVERS = "clean-leftovers"
-
-
-class Status(StrEnum):
-    """Where a job or a step stands. The last four are final."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    SKIPPED = "skipped"
-
-    @property
-    def is_final(self) -> bool:
-        return self in FINAL
-
-
-FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.SKIPPED})
-
-
-class Reason(StrEnum):
-    """Why a child ended other than plainly completed."""
-
-    OPERATION_ERROR = "operation_error"
-    INVALID = "invalid"
-    NOT_SUPPORTED = "not_supported"
-    REFUSED = "refused"
-    NOT_NEEDED = "not_needed"
-    TIME_LIMIT = "time_limit"
-    PREVIOUS_FAILED = "previous_failed"
-    OWNER_LOST = "owner_lost"
-    CANCELLED_BY_USER = "cancelled_by_user"
-    SHUTDOWN = "shutdown"
-    TARGET_BUSY = "target_busy"
-
-
-_IN_FEW_WORDS: Final = {
-    Reason.TIME_LIMIT: "past its limit",
-    Reason.PREVIOUS_FAILED: "earlier failed",
-    Reason.OWNER_LOST: "worker died",
-}
-"""Where the name of a reason would not say enough."""
-
-
 FILE_OVERWRITTEN: Final = "file_overwritten"
 """The fact that says so of a child."""
-
-
-def format_reason(reason: Reason) -> str:
-    return _IN_FEW_WORDS.get(reason, reason.value.replace("_", " "))
-
-
-def names_of(reason: Reason) -> frozenset[str]:
-    """All that a person may read for a reason: `owner_lost`, `owner lost`, `worker died`."""
-    return frozenset({reason.value, reason.value.replace("_", " "), format_reason(reason)})
-
-
-COMPLETED_IN_PART: Final = "completed in part"
-
-
-def format_ending(status: Status, reason: Reason | None) -> str:
-    """How something stands or ended: what completed in part must not read as completed."""
-    return COMPLETED_IN_PART if status is Status.COMPLETED and reason is Reason.TIME_LIMIT else status.value
-
-
-MAX_FINDINGS: Final = 100
-"""A check that has found as many looks no further, or tells no more of them."""
-
-
-def format_findings(number: int) -> str:
-    """How many findings there are, as far as a check tells."""
-    return counted(number, "finding") if number < MAX_FINDINGS else f"{number:,} or more findings"
-
-
-class OnFailure(StrEnum):
-    """What happens to those that come after one that failed."""
-
-    CONTINUE = "continue"
-    STOP = "stop"
-
-
-class CheckLevel(StrEnum):
-    """How thorough a check is: `full` also compares every index with its table."""
-
-    QUICK = "quick"
-    FULL = "full"
-
-
-class Speed(StrEnum):
-    """How much of a server's time an operation takes."""
-
-    GENTLE = "gentle"
-    NORMAL = "normal"
-    FULL = "full"
-
-
-class OnDuplicate(StrEnum):
-    """What happens to a request that an open parent job already carries out."""
-
-    REFUSE = "refuse"
-    MERGE = "merge"
-
-
-Transitions = Mapping[Status, frozenset[Status]]
-
-CHILD_TRANSITIONS: Transitions = {
-    Status.PENDING: frozenset({Status.RUNNING, Status.CANCELLED, Status.SKIPPED}),
-    # Back to pending: handed back at shutdown, or rescued from an owner that died.
-    Status.RUNNING: frozenset({Status.PENDING}) | FINAL,
-}
-PARENT_TRANSITIONS: Transitions = {
-    Status.PENDING: frozenset({Status.RUNNING, Status.COMPLETED, Status.CANCELLED}),
-    Status.RUNNING: frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
-}
-
-
-def may_follow(transitions: Transitions, old: Status, new: Status) -> bool:
-    """Whether a job may go from `old` to `new`; nothing follows a final status."""
-    return new in transitions.get(old, frozenset())
-
-
-def parent_status(children: Iterable[tuple[Status, bool]]) -> Status:
-    """The one definition of a parent's status, from its children as (status, has ever started)."""
-    seen = set(children)
-    statuses = {status for status, _ in seen}
-    if statuses - FINAL:
-        started = any(started for _, started in seen)
-        return Status.RUNNING if started else Status.PENDING
-    if Status.FAILED in statuses:
-        return Status.FAILED
-    if Status.CANCELLED in statuses:
-        return Status.CANCELLED
-    return Status.COMPLETED
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -201,224 +81,6 @@ class JobId:
 
     def __str__(self) -> str:
         return str(self.parent) if self.ordinal is None else f"{self.parent}.{self.ordinal}"
-
-
-@frozen(kw_only=True)
-class ServerOptions:
-    """How operations on a database server do their work. None leaves it to the server."""
-
-    schemas: tuple[str, ...] = ()
-    """The schemas that the operations are for; none: all."""
-    analyze: bool = False
-    """Whether VACUUM also collects statistics."""
-    freeze: bool = False
-    index_cleanup: str | None = None
-    """`auto`, `on` or `off`."""
-    truncate: bool | None = None
-    """Whether VACUUM gives empty pages at the end of a table back, which needs an exclusive lock for a moment."""
-    parallel_workers: int | None = None
-    """Processes of the server that VACUUM takes for the indexes of one table."""
-    skip_locked: bool = False
-    """Leave out what is locked, instead of waiting for it."""
-    buffer_usage_limit: int | None = None
-    """Kilobytes of shared buffers that VACUUM and ANALYZE use."""
-    missing_only: bool = False
-    """ANALYZE only what has no statistics."""
-    in_stages: bool = False
-    """ANALYZE three times, each time more thoroughly, so that there are some statistics soon."""
-    offline: bool = False
-    """REINDEX without CONCURRENTLY: faster, and nobody can write meanwhile."""
-    speed: Speed = Speed.FULL
-    max_lag: int | None = None
-    """Bytes that a standby may be behind; as long as it is more, no step begins."""
-    pause_while: str | None = None
-    """A query; as long as it gives true, or a number above 0, no step begins."""
-    yield_after: float | None = None
-    """Seconds that others may wait behind a step; then it gives way."""
-    snapshot_wait: float | None = None
-    """Seconds that a rebuild which is concurrent may wait for transactions that began before it; None for until the
-    time limit, or an hour where there is none."""
-    server_wait: float | None = None
-    """Seconds that an operation waits for a server that is down; None for ten minutes."""
-
-
-MAX_WAIT: Final = 20 * 86_400.0
-"""Seconds that a wait for a server, or for transactions on it, may take: a server can be told no more."""
-SERVER_WAIT: Final = 600.0
-"""Seconds that an operation waits for a server that is down, where nobody says otherwise."""
-NO_SERVER_OPTIONS: Final = ServerOptions()
-
-
-@frozen(kw_only=True)
-class Options:
-    """How a request wants to be carried out."""
-
-    on_failure: OnFailure = OnFailure.CONTINUE
-    """What follows an operation that failed."""
-    on_step_failure: OnFailure = OnFailure.CONTINUE
-    """What follows, inside one operation, a step that failed; what runs beside it goes on to its end."""
-    lock_timeout: float = 5.0
-    """Seconds to wait for a lock on the target before the step fails."""
-    time_limit: float | None = None
-    """Seconds after the submit from which on no child, and no step, begins any more."""
-    until: str | None = None
-    """A time of day, `HH:MM` where the request is made, from which on no child, and no step, begins any more."""
-    stop_at_limit: bool = False
-    """Whether what still runs at the limit is asked to stop, too."""
-    force: bool = False
-    """Go on where preflight would refuse, if that cannot harm the data."""
-    verify: bool = False
-    """Check the database before and after, as children of their own; where the first check fails nothing else runs."""
-    check_first: bool = False
-    """Whether a check that finds damage, or does not get through, keeps what comes after it from running."""
-    jobs: int | None = None
-    """How many objects at once inside one operation, where it can; None leaves that to the engine."""
-    objects: tuple[str, ...] = ()
-    """The tables and indexes that the operations which go object by object are for; none: all."""
-    rebuild: tuple[str, ...] = ()
-    """The indexes that REINDEX is for, where the other operations are for other objects; none: as `objects` says."""
-    leave_out: tuple[str, ...] = ()
-    """The tables that nothing is done to, nor to their indexes; a check looks at them all the same."""
-    analysis_limit: int | None = None
-    """Rows of each index that ANALYZE looks at; None: all of them."""
-    check: CheckLevel | None = None
-    """How thorough a check is; None: full where it was asked for, quick around other operations (`verify`)."""
-    backup_to: str | None = None
-    """The new file of a backup, or the directory where it goes; None: beside the database."""
-    confirmed: bool = False
-    """Whether somebody has said yes to operations that lock everybody out of a table."""
-    server: ServerOptions = NO_SERVER_OPTIONS
-
-    @property
-    def check_level(self) -> CheckLevel:
-        return self.check or (CheckLevel.QUICK if self.verify else CheckLevel.FULL)
-
-    def objects_for(self, operation: Operation) -> tuple[str, ...]:
-        """The tables and indexes that an operation is for; none: all."""
-        return (operation is Operation.REINDEX and self.rebuild) or self.objects
-
-
-DEFAULT_OPTIONS: Final = Options()
-
-
-@frozen(kw_only=True)
-class Request:
-    """What a DBA asks for: operations, in order, on one target. Stored as asked, never changed."""
-
-    target: str
-    operations: tuple[Operation, ...]
-    options: Options = field(default_factory=Options)
-
-    @property
-    def children(self) -> tuple[Operation, ...]:
-        """What the children do, in order: the operations, between two checks where that is wanted."""
-        if self.options.verify:
-            return (Operation.CHECK, *self.operations, Operation.CHECK)
-        return self.operations
-
-
-class WaitsFor(StrEnum):
-    """What a running step needs of others before it can go on."""
-
-    LOCK = "lock"
-    TRANSACTIONS = "transactions"
-    """That transactions end, or let go of their snapshots: nobody has to wait behind that."""
-    SERVER = "server"
-    """That the server is up, or has a connection left."""
-    LOAD = "load"
-    """That there is less to do on the server."""
-
-
-@frozen(kw_only=True)
-class Progress:
-    """How far a running child is. `fraction` is None while nothing honest can be said."""
-
-    fraction: float | None = None
-    object: str | None = None
-    steps_done: int = 0
-    steps_total: int = 0
-    phase: str | None = None
-    """What goes on inside the step, where there is more to say than that it runs."""
-    waits_for: WaitsFor | None = None
-    """What it cannot go on without; the phase says more of it."""
-    waited: Micros = 0
-    """How much of its time, up to now, nothing went on but to wait for others."""
-
-
-WHOLE: Final = "main"
-"""The object of a step on all of a SQLite database."""
-
-
-def object_name(name: str | None) -> str:
-    """The table or index that a step is for; "" where it is for the whole database, whose name says nothing."""
-    return "" if name is None or name == WHOLE else name
-
-
-FINISHING = "finishing, cannot be interrupted"
-"""The phase of a step that was asked to stop and goes on all the same."""
-CLEANING_UP = "removing what is unfinished"
-"""The phase of a step that has stopped, or has failed, and takes away what it leaves."""
-WRITING_BACK = "writing back"
-"""The phase of a step from which on it can no longer be interrupted."""
-UNINTERRUPTIBLE_PHASES = frozenset({FINISHING, WRITING_BACK})
-"""The phases in which a step goes on to its end, whoever asks it to stop."""
-
-
-WAITING = "waiting for its lock"
-"""How the phase of a step begins that waits for a lock,"""
-PAUSED = "paused"
-"""and of one that spares others."""
-
-
-@frozen(kw_only=True)
-class Step:
-    """One SQL command that a child executed on one object: an entry of the command log."""
-
-    number: int
-    attempt: int
-    object: str
-    command: str
-    status: Status
-    started_at: Micros
-    finished_at: Micros | None = None
-    operation: Operation | None = None
-    """The kind of work: OPTIMIZE has steps of VACUUM, ANALYZE and REINDEX. None: unknown (stored by an old version)."""
-    error: str | None = None
-    effect: Facts | None = None
-    """What it did, in numbers, such as `freed_pages` or `findings`; of a step for several objects also on which."""
-
-    @property
-    def done(self) -> tuple[str, ...]:
-        """The tables or indexes on which it was carried out; of several also where it failed on others."""
-        several = (self.effect or {}).get("objects")
-        if isinstance(several, list | tuple):
-            return tuple(map(str, several))
-        return (self.object,) if self.status is Status.COMPLETED else ()
-
-
-class LogLevel(StrEnum):
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-LOG_HEAD = 200
-"""Of the log of an attempt this many lines are kept from its beginning,"""
-LOG_TAIL = 800
-"""and this many from its end: a gap in the numbers tells what was left out."""
-LOG_LINE_LIMIT = 8_000
-"""Characters of one line that are kept, from both its ends."""
-
-
-@frozen(kw_only=True)
-class LogLine:
-    """One line of a child's log; they are numbered from 1 in each attempt."""
-
-    number: int
-    attempt: int
-    at: Micros
-    level: LogLevel
-    message: str
 
 
 @frozen(kw_only=True)
@@ -493,7 +155,7 @@ def is_overwritten(child: ChildJob) -> bool:
     return child.reason is Reason.OWNER_LOST and (child.after or {}).get(FILE_OVERWRITTEN) is True
 
 
-def reason_of(child: ChildJob) -> str:
+def format_child_reason(child: ChildJob) -> str:
     """Why it ended other than plainly completed, in few words; "" where it did."""
     if is_overwritten(child):
         return "file overwritten"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
-from engine.domain.jobs import DEFAULT_OPTIONS, NO_SERVER_OPTIONS, EngineName, Operation, Options
+from engine.domain.requests import DEFAULT_OPTIONS, NO_SERVER_OPTIONS, EngineName, Operation, Options
 
 SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
 _WHATEVER: Final = frozenset(Operation)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import JobId, Micros, Options, Status
+from engine.domain.jobs import JobId
+from engine.domain.requests import Options
+from engine.domain.statuses import Status
+from engine.domain.steps import Micros
 
 
 @frozen

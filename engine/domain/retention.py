@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import Status
+from engine.domain.statuses import Status
 
 DAY: Final = 86_400.0
 """Seconds."""

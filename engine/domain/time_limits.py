@@ -11,7 +11,8 @@ from dataclasses import field
 from datetime import datetime, timedelta
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import Micros, Options
+from engine.domain.requests import Options
+from engine.domain.steps import Micros
 
 UNTIL_TOLERANCE = 3600.0
 """Seconds: what was to end in the morning and begins late must not go on until the next morning."""

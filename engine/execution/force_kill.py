@@ -11,7 +11,9 @@ from typing import Protocol
 from engine.domain.errors import UsageError
 from engine.domain.events import WorkerProcess
 from engine.domain.frozen import frozen
-from engine.domain.jobs import ChildJob, JobId, Operation, ParentJob, Reason, Status
+from engine.domain.jobs import ChildJob, JobId, ParentJob
+from engine.domain.requests import Operation
+from engine.domain.statuses import Reason, Status
 from engine.store.protocol import JobReader, OwnerSupervision
 from engine.store.sqlite.cancel_and_rescue import no_such_job
 

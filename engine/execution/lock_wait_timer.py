@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from engine.domain.jobs import Facts, Micros
+from engine.domain.steps import Facts, Micros
 
 WORTH_TELLING: Final = 500_000
 """Microseconds."""

@@ -7,7 +7,8 @@ from typing import Final
 
 from engine.domain.claims import Outcome
 from engine.domain.humanize import NOT_BEGUN, counted, listed
-from engine.domain.jobs import Facts, Reason, Status, format_findings, object_name
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, format_findings, object_name
 from engine.targets.protocol import PlannedStep, StepResult
 
 StepOutcome = tuple[PlannedStep, StepResult]

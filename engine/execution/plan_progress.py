@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapreplace
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.jobs import Progress
+from engine.domain.steps import Progress
 
 if TYPE_CHECKING:
     from engine.targets.protocol import PlannedStep, StepProgress

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import TargetError
 from engine.domain.humanize import PAST_THE_LIMIT
-from engine.domain.jobs import Facts, LogLevel, OnFailure, Options, Reason, Status, object_name
+from engine.domain.requests import OnFailure, Options
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, LogLevel, object_name
 from engine.domain.time_limits import Window
 from engine.execution.outcomes import child_outcome
 from engine.execution.recovery import completed_commands, follow_up_required

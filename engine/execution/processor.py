@@ -13,7 +13,9 @@ from typing import Protocol
 
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.errors import OwnershipLostError, StoreError
-from engine.domain.jobs import JobId, LogLevel, Micros, Reason, Status
+from engine.domain.jobs import JobId
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import LogLevel, Micros
 from engine.execution.reporter import Reporter
 from engine.execution.worker import JobWorker
 from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots

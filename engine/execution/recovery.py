@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import TargetError, UsageError
 from engine.domain.humanize import died, listed
-from engine.domain.jobs import Facts, LogLevel, Operation, Options, Reason, Status, Step
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, LogLevel, Step
 from engine.execution.step_runner import run_step, undone
 from engine.targets.protocol import StepContext
 

@@ -10,7 +10,9 @@ from dataclasses import replace
 
 from engine.domain.claims import Claim, Report
 from engine.domain.errors import StoreError
-from engine.domain.jobs import (
+from engine.domain.requests import Operation
+from engine.domain.statuses import Status
+from engine.domain.steps import (
     CLEANING_UP,
     FINISHING,
     LOG_HEAD,
@@ -21,9 +23,7 @@ from engine.domain.jobs import (
     LogLevel,
     LogLine,
     Micros,
-    Operation,
     Progress,
-    Status,
     Step,
     WaitsFor,
 )

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.domain.humanize import listed
-from engine.domain.jobs import LogLevel, Status
+from engine.domain.statuses import Status
+from engine.domain.steps import LogLevel
 from engine.domain.time_limits import Window
 from engine.targets.protocol import StepContext, StepResult
 

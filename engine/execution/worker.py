@@ -17,7 +17,9 @@ from engine.domain.advice import TargetHistory
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import ServerUnavailableError, StoreError, TargetDamagedError, TargetError, UsageError
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.jobs import SERVER_WAIT, Facts, LogLevel, Operation, Options, Reason, Speed, Status
+from engine.domain.requests import SERVER_WAIT, Operation, Options, Speed
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import lost, recover

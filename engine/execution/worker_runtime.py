@@ -9,7 +9,8 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from engine.domain.jobs import JobType, Micros
+from engine.domain.jobs import JobType
+from engine.domain.steps import Micros
 from engine.execution.processor import ClaimableJobs, JobProcessor, store_log
 from engine.execution.worker import DatabaseMaintenanceWorker, store_fingerprint
 from engine.execution.worker_identity import WorkerIdentity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.domain.jobs import Operation, Options
+from engine.domain.requests import Operation, Options
 
 
 def extent(operation: Operation, options: Options) -> tuple[object, ...]:

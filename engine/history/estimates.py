@@ -7,7 +7,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.jobs import ChildJob, Facts, Operation, Options, ParentJob, run_duration
+from engine.domain.jobs import ChildJob, ParentJob, run_duration
+from engine.domain.requests import Operation, Options
+from engine.domain.steps import Facts
 from engine.history.comparability import extent
 
 if TYPE_CHECKING:

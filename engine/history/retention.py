@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from engine.domain.errors import StoreError
-from engine.domain.jobs import Micros, Status
 from engine.domain.retention import DAY, Retention
+from engine.domain.statuses import Status
+from engine.domain.steps import Micros
 from engine.store.protocol import HistoryPruning
 
 BATCH = 50

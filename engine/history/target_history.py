@@ -10,20 +10,10 @@ from engine.domain.advice import CheckFinding, PastJob, TargetHistory
 from engine.domain.events import HistoryFilter
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
-from engine.domain.jobs import (
-    MAX_FINDINGS,
-    CheckLevel,
-    ChildJob,
-    EngineName,
-    Facts,
-    JobId,
-    Micros,
-    Operation,
-    ParentJob,
-    Reason,
-    Speed,
-    Status,
-)
+from engine.domain.jobs import ChildJob, JobId, ParentJob
+from engine.domain.requests import CheckLevel, EngineName, Operation, Speed
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import MAX_FINDINGS, Facts, Micros
 from engine.history.comparability import covers_whole_database
 from engine.history.estimates import RUNS
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import Operation, Options, Status
 from engine.domain.past_runs import PastRun
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.history.comparability import extent
 
 RUNS: Final = 60

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.domain.errors import UsageError
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 
 DATABASE: Final = "sample.db"
 """What the sample is called."""

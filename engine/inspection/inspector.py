@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from engine.domain import option_specs
 from engine.domain.errors import DbtendError, PasswordNeededError, ServerUnavailableError, TargetBusyError, TargetError
-from engine.domain.jobs import Operation
+from engine.domain.requests import Operation
 from engine.submission.validation import validate_request
 from engine.targets import engine_named, names_server, resolve
 
 if TYPE_CHECKING:
     from engine.domain.advice import Advice, Measurement, TargetHistory
-    from engine.domain.jobs import EngineName, Options, Request
+    from engine.domain.requests import EngineName, Options, Request
     from engine.targets.protocol import OperationPlan, Plan, Session, Waiting
     from engine.targets.target_info import TargetInfo
 

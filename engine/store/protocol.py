@@ -17,19 +17,11 @@ from engine.domain.advice import CompletedStep, Measurement
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
-from engine.domain.jobs import (
-    EngineName,
-    JobId,
-    Micros,
-    OnDuplicate,
-    Operation,
-    ParentJob,
-    Reason,
-    Request,
-    Speed,
-    Status,
-)
+from engine.domain.jobs import JobId, ParentJob
 from engine.domain.past_runs import PastRun
+from engine.domain.requests import EngineName, OnDuplicate, Operation, Request, Speed
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Micros
 
 if TYPE_CHECKING:
     from engine.domain.claims import Claim, Outcome, Report

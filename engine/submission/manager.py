@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.domain import time_limits
 from engine.domain.errors import TargetBusyError, UsageError
-from engine.domain.jobs import Micros, OnDuplicate, ParentJob, Request
+from engine.domain.jobs import ParentJob
+from engine.domain.requests import OnDuplicate, Request
+from engine.domain.steps import Micros
 from engine.history import stale_journal
 from engine.store.protocol import JobReader, JobWriter, NewJob
 from engine.submission.retry import repeated

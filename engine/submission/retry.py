@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.domain.errors import UsageError
-from engine.domain.jobs import Operation, ParentJob, Request
+from engine.domain.jobs import ParentJob
 from engine.domain.option_specs import applicable
+from engine.domain.requests import Operation, Request
 
 
 def repeated(parent: ParentJob, *, only_incomplete: bool = False, confirmed: bool = False) -> Request:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from engine.domain import time_limits
 from engine.domain.errors import UsageError
-from engine.domain.jobs import CheckLevel, OnFailure, Operation, Options, Request
 from engine.domain.option_specs import changed_options, refuse_inapplicable
+from engine.domain.requests import CheckLevel, OnFailure, Operation, Options, Request
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Target

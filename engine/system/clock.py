@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
-from engine.domain.jobs import Micros
+from engine.domain.steps import Micros
 
 _JUMP: Final = 1_000_000
 """Microseconds: less is how far a clock that is adjusted little by little may be off after hours."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from engine.domain.humanize import listed
-from engine.domain.jobs import EngineName, Micros
+from engine.domain.requests import EngineName
+from engine.domain.steps import Micros
 
 
 def was_overwritten(engine: str, signal_number: int | None) -> bool:

@@ -8,12 +8,12 @@ from engine import ChildJob, JobId, Options, ParentJob, Reason, Status, remainin
 from engine.domain.humanize import NOT_BEGUN, span
 from engine.domain.jobs import (
     COMPLETED_IN_PART,
+    format_child_reason,
     format_ending,
     is_cancelling,
     is_overwritten,
     never_began,
     object_name,
-    reason_of,
 )
 from tui.commands.naming import named
 from tui.presentation.cancel_consequences import what_follows
@@ -96,7 +96,7 @@ def ending(child: ChildJob, width: int | None = None) -> str:
     else:
         if child.reason and child.reason is not Reason.CANCELLED_BY_USER and not is_overwritten(child):
             lost = child.reason is Reason.OWNER_LOST
-            phrase += f" ({reason_of(child) if lost else child.reason.value.replace('_', ' ')})"
+            phrase += f" ({format_child_reason(child) if lost else child.reason.value.replace('_', ' ')})"
         phrase += f": {plain(child.error)}" if child.error else ""
         did = effect(child, None if width is None else width - cells(phrase) - 2)
         if not did and child.status is Status.COMPLETED:

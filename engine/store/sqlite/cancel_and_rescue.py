@@ -7,7 +7,9 @@ import sqlite3
 
 from engine.domain.errors import JobNotFoundError
 from engine.domain.humanize import OVERWRITTEN, died
-from engine.domain.jobs import FILE_OVERWRITTEN, JobId, Micros, Reason, Status
+from engine.domain.jobs import FILE_OVERWRITTEN, JobId
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Micros
 from engine.store.sqlite.parent_status import (
     BACK_TO_PENDING,
     NOT_RECOVERED,

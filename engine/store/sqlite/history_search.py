@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from engine.domain.events import HistoryFilter, reasons_matching
 from engine.domain.frozen import frozen
-from engine.domain.jobs import Micros, Status
+from engine.domain.statuses import Status
+from engine.domain.steps import Micros
 
 FIRST_RANGE: Final = 2_048
 """Ids: enough for a first page of what is not rare."""

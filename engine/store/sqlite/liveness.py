@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engine.domain.errors import StoreError
 from engine.domain.frozen import frozen
-from engine.domain.jobs import Micros
+from engine.domain.steps import Micros
 from engine.system import locks
 from engine.system.private_files import directory_of, private_directory, unusable
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from engine.domain.jobs import Facts, JobId, Micros, OnFailure, Operation, Options, Reason, Status, parent_status
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnFailure, Operation, Options
+from engine.domain.statuses import Reason, Status, parent_status
+from engine.domain.steps import Facts, Micros
 from engine.store.sqlite.rows import decode_options
 
 BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL,

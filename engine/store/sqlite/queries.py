@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from engine.domain.jobs import NO_SERVER_OPTIONS
+from engine.domain.requests import NO_SERVER_OPTIONS
 from engine.store.sqlite.rows import JOB_COLUMNS
 
 Query = tuple[str, dict[str, Any]]

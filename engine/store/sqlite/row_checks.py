@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.domain.errors import StoreError
 
 if TYPE_CHECKING:
-    from engine.domain.jobs import Options
+    from engine.domain.requests import Options
 
 LATEST: Final = 253_000_000_000_000_000
 """Microseconds: in the year 9987, up to which every time can be shown in every time zone."""

@@ -9,30 +9,21 @@ from typing import Any
 
 from engine.domain.advice import Measurement
 from engine.domain.events import Change, ChangeKind
-from engine.domain.jobs import (
+from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
+from engine.domain.past_runs import PastRun
+from engine.domain.requests import (
     NO_SERVER_OPTIONS,
-    Attempt,
     CheckLevel,
-    ChildJob,
     EngineName,
-    Facts,
-    JobId,
-    LogLevel,
-    LogLine,
     OnFailure,
     Operation,
     Options,
-    ParentJob,
-    Progress,
-    Reason,
     Request,
     ServerOptions,
     Speed,
-    Status,
-    Step,
-    WaitsFor,
 )
-from engine.domain.past_runs import PastRun
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step, WaitsFor
 from engine.store.sqlite.row_checks import checked, checked_facts, refuse_unsound_options, sound
 
 PARENT_COLUMNS = (

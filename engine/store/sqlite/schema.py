@@ -1,6 +1,6 @@
 """The shape of the store's file: migrations by `user_version`, and the triggers made from the vocabulary.
 
-To change the schema, or the vocabulary in engine/domain/jobs.py, add the next `migrations/NNN_name.sql` (it may be
+To change the schema, or the vocabulary in engine/domain, add the next `migrations/NNN_name.sql` (it may be
 empty: every migration ends with making the triggers anew).
 """
 
@@ -12,7 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from engine.domain.errors import StoreError
-from engine.domain.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, EngineName, Operation, Transitions
+from engine.domain.requests import EngineName, Operation
+from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Transitions
 
 APPLICATION_ID = 0x6474656E  # "dten": tells a store of ours from any other SQLite file
 

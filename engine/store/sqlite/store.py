@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any, Self
 from engine.domain.advice import CompletedStep, Measurement
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
-from engine.domain.jobs import JobId, Micros, OnDuplicate, Operation, ParentJob, Reason, Speed, Status
+from engine.domain.jobs import JobId, ParentJob
 from engine.domain.past_runs import PastRun
+from engine.domain.requests import OnDuplicate, Operation, Speed
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Micros
 from engine.store.protocol import NewJob
 from engine.store.sqlite import (
     cancel_and_rescue,

@@ -9,7 +9,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.events import ChangeKind
-from engine.domain.jobs import JobId, Micros
+from engine.domain.jobs import JobId
+from engine.domain.steps import Micros
 from engine.store.sqlite.cancel_and_rescue import no_such_job
 from engine.store.sqlite.parent_status import storable
 from engine.store.sqlite.row_checks import checked

@@ -11,7 +11,10 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import DuplicateRequestError, OwnershipLostError
-from engine.domain.jobs import LOG_HEAD, LOG_TAIL, JobId, Micros, OnDuplicate, Reason, Status
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import LOG_HEAD, LOG_TAIL, Micros
 from engine.store.protocol import MAX_ATTEMPTS, NewJob
 from engine.store.sqlite.cancel_and_rescue import enforce_time_limits
 from engine.store.sqlite.parent_status import (

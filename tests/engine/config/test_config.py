@@ -11,7 +11,7 @@ from engine.config.model import Config, ConsoleConfig, Defaults, TargetEntry
 from engine.config.parser import parse_config
 from engine.config.reader import load_config
 from engine.domain.errors import ConfigError
-from engine.domain.jobs import CheckLevel, OnFailure, Operation, Options, ServerOptions, Speed
+from engine.domain.requests import CheckLevel, OnFailure, Operation, Options, ServerOptions, Speed
 from engine.domain.retention import Retention
 
 EVERYTHING = """

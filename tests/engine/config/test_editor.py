@@ -15,7 +15,7 @@ from engine.config.editor import with_target, with_theme, without_target
 from engine.config.model import TargetEntry
 from engine.config.parser import parse_config
 from engine.domain.errors import ConfigError
-from engine.domain.jobs import OnFailure, Operation
+from engine.domain.requests import OnFailure, Operation
 
 FILE = "config.toml"
 NEW = TargetEntry(name="new", url="/srv/new.db")

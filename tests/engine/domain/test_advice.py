@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.advice import Advice, Level, needed, worst
-from engine.domain.jobs import CheckLevel, Operation, Options, Request
+from engine.domain.requests import CheckLevel, Operation, Options, Request
 from tests.building import SQLITE_OPERATIONS
 
 EVERYTHING = Request(target="sales.db", operations=SQLITE_OPERATIONS)

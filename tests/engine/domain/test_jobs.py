@@ -6,27 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.jobs import (
-    CHILD_TRANSITIONS,
-    FINAL,
-    FINISHING,
-    PARENT_TRANSITIONS,
-    WRITING_BACK,
-    ChildJob,
-    EngineName,
-    JobId,
-    Operation,
-    ParentJob,
-    Progress,
-    Request,
-    Status,
-    WaitsFor,
-    may_follow,
-    parent_progress,
-    parent_status,
-    remaining,
-    run_duration,
-)
+from engine.domain.jobs import ChildJob, JobId, ParentJob, parent_progress, remaining, run_duration
+from engine.domain.requests import EngineName, Operation, Request
+from engine.domain.statuses import CHILD_TRANSITIONS, FINAL, PARENT_TRANSITIONS, Status, may_follow, parent_status
+from engine.domain.steps import FINISHING, WRITING_BACK, Progress, WaitsFor
 from tests.building import ALL_FOUR
 
 P, R, C, F, X, S = Status

@@ -7,8 +7,8 @@ from dataclasses import fields
 import pytest
 
 from engine.domain.errors import UsageError
-from engine.domain.jobs import CheckLevel, EngineName, Operation, Options, ServerOptions
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS, applicable, changed_options, refuse_inapplicable
+from engine.domain.requests import CheckLevel, EngineName, Operation, Options, ServerOptions
 from engine.targets import resolve
 
 SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.domain.jobs import Options
+from engine.domain.requests import Options
 from engine.domain.time_limits import deadline, is_time_of_day
 
 if TYPE_CHECKING:

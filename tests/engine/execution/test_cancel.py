@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ENDS_AS_TOLD = """
     from engine.domain.claims import Outcome
-    from engine.domain.jobs import Status
+    from engine.domain.statuses import Status
     from engine.store.sqlite.store import SqliteStore
     from tests.engine.working import FunctionWorker, processing
 

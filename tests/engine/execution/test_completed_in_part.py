@@ -12,7 +12,7 @@ import pytest
 from engine import Engine, Facts, Operation, Options, Reason, Request, Status
 from engine.domain.claims import Outcome, Report
 from engine.domain.events import HistoryFilter
-from engine.domain.jobs import CheckLevel, OnDuplicate, OnFailure, Speed
+from engine.domain.requests import CheckLevel, OnDuplicate, OnFailure, Speed
 from engine.domain.time_limits import window
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker

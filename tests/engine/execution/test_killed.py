@@ -56,7 +56,7 @@ WORKS_UNTIL_KILLED = """
 """
 OWNER = """
     from engine.domain.claims import Outcome, Report
-    from engine.domain.jobs import Status
+    from engine.domain.statuses import Status
     from engine.store.sqlite.store import SqliteStore
 
     async def main():

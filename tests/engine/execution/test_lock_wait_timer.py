@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.claims import Claim, Report
-from engine.domain.jobs import WAITING, JobId, JobType, Operation, Options, Status, Step, WaitsFor
+from engine.domain.jobs import JobId, JobType
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
+from engine.domain.steps import WAITING, Step, WaitsFor
 from engine.execution.lock_wait_timer import LockWaitTimer, wait_facts
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker

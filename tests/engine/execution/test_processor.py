@@ -11,7 +11,10 @@ import pytest
 from engine.domain.claims import Outcome
 from engine.domain.errors import StoreError, StoreFullError
 from engine.domain.events import ChangeKind
-from engine.domain.jobs import JobId, LogLevel, OnDuplicate, Operation, Reason, Status
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import LogLevel
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.targets import resolve

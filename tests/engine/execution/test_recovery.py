@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.domain.claims import Claim
-from engine.domain.jobs import Operation, Options, Reason, Status, Step
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Step
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now

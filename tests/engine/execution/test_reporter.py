@@ -15,20 +15,18 @@ from hypothesis import strategies as st
 
 from engine.domain.claims import Claim, Report
 from engine.domain.errors import StoreError
-from engine.domain.jobs import (
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate, Operation, Options
+from engine.domain.statuses import Status
+from engine.domain.steps import (
     CLEANING_UP,
     FINISHING,
     LOG_HEAD,
     LOG_LINE_LIMIT,
     LOG_TAIL,
     WAITING,
-    JobId,
     LogLevel,
-    OnDuplicate,
-    Operation,
-    Options,
     Progress,
-    Status,
     WaitsFor,
 )
 from engine.execution.plan_progress import ONE_BY_ONE, PlanProgress

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from engine import Engine, Retention
 from engine.domain.claims import Report
-from engine.domain.jobs import JobId, OnDuplicate, Operation, Status
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Status
 from engine.execution.supervision import supervising
 from engine.store.sqlite.store import SqliteStore
 from tests.building import COMPLETED, StoppedClock, new_job

@@ -13,19 +13,10 @@ import pytest
 
 from engine.domain.claims import Claim
 from engine.domain.errors import StoreError, TargetError
-from engine.domain.jobs import (
-    FINISHING,
-    MAX_FINDINGS,
-    CheckLevel,
-    JobId,
-    JobType,
-    LogLevel,
-    Operation,
-    Options,
-    Reason,
-    Speed,
-    Status,
-)
+from engine.domain.jobs import JobId, JobType
+from engine.domain.requests import CheckLevel, Operation, Options, Speed
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import FINISHING, MAX_FINDINGS, LogLevel
 from engine.execution.outcomes import StepOutcome, child_outcome, describe_failures, what_was_found
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker, _CancelledBeforehandError, _unless

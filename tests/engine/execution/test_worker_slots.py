@@ -8,7 +8,8 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from engine.domain.jobs import OnDuplicate, Operation, Status
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Status
 from engine.execution.worker_slots import WorkerSlots
 from tests.building import COMPLETED, new_job
 from tests.engine.processes import python

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from engine.domain.jobs import CheckLevel, JobId, Operation, Options, ParentJob, Reason, ServerOptions, Status
+from engine.domain.jobs import JobId, ParentJob
+from engine.domain.requests import CheckLevel, Operation, Options, ServerOptions
+from engine.domain.statuses import Reason, Status
 from engine.history.comparability import covers_whole_database, extent
 from engine.history.target_history import check_history, failed_rebuilds, last_clean, ran
 from tests.engine.history.test_target_history import History

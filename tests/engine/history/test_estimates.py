@@ -8,17 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.jobs import (
-    CheckLevel,
-    ChildJob,
-    EngineName,
-    Operation,
-    Options,
-    ParentJob,
-    Request,
-    ServerOptions,
-    Status,
-)
+from engine.domain.jobs import ChildJob, ParentJob
+from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Request, ServerOptions
+from engine.domain.statuses import Status
 from engine.history.estimates import EARLIER_RUNS, expected_seconds, with_estimates, with_past_durations
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.protocol import OperationPlan, Plan, PlannedStep

@@ -18,8 +18,8 @@ from engine import Engine, JobId, OnDuplicate, Operation, Retention, Status
 from engine.domain.claims import Outcome, Report
 from engine.domain.errors import JobNotFoundError
 from engine.domain.events import Change, Lagged
-from engine.domain.jobs import LogLevel, LogLine, Step
 from engine.domain.retention import DAY
+from engine.domain.steps import LogLevel, LogLine, Step
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.history.retention import BATCH, CHANGES_KEPT, prune
 from engine.store.sqlite import connections

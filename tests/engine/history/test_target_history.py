@@ -9,20 +9,10 @@ import pytest
 
 from engine.domain.advice import PastJob
 from engine.domain.claims import Outcome, Report
-from engine.domain.jobs import (
-    CheckLevel,
-    ChildJob,
-    EngineName,
-    Facts,
-    JobId,
-    OnDuplicate,
-    Operation,
-    Options,
-    ParentJob,
-    Request,
-    Status,
-    Step,
-)
+from engine.domain.jobs import ChildJob, JobId, ParentJob
+from engine.domain.requests import CheckLevel, EngineName, OnDuplicate, Operation, Options, Request
+from engine.domain.statuses import Status
+from engine.domain.steps import Facts, Step
 from engine.history.target_history import (
     REMEMBERED,
     backed_up_at,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from engine import Engine, Operation, Options, Status
 from engine.domain.claims import Outcome, Report
-from engine.domain.jobs import CheckLevel, JobId, OnDuplicate, ServerOptions, Speed, Step
+from engine.domain.jobs import JobId
 from engine.domain.past_runs import PastRun
+from engine.domain.requests import CheckLevel, OnDuplicate, ServerOptions, Speed
+from engine.domain.steps import Step
 from engine.history.trends import RUNS, trend_of
 from engine.store.sqlite import queries
 from tests.building import CANCELLED, FAILED, new_job

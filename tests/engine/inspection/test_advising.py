@@ -14,7 +14,7 @@ import pytest
 from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Request, Status
 from engine.domain.advice import needed
 from engine.domain.errors import TargetBusyError, TargetError, TargetUnavailableError
-from engine.domain.jobs import LogLevel
+from engine.domain.steps import LogLevel
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import files_beside, make_database, remove_index_entries, set_schema_sql, transaction
 

@@ -10,7 +10,8 @@ import pytest
 
 from engine.domain.advice import Level, TargetHistory
 from engine.domain.errors import UsageError
-from engine.domain.jobs import Operation, Options, Status
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.inspection.demo_database import SHOWN, build_demo_database
 from engine.targets import resolve

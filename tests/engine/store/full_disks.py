@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.domain.errors import StoreError
-from engine.domain.jobs import OnDuplicate
+from engine.domain.requests import OnDuplicate
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from engine import Engine
 from engine.domain.claims import Report
 from engine.domain.events import Change, Lagged
-from engine.domain.jobs import JobId, OnDuplicate, Operation, Status
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Status
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.store.protocol import MAX_ATTEMPTS
 from engine.store.sqlite.store import SqliteStore
@@ -88,7 +90,7 @@ async def test_r22_who_comes_after_the_events_were_pruned_is_told(store: SqliteS
 
 async def test_r4_a_commit_of_another_process_is_heard_by_who_waits(store: SqliteStore) -> None:
     script = """
-        from engine.domain.jobs import OnDuplicate, Operation
+        from engine.domain.requests import OnDuplicate, Operation
         from engine.store.sqlite import connections, transactions
         from tests.building import new_job
 
@@ -132,7 +134,7 @@ async def test_r8_processes_on_one_store_never_share_a_target_or_an_attempt(
         import asyncio, os, sys
         from pathlib import Path
         from engine.domain.claims import Outcome, Report
-        from engine.domain.jobs import Status
+        from engine.domain.statuses import Status
         from engine.store.sqlite.store import SqliteStore
 
         async def main():
@@ -241,7 +243,7 @@ async def test_r12_a_submit_killed_at_any_statement_leaves_all_rows_or_none(stor
     script = textwrap.dedent("""
         import os, signal, sys
         from pathlib import Path
-        from engine.domain.jobs import OnDuplicate
+        from engine.domain.requests import OnDuplicate
         from engine.store.sqlite import connections, transactions
         from tests.building import new_job
 

@@ -18,7 +18,7 @@ from tests.failing_disk import can_fail
 
 SUBMITS_WHEN_SYNCS_FAIL = """
     from engine.domain.errors import StoreError
-    from engine.domain.jobs import OnDuplicate
+    from engine.domain.requests import OnDuplicate
     from engine.store.sqlite.store import SqliteStore
     from tests.building import new_job
     from tests.failing_disk import let_syncs_fail

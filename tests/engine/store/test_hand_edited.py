@@ -11,7 +11,7 @@ import pytest
 
 from engine.domain.errors import StoreError
 from engine.domain.events import HistoryFilter
-from engine.domain.jobs import OnDuplicate, Operation
+from engine.domain.requests import OnDuplicate, Operation
 from engine.store.sqlite.schema import drop_triggers
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.domain.jobs import JobId, OnDuplicate, Operation
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate, Operation
 from engine.store.sqlite import liveness
 from engine.store.sqlite.store import SqliteStore
 from engine.system import locks

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.errors import StoreLostError
-from engine.domain.jobs import OnDuplicate
+from engine.domain.requests import OnDuplicate
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 

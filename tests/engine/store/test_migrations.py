@@ -12,7 +12,9 @@ import pytest
 
 from engine.domain.claims import Report
 from engine.domain.errors import StoreError
-from engine.domain.jobs import JobId, OnDuplicate, Operation, Reason, Status
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Reason, Status
 from engine.store.sqlite import connections, schema
 from engine.store.sqlite.store import SqliteStore
 from engine.store.sqlite.writer import begin_immediate

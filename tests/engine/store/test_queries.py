@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.domain.claims import Report
-from engine.domain.jobs import JobId, OnDuplicate
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate
 from engine.store.sqlite import cancel_and_rescue, connections, queries, store_admin, transactions
 from tests.building import COMPLETED, new_job
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.domain.claims import Outcome, Report
-from engine.domain.jobs import JobId, OnDuplicate, OnFailure, Operation, Reason, Status
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate, OnFailure, Operation
+from engine.domain.statuses import Reason, Status
 from engine.store.sqlite.cancel_and_rescue import LOOKING_FAILED, SO_DID_THE_ONE_THAT_LOOKED
 from engine.store.sqlite.parent_status import HANDED_BACK, NOT_RECOVERED
 from engine.store.sqlite.store import SqliteStore

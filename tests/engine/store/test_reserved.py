@@ -9,7 +9,8 @@ import pytest
 
 from engine.domain.claims import Report
 from engine.domain.events import ChangeKind
-from engine.domain.jobs import JobId, OnDuplicate, Operation
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate, Operation
 from engine.store.sqlite.store import SqliteStore
 from tests.building import COMPLETED, new_job
 from tests.engine.processes import python
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 RUN, ANOTHER = "1" * 32, "2" * 32
 A_RUN = """
-    from engine.domain.jobs import OnDuplicate, Operation
+    from engine.domain.requests import OnDuplicate, Operation
     from engine.store.sqlite.store import SqliteStore
     from tests.building import new_job
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.jobs import CheckLevel, OnFailure, Options, ServerOptions, Speed
+from engine.domain.requests import CheckLevel, OnFailure, Options, ServerOptions, Speed
 from engine.store.sqlite.rows import decode_options, encode_options
 
 _flags = st.booleans()

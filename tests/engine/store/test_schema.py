@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.domain.errors import StoreError
-from engine.domain.jobs import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow
+from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow
 from engine.store.sqlite import connections
 from engine.store.sqlite.liveness import proof_of_life
 from engine.store.sqlite.schema import APPLICATION_ID, migrations, triggers

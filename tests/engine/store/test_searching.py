@@ -11,7 +11,9 @@ import pytest
 
 from engine.domain.claims import Outcome, Report
 from engine.domain.events import HistoryFilter
-from engine.domain.jobs import JobId, OnDuplicate, Operation, Reason, Status, format_reason
+from engine.domain.jobs import JobId
+from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Reason, Status, format_reason
 from engine.store.sqlite import history_search
 from tests.building import COMPLETED, FAILED, new_job
 from tests.engine.store.test_queries import any_store as any_store

@@ -11,7 +11,10 @@ import pytest
 
 from engine.domain.claims import Report
 from engine.domain.humanize import OVERWRITTEN, died
-from engine.domain.jobs import EngineName, JobId, OnDuplicate, Operation, Reason, Status, Step
+from engine.domain.jobs import JobId
+from engine.domain.requests import EngineName, OnDuplicate, Operation
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Step
 from engine.execution.worker_identity import WorkerIdentity
 from engine.store.sqlite import liveness
 from tests.building import new_job

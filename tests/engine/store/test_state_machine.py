@@ -14,23 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
-from engine.domain.jobs import (
-    CHILD_TRANSITIONS,
-    PARENT_TRANSITIONS,
-    ChildJob,
-    JobId,
-    LogLevel,
-    LogLine,
-    OnDuplicate,
-    OnFailure,
-    Operation,
-    ParentJob,
-    Reason,
-    Status,
-    Step,
-    may_follow,
-    parent_status,
-)
+from engine.domain.jobs import ChildJob, JobId, ParentJob
+from engine.domain.requests import OnDuplicate, OnFailure, Operation
+from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Status, may_follow, parent_status
+from engine.domain.steps import LogLevel, LogLine, Step
 from engine.store.protocol import MAX_ATTEMPTS, NewJob
 from engine.store.sqlite import cancel_and_rescue, connections, queries, store_admin, transactions
 from engine.store.sqlite.rows import decode_jobs

@@ -11,21 +11,10 @@ import pytest
 
 from engine.domain.claims import Outcome, Report
 from engine.domain.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
-from engine.domain.jobs import (
-    Facts,
-    JobId,
-    LogLevel,
-    LogLine,
-    OnDuplicate,
-    OnFailure,
-    Operation,
-    ParentJob,
-    Progress,
-    Reason,
-    Status,
-    Step,
-    parent_status,
-)
+from engine.domain.jobs import JobId, ParentJob
+from engine.domain.requests import OnDuplicate, OnFailure, Operation
+from engine.domain.statuses import Reason, Status, parent_status
+from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step
 from engine.store.sqlite.store import SqliteStore
 from tests.building import ALL_FOUR, COMPLETED, FAILED, StoppedClock, new_job
 

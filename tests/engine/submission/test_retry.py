@@ -10,7 +10,7 @@ import pytest
 from engine import Engine, Operation, Options, Request, Status
 from engine.domain.claims import Report
 from engine.domain.errors import UsageError
-from engine.domain.jobs import CheckLevel
+from engine.domain.requests import CheckLevel
 from engine.inspection import inspector
 from engine.store.sqlite.store import SqliteStore
 from engine.submission.retry import repeated

@@ -8,7 +8,7 @@ import pytest
 
 from engine import Engine, Operation, Options, Request
 from engine.domain.errors import UsageError
-from engine.domain.jobs import CheckLevel
+from engine.domain.requests import CheckLevel
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import make_database
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from engine import Attempt, ChildJob, ParentJob, Reason, Status
 from engine.domain.humanize import NOT_BEGUN, span
-from engine.domain.jobs import FINISHING, SERVER_WAIT, WaitsFor, format_ending, is_overwritten, never_began, reason_of
+from engine.domain.jobs import (
+    FINISHING,
+    SERVER_WAIT,
+    WaitsFor,
+    format_child_reason,
+    format_ending,
+    is_overwritten,
+    never_began,
+)
 from tui.console.keymap import key_of, with_keys
 from tui.console.views.line import Line, Role, wrapped
 from tui.console.views.status import is_cancelling, is_waiting
@@ -49,7 +57,7 @@ def remarks(parent: ParentJob, child: ChildJob, width: int, *, indent: int = 0, 
     elif never_began(child):
         lines += wrapped(NOT_BEGUN, width, Role.CANCELLED, indent=indent)
     elif child.reason is not None and not child.error:
-        lines += wrapped(reason_of(child), width, Role.DIM, indent=indent)
+        lines += wrapped(format_child_reason(child), width, Role.DIM, indent=indent)
     return lines
 
 

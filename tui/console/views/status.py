@@ -7,8 +7,8 @@ import re
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, run_duration
+from engine.domain.jobs import format_child_reason, never_began
 from engine.domain.jobs import is_cancelling as is_cancelling
-from engine.domain.jobs import never_began, reason_of
 from tui.console.views.line import Line, Role, Span, fit, line, named
 from tui.presentation.effect_summary import effect, found_damage, status_shown, steps_taken
 from tui.presentation.text import GLYPH, counted, duration, path_of, plain, precise_duration, shortened
@@ -89,7 +89,7 @@ def what_happened(child: ChildJob, target: str, width: int) -> str:
 
 def _why(child: ChildJob, path: str, width: int) -> str:
     """Why it did not complete: its error, or where that would be cut what matters most of it."""
-    reason = reason_of(child)
+    reason = format_child_reason(child)
     if not child.error:
         return "not begun" if never_began(child) else reason
     error = plain(child.error.removeprefix(f"{path}: ").splitlines()[0])

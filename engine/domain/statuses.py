@@ -1,0 +1,97 @@
+"""Statuses of jobs and steps, their legal transitions, and the reasons why a job ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Status(StrEnum):
+    """Where a job or a step stands. The last four are final."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL
+
+
+FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.SKIPPED})
+
+
+class Reason(StrEnum):
+    """Why a child ended other than plainly completed."""
+
+    OPERATION_ERROR = "operation_error"
+    INVALID = "invalid"
+    NOT_SUPPORTED = "not_supported"
+    REFUSED = "refused"
+    NOT_NEEDED = "not_needed"
+    TIME_LIMIT = "time_limit"
+    PREVIOUS_FAILED = "previous_failed"
+    OWNER_LOST = "owner_lost"
+    CANCELLED_BY_USER = "cancelled_by_user"
+    SHUTDOWN = "shutdown"
+    TARGET_BUSY = "target_busy"
+
+
+_IN_FEW_WORDS: Final = {
+    Reason.TIME_LIMIT: "past its limit",
+    Reason.PREVIOUS_FAILED: "earlier failed",
+    Reason.OWNER_LOST: "worker died",
+}
+"""Where the name of a reason would not say enough."""
+
+
+def format_reason(reason: Reason) -> str:
+    return _IN_FEW_WORDS.get(reason, reason.value.replace("_", " "))
+
+
+def reason_names(reason: Reason) -> frozenset[str]:
+    """All that a person may read for a reason: `owner_lost`, `owner lost`, `worker died`."""
+    return frozenset({reason.value, reason.value.replace("_", " "), format_reason(reason)})
+
+
+COMPLETED_IN_PART: Final = "completed in part"
+
+
+def format_ending(status: Status, reason: Reason | None) -> str:
+    """How something stands or ended: what completed in part must not read as completed."""
+    return COMPLETED_IN_PART if status is Status.COMPLETED and reason is Reason.TIME_LIMIT else status.value
+
+
+Transitions = Mapping[Status, frozenset[Status]]
+CHILD_TRANSITIONS: Transitions = {
+    Status.PENDING: frozenset({Status.RUNNING, Status.CANCELLED, Status.SKIPPED}),
+    # Back to pending: handed back at shutdown, or rescued from an owner that died.
+    Status.RUNNING: frozenset({Status.PENDING}) | FINAL,
+}
+PARENT_TRANSITIONS: Transitions = {
+    Status.PENDING: frozenset({Status.RUNNING, Status.COMPLETED, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED}),
+}
+
+
+def may_follow(transitions: Transitions, old: Status, new: Status) -> bool:
+    """Whether a job may go from `old` to `new`; nothing follows a final status."""
+    return new in transitions.get(old, frozenset())
+
+
+def parent_status(children: Iterable[tuple[Status, bool]]) -> Status:
+    """The one definition of a parent's status, from its children as (status, has ever started)."""
+    seen = set(children)
+    statuses = {status for status, _ in seen}
+    if statuses - FINAL:
+        started = any(started for _, started in seen)
+        return Status.RUNNING if started else Status.PENDING
+    if Status.FAILED in statuses:
+        return Status.FAILED
+    if Status.CANCELLED in statuses:
+        return Status.CANCELLED
+    return Status.COMPLETED
