@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from configparser import RawConfigParser
 from datetime import datetime, timedelta
@@ -243,6 +244,12 @@ def test_each_target_of_make_is_there(page: Path) -> None:
     lines += re.findall(r"`(make [a-z]+)`", page.read_text())
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {line for line in lines if line.removeprefix("make ") not in targets} == set()
+
+
+@all_pages
+def test_each_extra_that_is_installed_is_there(page: Path) -> None:
+    named = {extra for command in commands_of(page) for extra in re.findall(r"\.\[(\w+)\]", command.line)}
+    assert named <= set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
 
 
 @all_pages
