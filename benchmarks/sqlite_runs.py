@@ -28,8 +28,8 @@ from engine.system.clock import now
 from engine.targets.sqlite.connection import metered
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
-from engine.targets.sqlite.running import step_execution
-from engine.targets.sqlite.running.writeback import written_behind
+from engine.targets.sqlite.running import backup, work
+from engine.targets.sqlite.running.writeback import writing_back
 from engine.targets.sqlite.system.machine import field
 
 SHELL: Final = "/usr/bin/sqlite3"
@@ -44,7 +44,7 @@ _WORK: Final = {
     "optimize": (Operation.OPTIMIZE, Options()),
 }
 
-_IN_TRANSACTION: Final = frozenset({Method.TRANSACTION, Method.TOGETHER, Method.ANALYZE, Method.OPTIMIZE})
+_IN_TRANSACTION: Final = frozenset({Method.TRANSACTION, Method.GROUPED, Method.ANALYZE, Method.OPTIMIZE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +185,11 @@ def _unwatched() -> Iterator[None]:
     async def nothing_told(*_: object, **__: object) -> AsyncIterator[None]:
         yield
 
-    with patch.object(step_execution, "progress_told", nothing_told), patch.object(metered, "OPCODES_A_TICK", 0):
+    with (
+        patch.object(work, "progress_reports", nothing_told),
+        patch.object(backup, "progress_reports", nothing_told),
+        patch.object(metered, "OPCODES_A_TICK", 0),
+    ):
         yield
 
 
@@ -198,7 +202,7 @@ async def _plain(database: Path, work: str) -> PastJob:
     for step in steps:
         waiting.put(step)
     begin = time.perf_counter()
-    async with written_behind(str(database)) if steps[0].write_behind else nullcontext():
+    async with writing_back(str(database)) if steps[0].write_behind else nullcontext():
         await asyncio.gather(*(asyncio.to_thread(_execute, database, waiting) for _ in range(only.parallel)))
     seconds = time.perf_counter() - begin
     return PastJob(seconds=seconds, whole=seconds)

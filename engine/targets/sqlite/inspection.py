@@ -1,4 +1,4 @@
-"""A look at a SQLite file: what it is, and what it needs. Planning and carrying out come with a session."""
+"""Inspects a SQLite file: facts and advice. A session adds planning and execution."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class SqliteInspection:
         connection: MeteredConnection,
         opened: OpenedFile,
         lock_timeout: float,
-        others: BlockerFinder,
+        blockers: BlockerFinder,
         *,
         rolled_back: bool = False,
     ) -> None:
-        """`rolled_back`: as it was opened, what an earlier crash had left."""
+        """`rolled_back`: whether opening it rolled back a transaction of an earlier crash."""
         self._as_opened = (ROLLED_BACK,) if rolled_back else ()
         self._connection = connection
         self._path = opened.path
         self._lock_timeout = lock_timeout
-        self._reader = Reader(connection.aio, opened, lock_timeout, others)
-        self._others = others
+        self._reader = Reader(connection.aio, opened, lock_timeout, blockers)
+        self._blockers = blockers
         self.measured: Measurement | None = None
 
     async def info(self) -> TargetInfo:
@@ -71,7 +71,7 @@ class SqliteInspection:
                 self._path,
                 budget=budget,
                 lock_timeout=self._lock_timeout,
-                waiting=self._others.look,
+                waiting=self._blockers.describe,
                 tables=await self._reader.tables_uncounted(),
                 kept=kept_in(past.measured.found) if past.measured and is_known and budget is not None else None,
             )

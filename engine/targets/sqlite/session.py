@@ -1,4 +1,4 @@
-"""One connection to a SQLite file: look, plan, execute."""
+"""One connection to a SQLite file: inspect, plan, execute."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage,
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import operation_specs, operation_steps, planner
-from engine.targets.sqlite.planning.steps import WRITING, Method, SqliteStep
+from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.reading.readahead import Readahead
-from engine.targets.sqlite.running import step_execution
-from engine.targets.sqlite.running.checking import Findings, findings_of
+from engine.targets.sqlite.running import methods
+from engine.targets.sqlite.running.check_findings import parse_findings
+from engine.targets.sqlite.running.checks import without_contentless
 from engine.targets.sqlite.running.effects import Effects
-from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, NOTHING_CHANGED, left_by
-from engine.targets.sqlite.running.throttling import Contention, Throttle, company
-from engine.targets.sqlite.running.work import Work, readers_are_welcome
-from engine.targets.sqlite.running.writeback import written_behind
+from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, NOTHING_CHANGED, partial_effect
+from engine.targets.sqlite.running.throttling import Contention, Throttle, contention
+from engine.targets.sqlite.running.work import Work, runs_beside_readers
+from engine.targets.sqlite.running.writeback import writing_back
 from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
@@ -39,9 +40,7 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.system.blockers import BlockerFinder
     from engine.targets.sqlite.system.opened_file import OpenedFile
 
-CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
-
-PATIENCE_TO_COMPLETE: Final = 60.0
+FOLLOW_UP_LOCK_TIMEOUT: Final = 60.0
 """Seconds that a step whose lack does harm waits for its lock at least."""
 
 UNFINISHED: Final = "was rolled back"
@@ -55,25 +54,24 @@ class SqliteSession(SqliteInspection):
         connection: MeteredConnection,
         opened: OpenedFile,
         lock_timeout: float,
-        others: BlockerFinder,
+        blockers: BlockerFinder,
         *,
         rolled_back: bool = False,
     ) -> None:
-        """`rolled_back`: as it was opened, what an earlier crash had left."""
-        super().__init__(connection, opened, lock_timeout, others, rolled_back=rolled_back)
+        """`rolled_back`: whether opening it rolled back a transaction of an earlier crash."""
+        super().__init__(connection, opened, lock_timeout, blockers, rolled_back=rolled_back)
         self._opened = opened
-        self._must_stay = None if connection.takes_locks else last_change(opened.path)
+        self._state_read = None if connection.takes_locks else last_change(opened.path)
         self._effects = Effects(self._reader)
-        self._courtesy = Throttle(opened.path)
+        self._throttle = Throttle(opened.path)
         self._ahead = Readahead(opened.path)
         self._idle = [connection]
         self._extra: list[MeteredConnection] = []
-        self._is_wal = self._force = self._reads_at_once = False
-        self._damaged = self._has_to_follow = False
+        self._found_damage = False
         self._copy: UnfinishedCopy | None = None
 
     async def close(self) -> None:
-        """Close what was opened besides the connection of this session, and leave no unfinished copy behind."""
+        """Close the further connections of this session, and remove an unfinished copy."""
         await self._ahead.end()
         try:
             async with contextlib.AsyncExitStack() as stack:  # each is closed, whatever the others raise
@@ -83,11 +81,11 @@ class SqliteSession(SqliteInspection):
             self._discard_copy()
 
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
-        self._reader.lock_timeout, self._reader.cancel = self._courtesy.patience(self._lock_timeout), cancel
+        self._reader.lock_timeout, self._reader.cancel = self._throttle.timeout(self._lock_timeout), cancel
         return await self._effects.facts(operation)
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
-        """Raise UsageError for a name that is no table or index of the database, or to which nothing can be done."""
+        """Raise UsageError for a name that is no table or index, or that an operation cannot work on."""
         if options.objects:
             await self._reader.require(options.objects)
             if Operation.REINDEX in operations:
@@ -96,21 +94,9 @@ class SqliteSession(SqliteInspection):
 
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> OperationPlan:
         summary = await self._reader.summary()
-        self._is_wal, self._force = summary.is_wal, options.force
-        self._effects.check_level = options.check_level
-        shared = await self._is_shared(operation)
-        planned = await planner.plan(self._reader, summary, operation, options, shared=shared)
-        self._reads_at_once = planned.parallel > 1
-        self._has_to_follow = any(step.missing_effect for step in planned.steps)
-        self._effects.unchecked = sum(
-            isinstance(step, SqliteStep) and step.method is Method.CHECK for step in planned.steps
-        )
-        return planned
-
-    async def _is_shared(self, operation: Operation) -> bool:
-        """Whether there is somebody who cannot write while a check reads."""
-        blocks = operation is Operation.CHECK and not self._is_wal
-        return blocks and await asyncio.to_thread(company, self._path) is Contention.OTHERS
+        blocks = operation is Operation.CHECK and not summary.is_wal
+        shared = blocks and await asyncio.to_thread(contention, self._path) is Contention.OTHERS
+        return await planner.plan(self._reader, summary, operation, options, shared=shared)
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         others = await asyncio.to_thread(in_use, self._path)
@@ -134,11 +120,11 @@ class SqliteSession(SqliteInspection):
         return operation_specs.remarks(operations, damaged) if damaged else ()
 
     async def _damaged_indexes(self, past: TargetHistory) -> list[str]:
-        """The indexes that are known to be damaged and are there still."""
+        """The indexes that are known to be damaged and still exist."""
         if not past.damaged_indexes:
             return []
-        there = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
-        return [name for name in past.damaged_indexes if name in there]
+        existing = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
+        return [name for name in past.damaged_indexes if name in existing]
 
     async def in_the_way(self, operation: Operation) -> str:
         if not operation_specs.OFFERS[operation].writes:
@@ -149,123 +135,110 @@ class SqliteSession(SqliteInspection):
         return f"it would have to wait: {in_words(blocking)}" if blocking else ""
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
-        assert isinstance(step, SqliteStep), "a step of another engine"  # noqa: S101 - a bug of ours
-        if self._damaged and step.method in WRITING:
-            return StepResult(status=Status.SKIPPED, error="not done: nothing more is written to a damaged database")
-        if not self._force and (problems := planner.space_problems(step)):
+        assert isinstance(step, SqliteStep), "a step of another engine"  # noqa: S101 - a bug in dbtend
+        if self._found_damage and step.method in WRITING:
+            return StepResult(status=Status.SKIPPED, error="skipped: nothing more is written to a damaged database")
+        if not step.ignores_space and (problems := planner.space_problems(step)):
             return StepResult(
                 status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems), left=NOTHING_CHANGED
             )
         self._reader.forget()
-        patience = self._patience(step)
+        timeout = self._lock_timeout_of(step)
         work: Work | None = None
         try:
-            await self._courtesy.give_way(context.cancel)
+            await self._throttle.pause(context.cancel)
             if context.cancel.is_set():
-                return await self._with_what_is_left(StepResult(status=Status.CANCELLED), step, work)
+                return await self._with_partial_effect(StepResult(status=Status.CANCELLED), step, work)
             if step.method in WRITING:
                 check_writable(self._path)
             if step.method is not Method.COPY_CHECK:
                 self._opened.require()
-            async with self._a_connection(context.cancel) as connection:
+            async with self._free_connection(context.cancel) as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
                     await self._ahead.begin()
-                    # A check would ask the disk for pages everywhere meanwhile.
+                    # A check reads pages in random order: wait, so that the disk reads in order.
                     if step.method is Method.CHECK and self._ahead.has_begun:
-                        context.report(StepProgress(phase="reading the file ahead"))
+                        context.report(StepProgress(phase="reading the file into memory"))
                         await self._ahead.done(context.cancel)
-                if step.method in WRITING and self._courtesy.waited_in_vain:
+                if step.method in WRITING and self._throttle.has_timed_out:
                     await statement.nobody_else_uses(connection.aio)
-                behind = written_behind(self._path) if step.write_behind else contextlib.nullcontext()
-                with self._courtesy.holding(self._keeps_others_from_writing(step)):
-                    work = self._work(step, connection, context, patience)
-                    async with behind:
-                        result = await self._carry_out(work)
+                writeback = writing_back(self._path) if step.write_behind else contextlib.nullcontext()
+                with self._throttle.measure(step.blocks_writers):
+                    work = self._work(step, connection, context, timeout)
+                    async with writeback:
+                        result = await self._run(work)
         except TargetError as error:
             result = StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
         except sqlite3.Error as error:
-            result = await self._failure(error, step, context, patience)
-        return await self._with_what_is_left(result, step, work)
+            result = await self._failure(error, step, context, timeout)
+        return await self._with_partial_effect(result, step, work)
 
-    async def _with_what_is_left(self, result: StepResult, step: SqliteStep, work: Work | None) -> StepResult:
-        """The result of a step, with what there is of it where it did not complete.
+    async def _with_partial_effect(self, result: StepResult, step: SqliteStep, work: Work | None) -> StepResult:
+        """The result, with what remains of the step where it did not complete.
 
-        `work`: None where it did not begin. What a check found is all there is to say of it.
+        `work`: None where it did not begin. The findings of a check need nothing added.
         """
         if result.status not in {Status.CANCELLED, Status.FAILED} or result.findings or result.left:
             return result
         if work is None and step.method is Method.COPY_CHECK and self._copy is not None:
             self._discard_copy()
             return replace(result, left=COPY_REMOVED)
-        return replace(result, left=NOT_BEGUN if work is None else await left_by(work))
+        return replace(result, left=NOT_BEGUN if work is None else await partial_effect(work))
 
-    def _keeps_others_from_writing(self, step: SqliteStep) -> bool:
-        if step.method in WRITING:
-            return True
-        # Of several readers at once one always goes on: a pause of another would be of use to nobody.
-        return step.method in CHECKING and not self._is_wal and not self._reads_at_once
-
-    def _work(self, step: SqliteStep, connection: MeteredConnection, context: StepContext, patience: float) -> Work:
+    def _work(self, step: SqliteStep, connection: MeteredConnection, context: StepContext, timeout: float) -> Work:
         return Work(
             connection=connection,
             opened=self._opened,
             step=step,
             context=context,
-            others=self._others,
-            lock_timeout=patience,
-            is_wal=self._is_wal,
+            blockers=self._blockers,
+            lock_timeout=timeout,
             copy=self._copy,
         )
 
-    async def _carry_out(self, work: Work) -> StepResult:
+    async def _run(self, work: Work) -> StepResult:
         step = work.step
         try:
-            result = await step_execution.METHODS[step.method](work)
+            result = await methods.METHODS[step.method](work)
         finally:
             self._copy = work.copy
         if problem := self._opened.problem():
-            return self._elsewhere(result, step, problem)
-        if step.method is not Method.COPY_CHECK and self._was_changed_meanwhile():
+            return self._result_of_moved_file(result, step, problem)
+        if step.method is not Method.COPY_CHECK and self._has_changed():
             self._discard_copy()
-            error = "the database was changed while it was read without locks, which cannot be taken here. Try again"
+            error = "the database changed while dbtend read it: no lock can be taken on this file system. Try again"
             return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
-        self._damaged = self._damaged or work.damaged
-        if work.found is not None:
-            self._effects.findings = (self._effects.findings or Findings()) + work.found
-            self._effects.unchecked -= step.method is Method.CHECK
-        if step.method is Method.COPY_CHECK and result.status is Status.COMPLETED:
-            self._effects.backup = result.effect or {}
-        if step.method is Method.INCREMENTAL:
-            self._effects.freed = result.effect or {}
+        self._found_damage = self._found_damage or work.found_damage
+        self._effects.record(step, result, work.findings)
         return result
 
-    def _patience(self, step: SqliteStep) -> float:
+    def _lock_timeout_of(self, step: SqliteStep) -> float:
         """Seconds that a step waits for its lock."""
         if step.missing_effect:
-            return max(self._lock_timeout, PATIENCE_TO_COMPLETE)
-        return self._courtesy.patience(self._lock_timeout)
+            return max(self._lock_timeout, FOLLOW_UP_LOCK_TIMEOUT)
+        return self._throttle.timeout(self._lock_timeout)
 
-    def _was_changed_meanwhile(self) -> bool:
-        """Whether somebody has written to a database that is read without locks."""
-        return self._must_stay is not None and self._must_stay != last_change(self._path)
+    def _has_changed(self) -> bool:
+        """Whether another process wrote to the database, which this session reads without locks."""
+        return self._state_read is not None and self._state_read != last_change(self._path)
 
-    def _elsewhere(self, result: StepResult, step: SqliteStep, problem: str) -> StepResult:
-        """What is to be said of a step when the file that it has worked on does not lie at its path any more."""
-        if step.method is Method.COPY:  # it may be the only one that there is by now
+    def _result_of_moved_file(self, result: StepResult, step: SqliteStep, problem: str) -> StepResult:
+        """The result of a step whose file is no longer at its path; `problem` says so."""
+        if step.method is Method.COPY:  # it may be the only copy left
             return result
         if step.method is Method.COPY_CHECK:
-            return _copied_from_elsewhere(result, problem)
+            return _copy_of_moved_file(result, problem)
         if result.status is not Status.COMPLETED and not result.findings:
             return result
         if step.method in CHECKING:
-            said, left = f"{problem}: what was looked at says nothing of what lies there now", "a check changes nothing"
+            error, left = f"{problem}: the check did not read the file that is there now", "a check changes nothing"
         else:
-            said = f"{problem}: what was done is not to be found at its path"
-            left = "it was done in the file that was opened"
-        if step.method is Method.VACUUM and self._has_to_follow:  # which fails, and tells what is wrong without it
-            return replace(result, warnings=(*result.warnings, said), effect=None)
-        return replace(result, status=Status.FAILED, error=said, error_is_finding=False, effect=None, left=left)
+            error = f"{problem}: the step changed the opened file, not the one at this path"
+            left = "the step completed in the opened file"
+        if step.method is Method.VACUUM and step.has_follow_up:  # the follow-up fails, and its error says what is wrong
+            return replace(result, warnings=(*result.warnings, error), effect=None)
+        return replace(result, status=Status.FAILED, error=error, error_is_finding=False, effect=None, left=left)
 
     def _discard_copy(self) -> None:
         if self._copy is not None:
@@ -273,34 +246,34 @@ class SqliteSession(SqliteInspection):
             self._copy = None
 
     async def _failure(
-        self, error: sqlite3.Error, step: SqliteStep, context: StepContext, patience: float
+        self, error: sqlite3.Error, step: SqliteStep, context: StepContext, timeout: float
     ) -> StepResult:
         if step.method in WRITING:
-            await self._tidy_log()
-        # One that still waited for its lock when it was cancelled has done nothing either.
+            await self._truncate_log()
+        # A step cancelled while it waited for its lock has done nothing.
         if context.cancel.is_set() and (is_interrupt(error) or is_busy(error)):
             return StepResult(status=Status.CANCELLED)
-        self._damaged = self._damaged or is_damage(error)
+        self._found_damage = self._found_damage or is_damage(error)
         if not is_busy(error):
-            return StepResult(status=Status.FAILED, error=explain(error, patience))
-        others = await self._others.at_last(wal=readers_are_welcome(step, is_wal=self._is_wal))
-        self._courtesy.was_busy()
-        return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, patience, others))
+            return StepResult(status=Status.FAILED, error=explain(error, timeout))
+        blockers = await self._blockers.describe_last(wal=runs_beside_readers(step))
+        self._throttle.record_timeout()
+        return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))
 
-    async def _tidy_log(self) -> None:
-        """What was rolled back has left a long write-ahead log behind."""
+    async def _truncate_log(self) -> None:
+        """Write back the log: a rollback leaves a long one."""
         with contextlib.suppress(sqlite3.Error):
             if file_size(self._path + "-wal"):
                 await statement.rows_of(self._connection.aio, operation_steps.CHECKPOINT)
 
     @contextlib.asynccontextmanager
-    async def _a_connection(self, cancel: asyncio.Event) -> AsyncIterator[MeteredConnection]:
-        """One that no other step uses: steps may run at once."""
+    async def _free_connection(self, cancel: asyncio.Event) -> AsyncIterator[MeteredConnection]:
+        """A connection that no other step uses: steps may run at once."""
         if self._idle:
             connection = self._idle.pop()
         else:
-            patience = self._courtesy.patience(self._lock_timeout)
-            connection = await MeteredConnection.open(self._connection.uri, patience, cancel, self._others.look)
+            timeout = self._throttle.timeout(self._lock_timeout)
+            connection = await MeteredConnection.open(self._connection.uri, timeout, cancel, self._blockers.describe)
             self._extra.append(connection)
         try:
             yield connection
@@ -308,10 +281,10 @@ class SqliteSession(SqliteInspection):
             self._idle.append(connection)
 
     async def tidy_up(self, cancel: asyncio.Event) -> Collection[str]:
-        return ()  # what a step leaves it removes itself
+        return ()  # each step cleans up after itself
 
     async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
-        return ()  # what died with its process was rolled back as the database was opened
+        return ()  # opening the database rolled back what the dead process left
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:
         await asyncio.to_thread(copying.remove_leftovers, self._path, options.backup_to)
@@ -320,22 +293,22 @@ class SqliteSession(SqliteInspection):
                 lambda: statement.fetch_all(self._connection.aio, "PRAGMA main.quick_check", context.cancel),
                 self._lock_timeout,
                 context.cancel,
-                self._others.look,
+                self._blockers.describe,
             )
         except sqlite3.Error as error:
-            why = explain(error, self._lock_timeout, await self._others.at_last())
+            why = explain(error, self._lock_timeout, await self._blockers.describe_last())
             return Recovery(unfinished=UNFINISHED, found=why, is_well=False)
-        await self._tidy_log()
+        await self._truncate_log()
         read = partial(statement.short, self._connection.aio)
-        found = findings_of(await step_execution.worth_telling(read, rows)).sentences
-        said = f"a quick check found damage: {found[0]}" if found else "a quick check found nothing wrong"
-        return Recovery(unfinished=UNFINISHED, found=said, is_well=not found, is_damaged=bool(found))
+        found = parse_findings(await without_contentless(read, rows)).sentences
+        text = f"a quick check found damage: {found[0]}" if found else "a quick check found nothing wrong"
+        return Recovery(unfinished=UNFINISHED, found=text, is_well=not found, is_damaged=bool(found))
 
 
-def _copied_from_elsewhere(result: StepResult, problem: str) -> StepResult:
+def _copy_of_moved_file(result: StepResult, problem: str) -> StepResult:
     if result.status is not Status.COMPLETED:
         error = f"{problem}: {result.error}" if result.error else None
         return replace(result, error=error, error_is_finding=False)
     name = (result.effect or {}).get("backup")
-    warning = f"{problem}: {name} is a copy of what was opened, and not of what lies there now"
+    warning = f"{problem}: {name} is a copy of the opened file, not of the one that is there now"
     return replace(result, warnings=(*result.warnings, warning))

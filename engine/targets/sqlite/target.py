@@ -115,16 +115,16 @@ class SqliteTarget:
         from engine.targets.sqlite.session import SqliteSession
 
         await asyncio.to_thread(self._check, writing=writing)
-        others = BlockerFinder(self.path, waiting)
+        blockers = BlockerFinder(self.path, waiting)
         async with (
-            self._connection(lock_timeout, others, writing=writing and not planning, read_only=read_only) as (
+            self._connection(lock_timeout, blockers, writing=writing and not planning, read_only=read_only) as (
                 connection,
                 opened,
                 rolled_back,
             ),
             AsyncExitStack() as stack,
         ):
-            make = partial(SqliteSession, connection, opened, lock_timeout, others, rolled_back=rolled_back)
+            make = partial(SqliteSession, connection, opened, lock_timeout, blockers, rolled_back=rolled_back)
             session = make() if connection.takes_locks else await asyncio.to_thread(make)
             stack.push_async_callback(session.close)
             yield session
@@ -132,17 +132,17 @@ class SqliteTarget:
     @asynccontextmanager
     async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteInspection]:
         await asyncio.to_thread(self._check, writing=False)
-        others = BlockerFinder(self.path)
-        async with self._connection(lock_timeout, others, writing=False, read_only=read_only) as (
+        blockers = BlockerFinder(self.path)
+        async with self._connection(lock_timeout, blockers, writing=False, read_only=read_only) as (
             connection,
             opened,
             rolled_back,
         ):
-            yield SqliteInspection(connection, opened, lock_timeout, others, rolled_back=rolled_back)
+            yield SqliteInspection(connection, opened, lock_timeout, blockers, rolled_back=rolled_back)
 
     @asynccontextmanager
     async def _connection(
-        self, lock_timeout: float, others: BlockerFinder, *, writing: bool, read_only: bool
+        self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool, read_only: bool
     ) -> AsyncIterator[tuple[MeteredConnection, OpenedFile, bool]]:
         """A connection, what it has open, and whether what an earlier crash had left was rolled back before."""
         exposed = await asyncio.to_thread(hot_journal.others_may_plant_one, self.path)
@@ -160,11 +160,11 @@ class SqliteTarget:
             if writing:
                 await asyncio.to_thread(hot_journal.require_harmless, self.path)
             try:
-                connection = await self._open(lock_timeout, others, writing=writing)
+                connection = await self._open(lock_timeout, blockers, writing=writing)
             except sqlite3.Error as error:
                 if exposed and is_left_half_done(error):
                     raise TargetRefusedError(self.path, explain(error, lock_timeout), _BY_ITS_OWNER) from error
-                raise opening_error(self.path, error, lock_timeout, await others.at_last()) from error
+                raise opening_error(self.path, error, lock_timeout, await blockers.describe_last()) from error
             try:
                 yield connection, opened, left_over and await asyncio.to_thread(hot_journal.is_gone, self.path)
             finally:
@@ -181,10 +181,10 @@ class SqliteTarget:
             alone = " and ".join(operation for operation in self.operations if not self.writes(operation))
             raise TargetRefusedError(error.what, error.why, f"{error.hint}; {alone} run all the same, alone") from None
 
-    async def _open(self, lock_timeout: float, others: BlockerFinder, *, writing: bool) -> MeteredConnection:
+    async def _open(self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool) -> MeteredConnection:
         uri = connection_uri(self.path, writing=writing)
         try:
-            return await MeteredConnection.open(uri, lock_timeout, waiting=others.look)
+            return await MeteredConnection.open(uri, lock_timeout, waiting=blockers.describe)
         except sqlite3.Error as error:
             if writing or not is_nothing_beside(error):
                 raise

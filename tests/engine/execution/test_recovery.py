@@ -88,7 +88,7 @@ def when_vacuum_is_done(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object
 async def test_where_the_rebuild_after_vacuum_cannot_have_its_lock_it_is_said_what_is_wrong_until_it_has_run(
     notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.session.PATIENCE_TO_COMPLETE", 0.1)
+    monkeypatch.setattr("engine.targets.sqlite.session.FOLLOW_UP_LOCK_TIMEOUT", 0.1)
     with ExitStack() as other:
         when_vacuum_is_done(monkeypatch, lambda: other.enter_context(another_process(notes, "BEGIN IMMEDIATE")))
         outcome, _ = await worked(claim_of(notes, options=Options(lock_timeout=0.1, force=True)))
@@ -107,7 +107,7 @@ async def test_the_rebuild_after_vacuum_waits_for_its_lock_longer_than_it_is_ask
         async def let_go(self: Work) -> None:
             loop.call_soon_threadsafe(other.close)
 
-        monkeypatch.setattr(Work, "tell_who_waits", let_go)
+        monkeypatch.setattr(Work, "report_blockers", let_go)
         when_vacuum_is_done(monkeypatch, lambda: other.enter_context(another_process(notes, "BEGIN IMMEDIATE")))
         outcome, _ = await worked(claim_of(notes, options=Options(lock_timeout=0, force=True)))
     assert (outcome.status, outcome.error) == (Status.COMPLETED, None)
@@ -160,7 +160,7 @@ async def test_a_rebuild_that_was_done_is_not_done_again(notes: Path) -> None:
 async def test_a_rebuild_that_is_missing_and_cannot_be_run_is_told(
     notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.sqlite.session.PATIENCE_TO_COMPLETE", 0.1)
+    monkeypatch.setattr("engine.targets.sqlite.session.FOLLOW_UP_LOCK_TIMEOUT", 0.1)
     claim = lost_claim(notes, ("VACUUM", Status.COMPLETED), recovering=Reason.OWNER_LOST)
     with another_process(notes, "BEGIN IMMEDIATE"):
         outcome, _ = await worked(claim)

@@ -309,7 +309,7 @@ def orphaned(path: Path, rows: int = 1) -> Path:
     return path
 
 
-ORPHAN = "a row of child refers to a row of group that is not there (rowid 0)"
+ORPHAN = "a row of child refers to a missing row of group (rowid 0)"
 
 
 async def test_the_error_of_a_check_is_what_it_found_and_no_step_that_failed(tmp_path: Path) -> None:

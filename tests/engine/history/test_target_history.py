@@ -155,7 +155,7 @@ def test_indexes_are_compared_by_a_full_check_that_looked_at_everything_whatever
     assert check_history(history.jobs).compared_at is None
 
 
-ORPHANS = "a row of bill refers to a row of group that is not there (rowid 1)"
+ORPHANS = "a row of bill refers to a missing row of group (rowid 1)"
 
 
 @pytest.mark.parametrize(("told", "known"), [({"broken_rule": ORPHANS}, ORPHANS), ({}, "2 findings")])

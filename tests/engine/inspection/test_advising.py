@@ -173,7 +173,7 @@ async def test_rows_without_their_parents_are_no_damage_and_no_clean_check(engin
         db.commit()
     checked = await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
     assert checked.status is Status.FAILED
-    orphan = "a row of bill refers to a row of group that is not there (rowid 1)"
+    orphan = "a row of bill refers to a missing row of group (rowid 1)"
     found = await of(engine, sales, Operation.CHECK)
     assert (found.level, found.facts["found"]) == (Level.SOON, orphan)
     assert found.reason == f"found 1 orphan (#{checked.id}): mend it, then check again ({orphan})"

@@ -89,7 +89,7 @@ def together(parts: Sequence[Part], noun: str, why: str, *, usual: float, like: 
     ends = [part.cost.course[-1] for part in parts if part.cost.course]
     return replace(
         like,
-        method=Method.TOGETHER,
+        method=Method.GROUPED,
         object=counted(len(parts), f"small {noun}"),
         objects=names,
         command=_shortened([part.command for part in parts]),

@@ -17,7 +17,7 @@ from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import backup_steps, check_steps, operation_steps, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
-from engine.targets.sqlite.planning.steps import WRITING, SqliteStep
+from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.planning.tuning import in_words, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Table
@@ -50,7 +50,7 @@ async def plan(
         whole=not options.objects and options.analysis_limit is None,
     )
     planned = await _planned(reader, summary, operation, options, chosen, shared=shared)
-    return await asyncio.to_thread(_with_space, _with_settings(planned, chosen), options)
+    return await asyncio.to_thread(_with_space, _with_settings(planned, chosen, summary, options), options)
 
 
 async def _planned(
@@ -270,22 +270,38 @@ def _of(operation: Operation, steps: Sequence[SqliteStep]) -> OperationPlan:
     return OperationPlan(operation=operation, steps=tuple(steps))
 
 
-def _with_settings(plan: OperationPlan, chosen: Tuning) -> OperationPlan:
+def _with_settings(plan: OperationPlan, chosen: Tuning, summary: Summary, options: Options) -> OperationPlan:
+    """The plan, with everything that the execution of its steps needs."""
     if not plan.steps:
         return plan
     settings = pragmas(chosen)
+    has_follow_up = any(step.missing_effect for step in plan.steps)
+    checks = sum(isinstance(step, SqliteStep) and step.method is Method.CHECK for step in plan.steps)
     steps = [
         replace(
             step,
             settings=(*settings, *step.settings),
             read_ahead=chosen.read_ahead and number == 0,
             write_behind=chosen.write_behind and step.method in WRITING,
+            is_wal=summary.is_wal,
+            blocks_writers=_blocks_writers(step, plan, summary),
+            ignores_space=options.force,
+            has_follow_up=has_follow_up,
+            check_level=options.check_level,
+            checks=checks,
         )
         for number, step in enumerate(plan.steps)
         if isinstance(step, SqliteStep)
     ]
     chosen = replace(chosen, parallel=plan.parallel)
     return replace(plan, steps=tuple(steps), settings=steps[0].settings, tuned=in_words(chosen))
+
+
+def _blocks_writers(step: SqliteStep, plan: OperationPlan, summary: Summary) -> bool:
+    if step.method in WRITING:
+        return True
+    # Of several checks at once one always holds the lock: a pause of another is useless.
+    return step.method in CHECKING and not summary.is_wal and plan.parallel == 1
 
 
 def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:

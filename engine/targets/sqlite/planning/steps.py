@@ -1,4 +1,4 @@
-"""Steps as the session executes them: what a plan shows, and how it is done."""
+"""Steps as the session executes them: what a plan shows, and how a step runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.frozen import frozen
+from engine.domain.jobs import CheckLevel
 from engine.targets.protocol import PlannedStep
 
 if TYPE_CHECKING:
@@ -13,24 +14,24 @@ if TYPE_CHECKING:
 
 
 class Method(StrEnum):
-    """The ways in which a command is carried out."""
+    """How a command runs."""
 
     TRANSACTION = "transaction"
-    """In a transaction of its own, whose COMMIT is tried again."""
-    TOGETHER = "together"
-    """Several commands, one for each object, in one transaction; in smaller ones where one of them fails."""
+    """In a transaction of its own, whose COMMIT is retried."""
+    GROUPED = "together"
+    """Several commands, one for each object, in one transaction; split where one of them fails."""
     ANALYZE = "analyze"
-    """ANALYZE of the objects in one statement, or of all tables; of fewer at a time where one of them fails."""
+    """One ANALYZE for the objects, or for all tables; split where one of them fails."""
     OPTIMIZE = "optimize"
-    """In one statement for all tables that SQLite names, where these are many."""
+    """PRAGMA optimize; one ANALYZE where it names many tables."""
     VACUUM = "vacuum"
     CHECKPOINT = "checkpoint"
     CHECK = "check"
     FOREIGN_KEYS = "foreign_keys"
     INCREMENTAL = "incremental"
-    """Again and again, until no page is free."""
+    """Incremental vacuum in chunks, until no page is free."""
     MERGE = "merge"
-    """Again and again, until there is nothing left to merge."""
+    """Merges of a full-text index, until there is nothing left to merge."""
     COPY = "copy"
     COPY_CHECK = "copy_check"
 
@@ -38,7 +39,7 @@ class Method(StrEnum):
 WRITING: Final = frozenset(
     {
         Method.TRANSACTION,
-        Method.TOGETHER,
+        Method.GROUPED,
         Method.ANALYZE,
         Method.OPTIMIZE,
         Method.VACUUM,
@@ -46,34 +47,47 @@ WRITING: Final = frozenset(
         Method.MERGE,
     }
 )
+CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 
 
 @frozen(kw_only=True)
 class SqliteStep(PlannedStep):
-    """A planned step, with what its execution goes by."""
+    """A planned step, with everything that its execution needs."""
 
     method: Method
+    is_wal: bool = False
+    """Whether the database was in WAL mode when the step was planned."""
+    blocks_writers: bool = False
+    """Whether other connections cannot write while it runs."""
+    ignores_space: bool = False
+    """Whether it runs even where the disk has too little room (`force`)."""
+    has_follow_up: bool = False
+    """Whether the plan has a step whose lack does harm."""
+    check_level: CheckLevel = CheckLevel.FULL
+    """The level of a check, as requested."""
+    checks: int = 0
+    """How many steps of the plan are of Method.CHECK."""
     commands: tuple[str, ...] = ()
-    """Those for its objects, one by one, where it is for several."""
+    """The command for each of its objects, where it has several."""
     settings: tuple[str, ...] = ()
-    """Commands that prepare the connection."""
+    """Commands that set up the connection."""
     read_ahead: bool = False
-    """Whether the file is worth reading into memory, where it is not there yet."""
+    """Whether to read the file into the page cache first."""
     write_behind: bool = False
-    """Whether what is written is to go to the disk meanwhile."""
+    """Whether to write changed pages to the disk while it runs."""
     needs: tuple[Need, ...] = ()
-    """The space it needs while it runs."""
+    """The disk space it needs while it runs."""
     course: tuple[tuple[float, float], ...] = ()
-    """How far it is expected to be after so many opcodes; empty where its progress is not told by them."""
+    """Expected progress, as (opcodes, seconds); empty where opcodes do not measure its progress."""
     volume: int = 0
-    """Bytes that it copies, or rows that it changes, where its progress is told by them."""
+    """Bytes that it copies, or rows that it changes, where these measure its progress."""
     in_memory: bool = False
     """Whether its temporary files are in memory."""
     may_renumber: bool = False
-    """Whether VACUUM may change rowids that something goes by."""
+    """Whether VACUUM may change rowids that indexes or views use."""
     destination: str = ""
-    """The new file of a backup."""
+    """The path of the backup."""
     numbered: bool = False
-    """Whether it gets another number where somebody takes that name meanwhile."""
+    """Whether the backup gets the next free number if its name is taken when it completes."""
     unfinished: str = ""
-    """The directory in which it is made."""
+    """The directory of the unfinished copy."""

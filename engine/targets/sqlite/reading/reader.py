@@ -28,12 +28,12 @@ class Reader:
     """Reads the database `opened` through `connection`. Every method raises TargetError where it cannot be read."""
 
     def __init__(
-        self, connection: aiosqlite.Connection, opened: OpenedFile, lock_timeout: float, others: BlockerFinder
+        self, connection: aiosqlite.Connection, opened: OpenedFile, lock_timeout: float, blockers: BlockerFinder
     ) -> None:
         self.connection = connection
         self.opened = opened
         self.path = opened.path
-        self.others = others
+        self.blockers = blockers
         self.lock_timeout = lock_timeout
         """Seconds that each look waits for a lock,"""
         self.cancel: asyncio.Event | None = None
@@ -43,13 +43,13 @@ class Reader:
 
     async def rows(self, sql: str) -> list[Any]:
         try:
-            return await statement.read(self.connection, sql, self.lock_timeout, self.cancel, self.others.look)
+            return await statement.read(self.connection, sql, self.lock_timeout, self.cancel, self.blockers.describe)
         except sqlite3.Error as error:
             raise await self.error(error) from error
 
     async def error(self, error: sqlite3.Error) -> TargetError:
         """What SQLite has raised, in words."""
-        return reading_error(self.path, error, self.lock_timeout, await self.others.at_last())
+        return reading_error(self.path, error, self.lock_timeout, await self.blockers.describe_last())
 
     async def problem_with(self, sql: str) -> str | None:
         """Why SQLite does not know how to run `sql`, which is not run; None where it does."""
@@ -74,7 +74,7 @@ class Reader:
 
     async def _compile(self, sql: str) -> None:
         await statement.retry_while_locked(
-            lambda: statement.compiled(self.connection, sql), self.lock_timeout, waiting=self.others.look
+            lambda: statement.compiled(self.connection, sql), self.lock_timeout, waiting=self.blockers.describe
         )
 
     async def summary(self) -> Summary:

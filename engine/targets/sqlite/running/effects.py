@@ -1,36 +1,47 @@
-"""What an operation changes, looked at before and after it: as far as that costs next to nothing."""
+"""Measures what an operation changes, before and after it, where that is cheap."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.domain.jobs import CheckLevel, Facts, Operation
+from engine.domain.jobs import CheckLevel, Facts, Operation, Status
+from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.running.checking import Findings, remedy
+from engine.targets.sqlite.running.check_findings import Findings, remedy
 
 if TYPE_CHECKING:
+    from engine.targets.protocol import StepResult
+    from engine.targets.sqlite.planning.steps import SqliteStep
     from engine.targets.sqlite.reading.catalog import Summary
     from engine.targets.sqlite.reading.reader import Reader
 
 ALWAYS_MEASURED: Final = 64_000_000
-"""Bytes of database whose every page may be looked at before and after: some 20 ms."""
+"""Bytes: the largest database whose pages are all inspected before and after; takes some 20 ms."""
 
 
 class Effects:
-    """Remembers what there was, to say afterwards what has changed."""
+    """The facts before an operation, the results of its steps, and the difference."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._statistics: frozenset[tuple[Any, ...]] | None = None
-        self.findings: Findings | None = None
-        """What a check has found; None before it has looked."""
-        self.check_level = CheckLevel.FULL
-        self.unchecked = 0
-        """How many parts of the database its check has not got through yet."""
-        self.backup: Facts = {}
-        """What a backup has made."""
-        self.freed: Facts = {}
-        """How many pages an incremental VACUUM has freed; the file loses those that map them, too."""
+        self._findings: Findings | None = None
+        self._check_level = CheckLevel.FULL
+        self._checks_left = 0
+        self._backup: Facts = {}
+        self._freed: Facts = {}
+
+    def record(self, step: SqliteStep, result: StepResult, findings: Findings | None) -> None:
+        """Take in the result of a step. `findings`: of a check, None of any other step."""
+        if findings is not None:
+            if self._findings is None:
+                self._findings, self._check_level, self._checks_left = Findings(), step.check_level, step.checks
+            self._findings += findings
+            self._checks_left -= step.method is Method.CHECK
+        if step.method is Method.COPY_CHECK and result.status is Status.COMPLETED:
+            self._backup = result.effect or {}
+        if step.method is Method.INCREMENTAL:
+            self._freed = result.effect or {}
 
     async def facts(self, operation: Operation | None) -> Facts:
         """The facts as they are now, with those that `operation` changes. Raises TargetError."""
@@ -45,25 +56,25 @@ class Effects:
                 return await self._measured("index_size", catalog.INDEX_BYTES, summary)
             case Operation.ANALYZE | Operation.OPTIMIZE:
                 return await self._statistics_facts()
-            case Operation.CHECK if self.findings is not None:
+            case Operation.CHECK if self._findings is not None:
                 return {
-                    "findings": len(self.findings.sentences),
-                    "damaged_indexes": self.findings.indexes,
-                    "damage": self.findings.lost,
-                    "broken_rule": self.findings.broken_rule,
-                    "orphans": self.findings.orphans,
-                    "remedy": remedy(self.findings),
-                    "level": self.check_level,
+                    "findings": len(self._findings.sentences),
+                    "damaged_indexes": self._findings.indexes,
+                    "damage": self._findings.lost,
+                    "broken_rule": self._findings.broken_rule,
+                    "orphans": self._findings.orphans,
+                    "remedy": remedy(self._findings),
+                    "level": self._check_level,
                     "file": self._reader.opened.key,
-                    "complete": self.findings.complete and not self.unchecked,
+                    "complete": self._findings.complete and not self._checks_left,
                 }
             case Operation.FTS_OPTIMIZE:
                 segments = (await self._reader.fts_segments()).values()
                 return {"fts_segments": sum(known.number for known in segments if known is not None)}
             case Operation.BACKUP:
-                return self.backup
+                return self._backup
             case Operation.INCREMENTAL_VACUUM:
-                return self.freed
+                return self._freed
             case _:
                 return {}
 

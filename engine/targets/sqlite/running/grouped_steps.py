@@ -1,4 +1,4 @@
-"""Steps that are for many small tables or indexes at once: in one transaction, and in smaller ones where one fails."""
+"""Steps for many small tables or indexes: one transaction, split into smaller ones where an object fails."""
 
 from __future__ import annotations
 
@@ -27,17 +27,23 @@ _TO_ANALYZE: Final = re.compile(r'ANALYZE "main"\."((?:[^"]|"")*)"', re.DOTALL)
 
 
 async def run_grouped(work: Work) -> StepResult:
-    """The commands of all objects."""
+    """Run the commands of all objects."""
     commands = dict(zip(work.step.objects, work.step.commands, strict=True))
 
     async def run(objects: Sequence[str]) -> None:
         await work.all_in_transaction([commands[name] for name in objects])
 
-    return await _by_halves(work, work.step.objects, run)
+    async with work.progress_reports():
+        return await _by_halves(work, work.step.objects, run)
 
 
 async def analyze(work: Work) -> StepResult:
-    """One ANALYZE for the objects of the step, or for everything where it names none."""
+    """Run one ANALYZE for the objects of the step, or for all tables where it names none."""
+    async with work.progress_reports():
+        return await _analyze(work)
+
+
+async def _analyze(work: Work) -> StepResult:
     objects = work.step.objects
     if not objects:
         try:
@@ -57,9 +63,9 @@ async def analyze(work: Work) -> StepResult:
 
 
 async def optimize(work: Work) -> StepResult:
-    """SQLite analyzes each table on its own, and reads the statistics of all tables after each: of many that takes far
-    longer than one ANALYZE of the same tables with the same limit."""
-    async with work.transaction():
+    """Run PRAGMA optimize. Where it would analyze many tables, run one ANALYZE of the same tables with the same limit:
+    optimize reads the statistics of all tables again after each one."""
+    async with work.progress_reports(), work.transaction():
         rows = [str(sql) for (sql,) in await work.rows(operation_steps.OPTIMIZE_DRY)]
         found = [match for sql in rows if (match := _TO_ANALYZE.fullmatch(sql))]
         if (
@@ -79,7 +85,7 @@ async def optimize(work: Work) -> StepResult:
 
 
 async def _all_can_be_named(work: Work) -> bool:
-    """Whether Python can be asked about every table: not about one whose name is no UTF-8."""
+    """Whether every table name is valid UTF-8: Python gets no other name."""
     try:
         return all(raw.decode() for (raw,) in await work.rows(catalog.NAMES) if raw)
     except UnicodeDecodeError:
@@ -87,12 +93,12 @@ async def _all_can_be_named(work: Work) -> bool:
 
 
 async def _analyze_only(work: Work, tables: Collection[str]) -> None:
-    """Inside a transaction: one ANALYZE that passes over all other tables, whose statistics it would remove."""
+    """Run one ANALYZE that skips all other tables, and restore their statistics, which it removes. In a transaction."""
     kept = [name for (name,) in await work.rows(catalog.STATISTICS_TABLES)]
     others = f"tbl NOT IN ({', '.join(map(literal, tables))})"
     for name in kept:
         await work.rows(f"CREATE TEMP TABLE kept_{name} AS SELECT * FROM main.{name} WHERE ({others}) IS NOT FALSE")
-    async with _passing_over_all_but(work, frozenset(tables)):
+    async with _skipping_all_but(work, frozenset(tables)):
         await work.rows(_ANALYZE)
     for name in kept:
         await work.rows(f"INSERT INTO main.{name} SELECT * FROM temp.kept_{name}")
@@ -100,14 +106,14 @@ async def _analyze_only(work: Work, tables: Collection[str]) -> None:
 
 
 @asynccontextmanager
-async def _passing_over_all_but(work: Work, tables: frozenset[str]) -> AsyncIterator[None]:
-    """SQLite asks for each table whether it may be analyzed, and goes on with the next where it is to ignore it."""
+async def _skipping_all_but(work: Work, tables: frozenset[str]) -> AsyncIterator[None]:
+    """SQLite asks the authorizer for each table, and skips those to ignore."""
 
-    def may(action: int, table: str | None, *_: str | None) -> int:
-        passed = action == sqlite3.SQLITE_ANALYZE and table not in tables
-        return sqlite3.SQLITE_IGNORE if passed else sqlite3.SQLITE_OK
+    def authorize(action: int, table: str | None, *_: str | None) -> int:
+        skipped = action == sqlite3.SQLITE_ANALYZE and table not in tables
+        return sqlite3.SQLITE_IGNORE if skipped else sqlite3.SQLITE_OK
 
-    await work.connection.aio.set_authorizer(may)
+    await work.connection.aio.set_authorizer(authorize)
     try:
         yield
     finally:
@@ -115,13 +121,13 @@ async def _passing_over_all_but(work: Work, tables: frozenset[str]) -> AsyncIter
 
 
 async def _by_halves(work: Work, objects: Sequence[str], run: Callable[[Sequence[str]], Awaitable[None]]) -> StepResult:
-    """Run all at once; where that fails because of one of the objects by halves, until it is known which it is.
+    """Run all at once. Where one of the objects fails, halve until the failing object is known.
 
-    Once damage is found nothing more is begun.
+    Stop once damage is found.
     """
     waiting, done = [tuple(objects)], list[str]()
     failed: dict[str, list[str]] = {}
-    while waiting and not work.damaged:
+    while waiting and not work.found_damage:
         if work.cancel.is_set():
             return StepResult(status=Status.CANCELLED, effect=_effect(done))
         part = waiting.pop()
@@ -135,17 +141,16 @@ async def _by_halves(work: Work, objects: Sequence[str], run: Callable[[Sequence
                 waiting += [part[middle:], part[:middle]]
                 continue
             failed.setdefault(explain(error, work.lock_timeout), []).append(part[0])
-            work.damaged = is_damage(error)
+            work.found_damage = is_damage(error)
         else:
             done += part
-            work.done = f"{len(done):,} of {len(objects):,} are done, and stay so"
+            work.partial_effect = f"{len(done):,} of {len(objects):,} done; they stay done"
     if not failed:
         return StepResult(status=Status.COMPLETED, effect=_effect(done))
     not_begun = sum(map(len, waiting))
-    said = ["; ".join(f"{listed(names)}: {why}" for why, names in failed.items()), f"The other {len(done):,} are done"]
-    if not_begun:
-        said[1] = f"{len(done):,} are done, {not_begun:,} were not begun"
-    return StepResult(status=Status.FAILED, error=". ".join(said), effect=_effect(done))
+    failures = "; ".join(f"{listed(names)}: {why}" for why, names in failed.items())
+    rest = f"{len(done):,} done, {not_begun:,} not begun" if not_begun else f"The other {len(done):,} are done"
+    return StepResult(status=Status.FAILED, error=f"{failures}. {rest}", effect=_effect(done))
 
 
 def _effect(done: Sequence[str]) -> Facts:

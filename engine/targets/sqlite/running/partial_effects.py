@@ -1,4 +1,4 @@
-"""What a step that did not complete has left: by what is seen of it afterwards."""
+"""What remains of a step that did not complete, inspected afterwards."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ if TYPE_CHECKING:
 
 NOTHING_CHANGED: Final = "nothing changed"
 COPY_REMOVED: Final = "the unfinished copy was removed"
-PATIENCE: Final = 1.0
-"""Seconds that the look waits for a lock."""
+INSPECTION_LOCK_TIMEOUT: Final = 1.0
+"""Seconds."""
 
 
-async def left_by(work: Work) -> str:
-    """In words, after the step was cancelled or has failed."""
+async def partial_effect(work: Work) -> str:
+    """What remains, as text, after the step was cancelled or failed."""
     match work.step.method:
         case Method.VACUUM:
-            return await _by_vacuum(work)
-        case Method.TRANSACTION | Method.TOGETHER | Method.ANALYZE | Method.OPTIMIZE:
+            return await _after_vacuum(work)
+        case Method.TRANSACTION | Method.GROUPED | Method.ANALYZE | Method.OPTIMIZE:
             if work.connection.aio.in_transaction:
-                return "its transaction is open still, and is undone when its connection is closed"
-            return work.done or NOTHING_CHANGED
+                return "its transaction is still open, and is rolled back when its connection closes"
+            return work.partial_effect or NOTHING_CHANGED
         case Method.INCREMENTAL | Method.MERGE:
-            return work.done or NOTHING_CHANGED
+            return work.partial_effect or NOTHING_CHANGED
         case Method.CHECK | Method.FOREIGN_KEYS:
-            return "it did not get through; a check changes nothing"
+            return "the check did not finish; it changes nothing"
         case Method.CHECKPOINT:
-            return f"the log is {size(file_size(work.path + '-wal'))} long"
+            return f"the write-ahead log is {size(file_size(work.path + '-wal'))} long"
         case Method.COPY | Method.COPY_CHECK:
-            return _by_copy(work)
+            return _after_copy(work)
 
 
-async def _by_vacuum(work: Work) -> str:
-    """A VACUUM that was done, and nothing else that is no change of the schema, gives the schema another version."""
+async def _after_vacuum(work: Work) -> str:
+    """Compare schema versions: only a completed VACUUM, or a change of the schema, alters it."""
     if work.schema_version is None:
         return NOT_BEGUN
     try:
-        now = await schema_version(work, PATIENCE)
+        now = await schema_version(work, INSPECTION_LOCK_TIMEOUT)
     except sqlite3.Error as error:
-        return f"whether anything changed could not be found out: {explain(error, PATIENCE)}"
+        return f"unknown whether anything changed: {explain(error, INSPECTION_LOCK_TIMEOUT)}"
     if now != work.schema_version:
-        return "the version of the schema is another one: somebody changed it, or VACUUM was done all the same"
+        return "the schema version changed: VACUUM completed after all, or another connection changed the schema"
     return NOTHING_CHANGED
 
 
@@ -59,11 +59,11 @@ async def schema_version(work: Work, lock_timeout: float) -> int:
     return int(version)
 
 
-def _by_copy(work: Work) -> str:
+def _after_copy(work: Work) -> str:
     if work.copy is not None:
         work.copy.discard()
         work.copy = None
     directory = work.step.unfinished
     if os.path.lexists(directory):
-        return f"an unfinished copy that could not be removed: {directory}"
-    return COPY_REMOVED if work.began_copy else NOT_BEGUN
+        return f"an unfinished copy could not be removed: {directory}"
+    return COPY_REMOVED if work.copy_begun else NOT_BEGUN

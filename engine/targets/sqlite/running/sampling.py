@@ -1,4 +1,4 @@
-"""Telling how far a statement is, from counters that are read while it runs."""
+"""Reports the progress of a statement, from counters that are sampled while it runs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from engine.targets.sqlite.system.machine import memory_touched, thread_io
 INTERVAL: Final = 0.1
 """Seconds between two samples; each costs some 0.1 ms."""
 FIRST_INTERVAL: Final = 0.05
-"""At first so many, growing."""
+"""Seconds before the second sample; the interval grows from here."""
 COPYING: Final = frozenset({Method.VACUUM, Method.COPY, Method.CHECKPOINT})
-"""What is told by bytes, and not by opcodes."""
+"""Methods whose progress is measured by bytes, not by opcodes."""
 
 
 @asynccontextmanager
-async def progress_told(
+async def progress_reports(
     connection: MeteredConnection, path: str, step: SqliteStep, context: StepContext, *, is_wal: bool
 ) -> AsyncIterator[None]:
-    """Report the progress of what runs on `connection` while inside, or at least that it runs."""
+    """Report the progress of the statement on `connection` while inside."""
     side_file = path + ("-wal" if is_wal else "-journal")
-    look = _looking_at_bytes(connection, side_file) if step.method in COPYING else _looking_at_opcodes(connection)
-    sampler = asyncio.create_task(_sample(look, model_of(step, is_wal=is_wal), context))
+    sample = _byte_sampler(connection, side_file) if step.method in COPYING else _opcode_sampler(connection)
+    sampler = asyncio.create_task(_report_samples(sample, model_of(step, is_wal=is_wal), context))
     try:
         yield
     finally:
@@ -38,31 +38,31 @@ async def progress_told(
         await asyncio.wait({sampler})
 
 
-async def _sample(look: Callable[[], Sample], model: Model, context: StepContext) -> None:
-    seen, pause = look(), FIRST_INTERVAL
-    model.update(seen)
+async def _report_samples(sample: Callable[[], Sample], model: Model, context: StepContext) -> None:
+    last, pause = sample(), FIRST_INTERVAL
+    model.update(last)
     while True:
         await asyncio.sleep(pause)
         pause = min(pause * 1.1, INTERVAL)
-        if (seen.ticks, seen.written) == ((seen := look()).ticks, seen.written):
-            continue  # it waits, and what for has been told
-        estimate = model.update(seen)
+        if (last.ticks, last.written) == ((last := sample()).ticks, last.written):
+            continue  # it waits, and the lock it waits for is reported already
+        estimate = model.update(last)
         context.report(StepProgress(fraction=estimate.fraction, phase=estimate.phase))
 
 
-def _looking_at_opcodes(connection: MeteredConnection) -> Callable[[], Sample]:
+def _opcode_sampler(connection: MeteredConnection) -> Callable[[], Sample]:
     clock = asyncio.get_running_loop().time
     begin, opcodes = clock(), connection.opcodes
     return lambda: Sample(elapsed=clock() - begin, ticks=connection.opcodes - opcodes)
 
 
-def _looking_at_bytes(connection: MeteredConnection, side_file: str) -> Callable[[], Sample]:
-    opcodes = _looking_at_opcodes(connection)
+def _byte_sampler(connection: MeteredConnection, side_file: str) -> Callable[[], Sample]:
+    opcodes = _opcode_sampler(connection)
     thread = connection.thread
     read, written = thread_io(thread) or (None, None)
     touched = memory_touched(thread)
 
-    def look() -> Sample:
+    def sample() -> Sample:
         read_now, written_now = thread_io(thread) or (None, None)
         return replace(
             opcodes(),
@@ -72,11 +72,11 @@ def _looking_at_bytes(connection: MeteredConnection, side_file: str) -> Callable
             side_file=file_size(side_file),
         )
 
-    return look
+    return sample
 
 
 def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
-    """How the progress of a step is told."""
+    """The progress model of a step."""
     match step.method:
         case Method.VACUUM:
             return of_vacuum(step.volume, wal=is_wal, in_memory=step.in_memory)

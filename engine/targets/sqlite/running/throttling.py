@@ -1,4 +1,4 @@
-"""Giving others their turn between the steps of an operation."""
+"""Pauses between the steps of an operation, so that other connections get the lock."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Contention(Enum):
     NOBODY = float("inf")
 
 
-def company(path: str) -> Contention:
-    """Look who else has the database open, which this process has: a few milliseconds at most."""
+def contention(path: str) -> Contention:
+    """Who else has the database open, which this process has open. Takes a few milliseconds at most."""
     if _is_alone(path):
         return Contention.NOBODY
     if holders(path):
@@ -43,22 +43,22 @@ def company(path: str) -> Contention:
 
 
 def _is_alone(path: str) -> bool:
-    """Elsewhere, or in a layer of a container, there may be others of whom the kernel of this machine knows nothing."""
+    """False on network mounts and in layers of a container: this kernel does not see other openers there."""
     ours = descriptors(path)
     return len(ours) == 1 and is_local_and_unlayered(path) and nobody_else_has_open(ours[0])
 
 
 class Throttle:
-    """Remembers how long the lock was held, and whether it was waited for in vain."""
+    """Records how long steps held the lock, and whether one timed out waiting for it."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._held = 0.0
-        self._busy = False
+        self._has_timed_out = False
 
     @contextmanager
-    def holding(self, blocking: bool) -> Iterator[None]:
-        """While inside, others cannot write if `blocking`."""
+    def measure(self, blocking: bool) -> Iterator[None]:
+        """Add the time spent inside to the time held, if `blocking` other writers."""
         began = time.monotonic()
         try:
             yield
@@ -66,22 +66,25 @@ class Throttle:
             if blocking:
                 self._held += time.monotonic() - began
 
-    async def give_way(self, cancel: asyncio.Event) -> None:
-        """Pause, if the lock was held for long and somebody else may want it."""
-        if self._held >= Contention.OTHERS.value and self._held >= (await asyncio.to_thread(company, self._path)).value:
+    async def pause(self, cancel: asyncio.Event) -> None:
+        """Pause if steps held the lock for long and another connection may want it."""
+        if (
+            self._held >= Contention.OTHERS.value
+            and self._held >= (await asyncio.to_thread(contention, self._path)).value
+        ):
             self._held = 0.0
             with suppress(TimeoutError):
                 await asyncio.wait_for(cancel.wait(), PAUSE)
 
-    def was_busy(self) -> None:
-        """A step could not have its lock in time."""
-        self._busy = True
+    def record_timeout(self) -> None:
+        """A step did not get its lock in time."""
+        self._has_timed_out = True
 
     @property
-    def waited_in_vain(self) -> bool:
-        """Whether a step could not have its lock in time: then the others need not wait, nor work, in vain, too."""
-        return self._busy
+    def has_timed_out(self) -> bool:
+        """Whether a step did not get its lock in time: later steps then do not wait either."""
+        return self._has_timed_out
 
-    def patience(self, lock_timeout: float) -> float:
+    def timeout(self, lock_timeout: float) -> float:
         """Seconds that the next step waits for its lock."""
-        return 0.0 if self._busy else lock_timeout
+        return 0.0 if self._has_timed_out else lock_timeout

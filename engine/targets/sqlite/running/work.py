@@ -1,4 +1,4 @@
-"""What carries out a step is given: the step, what it runs on, and how it waits for others."""
+"""What the function of a method gets: the step, its connection, and how it waits for locks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from engine.targets.sqlite.planning import preflight
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.renumbering import find_renumbering
-from engine.targets.sqlite.running.checking import Findings
+from engine.targets.sqlite.running.check_findings import Findings
+from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
@@ -27,27 +28,26 @@ T = TypeVar("T")
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """A step in the making: what it runs on, and what it leaves for the look afterwards."""
+    """A running step. Its function sets the fields that have a default."""
 
     connection: MeteredConnection
     opened: OpenedFile
     step: SqliteStep
     context: StepContext
-    others: BlockerFinder
+    blockers: BlockerFinder
     lock_timeout: float
-    is_wal: bool
-    found: Findings | None = None
-    """What a check has found."""
+    findings: Findings | None = None
+    """The result of a check."""
     copy: UnfinishedCopy | None = None
-    """What a backup has made and not yet checked."""
-    began_copy: bool = False
-    """Whether there was one, made in this step or before."""
+    """The copy of a backup, before its check."""
+    copy_begun: bool = False
+    """Whether a copy exists, or existed: of this step or of an earlier one."""
     schema_version: int | None = None
-    """That of the database as VACUUM began; None where it did not get that far."""
-    done: str = ""
-    """What of it is done for good, in words: of a step that gets on bit by bit."""
-    damaged: bool = False
-    """Whether it has found the file damaged, though it raises nothing."""
+    """The schema version before VACUUM; None where VACUUM did not start."""
+    partial_effect: str = ""
+    """What stays done if the step ends now, as text."""
+    found_damage: bool = False
+    """Whether the step found the file damaged without raising an error."""
 
     @property
     def path(self) -> str:
@@ -57,35 +57,40 @@ class Work:
     def cancel(self) -> asyncio.Event:
         return self.context.cancel
 
+    def progress_reports(self, step: SqliteStep | None = None) -> AbstractAsyncContextManager[None]:
+        """Report the progress of the step while inside. `step`: the same with another volume."""
+        step = step or self.step
+        return progress_reports(self.connection, self.path, step, self.context, is_wal=step.is_wal)
+
     async def rows(self, sql: str) -> list[Any]:
         return await statement.fetch_all(self.connection.aio, sql, self.cancel)
 
     async def rows_when_free(self, sql: str) -> list[Any]:
-        """All rows of `sql`, which takes its locks before it does any work: so it can be tried again."""
+        """All rows of `sql`, retried while it is locked: it must take its locks before it does any work."""
         return await statement.retry_while_locked(
-            lambda: self.rows(sql), self.lock_timeout, self.cancel, self.tell_who_waits
+            lambda: self.rows(sql), self.lock_timeout, self.cancel, self.report_blockers
         )
 
-    async def rows_in_a_moment(self, sql: str) -> list[Any]:
-        """As `rows_when_free`; once it runs a cancel waits for it, so that what was done before can be told."""
+    async def rows_uninterrupted(self, sql: str) -> list[Any]:
+        """As `rows_when_free`, of a short statement: a cancel waits for its end, so that its result is known."""
         return await statement.retry_while_locked(
-            lambda: statement.short(self.connection.aio, sql), self.lock_timeout, self.cancel, self.tell_who_waits
+            lambda: statement.short(self.connection.aio, sql), self.lock_timeout, self.cancel, self.report_blockers
         )
 
-    async def rows_of_whole_copy(self) -> list[Any]:
-        """As `rows_when_free`, of the VACUUM that is the step; others may have changed the schema since its plan.
+    async def run_vacuum(self) -> list[Any]:
+        """Run the VACUUM of the step, after one more preflight: the schema may have changed since the plan.
 
         Raises TargetRefusedError where something would be lost.
         """
-        return await self.retry_exclusive(self._copied_whole)
+        return await self.retry_exclusive(self._checked_vacuum)
 
     async def retry_exclusive(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result of `attempt`, which needs the file for itself before it does any work."""
+        """The result of `attempt`, retried while it is locked: it must take its exclusive lock before any work."""
         return await statement.retry_exclusive(
-            self.connection.aio, attempt, self.lock_timeout, self.cancel, self.tell_who_waits
+            self.connection.aio, attempt, self.lock_timeout, self.cancel, self.report_blockers
         )
 
-    async def _copied_whole(self) -> list[Any]:
+    async def _checked_vacuum(self) -> list[Any]:
         lost = preflight.lossy_schema([name for (name,) in await self.rows(catalog.LOST_BY_VACUUM)])
         if lost is not None:
             raise TargetRefusedError(self.path, lost)
@@ -97,22 +102,23 @@ class Work:
         return await self.rows(self.step.command)
 
     async def in_transaction(self, sql: str) -> None:
-        await statement.in_transaction(self.connection.aio, sql, self.lock_timeout, self.cancel, self.tell_who_waits)
+        await statement.in_transaction(self.connection.aio, sql, self.lock_timeout, self.cancel, self.report_blockers)
 
     async def all_in_transaction(self, commands: Sequence[str]) -> None:
         await statement.all_in_transaction(
-            self.connection.aio, commands, self.lock_timeout, self.cancel, self.tell_who_waits
+            self.connection.aio, commands, self.lock_timeout, self.cancel, self.report_blockers
         )
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
-        return statement.transaction(self.connection.aio, self.lock_timeout, self.cancel, self.tell_who_waits)
+        return statement.transaction(self.connection.aio, self.lock_timeout, self.cancel, self.report_blockers)
 
-    async def tell_who_waits(self) -> None:
-        others = await self.others.look(wal=readers_are_welcome(self.step, is_wal=self.is_wal))
-        who = others or "another connection uses the database"
+    async def report_blockers(self) -> None:
+        """Report that the step waits for a lock, and who holds it."""
+        holders = await self.blockers.describe(wal=runs_beside_readers(self.step))
+        who = holders or "another connection uses the database"
         self.context.report(StepProgress(phase=f"{WAITING}: {who}", waits_for=WaitsFor.LOCK))
 
 
-def readers_are_welcome(step: SqliteStep, *, is_wal: bool) -> bool:
-    """Whether a step has to wait for nobody who only reads."""
-    return is_wal and step.method is not Method.CHECKPOINT
+def runs_beside_readers(step: SqliteStep) -> bool:
+    """Whether the step never waits for a connection that only reads."""
+    return step.is_wal and step.method is not Method.CHECKPOINT

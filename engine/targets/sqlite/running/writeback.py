@@ -1,4 +1,4 @@
-"""Writing to the disk while a statement works, for statements that would wait for it at their end."""
+"""Writes changed pages to the disk while a statement runs, so that its sync at the end is short."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _WRITTEN: Final = ("", "-journal", "-wal")
 
 
 @asynccontextmanager
-async def written_behind(path: str) -> AsyncIterator[None]:
-    """While inside, what is written to the database at `path`, and to the files beside it, goes to the disk at once."""
+async def writing_back(path: str) -> AsyncIterator[None]:
+    """While inside, writes to the database at `path`, its journal and its log go to the disk at once."""
     stop = Event()
     writing = asyncio.ensure_future(asyncio.to_thread(keep_writing, [path + end for end in _WRITTEN], stop))
     try:

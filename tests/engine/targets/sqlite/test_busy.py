@@ -21,7 +21,7 @@ from engine.system.lock_holders import Holder, holders
 from engine.targets import resolve
 from engine.targets.protocol import StepContext, StepProgress, StepResult, Verdict
 from engine.targets.sqlite.planning.steps import Method
-from engine.targets.sqlite.running.step_execution import _how_far
+from engine.targets.sqlite.running.methods import _checkpoint_progress
 from tests.engine.targets.sqlite.a_session import ENDLESS, connected, endless, execute, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
@@ -359,7 +359,9 @@ async def test_a_checkpoint_that_gets_through_and_cannot_cut_the_log_says_so(tmp
         with another_process(path, *WRITER) as pid:
             result = await checkpoint(path)
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
-    whole, _, who = str(result.error).partition(" frames of the log were written back, but the log could not be cut: ")
+    whole, _, who = str(result.error).partition(
+        " frames of the log were written back, but the log could not be truncated: "
+    )
     assert whole.startswith("all ")
     assert who.startswith(f"process {pid} (")
 
@@ -368,14 +370,14 @@ async def test_a_checkpoint_that_gets_through_and_cannot_cut_the_log_says_so(tmp
     ("frames", "written", "words"),
     [
         (1608, 7, "7 of 1,608 frames of the log were written back"),
-        (1608, 1608, "all 1,608 frames of the log were written back, but the log could not be cut"),
-        (1, 1, "the one frame of the log was written back, but the log could not be cut"),
+        (1608, 1608, "all 1,608 frames of the log were written back, but the log could not be truncated"),
+        (1, 1, "the one frame of the log was written back, but the log could not be truncated"),
         (1, 0, "0 of 1 frames of the log were written back"),
         (-1, -1, "the log could not be written back"),
     ],
 )
 def test_how_far_a_checkpoint_came_is_told_by_its_own_numbers(frames: int, written: int, words: str) -> None:
-    assert _how_far(frames, written) == words
+    assert _checkpoint_progress(frames, written) == words
 
 
 async def test_a_checkpoint_truncates_the_log_and_tells_how_long_it_was(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
 
 LEFT = {
-    Operation.CHECK: "it did not get through; a check changes nothing",
+    Operation.CHECK: "the check did not finish; it changes nothing",
     Operation.BACKUP: "the unfinished copy was removed",
 }
 STOPPABLE = [operation for operation in SQLITE_OPERATIONS if operation is not Operation.CHECKPOINT]
@@ -143,7 +143,7 @@ async def test_what_was_given_back_before_a_cancel_is_told(tmp_path: Path) -> No
         ((free,),) = await connection.execute_fetchall("PRAGMA freelist_count")
     assert result.status is Status.CANCELLED
     assert result.effect == {"freed_pages": 1000}
-    assert result.left == f"what was given back stays so; {free:,} pages free still"
+    assert result.left == f"pages freed so far stay freed; {free:,} free pages left"
 
 
 async def test_a_copy_that_was_not_checked_yet_is_removed_and_that_is_told(tmp_path: Path) -> None:

@@ -243,11 +243,11 @@ async def test_damage_in_a_group_is_told_of_its_object_and_nothing_more_is_writt
         done = (result.effect or {})["objects"]
         assert isinstance(done, tuple)
         assert name not in done
-        assert f"{len(done)} are done, {29 - len(done)} were not begun" in str(result.error)
+        assert f"{len(done)} done, {29 - len(done)} not begun" in str(result.error)
         again = await execute(session, step)
         assert (again.status, again.error) == (
             Status.SKIPPED,
-            "not done: nothing more is written to a damaged database",
+            "skipped: nothing more is written to a damaged database",
         )
 
 

@@ -15,7 +15,7 @@ from engine.domain.humanize import NOT_BEGUN
 from engine.domain.jobs import Operation, Options, Status
 from engine.targets.protocol import PlannedStep, StepContext, StepResult
 from engine.targets.sqlite.planning.steps import Method
-from engine.targets.sqlite.running import step_execution
+from engine.targets.sqlite.running import methods
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.session import SqliteSession
 from tests.engine.execution.test_worker import carried_out
@@ -75,8 +75,7 @@ async def test_a_check_of_what_does_not_lie_there_any_more_has_failed(path: Path
     assert statuses(results) == {Status.FAILED}
     first, *_ = results.values()
     assert first.error == (
-        "the file was moved, replaced or deleted while it was open: "
-        "what was looked at says nothing of what lies there now"
+        "the file was moved, replaced or deleted while it was open: the check did not read the file that is there now"
     )
     assert (first.effect, first.left) == (None, "a check changes nothing")
 
@@ -112,7 +111,7 @@ async def test_a_step_that_has_not_begun_is_not_begun_on_another_file(path: Path
 
 def moved_after(method: Method, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is moved when the first step of that method is done, and before it is over."""
-    do = step_execution.METHODS[method]
+    do = methods.METHODS[method]
 
     async def done_and_moved(work: Work) -> StepResult:
         result = await do(work)
@@ -120,7 +119,7 @@ def moved_after(method: Method, path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             moved(path)
         return result
 
-    monkeypatch.setitem(step_execution.METHODS, method, done_and_moved)
+    monkeypatch.setitem(methods.METHODS, method, done_and_moved)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +144,7 @@ async def test_what_was_done_in_a_file_that_is_gone_is_no_success_and_has_no_eff
     first, *_ = report.steps
     assert (outcome.status, outcome.after) == (Status.FAILED, None)
     assert (first.status, first.effect) == (Status.FAILED, {"left": "it was done in the file that was opened"})
-    said = "while it was open: what was done is not to be found at its path"
+    said = "while it was open: the step changed the opened file, not the one at this path"
     assert said in str(first.error)
     assert said in str(outcome.error)
 
@@ -159,7 +158,7 @@ async def test_after_a_vacuum_of_a_file_that_is_gone_it_is_told_what_has_to_foll
     assert (outcome.status, outcome.after) == (Status.FAILED, None)
     assert "found: VACUUM is done; searches in found are wrong until" in str(outcome.error)
     (warning,) = [warning for warning in outcome.warnings if "moved, replaced or deleted" in warning]
-    assert warning.endswith("what was done is not to be found at its path")
+    assert warning.endswith("the step changed the opened file, not the one at this path")
 
 
 @EACH
@@ -173,7 +172,7 @@ async def test_a_backup_of_what_does_not_lie_there_any_more_is_kept_and_says_of_
     *_, last = results.values()
     (warning,) = last.warnings
     assert warning.startswith("the file was moved, replaced or deleted while it was open: ")
-    assert warning.endswith(f"{copy} is a copy of what was opened, and not of what lies there now")
+    assert warning.endswith(f"{copy} is a copy of the opened file, not of the one that is there now")
     assert content(copy) == before
     assert stat.S_IMODE(copy.stat().st_mode) == 0o640
 

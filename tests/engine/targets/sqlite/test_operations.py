@@ -110,7 +110,7 @@ async def test_vacuum_in_wal_mode_reads_what_its_checkpoint_answers(tmp_path: Pa
         assert "frames" in str(checkpoint.error)
         assert checkpoint.warnings == (
             "in WAL mode the file shrinks when the log has been written back to it: "
-            "that needs a checkpoint when the other connection is done",
+            "run checkpoint when the other connection is done",
         )
         assert path.stat().st_size == size
     assert (await run(path, Operation.VACUUM))["VACUUM"].status is Status.COMPLETED

@@ -141,7 +141,7 @@ def test_a_rebuilt_index_is_to_be_checked() -> None:
 
 AT = NOW - 5 * 60_000_000
 FOUND = CheckFinding(job=12, at=AT, findings=2, orphans=3)
-ORPHANS = "3 rows of bill refer to rows of item that are not there"
+ORPHANS = "3 rows of bill refer to missing rows of item"
 UNCHANGED = replace(HEALTHY, changed_at=AT)
 
 

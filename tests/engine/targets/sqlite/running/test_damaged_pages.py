@@ -14,7 +14,7 @@ from engine import Engine, Level, Operation, Options, Request, Status
 from engine.domain.advice import Advice, needed
 from engine.domain.jobs import CheckLevel, ParentJob
 from engine.inspection import inspector
-from engine.targets.sqlite.running.locating import Tree, places
+from engine.targets.sqlite.running.damage_location import Tree, locate
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import content, integrity, make_database
 
@@ -195,5 +195,5 @@ async def test_random_damage_of_an_index_is_mended_by_reindex_wherever_that_is_a
 
 def test_a_page_that_two_trees_share_is_not_within_an_index() -> None:
     sentences = ["Tree 3 page 9 cell 0: 2nd reference to page 7", "Tree 3 page 9: free space corruption"]
-    found = places(sentences, {3: Tree("i", is_index=True)}, {})
+    found = locate(sentences, {3: Tree("i", is_index=True)}, {})
     assert [place.index_to_rebuild for place in found.values()] == [None, "i"]

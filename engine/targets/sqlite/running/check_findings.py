@@ -1,4 +1,4 @@
-"""What the rows of a check mean: pure functions."""
+"""Parses the rows of a check into findings: pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.domain.frozen import frozen
 from engine.domain.jobs import MAX_FINDINGS
 
 if TYPE_CHECKING:
-    from engine.targets.sqlite.running.locating import Place
+    from engine.targets.sqlite.running.damage_location import DamagedPlace
 
 _OF_AN_INDEX: Final = re.compile(
     r"(?:row \d+ missing from index |row \d+ values differ from index |wrong # of entries in index "
@@ -30,22 +30,22 @@ FOUND_NOTHING: Final = "ok"
 
 @frozen(kw_only=True)
 class Findings:
-    """What is wrong with a database. `indexes`: those that REINDEX can put right."""
+    """The problems that a check found. `indexes`: those that REINDEX can repair."""
 
     sentences: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     damage: str | None = None
-    """The first finding that no REINDEX puts right, and that is no matter of the rows alone."""
+    """The first finding that REINDEX cannot repair and that is not about the content of rows."""
     unreadable: str | None = None
-    """The error that ended a look at foreign keys: of the damage that was found, or of more."""
+    """The error that ended the check of foreign keys; its cause may be damage that is known already."""
     only_indexes: bool = False
-    """Whether every page was looked at, each table was read to its end, and all damage is in pages of `indexes`."""
+    """Whether every page was checked, each table was read to its end, and all damage is in pages of `indexes`."""
     broken_rule: str | None = None
-    """The first finding that is no damage: to put it right is up to whoever knows the data."""
+    """The first finding that is about the data, not the file."""
     orphans: int = 0
-    """Rows that refer to rows which are not there."""
+    """Rows whose parent row is missing."""
     complete: bool = True
-    """Whether there was nothing that SQLite did not come to, because of what it had found by then."""
+    """Whether SQLite got to the end, and did not stop at too many findings or at damage."""
 
     def __add__(self, other: Findings) -> Findings:
         return Findings(
@@ -61,57 +61,59 @@ class Findings:
 
     @property
     def lost(self) -> str | None:
-        """The damage that no REINDEX puts right."""
+        """The damage that REINDEX cannot repair."""
         return self.damage or (None if self.only_indexes else self.unreadable)
 
 
 def remedy(found: Findings) -> str:
-    """What to do about it, in a sentence or two; "" where nothing was found."""
+    """What to do about the findings; "" where there are none."""
     if found.lost is not None:
-        return "Restore a backup, or save what can be read with sqlite3 and its .recover. Then check again."
-    does = []
+        return "Restore a backup, or save the readable data with sqlite3 and its .recover. Then check again."
+    actions = []
     if found.indexes:
-        does.append("Run reindex, which rebuilds damaged indexes from their tables.")
+        actions.append("Run reindex, which rebuilds damaged indexes from their tables.")
     if found.orphans:
-        does.append(
-            "PRAGMA foreign_key_check in sqlite3 lists the rows: delete them, or insert those that they refer to."
+        actions.append(
+            "PRAGMA foreign_key_check in sqlite3 lists the rows: delete them, or insert the missing parent rows."
         )
     elif found.broken_rule is not None:
-        does.append("Put right what is named, in the application or with sqlite3: it is the data, not the file.")
-    return " ".join([*does, "Then check again."]) if does else ""
+        actions.append("Correct the named rows, in the application or with sqlite3: the data is wrong, not the file.")
+    return " ".join([*actions, "Then check again."]) if actions else ""
 
 
-def findings_of(rows: Iterable[Sequence[Any]], places: Mapping[str, Place] = MappingProxyType({})) -> Findings:
-    """Of the rows of `integrity_check` or `quick_check`. `places`: where the damage is, by what a row says of it.
+def parse_findings(
+    rows: Iterable[Sequence[Any]], places: Mapping[str, DamagedPlace] = MappingProxyType({})
+) -> Findings:
+    """The findings in the rows of `integrity_check` or `quick_check`. `places`: where the damage is, by sentence.
 
-    Rows that break a rule of their table are no damage: to put them right is up to whoever knows the data.
+    Rows that break a rule of their table are no damage: the file is sound, the data is not.
     """
-    said = sentences_of(rows)
-    named = {sentence: _index_in(sentence, places) for sentence in said}
+    sentences = sentences_of(rows)
+    named = {sentence: _index_named_in(sentence, places) for sentence in sentences}
     others = [sentence for sentence, name in named.items() if name is None]
     damage = next((sentence for sentence in others if not _OF_THE_ROWS.match(sentence)), None)
     return Findings(
-        sentences=tuple(_with_place(sentence, places) for sentence in said),
+        sentences=tuple(_with_place(sentence, places) for sentence in sentences),
         indexes=tuple(dict.fromkeys(name for name in named.values() if name is not None)),
         damage=None if damage is None else _with_place(damage, places),
         broken_rule=next(filter(_OF_THE_ROWS.match, others), None),
-        complete=len(said) < MAX_FINDINGS,
+        complete=len(sentences) < MAX_FINDINGS,
     )
 
 
 def sentences_of(rows: Iterable[Sequence[Any]]) -> tuple[str, ...]:
-    """What the rows of a check say, one by one."""
+    """The sentences in the rows of a check, one by one."""
     return tuple(line for (text,) in rows for line in _lines(str(text)) if line != FOUND_NOTHING)
 
 
-def _with_place(sentence: str, places: Mapping[str, Place]) -> str:
+def _with_place(sentence: str, places: Mapping[str, DamagedPlace]) -> str:
     return places[sentence].sentence if sentence in places else sentence
 
 
-def not_validated(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
-    """The full-text indexes (FTS4) that SQLite could not look at, each with what it says.
+def unverified(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
+    """The full-text indexes (FTS4) that SQLite could not verify, each with its row.
 
-    It says so of every one that holds no text: to compare it with that, it would need it.
+    That is every contentless one: SQLite has no text to compare it with.
     """
     found = [(text, _NOT_VALIDATED.fullmatch(text)) for (text,) in rows if isinstance(text, str)]
     return {match["table"]: text for text, match in found if match is not None}
@@ -124,28 +126,27 @@ def _lines(text: str) -> list[str]:
     return [line for line in text.split("\n")[1:] if line]
 
 
-def _index_in(sentence: str, places: Mapping[str, Place]) -> str | None:
+def _index_named_in(sentence: str, places: Mapping[str, DamagedPlace]) -> str | None:
     if sentence in places:
         return places[sentence].index_to_rebuild
     found = _OF_AN_INDEX.fullmatch(sentence)
     return found["index"] if found else None
 
 
-def orphans_of(rows: Iterable[Sequence[Any]]) -> Findings:
-    """Of the rows of `foreign_key_check`: (table, rowid, parent table, number of the key).
+def parse_orphans(rows: Iterable[Sequence[Any]]) -> Findings:
+    """The findings in the rows of `foreign_key_check`: (table, rowid, parent table, number of the key).
 
-    SQLite enforces foreign keys only for who asks for it: such rows are no damage.
+    SQLite enforces foreign keys only on request: such rows are no damage.
     """
     counts: dict[tuple[str, str], tuple[int, Any]] = {}
     for table, rowid, parent, _ in rows:
         number, first = counts.get((table, parent), (0, rowid))
         counts[table, parent] = number + 1, first
     sentences = tuple(
-        f"{number:,} rows of {table} refer to rows of {parent} that are not there"
+        f"{number:,} rows of {table} refer to missing rows of {parent}"
         + ("" if first is None else f" (the first: rowid {first})")
         if number > 1
-        else f"a row of {table} refers to a row of {parent} that is not there"
-        + ("" if first is None else f" (rowid {first})")
+        else f"a row of {table} refers to a missing row of {parent}" + ("" if first is None else f" (rowid {first})")
         for (table, parent), (number, first) in counts.items()
     )
     orphans = sum(number for number, _ in counts.values())

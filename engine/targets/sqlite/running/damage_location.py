@@ -1,7 +1,7 @@
-"""In which table or index a check has found damage: pure functions of what it says and of the schema.
+"""Finds the damaged table or index from the text of a check and the schema: pure functions.
 
 A check names the root page of a tree, or the page alone. Damage of an index that stays within its pages loses nothing:
-REINDEX reads the table, and gives the pages back by their links, which are whole.
+REINDEX reads the table, and frees the pages by their links, which are intact.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ class Tree:
 
 
 @frozen(kw_only=True)
-class Place:
-    """Where the damage is that a sentence of a check tells of."""
+class DamagedPlace:
+    """Where the damage is that a finding of a check reports."""
 
     tree: Tree
     sentence: str
-    """The same with the name of the tree."""
+    """The finding, with the name of the tree."""
     is_within_a_page: bool
-    """Whether no page is lost by it, nor shared with another tree."""
+    """Whether the damage loses no page and shares none with another tree."""
 
     @property
     def index_to_rebuild(self) -> str | None:
         return self.tree.name if self.tree.is_index and self.is_within_a_page else None
 
 
-def pages_alone(sentences: Iterable[str]) -> list[int]:
-    """The pages that are named without their tree."""
+def pages_without_tree(sentences: Iterable[str]) -> list[int]:
+    """The pages that findings name without their tree."""
     found = (_ON_A_PAGE.fullmatch(sentence) for sentence in sentences)
     return sorted({int(match["page"]) for match in found if match is not None})
 
@@ -56,13 +56,13 @@ def names_a_page(sentence: str) -> bool:
     return bool(_IN_A_TREE.match(sentence) or _ON_A_PAGE.fullmatch(sentence))
 
 
-def places(sentences: Iterable[str], trees: Mapping[int, Tree], owners: Mapping[int, Tree]) -> dict[str, Place]:
-    """Of each sentence about a page whose tree is known. `trees`: by their root pages; `owners`: by any page."""
+def locate(sentences: Iterable[str], trees: Mapping[int, Tree], owners: Mapping[int, Tree]) -> dict[str, DamagedPlace]:
+    """The place of each finding, where it is known. `trees`: by root page; `owners`: by any page."""
     found = ((sentence, _place(sentence, trees, owners)) for sentence in sentences)
     return {sentence: place for sentence, place in found if place is not None}
 
 
-def _place(sentence: str, trees: Mapping[int, Tree], owners: Mapping[int, Tree]) -> Place | None:
+def _place(sentence: str, trees: Mapping[int, Tree], owners: Mapping[int, Tree]) -> DamagedPlace | None:
     if (match := _IN_A_TREE.fullmatch(sentence)) is not None:
         tree, what = trees.get(int(match["tree"])), f"{match['where']}: {match['what']}"
         is_within = _WITHIN_A_PAGE.fullmatch(match["what"]) is not None
@@ -73,4 +73,4 @@ def _place(sentence: str, trees: Mapping[int, Tree], owners: Mapping[int, Tree])
     if tree is None:
         return None
     kind = "index" if tree.is_index else "table"
-    return Place(tree=tree, sentence=f"{kind} {tree.name}: {what}", is_within_a_page=is_within)
+    return DamagedPlace(tree=tree, sentence=f"{kind} {tree.name}: {what}", is_within_a_page=is_within)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.domain.jobs import CheckLevel, Facts, Operation, Options, Status
 from engine.targets import resolve
 from engine.targets.protocol import StepResult
-from engine.targets.sqlite.running.checking import Findings, findings_of, orphans_of, remedy
+from engine.targets.sqlite.running.check_findings import Findings, parse_findings, parse_orphans, remedy
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.sqlite_files import (
     add_index_that_cannot_be_rebuilt,
@@ -166,9 +166,9 @@ async def test_rows_without_a_parent_are_found(path: Path) -> None:
     results, facts = await checked(path)
     assert results["integrity_check"].status is Status.COMPLETED
     assert set(results["foreign_key_check"].findings) == {
-        "2 rows of child refer to rows of group that are not there (the first: rowid 2)",
+        "2 rows of child refer to missing rows of group (the first: rowid 2)",
         "a row of child refers to a row of item that is not there (rowid 3)",
-        "2 rows of other refer to rows of item that are not there",
+        "2 rows of other refer to missing rows of item",
     }
     assert (facts["findings"], facts["damage"], facts["complete"]) == (3, None, True)
     assert facts["broken_rule"] == results["foreign_key_check"].findings[0]
@@ -206,7 +206,7 @@ async def test_damage_that_only_a_look_at_foreign_keys_meets_is_a_finding(path: 
         file.write(b"\xff" * size)
     results, facts = await checked(path)
     assert results["foreign_key_check"].findings == (
-        "foreign keys cannot be looked at: database disk image is malformed",
+        "foreign keys cannot be checked: database disk image is malformed",
     )
     assert (facts["damage"] is not None, facts["complete"]) == (True, False)
 
@@ -250,7 +250,7 @@ async def test_trap_damage_that_sqlite_raises_is_a_finding_and_no_crash(path: Pa
         results, facts = await checked(path, check=level)
         first = next(iter(results.values()))
         assert first.status is Status.FAILED
-        assert "it cannot be read: database disk image is malformed" in first.findings
+        assert "the database cannot be read: database disk image is malformed" in first.findings
         assert facts["damage"] == "table item: page 2: btreeInitPage() returns error code 11"
 
 
@@ -277,7 +277,9 @@ def rows_before_the_error(path: Path, command: str) -> set[str]:
         db.text_factory = noted
         with pytest.raises(sqlite3.DatabaseError, match="malformed"):
             db.execute(command).fetchall()
-    said = {sentence for sentence in findings_of((text,) for text in seen).sentences if not sentence.startswith("***")}
+    said = {
+        sentence for sentence in parse_findings((text,) for text in seen).sentences if not sentence.startswith("***")
+    }
     with closing(sqlite3.connect(path)) as db:
         trees = db.execute("SELECT rootpage, type || ' ' || name || ':' FROM sqlite_schema").fetchall()
     for root, tree in trees:
@@ -300,7 +302,7 @@ async def test_what_was_found_before_sqlite_raised_is_kept_and_what_a_quick_chec
     results, facts = await checked(path, jobs=jobs)
     found = {sentence for result in results.values() for sentence in result.findings}
     assert found >= before["integrity_check"] | before["quick_check"]
-    assert "it cannot be read: database disk image is malformed" in found
+    assert "the database cannot be read: database disk image is malformed" in found
     assert (facts["findings"], facts["complete"]) == (len(found), False)
     quick, quick_facts = await checked(path, check=CheckLevel.QUICK)
     assert found >= {sentence for result in quick.values() for sentence in result.findings}
@@ -430,7 +432,7 @@ _index_sentences = st.sampled_from(
 
 @given(_rows)
 def test_whatever_a_check_says_nothing_of_it_is_lost(rows: list[tuple[object]]) -> None:
-    found = findings_of(rows)
+    found = parse_findings(rows)
     text = "\n".join(found.sentences)
     for (row,) in rows:
         assert str(row) == "ok" or str(row) in text
@@ -440,17 +442,17 @@ def test_whatever_a_check_says_nothing_of_it_is_lost(rows: list[tuple[object]]) 
 
 @given(sentence=_index_sentences, name=st.text(min_size=1))
 def test_an_index_is_found_in_a_finding_whatever_its_name(sentence: str, name: str) -> None:
-    assert findings_of([(sentence + name,)]).indexes == (name,)
+    assert parse_findings([(sentence + name,)]).indexes == (name,)
 
 
 def test_findings_below_a_heading_are_told_one_by_one() -> None:
     rows = [("*** in database main ***\nTree 2 page 5: invalid\nPage 7: never used",), ("row 1 missing from index i",)]
-    assert findings_of(rows) == Findings(
+    assert parse_findings(rows) == Findings(
         sentences=("Tree 2 page 5: invalid", "Page 7: never used", "row 1 missing from index i"),
         indexes=("i",),
         damage="Tree 2 page 5: invalid",
     )
-    assert findings_of([("ok",)]) == orphans_of([]) == Findings()
+    assert parse_findings([("ok",)]) == parse_orphans([]) == Findings()
 
 
 @pytest.mark.parametrize(
@@ -461,27 +463,27 @@ def test_findings_below_a_heading_are_told_one_by_one() -> None:
             "Run reindex, which rebuilds damaged indexes from their tables. Then check again.",
         ),
         ("Page 3: never used", "Restore a backup, or save what can be read with sqlite3 and its .recover. Then"),
-        ("NULL value in item.price", "Put right what is named, in the application or with sqlite3: it is the data"),
-        ("CHECK constraint failed in item", "Put right what is named, in the application or with sqlite3"),
-        ("non-unique entry in index i", "Put right what is named, in the application or with sqlite3"),
+        ("NULL value in item.price", "Correct the named rows, in the application or with sqlite3: the data is wrong"),
+        ("CHECK constraint failed in item", "Correct the named rows, in the application or with sqlite3"),
+        ("non-unique entry in index i", "Correct the named rows, in the application or with sqlite3"),
     ],
 )
 def test_what_to_do_is_said_by_what_was_found(finding: str, words: str) -> None:
-    assert remedy(findings_of([(finding,)])).startswith(words)
+    assert remedy(parse_findings([(finding,)])).startswith(words)
 
 
 def test_what_to_do_about_several_things_comes_together_and_damage_comes_alone() -> None:
-    index, null = findings_of([("row 1 missing from index i",)]), findings_of([("NULL value in item.price",)])
-    orphan = orphans_of([("bill", 1, "item", 0)])
+    index, null = parse_findings([("row 1 missing from index i",)]), parse_findings([("NULL value in item.price",)])
+    orphan = parse_orphans([("bill", 1, "item", 0)])
     assert remedy(index + null).count(". ") == 2
     assert "lists the rows" in remedy(index + orphan)
-    assert remedy(findings_of([("Page 3: never used",)]) + index + orphan).startswith("Restore a backup")
+    assert remedy(parse_findings([("Page 3: never used",)]) + index + orphan).startswith("Restore a backup")
     assert remedy(Findings()) == ""
 
 
 def test_what_several_checks_find_is_told_once() -> None:
-    one = findings_of([("row 1 missing from index i",), ("wrong # of entries in index i",)])
-    other = findings_of([("wrong # of entries in index i",), ("Page 3: never used",)])
+    one = parse_findings([("row 1 missing from index i",), ("wrong # of entries in index i",)])
+    other = parse_findings([("wrong # of entries in index i",), ("Page 3: never used",)])
     assert (one + other).sentences == (*one.sentences, "Page 3: never used")
     assert (one + other).indexes == ("i",)
     assert (one + other).damage == "Page 3: never used"

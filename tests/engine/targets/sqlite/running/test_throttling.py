@@ -11,7 +11,7 @@ import pytest
 
 from engine.domain.jobs import Operation, Options, Status
 from engine.targets.sqlite.running import throttling
-from engine.targets.sqlite.running.throttling import Contention, Throttle, company
+from engine.targets.sqlite.running.throttling import Contention, Throttle, contention
 from engine.targets.sqlite.system.openers import Openers
 from tests.engine.targets.sqlite.a_session import connected, execute
 from tests.engine.targets.sqlite.another_process import another_process
@@ -23,20 +23,20 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="other systems d
 @linux_only
 @pytest.mark.parametrize("statements", [(), ("SELECT * FROM item",), ("BEGIN IMMEDIATE",)])
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
-def test_whoever_has_the_database_open_is_company(
+def test_whoever_has_the_database_open_counts_as_contention(
     tmp_path: Path, statements: tuple[str, ...], journal_mode: str
 ) -> None:
     path = make_database(tmp_path / "a.db", rows=20, journal_mode=journal_mode)
     with another_process(path, *statements):
-        assert company(str(path)) is Contention.OTHERS
-    assert company(str(path)) in {Contention.NOBODY, Contention.UNKNOWN}  # in a container nobody can be sure
+        assert contention(str(path)) is Contention.OTHERS
+    assert contention(str(path)) in {Contention.NOBODY, Contention.UNKNOWN}  # in a container nobody can be sure
 
 
 @linux_only
-def test_we_ourselves_are_no_company(tmp_path: Path) -> None:
+def test_this_process_is_no_contention(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
     with transaction(path, "IMMEDIATE"):
-        assert company(str(path)) is not Contention.OTHERS
+        assert contention(str(path)) is not Contention.OTHERS
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_what_cannot_be_seen_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: Openers | None, expected: Contention
 ) -> None:
     monkeypatch.setattr(throttling, "openers", lambda _: found)
-    assert company(str(tmp_path / "a.db")) is expected
+    assert contention(str(tmp_path / "a.db")) is expected
     monkeypatch.undo()
-    assert company(str(tmp_path / "nowhere.db")) is Contention.UNKNOWN
+    assert contention(str(tmp_path / "nowhere.db")) is Contention.UNKNOWN
 
 
 def holding(this: Throttle, monkeypatch: pytest.MonkeyPatch, seconds: float, *, writing: bool = True) -> None:
@@ -62,7 +62,7 @@ def holding(this: Throttle, monkeypatch: pytest.MonkeyPatch, seconds: float, *, 
     ticks = iter([100.0, 100.0 + seconds])
     with monkeypatch.context() as patched:
         patched.setattr("time.monotonic", lambda: next(ticks))
-        with this.holding(writing):
+        with this.measure(writing):
             pass
 
 
@@ -76,9 +76,9 @@ async def pauses(this: Throttle, monkeypatch: pytest.MonkeyPatch, who: Contentio
         await waiting
 
     with monkeypatch.context() as patched:
-        patched.setattr(throttling, "company", lambda _: who)
+        patched.setattr(throttling, "contention", lambda _: who)
         patched.setattr("asyncio.wait_for", wait_for)
-        await this.give_way(cancel)
+        await this.pause(cancel)
     return asked.is_set()
 
 
@@ -92,7 +92,7 @@ async def pauses(this: Throttle, monkeypatch: pytest.MonkeyPatch, who: Contentio
         (Contention.NOBODY, 1e6, False),
     ],
 )
-async def test_a_pause_is_due_when_the_lock_was_held_long_for_the_company(
+async def test_a_pause_is_due_when_the_lock_was_held_long_for_the_contention(
     monkeypatch: pytest.MonkeyPatch, who: Contention, held: float, pause: bool
 ) -> None:
     this = Throttle("/a.db")
@@ -114,17 +114,17 @@ async def test_short_steps_add_up_and_reading_does_not_count(monkeypatch: pytest
 
 def test_who_was_waited_for_in_vain_is_not_waited_for_again() -> None:
     this = Throttle("/a.db")
-    assert this.patience(5) == 5
-    this.was_busy()
-    assert this.patience(5) == 0
+    assert this.timeout(5) == 5
+    this.record_timeout()
+    assert this.timeout(5) == 0
 
 
 async def test_a_cancel_ends_the_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttling, "PAUSE", 600)
-    monkeypatch.setattr(throttling, "company", lambda _: Contention.OTHERS)
+    monkeypatch.setattr(throttling, "contention", lambda _: Contention.OTHERS)
     path = make_database(tmp_path / "a.db", rows=20)
     async with connected(path) as (session, _):
-        session._courtesy._held = 1.0
+        session._throttle._held = 1.0
         cancel = asyncio.Event()
         (step, *_) = (await session.plan(Operation.REINDEX, Options())).steps
         running = asyncio.create_task(execute(session, step, cancel))
@@ -167,9 +167,9 @@ async def test_checking_table_by_table_counts_where_it_keeps_others_from_writing
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal_mode: str, in_use: bool
 ) -> None:
     who = Contention.OTHERS if in_use else Contention.NOBODY
-    monkeypatch.setattr("engine.targets.sqlite.session.company", lambda _: who)
+    monkeypatch.setattr("engine.targets.sqlite.session.contention", lambda _: who)
     path = make_database(tmp_path / "a.db", rows=200, journal_mode=journal_mode)
     async with connected(path) as (session, _):
         planned = await session.plan(Operation.CHECK, Options())
         assert (await execute(session, planned.steps[0])).status is Status.COMPLETED
-        assert (session._courtesy._held > 0) is (journal_mode == "delete" and planned.parallel == 1)
+        assert (session._throttle._held > 0) is (journal_mode == "delete" and planned.parallel == 1)

@@ -1,0 +1,103 @@
+"""The steps of a backup: write the copy, then check it and give it its name."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.domain.jobs import Facts, Reason, Status
+from engine.targets.protocol import StepResult
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.errors import explain, is_missing_code
+from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.connection.names import connection_uri
+from engine.targets.sqlite.planning.backup_steps import CHECK, KEEP_WAL
+from engine.targets.sqlite.running.check_findings import Findings, parse_findings
+from engine.targets.sqlite.running.checks import without_contentless
+from engine.targets.sqlite.running.sampling import progress_reports
+from engine.targets.sqlite.running.work import Work
+from engine.targets.sqlite.system import copying
+from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
+
+
+async def copy(work: Work) -> StepResult:
+    """Write the copy under a temporary name; remove it if that fails."""
+    step = work.step
+    if problem := copying.problem_with(_current_name(work)):
+        return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=problem)
+    place = str(Path(step.destination).parent) if step.numbered else step.destination
+    await asyncio.to_thread(copying.remove_leftovers, work.path, place)
+    try:
+        unfinished = UnfinishedCopy.begin(step.unfinished)
+    except OSError as error:
+        return StepResult(status=Status.FAILED, error=f"cannot write the copy: {error.strerror or error}")
+    work.copy_begun = True
+    try:
+        async with work.progress_reports():
+            await work.run_vacuum()
+    except BaseException:
+        unfinished.discard()
+        raise
+    work.copy = unfinished
+    return StepResult(status=Status.COMPLETED, effect={"backup_size": file_size(unfinished.path)})
+
+
+def _current_name(work: Work) -> str:
+    """The path of the backup; where its name is numbered, with a number that is free now."""
+    if not work.step.numbered:
+        return work.step.destination
+    return copying.free_name(work.path, str(Path(work.step.destination).parent), datetime.now(UTC).date())
+
+
+async def copy_check(work: Work) -> StepResult:
+    """Check the copy, sync it to the disk, and only then give it its name."""
+    copied, work.copy = work.copy, None
+    work.copy_begun = copied is not None
+    if copied is None:
+        return StepResult(status=Status.SKIPPED, error="there is no copy to check")
+    try:
+        copied.require()
+        warnings: tuple[str, ...] = ()
+        try:
+            found = parse_findings(await without_contentless(work.rows, await _check_rows(work, copied.path)))
+        except sqlite3.Error as error:
+            if not is_missing_code(error):
+                raise
+            found, warnings = Findings(), (f"the copy could not be checked: {explain(error, work.lock_timeout)}",)
+        if found.damage is not None:
+            return StepResult(status=Status.FAILED, error=f"the copy is damaged: {found.damage}")
+        if found.sentences:  # the database has the same problem: keep the backup
+            warnings = (f"the copy is complete, with a problem that the database has too: {found.sentences[0]}",)
+        naming = asyncio.to_thread(
+            copying.complete, copied, work.opened.source, work.step.destination, lambda: _current_name(work)
+        )
+        name, written = await statement.wait_uncancelled(asyncio.ensure_future(naming))
+    except FileExistsError as error:
+        refusal = copying.problem_with(_current_name(work)) or str(error)
+        return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=refusal)
+    except OSError as error:
+        return StepResult(status=Status.FAILED, error=f"cannot complete the copy: {error.strerror or error}")
+    finally:
+        copied.discard()
+    effect: Facts = {"backup": name, "backup_size": written}
+    if work.step.is_wal:
+        effect = {**effect, "backup_journal_mode": "wal"}
+    return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
+
+
+async def _check_rows(work: Work, path: str) -> list[Any]:
+    """The rows of a check of the copy. Also sets its journal mode to WAL if the database has it: VACUUM drops that."""
+    connection = await MeteredConnection.open(connection_uri(path), work.lock_timeout, work.cancel)
+    try:
+        async with progress_reports(connection, path, work.step, work.context, is_wal=False):
+            try:
+                return await statement.fetch_all(connection.aio, CHECK, work.cancel)
+            finally:
+                if work.step.is_wal and not work.cancel.is_set():
+                    await statement.short(connection.aio, KEEP_WAL)
+    finally:
+        await connection.close()

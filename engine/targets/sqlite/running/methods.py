@@ -1,0 +1,87 @@
+"""The function that runs a step, for each method.
+
+Each one runs a step to its end and returns what happened. It raises what SQLite raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from engine.domain.jobs import Reason, Status
+from engine.targets.protocol import StepResult
+from engine.targets.sqlite.planning.steps import Method
+from engine.targets.sqlite.running import backup, checks, chunks, grouped_steps
+from engine.targets.sqlite.running.work import Work
+from engine.targets.sqlite.system.files import file_size
+
+
+async def transaction(work: Work) -> StepResult:
+    async with work.progress_reports():
+        await work.in_transaction(work.step.command)
+    return StepResult(status=Status.COMPLETED)
+
+
+async def vacuum(work: Work) -> StepResult:
+    async with work.progress_reports():
+        await work.run_vacuum()
+    return StepResult(status=Status.COMPLETED)
+
+
+async def checkpoint(work: Work) -> StepResult:
+    """Try until no other connection uses the log. SQLite reports that in a row, and raises nothing."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + work.lock_timeout
+    before = file_size(work.path + "-wal")
+    while True:
+        async with work.progress_reports(replace(work.step, volume=before)):
+            ((busy, frames, written),) = await work.rows_when_free(work.step.command)
+        if not busy:
+            return StepResult(status=Status.COMPLETED, effect={"written_back": before})
+        if work.cancel.is_set():
+            return StepResult(status=Status.CANCELLED)
+        if clock() >= deadline:
+            break
+        await work.report_blockers()
+        await asyncio.sleep(0.1)
+    return await _log_in_use(work, frames, written)
+
+
+async def _log_in_use(work: Work, frames: int, written: int) -> StepResult:
+    who = await work.blockers.describe_last() or "another connection uses it"
+    error = f"{_checkpoint_progress(frames, written)}: {who}"
+    if work.step.mandatory_follow_up:  # the work is done; only the log is still there
+        return StepResult(
+            status=Status.SKIPPED,
+            error=error,
+            warnings=(f"{work.step.reason}: run checkpoint when the other connection is done",),
+        )
+    return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
+
+
+def _checkpoint_progress(frames: int, written: int) -> str:
+    """`frames`, `written`: as SQLite reports them; 0 or less where it could not read the log."""
+    if frames <= 0:
+        return "the log could not be written back"
+    if written < frames:
+        return f"{max(written, 0):,} of {frames:,} frames of the log were written back"
+    whole = "the one frame of the log was" if frames == 1 else f"all {frames:,} frames of the log were"
+    return f"{whole} written back, but the log could not be truncated"
+
+
+METHODS: Final[Mapping[Method, Callable[[Work], Awaitable[StepResult]]]] = {
+    Method.TRANSACTION: transaction,
+    Method.GROUPED: grouped_steps.run_grouped,
+    Method.ANALYZE: grouped_steps.analyze,
+    Method.OPTIMIZE: grouped_steps.optimize,
+    Method.VACUUM: vacuum,
+    Method.CHECKPOINT: checkpoint,
+    Method.CHECK: checks.check,
+    Method.FOREIGN_KEYS: checks.foreign_keys,
+    Method.INCREMENTAL: chunks.incremental_vacuum,
+    Method.MERGE: chunks.merge,
+    Method.COPY: backup.copy,
+    Method.COPY_CHECK: backup.copy_check,
+}
