@@ -143,7 +143,7 @@ async def test_what_was_done_in_a_file_that_is_gone_is_no_success_and_has_no_eff
     outcome, report = await carried_out(path, operation)
     first, *_ = report.steps
     assert (outcome.status, outcome.after) == (Status.FAILED, None)
-    assert (first.status, first.effect) == (Status.FAILED, {"left": "it was done in the file that was opened"})
+    assert (first.status, first.effect) == (Status.FAILED, {"left": "the step completed in the opened file"})
     said = "while it was open: the step changed the opened file, not the one at this path"
     assert said in str(first.error)
     assert said in str(outcome.error)

@@ -28,7 +28,7 @@ from tests.sqlite_files import AUTOMATIC_INDEX, content, integrity, make_databas
 HERE: Final = Path(__file__).parent
 WHERE: Final = {
     "incremental_vacuum executed as a statement frees one page": (
-        "test_execution.py::test_trap_incremental_vacuum_really_frees_its_pages"
+        "test_methods.py::test_trap_incremental_vacuum_really_frees_its_pages"
     ),
     "VACUUM fails beside an open cursor or transaction of its own connection": (
         "test_traps.py::test_trap_a_vacuum_completes_on_the_connection_that_has_looked_before"
@@ -72,17 +72,17 @@ WHERE: Final = {
         "test_traps.py::test_trap_vacuum_does_not_mend_an_index_and_reindex_does"
     ),
     "a missing collation or function looks like an error of the file": (
-        "test_checking.py::test_trap_a_missing_function_or_collation_is_named_and_not_called_damage"
+        "test_checks.py::test_trap_a_missing_function_or_collation_is_named_and_not_called_damage"
     ),
     "a missing tokenizer looks like an error of the file": (
-        "test_execution.py::test_trap_a_missing_tokenizer_is_named_and_fails_its_index_only"
+        "test_methods.py::test_trap_a_missing_tokenizer_is_named_and_fails_its_index_only"
     ),
     "a missing module is in nobody's way": "test_traps.py::test_trap_a_table_without_its_module_is_in_nobodys_way",
     "a check raises damage as often as it lists it": (
-        "test_checking.py::test_trap_damage_that_sqlite_raises_is_a_finding_and_no_crash"
+        "test_checks.py::test_trap_damage_that_sqlite_raises_is_a_finding_and_no_crash"
     ),
     "a check takes the name of a table for a limit": (
-        "test_checking.py::test_trap_a_table_that_is_called_like_a_number_is_checked_and_not_taken_for_a_limit"
+        "test_checks.py::test_trap_a_table_that_is_called_like_a_number_is_checked_and_not_taken_for_a_limit"
     ),
     "a check of tables alone does not look at the free pages": (
         "test_traps.py::test_trap_a_check_in_parts_looks_at_the_pages_of_no_table_too"

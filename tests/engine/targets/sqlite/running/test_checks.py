@@ -167,7 +167,7 @@ async def test_rows_without_a_parent_are_found(path: Path) -> None:
     assert results["integrity_check"].status is Status.COMPLETED
     assert set(results["foreign_key_check"].findings) == {
         "2 rows of child refer to missing rows of group (the first: rowid 2)",
-        "a row of child refers to a row of item that is not there (rowid 3)",
+        "a row of child refers to a missing row of item (rowid 3)",
         "2 rows of other refer to missing rows of item",
     }
     assert (facts["findings"], facts["damage"], facts["complete"]) == (3, None, True)
@@ -189,7 +189,7 @@ async def test_a_foreign_key_that_does_not_fit_is_found_and_keeps_no_other_from_
     results, facts = await checked(path)
     assert set(results["foreign_key_check"].findings) == {
         'a foreign key of misfit can never hold: foreign key mismatch - "misfit" referencing "item"',
-        "a row of it's a child refers to a row of group that is not there (rowid 1)",
+        "a row of it's a child refers to a missing row of group (rowid 1)",
     }
     assert (facts["findings"], facts["damage"], facts["complete"]) == (2, None, True)
     assert facts["broken_rule"] in results["foreign_key_check"].findings
@@ -462,7 +462,7 @@ def test_findings_below_a_heading_are_told_one_by_one() -> None:
             "row 1 missing from index i",
             "Run reindex, which rebuilds damaged indexes from their tables. Then check again.",
         ),
-        ("Page 3: never used", "Restore a backup, or save what can be read with sqlite3 and its .recover. Then"),
+        ("Page 3: never used", "Restore a backup, or save the readable data with sqlite3 and its .recover. Then"),
         ("NULL value in item.price", "Correct the named rows, in the application or with sqlite3: the data is wrong"),
         ("CHECK constraint failed in item", "Correct the named rows, in the application or with sqlite3"),
         ("non-unique entry in index i", "Correct the named rows, in the application or with sqlite3"),

@@ -190,7 +190,7 @@ async def test_a_copy_that_cannot_be_made_fails_once_and_leaves_nothing(path: Pa
     copy, check = await steps_to(path.parent / ("x" * 250), path)  # there is no room for what comes after the name
     async with resolve(str(path)).connect(lock_timeout=1, writing=False) as session:
         result = await execute(session, copy)
-        assert (result.status, result.error) == (Status.FAILED, "the copy cannot be written: File name too long")
+        assert (result.status, result.error) == (Status.FAILED, "cannot write the copy: File name too long")
         skipped = await execute(session, check)
         assert (skipped.status, skipped.error) == (Status.SKIPPED, "there is no copy to check")
     assert files_beside(path) == {"sales.db"}
