@@ -174,7 +174,7 @@ async def test_rows_without_a_parent_are_found(path: Path) -> None:
     assert facts["broken_rule"] == results["foreign_key_check"].findings[0]
     assert facts["orphans"] == 5
     assert facts["remedy"] == (
-        "PRAGMA foreign_key_check in sqlite3 lists the rows: delete them, or insert those that they refer to. "
+        "PRAGMA foreign_key_check in sqlite3 lists the rows: delete them, or insert the missing parent rows. "
         "Then check again."
     )
 
