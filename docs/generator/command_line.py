@@ -16,7 +16,7 @@ from tui.commands.command_table import COMMANDS
 from tui.presentation.exit_codes import MEANINGS, PRECEDENCE
 
 SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
-OFFERED: Final[Mapping[EngineName, Collection[Operation]]] = {SQLITE: sqlite.OFFERS, POSTGRESQL: postgres.OFFERS}
+OFFERED: Final[Mapping[EngineName, Collection[Operation]]] = {SQLITE: sqlite.OFFERS, POSTGRESQL: postgres.SPECS}
 
 
 def exit_codes() -> str:

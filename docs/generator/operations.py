@@ -27,7 +27,7 @@ def postgres_operations() -> str:
         ["operation", "what it does", "lock", "after a cancel"],
         (
             [code(name), offer.summary, format_lock(offer.lock), offer.after_cancel]
-            for name, offer in postgres.OFFERS.items()
+            for name, offer in postgres.SPECS.items()
         ),
     )
 

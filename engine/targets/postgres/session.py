@@ -28,33 +28,33 @@ from engine.domain.jobs import (
     Step,
 )
 from engine.targets.postgres.advising.advice import advise
-from engine.targets.postgres.advising.collect import survey, survey_of_needs, with_damaged_indexes
+from engine.targets.postgres.advising.collect import collect_condition, collect_needs, with_damaged_indexes
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.connection.dsn import Address
-from engine.targets.postgres.connection.errors import CRASHED, GONE, INTERNAL, explain, tells_damage
+from engine.targets.postgres.connection.errors import CRASHED, GONE, INTERNAL, explain, reports_damage
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.planning import operation_specs, planner
-from engine.targets.postgres.planning.scope import grant, without_right
+from engine.targets.postgres.planning.scope import grant, unprivileged
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading import locks, snapshots, xmin_horizon
-from engine.targets.postgres.reading.locks import NOBODY
+from engine.targets.postgres.reading.locks import NO_BLOCKERS
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.truncated_files import truncated_files
 from engine.targets.postgres.running import invalid_indexes, orphan_cleanup, throttling
-from engine.targets.postgres.running.checking import Checks, culprit_of, may_be_about_its_table, with_truncated_files
+from engine.targets.postgres.running.checking import Checks, damaged_object, may_blame_table, with_truncated_files
 from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError, PooledConnection
 from engine.targets.postgres.running.effects import Totals, effects, with_sizes
 from engine.targets.postgres.running.invalid_index_cleanup import CleanupResult, InvalidIndexCleanup
 from engine.targets.postgres.running.monitor import Monitor, Watched
-from engine.targets.postgres.running.outage import AWAY
-from engine.targets.postgres.running.partial_effects import has_only_waited, left_by
+from engine.targets.postgres.running.outage import TEMPORARY_ERRORS
+from engine.targets.postgres.running.partial_effects import left_by, never_had_lock
 from engine.targets.postgres.running.progress import Progress
-from engine.targets.postgres.running.result import followed, outcome, to_be_run_still, was_left_out
+from engine.targets.postgres.running.result import follow_up_notices, missing_follow_up, outcome, was_skipped_by_server
 from engine.targets.postgres.running.size_tracker import Measurement
 from engine.targets.postgres.running.statement import Answer, Notice
-from engine.targets.postgres.running.stop_signal import StopsOfEvents
+from engine.targets.postgres.running.stop_signal import StopSignals
 from engine.targets.postgres.running.wait_limits import CONCURRENT, SNAPSHOT_WAIT, WaitLimits
 from engine.targets.protocol import OperationPlan, Recovery, StepContext, StepProgress, StepResult
 from engine.targets.target_info import TargetInfo
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from engine.targets.postgres.reading.condition import Condition
     from engine.targets.protocol import PlannedStep
 
-MOST_TURNS: Final = 3
+MOST_ATTEMPTS: Final = 3
 """How often a step is begun that gives way to others."""
 _FILE_NODE: Final = "SELECT pg_relation_filenode(to_regclass(%s))::int8"
 WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
@@ -104,17 +104,17 @@ class PostgresSession:
         self._name = name
         self._lock_timeout = lock_timeout
         self._monitor = Monitor(reader)
-        self._stops = StopsOfEvents()
+        self._stops = StopSignals()
         self._first = reader.server
-        self._lanes = ConnectionPool(self._connected, lambda: server_wait_of(self._options))
-        self._measured = Measurement(reader)
-        self._looking: asyncio.Task[Condition] | None = None
+        self._pool = ConnectionPool(self._connected, lambda: server_wait_of(self._options))
+        self._sizes = Measurement(reader)
+        self._pending_findings: asyncio.Task[Condition] | None = None
         self._is_planned = self._rebuilds_concurrently = False
-        self._clearing = InvalidIndexCleanup(reader, self._lanes, lock_timeout)
+        self._cleanup = InvalidIndexCleanup(reader, self._pool, lock_timeout)
         self._rewrites: list[str] = []
         """What became of those of a process that died, in words."""
         self.measured = None  # what advice goes by is in the catalog, and cheap to get
-        self._gave_way: Counter[PgStep] = Counter()
+        self._yields: Counter[PgStep] = Counter()
         """How often each step did."""
         self._totals = Totals()
         self._planned_tables: set[int] = set()
@@ -128,11 +128,11 @@ class PostgresSession:
     async def close(self) -> None:
         await self._monitor.end()
         await self._stops.end()
-        await self._measured.end()
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
-        await self._lanes.close()
+        await self._sizes.end()
+        if self._pending_findings is not None:
+            self._pending_findings.cancel()
+            await asyncio.gather(self._pending_findings, return_exceptions=True)
+        await self._pool.close()
 
     async def _connected(self) -> tuple[Connection, Server]:
         """A connection for steps. Raises TargetError also where it is no longer the server that it was."""
@@ -153,7 +153,7 @@ class PostgresSession:
 
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
         if operation is Operation.OPTIMIZE and not self._is_planned:
-            return await self._facts_while_looking()
+            return await self._facts_while_pending_findings()
         did = self._totals.facts()
         try:
             return {**await self._reader.facts(), **did}
@@ -162,15 +162,15 @@ class PostgresSession:
                 raise
             return did  # that is known, whatever has become of the server
 
-    async def _facts_while_looking(self) -> Facts:
+    async def _facts_while_pending_findings(self) -> Facts:
         """What is needed is found out meanwhile, as the next that is asked for is a plan: each takes its time."""
-        self._looking = self._looking or asyncio.create_task(survey_of_needs(self._reader))
-        async with self._lanes.one() as lane:
-            return await self._reader.on(lane.connection, lane.server).facts()
+        self._pending_findings = self._pending_findings or asyncio.create_task(collect_needs(self._reader))
+        async with self._pool.connection() as pooled:
+            return await self._reader.on(pooled.connection, pooled.server).facts()
 
     async def info(self) -> TargetInfo:
         server = self._reader.server
-        missing = without_right(await self._reader.tables())
+        missing = unprivileged(await self._reader.tables())
         remarks = ["it is a standby: it can only be looked at"] if server.is_standby else []
         remarks += [grant(missing, server.user, server.version)] if missing else []
         return TargetInfo(
@@ -183,7 +183,7 @@ class PostgresSession:
         )
 
     async def advise(self, past: TargetHistory, *, budget: float | None) -> tuple[Advice, ...]:
-        condition = await survey(self._reader, thorough=budget is None)
+        condition = await collect_condition(self._reader, thorough=budget is None)
         return advise(condition, needs(condition, past), past)
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
@@ -197,10 +197,10 @@ class PostgresSession:
         self._options = options.server
         self._leaves_out = frozenset(options.leave_out)
         self._has_limit = options.time_limit is not None or options.until is not None
-        if problem := await throttling.problem_with(self._reader, options.server):
+        if problem := await throttling.options_problem(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
         planned = await self._planned(operation, options, past or NOTHING_KNOWN)
-        if planned.steps and (unseen := await throttling.not_counted_as_lag(self._reader, options.server)):
+        if planned.steps and (unseen := await throttling.uncounted_standbys(self._reader, options.server)):
             planned = replace(planned, warnings=(*planned.warnings, *unseen))
         self._planned_tables = {
             step.subject.lockable for step in planned.steps if isinstance(step, PgStep) and step.subject is not None
@@ -210,19 +210,19 @@ class PostgresSession:
         )
         if self._rebuilds_concurrently:
             # Before the first begins: later, what those leave that run at once could not be told from it.
-            await self._clearing.remember(anew=True)
+            await self._cleanup.remember(refresh=True)
         self._totals.left_out = planned.left_out
         if operation is Operation.CHECK:
             self._totals.checks = Checks(options.check_level, len(planned.steps))
-        self._measured.expect([step for step in planned.steps if isinstance(step, PgStep)])
+        self._sizes.expect([step for step in planned.steps if isinstance(step, PgStep)])
         return planned
 
     async def _planned(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
         options = replace(options, objects=options.objects_for(operation))
         if operation is not Operation.OPTIMIZE:
             return await planner.plan(self._reader, operation, options, past)
-        looking, self._looking = self._looking, None
-        condition = await (looking or survey_of_needs(self._reader))
+        looking, self._pending_findings = self._pending_findings, None
+        condition = await (looking or collect_needs(self._reader))
         condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)
         if options.objects:  # these have to be looked for among all that there is
             tables = await self._reader.tables(measured=True)
@@ -251,10 +251,10 @@ class PostgresSession:
         if not self._planned_tables:
             return ""
         blocking = await locks.holders(
-            self._reader, operation_specs.keeps_out(operation, self._options), self._planned_tables
+            self._reader, operation_specs.conflict_level(operation, self._options), self._planned_tables
         )
         if not blocking and self._rebuilds_concurrently:
-            blocking = await snapshots.older_than(self._reader, self._lock_timeout, self._snapshot_limit())
+            blocking = await snapshots.oldest_snapshot(self._reader, self._lock_timeout, self._snapshot_limit())
         return f"it would have to wait: {blocking}" if blocking else ""
 
     def _snapshot_limit(self) -> str:
@@ -276,19 +276,19 @@ class PostgresSession:
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN, never_began=True)
             return StepResult(status=Status.SKIPPED, error=PAST_THE_LIMIT, never_began=True)
-        except invalid_indexes.NotLeftOverError:
+        except invalid_indexes.NoLeftoverError:
             why = "it is left over no more: somebody works on it, or has rebuilt or dropped it"
             result = StepResult(status=Status.SKIPPED, error=why)
         except TargetError as error:
-            if self._lanes.error is not None and not context.cancel.is_set():
-                return _not_begun(self._lanes.error)
+            if self._pool.error is not None and not context.cancel.is_set():
+                return _not_begun(self._pool.error)
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
             result = StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
         except psycopg.Error as error:
             sentence = explain(error, is_closed=True, waited=self._lock_timeout)
             result = StepResult(status=Status.FAILED, error=sentence)
-        if refused := self._lanes.refused():
+        if refused := self._pool.take_refusal():
             result = replace(result, warnings=(*result.warnings, refused))
         if not result.again:
             self._count(step, result)
@@ -300,7 +300,7 @@ class PostgresSession:
         if not (ran.is_lost and step.is_repeatable):
             return await self._result(step, ran, context)
         try:
-            server = await self._lanes.back(context)
+            server = await self._pool.reconnect(context)
         except NotBegunError:
             return await self._result(step, ran, context)
         except TargetError as gone:
@@ -308,37 +308,37 @@ class PostgresSession:
         with contextlib.suppress(TargetError):
             # Where its connection is lost, too, this is how it learns of that.
             await self._reader.row("SELECT 1", row=(int,))
-        cleared = await self._clearing.after(step, is_lost=True)
-        if cleared.has_worked or cleared.problem or not ran.may_be_repeated(server):
+        cleared = await self._cleanup.clean_up(step, is_lost=True)
+        if cleared.has_new_index or cleared.problem or not ran.may_be_repeated(server):
             return await self._result(step, ran, context, cleared)
         try:
             again = await self._ran(step, context)
         except NotBegunError:  # the second time: what became of the first is told
             return await self._result(step, ran, context, cleared)
         except TargetError as gone:
-            no_more = "" if self._lanes.error is None else gone.why
+            no_more = "" if self._pool.error is None else gone.why
             return replace(await self._result(step, ran, context, cleared), no_more=no_more)
         result = await self._result(step, again, context)
         return replace(result, warnings=(*result.warnings, f"{step.object}: begun twice, as the server went away"))
 
     async def _ran(self, step: PgStep, context: StepContext) -> StepRun:
         await self._may_begin(context)
-        async with self._lanes.one(context) as lane:
+        async with self._pool.connection(context) as pooled:
             if step.method is Method.DROP_LEFTOVER and step.subject is not None:
-                await invalid_indexes.must_be_left_over(self._reader, step.subject.oid)
-            ran = await self._carry_out(step, lane, context)
+                await invalid_indexes.require_leftover(self._reader, step.subject.oid)
+            ran = await self._carry_out(step, pooled, context)
         if ran.answer.error is None:
             context.over()
             await asyncio.sleep(0)  # the next begins before this one is looked at
-        return replace(ran, is_closed=lane.connection.closed)
+        return replace(ran, is_closed=pooled.connection.closed)
 
     async def _may_begin(self, context: StepContext) -> None:
-        """Raises as `ConnectionPool.one`."""
+        """Raises as `ConnectionPool.connection`."""
         try:
-            await throttling.may_go_on(self._reader, self._options, context)
-        except AWAY:
-            await self._lanes.back(context)
-            await throttling.may_go_on(self._reader, self._options, context)
+            await throttling.wait_while_throttled(self._reader, self._options, context)
+        except TEMPORARY_ERRORS:
+            await self._pool.reconnect(context)
+            await throttling.wait_while_throttled(self._reader, self._options, context)
         if context.cancel.is_set() or context.window.closed.is_set():
             raise NotBegunError
 
@@ -346,53 +346,53 @@ class PostgresSession:
         if step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
             self._totals.add(result)
 
-    async def _carry_out(self, step: PgStep, lane: PooledConnection, context: StepContext) -> StepRun:
+    async def _carry_out(self, step: PgStep, pooled: PooledConnection, context: StepContext) -> StepRun:
         subject = step.subject
-        before = await self._measured.before(step)
+        before = await self._sizes.before(step)
         if step.method is Method.REINDEX_CONCURRENTLY:
-            await self._clearing.remember()
+            await self._cleanup.remember()
         if step.model is Model.REWRITE and subject is not None:
             with contextlib.suppress(TargetError):
                 context.note(await orphan_cleanup.recovery_data(self._reader, step))
         snapshot_wait = self._options.snapshot_wait
         if step.method is Method.DROP_LEFTOVER and snapshot_wait is None:
             snapshot_wait = self._lock_timeout  # it throws no work away
-        patience = WaitLimits(self._lock_timeout, snapshot_wait, context.window.closes_at)
+        wait_limits = WaitLimits(self._lock_timeout, snapshot_wait, context.window.closes_at)
         watched = Watched(
             Progress(step.model, subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
             context.report,
-            patience=patience,
+            wait_limits=wait_limits,
             yield_after=self._options.yield_after,
         )
-        stops = self._stops.of(context.cancel), watched.gives_way, patience.is_over
-        await lane.set(step.settings)
-        is_concurrent = step.method in CONCURRENT
-        await lane.limit_locks(patience.server_limit(time.monotonic()) if is_concurrent else self._lock_timeout)
-        self._monitor.watch(lane.server.backend, watched)
+        stops = self._stops.of(context.cancel), watched.must_yield, wait_limits.exceeded
+        await pooled.set(step.settings)
+        server_limit = wait_limits.server_limit(time.monotonic())
+        await pooled.set_lock_timeout(server_limit if step.method in CONCURRENT else self._lock_timeout)
+        self._monitor.watch(pooled.server.backend, watched)
         try:
-            answer = await lane.statements.run(step.first or self._command_of(step), *stops)
-            if step.if_warned and answer.has_warned:
-                answer = await lane.statements.run(step.if_warned, *stops)
-            if step.then and answer.error is None and not was_left_out(step, answer):
-                answer.notices += await self._followed(step, lane, watched, context)
+            answer = await pooled.statements.run(step.first or self._command_of(step), *stops)
+            if step.verbose_command and answer.has_warned:
+                answer = await pooled.statements.run(step.verbose_command, *stops)
+            if step.then and answer.error is None and not was_skipped_by_server(step, answer):
+                answer.notices += await self._followed(step, pooled, watched, context)
         except asyncio.CancelledError:
-            await self._clearing.after(step)
+            await self._cleanup.clean_up(step)
             raise
         finally:
-            self._monitor.watch_no_more(lane.server.backend)
-        return StepRun(answer, watched, lane.server, before)
+            self._monitor.unwatch(pooled.server.backend)
+        return StepRun(answer, watched, pooled.server, before)
 
     def _command_of(self, step: PgStep) -> str:
         return self._totals.checks.command_of(step) if self._totals.checks is not None else step.command
 
     async def _alone(self, step: PgStep, answer: Answer, context: StepContext) -> Answer | None:
         """How the check of an index without its table goes, where either may be what is damaged."""
-        damaged = answer.error is not None and tells_damage(answer.error)
-        if not damaged or answer.error is None or not may_be_about_its_table(step, answer.error):
+        damaged = answer.error is not None and reports_damage(answer.error)
+        if not damaged or answer.error is None or not may_blame_table(step, answer.error):
             return None
         with contextlib.suppress(TargetError, psycopg.Error):
-            async with self._lanes.one() as lane:
-                return await lane.statements.run(step.alone, self._stops.of(context.cancel))
+            async with self._pool.connection() as pooled:
+                return await pooled.statements.run(step.alone, self._stops.of(context.cancel))
         return Answer()
 
     async def _is_gone(self, step: PgStep, answer: Answer) -> bool | None:
@@ -405,14 +405,14 @@ class PostgresSession:
         return None
 
     async def _followed(
-        self, step: PgStep, lane: PooledConnection, watched: Watched, context: StepContext
+        self, step: PgStep, pooled: PooledConnection, watched: Watched, context: StepContext
     ) -> list[Notice]:
         """What there is to tell of the second of two commands. It is short: who waits behind it does not end it."""
         if context.cancel.is_set():
-            return [to_be_run_still(step, NOT_BEGUN)]
-        watched.blockers = NOBODY
-        following = await lane.statements.run(step.then, self._stops.of(context.cancel))
-        return followed(step, following, waited=self._lock_timeout, blockers=watched.blockers.words)
+            return [missing_follow_up(step, NOT_BEGUN)]
+        watched.blockers = NO_BLOCKERS
+        following = await pooled.statements.run(step.then, self._stops.of(context.cancel))
+        return follow_up_notices(step, following, waited=self._lock_timeout, blockers=watched.blockers.words)
 
     async def _result(
         self, step: PgStep, ran: StepRun, context: StepContext, cleared: CleanupResult | None = None
@@ -420,42 +420,48 @@ class PostgresSession:
         """`cleared`: what became of what it left, where that is known."""
         answer, watched = ran.answer, ran.watched
         is_gone = step.method is Method.DROP_LEFTOVER and answer.error is None
-        after = self._measured.dropped(step) if is_gone else await self._measured.after(step)
+        after = self._sizes.dropped(step) if is_gone else await self._sizes.after(step)
         effect = with_sizes(effects(answer.notices), ran.before, after)
-        culprit = culprit_of(step, await self._alone(step, answer, context)) if step.method is Method.CHECK else None
+        damaged = (
+            damaged_object(step, await self._alone(step, answer, context)) if step.method is Method.CHECK else None
+        )
         result = outcome(
             step,
             answer,
             effect,
             is_closed=ran.is_closed,
             waited=self._lock_timeout,
-            patience=watched.patience,
+            wait_limits=watched.wait_limits,
             blockers=watched.blockers,
             held_by=await self._held_by() if effect.get("rows_kept") else "",
             is_gone=await self._is_gone(step, answer),
-            culprit=culprit,
+            damaged=damaged,
         )
         is_cancelled = context.cancel.is_set()
         cleared = cleared or await self._cleared(step, result, context)
-        if cleared.has_worked and not watched.only_waited:
+        if cleared.has_new_index and not watched.only_waited:
             result = StepResult(status=Status.COMPLETED, effect=effect or None)
-        elif result.status is Status.CANCELLED and watched.gives_way.is_set() and not is_cancelled:
+        elif result.status is Status.CANCELLED and watched.must_yield.is_set() and not is_cancelled:
             result = self._put_off(step, result)
-        if step.of_all_pages and step.subject is not None and (result.findings or result.status is Status.COMPLETED):
+        if (
+            step.reads_whole_table
+            and step.subject is not None
+            and (result.findings or result.status is Status.COMPLETED)
+        ):
             with contextlib.suppress(TargetError):
                 result = with_truncated_files(step, result, await truncated_files(self._reader, step.subject.oid))
-        if culprit is not None and (checks := self._totals.checks) is not None:
+        if damaged is not None and (checks := self._totals.checks) is not None:
             if result.status is Status.COMPLETED and (doubt := checks.doubt(step)):
                 result = replace(result, warnings=(*result.warnings, doubt))
-            checks.add(step, result, culprit)
+            checks.add(step, result, damaged)
         if result.status is Status.COMPLETED and (step.method.is_rebuild or step.method is Method.REINDEX_CONCURRENTLY):
             self._rebuilt.add(step.object)
             result = replace(result, effect={**(result.effect or {}), **await self._to_be_remembered(step)})
-        result = replace(result, warnings=(*result.warnings, *cleared.told), left_over=cleared.left_over)
+        result = replace(result, warnings=(*result.warnings, *cleared.warnings), left_over=cleared.left_over)
         if cleared.left_over:  # should this process die before it is dropped: see `orphan_cleanup`
             result = replace(result, effect={**(result.effect or {}), "method": step.method})
         if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
-            only_waited = has_only_waited(step, answer, was_seen_waiting=watched.only_waited)
+            only_waited = never_had_lock(step, answer, was_seen_waiting=watched.only_waited)
             result = replace(result, left=left_by(step, result.reason, cleared.removals, only_waited=only_waited))
         return result
 
@@ -464,15 +470,15 @@ class PostgresSession:
         if result.status is Status.COMPLETED or step.method is not Method.REINDEX_CONCURRENTLY:
             return CleanupResult()
         context.report(StepProgress(phase=CLEANING_UP))
-        return await self._clearing.after(step)
+        return await self._cleanup.clean_up(step)
 
     def _put_off(self, step: PgStep, result: StepResult) -> StepResult:
         """It gave way: another time, but not for ever."""
-        self._gave_way[step] += 1
-        if self._gave_way[step] < MOST_TURNS:
+        self._yields[step] += 1
+        if self._yields[step] < MOST_ATTEMPTS:
             why = "others waited behind it, so it gave way: it comes again after the others"
             return replace(result, status=Status.SKIPPED, error=why, again=True)
-        why = f"others waited behind it each time, so it gave way {MOST_TURNS} times"
+        why = f"others waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
         return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
 
     async def _to_be_remembered(self, step: PgStep) -> Facts:
@@ -492,13 +498,13 @@ class PostgresSession:
         return ""
 
     async def tidy_up(self, cancel: asyncio.Event) -> Collection[str]:
-        return await self._clearing.once_more(cancel)
+        return await self._cleanup.retry_drops(cancel)
 
     async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
-        ended = await orphan_cleanup.end_what_still_runs(self._reader, self._name)
-        self._rewrites = await orphan_cleanup.what_became_of_rewrites(self._reader, earlier)
+        ended = await orphan_cleanup.end_orphans(self._reader, self._name)
+        self._rewrites = await orphan_cleanup.outcomes_of_rewrites(self._reader, earlier)
         names = orphan_cleanup.interrupted_rebuilds(earlier)
-        return *ended, *(await self._clearing.of_earlier(names) if names else ())
+        return *ended, *(await self._cleanup.drop_interrupted(names) if names else ())
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:
         if self._rewrites:

@@ -10,15 +10,15 @@ from typing import Final
 from engine.domain.errors import TargetRefusedError, UsageError
 from engine.domain.jobs import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.targets.postgres.connection.bounded import Connection
-from engine.targets.postgres.connection.connecting import LOOKING_TIMEOUT, PROGRAM, Server, connect
+from engine.targets.postgres.connection.connecting import PROGRAM, READING_TIMEOUT, Server, connect
 from engine.targets.postgres.connection.dsn import address, environment_of
 from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running.outage import waited_for
+from engine.targets.postgres.running.outage import connect_when_up
 from engine.targets.postgres.session import PostgresSession
 from engine.targets.protocol import Waiting
 
-LOOKING_LOCK_TIMEOUT: Final = 1.0
+READING_LOCK_TIMEOUT: Final = 1.0
 
 
 class PostgresTarget:
@@ -56,7 +56,7 @@ class PostgresTarget:
 
     @property
     def operations(self) -> Sequence[Operation]:
-        return tuple(operation_specs.OFFERS)
+        return tuple(operation_specs.SPECS)
 
     @property
     def default_operations(self) -> Sequence[Operation]:
@@ -64,7 +64,7 @@ class PostgresTarget:
 
     @property
     def by_object(self) -> Sequence[Operation]:
-        return tuple(operation_specs.OFFERS)
+        return tuple(operation_specs.SPECS)
 
     def validate(self, request: Request) -> None:
         """Raise UsageError for what contradicts itself."""
@@ -77,16 +77,16 @@ class PostgresTarget:
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:
             return operation_specs.OFFLINE_REINDEX
-        return operation_specs.OFFERS[operation].needs_confirmation if operation in operation_specs.OFFERS else ""
+        return operation_specs.SPECS[operation].needs_confirmation if operation in operation_specs.SPECS else ""
 
     def after_cancel(self, operation: Operation) -> str:
-        return operation_specs.OFFERS[operation].after_cancel
+        return operation_specs.SPECS[operation].after_cancel
 
     def is_repeatable(self, operation: Operation) -> bool:
-        return operation_specs.OFFERS[operation].is_repeatable
+        return operation_specs.SPECS[operation].is_repeatable
 
     def writes(self, operation: Operation) -> bool:
-        return operation_specs.OFFERS[operation].writes
+        return operation_specs.SPECS[operation].writes
 
     @asynccontextmanager
     async def connect(
@@ -101,7 +101,7 @@ class PostgresTarget:
         server_wait: float = 0.0,
     ) -> AsyncIterator[PostgresSession]:
         async with AsyncExitStack() as stack:
-            looking = waited_for(lambda: self._look(name, read_only=read_only), server_wait, waiting)
+            looking = connect_when_up(lambda: self._look(name, read_only=read_only), server_wait, waiting)
             connection, server = await looking
             reopen = partial(self._look, name, read_only=read_only, of_pool=server.is_pooled)
             reader = Reader(connection, server, self.url, reopen)
@@ -120,8 +120,8 @@ class PostgresTarget:
         connection, server = await connect(
             self._address,
             name=_told(name),
-            lock_timeout=LOOKING_LOCK_TIMEOUT,
-            statement_timeout=LOOKING_TIMEOUT,
+            lock_timeout=READING_LOCK_TIMEOUT,
+            statement_timeout=READING_TIMEOUT,
             read_only=read_only,
             of_pool=of_pool,
         )

@@ -9,7 +9,7 @@ from typing import Final
 from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory, worst
 from engine.domain.humanize import counted, listed, size, span
 from engine.domain.jobs import CheckLevel, Facts, Operation
-from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, is_in_doubt
+from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, has_lost_counts
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
 
@@ -30,7 +30,7 @@ def advise(condition: Condition, needs: TableFindings, past: TargetHistory) -> t
         _reindex(needs, names, forbidden),
         _leftovers(condition, needs),
     ]
-    single = [_leaving_out(one, needs.damaged) for one in single]
+    single = [_without_damaged(one, needs.damaged) for one in single]
     found = (*single, _optimize(single, needs), _check(condition, past, needs.damaged))
     return (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names))
 
@@ -53,7 +53,7 @@ def _with_causes(one: Advice, needs: TableFindings) -> Advice:
 _READS_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX})
 
 
-def _leaving_out(one: Advice, damaged: Sequence[str]) -> Advice:
+def _without_damaged(one: Advice, damaged: Sequence[str]) -> Advice:
     """Whatever is needed, it leaves damaged tables alone."""
     if not damaged or one.operation not in _READS_TABLES:
         return one
@@ -81,7 +81,7 @@ def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str]
 
 
 def _in_doubt(condition: Condition, needs: TableFindings, names: Mapping[int, str]) -> str:
-    lost = [names[table.oid] for table in condition.activity if is_in_doubt(table) and table.oid in needs.analyze]
+    lost = [names[table.oid] for table in condition.activity if has_lost_counts(table) and table.oid in needs.analyze]
     return f"how many rows of {listed(lost, 3)} are dead nobody knows before ANALYZE has counted anew" if lost else ""
 
 
@@ -113,7 +113,7 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
     if any(need.cause is Cause.DAMAGED_INDEX for need in needs.reindex.values()):
         facts["severity"] = CRITICAL
     found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, forbidden, gain=wasted)
-    needs_manual_fix = [obstacle for drifted in needs.drifts if (obstacle := _left_to_somebody(drifted, needs))]
+    needs_manual_fix = [obstacle for drifted in needs.drifts if (obstacle := _manual_rebuild(drifted, needs))]
     if needs.reindex:
         return _with_obstacles(found, needs_manual_fix)
     if needs_manual_fix:
@@ -129,7 +129,7 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
     return replace(found, reason="no index is invalid, in doubt, or much larger than it must be")
 
 
-def _left_to_somebody(drifted: CollationRebuild, needs: TableFindings) -> str:
+def _manual_rebuild(drifted: CollationRebuild, needs: TableFindings) -> str:
     """What no rebuild of ours comes to: "" where it comes to all."""
     left = [name for oid, name in drifted.left.items() if oid not in needs.reindex]
     if left:

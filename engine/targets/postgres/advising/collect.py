@@ -35,7 +35,7 @@ JOIN pg_namespace AS n ON n.oid = i.relnamespace
 _WITHOUT_LIMIT: Final = "SELECT pg_catalog.set_config('statement_timeout', '0', false)"
 
 
-async def survey(reader: Reader, *, thorough: bool = False) -> Condition:
+async def collect_condition(reader: Reader, *, thorough: bool = False) -> Condition:
     """`thorough`: measure what looks bloated with pgstattuple, where it is installed; it reads those whole.
 
     Raises TargetError.
@@ -71,7 +71,7 @@ async def survey(reader: Reader, *, thorough: bool = False) -> Condition:
     )
 
 
-async def survey_of_needs(reader: Reader) -> Condition:
+async def collect_needs(reader: Reader) -> Condition:
     """Only of what `needs` may find that something is to be done, and only what it goes by for that.
 
     Raises TargetError.
@@ -82,10 +82,10 @@ async def survey_of_needs(reader: Reader) -> Condition:
     trees = [tree for tree in trees if (tree_share(tree) or 0.0) >= TREE_SHARE]
     drifting = await drifts(reader)
     wanted = {oid for drift in drifting for oid in drift.indexes}.union(tree.oid for tree in trees)
-    indexes = await reader.these_indexes_and_invalid_ones(wanted)
+    indexes = await reader.indexes_by_oid_or_invalid(wanted)
     wanted = {table.oid for table in activity} | {index.table_oid for index in indexes}
     return Condition(
-        tables=await reader.these_tables(wanted),
+        tables=await reader.tables_by_oid(wanted),
         indexes=indexes,
         activity=activity,
         tree_shapes=trees,
@@ -101,12 +101,12 @@ async def with_damaged_indexes(reader: Reader, condition: Condition, names: Coll
     indexes = await reader.rows(_INDEX_NAMES, row=(int, str, str))
     found = {oid for oid, schema, name in indexes if shown(schema, name) in missing}
     known = {index.oid for index in condition.indexes}
-    more = [index for index in await reader.these_indexes_and_invalid_ones(found) if index.oid not in known]
+    more = [index for index in await reader.indexes_by_oid_or_invalid(found) if index.oid not in known]
     tables = {index.table_oid for index in more} - {table.oid for table in condition.tables}
     return replace(
         condition,
         indexes=[*condition.indexes, *more],
-        tables=[*condition.tables, *(await reader.these_tables(tables) if tables else ())],
+        tables=[*condition.tables, *(await reader.tables_by_oid(tables) if tables else ())],
     )
 
 

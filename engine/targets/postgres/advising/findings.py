@@ -12,18 +12,18 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import size
 from engine.targets.postgres.advising.bloat import PAGE, table_share, tree_share
 from engine.targets.postgres.reading.ages import DANGER, Counter, in_words, is_old
-from engine.targets.postgres.reading.collations import CollationRebuild, drifted_of
+from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild
 from engine.targets.postgres.reading.condition import LEAST_PAGES, Activity, Condition, TreeShape
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
-MUCH: Final = 5.0
+URGENT_FACTOR: Final = 5.0
 """So many times what autovacuum would wait for is urgent."""
 XID_NOW: Final = 2.0
 """Of autovacuum_freeze_max_age."""
 TREE_SHARE: Final = 0.4
 TREE_WASTED: Final = 10_000_000
-AS_MUCH: Final = 1.1
+SAME_SIZE_FACTOR: Final = 1.1
 """So many times what an index took after its last rebuild is no more than that."""
 TABLE_SHARE: Final = 0.5
 TABLE_WASTED: Final = 100_000_000
@@ -101,10 +101,12 @@ def needs(condition: Condition, past: TargetHistory = NOTHING_KNOWN) -> TableFin
         if table is None or (table.in_catalog and not table.may_be_maintained):
             continue
         if not table.is_partitioned and (need := vacuum_need(activity)):
-            vacuum[table.oid] = replace(need, obstacle=_held_back(need, activity, table, condition.horizon, past))
+            vacuum[table.oid] = replace(
+                need, obstacle=_horizon_obstacle(need, activity, table, condition.horizon, past)
+            )
         if not table.in_catalog and (need := analyze_need(activity, table.kind)):
             analyze[table.oid] = need
-    drifts = [drifted_of(drift, condition.indexes, past) for drift in condition.drifts]
+    drifts = [collation_rebuild(drift, condition.indexes, past) for drift in condition.drifts]
     return TableFindings(
         vacuum=vacuum,
         analyze=analyze,
@@ -130,7 +132,7 @@ def vacuum_need(table: Activity) -> Need | None:
     if need := age_need(Cause.MULTIXACT_AGE, table.multixact_age, table.multixact_limit):
         return need
     if table.dead > table.dead_limit:
-        level = Level.NOW if table.dead > MUCH * table.dead_limit else Level.SOON
+        level = Level.NOW if table.dead > URGENT_FACTOR * table.dead_limit else Level.SOON
         off = "" if table.has_autovacuum else ", and autovacuum is off for it"
         return Need(level, f"{table.dead:,} dead rows, {table.dead_limit:,.0f} are usual{off}", Cause.DEAD_ROWS)
     if table.inserted > table.inserted_limit:
@@ -149,7 +151,7 @@ def age_need(cause: Cause, age: int, limit: int) -> Need | None:
     return Need(level, in_words(_AGES[cause], age, limit), cause)
 
 
-def _held_back(need: Need, activity: Activity, table: Table, horizon: XminHorizon, past: TargetHistory) -> str:
+def _horizon_obstacle(need: Need, activity: Activity, table: Table, horizon: XminHorizon, past: TargetHistory) -> str:
     """Who keeps VACUUM from helping, by what is known; "" for nobody."""
     holder = horizon.oldest(of_catalog=table.in_catalog, is_shared=activity.is_shared)
     if holder is None:
@@ -181,16 +183,16 @@ def analyze_need(table: Activity, kind: str) -> Need | None:
     ):
         return Need(Level.NOW, "it has no statistics", Cause.NO_STATISTICS)
     if table.modified > table.modified_limit:
-        level = Level.NOW if table.modified > MUCH * table.modified_limit else Level.SOON
+        level = Level.NOW if table.modified > URGENT_FACTOR * table.modified_limit else Level.SOON
         reason = f"{table.modified:,} rows changed since, {table.modified_limit:,.0f} are usual"
         return Need(level, reason, Cause.CHANGED_ROWS)
-    if is_in_doubt(table):
+    if has_lost_counts(table):
         reason = "the server has lost count of it, as in a crash or a failover: this counts anew"
         return Need(Level.SOON, reason, Cause.LOST_COUNT)
     return None
 
 
-def is_in_doubt(table: Activity) -> bool:
+def has_lost_counts(table: Activity) -> bool:
     """Whether nobody knows how many of its rows are dead, and it is large enough for that to matter."""
     return table.is_lost and table.pages >= LEAST_PAGES
 
@@ -214,7 +216,7 @@ def _reindex(condition: Condition, drifts: Sequence[CollationRebuild], past: Tar
         elif not index.is_valid:
             paid = "every write pays for it" if index.is_ready else "no write maintains it"
             need = Need(Level.SOON, f"it is invalid: no query uses it, and {paid}", Cause.INVALID_INDEX)
-        elif (tree := shapes.get(index.oid)) is not None and not _is_as_rebuilt(index, tree, past):
+        elif (tree := shapes.get(index.oid)) is not None and not _has_size_of_rebuild(index, tree, past):
             need = _tree_need(tree_share(tree), tree.pages, condition.density.get(index.oid), tree.fill_factor)
         if need is not None and index.is_exclusion:
             need = replace(need, obstacle=f"its constraint takes reindex --offline --object {index.shown}")
@@ -223,11 +225,11 @@ def _reindex(condition: Condition, drifts: Sequence[CollationRebuild], past: Tar
     return found
 
 
-def _is_as_rebuilt(index: Index, tree: TreeShape, past: TargetHistory) -> bool:
+def _has_size_of_rebuild(index: Index, tree: TreeShape, past: TargetHistory) -> bool:
     """Whether it takes as much as it did after its last rebuild: then it is the estimate that is wrong."""
     done = past.rebuilt.get(index.shown)
     size = done.effect.get("size") if done is not None else None
-    return isinstance(size, int) and tree.pages * PAGE <= AS_MUCH * size
+    return isinstance(size, int) and tree.pages * PAGE <= SAME_SIZE_FACTOR * size
 
 
 def _unknown(condition: Condition) -> tuple[Index, ...]:

@@ -21,7 +21,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from engine.domain.frozen import frozen
-from engine.targets.postgres.connection.memory import growing_little, taken
+from engine.targets.postgres.connection.memory import limited_growth, taken
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
@@ -181,7 +181,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
         finally:
             self.patience = usual
 
-    async def leave_as_found(self) -> None:
+    async def restore_settings_on_close(self) -> None:
         """Others use this session after us: what it is set to now it is to be set to again when it is closed."""
         self._found = await self.rows(_SET_IN_SESSION, row=(str, str))
 
@@ -191,11 +191,11 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             if found is not None and not self.closed and self.pgconn.transaction_status == TransactionStatus.IDLE:
                 with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
                     async with asyncio.timeout(PUTTING_BACK_TAKES):
-                        await self._put_back(found)
+                        await self._restore_settings(found)
         finally:
             await super().close()
 
-    async def _put_back(self, found: Sequence[tuple[str, str]]) -> None:
+    async def _restore_settings(self, found: Sequence[tuple[str, str]]) -> None:
         await self.execute("RESET ALL")
         for name, setting in found:
             with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
@@ -285,7 +285,7 @@ class Budget:
             raise AnswerError(f"its answer takes longer than {LONGEST_READING:g} s to read")
         began = time.thread_time()
         try:
-            with growing_little():
+            with limited_growth():
                 yield
         finally:
             self._read_for += time.thread_time() - began

@@ -18,7 +18,7 @@ from engine.targets.postgres.connection.dsn import Address
 from engine.targets.postgres.connection.errors import connecting_error, reading_error
 
 PROGRAM: Final = "dbtend"
-LOOKING_TIMEOUT: Final = 60.0
+READING_TIMEOUT: Final = 60.0
 """Seconds that a query of the catalog may take."""
 CONNECTED_WITHIN: Final = 10.0
 """Seconds in which a server answers to each word that makes a session."""
@@ -114,7 +114,7 @@ async def connect(
         if is_pooled:
             connection.prepare_threshold = None
             await pooling.refuse_shared(connection, lambda: _opened(what, asked), what)
-            await connection.leave_as_found()
+            await connection.restore_settings_on_close()
         server = replace(await _set_up(connection, lock_timeout, statement_timeout, what, asked), is_pooled=is_pooled)
         if read_only:
             await connection.execute("SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false)")

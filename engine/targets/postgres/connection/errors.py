@@ -48,7 +48,7 @@ LONGEST_SENTENCE: Final = 1_000
 """Characters of what a server says: more than it has to say."""
 
 
-def tells_damage(error: psycopg.Error) -> bool:
+def reports_damage(error: psycopg.Error) -> bool:
     """Whether it says, of what was read, that it is damaged: no lock, right, cancel or lost connection, and no library
     that is not installed."""
     return (error.sqlstate or "").startswith(_DAMAGED) and error.diag.source_file != _LOADING
@@ -61,7 +61,7 @@ def said(error: BaseException) -> str:
     return masked("".join(filter(str.isprintable, lines[0])) if lines else "it does not say why")
 
 
-def said_in_full(error: psycopg.Error) -> str:
+def message_with_detail(error: psycopg.Error) -> str:
     """With what the server says in detail, such as which key is there twice: a value of the database, so it may be
     long, and hold anything."""
     detail = masked((error.diag.message_detail or "")[: 2 * LONGEST_DETAIL]).removesuffix(".")
@@ -154,9 +154,9 @@ def reading_error(what: str, error: psycopg.Error) -> TargetError:
         return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
     if state == NO_RIGHT:
         return TargetRefusedError(what, said(error), "connect as a role that may read the catalog")
-    if state != INTERNAL and tells_damage(error):
+    if state != INTERNAL and reports_damage(error):
         hint = "restore a backup of the database, or ask for help before anything is written to it"
-        return TargetDamagedError(what, f"its catalog is damaged: {said_in_full(error)}", hint)
+        return TargetDamagedError(what, f"its catalog is damaged: {message_with_detail(error)}", hint)
     return TargetError(what, f"cannot be looked at: {said(error)}", "")
 
 
@@ -196,7 +196,7 @@ def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: s
         return _SENTENCES[state or ""]
     if state is None and is_closed:
         return "the connection was lost: the server crashed or was shut down at once, or the network failed"
-    return said_in_full(error)
+    return message_with_detail(error)
 
 
 def reason_of(error: psycopg.Error) -> Reason | None:

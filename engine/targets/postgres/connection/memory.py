@@ -30,7 +30,7 @@ def taken() -> int:
 
 
 @contextlib.contextmanager
-def growing_little() -> Iterator[None]:
+def limited_growth() -> Iterator[None]:
     """No more than for the largest message can be had inside; where nobody tells how much there is, it is not limited.
 
     The limit is the whole process's, so nothing else is done inside.

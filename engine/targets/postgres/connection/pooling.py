@@ -17,7 +17,7 @@ from engine.targets.postgres.connection.bounded import AnswerError, Connection
 OTHERS: Final = 4
 """Connections of ours that try to come by the same connection of the server, one after another: there may be several
 poolers behind one address."""
-LOOK_EVERY: Final = 0.2
+POLL_EVERY: Final = 0.2
 WAITS_WHILE_SERVED: Final = 5
 """So many answers come here while another connection waits for its first: the pool has no second one for it."""
 
@@ -109,7 +109,7 @@ async def _compared(connection: Connection, turn: Turn, other: _Other) -> Turn:
     try:
         served = 0
         while not answer.done():
-            await asyncio.wait({answer}, timeout=LOOK_EVERY)
+            await asyncio.wait({answer}, timeout=POLL_EVERY)
             has_asked = other.is_asking
             turn = await _next(connection, turn)
             served += has_asked and not answer.done()

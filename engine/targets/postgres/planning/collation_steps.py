@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.domain.humanize import listed
 from engine.targets.lock_impact import NO_LOCK
-from engine.targets.postgres.planning.costs import A_STEP
+from engine.targets.postgres.planning.costs import STEP_OVERHEAD
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.collations import CollationRebuild
 
@@ -35,7 +35,7 @@ def _step(drifted: CollationRebuild) -> PgStep:
         after_cancel="the next run does it",
         mandatory_follow_up=bool(before),
         after=before,
-        weight=A_STEP,
+        weight=STEP_OVERHEAD,
         method=Method.RECORD_VERSION,
         is_measured=False,
     )

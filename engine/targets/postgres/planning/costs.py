@@ -11,7 +11,7 @@ from typing import Final
 from engine.targets.postgres.planning.steps import Model, Subject
 
 SCANNING: Final = "building index: scanning table"
-A_STEP: Final = 200.0
+STEP_OVERHEAD: Final = 200.0
 """Of a step whatever it does: its way to the server and back, its locks, its entries in the catalog."""
 _SAMPLE: Final = 30_000
 """Rows that ANALYZE looks at, and pages that it reads for that, at the usual statistics target."""
@@ -19,7 +19,7 @@ _SAMPLE: Final = 30_000
 
 def weight(model: Model, subject: Subject) -> float:
     """Of a whole step."""
-    return A_STEP + sum(stages(model, subject).values())
+    return STEP_OVERHEAD + sum(stages(model, subject).values())
 
 
 def stages(model: Model, subject: Subject) -> dict[str, float]:

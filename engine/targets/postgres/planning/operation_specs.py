@@ -31,7 +31,7 @@ class OperationSpec:
     needs_confirmation: str = ""
 
 
-OFFERS: Final[Mapping[Operation, OperationSpec]] = {
+SPECS: Final[Mapping[Operation, OperationSpec]] = {
     Operation.VACUUM: OperationSpec(
         summary="removes dead rows, and keeps transaction ids from running out",
         lock=BLOCKS_EVERYONE_BRIEFLY,
@@ -84,23 +84,22 @@ OFFLINE_REINDEX: Final = "with --offline keeps writers, and nearly all readers, 
 
 def operation_infos() -> tuple[OperationInfo, ...]:
     return tuple(
-        OperationInfo(operation=operation, summary=offer.summary, lock=offer.lock)
-        for operation, offer in OFFERS.items()
+        OperationInfo(operation=operation, summary=spec.summary, lock=spec.lock) for operation, spec in SPECS.items()
     )
 
 
-def keeps_out(operation: Operation, options: ServerOptions) -> str:
+def conflict_level(operation: Operation, options: ServerOptions) -> str:
     """Whom an operation cannot go on beside: a key of `reading.locks.CONFLICTS`."""
     if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.offline:
         return "writers"
-    return "everybody" if OFFERS[operation].lock.impact is LockImpact.EVERYONE else "maintenance"
+    return "everybody" if SPECS[operation].lock.impact is LockImpact.EVERYONE else "maintenance"
 
 
 _LEAVES_DAMAGE_ALONE: Final = frozenset({Operation.OPTIMIZE, Operation.CLEAN_LEFTOVERS})
 
 
 def on_damage(operations: Sequence[Operation], damaged_tables: Collection[str]) -> tuple[str, ...]:
-    if damaged_tables and any(OFFERS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE):
+    if damaged_tables and any(SPECS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE):
         names = listed(sorted(damaged_tables), 3)
         return (f"the last check found {names} damaged: to write there can make it worse; --needed leaves it alone",)
     return ()

@@ -9,8 +9,8 @@ from engine.domain.humanize import counted
 from engine.domain.jobs import MAX_FINDINGS, Operation, Options, ServerOptions
 from engine.targets.lock_impact import Lock
 from engine.targets.postgres.connection.names import literal, qualified, quote
-from engine.targets.postgres.planning.costs import A_STEP, weight
-from engine.targets.postgres.planning.operation_specs import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, OFFERS
+from engine.targets.postgres.planning.costs import STEP_OVERHEAD, weight
+from engine.targets.postgres.planning.operation_specs import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, SPECS
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
 from engine.targets.postgres.reading.ages import Old
 from engine.targets.postgres.reading.collations import CollationDrift, marks_of
@@ -26,7 +26,7 @@ STAGES: Final = (1, 10, 100)
 _OPTIONS_SINCE: Final = {"buffer_usage_limit": 16}
 
 
-def not_offered(options: ServerOptions, version: int) -> str:
+def unsupported_option(options: ServerOptions, version: int) -> str:
     """The option that this server does not have, and since when others do; "" for none."""
     for name, since in _OPTIONS_SINCE.items():
         if getattr(options, name) is not None and version < since * 10_000:
@@ -34,7 +34,7 @@ def not_offered(options: ServerOptions, version: int) -> str:
     return ""
 
 
-def unsafe(options: ServerOptions, version: int) -> str:
+def unsafe_rebuild(options: ServerOptions, version: int) -> str:
     """Why indexes must not be rebuilt by this server as it is asked for; "" for no reason."""
     if not options.offline and 140_000 <= version < 140_004:
         return "REINDEX CONCURRENTLY of PostgreSQL 14.0 to 14.3 can damage indexes: upgrade first, or use --offline"
@@ -60,10 +60,10 @@ def vacuum_steps(
             words,
             model,
             version,
-            lock=BLOCKS_MAINTENANCE if asked.truncate is False else OFFERS[Operation.VACUUM].lock,
+            lock=BLOCKS_MAINTENANCE if asked.truncate is False else SPECS[Operation.VACUUM].lock,
             tells=_tells(table, len(whole), asked),
             reason=reasons.get(table.oid) or (old[table.oid].reason if table.oid in old else _vacuum_reason(table)),
-            is_measured=_is_worth_a_look(table),
+            is_measured=_may_have_dead_rows(table),
             settings=(*settings, *(old[table.oid].settings if table.oid in old else ())),
         )
         for table in whole
@@ -85,7 +85,7 @@ def _table_step(
     settings: tuple[tuple[str, str], ...],
 ) -> PgStep:
     """VACUUM or ANALYZE of a table. `words`: its options; `tells`: the server is asked what it does."""
-    offer, name, what = OFFERS[operation], operation.value.upper(), f"{_only(table, version)}{table.sql}"
+    spec, name, what = SPECS[operation], operation.value.upper(), f"{_only(table, version)}{table.sql}"
     verbose = f"{name} ({', '.join(['VERBOSE', *words])}) {what}"
     brackets = f" ({', '.join(words)})" if words else ""
     subject = _table(table)
@@ -93,10 +93,10 @@ def _table_step(
         object=table.shown,
         operation=operation,
         command=verbose if tells else f"{name}{brackets} {what}",
-        if_warned="" if tells else verbose,
+        verbose_command="" if tells else verbose,
         reason=reason,
         lock=lock,
-        after_cancel=offer.after_cancel,
+        after_cancel=spec.after_cancel,
         conflict=table.shown,
         weight=weight(model, subject),
         method=Method.VACUUM,
@@ -116,13 +116,13 @@ def _vacuum_reason(table: Table) -> str:
     return "removes dead rows: how many there are the server has not counted"
 
 
-def _is_worth_a_look(table: Table) -> bool:
+def _may_have_dead_rows(table: Table) -> bool:
     return table.dead_rows > 0 or not table.is_counted or not 0 < table.pages < SMALL
 
 
 def _tells(table: Table, among: int, asked: ServerOptions) -> bool:
     """Whether the server is to tell what it does; it must where it may leave the table out."""
-    return _is_worth_a_look(table) or among <= FEW or asked.skip_locked
+    return _may_have_dead_rows(table) or among <= FEW or asked.skip_locked
 
 
 def _vacuum_words(asked: ServerOptions, version: int) -> list[str]:
@@ -156,20 +156,20 @@ def database_statistics(version: int) -> list[PgStep]:
             reason="renews the age of the whole database, once after all tables",
             lock=BLOCKS_NOBODY,
             mandatory_follow_up=True,
-            weight=A_STEP,
+            weight=STEP_OVERHEAD,
             method=Method.STATISTICS,
         )
     ]
 
 
-def has_only(version: int) -> bool:
+def supports_only(version: int) -> bool:
     """Whether a partitioned table can be analyzed without its partitions."""
     return version >= 180_000
 
 
 def _only(table: Table, version: int) -> str:
     """From PostgreSQL 18 on a table's children would be done with it, and again as themselves."""
-    return "ONLY " if has_only(version) and table.has_children else ""
+    return "ONLY " if supports_only(version) and table.has_children else ""
 
 
 def analyze_steps(tables: Iterable[Table], options: Options, version: int, reasons: Mapping[int, str]) -> list[PgStep]:
@@ -186,7 +186,7 @@ def analyze_steps(tables: Iterable[Table], options: Options, version: int, reaso
                 words,
                 Model.ANALYZE,
                 version,
-                lock=OFFERS[Operation.ANALYZE].lock,
+                lock=SPECS[Operation.ANALYZE].lock,
                 tells=_tells(table, len(wanted), asked),
                 reason=_stage_reason(stage) or reasons.get(table.oid, _analyze_reason(table)),
                 is_measured=False,
@@ -216,7 +216,7 @@ def reindex_steps(
     drifts: Sequence[CollationDrift] = (),
 ) -> list[PgStep]:
     """One for each index. Two at once on one table would deadlock where they are concurrent."""
-    offer, offline = OFFERS[Operation.REINDEX], options.server.offline
+    spec, offline = SPECS[Operation.REINDEX], options.server.offline
     model = Model.REINDEX if offline else Model.REINDEX_CONCURRENTLY
     marks = marks_of(drifts)
     steps = [
@@ -226,8 +226,8 @@ def reindex_steps(
             command=f"REINDEX INDEX {'' if offline else 'CONCURRENTLY '}{index.sql}",
             reason=reasons.get(index.oid)
             or (f"TOAST of {index.table_shown}" if index.of_toast else "rebuilt as it is"),
-            lock=BLOCKS_WRITERS if offline else offer.lock,
-            after_cancel="nothing changed" if offline else offer.after_cancel,
+            lock=BLOCKS_WRITERS if offline else spec.lock,
+            after_cancel="nothing changed" if offline else spec.after_cancel,
             disk_needed=index.pages * PAGE,
             conflict=index.table_shown,
             frees_when_over=True,
@@ -247,7 +247,7 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Option
 
     Without that the server, and our advice, go on with the dead rows that it had counted before.
     """
-    offer = OFFERS[operation]
+    spec = SPECS[operation]
     method = Method.VACUUM_FULL if operation is Operation.VACUUM_FULL else Method.CLUSTER
     steps = []
     for table in tables:
@@ -263,8 +263,8 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Option
                 then=then,
                 settings=_speed(options),
                 reason="rewritten as it was asked for; after that its dead rows are counted anew",
-                lock=offer.lock,
-                after_cancel=f"{offer.after_cancel}; where it is rewritten already, only ANALYZE is left out",
+                lock=spec.lock,
+                after_cancel=f"{spec.after_cancel}; where it is rewritten already, only ANALYZE is left out",
                 disk_needed=(table.pages + table.index_pages) * PAGE,
                 conflict=table.shown,
                 weight=weight(Model.REWRITE, _table(table)),
@@ -277,16 +277,16 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Option
 
 
 def drop_steps(leftovers: Iterable[Index]) -> list[PgStep]:
-    offer = OFFERS[Operation.CLEAN_LEFTOVERS]
+    spec = SPECS[Operation.CLEAN_LEFTOVERS]
     return [
         PgStep(
             object=index.shown,
             command=f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql}",
             reason=f"an interrupted REINDEX CONCURRENTLY of {index.table_shown} left it: it only costs",
-            lock=offer.lock,
-            after_cancel=offer.after_cancel,
+            lock=spec.lock,
+            after_cancel=spec.after_cancel,
             conflict=index.table_shown,
-            weight=A_STEP,
+            weight=STEP_OVERHEAD,
             method=Method.DROP_LEFTOVER,
             subject=_index(index),
         )
@@ -319,7 +319,7 @@ def _toast_check(table: Table, check: str) -> PgStep:
         "its pages and rows",
         pages=table.toast_pages or 0,
         subject=_table(table),
-        others_rely_on_it=True,
+        is_compared_with=True,
     )
 
 
@@ -336,8 +336,8 @@ def _heap_check(table: Table, check: str, *, full: bool) -> PgStep:
         pages=table.pages,
         subject=_table(table),
         alone=command() if toast else "",
-        of_all_pages=True,
-        others_rely_on_it=True,
+        reads_whole_table=True,
+        is_compared_with=True,
     )
 
 
@@ -357,7 +357,7 @@ def _tree_check(index: Index, check: str, *, full: bool) -> PgStep:
         pages=index.pages + (index.table_pages if full else 0),
         subject=_index(index),
         alone=command(compared=False) if full else "",
-        others_rely_on_it=index.of_toast,
+        is_compared_with=index.of_toast,
     )
 
 
@@ -369,23 +369,23 @@ def _check_step(
     pages: int,
     subject: Subject,
     alone: str = "",
-    of_all_pages: bool = False,
-    others_rely_on_it: bool = False,
+    reads_whole_table: bool = False,
+    is_compared_with: bool = False,
 ) -> PgStep:
-    offer = OFFERS[Operation.CHECK]
+    spec = SPECS[Operation.CHECK]
     return PgStep(
         object=name,
         command=command,
         reason=reason,
-        lock=offer.lock,
-        after_cancel=offer.after_cancel,
+        lock=spec.lock,
+        after_cancel=spec.after_cancel,
         weight=float(pages + 1),
         method=Method.CHECK,
         is_measured=False,
         subject=subject,
         alone=alone,
-        of_all_pages=of_all_pages,
-        others_rely_on_it=others_rely_on_it,
+        reads_whole_table=reads_whole_table,
+        is_compared_with=is_compared_with,
     )
 
 

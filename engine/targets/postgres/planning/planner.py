@@ -15,11 +15,11 @@ from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning import operation_steps
 from engine.targets.postgres.planning.collation_steps import recording
-from engine.targets.postgres.planning.scope import Scope, grant, scope, taken_along, without_right
+from engine.targets.postgres.planning.scope import Scope, analyzed_with_parent, grant, scope, unprivileged
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading import xmin_horizon
-from engine.targets.postgres.reading.ages import old_tables
-from engine.targets.postgres.reading.collations import CollationRebuild, drifted_of, drifts
+from engine.targets.postgres.reading.ages import aged_tables
+from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild, drifts
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index, Table
 from engine.targets.protocol import OperationPlan
@@ -67,7 +67,7 @@ JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = s.tablename
 async def plan(reader: Reader, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
     """See `Session.plan`."""
     version = reader.server.version
-    if problem := operation_steps.not_offered(options.server, version):
+    if problem := operation_steps.unsupported_option(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
     tables, indexes = await reader.tables(measured=True), await reader.indexes(measured=True)
     await reader.require(options.objects, options.server.schemas)
@@ -76,7 +76,7 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
     if operation is Operation.ANALYZE:
         planned = await _analyze(reader, options, found, partitions)
     elif operation is Operation.REINDEX:
-        drifted = [drifted_of(drift, indexes, past) for drift in await drifts(reader)]
+        drifted = [collation_rebuild(drift, indexes, past) for drift in await drifts(reader)]
         planned = _reindex(operation, options, found, {table.oid: table for table in tables}, reader, drifted)
     else:
         planned = await _planned(reader, operation, options, found)
@@ -112,8 +112,8 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     version = reader.server.version
     tables, indexes = needed.tables, needed.indexes
     vacuum, analyze, reindex = needed.vacuum, needed.analyze, needed.reindex
-    problem = operation_steps.not_offered(options.server, version) or (
-        operation_steps.unsafe(options.server, version) if reindex else ""
+    problem = operation_steps.unsupported_option(options.server, version) or (
+        operation_steps.unsafe_rebuild(options.server, version) if reindex else ""
     )
     if problem:
         return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
@@ -125,12 +125,12 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     of_indexes, exclusive = _rebuildable(of_indexes, options)
     leftovers, _ = _allowed(_leftovers(found.indexes))
     stale = [table for table in of_tables if table.oid in analyze]
-    along = {} if operation_steps.has_only(version) else taken_along(stale, partitions)
+    along = {} if operation_steps.supports_only(version) else analyzed_with_parent(stale, partitions)
     stale = [table for table in stale if table.oid not in along]
     with_statistics = {table.oid for table in stale if table.oid in vacuum}
     both = replace(options, server=replace(options.server, analyze=True))
     dirty = [table for table in of_tables if table.oid in vacuum]
-    old = await old_tables(reader) if dirty else {}
+    old = await aged_tables(reader) if dirty else {}
     recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in of_indexes})
     steps = [
         *operation_steps.drop_steps(leftovers),
@@ -189,7 +189,7 @@ async def _planned(reader: Reader, operation: Operation, options: Options, found
     match operation:
         case Operation.VACUUM:
             wanted, forbidden = _allowed([table for table in found.tables if not table.is_partitioned])
-            steps = operation_steps.vacuum_steps(wanted, options, server.version, {}, await old_tables(reader))
+            steps = operation_steps.vacuum_steps(wanted, options, server.version, {}, await aged_tables(reader))
             if steps and not found.is_named:
                 steps += operation_steps.database_statistics(server.version)
             held = xmin_horizon.warnings(await xmin_horizon.read(reader))
@@ -216,7 +216,7 @@ async def _analyze(
         wanted = [table for table in wanted if table.oid not in analyzed]
         if not wanted:
             return OperationPlan(operation=Operation.ANALYZE, not_needed="every table has statistics")
-    along = {} if operation_steps.has_only(version) else taken_along(wanted, partitions)
+    along = {} if operation_steps.supports_only(version) else analyzed_with_parent(wanted, partitions)
     steps = operation_steps.analyze_steps([table for table in wanted if table.oid not in along], options, version, {})
     return _plan_of(Operation.ANALYZE, steps, reader.server, forbidden=forbidden)
 
@@ -229,7 +229,7 @@ def _reindex(
     reader: Reader,
     drifted: Sequence[CollationRebuild],
 ) -> OperationPlan:
-    if problem := operation_steps.unsafe(options.server, reader.server.version):
+    if problem := operation_steps.unsafe_rebuild(options.server, reader.server.version):
         return OperationPlan(operation=operation, refused=problem)
     mine = [index for index in found.indexes if not index.in_catalog and not index.is_leftover]
     invalid = [] if found.is_named else [index.shown for index in mine if not index.is_valid]
@@ -321,7 +321,7 @@ def _missing_rights(forbidden: Sequence[Table | Index], server: Server) -> list[
     toast = [relation for relation in forbidden if isinstance(relation, Index) and relation.goes_with_its_table]
     # By identity: there may be thousands of both.
     rebuilt_with_their_tables = set(map(id, toast))
-    missing = [relation for relation in without_right(forbidden) if id(relation) not in rebuilt_with_their_tables]
+    missing = [relation for relation in unprivileged(forbidden) if id(relation) not in rebuilt_with_their_tables]
     rights = [grant(missing, server.user, server.version)] if missing else []
     return [*rights, _missing_toast_right(toast, server.user)] if toast else rights
 
@@ -359,7 +359,7 @@ def _plan_of(
         operation=operation,
         steps=tuple(steps),
         warnings=(*(f"left out: {right}" for right in rights), *warnings),
-        left_out=len(without_right(forbidden)),
+        left_out=len(unprivileged(forbidden)),
     )
 
 

@@ -121,7 +121,7 @@ def _with_partitions(oids: set[int], partitions: Mapping[int, Sequence[int]]) ->
     return found
 
 
-def taken_along(tables: Sequence[Table], partitions: Mapping[int, Sequence[int]]) -> dict[int, Table]:
+def analyzed_with_parent(tables: Sequence[Table], partitions: Mapping[int, Sequence[int]]) -> dict[int, Table]:
     """By oid, those of these tables that a partitioned one of them takes along in ANALYZE where there is no ONLY."""
     roots = [table for table in tables if table.is_partitioned]
     found: dict[int, Table] = {}
@@ -131,7 +131,7 @@ def taken_along(tables: Sequence[Table], partitions: Mapping[int, Sequence[int]]
     return {table.oid: found[table.oid] for table in tables if table.oid in found}
 
 
-def without_right(relations: Iterable[Table | Index]) -> list[Table | Index]:
+def unprivileged(relations: Iterable[Table | Index]) -> list[Table | Index]:
     """Those that the role may not maintain; of the system's own nobody expects it to."""
     return [relation for relation in relations if not relation.may_be_maintained and not relation.in_catalog]
 

@@ -89,7 +89,7 @@ class PgStep(PlannedStep):
     """None: the whole database."""
     is_measured: bool = True
     """Whether its subject may take less afterwards, so that it is worth to ask for that before and after."""
-    if_warned: str = ""
+    verbose_command: str = ""
     """The same as a command that tells what it does: run where the server said nothing but a warning, which may mean
     that it did nothing."""
     first: str = ""
@@ -101,11 +101,11 @@ class PgStep(PlannedStep):
     """Of a rebuild, what it is remembered by, where an index is ordered by rules that have changed."""
     after: tuple[str, ...] = ()
     """The objects whose steps have to be completed before, or this one is not run."""
-    of_all_pages: bool = False
+    reads_whole_table: bool = False
     """Of a check, whether it is of a whole table."""
     alone: str = ""
     """Of a check that compares its subject with another: the same of its subject only."""
-    others_rely_on_it: bool = False
+    is_compared_with: bool = False
     """Of a check: what it finds in its subject makes doubtful what the others of its table compare."""
 
     @property

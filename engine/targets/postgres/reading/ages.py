@@ -66,7 +66,7 @@ def in_words(counter: Counter, age: int, limit: int) -> str:
     return f"its oldest {counter} are {age:,} old, {age / limit:.0%} of {setting}"
 
 
-def made_younger(counter: Counter, limit: int, usual: int) -> tuple[tuple[str, str], ...]:
+def freeze_settings(counter: Counter, limit: int, usual: int) -> tuple[tuple[str, str], ...]:
     """VACUUM freezes what is older than its setting, in the pages that it looks at. Without these it neither looks at
     all that may hold what is old, where a table has a limit of its own, nor freezes what is too old by that.
 
@@ -77,7 +77,7 @@ def made_younger(counter: Counter, limit: int, usual: int) -> tuple[tuple[str, s
     return (f"vacuum_{name}_table_age", "0"), (f"vacuum_{name}_min_age", str(youngest))
 
 
-async def old_tables(reader: Reader) -> Mapping[int, Old]:
+async def aged_tables(reader: Reader) -> Mapping[int, Old]:
     """By oid. Raises TargetError."""
     found = {}
     row = (int, int, int, int, int, int, int)
@@ -90,6 +90,6 @@ async def old_tables(reader: Reader) -> Mapping[int, Old]:
         )
         old = [one for one in counted if is_old(one[1], one[2])]
         if old:
-            settings = [pair for counter, _, limit, usual in old for pair in made_younger(counter, limit, usual)]
+            settings = [pair for counter, _, limit, usual in old for pair in freeze_settings(counter, limit, usual)]
             found[oid] = Old(tuple(settings), in_words(*old[0][:3]))
     return found

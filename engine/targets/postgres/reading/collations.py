@@ -115,7 +115,7 @@ def marks_of(drifts: Iterable[CollationDrift]) -> dict[int, tuple[str, ...]]:
     return marks
 
 
-def drifted_of(drift: CollationDrift, indexes: Iterable[Index], past: TargetHistory) -> CollationRebuild:
+def collation_rebuild(drift: CollationDrift, indexes: Iterable[Index], past: TargetHistory) -> CollationRebuild:
     """`indexes`: those that there are. An index that we have rebuilt since, and that still has the same file, is."""
     names = {index.oid: index.shown for index in indexes}
     left = {}

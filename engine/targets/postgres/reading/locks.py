@@ -25,7 +25,7 @@ class Blockers:
     """Whether a prepared transaction is among them: no time that one waits is long enough for those."""
 
 
-NOBODY: Final = Blockers("")
+NO_BLOCKERS: Final = Blockers("")
 _WITH_WRITERS: Final = (
     "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock",
 )  # fmt: skip
@@ -67,10 +67,10 @@ ORDER BY l.pid, p.name LIMIT 4
 """
 
 
-async def holders(reader: Reader, keeps_out: str, tables: Collection[int]) -> str:
-    """In words; "" for nobody. `keeps_out`: a key of CONFLICTS. Raises TargetError."""
+async def holders(reader: Reader, conflict_level: str, tables: Collection[int]) -> str:
+    """In words; "" for nobody. `conflict_level`: a key of CONFLICTS. Raises TargetError."""
     row = (int | None, str, str | None, float | None, str, str, int)
-    rows = await reader.rows(_HOLDERS, [list(CONFLICTS[keeps_out]), list(tables)], row=row)
+    rows = await reader.rows(_HOLDERS, [list(CONFLICTS[conflict_level]), list(tables)], row=row)
     said = [
         f"{f'pid {pid} ({who})' if name is None else prepared.in_words(name, seconds)} holds a lock on"
         f" {shown(schema, table)}" + (f" and {counted(number - 1, 'lock')} more" if number > 1 else "")

@@ -89,20 +89,20 @@ class Reader:
         return [Table(*row) for row in await self._relations(Table, tables_query, measured=measured)]
 
     async def indexes(self, *, measured: bool = False) -> list[Index]:
-        return await self._as_they_are(await self._relations(Index, indexes_query, measured=measured))
+        return await self._without_finished_builds(await self._relations(Index, indexes_query, measured=measured))
 
-    async def these_tables(self, oids: Collection[int]) -> list[Table]:
+    async def tables_by_oid(self, oids: Collection[int]) -> list[Table]:
         """Measured, too, as are the indexes."""
         return [Table(*row) for row in await self._relations(Table, tables_query, oids=oids)]
 
-    async def these_indexes_and_invalid_ones(self, oids: Collection[int]) -> list[Index]:
-        return await self._as_they_are(await self._relations(Index, indexes_query, oids=oids))
+    async def indexes_by_oid_or_invalid(self, oids: Collection[int]) -> list[Index]:
+        return await self._without_finished_builds(await self._relations(Index, indexes_query, oids=oids))
 
     async def unfinished(self, oids: Collection[int]) -> dict[int, bool]:
         """Of those of these that there are, whether each is invalid and nobody works on it. Raises TargetError."""
         return dict(await self.rows(UNFINISHED, [list(oids)], row=(int, bool)))
 
-    async def _as_they_are(self, rows: Sequence[tuple[Any, ...]]) -> list[Index]:
+    async def _without_finished_builds(self, rows: Sequence[tuple[Any, ...]]) -> list[Index]:
         """These indexes, but for those whose build has come to its end while they were read: they were invalid before
         that, and nobody worked on them after it."""
         found = [Index(*row) for row in rows]

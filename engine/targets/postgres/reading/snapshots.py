@@ -20,7 +20,7 @@ ORDER BY xact_start LIMIT 1
 """
 
 
-async def older_than(reader: Reader, seconds: float, limit: str) -> str:
+async def oldest_snapshot(reader: Reader, seconds: float, limit: str) -> str:
     """The oldest in words, with what comes of it; "" where all are younger. `limit`: for how long a rebuild waits.
 
     Raises TargetError.

@@ -83,7 +83,7 @@ class Holder:
 
 @frozen
 class XminHorizon:
-    everybody: Sequence[Holder]
+    all_holders: Sequence[Holder]
     """The oldest first."""
     is_complete: bool
     """Whether the role sees what others do."""
@@ -91,12 +91,12 @@ class XminHorizon:
     @property
     def holders(self) -> Sequence[Holder]:
         """Those for whom dead rows of every table are kept."""
-        return [holder for holder in self.everybody if holder.reach == Reach.ALL]
+        return [holder for holder in self.all_holders if holder.reach == Reach.ALL]
 
     def oldest(self, *, of_catalog: bool, is_shared: bool) -> Holder | None:
         """For whom dead rows of such a table are kept."""
         reach = {Reach.ALL} | ({Reach.CATALOG} if of_catalog else set()) | ({Reach.SHARED} if is_shared else set())
-        return next((holder for holder in self.everybody if holder.reach in reach), None)
+        return next((holder for holder in self.all_holders if holder.reach in reach), None)
 
 
 NOTHING_HELD: Final = XminHorizon((), is_complete=True)

@@ -18,36 +18,36 @@ from engine.targets.protocol import StepResult
 
 
 @frozen
-class Culprit:
+class DamagedObject:
     """What is damaged."""
 
     name: str
     is_index: bool
 
 
-def culprit_of(step: PgStep, alone: Answer | None = None) -> Culprit:
+def damaged_object(step: PgStep, alone: Answer | None = None) -> DamagedObject:
     """What an error that tells of damage is about: the subject of the step, or the table that it was compared with.
 
     `alone`: how the check of the subject only went, where either may be damaged: unless that finds damage, too, it is
     the table, as the index itself is looked through first.
     """
     if step.subject is None or not step.subject.is_index:
-        return Culprit(step.object, is_index=False)
-    if alone is not None and (alone.error is None or not errors.tells_damage(alone.error)):
-        return Culprit(step.subject.table, is_index=False)
-    return Culprit(step.object, is_index=True)
+        return DamagedObject(step.object, is_index=False)
+    if alone is not None and (alone.error is None or not errors.reports_damage(alone.error)):
+        return DamagedObject(step.subject.table, is_index=False)
+    return DamagedObject(step.object, is_index=True)
 
 
-def may_be_about_its_table(step: PgStep, error: psycopg.Error) -> bool:
+def may_blame_table(step: PgStep, error: psycopg.Error) -> bool:
     """Whether an index was compared with its table, and it was not amcheck itself that raised the error."""
     is_verdict = (error.diag.source_file or "").startswith("verify_")
     return bool(step.alone) and step.subject is not None and step.subject.is_index and not is_verdict
 
 
-def found_by_error(step: PgStep, error: psycopg.Error, culprit: Culprit) -> StepResult:
+def finding_of_error(step: PgStep, error: psycopg.Error, damaged: DamagedObject) -> StepResult:
     """Of a check that the server could not carry out because of what it came upon."""
-    while_reading = "" if culprit.name == step.object else f" (found while {step.object} was compared with it)"
-    finding = f"{culprit.name}: {errors.said_in_full(error)}{while_reading}"
+    while_reading = "" if damaged.name == step.object else f" (found while {step.object} was compared with it)"
+    finding = f"{damaged.name}: {errors.message_with_detail(error)}{while_reading}"
     return _found([finding])
 
 
@@ -60,7 +60,7 @@ def with_truncated_files(step: PgStep, result: StepResult, lost: Sequence[Trunca
     return replace(result, warnings=(*result.warnings, *warnings))
 
 
-def found_in_rows(step: PgStep, answer: Answer) -> StepResult:
+def findings_in_rows(step: PgStep, answer: Answer) -> StepResult:
     return _found([f"{step.object}: block {block}, row {row}: {message}" for block, row, message in answer.rows])
 
 
@@ -109,18 +109,18 @@ class Checks:
     def is_doubtful(self, step: PgStep) -> bool:
         return step.subject is not None and step.subject.table in self._doubtful
 
-    def add(self, step: PgStep, result: StepResult, culprit: Culprit) -> None:
+    def add(self, step: PgStep, result: StepResult, damaged: DamagedObject) -> None:
         table = step.subject.table if step.subject is not None else step.object
         # What was dropped meanwhile is skipped: nothing of it is left to be looked at.
         self._through += result.status in {Status.COMPLETED, Status.SKIPPED} or bool(result.findings)
         if not result.findings:
             return
-        if culprit.is_index:
-            self._indexes[culprit.name] = None
+        if damaged.is_index:
+            self._indexes[damaged.name] = None
         else:
             self._tables[table] = None
             self._damage = self._damage or result.findings[0]
-        if step.others_rely_on_it or not culprit.is_index:
+        if step.is_compared_with or not damaged.is_index:
             self._doubtful.add(table)
 
     def doubt(self, step: PgStep) -> str:

@@ -18,12 +18,12 @@ from engine.targets.postgres.running.outage import Outage
 from engine.targets.postgres.running.statement import Statements
 from engine.targets.protocol import StepContext, StepProgress
 
-ASK_AGAIN: Final = 60.0
+GROW_AGAIN_AFTER: Final = 60.0
 """Seconds after which a server that had no connection left is asked for more than it gave."""
-SURELY_ALIVE: Final = 0.02
+ASSUMED_ALIVE: Final = 0.02
 """Seconds after its use in which nobody asks a connection whether it is still there, where nothing was heard of it."""
 
-ANSWERS_WITHIN: Final = 10.0
+ALIVE_WITHIN: Final = 10.0
 """Seconds in which one that was idle says that it is there."""
 
 Settings = tuple[tuple[str, str], ...]
@@ -58,7 +58,7 @@ class PooledConnection:
             raise
         self._settings = settings
 
-    async def limit_locks(self, seconds: float) -> None:
+    async def set_lock_timeout(self, seconds: float) -> None:
         """So long it waits for each lock from now on. Raises psycopg.Error."""
         milliseconds = max(round(seconds * 1000), 1)  # 0 would mean to wait for ever
         if milliseconds != self._lock_timeout:
@@ -74,10 +74,10 @@ class PooledConnection:
     async def answers(self) -> bool:
         """Whether it is still there: it may have been ended while it was idle."""
         if not self.connection.closed:
-            if self.statements.is_listening and time.monotonic() - self._used_at < SURELY_ALIVE:
+            if self.statements.is_listening and time.monotonic() - self._used_at < ASSUMED_ALIVE:
                 return True
             with contextlib.suppress(psycopg.Error):
-                with self.connection.within(ANSWERS_WITHIN):
+                with self.connection.within(ALIVE_WITHIN):
                     await self.connection.execute("SELECT 1")
                 return True
         return False
@@ -100,82 +100,82 @@ class ConnectionPool:
         self._idle: list[PooledConnection] = []
         self._open = 0
         """How many there are, those that are being opened included."""
-        self._most_until = 0.0
+        self._full_until = 0.0
         """Until then no more are asked for than there are: the server has refused one."""
         self._refused: TooManyConnectionsError | None = None
         """What there is still to be told of."""
         self._changed = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def one(self, context: StepContext | None = None) -> AsyncIterator[PooledConnection]:
+    async def connection(self, context: StepContext | None = None) -> AsyncIterator[PooledConnection]:
         """One that no other step uses, and that answers. For a step, a server that is down is waited for.
 
         Raises NotBegunError where it is too late by then, and TargetError.
         """
-        lane = await self._get(context)
+        pooled = await self._get(context)
         try:
-            yield lane
+            yield pooled
         finally:
-            if lane.connection.closed:
-                await self._drop(lane)
+            if pooled.connection.closed:
+                await self._drop(pooled)
             else:
-                lane.was_used()
-                self._idle.append(lane)
-            self._tell()
+                pooled.was_used()
+                self._idle.append(pooled)
+            self._notify()
 
-    async def back(self, context: StepContext) -> Server:
-        """Wait until the server is there again, and say who that is. Raises as `one`.
+    async def reconnect(self, context: StepContext) -> Server:
+        """Wait until the server is there again, and say who that is. Raises as `connection`.
 
         Only a new connection tells: a server that is being shut down ends those that are idle one after another.
         """
         while self._idle:
             await self._drop(self._idle.pop())
-        async with self.one(context) as lane:
-            return lane.server
+        async with self.connection(context) as pooled:
+            return pooled.server
 
     @property
     def error(self) -> TargetError | None:
         """Why there will be none any more."""
         return self._outage.error
 
-    def refused(self) -> str:
+    def take_refusal(self) -> str:
         """Why there are fewer than were asked for; "" after the first time, and where there are not."""
         error, self._refused = self._refused, None
         return f"fewer run at once than --jobs asks for: {error.why} ({error.hint})" if error is not None else ""
 
     async def close(self) -> None:
         await self._outage.end()
-        for lane in self._idle:
-            await lane.close()
+        for pooled in self._idle:
+            await pooled.close()
 
     async def _get(self, context: StepContext | None) -> PooledConnection:
         while True:
             if self._outage.error is not None:
                 raise self._outage.error
-            if (lane := await self._one_that_is_idle()) is not None:
-                return lane
+            if (pooled := await self._idle_connection()) is not None:
+                return pooled
             if context is not None and (context.cancel.is_set() or context.window.closed.is_set()):
                 raise NotBegunError
-            if context is not None and self._open and time.monotonic() < self._most_until:
-                await self._until_something_changes(context)
+            if context is not None and self._open and time.monotonic() < self._full_until:
+                await self._wait_for_change(context)
                 continue
             self._open += 1
             try:
                 return PooledConnection(*await self._opened(context))
             except TargetError as error:
                 self._open -= 1
-                self._tell()
+                self._notify()
                 if context is None:
                     raise
                 if isinstance(error, TooManyConnectionsError) and self._open:
-                    if not self._most_until:
+                    if not self._full_until:
                         self._refused = error
-                    self._most_until = time.monotonic() + ASK_AGAIN
+                    self._full_until = time.monotonic() + GROW_AGAIN_AFTER
                 else:
-                    await self._outage.over(error, context)
+                    await self._outage.wait(error, context)
             except BaseException:
                 self._open -= 1
-                self._tell()
+                self._notify()
                 raise
 
     async def _opened(self, context: StepContext | None) -> tuple[Connection, Server]:
@@ -184,7 +184,7 @@ class ConnectionPool:
             return await self._connect()
         opening = asyncio.ensure_future(self._connect())
         try:
-            await _first_of(opening, context.cancel, context.window.closed)
+            await _first_event(opening, context.cancel, context.window.closed)
         finally:
             if not opening.done():
                 opening.cancel()
@@ -193,40 +193,40 @@ class ConnectionPool:
             raise NotBegunError
         return opening.result()
 
-    async def _until_something_changes(self, context: StepContext) -> None:
+    async def _wait_for_change(self, context: StepContext) -> None:
         """Or until it is time to ask the server for another one."""
         context.report(StepProgress(phase="waiting for a connection", waits_for=WaitsFor.SERVER))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._most_until - time.monotonic()):
-                await _first_of(None, self._changed, context.cancel, context.window.closed)
+            async with asyncio.timeout(self._full_until - time.monotonic()):
+                await _first_event(None, self._changed, context.cancel, context.window.closed)
 
     def _take(self, opened: tuple[Connection, Server]) -> None:
         """What was opened for whoever needs it first."""
         self._open += 1
         self._idle.append(PooledConnection(*opened))
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _drop(self, lane: PooledConnection) -> None:
+    async def _drop(self, pooled: PooledConnection) -> None:
         self._open -= 1
-        await lane.close()
+        await pooled.close()
 
-    async def _one_that_is_idle(self) -> PooledConnection | None:
+    async def _idle_connection(self) -> PooledConnection | None:
         while self._idle:
-            lane, answers = self._idle.pop(), False
+            pooled, answers = self._idle.pop(), False
             try:
-                if answers := await lane.answers():
-                    return lane
+                if answers := await pooled.answers():
+                    return pooled
             finally:
                 if not answers:
-                    await self._drop(lane)
+                    await self._drop(pooled)
         return None
 
 
-async def _first_of(task: asyncio.Future[Any] | None, *events: asyncio.Event) -> None:
+async def _first_event(task: asyncio.Future[Any] | None, *events: asyncio.Event) -> None:
     """Wait until the task is over, or one of the events is set."""
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:

@@ -17,11 +17,11 @@ from engine.targets.postgres.running import invalid_indexes
 from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.invalid_indexes import Leftover, Removal
 
-AFTER_A_STEP: Final = 1.0
+DROP_WAIT: Final = 1.0
 """Seconds for which others may hold up the removal, at most: other steps come, or somebody waits for the end;"""
-AT_THE_END: Final = 30.0
+FINAL_DROP_WAIT: Final = 30.0
 """the same after the last step;"""
-AFTER_ANOTHER: Final = 0.1
+NEXT_DROP_WAIT: Final = 0.1
 """and where they do not let go of another: of very many not each is waited for."""
 
 
@@ -32,16 +32,16 @@ class CleanupResult:
     removals: tuple[Removal, ...] = ()
     problem: str = ""
     """Why nobody knows whether there is anything."""
-    is_renewed: bool = False
+    has_replacement: bool = False
     """Whether there is another index by its name."""
 
     @property
-    def has_worked(self) -> bool:
+    def has_new_index(self) -> bool:
         """Whether the new index is in place, and only the old one was still to be dropped."""
-        return self.is_renewed or any(removal.leftover.is_old for removal in self.removals)
+        return self.has_replacement or any(removal.leftover.is_old for removal in self.removals)
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What is settled, in words."""
         dropped = [removal.words for removal in self.removals if not removal.problem]
         return (*dropped, self.problem) if self.problem else tuple(dropped)
@@ -55,20 +55,20 @@ class CleanupResult:
 class InvalidIndexCleanup:
     """That of one session."""
 
-    def __init__(self, reader: Reader, lanes: ConnectionPool, lock_timeout: float) -> None:
+    def __init__(self, reader: Reader, pool: ConnectionPool, lock_timeout: float) -> None:
         self._reader = reader
-        self._lanes = lanes
+        self._pool = pool
         self._lock_timeout = lock_timeout
         self._before: set[int] | None = None
         """What was there before the first step, and is not of them."""
         self._left: list[Leftover] = []
 
-    async def remember(self, *, anew: bool = False) -> None:
+    async def remember(self, *, refresh: bool = False) -> None:
         """What is there by now is nobody's business. Raises TargetError."""
-        if anew or self._before is None:
-            self._before = await invalid_indexes.all_there(self._reader)
+        if refresh or self._before is None:
+            self._before = await invalid_indexes.invalid_oids(self._reader)
 
-    async def after(self, step: PgStep, *, is_lost: bool = False) -> CleanupResult:
+    async def clean_up(self, step: PgStep, *, is_lost: bool = False) -> CleanupResult:
         """Remove what this step left, whatever happened to the connection that it ran on. `is_lost`: that is gone, and
         the server may have gone on without it."""
         if step.method is not Method.REINDEX_CONCURRENTLY or step.subject is None:
@@ -76,43 +76,43 @@ class InvalidIndexCleanup:
         try:
             found = await invalid_indexes.left_by(self._reader, step.subject.schema, step.subject.name)
             found = [leftover for leftover in found if leftover.oid not in (self._before or ())]
-            removals = await self._drop(found, AFTER_A_STEP) if found else []
-            is_renewed = is_lost and await invalid_indexes.is_renewed(self._reader, step.subject)
+            removals = await self._drop(found, DROP_WAIT) if found else []
+            has_replacement = is_lost and await invalid_indexes.has_replacement(self._reader, step.subject)
         except (TargetError, psycopg.Error) as error:
             problem = f"whether an unfinished copy of {step.object} is left could not be found out: {said(error)}"
             return CleanupResult(problem=problem)
         self._left += [removal.leftover for removal in removals if removal.problem]
-        return CleanupResult(tuple(removals), is_renewed=is_renewed)
+        return CleanupResult(tuple(removals), has_replacement=has_replacement)
 
-    async def once_more(self, cancel: asyncio.Event) -> list[str]:
+    async def retry_drops(self, cancel: asyncio.Event) -> list[str]:
         """The names of what is gone now of that which could not be dropped."""
         left, self._left = self._left, []
         if not left or cancel.is_set():
             return []
-        removals = await self._drop(left, AT_THE_END)
+        removals = await self._drop(left, FINAL_DROP_WAIT)
         return [removal.leftover.shown for removal in removals if not removal.problem]
 
-    async def of_earlier(self, names: set[str]) -> list[str]:
+    async def drop_interrupted(self, names: set[str]) -> list[str]:
         """Of these indexes, what a process left that died; in words. Raises TargetError."""
         indexes = [index for index in await self._reader.indexes() if index.shown in names]
         found = [
             left for index in indexes for left in await invalid_indexes.left_by(self._reader, index.schema, index.name)
         ]
-        return [removal.words for removal in await self._drop(found, AT_THE_END)] if found else []
+        return [removal.words for removal in await self._drop(found, FINAL_DROP_WAIT)] if found else []
 
     async def _drop(self, found: Sequence[Leftover], waited: float) -> list[Removal]:
         removals, waiting = list[Removal](), list(found)
         waited = min(waited, self._lock_timeout)
         try:
-            async with self._lanes.one() as lane:
+            async with self._pool.connection() as pooled:
                 while waiting:
                     leftover = waiting[0]
                     if any(removal.problem for removal in removals):
-                        waited = min(waited, AFTER_ANOTHER)
-                    await lane.limit_locks(waited)
+                        waited = min(waited, NEXT_DROP_WAIT)
+                    await pooled.set_lock_timeout(waited)
                     is_unfinished = (await self._reader.unfinished([leftover.oid])).get(leftover.oid)
                     if is_unfinished:
-                        removals.append(await invalid_indexes.drop(lane.connection, leftover, waited=waited))
+                        removals.append(await invalid_indexes.drop(pooled.connection, leftover, waited=waited))
                     elif is_unfinished is None:  # its name may be that of another by now
                         removals.append(Removal(leftover))
                     del waiting[0]

@@ -61,7 +61,7 @@ class Leftover:
         return re.search(OLD, self.name) is not None
 
 
-async def all_there(reader: Reader) -> set[int]:
+async def invalid_oids(reader: Reader) -> set[int]:
     """By oid, of all indexes: what is there before a step is not of it. Raises TargetError."""
     return {oid for (oid,) in await reader.rows(_ALL_INVALID, row=(int,))}
 
@@ -72,17 +72,17 @@ async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:
     return [leftover for leftover in found if is_copy_of(leftover.name, index)]
 
 
-class NotLeftOverError(Exception):
+class NoLeftoverError(Exception):
     """It is gone, or valid by now, or somebody works on it: who rebuilds it gives its name to another."""
 
 
-async def must_be_left_over(reader: Reader, oid: int) -> None:
+async def require_leftover(reader: Reader, oid: int) -> None:
     """Raises NotLeftOverError, and TargetError."""
     if not (await reader.unfinished([oid])).get(oid):
-        raise NotLeftOverError
+        raise NoLeftoverError
 
 
-async def is_renewed(reader: Reader, index: Subject) -> bool:
+async def has_replacement(reader: Reader, index: Subject) -> bool:
     """Whether another index that is valid has its name now. Raises TargetError."""
     (renewed,) = await reader.row(_RENEWED, [index.schema, index.name, index.oid], row=(bool,))
     return bool(renewed)

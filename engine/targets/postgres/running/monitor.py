@@ -13,17 +13,17 @@ import psycopg
 from engine.domain.errors import TargetError
 from engine.domain.humanize import span
 from engine.targets.postgres.reading import prepared
-from engine.targets.postgres.reading.locks import NOBODY, OF_MODE, PREPARED, Blockers
+from engine.targets.postgres.reading.locks import NO_BLOCKERS, OF_MODE, PREPARED, Blockers
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
-from engine.targets.postgres.running.stop_signal import Stop
+from engine.targets.postgres.running.stop_signal import StopSignal
 from engine.targets.postgres.running.wait_limits import WaitLimits
 from engine.targets.protocol import StepProgress
 
 INTERVAL: Final = 0.2
-WORTH_A_LOOK: Final = 0.1
+FIRST_POLL_AFTER: Final = 0.1
 """Seconds that a statement has run before anybody looks how far it is: most are over by then, and looks cost."""
-AFTER_A_LOSS: Final = 1.0
+RETRY_AFTER: Final = 1.0
 MINUTE: Final = 60
 
 _SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_change END, b.xact_start, b.state_change)"
@@ -68,9 +68,9 @@ class Watched:
 
     progress: Progress
     report: Callable[[StepProgress], None]
-    patience: WaitLimits | None = None
+    wait_limits: WaitLimits | None = None
     """For a step for which the server has no limit that is short enough."""
-    blockers: Blockers = NOBODY
+    blockers: Blockers = NO_BLOCKERS
     """Who it waited for the last time that it waited."""
     only_waited: bool = False
     """Whether nothing else was seen of it than that it waits for a lock: the last look saw that."""
@@ -78,7 +78,7 @@ class Watched:
     """Whether it was seen how far it is."""
     yield_after: float | None = None
     """Seconds after which it is to give way to those that wait behind it."""
-    gives_way: Stop = field(default_factory=Stop)
+    must_yield: StopSignal = field(default_factory=StopSignal)
     """Set when it is to do that."""
     waited_behind_since: float | None = None
     began: float = field(default_factory=time.monotonic)
@@ -99,7 +99,7 @@ class Monitor:
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll(), name="dbtend-postgres-progress")
 
-    def watch_no_more(self, backend: int) -> None:
+    def unwatch(self, backend: int) -> None:
         self._watched.pop(backend, None)
 
     async def end(self) -> None:
@@ -111,16 +111,16 @@ class Monitor:
         pause = INTERVAL
         while True:
             await asyncio.sleep(pause)
-            if all(time.monotonic() - watched.began < WORTH_A_LOOK for watched in self._watched.values()):
-                pause = WORTH_A_LOOK / 5
+            if all(time.monotonic() - watched.began < FIRST_POLL_AFTER for watched in self._watched.values()):
+                pause = FIRST_POLL_AFTER / 5
                 continue
             pause = INTERVAL
             try:
-                await self.look()
+                await self.poll()
             except (psycopg.Error, TargetError, OSError, LookupError, TypeError, ValueError, ArithmeticError):
-                await asyncio.sleep(AFTER_A_LOSS)
+                await asyncio.sleep(RETRY_AFTER)
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Read once, and report. Raises psycopg.Error, TargetError."""
         if not self._query:
             names = {name for (name,) in await self._reader.rows_or_error(AVAILABLE, row=(str,))}
@@ -129,31 +129,31 @@ class Monitor:
         for (row,) in await self._reader.rows_or_error(self._query, [yielding, list(self._watched)], row=(dict,)):
             watched = self._watched.get(int(row["pid"]))
             if watched is not None and row["state"] == "active":
-                self._tell(watched, row)
+                self._update(watched, row)
 
-    def _tell(self, watched: Watched, row: dict[str, Any]) -> None:
-        blockers = in_the_way(row.get("blockers") or (), row.get("prepared_blockers") or ())
+    def _update(self, watched: Watched, row: dict[str, Any]) -> None:
+        blockers = blockers_of(row.get("blockers") or (), row.get("prepared_blockers") or ())
         row["blockers"], row["transactions"] = blockers.words, blockers.transactions
         watched.blockers = blockers if blockers.words else watched.blockers
         watched.has_begun = watched.has_begun or any(row.get(view) for view in VIEWS)
         watched.only_waited = row["wait_event_type"] == "Lock" and not watched.has_begun
         now = time.monotonic()
-        self._give_way(watched, int(row.get("queued") or 0), now)
-        told = watched.progress.update(row, now)
-        if watched.patience is not None:
-            watched.patience.look(told.waits_for, now)
-        watched.report(told)
+        self._check_yield(watched, int(row.get("queued") or 0), now)
+        progress = watched.progress.update(row, now)
+        if watched.wait_limits is not None:
+            watched.wait_limits.observe(progress.waits_for, now)
+        watched.report(progress)
 
-    def _give_way(self, watched: Watched, queued: int, now: float) -> None:
+    def _check_yield(self, watched: Watched, queued: int, now: float) -> None:
         if not queued or watched.yield_after is None:
             watched.waited_behind_since = None
             return
         watched.waited_behind_since = watched.waited_behind_since or now
         if now - watched.waited_behind_since >= watched.yield_after:
-            watched.gives_way.set()
+            watched.must_yield.set()
 
 
-def in_the_way(sessions: Sequence[Mapping[str, Any]], prepared_ones: Sequence[tuple[str, float]] = ()) -> Blockers:
+def blockers_of(sessions: Sequence[Mapping[str, Any]], prepared_ones: Sequence[tuple[str, float]] = ()) -> Blockers:
     """`sessions`: rows of the query above. `prepared_ones`: prepared transactions, each by its name as SQL takes it,
     and how many seconds ago that was."""
     words, transactions = [], []

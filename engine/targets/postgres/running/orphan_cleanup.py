@@ -24,7 +24,7 @@ _FILE: Final = "SELECT pg_relation_filenode(%s::oid)::int8"
 _END: Final = "SELECT pg_terminate_backend(%s)"
 
 
-async def end_what_still_runs(reader: Reader, name: str) -> list[str]:
+async def end_orphans(reader: Reader, name: str) -> list[str]:
     """The server notices by itself that a process is gone, after a while; what still runs then is ended, and told.
 
     `name`: of who asks; what comes before its last space is the same for all of ours. Raises TargetError where
@@ -59,7 +59,7 @@ def interrupted_rebuilds(earlier: Sequence[Step]) -> set[str]:
     return {step.object for step in unfinished if (step.effect or {}).get("method") == Method.REINDEX_CONCURRENTLY}
 
 
-async def what_became_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> list[str]:
+async def outcomes_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> list[str]:
     """Of those steps that had not ended when their process died, once nothing of them runs any more; in words."""
     said: list[str] = []
     for step in earlier:

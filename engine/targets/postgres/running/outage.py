@@ -17,38 +17,43 @@ from engine.targets.protocol import StepContext, StepProgress
 _T = TypeVar("_T")
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between the tries; the last one again and again."""
-AWAY: Final = (ServerUnavailableError, ServerStartingError, TooManyConnectionsError)
+TEMPORARY_ERRORS: Final = (ServerUnavailableError, ServerStartingError, TooManyConnectionsError)
 """What may be over by itself."""
 
 
 class Outage(Generic[_T]):
-    """`found`: takes what the first try gives that succeeds. `server_wait`: for how long it is tried, in seconds."""
+    """Reconnects until the server is up, for all steps that wait.
+
+    Args:
+        on_connected: takes the first connection that succeeds.
+        server_wait: gives the longest wait, in seconds.
+    """
 
     def __init__(
-        self, connect: Callable[[], Awaitable[_T]], found: Callable[[_T], None], server_wait: Callable[[], float]
+        self, connect: Callable[[], Awaitable[_T]], on_connected: Callable[[_T], None], server_wait: Callable[[], float]
     ) -> None:
         self._connect = connect
-        self._found = found
+        self._on_connected = on_connected
         self._server_wait = server_wait
         self._waiting: list[StepContext] = []
         self._trying: asyncio.Task[None] | None = None
-        self._said: StepProgress | None = None
+        self._last_progress: StepProgress | None = None
         self.error: TargetError | None = None
         """Why nothing is waited for any more."""
 
-    async def over(self, error: TargetError, context: StepContext) -> None:
+    async def wait(self, error: TargetError, context: StepContext) -> None:
         """Wait until it is, or until a cancel, or the time limit of the operation.
 
         Raises TargetError where it does not end, at once where it did not end for another step.
         """
-        if self.error is not None or not isinstance(error, AWAY):
+        if self.error is not None or not isinstance(error, TEMPORARY_ERRORS):
             self.error = self.error or error
             raise self.error
         self._waiting.append(context)
         if self._trying is None or self._trying.done():
             self._trying = asyncio.create_task(self._try(error), name="dbtend-postgres-reconnect")
-        elif self._said is not None:
-            context.report(self._said)
+        elif self._last_progress is not None:
+            context.report(self._last_progress)
         stops = [asyncio.create_task(event.wait()) for event in (context.cancel, context.window.closed)]
         try:
             await asyncio.wait({self._trying, *stops}, return_when=asyncio.FIRST_COMPLETED)
@@ -67,46 +72,46 @@ class Outage(Generic[_T]):
             await asyncio.wait({self._trying})
 
     async def _try(self, error: TargetError) -> None:
-        patience = self._server_wait()
-        give_up = time.monotonic() + patience
+        limit = self._server_wait()
+        give_up = time.monotonic() + limit
         for pause in chain(BACKOFF, repeat(BACKOFF[-1])):
             left = give_up - time.monotonic()
             if left <= 0:
                 hint = "; ".join(filter(None, (error.hint, "--server-wait says how long it is waited for")))
-                why = f"{state_of(error)}, for {span(patience)} by now: {error.why}"
-                self.error = ServerUnavailableError(error.what, why, hint) if patience else error
+                why = f"{format_state(error)}, for {span(limit)} by now: {error.why}"
+                self.error = ServerUnavailableError(error.what, why, hint) if limit else error
                 return
-            self._tell(f"{state_of(error)}; next try in {max(round(min(pause, left)), 1)} s")
+            self._report(f"{format_state(error)}; next try in {max(round(min(pause, left)), 1)} s")
             await asyncio.sleep(min(pause, left))
             try:
-                self._found(await self._connect())
+                self._on_connected(await self._connect())
             except TargetError as still:
                 error = still
-                if not isinstance(still, AWAY):
+                if not isinstance(still, TEMPORARY_ERRORS):
                     self.error = still
                     return
             else:
-                self._said = None
+                self._last_progress = None
                 return
 
-    def _tell(self, phase: str) -> None:
-        self._said = StepProgress(phase=phase, waits_for=WaitsFor.SERVER)
+    def _report(self, phase: str) -> None:
+        self._last_progress = StepProgress(phase=phase, waits_for=WaitsFor.SERVER)
         for context in self._waiting:
-            context.report(self._said)
+            context.report(self._last_progress)
 
 
-def state_of(error: TargetError) -> str:
+def format_state(error: TargetError) -> str:
     """`server is down`."""
-    return error.state if isinstance(error, AWAY) else error.why
+    return error.state if isinstance(error, TEMPORARY_ERRORS) else error.why
 
 
-async def waited_for(
+async def connect_when_up(
     connect: Callable[[], Awaitable[_T]], server_wait: float, waiting: Callable[[str, WaitsFor], None] | None
 ) -> _T:
     """What `connect` gives, once the server is there. Raises TargetError."""
     try:
         return await connect()
-    except AWAY as error:
+    except TEMPORARY_ERRORS as error:
         if not server_wait:
             raise
         opened: list[_T] = []
@@ -117,6 +122,6 @@ async def waited_for(
 
         outage = Outage(connect, opened.append, lambda: server_wait)
         with contextlib.suppress(IndexError):
-            await outage.over(error, StepContext(report=tell))
+            await outage.wait(error, StepContext(report=tell))
             return opened[0]
         raise

@@ -14,12 +14,12 @@ from engine.targets.postgres.running.statement import Answer
 NOTHING_CHANGED: Final = "nothing changed"
 
 
-def has_only_waited(step: PgStep, answer: Answer, *, was_seen_waiting: bool) -> bool:
+def never_had_lock(step: PgStep, answer: Answer, *, was_seen_waiting: bool) -> bool:
     """Whether it surely never had its lock: a command that tells what it does begins with that, others are watched."""
     has_answered = answer.error is not None and answer.error.sqlstate is not None
     if step.method is not Method.VACUUM or not has_answered or any(notice.is_info for notice in answer.notices):
         return False
-    return was_seen_waiting or not step.if_warned
+    return was_seen_waiting or not step.verbose_command
 
 
 def left_by(step: PgStep, reason: Reason | None, removals: Sequence[Removal], *, only_waited: bool) -> str:

@@ -24,11 +24,11 @@ MOST: Final = 0.995
 
 _OF_TRANSACTIONS: Final = frozenset({"virtualxid", "transactionid"})
 
-_AHEAD: Final = 0.2
+_LOOKAHEAD: Final = 0.2
 """Seconds that a report is old, on average, when somebody reads it."""
-_SURE: Final = 0.8
+_LINEAR_UNTIL: Final = 0.8
 """Up to here what is expected is told as it is."""
-_BY_HISTORY: Final = 2 / 3
+_HISTORY_WEIGHT: Final = 2 / 3
 """How much the time counts that a step took before, beside what is seen of it."""
 
 
@@ -68,7 +68,7 @@ class Progress:
             self._enter(stage, now)
             if stage == costs.SCANNING and share is not None:
                 share = self._scan.share(share, now)
-            done = self._done(row, stage, self._grown(now) if share is None else share)
+            done = self._done(row, stage, self._assumed_share(now) if share is None else share)
             self._modelled = max(self._modelled or 0.0, done / self._whole)
         waits_for = None
         if row.get("wait_event_type") == "Lock":
@@ -81,18 +81,18 @@ class Progress:
         """By what the server tells, and by how long it took before, as it will be when it is read."""
         modelled = self._modelled
         if modelled is not None:
-            modelled = min(modelled * (1 + _AHEAD / max(elapsed, _AHEAD)), (1 + modelled) / 2)
+            modelled = min(modelled * (1 + _LOOKAHEAD / max(elapsed, _LOOKAHEAD)), (1 + modelled) / 2)
         if not self._seconds:
             return modelled
-        by_time = slower_to_the_end((elapsed + _AHEAD) / self._seconds)
-        return by_time if modelled is None else _BY_HISTORY * by_time + (1 - _BY_HISTORY) * modelled
+        by_time = approach_end((elapsed + _LOOKAHEAD) / self._seconds)
+        return by_time if modelled is None else _HISTORY_WEIGHT * by_time + (1 - _HISTORY_WEIGHT) * modelled
 
     def _enter(self, stage: str, now: float) -> None:
         if stage != self._stage:
             self._stage, self._stage_began = stage, now
             self._done_before = (self._modelled or 0.0) * self._whole
 
-    def _grown(self, now: float) -> float:
+    def _assumed_share(self, now: float) -> float:
         """The share of an opaque stage that is likely to be over."""
         before = self._stage_began - self._began
         if before < 0.3 or not self._done_before:
@@ -187,13 +187,17 @@ class _Scan:
         done = self._read * self._reading_share
         if not self._reading_takes:
             return done
-        by_time = slower_to_the_end((now - self._began) * self._reading_share / self._reading_takes)
+        by_time = approach_end((now - self._began) * self._reading_share / self._reading_takes)
         return min(max(by_time, done), done + 1 - self._reading_share)
 
 
-def slower_to_the_end(share: float) -> float:
+def approach_end(share: float) -> float:
     """Of what is expected only: what has reached the end by that may take longer all the same."""
-    return share if share <= _SURE else 1 - (1 - _SURE) * math.exp((_SURE - share) / (1 - _SURE))
+    return (
+        share
+        if share <= _LINEAR_UNTIL
+        else 1 - (1 - _LINEAR_UNTIL) * math.exp((_LINEAR_UNTIL - share) / (1 - _LINEAR_UNTIL))
+    )
 
 
 def _waiting(row: Row) -> tuple[WaitsFor, str]:

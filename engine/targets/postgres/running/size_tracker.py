@@ -23,13 +23,13 @@ _T = TypeVar("_T")
 AT_ONCE: Final = 200
 FIRST: Final = 4
 """So many are measured before the first step begins, which is the longest; the others while it runs."""
-GATHERED_FOR: Final = 0.05
+BATCH_WAIT: Final = 0.05
 """Seconds in which those gather at most that are measured together after their steps;"""
-GATHERED_FOR_OTHERS: Final = 0.015
+SHORT_BATCH_WAIT: Final = 0.015
 """the same where another step of the same table may wait for that;"""
 LARGE: Final = 1_000
 """but with a table of so many pages nobody waits: its steps take so long that one look more is nothing beside them."""
-MOST_GATHERED: Final = 32
+LARGEST_BATCH: Final = 32
 # Nobody waits long for one that is locked: all the others would wait for the same. It is set for this query only.
 _BRIEFLY: Final = "(SELECT pg_catalog.set_config('lock_timeout', '100ms', true)) AS briefly (set)"
 _SIZES: Final = f"""
@@ -48,7 +48,7 @@ class Measurement:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._coming: list[int] = []
+        self._upcoming: list[int] = []
         self._known: dict[int, int] = {}
         self._ahead: asyncio.Task[None] | None = None
         """Measures those that come next."""
@@ -56,11 +56,11 @@ class Measurement:
         """How many steps there are of each table."""
         self._smaller: set[int] = set()
         """Tables that an index was dropped of: what was measured ahead is more than they take."""
-        self._still_to_end = 0
-        self._gathered: list[str] = []
-        self._gathering: asyncio.Task[dict[str, int]] | None = None
+        self._steps_left = 0
+        self._batch: list[str] = []
+        self._batch_task: asyncio.Task[dict[str, int]] | None = None
         """Is going to measure those that have gathered."""
-        self._gathered_enough = asyncio.Event()
+        self._batch_is_full = asyncio.Event()
         self._looks: set[asyncio.Task[Any]] = set()
 
     async def end(self) -> None:
@@ -71,8 +71,8 @@ class Measurement:
     def expect(self, steps: Sequence[PgStep]) -> None:
         """These are going to be asked for, in about this order."""
         subjects = [step.subject for step in steps if step.subject is not None and step.is_measured]
-        self._coming = [subject.oid for subject in subjects]
-        self._still_to_end = len(self._coming)
+        self._upcoming = [subject.oid for subject in subjects]
+        self._steps_left = len(self._upcoming)
         self._tables = Counter(subject.lockable for subject in subjects)
         self._known.clear()
 
@@ -83,7 +83,7 @@ class Measurement:
             return None
         if subject.oid in self._smaller:
             self._smaller.remove(subject.oid)
-            self._coming = [oid for oid in self._coming if oid != subject.oid]
+            self._upcoming = [oid for oid in self._upcoming if oid != subject.oid]
             self._known.pop(subject.oid, None)
             await self._measure([subject.oid])
             return self._known.pop(subject.oid, None)
@@ -91,18 +91,18 @@ class Measurement:
         while subject.oid not in self._known:
             if not ahead.done():
                 await asyncio.shield(ahead)
-            elif subject.oid in self._coming:
+            elif subject.oid in self._upcoming:
                 ahead = self._look_ahead(AT_ONCE)
             else:  # one that is locked spoils it for all
                 await self._measure([subject.oid])
                 break
         found = self._known.pop(subject.oid, None)
-        if self._coming and len(self._known) < FIRST and (self._ahead is None or self._ahead.done()):
+        if self._upcoming and len(self._known) < FIRST and (self._ahead is None or self._ahead.done()):
             self._look_ahead(AT_ONCE)
         return found
 
     def _look_ahead(self, number: int) -> asyncio.Task[None]:
-        wanted, self._coming = self._coming[:number], self._coming[number:]
+        wanted, self._upcoming = self._upcoming[:number], self._upcoming[number:]
         self._ahead = self._begun(self._measure(wanted))
         return self._ahead
 
@@ -122,30 +122,30 @@ class Measurement:
         if subject is None or not step.is_measured:
             return None
         name = qualified(subject.schema, subject.name)
-        self._gathered.append(name)
-        self._still_to_end -= 1
-        if self._gathering is None:
-            self._gathered_enough.clear()
-            self._gathering = self._begun(self._measure_gathered())
+        self._batch.append(name)
+        self._steps_left -= 1
+        if self._batch_task is None:
+            self._batch_is_full.clear()
+            self._batch_task = self._begun(self._measure_batch())
         is_large = subject.table_pages >= LARGE
-        if is_large or self._still_to_end <= 0 or len(self._gathered) >= MOST_GATHERED:
-            self._gathered_enough.set()
+        if is_large or self._steps_left <= 0 or len(self._batch) >= LARGEST_BATCH:
+            self._batch_is_full.set()
         elif self._tables[subject.lockable] > 1 and not step.frees_when_over:
-            asyncio.get_running_loop().call_later(GATHERED_FOR_OTHERS, self._gathered_enough.set)
-        sizes = await asyncio.shield(self._gathering)
+            asyncio.get_running_loop().call_later(SHORT_BATCH_WAIT, self._batch_is_full.set)
+        sizes = await asyncio.shield(self._batch_task)
         return sizes.get(name)
 
     def dropped(self, step: PgStep) -> int:
         """The same of an index that is gone."""
         assert step.subject is not None, "a step without a subject is not measured"  # noqa: S101 - a bug of ours
-        self._still_to_end -= 1
+        self._steps_left -= 1
         self._smaller.add(step.subject.lockable)
         return 0
 
-    async def _measure_gathered(self) -> dict[str, int]:
+    async def _measure_batch(self) -> dict[str, int]:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._gathered_enough.wait(), GATHERED_FOR)
-        names, self._gathered, self._gathering = self._gathered, [], None
+            await asyncio.wait_for(self._batch_is_full.wait(), BATCH_WAIT)
+        names, self._batch, self._batch_task = self._batch, [], None
         with contextlib.suppress(psycopg.Error, TargetError):
             return await self._sizes_now(names)
         sizes: dict[str, int] = {}

@@ -17,19 +17,19 @@ from engine.domain.frozen import frozen
 from engine.domain.masking import masked
 from engine.targets.postgres.connection.bounded import STRANGE, AnswerError, Budget, Connection
 from engine.targets.postgres.connection.errors import CANCELLED
-from engine.targets.postgres.running.stop_signal import Stop
+from engine.targets.postgres.running.stop_signal import StopSignal
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
-ASK_AGAIN: Final = 2.0
+CANCEL_AGAIN_AFTER: Final = 2.0
 """Seconds after which the server is asked to stop once more: the first time may have been too early."""
-ASKING_TAKES: Final = 5.0
-ENDS_WITHIN: Final = 60.0
+CANCEL_TIMEOUT: Final = 5.0
+CANCEL_GIVES_UP_AFTER: Final = 60.0
 """Seconds after which nobody waits for a server that was asked to stop and does not answer."""
-MOST_NOTICES: Final = 100_000
+MAX_NOTICES: Final = 100_000
 """Of one command that are kept;"""
-MOST_RESULTS: Final = 100
+MAX_RESULTS: Final = 100
 """and as many results are no answer to one command."""
 _COPIES: Final = frozenset({ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH})
 
@@ -101,18 +101,18 @@ class Statements:
         self._budget = Budget(of_memory=False)
         self._is_over = True
         """Whether the server has answered, or the connection is lost."""
-        self._news = asyncio.Event()
+        self._wake = asyncio.Event()
         """Set when it is over; by others for what they have to say."""
-        connection.add_notice_handler(self._note)
+        connection.add_notice_handler(self._add_notice)
 
     def close(self) -> None:
         """To be called before the connection is closed."""
-        self._listen_no_more()
+        self._stop_listening()
         if self._socket >= 0:
             os.close(self._socket)
             self._socket = -1
 
-    async def run(self, command: str, *stops: Stop) -> Answer:
+    async def run(self, command: str, *stops: StopSignal) -> Answer:
         """Run one command to its end; when one of `stops` is set the server is asked to stop, and its answer awaited.
 
         Where the task is cancelled, too; then CancelledError is raised afterwards.
@@ -122,29 +122,29 @@ class Statements:
         self._send(command)
         cancelled, asked_at = False, 0.0
         for stop in stops:
-            stop.listen(self._news.set)
+            stop.listen(self._wake.set)
         try:
             while not self._is_over:
                 answer.was_asked_to_stop = cancelled or any(stop.is_set() for stop in stops)
                 try:
                     if answer.was_asked_to_stop:
                         asked_at = asked_at or self._loop.time()
-                        if self._loop.time() - asked_at > ENDS_WITHIN:
-                            self._give_up()
+                        if self._loop.time() - asked_at > CANCEL_GIVES_UP_AFTER:
+                            self._abandon()
                             break
                         with contextlib.suppress(psycopg.Error, OSError):
-                            await self._connection.cancel_safe(timeout=ASKING_TAKES)
+                            await self._connection.cancel_safe(timeout=CANCEL_TIMEOUT)
                         with contextlib.suppress(TimeoutError):
-                            await asyncio.wait_for(self._news.wait(), ASK_AGAIN)
+                            await asyncio.wait_for(self._wake.wait(), CANCEL_AGAIN_AFTER)
                     else:
-                        await self._news.wait()
+                        await self._wake.wait()
                 except asyncio.CancelledError:
                     cancelled = True
                 if not self._is_over:
-                    self._news.clear()
+                    self._wake.clear()
         finally:
             for stop in stops:
-                stop.listen_no_more(self._news.set)
+                stop.stop_listening(self._wake.set)
         results, self._results, self._answer = self._results, [], Answer()  # between commands nothing belongs to one
         self._read(results, answer)
         if cancelled:
@@ -152,14 +152,14 @@ class Statements:
         return answer
 
     def _send(self, command: str) -> None:
-        self._news.clear()
+        self._wake.clear()
         self._is_over = self._is_sent = False
         try:
             self._listen()
             self._libpq.send_query(command.encode(self._encoding))
             self._is_sent = not self._libpq.flush()
             if not self._is_sent:
-                self._loop.add_writer(self._socket, self._go_on)
+                self._loop.add_writer(self._socket, self._on_ready)
         except psycopg.Error as error:
             self._end(error)
         except (OSError, UnicodeError) as error:  # no more files, or a name that the server's encoding does not have
@@ -169,28 +169,28 @@ class Statements:
         if self._socket < 0:
             self._socket = os.dup(self._libpq.socket)
         if not self.is_listening:
-            self._loop.add_reader(self._socket, self._go_on)
+            self._loop.add_reader(self._socket, self._on_ready)
             self.is_listening = True
 
-    def _listen_no_more(self) -> None:
+    def _stop_listening(self) -> None:
         if self.is_listening:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self.is_listening = False
 
-    def _go_on(self) -> None:
+    def _on_ready(self) -> None:
         if self._is_over:  # this is for psycopg, or the connection is lost
-            return self._listen_no_more()
+            return self._stop_listening()
         try:
             with self._budget.reading(self._socket):
-                self._read_on()
+                self._receive()
         except AnswerError as error:
             self._end(error)
             self._libpq.finish()
         except psycopg.Error as error:
             self._end(error)
 
-    def _read_on(self) -> None:
+    def _receive(self) -> None:
         self._libpq.consume_input()
         if not self._is_sent:
             self._is_sent = not self._libpq.flush()
@@ -202,11 +202,11 @@ class Statements:
                 self._end()
                 return
             self._results.append(result)
-            if result.status in _COPIES or len(self._results) > MOST_RESULTS:
+            if result.status in _COPIES or len(self._results) > MAX_RESULTS:
                 raise AnswerError(STRANGE)
 
-    def _give_up(self) -> None:
-        why = f"it was asked to stop, and did not answer within {ENDS_WITHIN:g} s: it may still run on the server"
+    def _abandon(self) -> None:
+        why = f"no answer to the cancel within {CANCEL_GIVES_UP_AFTER:g} s: the command may still run on the server"
         self._end(AnswerError(why))
         self._libpq.finish()
 
@@ -215,14 +215,14 @@ class Statements:
             self.close()
         self._answer.error = error
         self._is_over = True
-        self._news.set()
+        self._wake.set()
 
-    def _note(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+    def _add_notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         severity = diagnostic.severity_nonlocalized or diagnostic.severity or ""
         message, detail = diagnostic.message_primary or "", diagnostic.message_detail or ""
         if severity != "INFO":  # of what it did only numbers are taken
             message, detail = masked(message), masked(detail)
-        if len(self._answer.notices) < MOST_NOTICES:
+        if len(self._answer.notices) < MAX_NOTICES:
             self._answer.notices.append(Notice(severity, message, detail, diagnostic.sqlstate or ""))
 
     def _read(self, results: Sequence[PGresult], answer: Answer) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Stop:
+class StopSignal:
     """Is set once, and tells those who listen at that moment."""
 
     def __init__(self) -> None:
@@ -25,20 +25,20 @@ class Stop:
         """Call `listener` when it is set."""
         self._listening.append(listener)
 
-    def listen_no_more(self, listener: Callable[[], None]) -> None:
+    def stop_listening(self, listener: Callable[[], None]) -> None:
         self._listening.remove(listener)
 
 
-class StopsOfEvents:
+class StopSignals:
     """A stop for each event that is set to stop steps. Nearly all steps of a job share one."""
 
     def __init__(self) -> None:
-        self._known: dict[asyncio.Event, tuple[Stop, asyncio.Task[None]]] = {}
+        self._known: dict[asyncio.Event, tuple[StopSignal, asyncio.Task[None]]] = {}
 
-    def of(self, event: asyncio.Event) -> Stop:
+    def of(self, event: asyncio.Event) -> StopSignal:
         """What is set as soon as `event` is."""
         if event not in self._known:
-            stop = Stop()
+            stop = StopSignal()
             self._known[event] = stop, asyncio.create_task(_follow(event, stop))
         return self._known[event][0]
 
@@ -49,6 +49,6 @@ class StopsOfEvents:
         await asyncio.gather(*following, return_exceptions=True)
 
 
-async def _follow(event: asyncio.Event, stop: Stop) -> None:
+async def _follow(event: asyncio.Event, stop: StopSignal) -> None:
     await event.wait()
     stop.set()

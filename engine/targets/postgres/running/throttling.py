@@ -15,7 +15,7 @@ from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.protocol import StepContext, StepProgress
 
-LOOK_EVERY: Final = 1.0
+POLL_EVERY: Final = 1.0
 """Seconds between two looks whether it may go on."""
 _LAG: Final = """
 SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 FROM pg_stat_replication
@@ -31,21 +31,21 @@ WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND restart_lsn IS
 """
 
 
-async def may_go_on(reader: Reader, options: ServerOptions, context: StepContext) -> None:
+async def wait_while_throttled(reader: Reader, options: ServerOptions, context: StepContext) -> None:
     """Wait, and say why, as long as a limit is exceeded; a cancel ends that, and the time limit of the operation.
 
     Raises TargetError.
     """
     stops = context.cancel, context.window.closed
-    while not any(stop.is_set() for stop in stops) and (why := await held_up_by(reader, options)):
+    while not any(stop.is_set() for stop in stops) and (why := await throttled_by(reader, options)):
         context.report(StepProgress(phase=f"{PAUSED}: {why}", waits_for=WaitsFor.LOAD))
         events = [asyncio.create_task(event.wait()) for event in stops]
-        await asyncio.wait(events, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(events, timeout=POLL_EVERY, return_when=asyncio.FIRST_COMPLETED)
         for event in events:
             event.cancel()
 
 
-async def held_up_by(reader: Reader, options: ServerOptions) -> str:
+async def throttled_by(reader: Reader, options: ServerOptions) -> str:
     """Why nothing is to begin now; "" where it may."""
     if options.max_lag is not None:
         (lag,) = await reader.row(_LAG, row=(int,))
@@ -61,7 +61,7 @@ def _rounded(size: int) -> int:
     return -(-size // unit) * unit
 
 
-async def not_counted_as_lag(reader: Reader, options: ServerOptions) -> list[str]:
+async def uncounted_standbys(reader: Reader, options: ServerOptions) -> list[str]:
     """What `max_lag` does not see: as long as a standby is away it would hold everything up. Raises TargetError."""
     if options.max_lag is None:
         return []
@@ -72,7 +72,7 @@ async def not_counted_as_lag(reader: Reader, options: ServerOptions) -> list[str
     ]
 
 
-async def problem_with(reader: Reader, options: ServerOptions) -> str:
+async def options_problem(reader: Reader, options: ServerOptions) -> str:
     """What is wrong with a limit that somebody has set; "" for nothing. Their query is not run. Raises TargetError."""
     if options.max_lag is not None:
         try:

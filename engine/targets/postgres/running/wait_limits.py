@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.domain.jobs import MAX_WAIT, WaitsFor
 from engine.targets.postgres.planning.steps import Method
-from engine.targets.postgres.running.stop_signal import Stop
+from engine.targets.postgres.running.stop_signal import StopSignal
 
 SNAPSHOT_WAIT: Final = 3600.0
 """Seconds, where neither an option nor a time limit says how long."""
@@ -34,9 +34,9 @@ class WaitLimits:
         self.waited = 0.0
         """How long it waited for that: for its lock this time, for transactions all in all."""
         self._for_transactions = 0.0
-        self._looked_at: float | None = None
+        self._observed_at: float | None = None
         """When it was last seen to wait."""
-        self.is_over = Stop()
+        self.exceeded = StopSignal()
         """Set when it has waited too long."""
 
     def server_limit(self, now: float) -> float:
@@ -47,22 +47,22 @@ class WaitLimits:
             longest = SNAPSHOT_WAIT if self._closes_at is None else self._closes_at - now
         return min(max(longest, self._lock_timeout) + UNWATCHED, MAX_WAIT)
 
-    def look(self, waits_for: WaitsFor | None, now: float) -> None:
+    def observe(self, waits_for: WaitsFor | None, now: float) -> None:
         """This is what it waits for now."""
         if waits_for is None:
-            self._looked_at = None
+            self._observed_at = None
             return
         if waits_for is not self.waits_for:
-            self.waits_for, self._looked_at = waits_for, None
+            self.waits_for, self._observed_at = waits_for, None
             self.waited = self._for_transactions if waits_for is WaitsFor.TRANSACTIONS else 0.0
-        elif self._looked_at is None and waits_for is WaitsFor.LOCK:
+        elif self._observed_at is None and waits_for is WaitsFor.LOCK:
             self.waited = 0.0
-        self.waited += now - self._looked_at if self._looked_at is not None else 0.0
-        self._looked_at = now
+        self.waited += now - self._observed_at if self._observed_at is not None else 0.0
+        self._observed_at = now
         if waits_for is WaitsFor.TRANSACTIONS:
             self._for_transactions = self.waited
         if self._is_exhausted(waits_for, now):
-            self.is_over.set()
+            self.exceeded.set()
 
     def _is_exhausted(self, waits_for: WaitsFor, now: float) -> bool:
         if waits_for is WaitsFor.LOCK:

@@ -8,7 +8,7 @@ from engine.domain.errors import TargetError
 from engine.domain.jobs import Operation, Options, Request, ServerOptions, Status
 from engine.inspection import inspector
 from engine.targets.postgres.reading import load_query
-from engine.targets.postgres.running.throttling import held_up_by
+from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import connected, first_step, plan
 from tests.postgres_databases import Database
@@ -130,7 +130,7 @@ async def test_true_and_what_is_more_than_nothing_hold_steps_back(shop: Database
         pytest.skip("numeric has no infinity before PostgreSQL 14")
     assert (await plan(shop.url, Operation.ANALYZE, server, objects=("item",))).refused is None
     async with connected(shop.url) as session:
-        held_up = await held_up_by(session._reader, server)  # type: ignore[attr-defined]
+        held_up = await throttled_by(session._reader, server)  # type: ignore[attr-defined]
     assert held_up == (f"the load query says {says}" if says else "")
 
 

@@ -163,20 +163,20 @@ async def test_a_server_that_is_being_shut_down_is_not_back_though_an_idle_conne
     shop: Database, own: PostgresServer
 ) -> None:
     async with asyncio.timeout(100), contextlib.AsyncExitStack() as stack:
-        lanes = ConnectionPool(lambda: connect(address(shop.url), name="test 1/1", lock_timeout=1))
-        stack.push_async_callback(lanes.close)
-        async with lanes.one() as lane:
-            assert (await lane.statements.run("SELECT 1")).error is None
+        pool = ConnectionPool(lambda: connect(address(shop.url), name="test 1/1", lock_timeout=1))
+        stack.push_async_callback(pool.close)
+        async with pool.connection() as pooled:
+            assert (await pooled.statements.run("SELECT 1")).error is None
         assert own._process is not None
         own._process.send_signal(signal.SIGTERM)  # who is connected stays so, and nobody else gets in
         await asyncio.to_thread(until_nobody_gets_in, own)
         told = Told()
-        waiting = asyncio.create_task(lanes.back(StepContext(report=told)))
+        waiting = asyncio.create_task(pool.reconnect(StepContext(report=told)))
         await asyncio.wait({waiting, asyncio.create_task(told.something.wait())}, return_when=asyncio.FIRST_COMPLETED)
         assert told.phases[0].startswith("server is ")
         await asyncio.to_thread(own.stop)
         own.start()
-        assert (await waiting).started != lane.server.started
+        assert (await waiting).started != pooled.server.started
 
 
 async def test_the_time_limit_ends_the_wait_and_nothing_more_begins(shop: Database, own: PostgresServer) -> None:

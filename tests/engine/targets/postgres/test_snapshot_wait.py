@@ -202,7 +202,7 @@ async def test_where_no_connection_is_free_to_drop_the_old_index_the_rebuild_has
         is_over = asyncio.Event()
 
         async def use_the_connection() -> None:
-            async with session._lanes.one(StepContext()):
+            async with session._pool.connection(StepContext()):
                 await is_over.wait()
 
         with shop.session("SELECT count(*) FROM item"):

@@ -12,7 +12,7 @@ import pytest
 
 from engine import Engine
 from engine.domain.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
-from engine.targets.postgres.running.throttling import held_up_by
+from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, plan
 from tests.postgres_databases import Database, new_database
@@ -122,7 +122,7 @@ async def test_a_standby_that_keeps_up_holds_nobody_up(pair: Pair) -> None:
     pair.write(2)
     pair.primary.wait_for("SELECT bool_and(replay_lsn = pg_current_wal_lsn()) FROM pg_stat_replication")
     async with connected(pair.primary.url) as session:
-        assert await held_up_by(session._reader, ServerOptions(max_lag=MB)) == ""  # type: ignore[attr-defined]
+        assert await throttled_by(session._reader, ServerOptions(max_lag=MB)) == ""  # type: ignore[attr-defined]
 
 
 async def test_a_standby_that_is_not_connected_is_told_but_holds_nobody_up(pair: Pair) -> None:

@@ -13,12 +13,12 @@ from engine.targets.postgres.planning.operation_steps import (
     FEW,
     analyze_steps,
     check_steps,
-    not_offered,
     reindex_steps,
-    unsafe,
+    unsafe_rebuild,
+    unsupported_option,
     vacuum_steps,
 )
-from engine.targets.postgres.planning.scope import taken_along
+from engine.targets.postgres.planning.scope import analyzed_with_parent
 from engine.targets.postgres.reading.relations import Index, Table
 
 ITEM = Table(1, "public", "item", "r", 100, 5000.0, 40, 2, False, False, False, True, None)
@@ -34,22 +34,22 @@ KEY = Index(4, "public", "item_pkey", 1, "public", "item", 30, 100, "btree", Tru
 def test_trap_a_server_that_damages_indexes_is_not_asked_to_rebuild_them(
     version: int, offline: bool, refused: bool
 ) -> None:
-    assert bool(unsafe(ServerOptions(offline=offline), version)) is refused
+    assert bool(unsafe_rebuild(ServerOptions(offline=offline), version)) is refused
 
 
 def test_what_a_version_does_not_have_is_said() -> None:
     limited = ServerOptions(buffer_usage_limit=1024)
-    assert not_offered(limited, 150_000) == "--buffer-usage-limit needs PostgreSQL 16 or newer, this one is 15"
-    assert not_offered(limited, 160_000) == ""
+    assert unsupported_option(limited, 150_000) == "--buffer-usage-limit needs PostgreSQL 16 or newer, this one is 15"
+    assert unsupported_option(limited, 160_000) == ""
 
 
 def test_what_is_analyzed_with_the_table_it_is_part_of_is_known() -> None:
     partitions = {3: [2, 5], 5: [6]}
     deeper = replace(WHOLE, oid=5, name="deeper", is_partition=True)
     deepest = replace(PART, oid=6, name="deepest")
-    assert taken_along([ITEM, PART, WHOLE, deeper, deepest], partitions) == {2: WHOLE, 5: WHOLE, 6: WHOLE}
-    assert taken_along([ITEM, PART], partitions) == {}
-    assert taken_along([deeper, deepest, PART], partitions) == {6: deeper}
+    assert analyzed_with_parent([ITEM, PART, WHOLE, deeper, deepest], partitions) == {2: WHOLE, 5: WHOLE, 6: WHOLE}
+    assert analyzed_with_parent([ITEM, PART], partitions) == {}
+    assert analyzed_with_parent([deeper, deepest, PART], partitions) == {6: deeper}
 
 
 @pytest.mark.parametrize(("version", "only"), [(150_000, ""), (180_000, "ONLY ")])
@@ -61,7 +61,7 @@ def test_a_partitioned_table_is_analyzed_alone_where_that_can_be(version: int, o
 def test_where_there_are_many_tables_the_small_ones_tell_what_was_done_only_if_all_else_they_say_is_a_warning() -> None:
     small, dirty = replace(ITEM, oid=3, name="small", pages=5), replace(ITEM, oid=4, name="dirty", pages=5, dead_rows=1)
     few = vacuum_steps([small, dirty], Options(), 170_000, {})
-    assert all(step.command.startswith("VACUUM (VERBOSE, ") and not step.if_warned for step in few)
+    assert all(step.command.startswith("VACUUM (VERBOSE, ") and not step.verbose_command for step in few)
     many = [small, dirty, *[replace(small, oid=10 + number, name=f"small{number}") for number in range(FEW)]]
     for make, verbose, quiet in (
         (vacuum_steps, 'VACUUM (VERBOSE, SKIP_DATABASE_STATS) "', 'VACUUM (SKIP_DATABASE_STATS) "'),
@@ -70,7 +70,7 @@ def test_where_there_are_many_tables_the_small_ones_tell_what_was_done_only_if_a
         steps = {step.object: step for step in make(many, Options(), 170_000, {})}
         assert steps["public.dirty"].command.startswith(verbose)
         assert steps["public.small"].command.startswith(quiet)
-        assert steps["public.small"].if_warned == verbose + 'public"."small"'
+        assert steps["public.small"].verbose_command == verbose + 'public"."small"'
         politely = make(many, Options(server=ServerOptions(skip_locked=True)), 170_000, {})
         assert all("VERBOSE" in step.command for step in politely)
 

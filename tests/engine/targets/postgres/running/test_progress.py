@@ -12,7 +12,7 @@ import pytest
 from engine.domain.jobs import CLEANING_UP, WAITING, Operation, Options, ServerOptions, Speed, Status, WaitsFor
 from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
-from engine.targets.postgres.running.monitor import in_the_way, poll_query
+from engine.targets.postgres.running.monitor import blockers_of, poll_query
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.targets.protocol import StepContext, StepProgress
 from tests.engine.targets.postgres.a_session import Told, connected, until
@@ -253,8 +253,8 @@ def test_who_is_in_the_way_is_told_with_since_when() -> None:
     idle = dict(zip(names, (4711, "psql, ann", "idle in transaction", "idle in transaction", 3725.4), strict=True))
     hidden = dict(zip(names, (12, "", "of another role", None, None), strict=True))
     busy = dict(zip(names, (13, "app", "active", "SELECT", 9.2), strict=True))
-    assert in_the_way([idle, hidden]).words == (
+    assert blockers_of([idle, hidden]).words == (
         "pid 4711 (psql, ann, idle in transaction for 1h2m5s), pid 12 (of another role)"
     )
-    assert in_the_way([busy]).transactions == "pid 13, SELECT since 9 s (app)"
-    assert in_the_way([hidden]).transactions == "pid 12, of another role"
+    assert blockers_of([busy]).transactions == "pid 13, SELECT since 9 s (app)"
+    assert blockers_of([hidden]).transactions == "pid 12, of another role"

@@ -10,8 +10,8 @@ import pytest
 from engine import Engine
 from engine.domain.errors import TargetError
 from engine.domain.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
-from engine.targets.postgres.running.throttling import held_up_by
-from engine.targets.postgres.session import MOST_TURNS
+from engine.targets.postgres.running.throttling import throttled_by
+from engine.targets.postgres.session import MOST_ATTEMPTS
 from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, plan, until
 from tests.engine.targets.postgres.test_cancel import OFFLINE
@@ -67,7 +67,7 @@ async def test_a_step_gives_way_to_those_who_wait_behind_it(database: Database) 
     assert result.error == "others waited behind it, so it gave way: it comes again after the others"
 
 
-@pytest.mark.parametrize("turns", [2, MOST_TURNS], ids=["done in the end", "left out in the end"])
+@pytest.mark.parametrize("turns", [2, MOST_ATTEMPTS], ids=["done in the end", "left out in the end"])
 async def test_what_gave_way_comes_again_after_the_others_but_not_for_ever(
     database: Database, tmp_path: Path, turns: int
 ) -> None:
@@ -76,7 +76,7 @@ async def test_what_gave_way_comes_again_after_the_others_but_not_for_ever(
     server = ServerOptions(yield_after=0.05, offline=True, schemas=("public",))
     options = Options(lock_timeout=60, server=server, confirmed=True)
     request = Request(target=database.url, operations=(Operation.REINDEX,), options=options)
-    is_done = turns < MOST_TURNS
+    is_done = turns < MOST_ATTEMPTS
     async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
         (job,) = await engine.submit([request])
         for _ in range(turns - is_done):
@@ -110,5 +110,5 @@ async def test_what_a_load_query_says_is_harmless_to_a_terminal(database: Databa
     query = "SELECT E'\\x1b[31mred\\n' || repeat('x', 99)"
     async with connected(database.url) as session:
         with pytest.raises(TargetError) as problem:
-            await held_up_by(session._reader, ServerOptions(pause_while=query))  # type: ignore[attr-defined]
+            await throttled_by(session._reader, ServerOptions(pause_while=query))  # type: ignore[attr-defined]
     assert problem.value.why.startswith("--pause-while failed: it gives [31mred" + "x" * 33 + ", and not true")

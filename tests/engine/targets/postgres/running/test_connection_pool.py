@@ -51,7 +51,7 @@ async def test_a_server_that_says_nothing_holds_up_no_cancel_and_no_time_limit(w
         all_of_them = ConnectionPool(opened)
 
         async def begin() -> None:
-            async with all_of_them.one(context):
+            async with all_of_them.connection(context):
                 pass
 
         beginning = asyncio.create_task(begin())

@@ -13,7 +13,7 @@ import pytest
 
 from engine.domain.advice import Advice, Level, TargetHistory, needed
 from engine.domain.jobs import Operation, Options, Request, ServerOptions, Status
-from engine.targets.postgres.advising.collect import survey, survey_of_needs
+from engine.targets.postgres.advising.collect import collect_condition, collect_needs
 from engine.targets.postgres.advising.findings import analyze_need, needs, vacuum_need
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.condition import Activity
@@ -113,8 +113,8 @@ async def test_optimize_does_exactly_what_is_needed_and_then_nothing_is(database
     database.wait_for("SELECT n_dead_tup = 500 FROM pg_stat_user_tables WHERE relname = 'dirty'")
     async with connected(database.url) as session:
         reader = session._reader  # type: ignore[attr-defined]
-        found = needs(await survey_of_needs(reader))
-        assert found == replace(needs(await survey(reader)), rewrite={})
+        found = needs(await collect_needs(reader))
+        assert found == replace(needs(await collect_condition(reader)), rewrite={})
         assert found.vacuum
         assert found.analyze
         assert found.leftovers

@@ -10,7 +10,7 @@ from engine.domain.jobs import Reason, Status
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import Blockers
-from engine.targets.postgres.running.result import followed, outcome, was_left_out
+from engine.targets.postgres.running.result import follow_up_notices, outcome, was_skipped_by_server
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.protocol import StepResult
 
@@ -48,7 +48,7 @@ STILL = "public.item was rewritten, but this is to be run still: ANALYZE item"
 
 
 def test_trap_a_rewrite_that_only_warns_is_no_success() -> None:
-    assert was_left_out(REWRITE, Answer(notices=[NO_RIGHT]))
+    assert was_skipped_by_server(REWRITE, Answer(notices=[NO_RIGHT]))
     result = outcome(REWRITE, Answer(notices=[NO_RIGHT]), {}, is_closed=False, waited=5)
     assert (result.status, result.error) == (Status.SKIPPED, NO_RIGHT.message)
 
@@ -66,7 +66,7 @@ def test_trap_a_rewrite_that_only_warns_is_no_success() -> None:
     ],
 )
 def test_a_rewrite_is_done_whatever_becomes_of_what_follows_it(following: Answer, told: list[str]) -> None:
-    found = followed(REWRITE, following, waited=5, blockers="pid 4711 (psql)")
+    found = follow_up_notices(REWRITE, following, waited=5, blockers="pid 4711 (psql)")
     assert [(notice.is_warning, notice.message) for notice in found] == [(True, message) for message in told]
 
 
