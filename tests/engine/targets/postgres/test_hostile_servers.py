@@ -39,8 +39,8 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits a minute for each answer."""
     for module, name in (
         (load_query, "_PATIENCE"), (connecting, "CONNECTED_WITHIN"), (connecting, "ANSWER_WITHIN"),
-        (connection_pool, "ANSWERS_WITHIN"),
-        (statement, "ENDS_WITHIN"), (statement, "ASK_AGAIN"), (statement, "ASKING_TAKES"),
+        (connection_pool, "ALIVE_WITHIN"),
+        (statement, "CANCEL_GIVES_UP_AFTER"), (statement, "CANCEL_AGAIN_AFTER"), (statement, "CANCEL_TIMEOUT"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, 1.0)
 

@@ -65,7 +65,7 @@ async def test_a_server_that_says_nothing_holds_up_no_cancel_and_no_time_limit(w
 async def test_a_server_that_has_connections_again_is_asked_for_them_while_a_long_step_runs(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_pool, "ASK_AGAIN", 0.2)
+    monkeypatch.setattr(connection_pool, "GROW_AGAIN_AFTER", 0.2)
     database.make_slow()
     database("CREATE ROLE joe LOGIN", "CREATE TABLE item (a int)")
     database("ALTER TABLE item OWNER TO joe", "ALTER TABLE slow OWNER TO joe", "ALTER SCHEMA public OWNER TO joe")

@@ -14,7 +14,7 @@ from tests.postgres_databases import Database
 
 
 async def test_one_that_is_locked_holds_up_no_other(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "LOOKING_LOCK_TIMEOUT", 600.0)
+    monkeypatch.setattr(target, "READING_LOCK_TIMEOUT", 600.0)
     for name in ("one", "other"):
         database(f"CREATE TABLE {name} AS SELECT generate_series(1, 1000) AS id", f"DELETE FROM {name}")
     async with connected(database.url) as session:
