@@ -134,7 +134,7 @@ def _manual_rebuild(drifted: CollationRebuild, needs: TableFindings) -> str:
     left = [name for oid, name in drifted.left.items() if oid not in needs.reindex]
     if left:
         drift = drifted.drift
-        return f"{listed(left, 3)}: to be rebuilt by hand for {drift.words}, before {drift.command};"
+        return f"{listed(left, 3)}: to be rebuilt by hand for {drift.text}, before {drift.command};"
     return drifted.obstacle if drifted.is_to_be_recorded else ""
 
 
@@ -191,7 +191,7 @@ def _optimize(single: list[Advice], needs: TableFindings) -> Advice:
 
 def _recorded(needs: TableFindings) -> list[str]:
     """The collations by whose versions everything was rebuilt, and that we may record."""
-    return [one.drift.words for one in needs.drifts if one.is_to_be_recorded and not one.obstacle]
+    return [one.drift.text for one in needs.drifts if one.is_to_be_recorded and not one.obstacle]
 
 
 def _noun(operation: Operation) -> str:

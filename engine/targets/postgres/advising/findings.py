@@ -160,14 +160,14 @@ def _horizon_obstacle(need: Need, activity: Activity, table: Table, horizon: Xmi
     was_there = holder.is_old or (since is not None and holder.seconds is not None and holder.seconds >= since)
     match need.cause:
         case Cause.XID_AGE if is_old(holder.age, activity.xid_limit):
-            return f"they are kept as long as there is {holder.words}"
+            return f"they are kept as long as there is {holder.text}"
         case Cause.MULTIXACT_AGE if was_there:
-            return f"they may be kept as long as there is {holder.words}"
+            return f"they may be kept as long as there is {holder.text}"
         case Cause.DEAD_ROWS:
             kept = past.dead_rows_kept[table.shown].effect["rows_kept"] if table.shown in past.dead_rows_kept else 0
             if isinstance(kept, int) and activity.dead - kept <= activity.dead_limit:
-                return f"the last VACUUM could not remove {kept:,} of them, kept as long as there is {holder.words}"
-            return f"dead rows are kept as long as there is {holder.words}" if holder.is_old else ""
+                return f"the last VACUUM could not remove {kept:,} of them, kept as long as there is {holder.text}"
+            return f"dead rows are kept as long as there is {holder.text}" if holder.is_old else ""
         case _:
             return ""
 

@@ -17,7 +17,7 @@ def recording(drifts: Sequence[CollationRebuild], rebuilt: Mapping[int, str]) ->
     for drifted in drifts:
         left = [name for oid, name in drifted.left.items() if oid not in rebuilt]
         if left and drifted.left.keys() & rebuilt.keys():
-            kept.append(f"the version of {drifted.drift.words} is not recorded, as not rebuilt: {listed(left, 3)}")
+            kept.append(f"the version of {drifted.drift.text} is not recorded, as not rebuilt: {listed(left, 3)}")
         elif not left and (obstacle := drifted.obstacle):
             kept += [obstacle] if drifted.left else []
         elif not left:
@@ -28,13 +28,13 @@ def recording(drifts: Sequence[CollationRebuild], rebuilt: Mapping[int, str]) ->
 def _step(drifted: CollationRebuild) -> PgStep:
     drift, before = drifted.drift, tuple(drifted.left.values())
     return PgStep(
-        object=drift.words,
+        object=drift.text,
         command=drift.command,
         reason=f"every index that it orders is rebuilt by version {drift.version}",
         lock=NO_LOCK,
         after_cancel="the next run does it",
         mandatory_follow_up=bool(before),
-        after=before,
+        required_objects=before,
         weight=STEP_OVERHEAD,
         method=Method.RECORD_VERSION,
         is_measured=False,

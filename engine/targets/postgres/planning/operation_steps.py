@@ -259,8 +259,8 @@ def rewrite_steps(operation: Operation, tables: Iterable[Table], options: Option
             PgStep(
                 object=table.shown,
                 command=f"{first}; {then}",
-                first=first,
-                then=then,
+                first_command=first,
+                follow_up_command=then,
                 settings=_speed(options),
                 reason="rewritten as it was asked for; after that its dead rows are counted anew",
                 lock=spec.lock,
@@ -335,7 +335,7 @@ def _heap_check(table: Table, check: str, *, full: bool) -> PgStep:
         "its pages and rows, and the values that they have in TOAST" if toast else "its pages and rows",
         pages=table.pages,
         subject=_table(table),
-        alone=command() if toast else "",
+        uncompared_command=command() if toast else "",
         reads_whole_table=True,
         is_compared_with=True,
     )
@@ -356,7 +356,7 @@ def _tree_check(index: Index, check: str, *, full: bool) -> PgStep:
         "every row of its table is looked for in it" if full else "its order and structure",
         pages=index.pages + (index.table_pages if full else 0),
         subject=_index(index),
-        alone=command(compared=False) if full else "",
+        uncompared_command=command(compared=False) if full else "",
         is_compared_with=index.of_toast,
     )
 
@@ -368,7 +368,7 @@ def _check_step(
     *,
     pages: int,
     subject: Subject,
-    alone: str = "",
+    uncompared_command: str = "",
     reads_whole_table: bool = False,
     is_compared_with: bool = False,
 ) -> PgStep:
@@ -383,7 +383,7 @@ def _check_step(
         method=Method.CHECK,
         is_measured=False,
         subject=subject,
-        alone=alone,
+        uncompared_command=uncompared_command,
         reads_whole_table=reads_whole_table,
         is_compared_with=is_compared_with,
     )

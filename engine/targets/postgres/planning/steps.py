@@ -28,8 +28,8 @@ class Method(StrEnum):
 
     @property
     def is_rebuild(self) -> bool:
-        """Whether it is rolled back as a whole unless it completes."""
-        return self in {Method.VACUUM_FULL, Method.CLUSTER, Method.REINDEX}
+        """Whether it makes new indexes."""
+        return self in {Method.VACUUM_FULL, Method.CLUSTER, Method.REINDEX, Method.REINDEX_CONCURRENTLY}
 
 
 class Model(StrEnum):
@@ -92,18 +92,18 @@ class PgStep(PlannedStep):
     verbose_command: str = ""
     """The same as a command that tells what it does: run where the server said nothing but a warning, which may mean
     that it did nothing."""
-    first: str = ""
-    then: str = ""
-    """Where `command` is two: the second is run once the first is completed, and that it fails is a warning only."""
+    first_command: str = ""
+    follow_up_command: str = ""
+    """Of a `command` that is two: the second runs once the first has completed. If it fails, that is a warning."""
     settings: tuple[tuple[str, str], ...] = ()
     """What its connection is set to for it."""
     collations: tuple[str, ...] = ()
     """Of a rebuild, what it is remembered by, where an index is ordered by rules that have changed."""
-    after: tuple[str, ...] = ()
+    required_objects: tuple[str, ...] = ()
     """The objects whose steps have to be completed before, or this one is not run."""
     reads_whole_table: bool = False
     """Of a check, whether it is of a whole table."""
-    alone: str = ""
+    uncompared_command: str = ""
     """Of a check that compares its subject with another: the same of its subject only."""
     is_compared_with: bool = False
     """Of a check: what it finds in its subject makes doubtful what the others of its table compare."""

@@ -69,13 +69,13 @@ class CollationDrift:
     """Tables whose partitions are ranges by it: which rows belong where may have changed."""
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         return f"collation {shown(self.schema, self.name)}" if self.name else "the collation of the database"
 
     @property
     def mark(self) -> str:
         """What a rebuild by it is remembered by."""
-        return f"{self.words} {self.version}"
+        return f"{self.text} {self.version}"
 
 
 @frozen
@@ -98,7 +98,7 @@ class CollationRebuild:
         if drift.partitioned:
             several = len(drift.partitioned) > 1
             return (
-                f"{listed(list(drift.partitioned), 3)} {'have' if several else 'has'} ranges by {drift.words} as"
+                f"{listed(list(drift.partitioned), 3)} {'have' if several else 'has'} ranges by {drift.text} as"
                 f" partitions: see whether each row is in the right one, then run {drift.command};"
             )
         if not drift.may_be_recorded:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Blockers:
     """Who holds the lock that something waits for."""
 
-    words: str
+    text: str
     transactions: str = ""
     """The same by what their transactions do: `pid 4711, SELECT since 9s (psql, ann)`."""
     has_prepared: bool = False

@@ -74,7 +74,7 @@ class Holder:
         return self.age >= OLD_AGE or (self.seconds or 0) >= OLD_AFTER or self.seconds is None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         if self.what is None:
             return prepared.in_words(self.who, self.seconds or 0.0)
         since = f" for {span(self.seconds)}" if self.seconds is not None else ""
@@ -114,4 +114,4 @@ def warnings(horizon: XminHorizon) -> list[str]:
         return []
     more = f" and {len(old) - 1} more" if len(old) > 1 else ""
     unsure = "" if horizon.is_complete else "; of other roles it cannot be seen"
-    return [f"rows that died since cannot be removed as long as there is {old[0].words}{more}{unsure}"]
+    return [f"rows that died since cannot be removed as long as there is {old[0].text}{more}{unsure}"]

@@ -25,15 +25,14 @@ class DamagedObject:
     is_index: bool
 
 
-def damaged_object(step: PgStep, alone: Answer | None = None) -> DamagedObject:
-    """What an error that tells of damage is about: the subject of the step, or the table that it was compared with.
+def damaged_object(step: PgStep, uncompared: Answer | None = None) -> DamagedObject:
+    """What an error that reports damage is about: the step's own object, or the table that an index is compared with.
 
-    `alone`: how the check of the subject only went, where either may be damaged: unless that finds damage, too, it is
-    the table, as the index itself is looked through first.
+    `uncompared`: the answer to a check of the index alone. If that finds no damage, the table is damaged.
     """
     if step.subject is None or not step.subject.is_index:
         return DamagedObject(step.object, is_index=False)
-    if alone is not None and (alone.error is None or not errors.reports_damage(alone.error)):
+    if uncompared is not None and (uncompared.error is None or not errors.reports_damage(uncompared.error)):
         return DamagedObject(step.subject.table, is_index=False)
     return DamagedObject(step.object, is_index=True)
 
@@ -41,7 +40,7 @@ def damaged_object(step: PgStep, alone: Answer | None = None) -> DamagedObject:
 def may_blame_table(step: PgStep, error: psycopg.Error) -> bool:
     """Whether an index was compared with its table, and it was not amcheck itself that raised the error."""
     is_verdict = (error.diag.source_file or "").startswith("verify_")
-    return bool(step.alone) and step.subject is not None and step.subject.is_index and not is_verdict
+    return bool(step.uncompared_command) and step.subject is not None and step.subject.is_index and not is_verdict
 
 
 def finding_of_error(step: PgStep, error: psycopg.Error, damaged: DamagedObject) -> StepResult:
@@ -104,7 +103,7 @@ class Checks:
 
     def command_of(self, step: PgStep) -> str:
         """The command of a step, which compares with nothing that is known to be damaged."""
-        return step.alone if step.alone and self.is_doubtful(step) else step.command
+        return step.uncompared_command if step.uncompared_command and self.is_doubtful(step) else step.command
 
     def is_doubtful(self, step: PgStep) -> bool:
         return step.subject is not None and step.subject.table in self._doubtful
@@ -123,9 +122,9 @@ class Checks:
         if step.is_compared_with or not damaged.is_index:
             self._doubtful.add(table)
 
-    def doubt(self, step: PgStep) -> str:
+    def not_compared(self, step: PgStep) -> str:
         """That a step which found nothing was not compared with what is damaged; "" where it was compared."""
-        if not (step.alone and step.subject is not None and self.is_doubtful(step)):
+        if not (step.uncompared_command and step.subject is not None and self.is_doubtful(step)):
             return ""
         other = "its table" if step.subject.is_index else "its TOAST table"
         return f"{step.object} was not compared with {other}, where damage was found"

@@ -43,13 +43,13 @@ class CleanupResult:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is settled, in words."""
-        dropped = [removal.words for removal in self.removals if not removal.problem]
+        dropped = [removal.text for removal in self.removals if not removal.problem]
         return (*dropped, self.problem) if self.problem else tuple(dropped)
 
     @property
     def left_over(self) -> dict[str, str]:
         """What is still there, by name, in words."""
-        return {removal.leftover.shown: removal.words for removal in self.removals if removal.problem}
+        return {removal.leftover.shown: removal.text for removal in self.removals if removal.problem}
 
 
 class InvalidIndexCleanup:
@@ -98,7 +98,7 @@ class InvalidIndexCleanup:
         found = [
             left for index in indexes for left in await invalid_indexes.left_by(self._reader, index.schema, index.name)
         ]
-        return [removal.words for removal in await self._drop(found, FINAL_DROP_WAIT)] if found else []
+        return [removal.text for removal in await self._drop(found, FINAL_DROP_WAIT)] if found else []
 
     async def _drop(self, found: Sequence[Leftover], waited: float) -> list[Removal]:
         removals, waiting = list[Removal](), list(found)

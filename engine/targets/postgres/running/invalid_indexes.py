@@ -103,7 +103,7 @@ class Removal:
     """Why it is still there."""
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         name, is_old = self.leftover.shown, self.leftover.is_old
         if not self.problem:
             return f"{'the old index' if is_old else 'the unfinished copy'} {name} was dropped"

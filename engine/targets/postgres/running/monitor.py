@@ -133,8 +133,8 @@ class Monitor:
 
     def _update(self, watched: Watched, row: dict[str, Any]) -> None:
         blockers = blockers_of(row.get("blockers") or (), row.get("prepared_blockers") or ())
-        row["blockers"], row["transactions"] = blockers.words, blockers.transactions
-        watched.blockers = blockers if blockers.words else watched.blockers
+        row["blockers"], row["transactions"] = blockers.text, blockers.transactions
+        watched.blockers = blockers if blockers.text else watched.blockers
         watched.has_begun = watched.has_begun or any(row.get(view) for view in VIEWS)
         watched.only_waited = row["wait_event_type"] == "Lock" and not watched.has_begun
         now = time.monotonic()

@@ -22,7 +22,7 @@ def never_had_lock(step: PgStep, answer: Answer, *, was_seen_waiting: bool) -> b
     return was_seen_waiting or not step.verbose_command
 
 
-def left_by(step: PgStep, reason: Reason | None, removals: Sequence[Removal], *, only_waited: bool) -> str:
+def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Removal], *, only_waited: bool) -> str:
     """`reason`: why it failed. `removals`: what became of the unfinished copies of an index. `only_waited`: whether it
     never had its lock."""
     if only_waited:

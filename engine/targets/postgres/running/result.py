@@ -16,7 +16,7 @@ from engine.targets.postgres.running.wait_limits import WaitLimits
 from engine.targets.protocol import StepResult
 
 
-def outcome(
+def step_result(
     step: PgStep,
     answer: Answer,
     effect: Mapping[str, int],
@@ -50,7 +50,7 @@ def outcome(
             return StepResult(status=Status.SKIPPED, error="it is gone: somebody has dropped it meanwhile")
         if step.method is Method.CHECK and errors.reports_damage(answer.error):
             return checking.finding_of_error(step, answer.error, damaged or checking.damaged_object(step))
-        why = errors.explain(answer.error, is_closed=is_closed, waited=waited, blockers=blockers.words)
+        why = errors.explain(answer.error, is_closed=is_closed, waited=waited, blockers=blockers.text)
         reason = errors.reason_of(answer.error)
         return StepResult(status=Status.FAILED, error=why, reason=reason, effect=effect or None)
     if step.method is Method.CHECK and answer.rows and len(answer.rows[0]) == 3:
@@ -85,11 +85,11 @@ def follow_up_notices(step: PgStep, following: Answer, *, waited: float, blocker
 
 
 def missing_follow_up(step: PgStep, why: str) -> Notice:
-    return Notice("WARNING", f"{step.object} was rewritten, but this is to be run still: {step.then} ({why})")
+    return Notice("WARNING", f"{step.object} was rewritten. Still to run: {step.follow_up_command} ({why})")
 
 
 def _waited_in_vain(wait_limits: WaitLimits | None, waited: float, blockers: Blockers) -> str:
     if wait_limits is not None and wait_limits.waits_for is WaitsFor.TRANSACTIONS:
         who = f"the transaction of {blockers.transactions}" if blockers.transactions else "a transaction of somebody"
         return f"it waited {span(wait_limits.waited)} for {who}. End it, or give a longer --snapshot-wait"
-    return errors.lock_timeout(waited, blockers.words, by_itself=not blockers.has_prepared)
+    return errors.lock_timeout(waited, blockers.text, by_itself=not blockers.has_prepared)

@@ -43,7 +43,7 @@ FROM unnest(%s::text[]) AS name JOIN {_BRIEFLY} ON briefly.set <> ''
 """
 
 
-class Measurement:
+class SizeTracker:
     """Sizes with all that belongs to an object, TOAST and indexes; what is locked by others is not measured."""
 
     def __init__(self, reader: Reader) -> None:

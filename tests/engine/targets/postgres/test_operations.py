@@ -379,7 +379,7 @@ async def test_a_rewrite_stays_one_though_what_follows_it_is_stopped(database: D
     assert database.value(node) != before
     assert result.status is Status.COMPLETED
     assert result.warnings == (
-        'public.slow was rewritten, but this is to be run still: ANALYZE (VERBOSE) "public"."slow" (it was stopped)',
+        'public.slow was rewritten. Still to run: ANALYZE (VERBOSE) "public"."slow" (it was stopped)',
     )
 
 

@@ -380,7 +380,7 @@ async def test_who_holds_the_horizon_is_told_with_the_dead_rows(database: Databa
         assert re.search(
             rf"as long as there is prepared transaction 'forgotten' \(prepared \d+s ago: {ends}\)$", warning
         )
-        assert replace(holder, seconds=3_600.0).words == f"prepared transaction 'forgotten' (prepared 1h ago: {ends})"
+        assert replace(holder, seconds=3_600.0).text == f"prepared transaction 'forgotten' (prepared 1h ago: {ends})"
     finally:
         database("ROLLBACK PREPARED 'lost'", "ROLLBACK PREPARED 'forgotten'")
 

@@ -253,7 +253,7 @@ def test_who_is_in_the_way_is_told_with_since_when() -> None:
     idle = dict(zip(names, (4711, "psql, ann", "idle in transaction", "idle in transaction", 3725.4), strict=True))
     hidden = dict(zip(names, (12, "", "of another role", None, None), strict=True))
     busy = dict(zip(names, (13, "app", "active", "SELECT", 9.2), strict=True))
-    assert blockers_of([idle, hidden]).words == (
+    assert blockers_of([idle, hidden]).text == (
         "pid 4711 (psql, ann, idle in transaction for 1h2m5s), pid 12 (of another role)"
     )
     assert blockers_of([busy]).transactions == "pid 13, SELECT since 9 s (app)"

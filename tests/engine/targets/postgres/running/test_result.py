@@ -10,7 +10,7 @@ from engine.domain.jobs import Reason, Status
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import Blockers
-from engine.targets.postgres.running.result import follow_up_notices, outcome, was_skipped_by_server
+from engine.targets.postgres.running.result import follow_up_notices, step_result, was_skipped_by_server
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.protocol import StepResult
 
@@ -21,7 +21,7 @@ STARTED = Notice("INFO", "Vacuum von »public.item«")
 def ended(answer: Answer, method: Method = Method.VACUUM, *, is_closed: bool = False, **effect: int) -> StepResult:
     command = "REINDEX INDEX item_pkey" if method is Method.REINDEX else "VACUUM item"
     step = PgStep(object="public.item", command=command, reason="", lock=NO_LOCK, method=method)
-    return outcome(
+    return step_result(
         step, answer, effect, is_closed=is_closed, waited=5, blockers=Blockers("pid 4711 (psql)"), held_by="pid 5 (app)"
     )
 
@@ -41,15 +41,16 @@ def test_of_a_rebuild_a_warning_is_a_warning() -> None:
 
 
 REWRITE = PgStep(
-    object="public.item", command="VACUUM (FULL, VERBOSE) item; ANALYZE item", first="VACUUM (FULL, VERBOSE) item",
-    then="ANALYZE item", reason="", lock=NO_LOCK, method=Method.VACUUM_FULL,
+    object="public.item", command="VACUUM (FULL, VERBOSE) item; ANALYZE item",
+    first_command="VACUUM (FULL, VERBOSE) item",
+    follow_up_command="ANALYZE item", reason="", lock=NO_LOCK, method=Method.VACUUM_FULL,
 )  # fmt: skip
-STILL = "public.item was rewritten, but this is to be run still: ANALYZE item"
+STILL = "public.item was rewritten. Still to run: ANALYZE item"
 
 
 def test_trap_a_rewrite_that_only_warns_is_no_success() -> None:
     assert was_skipped_by_server(REWRITE, Answer(notices=[NO_RIGHT]))
-    result = outcome(REWRITE, Answer(notices=[NO_RIGHT]), {}, is_closed=False, waited=5)
+    result = step_result(REWRITE, Answer(notices=[NO_RIGHT]), {}, is_closed=False, waited=5)
     assert (result.status, result.error) == (Status.SKIPPED, NO_RIGHT.message)
 
 

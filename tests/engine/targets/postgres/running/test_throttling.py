@@ -10,8 +10,8 @@ import pytest
 from engine import Engine
 from engine.domain.errors import TargetError
 from engine.domain.jobs import PAUSED, Operation, Options, Request, ServerOptions, Status
+from engine.targets.postgres.running.result_collector import MOST_ATTEMPTS
 from engine.targets.postgres.running.throttling import throttled_by
-from engine.targets.postgres.session import MOST_ATTEMPTS
 from engine.targets.protocol import StepContext
 from tests.engine.targets.postgres.a_session import Told, connected, plan, until
 from tests.engine.targets.postgres.test_cancel import OFFLINE

@@ -1,0 +1,165 @@
+"""Runs the command of a step once: waits for its turn, sets limits, watches it, runs its follow-up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+from typing import Final
+
+from engine.domain.errors import TargetError
+from engine.domain.frozen import frozen
+from engine.domain.humanize import NOT_BEGUN
+from engine.domain.jobs import NO_SERVER_OPTIONS
+from engine.targets.postgres.connection.connecting import Server
+from engine.targets.postgres.connection.errors import CRASHED
+from engine.targets.postgres.planning.steps import Method, Model, PgStep, Subject
+from engine.targets.postgres.reading.locks import NO_BLOCKERS
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.running import invalid_indexes, orphan_cleanup, throttling
+from engine.targets.postgres.running.checking import Checks
+from engine.targets.postgres.running.connection_pool import ConnectionPool, NotBegunError, PooledConnection
+from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
+from engine.targets.postgres.running.monitor import Monitor, Watched
+from engine.targets.postgres.running.outage import TEMPORARY_ERRORS
+from engine.targets.postgres.running.progress import Progress
+from engine.targets.postgres.running.result import follow_up_notices, missing_follow_up, was_skipped_by_server
+from engine.targets.postgres.running.size_tracker import SizeTracker
+from engine.targets.postgres.running.statement import Answer, Notice
+from engine.targets.postgres.running.stop_signal import StopSignals
+from engine.targets.postgres.running.wait_limits import CONCURRENT, WaitLimits
+from engine.targets.protocol import StepContext
+
+WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
+
+
+@frozen
+class CommandRun:
+    """How the command of a step ended, and on which server."""
+
+    answer: Answer
+    watched: Watched
+    server: Server
+    size_before: int | None
+    """Bytes of its table or index; None where not measured."""
+    is_closed: bool = False
+    """Whether its connection is closed."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection was lost while the command ran."""
+        return self.is_closed and self.answer.error is not None and not self.answer.was_asked_to_stop
+
+    def may_be_repeated(self, server: Server) -> bool:
+        """Whether the whole server went down: it restarted, or reported a crash of another process.
+
+        Where only this connection was lost, an administrator may have ended it on purpose.
+        """
+        codes = {notice.sqlstate for notice in self.answer.notices} | {self.answer.error and self.answer.error.sqlstate}
+        return server.started != self.server.started or CRASHED in codes
+
+
+class CommandRunner:
+    """Runs commands on the connections of a pool."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        pool: ConnectionPool,
+        sizes: SizeTracker,
+        cleanup: InvalidIndexCleanup,
+        lock_timeout: float,
+    ) -> None:
+        self._reader = reader
+        self._pool = pool
+        self._sizes = sizes
+        self._cleanup = cleanup
+        self._lock_timeout = lock_timeout
+        self._monitor = Monitor(reader)
+        self._stops = StopSignals()
+        self.options = NO_SERVER_OPTIONS
+        self.checks: Checks | None = None
+        """The findings so far, if the operation is a check."""
+
+    async def close(self) -> None:
+        await self._monitor.end()
+        await self._stops.end()
+
+    async def run(self, step: PgStep, context: StepContext) -> CommandRun:
+        """Run the command to its end. Raises NotBegunError, NoLeftoverError, TargetError, psycopg.Error."""
+        await self._may_begin(context)
+        async with self._pool.connection(context) as pooled:
+            if step.method is Method.DROP_LEFTOVER and step.subject is not None:
+                await invalid_indexes.require_leftover(self._reader, step.subject.oid)
+            run = await self._run_on(pooled, step, context)
+        if run.answer.error is None:
+            context.over()
+            await asyncio.sleep(0)  # let the next step begin before this one is measured
+        return replace(run, is_closed=pooled.connection.closed)
+
+    async def run_uncompared(self, step: PgStep, context: StepContext) -> Answer:
+        """Check an index without comparing it with its table. Raises TargetError, psycopg.Error."""
+        async with self._pool.connection() as pooled:
+            return await pooled.statements.run(step.uncompared_command, self._stops.of(context.cancel))
+
+    async def _may_begin(self, context: StepContext) -> None:
+        """Raises as `ConnectionPool.connection`."""
+        try:
+            await throttling.wait_while_throttled(self._reader, self.options, context)
+        except TEMPORARY_ERRORS:
+            await self._pool.reconnect(context)
+            await throttling.wait_while_throttled(self._reader, self.options, context)
+        if context.cancel.is_set() or context.window.closed.is_set():
+            raise NotBegunError
+
+    async def _run_on(self, pooled: PooledConnection, step: PgStep, context: StepContext) -> CommandRun:
+        size_before = await self._sizes.before(step)
+        if step.method is Method.REINDEX_CONCURRENTLY:
+            await self._cleanup.remember()
+        if step.model is Model.REWRITE and step.subject is not None:
+            with contextlib.suppress(TargetError):
+                context.note(await orphan_cleanup.recovery_data(self._reader, step))
+        limits = self._wait_limits(step, context)
+        watched = Watched(
+            Progress(step.model, step.subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),
+            context.report,
+            wait_limits=limits,
+            yield_after=self.options.yield_after,
+        )
+        stops = self._stops.of(context.cancel), watched.must_yield, limits.exceeded
+        await pooled.set(step.settings)
+        is_concurrent = step.method in CONCURRENT
+        await pooled.set_lock_timeout(limits.server_limit(time.monotonic()) if is_concurrent else self._lock_timeout)
+        self._monitor.watch(pooled.server.backend, watched)
+        try:
+            answer = await pooled.statements.run(step.first_command or self._command_of(step), *stops)
+            if step.verbose_command and answer.has_warned:
+                answer = await pooled.statements.run(step.verbose_command, *stops)
+            if step.follow_up_command and answer.error is None and not was_skipped_by_server(step, answer):
+                answer.notices += await self._follow_up(step, pooled, watched, context)
+        except asyncio.CancelledError:
+            await self._cleanup.clean_up(step)
+            raise
+        finally:
+            self._monitor.unwatch(pooled.server.backend)
+        return CommandRun(answer, watched, pooled.server, size_before)
+
+    def _wait_limits(self, step: PgStep, context: StepContext) -> WaitLimits:
+        snapshot_wait = self.options.snapshot_wait
+        if step.method is Method.DROP_LEFTOVER and snapshot_wait is None:
+            snapshot_wait = self._lock_timeout  # a drop that gives up loses no work
+        return WaitLimits(self._lock_timeout, snapshot_wait, context.window.closes_at)
+
+    def _command_of(self, step: PgStep) -> str:
+        return step.command if self.checks is None else self.checks.command_of(step)
+
+    async def _follow_up(
+        self, step: PgStep, pooled: PooledConnection, watched: Watched, context: StepContext
+    ) -> list[Notice]:
+        """Run the second command. It is short, so sessions that wait behind it do not stop it."""
+        if context.cancel.is_set():
+            return [missing_follow_up(step, NOT_BEGUN)]
+        watched.blockers = NO_BLOCKERS
+        answer = await pooled.statements.run(step.follow_up_command, self._stops.of(context.cancel))
+        return follow_up_notices(step, answer, waited=self._lock_timeout, blockers=watched.blockers.text)

@@ -1,0 +1,156 @@
+"""Collects the result of a step from its command: sizes, damage, and what it left behind."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from dataclasses import replace
+from typing import Final
+
+import psycopg
+
+from engine.domain.errors import TargetError
+from engine.domain.jobs import CLEANING_UP, Facts, Status
+from engine.targets.postgres.connection.errors import GONE, INTERNAL, reports_damage
+from engine.targets.postgres.connection.names import qualified
+from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.reading import xmin_horizon
+from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.truncated_files import truncated_files
+from engine.targets.postgres.running.checking import damaged_object, may_blame_table, with_truncated_files
+from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner
+from engine.targets.postgres.running.effects import effects, with_sizes
+from engine.targets.postgres.running.invalid_index_cleanup import CleanupResult, InvalidIndexCleanup
+from engine.targets.postgres.running.partial_effects import never_had_lock, partial_effect
+from engine.targets.postgres.running.result import step_result
+from engine.targets.postgres.running.size_tracker import SizeTracker
+from engine.targets.postgres.running.statement import Answer
+from engine.targets.protocol import StepContext, StepProgress, StepResult
+
+MOST_ATTEMPTS: Final = 3
+"""How often a step begins that gives way to others."""
+_FILE_NODE: Final = "SELECT pg_relation_filenode(to_regclass(%s))::int8"
+
+
+class ResultCollector:
+    """Makes results of command runs; it asks the server where the answer does not tell enough."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        commands: CommandRunner,
+        sizes: SizeTracker,
+        cleanup: InvalidIndexCleanup,
+        lock_timeout: float,
+    ) -> None:
+        self._reader = reader
+        self._commands = commands
+        self._sizes = sizes
+        self._cleanup = cleanup
+        self._lock_timeout = lock_timeout
+        self._yields: Counter[PgStep] = Counter()
+        """How often each step gave way."""
+
+    async def collect(
+        self, step: PgStep, run: CommandRun, context: StepContext, cleanup: CleanupResult | None = None
+    ) -> StepResult:
+        """The result of a run. `cleanup`: what became of its leftovers, if they were cleaned up already."""
+        answer, watched = run.answer, run.watched
+        is_dropped = step.method is Method.DROP_LEFTOVER and answer.error is None
+        size = self._sizes.dropped(step) if is_dropped else await self._sizes.after(step)
+        effect = with_sizes(effects(answer.notices), run.size_before, size)
+        damaged = None
+        if step.method is Method.CHECK:
+            damaged = damaged_object(step, await self._uncompared_answer(step, answer, context))
+        result = step_result(
+            step,
+            answer,
+            effect,
+            is_closed=run.is_closed,
+            waited=self._lock_timeout,
+            wait_limits=watched.wait_limits,
+            blockers=watched.blockers,
+            held_by=await self._oldest_holder() if effect.get("rows_kept") else "",
+            is_gone=await self._is_gone(step, answer),
+            damaged=damaged,
+        )
+        is_cancelled = context.cancel.is_set()
+        cleanup = cleanup or await self._clean_up(step, result, context)
+        if cleanup.has_new_index and not watched.only_waited:
+            result = StepResult(status=Status.COMPLETED, effect=effect or None)
+        elif result.status is Status.CANCELLED and watched.must_yield.is_set() and not is_cancelled:
+            result = self._give_way(step, result)
+        if step.reads_whole_table and step.subject is not None:
+            result = await self._with_truncated_files(step, step.subject.oid, result)
+        if damaged is not None and (checks := self._commands.checks) is not None:
+            if result.status is Status.COMPLETED and (uncompared := checks.not_compared(step)):
+                result = replace(result, warnings=(*result.warnings, uncompared))
+            checks.add(step, result, damaged)
+        if result.status is Status.COMPLETED and step.method.is_rebuild:
+            result = replace(result, effect={**(result.effect or {}), **await self._rebuild_marks(step)})
+        result = replace(result, warnings=(*result.warnings, *cleanup.warnings), left_over=cleanup.left_over)
+        if cleanup.left_over:  # for recovery, if this process dies before it drops them: see `orphan_cleanup`
+            result = replace(result, effect={**(result.effect or {}), "method": step.method})
+        if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
+            only_waited = never_had_lock(step, answer, was_seen_waiting=watched.only_waited)
+            left = partial_effect(step, result.reason, cleanup.removals, only_waited=only_waited)
+            result = replace(result, left=left)
+        return result
+
+    async def _uncompared_answer(self, step: PgStep, answer: Answer, context: StepContext) -> Answer | None:
+        """The check of an index without its table, where either may be damaged; None where it is not needed."""
+        error = answer.error
+        if error is None or not reports_damage(error) or not may_blame_table(step, error):
+            return None
+        with contextlib.suppress(TargetError, psycopg.Error):
+            return await self._commands.run_uncompared(step, context)
+        return Answer()
+
+    async def _is_gone(self, step: PgStep, answer: Answer) -> bool | None:
+        """Whether the table or index was dropped: the server may report that as damage, or name another object.
+
+        None where the error cannot mean that, or the server does not answer.
+        """
+        if step.subject is None or answer.error is None or answer.error.sqlstate not in {INTERNAL, *GONE}:
+            return None
+        with contextlib.suppress(TargetError):
+            return not await self._reader.rows("SELECT FROM pg_class WHERE oid = %s", [step.subject.oid], row=())
+        return None
+
+    async def _clean_up(self, step: PgStep, result: StepResult, context: StepContext) -> CleanupResult:
+        """Drop the leftovers of a concurrent rebuild that did not complete."""
+        if result.status is Status.COMPLETED or step.method is not Method.REINDEX_CONCURRENTLY:
+            return CleanupResult()
+        context.report(StepProgress(phase=CLEANING_UP))
+        return await self._cleanup.clean_up(step)
+
+    def _give_way(self, step: PgStep, result: StepResult) -> StepResult:
+        self._yields[step] += 1
+        if self._yields[step] < MOST_ATTEMPTS:
+            why = "others waited behind it, so it gave way: it comes again after the others"
+            return replace(result, status=Status.SKIPPED, error=why, again=True)
+        why = f"others waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
+        return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
+
+    async def _with_truncated_files(self, step: PgStep, oid: int, result: StepResult) -> StepResult:
+        if result.findings or result.status is Status.COMPLETED:
+            with contextlib.suppress(TargetError):
+                return with_truncated_files(step, result, await truncated_files(self._reader, oid))
+        return result
+
+    async def _rebuild_marks(self, step: PgStep) -> Facts:
+        """The collation versions of the new index, and its file, which changes at the next rebuild."""
+        if not step.collations or step.subject is None:
+            return {}
+        name = qualified(step.subject.schema, step.subject.name)
+        with contextlib.suppress(TargetError):
+            (file,) = await self._reader.row(_FILE_NODE, [name], row=(int | None,))
+            return {"collations": step.collations, "file": file}
+        return {}
+
+    async def _oldest_holder(self) -> str:
+        """The session that keeps dead rows, as text; "" where none is seen."""
+        with contextlib.suppress(TargetError):
+            holders = (await xmin_horizon.read(self._reader)).holders
+            return holders[0].text if holders else ""
+        return ""
