@@ -208,9 +208,9 @@ class Engine:
         await stale_journal.refuse(self._store, await asyncio.to_thread(inspector.canonical_url, target))
         return await inspector.inspect(target, read_only=self.read_only)
 
-    async def presence(self, target: str) -> str:
+    async def fingerprint(self, target: str) -> str:
         """The same for as long as the same database is there and may be read. Raises TargetError where it is not."""
-        return await asyncio.to_thread(inspector.presence, target)  # a disk that does not answer stops nobody else
+        return await asyncio.to_thread(inspector.fingerprint, target)  # a disk that does not answer stops nobody else
 
     async def advise(self, target: str, *, budget: float | None = 0.5) -> tuple[Advice, ...]:
         """What a database needs and why: one for each operation, in the order in which they are best run.
@@ -237,7 +237,7 @@ class Engine:
 
     async def _past_of(self, url: str) -> TargetHistory:
         try:
-            file = await self.presence(url)
+            file = await self.fingerprint(url)
         except TargetError:  # the look that follows says why
             file = None
         return await target_history(self._store, url, self._clock(), file)

@@ -24,11 +24,11 @@ def child_outcome(
     after: Facts | None,
     warnings: Sequence[str] = (),
     left_for: Reason | None = None,
-    no_more: str = "",
+    stop_reason: str = "",
 ) -> Outcome:
     """How a child ended, from what happened to its steps. One failure makes it failed, with the list.
 
-    `left_for`: why the first step that was not begun was not, where that is no cancel. `no_more`: why none could be
+    `left_for`: why the first step that was not begun was not, where that is no cancel. `stop_reason`: why none could be
     begun any more.
     """
     failed = [(step, result) for step, result in results if result.status is Status.FAILED]
@@ -38,9 +38,9 @@ def child_outcome(
     cut_short = [step for step in planned if id(step) not in over]
     not_begun = [step for step, result in results if result.never_began and result.status is Status.SKIPPED]
     status, reason, error = Status.COMPLETED, None, None
-    if no_more:
+    if stop_reason:
         status, reason = Status.FAILED, Reason.OPERATION_ERROR
-        error = _cut_off(failed, not_begun, len(planned), no_more)
+        error = _cut_off(failed, not_begun, len(planned), stop_reason)
     elif failed:
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
@@ -75,11 +75,11 @@ def child_outcome(
     )
 
 
-def _cut_off(failed: Sequence[StepOutcome], not_begun: Sequence[PlannedStep], planned: int, no_more: str) -> str:
+def _cut_off(failed: Sequence[StepOutcome], not_begun: Sequence[PlannedStep], planned: int, stop_reason: str) -> str:
     """That an operation could not go on, what had failed before, and what was not begun."""
     names = listed(list(dict.fromkeys(filter(None, (object_name(step.object) for step in not_begun)))))
     left = f"{len(not_begun):,} of {counted(planned, 'step')} not begun" if not_begun else ""
-    said = "; ".join(filter(None, (no_more, ": ".join(filter(None, (left, names))))))
+    said = "; ".join(filter(None, (stop_reason, ": ".join(filter(None, (left, names))))))
     return f"{said}. {describe_failures(failed, planned)}" if failed else said
 
 

@@ -48,12 +48,12 @@ class PlanRun:
         """The objects of the steps that failed."""
         self._left_for: Reason | None = None
         """Why the first step that was not begun was not, where that is no cancel."""
-        self._no_more = ""
+        self._stop_reason = ""
         """Why no further step can begin; "" while one can."""
 
     async def outcome(self, before: Facts) -> Outcome:
         """Run the plan to its end. `before`: what was known of the database before the first step."""
-        for remark in filter(None, (*await self._session.remarks([self._plan.operation]), self._plan.tuned)):
+        for remark in filter(None, (*await self._session.remarks([self._plan.operation]), self._plan.settings_reason)):
             self._reporter.log(LogLevel.INFO, remark)
         for warning in self._plan.warnings:
             self._reporter.log(LogLevel.WARNING, warning)
@@ -72,8 +72,8 @@ class PlanRun:
 
     def _begin(self, number: int, step: PlannedStep, running: asyncio.TaskGroup) -> bool:
         """Begin a step whose turn it is, unless it is left out."""
-        if self._no_more:
-            self._leave_out(number, Reason.OPERATION_ERROR, f"not begun: {self._no_more}")
+        if self._stop_reason:
+            self._leave_out(number, Reason.OPERATION_ERROR, f"not begun: {self._stop_reason}")
         elif step.mandatory_follow_up:
             return self._begin_follow_up(number, step, running)
         elif self._cancel.is_set():
@@ -125,33 +125,33 @@ class PlanRun:
             self._cancel,
             window=self._window,
             done=done,
-            over=command_finished,
+            command_finished=command_finished,
         )
-        if result.again:
+        if result.requeue:
             self._reporter.log(LogLevel.INFO, ": ".join(filter(None, (object_name(step.object), result.error))))
         else:
             self._results[number] = result
-        self._no_more = self._no_more or result.no_more
+        self._stop_reason = self._stop_reason or result.stop_reason
         if result.never_began and self._window.closed.is_set():
             self._left_for = self._left_for or Reason.TIME_LIMIT
         if result.status is Status.FAILED:
             self._failed.append(object_name(step.object) or "an earlier step")
-        self._scheduler.is_over(number, again=result.again)
+        self._scheduler.is_over(number, again=result.requeue)
         self._begin_all_that_may(running)
 
     async def _summed_up(self, before: Facts) -> Outcome:
         results, reporter = self._results, self._reporter
-        removed = await self._session.tidy_up(self._cancel)
+        removed = await self._session.retry_cleanup(self._cancel)
         for name in removed:
             reporter.log(LogLevel.INFO, f"{name}, which was left over, is dropped now")
         after: Facts | None = None
         warnings = list(self._plan.warnings)
-        left_over = {name: warning for result in results.values() for name, warning in result.left_over.items()}
-        warnings += [warning for name, warning in left_over.items() if name not in removed]
+        undropped = {name: warning for result in results.values() for name, warning in result.undropped.items()}
+        warnings += [warning for name, warning in undropped.items() if name not in removed]
         try:
             after = {**await self._session.facts(self._plan.operation, self._cancel), **reporter.waited}
         except TargetError as error:  # the work is done, and stays done, where the look afterwards fails
-            told = left_over or any(result.status is Status.FAILED or result.warnings for result in results.values())
+            told = undropped or any(result.status is Status.FAILED or result.warnings for result in results.values())
             if not told:
                 warnings.append(str(error))  # where a step has told of nothing, nobody would know
             reporter.log(LogLevel.WARNING, str(error))
@@ -162,5 +162,5 @@ class PlanRun:
             after=after,
             warnings=warnings,
             left_for=self._left_for,
-            no_more=self._no_more,
+            stop_reason=self._stop_reason,
         )

@@ -25,7 +25,7 @@ async def recover(
     session: Session, claim: Claim, options: Options, reporter: Reporter, cancel: asyncio.Event, *, writes: bool
 ) -> Outcome:
     """Look after the database of an operation that is not run again. `writes`: whether it may have changed anything."""
-    settled = await session.settle(claim.earlier)
+    settled = await session.cleanup_orphans(claim.earlier)
     for line in settled:
         reporter.log(LogLevel.INFO, line)
     looked = await session.recover(options, StepContext(cancel=cancel))

@@ -31,24 +31,24 @@ async def run_step(
     *,
     window: Window | None = None,
     done: Sequence[str] = (),
-    over: Callable[[], None] = lambda: None,
+    command_finished: Callable[[], None] = lambda: None,
 ) -> StepResult:
     """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
 
-    `window`: see StepContext. `done`: the commands before it that were completed. `over`: see StepContext.
+    `window`: see StepContext. `done`: the commands before it that were completed. `command_finished`: see StepContext.
     """
     reporter.begin_step(number)
 
-    def command_finished() -> None:
+    def report_finished() -> None:
         reporter.command_finished(number)
-        over()
+        command_finished()
 
     context = StepContext(
         cancel=asyncio.Event() if step.mandatory_follow_up else cancel,
         window=Window() if window is None or step.mandatory_follow_up else window,
         report=lambda progress: reporter.tell(number, progress),
-        note=lambda facts: reporter.note(number, facts),
-        over=command_finished,
+        save_recovery_data=lambda facts: reporter.note(number, facts),
+        command_finished=report_finished,
     )
     result = await session.execute(step, context)
     if step.missing_effect and result.status is not Status.COMPLETED:
@@ -57,7 +57,7 @@ async def run_step(
     reporter.end_step(number, result)
     for finding in result.findings:
         reporter.log(LogLevel.ERROR, finding)
-    for warning in (*result.warnings, *result.left_over.values()):
+    for warning in (*result.warnings, *result.undropped.values()):
         reporter.log(LogLevel.WARNING, warning)
     return result
 

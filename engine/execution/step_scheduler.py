@@ -65,4 +65,4 @@ class StepScheduler:
         return None
 
     def _has_freed(self, number: int, step: PlannedStep) -> bool:
-        return step.frees_when_over and number in self._looked_at
+        return step.frees_conflict_early and number in self._looked_at

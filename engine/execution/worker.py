@@ -114,7 +114,7 @@ class DatabaseMaintenanceWorker:
                         await connecting, claim, options, reporter, cancel, writes=target.writes(operation)
                     )
                 session = await _unless(cancel, connecting)
-                for line in await session.settle(claim.earlier) if claim.died else ():
+                for line in await session.cleanup_orphans(claim.earlier) if claim.died else ():
                     reporter.log(LogLevel.WARNING, line)
                 try:
                     before = await _unless(cancel, session.facts(operation))
@@ -129,7 +129,7 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
-                doubts = await session.on_damage([operation], past) if past is not None and plan.steps else ()
+                doubts = await session.damage_warnings([operation], past) if past is not None and plan.steps else ()
                 plan = replace(
                     plan,
                     steps=await self._weighted(claim, plan, options.server.speed),

@@ -31,7 +31,7 @@ LAST_JOBS: Final = 10
 
 
 async def target_history(store: JobReader, target: str, now: Micros, file: str | None = None) -> TargetHistory:
-    """The recent past of the database with this canonical URL. `file`: which one lies there now, as `presence` says."""
+    """The recent past of the database with this canonical URL. `file`: its `fingerprint` now."""
 
     async def newest(operation: Operation) -> list[ParentJob]:
         where = HistoryFilter(target=target, operation=operation, since=now - REMEMBERED)

@@ -141,7 +141,7 @@ async def _planned(
     session: Session, operation: Operation, options: Options, past: TargetHistory | None
 ) -> OperationPlan:
     planned = await session.plan(operation, options, past)
-    waiting = await session.in_the_way(operation) if planned.steps else ""
+    waiting = await session.find_blockers(operation) if planned.steps else ""
     return replace(planned, warnings=(*planned.warnings, waiting), waits=True) if waiting else planned
 
 
@@ -195,12 +195,12 @@ async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
             return await look.info()
 
 
-def presence(target: str) -> str:
+def fingerprint(target: str) -> str:
     """The same for as long as the same database is there and may be read. Cheap: it is not opened.
 
     Raises UsageError; TargetUnavailableError where it is not there.
     """
-    return resolve(target).presence()
+    return resolve(target).fingerprint()
 
 
 async def advise(

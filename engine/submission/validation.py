@@ -74,9 +74,9 @@ def _validate_limits(options: Options) -> None:
 
 def _validate_objects(request: Request, target: Target) -> None:
     objects = request.options.objects
-    whole = [operation for operation in request.operations if operation not in target.by_object]
+    whole = [operation for operation in request.operations if operation not in target.object_operations]
     if objects and whole:
-        hint = f"only {', '.join(target.by_object)} can be done to some tables or indexes"
+        hint = f"only {', '.join(target.object_operations)} can be done to some tables or indexes"
         raise UsageError(f"operation {whole[0]}", "is always for the whole database", hint)
     _distinct("object", objects)
     _distinct("schema", request.options.server.schemas)

@@ -26,7 +26,7 @@ _FORMS: Final = "give a path, sqlite:PATH or sqlite:///PATH, or postgresql://USE
 
 
 def resolve(text: str) -> Target:
-    """The database that `text` names; it does not have to exist yet.
+    """The database that `text` names; it need not exist.
 
     Raises:
         UsageError: `text` names no database: it is empty, malformed, of an unknown kind, or holds a password.
@@ -43,13 +43,13 @@ def resolve(text: str) -> Target:
 
 
 def names_server(text: str) -> bool:
-    """Whether it means a database on a server rather than a file, if it means any."""
+    """Whether `text` names a database on a server, not a file."""
     url = _URL.fullmatch(text)
     return url["scheme"].lower() in _POSTGRES if url else bool(_LIBPQ.match(text))
 
 
 def engine_named(text: str) -> EngineName:
-    """What kind of database it means, if it means any; no driver is needed to know that."""
+    """The engine of the database that `text` names. Needs no driver."""
     return EngineName.POSTGRESQL if names_server(text) else EngineName.SQLITE
 
 
@@ -87,7 +87,7 @@ def _sqlite(path: str) -> Target:
 
 def _postgres(text: str) -> Target:
     try:
-        from engine.targets.postgres import PostgresTarget  # only who has such a target needs the driver
+        from engine.targets.postgres import PostgresTarget  # the driver is optional
     except ImportError as error:
         if (error.name or "").startswith("engine"):
             raise

@@ -1,4 +1,4 @@
-"""Whom the lock of a step keeps out, and for how long: a value, from which front ends make words and decisions."""
+"""The lock of a step: who has to wait for it, and for how long."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from engine.domain.frozen import frozen
 
 
 class LockImpact(StrEnum):
-    """Who has to wait, from nobody to everyone."""
+    """Who has to wait, from least to most."""
 
     NONE = "none"
     MAINTENANCE = "maintenance"
-    """Other maintenance, and changes of the schema."""
+    """Other maintenance, and schema changes."""
     WRITERS = "writers"
     READERS_BEHIND_A_WRITER = "readers_behind_a_writer"
     """Writers, and readers while a writer waits."""
@@ -30,7 +30,7 @@ class LockImpact(StrEnum):
 
 
 class LockScope(StrEnum):
-    """What is locked."""
+    """The kind of object that is locked."""
 
     DATABASE = "database"
     TABLE = "table"
@@ -38,13 +38,13 @@ class LockScope(StrEnum):
 
 @frozen
 class Lock:
-    """What a step locks."""
+    """The lock that a step takes."""
 
     impact: LockImpact
-    """For as long as the step takes. No estimate makes that a moment: estimates are wrong where it matters."""
+    """For the whole step. No estimate turns that into a moment: estimates are wrong where it matters."""
     scope: LockScope = LockScope.DATABASE
     momentary: LockImpact = LockImpact.NONE
-    """For moments in between, besides."""
+    """In addition, for short moments."""
 
 
 NO_LOCK: Final = Lock(LockImpact.NONE)
@@ -52,5 +52,5 @@ _BY_IMPACT: Final = list(LockImpact)
 
 
 def strongest(locks: Iterable[Lock]) -> Lock:
-    """The one that keeps out the most; NO_LOCK where there is none."""
+    """The lock that blocks most; NO_LOCK for no locks."""
     return max(locks, key=lambda lock: _BY_IMPACT.index(lock.impact), default=NO_LOCK)

@@ -1,8 +1,8 @@
 """What every database engine offers: one protocol, implemented once per engine.
 
 A `Target` is a database by name. It has no connection; a `Session` is one connection to it, opened for one
-child job (or for one look) and closed after it. What a plan shows is what runs: `Session.execute` takes the
-very steps that `Session.plan` returned.
+child job or one inspection and closed after it. What a plan shows is what runs: `Session.execute` takes the
+steps that `Session.plan` returned.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from engine.targets.target_info import TargetInfo
 
 
 class Verdict(StrEnum):
-    """What preflight says of an operation."""
+    """The result of preflight for an operation."""
 
     OK = "ok"
     WARN = "warn"
@@ -52,35 +52,35 @@ class PlannedStep:
     operation: Operation | None = None
     """The kind of work, if it differs from the operation of the plan: OPTIMIZE plans steps of VACUUM and REINDEX."""
     after_cancel: str = ""
-    """What a cancel while it runs leaves behind."""
+    """What remains after a cancel while it runs, as text."""
     disk_needed: int | None = None
-    """Bytes of free disk space the step needs while it runs; None where it needs none worth naming."""
+    """Bytes of free disk space that the step needs while it runs; None where it needs next to none."""
     disk_free: int | None = None
-    """Bytes that are free there now; None where it needs none worth naming, or that cannot be told."""
+    """Bytes that are free there now; None where it needs next to none, or where that is unknown."""
     estimate: float | None = None
-    """Seconds it is expected to take; None where nothing is known."""
+    """Expected seconds; None where unknown."""
     mandatory_follow_up: bool = False
-    """Without it those before have only half their effect: it runs to its end if one of them completed, even where a
-    cancel came in between, and only then."""
+    """Whether the steps before it are incomplete without it: it runs if one of them completed, even after a cancel."""
     lost_without_next: bool = False
-    """Whether what it did does not stay where the next one does not complete."""
+    """Whether its effect is lost unless the next step completes."""
     missing_effect: str = ""
-    """What is wrong until it has run, where its lack does harm."""
+    """What stays wrong until it has run, as text; "" where skipping it does no harm."""
     conflict: str = ""
-    """Of steps that run at once no two have the same; an empty one gets on with all."""
-    frees_when_over: bool = False
-    """Whether another of the same `conflict` may begin when its command is over, before what it did is known."""
+    """Steps with the same key never run at the same time; "" conflicts with none."""
+    frees_conflict_early: bool = False
+    """Whether the next step of the same `conflict` may begin when its command has finished, before its result is
+    measured."""
     by_advice: bool = False
-    """Whether what the advice says of the operation is its reason, where there is advice."""
+    """Whether the reason of the advice, where there is one, replaces `reason`."""
     weight: float | None = None
-    """How much of the whole it is, beside the other steps, where nothing is known of seconds."""
+    """Its share of the work relative to the other steps, where seconds are unknown."""
     objects: tuple[str, ...] = ()
-    """The tables or indexes of a step that is for several of them; `object` says how many."""
+    """The tables or indexes of a step for several; `object` then says how many."""
 
 
 @frozen(kw_only=True)
 class StepProgress:
-    """How far a running step is; `fraction` is from 0 to 1, None while nothing honest can be said."""
+    """Progress of a running step; `fraction` is from 0 to 1, None while it is unknown."""
 
     fraction: float | None = None
     phase: str | None = None
@@ -89,23 +89,23 @@ class StepProgress:
 
 @frozen(kw_only=True)
 class StepContext:
-    """What a step is given while it runs."""
+    """What a running step gets from its caller."""
 
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the step is to stop as soon as it is safe."""
+    """Set to ask the step to stop as soon as that is safe."""
     window: Window = field(default_factory=Window)
-    """What has not begun when it closes, because it was made to wait, does not begin."""
+    """A step that still waits to begin when the window closes does not begin."""
     report: Callable[[StepProgress], None] = lambda _: None
-    """Takes how far it is, as often as there is news."""
-    note: Callable[[Facts], None] = lambda _: None
-    """Takes what whoever finds it unfinished has to know of it, should this process die."""
-    over: Callable[[], None] = lambda: None
-    """To be called where the command is over, and only looks at what it did are left: another step may begin."""
+    """Called with each new progress."""
+    save_recovery_data: Callable[[Facts], None] = lambda _: None
+    """Called with the facts that crash recovery needs if this process dies."""
+    command_finished: Callable[[], None] = lambda: None
+    """Called when the command has finished and only its result is left to measure: another step may begin."""
 
 
 @frozen(kw_only=True)
 class StepResult:
-    """What really happened to a step.
+    """The result of a step.
 
     `completed`, `failed` (with `error` and `reason`), `cancelled`, or `skipped` (it could not have its effect,
     which does not make the operation a failure; `error` says why). `warnings` are shown with the child job.
@@ -114,35 +114,34 @@ class StepResult:
     status: Status
     error: str | None = None
     reason: Reason | None = None
-    """Why it failed, where that is other than an error of the operation."""
+    """Why it failed, unless by an error of the operation itself."""
     warnings: tuple[str, ...] = ()
     effect: Facts | None = None
-    """What it did, in numbers."""
+    """What it changed, as numbers."""
     findings: tuple[str, ...] = ()
     """What a check found, one sentence each."""
     error_is_finding: bool = False
     """Whether `error` reports the findings: then the step did its work."""
-    left_over: Mapping[str, str] = field(default_factory=dict)
-    """What it could not remove, by name, each with the warning about that. It is tried again after the last step; see
-    Session.tidy_up."""
+    undropped: Mapping[str, str] = field(default_factory=dict)
+    """Objects that it could not drop, by name, each with its warning. `Session.retry_cleanup` tries again."""
     left: str = ""
-    """What there is of it where it was cancelled or has failed, in words, by what was seen: `nothing changed`."""
-    again: bool = False
-    """Whether it is to have another turn, once the others have had theirs."""
-    no_more: str = ""
-    """Why none of the other steps can begin either; it ends the operation."""
+    """What remains of it after a cancel or failure, as text and as inspected: `nothing changed`."""
+    requeue: bool = False
+    """Whether it runs again after the other steps."""
+    stop_reason: str = ""
+    """Why no other step can begin either: this ends the operation."""
     never_began: bool = False
-    """Whether none of its command was sent: it was still waiting to begin when it was too late for that."""
+    """Whether its command was never sent: it waited to begin until that was too late."""
 
 
 @frozen(kw_only=True)
 class Recovery:
-    """How a database was found after a process died that worked on it."""
+    """The state of a database after a worker process died."""
 
     unfinished: str
-    """What became of what was not finished: `was rolled back`."""
+    """What happened to the unfinished work: `was rolled back`."""
     found: str
-    """`a quick check found nothing wrong`, or what is wrong, or why nobody could look."""
+    """The result of a check, as text: `a quick check found nothing wrong`, or why it failed."""
     is_well: bool
     is_damaged: bool = False
 
@@ -154,29 +153,29 @@ class OperationPlan:
     operation: Operation
     steps: tuple[PlannedStep, ...] = ()
     warnings: tuple[str, ...] = ()
-    """What the DBA should know before saying yes; nothing that keeps it from running."""
+    """What to know before confirming; a warning does not refuse the operation."""
     refused: str | None = None
-    """Why it would be refused, and what to do."""
+    """Why preflight refuses it, and what to do."""
     not_needed: str | None = None
     """Why there is nothing to do."""
     settings: tuple[str, ...] = ()
-    """The commands that prepare the connection for the steps."""
-    tuned: str = ""
-    """Why these settings, in words."""
+    """The commands that set up the connection for the steps."""
+    settings_reason: str = ""
+    """The reason for these settings, as text."""
     parallel: int = 1
-    """How many of the steps run at once."""
+    """How many steps run at the same time."""
     estimated_from: str = ""
-    """What the estimates of the steps go by, where that is more than the size of things."""
+    """The source of the estimates, as text; "" where they come from sizes alone."""
     needs_confirmation: str = ""
-    """What somebody has to say yes to before it runs."""
+    """What a person must confirm before it runs, as text; "" for nothing."""
     waits: bool = False
-    """Whether somebody holds a lock that it would have to wait for; a warning says who."""
+    """Whether it would wait for a lock now; a warning names the holder."""
     left_out: int = 0
-    """How many tables or indexes of what was asked for are not done for lack of a right; a warning says which."""
+    """How many of the requested tables or indexes are skipped for lack of a privilege; a warning names them."""
 
     @property
     def lock(self) -> Lock:
-        """The strongest of those that its steps take."""
+        """The strongest lock of its steps."""
         return strongest(step.lock for step in self.steps)
 
     @property
@@ -188,103 +187,102 @@ class OperationPlan:
 
 @frozen(kw_only=True)
 class Plan:
-    """Exactly what a request would do now, operation by operation."""
+    """What a request would do now, operation by operation."""
 
     target: str
     engine: EngineName
     before: Facts
     operations: tuple[OperationPlan, ...]
     warnings: tuple[str, ...] = ()
-    """What is odd about the request as a whole."""
+    """Warnings about the request as a whole."""
     options: Options = DEFAULT_OPTIONS
-    """How it would be carried out."""
+    """The options of the request."""
 
 
 class Waiting(Protocol):
-    """Hears what is waited for before any step begins."""
+    """Called with what a session waits for before any step begins."""
 
     def __call__(self, why: str, waits_for: WaitsFor = WaitsFor.LOCK) -> None:
-        """`why`: of a lock, who holds it."""
+        """`why`: for a lock, its holder."""
         ...
 
 
 class Inspection(Protocol):
-    """One connection to a database, to look at it."""
+    """One connection to a database, to inspect it."""
 
     async def info(self) -> TargetInfo: ...
 
     async def advise(self, past: TargetHistory, *, budget: float | None) -> tuple[Advice, ...]:
-        """What needs which operation, and why: one for each operation that the engine offers advice on.
+        """Which operations the database needs, and why: one Advice for each operation that the engine advises on.
 
-        `budget`: seconds that facts which are dear to get may take; None takes the time it needs.
+        `budget`: seconds for expensive queries; None for no limit.
         """
         ...
 
     @property
     def measured(self) -> Measurement | None:
-        """What the last advice found out by looking at everything; None where it did not, or where the database does
-        not tell whether somebody has written to it."""
+        """The facts of the last full inspection, to keep; None after a partial one, or where later writes to the
+        database would go unnoticed."""
         ...
 
 
 class Session(Inspection, Protocol):
-    """One connection to a database, to plan and carry out operations."""
+    """One connection to a database, to plan and run operations."""
 
     async def facts(self, operation: Operation | None = None, cancel: asyncio.Event | None = None) -> Facts:
-        """Sizes and counts as they are now; cheap (milliseconds). With what `operation` changes, where one is named.
+        """Sizes and counts now, with those that `operation` changes; takes milliseconds.
 
-        Waits for no lock once `cancel` is set, nor where a step has waited for one in vain. Raises TargetError.
+        Waits for no lock once `cancel` is set, nor after a step timed out waiting for one. Raises TargetError.
         """
         ...
 
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> OperationPlan:
-        """The steps that `operation` would execute now, and what preflight says. Changes nothing.
+        """The steps that `operation` would run now, and the result of preflight. Changes nothing.
 
-        `past`: what is known of the database, by which what only does what is needed decides what that is.
+        `past`: the history of the database, for operations that do only what is needed.
 
-        Raises TargetError where the database cannot be looked at, UsageError for an object it does not have.
+        Raises TargetError where the database cannot be read, UsageError for an object that does not exist.
         """
         ...
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
-        """What a plan should say besides: what is odd about these operations in this order, and with what is known to
-        be damaged; who uses the database."""
+        """Further warnings of a plan: about the order of the operations, known damage, and who uses the database."""
         ...
 
-    async def on_damage(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
-        """Of that, what is known to be damaged and may be made worse."""
+    async def damage_warnings(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
+        """Of these, the warnings that an operation may make known damage worse."""
         ...
 
-    async def in_the_way(self, operation: Operation) -> str:
-        """Who would keep the operation waiting if it began now; "" for nobody. A plan warns of that, a job waits."""
+    async def find_blockers(self, operation: Operation) -> str:
+        """Who would block the operation now, as text; "" for no one. A plan warns of that, a job waits."""
         ...
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
-        """Run one step of a plan to its end and say what happened; an error of the database is a result, not a raise.
+        """Run one step of a plan to its end. An error of the database is a result, not a raise.
 
-        When `context.cancel` is set the database is asked to stop; the result says whether it did. Cancelling the
-        awaiting task does the same, waits for the statement's end, then raises CancelledError.
+        When `context.cancel` is set, the database is asked to stop; the result says whether it did. Cancelling the
+        task that waits here does the same, waits for the end of the statement, then raises CancelledError.
         """
         ...
 
-    async def tidy_up(self, cancel: asyncio.Event) -> Collection[str]:
-        """After the last step: try once more to remove what steps had to leave over. The names of what is gone now.
+    async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
+        """After the last step, try again to drop what steps could not drop. Returns the names of what is gone now.
 
-        Waits for nobody once `cancel` is set. Raises nothing: what is left is told by the steps.
+        Waits for no lock once `cancel` is set. Raises nothing: the steps carry the warnings.
         """
         ...
 
-    async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
-        """After a process died here, before anything else: end what still runs for it, and remove what its steps left.
+    async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
+        """After a worker process died, before anything else: end what it still runs, and remove what its steps left.
 
-        `earlier`: those steps, as far as they were told. What was done, in words. Raises TargetError where something
-        of it goes on: then nothing may be begun.
+        `earlier`: its recorded steps. Returns what was done, as text. Raises TargetError where something still
+        runs: then nothing may begin.
         """
         ...
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:
-        """After a process died in the middle of an operation with these options, and `settle`: undo what it left half
-        done, and look for damage."""
+        """After a worker process died in an operation with these options, and after `cleanup_orphans`: undo its
+        unfinished work and check for damage."""
         ...
 
 
@@ -293,13 +291,13 @@ class Target(Protocol):
 
     @property
     def url(self) -> str:
-        """The canonical URL, such as `sqlite:///srv/sales.db`. Never holds a password."""
+        """The canonical URL, such as `sqlite:///srv/sales.db`. It never holds a password."""
         ...
 
     async def identify(self) -> str:
-        """The same for every name of the same database: what mutual exclusion goes by.
+        """The key for mutual exclusion: the same for every name of the same database.
 
-        Raises TargetError where there is no such database, or it does not tell.
+        Raises TargetError where the database does not exist or does not answer.
         """
         ...
 
@@ -308,49 +306,49 @@ class Target(Protocol):
 
     @property
     def operations(self) -> Sequence[Operation]:
-        """All that can be asked for."""
+        """All operations that the engine offers."""
         ...
 
     @property
     def default_operations(self) -> Sequence[Operation]:
-        """What runs when nothing else is asked for, in the order that suits the engine."""
+        """The operations of a request that names none, in the best order for the engine."""
         ...
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What a process takes from its environment to connect, beside what the URL says: variables, with values."""
+        """The environment variables that connecting uses besides the URL, with their values."""
         ...
 
-    def presence(self) -> str:
-        """The same for as long as the same database is there and may be read. Cheap: it is not opened.
+    def fingerprint(self) -> str:
+        """Fingerprint of the database: another one means another database. Cheap: it does not open the database.
 
-        Raises TargetUnavailableError where it is not.
+        Raises TargetUnavailableError where the database does not exist or cannot be read.
         """
         ...
 
     @property
-    def by_object(self) -> Sequence[Operation]:
-        """The operations that can be done to some tables and indexes only."""
+    def object_operations(self) -> Sequence[Operation]:
+        """The operations that can be limited to some tables and indexes."""
         ...
 
     def validate(self, request: Request) -> None:
-        """Raise UsageError for options that contradict each other; those that mean nothing to it are not there."""
+        """Raise UsageError for options that contradict each other. Options of other engines are gone by then."""
         ...
 
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
-        """What somebody has to say yes to before it runs, such as `locks its tables for everybody`; "" for nothing."""
+        """What a person must confirm before it runs, such as `locks its tables for everybody`; "" for nothing."""
         ...
 
     def after_cancel(self, operation: Operation) -> str:
-        """What a cancel while it runs leaves behind, in words: `nothing changed`."""
+        """What remains after a cancel while it runs, as text: `nothing changed`."""
         ...
 
     def is_repeatable(self, operation: Operation) -> bool:
-        """Whether it may simply be run again after the process that ran it died."""
+        """Whether it may simply run again after its worker process died."""
         ...
 
     def writes(self, operation: Operation) -> bool:
-        """Whether the database must be writable for it."""
+        """Whether it needs a writable database."""
         ...
 
     def connect(
@@ -364,21 +362,22 @@ class Target(Protocol):
         waiting: Waiting | None = None,
         server_wait: float = 0.0,
     ) -> AbstractAsyncContextManager[Session]:
-        """Open a session that can maintain this database, or with `writing=False` at least look at it.
+        """Open a session that can maintain this database, or with `writing=False` only read it.
 
-        `planning`: nothing is carried out, so that a log which waits to be written back goes on to wait. `read_only`:
-        through it nothing can be written, whatever `writing` says, not even to put in order what a crash has left half
-        done. `lock_timeout`: seconds that a step, and opening itself, waits for a lock. `name`: what a
-        server is told of who connects; what comes before the last space is the same for all jobs of a store.
-        `waiting`: hears what is waited for before any step begins. `server_wait`: seconds for which a server that is
-        down is waited for, here.
+        planning: Runs no step, so a write-ahead log is not written back.
+        read_only: Writes nothing, whatever `writing` says; does not even roll back after a crash.
+        lock_timeout: Seconds to wait for a lock, at opening and in each step.
+        name: The application name that a server sees; the part before the last space is the same for all jobs of a
+            store.
+        waiting: Called with what the session waits for before any step begins.
+        server_wait: Seconds to wait for a server that is down.
 
-        Raises TargetError, in plain words, if maintenance cannot or must not be started at all.
+        Raises TargetError if maintenance cannot or must not start.
         """
         ...
 
     def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[Inspection]:
-        """The same with `writing=False`, where nothing is to be planned or carried out."""
+        """As `connect(writing=False)`, only to inspect: no plan, no step."""
         ...
 
     async def preflight(
@@ -389,6 +388,6 @@ class Target(Protocol):
         operations: Sequence[Operation] = (),
         options: Options = DEFAULT_OPTIONS,
     ) -> None:
-        """Raise what `connect` would raise, and UsageError for an object that the database does not have, or to which
-        one of the operations can do nothing."""
+        """Raise what `connect` would raise, and UsageError for an object that does not exist or that one of the
+        operations cannot work on."""
         ...

@@ -1,4 +1,4 @@
-"""What is known of a database at the first look, before anything is planned."""
+"""What an inspection shows of a database."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from engine.targets.lock_impact import Lock
 
 @frozen(kw_only=True)
 class OperationInfo:
-    """What an engine says of an operation it offers, in words a DBA reads before choosing it."""
+    """An operation that an engine offers, as a DBA reads it before choosing."""
 
     operation: Operation
     summary: str
     lock: Lock
-    """Whom it blocks while it runs, for the database as it is now."""
+    """The lock that it takes on the database in its current mode."""
 
 
 @frozen(kw_only=True)
 class TargetInfo:
-    """A look at a database: what it is, and what can be done with it."""
+    """A database: what it is, and which operations it offers."""
 
     url: str
     engine: EngineName
@@ -27,6 +27,6 @@ class TargetInfo:
     facts: Facts
     operations: tuple[OperationInfo, ...]
     remarks: tuple[str, ...] = ()
-    """What has happened to it as it was looked at."""
+    """What the inspection itself caused, such as a rollback after a crash."""
     read_only: str = ""
-    """Why nothing can be written to it; empty where it can be maintained."""
+    """Why it cannot be written; "" where it can."""

@@ -42,8 +42,8 @@ def _operation(operation: OperationPlan) -> Iterator[str]:
         yield f"  yes       {operation.needs_confirmation}: run asks first, or give --yes"
     for label, setting in zip(("settings", *[""] * len(operation.settings)), operation.settings, strict=False):
         yield f"  {label:8}  {plain(setting)}"
-    if operation.tuned:
-        yield f"  because   {plain(operation.tuned)}"
+    if operation.settings_reason:
+        yield f"  because   {plain(operation.settings_reason)}"
     if operation.estimated_from:
         yield f"  estimate  {plain(operation.estimated_from)}"
     for step, notes in step_notes(operation):

@@ -99,7 +99,7 @@ def place_of(url: str, others: Collection[TargetEntry], urls: CanonicalUrls) -> 
     try:
         meant = inspector.canonical_url(expanded(url))
         same_as = next((other.name for other in others if urls.of(other.url) == meant), "")
-        inspector.presence(meant)
+        inspector.fingerprint(meant)
     except TargetError as error:
         return Place(url, same_as, error.why)
     except (DbtendError, RuntimeError):

@@ -100,7 +100,7 @@ def plan(plan: Plan) -> Json:
                 "warnings": list(operation.warnings),
                 "not_needed": operation.not_needed,
                 "settings": list(operation.settings),
-                "tuned": operation.tuned or None,
+                "tuned": operation.settings_reason or None,
                 "needs_yes": operation.needs_confirmation or None,
                 "parallel": operation.parallel,
                 "estimate": estimate(operation),

@@ -189,11 +189,11 @@ class PostgresSession:
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         return operation_specs.remarks(operations, past.damaged_tables if past is not None else ())
 
-    async def on_damage(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
+    async def damage_warnings(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
         left = [name for name in past.damaged_tables if name not in self._leave_out]
-        return operation_specs.on_damage(operations, left)
+        return operation_specs.damage_warnings(operations, left)
 
-    async def in_the_way(self, operation: Operation) -> str:
+    async def find_blockers(self, operation: Operation) -> str:
         if not self._planned_tables:
             return ""
         blocking = await locks.holders(
@@ -213,10 +213,10 @@ class PostgresSession:
         assert isinstance(step, PgStep), "a step of another engine"  # noqa: S101 - a bug
         return await self._steps.run(step, context)
 
-    async def tidy_up(self, cancel: asyncio.Event) -> Collection[str]:
+    async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return await self._cleanup.retry_drops(cancel)
 
-    async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
+    async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         ended = await orphan_cleanup.end_orphans(self._reader, self._name)
         self._rewrites = await orphan_cleanup.outcomes_of_rewrites(self._reader, earlier)
         names = orphan_cleanup.interrupted_rebuilds(earlier)

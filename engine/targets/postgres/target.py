@@ -40,7 +40,7 @@ class PostgresTarget:
     def environment(self) -> Mapping[str, str]:
         return environment_of(self._address.parameters)
 
-    def presence(self) -> str:
+    def fingerprint(self) -> str:
         return self.url  # to ask a server is no cheap glance: a look at it tells
 
     async def identify(self) -> str:
@@ -63,7 +63,7 @@ class PostgresTarget:
         return operation_specs.DEFAULT_OPERATIONS
 
     @property
-    def by_object(self) -> Sequence[Operation]:
+    def object_operations(self) -> Sequence[Operation]:
         return tuple(operation_specs.SPECS)
 
     def validate(self, request: Request) -> None:

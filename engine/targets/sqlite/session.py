@@ -110,12 +110,12 @@ class SqliteSession(SqliteInspection):
         if past is None:
             return operation_specs.remarks(operations)
         if past.damage is not None:
-            return await self.on_damage(operations, past)
+            return await self.damage_warnings(operations, past)
         return operation_specs.remarks(operations, await self._damaged_indexes(past))
 
-    async def on_damage(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
+    async def damage_warnings(self, operations: Sequence[Operation], past: TargetHistory) -> tuple[str, ...]:
         if past.damage is not None:
-            return operation_specs.on_damage(operations, past.damage_found)
+            return operation_specs.damage_warnings(operations, past.damage_found)
         damaged = await self._damaged_indexes(past)
         return operation_specs.remarks(operations, damaged) if damaged else ()
 
@@ -126,7 +126,7 @@ class SqliteSession(SqliteInspection):
         existing = {index.name for table in await self._reader.tables_uncounted() for index in table.indexes}
         return [name for name in past.damaged_indexes if name in existing]
 
-    async def in_the_way(self, operation: Operation) -> str:
+    async def find_blockers(self, operation: Operation) -> str:
         if not operation_specs.OFFERS[operation].writes:
             return ""
         journal_mode = (await self._reader.summary()).journal_mode
@@ -280,10 +280,10 @@ class SqliteSession(SqliteInspection):
         finally:
             self._idle.append(connection)
 
-    async def tidy_up(self, cancel: asyncio.Event) -> Collection[str]:
+    async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return ()  # each step cleans up after itself
 
-    async def settle(self, earlier: Sequence[Step]) -> tuple[str, ...]:
+    async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         return ()  # opening the database rolled back what the dead process left
 
     async def recover(self, options: Options, context: StepContext) -> Recovery:

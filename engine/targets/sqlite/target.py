@@ -61,7 +61,7 @@ class SqliteTarget:
     def environment(self) -> Mapping[str, str]:
         return {}
 
-    def presence(self) -> str:
+    def fingerprint(self) -> str:
         files.check_readable(self.path)
         return self.key
 
@@ -81,7 +81,7 @@ class SqliteTarget:
         return operation_specs.DEFAULT_OPERATIONS
 
     @property
-    def by_object(self) -> Sequence[Operation]:
+    def object_operations(self) -> Sequence[Operation]:
         return operation_specs.BY_OBJECT
 
     def validate(self, request: Request) -> None:
@@ -149,7 +149,7 @@ class SqliteTarget:
         async with _leaving_no_traces(self.path) if read_only and not exposed else nullcontext():
             # Also for a mere look, where that can be: an earlier crash may have to be rolled back before. Not where
             # the last that closes would write a log back, nor where others could use that to have a file removed.
-            may_write, left_over, opened = await asyncio.to_thread(
+            may_write, undropped, opened = await asyncio.to_thread(
                 lambda: (
                     files.may_be_written(self.path) and not files.has_log(self.path) and not exposed,
                     hot_journal.is_unattended(self.path),
@@ -166,7 +166,7 @@ class SqliteTarget:
                     raise TargetRefusedError(self.path, explain(error, lock_timeout), _BY_ITS_OWNER) from error
                 raise opening_error(self.path, error, lock_timeout, await blockers.describe_last()) from error
             try:
-                yield connection, opened, left_over and await asyncio.to_thread(hot_journal.is_gone, self.path)
+                yield connection, opened, undropped and await asyncio.to_thread(hot_journal.is_gone, self.path)
             finally:
                 await connection.close()
 

@@ -19,7 +19,7 @@ def step(conflict: str = "", *, last: bool = False, frees: bool = False) -> Plan
         lock=NO_LOCK,
         conflict=conflict,
         mandatory_follow_up=last,
-        frees_when_over=frees,
+        frees_conflict_early=frees,
     )
 
 

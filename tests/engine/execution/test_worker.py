@@ -129,7 +129,7 @@ async def test_a_step_that_was_to_come_again_when_the_cancel_came_is_no_success(
 
     async def gives_way_as_the_cancel_comes(self: SqliteSession, step: PlannedStep, context: StepContext) -> StepResult:
         cancel.set()
-        return StepResult(status=Status.SKIPPED, error="it gave way", again=True)
+        return StepResult(status=Status.SKIPPED, error="it gave way", requeue=True)
 
     monkeypatch.setattr(SqliteSession, "execute", gives_way_as_the_cancel_comes)
     outcome, _ = await carried_out(path, Operation.VACUUM, cancel)

@@ -16,22 +16,22 @@ from tests.sqlite_files import make_database, rename_in_schema
 
 def test_a_database_is_there_until_it_is_another_or_none(tmp_path: Path) -> None:
     path = make_database(tmp_path / "sales.db")
-    there = inspector.presence(str(path))
+    there = inspector.fingerprint(str(path))
     os.utime(path, (0, 0))
-    assert inspector.presence(f"sqlite://{path}") == there
+    assert inspector.fingerprint(f"sqlite://{path}") == there
 
     path.rename(tmp_path / "old.db")
     with pytest.raises(TargetUnavailableError, match="there is no such file"):
-        inspector.presence(str(path))
+        inspector.fingerprint(str(path))
     path.mkdir()
     with pytest.raises(TargetUnavailableError, match="this is a directory"):
-        inspector.presence(str(path))
+        inspector.fingerprint(str(path))
     path.rmdir()
     make_database(path)
-    assert inspector.presence(str(path)) != there
+    assert inspector.fingerprint(str(path)) != there
     path.chmod(0)
     with pytest.raises(TargetUnavailableError, match="no permission to read it"):
-        inspector.presence(str(path))
+        inspector.fingerprint(str(path))
 
 
 async def test_a_look_says_whether_the_database_may_be_written(tmp_path: Path) -> None:

@@ -462,7 +462,7 @@ async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither as it is looked at, nor as it is seen whether it is still there."""
-    inspect, presence, answers = Engine.inspect, Engine.presence, asyncio.Event()
+    inspect, fingerprint, answers = Engine.inspect, Engine.fingerprint, asyncio.Event()
 
     async def inspect_when_it_may(self: Engine, target: str) -> TargetInfo:
         if target == "slow.db":
@@ -472,13 +472,13 @@ async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
     async def presence_when_it_may(self: Engine, target: str) -> str:
         if target == "slow.db":
             await answers.wait()
-        return await presence(self, target)
+        return await fingerprint(self, target)
 
     make_database(sales.with_name("slow.db"))
     async with open_console(STORE, entry("slow.db"), entry(), clock=clock) as console:
         await glance(console)
         monkeypatch.setattr(Engine, "inspect", inspect_when_it_may)
-        monkeypatch.setattr(Engine, "presence", presence_when_it_may)
+        monkeypatch.setattr(Engine, "fingerprint", presence_when_it_may)
         screen = console.app.screen
         assert isinstance(screen, targets.Targets)
         screen.look_anew([0, 1])

@@ -16,7 +16,7 @@ from tui.presentation import plan_summary
 TUNED = vacuum(
     warnings=("rows of log get new rowids",),
     settings=("PRAGMA temp_store=MEMORY", "PRAGMA threads=2"),
-    tuned="the copy of 1 MB fits into free memory",
+    settings_reason="the copy of 1 MB fits into free memory",
 )
 
 
@@ -174,7 +174,7 @@ def test_an_estimate_pretends_no_precision(seconds: float, words: str) -> None:
 
 @pytest.mark.parametrize("width", [40, 78])
 def test_the_page_of_a_plan_fits_its_width(width: int) -> None:
-    wide = replace(TUNED, warnings=("a word " * 40,), tuned="because " * 40)
+    wide = replace(TUNED, warnings=("a word " * 40,), settings_reason="because " * 40)
     assert max(map(len, page(wide, reindex(3), NOT_NEEDED, REFUSED, width=width))) <= width
 
 

@@ -207,24 +207,24 @@ class Targets(JobActions[None]):
     async def _glance_at(self, number: int) -> None:
         try:
             async with self._glances:
-                presence = await self._presence_of(number)
+                fingerprint = await self._presence_of(number)
         finally:
             self._glanced_at.discard(number)
         state = self._board.states.get(number)
         if state is None:
             return
         if number in self._presence:
-            is_another = presence != self._presence[number]
+            is_another = fingerprint != self._presence[number]
         else:
-            is_another = (presence is None) != (state.info is None)
-        self._presence[number] = presence
+            is_another = (fingerprint is None) != (state.info is None)
+        self._presence[number] = fingerprint
         if is_another:
             await self._look_at([number])
 
     async def _presence_of(self, number: int) -> str | None:
         state = self._board.states.get(number)
         try:
-            return await self.context.engine.presence(state.entry.url) if state is not None else None
+            return await self.context.engine.fingerprint(state.entry.url) if state is not None else None
         except DbtendError:
             return None
 

@@ -73,8 +73,8 @@ def _planned_operation(number: int, operation: OperationPlan, width: int) -> lis
         lines += wrapped(f"{operation.needs_confirmation}: you are asked once more", width, Role.WARNING, indent=2)
     if operation.settings:
         lines += wrapped("; ".join(operation.settings), width, Role.SQL, indent=2)
-    if operation.tuned:
-        lines += wrapped(operation.tuned, width, Role.DIM, indent=4)
+    if operation.settings_reason:
+        lines += wrapped(operation.settings_reason, width, Role.DIM, indent=4)
     if operation.estimated_from:
         lines += wrapped(f"estimate: {operation.estimated_from}", width, Role.DIM, indent=2)
     for step, notes in step_notes(operation):

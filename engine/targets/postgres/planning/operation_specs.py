@@ -98,7 +98,7 @@ def conflict_level(operation: Operation, options: ServerOptions) -> str:
 _LEAVES_DAMAGE_ALONE: Final = frozenset({Operation.OPTIMIZE, Operation.CLEAN_LEFTOVERS})
 
 
-def on_damage(operations: Sequence[Operation], damaged_tables: Collection[str]) -> tuple[str, ...]:
+def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[str]) -> tuple[str, ...]:
     if damaged_tables and any(SPECS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE):
         names = listed(sorted(damaged_tables), 3)
         return (f"the last check found {names} damaged: to write there can make it worse; --needed leaves it alone",)
@@ -107,7 +107,7 @@ def on_damage(operations: Sequence[Operation], damaged_tables: Collection[str]) 
 
 def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = ()) -> tuple[str, ...]:
     """What is odd about doing these operations in this order, with what is known to be damaged."""
-    said = list(on_damage(operations, damaged_tables))
+    said = list(damage_warnings(operations, damaged_tables))
     rewrites = [name for name in operations if name in {Operation.VACUUM_FULL, Operation.CLUSTER}]
     if rewrites and Operation.REINDEX in operations:
         said.append(f"{rewrites[0]} rebuilds the indexes of its tables, too: reindex repeats that")

@@ -230,7 +230,7 @@ def reindex_steps(
             after_cancel="nothing changed" if offline else spec.after_cancel,
             disk_needed=index.pages * PAGE,
             conflict=index.table_shown,
-            frees_when_over=True,
+            frees_conflict_early=True,
             weight=weight(model, _index(index, tables.get(index.table_oid))),
             method=Method.REINDEX if offline else Method.REINDEX_CONCURRENTLY,
             model=model,

@@ -94,7 +94,7 @@ class CommandRunner:
                 await invalid_indexes.require_leftover(self._reader, step.subject.oid)
             run = await self._run_on(pooled, step, context)
         if run.answer.error is None:
-            context.over()
+            context.command_finished()
             await asyncio.sleep(0)  # let the next step begin before this one is measured
         return replace(run, is_closed=pooled.connection.closed)
 
@@ -119,7 +119,7 @@ class CommandRunner:
             await self._cleanup.remember()
         if step.model is Model.REWRITE and step.subject is not None:
             with contextlib.suppress(TargetError):
-                context.note(await orphan_cleanup.recovery_data(self._reader, step))
+                context.save_recovery_data(await orphan_cleanup.recovery_data(self._reader, step))
         limits = self._wait_limits(step, context)
         watched = Watched(
             Progress(step.model, step.subject or WHOLE_DATABASE, began=time.monotonic(), seconds=step.estimate),

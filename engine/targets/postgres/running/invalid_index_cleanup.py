@@ -47,7 +47,7 @@ class CleanupResult:
         return (*dropped, self.problem) if self.problem else tuple(dropped)
 
     @property
-    def left_over(self) -> dict[str, str]:
+    def undropped(self) -> dict[str, str]:
         """What is still there, by name, in words."""
         return {removal.leftover.shown: removal.text for removal in self.removals if removal.problem}
 

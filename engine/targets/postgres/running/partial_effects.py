@@ -49,7 +49,7 @@ def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Remov
 
 
 def _by_rebuild(removals: Sequence[Removal]) -> str:
-    left_over = [removal.leftover.shown for removal in removals if removal.problem]
-    if left_over:
-        return f"the index stays as it was; left over, and invalid: {listed(left_over)}"
+    undropped = [removal.leftover.shown for removal in removals if removal.problem]
+    if undropped:
+        return f"the index stays as it was; left over, and invalid: {listed(undropped)}"
     return "the index stays as it was" + ("; its unfinished copy was dropped" if removals else "")

@@ -88,8 +88,8 @@ class ResultCollector:
             checks.add(step, result, damaged)
         if result.status is Status.COMPLETED and step.method.is_rebuild:
             result = replace(result, effect={**(result.effect or {}), **await self._rebuild_marks(step)})
-        result = replace(result, warnings=(*result.warnings, *cleanup.warnings), left_over=cleanup.left_over)
-        if cleanup.left_over:  # for recovery, if this process dies before it drops them: see `orphan_cleanup`
+        result = replace(result, warnings=(*result.warnings, *cleanup.warnings), undropped=cleanup.undropped)
+        if cleanup.undropped:  # for recovery, if this process dies before it drops them: see `orphan_cleanup`
             result = replace(result, effect={**(result.effect or {}), "method": step.method})
         if result.status in {Status.CANCELLED, Status.FAILED} and not result.findings:
             only_waited = never_had_lock(step, answer, was_seen_waiting=watched.only_waited)
@@ -128,7 +128,7 @@ class ResultCollector:
         self._yields[step] += 1
         if self._yields[step] < MOST_ATTEMPTS:
             why = "others waited behind it, so it gave way: it comes again after the others"
-            return replace(result, status=Status.SKIPPED, error=why, again=True)
+            return replace(result, status=Status.SKIPPED, error=why, requeue=True)
         why = f"others waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
         return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{step.object}: {why}",))
 

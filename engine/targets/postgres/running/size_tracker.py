@@ -130,7 +130,7 @@ class SizeTracker:
         is_large = subject.table_pages >= LARGE
         if is_large or self._steps_left <= 0 or len(self._batch) >= LARGEST_BATCH:
             self._batch_is_full.set()
-        elif self._tables[subject.lockable] > 1 and not step.frees_when_over:
+        elif self._tables[subject.lockable] > 1 and not step.frees_conflict_early:
             asyncio.get_running_loop().call_later(SHORT_BATCH_WAIT, self._batch_is_full.set)
         sizes = await asyncio.shield(self._batch_task)
         return sizes.get(name)

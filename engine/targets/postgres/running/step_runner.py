@@ -50,7 +50,7 @@ class StepRunner:
             why = f"not everything that comes before is completed: {listed(missing, 3)}"
             return StepResult(status=Status.SKIPPED, error=why)
         if step.method is Method.REINDEX_CONCURRENTLY:
-            context.note({"method": step.method})
+            context.save_recovery_data({"method": step.method})
         try:
             result = await self._run_and_repeat(step, context)
         except NotBegunError:
@@ -73,7 +73,7 @@ class StepRunner:
             result = replace(result, warnings=(*result.warnings, refusal))
         if result.status is Status.COMPLETED and step.method.is_rebuild:
             self._rebuilt.add(step.object)
-        if not result.again and step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
+        if not result.requeue and step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
             self.totals.add(result)
         return result
 
@@ -87,7 +87,7 @@ class StepRunner:
         except NotBegunError:
             return await self._results.collect(step, run, context)
         except TargetError as gone:
-            return replace(await self._results.collect(step, run, context), no_more=gone.why)
+            return replace(await self._results.collect(step, run, context), stop_reason=gone.why)
         with contextlib.suppress(TargetError):
             await self._reader.row("SELECT 1", row=(int,))  # so that a reader whose connection is lost reconnects
         cleanup = await self._cleanup.clean_up(step, is_lost=True)
@@ -98,11 +98,11 @@ class StepRunner:
         except NotBegunError:  # report the first run
             return await self._results.collect(step, run, context, cleanup)
         except TargetError as gone:
-            no_more = "" if self._pool.error is None else gone.why
-            return replace(await self._results.collect(step, run, context, cleanup), no_more=no_more)
+            stop_reason = "" if self._pool.error is None else gone.why
+            return replace(await self._results.collect(step, run, context, cleanup), stop_reason=stop_reason)
         result = await self._results.collect(step, second, context)
         return replace(result, warnings=(*result.warnings, f"{step.object}: begun twice, because the server went away"))
 
 
 def _not_begun(error: TargetError) -> StepResult:
-    return StepResult(status=Status.SKIPPED, error=f"not begun: {error.why}", never_began=True, no_more=error.why)
+    return StepResult(status=Status.SKIPPED, error=f"not begun: {error.why}", never_began=True, stop_reason=error.why)

@@ -111,7 +111,7 @@ _ON_DAMAGED_INDEXES: Final[Mapping[Operation, tuple[str, str]]] = {
 }
 
 
-def on_damage(operations: Sequence[Operation], found: str) -> tuple[str, ...]:
+def damage_warnings(operations: Sequence[Operation], found: str) -> tuple[str, ...]:
     """Where more than indexes is damaged; `found`: that it was found."""
     if any(OFFERS[operation].writes for operation in operations):
         return (f"{found}: writing to a damaged file can make it worse",)

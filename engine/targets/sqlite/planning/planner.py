@@ -294,7 +294,7 @@ def _with_settings(plan: OperationPlan, chosen: Tuning, summary: Summary, option
         if isinstance(step, SqliteStep)
     ]
     chosen = replace(chosen, parallel=plan.parallel)
-    return replace(plan, steps=tuple(steps), settings=steps[0].settings, tuned=in_words(chosen))
+    return replace(plan, steps=tuple(steps), settings=steps[0].settings, settings_reason=in_words(chosen))
 
 
 def _blocks_writers(step: SqliteStep, plan: OperationPlan, summary: Summary) -> bool:
@@ -314,7 +314,7 @@ def _with_space(plan: OperationPlan, options: Options) -> OperationPlan:
     if options.force:
         return replace(plan, warnings=(*plan.warnings, *problems))
     hint = "Free some space, or go on with --force: a full disk does the data no harm"
-    return replace(plan, steps=(), settings=(), tuned="", refused=f"{'; '.join(problems)}. {hint}")
+    return replace(plan, steps=(), settings=(), settings_reason="", refused=f"{'; '.join(problems)}. {hint}")
 
 
 def _with_free_space(step: PlannedStep) -> PlannedStep:

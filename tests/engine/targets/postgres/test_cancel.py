@@ -228,8 +228,8 @@ async def test_trap_a_reader_that_stays_makes_a_concurrent_rebuild_leave_somethi
             result = await session.execute(step, StepContext())
         assert result.status is Status.FAILED
         assert "it waited 1s for the transaction of pid" in str(result.error)
-    if result.left_over:
-        assert result.left_over == {
+    if result.undropped:
+        assert result.undropped == {
             "public.item_pkey_ccnew": "the unfinished copy public.item_pkey_ccnew is left over: it could not be"
             " dropped, because others were using its table for 1 s. Drop it later with: DROP INDEX CONCURRENTLY"
             ' "public"."item_pkey_ccnew"'

@@ -142,7 +142,7 @@ async def test_a_server_that_does_not_come_back_is_waited_for_only_so_long(
             told = Told()
             result = await session.execute(step, StepContext(report=told))
             why = "server is down, for 0s by now: no server answers there"
-            assert (result.status, result.error, result.no_more) == (Status.SKIPPED, f"not begun: {why}", why)
+            assert (result.status, result.error, result.stop_reason) == (Status.SKIPPED, f"not begun: {why}", why)
             assert result.never_began
             assert len(told.phases) == 1
             did = await session.facts(Operation.VACUUM)  # is known all the same

@@ -138,7 +138,7 @@ async def test_what_does_not_notice_that_its_client_is_gone_is_ended(database: D
         running = asyncio.create_task(old.execute("SELECT pg_sleep(600)"))
         await until(database, SLEEPS)
         async with connected(database.url, name="test 1/2") as session:
-            (told,) = await session.settle(())
+            (told,) = await session.cleanup_orphans(())
         assert told == (f"pid {pid} of the process that died still ran, and was ended: SELECT pg_sleep(600)")
         with pytest.raises(psycopg.errors.AdminShutdown):
             await running
@@ -149,5 +149,5 @@ async def test_what_another_store_runs_is_left_alone(database: Database) -> None
         database.url, autocommit=True, application_name="dbtend other 1/1"
     ) as other:
         async with connected(database.url, name="test 1/2") as session:
-            assert await session.settle(()) == ()
+            assert await session.cleanup_orphans(()) == ()
         await other.execute("SELECT 1")

@@ -344,11 +344,11 @@ async def test_trap_what_inherits_is_rewritten_once(database: Database) -> None:
     node = "SELECT relfilenode FROM pg_class WHERE relname = 'child'"
     async with connected(database.url) as session:
         planned = await session.plan(Operation.VACUUM_FULL, Options(server=ServerOptions(schemas=("public",))))
-        by_object = {step.object: step for step in planned.steps}
+        object_operations = {step.object: step for step in planned.steps}
         before = database.value(node)
-        await session.execute(by_object["public.item"], StepContext())
+        await session.execute(object_operations["public.item"], StepContext())
         assert database.value(node) == before
-        await session.execute(by_object["public.child"], StepContext())
+        await session.execute(object_operations["public.child"], StepContext())
         assert database.value(node) != before
 
 

@@ -68,9 +68,9 @@ async def test_another_may_begin_before_a_step_is_measured_but_not_before_one_th
     async with connected(database.url, 0.2) as session:
         planned = await session.plan(Operation.VACUUM, Options(objects=("item",)))
         with database.session("LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE"):
-            result = await session.execute(planned.steps[0], StepContext(over=over.set))
+            result = await session.execute(planned.steps[0], StepContext(command_finished=over.set))
             assert (result.status, over.is_set()) == (Status.FAILED, False)
-        ending = asyncio.create_task(session.execute(planned.steps[0], StepContext(over=over.set)))
+        ending = asyncio.create_task(session.execute(planned.steps[0], StepContext(command_finished=over.set)))
         await over.wait()
         assert not ending.done()
         assert (await ending).effect is not None

@@ -181,10 +181,10 @@ async def test_where_only_the_old_index_could_not_be_dropped_the_rebuild_has_wor
             if how == "cancelled":
                 cancel.set()
             result = await asyncio.wait_for(running, 30)
-            assert await session.tidy_up(cancel) == []
+            assert await session.retry_cleanup(cancel) == []
     assert (result.status, result.error, result.left) == (Status.COMPLETED, None, "")
-    assert list(result.left_over) == ["public.item_name_ccold"]
-    (warning,) = result.left_over.values()
+    assert list(result.undropped) == ["public.item_name_ccold"]
+    (warning,) = result.undropped.values()
     assert warning.startswith("the new index is in place, and the old one, public.item_name_ccold, is left over: ")
     assert is_rebuilt(shop, before)
     assert shop.invalid_indexes() == ["item_name_ccold"]
@@ -213,9 +213,9 @@ async def test_where_no_connection_is_free_to_drop_the_old_index_the_rebuild_has
         is_over.set()
         await other
         assert (result.status, result.error) == (Status.COMPLETED, None)
-        (warning,) = result.left_over.values()
+        (warning,) = result.undropped.values()
         assert "could not be dropped, because no connection could be used for it" in warning
-        assert await session.tidy_up(cancel) == ["public.item_name_ccold"]
+        assert await session.retry_cleanup(cancel) == ["public.item_name_ccold"]
     assert is_rebuilt(shop, before)
     assert shop.invalid_indexes() == []
 
@@ -266,6 +266,6 @@ async def test_a_plan_tells_of_an_old_snapshot_and_for_how_long_it_is_waited_for
         with shop.session(REPEATABLE, "SELECT * FROM other") as other:
             pid = other.info.backend_pid
             await session.plan(Operation.REINDEX, Options(objects=("item_name",)))
-            said = await session.in_the_way(Operation.REINDEX)
+            said = await session.find_blockers(Operation.REINDEX)
     assert said.startswith(f"it would have to wait: pid {pid} (")
     assert "at its end, up to 1h (--snapshot-wait); that blocks nobody who reads or writes" in said

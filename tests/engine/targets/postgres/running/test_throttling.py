@@ -63,7 +63,7 @@ async def test_a_step_gives_way_to_those_who_wait_behind_it(database: Database) 
             waiting = asyncio.create_task(asyncio.to_thread(other.execute, "INSERT INTO public.slow VALUES (1)"))
             result = await asyncio.wait_for(task, 30)
             await waiting
-    assert (result.status, result.again, result.warnings) == (Status.SKIPPED, True, ())
+    assert (result.status, result.requeue, result.warnings) == (Status.SKIPPED, True, ())
     assert result.error == "others waited behind it, so it gave way: it comes again after the others"
 
 
