@@ -10,12 +10,13 @@ from pathlib import Path
 from engine import ChildJob, Engine, ForceCancel, JobId, ParentJob
 from engine.domain.errors import UsageError
 from engine.domain.unattended import unattended
-from tui.commands import output, report
+from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.settings import Settings
 from tui.presentation import json_format, typed_values
 from tui.presentation.exit_codes import CANCELLED, OK
 from tui.presentation.force_kill import consequences, killed_with_it, question
+from tui.presentation.job_status import ending
 from tui.workers.detached import DetachedWorker
 from tui.workers.tasks import first_of
 
@@ -36,7 +37,7 @@ def cancel_by_force(wanted: JobId, store: Path, args: argparse.Namespace, settin
     if args.json:
         output.document({"jobs": [json_format.job(job)]})
     else:
-        output.line(f"#{child.id} {named(job.target)} {child.operation} {report.ending(child)}")
+        output.line(f"#{child.id} {named(job.target)} {child.operation} {ending(child)}")
     return OK
 
 

@@ -12,11 +12,11 @@ from engine import Change, Engine, Lagged, ParentJob, Retention
 from engine.domain.errors import StoreError
 from engine.domain.frozen import frozen
 from engine.system.clock import now
-from tui.commands import report
 from tui.commands.ending import Announce, end_when_asked, hand_over, in_words, run_by
 from tui.commands.views import View
 from tui.commands.waiting import Waiting
 from tui.presentation.exit_codes import CANCELLED, exit_code
+from tui.presentation.job_times import limit_of
 from tui.workers.run_workers import RunWorkers
 from tui.workers.signals import Stop, stop_signals
 from tui.workers.tasks import first_of
@@ -64,7 +64,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             workers.begin(ids)
             own = [job.id for job in jobs if job.created_at >= asked_at]
             for job in [job for job in jobs if job.deadline_at is not None][:1]:  # it is the same for all
-                view.announce(report.closes(job.request.options, job.deadline_at or 0))
+                view.announce(limit_of(job))
             for joined in (job_id for job_id in ids if job_id not in own):
                 view.announce(f"job #{joined} already does exactly this: waiting for it")
             ended = asyncio.create_task(workers.ended(view.announce))

@@ -5,71 +5,74 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from engine import Attempt, ChildJob, JobId, ParentJob, Reason, Status, Step, Trend
-from engine.domain.jobs import format_ending
+from engine import ChildJob, JobId, ParentJob, Status, Step, Trend
+from engine.domain.jobs import LogLevel
 from tui.commands.naming import labelled
-from tui.commands.report import ending, how_far, limit, state, summary
-from tui.presentation.effect_summary import (
-    findings,
-    is_cut_short,
-    is_finding,
-    remedy,
-    status_shown,
-    step_effect,
-    tells_a_finding,
-)
-from tui.presentation.fact_format import changes, number, table
-from tui.presentation.force_kill import was_ended_by_force
-from tui.presentation.text import GLYPH, counted, format_options, local_time, padded, plain, precise_duration
+from tui.commands.report import instructions, progress_text, summary
+from tui.presentation.effect_summary import findings, status_shown
+from tui.presentation.fact_format import changes, table
+from tui.presentation.job_log import attempt_numbers, attempt_text, findings_not_kept, log_entries, step_text
+from tui.presentation.job_notes import NoteKind, advice, notes
+from tui.presentation.job_status import ending, status_text
+from tui.presentation.job_times import limit_of
+from tui.presentation.text import GLYPH, format_options, local_time, padded, plain
 from tui.presentation.trend_plot import headline, in_two, plots, too_few
 
 WIDTH: Final = 80
+_LABELS: Final = {
+    NoteKind.WAIT: "waits",
+    NoteKind.WAIT_LIMIT: "",
+    NoteKind.CANCEL: "cancel",
+    NoteKind.ADVICE: "to do",
+}
+"""Of the notes below the line of a child, which already has its error and reason."""
+FIRST_FINDINGS: Final = 5
 
 
 def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
-    """Everything about a job, or about one of its children; `at`: the time now, for what still runs."""
+    """Everything about a job, or about one of its children; `at`: the time now."""
     lines = [
         summary(job),
         f"  target   {labelled(job.target)}",
         f"  created  {local_time(job.created_at)}" + (f", retry of #{job.retry_of}" if job.retry_of else ""),
         f"  options  {plain(', '.join(format_options(job.request.options)))}",
     ]
-    if job.deadline_at is not None:
-        lines.append(f"  limit    {limit(job.request.options, job.deadline_at)}")
+    if limit := limit_of(job):
+        lines.append(f"  limit    {limit}")
     if job.pinned:
-        lines.append("  pinned   kept whatever its age")
+        lines.append("  pinned   retention keeps it")
     for child in job.children:
         if only is None or only == child.id:
-            lines += ["", *_child_lines(child, at)]
+            lines += ["", *_child_lines(job, child, at)]
     return lines
 
 
-def _child_lines(child: ChildJob, at: int) -> Iterator[str]:
-    how = ending(child) if child.status.is_final else state(child)
-    all_the_same = child.status.is_final and child.status is not Status.CANCELLED and child.cancel_requested_at
-    asked = ", cancel requested" if all_the_same and not is_cut_short(child) else ""
-    again = f", attempt {child.attempt}" if child.attempt > 1 else ""
+def _child_lines(job: ParentJob, child: ChildJob, at: int) -> Iterator[str]:
+    status = ending(child) if child.status.is_final else status_text(child)
+    attempt = f", attempt {child.attempt}" if child.attempt > 1 else ""
     runs = child.status is Status.RUNNING and child.cancel_requested_at is None
-    far = f"  {how_far(child, at)}" if runs else ""
-    yield f"{GLYPH[status_shown(child)]} #{child.id} {child.operation} {how}{asked}{again}{far}"
-    found = findings(child)
+    progress = f"  {progress_text(child, at)}" if runs else ""
+    yield f"{GLYPH[status_shown(child)]} #{child.id} {child.operation} {status}{attempt}{progress}"
     yield from (f"  found    {line}" for line in finding_lines(child))
-    if what_to_do := remedy(child):
-        yield f"  to do    {what_to_do}"
+    for note in notes(job, child, instructions(child.id)):
+        if note.kind in _LABELS and note.text != child.error:
+            yield f"  {_LABELS[note.kind]:7}  {plain(note.text)}"
     yield from (f"  {row}" for row in table(changes(child.before, child.after)))
     attempts = {attempt.number: attempt for attempt in child.attempts}
-    numbers = {*attempts, *(step.attempt for step in child.steps), *(line.attempt for line in child.log)}
-    for attempt in sorted(numbers):
-        if attempt in attempts:
-            yield _attempt_line(child, attempts[attempt], alone=len(numbers) == 1)
+    numbers = attempt_numbers(child)
+    for number in numbers:
+        if number in attempts and len(numbers) == 1:
+            yield f"  started  {local_time(attempts[number].started_at)}"
+        elif number in attempts:
+            yield f"  {attempt_text(child, attempts[number], local_time)}"
         for step in child.steps:
-            if step.attempt == attempt:
-                yield from _step_lines(step, found)
-        yield from _log_lines(child, attempt)
+            if step.attempt == number:
+                yield from _step_lines(job, child, step, at)
+        yield from _log_lines(child, number)
 
 
 def trend_lines(trends: Sequence[Trend], only: JobId | None, job: ParentJob) -> Iterator[str]:
-    """How the operations of a job, or one of them, went on this database up to then."""
+    """How long the operations of a job, or one of them, took on this database up to then."""
     wanted = {child.operation for child in job.children if only is None or only == child.id}
     enough, others = in_two([trend for trend in trends if trend.operation in wanted])
     for trend in enough:
@@ -84,55 +87,41 @@ def trend_lines(trends: Sequence[Trend], only: JobId | None, job: ParentJob) -> 
 
 
 def finding_lines(child: ChildJob, most: int | None = None) -> Iterator[str]:
-    """What a check found, at most so many, and where to look for those that are not among them."""
+    """The findings of a check, at most so many, and where the others are."""
     found = [" ".join(message.split()) for message in findings(child)]
-    total = max(len(found), int(number(child.after, "findings") or 0))
     shown = found[:most]
     yield from map(plain, shown)
-    if found and len(shown) < total:
+    not_kept = findings_not_kept(child, found)
+    if hidden := len(found) - len(shown) + not_kept:
         where = f": dbtend show {child.id}" if len(shown) < len(found) else " that are not kept"
-        yield f"... and {total - len(shown):,} more{where}"
+        yield f"... and {hidden:,} more{where}"
 
 
-def first_findings(job: ParentJob) -> Iterator[str]:
-    """What the checks of a job found, each with the first few, and what to do about it."""
+def follow_up_lines(job: ParentJob) -> Iterator[str]:
+    """The first findings of its checks, and what to do about how its operations ended."""
+    said: set[str] = set()
     for child in job.children:
-        yield from finding_lines(child, most=5)
-        yield from filter(None, [remedy(child)])
-
-
-def _attempt_line(child: ChildJob, attempt: Attempt, *, alone: bool) -> str:
-    began = local_time(attempt.started_at)
-    if alone:
-        return f"  started  {began}"
-    process = f"pid {attempt.pid} on {plain(attempt.host or '?')}" if attempt.pid else "in an unknown process"
-    if attempt.finished_at is None:
-        return f"  attempt {attempt.number}  {process}  since {began}"
-    how = {Reason.OWNER_LOST: "its process died", Reason.SHUTDOWN: "stopped at a shutdown"}
-    ended = (attempt.reason and how.get(attempt.reason)) or format_ending(attempt.status, attempt.reason)
-    if was_ended_by_force(child, attempt):
-        ended = "ended by force"
-    return f"  attempt {attempt.number}  {process}  {began} to {local_time(attempt.finished_at)}  {ended}"
+        yield from finding_lines(child, most=FIRST_FINDINGS)
+        what_to_do = plain(advice(child, instructions(child.id)))
+        if what_to_do and what_to_do not in said:
+            yield what_to_do
+        said.add(what_to_do)
 
 
 def _log_lines(child: ChildJob, attempt: int) -> Iterator[str]:
-    """The log of one attempt, without what was found; a gap in the numbers is what was left out."""
-    expected = 1
-    for line in (line for line in child.log if line.attempt == attempt):
-        if line.number > expected:
-            yield f"  ... {counted(line.number - expected, 'line')} left out ..."
-        expected = line.number + 1
-        if is_finding(child, line):
+    for entry in log_entries(child, attempt):
+        if isinstance(entry, str):
+            yield f"  {entry}"
             continue
-        level = "" if line.level == "info" else f"{line.level}: "
-        first, *rest = line.message.splitlines() or [""]
-        yield f"  {local_time(line.at)}  {level}{plain(first)}"
+        level = "" if entry.level is LogLevel.INFO else f"{entry.level}: "
+        first, *rest = entry.message.splitlines() or [""]
+        yield f"  {local_time(entry.at)}  {level}{plain(first)}"
         yield from (f"    {plain(more)}" for more in rest)
 
 
-def _step_lines(step: Step, found: Sequence[str]) -> Iterator[str]:
-    took = precise_duration((step.finished_at - step.started_at) / 1e6) if step.finished_at else ""
-    did = step_effect(step.effect)
-    yield f"  {GLYPH[step.status]} {padded(took, 8)} {plain(step.command)}" + (f"  ({did})" if did else "")
-    if step.error and not tells_a_finding(step, found):
-        yield f"             {plain(step.error)}"
+def _step_lines(job: ParentJob, child: ChildJob, step: Step, at: int) -> Iterator[str]:
+    text = step_text(child, step, job.target, at)
+    did = f"  ({text.effect})" if text.effect else ""
+    yield f"  {GLYPH[step.status]} {padded(text.took, 8)} {text.command}{did}"
+    if text.error:
+        yield f"             {plain(text.error)}"

@@ -9,9 +9,9 @@ from typing import Final
 
 from engine import ChildJob, ParentJob, Status, remaining, run_duration
 from engine.domain.jobs import object_name
-from tui.commands import report
 from tui.commands.naming import named
 from tui.presentation.effect_summary import done_of, status_shown
+from tui.presentation.job_status import ending, is_waiting, status_text
 from tui.presentation.text import GLYPH, cells, duration, padded, percent, plain, shortened, time_left
 
 _COLOUR: Final = {
@@ -47,12 +47,12 @@ def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
         lines.append(
             (
                 status_shown(job),
-                f"{GLYPH[status_shown(job)]} #{job.id} {name}  {report.job_state(job)}  {done_of(job)} done  {elapsed}",
+                f"{GLYPH[status_shown(job)]} #{job.id} {name}  {status_text(job)}  {done_of(job)} done  {elapsed}",
             )
         )
         for child in job.children:
             lines.append((status_shown(child), _child_line(child, at, max(names, 9), width)))
-            if report.is_waiting(child):
+            if is_waiting(child):
                 lines += [(status_shown(child), f"{_INDENT}{said}") for said in _wait_lines(child, width)]
     return lines
 
@@ -65,7 +65,7 @@ def _wait_lines(child: ChildJob, width: int) -> list[str]:
 def _child_line(child: ChildJob, at: int, names: int, width: int) -> str:
     begin = f"   {GLYPH[status_shown(child)]} .{child.ordinal} {padded(child.operation, names)} "
     if child.status.is_final:
-        return begin + report.ending(child, width - cells(begin))
+        return begin + ending(child, width - cells(begin))
     if child.status is not Status.RUNNING:
         return begin + child.status
     return begin + _running(child, at, width - cells(begin))
@@ -78,7 +78,7 @@ def _running(child: ChildJob, at: int, room: int) -> str:
     """
     elapsed, progress = duration(run_duration(child, at)), child.progress
     if child.cancel_requested_at is not None:
-        return "  ".join(filter(None, (elapsed, report.state(child), plain(object_name(progress.object)))))
+        return "  ".join(filter(None, (elapsed, status_text(child), plain(object_name(progress.object)))))
     left = time_left(remaining(child, at))
     share = percent(progress.fraction) if progress.fraction is not None else ""
     head = f"{share:>4}  "
@@ -88,7 +88,7 @@ def _running(child: ChildJob, at: int, room: int) -> str:
     if length >= _BAR_LEAST:
         head = f"{_bar(progress.fraction, length)} {head}"
         rest -= length + 1
-    phase = "waits" if report.is_waiting(child) else progress.phase
+    phase = "waits" if is_waiting(child) else progress.phase
     doing = "  ".join(filter(None, (phase, plain(object_name(progress.object)))))
     return (head + padded(doing, min(rest, _DOING_WIDTH)) + tail).rstrip()
 

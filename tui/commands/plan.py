@@ -10,12 +10,13 @@ from engine import Plan, Request
 from engine.domain.errors import UsageError
 from engine.domain.time_limits import deadline
 from engine.system.clock import now
-from tui.commands import output, plan_report, report
+from tui.commands import output, plan_report
 from tui.commands.advising import adviser, to_run
 from tui.commands.passwords import ask_for_missing
 from tui.commands.settings import Settings, requests
 from tui.presentation import json_format
 from tui.presentation.exit_codes import REFUSED
+from tui.presentation.job_times import limit_text
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
@@ -29,7 +30,7 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
         blocks = ["\n".join(plan_report.plan_lines(plan)) for plan in plans]
         output.line("\n\n".join(blocks))
         if (closes := deadline(asked[0].options, now())) is not None:  # it is the same for all
-            output.line("\n" + report.closes(asked[0].options, closes, ", if it is run now"))
+            output.line(f"\nif it is run now, {limit_text(asked[0].options, closes, now())}")
     refused = any(operation.refused for plan in plans for operation in plan.operations)
     return REFUSED if refused else code
 

@@ -103,7 +103,7 @@ def _in_foreground(how: Foreground, submit: Submit, *, as_json: bool) -> int:
     else:
         for job in jobs:
             output.line(report.summary(job, short=view.tells_errors))
-            for found in job_report.first_findings(job):
+            for found in job_report.follow_up_lines(job):
                 output.line(f"  {found}")
     return code
 

@@ -13,6 +13,7 @@ from engine.domain.jobs import WaitsFor
 from engine.system.clock import now
 from tui.commands import output, report
 from tui.commands.live_lines import fitted, frame, redraw
+from tui.presentation.job_status import is_waiting
 
 _A_SECOND: Final = 1_000_000
 _HALF_A_MINUTE: Final = 30_000_000
@@ -83,7 +84,7 @@ class Milestones:
             tenth, told_at = self._told.get(key, (0, child.started_at))
             if int(fraction * 10) > tenth and at - told_at >= _HALF_A_MINUTE:
                 self._told[key] = int(fraction * 10), at
-                yield report.halfway(job, child, at)
+                yield report.progress_line(job, child, at)
 
 
 class LockWaitTimer:
@@ -97,14 +98,14 @@ class LockWaitTimer:
         """A line for each child of `job` that waits and of which that was not told."""
         for child in job.children:
             wait = child.id, child.attempt, child.progress.waits_for
-            if not report.is_waiting(child):
+            if not is_waiting(child):
                 self._since = {other: since for other, since in self._since.items() if other[0] != child.id}
                 continue
             since = self._since.setdefault(wait, at)
             told = self._told.get(wait)
             if at - since >= _A_SECOND and (told is None or (told < since and at - told >= _HALF_A_MINUTE)):
                 self._told[wait] = at
-                yield report.waiting(job, child)
+                yield report.wait_line(job, child)
 
 
 class LiveView:

@@ -1,4 +1,4 @@
-"""What follows from a cancel for what runs: in the same words before it is asked for and after."""
+"""What a cancel of a running operation leads to: the same words before and after it is requested."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine import ChildJob, remaining
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import UNINTERRUPTIBLE_PHASES, WRITING_BACK
 from engine.inspection import inspector
-from tui.presentation.text import time_left
+from tui.presentation.text import capitalized, time_left
 
 
 def cannot_stop(child: ChildJob) -> bool:
@@ -17,31 +17,35 @@ def cannot_stop(child: ChildJob) -> bool:
 
 
 def will_complete(child: ChildJob) -> str:
-    """How surely one that cannot stop gets to its end: one that merely has not stopped when it was asked to may yet."""
+    """`will complete` once it writes back; before that it may still stop."""
     return "will complete" if child.progress.phase == WRITING_BACK else "will probably complete"
 
 
-def goes_on(child: ChildJob, at: int, *, called: str = "it") -> str:
-    """What a child that runs does from now on, once it is asked to stop."""
+def after_request(child: ChildJob, at: int, name: str = "it") -> str:
+    """What a running child does after a cancel is requested, without a period."""
     if not cannot_stop(child):
-        return f"{called} ends as soon as that is safe for the data"
+        return f"{name} ends as soon as that is safe for the data"
     does = "writing back" if child.progress.phase == WRITING_BACK else "finishing"
     left = time_left(remaining(child, at))
-    said = f"{called} is {does}, which cannot be interrupted: it {will_complete(child)}"
-    return said + (f", about {left}" if left else "")
+    text = f"{name} is {does}, which cannot be interrupted: it {will_complete(child)}"
+    return f"{text}, about {left}" if left else text
 
 
-def what_follows(child: ChildJob, target: str, at: int, *, by_force: str, called: str = "it") -> Iterator[str]:
-    """In phrases without a period.
+def consequence_phrases(child: ChildJob, target: str, at: int, *, by_force: str) -> Iterator[str]:
+    """Phrases without a capital and a period. `at`: the time now; `by_force`: how to end it by force."""
+    yield after_request(child, at)
+    if second := by_force if cannot_stop(child) else _left_behind(child, target):
+        yield second
 
-    Args:
-        at: the time now.
-        by_force: how it is ended all the same, where it cannot be interrupted.
-        called: what the child is called.
-    """
-    yield goes_on(child, at, called=called)
-    if cannot_stop(child):
-        yield by_force
-    else:
-        with suppress(DbtendError):  # a kind of database that this machine has no driver for
-            yield f"leaves: {inspector.after_cancel(target, child.operation)}"
+
+def consequence_text(child: ChildJob, target: str, at: int, *, by_force: str, name: str = "") -> str:
+    """The same as sentences. `name`: of the operation, which keeps its spelling; `by_force` is a sentence."""
+    first = after_request(child, at, name) if name else capitalized(after_request(child, at))
+    second = by_force if cannot_stop(child) else capitalized(_left_behind(child, target))
+    return " ".join(f"{phrase}." for phrase in (first, second) if phrase)
+
+
+def _left_behind(child: ChildJob, target: str) -> str:
+    with suppress(DbtendError):  # the driver for this kind of database may not be installed here
+        return f"leaves: {inspector.after_cancel(target, child.operation)}"
+    return ""

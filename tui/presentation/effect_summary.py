@@ -42,7 +42,7 @@ def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False)
     if len(job.children) == 1:
         (child,) = job.children
         if child.status is Status.FAILED and child.error and not (found_damage(child) or is_cut_short(child)):
-            error = _error_of(job, child)
+            error = _one_line_error(job, child)
             return "; ".join(filter(None, (shortened(error, _FEW_WORDS) if short else error, effect(child, width))))
         if said := effect(child, width):
             return said
@@ -66,16 +66,20 @@ def _whole_effect(job: ParentJob, width: int | None) -> str:
 def first_error(job: ParentJob, width: int = _FEW_WORDS) -> str:
     """Which operation went wrong first, and how, on one line."""
     wrong = [child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED]
-    errors = [
-        f"{child.operation}: {effect(child) if is_cut_short(child) else _error_of(job, child)}" for child in wrong[:1]
-    ]
-    return shortened(errors[0], width) if errors else ""
+    if not wrong:
+        return ""
+    first = wrong[0]
+    why = effect(first) if is_cut_short(first) else _one_line_error(job, first)
+    return shortened(f"{first.operation}: {why}", width)
 
 
-def _error_of(job: ParentJob, child: ChildJob) -> str:
-    """Why a child went wrong, on one line that need not name the target again."""
-    error = (child.error or "").removeprefix(f"{path_of(job.target)}: ")
-    return plain(" ".join(error.split()))
+def error_of(child: ChildJob, target: str) -> str:
+    """The error of a child without the path of its target; "" where there is none."""
+    return (child.error or "").removeprefix(f"{path_of(target)}: ")
+
+
+def _one_line_error(job: ParentJob, child: ChildJob) -> str:
+    return plain(" ".join(error_of(child, job.target).split()))
 
 
 def done_of(job: ParentJob) -> str:

@@ -93,6 +93,11 @@ def _escaped(char: str) -> str:
     return repr(char)[1:-1] if unicodedata.category(char) != "Cf" else f"\\u{ord(char):04x}"
 
 
+def capitalized(text: str) -> str:
+    """`text` with a capital at its beginning; the rest stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def cells(text: str) -> int:
     """How many columns of a terminal `text` takes."""
     return len(text) if text.isascii() else sum(map(_cells, text))

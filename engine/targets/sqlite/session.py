@@ -207,7 +207,7 @@ class SqliteSession(SqliteInspection):
             return self._result_of_moved_file(result, step, problem)
         if step.method is not Method.COPY_CHECK and self._has_changed():
             self._discard_copy()
-            error = "the database changed while dbtend read it: no lock can be taken on this file system. Try again"
+            error = "the database changed while dbtend read it: no lock can be taken on this file system"
             return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=error)
         self._found_damage = self._found_damage or work.found_damage
         self._effects.record(step, result, work.findings)

@@ -13,7 +13,7 @@ from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
 from tui.commands import job_report, live_lines, report
 from tui.commands.views import Milestones
 from tui.console.views.remarks import remarks
-from tui.console.views.status import what_happened
+from tui.presentation.job_status import ending, outcome
 from tui.presentation.text import cells, local_time
 
 
@@ -28,25 +28,25 @@ def test_the_summary_of_a_job() -> None:
         (Status.COMPLETED, None, None, "completed in 1.50 s"),
         (Status.FAILED, Reason.OPERATION_ERROR, "no\x1b[2J", "failed in 1.50 s (operation error): no\\x1b[2J"),
         (Status.CANCELLED, Reason.CANCELLED_BY_USER, None, "cancelled in 1.50 s"),
-        (Status.SKIPPED, Reason.PREVIOUS_FAILED, None, "skipped (previous failed)"),
+        (Status.SKIPPED, Reason.PREVIOUS_FAILED, None, "skipped (earlier failed)"),
         (Status.FAILED, Reason.OWNER_LOST, "it died", "failed in 1.50 s (worker died): it died"),
     ],
 )
 def test_how_a_child_ended(status: Status, reason: Reason | None, error: str | None, phrase: str) -> None:
-    assert report.ending(child(1, status, reason, error=error)) == phrase
+    assert ending(child(1, status, reason, error=error)) == phrase
 
 
 def test_a_file_that_was_overwritten_is_told_as_that_and_not_as_a_worker_that_died() -> None:
     facts = {"file_overwritten": True}
     lost = child(1, Status.FAILED, Reason.OWNER_LOST, error=f"{OVERWRITTEN}: put a good copy in its place")
     lost = replace(lost, after=facts)
-    assert report.ending(lost) == f"failed in 1.50 s: {OVERWRITTEN}: put a good copy in its place"
-    assert what_happened(lost, "sqlite:///sales.db", 20) == "file overwritten"
+    assert ending(lost) == f"failed in 1.50 s: {OVERWRITTEN}: put a good copy in its place"
+    assert outcome(lost, "sqlite:///sales.db", 20) == "file overwritten"
     told = "\n".join(map(str, remarks(parent(lost), lost, 80)))
     assert OVERWRITTEN in told
     assert "worker died" not in told
     died = child(1, Status.FAILED, Reason.OWNER_LOST, error="the process that ran it died")
-    assert what_happened(died, "sqlite:///sales.db", 20) == "worker died"
+    assert outcome(died, "sqlite:///sales.db", 20) == "worker died"
 
 
 def test_events_are_told_once_and_none_is_missed() -> None:
@@ -59,7 +59,7 @@ def test_events_are_told_once_and_none_is_missed() -> None:
     assert list(report.events({}, running)) == ["#42.1 sales.db vacuum started"]
     assert list(report.events(seen, over)) == [
         "#42.1 sales.db vacuum completed in 1.50 s",
-        "#42.2 sales.db analyze skipped (previous failed)",
+        "#42.2 sales.db analyze skipped (earlier failed)",
     ]
     assert next(report.events({}, over)) == "#42.1 sales.db vacuum started"
 
@@ -114,9 +114,9 @@ def test_what_a_check_found_is_told_line_by_line() -> None:
 
 def test_a_check_that_could_not_look_says_why() -> None:
     busy = replace(CHECKED, reason=Reason.TARGET_BUSY, error="the database is locked")
-    assert report.ending(busy).startswith("failed in 1.50 s (target busy): the database is locked")
+    assert ending(busy).startswith("failed in 1.50 s (target busy): the database is locked")
     unknown = replace(CHECKED, after=None, error="no such collation sequence: x")
-    assert report.ending(unknown) == "failed in 1.50 s (operation error): no such collation sequence: x"
+    assert ending(unknown) == "failed in 1.50 s (operation error): no such collation sequence: x"
 
 
 def test_the_line_of_a_job_whose_only_operation_failed_says_why() -> None:
@@ -145,11 +145,11 @@ def test_the_line_of_a_job_that_failed_and_did_nothing_says_why_alone(
 ) -> None:
     one = failed(operation, before, after, "/srv/sales.db: the disk\nis full")
     assert report.summary(parent(one)) == "#42 sales.db failed in 2.00 s  the disk is full"
-    assert report.ending(one).endswith("is full")
+    assert ending(one).endswith("is full")
     sized = failed(operation, {"size": 5, **before}, {"size": 5, **after})
     other = replace(child(2, Status.SKIPPED, Reason.PREVIOUS_FAILED), before=None)
     line = report.summary(parent(sized, other))
-    assert line == f"#42 sales.db failed in 2.00 s  {operation}: the disk is full, 1 skipped (previous failed)"
+    assert line == f"#42 sales.db failed in 2.00 s  {operation}: the disk is full, 1 skipped (earlier failed)"
 
 
 def test_the_line_of_a_job_that_failed_says_after_why_what_was_done_all_the_same() -> None:
@@ -167,13 +167,13 @@ def test_the_line_of_a_job_that_failed_says_after_why_what_was_done_all_the_same
     assert report.summary(parent(whole)).endswith("  the disk is full; 9 B -> 5 B, 4 B back")
 
 
-def test_a_run_shows_the_first_findings_and_where_the_others_are() -> None:
-    assert list(job_report.first_findings(parent(CHECKED, child(2)))) == [
+def test_a_run_shows_the_follow_up_lines_and_where_the_others_are() -> None:
+    assert list(job_report.follow_up_lines(parent(CHECKED, child(2)))) == [
         *[f"row {n} is missing\\x1b" for n in range(1, 6)],
         "... and 2 more: dbtend show 42.1",
     ]
     few = replace(CHECKED, log=CHECKED.log[:2], after={"findings": 2})
-    assert len(list(job_report.first_findings(parent(few)))) == 2
+    assert len(list(job_report.follow_up_lines(parent(few)))) == 2
     many = replace(CHECKED, after={"findings": 2000})
     assert list(job_report.finding_lines(many))[-1] == "... and 1,993 more that are not kept"
 
@@ -191,14 +191,14 @@ def test_what_runs_says_how_far_it_is() -> None:
     progress = Progress(fraction=0.5, object="orders", phase="copying")
     now = START + 31 * SECOND
     lines = job_report.job_lines(parent(replace(child(1, Status.RUNNING), progress=progress)), now)
-    assert "► #42.1 vacuum running  50%  copying  0:31  about 0:31 left" in lines
+    assert "► #42.1 vacuum running  0:31  50%  0:31 left  copying  orders" in lines
     lines = job_report.job_lines(parent(child(1, Status.RUNNING)), now)
     assert "► #42.1 vacuum running  0:31" in lines
 
 
 def test_what_was_not_needed_says_why_and_is_no_trouble() -> None:
     skipped = child(1, Status.SKIPPED, Reason.NOT_NEEDED, operation=Operation.CHECKPOINT, error="there is no log")
-    assert report.ending(skipped) == "skipped (not needed): there is no log"
+    assert ending(skipped) == "skipped (not needed): there is no log"
     assert report.history_table([parent(skipped)])[1].endswith("1 skipped (not needed)")
     assert report.summary(parent(skipped)).endswith("1 skipped (not needed)")
 
@@ -221,7 +221,7 @@ def test_each_attempt_is_told_where_there_was_more_than_one() -> None:
     began, died, again = map(local_time, (START, START + SECOND, START + 2 * SECOND))
     assert lines[-5:] == [
         "► #42.1 vacuum running, attempt 2  0:01",
-        f"  attempt 1  pid 4711 on db1  {began} to {died}  its process died",
+        f"  attempt 1  pid 4711 on db1  {began} to {died}  worker died",
         "  × 1.00 s   VACUUM",
         f"  attempt 2  pid 4712 on db1  since {again}",
         "  ✓ 1.00 s   VACUUM",
@@ -252,8 +252,9 @@ def test_limits_and_pins_are_told() -> None:
     options = Options(time_limit=5400.0, until="06:00", stop_at_limit=True)
     job = replace(job, request=replace(job.request, options=options), deadline_at=START, pinned=True)
     lines = job_report.job_lines(job, START)
-    assert f"  limit    {local_time(START)} (after 1h30m, until 06:00), what runs then is asked to stop" in lines
-    assert "  pinned   kept whatever its age" in lines
+    limit = "no operation starts after 22:13:20 (after 1h30m, until 06:00), and running ones are cancelled"
+    assert f"  limit    {limit}" in lines
+    assert "  pinned   retention keeps it" in lines
     assert "✓ completed, pinned" in report.history_table([job])[1]
 
 
@@ -325,11 +326,11 @@ def test_in_a_pipe_what_takes_long_tells_every_tenth_but_not_twice_in_half_a_min
 
     name = "#42.1 sales.db incremental-vacuum"
     assert told(29, 0.2) == []  # what is soon over says nothing
-    assert told(31, 0.5, phase="copying", object="main") == [f"{name} 50%  copying  0:31  about 0:31 left"]
+    assert told(31, 0.5, phase="copying", object="main") == [f"{name}  0:31  50%  0:31 left  copying"]
     assert told(45, 0.7) == []
-    assert told(61, 0.79, object="orders\x1b") == [f"{name} 79%  orders\\x1b  1:01  about 0:17 left"]
+    assert told(61, 0.79, object="orders\x1b") == [f"{name}  1:01  79%  0:17 left  orders\\x1b"]
     assert told(100, 0.79) == told(200, None) == []
-    assert told(300, 0.9) == [f"{name} 90%  5:00  about 0:34 left"]
+    assert told(300, 0.9) == [f"{name}  5:00  90%  0:34 left"]
 
 
 def test_another_attempt_begins_anew() -> None:
@@ -380,16 +381,16 @@ def test_what_became_of_a_wish_to_cancel() -> None:
     assert list(report.cancel_lines(open_job, parent(asked, child(2)), JobId(42), START)) == [
         "#42.1 sales.db vacuum running, cancel requested",
         *what_follows,
-        "#42.2 sales.db vacuum is completed already: there was nothing to cancel",
-        "what really happened: dbtend show 42",
+        "#42.2 sales.db vacuum is already completed: nothing to cancel",
+        "to see how it ends: dbtend show 42",
     ]
     assert list(report.cancel_lines(parent(asked), parent(asked), JobId(42, 1), START)) == [
-        f"#42.1 sales.db vacuum running, cancel was requested already at {local_time(START)}",
+        f"#42.1 sales.db vacuum running, cancel was requested at {local_time(START)}",
         *what_follows,
-        "what really happened: dbtend show 42.1",
+        "to see how it ends: dbtend show 42.1",
     ]
     assert list(report.cancel_lines(over, over, JobId(42), START)) == [
-        "#42 sales.db is completed already: there was nothing to cancel"
+        "#42 sales.db is already completed: nothing to cancel"
     ]
 
 
@@ -401,8 +402,8 @@ def test_a_cancel_of_what_cannot_be_interrupted_says_so() -> None:
     assert list(report.cancel_lines(parent(running), parent(asked), JobId(42), START + 30_000_000)) == [
         "#42.1 sales.db vacuum running, cancel requested",
         "  it is writing back, which cannot be interrupted: it will complete, about 0:10 left",
-        "  dbtend cancel 42.1 --force ends it all the same",
-        "what really happened: dbtend show 42",
+        "  dbtend cancel 42.1 --force ends it by force",
+        "to see how it ends: dbtend show 42",
     ]
 
 
@@ -411,7 +412,7 @@ def test_what_was_cancelled_before_it_began_says_so() -> None:
     over = replace(waits, status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
     lines = list(report.cancel_lines(parent(waits), parent(over), JobId(42), START))
     assert lines == ["#42.1 sales.db vacuum cancelled: it had not begun"]
-    assert report.ending(over) == "cancelled: it had not begun"
+    assert ending(over) == "cancelled: it had not begun"
 
 
 def test_what_failed_tells_its_effect_apart_from_what_to_do() -> None:
@@ -419,7 +420,7 @@ def test_what_failed_tells_its_effect_apart_from_what_to_do() -> None:
     failed = replace(
         child(1, Status.FAILED), operation=Operation.ANALYZE, error="try a longer lock timeout", after=statistics
     )
-    assert report.ending(failed).endswith(": try a longer lock timeout; 1 of 1 statistics changed")
+    assert ending(failed).endswith(": try a longer lock timeout; 1 of 1 statistics changed")
 
 
 def test_a_step_says_what_it_left() -> None:
@@ -459,7 +460,7 @@ def test_a_child_whose_process_died_after_its_cancel_is_told_as_that() -> None:
     asked = replace(child(status=Status.RUNNING), cancel_requested_at=START)
     lost = replace(asked, status=Status.PENDING, started_at=None, recovering=True)
     looked_after = replace(asked, attempt=2, recovering=True)
-    name, said = "#42.1 sales.db vacuum", "cancelling (its process died, and its database is looked after)"
+    name, said = "#42.1 sales.db vacuum", "cancelling (worker died; the database is checked first)"
     assert list(report.events({asked.id: asked}, parent(lost))) == [f"{name} {said}"]
     assert list(report.events({asked.id: lost}, parent(looked_after))) == [f"{name} started"]
     assert f"{name.replace('sales.db ', '')} {said}, attempt 2" in " ".join(
@@ -470,7 +471,7 @@ def test_a_child_whose_process_died_after_its_cancel_is_told_as_that() -> None:
 def test_a_child_whose_process_died_for_good_is_told_as_recovering() -> None:
     running = child(status=Status.RUNNING)
     lost = replace(running, status=Status.PENDING, started_at=None, recovering=True)
-    said = "#42.1 sales.db vacuum recovering (its process died, and its database is looked after)"
+    said = "#42.1 sales.db vacuum recovering (worker died; the database is checked first)"
     assert list(report.events({running.id: running}, parent(lost))) == [said]
 
 

@@ -12,8 +12,9 @@ from tui.console.views.detail import detail_lines
 from tui.console.views.line import Role
 from tui.console.views.remarks import remarks
 from tui.console.views.rows import child_row, parent_row
-from tui.console.views.status import format_status, status_span
+from tui.console.views.status import status_span
 from tui.presentation.effect_summary import done_of
+from tui.presentation.job_status import format_status
 
 ERROR = "300 of 542 steps done by the time limit; 242 not begun: public.idx_a, public.idx_b"
 PARTLY = replace(
@@ -41,7 +42,7 @@ def test_its_row_says_how_far_it_came() -> None:
 def test_its_page_says_what_is_left_and_what_to_do() -> None:
     lines = remarks(JOB, PARTLY, 200)
     assert [text for text, role in lines[0].spans if role is Role.WARNING and ERROR in text]
-    assert "to ask for it again" in lines[1].text
+    assert "to run the rest" in lines[1].text
     about = detail_lines(JOB, replace(PARTLY.id, ordinal=None), "sales", now=START, width=120)
     assert any("1 completed in part" in line.text for line in about)
 

@@ -65,7 +65,7 @@ def test_each_attempt_is_told_with_its_process_its_end_and_its_steps() -> None:
     tried = replace(RUNNING, attempt=2, attempts=(LOST, SECOND_TRY), steps=(step(1), step(2)), log=(log_line(1, 2),))
     lines = page(parent(tried))
     assert lines[6:] == [
-        "    attempt 1  pid 4709 on db1  22:13:20 to 22:13:50  its process died",
+        "    attempt 1  pid 4709 on db1  22:13:20 to 22:13:50  worker died",
         "    ×    1.00 s  VACUUM -- 1",
         "    attempt 2  pid 4711 on db2\\x1b  since 22:13:51",
         "    ×    1.00 s  VACUUM -- 2",
@@ -94,10 +94,16 @@ def test_steps_of_attempts_that_nothing_is_known_of_are_shown() -> None:
     [
         (
             replace(child(status=Status.PENDING), attempt=1, attempts=(LOST,)),
-            "attempt 2: attempt 1 lost its process at",
+            "attempt 2: attempt 1 ended at",
         ),
-        (replace(RUNNING, attempt=2, attempts=(LOST, SECOND_TRY)), "attempt 2: attempt 1 lost its process at 22:13:50"),
-        (replace(RUNNING, attempt=2, attempts=(HANDED_BACK, SECOND_TRY)), "attempt 1 was handed back at 22:13:50"),
+        (
+            replace(RUNNING, attempt=2, attempts=(LOST, SECOND_TRY)),
+            "1 ended at 22:13:50 (worker died)",
+        ),
+        (
+            replace(RUNNING, attempt=2, attempts=(HANDED_BACK, SECOND_TRY)),
+            "ended at 22:13:50 (handed back at a shutdown)",
+        ),
         (replace(RUNNING, attempt=2), "attempt 2"),
     ],
 )
@@ -115,15 +121,15 @@ def test_what_cannot_be_interrupted_is_said_in_words() -> None:
     for said in both(parent(finishing)):
         assert "Cancelling (finishing, cannot be interrupted)" in said
     for said in both(parent(replace(finishing, progress=Progress()))):
-        assert "Asked to stop" in said
+        assert "Cancel was requested: it ends" in said
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
 def test_what_ended_all_the_same_after_a_cancel_says_so(status: Status) -> None:
     for said in both(parent(replace(child(status=status), cancel_requested_at=NOW))):
-        assert f"Cancel was requested; it {status} all the same." in said
+        assert f"Cancel was requested, but it {status}." in said
     for said in both(parent(replace(child(status=Status.CANCELLED), cancel_requested_at=NOW))):
-        assert "all the same" not in said
+        assert "Cancel was requested" not in said
 
 
 def limited(job: ChildJob, seconds: float = 3600 - 800, *, stop: bool = False) -> ParentJob:
@@ -137,13 +143,13 @@ def test_a_time_limit_is_said_before_it_is_reached() -> None:
         assert "no operation starts after 23:00" in said
         assert "stopped" not in said
     for said in both(limited(RUNNING, 86_400, stop=True)):
-        assert "no operation starts after 2023-11-15 22:13:20, and what runs is stopped then" in said
+        assert "no operation starts after 2023-11-15 22:13:20, and running ones are cancelled" in said
 
 
 def test_what_a_time_limit_ended_says_what_to_do() -> None:
     skipped = child(status=Status.SKIPPED, reason=Reason.TIME_LIMIT)
     for said in both(limited(skipped)):
-        assert "The time limit of its job had passed. Press t" in said
+        assert "The time limit of the job had passed. Press t" in said
     asked = replace(RUNNING, cancel_requested_at=START + 3600 * SECOND)
     for said in both(limited(asked, stop=True)):
         assert "The time limit has passed: it ends as soon as that is safe" in said
@@ -235,7 +241,7 @@ CHECKED = replace(
 
 def test_what_a_check_found_is_told_line_by_line_and_not_again_in_the_log() -> None:
     lines = page(parent(CHECKED))
-    assert lines[5:] == [
+    assert lines[6:] == [
         ".1 check  × failed  1.50 s  4 findings",
         "    the database has 4 defects",
         "    × row 5 missing from index i_a",
@@ -267,7 +273,7 @@ BROKE = replace(
 def test_a_finding_is_told_once_with_what_to_do_about_it() -> None:
     lines = page(parent(BROKE))
     assert len([line for line in lines if "row 5 missing" in line]) == 1
-    assert lines[6:9] == [
+    assert lines[7:10] == [
         f"    {TO_DO}",
         "    × row 5 missing from index i_a",
         "    × wrong # of entries in index i_b\\x1b[2J",
@@ -293,12 +299,12 @@ def test_a_check_that_was_cancelled_says_so_beside_what_it_had_found() -> None:
     for lines in (page(job), detail(job)):
         assert "2 findings so far, cancelled" in " ".join(lines)
         assert why in " ".join(line.strip() for line in lines)
-        assert [line for line in lines if "It was cancelled, and failed by what it had found by then." in line]
+        assert [line for line in lines if "The check was cancelled after it had found something." in line]
 
 
 def test_a_lock_that_could_not_be_had_is_told_once_with_one_thing_to_do() -> None:
     why = "the lock could not be had in 5 s: pid 4711 (psql) reads it"
-    error = f"{why}. Try again later, or wait longer with --lock-timeout"
+    error = why
     busy = replace(step(1), status=Status.FAILED, error=error)
     failed = child(1, Status.FAILED, Reason.TARGET_BUSY, error=f"/srv/sales.db: {error}")
     said = " ".join(page(parent(replace(failed, steps=(busy,)))))

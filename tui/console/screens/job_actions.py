@@ -10,6 +10,7 @@ from textual.binding import BindingType
 
 from engine import ChildJob, JobId, ParentJob, Status
 from engine.domain.errors import DbtendError
+from engine.domain.jobs import is_cancelling
 from engine.inspection import inspector
 from engine.submission.retry import repeated
 from tui.console.actions import bindings
@@ -17,8 +18,9 @@ from tui.console.screens.base import ConsoleScreen, Result
 from tui.console.views.after_a_cancel import after_a_cancel, asked_already
 from tui.console.views.line import Role
 from tui.console.views.many_jobs import Jobs, left_out, named, runs_once_more, unfinished
-from tui.console.views.status import child_of, format_status, is_cancelling, operations
+from tui.console.views.status import child_of, operations
 from tui.presentation import force_kill
+from tui.presentation.job_status import format_status
 from tui.presentation.risk import confirmation_needed, is_production, production_risk, word_to_type
 from tui.presentation.text import counted
 

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from engine import ChildJob, JobId, Status
 from engine.domain.errors import DbtendError
 from tui.console.keymap import key_of
-from tui.presentation.cancel_consequences import goes_on, what_follows
+from tui.presentation.cancel_consequences import after_request, consequence_text
 
 
 def after_a_cancel(children: Sequence[tuple[ChildJob, str]], now: int) -> str:
     """What becomes of these children, each with its target, which are not over, if they are cancelled now."""
     running = [(child, target) for child, target in children if child.status is Status.RUNNING]
     name_it = len(children) > 1
+    by_force = f"{key_of('cancel')} again ends it by force"
     said = [
-        _goes_on(child, target, now, called=child.operation.value if name_it else "it") for child, target in running
+        consequence_text(child, target, now, by_force=by_force, name=child.operation.value if name_it else "")
+        for child, target in running
     ]
     if len(running) < len(children):
         said.append("What waits does not start." if running else "It has not begun, and does not start.")
@@ -28,20 +30,9 @@ def asked_already(job: JobId, running: Sequence[ChildJob], error: DbtendError, n
     `running`: what of it runs. `error`: why not by force.
     """
     name_it = len(running) > 1
-    going_on = [goes_on(child, now, called=child.operation.value if name_it else "it") for child in running]
+    going_on = [after_request(child, now, child.operation.value if name_it else "it") for child in running]
     hint = f" ({error.hint})" if error.hint else ""
     return (
         f"#{job} was asked to stop already: {'; '.join(going_on)}."
         f" It cannot be ended by force from here: {error.what} {error.why}{hint}."
     )
-
-
-def _goes_on(child: ChildJob, target: str, now: int, *, called: str) -> str:
-    by_force = f"{key_of('cancel')} again ends it by force"
-    phrases = what_follows(child, target, now, by_force=by_force, called=called)
-    # Neither a key nor the name of an operation has a capital.
-    return " ".join(f"{_capital(one) if one.startswith(('it ', 'leaves: ')) else one}." for one in phrases)
-
-
-def _capital(phrase: str) -> str:
-    return phrase[0].upper() + phrase[1:]

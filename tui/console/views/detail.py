@@ -6,25 +6,20 @@ from collections import Counter
 
 from rich.cells import cell_len
 
-from engine import ChildJob, JobId, ParentJob, Reason, Status, Step, remaining
-from engine.domain.jobs import format_ending, object_name
-from tui.console.keymap import with_keys
+from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
+from engine.domain.jobs import format_ending
 from tui.console.views.line import Line, Role, Span, fit, line, wrapped
-from tui.console.views.remarks import earlier_attempt, in_the_pane, remarks, what_went_wrong
-from tui.console.views.status import (
-    child_of,
-    head_of,
-    is_cancelling,
-    is_waiting,
-    operations,
-    status_beside,
-    time_taken,
-    warnings,
-)
-from tui.console.views.times import limit, short_times
+from tui.console.views.remarks import instructions, remarks, what_went_wrong
+from tui.console.views.status import child_of, head_of, operations, status_beside, time_taken
+from tui.console.views.times import short_times
 from tui.presentation.effect_summary import effect, steps_taken
 from tui.presentation.fact_format import changes, table, text
-from tui.presentation.text import percent, plain, time_left
+from tui.presentation.job_log import earlier_attempt
+from tui.presentation.job_notes import advice_to_open
+from tui.presentation.job_progress import progress_parts
+from tui.presentation.job_status import warnings_text
+from tui.presentation.job_times import limit_of
+from tui.presentation.text import plain
 
 
 def detail_lines(parent: ParentJob, job: JobId, name: str, *, now: int, width: int) -> list[Line]:
@@ -47,7 +42,7 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     lines = [line(*head, fit("  ".join(said[:beside]), room)), *remarks(parent, child, width)]
     lines += wrapped("  ".join(said[beside:]), width) if said[beside:] else []
     if child.reason is Reason.OPERATION_ERROR:
-        lines += wrapped(with_keys(in_the_pane(child)), width)
+        lines += wrapped(advice_to_open(child, instructions()), width)
     if again := earlier_attempt(child, now):
         lines += wrapped(again, width, Role.DIM)
     step = current_step(child)
@@ -61,7 +56,7 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     for warning in child.warnings:
         lines += wrapped(warning, width, Role.WARNING)
     if not child.status.is_final and parent.deadline_at is not None:
-        lines += wrapped(limit(parent), width, Role.DIM)
+        lines += wrapped(limit_of(parent), width, Role.DIM)
     return [*lines, *before_and_after(child, width)]
 
 
@@ -69,33 +64,10 @@ def _in_short(child: ChildJob, now: int, width: int) -> list[str]:
     """How long it took, and how far it is or what it did."""
     took = time_taken(child, now)
     if child.status.is_final:
-        said = [effect(child, width - len(took) - 2) or steps_taken(child), warnings(child)]
+        said = [effect(child, width - len(took) - 2) or steps_taken(child), warnings_text(child)]
     else:
-        said = how_far(child, now) if child.status is Status.RUNNING else []
+        said = progress_parts(child, now) if child.status is Status.RUNNING else []
     return [part for part in (took, *said) if part]
-
-
-def how_far(child: ChildJob, now: int) -> list[str]:
-    """Of what runs: `42%`, `0:44 left`, `copying`, `2 of 9 steps done, at orders`."""
-    progress = child.progress
-    said = [percent(progress.fraction) if progress.fraction is not None else "", time_left(remaining(child, now))]
-    said += [progress.phase] if progress.phase and not is_cancelling(child) and not is_waiting(child) else []
-    if progress.steps_total:
-        said.append(_steps_done(child))
-    return [part for part in said if part]
-
-
-def _steps_done(child: ChildJob) -> str:
-    """Any of them may be over, and any number run, where several run at once."""
-    done, total, name = child.progress.steps_done, child.progress.steps_total, object_name(child.progress.object)
-    at = f"at {plain(name)}" if name and done < total else ""
-    if total == 1:
-        return at
-    count = f"{done} of {total} steps done"
-    running = sum(step.status is Status.RUNNING and step.attempt == child.attempt for step in child.steps)
-    if min(running, total - done) > 1:  # the steps may be older than the count
-        return f"{count}, {running} running"
-    return f"{count}, {at}" if at else count
 
 
 def current_step(child: ChildJob) -> Step | None:
@@ -122,10 +94,10 @@ def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Li
     lines = head_of(parent, name, now, width)
     for child in parent.children:
         if child.status is Status.RUNNING:
-            lines += wrapped("  ".join([child.operation.value, *how_far(child, now)]), width)
+            lines += wrapped("  ".join([child.operation.value, *progress_parts(child, now)]), width)
             lines += remarks(parent, child, width)
     lines += what_went_wrong(parent, width)
     lines += wrapped(f"{operations(parent, width - len(counts) - 2)}: {counts}", width)
     if not parent.status.is_final and parent.deadline_at is not None:
-        lines += wrapped(limit(parent), width, Role.DIM)
+        lines += wrapped(limit_of(parent), width, Role.DIM)
     return lines + short_times(parent, now, width)

@@ -7,8 +7,9 @@ from typing import Final
 from engine import JobId, ParentJob, Status
 from engine.domain.frozen import frozen
 from tui.console.views.line import Line, Role, Span, fit, named_column, right
-from tui.console.views.status import PINNED, STATUS_WIDTH, operations, status_span, time_taken, what_happened
+from tui.console.views.status import PINNED, STATUS_WIDTH, operations, status_span, time_taken
 from tui.presentation.effect_summary import done_of, first_error, job_effect
+from tui.presentation.job_status import outcome
 from tui.presentation.text import counted, local_time, plain
 
 NUMBER_LEAST: Final = 5
@@ -88,7 +89,7 @@ def _effect(parent: ParentJob, width: int) -> str:
     """What it did, or what went wrong; of several operations of which not all were done, how many were."""
     if len(parent.children) == 1:
         (child,) = parent.children
-        return what_happened(child, parent.target, width)
+        return outcome(child, parent.target, width)
     is_whole = parent.status not in {Status.FAILED, Status.CANCELLED}
     done = "" if is_whole else f"{done_of(parent)} done  "
     return done + (first_error(parent) or job_effect(parent, width))

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step, Trend
-from tui.console.views.detail import before_and_after, how_far
+from engine import ChildJob, ParentJob, Reason, Status, Step, Trend
+from engine.domain.jobs import LogLevel
+from tui.console.views.detail import before_and_after
 from tui.console.views.line import Line, Role, Span, line, wrapped
-from tui.console.views.remarks import error_of, how_it_ended, remarks, without_advice
-from tui.console.views.status import head_of, operations, status_beside, time_taken, warnings
-from tui.console.views.times import moment, times
+from tui.console.views.remarks import remarks
+from tui.console.views.status import head_of, operations, status_beside, time_taken
+from tui.console.views.times import times
 from tui.console.views.trend import trend_lines
-from tui.presentation.effect_summary import (
-    effect,
-    findings,
-    is_finding,
-    only_found,
-    step_effect,
-    steps_taken,
-    tells_a_finding,
+from tui.presentation.effect_summary import effect, findings, only_found, steps_taken
+from tui.presentation.fact_format import waited
+from tui.presentation.job_log import (
+    StepText,
+    attempt_numbers,
+    attempt_text,
+    findings_not_kept,
+    log_entries,
+    step_text,
 )
-from tui.presentation.fact_format import number, waited
-from tui.presentation.text import GLYPH, cells, counted, local_time, plain, precise_duration
+from tui.presentation.job_progress import progress_parts
+from tui.presentation.job_status import warnings_text
+from tui.presentation.job_times import moment
+from tui.presentation.text import GLYPH, cells, local_time
 
 
 def job_document(parent: ParentJob, name: str, *, now: int, width: int, trends: Sequence[Trend] = ()) -> list[Line]:
@@ -44,107 +48,80 @@ def child_start(lines: list[Line], ordinal: int) -> int:
 
 def _child(parent: ParentJob, child: ChildJob, now: int, width: int) -> list[Line]:
     running = child.status is Status.RUNNING
-    did = how_far(child, now) if running else [effect(child) or steps_taken(child)]
-    said: list[Span] = [(part, Role.TEXT) for part in (time_taken(child, now), waited(child.after), *did) if part]
-    said += [(warnings(child), Role.WARNING)] if child.warnings else []
+    did = progress_parts(child, now) if running else [effect(child) or steps_taken(child)]
+    parts: list[Span] = [(part, Role.TEXT) for part in (time_taken(child, now), waited(child.after), *did) if part]
+    parts += [(warnings_text(child), Role.WARNING)] if child.warnings else []
     lines = [
-        *_heading(child, said, width),
-        *remarks(parent, child, width, indent=4, told=only_found(child)),
+        *_heading(child, parts, width),
+        *remarks(parent, child, width, indent=4, with_error=not only_found(child)),
     ]
     for warning in child.warnings:
         lines += wrapped(warning, width, Role.WARNING, indent=4)
     lines += _findings(child, width)
     lines += [Line((("    ", Role.TEXT), *text.spans)) for text in before_and_after(child, width - 4)]
     attempts = {attempt.number: attempt for attempt in child.attempts}
-    # Of what ran before this version kept attempts, only the steps tell.
-    numbers = {*attempts, *(step.attempt for step in child.steps), *(entry.attempt for entry in child.log)}
-    for attempt in sorted(numbers):
-        if attempt in attempts and (len(numbers) > 1 or _process_is_of_interest(child)):
-            lines += wrapped(_attempt(child, attempts[attempt], parent.created_at), width, Role.DIM, indent=4)
-        lines += _steps_and_log(parent, child, attempt, now, width)
+    numbers = attempt_numbers(child)
+    for number in numbers:
+        if number in attempts and (len(numbers) > 1 or _shows_process(child)):
+            text = attempt_text(child, attempts[number], lambda at: moment(at, parent.created_at))
+            lines += wrapped(text, width, Role.DIM, indent=4)
+        for step in child.steps:
+            if step.attempt == number:
+                lines += _step(step, step_text(child, step, parent.target, now), width)
+        lines += _log(child, number, width)
     return lines
 
 
-def _heading(child: ChildJob, said: list[Span], width: int) -> list[Line]:
-    """The operation and its status, and beside them what there is room for; what has none stands below."""
+def _heading(child: ChildJob, parts: list[Span], width: int) -> list[Line]:
+    """Operation and status with the parts that fit beside them; the other parts follow below."""
     spans: list[Span] = [(f".{child.ordinal} {child.operation.value}  ", Role.HEADING), status_beside(child)]
     room = width - sum(cells(text) for text, _ in spans)
     beside = 0
-    while beside < len(said) and cells(said[beside][0]) <= room:
-        text, role = said[beside]
+    while beside < len(parts) and cells(parts[beside][0]) <= room:
+        text, role = parts[beside]
         spans += [("  " if beside else "", Role.TEXT), (text, role)]
         room -= cells(text) + 2
         beside += 1
-    below = [row for text, role in said[beside:] for row in wrapped(text, width, role, indent=4)]
+    below = [row for text, role in parts[beside:] for row in wrapped(text, width, role, indent=4)]
     return [line(*spans, key=child.ordinal), *below]
 
 
 def _findings(child: ChildJob, width: int) -> list[Line]:
-    """What a check found, one below the other; of very many not all are kept."""
+    """The findings of a check, one below the other."""
     found = findings(child)
     lines = [row for message in found for row in wrapped(f"× {message}", width, Role.FAILED, indent=4)]
-    not_kept = int(number(child.after, "findings") or 0) - len(found)
-    if found and not_kept > 0:
+    if not_kept := findings_not_kept(child, found):
         lines += wrapped(f"... and {not_kept:,} more that are not kept", width, Role.DIM, indent=4)
     return lines
 
 
-def _process_is_of_interest(child: ChildJob) -> bool:
-    """Whether somebody may want to look at the process, or to know which it was."""
+def _shows_process(child: ChildJob) -> bool:
+    """Whether the process of an only attempt matters: it runs, died or was stopped."""
     lost = {Reason.OWNER_LOST, Reason.SHUTDOWN}
     return child.status is Status.RUNNING or any(attempt.reason in lost for attempt in child.attempts)
 
 
-def _attempt(child: ChildJob, attempt: Attempt, beside: int) -> str:
-    """`attempt 1  pid 4711 on db1  14:02:11 to 14:03:40  its process died`."""
-    process = f"pid {attempt.pid} on {attempt.host}" if attempt.pid else "in an unknown process"
-    began = moment(attempt.started_at, beside)
-    if attempt.finished_at is None:
-        return f"attempt {attempt.number}  {process}  since {began}"
-    ended = moment(attempt.finished_at, beside)
-    return f"attempt {attempt.number}  {process}  {began} to {ended}  {how_it_ended(child, attempt)}"
-
-
-def _steps_and_log(parent: ParentJob, child: ChildJob, attempt: int, now: int, width: int) -> list[Line]:
-    lines: list[Line] = []
-    found = findings(child)
-    for step in child.steps:
-        if step.attempt == attempt:
-            error = without_advice(child, step.error or "")
-            is_told = tells_a_finding(step, found) or (attempt == child.attempt and error == error_of(parent, child))
-            lines += _step(step, "" if is_told else error, now, width)
-    return lines + _log(child, [entry for entry in child.log if entry.attempt == attempt], width)
-
-
-def _step(step: Step, error: str, now: int, width: int) -> list[Line]:
-    took = precise_duration(max((step.finished_at or now) - step.started_at, 0) / 1e6)
-    command = wrapped(plain(step.command), width - 18, Role.SQL)
-    lines = [
-        line("    ", (f"{GLYPH[step.status]} ", Role(step.status.value)), (f"{took:>9}  ", Role.DIM), *command[0].spans)
-    ]
-    lines += [Line(((" " * 17, Role.TEXT), *text.spans)) for text in command[1:]]
-    did = step_effect(step.effect)
-    if did and len(lines[-1].text) + 2 + len(did) <= width:
-        lines[-1] = Line((*lines[-1].spans, (f"  {did}", Role.DIM)))
-    elif did:
-        lines += wrapped(did, width, Role.DIM, indent=17)
-    if error:
+def _step(step: Step, text: StepText, width: int) -> list[Line]:
+    command = wrapped(text.command, width - 18, Role.SQL)
+    glyph = f"{GLYPH[step.status]} "
+    lines = [line("    ", (glyph, Role(step.status.value)), (f"{text.took:>9}  ", Role.DIM), *command[0].spans)]
+    lines += [Line(((" " * 17, Role.TEXT), *row.spans)) for row in command[1:]]
+    if text.effect and len(lines[-1].text) + 2 + len(text.effect) <= width:
+        lines[-1] = Line((*lines[-1].spans, (f"  {text.effect}", Role.DIM)))
+    elif text.effect:
+        lines += wrapped(text.effect, width, Role.DIM, indent=17)
+    if text.error:
         role = Role.FAILED if step.status is Status.FAILED else Role.WARNING
-        lines += wrapped(error, width, role, indent=17)
+        lines += wrapped(text.error, width, role, indent=17)
     return lines
 
 
-def _log(child: ChildJob, entries: Sequence[LogLine], width: int) -> list[Line]:
+def _log(child: ChildJob, attempt: int, width: int) -> list[Line]:
     lines: list[Line] = []
-    expected = 1
-    for entry in entries:
-        if entry.number > expected:
-            left_out = counted(entry.number - expected, "line")
-            lines += wrapped(f"... {left_out} left out ...", width, Role.DIM, indent=6)
-        expected = entry.number + 1
-        if is_finding(child, entry):
+    for entry in log_entries(child, attempt):
+        if isinstance(entry, str):
+            lines += wrapped(entry, width, Role.DIM, indent=6)
             continue
-        role = {"warning": Role.WARNING, "error": Role.FAILED}.get(entry.level.value, Role.DIM)
-        said = f"{local_time(entry.at)[11:]}  {entry.level.value}  {entry.message}"
-        lines += wrapped(said, width, role, indent=6)
+        role = {LogLevel.WARNING: Role.WARNING, LogLevel.ERROR: Role.FAILED}.get(entry.level, Role.DIM)
+        lines += wrapped(f"{local_time(entry.at)[11:]}  {entry.level}  {entry.message}", width, role, indent=6)
     return lines

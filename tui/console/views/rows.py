@@ -10,22 +10,18 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Progress, Status, remaining
 from engine.domain.frozen import frozen
-from engine.domain.jobs import FINISHING, UNINTERRUPTIBLE_PHASES, WaitsFor, object_name
+from engine.domain.jobs import FINISHING, UNINTERRUPTIBLE_PHASES, WaitsFor, is_cancelling, object_name
 from tui.console.views.line import Line, Role, Span, fit, marked, named, named_column, right
 from tui.console.views.status import (
     PINNED,
     STATUS_WIDTH,
     bar,
-    format_status,
-    is_cancelling,
-    is_waiting,
     operations,
     status_span,
     time_taken,
-    warnings,
-    what_happened,
 )
 from tui.presentation.effect_summary import done_of
+from tui.presentation.job_status import format_status, is_waiting, outcome, warnings_text
 from tui.presentation.text import GLYPH, percent, plain, time_left
 
 MANY = 8
@@ -195,7 +191,7 @@ def _middle(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ..
     """What a child is doing or did, in exactly `room` cells."""
     if room <= 0:
         return ()
-    caveat = warnings(child)
+    caveat = warnings_text(child)
     if caveat and room >= len(caveat) + 12:
         return (*_doing(child, target, now, room - len(caveat) - 2), ("  " + caveat, Role.WARNING))
     if mark := _mark(child):
@@ -216,7 +212,7 @@ def _said(text: str, room: int) -> str:
 def _doing(child: ChildJob, target: str, now: int, room: int) -> tuple[Span, ...]:
     if child.status is not Status.RUNNING:
         role = Role.FAILED if child.status is Status.FAILED else Role.TEXT
-        return ((_said(what_happened(child, target, room), room), role),)
+        return ((_said(outcome(child, target, room), room), role),)
     progress = child.progress
     if is_cancelling(child) and progress.phase in UNINTERRUPTIBLE_PHASES:
         return _finishing(child, now, room)

@@ -11,7 +11,7 @@ from engine.domain.frozen import frozen
 from tui.console.keymap import key_of
 from tui.console.views.line import Line, Role, fit, line, wrapped
 from tui.console.views.status import child_of
-from tui.console.views.times import moment
+from tui.presentation.job_times import moment
 from tui.presentation.text import plain
 
 HEADING = ("pid", "host", "since", "takes")

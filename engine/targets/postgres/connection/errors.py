@@ -168,19 +168,16 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "53200": "the server is out of memory. Lower maintenance_work_mem, or use fewer --jobs",
     TERMINATED: "an administrator ended the connection, or the server was shut down",
     CRASHED: "another process of the server crashed, and it restarts. What was not finished is rolled back",
-    "57P03": "the server is starting or stopping. Try again in a moment",
+    "57P03": "the server is starting or stopping",
     "XX001": "a page of it is damaged: look at its disk, and at the backups, before anything else",
     "XX002": "an index of it is damaged: REINDEX it, and look at the disk",
-    "55006": "it is in use. Try again later",
+    "55006": "it is in use",
 }
 
 
-def lock_timeout(waited: float, blockers: str = "", *, by_itself: bool = True) -> str:
-    """`blockers`: who held the lock, in words. `by_itself`: whether it may be that they let go of it without anybody
-    doing something about it."""
-    who = f" held by {blockers}" if blockers else " that somebody else holds"
-    again = "Try again, or with a longer --lock-timeout" if by_itself else "Try again after that"
-    return f"it waited {waited:g} s for a lock{who}. {again}"
+def lock_timeout(waited: float, blockers: str = "") -> str:
+    """Why a step failed that did not get its lock. `blockers`: the holders of the lock, as text."""
+    return f"it waited {waited:g} s for a lock held by {blockers or 'another session'}"
 
 
 def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: str = "") -> str:

@@ -165,7 +165,7 @@ def blockers_of(sessions: Sequence[Mapping[str, Any]], prepared_ones: Sequence[t
         since = f", {does or state}" + (f" since {ago}" if ago else "")
         transactions.append(f"pid {pid}{since}" + (f" ({who})" if who else ""))
     told = [prepared.in_words(name, seconds) for name, seconds in prepared_ones]
-    return Blockers(", ".join(words + told), "; ".join(transactions + told), has_prepared=bool(prepared_ones))
+    return Blockers(", ".join(words + told), "; ".join(transactions + told))
 
 
 def poll_query(views: list[str]) -> str:

@@ -92,4 +92,4 @@ def _waited_in_vain(wait_limits: WaitLimits | None, waited: float, blockers: Blo
     if wait_limits is not None and wait_limits.waits_for is WaitsFor.TRANSACTIONS:
         who = f"the transaction of {blockers.transactions}" if blockers.transactions else "a transaction of somebody"
         return f"it waited {span(wait_limits.waited)} for {who}. End it, or give a longer --snapshot-wait"
-    return errors.lock_timeout(waited, blockers.text, by_itself=not blockers.has_prepared)
+    return errors.lock_timeout(waited, blockers.text)

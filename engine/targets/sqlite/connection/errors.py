@@ -89,12 +89,15 @@ def out_of_memory() -> sqlite3.Error:
     return error
 
 
+_WAIT_LONGER: Final = "try again later, or with a longer lock timeout"
+
+
 def explain(error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> str:
     """One or two sentences on what happened and what to do. `in_use`: who holds the database, where that is known."""
     if is_busy(error):
         who = in_use or "another connection uses the database"
         when = f"in {lock_timeout:g} s" if lock_timeout else "at once"
-        return f"the lock could not be had {when}: {who}. Try again later, or with a longer lock timeout"
+        return f"the lock could not be had {when}: {who}"
     name = str(getattr(error, "sqlite_errorname", ""))
     for key in (name, "_".join(name.split("_")[:2])):
         if sentence := _SENTENCES.get(key):
@@ -107,7 +110,7 @@ def explain(error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> str:
 def opening_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: str = "") -> TargetError:
     """The error of a database that cannot be opened or read at all."""
     if is_busy(error):
-        return TargetBusyError(path, explain(error, lock_timeout, in_use))
+        return TargetBusyError(path, explain(error, lock_timeout, in_use), _WAIT_LONGER)
     if _primary_code(error) == sqlite3.SQLITE_READONLY:
         return TargetRefusedError(path, explain(error, lock_timeout))
     if is_damage(error):
@@ -119,8 +122,9 @@ def reading_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: 
     """The error of a database that is open and could not be inspected."""
     if is_damage(error):
         return _damaged(path, error)
-    kind = TargetBusyError if is_busy(error) else TargetError
-    return kind(path, explain(error, lock_timeout, in_use))
+    if is_busy(error):
+        return TargetBusyError(path, explain(error, lock_timeout, in_use), _WAIT_LONGER)
+    return TargetError(path, explain(error, lock_timeout))
 
 
 def _damaged(path: str, error: sqlite3.Error) -> TargetDamagedError:

@@ -1,0 +1,88 @@
+"""The attempts of a child with their steps and log lines, and what a check found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from engine import Attempt, ChildJob, LogLine, Reason, Status, Step
+from engine.domain.frozen import frozen
+from engine.domain.jobs import format_ending
+from tui.presentation.effect_summary import error_of, findings, is_finding, step_effect, tells_a_finding
+from tui.presentation.fact_format import number
+from tui.presentation.force_kill import was_ended_by_force
+from tui.presentation.job_status import WORKER_DIED
+from tui.presentation.job_times import moment
+from tui.presentation.text import counted, plain, precise_duration
+
+_ATTEMPT_ENDS = {Reason.OWNER_LOST: WORKER_DIED, Reason.SHUTDOWN: "handed back at a shutdown"}
+
+
+@frozen
+class StepText:
+    """The texts of a step; `error` is empty where the child's own error or findings say it."""
+
+    took: str
+    command: str
+    effect: str
+    error: str
+
+
+def attempt_numbers(child: ChildJob) -> list[int]:
+    """The attempts of which anything is known. Jobs of early versions have steps and no attempts."""
+    known = {attempt.number for attempt in child.attempts}
+    return sorted(known | {step.attempt for step in child.steps} | {line.attempt for line in child.log})
+
+
+def attempt_text(child: ChildJob, attempt: Attempt, format_time: Callable[[int], str]) -> str:
+    """`attempt 1  pid 4711 on db1  14:02:11 to 14:03:40  worker died`."""
+    process = f"pid {attempt.pid} on {plain(attempt.host or '?')}" if attempt.pid else "unknown process"
+    started = format_time(attempt.started_at)
+    if attempt.finished_at is None:
+        return f"attempt {attempt.number}  {process}  since {started}"
+    ended = "killed" if was_ended_by_force(child, attempt) else _attempt_end(attempt)
+    return f"attempt {attempt.number}  {process}  {started} to {format_time(attempt.finished_at)}  {ended}"
+
+
+def _attempt_end(attempt: Attempt) -> str:
+    if attempt.reason in _ATTEMPT_ENDS:
+        return _ATTEMPT_ENDS[attempt.reason]
+    return format_ending(attempt.status, attempt.reason)
+
+
+def earlier_attempt(child: ChildJob, now: int) -> str:
+    """`attempt 2: worker died in attempt 1 at 14:02:11`; "" for a first attempt."""
+    if child.status is Status.PENDING and child.attempt:
+        current, earlier = child.attempt + 1, child.attempt
+    elif child.attempt > 1:
+        current, earlier = child.attempt, child.attempt - 1
+    else:
+        return ""
+    lost = next((attempt for attempt in child.attempts if attempt.number == earlier), None)
+    if lost is None or lost.finished_at is None:
+        return f"attempt {current}"
+    return f"attempt {current}: attempt {earlier} ended at {moment(lost.finished_at, now)} ({_attempt_end(lost)})"
+
+
+def step_text(child: ChildJob, step: Step, target: str, now: int) -> StepText:
+    """The texts of a step of `child`; `now`: for a step that runs."""
+    took = precise_duration(max((step.finished_at or now) - step.started_at, 0) / 1e6)
+    error = step.error or ""
+    is_shown = tells_a_finding(step, findings(child))
+    is_shown = is_shown or (step.attempt == child.attempt and error == error_of(child, target))
+    return StepText(took, plain(step.command), step_effect(step.effect), "" if is_shown else error)
+
+
+def log_entries(child: ChildJob, attempt: int) -> Iterator[LogLine | str]:
+    """The log of an attempt without findings; a sentence stands where lines were not kept."""
+    expected = 1
+    for entry in (entry for entry in child.log if entry.attempt == attempt):
+        if entry.number > expected:
+            yield f"... {counted(entry.number - expected, 'line')} left out ..."
+        expected = entry.number + 1
+        if not is_finding(child, entry):
+            yield entry
+
+
+def findings_not_kept(child: ChildJob, kept: Sequence[str]) -> int:
+    """How many findings a check counted beyond those that were kept."""
+    return max(int(number(child.after, "findings") or 0) - len(kept), 0) if kept else 0

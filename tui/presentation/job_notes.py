@@ -1,0 +1,145 @@
+"""The sentences about a job beside its status: errors, waits, cancels, and what to do.
+
+The command line and the console say the same; they differ in how a person acts, which `Instructions` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Final
+
+from engine import ChildJob, ParentJob, Reason, Status
+from engine.domain.frozen import frozen
+from engine.domain.humanize import NOT_BEGUN, span
+from engine.domain.jobs import (
+    FINISHING,
+    SERVER_WAIT,
+    WaitsFor,
+    format_child_reason,
+    is_cancelling,
+    is_overwritten,
+    never_began,
+)
+from tui.presentation.cancel_consequences import cannot_stop, will_complete
+from tui.presentation.effect_summary import error_of, found_damage, is_cut_short, remedy
+from tui.presentation.force_kill import looked_after
+from tui.presentation.job_status import is_waiting
+from tui.presentation.text import capitalized
+
+
+@frozen
+class Instructions:
+    """How a person acts on a job: `press r` in the console, `run dbtend retry 42` at the command line."""
+
+    retry: str
+    show: str
+    skip_recovery: str
+    force: str
+
+
+class NoteKind(StrEnum):
+    ERROR = "error"
+    WAIT = "wait"
+    WAIT_LIMIT = "wait_limit"
+    CANCEL = "cancel"
+    ADVICE = "advice"
+    REASON = "reason"
+
+
+@frozen
+class Note:
+    kind: NoteKind
+    text: str
+
+
+_ADVICE: Final[Mapping[Reason, Callable[[Instructions], str]]] = {
+    Reason.TARGET_BUSY: lambda how: (
+        f"{capitalized(how.retry)} when the database is free."
+        " A longer lock_timeout in the config file applies to new jobs."
+    ),
+    Reason.REFUSED: lambda how: f"Nothing was changed. Fix what the message names, then {how.retry}.",
+    Reason.OWNER_LOST: lambda how: f"The worker died and no attempt is left. {capitalized(how.retry)} to try again.",
+    Reason.PREVIOUS_FAILED: lambda how: (
+        f"An earlier operation failed and the request says to stop then. {capitalized(how.retry)} to try again."
+    ),
+    Reason.SHUTDOWN: lambda how: f"The worker was stopped. {capitalized(how.retry)} to run it again.",
+    Reason.TIME_LIMIT: lambda how: f"The time limit of the job had passed. {capitalized(how.retry)} to run the rest.",
+}
+
+
+def advice(child: ChildJob, how: Instructions) -> str:
+    """What to do about how a child ended; "" where nothing is to be done, or its error says it."""
+    if is_overwritten(child):
+        return ""
+    if child.reason is not None and child.reason in _ADVICE:
+        return _ADVICE[child.reason](how)
+    return remedy(child)
+
+
+def advice_to_open(child: ChildJob, how: Instructions) -> str:
+    """What to do about how a child ended, where its steps are not shown."""
+    if child.reason is Reason.OPERATION_ERROR:
+        again = "" if found_damage(child) else f", {how.retry} to try again"
+        return f"{capitalized(how.show)} for every step and its error{again}."
+    return "" if child.reason is None or child.reason not in _ADVICE else _ADVICE[child.reason](how)
+
+
+def notes(parent: ParentJob, child: ChildJob, how: Instructions) -> Iterator[Note]:
+    """The notes about a child, the error first."""
+    if child.error:
+        yield Note(NoteKind.ERROR, error_of(child, parent.target))
+    if is_waiting(child) and child.progress.phase:
+        yield Note(NoteKind.WAIT, capitalized(child.progress.phase))
+        if limit := _wait_limit(parent, child.progress.waits_for):
+            yield Note(NoteKind.WAIT_LIMIT, limit)
+    if cancel := _cancel_note(parent, child, how):
+        yield Note(NoteKind.CANCEL, cancel)
+    if what_to_do := advice(child, how):
+        yield Note(NoteKind.ADVICE, what_to_do)
+    elif never_began(child):
+        yield Note(NoteKind.CANCEL, NOT_BEGUN)
+    elif child.reason is not None and not child.error:
+        yield Note(NoteKind.REASON, format_child_reason(child))
+
+
+def _wait_limit(parent: ParentJob, waits_for: WaitsFor | None) -> str:
+    options = parent.request.options
+    match waits_for:
+        case WaitsFor.LOCK:
+            return f"Its lock timeout is {options.lock_timeout:g} s."
+        case WaitsFor.SERVER:
+            wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
+            return f"It waits for its server for up to {span(wait)}."
+        case WaitsFor.TRANSACTIONS:
+            return "Readers and writers are not blocked."
+        case _:
+            return ""
+
+
+def _cancel_note(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
+    if is_cancelling(child) or (child.recovering and not child.status.is_final):
+        return _cancelling(parent, child, how)
+    if is_cut_short(child):
+        return "The check was cancelled after it had found something. Check again to see the rest."
+    if child.cancel_requested_at is not None and child.status in {Status.COMPLETED, Status.FAILED}:
+        return f"Cancel was requested, but it {child.status.value}."
+    return ""
+
+
+def _cancelling(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
+    lost = "Its worker was killed" if child.force_requested_at is not None else "Its worker died"
+    if child.recovering and child.status is Status.PENDING:
+        return f"{lost}. The next worker checks the database; {how.skip_recovery} not to wait for that."
+    if child.recovering:
+        return f"{lost}: {looked_after(parent.target)}."
+    by_force = f"{capitalized(how.force)} to end it by force."
+    if cannot_stop(child):
+        return f"Cancelling ({FINISHING}): it {will_complete(child)}. {by_force}"
+    cause = "The time limit has passed" if _was_stopped_by_limit(parent, child) else "Cancel was requested"
+    return f"{cause}: it ends as soon as that is safe for the data. {by_force}"
+
+
+def _was_stopped_by_limit(parent: ParentJob, child: ChildJob) -> bool:
+    at, limit = child.cancel_requested_at, parent.deadline_at
+    return parent.request.options.stop_at_limit and at is not None and limit is not None and at >= limit

@@ -1,0 +1,116 @@
+"""The status of a job, what it did, and why: the words for one line."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from engine import ChildJob, ParentJob, Reason, Status, run_duration
+from engine.domain.humanize import NOT_BEGUN
+from engine.domain.jobs import (
+    COMPLETED_IN_PART,
+    format_child_reason,
+    format_ending,
+    is_cancelling,
+    is_overwritten,
+    never_began,
+)
+from engine.domain.statuses import format_reason
+from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
+from tui.presentation.text import cells, counted, plain, precise_duration
+
+WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
+_REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
+"""Reasons that say more than the beginning of an error."""
+_ERROR_LEAST: Final = 16
+"""Cells below which the beginning of an error says less than any reason."""
+_FAILED_COUNT: Final = re.compile(r"\d+ of \d+ steps failed: ")
+
+
+def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
+    """The status for a narrow column, and the status whose glyph and colour it gets.
+
+    A parent that skipped something is not shown as completed.
+    """
+    if is_cancelling(job):
+        return job.status, "cancelling"
+    if isinstance(job, ChildJob):
+        return status_shown(job), "in part" if job.is_partly_completed else job.status.value
+    skipped = sum(c.status is Status.SKIPPED and c.reason is not Reason.NOT_NEEDED for c in job.children)
+    if job.status is Status.COMPLETED and skipped:
+        return Status.SKIPPED, f"{skipped} skipped"
+    shown = status_shown(job)
+    return shown, job.status.value if shown is job.status else "in part"
+
+
+def status_text(job: ChildJob | ParentJob) -> str:
+    """The status in a line of text; with what happens now where a child is cancelled or recovers from a crash."""
+    if isinstance(job, ParentJob):
+        if is_cancelling(job):
+            return "cancelling"
+        return job.status.value if status_shown(job) is job.status else COMPLETED_IN_PART
+    if job.recovering and not job.status.is_final:
+        doing = "recovering" if job.cancel_requested_at is None else "cancelling"
+        return f"{doing} ({'killed' if job.force_requested_at else WORKER_DIED}; the database is checked first)"
+    if is_cancelling(job):
+        return "cancelling" + (f" ({job.progress.phase})" if job.progress.phase else "")
+    return format_ending(job.status, job.reason)
+
+
+def is_waiting(child: ChildJob) -> bool:
+    """Whether a running child waits for others; its phase says for what."""
+    return child.status is Status.RUNNING and child.progress.waits_for is not None and not is_cancelling(child)
+
+
+def ending(child: ChildJob, width: int | None = None) -> str:
+    """How a child ended, in a phrase: `completed in 1.93 s, 24.1 MB -> 14.3 MB, 9.80 MB back`.
+
+    In `width` cells the effect takes its shorter form, if there is one.
+    """
+    seconds = run_duration(child, child.finished_at or 0)
+    took = f" in {precise_duration(seconds)}" if seconds is not None and child.status is not Status.SKIPPED else ""
+    phrase = format_ending(child.status, child.reason) + took
+    if never_began(child):
+        return f"{phrase}: {NOT_BEGUN}"
+    if found := found_damage(child):
+        phrase += f": {found}"
+    else:
+        if child.reason and child.reason is not Reason.CANCELLED_BY_USER and not is_overwritten(child):
+            phrase += f" ({format_child_reason(child)})"
+        phrase += f": {plain(child.error)}" if child.error else ""
+        did = effect(child, None if width is None else width - cells(phrase) - 2)
+        if not did and child.status is Status.COMPLETED:
+            did = steps_taken(child)
+        phrase += f"{';' if child.error else ','} {did}" if did else ""
+    if child.warnings:
+        phrase += f", {warnings_text(child)}: {plain('; '.join(child.warnings))}"
+    return phrase
+
+
+def outcome(child: ChildJob, target: str, width: int) -> str:
+    """The effect of a child or why there is none, in about `width` cells; without the name of the target."""
+    if found := found_damage(child, width):
+        return found
+    if child.is_partly_completed or child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
+        return _why(child, target, width)
+    if child.status is Status.PENDING and child.recovering:
+        return WORKER_DIED
+    if child.status is Status.PENDING and child.attempt:
+        return "will run again" if width >= 14 else "runs again"
+    return effect(child, width) or steps_taken(child)
+
+
+def _why(child: ChildJob, target: str, width: int) -> str:
+    reason = format_child_reason(child)
+    if not child.error:
+        return "not begun" if never_began(child) else reason
+    error = plain(error_of(child, target).splitlines()[0])
+    if cells(error) <= width:
+        return error
+    if child.reason in _REASON_OVER_ERROR or (child.reason is Reason.NOT_NEEDED and width < _ERROR_LEAST):
+        return reason
+    return _FAILED_COUNT.sub("", error, count=1)
+
+
+def warnings_text(child: ChildJob) -> str:
+    return counted(len(child.warnings), "warning") if child.warnings else ""
