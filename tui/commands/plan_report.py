@@ -48,8 +48,13 @@ def _operation(operation: OperationPlan) -> Iterator[str]:
         yield f"  estimate  {plain(operation.estimated_from)}"
     for step, notes in step_notes(operation):
         yield f"  {plain(step.command)}"
-        verb, _, needs = notes.needs.partition(" ")
-        said = {"why": notes.reason, "lock": notes.lock, "cancel": notes.after_cancel, verb: needs}
-        for label, words in said.items():
-            if words:
-                yield f"    {label:6}  {plain(words)}"
+        texts = {
+            "why": notes.reason,
+            "lock": notes.lock,
+            "cancel": notes.after_cancel,
+            "needs": f"{notes.disk}, takes {notes.duration}" if notes.disk and notes.duration else notes.disk,
+            "takes": "" if notes.disk else notes.duration,
+        }
+        for label, text in texts.items():
+            if text:
+                yield f"    {label:6}  {plain(text)}"

@@ -157,7 +157,7 @@ def findings(child: ChildJob) -> tuple[str, ...]:
 
 def _vacuum(child: ChildJob) -> Phrases:
     before, after = number(child.before, "size"), number(child.after, "size")
-    is_done = child.status is Status.COMPLETED or any(step.command == "VACUUM" for step in _steps_done(child))
+    is_done = child.status is Status.COMPLETED or any(step.operation is Operation.VACUUM for step in _steps_done(child))
     if before is None or after is None or not is_done:
         return ()
     if size(before) == size(after):
@@ -169,7 +169,7 @@ def _vacuum(child: ChildJob) -> Phrases:
 
 
 def _reindex(child: ChildJob) -> Phrases:
-    steps = [step for step in child.steps if step.attempt == child.attempt and step.command.startswith("REINDEX ")]
+    steps = [step for step in child.steps if step.attempt == child.attempt and step.operation is Operation.REINDEX]
     rebuilt = [name for step in steps for name in step.done]
     change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
     if not rebuilt:

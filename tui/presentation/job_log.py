@@ -10,7 +10,7 @@ from engine.domain.jobs import format_ending
 from tui.presentation.effect_summary import error_of, findings, is_finding, step_effect, tells_a_finding
 from tui.presentation.fact_format import number
 from tui.presentation.force_kill import was_ended_by_force
-from tui.presentation.job_status import WORKER_DIED
+from tui.presentation.job_status import ENDED_BY_FORCE, WORKER_DIED
 from tui.presentation.job_times import moment
 from tui.presentation.text import counted, plain, precise_duration
 
@@ -39,7 +39,7 @@ def attempt_text(child: ChildJob, attempt: Attempt, format_time: Callable[[int],
     started = format_time(attempt.started_at)
     if attempt.finished_at is None:
         return f"attempt {attempt.number}  {process}  since {started}"
-    ended = "killed" if was_ended_by_force(child, attempt) else _attempt_end(attempt)
+    ended = ENDED_BY_FORCE if was_ended_by_force(child, attempt) else _attempt_end(attempt)
     return f"attempt {attempt.number}  {process}  {started} to {format_time(attempt.finished_at)}  {ended}"
 
 

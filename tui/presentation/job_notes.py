@@ -128,7 +128,7 @@ def _cancel_note(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
 
 
 def _cancelling(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
-    lost = "Its worker was killed" if child.force_requested_at is not None else "Its worker died"
+    lost = "Its process was ended by force" if child.force_requested_at is not None else "Its worker died"
     if child.recovering and child.status is Status.PENDING:
         return f"{lost}. The next worker checks the database; {how.skip_recovery} not to wait for that."
     if child.recovering:

@@ -19,6 +19,7 @@ from engine.domain.statuses import format_reason
 from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
 from tui.presentation.text import cells, counted, plain, precise_duration
 
+ENDED_BY_FORCE: Final = "ended by force"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
 _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, Reason.TIME_LIMIT, Reason.SHUTDOWN}
 """Reasons that say more than the beginning of an error."""
@@ -51,7 +52,7 @@ def status_text(job: ChildJob | ParentJob) -> str:
         return job.status.value if status_shown(job) is job.status else COMPLETED_IN_PART
     if job.recovering and not job.status.is_final:
         doing = "recovering" if job.cancel_requested_at is None else "cancelling"
-        return f"{doing} ({'killed' if job.force_requested_at else WORKER_DIED}; the database is checked first)"
+        return f"{doing} ({ENDED_BY_FORCE if job.force_requested_at else WORKER_DIED}; the database is checked first)"
     if is_cancelling(job):
         return "cancelling" + (f" ({job.progress.phase})" if job.progress.phase else "")
     return format_ending(job.status, job.reason)

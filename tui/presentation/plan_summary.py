@@ -18,8 +18,16 @@ class StepNotes:
     reason: str
     lock: str
     after_cancel: str
-    needs: str
-    """With its verb: `needs 12.0 MB of disk space (1.20 GB free), takes about 7 s`."""
+    disk: str
+    """`12.0 MB of disk space (1.20 GB free)`."""
+    duration: str
+    """`about 7 s`."""
+
+    @property
+    def needs(self) -> str:
+        """`needs 12.0 MB of disk space (1.20 GB free), takes about 7 s`."""
+        parts = [f"needs {self.disk}"] if self.disk else []
+        return ", ".join([*parts, f"takes {self.duration}"] if self.duration else parts)
 
 
 def options(plan: Plan) -> str:
@@ -99,12 +107,13 @@ def step_notes(operation: OperationPlan) -> Iterator[tuple[PlannedStep, StepNote
     for step in operation.steps:
         sentences = step.reason, format_lock(step.lock), step.after_cancel
         reason, lock, after_cancel = (new if new != old else "" for new, old in zip(sentences, said, strict=True))
-        yield step, StepNotes(reason, lock, after_cancel, _needs(step, is_timed=is_timed))
+        duration = about(step.estimate) if is_timed and step.estimate is not None else ""
+        yield step, StepNotes(reason, lock, after_cancel, _disk(step), duration)
         said = sentences
 
 
-def _needs(step: PlannedStep, *, is_timed: bool) -> str:
-    space = f"needs {size(step.disk_needed)} of disk space" if step.disk_needed is not None else ""
-    space += f" ({size(step.disk_free)} free)" if space and step.disk_free is not None else ""
-    takes = f"takes {about(step.estimate)}" if is_timed and step.estimate is not None else ""
-    return ", ".join(filter(None, (space, takes)))
+def _disk(step: PlannedStep) -> str:
+    if step.disk_needed is None:
+        return ""
+    free = f" ({size(step.disk_free)} free)" if step.disk_free is not None else ""
+    return f"{size(step.disk_needed)} of disk space{free}"

@@ -73,7 +73,7 @@ def test_what_a_run_does_is_ended_and_its_next_process_sees_to_the_database(dbte
         ("cancelled", "cancelled_by_user"),
     ]
     shown = dbtend("show", "1").out
-    assert "its process died" not in shown
+    assert "worker died" not in shown
     assert shown.count("ended by force") == 3  # of the whole, of the attempt, and of its step
 
 

@@ -36,7 +36,7 @@ def run_past_its_limit(dbtend: CommandLine, path: Path, *options: str) -> Result
         with write_locked(path):
             assert err_line(process).startswith("dbtend: no operation starts after ")
             lines = iter(lambda: out_line(process), "")
-            assert any(line.endswith("analyze skipped (time limit)\n") for line in lines)
+            assert any(line.endswith("analyze skipped (past its limit)\n") for line in lines)
         out, err = process.communicate(timeout=60)
     return Result(process.returncode, out, err)
 
@@ -69,7 +69,7 @@ def test_it_reads_as_done_in_part_wherever_it_is_told(dbtend: CommandLine, many:
     result = run_past_its_limit(dbtend, many, "--op", "reindex")
     line = next(line for line in result.out.splitlines() if " reindex completed" in line)
     assert line.startswith("#1.1 many.db reindex completed in part in ")
-    assert "(time limit): 2 of 7 steps done by the time limit; 5 not begun: i1, i2, i3, i4, i5" in line
+    assert "(past its limit): 2 of 7 steps done by the time limit; 5 not begun: i1, i2, i3, i4, i5" in line
     assert "#1 many.db completed in part in " in result.out.splitlines()[-1]
     shown = dbtend("show", "1").out
     assert "– #1.1 reindex completed in part in " in shown

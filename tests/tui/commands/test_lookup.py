@@ -110,9 +110,9 @@ def test_what_is_not_there(three_jobs: CommandLine, words: list[str], said: str)
 
 def test_cancel_of_what_is_over_changes_nothing(three_jobs: CommandLine) -> None:
     result = three_jobs("cancel", "3")
-    assert (result.code, result.out) == (0, "#3 sales.db is completed already: there was nothing to cancel\n")
+    assert (result.code, result.out) == (0, "#3 sales.db is already completed: nothing to cancel\n")
     result = three_jobs("cancel", "3.1")
-    assert (result.code, result.out) == (0, "#3.1 sales.db vacuum is completed already: there was nothing to cancel\n")
+    assert (result.code, result.out) == (0, "#3.1 sales.db vacuum is already completed: nothing to cancel\n")
 
 
 def test_cancel_of_what_waits_and_of_what_runs(dbtend: CommandLine, sales: Path) -> None:
@@ -124,9 +124,9 @@ def test_cancel_of_what_waits_and_of_what_runs(dbtend: CommandLine, sales: Path)
             "#1.1 sales.db vacuum running, cancel requested",
             "  it ends as soon as that is safe for the data",
             "  leaves: nothing changed, while it copies; once it writes back it can only finish",
-            "#1.2 sales.db analyze is cancelled already: there was nothing to cancel",
+            "#1.2 sales.db analyze is already cancelled: nothing to cancel",
             "#1.3 sales.db optimize cancelled: it had not begun",
-            "what really happened: dbtend show 1",
+            "to see how it ends: dbtend show 1",
         ]
         assert process.wait(timeout=30) == 130
 

@@ -69,7 +69,7 @@ async def test_what_hangs_is_ended_and_then_looked_after(
         await console.press(*"1.1", "enter")
         assert await hung.ended() == -signal.SIGKILL
         assert served
-        await console.until(lambda: "process died" in console.tree.line_at(1).text)
+        await console.until(lambda: "worker died" in console.tree.line_at(1).text)
         assert "The next worker looks after the database" in " ".join(console.lines("#detail"))
         async with store.hosting_workers() as owner:
             claim = await store.claim(owner)
@@ -110,7 +110,7 @@ async def test_where_it_ended_while_it_was_asked_for_that_is_said(
         await ask_to_stop(console)
         await console.press("c")
         hung.kill()
-        await console.until(lambda: "process died" in console.tree.line_at(1).text)
+        await console.until(lambda: "worker died" in console.tree.line_at(1).text)
         await console.press(*"1.1", "enter")
         assert console.message.startswith("job 1.1: does not run")
 
@@ -121,7 +121,7 @@ async def test_what_waits_to_be_looked_after_need_not_wait(
     async with open_console(store.path, entry(), clock=clock) as console:
         await ask_to_stop(console)
         hung.kill()
-        await console.until(lambda: "process died" in console.tree.line_at(1).text)
+        await console.until(lambda: "worker died" in console.tree.line_at(1).text)
         await console.press("c")
         assert console.lines("#text")[0] == "End #1.1 without a look at its database?"
         await console.press("enter")
