@@ -9,7 +9,7 @@ from engine import ChildJob, JobId, ParentJob, Status, Step, Trend
 from engine.domain.jobs import LogLevel
 from tui.commands.naming import labelled
 from tui.commands.report import instructions, progress_text, summary
-from tui.presentation.effect_summary import findings, status_shown
+from tui.presentation.effect_summary import findings, remedy, status_shown
 from tui.presentation.fact_format import changes, table
 from tui.presentation.job_log import attempt_numbers, attempt_text, findings_not_kept, log_entries, step_text
 from tui.presentation.job_notes import NoteKind, advice, notes
@@ -102,7 +102,8 @@ def follow_up_lines(job: ParentJob) -> Iterator[str]:
     said: set[str] = set()
     for child in job.children:
         yield from finding_lines(child, most=FIRST_FINDINGS)
-        what_to_do = plain(advice(child, instructions(child.id)))
+        is_failed = child.status is Status.FAILED
+        what_to_do = plain(advice(child, instructions(child.id)) if is_failed else remedy(child))
         if what_to_do and what_to_do not in said:
             yield what_to_do
         said.add(what_to_do)

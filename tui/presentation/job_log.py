@@ -39,11 +39,14 @@ def attempt_text(child: ChildJob, attempt: Attempt, format_time: Callable[[int],
     started = format_time(attempt.started_at)
     if attempt.finished_at is None:
         return f"attempt {attempt.number}  {process}  since {started}"
-    ended = ENDED_BY_FORCE if was_ended_by_force(child, attempt) else _attempt_end(attempt)
-    return f"attempt {attempt.number}  {process}  {started} to {format_time(attempt.finished_at)}  {ended}"
+    return (
+        f"attempt {attempt.number}  {process}  {started} to {format_time(attempt.finished_at)}  {_end(child, attempt)}"
+    )
 
 
-def _attempt_end(attempt: Attempt) -> str:
+def _end(child: ChildJob, attempt: Attempt) -> str:
+    if was_ended_by_force(child, attempt):
+        return ENDED_BY_FORCE
     if attempt.reason in _ATTEMPT_ENDS:
         return _ATTEMPT_ENDS[attempt.reason]
     return format_ending(attempt.status, attempt.reason)
@@ -60,7 +63,7 @@ def earlier_attempt(child: ChildJob, now: int) -> str:
     lost = next((attempt for attempt in child.attempts if attempt.number == earlier), None)
     if lost is None or lost.finished_at is None:
         return f"attempt {current}"
-    return f"attempt {current}: attempt {earlier} ended at {moment(lost.finished_at, now)} ({_attempt_end(lost)})"
+    return f"attempt {current}: attempt {earlier} ended at {moment(lost.finished_at, now)} ({_end(child, lost)})"
 
 
 def step_text(child: ChildJob, step: Step, target: str, now: int) -> StepText:

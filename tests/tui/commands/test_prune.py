@@ -37,13 +37,13 @@ def test_what_would_be_removed_is_told_first(three_jobs: CommandLine) -> None:
 def test_a_job_that_is_pinned_stays(three_jobs: CommandLine) -> None:
     assert three_jobs("pin", "#2").out == "#2 sales.db is pinned: it is kept whatever its age\n"
     assert "completed, pinned" in three_jobs("history").out
-    assert "pinned" in three_jobs("show", "2").out
+    assert "retention keeps it" in three_jobs("show", "2").out
     (job,) = three_jobs("pin", "2", "--json").json["jobs"]
     assert job["pinned"] is True
     three_jobs("prune")
     assert kept(three_jobs) == [2]
     assert three_jobs("unpin", "2").out == "#2 sales.db is not pinned: it is kept as long as others\n"
-    assert "pinned" not in three_jobs("show", "2").out
+    assert "retention keeps it" not in three_jobs("show", "2").out
     three_jobs("prune")
     assert kept(three_jobs) == []
 

@@ -154,7 +154,7 @@ def test_the_line_of_a_job_that_failed_and_did_nothing_says_why_alone(
 
 def test_the_line_of_a_job_that_failed_says_after_why_what_was_done_all_the_same() -> None:
     step = Step(
-        number=1, attempt=1, object="i", command='REINDEX main."i"', status=Status.COMPLETED,
+        number=1, attempt=1, object="i", command='REINDEX main."i"', status=Status.COMPLETED, operation=Operation.REINDEX,
         started_at=START, finished_at=START,
     )  # fmt: skip
     one = replace(failed(Operation.REINDEX, {"index_size": 9}, {"index_size": 5}), steps=(step,))
@@ -162,7 +162,9 @@ def test_the_line_of_a_job_that_failed_says_after_why_what_was_done_all_the_same
     vacuumed = replace(child(1), before={"size": 9}, after={"size": 5})
     two = replace(failed(Operation.ANALYZE, {"size": 5}, {"size": 5}), ordinal=2)
     assert report.summary(parent(vacuumed, two)).endswith("  analyze: the disk is full; 9 B -> 5 B, 4 B back")
-    whole = replace(one, operation=Operation.VACUUM, steps=(replace(step, command="VACUUM"),))
+    whole = replace(
+        one, operation=Operation.VACUUM, steps=(replace(step, command="VACUUM", operation=Operation.VACUUM),)
+    )
     whole = replace(whole, before={"size": 9}, after={"size": 5})
     assert report.summary(parent(whole)).endswith("  the disk is full; 9 B -> 5 B, 4 B back")
 

@@ -70,7 +70,7 @@ async def test_what_hangs_is_ended_and_then_looked_after(
         assert await hung.ended() == -signal.SIGKILL
         assert served
         await console.until(lambda: "worker died" in console.tree.line_at(1).text)
-        assert "The next worker looks after the database" in " ".join(console.lines("#detail"))
+        assert "The next worker checks the database" in " ".join(console.lines("#detail"))
         async with store.hosting_workers() as owner:
             claim = await store.claim(owner)
             assert claim is not None

@@ -28,7 +28,7 @@ def ended(
 def rebuilt(number: int, status: Status = Status.COMPLETED, attempt: int = 1) -> Step:
     return Step(
         number=number, attempt=attempt, object=f"i{number}", command=f'REINDEX main."i{number}"', status=status,
-        started_at=START, finished_at=START,
+        started_at=START, finished_at=START, operation=Operation.REINDEX,
     )  # fmt: skip
 
 
