@@ -154,8 +154,8 @@ def test_the_line_of_a_job_that_failed_and_did_nothing_says_why_alone(
 
 def test_the_line_of_a_job_that_failed_says_after_why_what_was_done_all_the_same() -> None:
     step = Step(
-        number=1, attempt=1, object="i", command='REINDEX main."i"', status=Status.COMPLETED, operation=Operation.REINDEX,
-        started_at=START, finished_at=START,
+        number=1, attempt=1, object="i", command='REINDEX main."i"', status=Status.COMPLETED,
+        operation=Operation.REINDEX, started_at=START, finished_at=START,
     )  # fmt: skip
     one = replace(failed(Operation.REINDEX, {"index_size": 9}, {"index_size": 5}), steps=(step,))
     assert report.summary(parent(one)).endswith("  the disk is full; 1 index rebuilt, 4 B smaller")
