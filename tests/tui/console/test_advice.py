@@ -230,7 +230,7 @@ async def test_what_is_locked_or_cannot_be_told_is_named_with_the_reason(
 UNSEEN = Advice(
     operation=Operation.VACUUM,
     level=Level.UNKNOWN,
-    reason="no page is free; half filled ones were not looked at (this SQLite cannot)",
+    reason="no page is free; partly filled pages were not measured (this SQLite has no dbstat)",
 )
 
 
@@ -239,7 +239,7 @@ def test_what_stays_unknown_is_no_look_at_everything() -> None:
     states = [TargetState(entry(f"{name}.db"), advice=(UNSEEN, UNSEEN, known)) for name in "abcd"]
     assert examined((state, None) for state in states[:1]) == (
         "Not everything could be looked at."
-        " a.db: no page is free; half filled ones were not looked at (this SQLite cannot)."
+        " a.db: no page is free; partly filled pages were not measured (this SQLite has no dbstat)."
     )
     assert examined((state, None) for state in states).endswith(". And 2 more.")
     for seen in (known, replace(UNSEEN, inspection_can_tell=False)):

@@ -143,7 +143,7 @@ def test_a_target_that_cannot_be_opened_says_why() -> None:
 
 
 def test_a_target_that_is_busy_is_locked_rather_than_out_of_reach() -> None:
-    error = TargetBusyError("sales.db", "the lock could not be had in 1 s")
+    error = TargetBusyError("sales.db", "no lock within 1 s")
     first, _ = target_rows({0: TargetState(TargetEntry(name="sales.db", url="sales.db"), error=error)}, 0, 30)
     assert first.spans[-1] == (" locked", Role.WARNING)
 

@@ -130,7 +130,7 @@ async def test_who_was_waited_for_and_left_before_the_time_was_over_is_named(
         with closing(TakesOver(path, "BEGIN EXCLUSIVE")) as other:
             result = await session.execute(first, StepContext(report=other.hear))
             again = [await execute(session, step) for step in others]
-    expected = f"the lock could not be had in 0.3 s: it was last held by process {other.pid} ("
+    expected = f"no lock within 0.3 s: it was last held by process {other.pid} ("
     assert result.reason is Reason.TARGET_BUSY
     assert str(result.error).startswith(expected)
     for later in again:

@@ -138,7 +138,7 @@ def test_reasons_count_in_words() -> None:
     assert limited.reason == "1 index, statistics from when it had 12,000 rows; looks at 1,000 rows of each index"
     assert "PRAGMA analysis_limit = 1000" in limited.settings
     (optimize,) = operation_steps.optimize_steps([A, B], SUMMARY)
-    assert optimize.reason == "1 of 2 tables without statistics; renews what is stale, too"
+    assert optimize.reason == "1 of 2 tables without statistics; renews stale statistics too"
     (reindex,) = operation_steps.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None)
     assert (reindex.command, reindex.reason) == ('REINDEX main."a""i"', "index of table a")
     (checkpoint,) = operation_steps.checkpoint_steps(IN_WAL_MODE)
@@ -146,7 +146,7 @@ def test_reasons_count_in_words() -> None:
     (incremental,) = operation_steps.incremental_vacuum_steps(SUMMARY)
     assert incremental.reason == "310 pages free (1.27 MB), 1,000 at a time"
     (merge,) = operation_steps.fts_optimize_steps({"search": Segments(number=7, pages=10)}, SUMMARY)
-    assert merge.reason == "7 segments; the second command again until there is nothing left to merge"
+    assert merge.reason == "7 segments; the second command repeats until nothing is left to merge"
 
 
 def test_a_check_looks_at_the_whole_or_at_each_table_with_indexes_and_then_at_the_pages() -> None:

@@ -154,8 +154,8 @@ def _no_utf8_in_a_name(path: Path) -> None:
         (_future_read_version, "not a SQLite database, or it is encrypted"),
         (_future_schema_format, "unsupported file format"),
         (_cut_in_the_header, "it is so damaged that it cannot be looked at"),
-        (_broken_schema, "it is so damaged that it cannot be looked at: malformed database schema (item)"),
-        (_nul_in_a_name, "it is so damaged that it cannot be looked at: malformed database schema (my)"),
+        (_broken_schema, "too damaged to read: malformed database schema (item)"),
+        (_nul_in_a_name, "too damaged to read: malformed database schema (my)"),
         (_no_utf8_in_a_name, r"malformed database schema (my\xffindex) (a name in it is not valid UTF-8)"),
     ],
 )
@@ -278,7 +278,7 @@ async def test_a_crash_that_cannot_be_rolled_back_is_named_and_not_called_damage
     crashed = crashed_copy(path)
     crashed.chmod(0o444)
     with pytest.raises(
-        TargetRefusedError, match="an earlier crash has to be rolled back first, which needs write access"
+        TargetRefusedError, match="an earlier crash must be rolled back first, which needs write access"
     ):
         await resolve(str(crashed)).preflight(lock_timeout=1, writing=False)
 

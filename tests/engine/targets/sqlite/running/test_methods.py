@@ -267,7 +267,7 @@ async def test_trap_a_missing_tokenizer_is_named_and_fails_its_index_only(texts:
     assert (outside.status, without.status) == (Status.COMPLETED, Status.COMPLETED)
     for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE):
         assert statuses(await run(texts, operation)) == {Status.COMPLETED}
-    assert "own is not looked at: no such tokenizer: klingon" in (await plan(texts, Operation.CHECK)).warnings[0]
+    assert "own is not checked: no such tokenizer: klingon" in (await plan(texts, Operation.CHECK)).warnings[0]
     assert statuses(await run(texts, Operation.CHECK)) == {Status.COMPLETED}
 
 
