@@ -96,15 +96,15 @@ def test_a_narrow_list_keeps_the_level() -> None:
 
 def test_what_nobody_looked_at_is_not_said_to_be_well() -> None:
     advice = (
-        Advice(operation=Operation.VACUUM, level=Level.UNKNOWN, reason="no page is free; half filled ones were not"),
+        Advice(operation=Operation.VACUUM, level=Level.UNKNOWN, reason="no page is free; partly filled pages were not"),
         Advice(operation=Operation.ANALYZE, level=Level.NONE, reason=""),
     )
     rows = [row.text.rstrip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=100)]
     assert rows[0].split() == ["[", "]", "vacuum", "unknown"]
-    assert rows[1] == "    no page is free; half filled ones were not; x looks at everything"
+    assert rows[1] == "    no page is free; partly filled pages were not; x looks at everything"
     blind = [replace(advice[0], inspection_can_tell=False)]
     assert operation_rows(OFFERED, blind, (), Operation.VACUUM, width=90, height=100)[1].text.rstrip() == (
-        "    no page is free; half filled ones were not"
+        "    no page is free; partly filled pages were not"
     )
     state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=advice)
     assert word_of(state) == ("unknown", Role.TEXT)
@@ -114,12 +114,12 @@ def test_what_nobody_looked_at_is_not_said_to_be_well() -> None:
 def test_what_is_to_be_put_right_by_hand_says_why_and_is_not_said_to_be_well() -> None:
     advice = (
         Advice(
-            operation=Operation.ANALYZE, level=Level.SOON, reason="found 3 orphans: mend them", needs_manual_fix=True
+            operation=Operation.ANALYZE, level=Level.SOON, reason="found 3 orphans: repair them", needs_manual_fix=True
         ),
     )
     height = 2 * len(OFFERED) + 1
     rows = [row.text.strip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=height)]
-    assert "found 3 orphans: mend them" in rows
+    assert "found 3 orphans: repair them" in rows
     state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=advice)
     assert word_of(state) == ("soon", Role.WARNING)
     assert why_nothing(state) == "nothing is needed before what analyze found is put right, and nothing was chosen"

@@ -171,7 +171,7 @@ def _reclaimable(condition: Condition) -> str:
     if packing_of(condition) is None:
         unseen = f"; partly filled pages were not measured ({condition.unseen})"
     if not waste.total:
-        return f"no free pages{unseen or ', and the other pages are well filled'}"
+        return f"no page is free{unseen or ', and the other pages are well filled'}"
     parts = [f"{size(waste.free)} in free pages"] if waste.free else []
     parts += [f"{size(waste.packable)} in partly filled pages"] if waste.packable else []
     share = min(waste.total / max(condition.size, 1), 1.0)  # a damaged header may count more free pages than there are

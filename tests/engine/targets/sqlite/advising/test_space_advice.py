@@ -88,9 +88,9 @@ def test_nobody_looked_into_the_pages() -> None:
 @pytest.mark.parametrize(
     ("pages", "free_pages", "reason"),
     [
-        (100_000, 3_000, "at least 3% of the file is reclaimable: 3.00 MB in free pages; half filled ones"),
-        (100_000, 10, "10.0 kB are in free pages; half filled ones"),
-        (100_000, 0, "no page is free; half filled ones"),
+        (100_000, 3_000, "at least 3% of the file is reclaimable: 3.00 MB in free pages; partly filled pages"),
+        (100_000, 10, "10.0 kB are in free pages; partly filled pages"),
+        (100_000, 0, "no page is free; partly filled pages"),
     ],
 )
 def test_what_nobody_looked_at_is_not_known_to_be_well(pages: int, free_pages: int, reason: str) -> None:

@@ -327,7 +327,7 @@ async def test_without_room_for_it_an_operation_is_refused_with_the_numbers_or_g
     planned = await plan(path, operation)
     assert (planned.verdict, planned.steps) == (Verdict.REFUSE, ())
     assert f"on the file system of {tmp_path} (" in str(planned.refused)
-    assert "are free. Free some space, or go on with --force" in str(planned.refused)
+    assert "are free. Free some space, or use --force" in str(planned.refused)
     forced = await plan(path, operation, force=True)
     assert forced.verdict is Verdict.WARN
     assert forced.steps
