@@ -42,7 +42,7 @@ _MISSING_CODE: Final = re.compile(
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether a lock could not be had in time."""
+    """Whether the connection did not get a lock in time."""
     return _primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 

@@ -283,7 +283,7 @@ async def test_a_reader_that_stays_is_named_all_is_rolled_back_and_no_other_step
                 assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
                 assert f"process {pid} (" in str(result.error)
                 assert "reads it" in str(result.error)
-                assert f"could not be had {'at once' if waited else 'in 0.2 s'}: " in str(result.error)
+                assert f"no lock {'at once' if waited else 'within 0.2 s'}: " in str(result.error)
                 waited.append(
                     attempts.of["COMMIT"] + attempts.of["BEGIN IMMEDIATE"] + attempts.of[step.command] - tried
                 )
