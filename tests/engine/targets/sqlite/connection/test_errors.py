@@ -42,9 +42,7 @@ def test_a_lock_names_the_timeout_and_what_to_do(path: Path) -> None:
     assert is_busy(error)
     assert explain(error, 2.5).startswith("no lock within 2.5 s: another connection")
     assert explain(error, 0).startswith("no lock at once: another connection")
-    assert explain(error, 2.5, "process 7 (app) reads it").startswith(
-        "no lock within 2.5 s: process 7 (app) reads it"
-    )
+    assert explain(error, 2.5, "process 7 (app) reads it").startswith("no lock within 2.5 s: process 7 (app) reads it")
     assert "process 7 (app)" in str(reading_error("a.db", error, 1, "process 7 (app) reads it"))
     for failure in (opening_error("a.db", error, 1), reading_error("a.db", error, 1)):
         assert isinstance(failure, TargetBusyError)
