@@ -30,6 +30,8 @@ from tui.console.widgets.one_line import OneLine
 SECOND = 1_000_000
 PATIENCE = 20.0
 """Seconds after which a condition that does not come about fails a test."""
+SETTLED_AFTER = 120.0
+"""Seconds after which what does not end fails a test."""
 AGAIN_AND_AGAIN = frozenset({"feed", "workers"})
 """What is done for as long as the console, or the page of the workers, is open."""
 
@@ -63,13 +65,14 @@ class Console:
         await self.settle()
 
     async def settle(self) -> None:
-        """Until everything that was begun by the last key is done."""
+        """Until everything that was begun by the last key is done, or the console has ended."""
         await self.pilot.pause()
-        while (begun := self._begun) or self.app._is_handling_a_key:
-            # One that a newer one has made superfluous ends as cancelled.
-            with suppress(WorkerCancelled):
-                await asyncio.gather(*(worker.wait() for worker in begun))
-            await self.pilot.pause()
+        async with asyncio.timeout(SETTLED_AFTER):
+            while self.app.return_code is None and ((begun := self._begun) or self.app._is_handling_a_key):
+                # One that a newer one has made superfluous ends as cancelled.
+                with suppress(WorkerCancelled):
+                    await asyncio.gather(*(worker.wait() for worker in begun))
+                await self.pilot.pause()
 
     @property
     def _begun(self) -> list[Worker[Any]]:
